@@ -1,0 +1,1 @@
+"""Keep every Azure Communication Services call recording; see ARCHITECTURE.md."""

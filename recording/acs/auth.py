@@ -1,0 +1,118 @@
+"""HMAC-SHA256 and Entra ID, as azure-core policies (acs-contract 5)."""
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.pipeline import PipelineRequest
+from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, SansIOHTTPPolicy
+from azure.core.rest import HttpRequest
+from yarl import URL
+
+from recording.errors import Misconfigured
+
+# The double slash is intended (acs-contract 5.3).
+SCOPE = "https://communication.azure.com//.default"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """An ACS resource: its endpoint without a trailing slash, and its key if one is used."""
+
+    endpoint: str
+    access_key: str | None = None
+
+    def __repr__(self) -> str:
+        """Show the endpoint only: the key must not get into a log."""
+        return f"Resource(endpoint={self.endpoint!r})"
+
+    @property
+    def authority(self) -> str:
+        """Host, with its port where that isn't the default: what the signature is made over."""
+        return urlsplit(self.endpoint).netloc
+
+
+def parse_connection_string(text: str) -> Resource:
+    """Read `endpoint=https://…;accesskey=…`; names without case, keys may hold `=`.
+
+    Raises Misconfigured without repeating any of the text (acs-contract 5.2).
+    """
+    parts = dict(part.split("=", 1) for part in text.strip().split(";") if "=" in part)
+    values = {name.strip().lower(): value.strip() for name, value in parts.items()}
+    endpoint, key = values.get("endpoint", "").rstrip("/"), values.get("accesskey", "")
+    if not _has_host(endpoint) or not key:
+        raise Misconfigured(
+            "ACS_CONNECTION_STRING must read endpoint=https://<name>.communication.azure.com;accesskey=…"
+        )
+    try:
+        base64.b64decode(key, validate=True)
+    except ValueError:
+        raise Misconfigured("the accesskey in ACS_CONNECTION_STRING is not base64") from None
+    return Resource(endpoint, key)
+
+
+def _has_host(endpoint: str) -> bool:
+    try:
+        return urlsplit(endpoint).scheme in ("https", "http") and bool(urlsplit(endpoint).hostname)
+    except ValueError:
+        return False
+
+
+def sign(method: str, url: str, body: bytes, *, host: str, key: str, date: str) -> dict[str, str]:
+    """Make the headers that authenticate one request (acs-contract 5.1).
+
+    `url` is signed as it is sent, percent-encoding kept; `host` is the ACS resource's authority
+    whatever host the bytes are on; `key` is base64; `date` is RFC 1123 in GMT.
+    """
+    parts = urlsplit(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    content_hash = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    text = f"{method.upper()}\n{target}\n{date};{host};{content_hash}"
+    digest = hmac.new(base64.b64decode(key), text.encode(), hashlib.sha256).digest()
+    signature = base64.b64encode(digest).decode()
+    return {
+        "x-ms-date": date,
+        "x-ms-content-sha256": content_hash,
+        "Authorization": f"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}",
+    }
+
+
+class HmacPolicy(SansIOHTTPPolicy[HttpRequest, Any]):
+    """Sign each request, and each retry of it afresh: the date is part of the signature."""
+
+    def __init__(self, resource: Resource) -> None:
+        assert resource.access_key is not None  # noqa: S101 - chosen by `policy` below
+        self._authority = resource.authority
+        self._key = resource.access_key
+
+    def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
+        """Put the three headers on the request, and `x-ms-host` where it goes to another host."""
+        http = request.http_request
+        content = http.content
+        body = content.encode() if isinstance(content, str) else content
+        date = format_datetime(datetime.now(UTC), usegmt=True)
+        # aiohttp sends yarl's spelling of a URL (`%7E` as `~`): what is signed must be what is sent.
+        http.url = str(URL(http.url))
+        http.headers.update(sign(http.method, http.url, body or b"", host=self._authority, key=self._key, date=date))
+        if urlsplit(http.url).netloc != self._authority:
+            http.headers["x-ms-host"] = self._authority
+
+
+def policy(
+    resource: Resource, credential: AsyncTokenCredential | None
+) -> HmacPolicy | AsyncBearerTokenCredentialPolicy[Any, Any]:
+    """Choose HMAC where there is a key, else the app's identity."""
+    if resource.access_key is not None:
+        return HmacPolicy(resource)
+    if credential is None:
+        raise Misconfigured("set ACS_CONNECTION_STRING, or ACS_ENDPOINT for the app's managed identity")
+    if not resource.endpoint.lower().startswith("https://"):
+        # azure-core wouldn't send the token either, but says so on the first call and as a failed connection.
+        raise Misconfigured("ACS_ENDPOINT must be an https URL: a token is not sent in the clear")
+    return AsyncBearerTokenCredentialPolicy(credential, SCOPE)

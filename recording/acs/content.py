@@ -1,0 +1,272 @@
+"""Chunk bytes and metadata: ranges, redirects signed anew per hop, allowed hosts only.
+
+The official client isn't used for bytes: it drops `Range` at offset 0, cannot resume, loses the
+signature on the storage host's redirect, and refuses every host but Microsoft's
+(acs-contract 4.10, peers.md 0.3 to 0.5).
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+from azure.core import AsyncPipelineClient
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.pipeline.policies import AsyncHTTPPolicy, AsyncRetryPolicy, SansIOHTTPPolicy
+from azure.core.rest import AsyncHttpResponse, HttpRequest
+
+from recording.acs.auth import Resource, policy
+from recording.acs.conversations import API_VERSION
+from recording.contract import is_loopback
+from recording.errors import ChunkError, SourceChanged, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
+
+# The suffixes that the official client 1.6.0 allows (acs-contract 4.10).
+MICROSOFT_SUFFIXES = (".asm.skype.com", ".asyncgw.teams.microsoft.com", ".ams.gov.teams.microsoft.us")
+LARGEST_METADATA = 16 * 1024 * 1024
+MOST_REDIRECTS = 5
+# What a probe reads: the error page, if it is one, and the first boxes of an MP4.
+HEAD_BYTES = 1024
+# A longer Retry-After is not waited for: it would hold one of the process's few streams. The queue
+# tries again, and until then the stream is another chunk's.
+LONGEST_RETRY_AFTER = 60.0
+# azure-core reads 4 KiB at a time unless told otherwise: 256 times the calls for a gigabyte.
+_READ_BYTES = 1024 * 1024
+_CONNECT_SECONDS, _READ_SECONDS = 10, 60
+# A name, or an IPv6 address without its brackets: whatever else stands there, parsers disagree about it.
+_HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+")
+_REFUSED = "ACS refused this app's credentials ({}); check the key or the role, and the clock"
+_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+)")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the source says of a document: its size in bytes and what tells its version."""
+
+    size: int
+    version: str
+    etag: str | None
+    takes_ranges: bool
+    head: bytes
+
+
+class Content:
+    """Reads documents from ACS; close it with `aclose`."""
+
+    def __init__(
+        self, resource: Resource, credential: AsyncTokenCredential | None = None, *, extra_hosts: Sequence[str] = ()
+    ) -> None:
+        self._endpoint = resource.endpoint
+        self._hosts = frozenset(host.lower() for host in (resource.authority, *extra_hosts))
+        # The one place where a failed request is repeated; Retry-After is honoured. A body that breaks
+        # off is not repeated here but in ingest, for it alone knows where the bytes went.
+        policies: list[AsyncHTTPPolicy[Any, Any] | SansIOHTTPPolicy[Any, Any]] = [
+            _Retry(retry_total=4, retry_backoff_factor=0.5, retry_backoff_max=20),
+            policy(resource, credential),
+        ]
+        self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
+            resource.endpoint,
+            policies=policies,
+            connection_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+            connection_data_block_size=_READ_BYTES,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    def content_url(self, document_id: str) -> str:
+        """Say where a document's bytes are (acs-contract 2.9)."""
+        return f"{self._endpoint}/recording/download/{quote(document_id, safe='')}?api-version={API_VERSION}"
+
+    def metadata_url(self, document_id: str) -> str:
+        """Say where a document's metadata file is (acs-contract 2.9)."""
+        return f"{self._endpoint}/recording/download/{quote(document_id, safe='')}/metadata?api-version={API_VERSION}"
+
+    async def metadata(self, document_id: str) -> bytes:
+        """Fetch the metadata file as it is; 16 MiB at most.
+
+        Raises ChunkError.
+        """
+        async with self._get(self.metadata_url(document_id)) as response:
+            body = bytearray()
+            async for piece in _pieces(response):
+                body += piece
+                if len(body) > LARGEST_METADATA:
+                    raise SourceDamaged(f"the metadata file has more than {LARGEST_METADATA} bytes")
+        _refuse_error_page(bytes(body[:16]), response, json_is_fine=True)
+        declared = response.headers.get("Content-Length")
+        if not body or (declared is not None and len(body) != int(declared)):
+            raise SourceDamaged(f"the metadata file has {len(body)} bytes, {declared} were declared")
+        try:
+            described = json.loads(body)
+        except (ValueError, RecursionError):
+            raise SourceDamaged("the metadata file is not JSON") from None
+        if not isinstance(described, dict) or {"code", "error"} & described.keys():
+            raise SourceDamaged("the metadata file is something else, perhaps an error")
+        return bytes(body)
+
+    async def probe(self, document_id: str) -> Probe:
+        """Learn size and version from the first KiB, and whether ranges are taken.
+
+        Raises SourceDamaged for an empty body or an error page, else other ChunkErrors.
+        """
+        async with self._get(self.content_url(document_id), first=0, last=HEAD_BYTES - 1) as response:
+            size, takes_ranges = _total(response)
+            if size == 0:
+                raise SourceDamaged("the source answered with no bytes")
+            head = bytearray()
+            async for piece in _pieces(response):
+                head += piece
+                if len(head) >= HEAD_BYTES:
+                    break
+            _refuse_error_page(bytes(head[:16]), response, json_is_fine=False)
+            etag = response.headers.get("ETag")
+            return Probe(size, _version(response, size), etag, takes_ranges, bytes(head[:HEAD_BYTES]))
+
+    async def read(self, document_id: str, probe: Probe, *, offset: int, length: int) -> bytes:
+        """Read a few bytes of the version that `probe` saw."""
+        return b"".join([piece async for piece in self.stream(document_id, probe, offset=offset, length=length)])
+
+    async def stream(self, document_id: str, probe: Probe, *, offset: int, length: int) -> AsyncIterator[bytes]:
+        """Stream exactly `length` bytes from `offset` of the version that `probe` saw.
+
+        Raises SourceChanged if it is another version by now, SourceDamaged if the body is shorter
+        than it should be, SourceUnavailable if it breaks off.
+        """
+        url = self.content_url(document_id)
+        async with self._get(url, first=offset, last=offset + length - 1) as response:
+            total, is_range = _total(response)
+            if (total, _version(response, total)) != (probe.size, probe.version):
+                raise SourceChanged(f"the document had {probe.size} bytes, now another version has {total}")
+            # A server that ignores Range sends everything: skip what comes before.
+            skip = 0 if is_range else offset
+            if is_range and _first(response) != offset:
+                raise SourceDamaged("the source sent another range than it was asked for")
+            left = length
+            async for received in _pieces(response):
+                piece = received[skip : skip + left]
+                skip = max(0, skip - len(received))
+                left -= len(piece)
+                if piece:
+                    yield piece
+                if not left:
+                    return
+            raise SourceDamaged(f"the body ended {left} bytes before the end of the range")
+
+    @asynccontextmanager
+    async def _get(
+        self, url: str, *, first: int | None = None, last: int | None = None
+    ) -> AsyncIterator[AsyncHttpResponse]:
+        """GET with redirects by hand: every hop is checked and signed anew."""
+        for _ in range(MOST_REDIRECTS + 1):
+            self._check_host(url)
+            # aiohttp offers gzip by itself; the files are wanted as they are, and so are their ranges.
+            request = HttpRequest("GET", url, headers={"Accept-Encoding": "identity"})
+            if first is not None:
+                request.headers["Range"] = f"bytes={first}-{last}"
+            try:
+                response = await self._client.send_request(request, stream=True)
+            except ClientAuthenticationError as failed:
+                raise SourceUnavailable(_REFUSED.format("no token")) from failed
+            except AzureError as failed:
+                raise SourceUnavailable(f"ACS could not be reached ({type(failed).__name__})") from failed
+            try:
+                if response.status_code in (301, 302, 303, 307, 308):
+                    url = _location(url, response)
+                    continue
+                if response.status_code not in (200, 206):
+                    raise _failure(response, first)
+                if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                    raise SourceDamaged("the source sent a compressed body, which nobody had asked for")
+                yield response
+                return
+            finally:
+                await response.close()
+        raise SourceRefused(f"more than {MOST_REDIRECTS} redirects")
+
+    def _check_host(self, url: str) -> None:
+        """Refuse any host but the ACS endpoint, Microsoft's suffixes and CONTENT_HOSTS; https unless loopback."""
+        try:
+            parts = urlsplit(url)
+            host, authority = (parts.hostname or "").lower(), parts.netloc.lower()
+            named = authority in self._hosts or (parts.port in (None, 443) and host in self._hosts)
+            known = host.endswith(MICROSOFT_SUFFIXES) and parts.port in (None, 443)
+        except ValueError:
+            raise SourceRefused("the address cannot be read") from None
+        secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+        if "@" in authority or not _HOST.fullmatch(host) or not secure or not (named or known):
+            raise SourceRefused(f"host {host!r} is not allowed; if it is the service's own, add it to CONTENT_HOSTS")
+
+
+def _location(url: str, response: AsyncHttpResponse) -> str:
+    try:
+        return urljoin(url, response.headers.get("Location", ""))
+    except ValueError:
+        raise SourceRefused("the address of the redirect cannot be read") from None
+
+
+class _Retry(AsyncRetryPolicy[Any, Any]):
+    """Retries as azure-core does, but for an answer that asks for more patience than a stream has."""
+
+    def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
+        """Say whether to try again after this answer."""
+        return super().is_retry(settings, response) and (self.get_retry_after(response) or 0) <= LONGEST_RETRY_AFTER
+
+
+async def _pieces(response: AsyncHttpResponse) -> AsyncIterator[bytes]:
+    try:
+        async for piece in response.iter_raw():
+            yield piece
+    except AzureError as failed:
+        raise SourceUnavailable(f"the body broke off ({type(failed).__name__})") from failed
+
+
+def _failure(response: AsyncHttpResponse, first: int | None) -> ChunkError:
+    status = response.status_code
+    if status in (404, 410):
+        return SourceGone(f"ACS has no such document ({status}): unknown, deleted or past its retention")
+    if status == 416:
+        # The storage host's answer to any range of an empty file (acs-contract 4.10).
+        if first == 0:
+            return SourceDamaged("the document has no bytes (416)")
+        return SourceChanged("the document is shorter than it was (416)")
+    if status in (401, 403):
+        return SourceUnavailable(_REFUSED.format(status))
+    return SourceUnavailable(f"ACS answered with {status}")
+
+
+def _total(response: AsyncHttpResponse) -> tuple[int, bool]:
+    """Read the document's whole size, and whether this response is a part of it."""
+    if response.status_code == 206:
+        match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if not match:
+            raise SourceDamaged("206 without a Content-Range that gives the whole size")
+        return int(match["total"]), True
+    try:
+        return int(response.headers["Content-Length"]), False
+    except (KeyError, ValueError):
+        raise SourceDamaged("the source does not say how long the document is") from None
+
+
+def _first(response: AsyncHttpResponse) -> int:
+    match = _RANGE.fullmatch(response.headers["Content-Range"])
+    return int(match["first"]) if match else -1
+
+
+def _version(response: AsyncHttpResponse, size: int) -> str:
+    """Tell one version of a document from another: ETag, or the date, and the length."""
+    return f"{response.headers.get('ETag') or response.headers.get('Last-Modified') or ''}|{size}"
+
+
+def _refuse_error_page(head: bytes, response: AsyncHttpResponse, *, json_is_fine: bool) -> None:
+    """Refuse a page or an error that came with status 200 (acs-contract 4.10, peers.md 3)."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    start = head.lstrip()[:1]
+    is_json = kind == "application/json" or start == b"{"
+    if kind == "text/html" or start == b"<" or (is_json and not json_is_fine):
+        raise SourceDamaged(f"the source sent an error page ({kind or 'no content type'}) instead of media")

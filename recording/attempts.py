@@ -1,0 +1,54 @@
+"""The note of a chunk's last failure: what, when, how often, and when the timer tries again."""
+
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+# The queue tries a message five times, half a minute apart, and a message of a process that died comes
+# back after ten minutes (functions-host.md 3): the timer steps in only when the queue has had its turn.
+QUEUE_TRIES = 5
+FIRST_RESCUE = timedelta(minutes=15)  # the default of RESCUE_MINUTES
+
+
+class Attempts(BaseModel):
+    """How a chunk has fared so far; the one kind of blob that is overwritten."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+    count: int = 0
+    code: str | None = None
+    message: str | None = None
+    failed_at: datetime | None = None
+    next_at: datetime
+
+
+def read(text: bytes | None) -> Attempts | None:
+    """Read a note; one that can't be read counts as none, for it must not cost the chunk."""
+    try:
+        return Attempts.model_validate_json(text) if text else None
+    except ValidationError:
+        return None
+
+
+def pause(count: int, *, first: timedelta = FIRST_RESCUE) -> timedelta:
+    """Say how long to wait after `count` failures: 5 minutes, doubling to an hour once the queue gave up.
+
+    These are a third of RESCUE_MINUTES and four times it.
+    """
+    doublings = max(0, min(count - QUEUE_TRIES, 10))
+    return min(first * 4, first / 3 * (1 << doublings))
+
+
+def failed(
+    before: Attempts | None, *, code: str, message: str, now: datetime, first: timedelta = FIRST_RESCUE
+) -> Attempts:
+    """Note a failure."""
+    count = (before.count if before else 0) + 1
+    return Attempts(count=count, code=code, message=message, failed_at=now, next_at=now + pause(count, first=first))
+
+
+def queued_again(before: Attempts | None, *, now: datetime, first: timedelta = FIRST_RESCUE) -> Attempts:
+    """Note that the timer put the chunk on the queue again, so that its next run doesn't."""
+    known = before or Attempts(next_at=now)
+    return known.model_copy(update={"next_at": now + max(first, pause(known.count, first=first))})

@@ -1,0 +1,77 @@
+"""Who asked for what: one fact per control operation, written before the answer.
+
+audit/{yyyy}/{MM}/{dd}/{HHmmssffffff}-{operation}-{random}.json     in the archive container
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from azure.core.exceptions import AzureError
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from recording import layout, logs
+from recording.errors import RecordingError
+from recording.storage import Storage
+
+# App Service authentication (Easy Auth) tells who called; a function key's name doesn't reach the app.
+_PRINCIPAL = ("x-ms-client-principal-name", "x-ms-client-principal-id")
+# A caller waits meanwhile; storage that doesn't answer at all would hold it for minutes (60 s a try, five tries).
+PATIENCE_SECONDS = 10.0
+
+
+class Entry(BaseModel):
+    """One control operation and what came of it; `outcome` is `ok` or an error code."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    at: datetime
+    operation: str
+    who: str | None = None
+    conversation_id: str | None = None
+    recording_id: str | None = None
+    operation_context: str | None = None
+    outcome: str = "ok"
+    status: int = 200
+
+
+def caller(headers: Mapping[str, str]) -> str | None:
+    """Say who is calling, where the platform has authenticated a principal."""
+    found = next((headers[name][:256] for name in _PRINCIPAL if headers.get(name)), None)
+    # A header may hold bytes that are no text; JSON in UTF-8 can't carry them (lone surrogates).
+    return found.encode(errors="backslashreplace").decode() if found else None
+
+
+@asynccontextmanager
+async def audited(storage: Storage, entry: Entry) -> AsyncIterator[Entry]:
+    """Do an operation and put it on record, whether it succeeds or not.
+
+    The operation has happened by then: a fact that can't be written is logged whole, as an error,
+    and the answer stays true.
+    """
+    try:
+        yield entry
+    except RecordingError as failed:
+        entry.outcome, entry.status = failed.error_code, failed.http_status
+        raise
+    except BaseException:
+        entry.outcome, entry.status = RecordingError.code, RecordingError.status
+        raise
+    finally:
+        await _write(storage, entry)
+
+
+async def _write(storage: Storage, entry: Entry) -> None:
+    text = entry.model_dump_json(by_alias=True)
+    name = layout.audit_blob(entry.at, entry.operation, secrets.token_hex(4))
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await storage.write_fact("archive", name, text.encode())
+    except (AzureError, TimeoutError) as failed:
+        logs.error(
+            "audit.not_written", reason=type(failed).__name__, entry=entry.model_dump(mode="json", by_alias=True)
+        )
+    logs.info(f"recording.{entry.operation}", **entry.model_dump(mode="json", by_alias=True, exclude_none=True))

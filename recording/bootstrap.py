@@ -1,0 +1,150 @@
+"""The composition root: settings become clients, once per process, on first use.
+
+Not at import: a missing setting would leave the whole app without functions, and with nothing
+but a stack trace to say why (functions-host.md 6).
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from dataclasses import dataclass
+
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError, ResourceExistsError
+from azure.identity.aio import DefaultAzureCredential
+from azure.storage.queue.aio import QueueClient
+
+from recording.acs.content import Content
+from recording.acs.conversations import Conversations
+from recording.ingest import Ingest
+from recording.job import QUEUE
+from recording.notices import Notices
+from recording.settings import Settings, read
+from recording.storage import RETRIES, Storage
+
+
+@dataclass(frozen=True)
+class App:
+    """Everything that a function needs."""
+
+    settings: Settings
+    storage: Storage
+    queue: QueueClient
+    poison: QueueClient
+    notices: Notices
+    service: Conversations
+    content: Content
+    ingest: Ingest
+    credential: AsyncTokenCredential | None
+
+    async def prepare(self) -> None:
+        """Create the queue and the containers that are missing; raises what the service says."""
+        await self.storage.prepare()
+        with contextlib.suppress(ResourceExistsError):
+            await self.queue.create_queue()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self.storage.aclose()
+        await self.queue.close()
+        await self.poison.close()
+        await self.notices.aclose()
+        await self.service.aclose()
+        await self.content.aclose()
+        if self.credential:
+            await self.credential.close()
+
+
+# The SDK logs every request at INFO: thousands of lines a chunk, with URLs in them.
+logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
+
+# How long a control operation waits for containers to be looked at after a cold start.
+_CONTROL_SECONDS = 5.0
+
+_app: App | None = None
+_is_prepared = False
+_preparing = asyncio.Lock()
+
+
+async def app() -> App:
+    """Give the process's app; raises Misconfigured that names what to mend."""
+    global _is_prepared
+    here = clients()
+    if not _is_prepared:
+        async with _preparing:
+            if not _is_prepared:
+                await here.prepare()
+                _is_prepared = True
+    return here
+
+
+async def control_app() -> App:
+    """Give the process's app, prepared or not: a recording can be stopped while storage is down."""
+    with contextlib.suppress(AzureError, TimeoutError):
+        async with asyncio.timeout(_CONTROL_SECONDS):
+            return await app()
+    return clients()
+
+
+def clients() -> App:
+    """Give the process's app though storage may be out of reach: health has to tell just that.
+
+    Raises Misconfigured that names what to mend.
+    """
+    global _app
+    if _app is None:
+        _app = connect(read(os.environ))
+    return _app
+
+
+async def build(settings: Settings) -> App:
+    """Build the clients; create the queue and the containers that are missing."""
+    here = connect(settings)
+    try:
+        await here.prepare()
+    except BaseException:
+        await here.aclose()
+        raise
+    return here
+
+
+def connect(settings: Settings) -> App:
+    """Build the clients; nothing is sent yet."""
+    resource = settings.resource()
+    accounts = (settings.host_storage, settings.staging_storage, settings.archive_storage)
+    needs_topic_identity = bool(settings.events_topic_endpoint) and settings.events_topic_key is None
+    needs_identity = (
+        needs_topic_identity or resource.access_key is None or any(one.connection_string is None for one in accounts)
+    )
+    # AZURE_CLIENT_ID picks a user-assigned identity.
+    credential: AsyncTokenCredential | None = DefaultAzureCredential() if needs_identity else None
+    storage = Storage(settings, credential)
+    topic_key = settings.events_topic_key.get_secret_value() if settings.events_topic_key else None
+    content = Content(resource, credential, extra_hosts=settings.content_hosts)
+    streams = asyncio.Semaphore(settings.ingest_parallelism)
+    return App(
+        settings=settings,
+        storage=storage,
+        queue=_queue(settings, QUEUE, credential),
+        poison=_queue(settings, f"{QUEUE}-poison", credential),
+        notices=Notices(settings.events_topic_endpoint, topic_key, credential),
+        service=Conversations(resource, credential),
+        content=content,
+        ingest=Ingest(
+            storage=storage,
+            content=content,
+            streams=streams,
+            parallelism=settings.ingest_parallelism,
+            largest_block=settings.largest_block,
+            first_rescue=settings.first_rescue,
+        ),
+        credential=credential,
+    )
+
+
+def _queue(settings: Settings, name: str, credential: AsyncTokenCredential | None) -> QueueClient:
+    account = settings.host_storage
+    if account.connection_string is not None:
+        return QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **RETRIES)
+    return QueueClient(str(account.queue_uri), name, credential=credential, **RETRIES)

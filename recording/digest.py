@@ -1,0 +1,125 @@
+"""SHA-256 of bytes that pass by, and of what was stored of them."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Collection, Mapping
+
+from recording.blocks import MIB, Block
+from recording.errors import ChunkError, NotProved
+from recording.mp4 import Walker
+
+# Small pieces are gathered before they go to the hashing thread: the hand-over costs more than the hash.
+_HASH_BYTES = 1 * MIB
+
+
+class Digest:
+    """SHA-256 taken in a thread: on the event loop it halves the speed (design.md 8, measured)."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._pieces: list[bytes] = []
+        self._gathered = 0
+        self._running: asyncio.Future[None] | None = None
+
+    async def update(self, piece: bytes) -> None:
+        """Take more bytes; waits only while the bytes before them are still being hashed."""
+        self._pieces.append(piece)
+        self._gathered += len(piece)
+        if self._gathered >= _HASH_BYTES:
+            await self._flush()
+
+    async def finish(self) -> str:
+        """Say the digest in hex."""
+        await self._flush()
+        if self._running:
+            await self._running
+        return self._hash.hexdigest()
+
+    async def _flush(self) -> None:
+        if self._running:
+            await self._running
+        pieces, self._pieces, self._gathered = self._pieces, [], 0
+        self._running = asyncio.ensure_future(asyncio.to_thread(self._add, pieces))
+
+    def _add(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self._hash.update(piece)
+
+
+class Relay:
+    """Passes a block's bytes on, hashing them on the way, and remembers why they stopped.
+
+    `walker` is for a block that is the whole file: it sees the MP4's boxes pass by.
+    """
+
+    def __init__(self, source: AsyncIterator[bytes], walker: Walker | None = None) -> None:
+        self._source = source
+        self._walker = walker
+        self.digest = Digest()
+        self.failure: ChunkError | None = None
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """Yield the bytes, once."""
+        try:
+            async for piece in self._source:
+                await self.digest.update(piece)
+                if self._walker:
+                    self._walker.feed(piece)
+                yield piece
+        except ChunkError as failed:
+            self.failure = failed
+            raise
+
+
+async def read_back(
+    pieces: AsyncIterator[bytes], plan: tuple[Block, ...], *, wanted: Collection[int], whole: Digest
+) -> dict[int, str]:
+    """Hash a chunk that is read back: `whole` takes all of it, the answer is the SHA-256 of each wanted block.
+
+    Raises NotProved if the pieces aren't as many bytes as the plan has.
+    """
+    digests: dict[int, str] = {}
+    ahead = iter(plan)
+    block = next(ahead)
+    digest, left = Digest(), block.length
+    async for received in pieces:
+        piece = received
+        await whole.update(piece)
+        while piece:
+            if not left:
+                following = next(ahead, None)
+                if following is None:
+                    raise NotProved("the committed chunk is longer than what was fetched")
+                block, digest, left = following, Digest(), following.length
+            mine, piece = piece[:left], piece[left:]
+            left -= len(mine)
+            if block.index in wanted:
+                await digest.update(mine)
+                if not left:
+                    digests[block.index] = await digest.finish()
+    if left or next(ahead, None) is not None:
+        raise NotProved("the committed chunk is shorter than what was fetched")
+    return digests
+
+
+def seal(digests: Mapping[int, str]) -> str:
+    """Make one digest of many, by block index."""
+    return hashlib.sha256("\n".join(f"{i}:{digests[i]}" for i in sorted(digests)).encode()).hexdigest()
+
+
+def write_ranges(indices: Collection[int]) -> str:
+    """Write block indices shortly: `0-44`, or `0-3,7,9-44`.
+
+    >>> write_ranges([0, 1, 2, 7])
+    '0-2,7'
+    """
+    ordered = sorted(indices)
+    starts = [i for n, i in enumerate(ordered) if not n or ordered[n - 1] != i - 1]
+    ends = [i for n, i in enumerate(ordered) if n + 1 == len(ordered) or ordered[n + 1] != i + 1]
+    return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
+
+
+def read_ranges(text: str) -> list[int]:
+    """Read what `write_ranges` wrote."""
+    pairs = [part.partition("-") for part in text.split(",") if part]
+    return [i for a, _, b in pairs for i in range(int(a), int(b or a) + 1)]

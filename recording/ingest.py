@@ -1,0 +1,297 @@
+"""Use case: one chunk job becomes one committed, proved chunk in staging.
+
+Progress is the service's own list of uncommitted blocks: whoever takes the job after a crash
+asks for it and fetches the rest. Two workers on one chunk stage the same bytes under the same
+ids; the commit decides, and a chunk counts only once it was read back and compared.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceModifiedError, ResourceNotFoundError
+
+from recording import attempts, blocks, layout, logs, mp4
+from recording.acs.content import Content, Probe
+from recording.attempts import Attempts
+from recording.blocks import Block
+from recording.digest import Digest, Relay, read_back, read_ranges, seal, write_ranges
+from recording.errors import NotProved, RecordingError, SourceChanged, SourceDamaged, SourceUnavailable
+from recording.job import ChunkJob
+from recording.storage import Storage, Stored
+
+# A body that breaks off is fetched again here and nowhere else; after that it's the queue's turn.
+BLOCK_TRIES = 4
+_BLOCK_PAUSE_SECONDS = 0.5
+_VERSION_TRIES = 3
+# Below `functionTimeout` (host.json), whose stroke would kill every other job of the process too.
+BUDGET_SECONDS = 25 * 60.0
+_NOTE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """What ingest works with, once per process: `streams` bounds the transfers of all chunks together."""
+
+    storage: Storage
+    content: Content
+    streams: asyncio.Semaphore
+    parallelism: int
+    largest_block: int
+    first_rescue: timedelta
+
+    async def run(self, job: ChunkJob) -> None:
+        """Ingest one chunk and its metadata file.
+
+        Raises ChunkError, or what storage raises; the failure is on record by then, and the
+        queue, then the timer, tries again.
+        """
+        try:
+            async with asyncio.timeout(BUDGET_SECONDS):
+                await self._run(job)
+        except Exception as failed:
+            await self._note(job, failed)
+            raise
+
+    async def _run(self, job: ChunkJob) -> None:
+        if await self._is_archived(job):
+            logs.info("chunk.archived_before", recordingKey=job.recording_key, documentId=job.document_id)
+            return
+        # A missing metadata file must not cost the content: it is fetched second and tried again.
+        await self._content(job)
+        await self._metadata(job)
+
+    async def _is_archived(self, job: ChunkJob) -> bool:
+        """Tell whether a duplicate of the event came after the recording was archived."""
+        return await self.storage.find("archive", layout.archived(job.content_blob)) is not None and (
+            await self.storage.find("archive", layout.manifest_blob(job.recording_key)) is not None
+        )
+
+    async def _metadata(self, job: ChunkJob) -> None:
+        if await self.storage.find("staging", job.metadata_blob) is None:
+            body = await self.content.metadata(job.document_id)
+            await self.storage.write_fact("staging", job.metadata_blob, body)
+
+    async def _content(self, job: ChunkJob) -> None:
+        for _ in range(_VERSION_TRIES):
+            try:
+                if await self._one_version(job):
+                    return
+            except SourceChanged as changed:
+                logs.warning(
+                    "chunk.source_changed", documentId=job.document_id, reason=changed.message, next="start over"
+                )
+        raise SourceChanged("the document kept changing while it was copied")
+
+    async def _one_version(self, job: ChunkJob) -> bool:
+        """Bring one version of the document to a proved chunk; False if it is to be looked at anew."""
+        found = await self.storage.find("staging", job.content_blob)
+        if found is not None and found.sha256:
+            return True
+        if found is not None and _is_ours(found):
+            # Committed whole by a worker that died before the proof: the source, which may have another version
+            # or none by now, isn't asked.
+            return await self._prove(job, found)
+        if found is not None:
+            logs.warning("chunk.foreign", recordingKey=job.recording_key, documentId=job.document_id, next="replace it")
+            await self.storage.delete("staging", found.name, etag=found.etag)
+            return False
+        probe, staged = await asyncio.gather(
+            self.content.probe(job.document_id), self.storage.staged_blocks(job.content_blob)
+        )
+        plan = self._plan(probe)
+        digests = await self._fetch(job, probe, plan, staged)
+        # What passed by in flight goes into the commit itself: whoever proves the chunk compares with it.
+        facts = {
+            "source_etag": _etag(probe),
+            "source_bytes": str(probe.size),
+            "blocks": str(len(plan)),
+            "block_bytes": str(plan[0].length),
+            "compared": write_ranges(digests),
+            "flight": seal(digests),
+        }
+        # A header without a value may get lost on its way.
+        facts = {name: value for name, value in facts.items() if value}
+        ids = [blocks.block_id(_version(probe, plan), b.index) for b in plan]
+        await self.storage.commit(job.content_blob, ids, facts)
+        found = await self.storage.find("staging", job.content_blob)
+        if found is None or any(
+            found.metadata.get(name) != facts.get(name) for name in ("source_etag", "source_bytes")
+        ):
+            return False
+        return await self._prove(job, found)
+
+    def _plan(self, probe: Probe) -> tuple[Block, ...]:
+        if not probe.takes_ranges:
+            return blocks.whole(probe.size)
+        return blocks.plan(probe.size, largest=self.largest_block, streams=self.parallelism)
+
+    async def _fetch(
+        self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]
+    ) -> dict[int, str]:
+        """Stage what is missing and check the boxes meanwhile; both are done when this returns."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._check_boxes(job, probe))
+                staging = group.create_task(self._stage(job, probe, plan, staged))
+        except ExceptionGroup as several:
+            raise _first(several) from None
+        return staging.result()
+
+    async def _check_boxes(self, job: ChunkJob, probe: Probe) -> None:
+        """Check that the MP4's boxes add up, by a few small reads from the source."""
+        if not probe.takes_ranges:
+            return  # each small read would fetch the whole file: the boxes are looked at as they pass by
+        walk = mp4.walk(probe.size)
+        try:
+            offset = next(walk)
+            while True:
+                length = min(mp4.HEADER, probe.size - offset)
+                known = probe.head[offset : offset + length]
+                if len(known) < length:
+                    known = await self.content.read(job.document_id, probe, offset=offset, length=length)
+                offset = walk.send(known)
+        except StopIteration:
+            return
+
+    async def _stage(
+        self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]
+    ) -> dict[int, str]:
+        """Stage what is missing, in parallel; the answer is the SHA-256 of each block that passed by."""
+        missing = blocks.missing(plan, version=_version(probe, plan), staged=staged)
+        logs.info(
+            "chunk.staging",
+            recordingKey=job.recording_key,
+            documentId=job.document_id,
+            bytes=probe.size,
+            blocks=len(plan),
+            stagedBefore=len(plan) - len(missing),
+        )
+        digests: dict[int, str] = {}
+        waiting = iter(missing)
+
+        async def stream() -> None:
+            # One iterator feeds all streams: each takes the next block when it is free.
+            for block in waiting:
+                async with self.streams:
+                    block_id = blocks.block_id(_version(probe, plan), block.index)
+                    digests[block.index] = await self._stage_block(job, probe, block, block_id)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self.parallelism, len(missing))):
+                group.create_task(stream())
+        return digests
+
+    async def _stage_block(self, job: ChunkJob, probe: Probe, block: Block, block_id: str) -> str:
+        """Stream one block from the source into Put Block; a broken one is repeated whole."""
+        for attempt in range(1, BLOCK_TRIES + 1):
+            walker = None if probe.takes_ranges else mp4.Walker(probe.size)
+            source = self.content.stream(job.document_id, probe, offset=block.offset, length=block.length)
+            relay = Relay(source, walker)
+            try:
+                await self.storage.stage(job.content_blob, block_id, relay.body(), length=block.length)
+                if walker and (problem := walker.problem()):
+                    raise SourceDamaged(problem)
+                return await relay.digest.finish()
+            except AzureError as failed:
+                # aiohttp reports a failing body as a failed connection: what really happened is in the relay.
+                cause = relay.failure or SourceUnavailable(f"storage did not take a block ({_describe(failed)})")
+                if isinstance(cause, SourceChanged) or attempt == BLOCK_TRIES:
+                    raise cause from failed
+                logs.warning(
+                    "block.again", documentId=job.document_id, block=block.index, attempt=attempt, reason=str(cause)
+                )
+                await asyncio.sleep(_BLOCK_PAUSE_SECONDS * 2**attempt)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _prove(self, job: ChunkJob, found: Stored) -> bool:
+        """Read the committed chunk back once: SHA-256 of the whole, and each block against its digest in flight.
+
+        Blocks that an earlier, killed attempt staged have no digest in flight. False if another
+        worker was quicker, to prove it or to delete it. Raises NotProved, and deletes the chunk, if
+        it isn't what was fetched.
+        """
+        whole = Digest()
+        compared = read_ranges(found.metadata.get("compared", ""))
+        plan = blocks.cut(found.size, int(found.metadata["block_bytes"]))
+        try:
+            pieces = self.storage.stream("staging", found, ahead=self.parallelism, gate=self.streams)
+            stored = await read_back(pieces, plan, wanted=frozenset(compared), whole=whole)
+            if seal(stored) != found.metadata["flight"]:
+                await self.storage.delete("staging", found.name, etag=found.etag)
+                raise NotProved("the committed chunk differs from what was fetched; it is deleted and fetched again")
+            proof = {
+                "sha256": await whole.finish(),
+                "proved_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "blocks_compared": str(len(compared)),
+            }
+            await self.storage.mark_proved(found.name, {**found.metadata, **proof}, etag=found.etag)
+        except (ResourceModifiedError, ResourceNotFoundError):
+            return False
+        logs.info(
+            "chunk.staged",
+            recordingKey=job.recording_key,
+            documentId=job.document_id,
+            bytes=found.size,
+            sha256=proof["sha256"],
+            blocks=int(found.metadata["blocks"]),
+            blocksCompared=len(compared),
+        )
+        return True
+
+    async def _note(self, job: ChunkJob, failed: BaseException) -> None:
+        """Put the failure on record, so that the timer knows when to try again; never hides `failed`."""
+        code = failed.error_code if isinstance(failed, RecordingError) else type(failed).__name__
+        message = failed.message if isinstance(failed, RecordingError) else _describe(failed)
+        note: Attempts | None = None
+        try:
+            async with asyncio.timeout(_NOTE_SECONDS):
+                before = attempts.read(await self.storage.read("staging", job.attempts_blob))
+                note = attempts.failed(
+                    before, code=code, message=message, now=datetime.now(UTC), first=self.first_rescue
+                )
+                await self.storage.replace("staging", job.attempts_blob, note.model_dump_json(by_alias=True).encode())
+        except (AzureError, TimeoutError) as unnoted:
+            logs.warning("attempt.not_noted", documentId=job.document_id, reason=_describe(unnoted))
+        logs.warning(
+            "chunk.failed",
+            recordingKey=job.recording_key,
+            documentId=job.document_id,
+            code=code,
+            reason=message,
+            attempts=note.count if note else None,
+            next="the queue tries again, then the timer, until the deadline",
+        )
+
+
+def _version(probe: Probe, plan: tuple[Block, ...]) -> str:
+    """Tell which bytes a block of an index has: those of one version of the document, cut at one length.
+
+    Blocks staged by an older app or under other settings have other offsets: the last one of an old plan may be
+    as long as one of the new plan that lies elsewhere.
+    """
+    return f"{probe.version}|{plan[0].length}"
+
+
+def _is_ours(found: Stored) -> bool:
+    """Tell whether a chunk was committed by an ingest, which does so only when it is whole."""
+    return found.metadata.get("source_bytes") == str(found.size) and "flight" in found.metadata
+
+
+def _etag(probe: Probe) -> str:
+    """Write the source's ETag as blob metadata can hold it."""
+    return "".join(c for c in probe.etag or "" if c.isascii() and c.isprintable() and c != '"')
+
+
+def _first(several: ExceptionGroup[Exception]) -> Exception:
+    """Take one failure out of a task group's: they stand for the same cause."""
+    inner = several.exceptions[0]
+    return _first(inner) if isinstance(inner, ExceptionGroup) else inner
+
+
+def _describe(failed: BaseException) -> str:
+    """Say what failed without its message, which may hold a URL."""
+    if isinstance(failed, HttpResponseError):
+        code = getattr(failed, "error_code", None) or failed.reason or ""
+        return f"{failed.status_code} {getattr(code, 'value', code)}".strip()
+    return type(failed).__name__

@@ -1,0 +1,270 @@
+"""Every app setting: typed, documented, read once.
+
+README's table is generated from here (`python -m recording.settings`), and tests hold README and
+`local.settings.example.json` to it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from recording.acs.auth import Resource, parse_connection_string
+from recording.blocks import MIB
+from recording.contract import is_loopback
+from recording.errors import Misconfigured
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _check_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(_HOST.fullmatch(host) for host in hosts):
+        raise ValueError("must be host names, each perhaps with a port, separated by commas and without https://")
+    return hosts
+
+
+def _check_address(address: str) -> str:
+    parts = urlsplit(address)
+    plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    if not parts.hostname or parts.query or parts.fragment or not (parts.scheme == "https" or plain):
+        raise ValueError("must be an https address without a query")
+    return address
+
+
+def _known(version: str) -> str:
+    if version != "2021-04-15-preview1":
+        raise ValueError("only 2021-04-15-preview1 is spoken")
+    return version
+
+
+_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_check_hosts)]
+Container = Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9])+$", min_length=3, max_length=63)]
+
+
+class Account(BaseModel):
+    """Where a storage account is: a connection string, or URIs for the app's managed identity."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    connection_string: SecretStr | None = None
+    blob_uri: str | None = Field(default=None, repr=False)
+    queue_uri: str | None = Field(default=None, repr=False)
+
+
+class Settings(BaseModel):
+    """The app settings, named as in Azure."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="ignore")
+
+    acs_connection_string: SecretStr | None = Field(
+        default=None,
+        alias="ACS_CONNECTION_STRING",
+        description="`endpoint=https://<name>.communication.azure.com;accesskey=…`. Leave it away to use the identity.",
+    )
+    acs_endpoint: str | None = Field(
+        default=None,
+        alias="ACS_ENDPOINT",
+        description="`https://<name>.communication.azure.com`, reached with the app's managed identity.",
+    )
+    acs_api_version: Annotated[str, AfterValidator(_known)] = Field(
+        default="2021-04-15-preview1", alias="ACS_API_VERSION", description="The recording API's version."
+    )
+    source_retention_hours: float = Field(
+        default=48,
+        gt=0,
+        le=24 * 30,
+        alias="SOURCE_RETENTION_HOURS",
+        description="How long ACS keeps a recording after its file event. It sets every deadline.",
+    )
+    risk_hours: float = Field(
+        default=8,
+        ge=0,
+        le=24 * 30,
+        alias="RISK_HOURS",
+        description="A chunk that isn't safe this long before its deadline is reported as at risk.",
+    )
+    rescue_minutes: float = Field(
+        default=15,
+        gt=0,
+        le=24 * 60,
+        alias="RESCUE_MINUTES",
+        description="How long after it was announced or queued a chunk may take before the timer queues it again.",
+    )
+    staging_container: Container = Field(
+        default="recordings-staging", alias="STAGING_CONTAINER", description="Recordings in flight."
+    )
+    archive_container: Container = Field(
+        default="recordings-archive", alias="ARCHIVE_CONTAINER", description="Long-term storage."
+    )
+    quarantine_container: Container = Field(
+        default="recordings-quarantine",
+        alias="QUARANTINE_CONTAINER",
+        description="Events that could not be understood, each with the reason.",
+    )
+    archive_schedule: str = Field(
+        default="0 */5 * * * *",
+        alias="ARCHIVE_SCHEDULE",
+        description="When the archive timer runs (NCRONTAB, six fields, UTC). The host reads it: it must be set.",
+    )
+    ingest_block_mib: int = Field(
+        default=32, ge=4, le=4000, alias="INGEST_BLOCK_MIB", description="The largest block of a chunk, in MiB."
+    )
+    ingest_parallelism: int = Field(
+        default=8,
+        ge=1,
+        le=64,
+        alias="INGEST_PARALLELISM",
+        description="Streams per process, however many chunks are in flight.",
+    )
+    content_hosts: Hosts = Field(
+        default=(),
+        alias="CONTENT_HOSTS",
+        description="More hosts (`name`, `name:port`, comma-separated) to fetch chunks from; they see credentials.",
+    )
+    auto_record: Literal["off", "all"] = Field(
+        default="off", alias="AUTO_RECORD", description="`all` starts a recording when a call is established."
+    )
+    public_base_url: Annotated[str, AfterValidator(_check_address)] | None = Field(
+        default=None,
+        alias="PUBLIC_BASE_URL",
+        description="This app's own https address; with it AUTO_RECORD asks for state callbacks at `/callbacks`.",
+    )
+    callback_key: SecretStr | None = Field(
+        default=None,
+        alias="CALLBACK_KEY",
+        description="A function key, put into that callback address as `code`: ACS can't send it otherwise.",
+    )
+    events_topic_endpoint: str | None = Field(
+        default=None,
+        alias="EVENTS_TOPIC_ENDPOINT",
+        description="A custom Event Grid topic; the app publishes there what was archived, is at risk or lost.",
+    )
+    events_topic_key: SecretStr | None = Field(
+        default=None,
+        alias="EVENTS_TOPIC_KEY",
+        description="The topic's key. Leave it away to use the identity.",
+    )
+    host_storage: Account = Field(
+        default=Account(),
+        alias="AzureWebJobsStorage",
+        description="The host's storage: a connection string, or `__blobServiceUri` and `__queueServiceUri`.",
+    )
+    staging_storage: Account = Field(
+        default=Account(),
+        alias="STAGING_STORAGE",
+        description="Account of the staging and quarantine containers, in the same forms; else AzureWebJobsStorage.",
+    )
+    archive_storage: Account = Field(
+        default=Account(),
+        alias="ARCHIVE_STORAGE",
+        description="Account of the archive container, in the same forms; else AzureWebJobsStorage.",
+    )
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Name what is set and show no value: a URI may hold a token."""
+        return [("set", sorted(self.model_fields_set))]
+
+    @property
+    def retention(self) -> timedelta:
+        """How long the source keeps a chunk after its event."""
+        return timedelta(hours=self.source_retention_hours)
+
+    @property
+    def risk_margin(self) -> timedelta:
+        """How long before its deadline a chunk is at risk."""
+        return timedelta(hours=self.risk_hours)
+
+    @property
+    def first_rescue(self) -> timedelta:
+        """How long a chunk may take before the timer steps in."""
+        return timedelta(minutes=self.rescue_minutes)
+
+    @property
+    def largest_block(self) -> int:
+        """INGEST_BLOCK_MIB in bytes."""
+        return self.ingest_block_mib * MIB
+
+    def callback_uri(self) -> str | None:
+        """Say where ACS is asked to send state callbacks; the key is part of it, so it is never logged."""
+        if self.public_base_url is None:
+            return None
+        code = f"?code={quote(self.callback_key.get_secret_value(), safe='')}" if self.callback_key else ""
+        return f"{self.public_base_url.rstrip('/')}/callbacks{code}"
+
+    def resource(self) -> Resource:
+        """Say which ACS resource is meant.
+
+        Raises Misconfigured if neither form is set.
+        """
+        if self.acs_connection_string is not None:
+            return parse_connection_string(self.acs_connection_string.get_secret_value())
+        if self.acs_endpoint:
+            return Resource(self.acs_endpoint.rstrip("/"))
+        raise Misconfigured("set ACS_CONNECTION_STRING, or ACS_ENDPOINT for the app's managed identity")
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Read the settings from the environment; empty values count as absent.
+
+    Raises Misconfigured that names the setting and never shows a value.
+    """
+    values: dict[str, Any] = {}
+    for name, field in Settings.model_fields.items():
+        alias = field.alias or name
+        value = _account(environment, alias) if field.annotation is Account else environment.get(alias)
+        if value:
+            values[alias] = value
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as invalid:
+        wrong = "; ".join(f"{error['loc'][0]}: {error['msg']}" for error in invalid.errors(include_input=False))
+        raise Misconfigured(f"app settings are wrong: {wrong}") from None
+    fallback = {
+        name: settings.host_storage for name in ("staging_storage", "archive_storage") if not _is_set(settings, name)
+    }
+    if settings.host_storage == Account():
+        raise Misconfigured("app settings are wrong: AzureWebJobsStorage is not set")
+    complete = settings.model_copy(update=fallback)
+    for name, uri in (("host_storage", "queue"), ("staging_storage", "blob"), ("archive_storage", "blob")):
+        account: Account = getattr(complete, name)
+        if account.connection_string is None and getattr(account, f"{uri}_uri") is None:
+            setting = Settings.model_fields["host_storage" if name in fallback else name].alias
+            raise Misconfigured(f"app settings are wrong: {setting}__{uri}ServiceUri is not set")
+    return complete
+
+
+def _is_set(settings: Settings, name: str) -> bool:
+    account: Account = getattr(settings, name)
+    return account != Account()
+
+
+def _account(environment: Mapping[str, str], name: str) -> dict[str, str] | None:
+    """Read a connection in the forms that the Functions host takes (functions-host.md 8)."""
+    if text := environment.get(name):
+        return {"connection_string": text}
+    host = environment.get(f"{name}__accountName")
+    found = {
+        "blob_uri": environment.get(f"{name}__blobServiceUri") or (host and f"https://{host}.blob.core.windows.net"),
+        "queue_uri": environment.get(f"{name}__queueServiceUri") or (host and f"https://{host}.queue.core.windows.net"),
+    }
+    return {key: value for key, value in found.items() if value} or None
+
+
+def table() -> str:
+    """Write the settings as README's Markdown table."""
+    rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    for field in Settings.model_fields.values():
+        default = field.default
+        shown = f"`{default}`" if isinstance(default, str | int | float) else ""
+        rows.append(f"| `{field.alias}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,0 +1,77 @@
+"""Read the state of recordings from their facts: what staging lists, what the archive's manifest says."""
+
+from collections import defaultdict
+from datetime import timedelta
+
+from recording import attempts, events, layout, logs, manifest
+from recording.attempts import Attempts
+from recording.errors import BadEvent
+from recording.events import FileStatusUpdated
+from recording.manifest import Manifest, Recording
+from recording.storage import Storage, Stored
+
+
+async def load(key: str, storage: Storage, *, retention: timedelta, blobs: list[Stored] | None = None) -> Recording:
+    """Derive a recording in flight from its facts in staging."""
+    if blobs is None:
+        blobs = [blob async for blob in storage.names("staging", f"{key}/")]
+    received: list[FileStatusUpdated] = []
+    tried: dict[str, Attempts] = {}
+    for blob in blobs:
+        kind, _, name = blob.name.removeprefix(f"{key}/").partition("/")
+        if kind == "events":
+            received += _event(await storage.read("staging", blob.name), blob.name)
+        elif kind == "attempts":
+            note = attempts.read(await storage.read("staging", blob.name))
+            if note:
+                tried[name.removesuffix(".json")] = note
+    return manifest.assemble(key, events=received, blobs=blobs, attempts=tried, retention=retention)
+
+
+async def newest_manifest(key: str, storage: Storage) -> Manifest | None:
+    """Read the manifest of an archived recording; the highest revision tells the whole story."""
+    newest: Manifest | None = None
+    revision = 1
+    while text := await storage.read("archive", layout.manifest_blob(key, revision)):
+        newest = Manifest.model_validate_json(text)
+        revision += 1
+    return newest
+
+
+async def in_flight(storage: Storage) -> dict[str, list[Stored]]:
+    """List staging once, by recording; memory grows with what is in flight, not with the archive."""
+    found: dict[str, list[Stored]] = defaultdict(list)
+    async for blob in storage.names("staging"):
+        found[blob.name.partition("/")[0]].append(blob)
+    for key in [key for key in found if not layout.is_recording_key(key)]:
+        logs.warning("staging.unknown", folder=key, blobs=len(found.pop(key)))
+    return found
+
+
+async def load_with_archived_events(
+    key: str, blobs: list[Stored], before: Manifest | None, *, storage: Storage, retention: timedelta
+) -> Recording:
+    """Derive a recording; chunks that no event in staging tells of may have one in the archive.
+
+    So it is when an ingest ends after the recording was archived without its chunk.
+    """
+    recording = await load(key, storage, retention=retention, blobs=blobs)
+    announced = {name for c in recording.chunks for name in (c.job.content_blob, c.job.metadata_blob)}
+    if before is None or (
+        recording.events and all(b.name in announced for b in blobs if b.name.startswith(f"{key}/chunks/"))
+    ):
+        return recording
+    received = list(recording.events)
+    async for blob in storage.names("archive", f"{layout.archive_folder(key)}/events/"):
+        received += _event(await storage.read("archive", blob.name), blob.name)
+    tried = {c.job.document_id: c.attempts for c in recording.chunks if c.attempts}
+    return manifest.assemble(key, events=received, blobs=blobs, attempts=tried, retention=retention)
+
+
+def _event(text: bytes | None, name: str) -> list[FileStatusUpdated]:
+    try:
+        event = events.parse(text.decode()) if text else None
+    except (BadEvent, UnicodeDecodeError) as bad:
+        logs.error("staging.bad_event", blob=name, reason=str(bad))
+        return []
+    return [event] if isinstance(event, FileStatusUpdated) else []
