@@ -1,0 +1,1 @@
+"""Everything Azure that the app needs, on one machine; never deployed."""

@@ -1,0 +1,98 @@
+"""Carry the service's effects to the outside: callbacks, Event Grid events, media."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any, Protocol
+
+from local.acs import events
+from local.acs.callbacks import Callbacks
+from local.acs.entities import CallLegChanged, Effect, Recording, RecordingChanged, RecordingEnded
+from local.acs.errors import Conflict
+from local.acs.media import Cancelled
+from local.acs.production import Studio
+from local.acs.service import Service
+
+_log = logging.getLogger(__name__)
+
+
+class Publisher(Protocol):
+    """What takes Event Grid events."""
+
+    def publish(self, event: dict[str, Any], /) -> None:
+        """Queue an event for every subscription; returns at once."""
+
+
+class Announcer:
+    """React to effects; long work runs in tasks that this object owns."""
+
+    def __init__(self, service: Service, *, topic: Publisher, callbacks: Callbacks, studio: Studio) -> None:
+        self._service = service
+        self._topic = topic
+        self._callbacks = callbacks
+        self._studio = studio
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, effect: Effect) -> None:
+        """Tell the outside about one effect."""
+        now = self._service.clock.now()
+        match effect:
+            case CallLegChanged(call=call, state=state):
+                _log.info("call.changed call_id=%s state=%s", call.call_id, state)
+                payload = events.call_leg_changed(effect, now)
+                self._topic.publish(events.as_event_grid(payload))
+                if call.callback_uri is not None:
+                    self._callbacks.send(call.callback_uri, payload)
+            case RecordingChanged(recording=recording, state=state):
+                _log.info("recording.changed recording_id=%s state=%s", recording.recording_id, state)
+                if recording.callback_uri is not None:
+                    self._callbacks.send(recording.callback_uri, events.recording_changed(effect, now))
+            case RecordingEnded(recording=recording):
+                self._run(self._finish(recording))
+
+    async def produce(self, recording: Recording) -> None:
+        """Make and store the media of an ended recording; raises Conflict if ``cancel`` comes first."""
+        maximum = self._service.settings.chunk_maximum_bytes
+        try:
+            chunks = await self._studio.produce(recording, maximum_bytes=maximum)
+        except Cancelled:
+            raise Conflict("The emulator was reset before the media was ready.") from None
+        self._service.store(recording, chunks)
+
+    def announce(self, recording: Recording, *, times: int = 1) -> None:
+        """Publish the file event of a recording, again if need be; raises Conflict before it has media."""
+        self._service.announce(recording)
+        event = events.file_status_updated(recording)
+        for _ in range(times):
+            self._topic.publish(event)
+        _log.info("recording.announced recording_id=%s chunks=%d", recording.recording_id, len(recording.chunks))
+
+    async def cancel(self) -> None:
+        """Drop all work under way."""
+        self._studio.cancel()
+        await self._callbacks.cancel()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def discard(self) -> None:
+        """Delete all media files."""
+        await self._studio.discard()
+
+    async def _finish(self, recording: Recording) -> None:
+        try:
+            await self.produce(recording)
+            delay = timedelta(seconds=self._service.settings.announce_delay_seconds)
+            await self._service.clock.sleep_until((recording.end or self._service.clock.now()) + delay)
+            self.announce(recording)
+        except Conflict:
+            _log.info("recording.dropped recording_id=%s", recording.recording_id)
+        except Exception:
+            _log.exception("recording.failed recording_id=%s", recording.recording_id)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,154 @@
+"""The JSON bodies that the emulator takes, checked at the door."""
+
+import json
+import uuid
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from local.acs.entities import MINIMUM_CHUNK_BYTES, Media
+from local.acs.errors import BadRequest
+from local.acs.filler import MINIMUM_BYTES
+
+
+def absolute_uri(value: str) -> str:
+    """Return the URI; raises ValueError unless it is absolute with http or https."""
+    parts = urlsplit(value)
+    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an absolute http or https URI")
+    return value
+
+
+def _guid(value: str) -> str:
+    return str(uuid.UUID(value))
+
+
+Uri = Annotated[str, AfterValidator(absolute_uri)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+Names = Annotated[list[Name], Field(max_length=350)]  # Participants per call, acs-contract 4.13.
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class ServiceBody(BaseModel):
+    """A body of the service API: fields it does not know are ignored."""
+
+    model_config = ConfigDict(alias_generator=to_camel, strict=True, hide_input_in_errors=True)
+
+
+class OperationBody(ServiceBody):
+    """The body of stop, pause and resume; ``operationContext`` is accepted and ignored (acs-contract 2.3)."""
+
+    operation_context: str | None = None
+
+
+class StartBody(OperationBody):
+    """The body of start."""
+
+    recording_state_callback_uri: Uri | None = None
+
+
+class ControlBody(BaseModel):
+    """A body of the control plane: a field it does not know is an error, not a surprise later."""
+
+    model_config = ConfigDict(alias_generator=to_camel, strict=True, extra="forbid", hide_input_in_errors=True)
+
+
+class MediaBody(ControlBody):
+    """What a recording is made of; filler needs the size of each chunk."""
+
+    kind: Literal["video", "filler"] = "video"
+    chunk_bytes: list[Annotated[int, Field(ge=MINIMUM_BYTES)]] = []
+
+    @model_validator(mode="after")
+    def _sizes_belong_to_filler(self) -> Self:
+        if (self.kind == "filler") != bool(self.chunk_bytes):
+            raise ValueError("filler needs chunkBytes, video has none")
+        return self
+
+    def media(self) -> Media:
+        """Return the typed value."""
+        return Media(tuple(self.chunk_bytes))
+
+
+class CallBody(ControlBody):
+    """A call to place."""
+
+    participants: Names
+    callback_uri: Uri | None = None
+    group_id: Annotated[str, AfterValidator(_guid)] | None = None
+    media: MediaBody = MediaBody()
+
+
+class ParticipantBody(ControlBody):
+    """Someone who joins."""
+
+    display_name: Name
+
+
+class RecordingBody(ControlBody):
+    """A finished recording to make."""
+
+    media: MediaBody
+    participants: Names = ["Ada Lovelace", "Grace Hopper"]
+    duration_seconds: Annotated[float, Field(ge=0, le=7 * 86400, allow_inf_nan=False)] = 10.0
+    announce: bool = True
+
+
+class AnnounceBody(ControlBody):
+    """How often to publish a file event again."""
+
+    times: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class AdvanceBody(ControlBody):
+    """How far to move the clock."""
+
+    advance_seconds: Annotated[float, Field(ge=0, le=366 * 86400, allow_inf_nan=False)]
+
+
+class SettingsBody(ControlBody):
+    """Settings to change; what is absent stays."""
+
+    chunk_maximum_bytes: Annotated[int, Field(ge=MINIMUM_CHUNK_BYTES)] | None = None
+    retention_hours: Positive | None = None
+    announce_delay_seconds: NotNegative | None = None
+
+
+async def read[Body: BaseModel](request: web.Request, model: type[Body], *, optional: bool = False) -> Body:
+    """Parse a request's body; raises BadRequest that names the field. An optional body may be empty."""
+    raw = await request.read()
+    return parse(b"{}" if optional and not raw.strip() else raw, model)
+
+
+def parse[Body: BaseModel](raw: bytes, model: type[Body]) -> Body:
+    """Parse JSON into a body; raises BadRequest that names the field."""
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def parse_list[Body: BaseModel](raw: bytes, model: type[Body]) -> list[Body]:
+    """Parse a JSON array of bodies; raises BadRequest that names the element and the field."""
+    try:
+        return TypeAdapter(list[model]).validate_json(raw)  # type: ignore[valid-type]  # a type made at run time
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def _refusal(error: ValidationError) -> BadRequest:
+    first = error.errors(include_url=False, include_input=False)[0]
+    target = ".".join(str(part) for part in first["loc"]) or None
+    return BadRequest(f"The request contains invalid data: {first['msg']}.", target=target)
+
+
+async def read_json(request: web.Request) -> Any:
+    """Return any JSON value of a request; raises BadRequest if it is not JSON."""
+    try:
+        return json.loads(await request.read())
+    except (ValueError, RecursionError):
+        raise BadRequest("The request contains invalid data: it is not JSON.") from None

@@ -1,0 +1,71 @@
+"""POST callbacks to the app, in order for each address."""
+
+import asyncio
+import logging
+from typing import Any
+
+import aiohttp
+
+# The service's retry policy for callbacks is not published (acs-contract 4.8): a few quick attempts, then give up.
+_PAUSES_SECONDS = (0.2, 1.0, 5.0)
+_TIMEOUT_SECONDS = 10.0
+_log = logging.getLogger(__name__)
+
+
+class Callbacks:
+    """Send payloads over HTTP in the background; an async context manager that owns the session."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, asyncio.Task[None]] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "Callbacks":
+        """Open the session."""
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Drop what was not sent and close the session."""
+        await self.cancel()
+        if self._session is not None:
+            await self._session.close()
+
+    async def cancel(self) -> None:
+        """Forget every callback that was not delivered yet."""
+        tasks = list(self._last.values())
+        self._last.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def send(self, uri: str, payload: dict[str, Any]) -> None:
+        """Queue one payload, a single JSON object, behind the earlier ones for the same address."""
+        task = asyncio.create_task(self._deliver(uri, payload, after=self._last.get(uri)))
+        self._last[uri] = task
+        task.add_done_callback(lambda done: self._forget(uri, done))
+
+    def _forget(self, uri: str, done: asyncio.Task[None]) -> None:
+        if self._last.get(uri) is done:
+            del self._last[uri]
+
+    async def _deliver(self, uri: str, payload: dict[str, Any], *, after: asyncio.Task[None] | None) -> None:
+        if after is not None:
+            await asyncio.wait([after])
+        event_type = payload.get("eventType")
+        for pause in (*_PAUSES_SECONDS, None):
+            failure = await self._attempt(uri, payload)
+            if failure is None:
+                _log.info("callback.delivered type=%s", event_type)
+                return
+            _log.warning("callback.failed type=%s reason=%s", event_type, failure)
+            if pause is not None:
+                await asyncio.sleep(pause)
+
+    async def _attempt(self, uri: str, payload: dict[str, Any]) -> str | None:
+        if self._session is None:
+            return "closed"
+        try:
+            async with self._session.post(uri, json=payload, allow_redirects=False) as response:
+                return None if response.status < 300 else f"status {response.status}"
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return type(error).__name__

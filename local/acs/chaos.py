@@ -1,0 +1,86 @@
+"""Which random faults the service API can have, on which routes, and what they are as rules.
+
+"Redirect" leads to the server's other name (localhost and 127.0.0.1 take turns), which a client has to allow;
+"redirectRefused" to a host that nobody allows, under a name that never resolves (RFC 2606).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from local.acs import errors
+from local.acs.auth import MESSAGE
+from local.chaos import ChaosBody
+
+_DOWNLOADS = frozenset({"content", "metadata"})
+_OPERATIONS = frozenset({"start", "state", "stop", "pause", "resume"})
+_ALL = _DOWNLOADS | _OPERATIONS
+_ROUTES = (
+    ("content", re.compile(r"GET /recording/download/[^/]+", re.IGNORECASE)),
+    ("metadata", re.compile(r"GET /recording/download/[^/]+/metadata", re.IGNORECASE)),
+    ("start", re.compile(r"POST /conversations/[^/]+/recordings", re.IGNORECASE)),
+    ("state", re.compile(r"GET /conversations/[^/]+/recordings/[^/]+", re.IGNORECASE)),
+    ("stop", re.compile(r"DELETE /conversations/[^/]+/recordings/[^/]+", re.IGNORECASE)),
+    ("pause", re.compile(r"POST /conversations/[^/]+/recordings/[^/]+/pause", re.IGNORECASE)),
+    ("resume", re.compile(r"POST /conversations/[^/]+/recordings/[^/]+/resume", re.IGNORECASE)),
+)
+KINDS: Mapping[str, frozenset[str]] = {
+    "status401": _ALL,
+    "status429": _ALL,
+    "status429RetryAfter": _ALL,
+    "status500": _ALL,
+    "status503": _ALL,
+    "status503RetryAfter": _ALL,
+    "refuse": _ALL,
+    "reset": _ALL,
+    "lostAnswer": _OPERATIONS,
+    "cut": _ALL,
+    "short": _ALL,
+    "empty": _ALL,
+    "html200": _ALL,
+    "html400": _ALL,
+    "hang": _ALL,
+    "slow": _DOWNLOADS,
+    "redirect": _DOWNLOADS,
+    "redirectRefused": _DOWNLOADS,
+    "status416": frozenset({"content"}),
+    "ignoreRange": frozenset({"content"}),
+    "etag": frozenset({"content"}),
+    "expired": frozenset({"content"}),
+    "metadataMissing": frozenset({"metadata"}),
+    "metadataMalformed": frozenset({"metadata"}),
+}
+
+
+def route(method: str, path: str) -> str:
+    """Name the route of a request to the service API; "other" if it is none."""
+    line = f"{method} {path}"
+    return next((name for name, pattern in _ROUTES if pattern.fullmatch(line)), "other")
+
+
+def rule_fields(kind: str, settings: ChaosBody) -> dict[str, Any]:
+    """Spell out a random fault in the fields of a rule."""
+    fields: dict[str, dict[str, Any]] = {
+        # What a clock that is wrong by more than 15 minutes leads to (acs-contract 5.1).
+        "status401": {"kind": "status", "status": 401, "body": errors.body("401", MESSAGE)},
+        "status429": {"kind": "status", "status": 429},
+        "status429RetryAfter": {"kind": "status", "status": 429, "retryAfter": settings.retry_after_seconds},
+        # acs-contract 3.4.
+        "status500": {"kind": "status", "status": 500, "body": errors.body("9999", "Unknown internal server error.")},
+        "status503": {"kind": "status", "status": 503},
+        "status503RetryAfter": {"kind": "status", "status": 503, "retryAfter": settings.retry_after_seconds},
+        "html200": {"kind": "html", "status": 200},
+        "html400": {"kind": "html", "status": 400},
+        "hang": {"kind": "hang", "seconds": settings.hang_seconds},
+        "slow": {"kind": "slow", "bytesPerSecond": 1024, "seconds": settings.slow_seconds},
+        "redirect": {"kind": "redirect", "location": "{other}{path}"},
+        "redirectRefused": {"kind": "redirect", "location": "http://refused.invalid{path}"},
+        "status416": {
+            "kind": "status",
+            "status": 416,
+            "body": errors.body("416", "The range cannot be satisfied.", "Range"),
+        },
+        "metadataMissing": {"kind": "expired"},
+        "metadataMalformed": {"kind": "malformed"},
+    }
+    return fields.get(kind, {"kind": kind})

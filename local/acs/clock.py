@@ -1,0 +1,50 @@
+"""The emulator's movable clock: real time plus an offset that tests push forward."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+
+def timestamp(moment: datetime) -> str:
+    """Render a moment as the service does: 7 fractional digits and ``Z`` (acs-contract 2.7).
+
+    The seventh digit repeats the sixth instead of being 0, so that a reader that cannot take
+    100-nanosecond ticks fails here and not in production.
+    """
+    utc = moment.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S.%f}{utc.microsecond % 10}Z"
+
+
+class Clock:
+    """Tell the emulator's time, which can be advanced and never runs backwards by itself."""
+
+    def __init__(self) -> None:
+        self._offset = timedelta()
+        self._moved = asyncio.Event()
+
+    def now(self) -> datetime:
+        """Return the emulator's current time in UTC."""
+        return datetime.now(UTC) + self._offset
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward and wake everyone who sleeps on it."""
+        self._offset += timedelta(seconds=seconds)
+        self._wake()
+
+    def reset(self) -> None:
+        """Go back to real time."""
+        self._offset = timedelta()
+        self._wake()
+
+    async def sleep_until(self, moment: datetime) -> None:
+        """Return when the emulator's time has reached ``moment``, by waiting or by ``advance``."""
+        while (left := (moment - self.now()).total_seconds()) > 0:
+            moved = self._moved
+            try:
+                # The cap keeps a wait bounded whatever moment was asked for.
+                await asyncio.wait_for(moved.wait(), timeout=min(left, 60.0))
+            except TimeoutError:
+                continue
+
+    def _wake(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()

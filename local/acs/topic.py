@@ -1,0 +1,67 @@
+"""A custom Event Grid topic, ``/emulator/topic``: it takes what the app publishes and shows it.
+
+The address to publish to is ``/emulator/topic/api/events``, as ``https://NAME.REGION-1.eventgrid.azure.net/api/events``
+is in the service. Any key or token will do; nothing is delivered on.
+"""
+
+from typing import Any
+
+from aiohttp import web
+
+from local.acs.bodies import read_json
+from local.acs.errors import BadRequest
+from local.acs.journal import CONTROL_PREFIX
+
+PATH = CONTROL_PREFIX + "/topic"
+PUBLISH_PATH = PATH + "/api/events"
+_CREDENTIALS = ("aeg-sas-key", "aeg-sas-token", "Authorization")
+# What the service refuses an event without; the data version of the Event Grid schema is optional by now.
+_CLOUD_EVENT = ("id", "source", "specversion", "type")
+_EVENT_GRID_EVENT = ("id", "subject", "eventType", "eventTime")
+
+
+class CustomTopic:
+    """Keep the events that were published, in order of arrival, repeats too."""
+
+    def __init__(self) -> None:
+        self._events: list[dict[str, Any]] = []
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes: publish, show, clear."""
+        return [
+            web.post(PUBLISH_PATH, self.publish),
+            web.get(PATH + "/events", self.show, allow_head=False),
+            web.delete(PATH + "/events", self.clear),
+        ]
+
+    def forget(self) -> None:
+        """Drop all events."""
+        self._events.clear()
+
+    async def publish(self, request: web.Request) -> web.Response:
+        """Take a batch in either schema: 200, or 400 that names what an event lacks, 401 without a credential."""
+        if not any(name in request.headers for name in _CREDENTIALS):
+            return web.json_response({"error": {"code": "Unauthorized"}}, status=401)
+        body = await read_json(request)
+        batch = body if isinstance(body, list) else [body]
+        for event in batch:
+            _check(event)
+        self._events += batch
+        return web.json_response({})
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Return the events as they came."""
+        return web.json_response({"events": self._events})
+
+    async def clear(self, request: web.Request) -> web.Response:
+        """Drop all events."""
+        self.forget()
+        return web.json_response({})
+
+
+def _check(event: Any) -> None:
+    if not isinstance(event, dict):
+        raise BadRequest("The request contains invalid data: an event is a JSON object.")
+    needed = _CLOUD_EVENT if "specversion" in event else _EVENT_GRID_EVENT
+    if missing := [name for name in needed if not (isinstance(event.get(name), str) and event[name])]:
+        raise BadRequest(f"The request contains invalid data: the event lacks {', '.join(missing)}.", target=missing[0])

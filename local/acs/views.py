@@ -1,0 +1,55 @@
+"""What the control plane shows of the state, as JSON."""
+
+import asyncio
+from typing import Any
+
+from local.acs.clock import timestamp
+from local.acs.entities import Call, Recording
+from local.acs.metadata import intervals
+from local.acs.service import Service
+from local.acs.timeline import Participant
+
+
+def participant(person: Participant) -> dict[str, Any]:
+    """Return one participant."""
+    return {"participantId": person.participant_id, "displayName": person.display_name}
+
+
+def call(value: Call) -> dict[str, Any]:
+    """Return one call with those who are in it now."""
+    return {
+        "callId": value.call_id,
+        "callLegId": value.call_leg_id,
+        "conversationUrl": value.conversation_url,
+        "conversationId": value.conversation_id,
+        "groupId": value.group_id,
+        "state": "Established" if value.ended is None else "Terminated",
+        "participants": [participant(person) for person in value.participants if person.left is None],
+    }
+
+
+async def recording(value: Recording, service: Service) -> dict[str, Any]:
+    """Return one recording; its chunks are there, with their digests, once the media is ready."""
+    expires = service.expires(value)
+    digests = await asyncio.gather(*(chunk.digest.value() for chunk in value.chunks))
+    return {
+        "recordingId": value.recording_id,
+        "callId": value.call.call_id,
+        "conversationId": value.call.conversation_id,
+        "state": value.state,
+        "startTime": timestamp(value.start),
+        "pauseResumeIntervals": intervals(value.pauses, until=value.end or service.clock.now()),
+        "announced": value.announced is not None,
+        "chunks": [
+            {
+                "documentId": chunk.document_id,
+                "index": chunk.index,
+                "bytes": chunk.content.size,
+                "sha256": digest,
+                "durationMs": chunk.duration_ms,
+                "endReason": chunk.end_reason,
+                "expiresAt": None if expires is None else timestamp(expires),
+            }
+            for chunk, digest in zip(value.chunks, digests, strict=True)
+        ],
+    }

@@ -1,0 +1,117 @@
+"""Azurite: Blob and Queue Storage on this machine.
+
+`package.json` pins its version. It picks free ports itself (port 0) and says which, so no port can be taken between
+choosing and binding it. Its table service can't be left out of the program; nobody uses it.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from local.process import Process, ProcessError
+
+ACCOUNT = "devstoreaccount1"
+# The one key that Azurite, like every Azure storage emulator before it, is documented to have.
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+NODE_MODULES = Path(__file__).parents[1] / "node_modules"
+READY_SECONDS = 30.0
+READY = r"Azurite {service} service is successfully listening at (http://127\.0\.0\.1:\d+)"
+
+
+class Azurite:
+    """Run Azurite while the context lasts.
+
+    In memory, or in `folder` when one is given, where the data stay for the next run. `log` is the file for its output;
+    without one the output is kept only as long as Azurite runs. Raises ProcessError when Node or Azurite isn't
+    installed, or Azurite doesn't start.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, *, log: Path | None = None, node_modules: Path = NODE_MODULES
+    ) -> None:
+        self._folder = folder
+        self._log = log
+        self._node_modules = node_modules
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._process: Process | None = None
+        self.blob_url = ""
+        self.queue_url = ""
+
+    async def __aenter__(self) -> Self:
+        command = await asyncio.to_thread(self._command)
+        self._process = process = Process("Azurite", command, log=self._log_file())
+        try:
+            await process.start()
+            self.blob_url = await self._address(process, "Blob")
+            self.queue_url = await self._address(process, "Queue")
+            # Its signal handlers, which end it in good order, come only after the last of the three.
+            await self._address(process, "Table")
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    @property
+    def connection_string(self) -> str:
+        """Give the connection string, with the endpoints spelled out."""
+        return connection_string(self.blob_url, self.queue_url)
+
+    @property
+    def pid(self) -> int:
+        """Give the id of its process."""
+        if self._process is None:
+            raise ProcessError("Azurite hasn't been started")
+        return self._process.pid
+
+    def _command(self) -> list[str]:
+        node = shutil.which("node")
+        if node is None:
+            raise ProcessError("node isn't on the PATH: install Node 18 or later, then run `make setup`")
+        program = self._node_modules / "azurite" / "dist" / "src" / "azurite.js"
+        if not program.is_file():
+            raise ProcessError(f"Azurite isn't installed in {self._node_modules}: run `make setup`")
+        if self._folder is None:
+            place = ["--inMemoryPersistence"]
+        else:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            place = ["--location", str(self._folder)]
+        options = ["--silent", "--disableTelemetry"]
+        # The storage client names API versions that Azurite doesn't know yet; what we use is the same in both.
+        options.append("--skipApiVersionCheck")
+        for service in ("blob", "queue", "table"):
+            options += [f"--{service}Host", "127.0.0.1", f"--{service}Port", "0"]
+            # Azurite closes idle connections after 5 s, which a client may notice only in its next request.
+            options += [f"--{service}KeepAliveTimeout", "120"]
+        return [node, str(program), *place, *options]
+
+    def _log_file(self) -> Path:
+        if self._log is not None:
+            return self._log
+        self._temporary = tempfile.TemporaryDirectory(prefix="azurite-")
+        return Path(self._temporary.name) / "azurite.log"
+
+    async def _address(self, process: Process, service: str) -> str:
+        found = await process.wait_for(READY.format(service=service), seconds=READY_SECONDS)
+        return f"{found.group(1)}/{ACCOUNT}"
+
+    async def _stop(self) -> None:
+        if self._process is not None:
+            await self._process.stop()
+        if self._temporary is not None:
+            await asyncio.to_thread(self._temporary.cleanup)
+
+
+def connection_string(blob_url: str, queue_url: str) -> str:
+    """Build the connection string of Azurite's account, reached at these endpoints."""
+    return (
+        f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
+        f"BlobEndpoint={blob_url};QueueEndpoint={queue_url};"
+    )

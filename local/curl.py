@@ -1,0 +1,168 @@
+"""The `curl` lines for a running stack: every operation of the app, and what bad input gets.
+
+They work one after the other in bash or zsh, each building on variables that earlier ones have set.
+"""
+
+from dataclasses import dataclass
+
+# An encoded conversation URL in Base64 with padding, where unpadded Base64Url is wanted.
+BASE64_CONVERSATION = "aHR0cHM6Ly9jb252LXVzc2MtMDIuY29udi5za3lwZS5jb20vY29udi94P2k9MSZlPTI%3D"
+CALL_LEG_EVENT = (
+    '{"id":null,"topic":null,"subject":"callLeg/531f3600-481f-41c8-8a75-3e8b2e8e6200/callState",'
+    '"data":{"ConversationId":null,"CallLegId":"531f3600-481f-41c8-8a75-3e8b2e8e6200","CallState":"Establishing"},'
+    '"eventType":"Microsoft.Communication.CallLegStateChanged","eventTime":"2021-05-05T20:08:39.0157964Z",'
+    '"metadataVersion":null,"dataVersion":null}'
+)
+STARTS = '"$APP/conversations/$CONVERSATION/recordings" -H "$JSON"'
+RECORDING = '"$APP/conversations/$CONVERSATION/recordings/$RECORDING"'
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing to do: the command lines, and the HTTP status that the last request in them gets.
+
+    The title has no quotes: in an interactive zsh even a comment must not open one.
+    """
+
+    title: str
+    command: str
+    status: int | None = None
+
+
+def lines(app_url: str, acs_url: str) -> list[Line]:
+    """Give the lines for a stack, in the order in which they work."""
+    return [*_variables(app_url, acs_url), *_recording(), *_by_url(), *_archive(), *_bad_input()]
+
+
+def text(app_url: str, acs_url: str) -> str:
+    """Lay the lines out for a terminal: a comment with the status, then the command."""
+    parts = []
+    for line in lines(app_url, acs_url):
+        status = f": {line.status}" if line.status else ""
+        parts.append(f"# {line.title}{status}\n{line.command}\n")
+    return "\n".join(parts)
+
+
+def _variables(app_url: str, acs_url: str) -> list[Line]:
+    return [
+        Line(
+            "where things are, and how to read a member of a JSON answer",
+            f"APP={app_url} ACS={acs_url}\n"
+            "JSON='content-type: application/json' STATUS='  HTTP %{http_code}\\n'\n"
+            """field() { sed -n 's/.*"'"$1"'": *"\\([^"]*\\)".*/\\1/p'; }""",
+        ),
+    ]
+
+
+def _recording() -> list[Line]:
+    return [
+        Line(
+            "place a call (by the control plane of the emulator)",
+            'CALL=$(curl -sSw "$STATUS" "$ACS/emulator/calls" -H "$JSON" -d \'{"participants":["Ada","Grace"]}\' '
+            "| tee /dev/stderr)\n"
+            'CONVERSATION=$(echo "$CALL" | field conversationId) CALL_ID=$(echo "$CALL" | field callId)',
+            201,
+        ),
+        Line(
+            "start recording",
+            f'RECORDING=$(curl -sSw "$STATUS" {STARTS} -d \'{{"operationContext":"curl"}}\' '
+            "| tee /dev/stderr | field recordingId)",
+            200,
+        ),
+        Line("the state of the recording", f'curl -sSw "$STATUS" {RECORDING}', 200),
+        Line("pause", f'curl -sSw "$STATUS" -X POST {_at("/pause")}', 200),
+        Line("resume", f'curl -sSw "$STATUS" -X POST {_at("/resume")}', 200),
+        Line(
+            "let 20 seconds pass on the clock of the emulator",
+            'curl -sSw "$STATUS" "$ACS/emulator/clock" -H "$JSON" -d \'{"advanceSeconds":20}\'',
+            200,
+        ),
+        Line("stop", f'curl -sSw "$STATUS" -X DELETE {RECORDING}', 200),
+    ]
+
+
+def _by_url() -> list[Line]:
+    return [
+        Line(
+            "place another call",
+            'OTHER=$(curl -sSw "$STATUS" "$ACS/emulator/calls" -H "$JSON" -d \'{"participants":["Edsger"]}\' '
+            "| tee /dev/stderr)",
+            201,
+        ),
+        Line(
+            "start recording by conversation URL, which the app encodes",
+            'curl -sSw "$STATUS" "$APP/recordings" -H "$JSON" '
+            '-d "{\\"conversationUrl\\":\\"$(echo "$OTHER" | field conversationUrl)\\"}"',
+            200,
+        ),
+        Line(
+            "end that call, and with it the recording",
+            'curl -sSw "$STATUS" -X DELETE "$ACS/emulator/calls/$(echo "$OTHER" | field callId)"',
+            200,
+        ),
+        Line(
+            "an event of a call leg, by callback",
+            f'curl -sSw "$STATUS" "$APP/callbacks" -H "$JSON" -d \'{CALL_LEG_EVENT}\'',
+            200,
+        ),
+    ]
+
+
+def _archive() -> list[Line]:
+    return [
+        Line(
+            "wait until the first recording is archived, a minute at most",
+            """for _ in $(seq 60); do curl -sS "$APP/recordings" | """
+            """grep -q "$CALL_ID\\", *\\"state\\": *\\"archived\\"" && break; sleep 1; done""",
+        ),
+        Line(
+            "the recordings, newest first",
+            'KEY=$(curl -sSw "$STATUS" "$APP/recordings?limit=10" | tee /dev/stderr '
+            '| grep -o "[0-9]*T[0-9]*Z-$CALL_ID" | head -n 1)',
+            200,
+        ),
+        Line("one recording; its manifest, once it is archived", 'curl -sSw "$STATUS" "$APP/recordings/$KEY"', 200),
+        Line(
+            "read it again and compare it with its manifest",
+            'curl -sSw "$STATUS" -X POST "$APP/recordings/$KEY/verify"',
+            200,
+        ),
+        Line(
+            "the media of a chunk, by way of a link that is good for some minutes",
+            'curl -sSLw "$STATUS" "$APP/recordings/$KEY/chunks/0/content" -o chunk.mp4',
+            200,
+        ),
+        Line("what the app can reach", 'curl -sSw "$STATUS" "$APP/health"', 200),
+    ]
+
+
+def _bad_input() -> list[Line]:
+    return [
+        Line("bad: malformed JSON", f'curl -sSw "$STATUS" {STARTS} -d \'{{"operationContext":\'', 400),
+        Line("bad: a wrong type", f'curl -sSw "$STATUS" {STARTS} -d \'{{"operationContext":5}}\'', 400),
+        Line(
+            "bad: a relative callback URI",
+            f'curl -sSw "$STATUS" {STARTS} -d \'{{"recordingStateCallbackUri":"/callbacks"}}\'',
+            400,
+        ),
+        Line(
+            "bad: a callback URI without https",
+            f'curl -sSw "$STATUS" {STARTS} -d \'{{"recordingStateCallbackUri":"http://example.org/callbacks"}}\'',
+            400,
+        ),
+        Line(
+            "bad: a conversation id in Base64 instead of Base64Url",
+            f'curl -sSw "$STATUS" -X POST "$APP/conversations/{BASE64_CONVERSATION}/recordings"',
+            400,
+        ),
+        Line(
+            "bad: an unknown recording",
+            'curl -sSw "$STATUS" "$APP/conversations/$CONVERSATION/recordings/bm9zdWNo"',
+            404,
+        ),
+        Line("bad: dots and a slash in a key", 'curl -sSw "$STATUS" "$APP/recordings/..%2F..%2Fx"', 400),
+    ]
+
+
+def _at(operation: str) -> str:
+    return f'{RECORDING[:-1]}{operation}"'

@@ -1,0 +1,250 @@
+"""The story of one recording, from the call to the archive, with every claim checked at the end.
+
+Progress is told in plain lines; the result is a table, the archived media and `summary.json` under `demo-output/`.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from local import checks, interrupt
+from local.loopback import http
+from local.process import ProcessError
+from local.report import Report, Step, StepError
+from local.stack import HOSTS, LOGS, ROOT, Stack, StackError, StackOptions
+from local.story import Story
+
+OUTPUT = ROOT / "demo-output"
+# A megabit a second: some eight seconds of video in a chunk, so that there are three of them.
+CHUNK_MAXIMUM_BYTES = 1_000_000
+TALK_SECONDS = (12, 8)
+PAUSE_SECONDS = 10
+
+
+async def place_call(story: Story, step: Step) -> None:
+    """Place a call; the app is told about it by callback and by Event Grid."""
+    body = {"participants": ["Ada", "Grace"], "callbackUri": f"{story.stack.app_url}/callbacks"}
+    story.call = await story.request("POST", f"{story.stack.acs_url}/emulator/calls", body, status=201)
+    step.detail = f"established; conversation {story.call['conversationId'][:32]}…"
+
+
+async def start(story: Story, step: Step) -> None:
+    """Start the recording through the app."""
+    url = f"{story.stack.app_url}/conversations/{story.call['conversationId']}/recordings"
+    body = {"operationContext": "demo", "recordingStateCallbackUri": f"{story.stack.app_url}/callbacks"}
+    story.recording_id = (await story.request("POST", url, body))["recordingId"]
+    await story.mark()
+    await story.expect_state("active")
+    step.detail = f"recording {story.recording_id[:32]}…, active"
+
+
+async def talk(story: Story, step: Step) -> None:
+    """Let the call go on."""
+    seconds = TALK_SECONDS[0] if len(story.moments) == 1 else TALK_SECONDS[1]
+    await story.pass_time(seconds)
+    step.detail = f"{seconds} s on the emulator's clock"
+
+
+async def pause(story: Story, step: Step) -> None:
+    """Pause the recording, and let some time pass that must not be in it."""
+    await story.request("POST", f"{story.recording_url}/pause", {"operationContext": "demo"})
+    await story.mark()
+    await story.expect_state("inactive")
+    await story.pass_time(PAUSE_SECONDS)
+    step.detail = f"inactive, for {PAUSE_SECONDS} s on the emulator's clock"
+
+
+async def resume(story: Story, step: Step) -> None:
+    """Resume the recording."""
+    await story.request("POST", f"{story.recording_url}/resume", {"operationContext": "demo"})
+    await story.mark()
+    await story.expect_state("active")
+    step.detail = "active"
+
+
+async def stop(story: Story, step: Step) -> None:
+    """Stop the recording, then end the call."""
+    await story.request("DELETE", story.recording_url, {"operationContext": "demo"})
+    await story.mark()
+    await story.request("DELETE", f"{story.stack.acs_url}/emulator/calls/{story.call['callId']}")
+    step.detail = f"{story.recorded_seconds:.1f} s recorded, not counting the pause"
+
+
+async def announce(story: Story, step: Step) -> None:
+    """Wait for the file event to be delivered to the app."""
+
+    async def look() -> dict[str, Any] | None:
+        url = f"{story.stack.acs_url}/emulator/recordings/{story.recording_id}"
+        recording: dict[str, Any] = await story.request("GET", url)
+        report = await story.request("GET", f"{story.stack.acs_url}/emulator/subscriptions")
+        pending = sum(subscription["pending"] for subscription in report["subscriptions"])
+        return recording if recording["announced"] and recording["chunks"] and not pending else None
+
+    story.recording = await story.wait_for("the file event hasn't been delivered", look)
+    chunks = story.recording["chunks"]
+    size = sum(chunk["bytes"] for chunk in chunks)
+    step.detail = f"{len(chunks)} chunks, {size:,} bytes, announced and acknowledged"
+    if len(chunks) < 2:
+        raise StepError(f"the recording should have two chunks or more, and has {len(chunks)}")
+
+
+async def ingest(story: Story, step: Step) -> None:
+    """Wait until every chunk is in the staging container, or already beyond it."""
+    staging, archive = (story.blobs.get_container_client(name) for name in (checks.STAGING, checks.ARCHIVE))
+    wanted = {f"{chunk['index']:05}-{chunk['documentId']}.mp4" for chunk in story.recording["chunks"]}
+    seen: set[str] = set()
+
+    async def look() -> bool:
+        for container in (staging, archive):
+            here = {name.rpartition("/")[2] for name in await checks.names(container)} & wanted
+            for name in sorted(here - seen):
+                story.report.say(f"  {name}")
+            seen.update(here)
+        return seen == wanted
+
+    await story.wait_for("not every chunk has been ingested", look)
+    step.detail = f"{len(seen)} of {len(wanted)} chunks"
+
+
+async def archive(story: Story, step: Step) -> None:
+    """Wait for the manifest, which the app writes last."""
+    container = story.blobs.get_container_client(checks.ARCHIVE)
+
+    async def look() -> str | None:
+        return await checks.find_manifest(container, story.recording["callId"])
+
+    story.manifest = await story.wait_for("there is no manifest in the archive", look)
+    story.report.facts["manifest"] = f"{checks.ARCHIVE}/{story.manifest}"
+    step.detail = story.report.facts["manifest"]
+
+
+async def check_bytes(story: Story, step: Step) -> None:
+    """Fetch what is archived and compare it with what the emulator served."""
+    container = story.blobs.get_container_client(checks.ARCHIVE)
+    folder = story.manifest.removesuffix(checks.MANIFEST)
+    for chunk in story.recording["chunks"]:
+        file = story.output / f"{chunk['index']:05}-{chunk['documentId']}.mp4"
+        blob = await checks.fetch_chunk(container, folder, chunk, file)
+        await checks.check_metadata(container, folder, chunk)
+        found = {name: chunk[name] for name in ("documentId", "index", "bytes", "sha256")}
+        story.report.chunks.append({**found, "archivedBlob": f"{checks.ARCHIVE}/{blob}", "file": file.name})
+    await checks.check_manifest(container, story.manifest, story.recording["chunks"])
+    step.detail = "length and SHA-256 as served; metadata beside them; all of it in the manifest"
+
+
+async def check_media(story: Story, step: Step) -> None:
+    """Decode every frame, and compare the length with the time that was recorded."""
+    seconds = 0.0
+    for chunk in story.report.chunks:
+        film = await asyncio.to_thread(checks.play, story.output / chunk["file"])
+        chunk |= {"frames": film.frames, "seconds": round(film.seconds, 2)}
+        seconds += film.seconds
+    if abs(seconds - story.recorded_seconds) > 1:
+        raise StepError(f"the media last {seconds:.2f} s; {story.recorded_seconds:.2f} s were recorded")
+    step.detail = f"{seconds:.1f} s of 1920x1080 video at 8 frames a second; the pause isn't in it"
+
+
+async def check_staging(story: Story, step: Step) -> None:
+    """See that nothing of the recording is left in staging."""
+    container = story.blobs.get_container_client(checks.STAGING)
+
+    async def look() -> bool:
+        return not [name for name in await checks.names(container) if story.recording["callId"] in name]
+
+    await story.wait_for("staging still holds blobs of the recording", look)
+    step.detail = "nothing left of it"
+
+
+async def check_api(story: Story, step: Step) -> None:
+    """Ask the app for the recording, and follow its link to a chunk."""
+    key = story.manifest.removesuffix(checks.MANIFEST).rpartition("/")[2]
+    await story.request("GET", f"{story.stack.app_url}/recordings/{key}")
+    chunk = story.report.chunks[0]
+    async with story.session.get(f"{story.stack.app_url}/recordings/{key}/chunks/{chunk['index']}/content") as answer:
+        if answer.status != 200 or not answer.history:
+            raise StepError(f"the link to chunk {chunk['index']} answered {answer.status}")
+        size = len(await answer.read())
+    if size != chunk["bytes"]:
+        raise StepError(f"the link to chunk {chunk['index']} gave {size} bytes, not {chunk['bytes']}")
+    story.report.facts["recordingKey"] = key
+    step.detail = f"recording {key}"
+
+
+STEPS: tuple[tuple[str, Callable[[Story, Step], Awaitable[None]]], ...] = (
+    ("Place a call between Ada and Grace", place_call),
+    ("Start the recording", start),
+    ("Let them talk", talk),
+    ("Pause the recording", pause),
+    ("Resume the recording", resume),
+    ("Let them talk again", talk),
+    ("Stop the recording", stop),
+    ("Hear from Event Grid that the file is there", announce),
+    ("Ingest the chunks", ingest),
+    ("Archive the recording", archive),
+    ("Check the archived bytes", check_bytes),
+    ("Play the archived media", check_media),
+    ("See that staging is empty", check_staging),
+    ("Fetch a chunk through the app's link", check_api),
+)
+
+
+async def demo(options: StackOptions, output: Path) -> int:
+    """Tell the whole story; 0 when every step of it went well."""
+    report = Report()
+    await asyncio.to_thread(clear, output)
+    try:
+        await tell(options, report, output)
+    except (StepError, StackError, ProcessError) as error:
+        report.facts["error"] = str(error)
+    except Exception as error:
+        report.facts["error"] = repr(error)
+        await asyncio.to_thread((options.logs / "demo.log").write_text, traceback.format_exc())
+    await asyncio.to_thread(report.write_summary, output / "summary.json")
+    print(f"\n{report.table()}\n")
+    if not report.ok:
+        print(f"Failed at: {report.steps[-1].name}\n  {report.facts.get('error')}\nLogs: {options.logs}")
+        return 1
+    print(f"All of it is true, in {report.seconds:.0f} s. Play it: {output / report.chunks[0]['file']}")
+    print(f"Summary: {output / 'summary.json'}")
+    return 0
+
+
+def clear(output: Path) -> None:
+    """Make the folder, and remove from it what an earlier run has left; nothing else, whatever folder it is."""
+    output.mkdir(parents=True, exist_ok=True)
+    for path in (*output.glob("[0-9][0-9][0-9][0-9][0-9]-*.mp4"), output / "summary.json"):
+        path.unlink(missing_ok=True)
+
+
+async def tell(options: StackOptions, report: Report, output: Path) -> None:
+    """Start the stack, then do one step after the other; raises at the first that fails."""
+    async with contextlib.AsyncExitStack() as exits:
+        async with report.step("Start Azurite, the ACS emulator and the app") as step:
+            stack = await exits.enter_async_context(Stack(options))
+            step.detail = f"app {stack.app_url}, emulator {stack.acs_url}, logs {stack.logs}"
+        session = await exits.enter_async_context(http())
+        blobs = await exits.enter_async_context(checks.storage(stack.storage_connection_string))
+        story = Story(stack, session, blobs, report, output)
+        for name, do in STEPS:
+            async with report.step(name) as step:
+                await do(story, step)
+
+
+def main(argv: list[str]) -> int:
+    """Run the demo; 0 only if everything in it is true."""
+    parser = argparse.ArgumentParser(prog="python -m local demo", description=__doc__)
+    parser.add_argument("--host", choices=HOSTS, default="local", help="what runs the app (func: Core Tools)")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="for media and summary (default: demo-output)")
+    parser.add_argument("--logs", type=Path, default=LOGS, help="a log per process (default: .local/logs)")
+    arguments = parser.parse_args(argv)
+    options = StackOptions(
+        host=arguments.host,
+        logs=arguments.logs.absolute(),
+        chunk_maximum_bytes=CHUNK_MAXIMUM_BYTES,
+        announce_delay_seconds=0.5,
+    )
+    return interrupt.run(demo(options, arguments.output.absolute()))

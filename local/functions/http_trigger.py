@@ -1,0 +1,139 @@
+"""HTTP in and out of a function: a request as Python gets it, a response as the client gets it (functions-host 1)."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from local.functions.metadata import Function
+from local.functions.values import Outcome, TypedData
+
+BODY_LIMIT = 104_857_600
+"""Bytes; ScriptConstants.DefaultMaxRequestBodySize of the host, over it 413."""
+
+# aiohttp sets these itself from the body that it sends.
+_OWN_HEADERS = ("content-length", "transfer-encoding")
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Split a request target into its raw path and its query; an absolute URI loses scheme and host."""
+    path, _, query = target.partition("#")[0].partition("?")
+    if not path.startswith("/"):
+        path = "/" + path.partition("://")[2].partition("/")[2]
+    return path, query
+
+
+async def read_body(request: web.Request) -> bytes | None:
+    """Read the body if the request declares its length; a chunked body is not passed on, as in the host."""
+    return await request.read() if request.content_length else None
+
+
+def to_data(request: web.Request, *, route_values: Mapping[str, str], body: bytes | None) -> TypedData:
+    """Turn a request into what the worker expects."""
+    path, query = split_target(request.raw_path)
+    suffix = f"?{query}" if query else ""
+    return TypedData(
+        "http",
+        {
+            "method": request.method,
+            "url": f"{request.scheme}://{request.host}{path}{suffix}",
+            "headers": _joined(request.headers.items()),
+            "query": query_values(query),
+            "params": dict(route_values),
+            "body": body,
+        },
+    )
+
+
+def query_values(query: str) -> dict[str, str]:
+    """Parse a query string: repeated values joined with a comma, empty ones dropped, names without regard to case."""
+    joined: dict[str, tuple[str, list[str]]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        joined.setdefault(name.lower(), (name, []))[1].append(value)
+    values = {name: ",".join(parts) for name, parts in joined.values()}
+    return {name: value for name, value in values.items() if value}
+
+
+def to_response(function: Function, outcome: Outcome) -> web.Response:
+    """Turn the outcome of a function into the answer: 500 without a body for a failure."""
+    if not outcome.ok:
+        return web.Response(status=500)
+    binding = next((output for output in function.outputs if output.type == "http"), None)
+    if binding is None:
+        return web.Response(status=200)
+    data = outcome.returned if binding.name == "$return" else outcome.outputs.get(binding.name)
+    if data is None:
+        return web.Response(status=200)
+    try:
+        return _from_http(data.value) if data.kind == "http" else _from_content(data)
+    except ValueError:
+        # A status that isn't a number, a header with a line break: the host's answer is the same 500.
+        return web.Response(status=500)
+
+
+def _from_http(value: Mapping[str, Any]) -> web.Response:
+    headers: CIMultiDict[str] = CIMultiDict()
+    for name, text in value["headers"].items():
+        # Of headers that differ only in case the first is kept (AccumulateDuplicateHeader).
+        if name.lower() not in _OWN_HEADERS and name not in headers:
+            headers[name] = text
+    for cookie in value.get("cookies") or ():
+        headers.add("Set-Cookie", _set_cookie(cookie))
+    return _checked(int(value["status"]), headers, value["body"])
+
+
+def _from_content(data: TypedData) -> web.Response:
+    """Answer with a returned str; one that is a JSON object with `body` describes a response (HttpBinding)."""
+    if data.kind == "bytes":
+        return web.Response(body=data.value, content_type="application/octet-stream")
+    text: str = data.value
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return web.Response(text=text)
+    if isinstance(content, dict):
+        members = {key.lower(): value for key, value in content.items()}
+        if "body" in members:
+            headers = CIMultiDict({str(k): str(v) for k, v in (members.get("headers") or {}).items()})
+            status = int(members.get("statuscode", members.get("status", 200)))
+            body = members["body"]
+            if not isinstance(body, str):
+                body = json.dumps(body, ensure_ascii=False)
+                headers.setdefault("Content-Type", "application/json; charset=utf-8")
+            headers.setdefault("Content-Type", "text/plain; charset=utf-8")
+            return _checked(status, headers, body.encode())
+    return web.Response(text=text, content_type="application/json")
+
+
+def _checked(status: int, headers: CIMultiDict[str], body: bytes) -> web.Response:
+    if not 200 <= status <= 999:
+        raise ValueError(f"{status} can't be the status of a response")
+    if any(character in text for item in headers.items() for text in item for character in "\r\n\0"):
+        raise ValueError("a header holds a line break")
+    return web.Response(status=status, headers=headers, body=body)
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in pairs:
+        key = name.lower()
+        joined[key] = f"{joined[key]},{value}" if key in joined else value
+    return joined
+
+
+def _set_cookie(cookie: Mapping[str, Any]) -> str:
+    parts = [f"{cookie['name']}={cookie['value']}"]
+    if cookie["expires"] is not None:
+        parts.append(f"expires={format_datetime(datetime.fromtimestamp(cookie['expires'], UTC), usegmt=True)}")
+    if cookie["max_age"] is not None:
+        parts.append(f"max-age={int(cookie['max_age'])}")
+    parts += [f"{key}={cookie[key]}" for key in ("domain", "path") if cookie[key]]
+    parts += ["secure"] if cookie["secure"] else []
+    parts += [f"samesite={cookie['same_site'].lower()}"] if cookie["same_site"] else []
+    parts += ["httponly"] if cookie["http_only"] else []
+    return "; ".join(parts)

@@ -1,0 +1,80 @@
+"""The HTTP side of the host: its own endpoints first, then the app's routes in name order (functions-host 1)."""
+
+from collections.abc import Mapping, Sequence
+
+from aiohttp import web
+
+from local.functions import event_grid, http_trigger, log
+from local.functions.admin import Admin
+from local.functions.invoker import Invoker
+from local.functions.metadata import Function
+from local.functions.routes import compile_route, decode_path, find
+
+TARGET_LIMIT = 8192
+"""Bytes of path and query; Kestrel's MaxRequestLineSize, over it 414."""
+
+
+class Server:
+    """Answer every request: `/admin`, `/runtime/webhooks/eventgrid`, the app's functions."""
+
+    def __init__(
+        self,
+        functions: Sequence[Function],
+        *,
+        route_prefix: str,
+        invoker: Invoker,
+        admin: Admin,
+        settings: Mapping[str, str],
+    ) -> None:
+        self._invoker = invoker
+        self._admin = admin
+        self._http = {function.name: function for function in functions if function.trigger.type == "httpTrigger"}
+        self._event_grid = {f.name: f for f in functions if f.trigger.type == "eventGridTrigger"}
+        self._body_limit = int(settings.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", http_trigger.BODY_LIMIT))
+        self._routes = [
+            compile_route(
+                "/".join(filter(None, [route_prefix, (function.trigger.text("route") or name).strip("/")])),
+                methods=function.trigger.properties.get("methods") or (),
+                target=name,
+            )
+            for name, function in self._http.items()
+        ]
+
+    def application(self) -> web.Application:
+        """Give the aiohttp application that serves all of it."""
+        application = web.Application(client_max_size=self._body_limit)
+        application.router.add_route("*", "/{tail:.*}", self._answer)
+        return application
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._dispatch(request)
+        except web.HTTPRequestEntityTooLarge:
+            return web.Response(status=413)
+        except Exception as error:
+            log.logger.exception(log.line("request_failed", method=request.method, error=error))
+            return web.Response(status=500)
+
+    async def _dispatch(self, request: web.Request) -> web.Response:
+        if len(request.raw_path) > TARGET_LIMIT:
+            return web.Response(status=414)
+        if (request.content_length or 0) > self._body_limit:
+            return web.Response(status=413)
+        path = decode_path(http_trigger.split_target(request.raw_path)[0])
+        if "\0" in path:
+            return web.Response(status=400)
+        match path.strip("/").split("/"):
+            case [first, *rest] if first.lower() == "admin":
+                return await self._admin.answer(request, rest)
+            case [first, *rest] if first.lower() == "runtime":
+                if [segment.lower() for segment in rest] != ["webhooks", "eventgrid"]:
+                    return web.Response(status=404)
+                return await event_grid.answer(request, functions=self._event_grid, invoker=self._invoker)
+        found = find(self._routes, method=request.method, path=path)
+        if found is None:
+            return web.Response(status=404)
+        route, values = found
+        function = self._http[route.target]
+        body = await http_trigger.read_body(request)
+        data = http_trigger.to_data(request, route_values=values, body=body)
+        return http_trigger.to_response(function, await self._invoker.run(function, data))

@@ -1,0 +1,132 @@
+"""A program of the local stack: started, watched through its log, ended.
+
+The output goes straight into a log file, not through a pipe, so that a program is never blocked by a reader and its
+last words survive it. Each program leads a process group of its own: stopping it stops whatever it has started too,
+and Ctrl-C in a terminal reaches only the program that started the stack, which then ends the others in order.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+TAIL_LINES = 15
+POLL_SECONDS = 0.05
+
+
+class ProcessError(RuntimeError):
+    """A program of the local stack ended, or didn't get ready in time."""
+
+
+class Process:
+    """Run one program in a process group of its own, its output in `log`.
+
+    As an async context manager it is started on entry and ended on exit.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = list(command)
+        self._environment = environment
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Give the process id, which is also the id of its group."""
+        return self._running().pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Give the exit status, None while the program runs."""
+        return self._running().returncode
+
+    async def start(self) -> None:
+        """Start the program; its log begins anew."""
+        with await asyncio.to_thread(self._open_log) as output:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=asyncio.subprocess.STDOUT,
+                env=self._environment,
+                cwd=self._folder,
+                start_new_session=True,
+            )
+
+    async def wait_for(self, pattern: str, *, seconds: float) -> re.Match[str]:
+        """Wait until the log has a match of `pattern`, `seconds` at most.
+
+        Raises ProcessError with the last lines of the log when the program ends or the time is over.
+        """
+        expression = re.compile(pattern, re.MULTILINE)
+        deadline = asyncio.get_running_loop().time() + seconds
+        while True:
+            # Looked at before the log: what an ended program has written is all in the log by then.
+            ended = self.returncode is not None
+            if found := expression.search(await self.output()):
+                return found
+            if ended:
+                raise await self.error(f"ended with status {self.returncode}")
+            if asyncio.get_running_loop().time() > deadline:
+                raise await self.error(f"wasn't ready after {seconds:g} s")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def output(self) -> str:
+        """Give everything that the program has written so far."""
+        return await asyncio.to_thread(self.log.read_text, errors="replace")
+
+    async def error(self, reason: str) -> ProcessError:
+        """Build the error that says `reason`, names the log and quotes its end."""
+        tail = "\n".join(f"    {line}" for line in (await self.output()).splitlines()[-TAIL_LINES:])
+        return ProcessError(f"{self.name} {reason}; its log is {self.log}" + (f" and ends:\n{tail}" if tail else ""))
+
+    async def stop(self, *, grace_seconds: float = 8.0) -> None:
+        """End the program and whatever it has started; by force after `grace_seconds`."""
+        process = self._process
+        if process is None:
+            return
+        if process.returncode is None:
+            _signal_group(process.pid, signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), grace_seconds)
+        # Unconditional: it also reaches a worker that outlived the leader of the group.
+        _signal_group(process.pid, signal.SIGKILL)
+        await process.wait()
+
+    def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None:
+            raise ProcessError(f"{self.name} hasn't been started")
+        return self._process
+
+    def _open_log(self) -> BinaryIO:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        return self.log.open("wb")
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)

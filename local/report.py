@@ -1,0 +1,106 @@
+"""What happened in a run, step by step: told while it happens, summed up at the end."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class StepError(Exception):
+    """A step didn't do what it had to; the message says what."""
+
+
+@dataclass
+class Step:
+    """One step: what, how long, with what result. `detail` is one line for people."""
+
+    name: str
+    seconds: float = 0.0
+    ok: bool = False
+    detail: str = ""
+
+
+@dataclass
+class Report:
+    """Collect steps and chunks, and tell about them in plain lines that need no terminal."""
+
+    steps: list[Step] = field(default_factory=list)
+    chunks: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def ok(self) -> bool:
+        """Say whether there were steps and all of them went well."""
+        return bool(self.steps) and all(step.ok for step in self.steps)
+
+    @property
+    def seconds(self) -> float:
+        """Give the time since the start."""
+        return time.monotonic() - self.started
+
+    def say(self, text: str) -> None:
+        """Print a line with the time since the start."""
+        print(f"[{self.seconds:5.1f} s] {text}", flush=True)
+
+    @asynccontextmanager
+    async def step(self, name: str) -> AsyncIterator[Step]:
+        """Time what is inside; whatever is raised there marks the step as failed and is raised on."""
+        step = Step(name)
+        self.steps.append(step)
+        begun = time.monotonic()
+        self.say(name)
+        try:
+            yield step
+            step.ok = True
+        except BaseException as error:
+            step.detail = str(error) or type(error).__name__
+            raise
+        finally:
+            step.seconds = round(time.monotonic() - begun, 3)
+            if step.ok and step.detail:
+                self.say(f"  {step.detail}")
+
+    def write_summary(self, path: Path) -> None:
+        """Write everything as JSON: ok, seconds, steps, chunks and the facts."""
+        summary = {
+            "ok": self.ok,
+            "seconds": round(self.seconds, 3),
+            "steps": [vars(step) for step in self.steps],
+            "chunks": self.chunks,
+            **self.facts,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(summary, indent=2) + "\n")
+
+    def table(self) -> str:
+        """Lay out the steps, then the chunks, in columns."""
+        steps = [[step.name, f"{step.seconds:.1f} s", "ok" if step.ok else "FAILED"] for step in self.steps]
+        text = columns(["step", "time", ""], steps)
+        if self.chunks:
+            members = ("index", "documentId", "bytes", "frames", "seconds", "sha256")
+            rows = [[_short(member, chunk.get(member)) for member in members] for chunk in self.chunks]
+            text += "\n\n" + columns(list(members), rows)
+        return text
+
+
+_LONGEST_RULE = 60
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table in plain text, each column as wide as its widest cell."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    lines.insert(1, ["-" * min(width, _LONGEST_RULE) for width in widths])
+    return "\n".join(
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _short(member: str, value: Any) -> str:
+    if member == "sha256":
+        return f"{str(value)[:16]}…"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,224 @@
+"""The independent check of a soak run: what the emulator serves against what the archive holds, byte by byte.
+
+Nothing here knows the app's code; names of blobs and members of the manifest are those that are documented.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+
+from local.soak.source import Source
+from local.soak.watch import ARCHIVE, QUARANTINE, STAGING, key_of, list_blobs, read_manifest
+
+PARALLEL = 4
+_DATED = re.compile(r"\d{4}/\d{2}/\d{2}/(?P<key>[^/]+)/(?P<rest>.+)")
+_CONTENT = re.compile(r".*/chunks/[0-9]{5}-(?P<document>[0-9A-Za-z-]+)\.mp4")
+_MANIFEST = re.compile(r"recording(-\d+)?\.json")
+
+
+@dataclass
+class Findings:
+    """What is wrong, one sentence for each; `explained` chunks are those that the manifest rightly calls lost."""
+
+    lost: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)
+    explained: int = 0
+    chunks_compared: int = 0
+    bytes_kept: int = 0
+    revisions: int = 0
+    quarantined: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Say whether nothing is wrong."""
+        return not (self.lost or self.damaged or self.duplicated or self.unexplained)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was sent: recordings as the emulator tells of them, which of them expired, markers of bad events."""
+
+    recordings: list[dict[str, Any]]
+    expired: set[str]
+    bad_markers: set[str]
+
+
+async def check(sent: Sent, *, source: Source, blobs: BlobServiceClient, queued: tuple[int, int]) -> Findings:
+    """Compare everything; `queued` are the messages left in the queue and in the poison queue."""
+    findings = Findings()
+    archive = blobs.get_container_client(ARCHIVE)
+    listed = {str(blob.name): blob async for blob in list_blobs(archive)}
+    places = _places(listed)
+    known: set[str] = set()
+    turn = asyncio.Semaphore(PARALLEL)
+
+    async def one(recording: dict[str, Any]) -> None:
+        async with turn:
+            await _recording(recording, sent, source=source, archive=archive, places=places, findings=findings)
+
+    async with asyncio.TaskGroup() as group:
+        for recording in sent.recordings:
+            key = key_of(recording)
+            known.add(key)
+            group.create_task(one(recording))
+    _account_for(listed, sent, findings)
+    findings.unexplained += [
+        f"{ARCHIVE}/{name} belongs to no recording"
+        for name in listed
+        if (k := _key(name)) is not None and k not in known
+    ]
+    async for blob in list_blobs(blobs.get_container_client(STAGING)):
+        findings.unexplained.append(f"{STAGING}/{blob.name} is left")
+    await _quarantine(blobs.get_container_client(QUARANTINE), sent, findings)
+    for count, what in zip(queued, ("queue", "poison queue"), strict=True):
+        if count:
+            findings.unexplained.append(f"{count} messages are left in the {what}")
+    return findings
+
+
+async def _recording(
+    recording: dict[str, Any],
+    sent: Sent,
+    *,
+    source: Source,
+    archive: ContainerClient,
+    places: dict[str, list[str]],
+    findings: Findings,
+) -> None:
+    key = key_of(recording)
+    folder = f"{key[:4]}/{key[4:6]}/{key[6:8]}/{key}"
+    manifest = await read_manifest(archive, folder)
+    if manifest is None:
+        findings.unexplained.append(f"{folder} has no manifest")
+    elif manifest.get("revision", 1) != 1:
+        findings.revisions += 1
+    entries = {entry["documentId"]: entry for entry in (manifest or {}).get("chunks", [])}
+    if stray := sorted(set(entries) - {chunk["documentId"] for chunk in recording["chunks"]}):
+        findings.unexplained.append(f"the manifest of {key} lists {stray}, which nobody announced")
+    for chunk in recording["chunks"]:
+        document = chunk["documentId"]
+        entry = entries.get(document)
+        where = places.get(document, [])
+        if len(where) > 1:
+            findings.duplicated.append(f"{document} is archived {len(where)} times: {where}")
+        if recording["recordingId"] in sent.expired:
+            _check_explained(document, entry, where, findings)
+        elif not where:
+            findings.lost.append(f"{document} of {key} isn't in the archive; its manifest says {_outcome(entry)}")
+        else:
+            await _compare(chunk, where[0], entry, source=source, archive=archive, findings=findings)
+
+
+def _check_explained(document: str, entry: dict[str, Any] | None, where: list[str], findings: Findings) -> None:
+    """A chunk that its source had deleted must be called lost, with a reason."""
+    if entry is None or entry.get("outcome") != "lost" or not entry.get("reason") or where:
+        findings.unexplained.append(f"{document} had expired, but its manifest says {_outcome(entry)}")
+    else:
+        findings.explained += 1
+
+
+async def _compare(
+    chunk: dict[str, Any],
+    name: str,
+    entry: dict[str, Any] | None,
+    *,
+    source: Source,
+    archive: ContainerClient,
+    findings: Findings,
+) -> None:
+    document = chunk["documentId"]
+    size, digest, difference = await _against_source(archive, name, source=source, document_id=document)
+    findings.chunks_compared += 1
+    findings.bytes_kept += size
+    if difference:
+        findings.damaged.append(f"{name} {difference}")
+    elif (size, digest) != (chunk["bytes"], chunk["sha256"]):
+        findings.damaged.append(f"{name} has {size} bytes and SHA-256 {digest}, not what the emulator calculated")
+    content = (entry or {}).get("content") or {}
+    said = (_outcome(entry), content.get("blob"), content.get("bytes"), content.get("sha256"))
+    if said != ("archived", name, chunk["bytes"], chunk["sha256"]):
+        findings.unexplained.append(f"the manifest says {said} of {name}")
+    metadata = name.removesuffix(".mp4") + ".json"
+    if ((entry or {}).get("metadata") or {}).get("blob") != metadata:
+        findings.unexplained.append(f"the manifest doesn't list {metadata}")
+        return
+    _, _, difference = await _against_source(archive, metadata, source=source, document_id=document, part="/metadata")
+    if difference:
+        findings.damaged.append(f"{metadata} {difference}")
+
+
+async def _against_source(
+    archive: ContainerClient, name: str, *, source: Source, document_id: str, part: str = ""
+) -> tuple[int, str, str]:
+    """Read a blob beside its source; give its bytes, its SHA-256 and in what it differs ("" if in nothing)."""
+    digest, size, difference = hashlib.sha256(), 0, ""
+    download = await archive.get_blob_client(name).download_blob()
+    async with source.document(document_id, part=part) as original:
+        async for piece in download.chunks():
+            digest.update(piece)
+            if not difference and await _read(original, len(piece)) != piece:
+                difference = f"differs from the source between bytes {size} and {size + len(piece)}"
+            size += len(piece)
+        if not difference and await original.read(1):
+            difference = f"ends after {size} bytes, its source goes on"
+    return size, digest.hexdigest(), difference
+
+
+async def _read(stream: aiohttp.StreamReader, length: int) -> bytes:
+    try:
+        return await stream.readexactly(length)
+    except asyncio.IncompleteReadError as short:
+        return short.partial
+
+
+def _account_for(listed: Iterable[str], sent: Sent, findings: Findings) -> None:
+    """Look for blobs in the folders of recordings that are neither theirs nor documented."""
+    documents = {key_of(r): {chunk["documentId"] for chunk in r["chunks"]} for r in sent.recordings}
+    for name in listed:
+        found = _DATED.fullmatch(name)
+        if found is None or found["key"] not in documents:
+            continue
+        folder, _, rest = found["rest"].partition("/")
+        is_chunk = folder == "chunks" and rest.partition("-")[2].rpartition(".")[0] in documents[found["key"]]
+        if not (is_chunk or folder == "events" or _MANIFEST.fullmatch(found["rest"])):
+            findings.unexplained.append(f"{ARCHIVE}/{name} is nothing that is documented")
+
+
+async def _quarantine(container: ContainerClient, sent: Sent, findings: Findings) -> None:
+    """Each bad event must be there, and no other event."""
+    missing = set(sent.bad_markers)
+    async for blob in list_blobs(container):
+        text = (await (await container.get_blob_client(blob.name).download_blob()).readall()).decode()
+        findings.quarantined += 1
+        found = set(re.findall(r"soak-bad-\d{6}", text))
+        if not found & sent.bad_markers or not json.loads(text):
+            findings.unexplained.append(f"{QUARANTINE}/{blob.name} is none of the bad events")
+        missing -= found
+    findings.unexplained += [f"bad event {marker} isn't in quarantine" for marker in sorted(missing)]
+
+
+def _places(listed: Iterable[str]) -> dict[str, list[str]]:
+    """Find every archived copy of each document, wherever it lies."""
+    places: dict[str, list[str]] = {}
+    for name in listed:
+        if found := _CONTENT.fullmatch(name):
+            places.setdefault(found["document"], []).append(name)
+    return places
+
+
+def _key(name: str) -> str | None:
+    found = _DATED.fullmatch(name)
+    return found["key"] if found else None
+
+
+def _outcome(entry: dict[str, Any] | None) -> str:
+    return "nothing" if entry is None else str(entry.get("outcome"))

@@ -1,0 +1,76 @@
+"""Run the soak test from a terminal; status 0 only if nothing was lost, damaged, duplicated or left unexplained."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from azure.core.exceptions import AzureError
+
+from local import interrupt
+from local.process import ProcessError
+from local.soak import figures
+from local.soak.run import IN_MEMORY_RECORDINGS, Options, run
+from local.soak.source import SoakError
+from local.stack import LOGS, StackError
+
+PER_SECOND = 4.0
+LIMIT_BASE_SECONDS, LIMIT_SECONDS_EACH = 120.0, 1.5
+
+
+def main(argv: list[str]) -> int:
+    """Run the soak test."""
+    arguments = _parse(argv)
+    with tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True) as folder:
+        limit = LIMIT_BASE_SECONDS + LIMIT_SECONDS_EACH * arguments.recordings
+        options = Options(
+            recordings=arguments.recordings,
+            seed=arguments.seed,
+            has_kills=arguments.kills,
+            faults=arguments.faults,
+            per_second=arguments.per_second,
+            limit_seconds=arguments.limit or limit,
+            logs=arguments.logs.absolute(),
+            data=Path(folder) if arguments.recordings > IN_MEMORY_RECORDINGS else None,
+        )
+        return interrupt.run(_soak(options, arguments.out.absolute()))
+
+
+async def _soak(options: Options, out: Path) -> int:
+    try:
+        found: dict[str, Any] = await run(options)
+    except (SoakError, StackError, ProcessError, aiohttp.ClientError, AzureError, ExceptionGroup) as failed:
+        print(f"The run ended early: {_first(failed)!r}", file=sys.stderr)
+        return 1
+    await asyncio.to_thread(figures.write, out, found)
+    print(f"\n{figures.table(found)}\n")
+    for kind, examples in found["examples"].items():
+        for example in examples:
+            print(f"{kind.upper()}: {example}")
+    print(f"{'Nothing is lost' if found['ok'] else 'FAILED'}; figures in {out}, logs in {options.logs}")
+    return 0 if found["ok"] else 1
+
+
+def _first(failed: Exception) -> Exception:
+    """Take one failure out of a task group's: they have one cause."""
+    return _first(failed.exceptions[0]) if isinstance(failed, ExceptionGroup) else failed
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local soak", description=__doc__)
+    parser.add_argument("--recordings", type=int, default=1000, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of plan, faults and kills (default: %(default)s)")
+    parser.add_argument(
+        "--kills", action="store_true", help="kill hosts and workers, and have a second host for a time"
+    )
+    parser.add_argument("--faults", type=float, default=1.0, help="multiplies all rates; 0 for none (default: 1)")
+    parser.add_argument("--per-second", type=float, default=PER_SECOND, help="recordings (default: %(default)s)")
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="then it has failed (default: 120 + 1.5 N)")
+    parser.add_argument("--out", type=Path, default=Path("soak.json"), help="the figures (default: soak.json)")
+    parser.add_argument(
+        "--logs", type=Path, default=LOGS / "soak", help="a log per process (default: .local/logs/soak)"
+    )
+    return parser.parse_args(argv)

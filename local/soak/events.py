@@ -1,0 +1,99 @@
+"""File events that the soak test makes itself: late ones, half bad ones, and ones that nobody can understand."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+FILE_STATUS = "Microsoft.Communication.RecordingFileStatusUpdated"
+CALL_LEG = "Microsoft.Communication.CallLegStateChanged"
+OTHER = "Microsoft.Communication.ChatMessageReceived"
+DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
+CALL = "7f3e1b52-8c0d-4f4e-9a51-0d4f2c6b9e10"
+
+
+def file_event(recording: dict[str, Any], *, event_id: str, hours_ago: float, marker: str | None) -> dict[str, Any]:
+    """Build the event of a recording as the emulator would have published it so many hours ago.
+
+    With a `marker` it has a chunk entry more that is no chunk; the marker is in the event's data.
+    """
+    chunks = [{name: chunk[name] for name in ("documentId", "index", "endReason")} for chunk in recording["chunks"]]
+    more: dict[str, Any] = {}
+    if marker is not None:
+        chunks.append({"documentId": "../../etc/passwd", "index": len(chunks), "endReason": "SessionEnded"})
+        more["soak"] = marker
+    return {
+        "id": event_id,
+        "subject": f"/recording/call/{recording['callId']}",
+        "eventType": FILE_STATUS,
+        "eventTime": _time(datetime.now(UTC) - timedelta(hours=hours_ago)),
+        "dataVersion": "1.0",
+        "metadataVersion": "1",
+        "data": {
+            "recordingStorageInfo": {"recordingChunks": chunks},
+            "recordingStartTime": recording["startTime"],
+            "recordingDurationMs": round(sum(chunk["durationMs"] for chunk in recording["chunks"])),
+            "sessionEndReason": "CallEnded",
+            **more,
+        },
+    }
+
+
+def bad_event(kind: int, *, marker: str) -> dict[str, Any]:
+    """Build an event that can't be understood; `kind` picks the way, the marker is somewhere in its text."""
+    return _WAYS[kind % len(_WAYS)](marker)
+
+
+def other_event(marker: str) -> dict[str, Any]:
+    """Build an event of a type that the app has no use for, which must not be quarantined."""
+    return {**_envelope(marker), "eventType": OTHER, "data": {"text": "hello"}}
+
+
+def _envelope(marker: str) -> dict[str, Any]:
+    return {
+        "id": marker,
+        "subject": f"/recording/call/{CALL}",
+        "eventType": FILE_STATUS,
+        "eventTime": _time(datetime.now(UTC)),
+        "dataVersion": "1.0",
+        "metadataVersion": "1",
+    }
+
+
+def _data(*chunks: Any, **changes: Any) -> dict[str, Any]:
+    return {
+        "recordingStorageInfo": {"recordingChunks": list(chunks)},
+        "recordingStartTime": "2021-07-27T15:20:23.6089755Z",
+        "recordingDurationMs": 6620,
+        "sessionEndReason": "CallEnded",
+        **changes,
+    }
+
+
+def _chunk(**changes: Any) -> dict[str, Any]:
+    return {"documentId": DOCUMENT, "index": 0, "endReason": "SessionEnded", **changes}
+
+
+def _with(marker: str, **changes: Any) -> dict[str, Any]:
+    event = {**_envelope(marker), "data": _data(_chunk()), **changes}
+    return {name: value for name, value in event.items() if value is not None}
+
+
+_WAYS: tuple[Callable[[str], dict[str, Any]], ...] = (
+    lambda marker: _with(marker, data=_data()),
+    lambda marker: _with(marker, data=_data(_chunk(index=-1))),
+    lambda marker: _with(marker, data=_data(_chunk(documentId="../../etc/passwd"))),
+    lambda marker: _with(marker, data=_data(_chunk(index="first"))),
+    lambda marker: _with(marker, data={"recordingStorageInfo": None}),
+    lambda marker: _with(marker, data=json.dumps(_data(_chunk()))),
+    lambda marker: _with(marker, data=_data("a chunk", 7)),
+    lambda marker: _with(marker, subject=f"/chat/thread/{CALL}"),
+    lambda marker: _with(marker, subject="/recording/call/../../x"),
+    lambda marker: _with(marker, eventTime="now"),
+    lambda marker: _with(marker, eventType=None),
+    lambda marker: _with(marker, eventType=CALL_LEG, data={"callLegId": "x", "callState": "Exploded"}),
+)
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}0Z"

@@ -1,0 +1,78 @@
+"""What a soak run came to: `soak.json`, and the lines at its end."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from local.report import columns
+from local.soak.checker import Findings
+
+SHOWN = 20
+
+
+def seconds(values: Iterable[float]) -> dict[str, float | None]:
+    """Give the 50th, 95th and 99th percentile (nearest rank) and the largest, in seconds."""
+    ordered = sorted(values)
+    ranks = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
+    return {name: _rank(ordered, percent) for name, percent in ranks.items()}
+
+
+def fetched(requests: Iterable[Mapping[str, Any]], *, bytes_kept: int, chunks: int) -> dict[str, Any]:
+    """Sum up the emulator's journal: what was asked of the source for what is kept."""
+    downloads = [entry for entry in requests if entry["path"].lower().startswith("/recording/download/")]
+    total = sum(entry["bytesSent"] for entry in downloads)
+    return {
+        "requests": len(downloads),
+        "requestsPerChunk": round(len(downloads) / chunks, 3) if chunks else None,
+        "bytesFetched": total,
+        "bytesKept": bytes_kept,
+        "bytesFetchedPerByteKept": round(total / bytes_kept, 4) if bytes_kept else None,
+    }
+
+
+def verdict(findings: Findings) -> dict[str, Any]:
+    """Count what is wrong, and say the first of each kind in words."""
+    kinds = {
+        "lost": findings.lost,
+        "damaged": findings.damaged,
+        "duplicated": findings.duplicated,
+        "unexplained": findings.unexplained,
+    }
+    counts: dict[str, Any] = {kind: len(found) for kind, found in kinds.items()}
+    return {**counts, "examples": {kind: found[:SHOWN] for kind, found in kinds.items() if found}}
+
+
+def write(path: Path, figures: Mapping[str, Any]) -> None:
+    """Write the figures as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def table(figures: Mapping[str, Any]) -> str:
+    """Lay the main figures out in lines."""
+    rows = [
+        *([name, f"{figures[name]:,}"] for name in ("recordings", "chunks", "explained")),
+        *([name, f"{figures[name]:,}"] for name in ("lost", "damaged", "duplicated", "unexplained")),
+        ["kills", ", ".join(f"{name} {count}" for name, count in figures["kills"].items()) or "none"],
+        *([f"faults in {place}", _faults(found)] for place, found in figures["faults"].items()),
+        *([f"event to {step}", _spread(figures["secondsTo"][step])] for step in figures["secondsTo"]),
+        ["fetched per byte kept", str(figures["fetched"]["bytesFetchedPerByteKept"])],
+        ["requests per chunk", str(figures["fetched"]["requestsPerChunk"])],
+    ]
+    return columns(["figure", ""], rows)
+
+
+def _rank(ordered: Sequence[float], percent: int) -> float | None:
+    if not ordered:
+        return None
+    return round(ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)], 2)
+
+
+def _spread(found: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{name} {value} s" for name, value in found.items())
+
+
+def _faults(found: Mapping[str, int]) -> str:
+    return f"{sum(found.values()):,}: " + ", ".join(f"{kind} {count}" for kind, count in found.items() if count)

@@ -1,0 +1,164 @@
+"""The Functions hosts of a soak run: killed at planned moments, started again, a second one for a while."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+
+import psutil
+
+from local.loopback import free_port, wait_until_ok
+from local.process import Process, ProcessError
+from local.soak.plan import Kill, Shift
+from local.soak.source import SoakError, Source
+from local.stack import READY_SECONDS, Stack
+
+WEBHOOK = "/runtime/webhooks/eventgrid?functionName=receive_event"
+SECOND = "second-host"
+WORKER = "local.functions.worker"
+
+
+class Hosts:
+    """Keep the hosts of the app running: the stack's own and, in its shifts, a second one.
+
+    Every start of a host has a host id of its own, so that two hosts really run the timer at once instead of sharing
+    one lease, and nobody waits for the lease of a host that was killed.
+    """
+
+    def __init__(self, stack: Stack, source: Source) -> None:
+        self._stack = stack
+        self._source = source
+        self._first = stack.app
+        self._first_port = int(stack.app_url.rpartition(":")[2])
+        self._second: Process | None = None
+        self.starts = 0
+        # One at a time: a host must not be killed while it is being started again.
+        self._busy = asyncio.Lock()
+        self._calm = asyncio.Event()
+        self.kills: Counter[str] = Counter()
+
+    @property
+    def count(self) -> int:
+        """Give the number of hosts that are to run now."""
+        return 1 if self._second is None else 2
+
+    async def aclose(self) -> None:
+        """End the hosts that were started here."""
+        await self._stop_second()
+        await self._first.stop()
+
+    def calm(self) -> None:
+        """Begin no kill and no shift any more; what is under way is brought to its end."""
+        self._calm.set()
+
+    async def kill_on(self, kills: Iterator[Kill]) -> None:
+        """Kill and start again by plan, until the end of the plan or until it is to be calm."""
+        for kill in kills:
+            if await self._pause(kill.after_seconds):
+                return
+            async with self._busy:
+                is_second = self._second is not None and kill.choice < 0.5
+                await self._kill(kill, is_second=is_second)
+
+    async def work_shifts(self, shifts: Iterator[Shift]) -> None:
+        """Have a second host work beside the first by plan, until it is to be calm; there is none afterwards."""
+        try:
+            for shift in shifts:
+                if await self._pause(shift.off_seconds):
+                    return
+                async with self._busy:
+                    await self._start_second()
+                await self._pause(shift.on_seconds)
+                async with self._busy:
+                    if shift.is_killed and self._second is not None:
+                        self._kill_process(self._second, "second host")
+                    await self._stop_second()
+        finally:
+            await self._stop_second()
+
+    def check(self) -> None:
+        """Raise ProcessError when a host has ended that nobody killed."""
+        if self._busy.locked():
+            return
+        for host in (self._first, self._second):
+            if host is not None and host.returncode is not None:
+                raise ProcessError(f"{host.name} ended by itself with status {host.returncode}; its log is {host.log}")
+
+    async def _pause(self, seconds: float) -> bool:
+        """Wait; True as soon as it is to be calm."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._calm.wait(), seconds)
+        return self._calm.is_set()
+
+    async def _kill(self, kill: Kill, *, is_second: bool) -> None:
+        host = self._second if is_second and self._second is not None else self._first
+        if kill.target == "worker":
+            if pid := await asyncio.to_thread(_worker, host.pid):
+                self.kills["worker"] += 1
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return
+        self._kill_process(host, "host")
+        await host.stop()
+        await asyncio.sleep(kill.down_seconds)
+        port = int(self._second_url.rpartition(":")[2]) if is_second else self._first_port
+        again = await self._start(port)
+        if is_second:
+            self._second = again
+        else:
+            self._first = again
+
+    def _kill_process(self, host: Process, name: str) -> None:
+        self.kills[name] += 1
+        # The host alone: its worker has to find out by itself.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(host.pid, signal.SIGKILL)
+
+    async def _start(self, port: int) -> Process:
+        self.starts += 1
+        host = self._stack.build_host(
+            port,
+            log=f"functions-{self.starts:03}.log",
+            settings={"AzureFunctionsWebHost__hostid": f"soak-{self.starts}"},
+        )
+        try:
+            await host.start()
+            await wait_until_ok(host, f"http://127.0.0.1:{port}/health", seconds=READY_SECONDS)
+        except BaseException:
+            await host.stop()
+            raise
+        return host
+
+    async def _start_second(self) -> None:
+        port = await asyncio.to_thread(free_port)
+        self._second_url = f"http://127.0.0.1:{port}"
+        self._second = await self._start(port)
+        # It hears of the same events in the other schema.
+        body = {
+            "name": SECOND,
+            "endpoint": self._second_url + WEBHOOK,
+            "eventDeliverySchema": "CloudEventSchemaV1_0",
+            "maxEventsPerBatch": 5,
+            "timeScale": 0.01,
+        }
+        with contextlib.suppress(SoakError):
+            await self._source.control("POST", "/subscriptions", body, status=201)
+
+    async def _stop_second(self) -> None:
+        second, self._second = self._second, None
+        if second is not None:
+            # Whatever is still to be delivered to it goes to the first host as well.
+            with contextlib.suppress(SoakError):
+                await self._source.control("DELETE", f"/subscriptions/{SECOND}")
+            await second.stop()
+
+
+def _worker(host: int) -> int | None:
+    """Find the worker process of a host."""
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(host).children():
+            if WORKER in child.cmdline():
+                return int(child.pid)
+    return None

@@ -1,0 +1,116 @@
+"""What a soak run does, drawn from its seed: recordings, bad events, and when which process is killed."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Target = Literal["host", "worker"]
+KIB, MIB = 1024, 1024 * 1024
+# Share of chunks, smallest and largest size; above 4 MiB a chunk has several blocks.
+SIZES = ((0.70, KIB, 64 * KIB), (0.26, 64 * KIB, MIB), (0.04, MIB, 12 * MIB))
+CHUNKS = (1, 1, 2, 2, 3, 4)
+# How often an event is published at once: most come once, some ten times.
+REPEATS = (*([1] * 14), 2, 2, 3, 10)
+AGAIN_SHARE = 0.15
+LATE_SHARE = 0.10
+HALF_BAD_SHARE = 0.05
+EXPIRED_SHARE = 0.03
+BAD_SHARE = 0.12
+# Below the 48 hours that a recording is kept.
+LATE_HOURS = (0.5, 46.0)
+EXPIRED_HOURS = 49.0
+
+
+@dataclass(frozen=True)
+class PlannedRecording:
+    """One recording to make, `at_seconds` after the start.
+
+    Its event is published `repeats` times at once and again `again_after` seconds later (None: not again). The event's
+    time is `late_hours` ago; `is_expired` ones are so late that the source has deleted the chunks. `is_half_bad`: the
+    event has a chunk entry more, which nobody can understand. `bad_events` of that many kinds go out beside it.
+    """
+
+    number: int
+    at_seconds: float
+    chunk_bytes: tuple[int, ...]
+    repeats: int
+    again_after: float | None
+    late_hours: float
+    is_expired: bool
+    is_half_bad: bool
+    bad_events: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One SIGKILL, `after_seconds` after the one before; `choice` (0 to 1) picks one of the hosts that run."""
+
+    after_seconds: float
+    target: Target
+    choice: float
+    down_seconds: float
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A time without and a time with a second host; `is_killed` says how that one ends."""
+
+    off_seconds: float
+    on_seconds: float
+    is_killed: bool
+
+
+def recordings(count: int, *, seed: int, per_second: float) -> list[PlannedRecording]:
+    """Plan the recordings in the order in which they are made."""
+    draw = random.Random(f"{seed}/recordings")  # noqa: S311 - a plan, not a secret
+    at = 0.0
+    planned = []
+    for number in range(count):
+        at += draw.expovariate(per_second)
+        kind = draw.random()
+        is_expired = kind < EXPIRED_SHARE
+        is_late = EXPIRED_SHARE <= kind < EXPIRED_SHARE + LATE_SHARE
+        is_half_bad = EXPIRED_SHARE + LATE_SHARE <= kind < EXPIRED_SHARE + LATE_SHARE + HALF_BAD_SHARE
+        late_hours = draw.uniform(*LATE_HOURS) if is_late else EXPIRED_HOURS if is_expired else 0.0
+        planned.append(
+            PlannedRecording(
+                number=number,
+                at_seconds=at,
+                chunk_bytes=tuple(_size(draw) for _ in range(draw.choice(CHUNKS))),
+                repeats=draw.choice(REPEATS),
+                again_after=draw.uniform(2, 15) if draw.random() < AGAIN_SHARE else None,
+                late_hours=late_hours,
+                is_expired=is_expired,
+                is_half_bad=is_half_bad,
+                bad_events=(draw.randrange(1000),) if draw.random() < BAD_SHARE else (),
+            )
+        )
+    return planned
+
+
+def kills(count: int, *, seed: int, every_seconds: float) -> Iterator[Kill]:
+    """Plan so many SIGKILLs, `every_seconds` apart in the mean."""
+    draw = random.Random(f"{seed}/kills")  # noqa: S311 - a plan, not a secret
+    for number in range(count):
+        yield Kill(
+            after_seconds=draw.uniform(0.4, 1.6) * every_seconds,
+            # In turn, so that even a short run has both.
+            target=("host", "worker")[number % 2],
+            choice=draw.random(),
+            down_seconds=draw.uniform(0.0, 1.0),
+        )
+
+
+def shifts(*, seed: int) -> Iterator[Shift]:
+    """Plan without end when a second host works beside the first."""
+    draw = random.Random(f"{seed}/shifts")  # noqa: S311 - a plan, not a secret
+    while True:
+        yield Shift(draw.uniform(0.5, 3.0), draw.uniform(10.0, 30.0), draw.random() < 0.5)
+
+
+def _size(draw: random.Random) -> int:
+    weights = [share for share, _, _ in SIZES]
+    _, low, high = draw.choices(SIZES, weights)[0]
+    # Evenly over the orders of magnitude.
+    return int(low * (high / low) ** draw.random())

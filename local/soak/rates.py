@@ -1,0 +1,64 @@
+"""How often what goes wrong in a soak run: the share of the requests to each route."""
+
+from typing import Any
+
+# Of the requests for content and metadata.
+SOURCE = {
+    "status401": 0.004,
+    "status429": 0.004,
+    "status429RetryAfter": 0.004,
+    "status500": 0.006,
+    "status503": 0.006,
+    "status503RetryAfter": 0.004,
+    "refuse": 0.004,
+    "reset": 0.004,
+    "cut": 0.008,
+    "short": 0.008,
+    "empty": 0.004,
+    "html200": 0.004,
+    "html400": 0.004,
+    "hang": 0.004,
+    "slow": 0.004,
+    "redirect": 0.01,
+    "redirectRefused": 0.003,
+    "status416": 0.003,
+    "ignoreRange": 0.01,
+    "etag": 0.006,
+    "expired": 0.004,
+    "metadataMissing": 0.01,
+    "metadataMalformed": 0.01,
+}
+
+# Of the requests to Blob and Queue Storage.
+STORAGE = {
+    "status503": 0.004,
+    "status503RetryAfter": 0.002,
+    "status500": 0.004,
+    "refuse": 0.002,
+    "reset": 0.002,
+    "lostAnswer": 0.004,
+    "cutBody": 0.003,
+    "slow": 0.002,
+    "hang": 0.001,
+    "lateAnswer": 0.001,
+    "pendingCopy": 0.015,
+    "failedCopy": 0.01,
+    "abortedCopy": 0.01,
+}
+# A byte that changes on its way into a block: the read-back has to find it.
+STORAGE_ROUTES = {"PutBlock": {"corrupt": 0.01}}
+
+
+def source_chaos(seed: int, scale: float) -> dict[str, Any]:
+    """Give the body for the emulator's chaos mode, all rates multiplied by `scale`."""
+    return {"seed": seed, "rates": _scaled(SOURCE, scale), "hangSeconds": 1, "slowSeconds": 1}
+
+
+def storage_chaos(seed: int, scale: float) -> dict[str, Any]:
+    """Give the body for the storage proxy's chaos mode, all rates multiplied by `scale`."""
+    routes = {route: _scaled(rates, scale) for route, rates in STORAGE_ROUTES.items()}
+    return {"seed": seed, "rates": _scaled(STORAGE, scale), "routes": routes, "hangSeconds": 1, "slowSeconds": 1}
+
+
+def _scaled(rates: dict[str, float], scale: float) -> dict[str, float]:
+    return {kind: round(rate * scale, 6) for kind, rate in rates.items()}

@@ -1,0 +1,266 @@
+"""One soak run: the stack, the load, faults and kills, the wait for its end, the check."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from local.loopback import free_port
+from local.soak import checker, figures, notices, plan, rates
+from local.soak.checker import Findings, Sent
+from local.soak.hosts import Hosts
+from local.soak.load import Load
+from local.soak.source import SoakError, Source, request
+from local.soak.watch import Watch, watching
+from local.stack import Stack, StackOptions
+
+PROGRESS_SECONDS = 2.0
+LOOK_SECONDS = 0.5
+# So small that a chunk of some MiB has several blocks.
+BLOCK_MIB = 4
+KILL_EVERY_SECONDS = 6.0
+FEWEST_KILLS, RECORDINGS_PER_KILL = 4, 15
+# Kills and shifts end when only this share is open, so that a run has an end.
+CALM_SHARE = 0.1
+# What takes minutes or hours in Azure takes seconds here.
+SETTINGS = {
+    "RESCUE_MINUTES": "0.1",
+    "INGEST_BLOCK_MIB": str(BLOCK_MIB),
+    "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02",
+    # Most messages wait for a pause after a fault: more of them at once keep the machine busy.
+    "AzureFunctionsJobHost__extensions__queues__batchSize": "24",
+    "AzureFunctionsJobHost__extensions__queues__newBatchThreshold": "12",
+}
+INVISIBLE_SECONDS = 8.0
+SUBSCRIPTION = {"shuffle": True, "maxEventsPerBatch": 10, "timeScale": 0.01}
+# Beyond this storage is kept on disk.
+IN_MEMORY_RECORDINGS = 2000
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked for; `faults` multiplies all rates (0: none), `limit_seconds` bounds everything but the check."""
+
+    recordings: int
+    seed: int
+    has_kills: bool
+    faults: float
+    per_second: float
+    limit_seconds: float
+    logs: Path
+    data: Path | None
+
+    @property
+    def kills(self) -> int:
+        """Give how many processes are to be killed at most, not counting a second host at the end of its shift."""
+        return max(FEWEST_KILLS, self.recordings // RECORDINGS_PER_KILL) if self.has_kills else 0
+
+
+@dataclass
+class Soak:
+    """The parts of a run that has begun."""
+
+    options: Options
+    stack: Stack
+    source: Source
+    watch: Watch
+    hosts: Hosts
+    load: Load
+    started: float
+
+    @property
+    def seconds(self) -> float:
+        """Give the seconds since the load began."""
+        return time.monotonic() - self.started
+
+    def say(self, text: str) -> None:
+        """Print a line with the seconds since the load began."""
+        print(f"[{self.seconds:6.1f} s] {text}", flush=True)
+
+    async def faults(self) -> dict[str, dict[str, int]]:
+        """Count what was injected so far, by place and kind."""
+        found = {"events": {kind: count for kind, count in self.load.events.items() if count}}
+        if self.options.faults:
+            source = await self.source.control("GET", "/chaos")
+            storage = await request(self.source.session, "GET", f"{self.stack.storage_control_url}/chaos")
+            found |= {"source": source["injected"], "storage": storage["injected"]}
+        return found
+
+
+async def run(options: Options) -> dict[str, Any]:
+    """Do a whole run and give its figures, "ok" among them; raises what ends it early."""
+    acs_port = await asyncio.to_thread(free_port)
+    stack_options = StackOptions(
+        acs_port=acs_port,
+        logs=options.logs,
+        data=options.data,
+        storage_faults=options.faults > 0,
+        invisible_seconds=INVISIBLE_SECONDS,
+        subscription=SUBSCRIPTION,
+        # The emulator redirects to itself by its other name.
+        settings={**SETTINGS, "CONTENT_HOSTS": f"localhost:{acs_port}"},
+    )
+    print(
+        f"{options.recordings} recordings, seed {options.seed}; starting the stack, logs in {options.logs}", flush=True
+    )
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+    async with (
+        Stack(stack_options) as stack,
+        aiohttp.ClientSession(timeout=timeout) as session,
+        watching(stack.direct_storage_connection_string) as (watch, blobs),
+    ):
+        source = Source(session, stack.acs_url, stack.acs_connection_string.partition("accesskey=")[2])
+        planned = plan.recordings(options.recordings, seed=options.seed, per_second=options.per_second)
+        load = Load(source, watch, planned)
+        async with contextlib.aclosing(Hosts(stack, source)) as hosts:
+            soak = Soak(options, stack, source, watch, hosts, load, time.monotonic())
+            await _start_chaos(soak)
+            is_settled = await _bear(soak)
+            await _stop_chaos(soak)
+            took = soak.seconds
+            soak.say("comparing the archive with the source")
+            requests = (await source.control("GET", "/requests"))["requests"]
+            queued = await watch.queued()
+        recordings = (await source.control("GET", "/recordings"))["recordings"]
+        sent = Sent(recordings, load.expired, load.bad_markers)
+        findings = await checker.check(sent, source=source, blobs=blobs, queued=queued)
+        published = (await source.control("GET", "/topic/events"))["events"]
+        told = notices.check(published, sent, findings) if published else {}
+        soak.say("compared")
+        return {
+            "ok": is_settled and findings.ok,
+            **_figures(soak, findings, requests),
+            "notices": told,
+            "faults": await soak.faults(),
+            "open": [one.key for one in watch.open.values()],
+            "seconds": round(took, 1),
+        }
+
+
+async def _bear(soak: Soak) -> bool:
+    """Put the load on and wait until all is settled; False when the limit came first."""
+    options = soak.options
+    async with contextlib.AsyncExitStack() as exits:
+        background = [soak.watch.run(), _tell(soak)]
+        trouble: list[Coroutine[Any, Any, None]] = []
+        if options.has_kills:
+            trouble = [
+                soak.hosts.kill_on(plan.kills(options.kills, seed=options.seed, every_seconds=KILL_EVERY_SECONDS)),
+                soak.hosts.work_shifts(plan.shifts(seed=options.seed)),
+            ]
+        tasks = [await exits.enter_async_context(_running(one)) for one in background]
+        troubles = [await exits.enter_async_context(_running(one)) for one in trouble]
+        loading = await exits.enter_async_context(_running(soak.load.run()))
+        while soak.seconds < options.limit_seconds:
+            for task in (*tasks, *troubles, loading):
+                if task.done() and not task.cancelled():
+                    task.result()
+            soak.hosts.check()
+            if loading.done() and len(soak.watch.open) <= CALM_SHARE * options.recordings:
+                soak.hosts.calm()
+            if loading.done() and all(task.done() for task in troubles) and await _is_settled(soak):
+                return True
+            await asyncio.sleep(LOOK_SECONDS)
+        soak.say(f"the limit of {options.limit_seconds:g} s is reached; open: {await _state(soak)}")
+        for one in list(soak.watch.open.values())[:10]:
+            soak.say(f"  open: {one.key}")
+        return False
+
+
+async def _is_settled(soak: Soak) -> bool:
+    """Say whether every recording is told of, every event delivered, and staging and queues empty."""
+    if soak.watch.open or soak.watch.staging_blobs:
+        return False
+    report = await soak.source.control("GET", "/subscriptions")
+    if any(one["pending"] for one in report["subscriptions"]):
+        return False
+    if any(await soak.watch.queued()):
+        return False
+    # Once more: a delivery may have put something there since the last look.
+    await soak.watch.look()
+    return not soak.watch.staging_blobs and not any(await soak.watch.queued())
+
+
+async def _tell(soak: Soak) -> None:
+    while True:
+        soak.say(await _state(soak))
+        await asyncio.sleep(PROGRESS_SECONDS)
+
+
+async def _state(soak: Soak) -> str:
+    faults = await soak.faults()
+    queued, poisoned = await soak.watch.queued()
+    injected = sum(sum(found.values()) for place, found in faults.items() if place != "events")
+    return (
+        f"{soak.load.made}/{soak.options.recordings} announced, {soak.watch.settled} settled, "
+        f"{len(soak.watch.open)} open, {soak.watch.staging_blobs} blobs in staging, {queued} queued, "
+        f"{poisoned} poisoned, {injected} faults, {sum(soak.hosts.kills.values())} kills, {soak.hosts.count} hosts"
+    )
+
+
+async def _start_chaos(soak: Soak) -> None:
+    seed, scale = soak.options.seed, soak.options.faults
+    if not scale:
+        return
+    await soak.source.control("POST", "/chaos", rates.source_chaos(seed, scale), status=201)
+    storage = f"{soak.stack.storage_control_url}/chaos"
+    await request(soak.source.session, "POST", storage, rates.storage_chaos(seed, scale), status=201)
+
+
+async def _stop_chaos(soak: Soak) -> None:
+    if soak.options.faults:
+        await soak.source.control("DELETE", "/chaos")
+        await request(soak.source.session, "DELETE", f"{soak.stack.storage_control_url}/chaos")
+    await soak.source.control("DELETE", "/faults")
+
+
+def _figures(soak: Soak, findings: Findings, requests: list[dict[str, Any]]) -> dict[str, Any]:
+    options = soak.options
+    return {
+        "recordings": len(soak.load.recordings),
+        "chunks": soak.load.chunks,
+        **figures.verdict(findings),
+        "explained": findings.explained,
+        "chunksCompared": findings.chunks_compared,
+        "quarantined": findings.quarantined,
+        "manifestsRevised": findings.revisions,
+        "kills": dict(soak.hosts.kills),
+        "hostStarts": soak.hosts.starts,
+        "secondsTo": {
+            "staged": figures.seconds(soak.watch.staged_seconds.values()),
+            "archived": figures.seconds(soak.watch.archived_seconds.values()),
+        },
+        "fetched": figures.fetched(requests, bytes_kept=findings.bytes_kept, chunks=soak.load.chunks),
+        "seed": options.seed,
+        "rates": {
+            "source": rates.source_chaos(options.seed, options.faults),
+            "storage": rates.storage_chaos(options.seed, options.faults),
+            "recordingsPerSecond": options.per_second,
+            "killEverySeconds": KILL_EVERY_SECONDS if options.has_kills else None,
+        },
+    }
+
+
+@contextlib.asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        await _cancel([task])
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+__all__ = ["Options", "SoakError", "run"]

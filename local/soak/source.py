@@ -1,0 +1,65 @@
+"""The emulator as the soak test sees it: its control plane, and downloads that are signed here."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from yarl import URL
+
+API_VERSION = "2021-04-15-preview1"
+
+
+class SoakError(Exception):
+    """The run can't go on, or has not ended in time; the message says why."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Talk to the emulator at `url`; `access_key` is its key in base64."""
+
+    session: aiohttp.ClientSession
+    url: str
+    access_key: str
+
+    async def control(self, method: str, path: str, body: Any = None, *, status: int = 200) -> Any:
+        """Send a request to the control plane and give its JSON; raises SoakError when the status is another."""
+        return await request(self.session, method, f"{self.url}/emulator{path}", body, status=status)
+
+    @asynccontextmanager
+    async def document(self, document_id: str, *, part: str = "") -> AsyncIterator[aiohttp.StreamReader]:
+        """Download a document, or its metadata with part="/metadata" (acs-contract 2.9, 5.1)."""
+        target = f"/recording/download/{document_id}{part}?api-version={API_VERSION}"
+        headers = sign("GET", target, host=urlsplit(self.url).netloc, key=self.access_key)
+        async with self.session.get(URL(self.url + target, encoded=True), headers=headers) as answer:
+            if answer.status != 200:
+                raise SoakError(f"the emulator doesn't serve {document_id}{part} but answers {answer.status}")
+            yield answer.content
+
+
+async def request(session: aiohttp.ClientSession, method: str, url: str, body: Any = None, *, status: int = 200) -> Any:
+    """Send JSON and give the JSON of the answer; raises SoakError when the status is another."""
+    async with session.request(method, url, json=body) as answer:
+        if answer.status != status:
+            raise SoakError(f"{method} {url} answered {answer.status}, not {status}: {await answer.text()}")
+        return await answer.json()
+
+
+def sign(method: str, target: str, *, host: str, key: str) -> dict[str, str]:
+    """Sign a request without a body by HMAC-SHA256 (acs-contract 5.1)."""
+    date = format_datetime(datetime.now(UTC), usegmt=True)
+    body_hash = base64.b64encode(hashlib.sha256(b"").digest()).decode()
+    text = f"{method}\n{target}\n{date};{host};{body_hash}"
+    signature = base64.b64encode(hmac.new(base64.b64decode(key), text.encode(), "sha256").digest()).decode()
+    return {
+        "x-ms-date": date,
+        "x-ms-content-sha256": body_hash,
+        "Authorization": f"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}",
+    }

@@ -1,0 +1,144 @@
+"""Watching storage from outside while a soak run goes on: what is staged, what is archived, and when."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from azure.storage.queue.aio import QueueServiceClient
+
+STAGING, ARCHIVE, QUARANTINE = "recordings-staging", "recordings-archive", "recordings-quarantine"
+QUEUE, POISON = "recording-chunks", "recording-chunks-poison"
+EVERY_SECONDS = 0.5
+_CONTENT = re.compile(r".*/chunks/[0-9]{5}-(?P<document>[0-9A-Za-z-]+)\.mp4")
+
+
+@dataclass
+class Open:
+    """A recording whose event was published and that isn't settled; times are of time.monotonic()."""
+
+    recording: dict[str, Any]
+    key: str
+    published: float
+    is_expired: bool
+
+    @property
+    def folder(self) -> str:
+        """Give its folder in the archive."""
+        return f"{self.key[:4]}/{self.key[4:6]}/{self.key[6:8]}/{self.key}"
+
+
+@dataclass
+class Watch:
+    """Know what is open, and the seconds from event to staged (per chunk) and to archived (per recording)."""
+
+    staging: ContainerClient
+    archive: ContainerClient
+    queues: QueueServiceClient
+    open: dict[str, Open] = field(default_factory=dict)
+    settled: int = 0
+    staged_seconds: dict[str, float] = field(default_factory=dict)
+    archived_seconds: dict[str, float] = field(default_factory=dict)
+    staging_blobs: int = 0
+
+    def add(self, recording: dict[str, Any], *, is_expired: bool) -> None:
+        """Watch a recording from now, the moment when its event is published."""
+        key = key_of(recording)
+        self.open[key] = Open(recording, key, time.monotonic(), is_expired)
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def look(self) -> None:
+        """Look once at staging and at the manifests of what is open."""
+        waiting = dict(self.open)
+        seen: set[str] = set()
+        blobs = 0
+        async for blob in list_blobs(self.staging):
+            blobs += 1
+            key = str(blob.name).partition("/")[0]
+            seen.add(key)
+            found = _CONTENT.fullmatch(str(blob.name))
+            if found and key in waiting and (blob.metadata or {}).get("sha256"):
+                self._staged(waiting[key], found["document"])
+        self.staging_blobs = blobs
+        for key, one in waiting.items():
+            if key not in seen and await self._is_told(one):
+                self._settle(one)
+
+    async def queued(self) -> tuple[int, int]:
+        """Count the messages in the queue, hidden ones too, and in the poison queue."""
+        counts = []
+        for name in (QUEUE, POISON):
+            try:
+                properties = await self.queues.get_queue_client(name).get_queue_properties()
+                counts.append(int(properties.approximate_message_count or 0))
+            except ResourceNotFoundError:
+                counts.append(0)
+        return counts[0], counts[1]
+
+    def _staged(self, one: Open, document_id: str) -> None:
+        self.staged_seconds.setdefault(document_id, time.monotonic() - one.published)
+
+    def _settle(self, one: Open) -> None:
+        del self.open[one.key]
+        self.settled += 1
+        if one.is_expired:
+            return
+        self.archived_seconds[one.key] = time.monotonic() - one.published
+        for chunk in one.recording["chunks"]:
+            # Between two looks it was staged and archived.
+            self._staged(one, chunk["documentId"])
+
+    async def _is_told(self, one: Open) -> bool:
+        """Say whether a manifest tells of the recording; its newest, if it had to be written again."""
+        manifest = await read_manifest(self.archive, one.folder)
+        return manifest is not None and (one.is_expired or manifest.get("complete") is True)
+
+
+def key_of(recording: dict[str, Any]) -> str:
+    """Name the recording as the archive does: `{start, microseconds, UTC}Z-{callId}`."""
+    start = re.sub(r"[-:.]", "", recording["startTime"].rstrip("Z"))
+    # 100-nanosecond ticks have a digit too many.
+    return f"{start[:21]}Z-{recording['callId']}"
+
+
+async def list_blobs(container: ContainerClient, prefix: str = "") -> AsyncIterator[Any]:
+    """List blobs with their metadata; a container that isn't there has none."""
+    try:
+        async for blob in container.list_blobs(name_starts_with=prefix, include=["metadata"]):
+            yield blob
+    except ResourceNotFoundError:
+        return
+
+
+async def read_manifest(archive: ContainerClient, folder: str) -> dict[str, Any] | None:
+    """Read the newest manifest in a folder of the archive; None if there is none."""
+    newest: dict[str, Any] | None = None
+    revision = 1
+    while True:
+        name = f"{folder}/recording{'' if revision == 1 else f'-{revision}'}.json"
+        try:
+            newest = json.loads(await (await archive.get_blob_client(name).download_blob()).readall())
+        except ResourceNotFoundError:
+            return newest
+        revision += 1
+
+
+@asynccontextmanager
+async def watching(connection_string: str) -> AsyncIterator[tuple[Watch, BlobServiceClient]]:
+    """Open storage past the proxy, where nothing goes wrong."""
+    async with (
+        BlobServiceClient.from_connection_string(connection_string) as blobs,
+        QueueServiceClient.from_connection_string(connection_string) as queues,
+    ):
+        yield Watch(blobs.get_container_client(STAGING), blobs.get_container_client(ARCHIVE), queues), blobs

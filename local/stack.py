@@ -1,0 +1,273 @@
+"""The whole stack on this machine: Azurite, the ACS emulator and the app in a Functions host.
+
+Each is a process of its own, on a port of its own, with a log of its own; what meets, meets over HTTP and in settings.
+"""
+
+import asyncio
+import base64
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, get_args
+
+from local.azurite import Azurite, connection_string
+from local.loopback import free_port, http, wait_until_ok
+from local.process import Process, ProcessError
+
+HostKind = Literal["local", "func"]
+HOSTS: tuple[str, ...] = get_args(HostKind)
+
+ROOT = Path(__file__).parents[1]
+LOGS = ROOT / ".local" / "logs"
+API_VERSION = "2021-04-15-preview1"
+READY_SECONDS = 60.0
+# The first `func start` on a machine downloads the extension bundle.
+FUNC_READY_SECONDS = 300.0
+PORT_ATTEMPTS = 3
+# The emulator's custom topic takes any.
+TOPIC_KEY = "local-development-only"
+LOOPBACK = "127.0.0.1,localhost"
+# Settings of the app that happen to be in this shell must not reach the app: they could name a real account.
+APP_SETTINGS = (
+    *("ACS_", "SOURCE_", "STAGING_", "ARCHIVE_", "QUARANTINE_", "INGEST_", "RISK_", "CONTENT_HOSTS", "AUTO_RECORD"),
+    *("RESCUE_", "EVENTS_", "PUBLIC_BASE_URL", "AZUREWEBJOBS", "AZUREFUNCTIONS", "FUNCTIONS_", "WEBSITE_", "AZURE_"),
+)
+
+
+class StackError(RuntimeError):
+    """The stack, or a part of it, can't be started as asked for."""
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """Say what to start; everything has a default.
+
+    Ports are free ones when 0. `data` is the folder where storage stays for the next run (None: in memory), `logs` the
+    folder with a file per process. `settings` are app settings on top of the stack's own, which they can replace. With
+    `storage_faults` the app reaches storage through a proxy that can make requests go wrong. `invisible_seconds` is how
+    long a queue message in hand stays hidden between two renewals (None: as in Azure).
+    """
+
+    host: HostKind = "local"
+    app_folder: Path = ROOT
+    app_port: int = 0
+    acs_port: int = 0
+    data: Path | None = None
+    logs: Path = LOGS
+    chunk_maximum_bytes: int = 1_500_000_000
+    announce_delay_seconds: float = 1.0
+    retention_hours: float = 48.0
+    archive_schedule: str = "*/2 * * * * *"
+    auto_record: str = "off"
+    storage_faults: bool = False
+    invisible_seconds: float | None = None
+    subscription: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+class Stack:
+    """Run the stack while the context lasts; nothing that it hasn't started is touched.
+
+    Raises ProcessError or StackError, with the log's name and its last lines, when a part doesn't start.
+    """
+
+    def __init__(self, options: StackOptions | None = None) -> None:
+        self.options = options or StackOptions()
+        self.app_url = ""
+        self.acs_url = ""
+        self.acs_connection_string = ""
+        # What the app has: with `storage_faults` the proxy's. The other one never goes wrong.
+        self.storage_connection_string = ""
+        self.direct_storage_connection_string = ""
+        self.storage_control_url = ""
+        self._command: list[str] = []
+        self._exits = AsyncExitStack()
+        self._processes: list[Process] = []
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._exits.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._exits.aclose()
+
+    @property
+    def logs(self) -> Path:
+        """Give the folder with one log per process."""
+        return self.options.logs
+
+    def settings(self) -> dict[str, str]:
+        """Give the app settings, as they are in the environment of the app's host."""
+        return {
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+            "AzureWebJobsStorage": self.storage_connection_string,
+            "STAGING_STORAGE": self.storage_connection_string,
+            "ARCHIVE_STORAGE": self.storage_connection_string,
+            "ACS_CONNECTION_STRING": self.acs_connection_string,
+            "ACS_API_VERSION": API_VERSION,
+            "SOURCE_RETENTION_HOURS": f"{self.options.retention_hours:g}",
+            "ARCHIVE_SCHEDULE": self.options.archive_schedule,
+            "AUTO_RECORD": self.options.auto_record,
+            "PUBLIC_BASE_URL": self.app_url,
+            "EVENTS_TOPIC_ENDPOINT": f"{self.acs_url}/emulator/topic/api/events",
+            "EVENTS_TOPIC_KEY": TOPIC_KEY,
+            **self.options.settings,
+        }
+
+    @property
+    def app(self) -> Process:
+        """Give the process of the app's host, which was started last."""
+        return self._processes[-1]
+
+    def build_host(self, port: int, *, log: str, settings: Mapping[str, str] | None = None) -> Process:
+        """Build a host of the app that works on the same storage; who asks for it starts and stops it."""
+        is_func = self.options.host == "func"
+        return Process(
+            "The Functions host",
+            [*self._command, "--port", str(port)],
+            log=self.logs / log,
+            environment=child_environment({**self.settings(), **(settings or {})}),
+            folder=self.options.app_folder if is_func else ROOT,
+        )
+
+    async def watch(self) -> None:
+        """Return never; raise ProcessError when a process of the stack ends by itself."""
+        while True:
+            for process in self._processes:
+                if process.returncode is not None:
+                    raise await process.error(f"ended with status {process.returncode}")
+            await asyncio.sleep(0.5)
+
+    async def _start(self) -> None:
+        # Asked first: it is the answer to a wrong option, which needn't wait for the rest to start.
+        self._command = await asyncio.to_thread(host_command, self.options)
+        azurite = Azurite(self.options.data, log=self.logs / "azurite.log")
+        await self._exits.enter_async_context(azurite)
+        self.storage_connection_string = self.direct_storage_connection_string = azurite.connection_string
+        if self.options.storage_faults:
+            await self._start_storage_proxy(azurite)
+        await self._start_acs()
+        await self._start_app()
+        await self._subscribe()
+
+    async def _start_storage_proxy(self, azurite: Azurite) -> None:
+        command = [sys.executable, "-m", "local.storage_proxy", "--blob-url", azurite.blob_url]
+        command += ["--queue-url", azurite.queue_url]
+        log = self.logs / "storage.log"
+        proxy = Process("The storage proxy", command, log=log, environment=child_environment({}), folder=ROOT)
+        await self._exits.enter_async_context(proxy)
+        self._processes.append(proxy)
+        said = await proxy.wait_for(
+            r"blob endpoint (\S+)\n.* queue endpoint (\S+)\n.* control plane (\S+)", seconds=READY_SECONDS
+        )
+        self.storage_connection_string = connection_string(said[1], said[2])
+        self.storage_control_url = said[3]
+
+    async def _start_acs(self) -> None:
+        key = base64.b64encode(secrets.token_bytes(64)).decode()
+        command = [sys.executable, "-m", "local", "acs", "--access-key", key]
+        command += ["--retention-hours", str(self.options.retention_hours)]
+        command += ["--announce-delay", str(self.options.announce_delay_seconds)]
+        command += ["--chunk-maximum-bytes", str(self.options.chunk_maximum_bytes)]
+
+        def build(port: int) -> Process:
+            log = self.logs / "acs.log"
+            environment = child_environment({})
+            return Process(
+                "The ACS emulator", [*command, "--port", str(port)], log=log, environment=environment, folder=ROOT
+            )
+
+        self.acs_url = await self._serve(
+            build, port=self.options.acs_port, ready_path="/emulator/clock", seconds=READY_SECONDS
+        )
+        self.acs_connection_string = f"endpoint={self.acs_url};accesskey={key}"
+
+    async def _start_app(self) -> None:
+        def build(port: int) -> Process:
+            # Its own address is one of the app's settings, so the port is chosen before it starts.
+            self.app_url = f"http://127.0.0.1:{port}"
+            return self.build_host(port, log="functions.log")
+
+        seconds = FUNC_READY_SECONDS if self.options.host == "func" else READY_SECONDS
+        await self._serve(build, port=self.options.app_port, ready_path="/health", seconds=seconds)
+
+    async def _serve(self, build: Callable[[int], Process], *, port: int, ready_path: str, seconds: float) -> str:
+        """Start a server on `port`, or on a free one if that is 0; give its address once it is ready."""
+        for attempt in range(PORT_ATTEMPTS):
+            chosen = port or await asyncio.to_thread(free_port)
+            process = build(chosen)
+            address = f"http://127.0.0.1:{chosen}"
+            try:
+                await process.start()
+                await wait_until_ok(process, f"{address}{ready_path}", seconds=seconds)
+            except BaseException as error:
+                await process.stop()
+                # Another program may have taken the port since it was found free.
+                taken = isinstance(error, ProcessError) and "address already in use" in str(error).lower()
+                if not taken or port or attempt == PORT_ATTEMPTS - 1:
+                    raise
+            else:
+                self._exits.push_async_callback(process.stop)
+                self._processes.append(process)
+                return address
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _subscribe(self) -> None:
+        """Have the emulator's events delivered to the app, as an Event Grid subscription does in Azure."""
+        body = {
+            "name": "recording-events",
+            "endpoint": f"{self.app_url}/runtime/webhooks/eventgrid?functionName=receive_event",
+            # Seconds instead of minutes between two attempts.
+            "timeScale": 0.1,
+            **self.options.subscription,
+        }
+        async with http() as session, session.post(f"{self.acs_url}/emulator/subscriptions", json=body) as answer:
+            if answer.status != 201:
+                raise StackError(f"The app's Event Grid function wasn't subscribed: {await answer.text()}")
+
+
+def host_command(options: StackOptions) -> list[str]:
+    """Build the command that starts the app's host, but for its port.
+
+    Raises StackError when Core Tools is asked for and isn't there.
+    """
+    if options.host == "local":
+        command = [sys.executable, "-m", "local", "functions", "--app-dir", str(options.app_folder)]
+        if options.invisible_seconds is not None:
+            command += ["--invisible-seconds", str(options.invisible_seconds)]
+        return command
+    func = shutil.which("func")
+    if func is None:
+        raise StackError(
+            "HOST=func needs Azure Functions Core Tools 4, and there is no `func` on the PATH. Get it with "
+            "`npm install --global azure-functions-core-tools@4`, or leave HOST out to use local/functions."
+        )
+    return [func, "start"]
+
+
+def child_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Build the environment of a process: this one's without app settings, then `settings`."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(APP_SETTINGS)}
+    return {
+        **kept,
+        # azure-core honours proxy variables, and a proxy can't reach this machine's loopback.
+        "NO_PROXY": LOOPBACK,
+        "no_proxy": LOOPBACK,
+        "PYTHONUNBUFFERED": "1",
+        # Core Tools runs the Python that it finds first.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "FUNCTIONS_CORE_TOOLS_TELEMETRY_OPTOUT": "1",
+        **settings,
+    }

@@ -1,0 +1,211 @@
+"""Which requests to storage go wrong and how: operations, rules, random faults, error answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+from xml.sax.saxutils import escape
+
+from aiohttp import web
+from pydantic import Field, model_validator
+
+from local.acs.bodies import NotNegative, Positive
+from local.chaos import ChaosBody
+from local.rulebook import FaultRule, globs
+
+Service = Literal["blob", "queue"]
+Kind = Literal[
+    "status",
+    "refuse",
+    "reset",
+    "lostAnswer",
+    "cutBody",
+    "slow",
+    "hang",
+    "lateAnswer",
+    "corrupt",
+    "pendingCopy",
+    "failedCopy",
+]
+_NEEDS = {"status": "status", "slow": "bytes_per_second", "hang": "seconds", "lateAnswer": "seconds"}
+_COPY_KINDS = ("pendingCopy", "failedCopy")
+VERSION = "2021-12-02"
+# Error codes of Blob and Queue Storage, as the service's reference lists them.
+_CODES = {
+    400: ("InvalidInput", "One of the request inputs is not valid."),
+    403: ("AuthenticationFailed", "Server failed to authenticate the request."),
+    404: ("ResourceNotFound", "The specified resource does not exist."),
+    409: ("PendingCopyOperation", "There is currently a pending copy operation."),
+    412: ("ConditionNotMet", "The condition specified using HTTP conditional header(s) is not met."),
+    429: ("TooManyRequests", "Too many requests."),
+    500: ("InternalError", "The server encountered an internal error. Please retry the request."),
+    503: ("ServerBusy", "The server is currently unable to receive requests. Please retry your request."),
+    504: ("OperationTimedOut", "The operation could not be completed within the permitted time."),
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a request asks of storage; ``path`` is decoded and starts with the account."""
+
+    service: Service
+    method: str
+    path: str
+    query: Mapping[str, str]
+    operation: str
+
+
+class StorageRule(FaultRule):
+    """One rule as the control plane takes it, for blob and queue alike.
+
+    ``operation`` is a glob on the operation's name as the service's reference has it (PutBlock, PutBlockList,
+    CopyBlob, GetBlob, PutMessage, ...). ``query`` has globs by parameter; null: the parameter must be absent.
+    Fields by kind: status (status, code, retryAfter), cutBody (afterBytes, default half), slow (bytesPerSecond;
+    seconds, after which it goes on at full speed), hang (seconds, then it is done), lateAnswer (it is done, the
+    answer comes after seconds), corrupt (offset of the byte, default the middle one), pendingCopy (polls that
+    still find it pending), failedCopy (the same, then copyStatus; afterBytes of the content are there).
+    """
+
+    kind: Kind
+    operation: Annotated[str, Field(min_length=1)] = "*"
+    query: dict[str, str | None] = Field(default_factory=dict)
+    status: Annotated[int, Field(ge=400, le=599)] | None = None
+    code: str | None = None
+    retry_after: str | int | None = None
+    after_bytes: Annotated[int, Field(ge=0)] | None = None
+    bytes_per_second: Positive | None = None
+    seconds: Annotated[NotNegative, Field(le=600)] | None = None
+    offset: Annotated[int, Field(ge=0)] | None = None
+    polls: Annotated[int, Field(ge=0)] = 1
+    copy_status: Literal["failed", "aborted"] = "failed"
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> Self:
+        needed = _NEEDS.get(self.kind)
+        if needed is not None and getattr(self, needed) is None:
+            raise ValueError(f"kind {self.kind} needs {needed}")
+        return self
+
+    def is_meant_for(self, call: Call) -> bool:
+        """Tell whether a request is one of those the rule is for; case does not matter."""
+        if self.kind in _COPY_KINDS and call.operation != "CopyBlob":
+            return False
+        return (
+            self.matches(call.method, call.path)
+            and globs(self.operation, call.operation)
+            and all(_suits(call.query.get(name), wanted) for name, wanted in self.query.items())
+        )
+
+
+def _suits(found: str | None, wanted: str | None) -> bool:
+    if wanted is None or found is None:
+        return wanted is found
+    return globs(wanted, found)
+
+
+def read_call(service: Service, request: web.BaseRequest) -> Call:
+    """Read what a request asks for."""
+    name = operation(service, request.method, request.path, query=request.query, headers=request.headers)
+    return Call(service, request.method, request.path, request.query, name)
+
+
+def operation(service: Service, method: str, path: str, *, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
+    """Name the operation as the service's reference does; "Other" for those nobody here uses."""
+    depth = len(path.strip("/").split("/", 3))
+    comp = query.get("comp", "")
+    if service == "queue":
+        if depth == 3 and method == "GET" and "peekonly" in query:
+            return "PeekMessages"
+        return _QUEUE.get((method, min(depth, 4), comp), "Other")
+    if depth >= 3 and method == "PUT" and not comp and "x-ms-copy-source" in headers:
+        return "CopyBlob"
+    if depth == 2 and query.get("restype") != "container":
+        depth = 3  # a blob of the root container
+    return _BLOB.get((method, min(depth, 3), comp), "Other")
+
+
+# By method, depth of the path (1 account, 2 container or queue, 3 blob or messages, 4 one message) and comp.
+_BLOB = {
+    ("GET", 1, "list"): "ListContainers",
+    ("POST", 1, "userdelegationkey"): "GetUserDelegationKey",
+    ("PUT", 2, ""): "CreateContainer",
+    ("GET", 2, ""): "GetContainerProperties",
+    ("HEAD", 2, ""): "GetContainerProperties",
+    ("DELETE", 2, ""): "DeleteContainer",
+    ("GET", 2, "list"): "ListBlobs",
+    ("PUT", 3, ""): "PutBlob",
+    ("PUT", 3, "block"): "PutBlock",
+    ("PUT", 3, "blocklist"): "PutBlockList",
+    ("PUT", 3, "metadata"): "SetBlobMetadata",
+    ("PUT", 3, "properties"): "SetBlobProperties",
+    ("PUT", 3, "lease"): "LeaseBlob",
+    ("PUT", 3, "copy"): "AbortCopyBlob",
+    ("GET", 3, ""): "GetBlob",
+    ("GET", 3, "blocklist"): "GetBlockList",
+    ("HEAD", 3, ""): "GetBlobProperties",
+    ("DELETE", 3, ""): "DeleteBlob",
+}
+_QUEUE = {
+    ("GET", 1, "list"): "ListQueues",
+    ("PUT", 2, ""): "CreateQueue",
+    ("GET", 2, "metadata"): "GetQueueProperties",
+    ("HEAD", 2, "metadata"): "GetQueueProperties",
+    ("DELETE", 2, ""): "DeleteQueue",
+    ("POST", 3, ""): "PutMessage",
+    ("GET", 3, ""): "GetMessages",
+    ("DELETE", 3, ""): "ClearMessages",
+    ("PUT", 4, ""): "UpdateMessage",
+    ("DELETE", 4, ""): "DeleteMessage",
+}
+_ALL = frozenset({*_BLOB.values(), *_QUEUE.values(), "CopyBlob", "PeekMessages"})
+_WITH_BODY = frozenset({"GetBlob", "GetBlockList", "ListBlobs", "GetMessages"})
+_CONTENT = frozenset({"PutBlock", "PutBlob", "GetBlob"})
+_CHANGES = frozenset(name for name in _ALL if not name.startswith(("Get", "List", "Peek")))
+# Which operations a random fault applies to. Corrupt is there for completeness: nothing can mend silent damage.
+KINDS: Mapping[str, frozenset[str]] = {
+    "status503": _ALL,
+    "status503RetryAfter": _ALL,
+    "status500": _ALL,
+    "refuse": _ALL,
+    "reset": _ALL,
+    "lostAnswer": _CHANGES,
+    "cutBody": _WITH_BODY,
+    "slow": _CONTENT,
+    "hang": _ALL,
+    "lateAnswer": _ALL,
+    "corrupt": _CONTENT,
+    "pendingCopy": frozenset({"CopyBlob"}),
+    "failedCopy": frozenset({"CopyBlob"}),
+    "abortedCopy": frozenset({"CopyBlob"}),
+}
+
+
+def random_rule(kind: str, settings: ChaosBody) -> StorageRule:
+    """Spell out a random fault as a rule."""
+    fields: dict[str, dict[str, Any]] = {
+        "status503": {"kind": "status", "status": 503},
+        "status503RetryAfter": {"kind": "status", "status": 503, "retryAfter": settings.retry_after_seconds},
+        "status500": {"kind": "status", "status": 500},
+        "slow": {"kind": "slow", "bytesPerSecond": 1024, "seconds": settings.slow_seconds},
+        "hang": {"kind": "hang", "seconds": settings.hang_seconds},
+        "lateAnswer": {"kind": "lateAnswer", "seconds": settings.hang_seconds},
+        "pendingCopy": {"kind": "pendingCopy", "polls": 2},
+        "abortedCopy": {"kind": "failedCopy", "copyStatus": "aborted"},
+    }
+    return StorageRule.model_validate(fields.get(kind, {"kind": kind}))
+
+
+def error_answer(
+    status: int, *, code: str | None = None, retry_after: str | int | None = None, method: str = "GET"
+) -> web.Response:
+    """Build an error as storage gives it: XML body and the code in a header too (a HEAD has only that)."""
+    usual, message = _CODES.get(status, ("InternalError", "An injected fault."))
+    name = code or usual
+    headers = {"x-ms-error-code": name, "x-ms-version": VERSION}
+    if retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
+    body = (
+        '<?xml version="1.0" encoding="utf-8"?>'
+        f"<Error><Code>{escape(name)}</Code><Message>{escape(message)}</Message></Error>"
+    )
+    text = None if method == "HEAD" else body
+    return web.Response(status=status, text=text, content_type="application/xml", headers=headers)

@@ -1,0 +1,69 @@
+"""The log of requests that went through the storage proxy, and their totals by operation."""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from local.storage_faults import Call
+from local.storage_relay import Exchange
+
+_CAPACITY = 50_000
+
+
+@dataclass
+class Entry:
+    """One request, as far as it has got; ``fault`` is the kind of the injected fault."""
+
+    call: Call
+    range: str | None
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    fault: str | None = None
+    exchange: Exchange = field(default_factory=Exchange)
+
+    def view(self) -> dict[str, Any]:
+        """Return the entry as JSON shows it, without a signature; ``status`` null: the client got no answer."""
+        return {
+            "time": self.time.isoformat().replace("+00:00", "Z"),
+            "service": self.call.service,
+            "operation": self.call.operation,
+            "method": self.call.method,
+            "path": self.call.path,
+            "query": {name: value for name, value in self.call.query.items() if name != "sig"},
+            "range": self.range,
+            "fault": self.fault,
+            "status": self.exchange.status,
+            "upstreamStatus": self.exchange.upstream_status,
+            "bytesReceived": self.exchange.bytes_received,
+            "bytesSent": self.exchange.bytes_sent,
+        }
+
+
+class Log:
+    """Keep the latest requests in order of arrival, and the totals of all that are done."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque(maxlen=_CAPACITY)
+        self._totals: dict[str, Counter[str]] = {}
+
+    def begin(self, entry: Entry) -> None:
+        """Note a request that has arrived."""
+        self._entries.append(entry)
+
+    def end(self, entry: Entry) -> None:
+        """Add a request that is done to the totals."""
+        total = self._totals.setdefault(entry.call.operation, Counter())
+        total["requests"] += 1
+        total["faults"] += entry.fault is not None
+        total["bytesReceived"] += entry.exchange.bytes_received
+        total["bytesSent"] += entry.exchange.bytes_sent
+
+    def view(self, limit: int) -> dict[str, Any]:
+        """Return the last requests, ``limit`` at most, and the totals by operation, as JSON shows them."""
+        latest = list(self._entries)[max(0, len(self._entries) - limit) :]
+        return {"requests": [entry.view() for entry in latest], "totals": dict(sorted(self._totals.items()))}
+
+    def clear(self) -> None:
+        """Forget all requests and totals."""
+        self._entries.clear()
+        self._totals.clear()

@@ -1,0 +1,284 @@
+"""A reverse proxy for Azurite's blob and queue endpoints that makes chosen requests go wrong.
+
+Both of its ports also have a control plane, JSON without authentication: ``/proxy/faults`` (GET, POST, DELETE),
+``/proxy/requests`` (GET, with ``limit``, and DELETE) ``/proxy/chaos`` (GET, POST, DELETE)
+and ``/proxy/outage`` (POST).
+"""
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from local.acs import bodies, errors
+from local.azurite import connection_string
+from local.chaos import Chaos, ChaosBody
+from local.interrupt import run
+from local.outage import Outage, OutageBody
+from local.rulebook import RuleBook
+from local.storage_copies import Copies
+from local.storage_faults import KINDS, VERSION, Call, Service, StorageRule, error_answer, random_rule, read_call
+from local.storage_log import Entry, Log
+from local.storage_relay import Bend, Exchange, Relay, disconnect, swallow
+
+CONTROL_PREFIX = "/proxy"
+_LATEST = 10_000
+_SHUTDOWN_SECONDS = 1.0
+# A copy source with a signature is checked by Azurite through a request of its own to the address it has, ours.
+_AZURITES_OWN = "axios/"
+
+
+class StorageProxy:
+    """Stand in front of an Azurite while the context lasts; ports of 0 take free ones.
+
+    Raises OSError if a port is taken.
+    """
+
+    def __init__(self, blob_url: str, queue_url: str, *, blob_port: int = 0, queue_port: int = 0) -> None:
+        self._upstream: dict[Service, str] = {"blob": blob_url, "queue": queue_url}
+        self._port: dict[Service, int] = {"blob": blob_port, "queue": queue_port}
+        self.rules = RuleBook[StorageRule]()
+        self.chaos = Chaos(KINDS)
+        self.log = Log()
+        self._outages: list[Outage] = []
+        self._exits = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as exits:
+            self._relay = Relay()
+            exits.push_async_callback(self._relay.aclose)
+            self._copies = Copies(connection_string(self._upstream["blob"], self._upstream["queue"]))
+            exits.push_async_callback(self._copies.aclose)
+            for service in self._port:
+                await self._listen(service, exits)
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exits.aclose()
+
+    @property
+    def control_url(self) -> str:
+        """Return where the control plane is, without a trailing slash."""
+        return f"http://127.0.0.1:{self._port['blob']}{CONTROL_PREFIX}"
+
+    @property
+    def blob_url(self) -> str:
+        """Return the blob endpoint, the account in its path."""
+        return self._url("blob")
+
+    @property
+    def queue_url(self) -> str:
+        """Return the queue endpoint, the account in its path."""
+        return self._url("queue")
+
+    @property
+    def connection_string(self) -> str:
+        """Return the connection string for whoever is to go through the proxy."""
+        return connection_string(self.blob_url, self.queue_url)
+
+    def _url(self, service: Service) -> str:
+        return f"http://127.0.0.1:{self._port[service]}{urlsplit(self._upstream[service]).path}"
+
+    async def _listen(self, service: Service, exits: contextlib.AsyncExitStack) -> None:
+        application = web.Application(middlewares=[_answer_errors])
+        application.add_routes(self._control_routes())
+        parts = urlsplit(self._upstream[service])
+        base = f"{parts.scheme}://{parts.netloc}"
+
+        async def take(request: web.Request) -> web.StreamResponse:
+            return await self._take(request, read_call(service, request), base)
+
+        application.router.add_route("*", "/{path:.*}", take)
+        runner = web.AppRunner(
+            application,
+            access_log=None,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+            auto_decompress=False,
+            max_line_size=65536,
+            max_field_size=65536,
+        )
+        exits.push_async_callback(runner.cleanup)
+        outage = Outage(runner)
+        exits.push_async_callback(outage.cancel)
+        self._outages.append(outage)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", self._port[service]).start()
+        self._port[service] = runner.addresses[0][1]
+
+    async def _take(self, request: web.Request, call: Call, base: str) -> web.StreamResponse:
+        if request.headers.get("User-Agent", "").startswith(_AZURITES_OWN):
+            return await self._relay.forward(request, base, exchange=Exchange())
+        entry = Entry(call, request.headers.get("x-ms-range") or request.headers.get("Range"))
+        self.log.begin(entry)
+        try:
+            return await self._harm(request, entry, base)
+        finally:
+            self.log.end(entry)
+
+    async def _harm(self, request: web.Request, entry: Entry, base: str) -> web.StreamResponse:
+        call = entry.call
+        rule = self.rules.take(lambda candidate: candidate.is_meant_for(call))
+        if rule is not None:
+            entry.fault = rule.kind
+        elif (kind := self.chaos.decide(call.operation, call.path)) is not None and self.chaos.settings is not None:
+            entry.fault = kind
+            rule = random_rule(kind, self.chaos.settings)
+        answer = await self._answer(request, call, entry.exchange, rule)
+        if answer is not None:
+            return answer
+        return await self._pass_on(request, call, base, exchange=entry.exchange, rule=rule)
+
+    async def _answer(
+        self, request: web.Request, call: Call, exchange: Exchange, rule: StorageRule | None
+    ) -> web.Response | None:
+        """Answer what Azurite is not asked for; None: pass it on."""
+        kind = None if rule is None else rule.kind
+        if kind == "refuse":
+            return await disconnect(request)
+        if kind == "reset":
+            with contextlib.suppress(ConnectionError):
+                await swallow(request, exchange)
+            return await disconnect(request)
+        if rule is not None and rule.kind == "status":
+            answer = error_answer(
+                rule.status or 500, code=rule.code, retry_after=rule.retry_after, method=request.method
+            )
+        elif self._copies.is_pending(call):
+            answer = error_answer(409, method=request.method)
+        elif await self._copies.abort(call, call.query.get("copyid", "")):
+            answer = web.Response(status=204, headers={"x-ms-version": VERSION})
+        else:
+            return None
+        with contextlib.suppress(ConnectionError):
+            await swallow(request, exchange)
+        exchange.status = answer.status
+        exchange.bytes_sent = len(answer.body) if isinstance(answer.body, bytes) else 0
+        return answer
+
+    async def _pass_on(
+        self, request: web.Request, call: Call, base: str, *, exchange: Exchange, rule: StorageRule | None
+    ) -> web.StreamResponse:
+        if rule is not None and rule.kind == "hang":
+            await asyncio.sleep(rule.seconds or 0)
+
+        async def touch(status: int, headers: Any) -> None:
+            source = request.headers.get("x-ms-copy-source", "")
+            await self._copies.touch(call, status, headers, rule=rule, source=source)
+
+        touched = touch if call.service == "blob" else None
+        return await self._relay.forward(request, base, exchange=exchange, bend=_bend(rule), touch=touched)
+
+    def _control_routes(self) -> list[web.RouteDef]:
+        async def list_faults(_: web.Request) -> web.Response:
+            return web.json_response({"faults": self.rules.view()})
+
+        async def add_faults(request: web.Request) -> web.Response:
+            raw = await request.read()
+            many = raw.lstrip().startswith(b"[")
+            self.rules.add(bodies.parse_list(raw, StorageRule) if many else [bodies.parse(raw, StorageRule)])
+            return web.json_response({"faults": self.rules.view()}, status=201)
+
+        async def clear_faults(_: web.Request) -> web.Response:
+            self.rules.clear()
+            return web.json_response({})
+
+        async def list_requests(request: web.Request) -> web.Response:
+            limit = request.query.get("limit", str(_LATEST))
+            if not limit.isdecimal():
+                raise errors.BadRequest("The limit is a number of requests.", target="limit")
+            return web.json_response(self.log.view(int(limit)))
+
+        async def clear_requests(_: web.Request) -> web.Response:
+            self.log.clear()
+            return web.json_response({})
+
+        async def show_chaos(_: web.Request) -> web.Response:
+            return web.json_response(self.chaos.view())
+
+        async def start_chaos(request: web.Request) -> web.Response:
+            self.chaos.start(await bodies.read(request, ChaosBody))
+            return web.json_response(self.chaos.view(), status=201)
+
+        async def stop_chaos(_: web.Request) -> web.Response:
+            self.chaos.stop()
+            return web.json_response(self.chaos.view())
+
+        async def begin_outage(request: web.Request) -> web.Response:
+            body = await bodies.read(request, OutageBody)
+            for outage in self._outages:
+                outage.begin(body.seconds)
+            return web.json_response({}, status=202)
+
+        return [
+            web.post(CONTROL_PREFIX + "/outage", begin_outage),
+            web.get(CONTROL_PREFIX + "/faults", list_faults),
+            web.post(CONTROL_PREFIX + "/faults", add_faults),
+            web.delete(CONTROL_PREFIX + "/faults", clear_faults),
+            web.get(CONTROL_PREFIX + "/requests", list_requests),
+            web.delete(CONTROL_PREFIX + "/requests", clear_requests),
+            web.get(CONTROL_PREFIX + "/chaos", show_chaos),
+            web.post(CONTROL_PREFIX + "/chaos", start_chaos),
+            web.delete(CONTROL_PREFIX + "/chaos", stop_chaos),
+        ]
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Any) -> web.StreamResponse:
+    try:
+        response: web.StreamResponse = await handler(request)
+    except errors.ServiceError as error:
+        return errors.response(error.status, error.message, target=error.target)
+    return response
+
+
+def _bend(rule: StorageRule | None) -> Bend:
+    match rule.kind if rule is not None else None, rule:
+        case "lostAnswer", _:
+            return Bend(loses_answer=True)
+        case "cutBody", StorageRule(after_bytes=after):
+            return Bend(cut_after=-1 if after is None else after)
+        case "corrupt", StorageRule(offset=offset):
+            return Bend(corrupt_at=-1 if offset is None else offset)
+        case "slow", StorageRule(bytes_per_second=speed, seconds=seconds):
+            return Bend(bytes_per_second=speed, slow_seconds=seconds)
+        case "lateAnswer", StorageRule(seconds=seconds):
+            return Bend(late_seconds=seconds or 0)
+    return Bend()
+
+
+def main(argv: list[str]) -> int:
+    """Run the proxy until SIGINT or SIGTERM; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m local.storage_proxy", description="Put a fault proxy in front of Azurite."
+    )
+    parser.add_argument("--blob-url", required=True, help="Azurite's blob endpoint, with the account")
+    parser.add_argument("--queue-url", required=True, help="Azurite's queue endpoint, with the account")
+    parser.add_argument("--blob-port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument("--queue-port", type=int, default=0, help="0 takes a free port")
+    arguments = parser.parse_args(argv)
+    proxy = StorageProxy(
+        arguments.blob_url, arguments.queue_url, blob_port=arguments.blob_port, queue_port=arguments.queue_port
+    )
+    try:
+        return run(_serve(proxy))
+    except OSError as error:
+        print(f"The storage proxy could not start: {error}", file=sys.stderr)
+        return 1
+
+
+async def _serve(proxy: StorageProxy) -> int:
+    async with proxy:
+        print(f"Storage proxy: blob endpoint {proxy.blob_url}", flush=True)
+        print(f"Storage proxy: queue endpoint {proxy.queue_url}", flush=True)
+        print(f"Storage proxy ready, control plane {proxy.control_url}", flush=True)
+        await asyncio.Event().wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,73 @@
+"""Keep the whole stack running, and print `curl` lines for it."""
+
+import argparse
+import socket
+import sys
+from pathlib import Path
+
+from local import curl, interrupt
+from local.process import ProcessError
+from local.stack import HOSTS, LOGS, ROOT, Stack, StackError, StackOptions
+
+APP_PORT, ACS_PORT = 7071, 8080
+
+
+async def up(options: StackOptions) -> int:
+    """Run the stack until it is cancelled; 1 when a part of it doesn't start or ends."""
+    print("Starting Azurite, the ACS emulator and the app ...", flush=True)
+    try:
+        async with Stack(options) as stack:
+            print(curl.text(stack.app_url, stack.acs_url))
+            print(f"App:       {stack.app_url}")
+            print(f"Emulator:  {stack.acs_url}")
+            print(f"ACS:       {stack.acs_connection_string}")
+            print(f"Storage:   {stack.storage_connection_string}")
+            print(f"Logs:      {stack.logs}")
+            print("Above are curl lines for all that the app can do. Ctrl-C ends the stack.", flush=True)
+            await stack.watch()
+    except (StackError, ProcessError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def main(argv: list[str]) -> int:
+    """Run the stack until Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m local up", description=__doc__)
+    parser.add_argument("--host", choices=HOSTS, default="local", help="what runs the app (func: Core Tools)")
+    parser.add_argument("--app-dir", type=Path, default=ROOT, help="the folder of function_app.py (default: this one)")
+    parser.add_argument("--port", type=int, help=f"the app's; 0 takes a free one (default: {APP_PORT} if it is free)")
+    parser.add_argument("--acs-port", type=int, help=f"the emulator's, likewise (default: {ACS_PORT} if it is free)")
+    parser.add_argument("--data", type=Path, help="a folder where storage stays (default: in memory)")
+    parser.add_argument("--logs", type=Path, default=LOGS, help="a log per process (default: .local/logs)")
+    parser.add_argument("--chunk-maximum-bytes", type=int, default=StackOptions.chunk_maximum_bytes)
+    parser.add_argument("--archive-schedule", default="*/5 * * * * *", help="NCRONTAB (default: every 5 seconds)")
+    parser.add_argument("--auto-record", choices=("off", "all"), default="off")
+    parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="an app setting more")
+    arguments = parser.parse_args(argv)
+    if wrong := [setting for setting in arguments.setting if "=" not in setting]:
+        parser.error(f"--setting wants NAME=VALUE, not {wrong[0]}")
+    options = StackOptions(
+        host=arguments.host,
+        app_folder=arguments.app_dir.absolute(),
+        app_port=preferred(APP_PORT) if arguments.port is None else arguments.port,
+        acs_port=preferred(ACS_PORT) if arguments.acs_port is None else arguments.acs_port,
+        data=arguments.data.absolute() if arguments.data else None,
+        logs=arguments.logs.absolute(),
+        chunk_maximum_bytes=arguments.chunk_maximum_bytes,
+        archive_schedule=arguments.archive_schedule,
+        auto_record=arguments.auto_record,
+        settings=dict(setting.split("=", 1) for setting in arguments.setting),
+    )
+    return interrupt.run(up(options))
+
+
+def preferred(port: int) -> int:
+    """Give the port if it is free, else 0."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return 0
+        return port
