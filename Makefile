@@ -1,0 +1,43 @@
+# HOST=func runs the app on Azure Functions Core Tools instead of local/functions.
+# Some shells export HOST as the name of the machine; that isn't meant.
+ifneq ($(HOST),func)
+HOST = local
+endif
+PYTHON = .venv/bin/python
+
+.PHONY: help setup demo up soak bench test clean
+
+help:  ## list these commands (what a bare `make` does)
+	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: .venv/.ready node_modules/.ready  ## install what is needed into .venv and node_modules, if anything has changed
+	@:
+
+demo: setup  ## record a call, archive the recording, check it: under a minute, files in demo-output
+	@$(PYTHON) -m local demo --host $(HOST)
+
+up: setup  ## run the whole stack until Ctrl-C and print curl lines for it
+	@$(PYTHON) -m local up --host $(HOST)
+
+N = 300
+SEED = 1
+soak: setup  ## N=300 SEED=1: that many recordings with every fault and with kills, checked byte by byte; soak.json
+	@$(PYTHON) -m local soak --recordings $(N) --seed $(SEED) --kills
+
+bench: setup  ## speed beside what a user would otherwise write: benchmarks/results.json and charts (15 minutes)
+	@$(PYTHON) -m benchmarks
+
+test: setup  ## ruff, mypy and every test
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m pytest -n 2
+
+clean:  ## remove everything that the other commands have made, but for .venv and node_modules
+	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/.ready: requirements.txt requirements-dev.txt .python-version
+	@sh local/setup.sh python
+
+node_modules/.ready: package.json package-lock.json
+	@sh local/setup.sh node

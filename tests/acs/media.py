@@ -1,0 +1,30 @@
+"""A document, and servers that serve it."""
+
+import re
+
+from aiohttp import web
+
+from recording.acs.content import Probe
+
+MIB = 1024 * 1024
+DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
+VERSION = "?api-version=2021-04-15-preview1"
+# Starts like an MP4; what follows tells every byte from its neighbours.
+MEDIA = b"\0\0\0\x18ftypisom" + bytes(range(256)) * 40
+PROBE = Probe(len(MEDIA), f'"v1"|{len(MEDIA)}', '"v1"', takes_ranges=True, head=MEDIA[:16])
+VIDEO = {"Content-Type": "video/mp4", "ETag": '"v1"'}
+
+
+async def ranged(request: web.Request) -> web.StreamResponse:
+    """Serve MEDIA as a server does that takes ranges."""
+    match = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("Range", ""))
+    if not match:
+        return web.Response(body=MEDIA, headers=VIDEO)
+    first, last = int(match[1]), min(int(match[2]), len(MEDIA) - 1)
+    span = {"Content-Range": f"bytes {first}-{last}/{len(MEDIA)}"}
+    return web.Response(status=206, body=MEDIA[first : last + 1], headers={**VIDEO, **span})
+
+
+async def whole(request: web.Request) -> web.StreamResponse:
+    """Serve MEDIA as a server does that ignores ranges."""
+    return web.Response(body=MEDIA, headers=VIDEO)

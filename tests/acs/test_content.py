@@ -1,0 +1,162 @@
+"""recording/acs/content.py: chunk bytes and metadata as they should come, and answers that are neither."""
+
+import hashlib
+
+import pytest
+from aiohttp import web
+
+from recording.acs import content as module
+from recording.acs.content import Content, Probe
+from recording.errors import SourceDamaged
+from tests.acs.media import DOCUMENT, MEDIA, MIB, PROBE, VERSION, VIDEO, ranged, whole
+from tests.acs.origin import Origin
+from tests.conftest import Control
+
+
+async def test_a_document_of_the_emulator(emulated_content: Content, control: Control) -> None:
+    """Probe, content and metadata of a document are what the service has."""
+    [chunk] = (await control.recording(3 * MIB))["chunks"]
+    document = chunk["documentId"]
+
+    probe = await emulated_content.probe(document)
+    body = b"".join([piece async for piece in emulated_content.stream(document, probe, offset=0, length=probe.size)])
+
+    assert (3 * MIB, True, b"ftyp") == (probe.size, probe.takes_ranges, probe.head[4:8])
+    assert chunk["sha256"] == hashlib.sha256(body).hexdigest()
+    assert f'"{document}"'.encode() in await emulated_content.metadata(document)
+    assert ["bytes=0-1023", f"bytes=0-{3 * MIB - 1}"] == [r["range"] for r in await control.downloads()]
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 1), (0, 100), (1, 1), (4_000, 2_000), (len(MEDIA) - 7, 7)])
+@pytest.mark.parametrize("answer", [ranged, whole])
+async def test_ranges(content: Content, origin: Origin, answer: object, offset: int, length: int) -> None:
+    """Exactly the range comes, from the first byte on or a later one, whether the server takes ranges or not."""
+    origin.answer = answer  # type: ignore[assignment]  # one of the two above
+
+    assert MEDIA[offset : offset + length] == await content.read(DOCUMENT, PROBE, offset=offset, length=length)
+    assert f"bytes={offset}-{offset + length - 1}" == origin.received[0].headers["Range"]
+
+
+@pytest.mark.parametrize(("answer", "takes_ranges"), [(ranged, True), (whole, False)])
+async def test_a_probe(content: Content, origin: Origin, answer: object, *, takes_ranges: bool) -> None:
+    """A probe learns size, version and whether ranges are taken."""
+    origin.answer = answer  # type: ignore[assignment]  # one of the two above
+
+    expected = Probe(len(MEDIA), f'"v1"|{len(MEDIA)}', '"v1"', takes_ranges, MEDIA[:1024])
+    assert expected == await content.probe(DOCUMENT)
+
+
+async def test_what_is_sent(content: Content, origin: Origin) -> None:
+    """Content and metadata are asked for by the documented addresses, signed, and uncompressed."""
+    origin.replies((200, MEDIA, VIDEO), (200, b"{}", {"Content-Type": "application/json"}))
+
+    await content.probe(DOCUMENT)
+    await content.metadata(DOCUMENT)
+
+    assert [
+        f"/recording/download/{DOCUMENT}{VERSION}",
+        f"/recording/download/{DOCUMENT}/metadata{VERSION}",
+    ] == [sent.target for sent in origin.received]
+    assert [("GET", "identity")] * 2 == [(sent.method, sent.headers["Accept-Encoding"]) for sent in origin.received]
+    assert all(sent.is_signed(host=origin.authority) for sent in origin.received)
+    assert not any("x-ms-host" in sent.headers for sent in origin.received)
+
+
+async def test_metadata_comes_as_it_is(content: Content, origin: Origin) -> None:
+    """The metadata file is handed on byte by byte, however it is written (acs-contract 4.10)."""
+    body = b'\xef\xbb\xbf{\r\n  "callId": "\xc3\xbc",\r\n  "sampleRate": "16000"\r\n}\r\n'
+    origin.replies((200, body, {"Content-Type": "application/octet-stream"}))
+
+    assert body == await content.metadata(DOCUMENT)
+
+
+async def test_metadata_that_is_too_large(content: Content, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A metadata file is kept in memory, so there is a limit to it."""
+    monkeypatch.setattr(module, "LARGEST_METADATA", 1_000)
+    origin.replies((200, b"{" + b" " * 998 + b"}", {}), (200, b"{" + b" " * 999 + b"}", {}))
+
+    assert len(await content.metadata(DOCUMENT)) == 1_000
+    with pytest.raises(SourceDamaged, match="more than 1000 bytes"):
+        await content.metadata(DOCUMENT)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [
+        (b"", "video/mp4", "the source answered with no bytes"),
+        (b"<!DOCTYPE html><html></html>", "text/html; charset=utf-8", "sent an error page"),
+        (b"<!DOCTYPE html><html></html>", "video/mp4", "sent an error page"),
+        (b"  \r\n<?xml version='1.0'?>", "application/xml", "sent an error page"),
+        (b"Service unavailable", "text/html", "sent an error page"),
+        (b'{"code":"500","message":"x"}', "application/json", "sent an error page"),
+        (b'{"error":{"code":"500"}}', "application/octet-stream", "sent an error page"),
+    ],
+)
+async def test_an_answer_that_is_no_media(
+    content: Content, origin: Origin, body: bytes, kind: str, message: str
+) -> None:
+    """A 200 with nothing, or with an error page, is not a chunk."""
+    origin.replies((200, body, {"Content-Type": kind}))
+
+    with pytest.raises(SourceDamaged, match=message):
+        await content.probe(DOCUMENT)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"), [(b"", "application/json"), (b"<html></html>", "text/html"), (b"<html>", "application/json")]
+)
+async def test_an_answer_that_is_no_metadata(content: Content, origin: Origin, body: bytes, kind: str) -> None:
+    """A 200 with nothing, or with a page, is no metadata file."""
+    origin.replies((200, body, {"Content-Type": kind}))
+
+    with pytest.raises(SourceDamaged):
+        await content.metadata(DOCUMENT)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+async def test_a_compressed_answer(content: Content, origin: Origin, encoding: str) -> None:
+    """Compressed bytes are not the document's: they are refused, never stored."""
+    origin.replies((200, MEDIA, {**VIDEO, "Content-Encoding": encoding}))
+
+    with pytest.raises(SourceDamaged, match="compressed"):
+        await content.probe(DOCUMENT)
+    with pytest.raises(SourceDamaged, match="compressed"):
+        await content.metadata(DOCUMENT)
+
+
+async def test_a_server_that_compresses_when_it_may(content: Content, origin: Origin) -> None:
+    """A server that would compress is asked not to, and doesn't."""
+
+    async def compress(request: web.Request) -> web.StreamResponse:
+        response = web.Response(body=b"{" + b" " * 5_000 + b"}", content_type="application/json")
+        response.enable_compression()
+        return response
+
+    origin.answer = compress
+
+    assert b"{" + b" " * 5_000 + b"}" == await content.metadata(DOCUMENT)
+
+
+async def test_an_answer_without_a_length(content: Content, origin: Origin) -> None:
+    """Without a declared length there's no telling whether the document is whole."""
+
+    async def chunked(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers=VIDEO)
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(MEDIA)
+        return response
+
+    origin.answer = chunked
+
+    with pytest.raises(SourceDamaged, match="does not say how long"):
+        await content.probe(DOCUMENT)
+
+
+@pytest.mark.parametrize("span", ["", "bytes 0-15/*", "bytes */100", "items 0-15/100", "0-15/100"])
+async def test_a_range_that_says_nothing(content: Content, origin: Origin, span: str) -> None:
+    """A 206 must say which part of how much it is."""
+    origin.replies((206, MEDIA[:16], {**VIDEO, "Content-Range": span}))
+
+    with pytest.raises(SourceDamaged, match="Content-Range"):
+        await content.probe(DOCUMENT)

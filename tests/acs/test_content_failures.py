@@ -1,0 +1,200 @@
+"""recording/acs/content.py: bytes that break off, change, or don't come."""
+
+import asyncio
+import re
+import time
+
+import pytest
+from aiohttp import web
+
+from recording.acs import content as module
+from recording.acs.auth import Resource
+from recording.acs.content import Content
+from recording.errors import SourceChanged, SourceDamaged, SourceGone, SourceUnavailable
+from tests.acs.media import DOCUMENT, MEDIA, MIB, PROBE, VIDEO, whole
+from tests.acs.origin import KEY, Origin
+from tests.conftest import Control
+
+
+async def test_another_range_than_was_asked_for(content: Content, origin: Origin) -> None:
+    """Bytes from another place are not the block's."""
+    span = {"Content-Range": f"bytes 0-99/{len(MEDIA)}"}
+    origin.replies((206, MEDIA[:100], {**VIDEO, **span}))
+
+    with pytest.raises(SourceDamaged, match="another range"):
+        await content.read(DOCUMENT, PROBE, offset=100, length=100)
+
+
+async def test_a_short_range(content: Content, origin: Origin) -> None:
+    """A range that ends early, and says so, is not the block."""
+    span = {"Content-Range": f"bytes 0-49/{len(MEDIA)}"}
+    origin.replies((206, MEDIA[:50], {**VIDEO, **span}))
+
+    with pytest.raises(SourceDamaged, match="ended 50 bytes before"):
+        await content.read(DOCUMENT, PROBE, offset=0, length=100)
+
+
+@pytest.mark.parametrize("kind", ["cut", "short"])
+@pytest.mark.parametrize("after", [0, 1, MIB])
+async def test_a_body_that_breaks_off(emulated_content: Content, control: Control, kind: str, after: int) -> None:
+    """A body that ends before its declared length is unavailable, not damaged: the next try may succeed."""
+    [chunk] = (await control.recording(3 * MIB))["chunks"]
+    probe = await emulated_content.probe(chunk["documentId"])
+    await control.fault(kind, "/recording/download/*", afterBytes=after)
+    received = bytearray()
+
+    async def receive() -> None:
+        async for piece in emulated_content.stream(chunk["documentId"], probe, offset=0, length=probe.size):
+            received.extend(piece)
+
+    with pytest.raises(SourceUnavailable, match="broke off"):
+        await receive()
+
+    start = await emulated_content.read(chunk["documentId"], probe, offset=0, length=after + 1)
+    assert start.startswith(received)
+    assert len(received) <= after
+
+
+async def test_metadata_that_breaks_off(emulated_content: Content, control: Control) -> None:
+    """Half a metadata file is none."""
+    [chunk] = (await control.recording(MIB))["chunks"]
+    await control.fault("short", "/recording/download/*/metadata")
+
+    with pytest.raises(SourceUnavailable):
+        await emulated_content.metadata(chunk["documentId"])
+
+
+@pytest.mark.parametrize("fault", [{"etag": '"v2"'}, {"etag": '"v2"', "length": 2 * MIB}, {"length": 4 * MIB}])
+async def test_a_document_that_changes(emulated_content: Content, control: Control, fault: dict[str, object]) -> None:
+    """Another ETag or length than the probe saw is another document: no byte of it is passed on."""
+    [chunk] = (await control.recording(3 * MIB))["chunks"]
+    probe = await emulated_content.probe(chunk["documentId"])
+    await control.fault("etag", "/recording/download/*", **fault)
+
+    with pytest.raises(SourceChanged):
+        await emulated_content.read(chunk["documentId"], probe, offset=0, length=100)
+
+
+@pytest.mark.parametrize("headers", [{"Last-Modified": "Wed, 14 Apr 2021 16:32:34 GMT"}, {}])
+async def test_a_document_without_etag(content: Content, origin: Origin, headers: dict[str, str]) -> None:
+    """Without an ETag the date tells versions apart, and at least the length."""
+    origin.replies((200, MEDIA, headers))
+    probe = await content.probe(DOCUMENT)
+    assert MEDIA[:9] == await content.read(DOCUMENT, probe, offset=0, length=9)
+
+    origin.replies((200, MEDIA + b"x", headers))
+    with pytest.raises(SourceChanged):
+        await content.read(DOCUMENT, probe, offset=0, length=9)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "message"),
+    [
+        (404, SourceGone, "no such document (404)"),
+        (410, SourceGone, "no such document (410)"),
+        (401, SourceUnavailable, "refused this app's credentials (401)"),
+        (403, SourceUnavailable, "refused this app's credentials (403)"),
+        (400, SourceUnavailable, "answered with 400"),
+        (204, SourceUnavailable, "answered with 204"),
+        (304, SourceUnavailable, "answered with 304"),
+    ],
+)
+async def test_statuses(content: Content, origin: Origin, status: int, error: type[Exception], message: str) -> None:
+    """What the service says is told apart, and none of it is repeated."""
+    origin.replies((status, b"", {}))
+
+    with pytest.raises(error, match=re.escape(message)):
+        await content.probe(DOCUMENT)
+    with pytest.raises(error, match=re.escape(message)):
+        await content.metadata(DOCUMENT)
+
+    assert len(origin.received) == 2
+
+
+async def test_no_range_of_an_empty_document(content: Content, origin: Origin) -> None:
+    """A 416 for the very first bytes means that there are none."""
+    origin.replies((416, b"", {"Content-Range": "bytes */0"}))
+
+    with pytest.raises(SourceDamaged, match="no bytes"):
+        await content.probe(DOCUMENT)
+
+
+async def test_a_range_behind_the_end(content: Content, origin: Origin) -> None:
+    """A 416 later on means that the document became shorter."""
+    origin.replies((416, b"", {"Content-Range": "bytes */50"}))
+
+    with pytest.raises(SourceChanged, match="shorter"):
+        await content.read(DOCUMENT, PROBE, offset=100, length=10)
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+async def test_a_failure_that_passes(content: Content, origin: Origin, status: int) -> None:
+    """A failure of the service is tried again, signed anew."""
+    origin.replies((status, b"", {}), (200, MEDIA, VIDEO))
+
+    assert len(MEDIA) == (await content.probe(DOCUMENT)).size
+    assert [True, True] == [sent.is_signed(host=origin.authority) for sent in origin.received]
+
+
+async def test_retry_after_is_honoured(content: Content, origin: Origin) -> None:
+    """The service says how long to wait, and so long is waited."""
+    origin.replies((503, b"", {"Retry-After": "1"}), (200, MEDIA, VIDEO))
+    started = time.monotonic()
+
+    await content.probe(DOCUMENT)
+
+    assert 1 <= time.monotonic() - started < 3
+
+
+async def test_a_retry_after_that_is_too_long(content: Content, origin: Origin) -> None:
+    """An hour is not waited for: it would hold a stream that other chunks need."""
+    origin.replies((503, b"", {"Retry-After": "3600"}), (200, MEDIA, VIDEO))
+
+    with pytest.raises(SourceUnavailable, match="answered with 503"):
+        await content.probe(DOCUMENT)
+
+    assert len(origin.received) == 1
+
+
+async def test_an_outage(content: Content, origin: Origin) -> None:
+    """After a few tries it is the queue's turn."""
+    origin.replies((503, b"", {}))
+
+    with pytest.raises(SourceUnavailable, match="answered with 503"):
+        await content.probe(DOCUMENT)
+
+    assert len(origin.received) == 4
+
+
+async def test_a_connection_that_is_lost(content: Content, origin: Origin) -> None:
+    """A connection that ends before the answer is tried again."""
+
+    async def lose(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        origin.answer = whole
+        request.transport.abort()
+        return web.Response()
+
+    origin.answer = lose
+
+    assert len(MEDIA) == (await content.probe(DOCUMENT)).size
+
+
+async def test_a_source_that_hangs(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait for the next bytes of a body is bounded."""
+
+    async def stall(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={**VIDEO, "Content-Length": str(len(MEDIA))})
+        await response.prepare(request)
+        await response.write(MEDIA[:100])
+        await asyncio.sleep(5)
+        return response
+
+    origin.answer = stall
+    monkeypatch.setattr(module, "_READ_SECONDS", 0.2)
+    client = Content(Resource(origin.url, KEY))
+    try:
+        with pytest.raises(SourceUnavailable, match="broke off"):
+            await client.read(DOCUMENT, PROBE, offset=0, length=1_000)
+    finally:
+        await client.aclose()

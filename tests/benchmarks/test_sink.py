@@ -1,0 +1,82 @@
+"""benchmarks/sink.py: as much of Blob Storage as an upload needs, through the official client."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import BlobBlock
+from azure.storage.blob.aio import ContainerClient
+
+from benchmarks import sink
+from benchmarks.document import document_id, filler
+from benchmarks.shaping import NONE
+from benchmarks.wire import Server
+
+SIZE = 5_000_000
+NAME = f"chunks/{document_id(SIZE, number=1)}.mp4"
+
+# What the official client does with a body in memory; the sink is what is tested.
+pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
+
+
+@pytest.fixture
+async def container() -> AsyncIterator[ContainerClient]:
+    """A container in a sink of the test's own."""
+    async with Server(sink.Sink().handler(), NONE) as server:
+        text = sink.connection_string(server.url)
+        async with ContainerClient.from_connection_string(text, "bench") as client:
+            await client.create_container()
+            yield client
+
+
+async def test_blocks_become_a_blob(container: ContainerClient) -> None:
+    """Staged blocks are listed until they are committed; the blob is as long as they were."""
+    blob = container.get_blob_client(NAME)
+    with pytest.raises(ResourceNotFoundError):
+        await blob.get_block_list("uncommitted")
+    await blob.stage_block("000000", bytes(3_000_000))
+    await blob.stage_block("000001", bytes(2_000_000))
+    _, staged = await blob.get_block_list("uncommitted")
+
+    await blob.commit_block_list([BlobBlock("000000"), BlobBlock("000001")], metadata={"source": "here"})
+
+    assert [(one.id, one.size) for one in staged] == [("000000", 3_000_000), ("000001", 2_000_000)]
+    found = await blob.get_blob_properties()
+    assert (found.size, found.metadata) == (SIZE, {"source": "here"})
+
+
+async def test_a_blob_is_not_replaced_unasked(container: ContainerClient) -> None:
+    """`If-None-Match: *` holds."""
+    await container.upload_blob("a", b"one")
+
+    with pytest.raises(ResourceExistsError):
+        await container.upload_blob("a", b"three")
+
+    await container.upload_blob("a", b"three", overwrite=True)
+    assert (await container.get_blob_client("a").get_blob_properties()).size == 5
+
+
+async def test_what_is_read_back_is_the_document(container: ContainerClient) -> None:
+    """The bytes were dropped; those that come back are the named document's, whole and in ranges."""
+    await container.upload_blob(NAME, bytes(SIZE))
+    content = filler(NAME)
+    assert content is not None
+
+    whole = await (await container.download_blob(NAME)).readall()
+    part = await (await container.download_blob(NAME, offset=1000, length=99)).readall()
+
+    assert whole == b"".join(content.pieces(0, SIZE))
+    assert part == whole[1000:1099]
+
+
+async def test_metadata_can_be_set(container: ContainerClient) -> None:
+    """Metadata replaces what was there and changes the ETag."""
+    blob = container.get_blob_client(NAME)
+    await blob.upload_blob(bytes(10))
+    before = await blob.get_blob_properties()
+
+    await blob.set_blob_metadata({"sha256": "00"})
+
+    after = await blob.get_blob_properties()
+    assert after.metadata == {"sha256": "00"}
+    assert after.etag != before.etag

@@ -1,0 +1,54 @@
+"""The curl lines of `make up`, run as they are printed."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LAST_LINE = "Ctrl-C ends the stack."
+
+
+@pytest.fixture
+def printed(tmp_path: Path) -> Iterator[str]:
+    """What `up` prints, while it runs."""
+
+    output = tmp_path / "up.txt"
+    command = [sys.executable, "-m", "local", "up", "--port", "0", "--acs-port", "0", "--logs", str(tmp_path / "logs")]
+    with output.open("w") as file:
+        up = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 90
+        while LAST_LINE not in output.read_text():
+            assert up.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, output.read_text()
+            time.sleep(0.1)
+        yield output.read_text()
+    finally:
+        up.send_signal(signal.SIGINT)
+        status = up.wait(30)
+    assert 130 == status
+
+
+@pytest.mark.timeout(150)
+def test_curl(printed: str, tmp_path: Path) -> None:
+    """Each line, one after the other in a shell, gets the status that is printed above it."""
+
+    lines = printed[printed.index("\n") : printed.rindex("App: ")]
+    expected = re.findall(r"^# (.+): (\d{3})$", lines, re.MULTILINE)
+    script = re.sub(r"^# (.+): \d{3}$", r'echo "== \1" >&2', lines, flags=re.MULTILINE)
+
+    ended = subprocess.run(
+        ["bash", "-c", f"exec 2>&1\n{script}"], cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False
+    )
+
+    parts = re.split(r"^== ", ended.stdout, flags=re.MULTILINE)[1:]
+    got = [(part.partition("\n")[0], (re.findall(r"HTTP (\d{3})", part) or ["none"])[-1]) for part in parts]
+    assert expected == got, ended.stdout
+    assert len([title for title, _ in got if title.startswith("bad: ")]) >= 5
+    assert b"ftyp" == (tmp_path / "chunk.mp4").read_bytes()[4:8]

@@ -1,0 +1,58 @@
+"""The demo, as a newcomer runs it."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.timeout(150)
+def test_demo(tmp_path: Path) -> None:
+    """It ends with status 0, in less than a minute, and its summary and files agree."""
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "local", "demo", "--output", str(tmp_path / "out"), "--logs", str(tmp_path / "logs")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=140,
+        check=False,
+    )
+
+    assert 0 == ended.returncode, ended.stdout + ended.stderr
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["ok"] is True
+    assert summary["seconds"] < 60
+    assert [] == [step["name"] for step in summary["steps"] if not step["ok"]]
+    assert 15 == len(summary["steps"])
+    assert len(summary["chunks"]) >= 2
+    for chunk in summary["chunks"]:
+        content = (tmp_path / "out" / chunk["file"]).read_bytes()
+        assert (chunk["bytes"], chunk["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+        assert chunk["documentId"] in chunk["archivedBlob"]
+    assert pytest.approx(20, abs=1.5) == sum(chunk["seconds"] for chunk in summary["chunks"])
+
+
+def test_demo_fails(tmp_path: Path) -> None:
+    """When a step fails, the status is 1 and the end names the step, the reason and the logs."""
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "local", "demo", "--output", str(tmp_path / "out"), "--logs", str(tmp_path / "logs")],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert 1 == ended.returncode
+    assert "Failed at: Start Azurite, the ACS emulator and the app" in ended.stdout
+    assert "install Node 18 or later" in ended.stdout
+    assert f"Logs: {tmp_path / 'logs'}" in ended.stdout
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["ok"] is False

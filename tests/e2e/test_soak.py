@@ -1,0 +1,51 @@
+"""The soak test, small: everything goes wrong, and nothing is lost."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RECORDINGS = 60
+
+
+@pytest.mark.timeout(200)
+async def test_soak(tmp_path: Path) -> None:
+    """Sixty recordings are whole in the archive or explained, whatever was injected and whoever was killed."""
+
+    command = [sys.executable, "-m", "local", "soak", "--recordings", str(RECORDINGS), "--seed", "3", "--kills"]
+    command += ["--per-second", "6", "--limit", "150", "--out", str(tmp_path / "soak.json")]
+    with (tmp_path / "output.txt").open("w") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command, "--logs", str(tmp_path / "logs"), cwd=ROOT, stdout=output, stderr=output
+        )
+        try:
+            await asyncio.wait_for(process.wait(), 190)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+
+    said = (tmp_path / "output.txt").read_text()
+    assert process.returncode == 0, said[-6000:]
+    found = json.loads((tmp_path / "soak.json").read_text())
+    assert (found["ok"], found["seed"], found["recordings"]) == (True, 3, RECORDINGS)
+    assert {kind: found[kind] for kind in ("lost", "damaged", "duplicated", "unexplained")} == {
+        "lost": 0,
+        "damaged": 0,
+        "duplicated": 0,
+        "unexplained": 0,
+    }
+    assert found["explained"] > 0
+    assert found["chunksCompared"] == found["chunks"] - found["explained"] > RECORDINGS
+    assert {"host", "worker"} <= found["kills"].keys()
+    for place, least in (("source", 40), ("storage", 60), ("events", 40)):
+        assert sum(found["faults"][place].values()) >= least, found["faults"]
+    assert found["faults"]["events"]["bad"] > 0
+    assert found["quarantined"] >= found["faults"]["events"]["bad"]
+    for step in ("staged", "archived"):
+        spread = found["secondsTo"][step]
+        assert 0 < spread["p50"] <= spread["p95"] <= spread["p99"] <= spread["max"]
+    assert found["fetched"]["bytesFetchedPerByteKept"] >= 1

@@ -1,0 +1,175 @@
+"""infra/alerts.bicep and workbook.json against what the app logs, and docs/operations.md."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from recording.job import QUEUE
+from tests.infra.app_code import fields, functions, is_logged
+from tests.infra.bicep import INFRA, ROOT, Expression, one
+
+QUERY_RULES: list[dict[str, Any]] = one(INFRA / "alerts.bicep", "var", "queryRules").value
+METRIC_RULES: list[dict[str, Any]] = one(INFRA / "alerts.bicep", "var", "metricRules").value
+RULES = QUERY_RULES + METRIC_RULES
+WORKBOOK = json.loads((INFRA / "workbook.json").read_text())
+PANELS = {item["name"]: item["content"]["query"] for item in WORKBOOK["items"] if item["type"] == 3}
+QUERIES = {rule["name"]: rule["query"] for rule in QUERY_RULES} | {f"workbook {k}": v for k, v in PANELS.items()}
+# Written by the Functions host, not by the app: WebJobs' QueueProcessor (functions-host.md 3).
+OF_THE_HOST = ["Message has reached MaxDequeueCount"]
+# Durations that Azure Monitor takes as the window of a log alert.
+WINDOWS = ["PT5M", "PT10M", "PT15M", "PT30M", "PT45M", "PT1H", "PT2H", "PT3H", "PT4H", "PT5H", "PT6H", "P1D"]
+
+
+def query_text(query: str | Expression) -> str:
+    """Give a query's text, also where Bicep fills in a parameter."""
+    return query.text if isinstance(query, Expression) else query
+
+
+def prefixes(query: str) -> list[str]:
+    """Give the beginnings of messages that a query looks for."""
+    return re.findall(r'startswith "([^"]+)"', query)
+
+
+def headings(source: str) -> set[str]:
+    """Give the anchors of a Markdown file's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", source, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_everything_that_was_asked_for_is_watched() -> None:
+    """At risk, lost, poison, quarantined, dead-lettered, timer, silence: each has its alert."""
+    assert {rule["name"] for rule in RULES} >= {
+        "recording-at-risk", "recording-lost", "poison-message", "event-quarantined", "event-dead-lettered",
+        "timer-failed", "timer-silent", "no-events",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_queries_look_for_lines_that_the_app_writes(name: str) -> None:
+    """An event that a query names is logged by the app, with the space that ends its name."""
+    for prefix in prefixes(query_text(QUERIES[name])):
+        assert prefix in OF_THE_HOST or (prefix.endswith(" ") and is_logged(prefix.strip())), prefix
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_queries_read_fields_that_the_lines_have(name: str) -> None:
+    """A field that a query reads is one that the app writes with one of the query's events."""
+    query = query_text(QUERIES[name])
+    written = {field for prefix in prefixes(query) for field in fields(prefix.strip())}
+    assert set(re.findall(r"fields\.(\w+)", query)) - written == set()
+
+
+def test_an_event_that_nobody_logs_is_found_out() -> None:
+    """The check itself: an event that the app has never heard of, or half of one, doesn't pass."""
+    assert [is_logged(event) for event in ("chunk.lost", "chunk.gone", "recording.start", "recording.begin")] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_queries_have_their_brackets(name: str) -> None:
+    """Brackets and quotes are closed: there is no Kusto parser here to say more."""
+    query = re.sub(r'"(?:[^"\\]|\\.)*"', '""', re.sub(r"@'[^']*'", '""', query_text(QUERIES[name])))
+    assert query.count('"') % 2 == 0
+    assert (query.count("("), query.count("{")) == (query.count(")"), query.count("}"))
+    assert re.match(r"(replace\('''\n)?(traces|requests|let )", query)
+
+
+def test_poison_queue_is_that_of_the_code() -> None:
+    """The host's line is counted only for our queue."""
+    rule = next(rule for rule in QUERY_RULES if rule["name"] == "poison-message")
+    assert f'contains "{QUEUE}-poison"' in rule["query"]
+
+
+def test_requests_are_looked_up_by_names_of_functions() -> None:
+    """`requests | where name == …` names a function of the app."""
+    named = re.findall(r'name == "(\w+)"', " ".join(query_text(q) for q in QUERIES.values()))
+    assert named
+    assert set(named) <= set(functions())
+
+
+@pytest.mark.parametrize("rule", QUERY_RULES, ids=lambda rule: rule["name"])
+def test_windows_are_valid(rule: dict[str, Any]) -> None:
+    """Window and frequency are ones that Azure Monitor takes, and no gap is left between two runs."""
+    assert rule["window"] in WINDOWS
+    assert WINDOWS.index(rule["frequency"]) <= WINDOWS.index(rule["window"])
+
+
+@pytest.mark.parametrize("rule", QUERY_RULES, ids=lambda rule: rule["name"])
+def test_dimensions_are_columns(rule: dict[str, Any]) -> None:
+    """An alert per recording has the recording's key in its result."""
+    if rule["dimensions"]:
+        assert rule["dimensions"] == Expression("byRecording")
+        assert "recordingKey = " in rule["query"]
+
+
+def test_silence_is_measured_from_starts_that_are_logged() -> None:
+    """The dead-man's switch takes its hours from the parameter, which stays within the two days that it sees."""
+    rule = next(rule for rule in QUERY_RULES if rule["name"] == "no-events")
+    assert "ago({hours}h)" in rule["query"].text
+    assert rule["query"].text.endswith("'{hours}', string(silenceHours))")
+    assert (rule["range"], "@maxValue(47)" in one(INFRA / "main.bicep", "param", "silenceHours").decorators) == (
+        "P2D",
+        True,
+    )
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["name"])
+def test_each_alert_leads_to_its_section(rule: dict[str, Any]) -> None:
+    """The description says what to do and ends in a link to a heading of the runbook that exists."""
+    assert len(rule["advice"]) > 60
+    assert rule["advice"].endswith(".")
+    assert rule["name"] in headings((ROOT / "docs" / "operations.md").read_text())
+
+
+def test_descriptions_carry_the_link() -> None:
+    """Both kinds of alert have the advice and the address of the section."""
+    for resource in ("fromLogs", "fromMetrics"):
+        properties = one(INFRA / "alerts.bicep", "resource", resource).value["properties"]
+        assert properties["description"] == "${rule.advice} ${runbookUrl}#${rule.name}"
+        assert properties["enabled"] is True
+
+
+def test_runbook_has_no_dead_link() -> None:
+    """Links within the runbook lead to headings, links to files lead to files."""
+    source = (ROOT / "docs" / "operations.md").read_text()
+    links = re.findall(r"\]\(([^)]+)\)", source)
+    within = {link[1:] for link in links if link.startswith("#")}
+    files = [link for link in links if not link.startswith(("#", "http"))]
+    assert within - headings(source) == set()
+    assert [link for link in files if not (ROOT / "docs" / link).exists()] == []
+
+
+def test_runbook_names_parameters_that_exist() -> None:
+    """What the runbook calls a parameter or an azd variable is one."""
+    source = (ROOT / "docs" / "operations.md").read_text()
+    bicep = "".join((INFRA / f).read_text() for f in ("main.bicep", "main.bicepparam", "subscribe.sh", "subscribe.ps1"))
+    variables = set(re.findall(r'azd env set ([A-Z_]+)|"\$([A-Z_]+)"', source))
+    assert [name for pair in variables for name in pair if name and name not in bicep] == []
+    table = re.findall(r"^\| (`.+?`(?:, `.+?`)*) \|", source, re.MULTILINE)
+    assert [name for row in table for name in re.findall(r"`(\w+)`", row) if f"param {name} " not in bicep] == []
+
+
+def test_workbook_shows_the_three_things() -> None:
+    """In flight by time left, throughput, failures; each panel has a name of its own."""
+    titles = [item["content"]["json"].split("\n")[0] for item in WORKBOOK["items"] if item["type"] == 1]
+    assert titles == ["# Call recordings", "## In flight", "## Throughput", "## Failures"]
+    names = [item["name"] for item in WORKBOOK["items"]]
+    assert len(names) == len(set(names))
+
+
+def test_workbook_parameters_are_declared() -> None:
+    """`{X}` in a panel's query is a parameter of the workbook."""
+    declared = {
+        parameter["name"]
+        for item in WORKBOOK["items"]
+        if item["type"] == 9
+        for parameter in item["content"]["parameters"]
+    }
+    used = {name for query in PANELS.values() for name in re.findall(r"\{([A-Z]\w+)\}", query)}
+    assert used <= declared

@@ -1,0 +1,48 @@
+""".github/workflows: what runs, with which rights, and whose code."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.infra.bicep import INFRA, ROOT
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a workflow."""
+    found: dict[str, Any] = yaml.safe_load(path.read_text())
+    return found
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_rights_are_given_per_job(path: Path) -> None:
+    """A workflow has no rights of its own; each job names the least that it needs, and ends some time."""
+    workflow = read(path)
+    assert workflow["permissions"] == {}
+    assert {name: job["permissions"] for name, job in workflow["jobs"].items()} == {
+        name: {"contents": "read"} for name in workflow["jobs"]
+    }
+    assert [name for name, job in workflow["jobs"].items() if "timeout-minutes" not in job] == []
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned(path: Path) -> None:
+    """Others' code is named by a full commit id, with its version beside it; a checkout leaves no credentials."""
+    lines = [line.strip() for line in path.read_text().splitlines() if "uses:" in line]
+    pinned = re.compile(r"- uses: actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+    assert [line for line in lines if not pinned.fullmatch(line)] == []
+    checkouts = [s for job in read(path)["jobs"].values() for s in job["steps"] if "checkout@" in s.get("uses", "")]
+    assert [step["with"]["persist-credentials"] for step in checkouts] == [False] * len(checkouts)
+
+
+def test_everything_is_compiled() -> None:
+    """The real compiler sees main.bicep with all its modules, the subscriptions and the parameters."""
+    source = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    main = (INFRA / "main.bicep").read_text()
+    alone = [path.name for path in INFRA.glob("*.bicep*") if f"'{path.name}'" not in main and path.suffix != ".json"]
+    assert [name for name in alone if f"infra/{name}" not in source] == []
+    assert "run: make test" in source

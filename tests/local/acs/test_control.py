@@ -1,0 +1,174 @@
+"""Tests of the control plane: calls, recordings, clock, settings, subscriptions, reset."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from .client import Client, eventually
+from .conftest import Inbox
+
+
+async def test_call(client: Client) -> None:
+    """A call has all its ids, is listed, and can be ended more than once."""
+    call = await client.call(groupId="29228D3E-040E-4656-A70E-890AB4E173E5")
+    listed = (await client.control("GET", "/calls")).json["calls"]
+    ended = [(await client.control("DELETE", f"/calls/{call['callId']}")) for _ in range(2)]
+
+    assert call["groupId"] == "29228d3e-040e-4656-a70e-890ab4e173e5"
+    assert [person["displayName"] for person in call["participants"]] == ["Ada Lovelace", "Grace Hopper"]
+    assert all(person["participantId"].startswith("8:acs:") for person in call["participants"])
+    assert listed == [call]
+    assert [(answer.status, answer.json["state"]) for answer in ended] == [(200, "Terminated")] * 2
+
+
+async def test_same_group(client: Client) -> None:
+    """A group has one call at a time."""
+    group = "29228d3e-040e-4656-a70e-890ab4e173e5"
+    call = await client.call(groupId=group)
+    second = await client.control("POST", "/calls", {"participants": [], "groupId": group})
+    await client.control("DELETE", f"/calls/{call['callId']}")
+
+    assert (second.status, second.json["target"]) == (409, "groupId")
+    assert (await client.call(groupId=group))["callId"] != call["callId"]
+
+
+async def test_participants(client: Client) -> None:
+    """Participants join and leave while the call runs."""
+    call = await client.call()
+    path = f"/calls/{call['callId']}"
+    joined = await client.control("POST", f"{path}/participants", {"displayName": "Katherine Johnson"})
+    left = await client.control("DELETE", f"{path}/participants/{call['participants'][0]['participantId']}")
+    again = await client.control("DELETE", f"{path}/participants/{call['participants'][0]['participantId']}")
+    names = [person["displayName"] for person in (await client.control("GET", path)).json["participants"]]
+
+    assert (joined.status, left.status, again.status) == (201, 200, 404)
+    assert names == ["Grace Hopper", "Katherine Johnson"]
+
+
+async def _now(client: Client) -> datetime:
+    return datetime.fromisoformat((await client.control("GET", "/clock")).json["now"])
+
+
+async def test_chunks(client: Client) -> None:
+    """A recording over the limit has several chunks, of which only the last ended the session."""
+    await client.control("PUT", "/settings", {"chunkMaximumBytes": 400_000})
+    answer = await client.control("POST", "/recordings", {"media": {"kind": "video"}, "durationSeconds": 8})
+    chunks = answer.json["chunks"]
+    reasons = [chunk["endReason"] for chunk in chunks]
+
+    assert len(chunks) >= 2
+    assert reasons == ["ChunkMaximumSizeExceeded"] * (len(chunks) - 1) + ["SessionEnded"]
+    assert [chunk["index"] for chunk in chunks] == list(range(len(chunks)))
+    assert all(chunk["bytes"] <= 400_000 for chunk in chunks)
+    assert sum(chunk["durationMs"] for chunk in chunks) == 8000
+
+
+async def test_subscriptions(client: Client, inbox: Inbox) -> None:
+    """A subscription is listed with its counts, takes what is published as it is, and can be removed."""
+    await client.subscribe(inbox.url)
+    event = {"id": "1", "eventType": "Anything", "subject": "s", "data": {"odd": [1]}, "eventTime": "now"}
+    published = await client.control("POST", "/events", [event, event | {"id": "2"}])
+
+    async def two() -> Any:
+        return len(inbox.received) == 2 and inbox.received
+
+    received = await eventually(two)
+    listed = (await client.control("GET", "/subscriptions")).json["subscriptions"]
+    removed = await client.control("DELETE", "/subscriptions/to-app")
+    assert published.json == {"published": 2}
+    assert {body[0]["id"] for body in received} == {"1", "2"}
+    assert [one["name"] for one in listed] == ["to-app"]
+    assert removed.status == 200
+    assert (await client.control("GET", "/subscriptions")).json == {"subscriptions": []}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"name": "to-app"},
+        {"name": "to-app", "endpoint": "nowhere"},
+        {"name": "to-app", "endpoint": "http://127.0.0.1:1/x"},
+        [],
+    ],
+)
+async def test_bad_subscription(client: Client, body: Any) -> None:
+    """A subscription that makes no sense, or whose endpoint does not shake hands, is a 400 with the reason."""
+    answer = await client.control("POST", "/subscriptions", body)
+
+    assert (answer.status, bool(answer.json["message"])) == (400, True)
+    assert (await client.control("GET", "/subscriptions")).json == {"subscriptions": []}
+
+
+async def test_settings(client: Client) -> None:
+    """Settings are shown and changed one by one."""
+    changed = await client.control("PUT", "/settings", {"retentionHours": 24})
+
+    assert changed.json == {"chunkMaximumBytes": 1_500_000_000, "retentionHours": 24, "announceDelaySeconds": 0}
+    assert (await client.control("GET", "/settings")).json == changed.json
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "target"),
+    [
+        ("POST", "/calls", None, None),
+        ("POST", "/calls", {}, "participants"),
+        ("POST", "/calls", {"participants": "Ada"}, "participants"),
+        ("POST", "/calls", {"participants": [""]}, "participants.0"),
+        ("POST", "/calls", {"participants": ["A"] * 351}, "participants"),
+        ("POST", "/calls", {"participants": [], "groupId": "x"}, "groupId"),
+        ("POST", "/calls", {"participants": [], "callbackUri": "/x"}, "callbackUri"),
+        ("POST", "/calls", {"participants": [], "media": {"kind": "filler"}}, "media"),
+        ("POST", "/calls", {"participants": [], "media": {"kind": "filler", "chunkBytes": [1]}}, "media.chunkBytes.0"),
+        ("POST", "/calls", {"participants": [], "typo": 1}, "typo"),
+        ("POST", "/recordings", {}, "media"),
+        ("POST", "/recordings", {"media": {}, "durationSeconds": -1}, "durationSeconds"),
+        ("POST", "/clock", {"advanceSeconds": -1}, "advanceSeconds"),
+        ("POST", "/clock", {"advanceSeconds": 1e300}, "advanceSeconds"),
+        ("POST", "/clock", {"advanceSeconds": True}, "advanceSeconds"),
+        ("PUT", "/settings", {"chunkMaximumBytes": 5}, "chunkMaximumBytes"),
+        ("PUT", "/settings", {"retentionHours": 0}, "retentionHours"),
+        ("POST", "/events", "text", None),
+    ],
+)
+async def test_bad_body(client: Client, method: str, path: str, body: Any, target: str | None) -> None:
+    """A body that makes no sense is a 400 that names the field."""
+    answer = await client.control(method, path, body)
+
+    assert (answer.status, answer.json["code"], answer.json["target"]) == (400, "400", target)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/calls/none"),
+        ("DELETE", "/calls/none"),
+        ("GET", "/recordings/none"),
+        ("POST", "/recordings/none/announce"),
+        ("GET", "/nothing"),
+    ],
+)
+async def test_unknown(client: Client, method: str, path: str) -> None:
+    """What does not exist is a 404."""
+    assert (await client.control(method, path)).status == 404
+
+
+async def test_reset(client: Client, inbox: Inbox) -> None:
+    """A reset forgets calls, recordings, subscriptions, faults, requests, settings and the clock."""
+    await client.subscribe(inbox.url)
+    before = await _now(client)
+    call = await client.call()
+    path = await client.start(call["conversationId"])
+    await client.advance(5000)
+    await client.api("DELETE", path)
+    await client.fault(kind="reset")
+    await client.control("PUT", "/settings", {"retentionHours": 1})
+    assert (await client.control("POST", "/reset")).status == 200
+
+    seen = [(await client.control("GET", path)).json for path in ("/calls", "/recordings", "/subscriptions", "/faults")]
+    assert seen == [{"calls": []}, {"recordings": []}, {"subscriptions": []}, {"faults": []}]
+    assert (await client.control("GET", "/requests")).json == {"requests": []}
+    assert (await client.control("GET", "/settings")).json["retentionHours"] == 48
+    assert abs(before - await _now(client)) < timedelta(minutes=1)
+    assert (await client.filler(1000))["announced"]

@@ -1,0 +1,56 @@
+"""Tests of the metadata file."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from local.acs import metadata
+from local.acs.timeline import Participant, Pause
+
+START = datetime(2021, 3, 24, 18, 52, 14, 132139, tzinfo=UTC)
+
+
+def test_seed_document() -> None:
+    """Every field of the service's own example is there, quirks and number forms included."""
+    pause = Pause(START + timedelta(seconds=3), START + timedelta(seconds=8, milliseconds=220))
+    described = metadata.describe(
+        call_id="43563209-4ec6-4119-be5b-88398cda2caf",
+        document_id="0-eus-d11-05bf22b166dfb2119e3ff85d98906121",
+        index=0,
+        start=START,
+        end=START + timedelta(seconds=20),
+        duration_ms=15000,
+        pauses=[pause],
+        participants=[Participant("8:acs:29bd5ea9_1", "Ada", START)],
+    )
+
+    assert described == {
+        "resourceId": "29bd5ea9-e0fc-4d00-8f6f-339b1f0ee2e2",
+        "callId": "43563209-4ec6-4119-be5b-88398cda2caf",
+        "chunkDocumentId": "0-eus-d11-05bf22b166dfb2119e3ff85d98906121",
+        "chunkIndex": 0,
+        "chunkStartTime": "2021-03-24T18:52:14.1321399Z",
+        "chunkDuration": 15000.0,
+        "pauseResumeIntervals": [{"startTime": "2021-03-24T18:52:17.1321399Z", "duration": 5220}],
+        "recordingInfo": {
+            "contentType": "mixed",
+            "channelType": "audioVideo",
+            "format": "mp4",
+            "audioConfiguration": {"sampleRate": "16000", "bitRate": 128000, "channels": 1},
+            "videoConfiguration": {
+                "longerSideLength": 1920,
+                "shorterSideLength": 1080,
+                "framerate": 8,
+                "bitRate": 1000000,
+            },
+        },
+        "participants": [{"participantId": "8:acs:29bd5ea9_1"}],
+    }
+    assert b'"chunkDuration": 15000.0,\r\n' in metadata.render(described)
+
+
+def test_render() -> None:
+    """The file is indented JSON with CRLF line ends and nothing else."""
+    raw = metadata.render({"a": [1], "b": "é"})
+
+    assert raw == '{\r\n  "a": [\r\n    1\r\n  ],\r\n  "b": "é"\r\n}'.encode()
+    assert json.loads(raw) == {"a": [1], "b": "é"}

@@ -1,0 +1,22 @@
+"""A real Azurite for the tests of the host."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from local.azurite import Azurite
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def storage() -> AsyncIterator[str]:
+    """Give the connection string of an Azurite that runs as long as the tests."""
+    async with Azurite() as azurite:
+        yield azurite.connection_string
+
+
+@pytest.fixture(scope="session")
+def apps() -> Path:
+    """Give the folder of the sample apps."""
+    return Path(__file__).parent / "apps"

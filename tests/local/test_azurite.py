@@ -1,0 +1,110 @@
+"""Azurite is started, answers, keeps or forgets its data, and is ended."""
+
+import asyncio
+import os
+import re
+from pathlib import Path
+
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.queue.aio import QueueServiceClient
+
+from local.azurite import Azurite
+from local.process import ProcessError
+
+
+async def write(azurite: Azurite, data: bytes) -> None:
+    async with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
+        container = await service.create_container("things")
+        await container.upload_blob("thing", data)
+
+
+async def read(azurite: Azurite) -> bytes:
+    async with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
+        download = await service.get_blob_client("things", "thing").download_blob()
+        return await download.readall()
+
+
+async def test_blob() -> None:
+    """Azurite keeps a blob, at the address that it gives."""
+
+    async with Azurite() as azurite:
+        await write(azurite, b"bytes")
+
+        assert b"bytes" == await read(azurite)
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/devstoreaccount1", azurite.blob_url)
+
+
+async def test_queue() -> None:
+    """Azurite keeps a message in a queue."""
+
+    async with Azurite() as azurite, QueueServiceClient.from_connection_string(azurite.connection_string) as service:
+        queue = await service.create_queue("messages")
+        await queue.send_message("hello")
+
+        assert ["hello"] == [message.content async for message in queue.receive_messages()]
+
+
+async def test_two() -> None:
+    """Two of them run side by side, on ports of their own, with data of their own."""
+
+    async with Azurite() as first, Azurite() as second:
+        await write(first, b"first")
+
+        assert 4 == len({first.blob_url, second.blob_url, first.queue_url, second.queue_url})
+        with pytest.raises(ResourceNotFoundError):
+            await read(second)
+
+
+async def test_disk(tmp_path: Path) -> None:
+    """With a folder the data are there again in the next run."""
+
+    async with Azurite(tmp_path / "data") as azurite:
+        await write(azurite, b"kept")
+
+    async with Azurite(tmp_path / "data") as azurite:
+        assert b"kept" == await read(azurite)
+
+
+async def test_ended(tmp_path: Path) -> None:
+    """Leaving the context ends the process and leaves its log."""
+
+    async with Azurite(log=tmp_path / "azurite.log") as azurite:
+        pid = azurite.pid
+        os.kill(pid, 0)
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    log = await asyncio.to_thread((tmp_path / "azurite.log").read_text)
+    assert "Queue service is successfully listening" in log
+
+
+async def test_not_installed(tmp_path: Path) -> None:
+    """Without node_modules the error says what to do."""
+
+    with pytest.raises(ProcessError, match=r"Azurite isn't installed in .*: run `make setup`"):
+        async with Azurite(node_modules=tmp_path):
+            pass
+
+
+async def test_no_node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without Node the error says what to install."""
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(ProcessError, match=r"install Node 18 or later, then run `make setup`"):
+        async with Azurite():
+            pass
+
+
+async def test_broken(tmp_path: Path) -> None:
+    """When Azurite doesn't start, the error quotes what it said."""
+
+    program = tmp_path / "azurite" / "dist" / "src" / "azurite.js"
+    program.parent.mkdir(parents=True)
+    program.write_text("console.log('no disk left'); process.exit(3)")
+
+    with pytest.raises(ProcessError, match=r"(?s)ended with status 3.*no disk left"):
+        async with Azurite(node_modules=tmp_path):
+            pass

@@ -1,0 +1,244 @@
+"""recording/archive.py: runs that are killed, that run out of time, and that meet what they can't work on."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from recording import archive, attempts, bootstrap, layout
+from recording.bootstrap import App
+from recording.errors import SourceGone
+from recording.settings import read
+from recording.storage import Storage, Stored
+from tests.conftest import Control, file_event
+from tests.facts import announce, container, listing, put, receive, stage, sweep
+
+MINUTE = timedelta(minutes=1)
+KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
+# Two chunks, two metadata files and an event are copied, the manifest is written, the five are deleted.
+WRITES = 11
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Dying(Storage):
+    """Storage of a process that is killed after its n-th write; nothing is done after that."""
+
+    def __init__(self, app: App, *, after: int) -> None:
+        super().__init__(app.settings)
+        self._left = after
+
+    async def _write[Answer](self, write: Callable[[], Awaitable[Answer]]) -> Answer:
+        self._left -= 1
+        if self._left < 0:
+            raise Killed
+        answer = await write()
+        if self._left == 0:
+            raise Killed
+        return answer
+
+    async def write_fact(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
+        return await self._write(lambda: super(Dying, self).write_fact(where, name, data, **metadata))
+
+    async def copy_to_archive(self, source: Stored, name: str) -> Stored:
+        return await self._write(lambda: super(Dying, self).copy_to_archive(source, name))
+
+    async def delete(self, where: Any, name: str, *, etag: str | None = None) -> None:
+        await self._write(lambda: super(Dying, self).delete(where, name, etag=etag))
+
+
+@asynccontextmanager
+async def another(environment: dict[str, str], number: int) -> AsyncIterator[App]:
+    """Build the app with other containers."""
+    names = ("STAGING_CONTAINER", "ARCHIVE_CONTAINER", "QUARANTINE_CONTAINER")
+    app = await bootstrap.build(read(environment | {name: f"{environment[name]}-{number}" for name in names}))
+    try:
+        yield app
+    finally:
+        await app.aclose()
+
+
+async def archived(app: App) -> dict[str, Any]:
+    """List the archive: {name: SHA-256}, the manifest without the moment of each proof."""
+    found: dict[str, Any] = dict(await listing(app.settings, "archive"))
+    for name in found:
+        if "/recording" in name:
+            text = json.loads(await app.storage.read("archive", name) or b"{}")
+            found[name] = text | {"chunks": [chunk | {"provedAt": None} for chunk in text["chunks"]]}
+    return found
+
+
+async def test_a_run_that_is_killed_anywhere_does_no_harm(environment: dict[str, str], control: Control) -> None:
+    """Whichever write a run dies at, the next run makes the very archive that an undisturbed one makes."""
+    recording, now = await control.recording(1000, 2000), datetime.now(UTC)
+    event = json.dumps(file_event(recording))
+    wanted: dict[str, Any] = {}
+
+    for after in range(WRITES + 2):
+        async with another(environment, after) as app:
+            for job in await receive(app, event):
+                await app.ingest.run(job)
+            if after:
+                dying = Dying(app, after=after)
+                if after <= WRITES:
+                    with pytest.raises(BaseExceptionGroup):
+                        await archive.run(dying, app.settings, app.notices, now=now)
+                else:
+                    await archive.run(dying, app.settings, app.notices, now=now)
+                await dying.aclose()
+            await sweep(app, now=now)
+            wanted = wanted or await archived(app)
+
+            assert (after, wanted) == (after, await archived(app))
+            assert (after, {}) == (after, await listing(app.settings, "staging"))
+
+
+async def test_a_chunk_is_rescued_when_it_is_due_and_not_twice(app: App, control: Control) -> None:
+    """The timer gives the queue its quarter of an hour; then it queues the chunk again, and again only later."""
+    [job] = await announce(app, await control.recording(1000))
+    begun = datetime.now(UTC)
+
+    queued = {m: len((await sweep(app, now=begun + m * MINUTE)).jobs) for m in (0, 10, 14, 16, 20, 30, 32, 46, 48)}
+
+    assert {0: 0, 10: 0, 14: 0, 16: 1, 20: 0, 30: 0, 32: 1, 46: 0, 48: 1} == queued
+    assert {} == await listing(app.settings, "archive")
+    assert job.recording_key in next(iter(await listing(app.settings, "staging")))
+
+
+async def test_rescue_minutes_say_when_the_timer_steps_in(environment: dict[str, str], control: Control) -> None:
+    """With three minutes instead of fifteen the timer does all of it in a fifth of the time."""
+    app = await bootstrap.build(read(environment | {"RESCUE_MINUTES": "3"}))
+    [job] = await announce(app, await control.recording(1000))
+    begun = datetime.now(UTC)
+
+    queued = {m: len((await sweep(app, now=begun + m * MINUTE)).jobs) for m in (0, 2, 4, 6, 8)}
+    await control.fault("expired", "/recording/download/*", times=None)
+    await app.storage.delete("staging", job.attempts_blob)
+    with pytest.raises(SourceGone):
+        await app.ingest.run(job)
+    note = attempts.read(await app.storage.read("staging", job.attempts_blob))
+
+    await app.aclose()
+    assert {0: 0, 2: 0, 4: 1, 6: 0, 8: 1} == queued
+    assert note is not None
+    assert note.failed_at is not None
+    assert MINUTE == note.next_at - note.failed_at
+
+
+async def test_a_chunk_that_keeps_failing_is_tried_until_its_deadline(app: App, control: Control) -> None:
+    """The pause has grown to an hour after nine failures, but not beyond the deadline; then nothing is queued."""
+    [job] = await announce(app, await control.recording(1000))
+    await control.fault("expired", "/recording/download/*", times=None)
+    for _ in range(9):
+        with pytest.raises(SourceGone):
+            await app.ingest.run(job)
+    begun = datetime.now(UTC)
+
+    tried = (30, 59, 61, 119, 122, 47 * 60, 48 * 60 - 1, 48 * 60 + 1)
+    queued = [m for m in tried if (await sweep(app, now=begun + m * MINUTE)).jobs]
+
+    assert [61, 122, 47 * 60, 48 * 60 - 1] == queued
+    assert 2 == len(await listing(app.settings, "archive"))
+
+
+async def test_the_oldest_deadline_comes_first(app: App, control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recordings are worked on in the order in which the service will delete them."""
+    monkeypatch.setattr(archive, "PARALLELISM", 1)
+    now, keys = datetime.now(UTC), []
+    for hours in (5, 9, 1, 7):
+        when = (now - timedelta(hours=hours)).isoformat()
+        jobs = await stage(app, await control.recording(500), event_id=f"e{hours}", eventTime=when)
+        keys.append((when, jobs[0].recording_key))
+
+    assert [key for _, key in sorted(keys)] == (await sweep(app)).archived
+
+
+async def test_a_run_ends_in_time_and_the_next_goes_on(
+    app: App, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What isn't reached within the time budget is counted, and left for the next run."""
+    monkeypatch.setattr(archive, "PARALLELISM", 1)
+    for number in range(3):
+        await stage(app, await control.recording(500), event_id=f"e{number}")
+
+    none = await sweep(app, budget_seconds=0)
+    rest = await sweep(app)
+
+    assert (3, [], 3, 0) == (none.not_reached, none.archived, len(rest.archived), rest.not_reached)
+
+
+async def test_a_recording_that_takes_too_long_is_left_for_the_next_run(app: App, control: Control) -> None:
+    """A copy that hangs ends with the budget, and does no harm."""
+    [job] = await stage(app, await control.recording(500))
+
+    class Hanging(Storage):
+        async def copy_to_archive(self, source: Stored, name: str) -> Stored:
+            await asyncio.sleep(30)
+            raise AssertionError
+
+    hanging = Hanging(app.settings)
+    report = await archive.run(hanging, app.settings, app.notices, now=datetime.now(UTC), budget_seconds=0.5)
+    await hanging.aclose()
+
+    assert [job.recording_key] == report.failed
+    assert [job.recording_key] == (await sweep(app)).archived
+
+
+async def test_what_is_poisoned_does_not_stop_the_others(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Orphans, unreadable events, notes and manifests, and unknown folders cost nothing but a line in the log."""
+    settings = app.settings
+    await put(settings, "staging", f"{KEY[:-1]}2/chunks/00000-0-a-b.mp4", b"orphan")
+    await put(settings, "staging", f"{KEY[:-1]}3/events/e.json", b"\xff not an event")
+    await put(settings, "staging", f"{KEY[:-1]}4/events/e.json", b'{"eventType": "other"}')
+    await put(settings, "staging", "unknown/file.txt", b"whose?")
+    await put(settings, "staging", "file.txt", b"whose?")
+    [bad] = await stage(app, await control.recording(500), event_id="bad")
+    folder = f"{bad.recording_key[:4]}/{bad.recording_key[4:6]}/{bad.recording_key[6:8]}/{bad.recording_key}"
+    await put(settings, "archive", f"{folder}/recording.json", b"{")
+    [noted] = await stage(app, await control.recording(600), event_id="noted")
+    await put(settings, "staging", noted.attempts_blob, b"not a note")
+    [good] = await stage(app, await control.recording(700), event_id="good")
+    before = await listing(settings, "staging")
+
+    report = await sweep(app)
+
+    left = await listing(settings, "staging")
+    assert ({good.recording_key, noted.recording_key}, [bad.recording_key]) == (set(report.archived), report.failed)
+    gone = (good.recording_key, noted.recording_key)
+    assert {name: sha256 for name, sha256 in before.items() if not name.startswith(gone)} == left
+    for line in ("staging.orphan", "staging.bad_event", "staging.unknown", "recording.not_archived"):
+        assert line in caplog.text
+
+
+async def test_a_copy_that_was_left_half_done_is_made_again(app: App, control: Control) -> None:
+    """A blob of the wrong length in the archive is replaced before the manifest tells of it."""
+    recording = await control.recording(5000)
+    [job] = await stage(app, recording)
+    await put(
+        app.settings, "archive", layout.archived(job.content_blob), b"half", sha256=recording["chunks"][0]["sha256"]
+    )
+
+    await sweep(app)
+
+    assert (
+        recording["chunks"][0]["sha256"] == (await listing(app.settings, "archive"))[layout.archived(job.content_blob)]
+    )
+
+
+async def test_a_manifest_comes_after_every_blob_it_names(app: App, control: Control) -> None:
+    """Of all blobs of a recording the manifest is the youngest."""
+    await stage(app, await control.recording(500, 600))
+    await sweep(app)
+
+    async with container(app.settings, "archive") as blobs:
+        found = [(blob.creation_time, blob.name) async for blob in blobs.list_blobs()]
+    manifest = next(time for time, name in found if name.endswith("recording.json"))
+    assert manifest == max(time for time, _ in found)

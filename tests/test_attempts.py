@@ -1,0 +1,86 @@
+"""recording/attempts.py: when a chunk that failed is tried again."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recording import attempts
+from recording.attempts import Attempts
+
+NOW = datetime(2021, 7, 27, 15, 20, 34, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("count", "minutes"),
+    [(0, 5), (1, 5), (5, 5), (6, 10), (7, 20), (8, 40), (9, 60), (10, 60), (100, 60), (10**9, 60)],
+)
+def test_pauses_grow_once_the_queue_gave_up(count: int, minutes: int) -> None:
+    """While the queue tries, the pause stays short; then it doubles up to an hour."""
+    assert timedelta(minutes=minutes) == attempts.pause(count)
+
+
+def test_failures_are_counted() -> None:
+    """A note has the last failure, and how many there were."""
+    once = attempts.failed(None, code="SourceUnavailable", message="no answer", now=NOW)
+    twice = attempts.failed(once, code="SourceGone", message="gone", now=NOW + timedelta(minutes=1))
+
+    assert (
+        Attempts(
+            count=2,
+            code="SourceGone",
+            message="gone",
+            failed_at=NOW + timedelta(minutes=1),
+            next_at=NOW + timedelta(minutes=6),
+        )
+        == twice
+    )
+    assert (1, "SourceUnavailable", NOW) == (once.count, once.code, once.failed_at)
+
+
+def test_queueing_again_is_no_failure() -> None:
+    """Putting a chunk on the queue moves its time, and keeps the rest of the note."""
+    note = attempts.failed(None, code="SourceUnavailable", message="no answer", now=NOW)
+
+    again = attempts.queued_again(note, now=NOW + timedelta(minutes=5))
+
+    assert note.model_copy(update={"next_at": NOW + timedelta(minutes=20)}) == again
+
+
+def test_a_chunk_without_a_note_can_be_queued_again() -> None:
+    """A message that got lost leaves no note: the timer makes one."""
+    assert Attempts(next_at=NOW + timedelta(minutes=15)) == attempts.queued_again(None, now=NOW)
+
+
+@pytest.mark.parametrize("minutes", [0.1, 3, 15, 60])
+@pytest.mark.parametrize(
+    ("count", "parts"), [(0, 1 / 3), (5, 1 / 3), (6, 2 / 3), (7, 4 / 3), (8, 8 / 3), (9, 4), (10**9, 4)]
+)
+def test_pauses_scale_with_rescue_minutes(count: int, parts: float, minutes: float) -> None:
+    """Each pause is the same part of RESCUE_MINUTES, whatever that is, and so is what the timer waits."""
+    first = timedelta(minutes=minutes)
+    note = Attempts(count=count, next_at=NOW)
+
+    assert abs(attempts.pause(count, first=first) - first * parts) < timedelta(seconds=1)
+    failed = attempts.failed(note, code="X", message="x", now=NOW, first=first)
+    assert attempts.pause(count + 1, first=first) == failed.next_at - NOW
+    again = attempts.queued_again(note, now=NOW, first=first)
+    assert max(first, attempts.pause(count, first=first)) == again.next_at - NOW
+
+
+@given(st.integers(0, 10_000))
+def test_the_queue_has_its_turn_first(count: int) -> None:
+    """The timer never puts a chunk on the queue twice within a quarter of an hour."""
+    again = attempts.queued_again(Attempts(count=count, next_at=NOW), now=NOW)
+
+    assert attempts.FIRST_RESCUE <= again.next_at - NOW <= timedelta(hours=1)
+
+
+def test_a_note_survives_its_blob() -> None:
+    """What is written is what is read, with camelCase names as in every JSON of ours."""
+    note = attempts.failed(None, code="SourceGone", message="gone", now=NOW)
+    text = note.model_dump_json(by_alias=True)
+
+    assert note == Attempts.model_validate_json(text)
+    assert '"failedAt":"2021-07-27T15:20:34Z"' in text

@@ -1,0 +1,299 @@
+"""The structure: what may import what, and what stands in more than one place and must agree."""
+
+import ast
+import json
+import re
+import sys
+from functools import cache
+from graphlib import TopologicalSorter
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recording import archive, attempts, ingest, job, settings
+from recording.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+# Values, rules and arithmetic: everything that can be understood, and tested, without a network.
+PURE = {
+    f"recording.{name}"
+    for name in (
+        "attempts",
+        "blocks",
+        "contract",
+        "conversation",
+        "digest",
+        "errors",
+        "events",
+        "job",
+        "layout",
+        "logs",
+        "mp4",
+    )
+}
+NETWORK = {"aiohttp", "azure.core", "azure.identity", "azure.storage", "http", "requests", "socket", "ssl", "urllib3"}
+FORMS = ("", "__blobServiceUri", "__queueServiceUri", "__accountName")
+
+
+def sources(folder: str) -> dict[str, Path]:
+    """List a package's modules by name."""
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """List what a module imports, wherever in it: `a.b` and, for `from a import b`, `a` and `a.b`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
+
+
+@cache
+def graph() -> dict[str, frozenset[str]]:
+    """Say which modules of recording each of them imports."""
+    modules = sources("recording")
+    # The package itself has no code: naming it is part of naming a module of it.
+    known = set(modules) - {"recording", "recording.acs"}
+    return {name: imports(path) & known for name, path in modules.items() if name in known}
+
+
+def importers(library: str) -> set[str]:
+    """List the modules of recording that import a library or a part of it."""
+    return {
+        name
+        for name, path in sources("recording").items()
+        if any(one == library or one.startswith(f"{library}.") for one in imports(path))
+    }
+
+
+def below(module: str) -> set[str]:
+    """List the modules that a module needs, itself among them."""
+    return {module}.union(*(below(one) for one in graph()[module]))
+
+
+def test_imports_run_one_way() -> None:
+    """No module needs itself by way of another: there is an order, downwards."""
+    order = list(TopologicalSorter(graph()).static_order())
+
+    assert set(graph()) == set(order)
+
+
+def test_the_order_is_the_designs() -> None:
+    """Use cases stand above what they use; the root of composition is above them all, and nothing needs it."""
+    names = ("control", "intake", "ingest", "archive", "catalogue", "poison", "verify")
+    cases = {f"recording.{name}" for name in names}
+    # A command is a process of its own, as function_app.py is.
+    assert {"recording.__main__"} == {name for name, needed in graph().items() if "recording.bootstrap" in needed}
+    for module in (
+        "recording.storage",
+        "recording.notices",
+        "recording.acs.content",
+        "recording.acs.conversations",
+        *PURE,
+    ):
+        assert not below(module) & (cases | {"recording.bootstrap"}), module
+
+
+def test_one_module_talks_to_blob_storage() -> None:
+    """Only storage.py imports the Blob client."""
+    assert {"recording.storage"} == importers("azure.storage.blob")
+
+
+def test_few_modules_talk_to_queues_and_topics() -> None:
+    """Only notices.py publishes; queues are made, asked for and drained, and that's all: bindings do the rest."""
+    assert {"recording.notices"} == importers("azure.eventgrid.aio")
+    assert {"recording.bootstrap", "recording.health", "recording.poison"} == importers("azure.storage.queue")
+
+
+def test_one_folder_talks_to_acs() -> None:
+    """Only recording/acs makes requests of its own; only the root of composition makes its clients."""
+    clients = importers("azure.core.AsyncPipelineClient") | importers("azure.core.pipeline") | importers("aiohttp")
+    users = importers("recording.acs.conversations") | importers("recording.acs.content")
+
+    assert {"recording.acs.auth", "recording.acs.content", "recording.acs.conversations"} == clients
+    assert {"recording.bootstrap", "recording.ingest", "recording.acs.content"} == users
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_pure_modules_need_no_network(module: str) -> None:
+    """A pure module, with all that it needs of ours, imports no network library."""
+    modules = sources("recording")
+    needed = {one: imports(modules[one]) for one in below(module)}
+
+    found = {
+        one: library
+        for one, names in needed.items()
+        for library in NETWORK
+        if any(name == library or name.startswith(f"{library}.") for name in names)
+    }
+    assert found == {}
+    assert below(module) <= PURE
+
+
+@pytest.mark.parametrize(("folder", "other"), [("recording", "local"), ("local", "recording")])
+def test_the_app_and_the_laptop_meet_over_http_only(folder: str, other: str) -> None:
+    """A misunderstanding must not be shared by both sides, so neither imports of the other, nor of the tests."""
+    wrong = {
+        name: one
+        for name, path in sources(folder).items()
+        for one in imports(path)
+        if one.split(".")[0] in (other, "tests", "function_app")
+    }
+
+    assert wrong == {}
+
+
+def test_black_box_tests_import_nothing_of_the_app() -> None:
+    """The tests of the whole path know it as its users do: over HTTP."""
+    assert [] == [
+        p.name for p in sources("tests/e2e").values() if any(i.split(".")[0] == "recording" for i in imports(p))
+    ]
+
+
+@pytest.mark.parametrize("module", sorted(sources("recording")))
+def test_modules_stay_small(module: str) -> None:
+    """A module has a docstring, and fewer than 300 lines."""
+    text = sources("recording")[module].read_text()
+
+    assert ast.get_docstring(ast.parse(text))
+    assert len(text.splitlines()) < 300
+
+
+@cache
+def functions() -> dict[str, dict[str, Any]]:
+    """List the app's functions as the host sees them: name to trigger."""
+    # Loaded anew: an app can be asked for its functions only once (azure-functions 2.3.0).
+    spec = spec_from_file_location("function_app_of_the_house", ROOT / "function_app.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {one.get_function_name(): one.get_trigger().get_dict_repr() for one in module.app.get_functions()}
+
+
+def test_routes_are_the_designs() -> None:
+    """Function names, methods and routes are public: they stand in clients and dashboards."""
+    one = "conversations/{conversationId}/recordings/{recordingId}"
+
+    found = {
+        name: (
+            " ".join(method.value for method in trigger["methods"]),
+            trigger["route"],
+            trigger["authLevel"].value.lower(),
+        )
+        for name, trigger in functions().items()
+        if trigger["type"] == "httpTrigger"
+    }
+
+    assert {
+        "start_recording": ("POST", "conversations/{conversationId}/recordings", "function"),
+        "start_recording_by_url": ("POST", "recordings", "function"),
+        "get_recording_state": ("GET", one, "function"),
+        "stop_recording": ("DELETE", one, "function"),
+        "pause_recording": ("POST", f"{one}/pause", "function"),
+        "resume_recording": ("POST", f"{one}/resume", "function"),
+        "receive_callback": ("POST", "callbacks", "function"),
+        "list_recordings": ("GET", "recordings", "function"),
+        "get_recording": ("GET", "recordings/{recordingKey}", "function"),
+        "verify_recording": ("POST", "recordings/{recordingKey}/verify", "function"),
+        "get_chunk_content": ("GET", "recordings/{recordingKey}/chunks/{index}/content", "function"),
+        "health": ("GET", "health", "anonymous"),
+    } == found
+
+
+def test_other_triggers_are_the_designs() -> None:
+    """What Event Grid, the queue and the timer call is public too: it stands in the subscription."""
+    found = {name: trigger for name, trigger in functions().items() if trigger["type"] != "httpTrigger"}
+
+    assert {
+        "receive_event": "eventGridTrigger",
+        "ingest_chunk": "queueTrigger",
+        "archive_recordings": "timerTrigger",
+    } == {name: trigger["type"] for name, trigger in found.items()}
+    assert ("recording-chunks", "AzureWebJobsStorage") == (
+        found["ingest_chunk"]["queueName"],
+        found["ingest_chunk"]["connection"],
+    )
+    assert job.QUEUE == found["ingest_chunk"]["queueName"]
+    assert found["archive_recordings"]["schedule"] == "%ARCHIVE_SCHEDULE%"
+
+
+def host() -> Any:
+    """Read host.json."""
+    return json.loads((ROOT / "host.json").read_text())
+
+
+def seconds(text: str) -> int:
+    """Read a time span of host.json."""
+    hours, minutes, rest = (int(part) for part in text.split(":"))
+    return (hours * 60 + minutes) * 60 + rest
+
+
+def test_host_json_fits_the_design() -> None:
+    """Paths are the service's own, and the extensions those that the bindings were written for."""
+    found = host()
+
+    assert "" == found["extensions"]["http"]["routePrefix"]
+    assert {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"} == found["extensionBundle"]
+
+
+def test_budgets_end_before_the_host_does() -> None:
+    """The host's stroke kills every job of a process: each use case stops itself before."""
+    timeout = seconds(host()["functionTimeout"])
+
+    assert max(ingest.BUDGET_SECONDS, archive.BUDGET_SECONDS) < timeout
+
+
+def test_the_timer_waits_for_the_queue() -> None:
+    """What attempts.py believes of the queue is what host.json says."""
+    queues = host()["extensions"]["queues"]
+
+    assert attempts.QUEUE_TRIES == queues["maxDequeueCount"]
+    # A process that died is found out after ten minutes (functions-host.md 3); then come the other tries.
+    tries = attempts.QUEUE_TRIES * seconds(queues["visibilityTimeout"])
+    assert attempts.FIRST_RESCUE.total_seconds() >= 10 * 60 + tries
+    assert queues["messageEncoding"] == "base64"
+
+
+def known_names() -> set[str]:
+    """List the names under which settings.py reads something."""
+    return {f"{field.alias}{form}" for field in Settings.model_fields.values() for form in FORMS}
+
+
+def test_the_example_settings_are_settings() -> None:
+    """The example file names only settings that are read, and they are right."""
+    example = json.loads((ROOT / "local.settings.example.json").read_text())
+    values = example["Values"]
+
+    assert (False, "python") == (example["IsEncrypted"], values.pop("FUNCTIONS_WORKER_RUNTIME"))
+    assert set(values) <= known_names()
+    assert settings.read(values).resource().endpoint == "http://127.0.0.1:8080"
+    # A trigger's %NAME% is resolved by the host, which doesn't know our defaults.
+    assert "ARCHIVE_SCHEDULE" in values
+
+
+def test_readme_has_the_settings_table() -> None:
+    """README's table is the one that `python -m recording.settings` prints."""
+    readme = (ROOT / "README.md").read_text()
+    found = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", readme, re.DOTALL)
+
+    assert found is not None
+    assert settings.table() == found[1].strip()
+
+
+def test_what_is_needed_in_azure_is_named() -> None:
+    """Every library that the app imports is in requirements.txt or comes with one that is."""
+    required = set(re.findall(r"^([a-z-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    # yarl is aiohttp's own URL type.
+    named = {"azure", "yarl", *(name.split("-")[0] for name in required)}
+    used = {one.split(".")[0] for path in sources("recording").values() for one in imports(path)}
+
+    assert used - set(sys.stdlib_module_names) - {"recording"} <= named

@@ -1,0 +1,259 @@
+"""recording/intake.py: an event becomes facts and one chunk job per chunk, or lies in quarantine."""
+
+import asyncio
+import dataclasses
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from azure.core.exceptions import AzureError
+
+from recording import intake, job, layout
+from recording.bootstrap import App
+from recording.claim import Claim, Outcome
+from recording.errors import RecordingError, StartInProgress, Throttled
+from recording.notices import Notices
+from recording.settings import Settings
+from tests.conftest import Control, file_event
+from tests.facts import body_of, listing, receive
+from tests.source import recording_of
+
+DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def leg_event(call: Any, state: str = "Established", **more: Any) -> dict[str, Any]:
+    """Write the event of a call leg (acs-contract 2.7)."""
+    return {
+        "id": "8e7f5d6a-0b7c-4a52-9f0c-1f3b5f2c7d10",
+        "subject": f"callLeg/{call['callLegId']}/callState",
+        "data": {
+            "callLegId": call["callLegId"],
+            "conversationId": call["conversationId"],
+            "callState": state,
+        },
+        "eventType": "Microsoft.Communication.CallLegStateChanged",
+        "eventTime": "2026-03-01T12:00:00Z",
+        **more,
+    }
+
+
+async def quarantined(app: App) -> list[Any]:
+    """Read everything that lies in quarantine."""
+    return [await body_of(app.settings, "quarantine", name) for name in await listing(app.settings, "quarantine")]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Start recordings by themselves."""
+    return settings.model_copy(update={"auto_record": "all", "public_base_url": "http://127.0.0.1:9/"})
+
+
+async def test_an_event_is_kept_as_received_and_makes_one_job_per_chunk(app: App) -> None:
+    """The text of the event is the fact; the jobs carry what ingest needs."""
+    event = file_event(recording_of(DOCUMENT, DOCUMENT + "0"), eventTime="2026-03-01T11:00:00Z")
+    text = json.dumps(event, indent=3) + "\n"
+
+    jobs = await receive(app, text)
+
+    key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
+    assert [(key, DOCUMENT, 0), (key, DOCUMENT + "0", 1)] == [(j.recording_key, j.document_id, j.index) for j in jobs]
+    assert text.encode() == await app.storage.read("staging", layout.event_blob(key, event["id"]))
+    assert jobs == [job.read(message) for message in intake.messages(jobs)]
+
+
+async def test_a_duplicate_gives_the_same_jobs(app: App) -> None:
+    """A crash between the fact and the queue is mended by the event's next delivery."""
+    event = file_event(recording_of(DOCUMENT))
+
+    first, *others = await asyncio.gather(*(receive(app, event) for _ in range(5)))
+
+    assert [first] * 4 == others
+    assert 1 == len(await listing(app.settings, "staging"))
+
+
+async def test_five_hundred_chunks_are_taken_in_under_a_second(app: App) -> None:
+    """The size of a recording is the queue's business."""
+    event = file_event(recording_of(*(f"{DOCUMENT[:-4]}{n:04}" for n in range(500))))
+    begun = time.monotonic()
+
+    jobs = await receive(app, event)
+
+    assert 500 == len(intake.messages(jobs))
+    assert time.monotonic() - begun < 1
+
+
+async def test_good_chunks_go_on_and_the_event_is_quarantined(app: App) -> None:
+    """An entry that can't be understood doesn't cost the others."""
+    event = file_event(recording_of(DOCUMENT))
+    event["data"]["recordingStorageInfo"]["recordingChunks"] += [
+        {"documentId": "../../x", "index": 1},
+        {"documentId": DOCUMENT + "1", "index": -1},
+        {"documentId": DOCUMENT, "index": 0},
+    ]
+
+    jobs = await receive(app, event)
+
+    [kept] = await quarantined(app)
+    assert [DOCUMENT] == [j.document_id for j in jobs]
+    assert (json.dumps(event), 2) == (kept["event"], len(kept["reasons"]))
+
+
+async def test_a_start_time_that_cannot_be_costs_no_chunk(app: App) -> None:
+    """The event's own time names the recording then, and a person sees the event."""
+    event = file_event(recording_of(DOCUMENT) | {"startTime": "0001-01-01T00:00:00"}, eventTime="2026-03-01T11:00:00Z")
+
+    jobs = await receive(app, event)
+
+    [kept] = await quarantined(app)
+    assert ["20260301T110000000000Z-3f2b0e4c-0000-4000-8000-000000000001"] == [j.recording_key for j in jobs]
+    assert (json.dumps(event), 1) == (kept["event"], len(kept["reasons"]))
+
+
+async def test_a_topic_that_is_down_keeps_no_chunk_from_the_timer(app: App) -> None:
+    """The event is on record before others are told of its bad entry, which fails until the event comes again."""
+    down = dataclasses.replace(app, notices=Notices("http://127.0.0.1:9/", "key", None))
+    event = file_event(recording_of(DOCUMENT))
+    event["data"]["recordingStorageInfo"]["recordingChunks"].append({"documentId": "../../x", "index": 1})
+
+    with pytest.raises(AzureError):
+        await receive(down, event)
+    await down.notices.aclose()
+
+    assert 1 == len(await listing(app.settings, "staging"))
+    assert [DOCUMENT] == [j.document_id for j in await receive(app, event)]
+    assert 1 == len(await quarantined(app))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "not JSON",
+        "[]",
+        "{}",
+        '{"eventType": "Microsoft.Communication.RecordingFileStatusUpdated"}',
+        json.dumps(file_event(recording_of())),
+        json.dumps(file_event(recording_of(DOCUMENT), subject="/recording/call/../..")),
+        json.dumps(file_event(recording_of(DOCUMENT), eventTime="9999-12-31T23:59:59-12:00")),
+        '{"eventType": "Microsoft.Communication.CallLegStateChanged", "x": "\u00e4\\ud800 \t"}',
+    ],
+)
+async def test_what_cannot_be_understood_is_kept_byte_for_byte(app: App, text: str) -> None:
+    """Quarantine has the very text and a reason, once; nothing else is written, and nothing is raised."""
+    assert [] == await receive(app, text, now=NOW)
+    assert [] == await receive(app, text, now=NOW)
+
+    [kept] = await quarantined(app)
+    assert (text, True) == (kept["event"], bool(kept["reasons"][0]))
+    assert {} == await listing(app.settings, "staging")
+    assert next(iter(await listing(app.settings, "quarantine"))).startswith("2026/03/01/sha256-")
+
+
+async def test_other_events_are_acknowledged_and_forgotten(app: App) -> None:
+    """Nothing is written for an event type that the app has no use for."""
+    await receive(app, {"eventType": "Microsoft.Communication.SMSReceived", "id": "1", "data": {}})
+
+    assert ({}, {}) == (await listing(app.settings, "staging"), await listing(app.settings, "quarantine"))
+
+
+async def started(control: Control) -> int:
+    """Count the recordings that the service has started."""
+    return len((await control.call("GET", "recordings"))["recordings"])
+
+
+async def outcomes(app: App) -> list[str]:
+    """Read what came of each try of AUTO_RECORD, in their order."""
+    names = [name for name in sorted(await listing(app.settings, "archive")) if name.endswith("-outcome.json")]
+    return [Outcome.model_validate(await body_of(app.settings, "archive", name)).result for name in names]
+
+
+async def test_a_conversation_is_recorded_once(app: App, control: Control) -> None:
+    """However often the event comes, one after the other or all at once, one recording is started."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+
+    answers = await asyncio.gather(*(receive(app, leg_event(call)) for _ in range(10)), return_exceptions=True)
+    for _ in range(3):
+        await receive(app, leg_event(call, id="again"))
+
+    refused = [a for a in answers if a != []]
+    assert [] == [a for a in refused if not isinstance(a, StartInProgress)]
+    starts = [r for r in (await control.call("GET", "requests"))["requests"] if r["method"] == "POST"]
+    assert (1, 1) == (await started(control), len(starts))
+    assert ["started"] == await outcomes(app)
+
+
+@pytest.mark.parametrize("state", ["Establishing", "Terminating", "Terminated"])
+async def test_only_an_established_call_is_recorded(app: App, control: Control, state: str) -> None:
+    """The other states are logged."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+
+    await receive(app, leg_event(call, state))
+
+    assert 0 == await started(control)
+
+
+async def test_a_claim_is_taken_over_after_a_crash(app: App, control: Control) -> None:
+    """A worker that claimed a start and died is waited for, then somebody else starts."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    dead = Claim(owner="dead", conversation_id=call["conversationId"], at=NOW)
+    blob = layout.claim_blob(f"auto-record {call['conversationId']}", 1)
+    await app.storage.write_fact("archive", blob, dead.model_dump_json(by_alias=True).encode())
+
+    with pytest.raises(StartInProgress):
+        await receive(app, leg_event(call), now=NOW + timedelta(seconds=59))
+    assert 0 == await started(control)
+    await receive(app, leg_event(call), now=NOW + timedelta(seconds=61))
+
+    assert (1, ["started"]) == (await started(control), await outcomes(app))
+
+
+@pytest.mark.parametrize(("status", "error"), [(503, Throttled), (429, Throttled), (500, RecordingError)])
+async def test_a_failure_that_may_pass_gives_the_claim_back(
+    app: App, control: Control, status: int, error: type[Exception]
+) -> None:
+    """The event is to come again, and then the recording is started at once."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    await control.call("POST", "faults", {"method": "POST", "kind": "status", "status": status})
+
+    with pytest.raises(error):
+        await receive(app, leg_event(call))
+    assert ["given_back"] == await outcomes(app)
+    await receive(app, leg_event(call))
+
+    assert (1, ["given_back", "started"]) == (await started(control), await outcomes(app))
+
+
+async def test_a_call_that_is_over_is_refused_for_good(app: App, control: Control) -> None:
+    """404 is on record; later deliveries don't ask again."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    await control.call("DELETE", f"calls/{call['callId']}")
+    await control.call("DELETE", "requests")
+
+    await receive(app, leg_event(call))
+    await receive(app, leg_event(call))
+
+    assert (["refused"], 1) == (await outcomes(app), len((await control.call("GET", "requests"))["requests"]))
+
+
+async def test_a_recording_that_somebody_started_is_left_alone(app: App, control: Control) -> None:
+    """409 means that the call is being recorded, which is what was wanted."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    await app.service.start(call["conversationId"])
+
+    await receive(app, leg_event(call))
+
+    assert (["already_recording"], 1) == (await outcomes(app), await started(control))
+
+
+async def test_a_group_that_meets_again_is_recorded_again(app: App, control: Control) -> None:
+    """A group's id is the same for every call of it; the leg tells one from the other."""
+    group = "3f2b0e4c-1111-4000-8000-000000000001"
+    for _ in range(2):
+        call = await control.call("POST", "calls", {"participants": ["Ada"], "groupId": group})
+        await receive(app, leg_event(call | {"conversationId": group}))
+        await control.call("DELETE", f"calls/{call['callId']}")
+
+    assert 2 == await started(control)

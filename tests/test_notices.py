@@ -1,0 +1,254 @@
+"""recording/notices.py: what happened is told to other systems, once they can tell repeats from news."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from azure.core.exceptions import HttpResponseError
+
+from recording import layout, notices
+from recording.bootstrap import App
+from recording.notices import Notice, Notices
+from recording.storage import Storage
+from tests.conftest import Control
+from tests.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
+from tests.source import serve
+from tests.test_archive import HOUR, LATE, lose
+
+NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
+NOTICE = Notice("Recording.Archived", "key", "revision 1", NOW, {"a": 1})
+
+
+@pytest_asyncio.fixture
+async def telling(app: App, control: Control) -> AsyncIterator[App]:
+    """The app, with a topic to publish to."""
+    async with topic(app, control) as there:
+        yield there
+
+
+def test_an_id_is_made_of_what_is_told() -> None:
+    """Time and data may differ from one try to the next; kind, subject and fact tell notices apart."""
+    again = replace(NOTICE, time=NOW + HOUR, data={})
+    others = [
+        replace(NOTICE, kind="Recording.Lost"),
+        replace(NOTICE, subject="other"),
+        replace(NOTICE, fact="revision 2"),
+    ]
+
+    assert NOTICE.id == again.id
+    assert 4 == len({NOTICE.id, *(other.id for other in others)})
+
+
+async def test_a_notice_is_a_cloud_event(telling: App, control: Control) -> None:
+    """Whoever subscribes gets its type, subject, time and data in the CloudEvents schema."""
+    await telling.notices.publish(NOTICE, replace(NOTICE, fact="revision 2"))
+    await telling.notices.publish(NOTICE)
+
+    first, second, again = await told(control)
+    assert ("1.0", notices.SOURCE, "Recording.Archived", "key", {"a": 1}) == tuple(
+        first[name] for name in ("specversion", "source", "type", "subject", "data")
+    )
+    assert datetime.fromisoformat(first["time"]) == NOW
+    assert first == again
+    assert first["id"] != second["id"]
+
+
+@pytest.mark.parametrize("key", [None, TOPIC_KEY])
+async def test_without_an_endpoint_nothing_is_told(key: str | None) -> None:
+    """A topic is the operator's choice."""
+    silent = Notices(None, key, None)
+    await silent.publish(NOTICE)
+    await silent.aclose()
+
+
+async def test_a_recording_is_told_as_archived_once_its_manifest_is_there(
+    telling: App, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever hears of it finds it."""
+    [job, _] = await stage(telling, await control.recording(1000, 2000))
+    seen = []
+
+    class Looking(Notices):
+        async def publish(self, *some: Notice) -> None:
+            seen.append(sorted(await listing(telling.settings, "archive")))
+            await super().publish(*some)
+
+    looking = Looking(f"{control.endpoint}/emulator/topic/api/events", TOPIC_KEY, None)
+    await sweep(replace(telling, notices=looking))
+    await looking.aclose()
+
+    [event] = await told(control)
+    manifest = layout.manifest_blob(job.recording_key)
+    assert [sorted(await listing(telling.settings, "archive"))] == seen
+    assert ("Recording.Archived", job.recording_key) == (event["type"], event["subject"])
+    assert event["data"] == {"recordingKey": job.recording_key, "manifest": manifest, "chunks": 2, "missing": []}
+    assert manifest in seen[0]
+
+
+async def test_a_notice_that_failed_is_published_by_the_next_run(app: App, control: Control) -> None:
+    """Staging isn't emptied before it is told, so that the next run comes by; two tries have one id."""
+    [job] = await stage(app, await control.recording(1000))
+    refused = []
+
+    async def refuse(request: web.Request) -> web.Response:
+        refused.extend(await request.json())
+        return web.Response(status=401)
+
+    async with serve(refuse) as address:
+        down = Notices(f"{address}/api/events", TOPIC_KEY, None)
+        report = await sweep(replace(app, notices=down))
+        await down.aclose()
+    assert (job.recording_key, True) == (report.archived[0], report.topic_failed)
+    assert 3 == len(await listing(app.settings, "staging"))
+    before = await listing(app.settings, "archive")
+
+    async with topic(app, control) as there:
+        await sweep(there)
+        await sweep(there)
+
+    [event] = await told(control)
+    assert [event["id"]] == [one["id"] for one in refused]
+    assert ({}, before) == (await listing(app.settings, "staging"), await listing(app.settings, "archive"))
+
+
+async def test_a_run_that_was_killed_before_it_told_is_made_up_for(telling: App, control: Control) -> None:
+    """The run after one that died between telling and emptying tells again, under the same id."""
+    await stage(telling, await control.recording(1000))
+
+    class Dying(Storage):
+        async def delete(self, *_: object, **__: object) -> None:
+            raise TimeoutError
+
+    dying = Dying(telling.settings)
+    await sweep(replace(telling, storage=dying))
+    await dying.aclose()
+    await sweep(telling)
+
+    first, again = await told(control)
+    assert first == again
+
+
+async def test_what_is_lost_is_named(telling: App, control: Control) -> None:
+    """A manifest that isn't complete is told as a loss, with the documents that are missing."""
+    kept, gone, bare = await announce(telling, await control.recording(1000, 2000, 3000))
+    await telling.ingest.run(kept)
+    await lose(telling, control, gone)
+    await telling.ingest.run(bare)
+    await telling.storage.delete("staging", bare.metadata_blob)
+
+    await sweep(telling, now=datetime.now(UTC) + LATE)
+
+    events = [event for event in await told(control) if event["type"] != "Recording.AtRisk"]
+    assert [("Recording.Lost", [gone.document_id, bare.document_id], 3)] == [
+        (e["type"], e["data"]["missing"], e["data"]["chunks"]) for e in events
+    ]
+
+
+async def test_what_comes_late_after_all_is_told_under_another_id(telling: App, control: Control) -> None:
+    """The second manifest is another fact than the first."""
+    [job] = await announce(telling, await control.recording(1000))
+    late = datetime.now(UTC) + LATE
+    await sweep(telling, now=late)
+    await telling.ingest.run(job)
+    await sweep(telling, now=late)
+
+    first, second = await told(control)
+    assert ("Recording.Lost", "Recording.Archived") == (first["type"], second["type"])
+    assert layout.manifest_blob(job.recording_key, 2) == second["data"]["manifest"]
+    assert first["id"] != second["id"]
+
+
+async def test_a_chunk_at_risk_is_told_once_and_logged_on_every_run(
+    telling: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An alert counts lines of the log; whoever subscribes wants one notice for each chunk."""
+    jobs = await announce(telling, await control.recording(1000, 2000))
+    begun = datetime.now(UTC)
+
+    for hours in (30, 41, 42, 43):
+        await sweep(telling, now=begun + hours * HOUR)
+
+    events = await told(control)
+    assert sorted(job.document_id for job in jobs) == sorted(e["data"]["documentId"] for e in events)
+    assert {"Recording.AtRisk"} == {e["type"] for e in events}
+    assert {jobs[0].recording_key} == {e["subject"] for e in events}
+    assert 3 * 2 == caplog.text.count("chunk.at_risk")
+    for job in jobs:
+        await telling.ingest.run(job)
+    await sweep(telling, now=begun + 44 * HOUR)
+    assert {} == await listing(telling.settings, "staging")
+    assert not any("/notices/" in name for name in await listing(telling.settings, "archive"))
+
+
+async def test_a_topic_that_is_down_costs_no_chunk_its_next_try(app: App, control: Control) -> None:
+    """What is at risk is queued again though nobody could be told."""
+    [job] = await announce(app, await control.recording(1000))
+    begun = datetime.now(UTC)
+
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=403)
+
+    async with serve(refuse) as address:
+        down = Notices(f"{address}/api/events", TOPIC_KEY, None)
+        report = await sweep(replace(app, notices=down), now=begun + 41 * HOUR)
+        await down.aclose()
+
+    assert ([job], True) == (report.jobs, report.topic_failed)
+    async with topic(app, control) as there:
+        await sweep(there, now=begun + 42 * HOUR)
+    assert ["Recording.AtRisk"] == [event["type"] for event in await told(control)]
+
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_a_topic_that_is_down_is_given_up_soon(app: App, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """The run goes on to other recordings; ten tries of the client's own would take minutes."""
+    tries = 0
+
+    async def fail(_: web.Request) -> web.Response:
+        nonlocal tries
+        tries += 1
+        return web.Response(status=status, headers={"Retry-After": "60"} if status == 503 else {})
+
+    monkeypatch.setattr(notices, "_SECONDS", 4.0)
+    async with serve(fail) as address:
+        down = Notices(f"{address}/api/events", TOPIC_KEY, None)
+        async with asyncio.timeout(6):
+            with pytest.raises((HttpResponseError, TimeoutError)):
+                await down.publish(NOTICE)
+        await down.aclose()
+    assert tries <= 3
+
+
+async def test_an_event_in_quarantine_is_told(telling: App, control: Control) -> None:
+    """Somebody has to look at it; however often it comes, it is one fact."""
+    for _ in range(2):
+        await receive(telling, "no event at all")
+
+    first, again = await told(control)
+    [blob] = await listing(telling.settings, "quarantine")
+    assert ("Recording.Quarantined", blob, first["id"]) == (first["type"], first["data"]["blob"], again["id"])
+    assert ["the event is not JSON"] == first["data"]["reasons"]
+
+
+async def test_no_key_is_in_an_error(app: App, control: Control, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever the topic answers, its key is neither raised nor logged."""
+    caplog.set_level("INFO")
+
+    async def refuse(request: web.Request) -> web.Response:
+        assert request.headers["aeg-sas-key"] == TOPIC_KEY
+        return web.json_response({"error": {"code": "Unauthorized", "message": "no"}}, status=401)
+
+    async with serve(refuse) as address:
+        down = Notices(f"{address}/api/events", TOPIC_KEY, None)
+        with pytest.raises(HttpResponseError) as raised:
+            await down.publish(NOTICE)
+        await stage(app, await control.recording(1000))
+        await sweep(replace(app, notices=down))
+        await down.aclose()
+
+    assert "notice.failed" in caplog.text
+    assert TOPIC_KEY not in caplog.text + str(raised.value) + repr(raised.value) + repr(down.__dict__)

@@ -1,0 +1,135 @@
+"""recording/poison.py: what the queue gave up is taken over by the timer, and nothing stays there."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+from azure.storage.queue import TextBase64EncodePolicy
+from azure.storage.queue.aio import QueueClient
+
+from recording import job, poison
+from recording.bootstrap import App
+from recording.notices import Notices
+from tests.conftest import Control
+from tests.facts import TOPIC_KEY, announce, body_of, listing, sweep, told, topic
+
+QUARTER = timedelta(minutes=16)
+
+
+@pytest_asyncio.fixture
+async def queue(app: App) -> AsyncIterator[QueueClient]:
+    """The poison queue as the host makes it."""
+    connection = app.settings.host_storage.connection_string
+    assert connection is not None
+    async with QueueClient.from_connection_string(
+        connection.get_secret_value(), app.poison.queue_name, message_encode_policy=TextBase64EncodePolicy()
+    ) as client:
+        await client.create_queue()
+        yield client
+        await client.delete_queue()
+
+
+async def drain(app: App) -> int:
+    """Drain it once."""
+    return await poison.drain(app.poison, app.storage, app.notices, now=datetime.now(UTC))
+
+
+async def left(app: App) -> int:
+    """Count the messages, those that are being worked on too."""
+    return int((await app.poison.get_queue_properties()).approximate_message_count or 0)
+
+
+async def test_a_chunk_job_is_drained_and_queued_again_from_the_facts(
+    app: App, control: Control, queue: QueueClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The message is deleted and logged; the chunk goes back on the queue when its time has come, and once."""
+    [one] = await announce(app, await control.recording(1000))
+    for _ in range(3):
+        await queue.send_message(job.write(one))
+
+    assert (3, 0, {}) == (await drain(app), await left(app), await listing(app.settings, "quarantine"))
+
+    assert 3 == caplog.text.count("chunk.poisoned")
+    assert one.document_id in caplog.text
+    assert [one] == (await sweep(app, now=datetime.now(UTC) + QUARTER)).jobs
+
+
+async def test_a_job_whose_chunk_is_done_is_just_deleted(app: App, control: Control, queue: QueueClient) -> None:
+    """The facts say that nothing is to be done, so nothing is."""
+    [one] = await announce(app, await control.recording(1000))
+    await app.ingest.run(one)
+    await sweep(app)
+    await queue.send_message(job.write(one))
+
+    assert (1, [], {}) == (
+        await drain(app),
+        (await sweep(app, now=datetime.now(UTC) + QUARTER)).jobs,
+        await listing(app.settings, "staging"),
+    )
+
+
+@pytest.mark.parametrize("text", ["whose?", "{}", '{"chunk": {"recordingKey": "../x"}}', "ü", ""])
+async def test_a_message_that_is_not_ours_goes_to_quarantine(
+    app: App, control: Control, queue: QueueClient, text: str
+) -> None:
+    """It is kept with the reason, told to others, and in nobody's way."""
+    [one] = await announce(app, await control.recording(1000))
+    await queue.send_message(text)
+    await queue.send_message(job.write(one))
+
+    async with topic(app, control) as there:
+        assert (2, 0) == (await drain(there), await left(app))
+
+    [name] = await listing(app.settings, "quarantine")
+    kept = await body_of(app.settings, "quarantine", name)
+    assert (text, ["not a chunk job, on the poison queue"]) == (kept["event"], kept["reasons"])
+    [notice] = await told(control)
+    assert ("Recording.Quarantined", name) == (notice["type"], notice["data"]["blob"])
+
+
+@pytest.mark.parametrize("text", ["not base64!", "{}", "abcd", "/+8="])
+async def test_a_message_that_is_not_in_base64_blocks_nothing(
+    app: App, control: Control, queue: QueueClient, text: str
+) -> None:
+    """Whoever put it there, it is kept as it is, and those behind it are taken."""
+    [one] = await announce(app, await control.recording(1000))
+    connection = app.settings.host_storage.connection_string
+    assert connection is not None
+    async with QueueClient.from_connection_string(connection.get_secret_value(), app.poison.queue_name) as plain:
+        await plain.send_message(text)
+    await queue.send_message(job.write(one))
+
+    assert (2, 0) == (await drain(app), await left(app))
+
+    [name] = await listing(app.settings, "quarantine")
+    assert text == (await body_of(app.settings, "quarantine", name))["event"]
+
+
+async def test_a_missing_queue_is_fine(app: App) -> None:
+    """The host makes it when it first needs it."""
+    assert 0 == await drain(app)
+
+
+async def test_more_messages_than_one_page(app: App, control: Control, queue: QueueClient) -> None:
+    """A queue that has filled up is drained in one go."""
+    [one] = await announce(app, await control.recording(1000))
+    for _ in range(40):
+        await queue.send_message(job.write(one))
+
+    assert (40, 0) == (await drain(app), await left(app))
+
+
+async def test_a_topic_that_is_down_does_not_cost_the_archive_its_run(
+    app: App, control: Control, queue: QueueClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is raised; the message stays for the next run, and the quarantine has it already."""
+    await queue.send_message("whose?")
+    notices = Notices("http://127.0.0.1:9/api/events", TOPIC_KEY, None)
+
+    assert 0 == await poison.drain(app.poison, app.storage, notices, now=datetime.now(UTC))
+
+    await notices.aclose()
+    assert 1 == await left(app)
+    assert 1 == len(await listing(app.settings, "quarantine"))
+    assert "poison.not_drained" in caplog.text
