@@ -1,0 +1,102 @@
+"""Our own way: `recording.ingest`, as the queue's function calls it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from benchmarks.place import KEY, Place
+from recording.acs.content import Content
+from recording.digest import Digest
+from recording.ingest import Ingest
+from recording.job import ChunkJob
+from recording.settings import Settings, read
+from recording.storage import Storage
+
+Copy = Callable[[str], Awaitable[None]]
+
+
+class _Committed(BaseException):
+    """The chunk is committed, and what comes after it isn't wanted; no `except Exception` takes it."""
+
+
+class _Watched(Storage):
+    """Storage that says when a chunk is committed."""
+
+    def __init__(self, settings: Settings, on_commit: Callable[[], None]) -> None:
+        super().__init__(settings)
+        self._on_commit = on_commit
+
+    async def commit(self, *arguments: Any, **options: Any) -> bool:
+        """Commit, and say so."""
+        done = await super().commit(*arguments, **options)
+        self._on_commit()
+        return done
+
+
+@asynccontextmanager
+async def pump_and_proof(place: Place, on_commit: Callable[[], None]) -> AsyncIterator[Copy]:
+    """Ingest with everything; `on_commit` is called between the pump and the proof."""
+    settings = read(
+        {
+            "AzureWebJobsStorage": place.storage_connection_string,
+            "ACS_CONNECTION_STRING": place.acs_connection_string,
+            "STAGING_CONTAINER": place.container,
+            "ARCHIVE_CONTAINER": f"{place.container}-archive",
+        }
+    )
+    storage, content = _Watched(settings, on_commit), Content(settings.resource())
+    streams = asyncio.Semaphore(settings.ingest_parallelism)
+    ingest = Ingest(
+        storage=storage,
+        content=content,
+        streams=streams,
+        parallelism=settings.ingest_parallelism,
+        largest_block=settings.largest_block,
+        first_rescue=settings.first_rescue,
+    )
+
+    async def copy(document: str) -> None:
+        job = ChunkJob(recording_key=KEY, document_id=document, index=0, announced_at=datetime.now(UTC))
+        await ingest.run(job)
+
+    try:
+        yield copy
+    finally:
+        await storage.aclose()
+        await content.aclose()
+
+
+@asynccontextmanager
+async def pump(place: Place) -> AsyncIterator[Copy]:
+    """Ingest from source to committed, and no further."""
+
+    def stop() -> None:
+        raise _Committed
+
+    async with pump_and_proof(place, stop) as whole:
+
+        async def copy(document: str) -> None:
+            with contextlib.suppress(_Committed):
+                await whole(document)
+
+        yield copy
+
+
+@asynccontextmanager
+async def pump_without_hash(place: Place) -> AsyncIterator[Copy]:
+    """Do the same, with the hash in flight left out: what moving the bytes alone costs."""
+
+    async def pass_by(_: Digest, piece: bytes) -> None:
+        pass
+
+    async def finish(_: Digest) -> str:
+        return ""
+
+    # In this process only, which ends with the measurement.
+    for name, replacement in (("update", pass_by), ("finish", finish)):
+        setattr(Digest, name, replacement)
+    async with pump(place) as copy:
+        yield copy

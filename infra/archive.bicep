@@ -1,0 +1,159 @@
+// Long-term storage, in an account of its own: who may work on recordings in flight need not be able
+// to touch the archive's account, and its retention is its own.
+
+param location string
+param tags object
+param token string
+param container string
+
+@description('Redundancy, for example Standard_ZRS; those that can be chosen are in main.bicep.')
+param sku string
+
+param softDeleteDays int
+
+@description('After how many days recordings go to the cool tier; 0 never.')
+param coolAfterDays int
+
+@description('After how many days recordings go to the cold tier; 0 never. Not the archive tier: GET …/content must be able to read them.')
+param coldAfterDays int
+
+@description('After how many days recordings are deleted; 0 keeps them for ever.')
+param deleteAfterDays int
+
+@description('For how many days a recording cannot be changed or deleted (WORM); 0 sets no policy. The policy begins unlocked: see docs/operations.md#retention.')
+param immutableDays int
+
+resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+  name: 'starc${token}'
+  location: location
+  tags: tags
+  kind: 'StorageV2'
+  sku: {
+    name: sku
+  }
+  properties: {
+    accessTier: 'Hot'
+    allowBlobPublicAccess: false
+    allowCrossTenantReplication: false
+    allowSharedKeyAccess: false
+    defaultToOAuthAuthentication: true
+    minimumTlsVersion: 'TLS1_2'
+    supportsHttpsTrafficOnly: true
+  }
+}
+
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
+  parent: account
+  name: 'default'
+  properties: {
+    // Immutability per version needs it.
+    isVersioningEnabled: true
+    deleteRetentionPolicy: {
+      enabled: true
+      days: softDeleteDays
+    }
+    containerDeleteRetentionPolicy: {
+      enabled: true
+      days: softDeleteDays
+    }
+  }
+}
+
+resource recordings 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = {
+  parent: blobs
+  name: container
+  properties: {
+    publicAccess: 'None'
+    // Cannot be switched off again, and is easily given only when the container is made. Alone it
+    // forbids nothing; it lets a policy or a legal hold be set, now or later.
+    immutableStorageWithVersioning: {
+      enabled: true
+    }
+  }
+}
+
+resource immutability 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2023-05-01' = if (immutableDays > 0) {
+  parent: recordings
+  name: 'default'
+  properties: {
+    immutabilityPeriodSinceCreationInDays: immutableDays
+    allowProtectedAppendWrites: false
+  }
+}
+
+var toCool = coolAfterDays == 0 ? {} : {
+  tierToCool: {
+    daysAfterModificationGreaterThan: coolAfterDays
+  }
+}
+var toCold = coldAfterDays == 0 ? {} : {
+  tierToCold: {
+    daysAfterModificationGreaterThan: coldAfterDays
+  }
+}
+var deletion = deleteAfterDays == 0 ? {} : {
+  delete: {
+    daysAfterCreationGreaterThan: deleteAfterDays
+  }
+}
+var ofRecordings = union(toCool, toCold, deletion)
+
+var retention = {
+  name: 'recordings'
+  enabled: true
+  type: 'Lifecycle'
+  definition: {
+    filters: {
+      blobTypes: [
+        'blockBlob'
+      ]
+      // Recordings begin with their year; conversations/ is what AUTO_RECORD remembers, read on every call.
+      prefixMatch: [
+        '${container}/2'
+      ]
+    }
+    actions: {
+      baseBlob: ofRecordings
+    }
+  }
+}
+
+// What was overwritten or deleted stays as a version for as long as a recording would; for ever, if those do.
+var deleteVersions = {
+  name: 'delete-versions'
+  enabled: true
+  type: 'Lifecycle'
+  definition: {
+    filters: {
+      blobTypes: [
+        'blockBlob'
+      ]
+    }
+    actions: {
+      version: {
+        delete: {
+          daysAfterCreationGreaterThan: deleteAfterDays
+        }
+      }
+    }
+  }
+}
+
+var rules = concat(empty(ofRecordings) ? [] : [retention], deleteAfterDays == 0 ? [] : [deleteVersions])
+
+resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05-01' = if (!empty(rules)) {
+  parent: account
+  name: 'default'
+  properties: {
+    policy: {
+      rules: rules
+    }
+  }
+  dependsOn: [
+    blobs
+  ]
+}
+
+output accountName string = account.name
+output accountId string = account.id
+output blobUri string = account.properties.primaryEndpoints.blob

@@ -1,0 +1,151 @@
+// The Flex Consumption plan, the app and its settings. FUNCTIONS_WORKER_RUNTIME and its relatives
+// are not set: on this plan functionAppConfig says the same.
+
+param location string
+param tags object
+param token string
+param identityId string
+param identityClientId string
+
+param storageBlobUri string
+param storageQueueUri string
+param storageTableUri string
+param archiveBlobUri string
+param deploymentContainer string
+param stagingContainer string
+param archiveContainer string
+param quarantineContainer string
+param insightsConnectionString string
+param communicationEndpoint string
+param domainEventsEndpoint string
+
+param acsApiVersion string
+param sourceRetentionHours int
+param riskHours int
+param rescueMinutes int
+param archiveSchedule string
+param ingestBlockMib int
+param ingestParallelism int
+param contentHosts string
+param autoRecord string
+
+@description('Empty: the app\'s own default host name.')
+param publicBaseUrl string
+
+param maximumInstanceCount int
+param instanceMemoryMB int
+
+resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+  name: 'plan-${token}'
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    name: 'FC1'
+    tier: 'FlexConsumption'
+  }
+  properties: {
+    reserved: true
+  }
+}
+
+resource app 'Microsoft.Web/sites@2024-04-01' = {
+  name: 'func-${token}'
+  location: location
+  // azd finds the app that belongs to `services: app` in azure.yaml by this tag.
+  tags: union(tags, {
+    'azd-service-name': 'app'
+  })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identityId}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    siteConfig: {
+      alwaysOn: false
+      minTlsVersion: '1.2'
+    }
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: '${storageBlobUri}${deploymentContainer}'
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      scaleAndConcurrency: {
+        maximumInstanceCount: maximumInstanceCount
+        instanceMemoryMB: instanceMemoryMB
+      }
+      runtime: {
+        name: 'python'
+        version: '3.13'
+      }
+    }
+  }
+
+  // Deployment goes by Entra ID; a publishing password would be one more key to lose.
+  resource ftp 'basicPublishingCredentialsPolicies' = {
+    name: 'ftp'
+    properties: {
+      allow: false
+    }
+  }
+
+  resource scm 'basicPublishingCredentialsPolicies' = {
+    name: 'scm'
+    properties: {
+      allow: false
+    }
+  }
+}
+
+// Every setting of recording/settings.py, with no key among them.
+resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
+  parent: app
+  name: 'appsettings'
+  properties: {
+    AZURE_CLIENT_ID: identityClientId
+
+    AzureWebJobsStorage__blobServiceUri: storageBlobUri
+    AzureWebJobsStorage__queueServiceUri: storageQueueUri
+    AzureWebJobsStorage__tableServiceUri: storageTableUri
+    AzureWebJobsStorage__credential: 'managedidentity'
+    AzureWebJobsStorage__clientId: identityClientId
+    STAGING_STORAGE__blobServiceUri: storageBlobUri
+    ARCHIVE_STORAGE__blobServiceUri: archiveBlobUri
+    STAGING_CONTAINER: stagingContainer
+    ARCHIVE_CONTAINER: archiveContainer
+    QUARANTINE_CONTAINER: quarantineContainer
+
+    ACS_ENDPOINT: communicationEndpoint
+    ACS_API_VERSION: acsApiVersion
+    SOURCE_RETENTION_HOURS: string(sourceRetentionHours)
+    RISK_HOURS: string(riskHours)
+    RESCUE_MINUTES: string(rescueMinutes)
+    ARCHIVE_SCHEDULE: archiveSchedule
+    INGEST_BLOCK_MIB: string(ingestBlockMib)
+    INGEST_PARALLELISM: string(ingestParallelism)
+    CONTENT_HOSTS: contentHosts
+    AUTO_RECORD: autoRecord
+    PUBLIC_BASE_URL: publicBaseUrl
+    EVENTS_TOPIC_ENDPOINT: domainEventsEndpoint
+
+    APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+    // Alerts count traces one by one (alerts.bicep): a sampled chunk.lost would be a silent one.
+    AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__excludedTypes: 'Request;Exception;Trace'
+  }
+}
+
+output appId string = app.id
+output appName string = app.name
+output hostName string = app.properties.defaultHostName

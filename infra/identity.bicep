@@ -1,0 +1,25 @@
+// Two identities: what may read recordings and what may only write undeliverable events are not the same.
+
+param location string
+param tags object
+param token string
+
+@description('The function app: storage, queue, ACS, telemetry.')
+resource app 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: 'id-app-${token}'
+  location: location
+  tags: tags
+}
+
+@description('Event Grid, for dead-lettering only. User-assigned: a topic in the global location, as that of ACS, has no system-assigned one.')
+resource eventGrid 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: 'id-events-${token}'
+  location: location
+  tags: tags
+}
+
+output appId string = app.id
+output appClientId string = app.properties.clientId
+output appPrincipalId string = app.properties.principalId
+output eventGridId string = eventGrid.id
+output eventGridPrincipalId string = eventGrid.properties.principalId

@@ -1,0 +1,329 @@
+// Wiring only: parameters in, modules, outputs for azd. What each part is made of is in its own file.
+
+targetScope = 'subscription'
+
+@description('Name of the azd environment; it names the resource group.')
+@minLength(1)
+@maxLength(64)
+param environmentName string
+
+@description('Region of everything but ACS and its topic, which are global. It must offer Flex Consumption.')
+param location string
+
+@description('Name of an existing ACS resource in this subscription; empty makes a new one.')
+param existingCommunicationName string = ''
+
+@description('Resource group of the existing ACS resource. Its system topic and subscription are made there, too.')
+param existingCommunicationGroup string = ''
+
+@description('Name of the system topic that the existing ACS resource already has: a resource can have only one. Empty makes one.')
+param existingTopicName string = ''
+
+@description('Where a new ACS resource keeps its data at rest.')
+param communicationDataLocation string = 'Europe'
+
+@description('Version of the recording API (setting ACS_API_VERSION).')
+param acsApiVersion string = '2021-04-15-preview1'
+
+@description('How long ACS keeps a recording, in hours (SOURCE_RETENTION_HOURS): 48 for the 2021 API, 24 for today\'s.')
+@minValue(1)
+@maxValue(720)
+param sourceRetentionHours int = 48
+
+@description('This long before its deadline a chunk that is not safe is reported as at risk, in hours (RISK_HOURS).')
+@minValue(0)
+@maxValue(720)
+param riskHours int = 8
+
+@description('How long the queue has for a chunk before the timer queues it again, in minutes (RESCUE_MINUTES).')
+@minValue(1)
+param rescueMinutes int = 15
+
+@description('When the archive timer runs: NCRONTAB, six fields, UTC (ARCHIVE_SCHEDULE).')
+param archiveSchedule string = '0 */5 * * * *'
+
+@description('The largest block of a chunk, in MiB (INGEST_BLOCK_MIB).')
+@minValue(4)
+@maxValue(4000)
+param ingestBlockMib int = 32
+
+@description('Streams per process (INGEST_PARALLELISM).')
+@minValue(1)
+@maxValue(64)
+param ingestParallelism int = 8
+
+@description('More hosts that chunk bytes may be fetched from, comma-separated (CONTENT_HOSTS).')
+param contentHosts string = ''
+
+@description('all starts a recording when a call is established (AUTO_RECORD).')
+@allowed(['off', 'all'])
+param autoRecord string = 'off'
+
+@description('The app\'s address as others see it, with https:// (PUBLIC_BASE_URL); empty: no state callbacks.')
+param publicBaseUrl string = ''
+
+@description('How far the app may scale out.')
+@minValue(40)
+@maxValue(1000)
+param maximumInstanceCount int = 100
+
+@description('Memory of an instance.')
+@allowed([512, 2048, 4096])
+param instanceMemoryMB int = 2048
+
+@description('Redundancy of the archive account.')
+@allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS', 'Standard_RAGRS', 'Standard_RAGZRS'])
+param archiveSku string = 'Standard_ZRS'
+
+@description('After how many days recordings go to the cool tier; 0 never.')
+@minValue(0)
+param archiveCoolAfterDays int = 30
+
+@description('After how many days recordings go to the cold tier; 0 never.')
+@minValue(0)
+param archiveColdAfterDays int = 90
+
+@description('After how many days recordings are deleted; 0 keeps them for ever.')
+@minValue(0)
+param archiveDeleteAfterDays int = 0
+
+@description('For how many days a recording cannot be changed or deleted; 0 sets no policy.')
+@minValue(0)
+@maxValue(146000)
+param archiveImmutableDays int = 0
+
+@description('How long a deleted blob can be brought back, in days.')
+@minValue(1)
+@maxValue(365)
+param softDeleteDays int = 14
+
+@description('After how many days quarantined and dead-lettered events are deleted; 0 keeps them.')
+@minValue(0)
+param eventRetentionDays int = 90
+
+@description('How long logs are kept, in days.')
+@minValue(30)
+@maxValue(730)
+param logRetentionDays int = 30
+
+@description('Who gets the alerts. Empty: they fire, and nobody hears.')
+param alertEmails string[] = []
+
+@description('A recording was started this many hours ago and no file event has come since: alert. Longer than your longest call.')
+@minValue(1)
+@maxValue(47)
+param silenceHours int = 6
+
+@description('Where the runbook is read: the address of docs/operations.md as your team sees it. Alerts link to its sections.')
+param runbookUrl string = 'docs/operations.md'
+
+var token = toLower(uniqueString(subscription().id, environmentName, location))
+var tags = {
+  'azd-env-name': environmentName
+}
+var groupName = 'rg-${environmentName}'
+var newCommunication = empty(existingCommunicationName)
+var communicationName = newCommunication ? 'acs-${token}' : existingCommunicationName
+var communicationGroup = newCommunication ? groupName : existingCommunicationGroup
+var eventTopicName = empty(existingTopicName) ? 'evgt-acs-${token}' : existingTopicName
+
+var container = {
+  staging: 'recordings-staging'
+  archive: 'recordings-archive'
+  quarantine: 'recordings-quarantine'
+  deadLetter: 'recordings-dead-letter'
+  deployment: 'deployment'
+}
+
+resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+  name: groupName
+  location: location
+  tags: tags
+}
+
+module identity 'identity.bicep' = {
+  name: 'identity'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+  }
+}
+
+module monitoring 'monitoring.bicep' = {
+  name: 'monitoring'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+    retentionDays: logRetentionDays
+  }
+}
+
+module storage 'storage.bicep' = {
+  name: 'storage'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+    stagingContainer: container.staging
+    quarantineContainer: container.quarantine
+    deadLetterContainer: container.deadLetter
+    deploymentContainer: container.deployment
+    softDeleteDays: softDeleteDays
+    eventRetentionDays: eventRetentionDays
+  }
+}
+
+module archive 'archive.bicep' = {
+  name: 'archive'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+    container: container.archive
+    sku: archiveSku
+    softDeleteDays: softDeleteDays
+    coolAfterDays: archiveCoolAfterDays
+    coldAfterDays: archiveColdAfterDays
+    deleteAfterDays: archiveDeleteAfterDays
+    immutableDays: archiveImmutableDays
+  }
+}
+
+module communication 'communication.bicep' = if (newCommunication) {
+  name: 'communication'
+  scope: group
+  params: {
+    tags: tags
+    name: communicationName
+    dataLocation: communicationDataLocation
+  }
+}
+
+module communicationEvents 'communication-events.bicep' = {
+  name: 'communication-events'
+  scope: resourceGroup(communicationGroup)
+  params: {
+    tags: tags
+    communicationName: communicationName
+    topicName: eventTopicName
+    eventGridIdentityId: identity.outputs.eventGridId
+  }
+  dependsOn: [communication]
+}
+
+module communicationRoles 'communication-roles.bicep' = {
+  name: 'communication-roles'
+  scope: resourceGroup(communicationGroup)
+  params: {
+    communicationName: communicationName
+    appPrincipalId: identity.outputs.appPrincipalId
+  }
+  dependsOn: [communication]
+}
+
+module domainEvents 'domain-events.bicep' = {
+  name: 'domain-events'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+  }
+}
+
+module roles 'roles.bicep' = {
+  name: 'roles'
+  scope: group
+  params: {
+    appPrincipalId: identity.outputs.appPrincipalId
+    eventGridPrincipalId: identity.outputs.eventGridPrincipalId
+    storageAccountName: storage.outputs.accountName
+    deadLetterContainer: container.deadLetter
+    archiveAccountName: archive.outputs.accountName
+    archiveContainer: container.archive
+    insightsName: monitoring.outputs.insightsName
+    domainTopicName: domainEvents.outputs.topicName
+  }
+}
+
+module functionApp 'function-app.bicep' = {
+  name: 'function-app'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+    identityId: identity.outputs.appId
+    identityClientId: identity.outputs.appClientId
+    storageBlobUri: storage.outputs.blobUri
+    storageQueueUri: storage.outputs.queueUri
+    storageTableUri: storage.outputs.tableUri
+    archiveBlobUri: archive.outputs.blobUri
+    deploymentContainer: container.deployment
+    stagingContainer: container.staging
+    archiveContainer: container.archive
+    quarantineContainer: container.quarantine
+    insightsConnectionString: monitoring.outputs.connectionString
+    communicationEndpoint: communicationEvents.outputs.endpoint
+    domainEventsEndpoint: domainEvents.outputs.endpoint
+    acsApiVersion: acsApiVersion
+    sourceRetentionHours: sourceRetentionHours
+    riskHours: riskHours
+    rescueMinutes: rescueMinutes
+    archiveSchedule: archiveSchedule
+    ingestBlockMib: ingestBlockMib
+    ingestParallelism: ingestParallelism
+    contentHosts: contentHosts
+    autoRecord: autoRecord
+    publicBaseUrl: publicBaseUrl
+    maximumInstanceCount: maximumInstanceCount
+    instanceMemoryMB: instanceMemoryMB
+  }
+  // Without its roles the app starts, fails and is started again until they are there.
+  dependsOn: [roles, communicationRoles]
+}
+
+module alerts 'alerts.bicep' = {
+  name: 'alerts'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+    insightsId: monitoring.outputs.insightsId
+    eventTopicId: communicationEvents.outputs.topicId
+    emails: alertEmails
+    silenceHours: silenceHours
+    runbookUrl: runbookUrl
+  }
+}
+
+module workbook 'workbook.bicep' = {
+  name: 'workbook'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    insightsId: monitoring.outputs.insightsId
+  }
+}
+
+// azd keeps these in the environment; the postdeploy hook reads them (azure.yaml).
+output AZURE_RESOURCE_GROUP string = group.name
+output FUNCTION_APP_NAME string = functionApp.outputs.appName
+output FUNCTION_APP_ID string = functionApp.outputs.appId
+output FUNCTION_APP_HOST string = functionApp.outputs.hostName
+output EVENTS_GROUP string = communicationGroup
+output EVENTS_TOPIC_NAME string = communicationEvents.outputs.topicName
+output EVENTS_IDENTITY_ID string = identity.outputs.eventGridId
+output STORAGE_ACCOUNT_ID string = storage.outputs.accountId
+output STORAGE_ACCOUNT_NAME string = storage.outputs.accountName
+output ARCHIVE_ACCOUNT_NAME string = archive.outputs.accountName
+output DEAD_LETTER_CONTAINER string = container.deadLetter
+output QUARANTINE_CONTAINER_NAME string = container.quarantine

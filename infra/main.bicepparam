@@ -1,0 +1,25 @@
+// Values come from the azd environment: `azd env set ALERT_EMAILS ops@example.com`. What is not set
+// keeps the default of main.bicep; add a line here for any other parameter that you change.
+using './main.bicep'
+
+param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'recordings')
+param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')
+
+// An ACS resource that exists already; both empty makes a new one.
+param existingCommunicationName = readEnvironmentVariable('ACS_NAME', '')
+param existingCommunicationGroup = readEnvironmentVariable('ACS_RESOURCE_GROUP', '')
+param existingTopicName = readEnvironmentVariable('ACS_TOPIC_NAME', '')
+param communicationDataLocation = readEnvironmentVariable('ACS_DATA_LOCATION', 'Europe')
+
+param alertEmails = filter(split(readEnvironmentVariable('ALERT_EMAILS', ''), ','), email => !empty(email))
+param runbookUrl = readEnvironmentVariable('RUNBOOK_URL', 'docs/operations.md')
+param silenceHours = int(readEnvironmentVariable('SILENCE_HOURS', '6'))
+
+param autoRecord = readEnvironmentVariable('AUTO_RECORD', 'off')
+param sourceRetentionHours = int(readEnvironmentVariable('SOURCE_RETENTION_HOURS', '48'))
+
+param archiveSku = readEnvironmentVariable('ARCHIVE_SKU', 'Standard_ZRS')
+param archiveCoolAfterDays = int(readEnvironmentVariable('ARCHIVE_COOL_AFTER_DAYS', '30'))
+param archiveColdAfterDays = int(readEnvironmentVariable('ARCHIVE_COLD_AFTER_DAYS', '90'))
+param archiveDeleteAfterDays = int(readEnvironmentVariable('ARCHIVE_DELETE_AFTER_DAYS', '0'))
+param archiveImmutableDays = int(readEnvironmentVariable('ARCHIVE_IMMUTABLE_DAYS', '0'))

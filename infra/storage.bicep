@@ -1,0 +1,147 @@
+// The app's own account: the host's leases and deployment package, the queue, recordings in flight,
+// and events that could not be understood or delivered.
+
+param location string
+param tags object
+param token string
+param stagingContainer string
+param quarantineContainer string
+param deadLetterContainer string
+param deploymentContainer string
+param softDeleteDays int
+
+@description('After how many days quarantined and dead-lettered events are deleted; 0 keeps them.')
+param eventRetentionDays int
+
+@description('Fixed in the code (recording/job.py); the host moves what failed five times to the second.')
+var queueNames = [
+  'recording-chunks'
+  'recording-chunks-poison'
+]
+
+var containerNames = [
+  stagingContainer
+  quarantineContainer
+  deadLetterContainer
+  deploymentContainer
+]
+
+resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+  name: 'st${token}'
+  location: location
+  tags: tags
+  kind: 'StorageV2'
+  sku: {
+    // Zones: a recording is only here between the call and the archive, and must outlive a failing zone.
+    name: 'Standard_ZRS'
+  }
+  properties: {
+    accessTier: 'Hot'
+    allowBlobPublicAccess: false
+    allowCrossTenantReplication: false
+    allowSharedKeyAccess: false
+    defaultToOAuthAuthentication: true
+    minimumTlsVersion: 'TLS1_2'
+    supportsHttpsTrafficOnly: true
+  }
+}
+
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
+  parent: account
+  name: 'default'
+  properties: {
+    isVersioningEnabled: true
+    deleteRetentionPolicy: {
+      enabled: true
+      days: softDeleteDays
+    }
+    containerDeleteRetentionPolicy: {
+      enabled: true
+      days: softDeleteDays
+    }
+  }
+}
+
+resource containers 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = [for name in containerNames: {
+  parent: blobs
+  name: name
+  properties: {
+    publicAccess: 'None'
+  }
+}]
+
+resource queues 'Microsoft.Storage/storageAccounts/queueServices@2023-05-01' = {
+  parent: account
+  name: 'default'
+}
+
+resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2023-05-01' = [for name in queueNames: {
+  parent: queues
+  name: name
+}]
+
+var deleteVersions = {
+  name: 'delete-versions'
+  enabled: true
+  type: 'Lifecycle'
+  definition: {
+    filters: {
+      blobTypes: [
+        'blockBlob'
+      ]
+    }
+    actions: {
+      // A deleted or overwritten blob becomes a version, and a deleted version is soft-deleted for
+      // softDeleteDays more: that is the time to get something back, and what it costs.
+      version: {
+        delete: {
+          daysAfterCreationGreaterThan: 1
+        }
+      }
+    }
+  }
+}
+
+var deleteEvents = {
+  name: 'delete-events'
+  enabled: true
+  type: 'Lifecycle'
+  definition: {
+    filters: {
+      blobTypes: [
+        'blockBlob'
+      ]
+      prefixMatch: [
+        '${quarantineContainer}/'
+        '${deadLetterContainer}/'
+      ]
+    }
+    actions: {
+      baseBlob: {
+        delete: {
+          daysAfterCreationGreaterThan: eventRetentionDays
+        }
+      }
+    }
+  }
+}
+
+// No rule deletes from the staging container: only the archive timer knows that a recording is safe elsewhere.
+resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05-01' = {
+  parent: account
+  name: 'default'
+  properties: {
+    policy: {
+      rules: concat([deleteVersions], eventRetentionDays > 0 ? [deleteEvents] : [])
+    }
+  }
+  dependsOn: [
+    blobs
+  ]
+}
+
+output accountName string = account.name
+output accountId string = account.id
+output blobUri string = account.properties.primaryEndpoints.blob
+output queueUri string = account.properties.primaryEndpoints.queue
+output tableUri string = account.properties.primaryEndpoints.table
