@@ -1,5 +1,7 @@
 """Fault rules in order, and how often each was met: what both fault injectors share."""
 
+import asyncio
+import contextlib
 import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,14 +45,22 @@ class RuleBook[Kept: FaultRule]:
 
     def __init__(self) -> None:
         self._counted: list[_Counted[Kept]] = []
+        self._cleared = asyncio.Event()
 
     def add(self, rules: list[Kept]) -> None:
         """Append rules."""
         self._counted += [_Counted(rule) for rule in rules]
 
     def clear(self) -> None:
-        """Remove all rules."""
+        """Remove all rules; what hangs by one of them goes on."""
         self._counted.clear()
+        self._cleared.set()
+        self._cleared = asyncio.Event()
+
+    async def hang(self, seconds: float) -> None:
+        """Wait, until the rules are cleared at most: a test says itself when to go on."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._cleared.wait(), seconds)
 
     def view(self) -> list[dict[str, Any]]:
         """Return the rules as JSON shows them, with ``skipped`` and ``applied`` counts."""

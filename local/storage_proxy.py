@@ -164,7 +164,7 @@ class StorageProxy:
         self, request: web.Request, call: Call, base: str, *, exchange: Exchange, rule: StorageRule | None
     ) -> web.StreamResponse:
         if rule is not None and rule.kind == "hang":
-            await asyncio.sleep(rule.seconds or 0)
+            await self.rules.hang(rule.seconds or 0)
 
         async def touch(status: int, headers: Any) -> None:
             source = request.headers.get("x-ms-copy-source", "")
