@@ -41,6 +41,7 @@ _COPY_POLL_SECONDS = 0.5
 LINK_LIFE = timedelta(minutes=5)
 _COPY_LINK_LIFE = timedelta(hours=1)
 _DELEGATION_LIFE = timedelta(hours=6)
+_SAME = MatchConditions.IfNotModified
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,14 @@ class Storage:
         # A streamed body can't be sent twice: ingest repeats the whole block instead (design.md 8).
         self._no_retry = _service(settings.staging_storage, credential, retry_total=0)
         self._services = [staging, archive, self._no_retry]
-        self._containers: dict[Where, ContainerClient] = {
-            "staging": staging.get_container_client(settings.staging_container),
-            "archive": archive.get_container_client(settings.archive_container),
-            "quarantine": staging.get_container_client(settings.quarantine_container),
-        }
         self._service_of: dict[Where, BlobServiceClient] = {
             "staging": staging,
             "archive": archive,
             "quarantine": staging,
+        }
+        self._containers: dict[Where, ContainerClient] = {
+            where: service.get_container_client(getattr(settings, f"{where}_container"))
+            for where, service in self._service_of.items()
         }
         self._stage = self._no_retry.get_container_client(settings.staging_container)
         self._delegation: dict[Where, tuple[datetime, Any]] = {}
@@ -96,8 +96,6 @@ class Storage:
         """Close the connections."""
         for service in self._services:
             await service.close()
-
-    # Facts
 
     async def write_fact(self, where: Where, name: str, data: bytes, **metadata: str) -> bool:
         """Create a blob with its SHA-256; False if it exists already, which stays as it is."""
@@ -148,11 +146,9 @@ class Storage:
 
     async def delete(self, where: Where, name: str, *, etag: str | None = None) -> None:
         """Delete a blob, if it's still the version with `etag`; one that is gone or changed is left."""
-        conditions: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        conditions: dict[str, Any] = {"etag": etag, "match_condition": _SAME} if etag else {}
         with contextlib.suppress(ResourceNotFoundError, ResourceModifiedError):
             await self._containers[where].delete_blob(name, **conditions)
-
-    # Chunks
 
     async def staged_blocks(self, name: str) -> dict[str, int]:
         """Ask the service which uncommitted blocks a chunk has: {block id: bytes}."""
@@ -196,9 +192,7 @@ class Storage:
         async def read(offset: int) -> bytes:
             async with gate or contextlib.nullcontext():
                 length = min(_READ_BYTES, found.size - offset)
-                download = await blob.download_blob(
-                    offset, length, etag=found.etag, match_condition=MatchConditions.IfNotModified
-                )
+                download = await blob.download_blob(offset, length, etag=found.etag, match_condition=_SAME)
                 return await download.readall()
 
         offsets = iter(range(0, found.size, _READ_BYTES))
@@ -219,10 +213,8 @@ class Storage:
         await (
             self._containers["staging"]
             .get_blob_client(name)
-            .set_blob_metadata(metadata, etag=etag, match_condition=MatchConditions.IfNotModified)
+            .set_blob_metadata(metadata, etag=etag, match_condition=_SAME)
         )
-
-    # The archive
 
     async def copy_to_archive(self, source: Stored, name: str) -> Stored:
         """Copy a staging blob on the server's side and wait until it is there.
@@ -230,24 +222,28 @@ class Storage:
         A copy that is there already and matches is left alone, so this can be repeated at will.
         Raises CopyFailed if length, SHA-256 or copy status aren't what they must be.
         """
-        target = self._containers["archive"].get_blob_client(name)
         found = await self.find("archive", name)
-        if found is None or not _matches(found, source):
-            if found is None or found.copy_status != "pending":
-                # That very version: what is compared below is then what was copied.
-                await target.start_copy_from_url(
-                    await self._signed("staging", source.name, life=_COPY_LINK_LIFE),
-                    source_etag=source.etag,
-                    source_match_condition=MatchConditions.IfNotModified,
-                )
+        if found is None or not (_matches(found, source) or found.copy_status == "pending"):
+            await self._copy(source, name, over=found)
             found = await self.find("archive", name)
-            while found is not None and found.copy_status == "pending":
-                await asyncio.sleep(_COPY_POLL_SECONDS)
-                found = await self.find("archive", name)
+        while found is not None and found.copy_status == "pending":
+            await asyncio.sleep(_COPY_POLL_SECONDS)
+            found = await self.find("archive", name)
         if found is None or not _matches(found, source):
             status = found.copy_status if found else "missing"
             raise CopyFailed(f"the copy of {source.name} is not whole ({status}); it is made again")
         return found
+
+    async def _copy(self, source: Stored, name: str, *, over: Stored | None) -> None:
+        """Start a copy of that very version, over nothing but what was seen there.
+
+        A copy over one that another run has made and told of, if it failed, would leave a part of the file.
+        """
+        seen = {"etag": over.etag, "match_condition": _SAME} if over else {"match_condition": MatchConditions.IfMissing}
+        address = await self._signed("staging", source.name, life=_COPY_LINK_LIFE)
+        target = self._containers["archive"].get_blob_client(name)
+        with contextlib.suppress(ResourceExistsError, ResourceModifiedError):
+            await target.start_copy_from_url(address, source_etag=source.etag, source_match_condition=_SAME, **seen)
 
     async def link(self, where: Where, name: str, *, file_name: str) -> str:
         """Make a read-only link of five minutes that saves as `file_name`."""

@@ -9,15 +9,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from aiohttp import ClientSession
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
-from recording import archive, intake
+from local.azurite import Azurite
+from local.storage_proxy import StorageProxy
+from recording import archive, bootstrap, intake
 from recording.archive import Report
 from recording.bootstrap import App
 from recording.ingest import Ingest
 from recording.job import ChunkJob
 from recording.notices import Notices
-from recording.settings import Settings
+from recording.settings import Settings, read
 from recording.storage import Where
 from tests.conftest import Control, file_event
 
@@ -127,3 +130,19 @@ async def killed_after(ingest: Ingest, job: ChunkJob, *, blocks: int) -> None:
     assert not running.done()
     running.cancel()
     await asyncio.wait([running])
+
+
+@asynccontextmanager
+async def harmed(
+    azurite: Azurite, environment: dict[str, str], *rules: dict[str, Any]
+) -> AsyncIterator[tuple[App, StorageProxy]]:
+    """The app, and the storage between that does what the rules say."""
+    async with StorageProxy(azurite.blob_url, azurite.queue_url) as proxy, ClientSession() as http:
+        there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
+        app = await bootstrap.build(read(environment | there))
+        async with http.post(f"{proxy.control_url}/faults", json=list(rules)) as answer:
+            assert answer.status == 201, await answer.text()
+        try:
+            yield app, proxy
+        finally:
+            await app.aclose()

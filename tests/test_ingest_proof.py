@@ -2,39 +2,19 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import web
 
 from local.azurite import Azurite
-from local.storage_proxy import StorageProxy
-from recording import bootstrap
 from recording.bootstrap import App
 from recording.errors import NotProved
-from recording.settings import read
 from tests.conftest import Control
-from tests.facts import MIB, announce, body_of, killed_after, stored_sha256, until
+from tests.facts import MIB, announce, body_of, harmed, killed_after, stored_sha256, until
 from tests.source import app_with_source, mp4, part, recording_of
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
-
-
-@asynccontextmanager
-async def harmed(
-    azurite: Azurite, environment: dict[str, str], *rules: dict[str, Any]
-) -> AsyncIterator[tuple[App, StorageProxy]]:
-    """The app, and the storage between that does what the rules say."""
-    async with StorageProxy(azurite.blob_url, azurite.queue_url) as proxy, ClientSession() as http:
-        app = await bootstrap.build(read(environment | {"STAGING_STORAGE": proxy.connection_string}))
-        async with http.post(f"{proxy.control_url}/faults", json=list(rules)) as answer:
-            assert answer.status == 201, await answer.text()
-        try:
-            yield app, proxy
-        finally:
-            await app.aclose()
 
 
 @pytest.mark.parametrize("is_first_alone", [True, False])

@@ -16,9 +16,9 @@ from local.azurite import Azurite
 from recording import bootstrap, ingest, storage
 from recording.bootstrap import App
 from recording.settings import read
-from recording.storage import Storage
+from recording.storage import CopyFailed, Storage
 from tests.conftest import Control
-from tests.facts import MIB, announce, listing, put, receive, stage, stored_sha256, sweep
+from tests.facts import MIB, announce, harmed, listing, put, receive, stage, stored_sha256, sweep, until
 from tests.proxy import Proxy, before
 from tests.test_intake import leg_event
 
@@ -132,12 +132,32 @@ async def test_a_copy_of_a_source_that_changed_is_not_taken(app: App) -> None:
     assert seen is not None
     await put(app.settings, "staging", "a", b"2")
 
-    with pytest.raises(AzureError):
+    with pytest.raises(CopyFailed):
         await app.storage.copy_to_archive(seen, "copy")
     with pytest.raises(AzureError):
         await app.storage.copy_to_archive(replace(seen, name="gone"), "copy")
 
     assert {} == await listing(app.settings, "archive")
+
+
+async def test_a_copy_that_another_run_made_meanwhile_is_not_written_again(
+    azurite: Azurite, environment: dict[str, str], app: App
+) -> None:
+    """The second copy comes late, perhaps after the manifest: were it to fail, it would damage what is archived."""
+    await app.storage.write_fact("staging", "a", b"media")
+    seen = await app.storage.find("staging", "a")
+    assert seen is not None
+    async with harmed(azurite, environment, {"operation": "CopyBlob", "kind": "hang", "seconds": 60}) as (late, proxy):
+        second = asyncio.create_task(late.storage.copy_to_archive(seen, "copy"))
+
+        async def is_held() -> bool:
+            return any(entry["fault"] == "hang" for entry in proxy.log.view(100)["requests"])
+
+        await until(is_held)
+        first = await app.storage.copy_to_archive(seen, "copy")
+        proxy.rules.clear()
+
+        assert first == await second == await app.storage.find("archive", "copy")
 
 
 async def test_a_link_reads_and_does_nothing_else(app: App) -> None:
