@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,42 +15,13 @@ from recording.errors import SourceGone
 from recording.settings import read
 from recording.storage import Storage, Stored
 from tests.conftest import Control, file_event
+from tests.dying import Dying
 from tests.facts import announce, container, listing, put, receive, stage, sweep
 
 MINUTE = timedelta(minutes=1)
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
 # Two chunks, two metadata files and an event are copied, the manifest is written, the five are deleted.
 WRITES = 11
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Dying(Storage):
-    """Storage of a process that is killed after its n-th write; nothing is done after that."""
-
-    def __init__(self, app: App, *, after: int) -> None:
-        super().__init__(app.settings)
-        self._left = after
-
-    async def _write[Answer](self, write: Callable[[], Awaitable[Answer]]) -> Answer:
-        self._left -= 1
-        if self._left < 0:
-            raise Killed
-        answer = await write()
-        if self._left == 0:
-            raise Killed
-        return answer
-
-    async def write_fact(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
-        return await self._write(lambda: super(Dying, self).write_fact(where, name, data, **metadata))
-
-    async def copy_to_archive(self, source: Stored, name: str) -> Stored:
-        return await self._write(lambda: super(Dying, self).copy_to_archive(source, name))
-
-    async def delete(self, where: Any, name: str, *, etag: str | None = None) -> None:
-        await self._write(lambda: super(Dying, self).delete(where, name, etag=etag))
 
 
 @asynccontextmanager

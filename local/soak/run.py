@@ -38,8 +38,9 @@ SETTINGS = {
 }
 INVISIBLE_SECONDS = 8.0
 SUBSCRIPTION = {"shuffle": True, "maxEventsPerBatch": 10, "timeScale": 0.01}
-# Beyond this storage is kept on disk.
-IN_MEMORY_RECORDINGS = 2000
+# Beyond this storage is kept on disk: in memory each write is an extent of its own, and Azurite's first garbage
+# collection, after ten minutes, looks for each of them among all: it stands still for minutes (3.37.0).
+IN_MEMORY_RECORDINGS = 400
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,84 @@
+"""recording/intake.py, recording/ingest.py: killed between any two writes, the next try makes the same of it."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from recording import bootstrap
+from recording.bootstrap import App
+from recording.ingest import Ingest
+from recording.settings import read
+from tests.conftest import Control, file_event
+from tests.dying import Dying, Killed
+from tests.facts import MIB, announce, receive, stored_sha256
+
+BLOCKS = 3
+# The blocks, the commit, the proof, the metadata file.
+WRITES = BLOCKS + 3
+
+
+async def cut_in_three(environment: dict[str, str]) -> App:
+    """Build the app with blocks so small, sent one by one, that a kill can come between any two."""
+    return await bootstrap.build(read(environment | {"INGEST_BLOCK_MIB": "4", "INGEST_PARALLELISM": "1"}))
+
+
+def dying(app: App, *, after: int) -> tuple[Ingest, Dying]:
+    """Give an ingest that is killed after so many writes."""
+    storage = Dying(app, after=after)
+    return replace(app.ingest, storage=storage), storage
+
+
+@pytest.mark.parametrize("after", range(1, WRITES + 1))
+async def test_an_ingest_that_is_killed_after_any_write_is_gone_on_with(
+    environment: dict[str, str], control: Control, after: int
+) -> None:
+    """The next try fetches what isn't staged, nothing twice, and proves the whole."""
+    recording = await control.recording(BLOCKS * 4 * MIB - 1000)
+    app = await cut_in_three(environment)
+    [job] = await announce(app, recording)
+    killed, storage = dying(app, after=after)
+    with pytest.raises((Killed, BaseExceptionGroup)):
+        await killed.run(job)
+    await storage.aclose()
+
+    before = len(await control.downloads())
+    await app.ingest.run(job)
+    fetched = sum(r["bytesSent"] for r in (await control.downloads())[before:])
+
+    found = await app.storage.find("staging", job.content_blob)
+    size = recording["chunks"][0]["bytes"]
+    # What is looked at of a document, its first KiB and its boxes, is some KiB more.
+    left = max(0, size * (BLOCKS - after) // BLOCKS)
+    assert left <= fetched <= left + 8192
+    assert found is not None
+    assert recording["chunks"][0]["sha256"] == found.sha256 == await stored_sha256(app, job)
+    assert await app.storage.find("staging", job.metadata_blob) is not None
+    await app.aclose()
+
+
+async def test_an_ingest_makes_no_write_that_is_not_tried_above(environment: dict[str, str], control: Control) -> None:
+    """With one more write to its life it isn't killed."""
+    app = await cut_in_three(environment)
+    [job] = await announce(app, await control.recording(BLOCKS * 4 * MIB - 1000))
+    living, storage = dying(app, after=WRITES + 1)
+
+    await living.run(job)
+
+    await storage.aclose()
+    await app.aclose()
+
+
+async def test_an_intake_that_is_killed_after_its_fact_is_repeated(app: App, control: Control) -> None:
+    """The event comes again, for it wasn't acknowledged; the fact is there once, and the jobs are the same."""
+    event = json.dumps(file_event(await control.recording(1000, 2000)))
+    storage = Dying(app, after=1)
+    with pytest.raises(Killed):
+        await receive(replace(app, storage=storage), event)
+    await storage.aclose()
+
+    jobs = await receive(app, event, now=datetime.now(UTC))
+
+    assert [0, 1] == [job.index for job in jobs]
+    assert 1 == len([blob async for blob in app.storage.names("staging") if "/events/" in blob.name])
