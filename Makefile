@@ -3,6 +3,8 @@
 ifneq ($(HOST),func)
 HOST = local
 endif
+# Which recording API: that of today, or the preview of 2021 (API=2021).
+API = today
 PYTHON = .venv/bin/python
 
 .PHONY: help setup demo up soak bench test clean
@@ -13,16 +15,16 @@ help:  ## list these commands (what a bare `make` does)
 setup: .venv/.ready node_modules/.ready  ## install what is needed into .venv and node_modules, if anything has changed
 	@:
 
-demo: setup  ## record a call, archive the recording, check it: under a minute, files in demo-output
+demo: setup  ## record a call by each API, archive the recordings, check them: under a minute, files in demo-output
 	@$(PYTHON) -m local demo --host $(HOST)
 
 up: setup  ## run the whole stack until Ctrl-C and print curl lines for it
-	@$(PYTHON) -m local up --host $(HOST)
+	@$(PYTHON) -m local up --host $(HOST) --api $(API)
 
-N = 300
+N = 1000
 SEED = 1
-soak: setup  ## N=300 SEED=1: that many recordings with every fault and with kills, checked byte by byte; soak.json
-	@$(PYTHON) -m local soak --recordings $(N) --seed $(SEED) --kills
+soak: setup  ## N=1000 SEED=1: that many recordings with every fault and with kills, checked byte by byte; soak.json
+	@$(PYTHON) -m local soak --api $(API) --recordings $(N) --seed $(SEED) --kills
 
 bench: setup  ## speed beside what a user would otherwise write: benchmarks/results.json and charts (15 minutes)
 	@$(PYTHON) -m benchmarks
@@ -36,7 +38,7 @@ test: setup  ## ruff, mypy and every test
 clean:  ## remove everything that the other commands have made, but for .venv and node_modules
 	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-.venv/.ready: requirements.txt requirements-dev.txt .python-version
+.venv/.ready: requirements.txt requirements-dev.txt tests/local/acs/sdk-1.2.0.txt local/setup.sh .python-version
 	@sh local/setup.sh python
 
 node_modules/.ready: package.json package-lock.json

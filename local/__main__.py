@@ -1,4 +1,4 @@
-"""Run a part of the local stack: `python -m local acs|functions|up|demo|soak`."""
+"""Run a part of the local stack: `python -m local acs|functions|up|demo|trace|soak`."""
 
 import importlib
 import sys
@@ -9,6 +9,7 @@ COMMANDS = {
     "functions": ("local.functions.host", "the Functions host alone"),
     "up": ("local.up", "the whole stack, until Ctrl-C"),
     "demo": ("local.demo", "a recording's way into the archive, told and checked"),
+    "trace": ("local.trace", "the traces of recordings in the app's log"),
     "soak": ("local.soak.command", "many recordings through the whole stack while everything goes wrong, then checked"),
 }
 

@@ -5,8 +5,8 @@ They work one after the other in bash or zsh, each building on variables that ea
 
 from dataclasses import dataclass
 
-# An encoded conversation URL in Base64 with padding, where unpadded Base64Url is wanted.
-BASE64_CONVERSATION = "aHR0cHM6Ly9jb252LXVzc2MtMDIuY29udi5za3lwZS5jb20vY29udi94P2k9MSZlPTI%3D"
+# Neither a URL in Base64Url nor a GUID.
+NO_CONVERSATION = "not-a-conversation"
 CALL_LEG_EVENT = (
     '{"id":null,"topic":null,"subject":"callLeg/531f3600-481f-41c8-8a75-3e8b2e8e6200/callState",'
     '"data":{"ConversationId":null,"CallLegId":"531f3600-481f-41c8-8a75-3e8b2e8e6200","CallState":"Establishing"},'
@@ -151,8 +151,8 @@ def _bad_input() -> list[Line]:
             400,
         ),
         Line(
-            "bad: a conversation id in Base64 instead of Base64Url",
-            f'curl -sSw "$STATUS" -X POST "$APP/conversations/{BASE64_CONVERSATION}/recordings"',
+            "bad: a conversation id that is none",
+            f'curl -sSw "$STATUS" -X POST "$APP/conversations/{NO_CONVERSATION}/recordings"',
             400,
         ),
         Line(

@@ -242,14 +242,20 @@ class Delivery:
 
     def _body(self, batch: Sequence[Pending]) -> tuple[bytes, str]:
         events = [self._format(item.event) for item in batch]
-        if self.subscription.schema == "EventGridSchema":
+        if self.subscription.schema == "EventGridSchema" and not all(is_cloud_event(event) for event in events):
             return json.dumps(events).encode(), "application/json"
         if self.subscription.max_events_per_batch == 1:
             return json.dumps(events[0]).encode(), "application/cloudevents+json"
         return json.dumps(events).encode(), "application/cloudevents-batch+json"
 
     def _format(self, event: dict[str, Any]) -> dict[str, Any]:
-        return event if self.subscription.schema == "EventGridSchema" else as_cloud_event(event)
+        as_it_is = self.subscription.schema == "EventGridSchema" or is_cloud_event(event)
+        return event if as_it_is else as_cloud_event(event)
+
+
+def is_cloud_event(event: dict[str, Any]) -> bool:
+    """Say whether an event was published as a CloudEvent."""
+    return "specversion" in event
 
 
 def as_cloud_event(event: dict[str, Any]) -> dict[str, Any]:

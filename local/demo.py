@@ -1,5 +1,6 @@
 """The story of one recording, from the call to the archive, with every claim checked at the end.
 
+It is told twice, through the same API of the app: with the recording API of today and with the preview of 2021.
 Progress is told in plain lines; the result is a table, the archived media and `summary.json` under `demo-output/`.
 """
 
@@ -8,26 +9,33 @@ import asyncio
 import contextlib
 import traceback
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from local import checks, interrupt
+from local.acs.identifiers import RESOURCE_ID
 from local.loopback import http
 from local.process import ProcessError
 from local.report import Report, Step, StepError
-from local.stack import HOSTS, LOGS, ROOT, Stack, StackError, StackOptions
+from local.stack import HOSTS, LOGS, ROOT, Api, Stack, StackError, StackOptions
 from local.story import Story
 
 OUTPUT = ROOT / "demo-output"
 # A megabit a second: some eight seconds of video in a chunk, so that there are three of them.
 CHUNK_MAXIMUM_BYTES = 1_000_000
+TOLD: tuple[Api, ...] = ("today", "2021")
+# With its id the app asks callbacks for the token that only ACS can sign; the preview had none.
+SETTINGS: dict[Api, dict[str, str]] = {"today": {"ACS_RESOURCE_ID": RESOURCE_ID}, "2021": {}}
 TALK_SECONDS = (12, 8)
 PAUSE_SECONDS = 10
 
 
 async def place_call(story: Story, step: Step) -> None:
-    """Place a call; the app is told about it by callback and by Event Grid."""
-    body = {"participants": ["Ada", "Grace"], "callbackUri": f"{story.stack.app_url}/callbacks"}
+    """Place a call; the app is told about it by Event Grid, and in 2021 by callback, too."""
+    body: dict[str, Any] = {"participants": ["Ada", "Grace"]}
+    if story.api == "2021":
+        body["callbackUri"] = f"{story.stack.app_url}/callbacks"
     story.call = await story.request("POST", f"{story.stack.acs_url}/emulator/calls", body, status=201)
     step.detail = f"established; conversation {story.call['conversationId'][:32]}…"
 
@@ -70,6 +78,7 @@ async def stop(story: Story, step: Step) -> None:
     """Stop the recording, then end the call."""
     await story.request("DELETE", story.recording_url, {"operationContext": "demo"})
     await story.mark()
+    await story.expect_state("inactive")
     await story.request("DELETE", f"{story.stack.acs_url}/emulator/calls/{story.call['callId']}")
     step.detail = f"{story.recorded_seconds:.1f} s recorded, not counting the pause"
 
@@ -95,12 +104,14 @@ async def announce(story: Story, step: Step) -> None:
 async def ingest(story: Story, step: Step) -> None:
     """Wait until every chunk is in the staging container, or already beyond it."""
     staging, archive = (story.blobs.get_container_client(name) for name in (checks.STAGING, checks.ARCHIVE))
-    wanted = {f"{chunk['index']:05}-{chunk['documentId']}.mp4" for chunk in story.recording["chunks"]}
+    wanted = {f"{chunk['index']:05}-{chunk['documentId']}" for chunk in story.recording["chunks"]}
     seen: set[str] = set()
 
     async def look() -> bool:
         for container in (staging, archive):
-            here = {name.rpartition("/")[2] for name in await checks.names(container)} & wanted
+            # Whatever its extension: in staging it doesn't say yet what kind of file it is.
+            files = (name.rpartition("/")[2] for name in await checks.names(container) if not name.endswith(".json"))
+            here = {file.rpartition(".")[0] for file in files} & wanted
             for name in sorted(here - seen):
                 story.report.say(f"  {name}")
             seen.update(here)
@@ -118,8 +129,7 @@ async def archive(story: Story, step: Step) -> None:
         return await checks.find_manifest(container, story.recording["callId"])
 
     story.manifest = await story.wait_for("there is no manifest in the archive", look)
-    story.report.facts["manifest"] = f"{checks.ARCHIVE}/{story.manifest}"
-    step.detail = story.report.facts["manifest"]
+    story.facts["manifest"] = step.detail = f"{checks.ARCHIVE}/{story.manifest}"
 
 
 async def check_bytes(story: Story, step: Step) -> None:
@@ -131,7 +141,9 @@ async def check_bytes(story: Story, step: Step) -> None:
         blob = await checks.fetch_chunk(container, folder, chunk, file)
         await checks.check_metadata(container, folder, chunk)
         found = {name: chunk[name] for name in ("documentId", "index", "bytes", "sha256")}
-        story.report.chunks.append({**found, "archivedBlob": f"{checks.ARCHIVE}/{blob}", "file": file.name})
+        place = {"archivedBlob": f"{checks.ARCHIVE}/{blob}", "file": str(file.relative_to(story.output.parent))}
+        story.chunks.append({"api": story.api, **found, **place})
+    story.report.chunks += story.chunks
     await checks.check_manifest(container, story.manifest, story.recording["chunks"])
     step.detail = "length and SHA-256 as served; metadata beside them; all of it in the manifest"
 
@@ -139,8 +151,8 @@ async def check_bytes(story: Story, step: Step) -> None:
 async def check_media(story: Story, step: Step) -> None:
     """Decode every frame, and compare the length with the time that was recorded."""
     seconds = 0.0
-    for chunk in story.report.chunks:
-        film = await asyncio.to_thread(checks.play, story.output / chunk["file"])
+    for chunk in story.chunks:
+        film = await asyncio.to_thread(checks.play, story.output.parent / chunk["file"])
         chunk |= {"frames": film.frames, "seconds": round(film.seconds, 2)}
         seconds += film.seconds
     if abs(seconds - story.recorded_seconds) > 1:
@@ -163,14 +175,14 @@ async def check_api(story: Story, step: Step) -> None:
     """Ask the app for the recording, and follow its link to a chunk."""
     key = story.manifest.removesuffix(checks.MANIFEST).rpartition("/")[2]
     await story.request("GET", f"{story.stack.app_url}/recordings/{key}")
-    chunk = story.report.chunks[0]
+    chunk = story.chunks[0]
     async with story.session.get(f"{story.stack.app_url}/recordings/{key}/chunks/{chunk['index']}/content") as answer:
         if answer.status != 200 or not answer.history:
             raise StepError(f"the link to chunk {chunk['index']} answered {answer.status}")
         size = len(await answer.read())
     if size != chunk["bytes"]:
         raise StepError(f"the link to chunk {chunk['index']} gave {size} bytes, not {chunk['bytes']}")
-    story.report.facts["recordingKey"] = key
+    story.facts["recordingKey"] = key
     step.detail = f"recording {key}"
 
 
@@ -197,7 +209,8 @@ async def demo(options: StackOptions, output: Path) -> int:
     report = Report()
     await asyncio.to_thread(clear, output)
     try:
-        await tell(options, report, output)
+        for api in TOLD:
+            await tell(replace(options, api=api, settings=SETTINGS[api], logs=options.logs / api), report, output / api)
     except (StepError, StackError, ProcessError) as error:
         report.facts["error"] = str(error)
     except Exception as error:
@@ -214,21 +227,25 @@ async def demo(options: StackOptions, output: Path) -> int:
 
 
 def clear(output: Path) -> None:
-    """Make the folder, and remove from it what an earlier run has left; nothing else, whatever folder it is."""
-    output.mkdir(parents=True, exist_ok=True)
-    for path in (*output.glob("[0-9][0-9][0-9][0-9][0-9]-*.mp4"), output / "summary.json"):
-        path.unlink(missing_ok=True)
+    """Make the folders, and remove from them what an earlier run has left; nothing else, whatever folder it is."""
+    for api in TOLD:
+        (output / api).mkdir(parents=True, exist_ok=True)
+        for path in (output / api).glob("[0-9][0-9][0-9][0-9][0-9]-*.mp4"):
+            path.unlink()
+    (output / "summary.json").unlink(missing_ok=True)
 
 
 async def tell(options: StackOptions, report: Report, output: Path) -> None:
     """Start the stack, then do one step after the other; raises at the first that fails."""
+    report.part = options.api
     async with contextlib.AsyncExitStack() as exits:
         async with report.step("Start Azurite, the ACS emulator and the app") as step:
             stack = await exits.enter_async_context(Stack(options))
             step.detail = f"app {stack.app_url}, emulator {stack.acs_url}, logs {stack.logs}"
         session = await exits.enter_async_context(http())
         blobs = await exits.enter_async_context(checks.storage(stack.storage_connection_string))
-        story = Story(stack, session, blobs, report, output)
+        story = Story(stack, session, blobs, report, options.api, output)
+        report.facts[options.api] = story.facts
         for name, do in STEPS:
             async with report.step(name) as step:
                 await do(story, step)

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from local.delivery import ORIGIN, Delivery
+from local.delivery import ORIGIN, Delivery, is_cloud_event
 from local.subscription import Subscription
 
 __all__ = ["DEFAULT_TOPIC", "HandshakeError", "Subscription", "Topic"]
@@ -86,14 +86,14 @@ class Topic:
         """Queue an event, a dict in the Event Grid schema, for every subscription that takes its type.
 
         `topic` and `metadataVersion` are filled in when absent, as the service does; nothing else is touched or
-        checked, so that receivers can be shown broken events too.
+        checked, so that receivers can be shown broken events too. A CloudEvent is delivered as one, as it is.
         """
+        if not is_cloud_event(event):
+            event = {"topic": self.topic, **event, "metadataVersion": event.get("metadataVersion", "1")}
         # A copy, by way of the bytes that would go over the wire: the caller may go on changing its own.
-        copy = json.loads(
-            json.dumps({"topic": self.topic, **event, "metadataVersion": event.get("metadataVersion", "1")})
-        )
+        copy = json.loads(json.dumps(event))
         for delivery in self._deliveries.values():
-            if delivery.subscription.takes(copy.get("eventType")):
+            if delivery.subscription.takes(copy.get("type" if is_cloud_event(copy) else "eventType")):
                 delivery.add(copy)
 
     def report(self) -> list[dict[str, Any]]:

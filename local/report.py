@@ -15,9 +15,10 @@ class StepError(Exception):
 
 @dataclass
 class Step:
-    """One step: what, how long, with what result. `detail` is one line for people."""
+    """One step: what, in which part of the run, how long, with what result. `detail` is one line for people."""
 
     name: str
+    part: str = ""
     seconds: float = 0.0
     ok: bool = False
     detail: str = ""
@@ -30,6 +31,7 @@ class Report:
     steps: list[Step] = field(default_factory=list)
     chunks: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    part: str = ""
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -49,7 +51,7 @@ class Report:
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[Step]:
         """Time what is inside; whatever is raised there marks the step as failed and is raised on."""
-        step = Step(name)
+        step = Step(name, self.part)
         self.steps.append(step)
         begun = time.monotonic()
         self.say(name)
@@ -78,10 +80,10 @@ class Report:
 
     def table(self) -> str:
         """Lay out the steps, then the chunks, in columns."""
-        steps = [[step.name, f"{step.seconds:.1f} s", "ok" if step.ok else "FAILED"] for step in self.steps]
-        text = columns(["step", "time", ""], steps)
+        steps = [[s.part, s.name, f"{s.seconds:.1f} s", "ok" if s.ok else "FAILED"] for s in self.steps]
+        text = columns(["API", "step", "time", ""], steps)
         if self.chunks:
-            members = ("index", "documentId", "bytes", "frames", "seconds", "sha256")
+            members = ("api", "index", "documentId", "bytes", "frames", "seconds", "sha256")
             rows = [[_short(member, chunk.get(member)) for member in members] for chunk in self.chunks]
             text += "\n\n" + columns(list(members), rows)
         return text

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from local.azurite import Azurite, connection_string
 from local.loopback import free_port, http, wait_until_ok
@@ -22,10 +23,13 @@ from local.process import Process, ProcessError
 
 HostKind = Literal["local", "func"]
 HOSTS: tuple[str, ...] = get_args(HostKind)
+# Which generation of the recording API: today's Call Automation, or the preview of 2021.
+Api = Literal["today", "2021"]
+APIS: tuple[str, ...] = get_args(Api)
 
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / ".local" / "logs"
-API_VERSION = "2021-04-15-preview1"
+API_VERSIONS = {"today": "", "2021": "2021-04-15-preview1"}
 READY_SECONDS = 60.0
 # The first `func start` on a machine downloads the extension bundle.
 FUNC_READY_SECONDS = 300.0
@@ -35,8 +39,10 @@ TOPIC_KEY = "local-development-only"
 LOOPBACK = "127.0.0.1,localhost"
 # Settings of the app that happen to be in this shell must not reach the app: they could name a real account.
 APP_SETTINGS = (
-    *("ACS_", "SOURCE_", "STAGING_", "ARCHIVE_", "QUARANTINE_", "INGEST_", "RISK_", "CONTENT_HOSTS", "AUTO_RECORD"),
-    *("RESCUE_", "EVENTS_", "PUBLIC_BASE_URL", "AZUREWEBJOBS", "AZUREFUNCTIONS", "FUNCTIONS_", "WEBSITE_", "AZURE_"),
+    *("ACS_", "APPLICATIONINSIGHTS_", "ARCHIVE_", "AUTO_RECORD", "AZURE_", "AZUREFUNCTIONS", "AZUREWEBJOBS"),
+    *("CALLBACK_", "CONTENT_HOSTS"),
+    *("DELETE_SOURCE", "EVENTS_", "FUNCTIONS_", "INGEST_", "PUBLIC_BASE_URL", "QUARANTINE_", "RESCUE_", "RISK_"),
+    *("SOURCE_", "STAGING_", "TELEMETRY", "UNANNOUNCED_", "WEBSITE_"),
 )
 
 
@@ -48,13 +54,16 @@ class StackError(RuntimeError):
 class StackOptions:
     """Say what to start; everything has a default.
 
-    Ports are free ones when 0. `data` is the folder where storage stays for the next run (None: in memory), `logs` the
-    folder with a file per process. `settings` are app settings on top of the stack's own, which they can replace. With
-    `storage_faults` the app reaches storage through a proxy that can make requests go wrong. `invisible_seconds` is how
-    long a queue message in hand stays hidden between two renewals (None: as in Azure).
+    Ports are free ones when 0. `api` is the generation that the app speaks (the emulator speaks both). `data` is the
+    folder where storage stays for the next run (None: in memory), `logs` the folder with a file per process.
+    `retention_hours` are the emulator's and the app's (None: what the service has in that generation). `settings` are
+    app settings on top of the stack's own, which they can replace. With `storage_faults` the app reaches storage
+    through a proxy that can make requests go wrong. `invisible_seconds` is how long a queue message in hand stays
+    hidden between two renewals (None: as in Azure).
     """
 
     host: HostKind = "local"
+    api: Api = "today"
     app_folder: Path = ROOT
     app_port: int = 0
     acs_port: int = 0
@@ -62,7 +71,7 @@ class StackOptions:
     logs: Path = LOGS
     chunk_maximum_bytes: int = 1_500_000_000
     announce_delay_seconds: float = 1.0
-    retention_hours: float = 48.0
+    retention_hours: float | None = None
     archive_schedule: str = "*/2 * * * * *"
     auto_record: str = "off"
     storage_faults: bool = False
@@ -82,6 +91,7 @@ class Stack:
         self.app_url = ""
         self.acs_url = ""
         self.acs_connection_string = ""
+        self.content_hosts: list[str] = []
         # What the app has: with `storage_faults` the proxy's. The other one never goes wrong.
         self.storage_connection_string = ""
         self.direct_storage_connection_string = ""
@@ -110,19 +120,24 @@ class Stack:
 
     def settings(self) -> dict[str, str]:
         """Give the app settings, as they are in the environment of the app's host."""
+        retention = self.options.retention_hours
         return {
             "FUNCTIONS_WORKER_RUNTIME": "python",
             "AzureWebJobsStorage": self.storage_connection_string,
             "STAGING_STORAGE": self.storage_connection_string,
             "ARCHIVE_STORAGE": self.storage_connection_string,
             "ACS_CONNECTION_STRING": self.acs_connection_string,
-            "ACS_API_VERSION": API_VERSION,
-            "SOURCE_RETENTION_HOURS": f"{self.options.retention_hours:g}",
+            "ACS_API_VERSION": API_VERSIONS[self.options.api],
+            "SOURCE_RETENTION_HOURS": f"{retention:g}" if retention else "",
+            # The storage host, and another region's that it may redirect to: in Azure they are Microsoft's own.
+            "CONTENT_HOSTS": ",".join(self.content_hosts),
             "ARCHIVE_SCHEDULE": self.options.archive_schedule,
             "AUTO_RECORD": self.options.auto_record,
             "PUBLIC_BASE_URL": self.app_url,
             "EVENTS_TOPIC_ENDPOINT": f"{self.acs_url}/emulator/topic/api/events",
             "EVENTS_TOPIC_KEY": TOPIC_KEY,
+            # For `python -m local trace`, which reads them in the app's log.
+            "TELEMETRY": "console",
             **self.options.settings,
         }
 
@@ -178,7 +193,8 @@ class Stack:
     async def _start_acs(self) -> None:
         key = base64.b64encode(secrets.token_bytes(64)).decode()
         command = [sys.executable, "-m", "local", "acs", "--access-key", key]
-        command += ["--retention-hours", str(self.options.retention_hours)]
+        if self.options.retention_hours:
+            command += ["--retention-hours", str(self.options.retention_hours)]
         command += ["--announce-delay", str(self.options.announce_delay_seconds)]
         command += ["--chunk-maximum-bytes", str(self.options.chunk_maximum_bytes)]
 
@@ -193,6 +209,11 @@ class Stack:
             build, port=self.options.acs_port, ready_path="/emulator/clock", seconds=READY_SECONDS
         )
         self.acs_connection_string = f"endpoint={self.acs_url};accesskey={key}"
+        async with http() as session, session.get(f"{self.acs_url}/emulator/settings") as answer:
+            places = await answer.json()
+        # By both names of this machine: the emulator can redirect from one to the other.
+        ports = [urlsplit(place).port for place in (self.acs_url, places["storageUrl"], places["regionUrl"])]
+        self.content_hosts = [f"{name}:{port}" for port in ports for name in LOOPBACK.split(",")]
 
     async def _start_app(self) -> None:
         def build(port: int) -> Process:

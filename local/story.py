@@ -11,7 +11,7 @@ import aiohttp
 from azure.storage.blob.aio import BlobServiceClient
 
 from local.report import Report, StepError
-from local.stack import Stack
+from local.stack import Api, Stack
 
 # How long anything may take that the app does by itself.
 PATIENCE_SECONDS = 60.0
@@ -26,11 +26,14 @@ class Story:
     session: aiohttp.ClientSession
     blobs: BlobServiceClient
     report: Report
+    api: Api
     output: Path
     call: dict[str, Any] = field(default_factory=dict)
     recording_id: str = ""
     recording: dict[str, Any] = field(default_factory=dict)
+    chunks: list[dict[str, Any]] = field(default_factory=list)
     manifest: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
     # By the emulator's clock: start, pause, resume, stop.
     moments: list[datetime] = field(default_factory=list)
 

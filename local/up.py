@@ -1,13 +1,16 @@
 """Keep the whole stack running, and print `curl` lines for it."""
 
 import argparse
+import asyncio
+import json
+import os
 import socket
 import sys
 from pathlib import Path
 
 from local import curl, interrupt
 from local.process import ProcessError
-from local.stack import HOSTS, LOGS, ROOT, Stack, StackError, StackOptions
+from local.stack import APIS, HOSTS, LOGS, ROOT, Stack, StackError, StackOptions
 
 APP_PORT, ACS_PORT = 7071, 8080
 
@@ -23,6 +26,8 @@ async def up(options: StackOptions) -> int:
             print(f"ACS:       {stack.acs_connection_string}")
             print(f"Storage:   {stack.storage_connection_string}")
             print(f"Logs:      {stack.logs}")
+            settings = os.path.relpath(await asyncio.to_thread(write_settings, stack))
+            print(f"Check it:  {os.path.relpath(sys.executable)} -m recording doctor --settings {settings}")
             print("Above are curl lines for all that the app can do. Ctrl-C ends the stack.", flush=True)
             await stack.watch()
     except (StackError, ProcessError) as error:
@@ -31,10 +36,19 @@ async def up(options: StackOptions) -> int:
     return 0
 
 
+def write_settings(stack: Stack) -> Path:
+    """Write the app's settings beside the logs, in the form of local.settings.json."""
+    file = stack.logs.parent / "settings.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps({"IsEncrypted": False, "Values": stack.settings()}, indent=2))
+    return file
+
+
 def main(argv: list[str]) -> int:
     """Run the stack until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m local up", description=__doc__)
     parser.add_argument("--host", choices=HOSTS, default="local", help="what runs the app (func: Core Tools)")
+    parser.add_argument("--api", choices=APIS, default="today", help="the recording API (default: %(default)s)")
     parser.add_argument("--app-dir", type=Path, default=ROOT, help="the folder of function_app.py (default: this one)")
     parser.add_argument("--port", type=int, help=f"the app's; 0 takes a free one (default: {APP_PORT} if it is free)")
     parser.add_argument("--acs-port", type=int, help=f"the emulator's, likewise (default: {ACS_PORT} if it is free)")
@@ -49,6 +63,7 @@ def main(argv: list[str]) -> int:
         parser.error(f"--setting wants NAME=VALUE, not {wrong[0]}")
     options = StackOptions(
         host=arguments.host,
+        api=arguments.api,
         app_folder=arguments.app_dir.absolute(),
         app_port=preferred(APP_PORT) if arguments.port is None else arguments.port,
         acs_port=preferred(ACS_PORT) if arguments.acs_port is None else arguments.acs_port,

@@ -4,15 +4,18 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 
-from local.acs import events
+from local import delivery
+from local.acs import cloudevents, events, tokens
 from local.acs.callbacks import Callbacks
-from local.acs.entities import CallLegChanged, Effect, Recording, RecordingChanged, RecordingEnded
+from local.acs.entities import CallLegChanged, Effect, Recording, RecordingChanged, RecordingEnded, StartFailed
 from local.acs.errors import Conflict
 from local.acs.media import Cancelled
 from local.acs.production import Studio
 from local.acs.service import Service
+from local.acs.timeline import Pause
 
 _log = logging.getLogger(__name__)
 
@@ -42,30 +45,49 @@ class Announcer:
                 _log.info("call.changed call_id=%s state=%s", call.call_id, state)
                 payload = events.call_leg_changed(effect, now)
                 self._topic.publish(events.as_event_grid(payload))
+                if state == "Established":
+                    self._topic.publish(events.call_started(call))
+                elif state == "Terminated":
+                    self._topic.publish(events.call_ended(call, now))
                 if call.callback_uri is not None:
                     self._callbacks.send(call.callback_uri, payload)
             case RecordingChanged(recording=recording, state=state):
                 _log.info("recording.changed recording_id=%s state=%s", recording.recording_id, state)
-                if recording.callback_uri is not None:
+                if recording.generation == "today":
+                    self._send_signed(recording.callback_uri, cloudevents.recording_changed(effect, now))
+                elif recording.callback_uri is not None:
                     self._callbacks.send(recording.callback_uri, events.recording_changed(effect, now))
+            case StartFailed():
+                self._send_signed(effect.callback_uri, cloudevents.start_failed(effect, now))
+            case RecordingEnded(recording=recording) if _never_ran(recording):
+                _log.info("recording.empty recording_id=%s", recording.recording_id)
             case RecordingEnded(recording=recording):
                 self._run(self._finish(recording))
 
     async def produce(self, recording: Recording) -> None:
         """Make and store the media of an ended recording; raises Conflict if ``cancel`` comes first."""
-        maximum = self._service.settings.chunk_maximum_bytes
+        settings = self._service.settings
         try:
-            chunks = await self._studio.produce(recording, maximum_bytes=maximum)
+            chunks = await self._studio.produce(recording, maximum_bytes=settings.chunk_maximum_bytes)
         except Cancelled:
             raise Conflict("The emulator was reset before the media was ready.") from None
+        # Nothing is written into the customer's container: an exported file is just not here.
+        recording.exported = recording.format.destination is not None and not settings.export_fails
         self._service.store(recording, chunks)
 
-    def announce(self, recording: Recording, *, times: int = 1) -> None:
+    def announce(
+        self, recording: Recording, *, times: int = 1, split: bool = False, as_cloud_event: bool = False
+    ) -> None:
         """Publish the file event of a recording, again if need be; raises Conflict before it has media."""
         self._service.announce(recording)
-        event = events.file_status_updated(recording)
-        for _ in range(times):
-            self._topic.publish(event)
+        hosts = self._service.hosts
+        told = (
+            events.file_status_updated_by_chunk(recording, hosts)
+            if split
+            else [events.file_status_updated(recording, hosts)]
+        )
+        for event in told * times:
+            self._topic.publish(delivery.as_cloud_event(event) if as_cloud_event else event)
         _log.info("recording.announced recording_id=%s chunks=%d", recording.recording_id, len(recording.chunks))
 
     async def cancel(self) -> None:
@@ -92,7 +114,19 @@ class Announcer:
         except Exception:
             _log.exception("recording.failed recording_id=%s", recording.recording_id)
 
+    def _send_signed(self, uri: str | None, event: dict[str, Any]) -> None:
+        settings = self._service.settings
+        if uri is not None:
+            authorize = partial(tokens.authorization, settings.callback_token, issuer=settings.issuer)
+            self._callbacks.send(uri, [event], authorization=authorize)
+
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _never_ran(recording: Recording) -> bool:
+    """Tell whether a recording began with a pause that was never over: no file comes of it (acs-contract 4.2)."""
+    first = recording.pauses[0] if recording.pauses else None
+    return recording.generation == "today" and first == Pause(recording.start)

@@ -1,4 +1,4 @@
-"""Routes of the recording API, under both roots (acs-contract 2.3), and what guards them."""
+"""Routes of the recording API of 2021, under both roots (acs-contract 2.3), and what guards every route."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from local.acs import auth, bodies, errors
+from local.acs import auth, bodies, calling, errors, tokens
 from local.acs.errors import ServiceError
 from local.acs.journal import Handler, is_control
 from local.acs.service import Service
@@ -35,17 +35,17 @@ def routes(service: Service) -> list[web.RouteDef]:
 
     async def stop(request: web.Request) -> web.Response:
         await bodies.read(request, bodies.OperationBody, optional=True)
-        service.stop(*_ids(request))
+        service.stop(service.running(*_ids(request)))
         return _compact({})
 
     async def pause(request: web.Request) -> web.Response:
         await bodies.read(request, bodies.OperationBody, optional=True)
-        service.pause(*_ids(request))
+        service.pause(service.running(*_ids(request)))
         return _compact({})
 
     async def resume(request: web.Request) -> web.Response:
         await bodies.read(request, bodies.OperationBody, optional=True)
-        service.resume(*_ids(request))
+        service.resume(service.running(*_ids(request)))
         return _compact({})
 
     table: list[web.RouteDef] = []
@@ -65,12 +65,12 @@ def authentication(verifier: auth.Verifier) -> Any:
 
     @web.middleware
     async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not is_control(request):
+        if not (is_control(request) or tokens.is_public(request)):
             signed = auth.SignedRequest(request.method, request.raw_path, request.headers, await request.read())
             refusal = verifier.refusal(signed, now=datetime.now(UTC))
             if refusal is not None:
                 _log.warning("request.unauthorized path=%s reason=%s", request.path, refusal)
-                return errors.response(401, auth.MESSAGE)
+                return errors.answer(request, 401, auth.MESSAGE)
         return await handler(request)
 
     return authenticate
@@ -78,10 +78,11 @@ def authentication(verifier: auth.Verifier) -> Any:
 
 @web.middleware
 async def require_api_version(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer 400 unless ``api-version`` is one of the 2021-04 generation."""
-    if not is_control(request) and request.match_info.http_exception is None:
+    """Answer 400 unless ``api-version`` is one that the asked generation has."""
+    unversioned = is_control(request) or tokens.is_public(request)
+    if not unversioned and request.match_info.http_exception is None:
         version = request.query.get("api-version")
-        if version not in API_VERSIONS:
+        if not (calling.is_served(version) if errors.is_of_today(request.path) else version in API_VERSIONS):
             problem = "is required" if not version else "is not supported"
             raise errors.BadRequest(f"The query parameter api-version {problem}.", target="api-version")
     return await handler(request)
@@ -89,13 +90,13 @@ async def require_api_version(request: web.Request, handler: Handler) -> web.Str
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every refusal into a status with the bare error body."""
+    """Turn every refusal into a status with the error body of what was asked."""
     try:
         return await handler(request)
     except ServiceError as error:
-        return errors.response(error.status, error.message, target=error.target)
+        return errors.answer(request, error.status, error.message, code=error.code, target=error.target)
     except web.HTTPException as error:
-        answer = errors.response(error.status, error.reason)
+        answer = errors.answer(request, error.status, error.reason)
         if "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
         return answer
@@ -103,7 +104,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         raise
     except Exception:
         _log.exception("request.failed path=%s", request.path)
-        return errors.response(500, "Unknown internal server error.", code="9999")
+        return errors.answer(request, 500, "Unknown internal server error.", code="9999")
 
 
 def _ids(request: web.Request) -> tuple[str, str]:

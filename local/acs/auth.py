@@ -5,11 +5,14 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+# From the resource's host name and the headers of a request to the names it may be signed with.
+Candidates = Callable[[str, Mapping[str, str]], list[str]]
+_LOOPBACK = ("127.0.0.1", "localhost")
 MESSAGE = "HMAC-SHA256 validation failed"
 # The names only say which header the signed date came from; both orders of 2021 clients end in the same values.
 _SCHEME = re.compile(
@@ -50,6 +53,21 @@ def candidate_hosts(resource_host: str, headers: Mapping[str, str]) -> list[str]
     return list(dict.fromkeys(candidates))
 
 
+def storage_candidate_hosts(resource_host: str, headers: Mapping[str, str]) -> list[str]:
+    """List the host names a request to the storage host may have been signed with (acs-contract 4.10).
+
+    It must name the resource in ``x-ms-host`` or ``X-Forwarded-Host``, or as its ``Host`` like a client of 2021. To
+    sign with the storage host's own name is the mistake that a client makes first, so that is not one of them.
+    """
+    name, _, port = resource_host.rpartition(":")
+    aliases = {name, *(_LOOPBACK if name in _LOOPBACK else ())}
+    whole = {f"{alias}:{port}" for alias in aliases}
+    named = [host for key in ("x-ms-host", "X-Forwarded-Host") if (host := headers.get(key, "")) in aliases | whole]
+    named += [host for host in [headers.get("Host", "")] if host in whole]
+    bare = [host.removesuffix(f":{port}") for host in named]
+    return list(dict.fromkeys(form for host in bare for form in (f"{host}:{port}", host)))
+
+
 @dataclass(frozen=True)
 class SignedRequest:
     """What of a request takes part in its signature."""
@@ -67,6 +85,7 @@ class Verifier:
     access_key: str
     resource_host: str
     clock_skew_seconds: float = 900.0
+    candidates: Candidates = candidate_hosts
 
     def __post_init__(self) -> None:
         """Refuse a key that is not base64, which could never match a signature."""
@@ -89,7 +108,7 @@ class Verifier:
         body_hash = request.headers.get("x-ms-content-sha256", "")
         if not _same(body_hash, content_hash(request.body)):
             return "x-ms-content-sha256 is not the hash of the body"
-        if not self._matches(request, date, scheme["signature"], candidate_hosts(self.resource_host, request.headers)):
+        if not self._matches(request, date, scheme["signature"], self.candidates(self.resource_host, request.headers)):
             return "the signature does not match"
         return None
 

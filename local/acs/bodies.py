@@ -2,16 +2,36 @@
 
 import json
 import uuid
-from typing import Annotated, Any, Literal, Self
+from dataclasses import fields
+from typing import Annotated, Any, Literal, Self, get_type_hints
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
-from local.acs.entities import MINIMUM_CHUNK_BYTES, Media
+from local.acs.entities import (
+    MAXIMUM_CHANNELS,
+    MINIMUM_CHUNK_BYTES,
+    ChannelType,
+    ContentType,
+    Format,
+    Generation,
+    Media,
+    Settings,
+    formats,
+)
 from local.acs.errors import BadRequest
-from local.acs.filler import MINIMUM_BYTES
+from local.acs.filler import MINIMUM_BYTES, FileType, Filler
 
 
 def absolute_uri(value: str) -> str:
@@ -58,7 +78,7 @@ class ControlBody(BaseModel):
 
 
 class MediaBody(ControlBody):
-    """What a recording is made of; filler needs the size of each chunk."""
+    """What a recording is made of: "video", or sound where its format says so; filler needs each chunk's size."""
 
     kind: Literal["video", "filler"] = "video"
     chunk_bytes: list[Annotated[int, Field(ge=MINIMUM_BYTES)]] = []
@@ -80,6 +100,7 @@ class CallBody(ControlBody):
     participants: Names
     callback_uri: Uri | None = None
     group_id: Annotated[str, AfterValidator(_guid)] | None = None
+    room_id: Name | None = None
     media: MediaBody = MediaBody()
 
 
@@ -90,18 +111,46 @@ class ParticipantBody(ControlBody):
 
 
 class RecordingBody(ControlBody):
-    """A finished recording to make."""
+    """A finished recording to make, by default as the API of 2021 does.
+
+    ``channels`` are names of participants, or ids of people who never came; the content is that of the file type.
+    """
 
     media: MediaBody
     participants: Names = ["Ada Lovelace", "Grace Hopper"]
     duration_seconds: Annotated[float, Field(ge=0, le=7 * 86400, allow_inf_nan=False)] = 10.0
     announce: bool = True
+    generation: Generation = "2021"
+    content_type: ContentType | None = None
+    channel_type: ChannelType = "mixed"
+    format_type: FileType = "mp4"
+    channels: Annotated[list[Name], Field(max_length=MAXIMUM_CHANNELS)] = []
+    destination: Uri | None = None
+
+    @model_validator(mode="after")
+    def _has_what_there_is(self) -> Self:
+        if not self._formats():
+            raise ValueError("there is mixed audioVideo as mp4, mixed audio as mp3 and wav, unmixed audio as wav")
+        if self.generation == "2021" and self.format() != Format():
+            raise ValueError("the API of 2021 makes mixed mp4 only")
+        for size in self.media.chunk_bytes:
+            Filler(size, seed=0, file_type=self.format_type, channels=MAXIMUM_CHANNELS)
+        return self
+
+    def format(self) -> Format:
+        """Return the typed value; the channels are still names."""
+        return Format(*self._formats()[0], tuple(self.channels), self.destination)
+
+    def _formats(self) -> list[tuple[ContentType, ChannelType, FileType]]:
+        return formats(self.content_type, self.channel_type, self.format_type)
 
 
 class AnnounceBody(ControlBody):
-    """How often to publish a file event again."""
+    """How to publish a file event again: how often, in which schema, and with all chunks or with one each."""
 
     times: Annotated[int, Field(ge=1, le=1000)] = 1
+    schema_: Annotated[Literal["EventGrid", "CloudEvent"], Field(alias="schema")] = "EventGrid"
+    split: bool = False
 
 
 class AdvanceBody(ControlBody):
@@ -110,12 +159,15 @@ class AdvanceBody(ControlBody):
     advance_seconds: Annotated[float, Field(ge=0, le=366 * 86400, allow_inf_nan=False)]
 
 
-class SettingsBody(ControlBody):
-    """Settings to change; what is absent stays."""
-
-    chunk_maximum_bytes: Annotated[int, Field(ge=MINIMUM_CHUNK_BYTES)] | None = None
-    retention_hours: Positive | None = None
-    announce_delay_seconds: NotNegative | None = None
+_BOUNDS: dict[str, Any] = {
+    "chunk_maximum_bytes": Annotated[int, Field(ge=MINIMUM_CHUNK_BYTES)],
+    "retention_hours": Positive,
+    "announce_delay_seconds": NotNegative,
+}
+_TYPES = get_type_hints(Settings) | _BOUNDS
+_SETTINGS: dict[str, Any] = {setting.name: (_TYPES[setting.name] | None, None) for setting in fields(Settings)}
+# Every setting there is; what is absent stays.
+SettingsBody = create_model("SettingsBody", __base__=ControlBody, **_SETTINGS)
 
 
 async def read[Body: BaseModel](request: web.Request, model: type[Body], *, optional: bool = False) -> Body:

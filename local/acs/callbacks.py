@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -9,6 +10,9 @@ import aiohttp
 # The service's retry policy for callbacks is not published (acs-contract 4.8): a few quick attempts, then give up.
 _PAUSES_SECONDS = (0.2, 1.0, 5.0)
 _TIMEOUT_SECONDS = 10.0
+# One JSON object of 2021, or an array of today's.
+Payload = dict[str, Any] | list[dict[str, Any]]
+Authorization = Callable[[], dict[str, str]]
 _log = logging.getLogger(__name__)
 
 
@@ -38,9 +42,12 @@ class Callbacks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def send(self, uri: str, payload: dict[str, Any]) -> None:
-        """Queue one payload, a single JSON object, behind the earlier ones for the same address."""
-        task = asyncio.create_task(self._deliver(uri, payload, after=self._last.get(uri)))
+    def send(self, uri: str, payload: Payload, *, authorization: Authorization = dict) -> None:
+        """Queue one payload behind the earlier ones for the same address.
+
+        ``authorization`` is called, in a thread, when its turn has come: the headers last for minutes only.
+        """
+        task = asyncio.create_task(self._deliver(uri, payload, authorization, after=self._last.get(uri)))
         self._last[uri] = task
         task.add_done_callback(lambda done: self._forget(uri, done))
 
@@ -48,12 +55,16 @@ class Callbacks:
         if self._last.get(uri) is done:
             del self._last[uri]
 
-    async def _deliver(self, uri: str, payload: dict[str, Any], *, after: asyncio.Task[None] | None) -> None:
+    async def _deliver(
+        self, uri: str, payload: Payload, authorization: Authorization, *, after: asyncio.Task[None] | None
+    ) -> None:
         if after is not None:
             await asyncio.wait([after])
-        event_type = payload.get("eventType")
+        headers = await asyncio.to_thread(authorization)
+        event = payload[0] if isinstance(payload, list) else payload
+        event_type = event.get("eventType", event.get("type"))
         for pause in (*_PAUSES_SECONDS, None):
-            failure = await self._attempt(uri, payload)
+            failure = await self._attempt(uri, payload, headers)
             if failure is None:
                 _log.info("callback.delivered type=%s", event_type)
                 return
@@ -61,11 +72,11 @@ class Callbacks:
             if pause is not None:
                 await asyncio.sleep(pause)
 
-    async def _attempt(self, uri: str, payload: dict[str, Any]) -> str | None:
+    async def _attempt(self, uri: str, payload: Payload, headers: dict[str, str]) -> str | None:
         if self._session is None:
             return "closed"
         try:
-            async with self._session.post(uri, json=payload, allow_redirects=False) as response:
+            async with self._session.post(uri, json=payload, headers=headers, allow_redirects=False) as response:
                 return None if response.status < 300 else f"status {response.status}"
         except (aiohttp.ClientError, TimeoutError) as error:
             return type(error).__name__

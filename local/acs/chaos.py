@@ -13,11 +13,20 @@ from local.acs.auth import MESSAGE
 from local.chaos import ChaosBody
 
 _DOWNLOADS = frozenset({"content", "metadata"})
-_OPERATIONS = frozenset({"start", "state", "stop", "pause", "resume"})
+_OPERATIONS = frozenset({"start", "state", "stop", "pause", "resume", "delete"})
 _ALL = _DOWNLOADS | _OPERATIONS
 _ROUTES = (
     ("content", re.compile(r"GET /recording/download/[^/]+", re.IGNORECASE)),
     ("metadata", re.compile(r"GET /recording/download/[^/]+/metadata", re.IGNORECASE)),
+    # Today's: acs-contract 4.1 and 4.10. Whatever its view is called, what is not metadata is content.
+    ("metadata", re.compile(r"GET /v1/objects/[^/]+/content/acsmetadata", re.IGNORECASE)),
+    ("content", re.compile(r"GET /v1/objects/[^/]+/content/[^/]+", re.IGNORECASE)),
+    ("delete", re.compile(r"DELETE /v1/objects/[^/]+", re.IGNORECASE)),
+    ("start", re.compile(r"POST /calling/recordings", re.IGNORECASE)),
+    ("pause", re.compile(r"POST /calling/recordings/[^/]+:pause", re.IGNORECASE)),
+    ("resume", re.compile(r"POST /calling/recordings/[^/]+:resume", re.IGNORECASE)),
+    ("state", re.compile(r"GET /calling/recordings/[^/]+", re.IGNORECASE)),
+    ("stop", re.compile(r"DELETE /calling/recordings/[^/]+", re.IGNORECASE)),
     ("start", re.compile(r"POST /conversations/[^/]+/recordings", re.IGNORECASE)),
     ("state", re.compile(r"GET /conversations/[^/]+/recordings/[^/]+", re.IGNORECASE)),
     ("stop", re.compile(r"DELETE /conversations/[^/]+/recordings/[^/]+", re.IGNORECASE)),

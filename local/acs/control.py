@@ -72,7 +72,11 @@ class Control:
         """Place a call: 201 with its ids; the call-leg events are on their way."""
         body = await bodies.read(request, bodies.CallBody)
         call = self.service.place_call(
-            body.participants, media=body.media.media(), callback_uri=body.callback_uri, group_id=body.group_id
+            body.participants,
+            media=body.media.media(),
+            callback_uri=body.callback_uri,
+            group_id=body.group_id,
+            room_id=body.room_id,
         )
         return web.json_response(views.call(call), status=201)
 
@@ -107,7 +111,16 @@ class Control:
     async def make_recording(self, request: web.Request) -> web.Response:
         """Make a finished recording at once: 201 when its media is there."""
         body = await bodies.read(request, bodies.RecordingBody)
-        recording = self.service.recorded(body.participants, media=body.media.media(), seconds=body.duration_seconds)
+        recording = self.service.recorded(
+            body.participants,
+            media=body.media.media(),
+            seconds=body.duration_seconds,
+            generation=body.generation,
+            format=body.format(),
+        )
+        ids = {person.display_name: person.participant_id for person in recording.call.participants}
+        channels = tuple(ids.get(name, name) for name in body.channels)
+        recording.format = replace(recording.format, channels=channels)
         await self.announcer.produce(recording)
         if body.announce:
             self.announcer.announce(recording)
@@ -119,10 +132,12 @@ class Control:
         return web.json_response(await views.recording(recording, self.service))
 
     async def announce(self, request: web.Request) -> web.Response:
-        """Publish a file event again, with the same id."""
+        """Publish a file event again, with the same id, or with one id for each chunk if it is split."""
         body = await bodies.read(request, bodies.AnnounceBody, optional=True)
         recording = self.service.recording(request.match_info["recordingId"])
-        self.announcer.announce(recording, times=body.times)
+        self.announcer.announce(
+            recording, times=body.times, split=body.split, as_cloud_event=body.schema_ == "CloudEvent"
+        )
         return web.json_response(await views.recording(recording, self.service))
 
     async def list_subscriptions(self, request: web.Request) -> web.Response:
@@ -173,9 +188,10 @@ class Control:
         return web.json_response({})
 
     async def show_settings(self, request: web.Request) -> web.Response:
-        """Return the settings."""
-        settings = self.service.settings
-        return web.json_response({to_camel(name): value for name, value in asdict(settings).items()})
+        """Return the settings, and where the storage hosts are, which cannot be changed."""
+        settings, hosts = self.service.settings, self.service.hosts
+        shown = {to_camel(name): value for name, value in asdict(settings).items()}
+        return web.json_response(shown | {"storageUrl": hosts.storage, "regionUrl": hosts.region})
 
     async def change_settings(self, request: web.Request) -> web.Response:
         """Change some settings; running recordings end under the new ones."""

@@ -19,11 +19,11 @@ def routes(service: Service) -> list[web.RouteDef]:
     """Return the two download routes."""
 
     async def content(request: web.Request) -> web.StreamResponse:
-        chunk = service.document(request.match_info["documentId"])
+        chunk = service.document(request.match_info["documentId"], generation="2021")
         return await serve(request, chunk.content, content_type="video/mp4", etag=chunk.etag)
 
     async def metadata(request: web.Request) -> web.StreamResponse:
-        chunk = service.document(request.match_info["documentId"])
+        chunk = service.document(request.match_info["documentId"], generation="2021")
         etag = chunk.etag.replace("0x", "0xM")
         return await serve(request, BytesContent(chunk.metadata), content_type="application/json", etag=etag)
 
@@ -43,7 +43,7 @@ async def serve(request: web.Request, content: Content, *, content_type: str, et
     try:
         part = byteranges.parse(None if shape.ignore_range else request.headers.get("Range"), content.size)
     except byteranges.Unsatisfiable:
-        refusal = errors.response(416, "The range cannot be satisfied.", target="Range")
+        refusal = errors.answer(request, 416, "The range cannot be satisfied.", target="Range")
         refusal.headers["Content-Range"] = f"bytes */{content.size}"
         return refusal
     if part is None:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from local.acs import identifiers
 from local.acs.contents import Content, Digest
 from local.acs.errors import Conflict
+from local.acs.filler import FileType
 from local.acs.timeline import Participant, Pause, Timeline
 
 # acs-contract 2.8 lists both without saying when which; the emulator uses the second for a stop by API.
@@ -14,14 +16,38 @@ CALL_ENDED, INITIATOR_LEFT = "CallEnded", "InitiatorLeft"
 # Below this a chunk could not hold one frame and its index.
 MINIMUM_CHUNK_BYTES = 100_000
 
+# Of unmixed sound (acs-contract 4.13).
+MAXIMUM_CHANNELS = 5
+
+
+# Who signs the callbacks of today's API (acs-contract 4.8), and what can be wrong with the token.
+ISSUER = "https://acscallautomation.communication.azure.com"
+CallbackToken = Literal["good", "audience", "issuer", "expired", "key", "none"]
+
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be changed while the emulator runs."""
+    """What can be changed while the emulator runs.
+
+    Without ``retention_hours`` it is that of a recording's generation (acs-contract 4.13).
+    """
 
     chunk_maximum_bytes: int = 1_500_000_000
-    retention_hours: float = 48.0
+    retention_hours: float | None = None
     announce_delay_seconds: float = 1.0
+    redirect_to_region: bool = False
+    export_fails: bool = False
+    start_accepted: bool = False
+    callback_token: CallbackToken = "good"  # noqa: S105 - a word for what is wrong with it
+    issuer: str = ISSUER
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """Scheme and authority of the storage host, and of that of the region where the objects lie."""
+
+    storage: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True)
@@ -29,6 +55,39 @@ class Media:
     """What a recording is made of: video, or filler with one size per chunk (empty: video)."""
 
     filler_bytes: tuple[int, ...] = ()
+
+
+# Which API a recording was started with: that of 2021, or today's Call Automation.
+Generation = Literal["2021", "today"]
+API_VERSIONS: dict[Generation, str] = {"2021": "2021-04-15-preview1", "today": "2026-03-12"}
+RETENTION_HOURS: dict[Generation, float] = {"2021": 48.0, "today": 24.0}
+
+
+ContentType = Literal["audio", "audioVideo"]
+ChannelType = Literal["mixed", "unmixed"]
+# What can be recorded, first what the service made in 2021 (acs-contract 4.2).
+_FORMATS: tuple[tuple[ContentType, ChannelType, FileType], ...] = (
+    ("audioVideo", "mixed", "mp4"),
+    ("audio", "mixed", "mp3"),
+    ("audio", "mixed", "wav"),
+    ("audio", "unmixed", "wav"),
+)
+
+
+def formats(*asked: str | None) -> list[tuple[ContentType, ChannelType, FileType]]:
+    """Return what can be recorded of the content, channels and file type asked for; None is any of them."""
+    return [line for line in _FORMATS if all(want in (None, has) for want, has in zip(asked, line, strict=True))]
+
+
+@dataclass(frozen=True)
+class Format:
+    """What today's start may ask for (acs-contract 4.2); `channels` are raw ids, the channel their place."""
+
+    content_type: ContentType = "audioVideo"
+    channel_type: ChannelType = "mixed"
+    format_type: FileType = "mp4"
+    channels: tuple[str, ...] = ()
+    destination: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +102,7 @@ class Chunk:
     etag: str
     duration_ms: float
     end_reason: str
+    format_type: FileType = "mp4"
 
 
 @dataclass
@@ -58,6 +118,13 @@ class Call:
     started: datetime
     participants: list[Participant]
     ended: datetime | None = None
+    room_id: str | None = None
+    correlation_id: str = field(default_factory=identifiers.new_guid)
+
+    @property
+    def server_call_id(self) -> str:
+        """Return the id that today's API takes: the conversation URL in padded base64 (acs-contract 4.4)."""
+        return identifiers.server_call_id(self.conversation_url)
 
     @property
     def conversation_id(self) -> str:
@@ -80,6 +147,10 @@ class Recording:
     chunks: list[Chunk] = field(default_factory=list)
     event_id: str = field(default_factory=identifiers.new_guid)
     announced: datetime | None = None
+    generation: Generation = "2021"
+    api_version: str = API_VERSIONS["2021"]
+    format: Format = field(default_factory=Format)
+    exported: bool = False
 
     @property
     def paused(self) -> bool:
@@ -117,10 +188,23 @@ class RecordingChanged:
 
 
 @dataclass(frozen=True)
+class StartFailed:
+    """A start that was accepted came to nothing: only its callback tells (acs-contract 4.1)."""
+
+    recording_id: str
+    callback_uri: str | None
+    api_version: str
+    call: Call | None
+    code: int
+    sub_code: int
+    message: str
+
+
+@dataclass(frozen=True)
 class RecordingEnded:
     """A recording is over: its media is to be made and announced."""
 
     recording: Recording
 
 
-Effect = CallLegChanged | RecordingChanged | RecordingEnded
+Effect = CallLegChanged | RecordingChanged | StartFailed | RecordingEnded

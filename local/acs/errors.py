@@ -1,4 +1,7 @@
-"""The bare error body of the 2021-04 API (acs-contract 2.6), and the errors that carry it.
+"""The errors of the service, and the three forms in which it tells them.
+
+Bare in the 2021-04 API (acs-contract 2.6) and on the control plane, wrapped under ``/calling/recordings`` (4.7),
+without a body on the storage host (4.10).
 
 ServiceError          status, code, message, target
 ├── BadRequest        400
@@ -9,6 +12,17 @@ ServiceError          status, code, message, target
 from typing import Any
 
 from aiohttp import web
+
+# The root of today's API (acs-contract 4.1).
+RECORDINGS = "/calling/recordings"
+# An application that has this set answers errors without a body.
+BODILESS = web.AppKey("bodiless", bool)
+
+
+def is_of_today(path: str) -> bool:
+    """Tell whether a path belongs to today's recording API."""
+    lower = path.lower()
+    return lower == RECORDINGS or lower.startswith(RECORDINGS + "/")
 
 
 def body(code: str, message: str, target: str | None = None) -> dict[str, Any]:
@@ -21,14 +35,27 @@ def response(status: int, message: str, *, code: str | None = None, target: str 
     return web.json_response(body(code or str(status), message, target), status=status)
 
 
+def answer(
+    request: web.Request, status: int, message: str, *, code: str | None = None, target: str | None = None
+) -> web.Response:
+    """Answer in the form that belongs to what was asked."""
+    if request.app.get(BODILESS, False):
+        return web.Response(status=status)
+    if not is_of_today(request.path):
+        return response(status, message, code=code, target=target)
+    error = {"code": code or str(status), "message": message}
+    return web.json_response({"error": error | ({} if target is None else {"target": target})}, status=status)
+
+
 class ServiceError(Exception):
-    """A refusal that the HTTP layer turns into a status and the bare error body."""
+    """A refusal that the HTTP layer turns into a status and an error body; the code is the status unless given."""
 
     status = 500
 
-    def __init__(self, message: str, *, target: str | None = None) -> None:
+    def __init__(self, message: str, *, code: str | None = None, target: str | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.code = code
         self.target = target
 
 

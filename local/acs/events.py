@@ -1,15 +1,20 @@
-"""What the service tells the app: callback payloads and the file event (acs-contract 2.7, 2.8)."""
+"""What the service tells the app: callbacks of 2021 and the events of both APIs (acs-contract 2.7, 2.8, 4.9)."""
 
+import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from local.acs import locations
 from local.acs.clock import timestamp
-from local.acs.entities import CallLegChanged, Recording, RecordingChanged
-from local.acs.identifiers import TOPIC, new_guid
+from local.acs.entities import Call, CallLegChanged, Chunk, Hosts, Recording, RecordingChanged
+from local.acs.identifiers import RESOURCE_ID, TOPIC, new_guid
 
 CALL_LEG = "Microsoft.Communication.CallLegStateChanged"
 RECORDING_STATE = "Microsoft.Communication.CallRecordingStateChanged"
 FILE_STATUS = "Microsoft.Communication.RecordingFileStatusUpdated"
+CALL_STARTED = "Microsoft.Communication.CallStarted"
+CALL_ENDED = "Microsoft.Communication.CallEnded"
 
 
 def call_leg_changed(change: CallLegChanged, now: datetime) -> dict[str, Any]:
@@ -50,28 +55,104 @@ def as_event_grid(callback: dict[str, Any]) -> dict[str, Any]:
     return callback | {"id": new_guid(), "topic": TOPIC, "dataVersion": "1.0", "metadataVersion": "1"}
 
 
-def file_status_updated(recording: Recording) -> dict[str, Any]:
-    """Return the file event of an announced recording: document ids only, no locations (acs-contract 2.8)."""
-    chunks = [
-        {"documentId": chunk.document_id, "index": chunk.index, "endReason": chunk.end_reason}
+def call_started(call: Call) -> dict[str, Any]:
+    """Return the event of a call's start: by whom, and the id that today's API takes (acs-contract 4.9)."""
+    starter = _starter(call)
+    subject = f"call/{call.server_call_id}/startedBy/{starter}"
+    return _event(subject, _call(call, starter), event_type=CALL_STARTED, event_id=new_guid(), at=call.started)
+
+
+def call_ended(call: Call, now: datetime) -> dict[str, Any]:
+    """Return the event of a call's end, with its length in seconds."""
+    data = _call(call, _starter(call)) | {"durationOfCall": (now - call.started).total_seconds()}
+    return _event(f"call/{call.server_call_id}", data, event_type=CALL_ENDED, event_id=new_guid(), at=now)
+
+
+def file_status_updated(recording: Recording, hosts: Hosts) -> dict[str, Any]:
+    """Return the file event of an announced recording, in the form of its API."""
+    return _file_event(recording, recording.chunks, hosts=hosts, event_id=recording.event_id)
+
+
+def file_status_updated_by_chunk(recording: Recording, hosts: Hosts) -> list[dict[str, Any]]:
+    """Return one file event for each chunk, with ids that stay: whether the service does so is unknown."""
+    seed = uuid.UUID(recording.event_id)
+    return [
+        _file_event(recording, [chunk], hosts=hosts, event_id=str(uuid.uuid5(seed, chunk.document_id)))
         for chunk in recording.chunks
     ]
+
+
+def _file_event(recording: Recording, chunks: Sequence[Chunk], *, hosts: Hosts, event_id: str) -> dict[str, Any]:
     if recording.announced is None:
         raise ValueError("only an announced recording has a file event")
+    subject = f"/recording/call/{recording.call.call_id}"
+    if recording.generation == "today":
+        subject += f"/serverCallId/{recording.call.server_call_id}/recordingId/{recording.recording_id}"
+    data: dict[str, Any] = {
+        "recordingStorageInfo": {"recordingChunks": [_chunk(recording, chunk, hosts) for chunk in chunks]},
+        "recordingStartTime": timestamp(recording.start),
+        "recordingDurationMs": round(sum(chunk.duration_ms for chunk in recording.chunks)),
+        "sessionEndReason": recording.session_end_reason,
+    }
+    if recording.generation == "today":
+        data |= _format(recording)
+    return _event(subject, data, event_type=FILE_STATUS, event_id=event_id, at=recording.announced)
+
+
+def _chunk(recording: Recording, chunk: Chunk, hosts: Hosts) -> dict[str, Any]:
+    """Return a chunk of a file event; that of 2021 has no locations (acs-contract 2.8)."""
+    fields = {"documentId": chunk.document_id, "index": chunk.index, "endReason": chunk.end_reason}
+    return fields if recording.generation == "2021" else fields | locations.of(recording, chunk, hosts).fields()
+
+
+def _format(recording: Recording) -> dict[str, Any]:
+    """Return what today's file event tells of the format, in Pascal case, and of the customer's own storage."""
+    asked = recording.format
+    fields = {
+        "recordingContentType": _pascal(asked.content_type),
+        "recordingChannelType": _pascal(asked.channel_type),
+        "recordingFormatType": _pascal(asked.format_type),
+    }
+    if asked.destination is None:
+        return fields
+    return fields | {"storageType": "AzureBlob", "recordingId": recording.recording_id}
+
+
+def _pascal(word: str) -> str:
+    return word[0].upper() + word[1:]
+
+
+def _starter(call: Call) -> str:
+    # A call that nobody is in was still started by someone.
+    return call.participants[0].participant_id if call.participants else f"8:acs:{RESOURCE_ID}_{call.call_id}"
+
+
+def _call(call: Call, starter: str) -> dict[str, Any]:
+    room = {} if call.room_id is None else {"room": {"id": call.room_id}}
     return {
-        "id": recording.event_id,
-        "topic": TOPIC,
-        "subject": f"/recording/call/{recording.call.call_id}",
-        "data": {
-            "recordingStorageInfo": {"recordingChunks": chunks},
-            "recordingStartTime": timestamp(recording.start),
-            "recordingDurationMs": round(sum(chunk.duration_ms for chunk in recording.chunks)),
-            "sessionEndReason": recording.session_end_reason,
+        "startedBy": {
+            "communicationIdentifier": {"rawId": starter, "communicationUser": {"id": starter}},
+            "role": "unknown",
         },
-        "eventType": FILE_STATUS,
+        "serverCallId": call.server_call_id,
+        "group": {"id": call.group_id},
+        **room,
+        "isTwoParty": False,
+        "correlationId": call.correlation_id,
+        "isRoomsCall": call.room_id is not None,
+    }
+
+
+def _event(subject: str, data: dict[str, Any], *, event_type: str, event_id: str, at: datetime) -> dict[str, Any]:
+    return {
+        "id": event_id,
+        "topic": TOPIC,
+        "subject": subject,
+        "data": data,
+        "eventType": event_type,
         "dataVersion": "1.0",
         "metadataVersion": "1",
-        "eventTime": timestamp(recording.announced),
+        "eventTime": timestamp(at),
     }
 
 

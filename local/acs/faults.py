@@ -154,8 +154,11 @@ def _answer(rule: Rule, request: web.Request) -> web.Response | None:
             headers = {} if rule.retry_after is None else {"Retry-After": str(rule.retry_after)}
             if isinstance(rule.body, str):
                 return web.Response(status=status, text=rule.body, headers=headers)
-            body = errors.body(str(status), "An injected fault.") if rule.body is None else rule.body
-            return web.json_response(body, status=status, headers=headers)
+            if rule.body is not None:
+                return web.json_response(rule.body, status=status, headers=headers)
+            answer = errors.answer(request, status, "An injected fault.")
+            answer.headers.update(headers)
+            return answer
         case "empty":
             return web.Response(status=200, body=b"", content_type="video/mp4")
         case "html":
@@ -165,7 +168,7 @@ def _answer(rule: Rule, request: web.Request) -> web.Response | None:
             location = location.replace("{path}", request.raw_path)
             return web.Response(status=rule.status or 302, headers={"Location": location})
         case "expired":
-            return errors.response(404, "The document does not exist or has expired.", target="documentId")
+            return errors.answer(request, 404, "The document does not exist or has expired.", target="documentId")
         case "malformed":
             return web.Response(status=200, text=_BROKEN_JSON, content_type="application/json")
     return None

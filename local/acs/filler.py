@@ -1,12 +1,16 @@
-"""Deterministic filler media: a well-formed MP4 of any size that takes no memory.
+"""Deterministic filler media: a well-formed MP4, WAV or MP3 of any size that takes no memory.
 
-The boxes add up exactly to the size, so that a reader that walks them is satisfied; the payload
-is a pattern of prime period, so that a block copied to the wrong place shows in every digest.
+The boxes of an MP4, the chunks of a WAV and the frames of an MP3 add up exactly to the size, so that a reader
+that walks them is satisfied; the payload is a pattern of odd period, so that a block copied to the wrong place
+shows in every digest.
 """
 
 import random
 import struct
 from functools import cache
+from typing import Literal
+
+FileType = Literal["mp4", "mp3", "wav"]
 
 _BRAND = b"isom"
 _PERIOD = 1_048_573  # The largest prime below 2^20: no power-of-two block size repeats on it.
@@ -15,40 +19,96 @@ _FTYP = struct.pack(">I4s4sI4s4s4s", 28, b"ftyp", _BRAND, 512, _BRAND, b"iso2", 
 _MVHD = struct.pack(">I4s4xIIIIIH10x36s24xI", 108, b"mvhd", 0, 0, 1000, 0, 0x00010000, 0x0100, b"\0" * 36, 1)
 _HEAD = _FTYP + struct.pack(">I4s", 8 + len(_MVHD), b"moov") + _MVHD
 
+_SAMPLE_RATE, _SAMPLE_BYTES = 16_000, 2
+_RIFF_BYTES = 52  # RIFF, fmt, JUNK and data without what is in the last two.
+
+# MPEG-2 layer III, 48 kbit/s, 16 kHz, mono: 216 bytes a frame. Side information of zeros means a silent frame
+# without main data, whatever follows.
+_MP3_FRAME = bytes((0xFF, 0xF3, 0x68, 0xC0)) + bytes(9)
+_MP3_FRAME_BYTES = 216
+_MP3_FRAMES = 4861  # Prime, like the other period.
+_ID3_BYTES = 10
+
 MINIMUM_BYTES = len(_HEAD) + 8
 
 
 @cache
-def _pattern() -> memoryview:
-    # Twice the period, so that any piece up to one period long is one slice and no copy.
-    once = random.Random(_PERIOD).randbytes(_PERIOD)  # noqa: S311 - a test pattern, not a secret
-    return memoryview(once + once)
+def _noise() -> bytes:
+    return random.Random(_PERIOD).randbytes(_PERIOD)  # noqa: S311 - a test pattern, not a secret
+
+
+@cache
+def _pattern(file_type: FileType) -> tuple[memoryview, int]:
+    """Return what is repeated, twice, so that any piece up to one period long is one slice; and the period."""
+    once = _noise()
+    if file_type == "mp3":
+        rest = _MP3_FRAME_BYTES - len(_MP3_FRAME)
+        once = b"".join(_MP3_FRAME + once[at * rest : (at + 1) * rest] for at in range(_MP3_FRAMES))
+    return memoryview(once + once), len(once)
 
 
 class Filler:
     """Filler content of one size; the seed shifts the pattern, so chunks differ."""
 
-    def __init__(self, size: int, *, seed: int) -> None:
-        """Lay out the boxes; raise ValueError if they do not fit into ``size`` bytes."""
-        if size < MINIMUM_BYTES:
-            raise ValueError(f"filler needs at least {MINIMUM_BYTES} bytes, not {size}")
-        payload = size - len(_HEAD)
-        large = payload > _LARGE
-        mdat = struct.pack(">I4sQ", 1, b"mdat", payload) if large else struct.pack(">I4s", payload, b"mdat")
+    def __init__(self, size: int, *, seed: int, file_type: FileType = "mp4", channels: int = 1) -> None:
+        """Lay out the file; raise ValueError if it cannot have ``size`` bytes."""
         self.size = size
-        self._head = _HEAD + mdat
-        self._shift = seed % _PERIOD
+        self._pattern, self._period = _pattern(file_type)
+        self._shift = seed % self._period
+        if file_type == "mp4":
+            self._head = _mp4_head(size)
+        elif file_type == "wav":
+            self._head = _wav_head(size, channels)
+        else:
+            self._head = _mp3_head(size)
+            self._shift -= self._shift % _MP3_FRAME_BYTES
 
     def pieces(self, offset: int, length: int) -> list[bytes | memoryview]:
         """Return the bytes ``offset .. offset+length``, cut at the end, as slices without copies."""
         end = min(offset + length, self.size)
+        head = len(self._head)
         pieces: list[bytes | memoryview] = []
-        if offset < len(self._head):
+        if offset < head:
             pieces.append(self._head[offset:end])
-            offset = len(self._head)
+            offset = head
         while offset < end:
-            start = (offset + self._shift) % _PERIOD
-            step = min(_PERIOD, end - offset)
-            pieces.append(_pattern()[start : start + step])
+            start = (offset - head + self._shift) % self._period
+            step = min(self._period, end - offset)
+            pieces.append(self._pattern[start : start + step])
             offset += step
         return pieces
+
+
+def _mp4_head(size: int) -> bytes:
+    payload = size - len(_HEAD)
+    if payload < 8:
+        raise ValueError(f"filler needs at least {MINIMUM_BYTES} bytes, not {size}")
+    if payload > _LARGE:
+        return _HEAD + struct.pack(">I4sQ", 1, b"mdat", payload)
+    return _HEAD + struct.pack(">I4s", payload, b"mdat")
+
+
+def _wav_head(size: int, channels: int) -> bytes:
+    """Return the chunks up to the samples; junk makes these whole, and a RIFF file always has an even size."""
+    block = channels * _SAMPLE_BYTES
+    if size % 2 or not _RIFF_BYTES + block <= size <= _LARGE:
+        raise ValueError(f"wav filler needs an even size from {_RIFF_BYTES + block} to 4 GiB, not {size}")
+    junk = (size - _RIFF_BYTES) % block
+    rate = (_SAMPLE_RATE, _SAMPLE_RATE * block)
+    return b"".join(
+        (
+            struct.pack("<4sI4s", b"RIFF", size - 8, b"WAVE"),
+            struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, *rate, block, 8 * _SAMPLE_BYTES),
+            struct.pack(f"<4sI{junk}x", b"JUNK", junk),
+            struct.pack("<4sI", b"data", size - _RIFF_BYTES - junk),
+        )
+    )
+
+
+def _mp3_head(size: int) -> bytes:
+    """Return an ID3 tag of such a length that whole frames follow."""
+    frames, padding = divmod(size - _ID3_BYTES, _MP3_FRAME_BYTES)
+    if frames < 1:
+        raise ValueError(f"mp3 filler needs at least {_ID3_BYTES + _MP3_FRAME_BYTES} bytes, not {size}")
+    # The tag's size has seven bits to a byte; the padding is below two of these.
+    return b"ID3\x04\0\0" + bytes((0, 0, padding >> 7, padding & 0x7F)) + bytes(padding)

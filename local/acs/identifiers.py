@@ -35,10 +35,21 @@ def conversation_id(conversation_url: str) -> str:
     return unpadded_base64url(conversation_url.encode("utf-8"))
 
 
+def server_call_id(conversation_url: str) -> str:
+    """Encode a conversation URL as today's API has it (acs-contract 4.4)."""
+    return base64.b64encode(conversation_url.encode("utf-8")).decode("ascii")
+
+
 def new_recording_id() -> str:
     """Make a recording id: 162 characters, Base64Url of compact JSON (acs-contract 2.4)."""
     parts = {"PlatformEndpointId": new_guid(), "ResourceSpecificId": new_guid()}
     return unpadded_base64url(json.dumps(parts, separators=(",", ":")).encode("ascii"))
+
+
+def recorder_leg(recording_id: str) -> str:
+    """Return the id of the recorder's own leg in the call, which its recording id holds (acs-contract 4.8)."""
+    parts = json.loads(base64.urlsafe_b64decode(recording_id + "=" * (-len(recording_id) % 4)))
+    return str(parts["PlatformEndpointId"])
 
 
 def new_document_id() -> str:

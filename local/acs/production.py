@@ -7,7 +7,7 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 
-from local.acs import media, metadata
+from local.acs import media, metadata, sound
 from local.acs.contents import Content, Digest, FileContent, FillerContent, file_digest, filler_digest
 from local.acs.entities import Chunk, Recording
 from local.acs.filler import Filler
@@ -41,13 +41,22 @@ class Studio:
         if sizes := recording.call.media.filler_bytes:
             return _filler_chunks(recording, sizes)
         async with self._encoders:
-            files = await asyncio.to_thread(self._encode, recording.timeline(), maximum_bytes, self._cancelled)
+            files = await asyncio.to_thread(self._encode, recording, maximum_bytes, self._cancelled)
         _log.info("media.encoded recording_id=%s chunks=%d", recording.recording_id, len(files))
-        return [_video_chunk(recording, index, file) for index, file in enumerate(files)]
+        return [_encoded_chunk(recording, index, file) for index, file in enumerate(files)]
 
-    def _encode(self, timeline: Timeline, maximum_bytes: int, cancelled: threading.Event) -> list[MediaChunk]:
-        folder = Path(mkdtemp(dir=self._folder))
-        return media.encode(timeline, folder, maximum_bytes=maximum_bytes, cancelled=cancelled)
+    def _encode(self, recording: Recording, maximum_bytes: int, cancelled: threading.Event) -> list[MediaChunk]:
+        folder, timeline = Path(mkdtemp(dir=self._folder)), recording.timeline()
+        match recording.format.format_type:
+            case "mp4":
+                return media.encode(timeline, folder, maximum_bytes=maximum_bytes, cancelled=cancelled)
+            case "mp3":
+                return sound.encode_mp3(timeline, folder, maximum_bytes=maximum_bytes, cancelled=cancelled)
+            case "wav":
+                voices = _voices(recording)
+                return sound.encode_wav(
+                    timeline, folder, voices=voices, maximum_bytes=maximum_bytes, cancelled=cancelled
+                )
 
 
 def _empty(folder: Path) -> None:
@@ -55,7 +64,14 @@ def _empty(folder: Path) -> None:
         rmtree(child, ignore_errors=True)
 
 
-def _video_chunk(recording: Recording, index: int, file: MediaChunk) -> Chunk:
+def _voices(recording: Recording) -> tuple[str, ...]:
+    """Return whose voice has which channel; none has one of its own in mixed sound."""
+    if recording.format.channel_type == "mixed":
+        return ()
+    return sound.channels(recording.timeline(), recording.format.channels)
+
+
+def _encoded_chunk(recording: Recording, index: int, file: MediaChunk) -> Chunk:
     timeline = recording.timeline()
     return _chunk(
         recording,
@@ -73,11 +89,12 @@ def _video_chunk(recording: Recording, index: int, file: MediaChunk) -> Chunk:
 def _filler_chunks(recording: Recording, sizes: tuple[int, ...]) -> list[Chunk]:
     """Share the recorded time among the chunks by their bytes."""
     timeline = recording.timeline()
+    file_type, channels = recording.format.format_type, len(_voices(recording)) or 1
     total, before = sum(sizes), 0
     chunks = []
     for index, size in enumerate(sizes):
         document_id = new_document_id()
-        filler = Filler(size, seed=int(document_id[-32:], 16))
+        filler = Filler(size, seed=int(document_id[-32:], 16), file_type=file_type, channels=channels)
         chunks.append(
             _chunk(
                 recording,
@@ -118,6 +135,8 @@ def _chunk(
         duration_ms=duration_ms,
         pauses=timeline.pauses_within(start, end),
         participants=timeline.present_within(start, end),
+        today=recording.format if recording.generation == "today" else None,
+        voices=_voices(recording),
     )
     return Chunk(
         document_id=document_id,
@@ -128,4 +147,5 @@ def _chunk(
         etag=f'"0x{document_id[-16:].upper()}"',
         duration_ms=duration_ms,
         end_reason="SessionEnded" if last else "ChunkMaximumSizeExceeded",
+        format_type=recording.format.format_type,
     )

@@ -1,4 +1,4 @@
-"""The emulator as one HTTP server: service API, downloads, control plane."""
+"""The emulator: one port for the service API and the control plane, one for each of two storage hosts."""
 
 import argparse
 import asyncio
@@ -7,19 +7,20 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from aiohttp import web
 
-from local.acs import api, bodies, downloads
+from local.acs import api, auth, bodies, calling, downloads, errors, storage_host, tokens
 from local.acs.announcer import Announcer
-from local.acs.auth import Verifier
 from local.acs.callbacks import Callbacks
 from local.acs.clock import Clock
 from local.acs.control import Control
-from local.acs.entities import MINIMUM_CHUNK_BYTES, Effect, Settings
+from local.acs.entities import ISSUER, MINIMUM_CHUNK_BYTES, Effect, Hosts, Settings
 from local.acs.faults import Faults
 from local.acs.identifiers import TOPIC, new_guid
 from local.acs.journal import CONTROL_PREFIX, Handler, Journal, is_control
@@ -41,18 +42,22 @@ class Options:
     access_key: str = DEVELOPMENT_KEY
     host: str = "127.0.0.1"
     port: int = 0
-    retention_hours: float = 48.0
+    storage_port: int = 0
+    region_port: int = 0
+    retention_hours: float | None = None
     chunk_maximum_bytes: int = 1_500_000_000
     announce_delay_seconds: float = 1.0
     clock_skew_seconds: float = 900.0
+    issuer: str = ISSUER
 
     def __post_init__(self) -> None:
         """Refuse what could never work."""
-        if not 0 <= self.port <= 65535:
-            raise ValueError(f"the port must be 0 to 65535, not {self.port}")
+        for port in (self.port, self.storage_port, self.region_port):
+            if not 0 <= port <= 65535:
+                raise ValueError(f"the port must be 0 to 65535, not {port}")
         if self.chunk_maximum_bytes < MINIMUM_CHUNK_BYTES:
             raise ValueError(f"a chunk must be allowed at least {MINIMUM_CHUNK_BYTES} bytes")
-        if not (self.retention_hours > 0 and self.announce_delay_seconds >= 0):
+        if not ((self.retention_hours is None or self.retention_hours > 0) and self.announce_delay_seconds >= 0):
             raise ValueError("the retention must be above 0 hours, the announce delay not negative")
 
 
@@ -62,12 +67,22 @@ class Emulator:
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
         self._stack = contextlib.AsyncExitStack()
-        self._port = self.options.port
+        self._ports = (self.options.port, self.options.storage_port, self.options.region_port)
 
     @property
     def endpoint(self) -> str:
         """Return ``http://HOST:PORT``, without a trailing slash; the port is known once it runs."""
-        return f"http://{self.options.host}:{self._port}"
+        return self._url(0)
+
+    @property
+    def storage_url(self) -> str:
+        """Return the same of the storage host, where the files of today's API lie (acs-contract 4.10)."""
+        return self._url(1)
+
+    @property
+    def region_url(self) -> str:
+        """Return the same of the region's storage host, to which the other one may redirect."""
+        return self._url(2)
 
     @property
     def connection_string(self) -> str:
@@ -81,23 +96,32 @@ class Emulator:
             topic = await stack.enter_async_context(Topic(topic=TOPIC))
             callbacks = await stack.enter_async_context(Callbacks())
             options, clock = self.options, Clock()
-            settings = Settings(options.chunk_maximum_bytes, options.retention_hours, options.announce_delay_seconds)
+            settings = Settings(
+                options.chunk_maximum_bytes,
+                options.retention_hours,
+                options.announce_delay_seconds,
+                issuer=options.issuer,
+            )
             service = Service(clock, settings=settings, emit=lambda effect: self._announce(effect))
             self._announcer = Announcer(service, topic=topic, callbacks=callbacks, studio=Studio(Path(folder)))
             stack.push_async_callback(self._announcer.cancel)
             control = Control(service, self._announcer, topic, Faults(), Journal(clock), settings)
             # The port is part of the signed host name, so it has to be known before the first request is verified.
-            sock = _listen(options.host, options.port)
-            stack.callback(sock.close)
-            self._port = sock.getsockname()[1]
-            application = self._application(control)
-            runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
-            stack.push_async_callback(runner.cleanup)
-            outage = Outage(runner)
-            stack.push_async_callback(outage.cancel)
-            application.router.add_post(CONTROL_PREFIX + "/outage", _outage_handler(outage))
-            await runner.setup()
-            await web.SockSite(runner, sock).start()
+            sockets = [stack.enter_context(_listen(options.host, port)) for port in self._ports]
+            self._ports = tuple(sock.getsockname()[1] for sock in sockets)
+            service.hosts = Hosts(self.storage_url, self.region_url)
+            main, storage, region = self._application(control), self._storage(control), self._storage(control)
+            runners = [
+                web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+                for application in (main, storage, region)
+            ]
+            outages = [Outage(runner) for runner in runners]
+            main.router.add_post(CONTROL_PREFIX + "/outage", _outage_handler(outages))
+            for runner, outage, sock in zip(runners, outages, sockets, strict=True):
+                stack.push_async_callback(runner.cleanup)
+                stack.push_async_callback(outage.cancel)
+                await runner.setup()
+                await web.SockSite(runner, sock).start()
             self._stack = stack.pop_all()
         return self
 
@@ -108,30 +132,43 @@ class Emulator:
     def _announce(self, effect: Effect) -> None:
         self._announcer.take(effect)
 
+    def _url(self, number: int) -> str:
+        return f"http://{self.options.host}:{self._ports[number]}"
+
     def _application(self, control: Control) -> web.Application:
-        verifier = Verifier(
+        service = control.service
+        application = self._guarded(control, auth.candidate_hosts, api.require_api_version)
+        application.add_routes([*api.routes(service), *calling.routes(service), *tokens.routes(service)])
+        application.add_routes([*downloads.routes(service), *control.routes()])
+        return application
+
+    def _storage(self, control: Control) -> web.Application:
+        application = self._guarded(control, auth.storage_candidate_hosts)
+        application[errors.BODILESS] = True
+        application.add_routes(storage_host.routes(control.service))
+        return application
+
+    def _guarded(self, control: Control, candidates: auth.Candidates, *more: Any) -> web.Application:
+        """Return an application with what every port has: journal, faults, authentication."""
+        verifier = auth.Verifier(
             self.options.access_key,
             resource_host=self.endpoint.removeprefix("http://"),
             clock_skew_seconds=self.options.clock_skew_seconds,
+            candidates=candidates,
         )
+        guards = [control.journal.middleware(), api.answer_errors, control.faults.middleware()]
         application = web.Application(
-            client_max_size=_MAXIMUM_BODY_BYTES,
-            middlewares=[
-                control.journal.middleware(),
-                api.answer_errors,
-                control.faults.middleware(),
-                api.authentication(verifier),
-                api.require_api_version,
-            ],
+            client_max_size=_MAXIMUM_BODY_BYTES, middlewares=[*guards, api.authentication(verifier), *more]
         )
-        application.add_routes([*api.routes(control.service), *downloads.routes(control.service), *control.routes()])
         application.on_response_prepare.append(_add_service_headers)
         return application
 
 
-def _outage_handler(outage: Outage) -> Handler:
+def _outage_handler(outages: Sequence[Outage]) -> Handler:
     async def begin(request: web.Request) -> web.StreamResponse:
-        outage.begin((await bodies.read(request, OutageBody)).seconds)
+        body = await bodies.read(request, OutageBody)
+        for outage in outages:
+            outage.begin(body.seconds)
         return web.json_response({}, status=202)
 
     return begin
@@ -171,10 +208,13 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     default = Options()
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free port")
+    parser.add_argument("--storage-port", type=int, default=0, help="of the storage host; 0 takes a free port")
+    parser.add_argument("--region-port", type=int, default=0, help="of the region's storage host; 0 takes a free port")
     parser.add_argument("--access-key", default=default.access_key, help="base64; default: the development key")
-    parser.add_argument("--retention-hours", type=float, default=default.retention_hours)
+    parser.add_argument("--retention-hours", type=float, help="default: 48 for the 2021 API, 24 for today's")
     parser.add_argument("--announce-delay", type=float, default=default.announce_delay_seconds, help="seconds")
     parser.add_argument("--chunk-maximum-bytes", type=int, default=default.chunk_maximum_bytes)
+    parser.add_argument("--issuer", default=default.issuer, help="of the tokens in callbacks of today's API")
     return parser.parse_args(argv)
 
 
@@ -182,9 +222,12 @@ async def _run(arguments: argparse.Namespace) -> None:
     options = Options(
         access_key=arguments.access_key,
         port=arguments.port,
+        storage_port=arguments.storage_port,
+        region_port=arguments.region_port,
         retention_hours=arguments.retention_hours,
         announce_delay_seconds=arguments.announce_delay,
         chunk_maximum_bytes=arguments.chunk_maximum_bytes,
+        issuer=arguments.issuer,
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -196,4 +239,5 @@ async def _run(arguments: argparse.Namespace) -> None:
         )
         print(f"ACS emulator ready on {emulator.endpoint}", flush=True)
         print(f"ACS_CONNECTION_STRING={emulator.connection_string}", flush=True)
+        print(f"ACS storage host ready on {emulator.storage_url}, its region's on {emulator.region_url}", flush=True)
         await stop.wait()

@@ -6,24 +6,36 @@ What others must hear of (callbacks, events, making the media) leaves as effects
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Literal
 
 from local.acs import identifiers
 from local.acs.clock import Clock
 from local.acs.entities import (
+    API_VERSIONS,
     CALL_ENDED,
     INITIATOR_LEFT,
+    RETENTION_HOURS,
     Call,
     CallLegChanged,
     Chunk,
     Effect,
+    Format,
+    Generation,
+    Hosts,
     Media,
     Recording,
     RecordingChanged,
     RecordingEnded,
     Settings,
 )
-from local.acs.errors import Conflict, NotFound
+from local.acs.errors import BadRequest, Conflict, NotFound
+from local.acs.repeats import Repeats
 from local.acs.timeline import Participant, Pause
+
+# By what a call can be named: the first by the 2021 API, the group by both.
+Handle = Literal["conversation", "group", "serverCall", "room", "connection"]
+# The code of a locator that names no running call (acs-contract 3.4).
+CANNOT_JOIN = "8527"
 
 
 class Service:
@@ -32,36 +44,47 @@ class Service:
     def __init__(self, clock: Clock, *, settings: Settings, emit: Callable[[Effect], None]) -> None:
         self.clock = clock
         self.settings = settings
+        self.hosts = Hosts()
         self.calls: dict[str, Call] = {}
         self.recordings: dict[str, Recording] = {}
         self._documents: dict[str, tuple[Recording, Chunk]] = {}
-        self._conversations: dict[str, Call] = {}
+        self.repeats = Repeats()
+        self._handles: dict[tuple[Handle, str], Call] = {}
         self._running: dict[str, Recording] = {}
-        self._emit = emit
+        self.emit = emit
 
     def place_call(
-        self, names: list[str], *, media: Media, callback_uri: str | None = None, group_id: str | None = None
+        self,
+        names: list[str],
+        *,
+        media: Media,
+        callback_uri: str | None = None,
+        group_id: str | None = None,
+        room_id: str | None = None,
     ) -> Call:
-        """Start a call; raises Conflict if the group already has one."""
+        """Start a call; raises Conflict if the group or the room already has one."""
         group = (group_id or identifiers.new_guid()).lower()
-        previous = self._conversations.get(group)
-        if previous is not None and previous.ended is None:
+        if self._has_call("group", group):
             raise Conflict("The group already has a call.", target="groupId")
+        if room_id is not None and self._has_call("room", room_id):
+            raise Conflict("The room already has a call.", target="roomId")
         call = self._new_call(names, media=media, group_id=group, started=self.clock.now())
-        call.callback_uri = callback_uri
-        self._emit(CallLegChanged(call, "Establishing"))
-        self._emit(CallLegChanged(call, "Established"))
+        call.callback_uri, call.room_id = callback_uri, room_id
+        if room_id is not None:
+            self._handles["room", room_id] = call
+        self.emit(CallLegChanged(call, "Establishing"))
+        self.emit(CallLegChanged(call, "Established"))
         return call
 
     def end_call(self, call_id: str) -> Call:
         """End a call and with it an active recording; ending it again changes nothing."""
         call = self.call(call_id)
         if call.ended is None:
-            self._emit(CallLegChanged(call, "Terminating"))
+            self.emit(CallLegChanged(call, "Terminating"))
             if recording := self._running.get(call.call_id):
                 self._end(recording, CALL_ENDED)
             call.ended = self.clock.now()
-            self._emit(CallLegChanged(call, "Terminated"))
+            self.emit(CallLegChanged(call, "Terminated"))
         return call
 
     def call(self, call_id: str) -> Call:
@@ -88,55 +111,75 @@ class Service:
         raise NotFound("There is no such participant in the call.", target="participantId")
 
     def start(self, conversation: str, *, callback_uri: str | None) -> Recording:
-        """Start a recording by conversation id or group GUID.
-
-        A second start while one runs is a Conflict: acs-contract 4.6 leaves the status open.
-        """
+        """Start a recording by conversation id or group GUID, as in 2021."""
         call = self._conversation(conversation)
-        if call.call_id in self._running:
-            raise Conflict("Recording is already in progress.", target="conversationId")
         recording = Recording(identifiers.new_recording_id(), call, start=self.clock.now(), callback_uri=callback_uri)
+        return self.begin(recording)
+
+    def begin(self, recording: Recording) -> Recording:
+        """Let a recording run, which may begin with a pause.
+
+        A second start while one runs, of either API, is a Conflict: acs-contract 4.6 leaves the status open.
+        """
+        call = recording.call
+        if call.call_id in self._running:
+            target = "conversationId" if recording.generation == "2021" else "callLocator"
+            raise Conflict("Recording is already in progress.", target=target)
         self.recordings[recording.recording_id] = self._running[call.call_id] = recording
-        self._emit(RecordingChanged(recording, "active"))
+        self.emit(RecordingChanged(recording, recording.state))
         return recording
+
+    def locate(self, handle: Handle, value: str) -> Call:
+        """Return the running call that a locator of today's API names (acs-contract 3.4, 4.2)."""
+        call = self._handles.get((handle, value))
+        if call is None or call.ended is not None:
+            raise BadRequest("Invalid join identity, cannot join call.", code=CANNOT_JOIN)
+        return call
 
     def running(self, conversation: str, recording_id: str) -> Recording:
         """Return a recording that runs in a conversation; after its end it is NotFound (acs-contract 4.6)."""
         call = self._conversation(conversation)
-        recording = self._running.get(call.call_id)
-        if recording is None or recording.recording_id != recording_id:
-            raise NotFound("There is no such recording.", target="recordingId")
-        return recording
+        return self._known(self._running.get(call.call_id), recording_id, generation="2021")
 
-    def pause(self, conversation: str, recording_id: str) -> Recording:
+    def running_today(self, recording_id: str) -> Recording:
+        """Return a running recording of today's API; after its end it is NotFound (acs-contract 4.6)."""
+        recording = self.recordings.get(recording_id)
+        over = recording is None or recording.end is not None
+        return self._known(None if over else recording, recording_id, generation="today")
+
+    def pause(self, recording: Recording) -> None:
         """Pause a recording; pausing twice changes nothing."""
-        recording = self.running(conversation, recording_id)
         if not recording.paused:
             recording.pauses.append(Pause(self.clock.now()))
-            self._emit(RecordingChanged(recording, "inactive"))
-        return recording
+            self.emit(RecordingChanged(recording, "inactive"))
 
-    def resume(self, conversation: str, recording_id: str) -> Recording:
+    def resume(self, recording: Recording) -> None:
         """Resume a recording; resuming twice changes nothing."""
-        recording = self.running(conversation, recording_id)
         if recording.paused:
             recording.pauses[-1] = recording.pauses[-1].closed(self.clock.now())
-            self._emit(RecordingChanged(recording, "active"))
-        return recording
+            self.emit(RecordingChanged(recording, "active"))
 
-    def stop(self, conversation: str, recording_id: str) -> Recording:
+    def stop(self, recording: Recording) -> None:
         """End a recording; the call goes on."""
-        recording = self.running(conversation, recording_id)
         self._end(recording, INITIATOR_LEFT)
-        return recording
 
-    def recorded(self, names: list[str], *, media: Media, seconds: float) -> Recording:
+    def recorded(
+        self, names: list[str], *, media: Media, seconds: float, generation: Generation, format: Format
+    ) -> Recording:
         """Make a recording that ended just now, without callbacks and without its media."""
         end = self.clock.now()
         start = end - timedelta(seconds=seconds)
         call = self._new_call(names, media=media, group_id=identifiers.new_guid(), started=start)
         call.ended = end
-        recording = Recording(identifiers.new_recording_id(), call, start=start, end=end)
+        recording = Recording(
+            identifiers.new_recording_id(),
+            call,
+            start=start,
+            end=end,
+            generation=generation,
+            api_version=API_VERSIONS[generation],
+            format=format,
+        )
         self.recordings[recording.recording_id] = recording
         return recording
 
@@ -151,7 +194,8 @@ class Service:
         """Put the finished media of a recording into temporary storage."""
         recording.chunks = chunks
         recording.stored = self.clock.now()
-        self._documents.update({chunk.document_id: (recording, chunk) for chunk in chunks})
+        if not recording.exported:
+            self._documents.update({chunk.document_id: (recording, chunk) for chunk in chunks})
 
     def announce(self, recording: Recording) -> None:
         """Note that the file event goes out; its id and time stay the same however often it does."""
@@ -162,23 +206,31 @@ class Service:
     def expires(self, recording: Recording) -> datetime | None:
         """Return when the chunks are deleted: retention after the event, or after storing if there was none."""
         available = recording.announced or recording.stored
-        return available and available + timedelta(hours=self.settings.retention_hours)
+        hours = self.settings.retention_hours or RETENTION_HOURS[recording.generation]
+        return available and available + timedelta(hours=hours)
 
-    def document(self, document_id: str) -> Chunk:
-        """Return a chunk in temporary storage; unknown and expired ones are NotFound alike."""
+    def document(self, document_id: str, *, generation: Generation) -> Chunk:
+        """Return a chunk in temporary storage; unknown, expired and the other API's ones are NotFound alike."""
         recording, chunk = self._documents.get(document_id, (None, None))
         expires = None if recording is None else self.expires(recording)
-        if chunk is None or expires is None or expires <= self.clock.now():
+        if recording is None or chunk is None or expires is None or expires <= self.clock.now():
             raise NotFound("The document does not exist or has expired.", target="documentId")
+        if recording.generation != generation:
+            raise NotFound("The document belongs to the other API.", target="documentId")
         return chunk
+
+    def delete_document(self, document_id: str) -> None:
+        """Remove a chunk and its metadata from temporary storage."""
+        del self._documents[document_id]
 
     def reset(self, settings: Settings) -> None:
         """Forget everything."""
         self.calls.clear()
         self.recordings.clear()
         self._documents.clear()
-        self._conversations.clear()
+        self._handles.clear()
         self._running.clear()
+        self.repeats.clear()
         self.settings = settings
         self.clock.reset()
 
@@ -194,8 +246,22 @@ class Service:
             participants=[Participant(identifiers.new_participant_id(), name, joined=started) for name in names],
         )
         self.calls[call.call_id] = call
-        self._conversations[call.conversation_id] = self._conversations[call.group_id] = call
+        self._handles["conversation", call.conversation_id] = call
+        self._handles["serverCall", call.server_call_id] = call
+        self._handles["group", call.group_id] = call
+        self._handles["connection", call.call_leg_id] = call
         return call
+
+    def _has_call(self, handle: Handle, value: str) -> bool:
+        call = self._handles.get((handle, value))
+        return call is not None and call.ended is None
+
+    @staticmethod
+    def _known(recording: Recording | None, recording_id: str, *, generation: Generation) -> Recording:
+        # A recording belongs to the API that started it; the other one does not know it.
+        if recording is None or recording.recording_id != recording_id or recording.generation != generation:
+            raise NotFound("There is no such recording.", target="recordingId")
+        return recording
 
     def _running_call(self, call_id: str) -> Call:
         call = self.call(call_id)
@@ -205,7 +271,7 @@ class Service:
 
     def _conversation(self, conversation: str) -> Call:
         # A group's GUID knows no case; the encoded URL does.
-        call = self._conversations.get(conversation) or self._conversations.get(conversation.lower())
+        call = self._handles.get(("conversation", conversation)) or self._handles.get(("group", conversation.lower()))
         if call is None or call.ended is not None:
             raise NotFound("There is no such conversation.", target="conversationId")
         return call
@@ -214,5 +280,5 @@ class Service:
         del self._running[recording.call.call_id]
         recording.end = self.clock.now()
         recording.session_end_reason = reason
-        self._emit(RecordingChanged(recording, "inactive"))
-        self._emit(RecordingEnded(recording))
+        self.emit(RecordingChanged(recording, "inactive"))
+        self.emit(RecordingEnded(recording))

@@ -19,9 +19,9 @@ def pitch(participant_id: str) -> float:
     return _SCALE[zlib.crc32(participant_id.encode("utf-8")) % len(_SCALE)]
 
 
-def render(first: int, count: int, *, participant_ids: tuple[str, ...]) -> Samples:
-    """Return mono samples ``first .. first+count`` of the media, shape (1, count)."""
-    if not participant_ids:
+def render(first: int, count: int, *, participant_ids: tuple[str, ...], only: str | None = None) -> Samples:
+    """Return mono samples ``first .. first+count`` of the media, shape (1, count); ``only`` is one voice of it."""
+    if not participant_ids or (only is not None and only not in participant_ids):
         return np.zeros((1, count), dtype=np.int16)
     seconds = (first + np.arange(count)) / SAMPLE_RATE
     turns = (seconds // _TURN_SECONDS).astype(np.int64)
@@ -29,5 +29,7 @@ def render(first: int, count: int, *, participant_ids: tuple[str, ...]) -> Sampl
     # Each turn swells and fades, so that a change of pitch never clicks.
     envelope = np.sin(np.pi * (seconds % _TURN_SECONDS) / _TURN_SECONDS) ** 2
     wave = np.sin(2 * np.pi * pitches[turns % len(pitches)] * seconds)
+    if only is not None:
+        wave *= turns % len(pitches) == participant_ids.index(only)
     samples: Samples = (wave * envelope * _VOLUME * 32767).astype(np.int16).reshape(1, count)
     return samples

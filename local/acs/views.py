@@ -1,10 +1,14 @@
 """What the control plane shows of the state, as JSON."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
+from local.acs import locations
 from local.acs.clock import timestamp
-from local.acs.entities import Call, Recording
+from local.acs.entities import Call, Chunk, Recording
 from local.acs.metadata import intervals
 from local.acs.service import Service
 from local.acs.timeline import Participant
@@ -22,6 +26,9 @@ def call(value: Call) -> dict[str, Any]:
         "callLegId": value.call_leg_id,
         "conversationUrl": value.conversation_url,
         "conversationId": value.conversation_id,
+        "serverCallId": value.server_call_id,
+        "correlationId": value.correlation_id,
+        "roomId": value.room_id,
         "groupId": value.group_id,
         "state": "Established" if value.ended is None else "Terminated",
         "participants": [participant(person) for person in value.participants if person.left is None],
@@ -36,6 +43,11 @@ async def recording(value: Recording, service: Service) -> dict[str, Any]:
         "recordingId": value.recording_id,
         "callId": value.call.call_id,
         "conversationId": value.call.conversation_id,
+        "serverCallId": value.call.server_call_id,
+        "correlationId": value.call.correlation_id,
+        "roomId": value.call.room_id,
+        "generation": value.generation,
+        "format": {to_camel(name): field for name, field in asdict(value.format).items()},
         "state": value.state,
         "startTime": timestamp(value.start),
         "pauseResumeIntervals": intervals(value.pauses, until=value.end or service.clock.now()),
@@ -49,7 +61,13 @@ async def recording(value: Recording, service: Service) -> dict[str, Any]:
                 "durationMs": chunk.duration_ms,
                 "endReason": chunk.end_reason,
                 "expiresAt": None if expires is None else timestamp(expires),
+                **_locations(value, chunk, service),
             }
             for chunk, digest in zip(value.chunks, digests, strict=True)
         ],
     }
+
+
+def _locations(value: Recording, chunk: Chunk, service: Service) -> dict[str, str]:
+    """Return where a chunk lies; the event of 2021 does not tell."""
+    return {} if value.generation == "2021" else locations.of(value, chunk, service.hosts).fields()

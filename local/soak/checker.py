@@ -14,12 +14,12 @@ from typing import Any
 import aiohttp
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
-from local.soak.source import Source
+from local.soak.source import Part, Source
 from local.soak.watch import ARCHIVE, QUARANTINE, STAGING, key_of, list_blobs, read_manifest
 
 PARALLEL = 4
 _DATED = re.compile(r"\d{4}/\d{2}/\d{2}/(?P<key>[^/]+)/(?P<rest>.+)")
-_CONTENT = re.compile(r".*/chunks/[0-9]{5}-(?P<document>[0-9A-Za-z-]+)\.mp4")
+_CONTENT = re.compile(r".*/chunks/[0-9]{5}-(?P<document>[0-9A-Za-z-]+)\.(mp4|mp3|wav)")
 _MANIFEST = re.compile(r"recording(-\d+)?\.json")
 
 
@@ -116,6 +116,8 @@ async def _recording(
             findings.lost.append(f"{document} of {key} isn't in the archive; its manifest says {_outcome(entry)}")
         else:
             await _compare(chunk, where[0], entry, source=source, archive=archive, findings=findings)
+            if not where[0].endswith(f".{recording['format']['formatType']}"):
+                findings.unexplained.append(f"{where[0]} is not called what it is")
 
 
 def _check_explained(document: str, entry: dict[str, Any] | None, where: list[str], findings: Findings) -> None:
@@ -135,8 +137,7 @@ async def _compare(
     archive: ContainerClient,
     findings: Findings,
 ) -> None:
-    document = chunk["documentId"]
-    size, digest, difference = await _against_source(archive, name, source=source, document_id=document)
+    size, digest, difference = await _against_source(archive, name, source=source, chunk=chunk)
     findings.chunks_compared += 1
     findings.bytes_kept += size
     if difference:
@@ -147,22 +148,22 @@ async def _compare(
     said = (_outcome(entry), content.get("blob"), content.get("bytes"), content.get("sha256"))
     if said != ("archived", name, chunk["bytes"], chunk["sha256"]):
         findings.unexplained.append(f"the manifest says {said} of {name}")
-    metadata = name.removesuffix(".mp4") + ".json"
+    metadata = f"{name.rpartition('.')[0]}.json"
     if ((entry or {}).get("metadata") or {}).get("blob") != metadata:
         findings.unexplained.append(f"the manifest doesn't list {metadata}")
         return
-    _, _, difference = await _against_source(archive, metadata, source=source, document_id=document, part="/metadata")
+    _, _, difference = await _against_source(archive, metadata, source=source, chunk=chunk, part="metadata")
     if difference:
         findings.damaged.append(f"{metadata} {difference}")
 
 
 async def _against_source(
-    archive: ContainerClient, name: str, *, source: Source, document_id: str, part: str = ""
+    archive: ContainerClient, name: str, *, source: Source, chunk: dict[str, Any], part: Part = "content"
 ) -> tuple[int, str, str]:
     """Read a blob beside its source; give its bytes, its SHA-256 and in what it differs ("" if in nothing)."""
     digest, size, difference = hashlib.sha256(), 0, ""
     download = await archive.get_blob_client(name).download_blob()
-    async with source.document(document_id, part=part) as original:
+    async with source.document(chunk, part=part) as original:
         async for piece in download.chunks():
             digest.update(piece)
             if not difference and await _read(original, len(piece)) != piece:

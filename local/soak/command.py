@@ -15,7 +15,7 @@ from local.process import ProcessError
 from local.soak import figures
 from local.soak.run import IN_MEMORY_RECORDINGS, Options, run
 from local.soak.source import SoakError
-from local.stack import LOGS, StackError
+from local.stack import APIS, LOGS, StackError
 
 PER_SECOND = 4.0
 LIMIT_BASE_SECONDS, LIMIT_SECONDS_EACH = 120.0, 1.5
@@ -27,6 +27,7 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True) as folder:
         limit = LIMIT_BASE_SECONDS + LIMIT_SECONDS_EACH * arguments.recordings
         options = Options(
+            api=arguments.api,
             recordings=arguments.recordings,
             seed=arguments.seed,
             has_kills=arguments.kills,
@@ -62,6 +63,7 @@ def _first(failed: Exception) -> Exception:
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local soak", description=__doc__)
     parser.add_argument("--recordings", type=int, default=1000, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--api", choices=APIS, default="today", help="the recording API (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of plan, faults and kills (default: %(default)s)")
     parser.add_argument(
         "--kills", action="store_true", help="kill hosts and workers, and have a second host for a time"

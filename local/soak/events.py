@@ -8,6 +8,8 @@ from typing import Any
 FILE_STATUS = "Microsoft.Communication.RecordingFileStatusUpdated"
 CALL_LEG = "Microsoft.Communication.CallLegStateChanged"
 OTHER = "Microsoft.Communication.ChatMessageReceived"
+# Of a chunk; only today's API tells where it lies (acs-contract 2.8, 4.9).
+MEMBERS = ("documentId", "index", "endReason", "contentLocation", "metadataLocation", "deleteLocation")
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 CALL = "7f3e1b52-8c0d-4f4e-9a51-0d4f2c6b9e10"
 
@@ -17,14 +19,23 @@ def file_event(recording: dict[str, Any], *, event_id: str, hours_ago: float, ma
 
     With a `marker` it has a chunk entry more that is no chunk; the marker is in the event's data.
     """
-    chunks = [{name: chunk[name] for name in ("documentId", "index", "endReason")} for chunk in recording["chunks"]]
+    chunks = [{name: chunk[name] for name in MEMBERS if name in chunk} for chunk in recording["chunks"]]
     more: dict[str, Any] = {}
+    subject = f"/recording/call/{recording['callId']}"
+    if recording["generation"] == "today":
+        subject += f"/serverCallId/{recording['serverCallId']}/recordingId/{recording['recordingId']}"
+        # Pascal case in events only (acs-contract 4.9).
+        asked = recording["format"]
+        more = {
+            f"recording{name[0].upper()}{name[1:]}": asked[name][0].upper() + asked[name][1:]
+            for name in ("contentType", "channelType", "formatType")
+        }
     if marker is not None:
         chunks.append({"documentId": "../../etc/passwd", "index": len(chunks), "endReason": "SessionEnded"})
         more["soak"] = marker
     return {
         "id": event_id,
-        "subject": f"/recording/call/{recording['callId']}",
+        "subject": subject,
         "eventType": FILE_STATUS,
         "eventTime": _time(datetime.now(UTC) - timedelta(hours=hours_ago)),
         "dataVersion": "1.0",

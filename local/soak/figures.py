@@ -10,6 +10,8 @@ from local.report import columns
 from local.soak.checker import Findings
 
 SHOWN = 20
+# Where chunks lie: in 2021, and today (acs-contract 2.9, 4.10).
+DOWNLOADS = ("/recording/download/", "/v1/objects/")
 
 
 def seconds(values: Iterable[float]) -> dict[str, float | None]:
@@ -21,7 +23,7 @@ def seconds(values: Iterable[float]) -> dict[str, float | None]:
 
 def fetched(requests: Iterable[Mapping[str, Any]], *, bytes_kept: int, chunks: int) -> dict[str, Any]:
     """Sum up the emulator's journal: what was asked of the source for what is kept."""
-    downloads = [entry for entry in requests if entry["path"].lower().startswith("/recording/download/")]
+    downloads = [entry for entry in requests if entry["path"].lower().startswith(DOWNLOADS)]
     total = sum(entry["bytesSent"] for entry in downloads)
     return {
         "requests": len(downloads),

@@ -66,12 +66,13 @@ class Load:
             "announce": False,
             # The call was before its event.
             "durationSeconds": planned.late_hours * 3600 + 10,
+            "generation": planned.api,
+            "formatType": planned.file_type,
         }
         recording: dict[str, Any] = await self.source.control("POST", "/recordings", body, status=201)
         if planned.is_expired:
             rules = [
-                {"path": f"/recording/download/{chunk['documentId']}*", "kind": "expired", "times": None}
-                for chunk in recording["chunks"]
+                {"path": f"*/{chunk['documentId']}*", "kind": "expired", "times": None} for chunk in recording["chunks"]
             ]
             await self.source.control("POST", "/faults", rules, status=201)
         return recording

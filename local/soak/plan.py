@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from local.stack import Api
+
 Target = Literal["host", "worker"]
 KIB, MIB = 1024, 1024 * 1024
 # Share of chunks, smallest and largest size; above 4 MiB a chunk has several blocks.
@@ -17,9 +19,11 @@ LATE_SHARE = 0.10
 HALF_BAD_SHARE = 0.05
 EXPIRED_SHARE = 0.03
 BAD_SHARE = 0.12
-# Below the 48 hours that a recording is kept.
-LATE_HOURS = (0.5, 46.0)
-EXPIRED_HOURS = 49.0
+# Parts of the time that the service keeps a recording: 48 hours in 2021, 24 today.
+RETENTION_HOURS: dict[Api, float] = {"2021": 48.0, "today": 24.0}
+LATE, EXPIRED = (0.01, 0.96), 1.02
+# Today's API has more than one; what they are made of says which sizes there can be.
+FILE_TYPES = ("mp4", "mp4", "mp3", "wav")
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ class PlannedRecording:
     time is `late_hours` ago; `is_expired` ones are so late that the source has deleted the chunks. `is_half_bad`: the
     event has a chunk entry more, which nobody can understand. `bad_events` of that many kinds go out beside it.
     """
+
+    api: Api
+    file_type: str
 
     number: int
     at_seconds: float
@@ -61,9 +68,11 @@ class Shift:
     is_killed: bool
 
 
-def recordings(count: int, *, seed: int, per_second: float) -> list[PlannedRecording]:
+def recordings(count: int, *, seed: int, per_second: float, api: Api) -> list[PlannedRecording]:
     """Plan the recordings in the order in which they are made."""
     draw = random.Random(f"{seed}/recordings")  # noqa: S311 - a plan, not a secret
+    types = random.Random(f"{seed}/types")  # noqa: S311 - likewise
+    kept = RETENTION_HOURS[api]
     at = 0.0
     planned = []
     for number in range(count):
@@ -72,12 +81,15 @@ def recordings(count: int, *, seed: int, per_second: float) -> list[PlannedRecor
         is_expired = kind < EXPIRED_SHARE
         is_late = EXPIRED_SHARE <= kind < EXPIRED_SHARE + LATE_SHARE
         is_half_bad = EXPIRED_SHARE + LATE_SHARE <= kind < EXPIRED_SHARE + LATE_SHARE + HALF_BAD_SHARE
-        late_hours = draw.uniform(*LATE_HOURS) if is_late else EXPIRED_HOURS if is_expired else 0.0
+        file_type = types.choice(FILE_TYPES) if api == "today" else "mp4"
+        late_hours = kept * (draw.uniform(*LATE) if is_late else EXPIRED if is_expired else 0.0)
         planned.append(
             PlannedRecording(
+                api=api,
+                file_type=file_type,
                 number=number,
                 at_seconds=at,
-                chunk_bytes=tuple(_size(draw) for _ in range(draw.choice(CHUNKS))),
+                chunk_bytes=tuple(_size(draw, file_type) for _ in range(draw.choice(CHUNKS))),
                 repeats=draw.choice(REPEATS),
                 again_after=draw.uniform(2, 15) if draw.random() < AGAIN_SHARE else None,
                 late_hours=late_hours,
@@ -109,8 +121,10 @@ def shifts(*, seed: int) -> Iterator[Shift]:
         yield Shift(draw.uniform(0.5, 3.0), draw.uniform(10.0, 30.0), draw.random() < 0.5)
 
 
-def _size(draw: random.Random) -> int:
+def _size(draw: random.Random, file_type: str) -> int:
     weights = [share for share, _, _ in SIZES]
     _, low, high = draw.choices(SIZES, weights)[0]
     # Evenly over the orders of magnitude.
-    return int(low * (high / low) ** draw.random())
+    size = int(low * (high / low) ** draw.random())
+    # Samples of 16 bits: a WAV of an odd size there is not.
+    return size + size % 2 if file_type == "wav" else size

@@ -10,14 +10,13 @@ from typing import Any
 
 import aiohttp
 
-from local.loopback import free_port
 from local.soak import checker, figures, notices, plan, rates
 from local.soak.checker import Findings, Sent
 from local.soak.hosts import Hosts
 from local.soak.load import Load
 from local.soak.source import SoakError, Source, request
 from local.soak.watch import Watch, watching
-from local.stack import Stack, StackOptions
+from local.stack import Api, Stack, StackOptions
 
 PROGRESS_SECONDS = 2.0
 LOOK_SECONDS = 0.5
@@ -47,6 +46,7 @@ IN_MEMORY_RECORDINGS = 400
 class Options:
     """What is asked for; `faults` multiplies all rates (0: none), `limit_seconds` bounds everything but the check."""
 
+    api: Api
     recordings: int
     seed: int
     has_kills: bool
@@ -95,16 +95,14 @@ class Soak:
 
 async def run(options: Options) -> dict[str, Any]:
     """Do a whole run and give its figures, "ok" among them; raises what ends it early."""
-    acs_port = await asyncio.to_thread(free_port)
     stack_options = StackOptions(
-        acs_port=acs_port,
+        api=options.api,
         logs=options.logs,
         data=options.data,
         storage_faults=options.faults > 0,
         invisible_seconds=INVISIBLE_SECONDS,
         subscription=SUBSCRIPTION,
-        # The emulator redirects to itself by its other name.
-        settings={**SETTINGS, "CONTENT_HOSTS": f"localhost:{acs_port}"},
+        settings=SETTINGS,
     )
     print(
         f"{options.recordings} recordings, seed {options.seed}; starting the stack, logs in {options.logs}", flush=True
@@ -116,7 +114,7 @@ async def run(options: Options) -> dict[str, Any]:
         watching(stack.direct_storage_connection_string) as (watch, blobs),
     ):
         source = Source(session, stack.acs_url, stack.acs_connection_string.partition("accesskey=")[2])
-        planned = plan.recordings(options.recordings, seed=options.seed, per_second=options.per_second)
+        planned = plan.recordings(options.recordings, seed=options.seed, per_second=options.per_second, api=options.api)
         load = Load(source, watch, planned)
         async with contextlib.aclosing(Hosts(stack, source)) as hosts:
             soak = Soak(options, stack, source, watch, hosts, load, time.monotonic())
@@ -237,6 +235,7 @@ def _figures(soak: Soak, findings: Findings, requests: list[dict[str, Any]]) -> 
             "archived": figures.seconds(soak.watch.archived_seconds.values()),
         },
         "fetched": figures.fetched(requests, bytes_kept=findings.bytes_kept, chunks=soak.load.chunks),
+        "api": options.api,
         "seed": options.seed,
         "rates": {
             "source": rates.source_chaos(options.seed, options.faults),

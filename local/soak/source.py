@@ -3,18 +3,19 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
 API_VERSION = "2021-04-15-preview1"
+Part = Literal["content", "metadata"]
 
 
 class SoakError(Exception):
@@ -34,13 +35,18 @@ class Source:
         return await request(self.session, method, f"{self.url}/emulator{path}", body, status=status)
 
     @asynccontextmanager
-    async def document(self, document_id: str, *, part: str = "") -> AsyncIterator[aiohttp.StreamReader]:
-        """Download a document, or its metadata with part="/metadata" (acs-contract 2.9, 5.1)."""
-        target = f"/recording/download/{document_id}{part}?api-version={API_VERSION}"
-        headers = sign("GET", target, host=urlsplit(self.url).netloc, key=self.access_key)
-        async with self.session.get(URL(self.url + target, encoded=True), headers=headers) as answer:
+    async def document(
+        self, chunk: Mapping[str, Any], *, part: Part = "content"
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """Download a chunk or its metadata file, `chunk` as the emulator tells of it (acs-contract 2.9, 4.10, 5.1)."""
+        host = urlsplit(self.url).netloc
+        end = "/metadata" if part == "metadata" else ""
+        old = f"{self.url}/recording/download/{chunk['documentId']}{end}?api-version={API_VERSION}"
+        url = URL(chunk.get(f"{part}Location", old), encoded=True)
+        headers = sign("GET", url.raw_path_qs, host=host, key=self.access_key) | {"x-ms-host": host}
+        async with self.session.get(url, headers=headers) as answer:
             if answer.status != 200:
-                raise SoakError(f"the emulator doesn't serve {document_id}{part} but answers {answer.status}")
+                raise SoakError(f"the emulator doesn't serve {url.path} but answers {answer.status}")
             yield answer.content
 
 

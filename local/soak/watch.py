@@ -16,7 +16,7 @@ from azure.storage.queue.aio import QueueServiceClient
 STAGING, ARCHIVE, QUARANTINE = "recordings-staging", "recordings-archive", "recordings-quarantine"
 QUEUE, POISON = "recording-chunks", "recording-chunks-poison"
 EVERY_SECONDS = 0.5
-_CONTENT = re.compile(r".*/chunks/[0-9]{5}-(?P<document>[0-9A-Za-z-]+)\.mp4")
+_CONTENT = re.compile(r".*/chunks/[0-9]{5}-(?P<document>[0-9A-Za-z-]+)\.media")
 
 
 @dataclass

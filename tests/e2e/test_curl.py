@@ -14,12 +14,25 @@ ROOT = Path(__file__).parents[2]
 LAST_LINE = "Ctrl-C ends the stack."
 
 
-@pytest.fixture
-def printed(tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(params=["today", "2021"])
+def printed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """What `up` prints, while it runs."""
 
     output = tmp_path / "up.txt"
-    command = [sys.executable, "-m", "local", "up", "--port", "0", "--acs-port", "0", "--logs", str(tmp_path / "logs")]
+    command = [
+        sys.executable,
+        "-m",
+        "local",
+        "up",
+        "--api",
+        request.param,
+        "--port",
+        "0",
+        "--acs-port",
+        "0",
+        "--logs",
+        str(tmp_path / "logs"),
+    ]
     with output.open("w") as file:
         up = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
     try:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from tests.e2e.world import WEBHOOK, World, eventually, running
+from tests.e2e.world import ROOT, WEBHOOK, World, eventually, running
 
 MIB = 1024 * 1024
 # A gigabyte and a half, the service's largest chunk, has to be asked for: LARGE_MIB=1430.
@@ -290,6 +291,17 @@ async def test_nothing_secret(world: World) -> None:
     text = (await world.log()).lower()
 
     assert [] == [secret for secret in ("accesskey=", "accountkey=", "sig=", "signature=") if secret in text]
+
+
+async def test_the_doctor(world: World) -> None:
+    """`python -m recording doctor` finds the running stack well, by the settings file that it has written."""
+
+    command = [sys.executable, "-m", "recording", "doctor", "--settings", str(world.logs.parent / "settings.json")]
+    done = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    told = (await done.communicate())[0].decode()
+
+    assert 0 == done.returncode, told
+    assert "✓ ACS credentials" in told
 
 
 async def test_auto_record(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ RECORDINGS = 60
 
 
 @pytest.mark.timeout(200)
-async def test_soak(tmp_path: Path) -> None:
+@pytest.mark.parametrize("api", ["today", "2021"])
+async def test_soak(tmp_path: Path, api: str) -> None:
     """Sixty recordings are whole in the archive or explained, whatever was injected and whoever was killed."""
 
     command = [sys.executable, "-m", "local", "soak", "--recordings", str(RECORDINGS), "--seed", "3", "--kills"]
+    command += ["--api", api]
     command += ["--per-second", "6", "--limit", "150", "--out", str(tmp_path / "soak.json")]
     with (tmp_path / "output.txt").open("w") as output:
         process = await asyncio.create_subprocess_exec(
@@ -31,7 +33,7 @@ async def test_soak(tmp_path: Path) -> None:
     said = (tmp_path / "output.txt").read_text()
     assert process.returncode == 0, said[-6000:]
     found = json.loads((tmp_path / "soak.json").read_text())
-    assert (found["ok"], found["seed"], found["recordings"]) == (True, 3, RECORDINGS)
+    assert (found["ok"], found["api"], found["seed"], found["recordings"]) == (True, api, 3, RECORDINGS)
     assert {kind: found[kind] for kind in ("lost", "damaged", "duplicated", "unexplained")} == {
         "lost": 0,
         "damaged": 0,

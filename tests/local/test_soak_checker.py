@@ -13,10 +13,11 @@ from local.acs.server import Emulator
 from local.azurite import Azurite
 from local.soak import notices
 from local.soak.checker import Findings, Sent, check
-from local.soak.source import Source
+from local.soak.source import Part, Source
 from local.soak.watch import ARCHIVE, QUARANTINE, STAGING, key_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+PARTS: tuple[tuple[Part, str], ...] = (("content", "mp4"), ("metadata", "json"))
 MARKER = "soak-bad-000001"
 Files = dict[str, bytes]
 
@@ -38,8 +39,8 @@ class Archive:
         entries = []
         for chunk in recording["chunks"]:
             name = f"{folder}/chunks/{chunk['index']:05}-{chunk['documentId']}"
-            for part, extension in (("", "mp4"), ("/metadata", "json")):
-                async with self.source.document(chunk["documentId"], part=part) as content:
+            for part, extension in PARTS:
+                async with self.source.document(chunk, part=part) as content:
                     files[f"{name}.{extension}"] = await content.read()
             entries.append(
                 {

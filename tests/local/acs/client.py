@@ -82,6 +82,16 @@ class Client:
             is_whole_json = response.content_type == "application/json" and raw and response.status != 206
             return Answer(response.status, response.headers, raw, json.loads(raw) if is_whole_json else None)
 
+    async def stored(self, method: str, location: str, **headers: str) -> Answer:
+        """Send one request to the storage host, signed with the name of the resource (acs-contract 4.10)."""
+        host = self.endpoint.removeprefix("http://")
+        url = URL(location, encoded=True)
+        signed = signed_headers(method, url.raw_path_qs, host=host, key=self.key)
+        async with self.session.request(
+            method, url, headers={"x-ms-host": host} | signed | headers, allow_redirects=False
+        ) as response:
+            return Answer(response.status, response.headers, await response.read(), None)
+
     async def control(self, method: str, path: str, body: Any = None) -> Answer:
         """Send one request to the control plane."""
         async with self.session.request(method, f"{self.endpoint}/emulator{path}", json=body) as response:

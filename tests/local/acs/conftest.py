@@ -29,10 +29,11 @@ async def client(emulator: Emulator) -> AsyncIterator[Client]:
 
 @dataclass
 class Inbox:
-    """What an endpoint of the app was sent, in order; ``refusals`` answers of 500 come first."""
+    """What an endpoint of the app was sent, in order, and as whom; ``refusals`` answers of 500 come first."""
 
     url: str = ""
     received: list[Any] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
     refusals: int = 0
 
 
@@ -49,6 +50,7 @@ async def inbox() -> AsyncIterator[Inbox]:
             box.refusals -= 1
             return web.Response(status=500)
         box.received.append(body)
+        box.authorizations.append(request.headers.get("Authorization"))
         return web.Response()
 
     application = web.Application()

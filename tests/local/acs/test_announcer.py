@@ -1,5 +1,6 @@
 """Tests of what the app is told: callbacks, events, and the media behind them."""
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from .conftest import Inbox
 
 LEG = "Microsoft.Communication.CallLegStateChanged"
 FILE = "Microsoft.Communication.RecordingFileStatusUpdated"
+CALLS = ("Microsoft.Communication.CallStarted", "Microsoft.Communication.CallEnded")
+VERSION = "2026-03-12"
 
 
 async def _announced(client: Client, recording_id: str) -> Any:
@@ -146,3 +149,94 @@ async def test_announce_too_early(client: Client) -> None:
     answer = await client.control("POST", f"/recordings/{path.rpartition('/')[2]}/announce")
 
     assert answer.status == 409
+
+
+async def test_call_events(client: Client, inbox: Inbox) -> None:
+    """Every call is told as today's API does it, too: that it began, and how long it took."""
+    await client.subscribe(inbox.url, *CALLS)
+    call = await client.call(roomId="99466898241024408")
+    await client.advance(90)
+    await client.control("DELETE", f"/calls/{call['callId']}")
+
+    async def two() -> Any:
+        return len(inbox.received) == 2 and inbox.received
+
+    events = {batch[0]["eventType"]: batch[0]["data"] for batch in await eventually(two)}
+    started, ended = (events[name] for name in CALLS)
+    assert [event["serverCallId"] for event in (started, ended)] == [call["serverCallId"]] * 2
+    assert [event["correlationId"] for event in (started, ended)] == [call["correlationId"]] * 2
+    assert started["startedBy"]["communicationIdentifier"]["rawId"] == call["participants"][0]["participantId"]
+    assert started["room"] == {"id": "99466898241024408"}
+    assert ended["durationOfCall"] == pytest.approx(90, abs=5)
+
+
+async def _begin(client: Client, **more: Any) -> tuple[Any, str]:
+    """Start a recording by today's API; return the call and the path of the recording."""
+    call = await client.call(media={"kind": "filler", "chunkBytes": [1000, 2000]})
+    locator = {"kind": "serverCallLocator", "serverCallId": call["serverCallId"]}
+    body = json.dumps({"callLocator": locator, **more}).encode()
+    answer = await client.api("POST", "/calling/recordings", body=body, version=VERSION)
+    assert answer.status == 200, answer.json
+    return call, f"/calling/recordings/{answer.json['recordingId']}"
+
+
+async def test_recorded_today(client: Client, inbox: Inbox) -> None:
+    """The file event of a recording of today's API has what the control plane shows."""
+    await client.subscribe(inbox.url, FILE)
+    call, path = await _begin(client, recordingContentType="audio", recordingFormatType="mp3")
+    await client.api("DELETE", path, version=VERSION)
+    recording_id = path.rpartition("/")[2]
+    recording = await _announced(client, recording_id)
+    event = (await eventually(lambda: _first(inbox)))[0]
+
+    assert (recording["generation"], recording["format"]["formatType"]) == ("today", "mp3")
+    assert event["subject"].endswith(f"/serverCallId/{call['serverCallId']}/recordingId/{recording_id}")
+    assert event["data"]["recordingFormatType"] == "Mp3"
+    for told, shown in zip(event["data"]["recordingStorageInfo"]["recordingChunks"], recording["chunks"], strict=True):
+        assert told == {name: shown[name] for name in told}
+        assert (await client.stored("GET", told["contentLocation"])).body[:3] == b"ID3"
+
+
+async def test_never_resumed(client: Client, inbox: Inbox) -> None:
+    """A recording that began with a pause, and was never resumed, has no file and no event."""
+    await client.subscribe(inbox.url, FILE)
+    _, empty = await _begin(client, pauseOnStart=True)
+    await client.api("DELETE", empty, version=VERSION)
+    _, resumed = await _begin(client, pauseOnStart=True)
+    await client.api("POST", f"{resumed}:resume", version=VERSION)
+    await client.api("DELETE", resumed, version=VERSION)
+    await eventually(lambda: _first(inbox))
+    recording = (await client.control("GET", f"/recordings/{empty.rpartition('/')[2]}")).json
+
+    assert (recording["state"], recording["announced"], recording["chunks"]) == ("ended", False, [])
+    assert [batch[0]["subject"].rpartition("/")[2] for batch in inbox.received] == [resumed.rpartition("/")[2]]
+
+
+async def test_split(client: Client, inbox: Inbox) -> None:
+    """On demand each chunk has a file event of its own, and again the same one."""
+    await client.subscribe(inbox.url, FILE)
+    recording = await client.filler(1000, 2000, announce=False, generation="today")
+    await client.control("POST", f"/recordings/{recording['recordingId']}/announce", {"split": True, "times": 2})
+
+    async def four() -> Any:
+        return len(inbox.received) == 4 and [batch[0] for batch in inbox.received]
+
+    events = await eventually(four)
+    chunks = [event["data"]["recordingStorageInfo"]["recordingChunks"] for event in events]
+    assert sorted(chunk[0]["index"] for chunk in chunks) == [0, 0, 1, 1]
+    assert {len(chunk) for chunk in chunks} == {1}
+    assert len({event["id"] for event in events}) == 2
+
+
+async def test_cloud_event(client: Client, inbox: Inbox) -> None:
+    """On demand a file event is a CloudEvent, whatever the subscription says."""
+    await client.subscribe(inbox.url, FILE)
+    recording = await client.filler(1000, announce=False, generation="today")
+    await client.control("POST", f"/recordings/{recording['recordingId']}/announce", {"schema": "CloudEvent"})
+    event = await eventually(lambda: _first(inbox))
+
+    assert (event["specversion"], event["type"]) == ("1.0", FILE)
+    assert event["source"].startswith("/subscriptions/")
+    assert event["subject"].endswith(recording["recordingId"])
+    assert event["data"]["recordingStorageInfo"]["recordingChunks"][0]["documentId"]
+    assert not {"topic", "eventType", "metadataVersion"} & event.keys()

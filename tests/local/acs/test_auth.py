@@ -9,7 +9,15 @@ from azure.communication.callautomation._shared.policy import HMACCredentialsPol
 from azure.core.pipeline import PipelineContext, PipelineRequest
 from azure.core.rest import HttpRequest
 
-from local.acs.auth import SignedRequest, Verifier, candidate_hosts, content_hash, sign, string_to_sign
+from local.acs.auth import (
+    SignedRequest,
+    Verifier,
+    candidate_hosts,
+    content_hash,
+    sign,
+    storage_candidate_hosts,
+    string_to_sign,
+)
 from local.acs.server import Emulator, Options
 
 from .client import Client, signed_headers
@@ -124,6 +132,25 @@ def test_candidate_hosts() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("headers", "candidates"),
+    [
+        ({}, []),
+        ({"Host": "127.0.0.1:9002"}, []),
+        ({"x-ms-host": "127.0.0.1:9002", "Host": "127.0.0.1:9002"}, []),
+        ({"x-ms-host": "contoso.example"}, []),
+        ({"x-ms-host": "127.0.0.1"}, ["127.0.0.1:9001", "127.0.0.1"]),
+        ({"x-ms-host": "127.0.0.1:9001"}, ["127.0.0.1:9001", "127.0.0.1"]),
+        ({"x-ms-host": "localhost"}, ["localhost:9001", "localhost"]),
+        ({"X-Forwarded-Host": "127.0.0.1:9001"}, ["127.0.0.1:9001", "127.0.0.1"]),
+        ({"Host": "127.0.0.1:9001"}, ["127.0.0.1:9001", "127.0.0.1"]),
+    ],
+)
+def test_storage_candidate_hosts(headers: dict[str, str], candidates: list[str]) -> None:
+    """A request to the storage host must name the resource; the storage host's own name is never signed with."""
+    assert candidates == storage_candidate_hosts("127.0.0.1:9001", headers)
+
+
 def test_key_must_be_base64() -> None:
     """A key that is not base64 is refused when the verifier is made."""
     with pytest.raises(ValueError, match="not base64"):
@@ -142,6 +169,21 @@ async def test_over_http(client: Client, date_header: str) -> None:
     refused = await client.raw("GET", target, headers=bad)
     body: dict[str, Any] = {"code": "401", "message": "HMAC-SHA256 validation failed", "target": None, "details": []}
     assert (401, body) == (refused.status, refused.json)
+
+
+async def test_storage_over_http(client: Client, emulator: Emulator) -> None:
+    """Both storage hosts take a signature with the resource's name, and answer any other with an empty 401."""
+    document = "/v1/objects/0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
+    resource = client.endpoint.removeprefix("http://")
+    for place in (emulator.storage_url, emulator.region_url):
+        own = place.removeprefix("http://")
+        seen = []
+        for signed, named in ((resource, resource), (resource, "127.0.0.1"), (own, own), (own, resource)):
+            headers = signed_headers("DELETE", document, host=signed, key=client.key) | {"x-ms-host": named}
+            async with client.session.delete(place + document, headers=headers) as response:
+                seen.append((response.status, await response.read(), "Content-Type" in response.headers))
+
+        assert [(404, b"", False), (404, b"", False), (401, b"", False), (401, b"", False)] == seen
 
 
 async def test_real_time(client: Client) -> None:

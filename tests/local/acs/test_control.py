@@ -1,5 +1,6 @@
 """Tests of the control plane: calls, recordings, clock, settings, subscriptions, reset."""
 
+import base64
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,9 @@ import pytest
 
 from .client import Client, eventually
 from .conftest import Inbox
+
+TODAY = {"media": {}, "generation": "today"}
+FILLER = {"kind": "filler", "chunkBytes": [1001]}
 
 
 async def test_call(client: Client) -> None:
@@ -44,6 +48,15 @@ async def test_participants(client: Client) -> None:
 
     assert (joined.status, left.status, again.status) == (201, 200, 404)
     assert names == ["Grace Hopper", "Katherine Johnson"]
+
+
+async def test_room(client: Client) -> None:
+    """A call in a room says so, and has the ids of both APIs."""
+    call = await client.call(roomId="99466898241024408")
+    url = base64.b64decode(call["serverCallId"], validate=True).decode()
+
+    assert (call["roomId"], url) == ("99466898241024408", call["conversationUrl"])
+    assert call["correlationId"] not in (call["callId"], call["callLegId"])
 
 
 async def _now(client: Client) -> datetime:
@@ -103,9 +116,11 @@ async def test_bad_subscription(client: Client, body: Any) -> None:
 
 async def test_settings(client: Client) -> None:
     """Settings are shown and changed one by one."""
-    changed = await client.control("PUT", "/settings", {"retentionHours": 24})
+    before = (await client.control("GET", "/settings")).json
+    changed = await client.control("PUT", "/settings", {"retentionHours": 24, "redirectToRegion": True})
 
-    assert changed.json == {"chunkMaximumBytes": 1_500_000_000, "retentionHours": 24, "announceDelaySeconds": 0}
+    assert (before["retentionHours"], before["redirectToRegion"]) == (None, False)
+    assert changed.json == before | {"retentionHours": 24, "redirectToRegion": True}
     assert (await client.control("GET", "/settings")).json == changed.json
 
 
@@ -129,6 +144,18 @@ async def test_settings(client: Client) -> None:
         ("POST", "/clock", {"advanceSeconds": True}, "advanceSeconds"),
         ("PUT", "/settings", {"chunkMaximumBytes": 5}, "chunkMaximumBytes"),
         ("PUT", "/settings", {"retentionHours": 0}, "retentionHours"),
+        ("PUT", "/settings", {"exportFails": "yes"}, "exportFails"),
+        ("PUT", "/settings", {"typo": 1}, "typo"),
+        ("POST", "/recordings", {"media": {}, "formatType": "mp3"}, None),
+        ("POST", "/recordings", {"media": {}, "destination": "http://127.0.0.1/container"}, None),
+        ("POST", "/recordings", TODAY | {"formatType": "ogg"}, "formatType"),
+        ("POST", "/recordings", TODAY | {"channelType": "unmixed"}, None),
+        ("POST", "/recordings", TODAY | {"contentType": "audio"}, None),
+        ("POST", "/recordings", TODAY | {"contentType": "audioVideo", "formatType": "wav"}, None),
+        ("POST", "/recordings", TODAY | {"formatType": "wav", "channels": list("abcdef")}, "channels"),
+        ("POST", "/recordings", TODAY | {"formatType": "wav", "media": FILLER}, None),
+        ("POST", "/recordings", TODAY | {"destination": "container"}, "destination"),
+        ("POST", "/recordings/any/announce", {"schema": "Other"}, "schema"),
         ("POST", "/events", "text", None),
     ],
 )
@@ -169,6 +196,6 @@ async def test_reset(client: Client, inbox: Inbox) -> None:
     seen = [(await client.control("GET", path)).json for path in ("/calls", "/recordings", "/subscriptions", "/faults")]
     assert seen == [{"calls": []}, {"recordings": []}, {"subscriptions": []}, {"faults": []}]
     assert (await client.control("GET", "/requests")).json == {"requests": []}
-    assert (await client.control("GET", "/settings")).json["retentionHours"] == 48
+    assert (await client.control("GET", "/settings")).json["retentionHours"] is None
     assert abs(before - await _now(client)) < timedelta(minutes=1)
     assert (await client.filler(1000))["announced"]

@@ -1,12 +1,13 @@
 """Tests of the payloads, against the service's own examples."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from local.acs import events
 from local.acs.contents import BytesContent, filler_digest
-from local.acs.entities import Call, CallLegChanged, Chunk, Media, Recording, RecordingChanged
+from local.acs.entities import Call, CallLegChanged, Chunk, Format, Hosts, Media, Recording, RecordingChanged
 from local.acs.filler import Filler
 from local.acs.identifiers import TOPIC
 
@@ -21,6 +22,7 @@ CALL = Call(
     started=NOW,
     participants=[],
 )
+HOSTS = Hosts("http://storage:1", "http://region:2")
 CONVERSATION = (
     "aHR0cHM6Ly9jb252LXVzc2MtMDIuY29udi5za3lwZS5jb20vY29udi92RFNacTFyTEIwdVotM0dQdjBabUpnP2k9OCZlPTYzNzU1NzQzNzg4NTgz"
     "MTgxMQ"
@@ -80,7 +82,7 @@ def test_file_status() -> None:
     recording = Recording("r1", CALL, NOW, event_id="7283825e", chunks=[chunk])
     recording.announced = NOW + timedelta(seconds=10)
 
-    assert events.file_status_updated(recording) == {
+    assert events.file_status_updated(recording, HOSTS) == {
         "id": "7283825e",
         "topic": TOPIC,
         "subject": "/recording/call/d166bb64-0000-0000-0000-000000000001",
@@ -102,4 +104,117 @@ def test_file_status() -> None:
 def test_not_announced() -> None:
     """A recording that was not announced has no file event."""
     with pytest.raises(ValueError, match="announced"):
-        events.file_status_updated(Recording("r1", CALL, NOW))
+        events.file_status_updated(Recording("r1", CALL, NOW), HOSTS)
+
+
+def _recorded(asked: Format, *, indexes: int = 1, exported: bool = False) -> Recording:
+    chunks = [
+        Chunk(
+            f"0-eus-d12-801b{index}",
+            index,
+            BytesContent(b""),
+            filler_digest(Filler(1000, seed=1)),
+            b"",
+            "e",
+            6620.0,
+            "SessionEnded",
+            asked.format_type,
+        )
+        for index in range(indexes)
+    ]
+    recording = Recording("eyJQbGF0Zm9y", CALL, NOW, chunks=chunks, generation="today", format=asked, exported=exported)
+    recording.announced = NOW
+    return recording
+
+
+def test_file_status_today() -> None:
+    """Today's file event says where the files are, of which kind they are, and of which recording."""
+    event = events.file_status_updated(_recorded(Format("audio", "mixed", "mp3")), HOSTS)
+
+    assert event["subject"] == (
+        f"/recording/call/{CALL.call_id}/serverCallId/{CALL.server_call_id}/recordingId/eyJQbGF0Zm9y"
+    )
+    assert event["data"] == {
+        "recordingStorageInfo": {
+            "recordingChunks": [
+                {
+                    "documentId": "0-eus-d12-801b0",
+                    "index": 0,
+                    "endReason": "SessionEnded",
+                    "contentLocation": "http://storage:1/v1/objects/0-eus-d12-801b0/content/audio",
+                    "metadataLocation": "http://storage:1/v1/objects/0-eus-d12-801b0/content/acsmetadata",
+                    "deleteLocation": "http://region:2/v1/objects/0-eus-d12-801b0",
+                }
+            ]
+        },
+        "recordingStartTime": "2021-05-05T20:08:39.0157966Z",
+        "recordingDurationMs": 6620,
+        "sessionEndReason": "CallEnded",
+        "recordingContentType": "Audio",
+        "recordingChannelType": "Mixed",
+        "recordingFormatType": "Mp3",
+    }
+
+
+def test_export() -> None:
+    """What went into the customer's own container is told with its place there, and is not for us to delete."""
+    asked = Format("audio", "mixed", "mp3", destination="https://theirs.blob.core.windows.net/calls")
+    data = events.file_status_updated(_recorded(asked, exported=True), HOSTS)["data"]
+    chunk = data["recordingStorageInfo"]["recordingChunks"][0]
+    folder = f"https://theirs.blob.core.windows.net/calls/20210505/{CALL.call_id}/eyJQbGF0-"
+
+    assert (data["storageType"], data["recordingId"]) == ("AzureBlob", "eyJQbGF0Zm9y")
+    assert chunk["contentLocation"].startswith(folder)
+    assert chunk["contentLocation"].endswith("/0-audiomp3.0-eus-d12-801b0.mp3")
+    assert chunk["metadataLocation"].endswith("/0-acsmetadata.0-eus-d12-801b0.json")
+    assert "deleteLocation" not in chunk
+
+
+def test_failed_export() -> None:
+    """When the export failed, the files are on the storage host as without it."""
+    asked = Format(destination="https://theirs.blob.core.windows.net/calls")
+    data = events.file_status_updated(_recorded(asked), HOSTS)["data"]
+
+    assert data["storageType"] == "AzureBlob"
+    assert data["recordingStorageInfo"]["recordingChunks"][0]["contentLocation"] == (
+        "http://storage:1/v1/objects/0-eus-d12-801b0/content/video"
+    )
+
+
+def test_split() -> None:
+    """Split, each chunk has an event of its own, whose id stays the same."""
+    recording = _recorded(Format(), indexes=3)
+    once, again = (events.file_status_updated_by_chunk(recording, HOSTS) for _ in range(2))
+    chunks = [event["data"]["recordingStorageInfo"]["recordingChunks"] for event in once]
+
+    assert once == again
+    assert [[chunk["index"] for chunk in part] for part in chunks] == [[0], [1], [2]]
+    assert len({event["id"] for event in once} | {recording.event_id}) == 4
+    assert len({event["subject"] for event in once}) == 1
+
+
+def test_call_events() -> None:
+    """The start and the end of a call tell the id that today's API takes."""
+    started, ended = events.call_started(CALL), events.call_ended(CALL, NOW + timedelta(seconds=90.5))
+    starter = started["data"]["startedBy"]["communicationIdentifier"]["rawId"]
+
+    assert started["eventType"] == "Microsoft.Communication.CallStarted"
+    assert started["subject"] == f"call/{CALL.server_call_id}/startedBy/{starter}"
+    assert (started["data"]["serverCallId"], started["data"]["correlationId"]) == (
+        CALL.server_call_id,
+        CALL.correlation_id,
+    )
+    assert started["data"]["group"] == {"id": CALL.group_id}
+    assert "room" not in started["data"]
+    assert (ended["eventType"], ended["subject"]) == (
+        "Microsoft.Communication.CallEnded",
+        f"call/{CALL.server_call_id}",
+    )
+    assert ended["data"] == started["data"] | {"durationOfCall": 90.5}
+
+
+def test_call_in_a_room() -> None:
+    """A call in a room says in which."""
+    data = events.call_started(replace(CALL, room_id="99466898241024408"))["data"]
+
+    assert (data["room"], data["isRoomsCall"]) == ({"id": "99466898241024408"}, True)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.acs.contents import filler_digest
-from local.acs.filler import MINIMUM_BYTES, Filler
+from local.acs.filler import MINIMUM_BYTES, FileType, Filler
 
 
 def _bytes(filler: Filler, offset: int, length: int) -> bytes:
@@ -45,16 +45,67 @@ def test_recognised() -> None:
         assert len(container.streams) == 0
 
 
+@pytest.mark.parametrize(("size", "channels"), [(54, 1), (1000, 1), (100_002, 5), (50_000_000, 2), (2**32 - 2, 5)])
+def test_riff(size: int, channels: int) -> None:
+    """The chunks of a WAV add up to the size, and its samples are whole in every channel."""
+    filler = Filler(size, seed=1, file_type="wav", channels=channels)
+    chunks, offset = [], 12
+    while offset < size:
+        kind, length = struct.unpack("<4sI", _bytes(filler, offset, 8))
+        chunks.append((kind, length))
+        offset += 8 + length
+
+    assert struct.unpack("<4sI4s", _bytes(filler, 0, 12)) == (b"RIFF", size - 8, b"WAVE")
+    assert [kind for kind, _ in chunks] == [b"fmt ", b"JUNK", b"data"]
+    assert (offset, chunks[-1][1] % (2 * channels)) == (size, 0)
+
+
+@pytest.mark.parametrize("size", [226, 1000, 1001, 1_000_000, 1_500_000_000])
+def test_frames(size: int) -> None:
+    """An MP3 is a tag and then valid frames only, up to the last byte."""
+    filler = Filler(size, seed=12345, file_type="mp3")
+    tag = _bytes(filler, 0, 10)
+    first = 10 + tag[8] * 128 + tag[9]
+    offsets = {first, first + 216, first + 216 * 4860, first + 216 * 4861, size - 216}
+
+    assert (tag[:3], (size - first) % 216) == (b"ID3", 0)
+    assert {_bytes(filler, offset, 4) for offset in offsets if offset < size} == {b"\xff\xf3\x68\xc0"}
+
+
+@pytest.mark.parametrize(("file_type", "channels"), [("mp3", 1), ("wav", 1), ("wav", 5)])
+def test_playable(file_type: FileType, channels: int) -> None:
+    """A player takes filler for a file of its type, with sound of the length that its size stands for."""
+    filler = Filler(500_000, seed=7, file_type=file_type, channels=channels)
+    with av.open(io.BytesIO(_bytes(filler, 0, filler.size)), "r", format=file_type) as container:
+        stream = container.streams.audio[0]
+        samples = sum(frame.samples for frame in container.decode(audio=0))
+    expected = 500_000 / 6000 if file_type == "mp3" else 500_000 / 32_000 / channels
+
+    assert (stream.rate, stream.channels) == (16000, channels)
+    assert samples / 16_000 == pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("file_type", "size", "channels"),
+    [("mp3", 225, 1), ("wav", 52, 1), ("wav", 1001, 1), ("wav", 60, 5), ("wav", 2**32, 1)],
+)
+def test_impossible(file_type: FileType, size: int, channels: int) -> None:
+    """A size that such a file cannot have is refused."""
+    with pytest.raises(ValueError, match=file_type):
+        Filler(size, seed=0, file_type=file_type, channels=channels)
+
+
 @settings(max_examples=60)
 @given(
-    size=st.integers(MINIMUM_BYTES, 5_000_000_000),
+    file_type=st.sampled_from(("mp4", "mp3", "wav")),
+    size=st.integers(500, 2_000_000_000).map(lambda half: 2 * half),
     cuts=st.lists(st.integers(0, 3_000_000), min_size=1, max_size=4),
     where=st.floats(0, 1),
     seed=st.integers(0, 2**128 - 1),
 )
-def test_ranges(size: int, cuts: list[int], where: float, seed: int) -> None:
+def test_ranges(file_type: FileType, size: int, cuts: list[int], where: float, seed: int) -> None:
     """Any way of cutting a part into ranges gives the same bytes."""
-    filler = Filler(size, seed=seed)
+    filler = Filler(size, seed=seed, file_type=file_type)
     start = int(size * where)
     whole = _bytes(filler, start, sum(cuts))
     parts, offset = [], start
@@ -66,9 +117,10 @@ def test_ranges(size: int, cuts: list[int], where: float, seed: int) -> None:
     assert b"".join(parts) == whole
 
 
-def test_blocks_differ() -> None:
+@pytest.mark.parametrize("file_type", ["mp4", "mp3", "wav"])
+def test_blocks_differ(file_type: FileType) -> None:
     """No two blocks of a common size are equal, so that a swapped block is noticed."""
-    filler = Filler(256 * 1024 * 1024, seed=7)
+    filler = Filler(256 * 1024 * 1024, seed=7, file_type=file_type)
     digests = {
         hashlib.sha256(_bytes(filler, offset, 65536)).digest() for offset in range(0, filler.size, 4 * 1024 * 1024)
     }

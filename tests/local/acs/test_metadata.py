@@ -2,8 +2,10 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from local.acs import metadata
+from local.acs.entities import Format
 from local.acs.timeline import Participant, Pause
 
 START = datetime(2021, 3, 24, 18, 52, 14, 132139, tzinfo=UTC)
@@ -46,6 +48,60 @@ def test_seed_document() -> None:
         "participants": [{"participantId": "8:acs:29bd5ea9_1"}],
     }
     assert b'"chunkDuration": 15000.0,\r\n' in metadata.render(described)
+
+
+def _today(asked: Format, voices: tuple[str, ...] = ()) -> Any:
+    people = [Participant(f"8:acs:29bd5ea9_{name}", name, START) for name in "ab"]
+    return metadata.describe(
+        call_id="c",
+        document_id="0-eus-d11-05bf22b166dfb2119e3ff85d98906121",
+        index=1,
+        start=START,
+        end=START + timedelta(seconds=20),
+        duration_ms=20000,
+        pauses=[],
+        participants=people,
+        today=asked,
+        voices=voices,
+    )
+
+
+def test_today() -> None:
+    """Today's metadata calls content and channels by their right names, and numbers are numbers."""
+    described = _today(Format())
+
+    assert described["version"] == "1.0"
+    assert described["recordingInfo"] == {
+        "contentType": "audioVideo",
+        "channelType": "mixed",
+        "format": "mp4",
+        "audioConfiguration": {"sampleRate": 16000, "bitRate": 128000, "channels": 1},
+        "videoConfiguration": {
+            "longerSideLength": 1920,
+            "shorterSideLength": 1080,
+            "framerate": 16,
+            "bitRate": 1000000,
+        },
+    }
+    assert described["participants"] == [{"participantId": f"8:acs:29bd5ea9_{name}"} for name in "ab"]
+
+
+def test_today_sound() -> None:
+    """Sound alone has no configuration for video; unmixed, each participant has a channel, if there was one left."""
+    mixed = _today(Format("audio", "mixed", "mp3"))
+    unmixed = _today(Format("audio", "unmixed", "wav"), ("8:acs:elsewhere", "8:acs:29bd5ea9_b", ""))
+
+    assert mixed["recordingInfo"] == {
+        "contentType": "audio",
+        "channelType": "mixed",
+        "format": "mp3",
+        "audioConfiguration": {"sampleRate": 16000, "bitRate": 48000, "channels": 1},
+    }
+    assert unmixed["recordingInfo"]["audioConfiguration"] == {"sampleRate": 16000, "bitRate": 768000, "channels": 3}
+    assert unmixed["participants"] == [
+        {"participantId": "8:acs:29bd5ea9_a"},
+        {"participantId": "8:acs:29bd5ea9_b", "channel": 1},
+    ]
 
 
 def test_render() -> None:

@@ -12,6 +12,7 @@ import pytest
 from local.acs.server import DEVELOPMENT_KEY, Emulator, Options, main
 
 ROOT = Path(__file__).parents[3]
+ISSUER = ("--issuer", "https://issuer.example")
 PROGRAM = "import sys; from local.acs.server import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -29,11 +30,12 @@ async def _program(*arguments: str) -> asyncio.subprocess.Process:
 
 async def test_program() -> None:
     """The program says where it listens, serves with its options, and ends with 0 on SIGTERM."""
-    process = await _program("--port", "0", "--retention-hours", "24", "--chunk-maximum-bytes", "700000")
+    process = await _program("--port", "0", "--retention-hours", "24", "--chunk-maximum-bytes", "700000", *ISSUER)
     assert process.stdout is not None
     async with asyncio.timeout(20):
         first = (await process.stdout.readline()).decode()
         second = (await process.stdout.readline()).decode()
+        third = (await process.stdout.readline()).decode()
         endpoint = first.split()[-1]
         async with aiohttp.ClientSession() as session, session.get(f"{endpoint}/emulator/settings") as response:
             settings = await response.json()
@@ -42,7 +44,11 @@ async def test_program() -> None:
 
     assert first == f"ACS emulator ready on {endpoint}\n"
     assert second == f"ACS_CONNECTION_STRING=endpoint={endpoint};accesskey={DEVELOPMENT_KEY}\n"
-    assert settings == {"chunkMaximumBytes": 700000, "retentionHours": 24.0, "announceDelaySeconds": 1.0}
+    storage, region = settings["storageUrl"], settings["regionUrl"]
+    assert third == f"ACS storage host ready on {storage}, its region's on {region}\n"
+    assert len({endpoint, storage, region}) == 3
+    assert (settings["chunkMaximumBytes"], settings["retentionHours"]) == (700000, 24.0)
+    assert (settings["announceDelaySeconds"], settings["issuer"]) == (1.0, "https://issuer.example")
     assert process.returncode == 0
 
 
@@ -59,7 +65,14 @@ async def test_port_taken() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--port", "70000"), ("--chunk-maximum-bytes", "5"), ("--retention-hours", "0"), ("--access-key", "?")],
+    [
+        ("--port", "70000"),
+        ("--storage-port", "70000"),
+        ("--region-port", "-1"),
+        ("--chunk-maximum-bytes", "5"),
+        ("--retention-hours", "0"),
+        ("--access-key", "?"),
+    ],
 )
 def test_bad_options(arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     """An option that could never work is told in one sentence, with exit status 1."""
@@ -77,6 +90,17 @@ async def test_two_at_once() -> None:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.5), session.post(f"{one.endpoint}/emulator/recordings", json=body):
                     pass
+
+
+async def test_storage_ports() -> None:
+    """The storage hosts have ports of their own; if one is taken, nothing keeps listening on the others."""
+    async with Emulator() as one:
+        taken = int(one.region_url.rpartition(":")[2])
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{taken}"):
+            async with Emulator(Options(region_port=taken)):
+                pass
+    async with Emulator(Options(storage_port=taken)) as two:
+        assert two.storage_url == f"http://127.0.0.1:{taken}"
 
 
 async def test_bad_key() -> None:

@@ -1,0 +1,84 @@
+"""Who sends the callbacks of today's API: a signed token in each, and how to check it (acs-contract 4.8)."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import jwt
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+
+from local.acs.entities import CallbackToken
+from local.acs.identifiers import RESOURCE_ID, new_guid, unpadded_base64url
+from local.acs.service import Service
+
+LIFETIME = timedelta(minutes=5)
+CONFIGURATION_PATH, KEYS_PATH = "/calling/.well-known/acsopenidconfiguration", "/calling/keys"
+_ALGORITHM = "RS256"
+
+
+def is_public(request: web.Request) -> bool:
+    """Tell whether a request is for what everybody may read: whose tokens they are, and the keys."""
+    return request.path in (CONFIGURATION_PATH, KEYS_PATH)
+
+
+def routes(service: Service) -> list[web.RouteDef]:
+    """Return the OpenID configuration and the keys."""
+
+    async def configuration(request: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "issuer": service.settings.issuer,
+                "jwks_uri": f"{request.scheme}://{request.host}{KEYS_PATH}",
+                "id_token_signing_alg_values_supported": [_ALGORITHM],
+                "subject_types_supported": ["public"],
+            }
+        )
+
+    async def keys(request: web.Request) -> web.Response:
+        return web.json_response({"keys": [_public_key()]})
+
+    return [
+        web.get(CONFIGURATION_PATH, configuration, allow_head=False),
+        web.get(KEYS_PATH, keys, allow_head=False),
+    ]
+
+
+def authorization(kind: CallbackToken, *, issuer: str) -> dict[str, str]:
+    """Return the header of one callback, with a new token; all kinds but ``good`` are wrong in one respect.
+
+    It blocks: the first call makes a key. The time is real, like that of a signed request.
+    """
+    if kind == "none":
+        return {}
+    now = datetime.now(UTC)
+    issued = now - 2 * LIFETIME if kind == "expired" else now
+    claims = {
+        "iss": "https://issuer.example" if kind == "issuer" else issuer,
+        "aud": new_guid() if kind == "audience" else RESOURCE_ID,
+        "iat": issued,
+        "nbf": issued,
+        "exp": issued + LIFETIME,
+        "jti": new_guid(),
+    }
+    key = _key("other" if kind == "key" else "own")
+    return {"Authorization": "Bearer " + jwt.encode(claims, key, _ALGORITHM, headers={"kid": _public_key()["kid"]})}
+
+
+@cache
+def _key(name: str) -> RSAPrivateKey:
+    # One per process: making it takes longer than starting an emulator.
+    return generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _public_key() -> dict[str, Any]:
+    numbers = _key("own").public_key().public_numbers()
+    modulus, exponent = _unsigned(numbers.n), _unsigned(numbers.e)
+    identity = hashlib.sha256(modulus.encode("ascii")).hexdigest()[:40]
+    return {"kty": "RSA", "use": "sig", "alg": _ALGORITHM, "kid": identity, "n": modulus, "e": exponent}
+
+
+def _unsigned(number: int) -> str:
+    raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return unpadded_base64url(raw)

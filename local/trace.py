@@ -1,0 +1,66 @@
+"""Show the traces in a log: `python -m local trace [LOG ...]`, a recording at a time, in order.
+
+The app prints a span as `span {"name": …}` when TELEMETRY is `console`. Its control operations are a trace of
+their own; the span of the file event links to it, and so does what is shown here.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from local.stack import LOGS
+
+# Core Tools puts the time before what a worker prints.
+_SPAN = re.compile(r'\bspan (\{"name": .*\})\s*$')
+_HIDDEN = ("recordingKey", "recordingId", "conversationId", "code")
+
+
+def read(lines: Iterable[str]) -> list[dict[str, Any]]:
+    """Find the spans in the lines of a log, the earliest first."""
+    found = [json.loads(match[1]) for text in lines if (match := _SPAN.search(text))]
+    return sorted(found, key=lambda span: str(span["start"]))
+
+
+def show(spans: list[dict[str, Any]]) -> str:
+    """Write each recording's trace, with the one that it links to; then traces that no recording links to."""
+    traces: dict[str, list[dict[str, Any]]] = {}
+    for span in spans:
+        traces.setdefault(span["traceId"], []).append(span)
+    told, seen = [], set()
+    for trace_id, own in traces.items():
+        if key := own[0]["attributes"].get("recordingKey"):
+            linked = {one for span in own for one in span["links"] if one in traces}
+            seen |= {trace_id, *linked}
+            every = [span for one in linked for span in traces[one]] + own
+            told.append("\n".join([f"recording {key}, trace {trace_id}", *_rows(every)]))
+    for trace_id, own in traces.items():
+        if trace_id not in seen:
+            told.append("\n".join([f"no recording links to trace {trace_id}", *_rows(own)]))
+    return "\n\n".join(told)
+
+
+def _rows(spans: list[dict[str, Any]]) -> list[str]:
+    ordered = sorted(spans, key=lambda span: str(span["start"]))
+    first = datetime.fromisoformat(ordered[0]["start"])
+    return [_row(span, (datetime.fromisoformat(span["start"]) - first).total_seconds()) for span in ordered]
+
+
+def _row(span: dict[str, Any], after: float) -> str:
+    facts = {name: value for name, value in span["attributes"].items() if name not in _HIDDEN}
+    more = " ".join(f"{name}={value}" for name, value in facts.items())
+    code = span["attributes"].get("code", "")
+    return f"  +{after:8.3f} s {span['ms']:9.1f} ms  {span['name']:<18} {code:<12} {more}".rstrip()
+
+
+def main(argv: list[str]) -> int:
+    """Show the traces in the given logs; give 1 if there are none."""
+    parser = argparse.ArgumentParser(prog="python -m local trace", description="Show the traces in a log.")
+    parser.add_argument("logs", nargs="*", type=Path, help="the app's log (default: each of .local/logs)")
+    logs = parser.parse_args(argv).logs or sorted(LOGS.rglob("functions*.log"))
+    spans = read(line for log in logs for line in log.read_text(errors="replace").splitlines())
+    print(show(spans) or "no spans: is TELEMETRY=console set?")
+    return 0 if spans else 1
