@@ -66,13 +66,13 @@ def answers[**P](handler: Callable[P, Awaitable[func.HttpResponse]]) -> Callable
 async def start_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Start recording a conversation."""
     body = contract.read(StartRecording, req.get_body())
-    return reply(await (await _control(req)).start(req.route_params["conversationId"], body))
+    return reply(await (await _control(req)).start(contract.path_value(req.route_params["conversationId"]), body))
 
 
 @app.route("recordings", methods=["POST"])
 @answers
 async def start_recording_by_url(req: func.HttpRequest) -> func.HttpResponse:
-    """Start recording the conversation of a URL."""
+    """Start recording the conversation of a URL or a server call id."""
     body = contract.read(StartRecordingByUrl, req.get_body())
     return reply(await (await _control(req)).start_by_url(body))
 
@@ -81,7 +81,7 @@ async def start_recording_by_url(req: func.HttpRequest) -> func.HttpResponse:
 @answers
 async def get_recording_state(req: func.HttpRequest) -> func.HttpResponse:
     """Tell whether a recording is active."""
-    return reply(await (await _control(req)).state(*_ids(req), _operation(req)))
+    return reply(await (await _control(req)).state(*_ids(req)))
 
 
 @app.route(RECORDING, methods=["DELETE"])
@@ -161,12 +161,14 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 @answers
 async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpResponse:
-    """Take what the 2021 service sends by HTTP: one event or an array."""
+    """Take what ACS sends by HTTP itself: one event or an array, with its token if ACS_RESOURCE_ID asks for one."""
+    here = await bootstrap()
+    await here.callbacks.check(req.headers.get("Authorization"))
     try:
         received = events.parse_all(req.get_body().decode())
     except (BadEvent, UnicodeDecodeError) as bad:
         raise BadRequest(str(bad), target="body") from None
-    jobs.set([message for text in received for message in await _take(await bootstrap(), text)])
+    jobs.set([message for text in received for message in await _take(here, text)])
     return reply()
 
 
@@ -190,7 +192,7 @@ async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
     here = await bootstrap()
     now = datetime.now(UTC)
     await poison.drain(here.poison, here.storage, here.notices, now=now)
-    report = await archive.run(here.storage, here.settings, here.notices, now=now)
+    report = await archive.run(here.storage, here.settings, here.notices, here.content, now=now)
     jobs.set(intake.messages(report.jobs))
 
 
@@ -208,11 +210,12 @@ async def _take(here: App, text: str) -> list[str]:
 
 async def _control(req: func.HttpRequest) -> Control:
     here = await control_app()
-    return Control(here.service, here.storage, Caller(audit.caller(req.headers), contract.repeat_key(req.headers)))
+    caller = Caller(audit.caller(req.headers), contract.repeat_key(req.headers))
+    return Control(here.service, here.storage, caller, callback_uri=here.settings.callback_uri())
 
 
 def _ids(req: func.HttpRequest) -> tuple[str, str]:
-    return req.route_params["conversationId"], req.route_params["recordingId"]
+    return contract.path_value(req.route_params["conversationId"]), contract.path_value(req.route_params["recordingId"])
 
 
 def _operation(req: func.HttpRequest) -> Operation:

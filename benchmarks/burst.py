@@ -138,7 +138,7 @@ async def _staged(stack: Stack, count: int) -> list[float]:
             await asyncio.sleep(_POLL_SECONDS)
             if (await queue.get_queue_properties()).approximate_message_count:
                 continue
-            blobs = [blob async for blob in container.list_blobs(include=["metadata"]) if blob.name.endswith(".mp4")]
+            blobs = [blob async for blob in container.list_blobs(include=["metadata"]) if blob.name.endswith(".media")]
             proved = [blob.last_modified.timestamp() for blob in blobs if "sha256" in (blob.metadata or {})]
             if len(proved) >= count:
                 return proved

@@ -1,35 +1,44 @@
-"""`python -m recording verify`: compare what the archive holds with its manifests.
+"""`python -m recording verify`, `doctor` and `replay`: what an operator runs beside the app.
 
-Settings come from the environment, as in Azure; those of local.settings.json fill the gaps.
+Settings come from the environment, as in Azure; those of local.settings.json fill the gaps. With
+`--settings FILE` they are that file's alone.
 """
 
 import argparse
 import asyncio
 import json
+import logging
 import os
 import sys
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, date, datetime
 from pathlib import Path
+from secrets import token_hex
+from typing import Any
 
 from azure.core.exceptions import AzureError
+from azure.identity.aio import DefaultAzureCredential
 
-from recording import bootstrap
+from recording import bootstrap, doctor, finding, replay, subscription
+from recording.bootstrap import App
 from recording.errors import Misconfigured, RecordingError
-from recording.settings import read
+from recording.finding import Finding
+from recording.replay import Found, Intake
+from recording.settings import Settings, read
+from recording.storage import Storage
 from recording.verify import Verified, verify_all
 
 
 def main(argv: list[str]) -> int:
     """Run a command; 0 = all is well, 1 = something is not, 2 = it could not be looked at."""
-    parser = argparse.ArgumentParser(prog="python -m recording")
-    commands = parser.add_subparsers(required=True)
-    verify = commands.add_parser("verify", help="re-read archived recordings and compare them with their manifests")
-    verify.add_argument("--from", dest="since", type=_time, help="recordings that started at or after (ISO 8601)")
-    verify.add_argument("--to", dest="until", type=_time, help="recordings that started before (ISO 8601)")
-    verify.add_argument("--at-once", type=_count, default=2, help="recordings read at a time")
+    parser = _parser()
     arguments = parser.parse_args(argv)
+    if arguments.command is _replay and not (arguments.files or arguments.day or arguments.blob):
+        parser.error("replay what? a file, a folder, --day or --blob")
     try:
-        return asyncio.run(_verify(arguments.since, arguments.until, arguments.at_once))
+        status: int = asyncio.run(arguments.command(arguments))
+        return status
     except RecordingError as failed:
         print(failed.message, file=sys.stderr)
     except AzureError as failed:
@@ -38,11 +47,40 @@ def main(argv: list[str]) -> int:
     return 2
 
 
-async def _verify(since: datetime | None, until: datetime | None, at_once: int) -> int:
-    app = bootstrap.connect(read(_environment()))
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m recording")
+    commands = parser.add_subparsers(required=True)
+
+    verify = commands.add_parser("verify", help="re-read archived recordings and compare them with their manifests")
+    verify.add_argument("--from", dest="since", type=_time, help="recordings that started at or after (ISO 8601)")
+    verify.add_argument("--to", dest="until", type=_time, help="recordings that started before (ISO 8601)")
+    verify.add_argument("--at-once", type=_count, default=2, help="recordings read at a time")
+    verify.set_defaults(command=_verify)
+
+    examine = commands.add_parser("doctor", help="try everything that a deployment needs, and say how to mend it")
+    examine.add_argument("--topic", type=_topic, help="resource id of the Event Grid system topic, to look at it, too")
+    examine.set_defaults(command=_doctor)
+
+    again = commands.add_parser("replay", help="take quarantined or dead-lettered events in again")
+    again.add_argument("files", type=Path, nargs="*", metavar="FILE|FOLDER", help="events, as JSON")
+    again.add_argument("--day", type=_day, help="what was quarantined, or dead-lettered, on a day (UTC, YYYY-MM-DD)")
+    again.add_argument("--blob", metavar="NAME", help="a blob of the quarantine, or of the dead-letter container")
+    again.add_argument("--dead-letter-container", metavar="NAME", help="in the account of the quarantine")
+    again.add_argument("--dry-run", action="store_true", help="change nothing, only say what would come of it")
+    again.set_defaults(command=_replay)
+
+    for command in (verify, examine, again):
+        command.add_argument("--settings", type=Path, metavar="FILE", help="settings of this file alone")
+    return parser
+
+
+async def _verify(arguments: argparse.Namespace) -> int:
+    app = bootstrap.connect(_settings(arguments.settings))
     bad = count = size = 0
     try:
-        async for result in verify_all(app.storage, since=since, until=until, at_once=at_once):
+        async for result in verify_all(
+            app.storage, since=arguments.since, until=arguments.until, at_once=arguments.at_once
+        ):
             count, size = count + 1, size + sum(chunk.bytes for chunk in result.chunks)
             bad += not result.ok
             _show(result)
@@ -60,13 +98,99 @@ def _show(result: Verified) -> None:
         print(f"         {problem}", flush=True)
 
 
-def _environment() -> dict[str, str]:
-    file = Path("local.settings.json")
+async def _doctor(arguments: argparse.Namespace) -> int:
+    # A finding says what a person can do about it: what the libraries log of the same has no place in the table.
+    logging.disable(logging.CRITICAL)
     try:
-        values = json.loads(file.read_text())["Values"] if file.exists() else {}
-    except (ValueError, LookupError, TypeError):
-        raise Misconfigured("local.settings.json cannot be read: it should have its settings under Values") from None
-    return {**values, **os.environ}
+        found = await _examine(arguments)
+    finally:
+        logging.disable(logging.NOTSET)
+    print(finding.table(found))
+    return 0 if finding.is_well(found) else 1
+
+
+async def _examine(arguments: argparse.Namespace) -> list[Finding]:
+    try:
+        settings = _settings(arguments.settings)
+        app = bootstrap.connect(settings)
+    except Misconfigured as wrong:
+        return doctor.unreadable(wrong)
+    scratch = bootstrap.queue(settings, f"recording-doctor-{token_hex(4)}", app.credential)
+    try:
+        found, of_events = await asyncio.gather(
+            doctor.examine(settings, storage=app.storage, service=app.service, queues=(app.queue, app.poison, scratch)),
+            _subscription(arguments.topic, settings),
+        )
+    finally:
+        await scratch.close()
+        await app.aclose()
+    return [*found, *of_events]
+
+
+async def _subscription(topic: str | None, settings: Settings) -> list[Finding]:
+    if topic is None:
+        return subscription.not_looked_at("no --topic is given")
+    async with DefaultAzureCredential() as credential:
+        return await subscription.check(topic, credential, retention=settings.retention)
+
+
+async def _replay(arguments: argparse.Namespace) -> int:
+    app = bootstrap.connect(_settings(arguments.settings))
+    into = Intake(app.storage, app.queue, app.service, app.notices, app.settings, dry=arguments.dry_run)
+    count = bad = 0
+    try:
+        if not into.dry:
+            await app.prepare()
+        async with aclosing(_found(arguments, app)) as all_found:
+            async for found in all_found:
+                for one in await replay.replay(found, into):
+                    count, bad = count + 1, bad + (not one.ok)
+                    print(f"{one.outcome:14} {one.source}  {one.detail}", flush=True)
+    finally:
+        await app.aclose()
+    print(f"{count} events, {bad} not taken{' (dry run: nothing was changed)' if into.dry else ''}")
+    return 1 if bad else 0
+
+
+async def _found(arguments: argparse.Namespace, app: App) -> AsyncGenerator[Found]:
+    for one in replay.files(arguments.files):
+        yield one
+    letters = app.storage
+    if arguments.dead_letter_container:
+        # It lies beside the quarantine, and is read as that.
+        letters = Storage(
+            app.settings.model_copy(update={"quarantine_container": arguments.dead_letter_container}), app.credential
+        )
+    try:
+        if arguments.blob:
+            yield await replay.blob(letters, arguments.blob)
+        if arguments.day:
+            async for one in replay.quarantined_on(app.storage, arguments.day):
+                yield one
+            if letters is not app.storage:
+                async for one in replay.dead_lettered_on(letters, arguments.day):
+                    yield one
+    finally:
+        if letters is not app.storage:
+            await letters.aclose()
+
+
+def _settings(file: Path | None) -> Settings:
+    """Read the settings of a file, or of the environment."""
+    return read(_values(file) if file else {**_values(Path("local.settings.json")), **os.environ})
+
+
+def _values(file: Path) -> dict[str, str]:
+    """Read the settings under Values, or the list that `az functionapp config appsettings list` prints."""
+    wrong = Misconfigured(f"{file} cannot be read: it should have its settings under Values")
+    try:
+        if file.name == "local.settings.json" and not file.exists():
+            return {}
+        body: Any = json.loads(file.read_text())
+        values = {one["name"]: one["value"] for one in body} if isinstance(body, list) else body["Values"]
+        return {str(name): str(value) for name, value in values.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise wrong from None
 
 
 def _count(text: str) -> int:
@@ -78,6 +202,18 @@ def _count(text: str) -> int:
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+
+
+def _day(text: str) -> date:
+    return date.fromisoformat(text)
+
+
+def _topic(text: str) -> str:
+    if not subscription.is_topic(text):
+        raise argparse.ArgumentTypeError(
+            "/subscriptions/<id>/resourceGroups/<group>/providers/Microsoft.EventGrid/systemTopics/<name>"
+        )
+    return text
 
 
 if __name__ == "__main__":

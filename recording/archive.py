@@ -2,24 +2,26 @@
 
 First every recording is looked at and rescued, which is cheap; then those that are due are
 finished. The order of writes makes it safe to be killed anywhere: copies, each verified, the
-manifest, the log and the notices that tell of it, and last staging is emptied. A rerun finds
-every step that is done and goes on from there.
+manifest, the log and the notices that tell of it, and last staging is emptied; with DELETE_SOURCE
+all but the events, until the sources are deleted. A rerun finds every step that is done and goes
+on from there.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from azure.core.exceptions import AzureError
 
-from recording import attempts, layout, logs, manifest, state
+from recording import attempts, endings, layout, logs, manifest, media, outcome, source, state, telemetry
+from recording.acs.content import Content
+from recording.entry import Chunk
 from recording.job import ChunkJob
-from recording.manifest import Chunk, Manifest, Recording
-from recording.notices import Notice, Notices
+from recording.manifest import Manifest, Recording
+from recording.notices import Notices, Telling
 from recording.settings import Settings
 from recording.storage import CopyFailed, Storage, Stored
 
@@ -56,26 +58,34 @@ def to_rescue(recording: Recording, now: datetime, *, first: timedelta) -> list[
 
 @dataclass(frozen=True)
 class _Run:
-    """What one run works with; `copies` bounds the server-side copies under way at once."""
+    """What one run works with; `copies` bounds the server-side copies under way at once.
+
+    `seen` are the recordings in flight, each without the chunks that are archived; `sources` is what is to be deleted
+    at ACS when all of them are.
+    """
 
     storage: Storage
     settings: Settings
-    notices: Notices
+    content: Content
+    telling: Telling
     now: datetime
     report: Report
     copies: asyncio.Semaphore
+    seen: list[Recording] = field(default_factory=list)
+    sources: dict[str, tuple[list[Chunk], Recording, str]] = field(default_factory=dict)
 
 
 async def run(
     storage: Storage,
     settings: Settings,
     notices: Notices,
+    content: Content,
     *,
     now: datetime,
     budget_seconds: float = BUDGET_SECONDS,
 ) -> Report:
     """Work on every recording in staging, the one with the oldest deadline first, several at a time."""
-    this = _Run(storage, settings, notices, now, Report(), asyncio.Semaphore(COPIES))
+    this = _Run(storage, settings, content, Telling(notices), now, Report(), asyncio.Semaphore(COPIES))
     report, until = this.report, time.monotonic() + budget_seconds
     in_flight = await state.in_flight(storage)
     ordered = sorted(in_flight.items(), key=lambda item: _announced(item[1]))
@@ -87,14 +97,25 @@ async def run(
             settled[key] = found
 
     async def finish(key: str) -> None:
-        await _finish(this, *settled[key])
+        with telemetry.span("recording.archive", key):
+            await _finish(this, *settled[key])
+
+    async def delete_sources(key: str) -> None:
+        await _delete_sources(this, key)
 
     await _each(this, [key for key, _ in ordered], look, until=until)
+    await endings.sweep(storage, settings, notices, this.seen, now=now)
     share = budget_seconds * LARGEST_SHARE
     await _each(this, [key for key, _ in ordered if key in settled], finish, until=until, share=share)
+    # Last: a source that can't be reached keeps no recording from the archive.
+    await _each(this, list(this.sources), delete_sources, until=until, share=share, failing="source.not_deleted")
+    report.topic_failed = this.telling.failed
+    left = [c.deadline - now for one in this.seen for c in one.chunks if not c.is_staged and c.deadline > now]
     logs.info(
         "archive.ran",
         inFlight=len(in_flight),
+        chunksInFlight=len(left),
+        leastHoursLeft=round(min(left) / timedelta(hours=1), 2) if left else None,
         archived=len(report.archived),
         incomplete=len(report.incomplete),
         queuedAgain=len(report.jobs),
@@ -105,7 +126,13 @@ async def run(
 
 
 async def _each(
-    this: _Run, keys: list[str], step: Callable[[str], Awaitable[None]], *, until: float, share: float | None = None
+    this: _Run,
+    keys: list[str],
+    step: Callable[[str], Awaitable[None]],
+    *,
+    until: float,
+    share: float | None = None,
+    failing: str = "recording.not_archived",
 ) -> None:
     """Do a step for each recording, several at a time, each within its share of the time."""
     report, waiting = this.report, iter(keys)
@@ -122,11 +149,11 @@ async def _each(
             except (AzureError, CopyFailed, TimeoutError) as failed:
                 report.failed.append(key)
                 reason = str(failed) if isinstance(failed, CopyFailed) else type(failed).__name__
-                logs.warning("recording.not_archived", recordingKey=key, reason=reason, next="the next run tries again")
+                logs.warning(failing, recordingKey=key, reason=reason, next="the next run tries again")
             except Exception:
                 # One recording that can't be worked on must not keep the others from their deadline.
                 report.failed.append(key)
-                logs.exception("recording.not_archived", recordingKey=key, next="the next run tries again")
+                logs.exception(failing, recordingKey=key, next="the next run tries again")
 
     async with asyncio.TaskGroup() as group:
         for _ in range(min(PARALLELISM, len(keys))):
@@ -147,39 +174,71 @@ async def _look(this: _Run, key: str, blobs: list[Stored]) -> tuple[Recording, M
     if not recording.events:
         logs.error("staging.orphan", recordingKey=key, blobs=len(blobs), next="left alone; look at it")
         return None
-    if before:
-        recording = manifest.beyond(recording, before)
-    if due(recording, this.now):
+    new = manifest.beyond(recording, before) if before else recording
+    this.seen.append(new)
+    if due(new, this.now):
         return recording, before
-    await _rescue(this, recording)
+    await _rescue(this, new)
     return None
 
 
-async def _finish(this: _Run, recording: Recording, before: Manifest | None) -> None:
+async def _finish(this: _Run, whole: Recording, before: Manifest | None) -> None:
     """Archive a recording, tell what became of it, and empty staging, in this order."""
+    recording = manifest.beyond(whole, before) if before else whole
     if before and not manifest.news(recording, before):
         # A run before this one was killed here, perhaps before it told, or a duplicate of the event came late.
         written: Manifest | None = before
     else:
         written = await _archive(this, recording, before)
-    if written and await _tell(this, written):
+    if written is None:
+        return
+    told = layout.told_blob(whole.key, written.revision)
+    is_told = any(blob.name == told for blob in whole.blobs)
+    if not is_told and not await outcome.tell(written, this.telling):
+        return
+    sources = source.left(whole, written, this.now) if this.settings.delete_source else []
+    if not sources:
+        await _empty(whole, this.storage)
+        return
+    if not is_told:
+        await this.storage.write_fact("staging", told, b"{}")
+    # The events tell what is still to be deleted at ACS, and the fact beside them that nothing else is to be done.
+    kept = [b for b in whole.blobs if b.name == told or b.name.startswith(f"{whole.key}/events/")]
+    await _empty(replace(whole, blobs=tuple(b for b in whole.blobs if b not in kept)), this.storage)
+    this.sources[whole.key] = sources, replace(whole, blobs=tuple(kept)), told
+
+
+async def _delete_sources(this: _Run, key: str) -> None:
+    sources, recording, told = this.sources[key]
+    if await source.delete(sources, this.content):
+        await this.storage.delete("staging", told)
         await _empty(recording, this.storage)
 
 
 async def _archive(this: _Run, recording: Recording, before: Manifest | None) -> Manifest | None:
     storage = this.storage
     # What a manifest tells of by its SHA-256 is never written again, whatever staging has got since.
-    told = {f.blob for e in (before.chunks if before else ()) for f in (e.content, e.metadata) if f and f.sha256}
+    told = {
+        name
+        for e in (before.chunks if before else ())
+        for file, name in (
+            (e.content, layout.chunk_blob(recording.key, e.index, e.document_id)),
+            (e.metadata, layout.metadata_blob(recording.key, e.index, e.document_id)),
+        )
+        if file and file.sha256
+    }
+    kinds = {chunk.job.content_blob: chunk.kind for chunk in recording.chunks}
 
     async def copy(blob: Stored) -> None:
         async with this.copies:
-            await storage.copy_to_archive(blob, layout.archived(blob.name))
+            kind = kinds.get(blob.name, media.kind(blob.metadata.get("kind")))
+            await storage.copy_to_archive(blob, layout.archived(blob.name, kind))
 
     kept = [b for b in recording.blobs if b.name.split("/")[1] in ("chunks", "events")]
     try:
         async with asyncio.TaskGroup() as group:
             for blob in kept:
-                if layout.archived(blob.name) not in told:
+                if blob.name not in told:
                     group.create_task(copy(blob))
     except ExceptionGroup as several:
         raise several.exceptions[0] from None
@@ -192,61 +251,6 @@ async def _archive(this: _Run, recording: Recording, before: Manifest | None) ->
         return None
     (this.report.archived if written.complete else this.report.incomplete).append(recording.key)
     return written
-
-
-async def _tell(this: _Run, written: Manifest) -> bool:
-    """Say in the log and to other systems what became of a recording; False if these can't be reached.
-
-    Staging isn't emptied before: a run that was killed, or couldn't reach the topic, is followed by
-    one that tells it again, under the same id.
-    """
-    for entry in written.chunks:
-        if entry.outcome != "archived":
-            logs.error(
-                f"chunk.{entry.outcome}",
-                recordingKey=written.recording_key,
-                documentId=entry.document_id,
-                reason=entry.reason,
-            )
-    write = logs.info if written.complete else logs.error
-    write(
-        "recording.archived",
-        recordingKey=written.recording_key,
-        chunks=len(written.chunks),
-        complete=written.complete,
-    )
-    return await _publish(this, _settled(written))
-
-
-async def _publish(this: _Run, notice: Notice) -> bool:
-    """Publish a notice; after the first failure the topic isn't tried again in this run, which has more to do."""
-    if this.report.topic_failed:
-        return False
-    try:
-        await this.notices.publish(notice)
-    except (AzureError, TimeoutError) as failed:
-        this.report.topic_failed = True
-        reason = type(failed).__name__
-        logs.warning("notice.failed", kind=notice.kind, reason=reason, next="the next run tells it again")
-        return False
-    return True
-
-
-def _settled(written: Manifest) -> Notice:
-    """Tell others that a recording is archived, or what of it is lost."""
-    missing = [e.document_id for e in written.chunks if e.outcome != "archived" or e.metadata is None]
-    return Notice(
-        "Recording.Lost" if missing else "Recording.Archived",
-        subject=written.recording_key,
-        fact=f"revision {written.revision}",
-        time=written.archived_at or written.recording_start_time,
-        data={
-            "recordingKey": written.recording_key,
-            "manifest": layout.manifest_blob(written.recording_key, written.revision),
-            "chunks": len(written.chunks),
-            "missing": missing,
-        },
-    )
 
 
 async def _empty(recording: Recording, storage: Storage) -> None:
@@ -268,25 +272,4 @@ async def _rescue(this: _Run, recording: Recording) -> None:
     # Last: a topic that takes nothing must not cost a chunk its next try.
     for chunk in recording.chunks:
         if not chunk.is_staged and now < chunk.deadline <= now + settings.risk_margin:
-            await _warn(this, recording, chunk)
-
-
-async def _warn(this: _Run, recording: Recording, chunk: Chunk) -> None:
-    """Say that a chunk is at risk: in the log on every run, to other systems once."""
-    document, left = chunk.job.document_id, round((chunk.deadline - this.now).total_seconds() / 3600, 2)
-    tries, reason = (chunk.attempts.count, chunk.attempts.message) if chunk.attempts else (0, None)
-    logs.error(
-        "chunk.at_risk",
-        recordingKey=recording.key,
-        documentId=document,
-        hoursLeft=left,
-        attempts=tries,
-        reason=reason,
-        next="it is tried until its deadline",
-    )
-    told = layout.notice_blob(recording.key, document)
-    if any(blob.name == told for blob in recording.blobs):
-        return
-    data = {"documentId": document, "hoursLeft": left, "attempts": tries, "reason": reason}
-    if await _publish(this, Notice("Recording.AtRisk", recording.key, document, this.now, data)):
-        await this.storage.write_fact("staging", told, json.dumps(data).encode())
+            await outcome.warn(recording, chunk, this.telling, storage, now=now)

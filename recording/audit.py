@@ -1,19 +1,22 @@
-"""Who asked for what: one fact per control operation, written before the answer.
+"""Who asked for what: one fact per control operation that changes something, written before the answer.
+
+A question for the state is none: a client that polls would fill the archive.
 
 audit/{yyyy}/{MM}/{dd}/{HHmmssffffff}-{operation}-{random}.json     in the archive container
 """
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from itertools import batched
 
 from azure.core.exceptions import AzureError
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from recording import layout, logs
+from recording import layout, logs, telemetry
 from recording.errors import RecordingError
 from recording.storage import Storage
 
@@ -21,6 +24,7 @@ from recording.storage import Storage
 _PRINCIPAL = ("x-ms-client-principal-name", "x-ms-client-principal-id")
 # A caller waits meanwhile; storage that doesn't answer at all would hold it for minutes (60 s a try, five tries).
 PATIENCE_SECONDS = 10.0
+_READS = 16
 
 
 class Entry(BaseModel):
@@ -61,7 +65,26 @@ async def audited(storage: Storage, entry: Entry) -> AsyncIterator[Entry]:
         entry.outcome, entry.status = RecordingError.code, RecordingError.status
         raise
     finally:
+        ids = {"recording_id": entry.recording_id, "conversationId": entry.conversation_id}
+        telemetry.control(entry.operation, began=entry.at, code=entry.outcome, **ids)
         await _write(storage, entry)
+
+
+async def starts(storage: Storage, days: Iterable[datetime]) -> dict[str, datetime]:
+    """Look up which recordings were started through us on some days, and when: {recording id: time}."""
+    found: dict[str, datetime] = {}
+    for day in days:
+        folder = layout.audit_blob(day, "start", "").rpartition("/")[0]
+        names = [blob.name async for blob in storage.names("archive", f"{folder}/") if "-start-" in blob.name]
+        for some in batched(names, _READS, strict=False):
+            for text in await asyncio.gather(*(storage.read("archive", name) for name in some)):
+                try:
+                    entry = Entry.model_validate_json(text or b"")
+                except ValidationError:
+                    continue  # it tells nothing
+                if entry.recording_id:
+                    found[entry.recording_id] = entry.at
+    return found
 
 
 async def _write(storage: Storage, entry: Entry) -> None:

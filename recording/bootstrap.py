@@ -15,6 +15,10 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.queue.aio import QueueClient
 
+from recording import telemetry
+from recording.acs.auth import Resource
+from recording.acs.callbacks import Callbacks
+from recording.acs.calling import Calling
 from recording.acs.content import Content
 from recording.acs.conversations import Conversations
 from recording.ingest import Ingest
@@ -33,7 +37,8 @@ class App:
     queue: QueueClient
     poison: QueueClient
     notices: Notices
-    service: Conversations
+    service: Conversations | Calling
+    callbacks: Callbacks
     content: Content
     ingest: Ingest
     credential: AsyncTokenCredential | None
@@ -51,6 +56,7 @@ class App:
         await self.poison.close()
         await self.notices.aclose()
         await self.service.aclose()
+        await self.callbacks.aclose()
         await self.content.aclose()
         if self.credential:
             await self.credential.close()
@@ -94,7 +100,9 @@ def clients() -> App:
     """
     global _app
     if _app is None:
-        _app = connect(read(os.environ))
+        settings = read(os.environ)
+        telemetry.start(settings.telemetry, os.environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING"))
+        _app = connect(settings)
     return _app
 
 
@@ -126,10 +134,12 @@ def connect(settings: Settings) -> App:
     return App(
         settings=settings,
         storage=storage,
-        queue=_queue(settings, QUEUE, credential),
-        poison=_queue(settings, f"{QUEUE}-poison", credential),
+        queue=queue(settings, QUEUE, credential),
+        poison=queue(settings, f"{QUEUE}-poison", credential),
         notices=Notices(settings.events_topic_endpoint, topic_key, credential),
-        service=Conversations(resource, credential),
+        service=_service(settings, resource, credential),
+        # The callbacks of 2021 bear no token (acs-contract 2.7).
+        callbacks=Callbacks(resource, None if settings.speaks_2021 else settings.acs_resource_id),
         content=content,
         ingest=Ingest(
             storage=storage,
@@ -143,7 +153,16 @@ def connect(settings: Settings) -> App:
     )
 
 
-def _queue(settings: Settings, name: str, credential: AsyncTokenCredential | None) -> QueueClient:
+def _service(
+    settings: Settings, resource: Resource, credential: AsyncTokenCredential | None
+) -> Conversations | Calling:
+    if settings.speaks_2021:
+        return Conversations(resource, credential)
+    return Calling(resource, credential, api_version=settings.acs_api_version)
+
+
+def queue(settings: Settings, name: str, credential: AsyncTokenCredential | None) -> QueueClient:
+    """Build the client of a queue in the host's account, which need not be there yet."""
     account = settings.host_storage
     if account.connection_string is not None:
         return QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **RETRIES)

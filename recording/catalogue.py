@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from recording import layout, logs, manifest, state
+from recording import layout, logs, manifest, media, state
 from recording.contract import ListQuery, RecordingList, RecordingSummary
 from recording.errors import BadRequest, NotFound
 from recording.manifest import Manifest
@@ -61,7 +61,9 @@ async def content_link(key: str, index: str, storage: Storage, *, retention: tim
     for entry in found.chunks:
         if entry.index == int(index) and entry.content and entry.outcome in ("staged", "archived", "unproved"):
             where: Where = "archive" if found.archived_at else "staging"
-            return await storage.link(where, entry.content.blob, file_name=f"{key}-{entry.index:05}.mp4")
+            # In staging the blob's name doesn't say what it is.
+            extension = media.kind_of(entry.content.blob) or entry.format or media.UNKNOWN
+            return await storage.link(where, entry.content.blob, file_name=f"{key}-{entry.index:05}.{extension}")
     raise NotFound("this recording has no content at this index, or not yet", target="index")
 
 

@@ -4,49 +4,37 @@ Requests are strict: a wrong type is a 400 that names the member. Members that w
 ignored, as the service does. Errors are the bare body of the 2021 contract (acs-contract 2.6).
 """
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 
-from recording import layout
+from recording import address, layout
 from recording.errors import BadRequest, RecordingError
+from recording.options import StartOptions
 
 LARGEST_BODY = 64 * 1024
 LONGEST_KEY = 255
-# Live ids have 162 characters, unpadded base64url; some spec examples are padded (acs-contract 2.4).
-_RECORDING_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}={0,2}")
+# Live ids have 162 characters, unpadded base64url; some spec examples are padded (acs-contract 2.4), and today's
+# may hold + and / too (acs-contract 4.1).
+_RECORDING_ID = re.compile(r"[A-Za-z0-9+/_-]{1,1024}={0,2}")
+_SLASH = re.compile("%2F", re.IGNORECASE)
 
 
-def _check_callback(uri: str) -> str:
-    try:
-        parts = urlsplit(uri)
-        host = parts.hostname or ""
-        _ = parts.port
-    except ValueError:
-        host, parts = "", urlsplit("")
-    if not host or not uri.isprintable() or " " in uri:
-        raise ValueError("must be an absolute https URI")
-    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
-        return uri
-    raise ValueError("must be an absolute https URI (http is taken for this machine's loopback only)")
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name means this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-CallbackUri = Annotated[str, Field(max_length=2048), AfterValidator(_check_callback)]
+CallbackUri = Annotated[str, Field(max_length=2048), AfterValidator(address.check)]
 OperationContext = Annotated[str, Field(max_length=5000)]
 
 
@@ -78,16 +66,24 @@ class Operation(_Body):
     operation_context: OperationContext | None = None
 
 
-class StartRecording(Operation):
+class StartRecording(Operation, StartOptions):
     """Body of `POST /conversations/{conversationId}/recordings`."""
 
     recording_state_callback_uri: CallbackUri | None = None
 
 
 class StartRecordingByUrl(StartRecording):
-    """Body of `POST /recordings`."""
+    """Body of `POST /recordings`: either tells the conversation."""
 
-    conversation_url: Annotated[str, Field(min_length=1, max_length=3000)]
+    server_call_id: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    conversation_url: Annotated[str | None, Field(min_length=1, max_length=3000, validate_default=True)] = None
+
+    @field_validator("conversation_url")
+    @classmethod
+    def _is_one(cls, url: str | None, given: ValidationInfo) -> str | None:
+        if (url is None) == (given.data.get("server_call_id") is None):
+            raise ValueError("give conversationUrl or, with today's API, serverCallId; one of them")
+        return url
 
 
 class ListQuery(BaseModel):
@@ -109,16 +105,18 @@ class RecordingStarted(_Body):
 
 
 class RecordingState(_Body):
-    """Answer of state: paused reads as inactive (acs-contract 2.5)."""
+    """Answer of state: paused reads as inactive (acs-contract 2.5), and so does ended, with when it ended."""
 
     recording_state: Literal["active", "inactive"]
+    recording_kind: str | None = None
+    ended_at: datetime | None = None
 
 
 class RecordingSummary(_Body):
     """A recording in a list."""
 
     recording_key: str
-    state: Literal["ingesting", "staged", "archived", "incomplete"]
+    state: Literal["ingesting", "staged", "archived", "incomplete", "absent"]
     call_id: str
     recording_start_time: datetime
     chunks: int
@@ -174,8 +172,14 @@ def read_query[Model: BaseModel](model: type[Model], params: Mapping[str, str]) 
 
 def _bad(invalid: ValidationError, whole: str) -> BadRequest:
     first = invalid.errors(include_input=False, include_url=False)[0]
-    target = ".".join(str(part) for part in first["loc"]) or whole
+    # A member that is missing is named as in Python (pydantic 2.14.3).
+    target = ".".join(to_camel(str(part)) for part in first["loc"]) or whole
     return BadRequest(f"{target}: {first['msg']}", target=target)
+
+
+def path_value(text: str) -> str:
+    """Give a part of the path as the caller meant it: the host decodes all but `%2F` (functions-host.md 1)."""
+    return _SLASH.sub("/", text)
 
 
 def check_recording_id(recording_id: str) -> str:
@@ -185,7 +189,7 @@ def check_recording_id(recording_id: str) -> str:
     """
     if not _RECORDING_ID.fullmatch(recording_id):
         raise BadRequest(
-            "the recording id must be the base64url text that start answered with, at most 1,024 characters",
+            "the recording id must be the base64 text that start answered with, at most 1,024 characters",
             target="recordingId",
         )
     return recording_id

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 
 from recording.blocks import MIB, Block
 from recording.errors import ChunkError, NotProved
-from recording.mp4 import Walker
+from recording.media import Walker
 
 # Small pieces are gathered before they go to the hashing thread: the hand-over costs more than the hash.
 _HASH_BYTES = 1 * MIB
@@ -49,7 +49,7 @@ class Digest:
 class Relay:
     """Passes a block's bytes on, hashing them on the way, and remembers why they stopped.
 
-    `walker` is for a block that is the whole file: it sees the MP4's boxes pass by.
+    `walker` is for a block that is the whole file: it sees the file's structure pass by.
     """
 
     def __init__(self, source: AsyncIterator[bytes], walker: Walker | None = None) -> None:

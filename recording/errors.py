@@ -2,6 +2,7 @@
 
 RecordingError                500 InternalServerError
 ├── BadRequest                400 BadRequest              the caller mends the request
+├── Unauthorized              401 Unauthorized            the sender of a callback proves that it is ACS
 ├── NotFound                  404 NotFound                the caller names another recording
 ├── Conflict                  409 Conflict                the service refuses in this state
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
@@ -12,7 +13,7 @@ RecordingError                500 InternalServerError
 └── ChunkError                the queue, then the timer, tries again until the chunk's deadline
     ├── SourceUnavailable     the service did not answer, or answered with an error
     ├── SourceGone            the service says that it has no such document (404, 410)
-    ├── SourceDamaged         empty, an error page, cut short, or MP4 boxes that don't add up
+    ├── SourceDamaged         empty, an error page, no media, or not whole by its own word
     ├── SourceChanged         another length or ETag than before: start over, never mix
     ├── SourceRefused         the address isn't on an allowed host
     └── NotProved             what lies in our storage differs from what was fetched
@@ -40,6 +41,13 @@ class BadRequest(RecordingError):
 
     status = 400
     code = "BadRequest"
+
+
+class Unauthorized(RecordingError):
+    """A callback bears no token of ACS's, or one that isn't good."""
+
+    status = 401
+    code = "Unauthorized"
 
 
 class NotFound(RecordingError):

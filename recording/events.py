@@ -1,26 +1,31 @@
 """Pure: Event Grid, CloudEvents and callback payloads become typed events.
 
-Everything that the service sends arrives here as text and leaves as one of four frozen values.
-Member names are compared without case: the 2021 callbacks write `ConversationId`, Event Grid
-writes `conversationId` (acs-contract 2.7, 2.8).
+Everything that the service sends, in 2021 and today, arrives here as text and leaves as one of a
+few frozen values. What their `data` holds is read by `payload`.
 """
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from azure.eventgrid import SystemEventNames
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
+from pydantic import ValidationError
 
-from recording import layout
+from recording import announced, layout, payload
+from recording.announced import AnnouncedChunk
 from recording.errors import BadEvent
+from recording.payload import CallState, ChannelType, ContentType, FormatType
 
 FILE_STATUS_UPDATED = SystemEventNames.AcsRecordingFileStatusUpdatedEventName.value
+CALL_STARTED = SystemEventNames.AcsCallStartedEventName.value
+CALL_ENDED = SystemEventNames.AcsCallEndedEventName.value
 CALL_LEG_STATE_CHANGED = "Microsoft.Communication.CallLegStateChanged"
+# Until 2022 the first, today the second (acs-contract 3.3).
 CALL_RECORDING_STATE_CHANGED = "Microsoft.Communication.CallRecordingStateChanged"
+RECORDING_STATE_CHANGED = "Microsoft.Communication.RecordingStateChanged"
+START_RECORDING_FAILED = "Microsoft.Communication.StartRecordingFailed"
 
 # 2021-04: /recording/call/{call-id}; later …/recordingId/{id}, then …/serverCallId/{id}/recordingId/{id};
 # a server call id is base64 and may hold slashes (acs-contract 3.5).
@@ -31,26 +36,7 @@ _SUBJECT = re.compile(
 
 # A recording key has four digits of year, and a deadline is some days after an event's time.
 _YEARS = range(2000, 3000)
-
-CallState = Literal["Establishing", "Established", "Terminating", "Terminated"]
-
-
-def _or_none(value: Any, read: Callable[[Any], Any]) -> Any:
-    try:
-        return read(value)
-    except ValidationError:
-        return None
-
-
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("Input should be a number")
-    return value
-
-
-# What is only told on: a new form of it must not cost a recording.
-Told = WrapValidator(_or_none)
-Index = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=layout.LARGEST_INDEX)]
+_LONGEST_DURATION = timedelta(days=365)
 
 
 @dataclass(frozen=True)
@@ -69,28 +55,57 @@ class CallLegStateChanged:
 
 @dataclass(frozen=True)
 class RecordingStateChanged:
-    """A recording became active or inactive (acs-contract 2.7); paused reads as inactive."""
+    """A recording became active or inactive (acs-contract 2.7, 4.8); paused reads as inactive."""
 
     id: str
     time: datetime
     recording_id: str
     conversation_id: str | None
     state: str
+    server_call_id: str | None = None
 
 
 @dataclass(frozen=True)
-class AnnouncedChunk:
-    """One media file that a file event tells of."""
+class StartRecordingFailed:
+    """A start that the service had taken came to nothing (acs-contract 4.8)."""
 
-    document_id: str
-    index: int
-    end_reason: str | None
+    id: str
+    recording_id: str | None
+    server_call_id: str | None
+    correlation_id: str | None
+    code: int | None
+    sub_code: int | None
+    message: str | None
+
+
+@dataclass(frozen=True)
+class CallStarted:
+    """A call started; its server call id is what today's API records (acs-contract 4.9)."""
+
+    id: str
+    server_call_id: str
+    correlation_id: str | None
+    group_id: str | None
+    room_id: str | None
+
+
+@dataclass(frozen=True)
+class CallEnded:
+    """A call ended, and with it its recording (acs-contract 4.6, 4.9)."""
+
+    id: str
+    server_call_id: str
+    correlation_id: str | None
+    group_id: str | None
+    room_id: str | None
+    seconds: float | None
 
 
 @dataclass(frozen=True)
 class FileStatusUpdated:
-    """A recording's files are ready (acs-contract 2.8).
+    """A recording's files are ready (acs-contract 2.8, 4.9).
 
+    `chunks` are to be ingested; `exported` lie in the team's own storage already (acs-contract 4.12).
     `problems` says which chunk entries could not be understood: the good ones among them are
     ingested all the same, and the event goes to quarantine as well.
     """
@@ -105,11 +120,20 @@ class FileStatusUpdated:
     session_end_reason: str | None
     chunks: tuple[AnnouncedChunk, ...]
     problems: tuple[str, ...] = ()
+    exported: tuple[AnnouncedChunk, ...] = ()
+    content_type: ContentType | None = None
+    channel_type: ChannelType | None = None
+    format_type: FormatType | None = None
 
     @property
     def recording_key(self) -> str:
         """The key of the recording that the event is about."""
         return layout.recording_key(self.start, self.call_id)
+
+    @property
+    def end(self) -> datetime | None:
+        """When the recording ended, as far as start and duration tell."""
+        return end(self.start, self.duration_ms)
 
 
 @dataclass(frozen=True)
@@ -120,50 +144,15 @@ class OtherEvent:
     type: str
 
 
-Event = CallLegStateChanged | RecordingStateChanged | FileStatusUpdated | OtherEvent
-
-
-class _Fields(BaseModel):
-    """Members of a payload, whatever the case of their names."""
-
-    model_config = ConfigDict(
-        alias_generator=lambda name: name.replace("_", ""), hide_input_in_errors=True, frozen=True, extra="ignore"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fold(cls, value: Any) -> Any:
-        return {str(name).lower(): member for name, member in value.items()} if isinstance(value, dict) else value
-
-
-class _CallLeg(_Fields):
-    call_leg_id: str = Field(min_length=1, max_length=256)
-    conversation_id: str | None = Field(default=None, min_length=1, max_length=4096)
-    call_state: CallState
-
-
-class _RecordingState(_Fields):
-    recording_id: str = Field(min_length=1, max_length=4096)
-    conversation_id: str | None = None
-    state: str
-
-
-class _Chunk(_Fields):
-    document_id: str
-    index: Index
-    end_reason: Annotated[str | None, Told] = None
-
-
-class _Storage(_Fields):
-    recording_chunks: list[Any]
-
-
-class _FileStatus(_Fields):
-    recording_storage_info: _Storage
-    recording_start_time: Any = None
-    recording_duration_ms: Annotated[int | None, Told] = None
-    session_end_reason: Annotated[str | None, Told] = None
-    recording_id: Annotated[str | None, Told] = None
+Event = (
+    CallLegStateChanged
+    | RecordingStateChanged
+    | StartRecordingFailed
+    | CallStarted
+    | CallEnded
+    | FileStatusUpdated
+    | OtherEvent
+)
 
 
 def parse_all(text: str) -> list[str]:
@@ -201,29 +190,52 @@ def parse(text: str) -> Event:
     data = envelope.get("data")
     when = envelope.get("eventtime") or envelope.get("time")
     try:
+        if kind == FILE_STATUS_UPDATED:
+            return _file_status(identity, _time(when), _text(envelope.get("subject")) or "", data)
         if kind == CALL_LEG_STATE_CHANGED:
-            leg = _CallLeg.model_validate(data)
+            leg = payload.CallLeg.model_validate(data)
             if leg.conversation_id is None and leg.call_state != "Establishing":
                 raise BadEvent(f"{leg.call_state} without a conversation id")
             return CallLegStateChanged(identity, _time(when), leg.call_leg_id, leg.conversation_id, leg.call_state)
-        if kind == CALL_RECORDING_STATE_CHANGED:
-            changed = _RecordingState.model_validate(data)
+        if kind in (CALL_RECORDING_STATE_CHANGED, RECORDING_STATE_CHANGED):
+            now = payload.RecordingState.model_validate(data)
             return RecordingStateChanged(
-                identity, _time(when), changed.recording_id, changed.conversation_id, changed.state.lower()
+                identity, _time(when), now.recording_id, now.conversation_id, now.state.lower(), now.server_call_id
             )
-        if kind == FILE_STATUS_UPDATED:
-            return _file_status(identity, _time(when), _text(envelope.get("subject")) or "", data)
+        if kind == START_RECORDING_FAILED:
+            failed = payload.StartFailed.model_validate(data)
+            result = failed.result_information
+            return StartRecordingFailed(
+                identity,
+                failed.recording_id,
+                failed.server_call_id,
+                failed.correlation_id,
+                result.code,
+                result.sub_code,
+                result.message,
+            )
+        if kind in (CALL_STARTED, CALL_ENDED):
+            call = payload.Call.model_validate(data)
+            told = (identity, call.server_call_id, call.correlation_id, call.group.id, call.room.id)
+            return CallStarted(*told) if kind == CALL_STARTED else CallEnded(*told, call.duration_of_call)
     except ValidationError as invalid:
-        raise BadEvent(_reason(invalid)) from None
+        raise BadEvent(payload.reason(invalid)) from None
     return OtherEvent(identity, kind)
 
 
+def end(start: datetime, duration_ms: int | None) -> datetime | None:
+    """Say when a recording ended; None if its duration isn't known, or can't be."""
+    if duration_ms is None or not 0 <= duration_ms <= _LONGEST_DURATION / timedelta(milliseconds=1):
+        return None
+    return start + timedelta(milliseconds=duration_ms)
+
+
 def _file_status(identity: str, when: datetime, subject: str, data: Any) -> FileStatusUpdated:
-    file = _FileStatus.model_validate(data)
+    file = payload.FileStatus.model_validate(data)
     named = _SUBJECT.fullmatch(subject)
     if not named or not layout.CALL_ID.fullmatch(named["call"]):
         raise BadEvent("the subject does not name a call: expected /recording/call/{call-id}")
-    chunks, problems = _chunks(file.recording_storage_info.recording_chunks)
+    chunks, problems = announced.read(file.recording_storage_info.recording_chunks)
     if not chunks:
         raise BadEvent("; ".join(problems) or "the event announces no chunk")
     try:
@@ -231,6 +243,8 @@ def _file_status(identity: str, when: datetime, subject: str, data: Any) -> File
     except BadEvent as bad:
         # Bytes first: the event's own time names the recording, and a person sees the event in quarantine.
         start, problems = when, (*problems, f"{bad.message}; the event's time stands for it")
+    content_type, channel_type, format_type = file.types
+    exported = tuple(c for c in chunks if announced.is_exported(c, file.storage_type))
     return FileStatusUpdated(
         id=identity,
         time=when,
@@ -240,32 +254,13 @@ def _file_status(identity: str, when: datetime, subject: str, data: Any) -> File
         start=start,
         duration_ms=file.recording_duration_ms,
         session_end_reason=file.session_end_reason,
-        chunks=chunks,
+        chunks=tuple(c for c in chunks if c not in exported),
         problems=problems,
+        exported=exported,
+        content_type=content_type,
+        channel_type=channel_type,
+        format_type=format_type,
     )
-
-
-def _chunks(entries: list[Any]) -> tuple[tuple[AnnouncedChunk, ...], tuple[str, ...]]:
-    """Keep what is good and say what isn't; two documents with one index are both kept."""
-    chunks: dict[str, AnnouncedChunk] = {}
-    problems: list[str] = []
-    for position, entry in enumerate(entries):
-        try:
-            chunk = _Chunk.model_validate(entry)
-        except ValidationError as invalid:
-            problems.append(f"chunk entry {position}: {_reason(invalid)}")
-            continue
-        if not layout.is_document_id(chunk.document_id):
-            problems.append(f"chunk entry {position}: documentId is not a document id")
-            continue
-        known = chunks.setdefault(
-            chunk.document_id, AnnouncedChunk(chunk.document_id, chunk.index, chunk.end_reason or None)
-        )
-        if known.index != chunk.index:
-            problems.append(f"chunk entry {position}: the document stands at index {known.index} already")
-        elif any(c.index == chunk.index and c is not known for c in chunks.values()):
-            problems.append(f"chunk entry {position}: another document has index {chunk.index} too")
-    return tuple(sorted(chunks.values(), key=lambda c: (c.index, c.document_id))), tuple(problems)
 
 
 def _load(text: str) -> Any:
@@ -276,7 +271,11 @@ def _load(text: str) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    """Take text that can be written: JSON may hold half of a surrogate pair, which has no UTF-8."""
+    try:
+        return value if isinstance(value, str) and value.encode() else None
+    except UnicodeEncodeError:
+        return None
 
 
 def _time(value: Any, name: str = "eventTime (or time)") -> datetime:
@@ -289,9 +288,3 @@ def _time(value: Any, name: str = "eventTime (or time)") -> datetime:
     if time.year not in _YEARS:
         raise BadEvent(f"{name} is in the year {time.year}: that can't be")
     return time
-
-
-def _reason(invalid: ValidationError) -> str:
-    first = invalid.errors(include_input=False, include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "data"
-    return f"{where}: {first['msg']}"

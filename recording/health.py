@@ -10,6 +10,7 @@ from azure.storage.queue.aio import QueueClient
 
 from recording.acs.service import RecordingService
 from recording.contract import Check, Health
+from recording.errors import Misconfigured
 from recording.storage import Storage
 
 _SECONDS = 8.0
@@ -46,6 +47,9 @@ async def _check(name: Literal["blob", "queue", "acs"], ask: Callable[[], Awaita
     try:
         async with asyncio.timeout(_SECONDS):
             await ask()
+    except Misconfigured as wrong:
+        # It answered, and refused us; the message says what to mend, and nothing of what was signed.
+        return Check(name=name, ok=False, detail=wrong.message, mend=mend)
     except Exception as failed:
         # The message may hold a URL or a key's name: the kind of failure is enough here, the log has the rest.
         code = getattr(failed, "error_code", None) or type(failed).__name__

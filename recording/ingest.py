@@ -9,15 +9,16 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError
 
-from recording import attempts, blocks, layout, logs, mp4
+from recording import attempts, blocks, description, logs, media, proof, state, telemetry
 from recording.acs.content import Content, Probe
 from recording.attempts import Attempts
 from recording.blocks import Block
-from recording.digest import Digest, Relay, read_back, read_ranges, seal, write_ranges
-from recording.errors import NotProved, RecordingError, SourceChanged, SourceDamaged, SourceUnavailable
+from recording.digest import Relay
+from recording.errors import RecordingError, SourceChanged, SourceDamaged, SourceUnavailable
 from recording.job import ChunkJob
+from recording.media import Walker
 from recording.storage import Storage, Stored
 
 # A body that breaks off is fetched again here and nowhere else; after that it's the queue's turn.
@@ -46,31 +47,27 @@ class Ingest:
         Raises ChunkError, or what storage raises; the failure is on record by then, and the
         queue, then the timer, tries again.
         """
-        try:
-            async with asyncio.timeout(BUDGET_SECONDS):
-                await self._run(job)
-        except Exception as failed:
-            await self._note(job, failed)
-            raise
+        with telemetry.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
+            try:
+                async with asyncio.timeout(BUDGET_SECONDS):
+                    await self._run(job)
+            except Exception as failed:
+                await self._note(job, failed)
+                raise
 
     async def _run(self, job: ChunkJob) -> None:
-        if await self._is_archived(job):
+        if await state.is_archived(job, self.storage):
             logs.info("chunk.archived_before", recordingKey=job.recording_key, documentId=job.document_id)
             return
         # A missing metadata file must not cost the content: it is fetched second and tried again.
         await self._content(job)
         await self._metadata(job)
 
-    async def _is_archived(self, job: ChunkJob) -> bool:
-        """Tell whether a duplicate of the event came after the recording was archived."""
-        return await self.storage.find("archive", layout.archived(job.content_blob)) is not None and (
-            await self.storage.find("archive", layout.manifest_blob(job.recording_key)) is not None
-        )
-
     async def _metadata(self, job: ChunkJob) -> None:
         if await self.storage.find("staging", job.metadata_blob) is None:
-            body = await self.content.metadata(job.document_id)
-            await self.storage.write_fact("staging", job.metadata_blob, body)
+            body = await self.content.metadata(job)
+            # What it says stands on the blob as well: a listing tells it without reading the file.
+            await self.storage.write_fact("staging", job.metadata_blob, body, **description.read(body))
 
     async def _content(self, job: ChunkJob) -> None:
         for _ in range(_VERSION_TRIES):
@@ -88,7 +85,7 @@ class Ingest:
         found = await self.storage.find("staging", job.content_blob)
         if found is not None and found.sha256:
             return True
-        if found is not None and _is_ours(found):
+        if found is not None and proof.is_ours(found):
             # Committed whole by a worker that died before the proof: the source, which may have another version
             # or none by now, isn't asked.
             return await self._prove(job, found)
@@ -96,30 +93,19 @@ class Ingest:
             logs.warning("chunk.foreign", recordingKey=job.recording_key, documentId=job.document_id, next="replace it")
             await self.storage.delete("staging", found.name, etag=found.etag)
             return False
-        probe, staged = await asyncio.gather(
-            self.content.probe(job.document_id), self.storage.staged_blocks(job.content_blob)
-        )
+        probe, staged = await asyncio.gather(self.content.probe(job), self.storage.staged_blocks(job.content_blob))
         plan = self._plan(probe)
         digests = await self._fetch(job, probe, plan, staged)
-        # What passed by in flight goes into the commit itself: whoever proves the chunk compares with it.
-        facts = {
-            "source_etag": _etag(probe),
-            "source_bytes": str(probe.size),
-            "blocks": str(len(plan)),
-            "block_bytes": str(plan[0].length),
-            "compared": write_ranges(digests),
-            "flight": seal(digests),
-        }
-        # A header without a value may get lost on its way.
-        facts = {name: value for name, value in facts.items() if value}
+        facts = proof.facts(probe, plan, digests)
         ids = [blocks.block_id(_version(probe, plan), b.index) for b in plan]
-        await self.storage.commit(job.content_blob, ids, facts)
+        await self.storage.commit(job.content_blob, ids, facts, content_type=media.CONTENT_TYPES[probe.kind])
         found = await self.storage.find("staging", job.content_blob)
-        if found is None or any(
-            found.metadata.get(name) != facts.get(name) for name in ("source_etag", "source_bytes")
-        ):
+        if found is None or not proof.is_same_version(found, facts):
             return False
         return await self._prove(job, found)
+
+    async def _prove(self, job: ChunkJob, found: Stored) -> bool:
+        return await proof.prove(job, found, self.storage, streams=self.streams, ahead=self.parallelism)
 
     def _plan(self, probe: Probe) -> tuple[Block, ...]:
         if not probe.takes_ranges:
@@ -129,27 +115,27 @@ class Ingest:
     async def _fetch(
         self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]
     ) -> dict[int, str]:
-        """Stage what is missing and check the boxes meanwhile; both are done when this returns."""
+        """Stage what is missing and check the structure meanwhile; both are done when this returns."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._check_boxes(job, probe))
+                group.create_task(self._check_structure(job, probe))
                 staging = group.create_task(self._stage(job, probe, plan, staged))
         except ExceptionGroup as several:
             raise _first(several) from None
         return staging.result()
 
-    async def _check_boxes(self, job: ChunkJob, probe: Probe) -> None:
-        """Check that the MP4's boxes add up, by a few small reads from the source."""
+    async def _check_structure(self, job: ChunkJob, probe: Probe) -> None:
+        """Check that the file is whole by its own word, by a few small reads from the source."""
         if not probe.takes_ranges:
-            return  # each small read would fetch the whole file: the boxes are looked at as they pass by
-        walk = mp4.walk(probe.size)
+            return  # each small read would fetch the whole file: its structure is looked at as it passes by
+        walk = media.walk(probe.kind, probe.size)
         try:
             offset = next(walk)
             while True:
-                length = min(mp4.HEADER, probe.size - offset)
+                length = min(media.HEADER, probe.size - offset)
                 known = probe.head[offset : offset + length]
                 if len(known) < length:
-                    known = await self.content.read(job.document_id, probe, offset=offset, length=length)
+                    known = await self.content.read(job, probe, offset=offset, length=length)
                 offset = walk.send(known)
         except StopIteration:
             return
@@ -185,8 +171,8 @@ class Ingest:
     async def _stage_block(self, job: ChunkJob, probe: Probe, block: Block, block_id: str) -> str:
         """Stream one block from the source into Put Block; a broken one is repeated whole."""
         for attempt in range(1, BLOCK_TRIES + 1):
-            walker = None if probe.takes_ranges else mp4.Walker(probe.size)
-            source = self.content.stream(job.document_id, probe, offset=block.offset, length=block.length)
+            walker = None if probe.takes_ranges else Walker(probe.kind, probe.size)
+            source = self.content.stream(job, probe, offset=block.offset, length=block.length)
             relay = Relay(source, walker)
             try:
                 await self.storage.stage(job.content_blob, block_id, relay.body(), length=block.length)
@@ -203,41 +189,6 @@ class Ingest:
                 )
                 await asyncio.sleep(_BLOCK_PAUSE_SECONDS * 2**attempt)
         raise AssertionError("unreachable: the last try returns or raises")
-
-    async def _prove(self, job: ChunkJob, found: Stored) -> bool:
-        """Read the committed chunk back once: SHA-256 of the whole, and each block against its digest in flight.
-
-        Blocks that an earlier, killed attempt staged have no digest in flight. False if another
-        worker was quicker, to prove it or to delete it. Raises NotProved, and deletes the chunk, if
-        it isn't what was fetched.
-        """
-        whole = Digest()
-        compared = read_ranges(found.metadata.get("compared", ""))
-        plan = blocks.cut(found.size, int(found.metadata["block_bytes"]))
-        try:
-            pieces = self.storage.stream("staging", found, ahead=self.parallelism, gate=self.streams)
-            stored = await read_back(pieces, plan, wanted=frozenset(compared), whole=whole)
-            if seal(stored) != found.metadata["flight"]:
-                await self.storage.delete("staging", found.name, etag=found.etag)
-                raise NotProved("the committed chunk differs from what was fetched; it is deleted and fetched again")
-            proof = {
-                "sha256": await whole.finish(),
-                "proved_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "blocks_compared": str(len(compared)),
-            }
-            await self.storage.mark_proved(found.name, {**found.metadata, **proof}, etag=found.etag)
-        except (ResourceModifiedError, ResourceNotFoundError):
-            return False
-        logs.info(
-            "chunk.staged",
-            recordingKey=job.recording_key,
-            documentId=job.document_id,
-            bytes=found.size,
-            sha256=proof["sha256"],
-            blocks=int(found.metadata["blocks"]),
-            blocksCompared=len(compared),
-        )
-        return True
 
     async def _note(self, job: ChunkJob, failed: BaseException) -> None:
         """Put the failure on record, so that the timer knows when to try again; never hides `failed`."""
@@ -271,16 +222,6 @@ def _version(probe: Probe, plan: tuple[Block, ...]) -> str:
     as long as one of the new plan that lies elsewhere.
     """
     return f"{probe.version}|{plan[0].length}"
-
-
-def _is_ours(found: Stored) -> bool:
-    """Tell whether a chunk was committed by an ingest, which does so only when it is whole."""
-    return found.metadata.get("source_bytes") == str(found.size) and "flight" in found.metadata
-
-
-def _etag(probe: Probe) -> str:
-    """Write the source's ETag as blob metadata can hold it."""
-    return "".join(c for c in probe.etag or "" if c.isascii() and c.isprintable() and c != '"')
 
 
 def _first(several: ExceptionGroup[Exception]) -> Exception:

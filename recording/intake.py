@@ -3,22 +3,41 @@
 It answers in well under a second whatever the size of the recording: the bytes' work goes
 through the queue. The fact is written before the jobs are handed over, and both are repeated
 when the event comes again, so that a crash in between loses nothing.
+
+What tells of a call that can be recorded is CallLegStateChanged in 2021 and CallStarted today.
+Each starts a recording with its own API only: a call that has both is started once.
 """
 
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from azure.core.exceptions import AzureError
 from pydantic import BaseModel
 
-from recording import claim, conversation, events, job, layout, logs
+from recording import claim, conversation, endings, events, job, layout, logs, telemetry
 from recording.acs.service import RecordingService
 from recording.claim import Claim, Held, Outcome
+from recording.endings import Ending
 from recording.errors import BadEvent, BadRequest, Conflict, NotFound
-from recording.events import CallLegStateChanged, FileStatusUpdated, OtherEvent, RecordingStateChanged
+from recording.events import (
+    CallEnded,
+    CallLegStateChanged,
+    CallStarted,
+    FileStatusUpdated,
+    OtherEvent,
+    RecordingStateChanged,
+    StartRecordingFailed,
+)
 from recording.job import ChunkJob
 from recording.notices import Notice, Notices
 from recording.settings import Settings
-from recording.storage import Storage
+from recording.storage import Storage, Where
+
+# Of Event Grid's 30 s (functions-host.md 2), for what can be done without.
+_PATIENCE_SECONDS = 10.0
 
 
 class Quarantined(BaseModel):
@@ -51,13 +70,39 @@ async def receive(
         return []
     match event:
         case FileStatusUpdated():
-            return await _file_status(event, text, storage=storage, notices=notices, now=now)
+            with telemetry.span(
+                "recording.event", event.recording_key, recording_id=event.recording_id, eventId=event.id
+            ):
+                return await _file_status(event, text, storage=storage, notices=notices, now=now)
         case CallLegStateChanged():
             logs.info("call_leg.changed", eventId=event.id, callLegId=event.call_leg_id, state=event.state)
-            if event.state == "Established" and settings.auto_record == "all":
-                await _auto_record(event, storage=storage, service=service, settings=settings, now=now)
+            if event.state == "Established" and settings.auto_record == "all" and settings.speaks_2021:
+                await _auto_record(_of_leg(event), storage=storage, service=service, settings=settings, now=now)
+        case CallStarted():
+            logs.info("call.started", **_known(event))
+            if settings.auto_record == "all" and not settings.speaks_2021:
+                try:
+                    call = _of_call(event)
+                except BadRequest as bad:
+                    await quarantine(text, [bad.message], storage=storage, notices=notices, now=now)
+                    return []
+                await _auto_record(call, storage=storage, service=service, settings=settings, now=now)
+        case CallEnded():
+            logs.info("call.ended", **_known(event), seconds=event.seconds)
         case RecordingStateChanged():
             logs.info("recording.changed", eventId=event.id, recordingId=event.recording_id, state=event.state)
+        case StartRecordingFailed():
+            logs.error(
+                "recording.start_failed",
+                eventId=event.id,
+                recordingId=event.recording_id,
+                serverCallId=event.server_call_id,
+                correlationId=event.correlation_id,
+                code=event.code,
+                subCode=event.sub_code,
+                message=event.message,
+                next="not started again by itself",
+            )
         case OtherEvent():
             logs.info("event.ignored", eventId=event.id, type=event.type)
     return []
@@ -80,41 +125,103 @@ async def _file_status(
     event: FileStatusUpdated, text: str, *, storage: Storage, notices: Notices, now: datetime
 ) -> list[ChunkJob]:
     key = event.recording_key
-    # The time stands in the blob's metadata too, so that the timer can order recordings by listing alone.
-    announced, body = event.time.astimezone(UTC).isoformat(), text.encode()
-    name = layout.event_blob(key, event.id)
-    fresh = await storage.write_fact("staging", name, body, announced=announced)
-    if not fresh and await storage.read("staging", name) != body:
-        # Another event under the same id: what it announces must be on record too.
-        name = layout.event_blob(key, layout.event_id(None, text))
-        fresh = await storage.write_fact("staging", name, body, announced=announced)
+    if event.exported:
+        # They lie where the team wanted them: nothing has a deadline, and nothing is to be copied.
+        name, fresh = await _keep("archive", layout.export_blob, event, text, storage=storage)
+        documents = [c.document_id for c in event.exported]
+        where = {"recordingKey": key, "recordingId": event.recording_id, "documentIds": documents, "blob": name}
+        logs.info("recording.exported", eventId=event.id, **where, duplicate=not fresh)
+    if event.chunks:
+        # The time stands in the blob's metadata too, so that the timer can order recordings by listing alone.
+        announced = event.time.astimezone(UTC).isoformat()
+        _, fresh = await _keep("staging", layout.event_blob, event, text, storage=storage, announced=announced)
+        logs.info(
+            "recording.announced", recordingKey=key, eventId=event.id, chunks=len(event.chunks), duplicate=not fresh
+        )
     if event.problems:
         # After the fact: what fails here brings the event again, and must not keep the good chunks from the timer.
         await quarantine(text, list(event.problems), storage=storage, notices=notices, now=now)
-    logs.info("recording.announced", recordingKey=key, eventId=event.id, chunks=len(event.chunks), duplicate=not fresh)
+    await _note_ending(event, storage)
     return [
-        ChunkJob(recording_key=key, document_id=c.document_id, index=c.index, announced_at=event.time)
+        ChunkJob(
+            recording_key=key,
+            document_id=c.document_id,
+            index=c.index,
+            announced_at=event.time,
+            content_location=c.content_location,
+            metadata_location=c.metadata_location,
+        )
         for c in event.chunks
     ]
 
 
-async def _auto_record(
-    event: CallLegStateChanged, *, storage: Storage, service: RecordingService, settings: Settings, now: datetime
-) -> None:
-    """Start a recording once per established conversation, however often the event comes.
+async def _keep(
+    where: Where, name: Callable[[str, str], str], event: FileStatusUpdated, text: str, *, storage: Storage, **more: str
+) -> tuple[str, bool]:
+    """Keep an event as it was received; the answer is the fact's name and whether it is new."""
+    blob, body = name(event.recording_key, event.id), text.encode()
+    fresh = await storage.write_fact(where, blob, body, **more)
+    if not fresh and await storage.read(where, blob) != body:
+        # Another event under the same id: what it announces must be on record too.
+        blob = name(event.recording_key, layout.event_id(None, text))
+        fresh = await storage.write_fact(where, blob, body, **more)
+    return blob, fresh
 
-    A group id may be met again by a later call, whose leg is another; a conversation URL is one call.
-    """
-    assert event.conversation_id is not None  # noqa: S101 - events.parse holds it for every state but Establishing
-    conversation_id = event.conversation_id
-    subject = f"{conversation_id}/{event.call_leg_id}" if conversation.is_group_id(conversation_id) else conversation_id
-    mine = Claim(owner=uuid4().hex, conversation_id=conversation_id, at=now)
-    held = await claim.take(storage, f"auto-record {subject}", mine)
-    if not isinstance(held, Held):
-        logs.info("auto_record.done_before", eventId=event.id, outcome=held[1].result)
+
+async def _note_ending(event: FileStatusUpdated, storage: Storage) -> None:
+    """Note that the recording ended; of one in 2021 the event doesn't tell which it is."""
+    if event.recording_id is None:
         return
     try:
-        recording_id = await service.start(conversation.check(conversation_id), callback_uri=settings.callback_uri())
+        call = conversation.of_server_call(event.server_call_id) if event.server_call_id else None
+    except BadRequest:
+        call = None
+    at = event.end or event.time
+    ending = Ending(recording_id=event.recording_id, conversation_id=call, at=at, evidence="announced")
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await endings.note(storage, ending)
+    except (AzureError, TimeoutError) as failed:
+        if not event.chunks:
+            raise  # nothing of it is in staging, where the timer would meet it: the event is to come again
+        # An archive that is down must not keep the chunks from staging: the timer sees by them that it ended.
+        logs.warning("ending.not_noted", recordingKey=event.recording_key, reason=type(failed).__name__)
+
+
+@dataclass(frozen=True)
+class _ToRecord:
+    """A call that is to be recorded; `call` tells it from a later one of the same conversation."""
+
+    event_id: str
+    conversation_id: str
+    call: str
+
+
+def _of_leg(event: CallLegStateChanged) -> _ToRecord:
+    """A group id may be met again by a later call, whose leg is another; a conversation URL is one call."""
+    assert event.conversation_id is not None  # noqa: S101 - events.parse holds it for every state but Establishing
+    known, leg = event.conversation_id, event.call_leg_id
+    return _ToRecord(event.id, known, f"{known}/{leg}" if conversation.is_group_id(known) else known)
+
+
+def _of_call(event: CallStarted) -> _ToRecord:
+    """A server call id is one call, though a group or a room may meet again."""
+    known = conversation.of_server_call(event.server_call_id)
+    return _ToRecord(event.id, known, known)
+
+
+async def _auto_record(
+    wanted: _ToRecord, *, storage: Storage, service: RecordingService, settings: Settings, now: datetime
+) -> None:
+    """Start a recording once per call, however often the event comes."""
+    mine = Claim(owner=uuid4().hex, conversation_id=wanted.conversation_id, at=now)
+    held = await claim.take(storage, f"auto-record {wanted.call}", mine)
+    if not isinstance(held, Held):
+        logs.info("auto_record.done_before", eventId=wanted.event_id, outcome=held[1].result)
+        return
+    try:
+        service.check(wanted.conversation_id)
+        recording_id = await service.start(wanted.conversation_id, callback_uri=settings.callback_uri())
         outcome = Outcome(result="started", recording_id=recording_id, at=now)
     except Conflict as conflict:
         outcome = Outcome(result="already_recording", reason=conflict.message, at=now)
@@ -126,8 +233,26 @@ async def _auto_record(
         await claim.settle(storage, held, Outcome(result="given_back", reason=type(failed).__name__, at=now))
         raise
     await claim.settle(storage, held, outcome)
+    code = "ok" if outcome.result == "started" else outcome.result
+    telemetry.control("auto_record", began=now, code=code, recording_id=outcome.recording_id)
     write = logs.error if outcome.result == "refused" else logs.info
-    write("auto_record." + outcome.result, eventId=event.id, recordingId=outcome.recording_id, reason=outcome.reason)
+    write(
+        "auto_record." + outcome.result,
+        eventId=wanted.event_id,
+        recordingId=outcome.recording_id,
+        reason=outcome.reason,
+    )
+
+
+def _known(event: CallStarted | CallEnded) -> dict[str, str | None]:
+    """Say what a call may be known by, for the log."""
+    return {
+        "eventId": event.id,
+        "serverCallId": event.server_call_id,
+        "correlationId": event.correlation_id,
+        "groupId": event.group_id,
+        "roomId": event.room_id,
+    }
 
 
 def messages(jobs: list[ChunkJob]) -> list[str]:

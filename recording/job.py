@@ -27,8 +27,16 @@ def _document(text: str) -> str:
     return text
 
 
+# A queue message holds 64 KiB (functions-host.md 3).
+Location = Annotated[str, Field(min_length=1, max_length=8192)]
+
+
 class ChunkJob(BaseModel):
-    """One announced chunk that is to be ingested; `announced_at` is the event's time."""
+    """One announced chunk that is to be ingested; `announced_at` is the event's time.
+
+    The locations are those of the file event, letter by letter (acs-contract 4.9); the events of
+    April 2021 have none (acs-contract 2.8). `content` checks their hosts before it asks any.
+    """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, hide_input_in_errors=True)
 
@@ -36,6 +44,8 @@ class ChunkJob(BaseModel):
     document_id: Annotated[str, AfterValidator(_document)]
     index: int = Field(ge=0, le=layout.LARGEST_INDEX)
     announced_at: datetime
+    content_location: Location | None = None
+    metadata_location: Location | None = None
 
     @property
     def content_blob(self) -> str:
@@ -62,7 +72,7 @@ class _Message(BaseModel):
 
 def write(job: ChunkJob) -> str:
     """Write a job as the text of a queue message: `{"chunk": {"recordingKey": …}}`."""
-    return _Message(chunk=job).model_dump_json(by_alias=True)
+    return _Message(chunk=job).model_dump_json(by_alias=True, exclude_none=True)
 
 
 def read(message: str) -> ChunkJob:

@@ -1,12 +1,17 @@
 """Pure: the name of every blob, and the checks that make an id safe to be part of one.
 
 staging     {key}/events/{event-id}.json            the event as received
-            {key}/chunks/{index:05}-{documentId}.mp4    the chunk
+            {key}/chunks/{index:05}-{documentId}.media  the chunk, whatever kind of file it is
             {key}/chunks/{index:05}-{documentId}.json   its metadata file, as received
             {key}/attempts/{documentId}.json        the last failure, and when to try again
             {key}/notices/at-risk-{documentId}.json that it was reported as at risk
-archive     {yyyy}/{MM}/{dd}/{key}/…                the same, and recording.json, written last
+            {key}/notices/told-{revision}.json      that its archive was told of, and sources are yet to be deleted
+            pending-endings/{time}-{sha256}.json    that a recording was stopped, and isn't announced yet
+archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its kind, and recording.json, written last
             starts/{sha256}/{number}-claim.json     who makes a start, and …-outcome.json
+            endings/{sha256}.json                   that a recording ended
+            endings/{key}.json                      which ending a recording of 2021 was taken for
+            exports/{yyyy}/{MM}/{dd}/{key}-{event-id}.json  an event of chunks in the team's own storage
             audit/{yyyy}/{MM}/{dd}/{time}-{operation}-{word}.json   a control operation
 quarantine  {yyyy}/{MM}/{dd}/sha256-{digest}.json   an event that nobody could understand, named by its text
 """
@@ -15,6 +20,9 @@ import hashlib
 import re
 from datetime import UTC, datetime
 
+from recording import media
+from recording.media import Kind
+
 # A call id is a GUID in all samples (acs-contract 2.8); what matters here is that it is safe in a path.
 CALL_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 # `0-eus-d12-<32 hex>` in all samples (acs-contract 2.8). A new form of it must not cost a recording,
@@ -22,6 +30,10 @@ CALL_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 DOCUMENT_ID = re.compile(r"[0-9A-Za-z]+(?:-[0-9A-Za-z]+){1,11}")
 LONGEST_DOCUMENT_ID = 128
 LARGEST_INDEX = 99_999
+# Beside the recordings in staging.
+PENDING = "pending-endings"
+# Test blobs of `python -m recording doctor`, in any container and for seconds only.
+DOCTOR = ".doctor"
 _KEY = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
@@ -74,8 +86,8 @@ def event_blob(key: str, event: str) -> str:
 
 
 def chunk_blob(key: str, index: int, document_id: str) -> str:
-    """Name a chunk's content."""
-    return f"{key}/chunks/{index:05}-{document_id}.mp4"
+    """Name a chunk's content in staging."""
+    return f"{key}/chunks/{index:05}-{document_id}.{media.UNKNOWN}"
 
 
 def metadata_blob(key: str, index: int, document_id: str) -> str:
@@ -98,9 +110,11 @@ def archive_folder(key: str) -> str:
     return f"{day(key)}/{key}"
 
 
-def archived(blob: str) -> str:
-    """Name the archive copy of a staging blob."""
-    return f"{archive_folder(blob.partition('/')[0])}/{blob.partition('/')[2]}"
+def archived(blob: str, kind: Kind | None = None) -> str:
+    """Name the archive copy of a staging blob; `kind` is what a chunk's content is found to be."""
+    key, _, name = blob.partition("/")
+    content = name.removesuffix(f".{media.UNKNOWN}")
+    return f"{archive_folder(key)}/{f'{content}.{kind}' if kind and content != name else name}"
 
 
 def manifest_blob(key: str, revision: int = 1) -> str:
@@ -127,9 +141,44 @@ def audit_blob(at: datetime, operation: str, word: str) -> str:
     return f"audit/{at.astimezone(UTC):%Y/%m/%d/%H%M%S%f}-{operation}-{word}.json"
 
 
+def recording_word(recording_id: str) -> str:
+    """Make a recording id safe in a path; it may come with or without padding (acs-contract 2.4)."""
+    return hashlib.sha256(recording_id.rstrip("=").encode()).hexdigest()
+
+
+def ending_blob(recording_id: str) -> str:
+    """Name the fact that a recording ended."""
+    return f"endings/{recording_word(recording_id)}.json"
+
+
+def taken_blob(key: str) -> str:
+    """Name the fact which ending a recording was taken for that its event names by a call only (acs-contract 2.8)."""
+    return f"endings/{key}.json"
+
+
+def pending_blob(stopped: datetime, recording_id: str) -> str:
+    """Name the marker of a recording that was stopped and is to be announced: sorts by time."""
+    return f"{PENDING}/{recording_key(stopped, recording_word(recording_id))}.json"
+
+
+def absent_key(start: datetime, word: str) -> str:
+    """Name a recording that was never announced, so that its call is not known; `word` is its recording_word."""
+    return recording_key(start, f"absent-{word[:16]}")
+
+
+def export_blob(key: str, event: str) -> str:
+    """Name the fact that chunks lie in the team's own storage (acs-contract 4.12)."""
+    return f"exports/{day(key)}/{key}-{event}.json"
+
+
 def notice_blob(key: str, document_id: str) -> str:
     """Name the fact that a chunk was reported as at risk."""
     return f"{key}/notices/at-risk-{document_id}.json"
+
+
+def told_blob(key: str, revision: int) -> str:
+    """Name the fact that others were told of a manifest."""
+    return f"{key}/notices/told-{revision}.json"
 
 
 def quarantine_blob(received: datetime, event: str) -> str:

@@ -8,9 +8,12 @@ Never pass a URL: it may carry a token.
 
 import json
 import logging
+from collections.abc import Callable
 
 # Not under "azure.functions": the host takes those for its own and hides them (functions-host.md 6).
 _logger = logging.getLogger("recording")
+# Who else hears of it: telemetry.py counts what is logged.
+listeners: list[Callable[[str, dict[str, object]], None]] = []
 
 
 def info(event: str, **fields: object) -> None:
@@ -31,7 +34,14 @@ def error(event: str, **fields: object) -> None:
 def exception(event: str, **fields: object) -> None:
     """Log an unexpected exception with its traceback."""
     _logger.exception("%s %s", event, json.dumps(fields, default=str))
+    _tell(event, fields)
 
 
 def _log(level: int, event: str, fields: dict[str, object]) -> None:
     _logger.log(level, "%s %s", event, json.dumps(fields, default=str))
+    _tell(event, fields)
+
+
+def _tell(event: str, fields: dict[str, object]) -> None:
+    for hear in listeners:
+        hear(event, fields)

@@ -4,44 +4,19 @@
 into the archive as `recording.json`, last of all: it exists = the recording is archived.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
-
-from recording import layout
-from recording.attempts import FIRST_RESCUE, Attempts
-from recording.events import AnnouncedChunk, FileStatusUpdated
+from recording import entry
+from recording.announced import AnnouncedChunk
+from recording.attempts import Attempts
+from recording.entry import Chunk, ChunkEntry, Written
+from recording.events import FileStatusUpdated
 from recording.job import ChunkJob
 from recording.storage import Stored
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """One announced chunk and what staging holds of it."""
-
-    job: ChunkJob
-    end_reason: str | None
-    deadline: datetime
-    content: Stored | None
-    metadata: Stored | None
-    attempts: Attempts | None
-
-    @property
-    def is_staged(self) -> bool:
-        """Tell whether its proved content and its metadata file are both there."""
-        return self.content is not None and self.content.sha256 is not None and self.metadata is not None
-
-    def rescue_at(self, first: timedelta = FIRST_RESCUE) -> datetime:
-        """Say when the timer puts it on the queue again, if it isn't staged by then."""
-        if self.attempts is None:
-            return self.job.announced_at + first
-        # Close to the deadline the pauses grow no more: the last of them would outlast it.
-        last = self.attempts.failed_at or self.job.announced_at
-        return min(self.attempts.next_at, max(self.deadline - 4 * first, last + first))
 
 
 @dataclass(frozen=True)
@@ -63,45 +38,16 @@ class Recording:
         return all(chunk.is_staged or chunk.deadline <= now for chunk in self.chunks)
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+class Absence(Written):
+    """What is known of a recording that was stopped through us and never announced."""
+
+    evidence: str
+    stopped_at: datetime
+    stopped_by: str | None
+    conversation_id: str | None
 
 
-class File(_Entry):
-    """A blob: its name in the archive container (in staging while in flight), bytes and SHA-256."""
-
-    blob: str
-    bytes: int
-    sha256: str | None
-
-
-class ChunkEntry(_Entry):
-    """What became of one announced chunk.
-
-    waiting, staged: in flight, not proved yet or proved; never in an archived manifest.
-    archived: its bytes were read back and compared; `blocksCompared` of `blocks` with what passed by
-    in flight (blocks that an earlier, killed attempt staged have no digest in flight).
-    unproved: committed whole, but the deadline passed before it could be read back.
-    lost: not in our storage when ACS deleted it; `reason` says why.
-    """
-
-    document_id: str
-    index: int
-    end_reason: str | None
-    outcome: Literal["waiting", "staged", "archived", "unproved", "lost"]
-    reason: str | None = None
-    attempts: int = 0
-    announced_at: datetime
-    deadline: datetime
-    content: File | None = None
-    metadata: File | None = None
-    source_etag: str | None = None
-    proved_at: datetime | None = None
-    blocks: int | None = None
-    blocks_compared: int | None = None
-
-
-class Manifest(_Entry):
+class Manifest(Written):
     """`recording.json`; `complete` says that every announced chunk and its metadata file are there."""
 
     version: Literal[1] = 1
@@ -114,8 +60,9 @@ class Manifest(_Entry):
     recording_duration_ms: int | None
     session_end_reason: str | None
     complete: bool
-    state: Literal["ingesting", "staged", "archived", "incomplete"]
+    state: Literal["ingesting", "staged", "archived", "incomplete", "absent"]
     archived_at: datetime | None
+    absent: Absence | None = None
     events: list[str]
     chunks: list[ChunkEntry]
 
@@ -131,35 +78,52 @@ def assemble(
     """Derive a recording from its facts; `attempts` by document id.
 
     Several events may announce one chunk: the earliest sets its deadline, for that is when the
-    service began to count.
+    service began to count; where it lies is told by the newest that says so.
     """
     named = {blob.name: blob for blob in blobs}
     ordered = tuple(sorted(events, key=lambda event: (event.time, event.id)))
-    chunks: dict[str, Chunk] = {}
+    said: dict[str, list[tuple[FileStatusUpdated, AnnouncedChunk]]] = defaultdict(list)
     for event in ordered:
         for announced in event.chunks:
-            if announced.document_id not in chunks:
-                chunks[announced.document_id] = _chunk(key, event, announced, named, attempts, retention)
-    in_order = tuple(sorted(chunks.values(), key=lambda c: (c.job.index, c.job.document_id)))
+            said[announced.document_id].append((event, announced))
+    chunks = [
+        _chunk(key, announcements, named, attempts.get(document_id), retention)
+        for document_id, announcements in said.items()
+    ]
+    in_order = tuple(sorted(chunks, key=lambda c: (c.job.index, c.job.document_id)))
     return Recording(key, ordered, in_order, tuple(named.values()))
 
 
 def _chunk(
     key: str,
-    event: FileStatusUpdated,
-    announced: AnnouncedChunk,
+    said: list[tuple[FileStatusUpdated, AnnouncedChunk]],
     named: dict[str, Stored],
-    attempts: dict[str, Attempts],
+    attempts: Attempts | None,
     retention: timedelta,
 ) -> Chunk:
-    job = ChunkJob(recording_key=key, document_id=announced.document_id, index=announced.index, announced_at=event.time)
+    event, first = said[0]
+    job = ChunkJob(
+        recording_key=key,
+        document_id=first.document_id,
+        index=first.index,
+        announced_at=event.time,
+        content_location=_newest(announced.content_location for _, announced in said),
+        metadata_location=_newest(announced.metadata_location for _, announced in said),
+    )
+    described = {
+        "content_type": _newest(event.content_type for event, _ in said),
+        "channel_type": _newest(event.channel_type for event, _ in said),
+        "format": _newest(event.format_type for event, _ in said),
+    }
     return Chunk(
         job=job,
-        end_reason=announced.end_reason,
+        end_reason=_newest(announced.end_reason for _, announced in said),
         deadline=event.time + retention,
         content=named.get(job.content_blob),
         metadata=named.get(job.metadata_blob),
-        attempts=attempts.get(announced.document_id),
+        attempts=attempts,
+        delete_location=_newest(announced.delete_location for _, announced in said),
+        described={name: word for name, word in described.items() if word},
     )
 
 
@@ -169,13 +133,13 @@ def write(recording: Recording, *, archived_at: datetime | None, before: Manifes
     `before` is the manifest that this one overtakes: its chunks are carried over, so that the
     newest manifest always tells the whole story.
     """
-    entries = {entry.document_id: entry for entry in before.chunks} if before else {}
+    entries = {known.document_id: known for known in before.chunks} if before else {}
     for chunk in news(recording, before):
-        entry = _entry(chunk, "archive" if archived_at else "staging")
-        known = entries.get(entry.document_id)
-        entries[entry.document_id] = _joined(known, entry) if known else entry
+        new = entry.write(chunk, "archive" if archived_at else "staging")
+        known = entries.get(new.document_id)
+        entries[new.document_id] = entry.joined(known, new) if known else new
     chunks = sorted(entries.values(), key=lambda e: (e.index, e.document_id))
-    complete = all(e.outcome == "archived" and e.metadata is not None for e in chunks)
+    complete = all(e.is_safe for e in chunks)
     last = recording.events[-1]
     settled: Literal["archived", "incomplete"] = "archived" if complete else "incomplete"
     return Manifest(
@@ -201,80 +165,15 @@ def write(recording: Recording, *, archived_at: datetime | None, before: Manifes
 
 def news(recording: Recording, before: Manifest | None) -> list[Chunk]:
     """Tell of which chunks staging has more than the manifest before tells of."""
-    known = {entry.document_id: entry for entry in before.chunks} if before else {}
-    return [c for c in recording.chunks if _has_more(c, known.get(c.job.document_id))]
+    known = {e.document_id: e for e in before.chunks} if before else {}
+    return [c for c in recording.chunks if entry.has_more(c, known.get(c.job.document_id))]
 
 
 def beyond(recording: Recording, before: Manifest) -> Recording:
     """Leave the chunks away that the manifest before has in the archive, unless there is news of them."""
-    kept = {entry.document_id for entry in before.chunks if entry.content is not None}
+    kept = {e.document_id for e in before.chunks if e.content is not None}
     new = news(recording, before)
     return replace(recording, chunks=tuple(c for c in recording.chunks if c in new or c.job.document_id not in kept))
-
-
-def _has_more(chunk: Chunk, entry: ChunkEntry | None) -> bool:
-    """Tell whether staging has a chunk's content, its proof or its metadata file, and the entry hasn't."""
-    if entry is None:
-        return True
-    proof = chunk.content and chunk.content.sha256
-    return (
-        (chunk.content is not None and entry.content is None)
-        or (proof is not None and entry.content is not None and entry.content.sha256 is None)
-        or (chunk.metadata is not None and entry.metadata is None)
-    )
-
-
-def _joined(known: ChunkEntry, new: ChunkEntry) -> ChunkEntry:
-    """Join what two archive runs have of one chunk: nothing that is in the archive goes out of the manifest."""
-    entry = new if new.content is not None and (new.outcome == "archived" or known.content is None) else known
-    metadata = known.metadata or new.metadata
-    return entry.model_copy(
-        update={
-            "metadata": metadata,
-            "reason": None if entry.outcome == "archived" and metadata else entry.reason,
-            "attempts": max(known.attempts, new.attempts),
-            "announced_at": known.announced_at,
-            "deadline": known.deadline,
-        }
-    )
-
-
-def _entry(chunk: Chunk, where: Literal["staging", "archive"]) -> ChunkEntry:
-    content, facts = chunk.content, dict(chunk.content.metadata) if chunk.content else {}
-    proved = content is not None and content.sha256 is not None
-    tried = chunk.attempts
-    outcome: Literal["waiting", "staged", "archived", "unproved", "lost"]
-    if where == "staging":
-        outcome = "staged" if proved else "waiting"
-    else:
-        outcome = "lost" if content is None else "archived" if proved else "unproved"
-    reason = f"{tried.code}: {tried.message}" if tried and tried.message and not chunk.is_staged else None
-    if where == "archive" and not chunk.is_staged:
-        what = "content" if content is None else "proof" if not proved else "metadata file"
-        reason = f"no {what} by the deadline; the last attempt said: {reason or 'nothing, none was made'}"
-    return ChunkEntry(
-        document_id=chunk.job.document_id,
-        index=chunk.job.index,
-        end_reason=chunk.end_reason,
-        outcome=outcome,
-        reason=reason,
-        attempts=tried.count if tried else 0,
-        announced_at=chunk.job.announced_at,
-        deadline=chunk.deadline,
-        content=_file(content, where),
-        metadata=_file(chunk.metadata, where),
-        source_etag=facts.get("source_etag") or None,
-        proved_at=datetime.fromisoformat(facts["proved_at"]) if "proved_at" in facts else None,
-        blocks=int(facts["blocks"]) if "blocks" in facts else None,
-        blocks_compared=int(facts["blocks_compared"]) if "blocks_compared" in facts else None,
-    )
-
-
-def _file(blob: Stored | None, where: Literal["staging", "archive"]) -> File | None:
-    if blob is None:
-        return None
-    name = layout.archived(blob.name) if where == "archive" else blob.name
-    return File(blob=name, bytes=blob.size, sha256=blob.sha256)
 
 
 def _newest[Value](values: Iterable[Value | None]) -> Value | None:

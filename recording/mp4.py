@@ -8,7 +8,8 @@ from collections.abc import Generator
 
 from recording.errors import SourceDamaged
 
-HEADER = 16
+# What such a file may begin with; all but old ones begin with `ftyp`.
+FIRST_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide"})
 # A plain MP4 has about four boxes; a fragmented one has two per fragment of some seconds.
 MOST_BOXES = 20_000
 
@@ -43,40 +44,3 @@ def walk(size: int) -> Generator[int, bytes, int]:
     if b"moov" not in kinds:
         raise SourceDamaged("the file has no moov box: it cannot be played")
     return count
-
-
-class Walker:
-    """Feeds the bytes of a file, as they come, to the walk over its boxes."""
-
-    def __init__(self, size: int) -> None:
-        self._walk = walk(size)
-        self._at = 0
-        self._tail = b""
-        self._wanted: int | None = None
-        self._size = size
-        self._problem: str | None = None
-        self._step(None)
-
-    def feed(self, piece: bytes) -> None:
-        """Take the next bytes."""
-        # A header, and small boxes behind it, may begin in the piece before: its last bytes are kept.
-        held, start = self._tail + piece, self._at - len(self._tail)
-        self._at += len(piece)
-        while self._wanted is not None:
-            end = min(self._wanted + HEADER, self._size)
-            if end > self._at:
-                break
-            self._step(held[self._wanted - start : end - start])
-        self._tail = held[1 - HEADER :]
-
-    def problem(self) -> str | None:
-        """Say what is wrong with the boxes, once all bytes were fed."""
-        return self._problem or ("the file ended early" if self._wanted is not None else None)
-
-    def _step(self, head: bytes | None) -> None:
-        try:
-            self._wanted = next(self._walk) if head is None else self._walk.send(head)
-        except StopIteration:
-            self._wanted = None
-        except SourceDamaged as damaged:
-            self._wanted, self._problem = None, damaged.message

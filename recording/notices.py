@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from azure.core.credentials import AzureKeyCredential
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
@@ -70,3 +71,24 @@ class Notices:
             await self._client.send(told)
         for notice in notices:
             logs.info("notice.published", kind=notice.kind, subject=notice.subject, noticeId=notice.id)
+
+
+@dataclass
+class Telling:
+    """The notices of one timer run; after the first failure the topic isn't tried again: the run has more to do."""
+
+    notices: Notices
+    failed: bool = False
+
+    async def tell(self, notice: Notice) -> bool:
+        """Publish a notice; False if the next run must do it."""
+        if self.failed:
+            return False
+        try:
+            await self.notices.publish(notice)
+        except (AzureError, TimeoutError) as failed:
+            self.failed = True
+            reason = type(failed).__name__
+            logs.warning("notice.failed", kind=notice.kind, reason=reason, next="the next run tells it again")
+            return False
+        return True

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from recording.acs.auth import Resource, parse_connection_string
+from recording.address import is_loopback
 from recording.blocks import MIB
-from recording.contract import is_loopback
 from recording.errors import Misconfigured
 
 
@@ -37,11 +38,15 @@ def _check_address(address: str) -> str:
 
 
 def _known(version: str) -> str:
-    if version != "2021-04-15-preview1":
-        raise ValueError("only 2021-04-15-preview1 is spoken")
+    if version != VERSION_2021 and not (_VERSION.fullmatch(version) and version >= FIRST_OF_TODAY):
+        raise ValueError(f"must be {VERSION_2021}, or a version of today's API: {FIRST_OF_TODAY} or later")
     return version
 
 
+VERSION_2021 = "2021-04-15-preview1"
+# The first version that has /calling/recordings as it is today (acs-contract 4.1).
+FIRST_OF_TODAY = "2023-03-06"
+_VERSION = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(-preview[0-9]*)?")
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_check_hosts)]
 Container = Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9])+$", min_length=3, max_length=63)]
@@ -72,15 +77,22 @@ class Settings(BaseModel):
         alias="ACS_ENDPOINT",
         description="`https://<name>.communication.azure.com`, reached with the app's managed identity.",
     )
-    acs_api_version: Annotated[str, AfterValidator(_known)] = Field(
-        default="2021-04-15-preview1", alias="ACS_API_VERSION", description="The recording API's version."
+    acs_resource_id: UUID | None = Field(
+        default=None,
+        alias="ACS_RESOURCE_ID",
+        description="The ACS resource's immutable id. With it, callbacks of today's API must bear ACS's token for it.",
     )
-    source_retention_hours: float = Field(
-        default=48,
+    acs_api_version: Annotated[str, AfterValidator(_known)] | None = Field(
+        default=None,
+        alias="ACS_API_VERSION",
+        description=f"`{VERSION_2021}` speaks the preview of 2021. Else today's API: this version, or the SDK's own.",
+    )
+    source_retention_hours: float | None = Field(
+        default=None,
         gt=0,
         le=24 * 30,
         alias="SOURCE_RETENTION_HOURS",
-        description="How long ACS keeps a recording after its file event. It sets every deadline.",
+        description="How long ACS keeps a recording after its file event; it sets deadlines. 24, or 48 in 2021's API.",
     )
     risk_hours: float = Field(
         default=8,
@@ -96,6 +108,13 @@ class Settings(BaseModel):
         alias="RESCUE_MINUTES",
         description="How long after it was announced or queued a chunk may take before the timer queues it again.",
     )
+    unannounced_minutes: float = Field(
+        default=60,
+        gt=0,
+        le=24 * 60,
+        alias="UNANNOUNCED_MINUTES",
+        description="A recording that was stopped this long ago and isn't announced is reported.",
+    )
     staging_container: Container = Field(
         default="recordings-staging", alias="STAGING_CONTAINER", description="Recordings in flight."
     )
@@ -103,9 +122,7 @@ class Settings(BaseModel):
         default="recordings-archive", alias="ARCHIVE_CONTAINER", description="Long-term storage."
     )
     quarantine_container: Container = Field(
-        default="recordings-quarantine",
-        alias="QUARANTINE_CONTAINER",
-        description="Events that could not be understood, each with the reason.",
+        default="recordings-quarantine", alias="QUARANTINE_CONTAINER", description="Events that couldn't be understood."
     )
     archive_schedule: str = Field(
         default="0 */5 * * * *",
@@ -127,13 +144,18 @@ class Settings(BaseModel):
         alias="CONTENT_HOSTS",
         description="More hosts (`name`, `name:port`, comma-separated) to fetch chunks from; they see credentials.",
     )
+    delete_source: bool = Field(
+        default=False,
+        alias="DELETE_SOURCE",
+        description="`true` deletes a chunk at ACS once its archive copy was verified (today's API).",
+    )
     auto_record: Literal["off", "all"] = Field(
         default="off", alias="AUTO_RECORD", description="`all` starts a recording when a call is established."
     )
     public_base_url: Annotated[str, AfterValidator(_check_address)] | None = Field(
         default=None,
         alias="PUBLIC_BASE_URL",
-        description="This app's own https address; with it AUTO_RECORD asks for state callbacks at `/callbacks`.",
+        description="This app's own https address: a start that names no callback asks for state at its `/callbacks`.",
     )
     callback_key: SecretStr | None = Field(
         default=None,
@@ -146,9 +168,10 @@ class Settings(BaseModel):
         description="A custom Event Grid topic; the app publishes there what was archived, is at risk or lost.",
     )
     events_topic_key: SecretStr | None = Field(
-        default=None,
-        alias="EVENTS_TOPIC_KEY",
-        description="The topic's key. Leave it away to use the identity.",
+        default=None, alias="EVENTS_TOPIC_KEY", description="The topic's key. Leave it away to use the identity."
+    )
+    telemetry: Literal["auto", "console", "off"] = Field(
+        default="auto", alias="TELEMETRY", description="Traces go to Application Insights, the `console`, or are `off`."
     )
     host_storage: Account = Field(
         default=Account(),
@@ -171,9 +194,14 @@ class Settings(BaseModel):
         return [("set", sorted(self.model_fields_set))]
 
     @property
+    def speaks_2021(self) -> bool:
+        """Tell whether the API is the preview of 2021, not today's."""
+        return self.acs_api_version == VERSION_2021
+
+    @property
     def retention(self) -> timedelta:
         """How long the source keeps a chunk after its event."""
-        return timedelta(hours=self.source_retention_hours)
+        return timedelta(hours=self.source_retention_hours or (48 if self.speaks_2021 else 24))
 
     @property
     def risk_margin(self) -> timedelta:

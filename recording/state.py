@@ -3,10 +3,13 @@
 from collections import defaultdict
 from datetime import timedelta
 
+from pydantic import ValidationError
+
 from recording import attempts, events, layout, logs, manifest
 from recording.attempts import Attempts
 from recording.errors import BadEvent
 from recording.events import FileStatusUpdated
+from recording.job import ChunkJob
 from recording.manifest import Manifest, Recording
 from recording.storage import Storage, Stored
 
@@ -38,11 +41,26 @@ async def newest_manifest(key: str, storage: Storage) -> Manifest | None:
     return newest
 
 
+async def is_archived(job: ChunkJob, storage: Storage) -> bool:
+    """Tell whether a chunk's content is in the archive: a duplicate of its event may come after that.
+
+    The manifest says so, and no blob's name: content has one by what its bytes are found to be.
+    """
+    try:
+        written = await newest_manifest(job.recording_key, storage)
+    except ValidationError:
+        return False  # what can't be read must not cost the chunk; the timer tells of it
+    entries = written.chunks if written else []
+    return any(e.document_id == job.document_id and e.content is not None for e in entries)
+
+
 async def in_flight(storage: Storage) -> dict[str, list[Stored]]:
     """List staging once, by recording; memory grows with what is in flight, not with the archive."""
     found: dict[str, list[Stored]] = defaultdict(list)
     async for blob in storage.names("staging"):
         found[blob.name.partition("/")[0]].append(blob)
+    found.pop(layout.PENDING, None)  # `endings` watches over these
+    found.pop(layout.DOCTOR, None)
     for key in [key for key in found if not layout.is_recording_key(key)]:
         logs.warning("staging.unknown", folder=key, blobs=len(found.pop(key)))
     return found

@@ -162,7 +162,7 @@ class Storage:
         """Stream one block; staging an id again replaces it. Not retried: the body can't be replayed."""
         await self._stage.get_blob_client(name).stage_block(block_id, body, length=length)  # type: ignore[arg-type]
 
-    async def commit(self, name: str, block_ids: Sequence[str], metadata: dict[str, str]) -> bool:
+    async def commit(self, name: str, block_ids: Sequence[str], metadata: dict[str, str], *, content_type: str) -> bool:
         """Make a chunk of its blocks; False if there is one of this name already."""
         try:
             await (
@@ -171,7 +171,7 @@ class Storage:
                 .commit_block_list(
                     [BlobBlock(block_id) for block_id in block_ids],
                     metadata=metadata,
-                    content_settings=ContentSettings(content_type="video/mp4"),
+                    content_settings=ContentSettings(content_type=content_type),
                     match_condition=MatchConditions.IfMissing,
                 )
             )

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from recording import logs, mp4
+from recording import logs, media
 from recording.digest import Digest
+from recording.entry import ChunkEntry, File
 from recording.errors import BadRequest, NotFound
 from recording.layout import is_recording_key, recording_start
-from recording.manifest import ChunkEntry, File
+from recording.media import Walker
 from recording.state import newest_manifest
 from recording.storage import Storage
 
@@ -43,7 +44,7 @@ class Verified(_Result):
 
 
 async def verify(key: str, storage: Storage) -> Verified:
-    """Re-read every archived chunk: SHA-256, length and MP4 structure against the manifest.
+    """Re-read every archived chunk: SHA-256 and length against the manifest, and the structure of its kind of file.
 
     Raises BadRequest for something that is no recording key, NotFound if it isn't archived.
     """
@@ -73,23 +74,23 @@ def _damaged(key: str, problem: str) -> Verified:
 
 async def _chunk(entry: ChunkEntry, storage: Storage) -> ChunkResult:
     result = ChunkResult(document_id=entry.document_id, index=entry.index)
-    for file, structure in ((entry.content, True), (entry.metadata, False)):
+    for file in (entry.content, entry.metadata):
         if file is not None:
-            result.problems += [
-                f"{file.blob}: {problem}" async for problem in _file(file, storage, structure=structure)
-            ]
+            result.problems += [f"{file.blob}: {problem}" async for problem in _file(file, storage)]
             result.bytes += file.bytes
     return result
 
 
-async def _file(file: File, storage: Storage, *, structure: bool) -> AsyncIterator[str]:
+async def _file(file: File, storage: Storage) -> AsyncIterator[str]:
     found = await storage.find("archive", file.blob)
     if found is None:
         yield "missing"
         return
     if found.size != file.bytes:
         yield f"has {found.size} bytes, the manifest says {file.bytes}"
-    digest, walker = Digest(), mp4.Walker(found.size) if structure else None
+    # A metadata file, and content of which nobody knows what it is, have no structure to look at.
+    kind = media.kind_of(file.blob)
+    digest, walker = Digest(), Walker(kind, found.size) if kind else None
     async for piece in storage.stream("archive", found, ahead=4):
         await digest.update(piece)
         if walker:

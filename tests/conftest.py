@@ -39,6 +39,7 @@ def environment(azurite: Azurite, acs: Emulator) -> dict[str, str]:
     return {
         "AzureWebJobsStorage": azurite.connection_string,
         "ACS_CONNECTION_STRING": acs.connection_string,
+        "ACS_API_VERSION": "2021-04-15-preview1",
         "STAGING_CONTAINER": f"staging-{number}",
         "ARCHIVE_CONTAINER": f"archive-{number}",
         "QUARANTINE_CONTAINER": f"quarantine-{number}",

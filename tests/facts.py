@@ -88,7 +88,8 @@ async def stage(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
 
 async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> Report:
     """Run the archive timer once."""
-    return await archive.run(app.storage, app.settings, app.notices, now=now or datetime.now(UTC), **more)
+    now = now or datetime.now(UTC)
+    return await archive.run(app.storage, app.settings, app.notices, app.content, now=now, **more)
 
 
 @asynccontextmanager

@@ -46,7 +46,7 @@ async def test_a_whole_recording_goes_into_the_archive(app: App, control: Contro
     archived = await listing(app.settings, "archive")
     written = await manifest_of(app, job.recording_key)
     manifest = layout.manifest_blob(job.recording_key)
-    assert {layout.archived(name): sha256 for name, sha256 in staged.items()} == {
+    assert {layout.archived(name, "mp4"): sha256 for name, sha256 in staged.items()} == {
         name: sha256 for name, sha256 in archived.items() if name != manifest
     }
     assert {} == await listing(app.settings, "staging")
@@ -193,7 +193,7 @@ async def test_a_run_that_was_overtaken_takes_nothing_away(app: App, control: Co
             return bool(await super().write_fact(where, name, data, **metadata))
 
     storage = Overtaken(app.settings)
-    await archive.run(storage, app.settings, app.notices, now=datetime.now(UTC))
+    await archive.run(storage, app.settings, app.notices, app.content, now=datetime.now(UTC))
     await storage.aclose()
     assert 5 == len(await listing(app.settings, "staging"))
 

@@ -33,7 +33,7 @@ async def test_what_is_lost_is_said_though_the_run_died_right_after_the_manifest
 
     dying = Dying(app.settings)
     with pytest.raises(BaseExceptionGroup):
-        await archive.run(dying, app.settings, app.notices, now=now)
+        await archive.run(dying, app.settings, app.notices, app.content, now=now)
     await dying.aclose()
     assert "chunk.lost" not in caplog.text
 
@@ -56,7 +56,7 @@ async def test_copies_that_hang_keep_no_other_recording_from_its_rescue(app: App
 
     hanging = Hanging(app.settings)
     now = datetime.now(UTC) + HOUR
-    report = await archive.run(hanging, app.settings, app.notices, now=now, budget_seconds=3)
+    report = await archive.run(hanging, app.settings, app.notices, app.content, now=now, budget_seconds=3)
     await hanging.aclose()
 
     assert ([job], 0) == (report.jobs, report.not_reached)
@@ -79,7 +79,9 @@ async def test_a_copy_that_fails_leaves_none_under_way(app: App, control: Contro
             raise AssertionError
 
     failing = Failing(app.settings)
-    report = await archive.run(failing, app.settings, app.notices, now=datetime.now(UTC), budget_seconds=20)
+    report = await archive.run(
+        failing, app.settings, app.notices, app.content, now=datetime.now(UTC), budget_seconds=20
+    )
     await failing.aclose()
 
     assert (1, 2) == (len(report.failed), len(ended))

@@ -80,7 +80,7 @@ async def test_a_metadata_file_that_comes_late_is_not_thrown_away(app: App, cont
     late = datetime.now(UTC) + LATE
     await sweep(app, now=late)
 
-    await app.storage.write_fact("staging", job.metadata_blob, await app.content.metadata(job.document_id))
+    await app.storage.write_fact("staging", job.metadata_blob, await app.content.metadata(job))
     await sweep(app, now=late)
 
     written = await manifest_of(app, job.recording_key, 2)

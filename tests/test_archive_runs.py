@@ -59,9 +59,9 @@ async def test_a_run_that_is_killed_anywhere_does_no_harm(environment: dict[str,
                 dying = Dying(app, after=after)
                 if after <= WRITES:
                     with pytest.raises(BaseExceptionGroup):
-                        await archive.run(dying, app.settings, app.notices, now=now)
+                        await archive.run(dying, app.settings, app.notices, app.content, now=now)
                 else:
-                    await archive.run(dying, app.settings, app.notices, now=now)
+                    await archive.run(dying, app.settings, app.notices, app.content, now=now)
                 await dying.aclose()
             await sweep(app, now=now)
             wanted = wanted or await archived(app)
@@ -154,7 +154,9 @@ async def test_a_recording_that_takes_too_long_is_left_for_the_next_run(app: App
             raise AssertionError
 
     hanging = Hanging(app.settings)
-    report = await archive.run(hanging, app.settings, app.notices, now=datetime.now(UTC), budget_seconds=0.5)
+    report = await archive.run(
+        hanging, app.settings, app.notices, app.content, now=datetime.now(UTC), budget_seconds=0.5
+    )
     await hanging.aclose()
 
     assert [job.recording_key] == report.failed
@@ -166,7 +168,7 @@ async def test_what_is_poisoned_does_not_stop_the_others(
 ) -> None:
     """Orphans, unreadable events, notes and manifests, and unknown folders cost nothing but a line in the log."""
     settings = app.settings
-    await put(settings, "staging", f"{KEY[:-1]}2/chunks/00000-0-a-b.mp4", b"orphan")
+    await put(settings, "staging", f"{KEY[:-1]}2/chunks/00000-0-a-b.media", b"orphan")
     await put(settings, "staging", f"{KEY[:-1]}3/events/e.json", b"\xff not an event")
     await put(settings, "staging", f"{KEY[:-1]}4/events/e.json", b'{"eventType": "other"}')
     await put(settings, "staging", "unknown/file.txt", b"whose?")
@@ -194,13 +196,18 @@ async def test_a_copy_that_was_left_half_done_is_made_again(app: App, control: C
     recording = await control.recording(5000)
     [job] = await stage(app, recording)
     await put(
-        app.settings, "archive", layout.archived(job.content_blob), b"half", sha256=recording["chunks"][0]["sha256"]
+        app.settings,
+        "archive",
+        layout.archived(job.content_blob, "mp4"),
+        b"half",
+        sha256=recording["chunks"][0]["sha256"],
     )
 
     await sweep(app)
 
     assert (
-        recording["chunks"][0]["sha256"] == (await listing(app.settings, "archive"))[layout.archived(job.content_blob)]
+        recording["chunks"][0]["sha256"]
+        == (await listing(app.settings, "archive"))[layout.archived(job.content_blob, "mp4")]
     )
 
 

@@ -1,6 +1,7 @@
 """recording/bootstrap.py: settings become clients, once per process, on first use."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -10,7 +11,9 @@ import pytest
 import pytest_asyncio
 
 from recording import bootstrap
-from recording.errors import Misconfigured
+from recording.acs.calling import Calling
+from recording.acs.conversations import Conversations
+from recording.errors import Misconfigured, Unauthorized
 from recording.settings import Settings, read
 from tests.facts import listing
 
@@ -71,6 +74,32 @@ async def test_what_is_missing_is_created(settings: Settings) -> None:
         await listing(settings, "archive"),
         await listing(settings, "quarantine"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("2021-04-15-preview1", Conversations), ("", Calling), ("2024-09-15", Calling)],
+)
+async def test_which_api_is_spoken(
+    environment: dict[str, str], version: str, expected: type[Conversations | Calling]
+) -> None:
+    """Today's, unless the settings ask for that of 2021; one of them is all that there is."""
+    app = bootstrap.connect(read(environment | {"ACS_API_VERSION": version}))
+    await app.aclose()
+
+    assert expected is type(app.service)
+
+
+@pytest.mark.parametrize(("version", "passes"), [("2021-04-15-preview1", True), ("", False)])
+async def test_whose_callbacks_must_bear_a_token(environment: dict[str, str], version: str, passes: bool) -> None:
+    """With the resource's id today's; those of 2021 have none, and would all be lost."""
+    more = {"ACS_API_VERSION": version, "ACS_RESOURCE_ID": "29bd5ea9-e0fc-4d00-8f6f-339b1f0ee2e2"}
+    app = bootstrap.connect(read(environment | more))
+    try:
+        with contextlib.nullcontext() if passes else pytest.raises(Unauthorized):
+            await app.callbacks.check(None)
+    finally:
+        await app.aclose()
 
 
 async def test_a_build_that_fails_leaves_nothing_open(environment: dict[str, str]) -> None:

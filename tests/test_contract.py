@@ -1,6 +1,7 @@
 """recording/contract.py: the bodies of our HTTP API, and how they are read."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -155,10 +156,43 @@ def test_the_reason_is_said() -> None:
     assert expected == error.message
 
 
-@pytest.mark.parametrize("body", [{}, {"conversationUrl": None}, {"conversationUrl": ""}, {"conversationUrl": 5}])
-def test_a_conversation_url_is_needed(body: Any) -> None:
-    """Start by URL needs the URL."""
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("a%2Fb%2fc", "a/b/c"), ("a/b", "a/b"), ("a%252Fb", "a%252Fb"), ("%3D", "%3D"), ("", ""), ("room:1", "room:1")],
+)
+def test_what_the_host_leaves_encoded(text: str, expected: str) -> None:
+    """A slash in an id comes through the host as `%2F`; all else it has decoded already."""
+    assert expected == contract.path_value(text)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"conversationUrl": None},
+        {"conversationUrl": ""},
+        {"conversationUrl": 5},
+        {"conversationUrl": None, "serverCallId": None},
+        {"conversationUrl": "https://conv.test/", "serverCallId": "aHR0cHM6Ly94"},
+    ],
+)
+def test_a_conversation_is_needed(body: Any) -> None:
+    """Start by URL needs the URL or a server call id, and not both: they could be two calls."""
     assert refused(StartRecordingByUrl, json.dumps(body).encode()).target == "conversationUrl"
+
+
+@pytest.mark.parametrize("server_call_id", ["", 5, [], "a" * 4_097])
+def test_a_server_call_id_of_the_wrong_type(server_call_id: Any) -> None:
+    """What can't be a server call id is refused by its own name."""
+    body = {"serverCallId": server_call_id}
+
+    assert refused(StartRecordingByUrl, json.dumps(body).encode()).target == "serverCallId"
+
+
+def test_one_of_them_is_enough() -> None:
+    """Either tells the conversation."""
+    assert "aHR0cHM6Ly94" == contract.read(StartRecordingByUrl, b'{"serverCallId": "aHR0cHM6Ly94"}').server_call_id
+    assert "https://x" == contract.read(StartRecordingByUrl, b'{"conversationUrl": "https://x"}').conversation_url
 
 
 def test_a_conversation_url_that_is_too_long() -> None:
@@ -191,9 +225,11 @@ def test_no_bytes_do_more_than_be_refused(body: bytes) -> None:
         json.dumps(contract.error_body(bad)).encode()
 
 
-@pytest.mark.parametrize("good", ["a", "eyJhIjoxfQ", "eyJhIjoxfQ==", "eyJhIjoxfQ=", "A-Z_0", "a" * 162, "a" * 1_024])
+@pytest.mark.parametrize(
+    "good", ["a", "eyJhIjoxfQ", "eyJhIjoxfQ==", "eyJhIjoxfQ=", "A-Z_0", "a" * 162, "a+b/c=", "a" * 1_024]
+)
 def test_recording_ids_that_are_taken(good: str) -> None:
-    """Base64url is taken, padded or not."""
+    """Base64 of either alphabet is taken, padded or not."""
     assert good == contract.check_recording_id(good)
 
 
@@ -203,9 +239,8 @@ def test_recording_ids_that_are_taken(good: str) -> None:
         "",
         ".",
         "..",
-        "a/b",
         "a%2Fb",
-        "a+b",
+        "../b",
         "a b",
         "a=b",
         "===",
@@ -219,7 +254,7 @@ def test_recording_ids_that_are_taken(good: str) -> None:
     ],
 )
 def test_recording_ids_that_are_not(bad: str) -> None:
-    """What could mean another path is refused."""
+    """What is no base64 is refused: a dot, a colon, or what ends a path."""
     with pytest.raises(BadRequest) as caught:
         contract.check_recording_id(bad)
 
@@ -251,7 +286,15 @@ def test_errors_are_bare(error: RecordingError, expected: dict[str, Any]) -> Non
 
 def test_answers_are_in_camel_case() -> None:
     """Members are named as the service names them; absent ones are left away."""
-    assert ['{"recordingId":"a"}', '{"recordingState":"inactive"}'] == [
+    ended = datetime(2026, 3, 1, tzinfo=UTC)
+    assert [
+        '{"recordingId":"a"}',
+        '{"recordingState":"active","recordingKind":"teams"}',
+        '{"recordingState":"inactive","endedAt":"2026-03-01T00:00:00Z"}',
+    ] == [
         RecordingStarted(recording_id="a").model_dump_json(by_alias=True, exclude_none=True),
-        RecordingState(recording_state="inactive").model_dump_json(by_alias=True, exclude_none=True),
+        RecordingState(recording_state="active", recording_kind="teams").model_dump_json(
+            by_alias=True, exclude_none=True
+        ),
+        RecordingState(recording_state="inactive", ended_at=ended).model_dump_json(by_alias=True, exclude_none=True),
     ]

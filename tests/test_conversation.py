@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recording import conversation
+from recording.conversation import Locator
 from recording.errors import BadRequest
 
 # The pair that the 2021 documentation shows (acs-contract 2.2).
@@ -150,3 +151,112 @@ def test_encoded_urls_are_ids(path: str) -> None:
     encoded = conversation.check(conversation.encode(url))
 
     assert url == base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+
+
+# A live one (acs-contract 4.4); the documentation shows one without padding.
+SERVER_URL = "https://api.flightproxy.skype.com/api/v2/cp/conv-uswe-04-prod-aks.conv.skype.com/conv/ZSPJd2pjtkqyctrHSm_M5w?i=10-128-85-133&e=638853537803496626"
+KINDS = (
+    "send a server call id or its base64url, the base64url of the conversation URL, a group call's GUID, or "
+    "room:{room id}; or POST /recordings with conversationUrl or serverCallId"
+)
+
+
+@pytest.mark.parametrize("url", [URL, SERVER_URL, AWKWARD])
+def test_server_call_ids_and_conversation_ids_are_of_one_url(url: str) -> None:
+    """Each form of a URL leads to the other, whichever alphabet it is in, and padded or not."""
+    server_call_id, conversation_id = base64_of(url), conversation.encode(url)
+
+    forms = (
+        server_call_id,
+        server_call_id.rstrip("="),
+        conversation_id,
+        conversation_id + "=" * (-len(conversation_id) % 4),
+    )
+    assert {conversation_id} == {conversation.of_server_call(form) for form in forms}
+    assert {Locator("server_call_id", server_call_id)} == {conversation.locate(form) for form in forms}
+
+
+@pytest.mark.parametrize(
+    ("good", "expected"),
+    [
+        (GROUP, Locator("group_call_id", GROUP)),
+        (GROUP.upper(), Locator("group_call_id", GROUP.upper())),
+        ("room:99445276259151407", Locator("room_id", "99445276259151407")),
+        (f"room:{GROUP}", Locator("room_id", GROUP)),
+    ],
+)
+def test_other_kinds_of_id(good: str, expected: Locator) -> None:
+    """A group call's GUID and a room find their call, too."""
+    assert expected == conversation.locate(good)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "=",
+        "..",
+        "nonsense",
+        "aaaaa",
+        "room:",
+        "room: 1",
+        "room:a/b",
+        "room:../x",
+        "Room:1",
+        "room:" + "1" * 129,
+        GROUP + "\n",
+        f"{{{GROUP}}}",
+        "8:acs:x_y",
+        URL,
+        quote(base64_of(AWKWARD), safe=""),
+        base64_of(URL) + "===",
+        base64_of("http://conv.test/"),
+        base64_of("https://conv.test/a b"),
+        base64url_of(b"\xff\xfe"),
+        base64_of("https://conv.test/" + "a" * 4_096),
+        "ü",
+    ],
+)
+def test_ids_of_no_kind(wrong: str) -> None:
+    """What today's API couldn't find a call by is refused with the kinds that there are."""
+    with pytest.raises(BadRequest) as refused:
+        conversation.locate(wrong)
+
+    assert (f"the conversation id is of no kind that there is; {KINDS}", "conversationId") == (
+        refused.value.message,
+        refused.value.target,
+    )
+
+
+@pytest.mark.parametrize("wrong", ["", GROUP, URL, "room:1", base64_of("http://conv.test/"), "aaaaa", "ü"])
+def test_server_call_ids_that_are_none(wrong: str) -> None:
+    """A call's or a connection's GUID is the classic mistake (acs-contract 4.4)."""
+    with pytest.raises(BadRequest, match="serverCallId must be the base64 of an https URL") as refused:
+        conversation.of_server_call(wrong)
+
+    assert "serverCallId" == refused.value.target
+
+
+def test_the_api_of_2021_keeps_its_own_ids() -> None:
+    """A padded server call id or a room is refused there, as it has always been."""
+    for wrong in (base64_of(AWKWARD), "room:1"):
+        with pytest.raises(BadRequest):
+            conversation.check(wrong)
+
+
+@given(st.text(max_size=200))
+def test_no_text_does_more_than_be_refused_today(text: str) -> None:
+    """Whatever stands in the path or in the body, it is an id or a BadRequest."""
+    for read, target in ((conversation.locate, "conversationId"), (conversation.of_server_call, "serverCallId")):
+        try:
+            read(text)
+        except BadRequest as bad:
+            assert bad.target == target  # noqa: PT017 - either is right
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=100))
+def test_every_url_goes_there_and_back(path: str) -> None:
+    """What a server call id becomes in our paths is what today's API is asked with, letter by letter."""
+    server_call_id = base64_of(f"https://conv.test/{path}")
+
+    assert server_call_id == conversation.locate(conversation.of_server_call(server_call_id)).id

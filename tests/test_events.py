@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from recording import events
+from recording.announced import AnnouncedChunk
 from recording.errors import BadEvent
-from recording.events import AnnouncedChunk, CallLegStateChanged, FileStatusUpdated, OtherEvent, RecordingStateChanged
+from recording.events import CallLegStateChanged, FileStatusUpdated, OtherEvent, RecordingStateChanged
 from tests.samples import (
     CALL,
     CONVERSATION,
@@ -87,20 +88,41 @@ def test_recording_state(*, pascal: bool) -> None:
     ) == (got.time, got.recording_id, got.conversation_id, got.state)
 
 
+STORAGE = f"https://storage.asm.skype.com/v1/objects/{DOCUMENT}"
+TODAY = AnnouncedChunk(
+    DOCUMENT,
+    0,
+    "SessionEnded",
+    content_location=f"{STORAGE}/content/video",
+    metadata_location=f"{STORAGE}/content/acsmetadata",
+    delete_location=f"https://us-storage.asm.skype.com/v1/objects/{DOCUMENT}",
+)
+
+
 @pytest.mark.parametrize("pascal", [True, False], ids=["PascalCase", "camelCase"])
 @pytest.mark.parametrize(
-    ("name", "server_call", "recording"),
+    ("name", "server_call", "recording", "chunk", "types"),
     [
-        ("file-status-2021", None, None),
+        ("file-status-2021", None, None, AnnouncedChunk(DOCUMENT, 0, "SessionEnded"), (None, None, None)),
         (
             "file-status-today",
             "aHR0cHM6Ly9hcGkuZmxpZ2h0cHJveHkuc2t5cGUuY29t/L2FwaS92Mi9jcA==",
             RECORDING,
+            TODAY,
+            ("audio", "mixed", "mp3"),
         ),
-        ("file-status-cloud-event", None, RECORDING),
+        ("file-status-cloud-event", None, RECORDING, TODAY, ("audioVideo", "mixed", "mp4")),
     ],
 )
-def test_file_status(name: str, server_call: str | None, recording: str | None, *, pascal: bool) -> None:
+def test_file_status(
+    name: str,
+    server_call: str | None,
+    recording: str | None,
+    chunk: AnnouncedChunk,
+    types: tuple[Any, Any, Any],
+    *,
+    pascal: bool,
+) -> None:
     """The documented file events of 2021 and of today are understood, in either casing."""
     event = sample(name)
     event["data"] = with_case(event["data"], pascal=pascal)
@@ -114,7 +136,10 @@ def test_file_status(name: str, server_call: str | None, recording: str | None, 
         start=datetime(2021, 7, 27, 15, 20, 23, 608975, UTC),
         duration_ms=6620,
         session_end_reason="CallEnded",
-        chunks=(AnnouncedChunk(DOCUMENT, 0, "SessionEnded"),),
+        chunks=(chunk,),
+        content_type=types[0],
+        channel_type=types[1],
+        format_type=types[2],
     )
     assert expected == events.parse(json.dumps(event))
 
@@ -144,9 +169,9 @@ def test_null_envelope_members() -> None:
 
 def test_other_events_are_told_apart() -> None:
     """An event of another type is no error."""
-    text = json.dumps({"id": "a", "eventType": "Microsoft.Communication.CallStarted", "data": None})
+    text = json.dumps({"id": "a", "eventType": "Microsoft.Communication.SMSReceived", "data": None})
 
-    assert OtherEvent("a", "Microsoft.Communication.CallStarted") == events.parse(text)
+    assert OtherEvent("a", "Microsoft.Communication.SMSReceived") == events.parse(text)
 
 
 def test_chunks_are_put_in_order() -> None:

@@ -8,11 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recording import events
+from recording.announced import AnnouncedChunk
 from recording.errors import BadEvent
-from recording.events import AnnouncedChunk, FileStatusUpdated
+from recording.events import FileStatusUpdated
 from tests.samples import CALL, DOCUMENT, GOOD_CHUNK, file_status, parse_file_status, sample
 
-KINDS = (events.FILE_STATUS_UPDATED, events.CALL_LEG_STATE_CHANGED, events.CALL_RECORDING_STATE_CHANGED)
+KINDS = (
+    events.FILE_STATUS_UPDATED,
+    events.CALL_LEG_STATE_CHANGED,
+    events.CALL_RECORDING_STATE_CHANGED,
+    events.RECORDING_STATE_CHANGED,
+    events.START_RECORDING_FAILED,
+    events.CALL_STARTED,
+    events.CALL_ENDED,
+)
 
 
 def reason(text: str) -> str:
@@ -162,6 +171,7 @@ CALLLESS = "the subject does not name a call: expected /recording/call/{call-id}
         ({"subject": "/recording/call/" + "a" * 65}, CALLLESS),
         ({"subject": "/recording/call/" + "a" * 1_000_000}, CALLLESS),
         ({"subject": "/somewhere/else"}, CALLLESS),
+        ({"subject": f"/recording/call/{CALL}/serverCallId/\ud800"}, CALLLESS),
     ],
 )
 def test_file_events_that_cannot_be_understood(changes: dict[str, Any], expected: str) -> None:
@@ -224,12 +234,27 @@ JSON = st.recursive(
     max_leaves=12,
 )
 TIMES = st.sampled_from(["2021-07-27T15:20:34Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00"]) | JSON
-CHUNKS = st.lists(st.fixed_dictionaries({}, optional={"documentId": JSON, "index": JSON, "endReason": JSON}) | JSON)
+ADDRESSES = st.sampled_from(["https://a.asm.skype.com/v1/objects/x", "http://[", "\ud800", "a" * 9000]) | JSON
+CHUNKS = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "documentId": JSON,
+            "index": JSON,
+            "endReason": JSON,
+            "contentLocation": ADDRESSES,
+            "metadataLocation": ADDRESSES,
+            "deleteLocation": ADDRESSES,
+        },
+    )
+    | JSON
+)
 EVENTS = st.fixed_dictionaries(
     {"eventType": st.sampled_from(KINDS) | JSON, "eventTime": TIMES},
     optional={
         "id": JSON,
-        "subject": st.sampled_from([f"/recording/call/{CALL}", ""]) | JSON,
+        "subject": st.sampled_from([f"/recording/call/{CALL}", f"/recording/call/{CALL}/recordingId/\ud800", ""])
+        | JSON,
         "data": st.fixed_dictionaries(
             {},
             optional={
@@ -242,6 +267,13 @@ EVENTS = st.fixed_dictionaries(
                 "ConversationId": JSON,
                 "recordingId": JSON,
                 "state": JSON,
+                "serverCallId": JSON,
+                "correlationId": JSON,
+                "group": JSON,
+                "resultInformation": st.fixed_dictionaries({}, optional={"code": JSON, "message": JSON}) | JSON,
+                "storageType": st.sampled_from(["AzureBlob"]) | JSON,
+                "recordingContentType": st.sampled_from(["Audio", "mixed"]) | JSON,
+                "recordingFormatType": JSON,
             },
         )
         | JSON,
@@ -255,7 +287,11 @@ def is_taken_or_refused(text: str) -> bool:
         for one in events.parse_all(text):
             event = events.parse(one)
             if isinstance(event, FileStatusUpdated):
-                assert event.chunks
+                assert event.chunks or event.exported
+                for chunk in (*event.chunks, *event.exported):
+                    assert (chunk.content_location or "").isascii()
+                assert event.end is None or event.end >= event.start
+                f"{event.recording_id}{event.server_call_id}".encode()
                 assert event.recording_key.endswith(event.call_id)
             event.id.encode("ascii")
     except BadEvent as bad:

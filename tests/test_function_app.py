@@ -75,6 +75,8 @@ async def test_the_operations_answer_as_the_service_does(control: Control) -> No
     assert (200, {"recordingState": "inactive"}) == read(await call("get_recording_state", **ids))
     assert (200, {}) == read(await call("resume_recording", **ids))
     assert (200, {}) == read(await call("stop_recording", **ids))
+    ended, known = read(await call("get_recording_state", **ids))
+    assert (200, "inactive", ["recordingState", "endedAt"]) == (ended, known["recordingState"], list(known))
     again, restarted = read(await call("start_recording", conversationId=placed["conversationId"]))
     assert (200, ["recordingId"]) == (again, list(restarted))
 
@@ -135,7 +137,7 @@ async def test_a_start_is_repeated_under_its_key(app: App, control: Control) -> 
     assert 1 == len((await control.call("GET", "recordings"))["recordings"])
 
 
-@pytest.mark.parametrize("name", ["start_recording", "get_recording_state", "stop_recording", "pause_recording"])
+@pytest.mark.parametrize("name", ["start_recording", "stop_recording", "pause_recording", "resume_recording"])
 async def test_who_called_is_on_record_for_good_and_bad(app: App, name: str) -> None:
     """The principal that the platform authenticated, with the answer's own status."""
     headers = {"X-MS-CLIENT-PRINCIPAL-NAME": "ada@contoso.com", "x-functions-key": "secret"}

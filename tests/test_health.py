@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from recording import bootstrap, health
+from recording.acs.auth import parse_connection_string
 from recording.bootstrap import App
 from recording.contract import Health
 from recording.settings import read
@@ -109,3 +110,29 @@ async def test_a_wrong_key_is_told_from_a_wrong_address(environment: dict[str, s
 
     [blob] = [c for c in found.checks if not c.ok]
     assert ("blob", "cannot be reached: AuthorizationFailure") == (blob.name, blob.detail)
+
+
+@pytest.mark.parametrize("version", ["2021-04-15-preview1", ""])
+async def test_a_key_that_acs_refuses(environment: dict[str, str], version: str) -> None:
+    """ACS answers, so it can be reached; but nothing is recorded with such a key, and the detail says what to mend."""
+    endpoint = parse_connection_string(environment["ACS_CONNECTION_STRING"]).endpoint
+    wrong = {"ACS_CONNECTION_STRING": f"endpoint={endpoint};accesskey=c2VjcmV0", "ACS_API_VERSION": version}
+    app = bootstrap.connect(read(environment | wrong))
+
+    found = await check(app)
+    await app.aclose()
+
+    [acs] = [c for c in found.checks if not c.ok]
+    assert ("unhealthy", "acs") == (found.status, acs.name)
+    assert "refused this app's credentials (401); check ACS_CONNECTION_STRING" in acs.detail
+    assert "c2VjcmV0" not in found.model_dump_json()
+
+
+async def test_todays_api_is_asked_too(environment: dict[str, str]) -> None:
+    """Whichever API is spoken, it is the one that is asked."""
+    app = bootstrap.connect(read(environment | {"ACS_API_VERSION": ""}))
+
+    found = await check(app)
+    await app.aclose()
+
+    assert "ok" == found.status

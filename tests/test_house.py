@@ -20,17 +20,29 @@ ROOT = Path(__file__).resolve().parent.parent
 PURE = {
     f"recording.{name}"
     for name in (
+        "acs.hosts",
+        "address",
+        "announced",
         "attempts",
         "blocks",
         "contract",
         "conversation",
+        "description",
         "digest",
         "errors",
         "events",
+        "finding",
         "job",
         "layout",
         "logs",
+        "media",
+        "mp3",
         "mp4",
+        "options",
+        "payload",
+        "pending",
+        "riff",
+        "schedule",
     )
 }
 NETWORK = {"aiohttp", "azure.core", "azure.identity", "azure.storage", "http", "requests", "socket", "ssl", "urllib3"}
@@ -88,7 +100,7 @@ def test_imports_run_one_way() -> None:
 
 def test_the_order_is_the_designs() -> None:
     """Use cases stand above what they use; the root of composition is above them all, and nothing needs it."""
-    names = ("control", "intake", "ingest", "archive", "catalogue", "poison", "verify")
+    names = ("control", "intake", "ingest", "archive", "catalogue", "poison", "verify", "replay", "doctor")
     cases = {f"recording.{name}" for name in names}
     # A command is a process of its own, as function_app.py is.
     assert {"recording.__main__"} == {name for name, needed in graph().items() if "recording.bootstrap" in needed}
@@ -108,18 +120,24 @@ def test_one_module_talks_to_blob_storage() -> None:
 
 
 def test_few_modules_talk_to_queues_and_topics() -> None:
-    """Only notices.py publishes; queues are made, asked for and drained, and that's all: bindings do the rest."""
+    """Only notices.py publishes; queues are made, asked for, drained and replayed into: bindings do the rest."""
     assert {"recording.notices"} == importers("azure.eventgrid.aio")
-    assert {"recording.bootstrap", "recording.health", "recording.poison"} == importers("azure.storage.queue")
+    users = {f"recording.{name}" for name in ("bootstrap", "health", "poison", "replay", "stores")}
+    assert users == importers("azure.storage.queue")
 
 
 def test_one_folder_talks_to_acs() -> None:
-    """Only recording/acs makes requests of its own; only the root of composition makes its clients."""
+    """Only recording/acs makes requests of its own; only the root of composition makes its clients.
+
+    `reach` asks any host whether it answers, and Azure about the deployment.
+    """
     clients = importers("azure.core.AsyncPipelineClient") | importers("azure.core.pipeline") | importers("aiohttp")
     users = importers("recording.acs.conversations") | importers("recording.acs.content")
 
-    assert {"recording.acs.auth", "recording.acs.content", "recording.acs.conversations"} == clients
-    assert {"recording.bootstrap", "recording.ingest", "recording.acs.content"} == users
+    parts = ("auth", "callbacks", "calling", "content", "conversations", "failures")
+    assert {f"recording.acs.{part}" for part in parts} | {"recording.reach"} == clients
+    fetching = {f"recording.{name}" for name in ("archive", "ingest", "proof", "source")}
+    assert fetching | {"recording.bootstrap", "recording.acs.content"} == users
 
 
 @pytest.mark.parametrize("module", sorted(PURE))
@@ -291,9 +309,9 @@ def test_readme_has_the_settings_table() -> None:
 
 def test_what_is_needed_in_azure_is_named() -> None:
     """Every library that the app imports is in requirements.txt or comes with one that is."""
-    required = set(re.findall(r"^([a-z-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
-    # yarl is aiohttp's own URL type.
-    named = {"azure", "yarl", *(name.split("-")[0] for name in required)}
+    required = set(re.findall(r"^([a-z-]+)(?:\[[a-z]+\])?==", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    # yarl is aiohttp's own URL type; jwt is the module of pyjwt.
+    named = {"azure", "yarl", *(["jwt"] if "pyjwt" in required else []), *(name.split("-")[0] for name in required)}
     used = {one.split(".")[0] for path in sources("recording").values() for one in imports(path)}
 
     assert used - set(sys.stdlib_module_names) - {"recording"} <= named

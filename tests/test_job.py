@@ -34,6 +34,17 @@ def test_a_message_is_nested() -> None:
     assert not TAKEN & set(body)
 
 
+def test_locations_survive_the_queue() -> None:
+    """Letter by letter, and a message of the longest ones fits into the queue's 64 KiB of base64."""
+    placed = JOB.model_copy(
+        update={"content_location": "https://a/%2F?x=ü&y=%7E", "metadata_location": "https://a/" + "m" * 8182}
+    )
+
+    assert placed == job.read(job.write(placed))
+    longest = placed.model_copy(update={"content_location": placed.metadata_location})
+    assert len(job.write(longest)) * 4 / 3 < 64 * 1024
+
+
 @given(
     st.datetimes(datetime(2000, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC)),
     st.from_regex(layout.DOCUMENT_ID, fullmatch=True).filter(layout.is_document_id),

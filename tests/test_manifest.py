@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from recording import manifest
+from recording.announced import AnnouncedChunk
 from recording.attempts import FIRST_RESCUE, Attempts
-from recording.events import AnnouncedChunk, FileStatusUpdated
+from recording.events import FileStatusUpdated
 from recording.layout import chunk_blob, metadata_blob
 from recording.manifest import Manifest, Recording
 from recording.storage import Stored
@@ -67,6 +68,49 @@ def test_the_first_announcement_sets_the_deadline() -> None:
     assert [("a-0", 49), ("a-1", 53)] == [
         (c.job.document_id, (c.deadline - START) / timedelta(hours=1)) for c in found.chunks
     ]
+
+
+def test_the_newest_announcement_says_where_a_chunk_lies() -> None:
+    """One that says nothing, as those of 2021, takes nothing away; each location is taken by itself."""
+    where = [
+        AnnouncedChunk("a-0", 0, "SessionEnded", "https://old/c", "https://old/m", "https://old/d"),
+        AnnouncedChunk("a-0", 0, None, "https://new/c", None, "https://new/d"),
+        AnnouncedChunk("a-0", 0, None),
+    ]
+    events = [event(hours=hours, chunks=(one,)) for hours, one in enumerate(where)]
+    for some_order in (events, events[::-1]):
+        [chunk] = recording(some_order, []).chunks
+        assert ("https://new/c", "https://old/m", "https://new/d", "SessionEnded") == (
+            chunk.job.content_location,
+            chunk.job.metadata_location,
+            chunk.delete_location,
+            chunk.end_reason,
+        )
+        assert (START, DONE) == (chunk.job.announced_at, chunk.deadline)
+
+
+def test_what_events_say_of_the_media_is_joined() -> None:
+    """By the newest that says it."""
+    events = [
+        event("a-0", content_type="audio", channel_type="mixed", format_type="mp3"),
+        event("a-0", hours=1, channel_type="unmixed", format_type="wav"),
+    ]
+    [entry] = told(events, []).chunks
+
+    assert ("audio", "unmixed", "wav") == (entry.content_type, entry.channel_type, entry.format)
+
+
+def test_ids_of_several_events_are_joined() -> None:
+    """An id that any of them has is in the manifest, and the newest counts."""
+    first = event("a-0", recording_id="r", server_call_id="s")
+    written = told([first, event("a-1", hours=1, server_call_id="t")], [])
+
+    assert ("3f2b0e4c", "r", "t", ["a-0", "a-1"]) == (
+        written.call_id,
+        written.recording_id,
+        written.server_call_id,
+        [entry.document_id for entry in written.chunks],
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,7 +178,7 @@ def test_in_flight_it_tells_what_staging_holds() -> None:
     assert ["staged", "waiting"] == [e.outcome for e in waiting.chunks]
     assert ("ingesting", False, None) == (waiting.state, waiting.complete, waiting.archived_at)
     assert waiting.chunks[0].content is not None
-    assert f"{KEY}/chunks/00000-a-0.mp4" == waiting.chunks[0].content.blob
+    assert f"{KEY}/chunks/00000-a-0.media" == waiting.chunks[0].content.blob
 
 
 def test_the_newest_event_tells_of_the_call_and_older_ones_fill_in() -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from recording import mp4
 from recording.errors import SourceDamaged
+from recording.media import HEADER
 
 
 def box(kind: bytes, length: int, *, large: bool = False) -> bytes:
@@ -20,7 +21,7 @@ def walk(file: bytes) -> int:
     try:
         offset = next(steps)
         while True:
-            offset = steps.send(file[offset : offset + mp4.HEADER])
+            offset = steps.send(file[offset : offset + HEADER])
     except StopIteration as ended:
         return int(ended.value)
 

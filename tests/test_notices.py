@@ -12,7 +12,7 @@ from azure.core.exceptions import HttpResponseError
 
 from recording import layout, notices
 from recording.bootstrap import App
-from recording.notices import Notice, Notices
+from recording.notices import Notice, Notices, Telling
 from recording.storage import Storage
 from tests.conftest import Control
 from tests.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
@@ -252,3 +252,22 @@ async def test_no_key_is_in_an_error(app: App, control: Control, caplog: pytest.
 
     assert "notice.failed" in caplog.text
     assert TOPIC_KEY not in caplog.text + str(raised.value) + repr(raised.value) + repr(down.__dict__)
+
+
+async def test_a_run_tries_a_topic_that_is_down_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It has more to do: what wasn't told is told by the next run."""
+    tries = 0
+
+    async def fail(request: web.Request) -> web.Response:
+        nonlocal tries
+        tries += 1
+        return web.json_response({}, status=401)
+
+    async with serve(fail) as address:
+        down = Notices(f"{address}/api/events", TOPIC_KEY, None)
+        telling = Telling(down)
+        told_both = [await telling.tell(NOTICE), await telling.tell(NOTICE)]
+        await down.aclose()
+
+    assert ([False, False], True, 1) == (told_both, telling.failed, tries)
+    assert 1 == caplog.text.count("notice.failed")

@@ -30,7 +30,7 @@ def test_the_least_that_works() -> None:
 
     assert (
         Resource(ENDPOINT, KEY),
-        timedelta(hours=48),
+        timedelta(hours=24),
         timedelta(hours=8),
         timedelta(minutes=15),
         (None, None),
@@ -66,6 +66,16 @@ def test_empty_counts_as_absent() -> None:
     ("name", "value"),
     [
         ("ACS_API_VERSION", "2099-secret"),
+        ("ACS_API_VERSION", "2021-06-15-preview"),
+        ("ACS_API_VERSION", "2021-08-30-preview"),
+        ("ACS_API_VERSION", "2022-04-07-preview"),
+        ("ACS_API_VERSION", "2024-09-15&x=1"),
+        ("ACS_API_VERSION", "2024-09-15\n"),
+        ("ACS_RESOURCE_ID", "contoso"),
+        ("ACS_RESOURCE_ID", "29bd5ea9-e0fc-4d00-8f6f-339b1f0ee2e"),
+        ("DELETE_SOURCE", "perhaps"),
+        ("UNANNOUNCED_MINUTES", "0"),
+        ("UNANNOUNCED_MINUTES", "1441"),
         ("SOURCE_RETENTION_HOURS", "0"),
         ("SOURCE_RETENTION_HOURS", "-48"),
         ("SOURCE_RETENTION_HOURS", "99999"),
@@ -102,6 +112,26 @@ def test_a_setting_that_is_wrong_is_named(name: str, value: str) -> None:
 
     assert message.startswith(f"app settings are wrong: {name}: ")
     assert len(value) < 3 or value not in message
+
+
+@pytest.mark.parametrize(
+    ("given", "is_2021", "hours"),
+    [
+        ({}, False, 24),
+        ({"ACS_API_VERSION": ""}, False, 24),
+        ({"ACS_API_VERSION": "2021-04-15-preview1"}, True, 48),
+        ({"ACS_API_VERSION": "2023-03-06"}, False, 24),
+        ({"ACS_API_VERSION": "2026-03-12"}, False, 24),
+        ({"ACS_API_VERSION": "2025-08-15-preview"}, False, 24),
+        ({"ACS_API_VERSION": "2021-04-15-preview1", "SOURCE_RETENTION_HOURS": "24"}, True, 24),
+        ({"SOURCE_RETENTION_HOURS": "48"}, False, 48),
+    ],
+)
+def test_which_api_is_spoken(given: dict[str, str], is_2021: bool, hours: int) -> None:
+    """Today's, unless 2021's is asked for; each keeps recordings for as long as it does, unless we are told."""
+    read = settings.read(LEAST | given)
+
+    assert (is_2021, timedelta(hours=hours)) == (read.speaks_2021, read.retention)
 
 
 def test_every_setting_that_is_wrong_is_named() -> None:

@@ -5,12 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
 
-from recording import layout, mp4, state, verify
+from recording import layout, state, verify
 from recording.bootstrap import App
-from recording.errors import BadRequest, NotFound, SourceDamaged
+from recording.errors import BadRequest, NotFound
 from recording.job import ChunkJob
 from recording.verify import Verified
 from tests.conftest import Control
@@ -30,7 +28,7 @@ async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list
 
 async def spoil(app: App, name: str, body: bytes | None = None) -> str:
     """Change a byte in the middle of an archived blob, or all of it; the answer is its name there."""
-    blob = layout.archived(name)
+    blob = layout.archived(name, "mp4")
     old = bytearray(await app.storage.read("archive", blob) or b"")
     old[len(old) // 2] ^= 1
     await put(app.settings, "archive", blob, bytes(old) if body is None else body)
@@ -90,7 +88,7 @@ async def test_a_metadata_file_is_compared_too(app: App, control: Control) -> No
 async def test_a_truncated_chunk_is_told_with_its_length(app: App, control: Control) -> None:
     """Length, digest and boxes all say so."""
     [job] = await archived(app, control, 1000)
-    whole = await app.storage.read("archive", layout.archived(job.content_blob))
+    whole = await app.storage.read("archive", layout.archived(job.content_blob, "mp4"))
     assert whole is not None
     await spoil(app, job.content_blob, whole[:-1])
 
@@ -113,10 +111,10 @@ async def test_a_chunk_that_is_no_media_is_told(app: App, control: Control, body
 async def test_a_missing_blob_is_told(app: App, control: Control) -> None:
     """A file that the manifest names and the archive hasn't got."""
     first, second = await archived(app, control, 1000, 2000)
-    await app.storage.delete("archive", layout.archived(first.content_blob))
+    await app.storage.delete("archive", layout.archived(first.content_blob, "mp4"))
     await app.storage.delete("archive", layout.archived(second.metadata_blob))
 
-    assert [f"{layout.archived(first.content_blob)}: missing"] == await problems(app, first)
+    assert [f"{layout.archived(first.content_blob, 'mp4')}: missing"] == await problems(app, first)
     assert [f"{layout.archived(second.metadata_blob)}: missing"] == await problems(app, first, chunk=1)
 
 
@@ -188,7 +186,7 @@ async def test_all_are_verified_and_none_is_left_out(app: App, control: Control)
     await put(app.settings, "archive", layout.manifest_blob(bad.recording_key), b"{")
     await app.storage.delete("archive", layout.manifest_blob(bare.recording_key))
     [moving] = await stage(app, await control.recording(1000), event_id="moving")
-    await put(app.settings, "archive", layout.archived(moving.content_blob), b"half")
+    await put(app.settings, "archive", layout.archived(moving.content_blob, "mp4"), b"half")
     await put(app.settings, "archive", "starts/x/00001-claim.json", b"{}")
     await put(app.settings, "archive", "audit/2026/03/01/x.json", b"{}")
 
@@ -215,39 +213,6 @@ async def test_a_window_of_time_has_its_start_and_not_its_end(app: App) -> None:
     assert set() == set(await everything(app, since=start + hour, until=start + hour))
 
 
-def walk(body: bytes, size: int) -> str | None:
-    """Feed a file in pieces of some size; the answer is what is wrong with it."""
-    walker = mp4.Walker(len(body))
-    for offset in range(0, len(body), size):
-        walker.feed(body[offset : offset + size])
-    return walker.problem()
-
-
-def walk_whole(body: bytes) -> str | None:
-    """Walk over it with all bytes at hand."""
-    steps = mp4.walk(len(body))
-    try:
-        offset = next(steps)
-        while True:
-            offset = steps.send(body[offset : offset + mp4.HEADER])
-    except StopIteration:
-        return None
-    except SourceDamaged as damaged:
-        return damaged.message
-
-
-@given(some.lists(some.tuples(some.integers(0, 60), some.booleans()), max_size=5), some.binary(max_size=20))
-def test_pieces_of_any_size_tell_the_same(boxes: list[tuple[int, bool]], rest: bytes) -> None:
-    """Where a piece ends, in a header or at its edge, makes no difference."""
-    body = b"\0\0\0\x08moov"
-    for size, is_large in boxes:
-        body += b"\0\0\0\x01wide" + (size + 16).to_bytes(8) if is_large else (size + 8).to_bytes(4) + b"free"
-        body += bytes(size)
-
-    for file in (body, body + rest, rest):
-        assert {walk_whole(file)} == {walk(file, size) for size in (1, 3, 8, 16, 17, 1000)}
-
-
 async def test_newest_manifest_counts(app: App, control: Control) -> None:
     """A recording that was completed later is verified whole."""
     recording = await control.recording(1000, 2000)
@@ -263,7 +228,8 @@ async def test_newest_manifest_counts(app: App, control: Control) -> None:
     async with container(app.settings, "archive") as blobs:
         await blobs.delete_blob(
             layout.archived(
-                f"{job.recording_key}/chunks/{found.chunks[1].index:05}-{recording['chunks'][1]['documentId']}.mp4"
+                f"{job.recording_key}/chunks/{found.chunks[1].index:05}-{recording['chunks'][1]['documentId']}.media",
+                "mp4",
             )
         )
     assert not (await verify.verify(job.recording_key, app.storage)).ok

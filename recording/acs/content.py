@@ -7,7 +7,7 @@ signature on the storage host's redirect, and refuses every host but Microsoft's
 
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,16 +19,17 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.core.pipeline.policies import AsyncHTTPPolicy, AsyncRetryPolicy, SansIOHTTPPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
+from recording import media
+from recording.acs import hosts
 from recording.acs.auth import Resource, policy
 from recording.acs.conversations import API_VERSION
-from recording.contract import is_loopback
 from recording.errors import ChunkError, SourceChanged, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
+from recording.job import ChunkJob
+from recording.media import Kind
 
-# The suffixes that the official client 1.6.0 allows (acs-contract 4.10).
-MICROSOFT_SUFFIXES = (".asm.skype.com", ".asyncgw.teams.microsoft.com", ".ams.gov.teams.microsoft.us")
 LARGEST_METADATA = 16 * 1024 * 1024
 MOST_REDIRECTS = 5
-# What a probe reads: the error page, if it is one, and the first boxes of an MP4.
+# What a probe reads: the error page, if it is one, what kind of file it is, and the first boxes of an MP4.
 HEAD_BYTES = 1024
 # A longer Retry-After is not waited for: it would hold one of the process's few streams. The queue
 # tries again, and until then the stream is another chunk's.
@@ -36,17 +37,16 @@ LONGEST_RETRY_AFTER = 60.0
 # azure-core reads 4 KiB at a time unless told otherwise: 256 times the calls for a gigabyte.
 _READ_BYTES = 1024 * 1024
 _CONNECT_SECONDS, _READ_SECONDS = 10, 60
-# A name, or an IPv6 address without its brackets: whatever else stands there, parsers disagree about it.
-_HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+")
 _REFUSED = "ACS refused this app's credentials ({}); check the key or the role, and the clock"
 _RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+)")
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What the source says of a document: its size in bytes and what tells its version."""
+    """What the source says of a document: its size in bytes, what it is, and what tells its version."""
 
     size: int
+    kind: Kind
     version: str
     etag: str | None
     takes_ranges: bool
@@ -60,6 +60,7 @@ class Content:
         self, resource: Resource, credential: AsyncTokenCredential | None = None, *, extra_hosts: Sequence[str] = ()
     ) -> None:
         self._endpoint = resource.endpoint
+        self._authority = resource.authority
         self._hosts = frozenset(host.lower() for host in (resource.authority, *extra_hosts))
         # The one place where a failed request is repeated; Retry-After is honoured. A body that breaks
         # off is not repeated here but in ingest, for it alone knows where the bytes went.
@@ -79,27 +80,32 @@ class Content:
         """Close the connections."""
         await self._client.close()
 
-    def content_url(self, document_id: str) -> str:
-        """Say where a document's bytes are (acs-contract 2.9)."""
-        return f"{self._endpoint}/recording/download/{quote(document_id, safe='')}?api-version={API_VERSION}"
+    def content_url(self, job: ChunkJob) -> str:
+        """Say where a chunk's bytes are: as its event says, else as in 2021 (acs-contract 4.10, 2.9)."""
+        return job.content_location or self._download(job)
 
-    def metadata_url(self, document_id: str) -> str:
-        """Say where a document's metadata file is (acs-contract 2.9)."""
-        return f"{self._endpoint}/recording/download/{quote(document_id, safe='')}/metadata?api-version={API_VERSION}"
+    def metadata_url(self, job: ChunkJob) -> str:
+        """Say where a chunk's metadata file is."""
+        return job.metadata_location or self._download(job, "/metadata")
 
-    async def metadata(self, document_id: str) -> bytes:
+    def _download(self, job: ChunkJob, part: str = "") -> str:
+        document_id = quote(job.document_id, safe="")
+        return f"{self._endpoint}/recording/download/{document_id}{part}?api-version={API_VERSION}"
+
+    async def metadata(self, job: ChunkJob) -> bytes:
         """Fetch the metadata file as it is; 16 MiB at most.
 
         Raises ChunkError.
         """
-        async with self._get(self.metadata_url(document_id)) as response:
+        async with self._get(self.metadata_url(job)) as response:
             body = bytearray()
             async for piece in _pieces(response):
                 body += piece
                 if len(body) > LARGEST_METADATA:
                     raise SourceDamaged(f"the metadata file has more than {LARGEST_METADATA} bytes")
         _refuse_error_page(bytes(body[:16]), response, json_is_fine=True)
-        declared = response.headers.get("Content-Length")
+        # The storage host answers with 206 though no range was asked for (acs-contract 4.10).
+        declared = _total(response)[0] if response.status_code == 206 else response.headers.get("Content-Length")
         if not body or (declared is not None and len(body) != int(declared)):
             raise SourceDamaged(f"the metadata file has {len(body)} bytes, {declared} were declared")
         try:
@@ -110,12 +116,12 @@ class Content:
             raise SourceDamaged("the metadata file is something else, perhaps an error")
         return bytes(body)
 
-    async def probe(self, document_id: str) -> Probe:
+    async def probe(self, job: ChunkJob) -> Probe:
         """Learn size and version from the first KiB, and whether ranges are taken.
 
-        Raises SourceDamaged for an empty body or an error page, else other ChunkErrors.
+        Raises SourceDamaged for an empty body, an error page or what is no media, else other ChunkErrors.
         """
-        async with self._get(self.content_url(document_id), first=0, last=HEAD_BYTES - 1) as response:
+        async with self._get(self.content_url(job), first=0, last=HEAD_BYTES - 1) as response:
             size, takes_ranges = _total(response)
             if size == 0:
                 raise SourceDamaged("the source answered with no bytes")
@@ -125,21 +131,22 @@ class Content:
                 if len(head) >= HEAD_BYTES:
                     break
             _refuse_error_page(bytes(head[:16]), response, json_is_fine=False)
+            if (kind := media.sniff(bytes(head))) is None:
+                raise SourceDamaged("the bytes are neither MP4 nor MP3 nor WAV")
             etag = response.headers.get("ETag")
-            return Probe(size, _version(response, size), etag, takes_ranges, bytes(head[:HEAD_BYTES]))
+            return Probe(size, kind, _version(response, size), etag, takes_ranges, bytes(head[:HEAD_BYTES]))
 
-    async def read(self, document_id: str, probe: Probe, *, offset: int, length: int) -> bytes:
+    async def read(self, job: ChunkJob, probe: Probe, *, offset: int, length: int) -> bytes:
         """Read a few bytes of the version that `probe` saw."""
-        return b"".join([piece async for piece in self.stream(document_id, probe, offset=offset, length=length)])
+        return b"".join([piece async for piece in self.stream(job, probe, offset=offset, length=length)])
 
-    async def stream(self, document_id: str, probe: Probe, *, offset: int, length: int) -> AsyncIterator[bytes]:
+    async def stream(self, job: ChunkJob, probe: Probe, *, offset: int, length: int) -> AsyncIterator[bytes]:
         """Stream exactly `length` bytes from `offset` of the version that `probe` saw.
 
         Raises SourceChanged if it is another version by now, SourceDamaged if the body is shorter
         than it should be, SourceUnavailable if it breaks off.
         """
-        url = self.content_url(document_id)
-        async with self._get(url, first=offset, last=offset + length - 1) as response:
+        async with self._get(self.content_url(job), first=offset, last=offset + length - 1) as response:
             total, is_range = _total(response)
             if (total, _version(response, total)) != (probe.size, probe.version):
                 raise SourceChanged(f"the document had {probe.size} bytes, now another version has {total}")
@@ -158,17 +165,40 @@ class Content:
                     return
             raise SourceDamaged(f"the body ended {left} bytes before the end of the range")
 
+    async def delete(self, location: str) -> None:
+        """Delete a document where its event says (acs-contract 4.10); one that is gone is as good.
+
+        Raises ChunkError.
+        """
+        async with self._ask("DELETE", location) as response:
+            if response.status_code not in (200, 202, 204, 404, 410):
+                raise _failure(response, None)
+
     @asynccontextmanager
     async def _get(
         self, url: str, *, first: int | None = None, last: int | None = None
     ) -> AsyncIterator[AsyncHttpResponse]:
-        """GET with redirects by hand: every hop is checked and signed anew."""
+        """GET a document or a range of it, as it is."""
+        # aiohttp offers gzip by itself; the files are wanted as they are, and so are their ranges.
+        headers = {"Accept-Encoding": "identity"} | ({} if first is None else {"Range": f"bytes={first}-{last}"})
+        async with self._ask("GET", url, headers) as response:
+            if response.status_code not in (200, 206):
+                raise _failure(response, first)
+            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise SourceDamaged("the source sent a compressed body, which nobody had asked for")
+            yield response
+
+    @asynccontextmanager
+    async def _ask(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[AsyncHttpResponse]:
+        """Follow redirects by hand: every hop is checked and signed anew."""
         for _ in range(MOST_REDIRECTS + 1):
-            self._check_host(url)
-            # aiohttp offers gzip by itself; the files are wanted as they are, and so are their ranges.
-            request = HttpRequest("GET", url, headers={"Accept-Encoding": "identity"})
-            if first is not None:
-                request.headers["Range"] = f"bytes={first}-{last}"
+            hosts.check(url, self._hosts)
+            request = HttpRequest(method, url, headers=dict(headers or {}))
+            if urlsplit(url).netloc != self._authority:
+                # Whose recording it is, with a key as with an identity (acs-contract 4.10).
+                request.headers["x-ms-host"] = self._authority
             try:
                 response = await self._client.send_request(request, stream=True)
             except ClientAuthenticationError as failed:
@@ -179,28 +209,11 @@ class Content:
                 if response.status_code in (301, 302, 303, 307, 308):
                     url = _location(url, response)
                     continue
-                if response.status_code not in (200, 206):
-                    raise _failure(response, first)
-                if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                    raise SourceDamaged("the source sent a compressed body, which nobody had asked for")
                 yield response
                 return
             finally:
                 await response.close()
         raise SourceRefused(f"more than {MOST_REDIRECTS} redirects")
-
-    def _check_host(self, url: str) -> None:
-        """Refuse any host but the ACS endpoint, Microsoft's suffixes and CONTENT_HOSTS; https unless loopback."""
-        try:
-            parts = urlsplit(url)
-            host, authority = (parts.hostname or "").lower(), parts.netloc.lower()
-            named = authority in self._hosts or (parts.port in (None, 443) and host in self._hosts)
-            known = host.endswith(MICROSOFT_SUFFIXES) and parts.port in (None, 443)
-        except ValueError:
-            raise SourceRefused("the address cannot be read") from None
-        secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-        if "@" in authority or not _HOST.fullmatch(host) or not secure or not (named or known):
-            raise SourceRefused(f"host {host!r} is not allowed; if it is the service's own, add it to CONTENT_HOSTS")
 
 
 def _location(url: str, response: AsyncHttpResponse) -> str:

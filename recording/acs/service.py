@@ -1,8 +1,22 @@
 """What any generation of the recording API offers, and its typed answers."""
 
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from recording.options import StartOptions
+
 State = Literal["active", "inactive"]
+
+# A recording that isn't there: a GET of it is harmless, and has to be signed like any other.
+NO_RECORDING = "bm8tc3VjaC1yZWNvcmRpbmc"
+
+
+@dataclass(frozen=True)
+class RecordingStatus:
+    """What the service says of a recording; `kind` only in today's API (acs-contract 4.3)."""
+
+    state: State
+    kind: str | None = None
 
 
 class RecordingService(Protocol):
@@ -12,12 +26,20 @@ class RecordingService(Protocol):
     `Retry-After`, Misconfigured for a refused key or identity, UpstreamFailed for the rest.
     """
 
+    def check(self, conversation_id: str, *, options: StartOptions | None = None) -> None:
+        """Raise BadRequest for a kind of id (target conversationId) or an option that this API doesn't take."""
+
     async def start(
-        self, conversation_id: str, *, callback_uri: str | None = None, operation_context: str | None = None
+        self,
+        conversation_id: str,
+        *,
+        callback_uri: str | None = None,
+        operation_context: str | None = None,
+        options: StartOptions | None = None,
     ) -> str:
         """Start recording a conversation; the answer is the recording id."""
 
-    async def state(self, conversation_id: str, recording_id: str) -> State:
+    async def state(self, conversation_id: str, recording_id: str) -> RecordingStatus:
         """Tell whether the recording is active; paused reads as inactive."""
 
     async def stop(self, conversation_id: str, recording_id: str, *, operation_context: str | None = None) -> None:
@@ -30,4 +52,4 @@ class RecordingService(Protocol):
         """Go on with a paused recording."""
 
     async def ping(self) -> int:
-        """Ask the endpoint for anything at all; the answer is the HTTP status."""
+        """Ask for a recording that isn't there; the answer is the HTTP status, other than 401 and 403."""

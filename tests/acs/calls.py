@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from recording.acs.calling import Calling
 from recording.acs.conversations import Conversations
 
 CONVERSATION = "aHR0cHM6Ly9jb252LXRlc3QvY29udi94P2k9MSZlPTI"
@@ -11,7 +12,8 @@ VERSION = "?api-version=2021-04-15-preview1"
 ONE = f"/conversations/{CONVERSATION}/recordings/{RECORDING}"
 JSON = {"Content-Type": "application/json; charset=utf-8"}
 
-Call = Callable[[Conversations], Awaitable[Any]]
+Client = Conversations | Calling
+Call = Callable[[Client], Awaitable[Any]]
 CALLS: dict[str, Call] = {
     "start": lambda service: service.start(CONVERSATION, callback_uri="https://app.contoso.com/cb"),
     "state": lambda service: service.state(CONVERSATION, RECORDING),

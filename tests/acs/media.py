@@ -1,17 +1,22 @@
 """A document, and servers that serve it."""
 
 import re
+from datetime import UTC, datetime
+from typing import Any
 
 from aiohttp import web
 
 from recording.acs.content import Probe
+from recording.job import ChunkJob
+from tests.samples import KEY
 
 MIB = 1024 * 1024
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 VERSION = "?api-version=2021-04-15-preview1"
 # Starts like an MP4; what follows tells every byte from its neighbours.
 MEDIA = b"\0\0\0\x18ftypisom" + bytes(range(256)) * 40
-PROBE = Probe(len(MEDIA), f'"v1"|{len(MEDIA)}', '"v1"', takes_ranges=True, head=MEDIA[:16])
+PROBE = Probe(len(MEDIA), "mp4", f'"v1"|{len(MEDIA)}', '"v1"', takes_ranges=True, head=MEDIA[:16])
+JOB = ChunkJob(recording_key=KEY, document_id=DOCUMENT, index=0, announced_at=datetime(2021, 7, 27, tzinfo=UTC))
 VIDEO = {"Content-Type": "video/mp4", "ETag": '"v1"'}
 
 
@@ -28,3 +33,8 @@ async def ranged(request: web.Request) -> web.StreamResponse:
 async def whole(request: web.Request) -> web.StreamResponse:
     """Serve MEDIA as a server does that ignores ranges."""
     return web.Response(body=MEDIA, headers=VIDEO)
+
+
+def job_of(chunk: Any) -> ChunkJob:
+    """Make the job of an emulator's chunk."""
+    return JOB.model_copy(update={"document_id": chunk["documentId"]})

@@ -8,7 +8,7 @@ from aiohttp import web
 from recording.acs import content as module
 from recording.acs.content import Content, Probe
 from recording.errors import SourceDamaged
-from tests.acs.media import DOCUMENT, MEDIA, MIB, PROBE, VERSION, VIDEO, ranged, whole
+from tests.acs.media import DOCUMENT, JOB, MEDIA, MIB, PROBE, VERSION, VIDEO, job_of, ranged, whole
 from tests.acs.origin import Origin
 from tests.conftest import Control
 
@@ -16,14 +16,14 @@ from tests.conftest import Control
 async def test_a_document_of_the_emulator(emulated_content: Content, control: Control) -> None:
     """Probe, content and metadata of a document are what the service has."""
     [chunk] = (await control.recording(3 * MIB))["chunks"]
-    document = chunk["documentId"]
+    job = job_of(chunk)
 
-    probe = await emulated_content.probe(document)
-    body = b"".join([piece async for piece in emulated_content.stream(document, probe, offset=0, length=probe.size)])
+    probe = await emulated_content.probe(job)
+    body = b"".join([piece async for piece in emulated_content.stream(job, probe, offset=0, length=probe.size)])
 
     assert (3 * MIB, True, b"ftyp") == (probe.size, probe.takes_ranges, probe.head[4:8])
     assert chunk["sha256"] == hashlib.sha256(body).hexdigest()
-    assert f'"{document}"'.encode() in await emulated_content.metadata(document)
+    assert f'"{job.document_id}"'.encode() in await emulated_content.metadata(job)
     assert ["bytes=0-1023", f"bytes=0-{3 * MIB - 1}"] == [r["range"] for r in await control.downloads()]
 
 
@@ -33,7 +33,7 @@ async def test_ranges(content: Content, origin: Origin, answer: object, offset: 
     """Exactly the range comes, from the first byte on or a later one, whether the server takes ranges or not."""
     origin.answer = answer  # type: ignore[assignment]  # one of the two above
 
-    assert MEDIA[offset : offset + length] == await content.read(DOCUMENT, PROBE, offset=offset, length=length)
+    assert MEDIA[offset : offset + length] == await content.read(JOB, PROBE, offset=offset, length=length)
     assert f"bytes={offset}-{offset + length - 1}" == origin.received[0].headers["Range"]
 
 
@@ -42,16 +42,16 @@ async def test_a_probe(content: Content, origin: Origin, answer: object, *, take
     """A probe learns size, version and whether ranges are taken."""
     origin.answer = answer  # type: ignore[assignment]  # one of the two above
 
-    expected = Probe(len(MEDIA), f'"v1"|{len(MEDIA)}', '"v1"', takes_ranges, MEDIA[:1024])
-    assert expected == await content.probe(DOCUMENT)
+    expected = Probe(len(MEDIA), "mp4", f'"v1"|{len(MEDIA)}', '"v1"', takes_ranges, MEDIA[:1024])
+    assert expected == await content.probe(JOB)
 
 
 async def test_what_is_sent(content: Content, origin: Origin) -> None:
     """Content and metadata are asked for by the documented addresses, signed, and uncompressed."""
     origin.replies((200, MEDIA, VIDEO), (200, b"{}", {"Content-Type": "application/json"}))
 
-    await content.probe(DOCUMENT)
-    await content.metadata(DOCUMENT)
+    await content.probe(JOB)
+    await content.metadata(JOB)
 
     assert [
         f"/recording/download/{DOCUMENT}{VERSION}",
@@ -67,7 +67,23 @@ async def test_metadata_comes_as_it_is(content: Content, origin: Origin) -> None
     body = b'\xef\xbb\xbf{\r\n  "callId": "\xc3\xbc",\r\n  "sampleRate": "16000"\r\n}\r\n'
     origin.replies((200, body, {"Content-Type": "application/octet-stream"}))
 
-    assert body == await content.metadata(DOCUMENT)
+    assert body == await content.metadata(JOB)
+
+
+async def test_metadata_may_come_as_a_part_that_is_all_of_it(content: Content, origin: Origin) -> None:
+    """The storage host answers so (acs-contract 4.10); a part that isn't the whole is refused."""
+    binary = {"Content-Type": "application/octet-stream"}
+    origin.replies(
+        (206, b'{"a":1}', binary | {"Content-Range": "bytes 0-6/7"}),
+        (200, b'{"a":1}', binary | {"Content-Range": "bytes 0-6/7"}),
+        (206, b"{}", binary | {"Content-Range": "bytes 0-1/7"}),
+        (206, b"{}", binary),
+    )
+
+    assert [b'{"a":1}'] * 2 == [await content.metadata(JOB) for _ in range(2)]
+    for problem in ("2 bytes, 7 were declared", "without a Content-Range"):
+        with pytest.raises(SourceDamaged, match=problem):
+            await content.metadata(JOB)
 
 
 async def test_metadata_that_is_too_large(content: Content, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,9 +91,9 @@ async def test_metadata_that_is_too_large(content: Content, origin: Origin, monk
     monkeypatch.setattr(module, "LARGEST_METADATA", 1_000)
     origin.replies((200, b"{" + b" " * 998 + b"}", {}), (200, b"{" + b" " * 999 + b"}", {}))
 
-    assert len(await content.metadata(DOCUMENT)) == 1_000
+    assert len(await content.metadata(JOB)) == 1_000
     with pytest.raises(SourceDamaged, match="more than 1000 bytes"):
-        await content.metadata(DOCUMENT)
+        await content.metadata(JOB)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +106,8 @@ async def test_metadata_that_is_too_large(content: Content, origin: Origin, monk
         (b"Service unavailable", "text/html", "sent an error page"),
         (b'{"code":"500","message":"x"}', "application/json", "sent an error page"),
         (b'{"error":{"code":"500"}}', "application/octet-stream", "sent an error page"),
+        (b"Not now, try again later", "application/octet-stream", "neither MP4 nor MP3 nor WAV"),
+        (b"\0" * 5_000, "video/mp4", "neither MP4 nor MP3 nor WAV"),
     ],
 )
 async def test_an_answer_that_is_no_media(
@@ -99,7 +117,7 @@ async def test_an_answer_that_is_no_media(
     origin.replies((200, body, {"Content-Type": kind}))
 
     with pytest.raises(SourceDamaged, match=message):
-        await content.probe(DOCUMENT)
+        await content.probe(JOB)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +128,7 @@ async def test_an_answer_that_is_no_metadata(content: Content, origin: Origin, b
     origin.replies((200, body, {"Content-Type": kind}))
 
     with pytest.raises(SourceDamaged):
-        await content.metadata(DOCUMENT)
+        await content.metadata(JOB)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
@@ -119,9 +137,9 @@ async def test_a_compressed_answer(content: Content, origin: Origin, encoding: s
     origin.replies((200, MEDIA, {**VIDEO, "Content-Encoding": encoding}))
 
     with pytest.raises(SourceDamaged, match="compressed"):
-        await content.probe(DOCUMENT)
+        await content.probe(JOB)
     with pytest.raises(SourceDamaged, match="compressed"):
-        await content.metadata(DOCUMENT)
+        await content.metadata(JOB)
 
 
 async def test_a_server_that_compresses_when_it_may(content: Content, origin: Origin) -> None:
@@ -134,7 +152,7 @@ async def test_a_server_that_compresses_when_it_may(content: Content, origin: Or
 
     origin.answer = compress
 
-    assert b"{" + b" " * 5_000 + b"}" == await content.metadata(DOCUMENT)
+    assert b"{" + b" " * 5_000 + b"}" == await content.metadata(JOB)
 
 
 async def test_an_answer_without_a_length(content: Content, origin: Origin) -> None:
@@ -150,7 +168,7 @@ async def test_an_answer_without_a_length(content: Content, origin: Origin) -> N
     origin.answer = chunked
 
     with pytest.raises(SourceDamaged, match="does not say how long"):
-        await content.probe(DOCUMENT)
+        await content.probe(JOB)
 
 
 @pytest.mark.parametrize("span", ["", "bytes 0-15/*", "bytes */100", "items 0-15/100", "0-15/100"])
@@ -159,4 +177,4 @@ async def test_a_range_that_says_nothing(content: Content, origin: Origin, span:
     origin.replies((206, MEDIA[:16], {**VIDEO, "Content-Range": span}))
 
     with pytest.raises(SourceDamaged, match="Content-Range"):
-        await content.probe(DOCUMENT)
+        await content.probe(JOB)

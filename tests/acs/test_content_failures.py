@@ -11,7 +11,7 @@ from recording.acs import content as module
 from recording.acs.auth import Resource
 from recording.acs.content import Content
 from recording.errors import SourceChanged, SourceDamaged, SourceGone, SourceUnavailable
-from tests.acs.media import DOCUMENT, MEDIA, MIB, PROBE, VIDEO, whole
+from tests.acs.media import JOB, MEDIA, MIB, PROBE, VIDEO, job_of, whole
 from tests.acs.origin import KEY, Origin
 from tests.conftest import Control
 
@@ -22,7 +22,7 @@ async def test_another_range_than_was_asked_for(content: Content, origin: Origin
     origin.replies((206, MEDIA[:100], {**VIDEO, **span}))
 
     with pytest.raises(SourceDamaged, match="another range"):
-        await content.read(DOCUMENT, PROBE, offset=100, length=100)
+        await content.read(JOB, PROBE, offset=100, length=100)
 
 
 async def test_a_short_range(content: Content, origin: Origin) -> None:
@@ -31,7 +31,7 @@ async def test_a_short_range(content: Content, origin: Origin) -> None:
     origin.replies((206, MEDIA[:50], {**VIDEO, **span}))
 
     with pytest.raises(SourceDamaged, match="ended 50 bytes before"):
-        await content.read(DOCUMENT, PROBE, offset=0, length=100)
+        await content.read(JOB, PROBE, offset=0, length=100)
 
 
 @pytest.mark.parametrize("kind", ["cut", "short"])
@@ -39,18 +39,18 @@ async def test_a_short_range(content: Content, origin: Origin) -> None:
 async def test_a_body_that_breaks_off(emulated_content: Content, control: Control, kind: str, after: int) -> None:
     """A body that ends before its declared length is unavailable, not damaged: the next try may succeed."""
     [chunk] = (await control.recording(3 * MIB))["chunks"]
-    probe = await emulated_content.probe(chunk["documentId"])
+    probe = await emulated_content.probe(job_of(chunk))
     await control.fault(kind, "/recording/download/*", afterBytes=after)
     received = bytearray()
 
     async def receive() -> None:
-        async for piece in emulated_content.stream(chunk["documentId"], probe, offset=0, length=probe.size):
+        async for piece in emulated_content.stream(job_of(chunk), probe, offset=0, length=probe.size):
             received.extend(piece)
 
     with pytest.raises(SourceUnavailable, match="broke off"):
         await receive()
 
-    start = await emulated_content.read(chunk["documentId"], probe, offset=0, length=after + 1)
+    start = await emulated_content.read(job_of(chunk), probe, offset=0, length=after + 1)
     assert start.startswith(received)
     assert len(received) <= after
 
@@ -61,30 +61,30 @@ async def test_metadata_that_breaks_off(emulated_content: Content, control: Cont
     await control.fault("short", "/recording/download/*/metadata")
 
     with pytest.raises(SourceUnavailable):
-        await emulated_content.metadata(chunk["documentId"])
+        await emulated_content.metadata(job_of(chunk))
 
 
 @pytest.mark.parametrize("fault", [{"etag": '"v2"'}, {"etag": '"v2"', "length": 2 * MIB}, {"length": 4 * MIB}])
 async def test_a_document_that_changes(emulated_content: Content, control: Control, fault: dict[str, object]) -> None:
     """Another ETag or length than the probe saw is another document: no byte of it is passed on."""
     [chunk] = (await control.recording(3 * MIB))["chunks"]
-    probe = await emulated_content.probe(chunk["documentId"])
+    probe = await emulated_content.probe(job_of(chunk))
     await control.fault("etag", "/recording/download/*", **fault)
 
     with pytest.raises(SourceChanged):
-        await emulated_content.read(chunk["documentId"], probe, offset=0, length=100)
+        await emulated_content.read(job_of(chunk), probe, offset=0, length=100)
 
 
 @pytest.mark.parametrize("headers", [{"Last-Modified": "Wed, 14 Apr 2021 16:32:34 GMT"}, {}])
 async def test_a_document_without_etag(content: Content, origin: Origin, headers: dict[str, str]) -> None:
     """Without an ETag the date tells versions apart, and at least the length."""
     origin.replies((200, MEDIA, headers))
-    probe = await content.probe(DOCUMENT)
-    assert MEDIA[:9] == await content.read(DOCUMENT, probe, offset=0, length=9)
+    probe = await content.probe(JOB)
+    assert MEDIA[:9] == await content.read(JOB, probe, offset=0, length=9)
 
     origin.replies((200, MEDIA + b"x", headers))
     with pytest.raises(SourceChanged):
-        await content.read(DOCUMENT, probe, offset=0, length=9)
+        await content.read(JOB, probe, offset=0, length=9)
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ async def test_statuses(content: Content, origin: Origin, status: int, error: ty
     origin.replies((status, b"", {}))
 
     with pytest.raises(error, match=re.escape(message)):
-        await content.probe(DOCUMENT)
+        await content.probe(JOB)
     with pytest.raises(error, match=re.escape(message)):
-        await content.metadata(DOCUMENT)
+        await content.metadata(JOB)
 
     assert len(origin.received) == 2
 
@@ -116,7 +116,7 @@ async def test_no_range_of_an_empty_document(content: Content, origin: Origin) -
     origin.replies((416, b"", {"Content-Range": "bytes */0"}))
 
     with pytest.raises(SourceDamaged, match="no bytes"):
-        await content.probe(DOCUMENT)
+        await content.probe(JOB)
 
 
 async def test_a_range_behind_the_end(content: Content, origin: Origin) -> None:
@@ -124,7 +124,7 @@ async def test_a_range_behind_the_end(content: Content, origin: Origin) -> None:
     origin.replies((416, b"", {"Content-Range": "bytes */50"}))
 
     with pytest.raises(SourceChanged, match="shorter"):
-        await content.read(DOCUMENT, PROBE, offset=100, length=10)
+        await content.read(JOB, PROBE, offset=100, length=10)
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
@@ -132,7 +132,7 @@ async def test_a_failure_that_passes(content: Content, origin: Origin, status: i
     """A failure of the service is tried again, signed anew."""
     origin.replies((status, b"", {}), (200, MEDIA, VIDEO))
 
-    assert len(MEDIA) == (await content.probe(DOCUMENT)).size
+    assert len(MEDIA) == (await content.probe(JOB)).size
     assert [True, True] == [sent.is_signed(host=origin.authority) for sent in origin.received]
 
 
@@ -141,7 +141,7 @@ async def test_retry_after_is_honoured(content: Content, origin: Origin) -> None
     origin.replies((503, b"", {"Retry-After": "1"}), (200, MEDIA, VIDEO))
     started = time.monotonic()
 
-    await content.probe(DOCUMENT)
+    await content.probe(JOB)
 
     assert 1 <= time.monotonic() - started < 3
 
@@ -151,7 +151,7 @@ async def test_a_retry_after_that_is_too_long(content: Content, origin: Origin) 
     origin.replies((503, b"", {"Retry-After": "3600"}), (200, MEDIA, VIDEO))
 
     with pytest.raises(SourceUnavailable, match="answered with 503"):
-        await content.probe(DOCUMENT)
+        await content.probe(JOB)
 
     assert len(origin.received) == 1
 
@@ -161,7 +161,7 @@ async def test_an_outage(content: Content, origin: Origin) -> None:
     origin.replies((503, b"", {}))
 
     with pytest.raises(SourceUnavailable, match="answered with 503"):
-        await content.probe(DOCUMENT)
+        await content.probe(JOB)
 
     assert len(origin.received) == 4
 
@@ -177,7 +177,7 @@ async def test_a_connection_that_is_lost(content: Content, origin: Origin) -> No
 
     origin.answer = lose
 
-    assert len(MEDIA) == (await content.probe(DOCUMENT)).size
+    assert len(MEDIA) == (await content.probe(JOB)).size
 
 
 async def test_a_source_that_hangs(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,6 +195,6 @@ async def test_a_source_that_hangs(origin: Origin, monkeypatch: pytest.MonkeyPat
     client = Content(Resource(origin.url, KEY))
     try:
         with pytest.raises(SourceUnavailable, match="broke off"):
-            await client.read(DOCUMENT, PROBE, offset=0, length=1_000)
+            await client.read(JOB, PROBE, offset=0, length=1_000)
     finally:
         await client.aclose()

@@ -11,7 +11,9 @@ from azure.core.exceptions import ClientAuthenticationError
 from local.acs.server import Emulator
 from recording.acs.auth import Resource, parse_connection_string
 from recording.acs.conversations import Conversations
-from recording.errors import Misconfigured, NotFound
+from recording.contract import StartRecordingByUrl
+from recording.errors import BadRequest, Misconfigured, NotFound, UpstreamFailed
+from recording.options import StartOptions
 from tests.acs.calls import CALLS, CONVERSATION, JSON, ONE, RECORDING, VERSION, Call
 from tests.acs.origin import KEY, Origin
 from tests.conftest import Control
@@ -32,11 +34,11 @@ async def test_the_life_of_a_recording(emulated: Conversations, control: Control
     states: list[str] = []
 
     recording = await emulated.start(conversation, operation_context="a")
-    states.append(await emulated.state(conversation, recording))
+    states.append((await emulated.state(conversation, recording)).state)
     await emulated.pause(conversation, recording, operation_context="b")
-    states.append(await emulated.state(conversation, recording))
+    states.append((await emulated.state(conversation, recording)).state)
     await emulated.resume(conversation, recording)
-    states.append(await emulated.state(conversation, recording))
+    states.append((await emulated.state(conversation, recording)).state)
     await emulated.stop(conversation, recording, operation_context="c")
 
     assert ["active", "inactive", "active"] == states
@@ -158,9 +160,58 @@ async def test_padded_recording_ids(service: Conversations, origin: Origin) -> N
     assert origin.received[0].is_signed(host=origin.authority)
 
 
-async def test_ping(emulated: Conversations) -> None:
-    """Any answer means that the endpoint can be reached."""
+async def test_a_recording_id_that_is_no_text(service: Conversations, origin: Origin) -> None:
+    """An id that isn't text can't be used in a path; a start that gives one is a failure of the service."""
+    origin.replies((200, b'{"recordingId": 5}', JSON))
+
+    with pytest.raises(UpstreamFailed, match="gave no recordingId"):
+        await service.start(CONVERSATION)
+
+
+async def test_ping(emulated: Conversations, control: Control) -> None:
+    """A recording that isn't there is asked for: signed, and without any effect."""
     assert await emulated.ping() == 404
+    assert [("GET", 404)] == [(r["method"], r["status"]) for r in await requests(control)]
+
+
+async def test_ping_with_a_wrong_key(acs: Emulator) -> None:
+    """A service that answers and refuses us isn't well."""
+    client = Conversations(Resource(acs.endpoint, KEY))
+    try:
+        with pytest.raises(Misconfigured):
+            await client.ping()
+    finally:
+        await client.aclose()
+
+
+@pytest.mark.parametrize("status", [200, 400, 429, 500, 503])
+async def test_ping_takes_any_other_answer(service: Conversations, origin: Origin, status: int) -> None:
+    """What the service thinks of a made-up id is not known; that it answers is what counts."""
+    origin.replies((status, b"", JSON))
+
+    assert status == await service.ping()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (StartOptions(recording_content_type="audio"), "recordingContentType"),
+        (StartOptions(recording_channel_type="mixed", recording_format_type="mp4"), "recordingChannelType"),
+        (StartOptions(pause_on_start=False), "pauseOnStart"),
+        (StartRecordingByUrl(server_call_id="aHR0cHM6Ly94"), "serverCallId"),
+    ],
+)
+async def test_what_only_todays_api_has(
+    service: Conversations, origin: Origin, options: StartOptions, named: str
+) -> None:
+    """An option is refused, and not left away: the caller would take another recording for the one asked for."""
+    for ask in (service.check, service.start):
+        with pytest.raises(BadRequest) as refused:
+            await ask(CONVERSATION, options=options)  # type: ignore[misc]
+        expected = f"{named} is not in the API of 2021, which ACS_API_VERSION asks for"
+        assert (expected, named) == (refused.value.message, refused.value.target)
+
+    assert [] == origin.received
 
 
 async def test_an_identity_without_a_token() -> None:

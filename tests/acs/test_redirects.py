@@ -1,4 +1,4 @@
-"""recording/acs/content.py: where bytes may be fetched from, and how redirects are followed."""
+"""recording/acs/content.py: how redirects are followed, and to where."""
 
 from collections.abc import AsyncIterator
 
@@ -10,10 +10,9 @@ from recording.acs import content as module
 from recording.acs.auth import Resource
 from recording.acs.content import Content
 from recording.errors import SourceRefused, SourceUnavailable
-from tests.acs.media import DOCUMENT, MEDIA, PROBE, VIDEO, ranged
+from tests.acs.media import DOCUMENT, JOB, MEDIA, PROBE, VIDEO, ranged
 from tests.acs.origin import KEY, Origin
-
-CONTOSO = Resource("https://contoso.communication.azure.com", KEY)
+from tests.acs.test_hosts import REFUSED
 
 
 @pytest_asyncio.fixture
@@ -21,14 +20,6 @@ async def content(origin: Origin, elsewhere: Origin) -> AsyncIterator[Content]:
     """The client; bytes may also come from elsewhere."""
     client = Content(Resource(origin.url, KEY), extra_hosts=[elsewhere.authority])
     elsewhere.answer = ranged
-    yield client
-    await client.aclose()
-
-
-@pytest_asyncio.fixture
-async def contoso() -> AsyncIterator[Content]:
-    """The client of a resource in Azure, which these tests only ask for its opinion."""
-    client = Content(CONTOSO, extra_hosts=["media.contoso.example", "odd.example:8443", "127.0.0.1:9001", "[::1]:9002"])
     yield client
     await client.aclose()
 
@@ -43,7 +34,7 @@ async def test_every_hop_is_signed_anew(content: Content, origin: Origin, elsewh
     """A hop to the storage host keeps the range and has a signature of its own, over the ACS host."""
     redirects(origin, f"{elsewhere.url}/v1/objects/{DOCUMENT}/content/video", status=status)
 
-    assert MEDIA[100:150] == await content.read(DOCUMENT, PROBE, offset=100, length=50)
+    assert MEDIA[100:150] == await content.read(JOB, PROBE, offset=100, length=50)
 
     [first], [second] = origin.received, elsewhere.received
     assert (f"/v1/objects/{DOCUMENT}/content/video", "bytes=100-149") == (second.target, second.headers["Range"])
@@ -59,7 +50,7 @@ async def test_metadata_follows_redirects_too(content: Content, origin: Origin, 
     redirects(origin, f"{elsewhere.url}/v1/objects/{DOCUMENT}/content/acsmetadata")
     elsewhere.replies((200, b"{}", {}))
 
-    assert await content.metadata(DOCUMENT) == b"{}"
+    assert await content.metadata(JOB) == b"{}"
 
 
 @pytest.mark.parametrize("location", ["/moved/there?a=b", "there", "//{authority}/moved"])
@@ -73,7 +64,7 @@ async def test_relative_redirects(content: Content, origin: Origin, location: st
 
     origin.answer = answer
 
-    assert (await content.probe(DOCUMENT)).size == len(MEDIA)
+    assert (await content.probe(JOB)).size == len(MEDIA)
     assert [True, True] == [sent.is_signed(host=origin.authority) for sent in origin.received]
 
 
@@ -93,7 +84,7 @@ async def test_locations_are_signed_as_they_are_sent(
     """However a location is spelt, the signature is that of what goes over the wire."""
     redirects(origin, elsewhere.url + location)
 
-    await content.probe(DOCUMENT)
+    await content.probe(JOB)
 
     [sent] = elsewhere.received
     assert target == sent.target
@@ -110,12 +101,12 @@ async def test_a_few_redirects_are_followed(content: Content, origin: Origin) ->
         return web.Response(status=302, headers={"Location": "/next"}) if left >= 0 else await ranged(request)
 
     origin.answer = answer
-    await content.probe(DOCUMENT)
+    await content.probe(JOB)
     assert len(origin.received) == 6
 
     left = module.MOST_REDIRECTS + 1
     with pytest.raises(SourceRefused, match="more than 5 redirects"):
-        await content.probe(DOCUMENT)
+        await content.probe(JOB)
     assert len(origin.received) == 12
 
 
@@ -125,7 +116,7 @@ async def test_a_redirect_to_nowhere(content: Content, origin: Origin, headers: 
     origin.replies((302, b"", headers))
 
     with pytest.raises(SourceRefused, match="redirects"):
-        await content.probe(DOCUMENT)
+        await content.probe(JOB)
 
 
 async def test_a_redirect_that_is_retried(content: Content, origin: Origin, elsewhere: Origin) -> None:
@@ -133,87 +124,8 @@ async def test_a_redirect_that_is_retried(content: Content, origin: Origin, else
     redirects(origin, f"{elsewhere.url}/x")
     elsewhere.replies((503, b"", {}), (200, MEDIA, VIDEO))
 
-    assert (await content.probe(DOCUMENT)).size == len(MEDIA)
+    assert (await content.probe(JOB)).size == len(MEDIA)
     assert (1, 2) == (len(origin.received), len(elsewhere.received))
-
-
-REFUSED = [
-    "https://evil.example/x",
-    "http://contoso.communication.azure.com/x",
-    "http://storage.asm.skype.com/x",
-    "http://media.contoso.example/x",
-    "ftp://storage.asm.skype.com/x",
-    "file:///etc/passwd",
-    "https:/storage.asm.skype.com/x",
-    "https:///storage.asm.skype.com/x",
-    "https://evilasm.skype.com/x",
-    "https://asm.skype.com/x",
-    "https://storage.asm.skype.com.evil.example/x",
-    "https://storage.asm.skype.com./x",
-    "https://storage.asm.skype.com:8443/x",
-    "https://storage.asm.skype.com:443@evil.example/x",
-    "https://storage.asm.skype.com@evil.example/x",
-    "https://user:password@storage.asm.skype.com/x",
-    "https://@storage.asm.skype.com/x",
-    "https://storage.asm.skype.com:99999/x",
-    "https://storage.asm.skype.com:port/x",
-    "https://evil.example\\.asm.skype.com/x",
-    "https://evil.example\\@storage.asm.skype.com/x",
-    "https://evil.example%2f.asm.skype.com/x",
-    "https://evil.example%00.asm.skype.com/x",
-    "https://evil.example&.asm.skype.com/x",
-    "https://evil.example;.asm.skype.com/x",
-    "https://evil.example .asm.skype.com/x",
-    "https://evil.example#.asm.skype.com/x",
-    "https://evil.example?.asm.skype.com/x",
-    "https://evil.example/.asm.skype.com/x",
-    "https://[::1].asm.skype.com/x",
-    "https://[::1/x",
-    "https://storage.asm\N{FULLWIDTH FULL STOP}skype.com/x",
-    "https://contoso.communication.azure.com:8443/x",
-    "https://contoso.communication.azure.com.evil.example/x",
-    "https://x.contoso.communication.azure.com/x",
-    "https://odd.example/x",
-    "https://odd.example:443/x",
-    "https://x.media.contoso.example/x",
-    "http://127.0.0.1/x",
-    "http://127.0.0.1:9002/x",
-    "http://localhost:9001/x",
-    "http://127.0.0.1.evil.example:9001/x",
-    "http://2130706433:9001/x",
-    "http://169.254.169.254/metadata/identity/oauth2/token",
-    "",
-    "x",
-]
-ALLOWED = [
-    "https://contoso.communication.azure.com/x",
-    "https://contoso.communication.azure.com:443/x",
-    "https://CONTOSO.communication.azure.com/x",
-    "https://storage.asm.skype.com/v1/objects/x/content/video",
-    "https://sa1-storage.asm.skype.com:443/x",
-    "https://STORAGE.ASM.SKYPE.COM/x",
-    "https://api.asyncgw.teams.microsoft.com/x",
-    "https://a.ams.gov.teams.microsoft.us/x",
-    "https://media.contoso.example/x",
-    "https://media.contoso.example:443/x",
-    "https://odd.example:8443/x",
-    "https://127.0.0.1:9001/x",
-    "http://127.0.0.1:9001/x",
-    "http://[::1]:9002/x",
-]
-
-
-@pytest.mark.parametrize("url", REFUSED)
-async def test_hosts_that_are_refused(contoso: Content, url: str) -> None:
-    """Bytes are fetched from nobody but the service, its storage hosts and those that were set, safely."""
-    with pytest.raises(SourceRefused):
-        contoso._check_host(url)
-
-
-@pytest.mark.parametrize("url", ALLOWED)
-async def test_hosts_that_are_allowed(contoso: Content, url: str) -> None:
-    """The service's own host, its storage hosts and those that were set are taken."""
-    contoso._check_host(url)
 
 
 @pytest.mark.parametrize("location", [url for url in REFUSED if url.startswith(("http", "ftp", "file"))])
@@ -222,7 +134,7 @@ async def test_a_redirect_to_a_refused_host(content: Content, origin: Origin, el
     redirects(origin, location.encode("utf-8").decode("latin-1"))
 
     with pytest.raises(SourceRefused) as caught:
-        await content.probe(DOCUMENT)
+        await content.probe(JOB)
 
     assert (1, 0) == (len(origin.received), len(elsewhere.received))
     assert not any(part in caught.value.message for part in ("password", "/x", "oauth2"))
@@ -234,7 +146,7 @@ async def test_the_second_hop_is_checked_as_well(content: Content, origin: Origi
     redirects(elsewhere, "https://evil.example/x?token=s3cret")
 
     with pytest.raises(SourceRefused, match=r"host 'evil\.example' is not allowed") as caught:
-        await content.probe(DOCUMENT)
+        await content.probe(JOB)
 
     assert "s3cret" not in caught.value.message
 
@@ -245,7 +157,7 @@ async def test_another_port_is_another_host(origin: Origin, elsewhere: Origin) -
     redirects(origin, f"{elsewhere.url}/x")
     try:
         with pytest.raises(SourceRefused):
-            await client.probe(DOCUMENT)
+            await client.probe(JOB)
     finally:
         await client.aclose()
 
@@ -257,7 +169,7 @@ async def test_nobody_listens(unused_tcp_port: int) -> None:
     client = Content(Resource(f"http://127.0.0.1:{unused_tcp_port}", KEY))
     try:
         with pytest.raises(SourceUnavailable) as caught:
-            await client.probe(DOCUMENT)
+            await client.probe(JOB)
     finally:
         await client.aclose()
 

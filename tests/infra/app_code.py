@@ -15,24 +15,20 @@ def is_logged(event: str) -> bool:
     """Tell whether some line of the app can log this event.
 
     Where a part of the name is computed, `f"chunk.{entry.outcome}"`, that part must at least be a
-    constant of the app.
+    constant of the app; a name that is handed in, a constant of its module.
     """
-    patterns, constants = _read()
-    return any(
-        all(part in constants for part in match.groups())
-        for pattern in patterns
-        if (match := re.fullmatch(pattern, event)) is not None
-    )
+    return any(_may_be(name, event, module) for module in _modules() for _, name in _calls(module))
 
 
 def fields(event: str) -> set[str]:
     """Give the names of the fields that the lines of an event have, over all lines that may log it."""
     return {
-        keyword.arg
-        for call, name in _calls()
-        if re.fullmatch(_pattern(name), event)
+        field
+        for module in _modules()
+        for call, name in _calls(module)
+        if _may_be(name, event, module)
         for keyword in call.keywords
-        if keyword.arg
+        for field in ([keyword.arg] if keyword.arg else _members(keyword.value, module))
     }
 
 
@@ -54,16 +50,34 @@ def functions() -> dict[str, str]:
 
 
 @cache
-def _nodes() -> tuple[ast.AST, ...]:
+def _modules() -> tuple[tuple[ast.AST, ...], ...]:
     paths = [ROOT / "function_app.py", *sorted((ROOT / "recording").rglob("*.py"))]
-    return tuple(node for path in paths for node in ast.walk(ast.parse(path.read_text())))
+    return tuple(tuple(ast.walk(ast.parse(path.read_text()))) for path in paths)
 
 
-def _calls() -> Iterator[tuple[ast.Call, ast.expr]]:
+def _calls(module: tuple[ast.AST, ...]) -> Iterator[tuple[ast.Call, ast.expr]]:
     """Give each call that logs, `logs.info(…)` or `write(…)` with an event's name, and that name."""
-    for node in _nodes():
+    for node in module:
         if isinstance(node, ast.Call) and node.args and _logs(node):
             yield node, node.args[0]
+
+
+def _may_be(name: ast.expr, event: str, module: tuple[ast.AST, ...]) -> bool:
+    if isinstance(name, ast.Name):  # `logs.warning(failing, …)`
+        return event in _constants(module)
+    found = re.fullmatch(_pattern(name), event)
+    return found is not None and all(any(part in _constants(one) for one in _modules()) for part in found.groups())
+
+
+def _members(value: ast.expr, module: tuple[ast.AST, ...]) -> Iterator[str]:
+    """Give the keys of `**facts`, where `facts` is written out as a dictionary in the same module."""
+    if not isinstance(value, ast.Name):
+        return
+    for node in module:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if value.id in [one.id for one in targets if isinstance(one, ast.Name)]:
+                yield from (str(key.value) for key in node.value.keys if isinstance(key, ast.Constant))
 
 
 def _logs(call: ast.Call) -> bool:
@@ -88,7 +102,5 @@ def _pattern(name: ast.expr) -> str:
 
 
 @cache
-def _read() -> tuple[set[str], set[str]]:
-    patterns = {_pattern(name) for _, name in _calls()}
-    constants = {node.value for node in _nodes() if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return patterns, constants
+def _constants(module: tuple[ast.AST, ...]) -> frozenset[str]:
+    return frozenset(node.value for node in module if isinstance(node, ast.Constant) and isinstance(node.value, str))

@@ -1,5 +1,6 @@
 """infra/function-app.bicep against recording/settings.py: every setting is set, and no key among them."""
 
+import re
 from typing import Any
 
 from recording.job import QUEUE
@@ -58,7 +59,7 @@ def parameters() -> dict[str, Any]:
     """Give the default in main.bicep of each setting that a parameter sets."""
     defaults = {found.name: found.value for found in declarations(INFRA / "main.bicep", "param")}
     named = {
-        name: given.text.removeprefix("string(").removesuffix(")")
+        name: re.sub(r"^(?:toLower\()?string\((\w+)\)+$", r"\1", given.text)
         for name, given in app_settings().items()
         if isinstance(given, Expression)
     }
@@ -69,7 +70,7 @@ def test_defaults_are_those_of_the_app() -> None:
     """A parameter for a setting has the setting's own default, so that a laptop and Azure agree."""
     own = {str(f.alias): f.default for f in Settings.model_fields.values() if f.default not in (None, ())}
     shared = parameters().keys() & own.keys()
-    assert len(shared) >= 7
+    assert len(shared) >= 9
     assert {name: parameters()[name] for name in shared} == {name: own[name] for name in shared}
 
 
@@ -79,9 +80,22 @@ def test_app_accepts_what_is_set() -> None:
     endpoint = {"ACS_ENDPOINT": "https://contoso.communication.azure.com"}
     settings = read({name: str(default) for name, default in parameters().items()} | uris | endpoint)
     assert settings.resource().access_key is None
+    assert (settings.speaks_2021, settings.source_retention_hours, settings.delete_source) == (False, None, False)
     assert (settings.staging_storage, settings.archive_storage) == (
         Account(blob_uri=uris["STAGING_STORAGE__blobServiceUri"]),
     ) * 2
+
+
+def test_callbacks_must_bear_the_token_of_this_very_resource() -> None:
+    """What ACS_RESOURCE_ID gets is the immutable id of the ACS resource, new or existing; one parameter switches it."""
+    given = next(m for m in declarations(INFRA / "main.bicep", "module") if m.name == "functionApp").value["params"]
+    output = one(INFRA / "communication-events.bicep", "output", "immutableResourceId")
+    assert app_settings()["ACS_RESOURCE_ID"].text == "communicationResourceId"
+    assert given["communicationResourceId"].text == (
+        "requireCallbackToken ? communicationEvents.outputs.immutableResourceId : ''"
+    )
+    assert output.value.text == "communication.properties.immutableResourceId"
+    assert one(INFRA / "main.bicep", "param", "requireCallbackToken").value is True
 
 
 def test_containers_are_made_under_the_names_that_the_app_gets() -> None:

@@ -2,14 +2,19 @@
 
 import re
 import subprocess
+from datetime import timedelta
 
 import yaml
 from azure.eventgrid import SystemEventNames
 
+from recording.events import CALL_ENDED, CALL_STARTED, FILE_STATUS_UPDATED
+from recording.settings import read
 from tests.infra.app_code import functions
 from tests.infra.bicep import INFRA, ROOT, declarations, one
 
 SUBSCRIPTION = one(INFRA / "subscriptions.bicep", "resource", "recordingFiles").value["properties"]
+ACS = {"ACS_ENDPOINT": "https://contoso.communication.azure.com"}
+STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 HOOKS = {"posix": INFRA / "subscribe.sh", "windows": INFRA / "subscribe.ps1"}
 
 
@@ -21,10 +26,16 @@ def test_destination_is_a_function_of_the_app() -> None:
 
 
 def test_event_types_are_those_of_azure() -> None:
-    """The file event is subscribed to, under its official name."""
-    assert SUBSCRIPTION["filter"]["includedEventTypes"] == [
-        SystemEventNames.AcsRecordingFileStatusUpdatedEventName.value
-    ]
+    """What the app takes from Event Grid is subscribed to, by its official name, and nothing is filtered further."""
+    official = SystemEventNames
+    assert SUBSCRIPTION["filter"] == {
+        "includedEventTypes": [
+            official.AcsRecordingFileStatusUpdatedEventName.value,
+            official.AcsCallStartedEventName.value,
+            official.AcsCallEndedEventName.value,
+        ]
+    }
+    assert SUBSCRIPTION["filter"]["includedEventTypes"] == [FILE_STATUS_UPDATED, CALL_STARTED, CALL_ENDED]
 
 
 def test_one_event_at_a_time() -> None:
@@ -32,10 +43,14 @@ def test_one_event_at_a_time() -> None:
     assert SUBSCRIPTION["destination"]["properties"]["maxEventsPerBatch"] == 1
 
 
-def test_retries_are_the_most_there_are() -> None:
-    """An event is tried 30 times within a day, unless an operator asks for less."""
+def test_an_event_is_given_up_while_its_recording_can_still_be_fetched() -> None:
+    """Tries are the most there are, for half of the time that ACS keeps a recording, wherever that is said."""
     defaults = {found.name: found.value for found in declarations(INFRA / "subscriptions.bicep", "param")}
-    assert (defaults["maxDeliveryAttempts"], defaults["eventTimeToLiveInMinutes"]) == (30, 1440)
+    half = int(read(ACS | STORAGE).retention / timedelta(minutes=2))
+    assert (defaults["maxDeliveryAttempts"], defaults["eventTimeToLiveInMinutes"]) == (30, half)
+    assert {
+        system: re.findall(r"(?:TO_LIVE:-|else \{ ')(\d+)", path.read_text()) for system, path in HOOKS.items()
+    } == {system: [str(half)] for system in HOOKS}
 
 
 def test_dead_letters_are_written_by_identity() -> None:

@@ -127,8 +127,12 @@ def test_parameter_file_sets_parameters_of_main() -> None:
 def test_defaults_stand_in_one_place() -> None:
     """Where main.bicepparam repeats a default of main.bicep, the two are equal."""
     source = (INFRA / "main.bicepparam").read_text()
-    repeated = dict(re.findall(r"^param (\w+) = (?:int\()?readEnvironmentVariable\('\w+', '([^']*)'\)", source, re.M))
+    repeated = dict(
+        re.findall(r"^param (\w+) = (?:int\(|bool\()?readEnvironmentVariable\('\w+', '([^']*)'\)", source, re.M)
+    )
     defaults = {name: p.value for name, p in parameters(INFRA / "main.bicep").items() if p.value is not None}
     assert {name: text for name, text in repeated.items() if name in defaults} == {
-        name: str(value) for name, value in defaults.items() if name in repeated
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in defaults.items()
+        if name in repeated
     }

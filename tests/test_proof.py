@@ -1,4 +1,4 @@
-"""recording/ingest.py: whoever proves a chunk compares it with what passed by in flight, even in another worker."""
+"""recording/proof.py: whoever proves a chunk compares it with what passed by in flight, even in another worker."""
 
 import asyncio
 import hashlib
@@ -26,7 +26,7 @@ async def test_damage_in_storage_is_found_by_the_second_worker(
     recording = await control.recording(size)
     rules = (
         {"operation": "PutBlock", "kind": "corrupt"},
-        {"operation": "GetBlob", "path": "*.mp4", "kind": "hang", "seconds": 60, "times": 1},
+        {"operation": "GetBlob", "path": "*.media", "kind": "hang", "seconds": 60, "times": 1},
     )
     async with harmed(azurite, environment, *rules) as (app, proxy):
         [job] = await announce(app, recording)
@@ -75,7 +75,7 @@ async def test_damage_on_the_way_back_costs_a_second_try_and_nothing_else(
 ) -> None:
     """Nobody can tell which way the byte changed: what can't be proved is fetched again."""
     recording = await control.recording(60_000)
-    rule = {"operation": "GetBlob", "path": "*.mp4", "kind": "corrupt", "times": 1}
+    rule = {"operation": "GetBlob", "path": "*.media", "kind": "corrupt", "times": 1}
     async with harmed(azurite, environment, rule) as (app, _):
         [job] = await announce(app, recording)
         with pytest.raises(NotProved):

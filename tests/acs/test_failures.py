@@ -1,15 +1,18 @@
-"""recording/acs/conversations.py: what the service refuses, and what becomes of it."""
+"""recording/acs/failures.py: what the service refuses, and what becomes of it, whichever API is spoken."""
 
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
 
-from recording.acs import conversations
+from recording.acs import calling, conversations
 from recording.acs.auth import Resource
+from recording.acs.calling import Calling
 from recording.acs.conversations import Conversations
 from recording.errors import (
     BadRequest,
@@ -20,8 +23,20 @@ from recording.errors import (
     Throttled,
     UpstreamFailed,
 )
-from tests.acs.calls import CALLS, CONVERSATION, JSON, RECORDING, Call
+from tests.acs.calls import CALLS, CONVERSATION, JSON, RECORDING, Call, Client
 from tests.acs.origin import KEY, Origin, serve
+
+# What each API answers to stop, pause and resume (acs-contract 2.3, 4.1).
+DONE = {Conversations: (200, 200, 200), Calling: (204, 202, 202)}
+
+
+@pytest_asyncio.fixture(params=[Conversations, Calling], ids=["2021", "today"])
+async def service(request: pytest.FixtureRequest, origin: Origin) -> AsyncIterator[Client]:
+    """The client of either API, with a server behind it that does as the test says."""
+    kind: type[Client] = request.param
+    client = kind(Resource(origin.url, KEY))
+    yield client
+    await client.aclose()
 
 
 @pytest.mark.parametrize(
@@ -43,9 +58,7 @@ from tests.acs.origin import KEY, Origin, serve
         (None, ("BadRequest", "ACS answered with 400", None)),
     ],
 )
-async def test_error_bodies(
-    service: Conversations, origin: Origin, body: Any, expected: tuple[str, str, str | None]
-) -> None:
+async def test_error_bodies(service: Client, origin: Origin, body: Any, expected: tuple[str, str, str | None]) -> None:
     """The service's code, message and target are passed on, from a bare body or a wrapped one."""
     origin.replies((400, json.dumps(body).encode(), JSON))
 
@@ -66,7 +79,7 @@ async def test_error_bodies(
         (b"[" * 100_000, "application/json"),
     ],
 )
-async def test_error_bodies_that_are_none(service: Conversations, origin: Origin, body: bytes, kind: str) -> None:
+async def test_error_bodies_that_are_none(service: Client, origin: Origin, body: bytes, kind: str) -> None:
     """An error without a body that can be read is an error all the same."""
     origin.replies((404, body, {"Content-Type": kind}))
 
@@ -92,7 +105,7 @@ async def test_error_bodies_that_are_none(service: Conversations, origin: Origin
     ],
 )
 async def test_statuses(
-    service: Conversations, origin: Origin, call: Call, status: int, error: type[RecordingError], ours: int
+    service: Client, origin: Origin, call: Call, status: int, error: type[RecordingError], ours: int
 ) -> None:
     """Each status becomes ours, and is asked for once: a repeated start could be a second one."""
     origin.replies((status, b'{"code":"c","message":"m"}', {**JSON, "Location": "/elsewhere"}))
@@ -105,7 +118,7 @@ async def test_statuses(
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize("status", [429, 503])
-async def test_retry_after_is_for_the_caller(service: Conversations, origin: Origin, call: Call, status: int) -> None:
+async def test_retry_after_is_for_the_caller(service: Client, origin: Origin, call: Call, status: int) -> None:
     """What the service says of waiting is kept for the caller, who waits; the client doesn't."""
     origin.replies((status, b"", {"Retry-After": "17"}))
     started = time.monotonic()
@@ -118,7 +131,7 @@ async def test_retry_after_is_for_the_caller(service: Conversations, origin: Ori
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_no_secret_in_a_refusal(service: Conversations, origin: Origin, status: int) -> None:
+async def test_no_secret_in_a_refusal(service: Client, origin: Origin, status: int) -> None:
     """What the service says of a refused signature may repeat it: nothing of that is passed on."""
 
     async def repeat(request: web.Request) -> web.StreamResponse:
@@ -135,51 +148,53 @@ async def test_no_secret_in_a_refusal(service: Conversations, origin: Origin, st
     assert "ACS_CONNECTION_STRING" in shown
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"nonsense", b'{"recordingId": ""}', b'{"recordingId": 5}'])
-async def test_a_start_without_an_id(service: Conversations, origin: Origin, body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"nonsense", b'{"recordingId": ""}', b"[" * 60_000])
+async def test_a_start_without_an_id(service: Client, origin: Origin, body: bytes) -> None:
     """A start that gives no id is a failure of the service."""
     origin.replies((200, body, JSON))
 
-    with pytest.raises(UpstreamFailed, match="gave no recordingId"):
+    with pytest.raises(UpstreamFailed, match=r"gave no recordingId|that can't be read"):
         await service.start(CONVERSATION)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"recordingState": "paused"}', b'{"recordingState": null}'])
-async def test_a_state_that_is_none(service: Conversations, origin: Origin, body: bytes) -> None:
+async def test_a_state_that_is_none(service: Client, origin: Origin, body: bytes) -> None:
     """A state that nobody knows is a failure of the service."""
     origin.replies((200, body, JSON))
 
-    with pytest.raises(UpstreamFailed, match="neither active nor inactive"):
+    with pytest.raises(UpstreamFailed, match=r"neither active nor inactive|that can't be read"):
         await service.state(CONVERSATION, RECORDING)
 
 
-async def test_a_state_in_another_casing(service: Conversations, origin: Origin) -> None:
+async def test_a_state_in_another_casing(service: Client, origin: Origin) -> None:
     """Enumerations of the service changed their casing over the years."""
     origin.replies((200, b'{"recordingState": "Inactive"}', JSON))
 
-    assert await service.state(CONVERSATION, RECORDING) == "inactive"
+    assert (await service.state(CONVERSATION, RECORDING)).state == "inactive"
 
 
-@pytest.mark.parametrize("status", [200, 204])
 @pytest.mark.parametrize("body", [b"", b"{}"])
-async def test_an_empty_answer(service: Conversations, origin: Origin, status: int, body: bytes) -> None:
+async def test_an_empty_answer(service: Client, origin: Origin, body: bytes) -> None:
     """Stop, pause and resume may answer with nothing."""
-    origin.replies((status, body if status == 200 else b"", {}))
-
-    for name in ("stop", "pause", "resume"):
+    for name, status in zip(("stop", "pause", "resume"), DONE[type(service)], strict=True):
+        origin.replies((status, b"" if status == 204 else body, {}))
         await CALLS[name](service)
 
     assert len(origin.received) == 3
 
 
+EITHER = pytest.mark.parametrize("kind", [Conversations, Calling], ids=["2021", "today"])
+
+
+@EITHER
 @pytest.mark.parametrize("name", ["start", "stop"])
-async def test_a_service_that_comes_up_again(name: str, unused_tcp_port: int) -> None:
+async def test_a_service_that_comes_up_again(kind: type[Client], name: str, unused_tcp_port: int) -> None:
     """A connection that was never made is tried again, whatever the operation."""
-    client = Conversations(Resource(f"http://127.0.0.1:{unused_tcp_port}", KEY))
+    client = kind(Resource(f"http://127.0.0.1:{unused_tcp_port}", KEY))
     calling = asyncio.ensure_future(CALLS[name](client))
     await asyncio.sleep(0.3)
     async with serve(port=unused_tcp_port) as late:
-        late.replies((200, b'{"recordingId": "r"}', JSON))
+        late.replies((DONE[kind][0] if name == "stop" else 200, b'{"recordingId": "r"}', JSON))
         try:
             await calling
         finally:
@@ -188,9 +203,10 @@ async def test_a_service_that_comes_up_again(name: str, unused_tcp_port: int) ->
         assert len(late.received) == 1
 
 
-async def test_nobody_listens(unused_tcp_port: int) -> None:
+@EITHER
+async def test_nobody_listens(kind: type[Client], unused_tcp_port: int) -> None:
     """A refused connection is tried again for a moment, then said; no address is shown."""
-    client = Conversations(Resource(f"http://127.0.0.1:{unused_tcp_port}", KEY))
+    client = kind(Resource(f"http://127.0.0.1:{unused_tcp_port}", KEY))
     try:
         with pytest.raises(UpstreamFailed) as caught:
             await client.start(CONVERSATION)
@@ -202,7 +218,7 @@ async def test_nobody_listens(unused_tcp_port: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "times"), [("start", 1), ("pause", 1), ("resume", 1), ("state", 2), ("stop", 2)])
-async def test_an_answer_that_is_lost(service: Conversations, origin: Origin, name: str, times: int) -> None:
+async def test_an_answer_that_is_lost(service: Client, origin: Origin, name: str, times: int) -> None:
     """A POST whose answer got lost may have happened: it isn't sent twice. aiohttp repeats GET and DELETE once."""
 
     async def lose(request: web.Request) -> web.StreamResponse:
@@ -218,7 +234,8 @@ async def test_an_answer_that_is_lost(service: Conversations, origin: Origin, na
     assert times == len(origin.received)
 
 
-async def test_a_service_that_hangs(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+@EITHER
+async def test_a_service_that_hangs(kind: type[Client], origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait for an answer is bounded, and not begun again."""
 
     async def hang(request: web.Request) -> web.StreamResponse:
@@ -226,8 +243,9 @@ async def test_a_service_that_hangs(origin: Origin, monkeypatch: pytest.MonkeyPa
         return web.Response()
 
     origin.answer = hang
-    monkeypatch.setattr(conversations, "_READ_SECONDS", 0.2)
-    client = Conversations(Resource(origin.url, KEY))
+    for module in (conversations, calling):
+        monkeypatch.setattr(module, "READ_SECONDS", 0.2)
+    client = kind(Resource(origin.url, KEY))
     try:
         with pytest.raises(UpstreamFailed, match="Timeout"):
             await client.pause(CONVERSATION, RECORDING)

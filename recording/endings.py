@@ -1,0 +1,295 @@
+"""The fact that a recording ended, and the watch over those that are never announced.
+
+    endings/{sha256(recording id)}.json     in the archive: it ended, and how we know
+    pending-endings/{time}-{sha256}.json    in staging: it was stopped and isn't announced yet
+    endings/{key}.json                      in the archive: whose event it was, if it was one of 2021
+
+Whoever learns of an ending first writes it. Today's API answers 404 for an ended recording, as it
+does for one that never was (acs-contract 4.6): this fact tells the two apart.
+
+A stopped recording is announced minutes later (acs-contract 2.8). Where it isn't, no chunk is known
+that could be at risk: the marker is what makes it seen. The timer takes it away when it meets the
+event, reports it when the event is overdue, and at last states the absence in a manifest.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import batched
+from typing import Literal
+
+from azure.core.exceptions import AzureError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from recording import audit, events, layout, logs
+from recording.manifest import Absence, Manifest, Recording
+from recording.notices import Notice, Notices, Telling
+from recording.pending import Announced, Pending, match
+from recording.settings import Settings
+from recording.storage import Storage
+
+_DAY = timedelta(days=1)
+# The archive's run comes next, and must not wait for this.
+_SECONDS = 60.0
+_PARALLELISM = 16
+
+
+class Ending(BaseModel):
+    """A recording ended; `at` and `who` as far as the evidence tells."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+    recording_id: str
+    conversation_id: str | None = None
+    at: datetime
+    evidence: Literal["stopped through us", "announced"]
+    who: str | None = None
+
+
+async def note(storage: Storage, ending: Ending) -> None:
+    """Note that a recording ended; what was noted before stays.
+
+    A stop is watched over until the recording is announced. Raises azure-core's errors.
+    """
+    known = await find(storage, ending.recording_id)
+    if known is None:
+        # The marker first: a fact without one would look like a recording that nobody waits for.
+        if ending.evidence == "stopped through us":
+            await storage.write_fact("staging", _marker(ending), _text(ending))
+        if await storage.write_fact("archive", layout.ending_blob(ending.recording_id), _text(ending)):
+            return
+        known = await find(storage, ending.recording_id)
+        if known != ending:  # somebody else was quicker
+            await _drop(storage, _marker(ending))
+    if known and ending.evidence == "announced":
+        await _drop(storage, _marker(known))
+
+
+async def find(storage: Storage, recording_id: str) -> Ending | None:
+    """Look up how a recording ended; None if nothing is known of it."""
+    text = await storage.read("archive", layout.ending_blob(recording_id))
+    return Ending.model_validate_json(text) if text else None
+
+
+async def sweep(
+    storage: Storage, settings: Settings, notices: Notices, recordings: Iterable[Recording], *, now: datetime
+) -> None:
+    """Look after every pending ending; `recordings` are those in flight, before any is emptied.
+
+    Raises nothing that storage or the topic says: the archive's run goes on.
+    """
+    try:
+        async with asyncio.timeout(_SECONDS):
+            await _sweep(
+                _Sweep(storage, settings, Telling(notices), now), [a for one in recordings for a in _announced(one)]
+            )
+    except (AzureError, TimeoutError) as failed:
+        logs.warning("endings.not_swept", reason=type(failed).__name__, next="the next run tries again")
+    except Exception:
+        logs.exception("endings.not_swept", next="the next run tries again")
+
+
+@dataclass
+class _Sweep:
+    """What one run works with."""
+
+    storage: Storage
+    settings: Settings
+    telling: Telling
+    now: datetime
+    started: dict[str, datetime] = field(default_factory=dict)
+
+    def is_past(self, one: Pending) -> bool:
+        """Tell whether the service has deleted the recording, if it ever had it."""
+        return one.stopped + self.settings.retention <= self.now
+
+    def key(self, one: Pending) -> str:
+        """Name the recording, by its start if that is known."""
+        return layout.absent_key(self.started.get(one.word, one.stopped), one.word)
+
+
+async def _sweep(this: _Sweep, announced: list[Announced]) -> None:
+    pending = await _pending(this.storage)
+    left = await _settle(this, pending, announced)
+    overdue = timedelta(minutes=this.settings.unannounced_minutes)
+    late = [one for one in left if one.stopped + overdue <= this.now]
+    # A look at what came and went before the marker did costs most: it's taken when something depends on it.
+    unsure = [one for one in late if not one.told or this.is_past(one)]
+    if unsure:
+        by_id = await audit.starts(this.storage, _days(unsure))
+        this.started = {layout.recording_word(recording_id): at for recording_id, at in by_id.items()}
+        absent = await _settle(this, unsure, [*announced, *await _archived(this, unsure)])
+        late = [one for one in late if one not in unsure or one in absent]
+    for one in late:
+        await _report(this, one)
+
+
+async def _settle(this: _Sweep, pending: Sequence[Pending], announced: Sequence[Announced]) -> list[Pending]:
+    """Take the markers of what is announced away; the answer is what is still pending."""
+    left, free = list(pending), list(announced)
+    while found := match(left, free, started=this.started):
+        for one, event in found.items():
+            if event.word is None:
+                free.remove(event)
+                if not await _take(this.storage, one, event):
+                    continue
+            await _drop(this.storage, *one.blobs)
+            left.remove(one)
+    return left
+
+
+async def _each[Item](step: Callable[[Item], Awaitable[None]], items: Iterable[Item]) -> None:
+    """Do a step for each, several at a time."""
+    for some in batched(items, _PARALLELISM, strict=False):
+        await asyncio.gather(*(step(one) for one in some))
+
+
+async def _take(storage: Storage, one: Pending, event: Announced) -> bool:
+    """Say whose event it is, once and for all; False if it is another's, or the marker is gone."""
+    ending = await _read(storage, one)
+    if ending is None:
+        return False
+    name = layout.taken_blob(event.key)
+    if await storage.write_fact("archive", name, _text(ending.model_copy(update={"evidence": "announced"}))):
+        return True
+    known = Ending.model_validate_json(await storage.read("archive", name) or b"")
+    return known.recording_id == ending.recording_id
+
+
+async def _report(this: _Sweep, one: Pending) -> None:
+    """Say that a stopped recording isn't announced: in the log on every run, to others once, at last for good."""
+    ending = await _read(this.storage, one)
+    if ending is None:
+        return
+    past = this.is_past(one)
+    facts: dict[str, object] = {
+        "recordingId": ending.recording_id,
+        "conversationId": ending.conversation_id,
+        "stoppedAt": ending.at.isoformat(),
+    }
+    left = "its absence is stated in the archive" if past else "it is waited for until ACS has deleted it"
+    logs.error("recording.not_announced", **facts, next=left)
+    key = this.key(one)
+    if past:
+        written = _manifest(this, key, one, ending)
+        name = layout.manifest_blob(key)
+        await this.storage.write_fact("archive", name, written.model_dump_json(by_alias=True, indent=2).encode())
+        lost = {"recordingKey": key, "manifest": name, "chunks": 0, "missing": [], **facts}
+        logs.error("recording.absent", **lost)
+        if await this.telling.tell(Notice("Recording.Lost", key, "revision 1", this.now, lost)):
+            await _drop(this.storage, *one.blobs)
+    elif not one.told and await this.telling.tell(Notice("Recording.AtRisk", key, "not announced", this.now, facts)):
+        await this.storage.write_fact("staging", _told(one.blobs[0]), b"{}")
+
+
+def _manifest(this: _Sweep, key: str, one: Pending, ending: Ending) -> Manifest:
+    """State that a recording is absent, and how we know."""
+    hours = round(this.settings.retention / timedelta(hours=1), 2)
+    return Manifest(
+        recording_key=key,
+        call_id="unknown",
+        recording_id=ending.recording_id,
+        server_call_id=None,
+        recording_start_time=this.started.get(one.word, one.stopped),
+        recording_duration_ms=None,
+        session_end_reason=None,
+        complete=False,
+        state="absent",
+        archived_at=this.now,
+        absent=Absence(
+            evidence=f"it was stopped through us, and no file event told of it within {hours:g} hours",
+            stopped_at=ending.at,
+            stopped_by=ending.who,
+            conversation_id=ending.conversation_id,
+        ),
+        events=[],
+        chunks=[],
+    )
+
+
+async def _pending(storage: Storage) -> list[Pending]:
+    """List the markers; two of one recording, which were written at once, count as the older one."""
+    found: dict[str, Pending] = {}
+    names = [blob.name async for blob in storage.names("staging", f"{layout.PENDING}/")]
+    told = {name for name in names if name.endswith(".told")}
+    for name in names:
+        key = name.rpartition("/")[2].removesuffix(".json")
+        if name in told or not layout.is_recording_key(key):
+            continue
+        known = found.get(word := key.partition("-")[2], Pending(word, layout.recording_start(key)))
+        reported = known.told or _told(name) in told
+        found[word] = Pending(word, known.stopped, (*known.blobs, name), reported)
+    return list(found.values())
+
+
+def _announced(recording: Recording) -> Iterable[Announced]:
+    """Say what the events of a recording in flight announce."""
+    for event in recording.events:
+        word = layout.recording_word(event.recording_id) if event.recording_id else None
+        yield Announced(recording.key, word, event.start, event.end)
+
+
+async def _archived(this: _Sweep, late: Sequence[Pending]) -> list[Announced]:
+    """Look for recordings that were announced and archived before the marker of their stop was written.
+
+    Of today's the fact of their ending tells; those of 2021 are known by their times only.
+    """
+    named = [one.word for one in late if await _was_announced(this.storage, one)]
+    found = [Announced(word, word, this.now, None) for word in named]
+    if not this.settings.speaks_2021:
+        return found
+
+    async def read(key: str) -> None:
+        try:
+            text = await this.storage.read("archive", layout.manifest_blob(key))
+            written = Manifest.model_validate_json(text) if text else None
+        except ValidationError:
+            return  # `verify` reports it
+        if written and written.recording_id is None:
+            start = written.recording_start_time
+            found.append(Announced(key, None, start, events.end(start, written.recording_duration_ms)))
+
+    keys = [key for day in _days(late) for key in await this.storage.folders("archive", f"{day:%Y/%m/%d}/")]
+    await _each(read, keys)
+    return found
+
+
+async def _was_announced(storage: Storage, one: Pending) -> bool:
+    ending = await _read(storage, one)
+    known = await find(storage, ending.recording_id) if ending else None
+    return known is not None and known.evidence == "announced"
+
+
+def _days(late: Sequence[Pending]) -> list[datetime]:
+    """List the days on which the recordings may have started: a recording is rarely longer than one."""
+    return sorted({one.stopped.replace(hour=12) - back for one in late for back in (0 * _DAY, _DAY)})
+
+
+async def _read(storage: Storage, one: Pending) -> Ending | None:
+    text = await storage.read("staging", one.blobs[0])
+    try:
+        return Ending.model_validate_json(text) if text else None
+    except ValidationError:
+        logs.error("ending.unreadable", blob=one.blobs[0], next="left alone; look at it")
+        return None
+
+
+async def _drop(storage: Storage, *markers: str) -> None:
+    """Take markers away, and what tells of them before."""
+    for marker in markers:
+        await storage.delete("staging", _told(marker))
+        await storage.delete("staging", marker)
+
+
+def _text(ending: Ending) -> bytes:
+    return ending.model_dump_json(by_alias=True).encode()
+
+
+def _marker(ending: Ending) -> str:
+    return layout.pending_blob(ending.at, ending.recording_id)
+
+
+def _told(marker: str) -> str:
+    return marker.removesuffix(".json") + ".told"

@@ -1,0 +1,45 @@
+"""Pure: what an examination found, as a table for a person at a terminal."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Mark = Literal["ok", "warn", "fail", "skipped"]
+
+_SIGNS: dict[Mark, str] = {"ok": "✓", "warn": "!", "fail": "✗", "skipped": "–"}  # noqa: RUF001 - a mark, no minus
+_WORDS: dict[Mark, str] = {"ok": "ok", "warn": "to look at", "fail": "failed", "skipped": "skipped"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at, and what to do about it: a command or a setting."""
+
+    name: str
+    mark: Mark
+    detail: str
+    mend: str | None = None
+
+
+def is_well(findings: Sequence[Finding]) -> bool:
+    """Tell whether nothing failed; what is only to be looked at is no failure."""
+    return all(one.mark != "fail" for one in findings)
+
+
+def table(findings: Sequence[Finding]) -> str:
+    """Write one line for each finding, below it how it is mended, and the sum.
+
+    >>> print(table([Finding("queue", "ok", "is there"), Finding("ACS", "fail", "refused", "set a key")]))
+    ✓ queue  is there
+    ✗ ACS    refused
+             mend: set a key
+    1 ok, 1 failed
+    """
+    width = max((len(one.name) for one in findings), default=0)
+    lines = []
+    for one in findings:
+        lines.append(f"{_SIGNS[one.mark]} {one.name:{width}}  {one.detail}")
+        if one.mend:
+            lines.append(f"  {'':{width}}  mend: {one.mend}")
+    counts = Counter(one.mark for one in findings)
+    return "\n".join([*lines, ", ".join(f"{counts[mark]} {_WORDS[mark]}" for mark in _SIGNS if counts[mark])])

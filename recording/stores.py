@@ -1,0 +1,212 @@
+"""Use case: are the containers and queues fit for use? Each is tried as the app uses it, and left as it was.
+
+Nothing here is the app's: test blobs lie in a folder that the timer passes over, and messages go
+into a queue of the examination's own.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+from azure.storage.queue.aio import QueueClient
+
+from recording import endpoint, layout, reach
+from recording.finding import Finding
+from recording.settings import Account, Settings
+from recording.storage import CopyFailed, Storage, Where
+
+SECONDS = 15.0
+_TIDY_SECONDS = 5.0
+# That of chunks, its poison queue, and one that isn't there yet.
+Queues = tuple[QueueClient, QueueClient, QueueClient]
+_WHERES: tuple[Where, ...] = ("staging", "archive", "quarantine")
+_IMMUTABLE = ("BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """An account's service, and the setting that names it."""
+
+    account: Account
+    setting: str
+    service: Literal["blob", "queue"]
+
+    @property
+    def address(self) -> str:
+        return endpoint.of(self.account, self.service)
+
+    @property
+    def name(self) -> str:
+        return endpoint.name(self.address)
+
+
+async def examine(settings: Settings, storage: Storage, queues: Queues) -> list[Finding]:
+    """Try the containers, the copy between them, and the queues."""
+    blobs, messages = await asyncio.gather(_containers(settings, storage), _queues(settings, *queues))
+    return [*blobs, *messages]
+
+
+async def _containers(settings: Settings, storage: Storage) -> list[Finding]:
+    places = {where: _place(settings, where) for where in _WHERES}
+    addresses = {place.address: place for place in places.values()}
+    looked = dict(zip(addresses, await asyncio.gather(*map(_look, addresses.values())), strict=True))
+    bad = {address for address, finding in looked.items() if finding.mark == "fail"}
+
+    async def container(where: Where) -> Finding:
+        place, called = places[where], str(getattr(settings, f"{where}_container"))
+        name = f"{where} container"
+        if place.address in bad:
+            return Finding(name, "skipped", "its account comes first")
+        return await _tried(name, called, place, _use(storage, where))
+
+    async def copy() -> Finding:
+        if bad:
+            return Finding("archive copy", "skipped", "its account comes first")
+        return await _tried("archive copy", settings.archive_container, places["archive"], _copy(storage))
+
+    return [*looked.values(), *await asyncio.gather(*map(container, _WHERES), copy())]
+
+
+async def _queues(settings: Settings, queue: QueueClient, poison: QueueClient, scratch: QueueClient) -> list[Finding]:
+    place = _Place(settings.host_storage, "AzureWebJobsStorage", "queue")
+    looked = await _look(place)
+    if looked.mark == "fail":
+        return [looked, *(Finding(name, "skipped", "its account comes first") for name in ("queue use", "chunk queue"))]
+    tried = await asyncio.gather(
+        _tried("queue use", scratch.queue_name, place, _send(scratch)),
+        _tried("chunk queue", queue.queue_name, place, _depth(queue, poison)),
+    )
+    return [looked, *tried]
+
+
+async def _look(place: _Place) -> Finding:
+    mend = f"check the account in {place.setting}, and its network rules: " + _show(place, "networkRuleSet")
+    return await reach.look(f"{place.service} storage", place.address, mend)
+
+
+async def _use(storage: Storage, where: Where) -> str:
+    """Write, read and delete a blob."""
+    name, body = _blob(), secrets.token_bytes(64)
+    async with _left_tidy(storage, (where, name)):
+        await storage.write_fact(where, name, body)
+        if await storage.read(where, name) != body:
+            raise CopyFailed("what was written reads differently")
+        try:
+            await storage.delete(where, name)
+        except HttpResponseError as kept:
+            if getattr(kept, "error_code", None) not in _IMMUTABLE:
+                raise
+            return f"written and read; its policy keeps {name}"
+    return "written, read, deleted"
+
+
+async def _copy(storage: Storage) -> str:
+    """Copy a blob as the archive does, on the server's side."""
+    name = _blob()
+    async with _left_tidy(storage, ("staging", name), ("archive", name), always=True):
+        await storage.write_fact("staging", name, secrets.token_bytes(64))
+        if (source := await storage.find("staging", name)) is None:
+            raise CopyFailed("what was written is gone")
+        await storage.copy_to_archive(source, name)
+    return "copied from staging by the server"
+
+
+async def _send(scratch: QueueClient) -> str:
+    """Send and receive a message, in a queue that nobody else reads."""
+    await scratch.create_queue()
+    try:
+        await scratch.send_message("examination")
+        if await scratch.receive_message() is None:
+            raise CopyFailed("a message that was sent did not arrive")
+    finally:
+        with contextlib.suppress(AzureError, TimeoutError):
+            async with asyncio.timeout(_TIDY_SECONDS):
+                await scratch.delete_queue()
+    return "made, sent to, received from, deleted"
+
+
+async def _depth(queue: QueueClient, poison: QueueClient) -> str | Finding:
+    """Count what waits; the host makes the poison queue when it first needs it."""
+    waiting = (await queue.get_queue_properties()).approximate_message_count or 0
+    try:
+        poisoned = (await poison.get_queue_properties()).approximate_message_count or 0
+    except ResourceNotFoundError:
+        poisoned = 0
+    if poisoned:
+        why = f"{queue.queue_name}: {waiting} waiting, {poisoned} given up"
+        mend = "see poison-message in docs/operations.md; the timer takes them over in its next run"
+        return Finding("chunk queue", "warn", why, mend)
+    return f"{waiting} waiting, none given up"
+
+
+def _blob() -> str:
+    return f"{layout.DOCTOR}/{secrets.token_hex(8)}.json"
+
+
+@asynccontextmanager
+async def _left_tidy(storage: Storage, *blobs: tuple[Where, str], always: bool = False) -> AsyncIterator[None]:
+    """Delete what a check has made, whatever came of it."""
+    is_done = False
+    try:
+        yield
+        is_done = True
+    finally:
+        if always or not is_done:
+            with contextlib.suppress(AzureError, TimeoutError):
+                async with asyncio.timeout(_TIDY_SECONDS):
+                    for where, name in blobs:
+                        await storage.delete(where, name)
+
+
+async def _tried(name: str, called: str, place: _Place, check: Awaitable[str | Finding]) -> Finding:
+    """Do one check in its time; what it raises becomes the finding."""
+    try:
+        async with asyncio.timeout(SECONDS):
+            found = await check
+    except TimeoutError:
+        return Finding(name, "fail", f"{called}: not done within {SECONDS:g} s", _show(place, "statusOfPrimary"))
+    except CopyFailed as failed:
+        return Finding(name, "fail", f"{called}: {failed}", _show(place, "statusOfPrimary"))
+    except AzureError as failed:
+        code = getattr(failed, "error_code", None) or type(failed).__name__
+        return Finding(name, "fail", f"{called}: {getattr(code, 'value', code)}", _mend(failed, called, place))
+    return found if isinstance(found, Finding) else Finding(name, "ok", f"{called}: {found}")
+
+
+def _mend(failed: AzureError, called: str, place: _Place) -> str:
+    if isinstance(failed, ResourceNotFoundError):
+        kind = "container" if place.service == "blob" else "queue"
+        made = f"az storage {kind} create --auth-mode login --account-name {place.name} --name {called}"
+        return f"{made}; or GET /health of the app, which makes what is missing"
+    if isinstance(failed, ClientAuthenticationError) and failed.response is None:
+        return f"az login (there is no token for the identity), or put a connection string into {place.setting}"
+    if not isinstance(failed, ClientAuthenticationError) and getattr(failed, "status_code", None) not in (401, 403):
+        return _show(place, "statusOfPrimary")
+    if place.account.connection_string is not None:
+        return (
+            f"put a good key, or a SAS with every right, into {place.setting}: "
+            f"az storage account keys list -n {place.name}; then look at: {_show(place, 'networkRuleSet')}"
+        )
+    role = f"Storage {place.service.title()} Data {'Owner' if place.service == 'blob' else 'Contributor'}"
+    return (
+        f'azd provision (the app\'s identity), or for your own login: az role assignment create --role "{role}" '
+        f'--assignee "$(az ad signed-in-user show --query id -o tsv)" --scope "$({_show(place, "id")} -o tsv)"'
+    )
+
+
+def _show(place: _Place, member: str) -> str:
+    return f"az storage account show -n {place.name} --query {member}"
+
+
+def _place(settings: Settings, where: Where) -> _Place:
+    field, setting = (
+        ("archive_storage", "ARCHIVE_STORAGE") if where == "archive" else ("staging_storage", "STAGING_STORAGE")
+    )
+    account: Account = getattr(settings, field)
+    # What isn't set is the host's (settings.py).
+    return _Place(account, "AzureWebJobsStorage" if account == settings.host_storage else setting, "blob")

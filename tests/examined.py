@@ -1,0 +1,43 @@
+"""A deployment is examined as `python -m recording doctor` does it."""
+
+import socket
+
+from local.acs.server import DEVELOPMENT_KEY
+from local.azurite import KEY
+from recording import bootstrap, doctor, finding
+from recording.finding import Finding
+from recording.settings import read
+
+SCHEDULE = {"ARCHIVE_SCHEDULE": "0 */5 * * * *"}
+WRONG_KEY = "d3Jvbmcta2V5LXdyb25nLWtleS13cm9uZy1rZXk="
+SECRETS = (KEY, DEVELOPMENT_KEY, WRONG_KEY, "sig=", "SharedAccessSignature")
+
+
+async def examine(environment: dict[str, str], **more: str) -> dict[str, Finding]:
+    """Examine a deployment; the answer is what was found by name, what failed first. No secret may be in it."""
+    settings = read(environment | SCHEDULE | more)
+    app = bootstrap.connect(settings)
+    scratch = bootstrap.queue(settings, "recording-doctor-test", app.credential)
+    try:
+        found = await doctor.examine(
+            settings, storage=app.storage, service=app.service, queues=(app.queue, app.poison, scratch)
+        )
+    finally:
+        await scratch.close()
+        await app.aclose()
+    shown = finding.table(found)
+    assert [] == [secret for secret in SECRETS if secret in shown], shown
+    return {one.name: one for one in sorted(found, key=lambda one: one.mark == "fail")}
+
+
+def bad(found: dict[str, Finding]) -> set[str]:
+    """Name what failed; each with advice."""
+    failed = {name for name, one in found.items() if one.mark == "fail"}
+    assert [] == [name for name in failed if not found[name].mend]
+    return failed
+
+
+def closed_port() -> int:
+    """Give a port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])

@@ -1,0 +1,27 @@
+"""recording/finding.py: what was found, for a person at a terminal."""
+
+from recording.finding import Finding, is_well, table
+
+GOOD = Finding("queue", "ok", "is there")
+WARNING = Finding("settings agree", "warn", "hardly", "set A")
+BAD = Finding("ACS", "fail", "refused", "az something")
+SKIPPED = Finding("topic", "skipped", "not asked for", "az other")
+
+
+def test_a_table_has_a_mark_per_check_and_how_to_mend_it() -> None:
+    """Columns stand below each other, and the last line is the sum."""
+    assert [
+        "✓ queue           is there",
+        "! settings agree  hardly",
+        "                  mend: set A",
+        "✗ ACS             refused",
+        "                  mend: az something",
+        "– topic           not asked for",  # noqa: RUF001 - a mark, no minus
+        "                  mend: az other",
+        "1 ok, 1 to look at, 1 failed, 1 skipped",
+    ] == table([GOOD, WARNING, BAD, SKIPPED]).splitlines()
+
+
+def test_only_a_failure_is_one() -> None:
+    """A warning or a check that was skipped doesn't make a deployment unfit."""
+    assert (True, False) == (is_well([GOOD, WARNING, SKIPPED]), is_well([GOOD, BAD]))

@@ -1,0 +1,189 @@
+"""function_app.py with today's API: ids that paths can hardly carry, options, and callbacks with a token."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import azure.functions as func
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+import function_app
+from local.acs import tokens
+from local.acs.entities import CallbackToken
+from local.acs.identifiers import RESOURCE_ID
+from recording import bootstrap, settings
+from recording.acs.callbacks import HOST
+from recording.bootstrap import App
+from tests.conftest import Control, file_event
+from tests.facts import listing
+from tests.source import recording_of, serve
+from tests.test_function_app import Out, call, read
+
+KIND = "azureCommunicationServices"
+DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
+
+
+@pytest.fixture
+def environment(environment: dict[str, str]) -> dict[str, str]:
+    """The app settings for today's API, with its callbacks signed for this resource."""
+    return environment | {"ACS_API_VERSION": "", "ACS_RESOURCE_ID": RESOURCE_ID, "AUTO_RECORD": "all"}
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def process(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """A process that has built its app."""
+    monkeypatch.setattr(bootstrap, "_app", app)
+    monkeypatch.setattr(bootstrap, "_is_prepared", True)
+    yield
+
+
+async def test_the_operations_answer_as_in_2021(control: Control) -> None:
+    """200 and our bodies from start to stop, whatever the statuses of the service; the state has its kind."""
+    placed = await control.call("POST", "calls", {"participants": ["Ada"]})
+    status, started = read(await call("start_recording_by_url", {"serverCallId": placed["serverCallId"]}))
+    ids = {"conversationId": started["conversationId"], "recordingId": started["recordingId"]}
+
+    assert (200, placed["conversationId"]) == (status, ids["conversationId"])
+    assert (200, {"recordingState": "active", "recordingKind": KIND}) == read(await call("get_recording_state", **ids))
+    assert (200, {}) == read(await call("pause_recording", {"operationContext": "lunch"}, **ids))
+    paused = read(await call("get_recording_state", **ids))
+    assert (200, {"recordingState": "inactive", "recordingKind": KIND}) == paused
+    assert (200, {}) == read(await call("resume_recording", **ids))
+    assert (200, {}) == read(await call("stop_recording", **ids))
+    ended, known = read(await call("get_recording_state", **ids))
+    assert (200, "inactive", ["recordingState", "endedAt"]) == (ended, known["recordingState"], list(known))
+    assert 404 == (await call("stop_recording", **ids)).status_code
+
+
+async def test_ids_as_the_host_gives_them(control: Control) -> None:
+    """A server call id may stand in the path, its slashes as the host leaves them; a recording id may be padded."""
+    placed = await control.call("POST", "calls", {"participants": ["Ada"]})
+    conversation = placed["serverCallId"].replace("/", "%2F")
+
+    _, started = read(await call("start_recording", {"recordingFormatType": "mp3"}, conversationId=conversation))
+    ids = {"conversationId": conversation, "recordingId": started["recordingId"] + "=="}
+
+    assert 200 == (await call("get_recording_state", **ids)).status_code
+    assert 200 == (await call("stop_recording", **ids)).status_code
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "route", "target"),
+    [
+        ("start_recording", {"recordingFormatType": "flac"}, {"conversationId": "room:1"}, "recordingFormatType"),
+        ("start_recording", {}, {"conversationId": "nonsense"}, "conversationId"),
+        ("start_recording_by_url", {}, {}, "conversationUrl"),
+        ("start_recording_by_url", {"serverCallId": "nonsense"}, {}, "serverCallId"),
+        ("start_recording_by_url", {"serverCallId": "a", "conversationUrl": "https://a"}, {}, "conversationUrl"),
+        ("stop_recording", {}, {"conversationId": "room:1", "recordingId": "..%2F.."}, "recordingId"),
+        ("stop_recording", {}, {"conversationId": "..%2F..", "recordingId": "a"}, "conversationId"),
+    ],
+)
+async def test_bad_requests(
+    app: App, control: Control, name: str, body: Any, route: dict[str, str], target: str
+) -> None:
+    """400 with the member or the part of the path; nothing is asked of the service, and nothing is on record."""
+    status, error = read(await call(name, body, **route))
+
+    assert (400, target) == (status, error["target"])
+    assert ([], {}) == ((await control.call("GET", "requests"))["requests"], await listing(app.settings, "archive"))
+
+
+async def post(body: Any, kind: CallbackToken) -> tuple[func.HttpResponse, list[str]]:
+    """Post a callback as ACS does."""
+    header = await asyncio.to_thread(tokens.authorization, kind, issuer=HOST)
+    jobs = Out()
+    request = func.HttpRequest("POST", "/", headers=header, body=json.dumps(body).encode())
+    return await function_app.receive_callback(request, jobs), jobs.value
+
+
+@pytest.mark.parametrize("kind", ["none", "expired", "audience", "issuer", "key"])
+async def test_a_callback_that_is_not_from_acs(app: App, kind: CallbackToken) -> None:
+    """401 with the contract's error body, and nothing of it is taken: it isn't even quarantined."""
+    answer, jobs = await post([file_event(recording_of(DOCUMENT)), {"nonsense": 1}], kind)
+
+    status, error = read(answer)
+    assert (401, "Unauthorized", "Authorization", []) == (status, error["code"], error["target"], jobs)
+    assert [{}, {}, {}] == [await listing(app.settings, where) for where in ("staging", "archive", "quarantine")]
+
+
+async def test_a_callback_that_is_sent_again_does_no_harm(app: App, control: Control) -> None:
+    """State, file event and the start of a call: each is taken once, however often the same callback comes."""
+    placed = await control.call("POST", "calls", {"participants": ["Ada"]})
+    state = {
+        "id": "a8f5f015-1db8-410e-b50c-8f37a55f5350",
+        "source": "calling/recordings/x/y/RecordingStateChanged",
+        "type": "Microsoft.Communication.RecordingStateChanged",
+        "data": {"recordingId": "cmlk", "state": "active", "startDateTime": "2026-03-01T10:00:00Z"},
+        "time": "2026-03-01T10:00:00Z",
+        "specversion": "1.0",
+    }
+    begun = {
+        "id": "7283825e-f8f1-4c61-a9ea-752c56890501",
+        "source": "/subscriptions/x",
+        "subject": f"call/{placed['serverCallId']}/startedBy/8:acs:x",
+        "type": "Microsoft.Communication.CallStarted",
+        "data": {"serverCallId": placed["serverCallId"], "isTwoParty": False, "correlationId": "x"},
+        "time": "2026-03-01T10:00:00Z",
+        "specversion": "1.0",
+    }
+    body = [state, begun, file_event(recording_of(DOCUMENT))]
+
+    first, jobs = await post(body, "good")
+    found = [await listing(app.settings, where) for where in ("staging", "archive", "quarantine")]
+    again, same = await post(body, "good")
+
+    assert [(200, {}), (200, {})] == [read(first), read(again)]
+    assert (1, jobs) == (len(jobs), same)
+    assert found == [await listing(app.settings, where) for where in ("staging", "archive", "quarantine")]
+    assert 1 == len((await control.call("GET", "recordings"))["recordings"])
+
+
+async def test_keys_that_are_out_of_reach_are_our_fault(control: Control) -> None:
+    """500, so that ACS sends the callback again; no callback is let in meanwhile."""
+    await control.call(
+        "POST", "faults", {"path": "/calling/.well-known/*", "kind": "status", "status": 503, "times": 9}
+    )
+
+    answer, _ = await post({}, "good")
+
+    assert (500, "UpstreamFailed") == (answer.status_code, read(answer)[1]["code"])
+
+
+async def test_a_start_asks_for_callbacks_at_this_app(
+    environment: dict[str, str], control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With PUBLIC_BASE_URL ACS is told where to send state, and how to get in."""
+    received: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+
+    async def take(request: web.Request) -> web.StreamResponse:
+        received.put_nowait((request.path_qs, request.headers.get("Authorization", "")[:7]))
+        return web.Response()
+
+    placed = await control.call("POST", "calls", {"participants": ["Ada"]})
+    async with serve(take) as address:
+        app = bootstrap.connect(settings.read(environment | {"PUBLIC_BASE_URL": address, "CALLBACK_KEY": "k=="}))
+        monkeypatch.setattr(bootstrap, "_app", app)
+        try:
+            status, _ = read(await call("start_recording", conversationId=placed["conversationId"]))
+            found = await asyncio.wait_for(received.get(), 10)
+        finally:
+            await app.aclose()
+
+    assert (200, ("/callbacks?code=k%3D%3D", "Bearer ")) == (status, found)
+
+
+async def test_a_start_is_repeated_under_its_key(control: Control) -> None:
+    """The caller's key is ours to keep: the service's own, which the client makes up, is another each time."""
+    placed = await control.call("POST", "calls", {"participants": ["Ada"]})
+    headers, body = {"repeatability-request-id": RESOURCE_ID}, {"serverCallId": placed["serverCallId"]}
+
+    first, again = [read(await call("start_recording_by_url", body, headers=headers)) for _ in range(2)]
+    status, error = read(await call("start_recording_by_url", body | {"pauseOnStart": True}, headers=headers))
+
+    assert (200, first) == (first[0], again)
+    assert (400, "Repeatability-Request-ID") == (status, error["target"])
+    assert 1 == len((await control.call("GET", "recordings"))["recordings"])

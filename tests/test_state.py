@@ -1,0 +1,45 @@
+"""recording/state.py: what staging lists, and what the archive's manifests say."""
+
+import pytest
+
+from recording import layout, state
+from recording.bootstrap import App
+from tests.conftest import Control
+from tests.facts import announce, put, stage, sweep
+from tests.test_archive import LATE, lose
+
+
+async def test_a_chunk_is_archived_when_the_manifest_says_so(app: App, control: Control) -> None:
+    """Not before, whatever lies there under its name; and of no other recording."""
+    [job] = await stage(app, await control.recording(1000))
+    await put(app.settings, "archive", layout.archived(job.content_blob, "mp4"), b"half")
+    assert not await state.is_archived(job, app.storage)
+    await app.storage.delete("archive", layout.archived(job.content_blob, "mp4"))
+
+    await sweep(app)
+
+    assert await state.is_archived(job, app.storage)
+    others = {"document_id": "0-a-b"}, {"recording_key": f"{job.recording_key[:-1]}x"}
+    assert [False, False] == [await state.is_archived(job.model_copy(update=o), app.storage) for o in others]
+
+
+async def test_a_lost_chunk_is_not_archived(app: App, control: Control) -> None:
+    """Should the service have it after all, it is fetched."""
+    [job] = await announce(app, await control.recording(1000))
+    await lose(app, control, job)
+    await sweep(app, now=job.announced_at + LATE)
+
+    written = await state.newest_manifest(job.recording_key, app.storage)
+    assert written is not None
+    assert ["lost"] == [entry.outcome for entry in written.chunks]
+    assert not await state.is_archived(job, app.storage)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"{}", b"[]"])
+async def test_a_manifest_that_cannot_be_read_costs_no_chunk(app: App, control: Control, text: bytes) -> None:
+    """It is fetched, and the timer tells of the manifest."""
+    [job] = await stage(app, await control.recording(1000))
+    await put(app.settings, "archive", layout.manifest_blob(job.recording_key), text)
+
+    assert not await state.is_archived(job, app.storage)
+    await app.ingest.run(job)

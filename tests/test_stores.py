@@ -1,0 +1,143 @@
+"""recording/stores.py: storage that isn't fit for use is found, with how to mend it; nothing is left there."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+
+from local.azurite import ACCOUNT, KEY, Azurite
+from recording import layout, stores
+from recording.bootstrap import App
+from tests.examined import WRONG_KEY, bad, closed_port, examine
+from tests.facts import harmed, listing, put, sweep
+
+
+def with_blob_endpoint(environment: dict[str, str], port: int) -> str:
+    """Write the account's connection string with Blob Storage elsewhere."""
+    parts = environment["AzureWebJobsStorage"].split(";")
+    return ";".join(f"BlobEndpoint=http://127.0.0.1:{port}/x" if p.startswith("Blob") else p for p in parts)
+
+
+@pytest.mark.usefixtures("app")
+async def test_storage_that_is_down_is_told_once_and_soon(environment: dict[str, str]) -> None:
+    """What hangs on it is skipped, and what doesn't is looked at all the same."""
+    begun = time.monotonic()
+
+    found = await examine(environment, STAGING_STORAGE=with_blob_endpoint(environment, closed_port()))
+
+    assert time.monotonic() - begun < 5
+    assert {"blob storage"} == bad(found)
+    assert ["skipped"] * 3 == [found[n].mark for n in ("staging container", "quarantine container", "archive copy")]
+    assert ["ok"] * 3 == [found[n].mark for n in ("queue use", "chunk queue", "ACS credentials")]
+
+
+@pytest.mark.usefixtures("app")
+async def test_a_wrong_storage_key_names_its_setting(environment: dict[str, str]) -> None:
+    """The account answers, and refuses whatever is asked with that key."""
+    wrong = environment["AzureWebJobsStorage"].replace(KEY, WRONG_KEY)
+
+    found = await examine(environment, STAGING_STORAGE=wrong)
+
+    assert {"staging container", "quarantine container", "archive copy"} == bad(found)
+    assert "ok" == found["archive container"].mark
+    assert "STAGING_STORAGE" in str(found["staging container"].mend)
+    assert f"az storage account keys list -n {ACCOUNT}" in str(found["staging container"].mend)
+
+
+async def test_what_is_missing_is_not_made_but_told_how_to_make(app: App, environment: dict[str, str]) -> None:
+    """A name that is wrong would otherwise become a second archive."""
+    found = await examine(environment, ARCHIVE_CONTAINER="no-such-archive")
+
+    assert {"archive container", "archive copy"} == bad(found)
+    assert "ContainerNotFound" in found["archive container"].detail
+    assert f"container create --auth-mode login --account-name {ACCOUNT} --name no-such-archive" in str(
+        found["archive container"].mend
+    )
+    assert {} == await listing(app.settings, "staging")
+    again = await examine(environment, ARCHIVE_CONTAINER="no-such-archive")
+    assert {"archive container", "archive copy"} == bad(again)
+
+
+@pytest.mark.usefixtures("app")
+async def test_an_archive_that_may_only_be_read(app: App, azurite: Azurite, environment: dict[str, str]) -> None:
+    """A right that is missing shows in the check that needs it; nothing of the others stays behind."""
+    sas = generate_account_sas(
+        ACCOUNT,
+        KEY,
+        ResourceTypes(container=True, object=True),
+        AccountSasPermissions(read=True, list=True),
+        datetime.now(UTC) + timedelta(hours=1),
+    )
+
+    found = await examine(environment, ARCHIVE_STORAGE=f"BlobEndpoint={azurite.blob_url};SharedAccessSignature={sas}")
+
+    assert {"archive container", "archive copy"} == bad(found)
+    assert "Authorization" in found["archive container"].detail
+    assert "ARCHIVE_STORAGE" in str(found["archive container"].mend)
+    assert {} == await listing(app.settings, "staging")
+
+
+async def test_missing_queues(environment: dict[str, str], app: App) -> None:
+    """The app's own queue is looked for, not made."""
+    await app.queue.delete_queue()
+
+    found = await examine(environment)
+
+    await app.queue.create_queue()
+    assert {"chunk queue"} == bad(found)
+    assert "az storage queue create" in str(found["chunk queue"].mend)
+
+
+async def test_messages_that_were_given_up_are_told(app: App, environment: dict[str, str]) -> None:
+    """To be looked at, no failure; the message isn't touched."""
+    await app.poison.create_queue()
+    await app.poison.send_message("x")
+
+    found = await examine(environment)
+
+    assert ("warn", set()) == (found["chunk queue"].mark, bad(found))
+    assert "1 given up" in found["chunk queue"].detail
+    assert 1 == len(await app.poison.peek_messages(5))
+    await app.poison.delete_queue()
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    ("rule", "failed"),
+    [
+        ({"kind": "status", "status": 500, "operation": "CopyBlob"}, {"archive copy"}),
+        ({"kind": "failedCopy", "operation": "CopyBlob"}, {"archive copy"}),
+        ({"kind": "hang", "seconds": 30, "operation": "PutBlob", "path": "*/archive-*"}, {"archive container"}),
+        ({"kind": "corrupt", "operation": "GetBlob", "path": "*/quarantine-*"}, {"quarantine container"}),
+        (
+            {"kind": "status", "status": 409, "code": "BlobImmutableDueToPolicy", "operation": "DeleteBlob"},
+            set(),
+        ),
+    ],
+)
+async def test_storage_that_does_one_thing_wrong(
+    azurite: Azurite,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    rule: dict[str, Any],
+    failed: set[str],
+) -> None:
+    """Each check does what the app does, so it fails with it; a policy that keeps blobs is no fault."""
+    monkeypatch.setattr(stores, "SECONDS", 0.8)
+    monkeypatch.setattr(stores, "_TIDY_SECONDS", 0.3)
+    async with harmed(azurite, environment, {"times": 1000, **rule}) as (_, proxy):
+        there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
+        found = await examine(environment, **there)
+
+    assert failed == bad(found)
+
+
+async def test_the_timer_passes_over_test_blobs(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """One that a killed examination has left is nobody's recording, and nothing to warn of."""
+    await put(app.settings, "staging", f"{layout.DOCTOR}/x.json", b"{}")
+
+    assert [] == (await sweep(app)).jobs
+
+    assert "staging.unknown" not in caplog.text
