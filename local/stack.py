@@ -193,6 +193,7 @@ class Stack:
     async def _start_acs(self) -> None:
         key = base64.b64encode(secrets.token_bytes(64)).decode()
         command = [sys.executable, "-m", "local", "acs", "--access-key", key]
+        command += ["--storage-port", "0", "--region-port", "0"]
         if self.options.retention_hours:
             command += ["--retention-hours", str(self.options.retention_hours)]
         command += ["--announce-delay", str(self.options.announce_delay_seconds)]

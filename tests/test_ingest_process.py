@@ -89,7 +89,8 @@ async def test_a_killed_process_costs_the_blocks_in_flight_and_no_more(
 async def test_a_chunk_of_any_size_passes_through_little_memory(tmp_path: Path) -> None:
     """The process that ingests a chunk of hundreds of MB grows by 64 MiB at most."""
     size = int(os.environ.get("LARGE_CHUNK_BYTES", "250000000"))
-    emulator = Process("emulator", [sys.executable, "-m", "local", "acs", "--port", "0"], log=tmp_path / "acs.log")
+    ports = [part for name in ("--port", "--storage-port", "--region-port") for part in (name, "0")]
+    emulator = Process("emulator", [sys.executable, "-m", "local", "acs", *ports], log=tmp_path / "acs.log")
     async with Azurite() as azurite, emulator:
         found = await emulator.wait_for(r"^ACS_CONNECTION_STRING=(.*)$", seconds=20)
         environment = {"AzureWebJobsStorage": azurite.connection_string, "ACS_CONNECTION_STRING": found.group(1)}
