@@ -39,6 +39,16 @@ var byRecording = [
   }
 ]
 
+var byRecordingId = [
+  {
+    name: 'recordingId'
+    operator: 'Include'
+    values: [
+      '*'
+    ]
+  }
+]
+
 var queryRules = [
   {
     name: 'recording-lost'
@@ -48,10 +58,10 @@ var queryRules = [
     operator: 'GreaterThan'
     threshold: 0
     dimensions: byRecording
-    advice: 'A chunk was not proved to be in our storage when ACS deleted it. Read its reason in the manifest, save what is in staging, and tell those who own the call.'
+    advice: 'A chunk was not proved to be in our storage when ACS deleted it, or a whole recording was never announced. Read the reason in the manifest, and tell those who own the call.'
     query: '''
 traces
-| where message startswith "chunk.lost " or message startswith "chunk.unproved "
+| where message startswith "chunk.lost " or message startswith "chunk.unproved " or message startswith "recording.absent "
 | extend fields = parse_json(substring(message, indexof(message, "{")))
 | project timestamp, recordingKey = tostring(fields.recordingKey), documentId = tostring(fields.documentId), reason = tostring(fields.reason)
 '''
@@ -70,6 +80,22 @@ traces
 | where message startswith "chunk.at_risk "
 | extend fields = parse_json(substring(message, indexof(message, "{")))
 | project timestamp, recordingKey = tostring(fields.recordingKey), documentId = tostring(fields.documentId), hoursLeft = todouble(fields.hoursLeft), reason = tostring(fields.reason)
+'''
+  }
+  {
+    name: 'recording-not-announced'
+    severity: 1
+    frequency: 'PT5M'
+    window: 'PT15M'
+    operator: 'GreaterThan'
+    threshold: 0
+    dimensions: byRecordingId
+    advice: 'A recording was stopped, and no file event has told of it. Check the Event Grid subscription, then ask ACS support while its files are still there.'
+    query: '''
+traces
+| where message startswith "recording.not_announced "
+| extend fields = parse_json(substring(message, indexof(message, "{")))
+| project timestamp, recordingId = tostring(fields.recordingId), conversationId = tostring(fields.conversationId), stoppedAt = todatetime(fields.stoppedAt)
 '''
   }
   {
@@ -166,6 +192,38 @@ traces
 '''
   }
   {
+    name: 'recording-start-failed'
+    severity: 2
+    frequency: 'PT5M'
+    window: 'PT15M'
+    operator: 'GreaterThan'
+    threshold: 0
+    dimensions: []
+    advice: 'ACS had taken a start and then could not record. Nothing is started again by itself: if the call still goes on, start it again.'
+    query: '''
+traces
+| where message startswith "recording.start_failed "
+| extend fields = parse_json(substring(message, indexof(message, "{")))
+| project timestamp, recordingId = tostring(fields.recordingId), serverCallId = tostring(fields.serverCallId), code = toint(fields.code), subCode = toint(fields.subCode), reason = tostring(fields.message)
+'''
+  }
+  {
+    name: 'source-not-deleted'
+    severity: 3
+    frequency: 'PT15M'
+    window: 'PT1H'
+    operator: 'GreaterThan'
+    threshold: 2
+    dimensions: byRecording
+    advice: 'A chunk that is safe in the archive could not be deleted at ACS in three runs. Nothing is lost; ACS deletes it itself at its deadline.'
+    query: '''
+traces
+| where message startswith "source.not_deleted "
+| extend fields = parse_json(substring(message, indexof(message, "{")))
+| project timestamp, recordingKey = tostring(fields.recordingKey), documentId = tostring(fields.documentId), reason = tostring(fields.reason)
+'''
+  }
+  {
     name: 'recording-refused'
     severity: 2
     frequency: 'PT5M'
@@ -231,7 +289,7 @@ var metricRules = [
     metric: 'DeliveryAttemptFailCount'
     severity: 2
     threshold: 3
-    advice: 'Event Grid cannot hand events to the app. It tries for a day, ever more seldom; what comes late has less time left.'
+    advice: 'Event Grid cannot hand events to the app. It tries for hours, ever more seldom; what comes late has less time left.'
   }
   {
     name: 'event-dead-lettered'

@@ -26,6 +26,8 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
   }
 }
 
+// What the tokens of callbacks are for (their audience): not the resource's ARM id, and the same for its whole life.
+output immutableResourceId string = communication.properties.immutableResourceId
 output endpoint string = 'https://${communication.properties.hostName}'
 output topicId string = topic.id
 output topicName string = topic.name

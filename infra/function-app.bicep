@@ -17,20 +17,29 @@ param archiveContainer string
 param quarantineContainer string
 param insightsConnectionString string
 param communicationEndpoint string
+
+@description('The immutable id of the ACS resource; empty takes callbacks without its token.')
+param communicationResourceId string
 param domainEventsEndpoint string
 
 param acsApiVersion string
-param sourceRetentionHours int
+param sourceRetentionHours string
 param riskHours int
 param rescueMinutes int
+param unannouncedMinutes int
 param archiveSchedule string
 param ingestBlockMib int
 param ingestParallelism int
 param contentHosts string
+param deleteSource bool
 param autoRecord string
+param telemetry string
 
-@description('Empty: the app\'s own default host name.')
+@description('Empty: no state callbacks are asked for.')
 param publicBaseUrl string
+
+@description('Address of a Key Vault secret; empty: the callback address has no key.')
+param callbackKeySecretUri string
 
 param maximumInstanceCount int
 param instanceMemoryMB int
@@ -66,6 +75,8 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
+    // Only where callbackKeySecretUri is set is there a reference to resolve.
+    keyVaultReferenceIdentity: identityId
     siteConfig: {
       alwaysOn: false
       minTlsVersion: '1.2'
@@ -127,16 +138,21 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     QUARANTINE_CONTAINER: quarantineContainer
 
     ACS_ENDPOINT: communicationEndpoint
+    ACS_RESOURCE_ID: communicationResourceId
     ACS_API_VERSION: acsApiVersion
-    SOURCE_RETENTION_HOURS: string(sourceRetentionHours)
+    SOURCE_RETENTION_HOURS: sourceRetentionHours
     RISK_HOURS: string(riskHours)
     RESCUE_MINUTES: string(rescueMinutes)
+    UNANNOUNCED_MINUTES: string(unannouncedMinutes)
     ARCHIVE_SCHEDULE: archiveSchedule
     INGEST_BLOCK_MIB: string(ingestBlockMib)
     INGEST_PARALLELISM: string(ingestParallelism)
     CONTENT_HOSTS: contentHosts
+    DELETE_SOURCE: toLower(string(deleteSource))
     AUTO_RECORD: autoRecord
+    TELEMETRY: telemetry
     PUBLIC_BASE_URL: publicBaseUrl
+    CALLBACK_KEY: empty(callbackKeySecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${callbackKeySecretUri})'
     EVENTS_TOPIC_ENDPOINT: domainEventsEndpoint
 
     APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString

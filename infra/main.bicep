@@ -22,13 +22,11 @@ param existingTopicName string = ''
 @description('Where a new ACS resource keeps its data at rest.')
 param communicationDataLocation string = 'Europe'
 
-@description('Version of the recording API (setting ACS_API_VERSION).')
-param acsApiVersion string = '2021-04-15-preview1'
+@description('Version of the recording API (setting ACS_API_VERSION). Empty: today\'s, at the SDK\'s own version.')
+param acsApiVersion string = ''
 
-@description('How long ACS keeps a recording, in hours (SOURCE_RETENTION_HOURS): 48 for the 2021 API, 24 for today\'s.')
-@minValue(1)
-@maxValue(720)
-param sourceRetentionHours int = 48
+@description('How long ACS keeps a recording, in hours (SOURCE_RETENTION_HOURS). Empty: as the API does, today\'s 24, that of 2021 48.')
+param sourceRetentionHours string = ''
 
 @description('This long before its deadline a chunk that is not safe is reported as at risk, in hours (RISK_HOURS).')
 @minValue(0)
@@ -38,6 +36,11 @@ param riskHours int = 8
 @description('How long the queue has for a chunk before the timer queues it again, in minutes (RESCUE_MINUTES).')
 @minValue(1)
 param rescueMinutes int = 15
+
+@description('A recording that was stopped this long ago and is not announced is reported, in minutes (UNANNOUNCED_MINUTES).')
+@minValue(1)
+@maxValue(1440)
+param unannouncedMinutes int = 60
 
 @description('When the archive timer runs: NCRONTAB, six fields, UTC (ARCHIVE_SCHEDULE).')
 param archiveSchedule string = '0 */5 * * * *'
@@ -55,12 +58,25 @@ param ingestParallelism int = 8
 @description('More hosts that chunk bytes may be fetched from, comma-separated (CONTENT_HOSTS).')
 param contentHosts string = ''
 
+@description('Delete a chunk at ACS once its archive copy was verified (DELETE_SOURCE); today\'s API only.')
+param deleteSource bool = false
+
 @description('all starts a recording when a call is established (AUTO_RECORD).')
 @allowed(['off', 'all'])
 param autoRecord string = 'off'
 
+@description('Where the app\'s own traces go: auto is Application Insights (TELEMETRY).')
+@allowed(['auto', 'console', 'off'])
+param telemetry string = 'auto'
+
 @description('The app\'s address as others see it, with https:// (PUBLIC_BASE_URL); empty: no state callbacks.')
 param publicBaseUrl string = ''
+
+@description('A Key Vault secret with a function key for the callback address (CALLBACK_KEY), as https://<vault>.vault.azure.net/secrets/<name>; the app\'s identity must be able to read it. Empty: none.')
+param callbackKeySecretUri string = ''
+
+@description('Take callbacks of today\'s API only with the token that ACS signs for this resource (ACS_RESOURCE_ID).')
+param requireCallbackToken bool = true
 
 @description('How far the app may scale out.')
 @minValue(40)
@@ -271,17 +287,22 @@ module functionApp 'function-app.bicep' = {
     quarantineContainer: container.quarantine
     insightsConnectionString: monitoring.outputs.connectionString
     communicationEndpoint: communicationEvents.outputs.endpoint
+    communicationResourceId: requireCallbackToken ? communicationEvents.outputs.immutableResourceId : ''
     domainEventsEndpoint: domainEvents.outputs.endpoint
     acsApiVersion: acsApiVersion
     sourceRetentionHours: sourceRetentionHours
     riskHours: riskHours
     rescueMinutes: rescueMinutes
+    unannouncedMinutes: unannouncedMinutes
     archiveSchedule: archiveSchedule
     ingestBlockMib: ingestBlockMib
     ingestParallelism: ingestParallelism
     contentHosts: contentHosts
+    deleteSource: deleteSource
     autoRecord: autoRecord
+    telemetry: telemetry
     publicBaseUrl: publicBaseUrl
+    callbackKeySecretUri: callbackKeySecretUri
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
   }
@@ -316,6 +337,7 @@ module workbook 'workbook.bicep' = {
 
 // azd keeps these in the environment; the postdeploy hook reads them (azure.yaml).
 output AZURE_RESOURCE_GROUP string = group.name
+output APP_PRINCIPAL_ID string = identity.outputs.appPrincipalId
 output FUNCTION_APP_NAME string = functionApp.outputs.appName
 output FUNCTION_APP_ID string = functionApp.outputs.appId
 output FUNCTION_APP_HOST string = functionApp.outputs.hostName
@@ -325,5 +347,7 @@ output EVENTS_IDENTITY_ID string = identity.outputs.eventGridId
 output STORAGE_ACCOUNT_ID string = storage.outputs.accountId
 output STORAGE_ACCOUNT_NAME string = storage.outputs.accountName
 output ARCHIVE_ACCOUNT_NAME string = archive.outputs.accountName
+output STAGING_CONTAINER_NAME string = container.staging
+output ARCHIVE_CONTAINER_NAME string = container.archive
 output DEAD_LETTER_CONTAINER string = container.deadLetter
 output QUARANTINE_CONTAINER_NAME string = container.quarantine

@@ -16,7 +16,17 @@ param runbookUrl = readEnvironmentVariable('RUNBOOK_URL', 'docs/operations.md')
 param silenceHours = int(readEnvironmentVariable('SILENCE_HOURS', '6'))
 
 param autoRecord = readEnvironmentVariable('AUTO_RECORD', 'off')
-param sourceRetentionHours = int(readEnvironmentVariable('SOURCE_RETENTION_HOURS', '48'))
+param acsApiVersion = readEnvironmentVariable('ACS_API_VERSION', '')
+param sourceRetentionHours = readEnvironmentVariable('SOURCE_RETENTION_HOURS', '')
+param deleteSource = bool(readEnvironmentVariable('DELETE_SOURCE', 'false'))
+param contentHosts = readEnvironmentVariable('CONTENT_HOSTS', '')
+param publicBaseUrl = readEnvironmentVariable('PUBLIC_BASE_URL', '')
+param callbackKeySecretUri = readEnvironmentVariable('CALLBACK_KEY_SECRET_URI', '')
+param requireCallbackToken = bool(readEnvironmentVariable('REQUIRE_CALLBACK_TOKEN', 'true'))
+
+param ingestParallelism = int(readEnvironmentVariable('INGEST_PARALLELISM', '8'))
+param maximumInstanceCount = int(readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '100'))
+param instanceMemoryMB = int(readEnvironmentVariable('INSTANCE_MEMORY_MB', '2048'))
 
 param archiveSku = readEnvironmentVariable('ARCHIVE_SKU', 'Standard_ZRS')
 param archiveCoolAfterDays = int(readEnvironmentVariable('ARCHIVE_COOL_AFTER_DAYS', '30'))

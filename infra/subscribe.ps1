@@ -1,6 +1,6 @@
 # Deploy the Event Grid subscriptions (subscriptions.bicep), as subscribe.sh does elsewhere.
 # All values are outputs of main.bicep, none is a secret.
-$minutes = if ($env:EVENT_MINUTES_TO_LIVE) { $env:EVENT_MINUTES_TO_LIVE } else { '1440' }
+$minutes = if ($env:EVENT_MINUTES_TO_LIVE) { $env:EVENT_MINUTES_TO_LIVE } else { '720' }
 
 # A function can be seen by Event Grid some time after its deployment: ask again for a few minutes.
 for ($try = 1; $try -le 6; $try++) {

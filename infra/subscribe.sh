@@ -16,7 +16,7 @@ until az deployment group create \
         deadLetterAccountId="$STORAGE_ACCOUNT_ID" \
         deadLetterContainer="$DEAD_LETTER_CONTAINER" \
         eventGridIdentityId="$EVENTS_IDENTITY_ID" \
-        eventTimeToLiveInMinutes="${EVENT_MINUTES_TO_LIVE:-1440}" \
+        eventTimeToLiveInMinutes="${EVENT_MINUTES_TO_LIVE:-720}" \
     --output none
 do
     tries=$((tries - 1))

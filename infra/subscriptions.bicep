@@ -20,16 +20,17 @@ param eventGridIdentityId string
 @maxValue(30)
 param maxDeliveryAttempts int = 30
 
-@description('How long an event is tried, in minutes. With a source retention of 24 h take less than 1440: a dead letter after 24 h comes when ACS has deleted the recording.')
+@description('How long an event is tried, in minutes: half of what ACS keeps a recording for, so that a dead letter comes in time to be handed in. For the 2021 API 1440.')
 @minValue(1)
 @maxValue(1440)
-param eventTimeToLiveInMinutes int = 1440
+param eventTimeToLiveInMinutes int = 720
 
 resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
   name: topicName
 }
 
-// CallLegStateChanged of the 2021 API comes by callback (POST /callbacks), not from here.
+// CallStarted is what AUTO_RECORD starts from with today's API. CallLegStateChanged, its like of 2021, comes by
+// callback (POST /callbacks), not from here.
 resource recordingFiles 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = {
   parent: topic
   name: 'recording-files'
@@ -46,6 +47,8 @@ resource recordingFiles 'Microsoft.EventGrid/systemTopics/eventSubscriptions@202
     filter: {
       includedEventTypes: [
         'Microsoft.Communication.RecordingFileStatusUpdated'
+        'Microsoft.Communication.CallStarted'
+        'Microsoft.Communication.CallEnded'
       ]
     }
     eventDeliverySchema: 'EventGridSchema'

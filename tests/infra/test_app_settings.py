@@ -8,7 +8,7 @@ from recording.settings import Account, Settings, read
 from tests.infra.bicep import INFRA, Expression, declarations, one
 
 # They hold a key; the identity stands in its place.
-NOT_HERE = {"ACS_CONNECTION_STRING", "CALLBACK_KEY", "EVENTS_TOPIC_KEY"}
+NOT_HERE = {"ACS_CONNECTION_STRING", "EVENTS_TOPIC_KEY"}
 # Read by the Functions host or by azure-identity, not by Settings.
 HOSTS_OWN = {
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
@@ -96,6 +96,16 @@ def test_callbacks_must_bear_the_token_of_this_very_resource() -> None:
     )
     assert output.value.text == "communication.properties.immutableResourceId"
     assert one(INFRA / "main.bicep", "param", "requireCallbackToken").value is True
+
+
+def test_the_key_of_the_callback_address_is_a_reference() -> None:
+    """ACS can't send a header, so there is one key; what stands in Bicep is where it is kept, if it is wanted."""
+    assert app_settings()["CALLBACK_KEY"].text == (
+        "empty(callbackKeySecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${callbackKeySecretUri})'"
+    )
+    app = one(INFRA / "function-app.bicep", "resource", "app").value
+    assert app["properties"]["keyVaultReferenceIdentity"].text == "identityId"
+    assert one(INFRA / "main.bicep", "param", "callbackKeySecretUri").value == ""
 
 
 def test_containers_are_made_under_the_names_that_the_app_gets() -> None:

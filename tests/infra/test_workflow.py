@@ -1,6 +1,7 @@
 """.github/workflows: what runs, with which rights, and whose code."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,32 @@ def test_everything_is_compiled() -> None:
     alone = [path.name for path in INFRA.glob("*.bicep*") if f"'{path.name}'" not in main and path.suffix != ".json"]
     assert [name for name in alone if f"infra/{name}" not in source] == []
     assert "run: make test" in source
+
+
+def test_libraries_and_code_are_audited() -> None:
+    """Every requirement is looked up among known vulnerabilities, weekly too; the tools have a version of their own."""
+    workflow = read(ROOT / ".github" / "workflows" / "ci.yml")
+    steps = [step["run"] for step in workflow["jobs"]["audit"]["steps"] if "run" in step]
+    tools = [word for step in steps if "pip install" in step for word in step.split() if re.match("pip-|bandit", word)]
+    audited = {word for step in steps if "pip_audit" in step for word in step.split() if word.endswith(".txt")}
+    assert all(re.fullmatch(r"[a-z-]+==[\d.]+", tool) for tool in tools)
+    assert len(tools) == 2
+    assert audited == {path.name for path in ROOT.glob("requirements*.txt")}
+    # YAML 1.1 reads `on` as true.
+    assert "schedule" in workflow[True]  # type: ignore[index]
+
+
+def test_security_rules_hold_for_what_is_deployed() -> None:
+    """Ruff's S rules run with `make test`, and no file of the app is exempt from one of them."""
+    lint = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
+    assert "S" in lint["select"]
+    assert [path for path in lint["per-file-ignores"] if path.startswith(("recording", "function_app", "*"))] == []
+    bandit = next(s["run"] for s in read(WORKFLOWS[0])["jobs"]["audit"]["steps"] if "-m bandit" in s.get("run", ""))
+    assert bandit.endswith("recording function_app.py")
+
+
+def test_updates_are_proposed() -> None:
+    """Libraries, Azurite and actions each have somebody who looks for newer versions of them."""
+    updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
+    assert {one["package-ecosystem"] for one in updates} == {"pip", "npm", "github-actions"}
+    assert {one["directory"] for one in updates} == {"/"}

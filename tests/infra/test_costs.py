@@ -1,0 +1,177 @@
+"""docs/operations.md, *What it costs* and *Limits and scale*: the numbers are those of the app."""
+
+import json
+import re
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from azure.core.pipeline.transport import AioHttpTransport
+
+from recording import archive, blocks, endings, ingest
+from recording.acs import content
+from recording.blocks import MIB
+from recording.contract import LARGEST_BODY, ListQuery, Operation, StartRecording
+from recording.control import Caller
+from recording.control import Control as Recordings
+from recording.endings import Ending
+from recording.settings import Settings
+from tests.conftest import Control
+from tests.facts import receive, sweep
+from tests.infra.bicep import ROOT
+from tests.source import mp4, storage_host, today
+
+DOCS = (ROOT / "docs" / "operations.md").read_text()
+HOURS = 1000
+CHUNK = 450_000_000
+SMALL = 5_000_000
+READ = 2 * MIB
+TIMES = "\N{MULTIPLICATION SIGN}"
+# Classes of https://learn.microsoft.com/azure/storage/blobs/map-rest-apis-transaction-categories; DELETE is free.
+CLASSES = {
+    ("PUT", ""): "write",
+    ("PUT", "block"): "write",
+    ("PUT", "blocklist"): "write",
+    ("GET", ""): "read",
+    ("GET", "list"): "list",
+    ("GET", "blocklist"): "other",
+    ("HEAD", ""): "other",
+    ("PUT", "metadata"): "other",
+}
+
+
+class Counted:
+    """What was asked of storage, by class of operation."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: Counter[str] = Counter()
+        send = AioHttpTransport.send
+
+        async def counting(transport: Any, request: Any, **options: Any) -> Any:
+            if "/devstoreaccount1/" in request.url and request.method != "DELETE":
+                part = re.search(r"[?&]comp=(\w+)", request.url)
+                self.asked[CLASSES[request.method, part[1] if part else ""]] += 1
+            return await send(transport, request, **options)
+
+        monkeypatch.setattr(AioHttpTransport, "send", counting)
+
+    def take(self) -> Counter[str]:
+        """Give what was asked since the last time."""
+        asked, self.asked = self.asked, Counter()
+        return asked
+
+
+@pytest.fixture
+def environment(environment: dict[str, str]) -> dict[str, str]:
+    """Today's API."""
+    return environment | {"ACS_API_VERSION": ""}
+
+
+def row(beginning: str) -> list[str]:
+    """Give the cells of a row of the tables."""
+    line = next(line for line in DOCS.splitlines() if line.startswith(f"| {beginning}"))
+    return [cell.strip(" *") for cell in line.strip("|").split("|")]
+
+
+async def test_requests_are_those_of_the_app(
+    app: Any, control: Control, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording from start to archive is counted, and a chunk of an hour reckoned from a small one."""
+    recordings = Recordings(app.service, app.storage, Caller(None))
+    call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
+    async with storage_host(environment) as (here, host):
+        stopped = Ending(recording_id="cmlk", at=datetime.now(UTC), evidence="stopped through us")
+        await endings.note(here.storage, stopped)
+        counted = Counted(monkeypatch)
+        started = await recordings.start(call, StartRecording())
+        await recordings.stop(call, started.recording_id, Operation())
+        [job] = await receive(here, today(host.add(mp4(SMALL))))
+        facts = counted.take()
+        await here.ingest.run(job)
+        ingested = counted.take()
+        await sweep(here)
+        archived = counted.take()
+        await sweep(here)
+        idle = counted.take()
+    # Between two accounts each copy reads its source; one is of a chunk, one of its metadata, one of the event.
+    archived["read"] += 3
+    ingested["write"] += len(plan(CHUNK)) - len(plan(SMALL))
+    ingested["read"] += -(-CHUNK // READ) - -(-SMALL // READ)
+
+    told = [row("start, stop, event"), row("ingest:"), row("archive:"), row("**sum**")]
+    found = [facts, ingested, archived - idle, facts + ingested + (archived - idle)]
+    assert [[int(cell) for cell in cells[1:4]] for cells in told] == [
+        [one["write"], one["read"], one["other"]] for one in found
+    ]
+    assert ({"list": int(row("a run of the timer (")[4])}, archived["list"]) == (dict(idle), idle["list"])
+
+
+def plan(size: int) -> tuple[blocks.Block, ...]:
+    """Cut a chunk as the app does by default."""
+    fields = Settings.model_fields
+    return blocks.plan(
+        size, largest=fields["ingest_block_mib"].default * MIB, streams=fields["ingest_parallelism"].default
+    )
+
+
+def test_sums_are_right() -> None:
+    """What is multiplied in the table of costs is what the table above it counts."""
+    write, read, other = (int(cell) for cell in row("**sum**")[1:4])
+    runs = 30 * 24 * 12
+    assert row("Storage, writes")[1] == f"{write * HOURS:,}"
+    assert row("Storage, reads and other")[1] == f"{read * HOURS:,} + {other * HOURS:,}"
+    assert row("Storage, lists")[1].split() == [f"{runs:,}", TIMES, "2", "=", f"{runs * 2:,}"]
+    assert f"(450 MB: {len(plan(CHUNK))})" in DOCS
+    assert f"(450 MB: {-(-CHUNK // READ)})" in DOCS
+    assert CHUNK == 60 * 7_500_000
+
+
+def test_prices_times_amounts() -> None:
+    """Each sum of money is its amount times the price beside it, as far as both are one number."""
+    checked = 0
+    for line in DOCS.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        price = re.match(r"([\d.]+) per ([\d,]+)? ?\S* \[\d\]$", cells[2]) if len(cells) == 4 else None
+        amounts = re.findall(r"([\d,]+)(?: GB-s| GB-months|$)", cells[1].replace(" + 11,000", "")) if price else []
+        if price and amounts and re.fullmatch(r"[\d.]+", cells[3]):
+            amount = int(amounts[-1].replace(",", "")) + (11_000 if "+ 11,000" in cells[1] else 0)
+            per = int((price[2] or "1").replace(",", ""))
+            assert f"{amount * float(price[1]) / per:.2f}" == cells[3], cells[0]
+            checked += 1
+    assert checked >= 5
+
+
+def test_measurements_are_those_of_the_benchmarks() -> None:
+    """Throughput, processor and memory are about those of results.json; what follows from them is reckoned right."""
+    rows = json.loads((ROOT / "benchmarks" / "results.json").read_text())["rows"]
+    ours = next(
+        one
+        for one in rows
+        if (one["benchmark"], one.get("contender"), one.get("bytes")) == ("pump", "ours_with_proof", 1_500_000_000)
+        and one["shaping"] == "30 ms, 25 MB/s per connection"
+    )
+    flat = " ".join(DOCS.split())
+    said = re.search(r"brings in (\d+) MB/s .+? for ([\d.]+) CPU-seconds per GiB and (\d+) MiB", flat)
+    assert said is not None
+    speed = int(said[1])
+    assert [float(one) for one in said.groups()] == [
+        pytest.approx(ours[name], rel=0.25)
+        for name in ("megabytes_per_second", "cpu_seconds_per_gib", "peak_mib_above_idle")
+    ]
+    seconds = HOURS * CHUNK / 10**6 / speed
+    assert f"`B` / {speed} MB/s {TIMES} 2 GB = {seconds * 2:,.0f} GB-s" in flat
+    assert f"So {60_000 / 8 / speed:.0f} such instances" in flat
+
+
+def test_limits_are_those_of_the_code() -> None:
+    """A limit that the app sets stands in the table as it is."""
+    assert row("an attempt at a chunk")[1].startswith(f"{ingest.BUDGET_SECONDS / 60:.0f} minutes")
+    assert row("a chunk, as this app")[1].startswith(
+        f"{blocks.MOST_BLOCKS:,} blocks of {blocks.LARGEST_BLOCK // MIB:,}"
+    )
+    assert row("metadata file")[1] == f"{content.LARGEST_METADATA // MIB} MiB"
+    assert row("body of a control")[1] == f"{LARGEST_BODY // 1024} KiB"
+    assert row("a page of")[1] == str(next(m.le for m in ListQuery.model_fields["limit"].metadata if hasattr(m, "le")))
+    told = f"{archive.BUDGET_SECONDS / 60:.0f} minutes, {archive.PARALLELISM} recordings and {archive.COPIES} copies"
+    assert row("a run of the timer | 4")[1].startswith(told)

@@ -1,0 +1,87 @@
+"""docs/operations.md and SECURITY.md: what they tell an operator to type can be typed."""
+
+import asyncio
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from recording import __main__ as command
+from recording.errors import ChunkError, RecordingError
+from tests.conftest import Control, file_event
+from tests.facts import listing
+from tests.infra.bicep import ROOT
+
+SOURCE = (ROOT / "docs" / "operations.md").read_text()
+SECURITY = (ROOT / "SECURITY.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """Give the fenced blocks of a language, without their indentation."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", SOURCE + SECURITY, re.MULTILINE | re.DOTALL)
+    return [dedent(body) for _, body in found]
+
+
+def commands() -> list[str]:
+    """Give each command of the console blocks, its continued lines joined, and placeholders made words."""
+    typed = [one for block in blocks("console") for one in re.split(r"^\$ ", block, flags=re.MULTILINE) if one.strip()]
+    return [re.sub(r"<([^<>\n]+)>", "placeholder", one).replace("\\\n", " ").strip() for one in typed]
+
+
+def test_there_are_commands() -> None:
+    """The reader of this file finds them."""
+    assert len(commands()) >= 40
+    assert len(blocks("python")) == 1
+
+
+@pytest.mark.parametrize("typed", commands())
+def test_a_command_is_shell(typed: str) -> None:
+    """`sh -n` reads it without running it; nothing is left open."""
+    checked = subprocess.run(["sh", "-n", "-c", typed], capture_output=True, text=True, timeout=10, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("typed", [one for one in commands() if "python -m recording" in one])
+def test_a_command_of_the_app_is_one(typed: str) -> None:
+    """Its options exist, by the parser of the app itself."""
+    topic = "/subscriptions/3f2b0e4c-1111-4000-8000-000000000001/resourceGroups/rg/providers/Microsoft.EventGrid"
+    words = shlex.split(re.sub(r'"\$\(.*?\)"', f"{topic}/systemTopics/topic", typed).replace("$", ""))
+    found = command._parser().parse_args(words[words.index("recording") + 1 :])
+    assert callable(found.command)
+
+
+def test_codes_of_chunks_are_all_explained() -> None:
+    """The table of a chunk that always fails has every error that a chunk can fail with, and no other."""
+
+    def below(error: type[RecordingError]) -> set[str]:
+        return {error.code}.union(*(below(one) for one in error.__subclasses__()))
+
+    table = SOURCE.partition("## A chunk that always fails")[2].partition("\n## ")[0]
+    told = set(re.findall(r"^\| ([A-Z]\w+) \|", table, re.MULTILINE))
+    assert told == below(ChunkError) - {ChunkError.code}
+
+
+@pytest.mark.usefixtures("app")
+async def test_a_chunk_is_ingested_by_hand(environment: dict[str, str], control: Control, tmp_path: Path) -> None:
+    """The script of the runbook brings the chunks of an event into staging, and can be run again."""
+    recording = await control.recording(300_000)
+    (tmp_path / "settings.json").write_text(json.dumps([{"name": k, "value": v} for k, v in environment.items()]))
+    (tmp_path / "event.json").write_text(json.dumps(file_event(recording)))
+    (tmp_path / "ingest.py").write_text(blocks("python")[0])
+    for _ in range(2):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *(str(tmp_path / name) for name in ("ingest.py", "settings.json", "event.json")),
+            env={"PYTHONPATH": str(ROOT)},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 30)
+        [chunk] = recording["chunks"]
+        assert (process.returncode, out.decode()) == (0, f"{chunk['documentId']} is in staging, and proved\n")
+    staged = await listing(command._settings(tmp_path / "settings.json"), "staging")
+    assert [chunk["sha256"]] == [sha256 for name, sha256 in staged.items() if name.endswith(".media")]

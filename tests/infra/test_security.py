@@ -1,0 +1,68 @@
+"""SECURITY.md: what it says is held by a test is; who may do what is complete."""
+
+import ast
+import re
+from functools import cache
+
+import pytest
+
+from tests.infra.app_code import functions
+from tests.infra.bicep import ROOT
+from tests.infra.test_alerts import headings
+
+SOURCE = (ROOT / "SECURITY.md").read_text()
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", SOURCE)))
+THREATS = re.split(r"^### ", SOURCE.partition("## Threats and answers")[2], flags=re.MULTILINE)[1:]
+
+
+@cache
+def functions_in(path: str) -> frozenset[str]:
+    """List the functions of a file."""
+    found = ast.walk(ast.parse((ROOT / path).read_text()))
+    return frozenset(node.name for node in found if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+@pytest.mark.parametrize(("path", "name"), NAMED, ids=[name for _, name in NAMED])
+def test_a_named_test_exists(path: str, name: str) -> None:
+    """A test that was renamed or removed takes an answer with it."""
+    assert (ROOT / path).is_file()
+    assert name in functions_in(path)
+
+
+@pytest.mark.parametrize("threat", THREATS, ids=lambda text: text.partition("\n")[0])
+def test_each_threat_has_its_tests(threat: str) -> None:
+    """An answer without a test isn't one."""
+    assert re.search(r"^Held by:\n\n\* `tests/", threat, re.MULTILINE)
+
+
+def test_every_threat_that_was_thought_of_is_answered() -> None:
+    """Spoofing, forged requests, paths, replays, stolen keys and links, logs, sizes, files, deletion, libraries."""
+    assert len(THREATS) >= 12
+    assert len(NAMED) >= 50
+
+
+def test_every_function_belongs_to_somebody() -> None:
+    """The table of who may do what has each function that can be called from outside, once."""
+    table = SOURCE.partition("## Who may do what")[2].partition("###")[0]
+    told = re.findall(r"`([a-z]+(?:_[a-z]+)*)`", "".join(re.findall(r"^\| [^|]+ (\|.+)$", table, re.MULTILINE)))
+    called = {name for name, trigger in functions().items() if trigger in ("route", "event_grid_trigger")}
+    assert sorted(told) == sorted(called)
+
+
+def test_every_requirement_has_one_version() -> None:
+    """A library is named with its exact version, so that what was tested is what runs."""
+    lines = [
+        line.partition("#")[0].strip()
+        for path in ROOT.glob("requirements*.txt")
+        for line in path.read_text().splitlines()
+    ]
+    loose = [line for line in lines if line and not re.fullmatch(r"[A-Za-z0-9-]+(\[[a-z]+\])?==[\w.]+|-r \S+", line)]
+    assert loose == []
+
+
+def test_no_dead_link() -> None:
+    """Links lead to files, and to headings of the runbook."""
+    links = re.findall(r"\]\(([^)]+)\)", SOURCE)
+    assert [link for link in links if not (ROOT / link.partition("#")[0]).exists()] == []
+    anchors = {link.partition("#")[2] for link in links if "#" in link}
+    assert anchors - headings((ROOT / "docs" / "operations.md").read_text()) == set()
