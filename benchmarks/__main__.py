@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python -m benchmarks [--quick] [--sizes 64MB,1.5GB] [--only pump|burst]`."""
+"""Run the benchmarks: `python -m benchmarks [--quick] [--sizes 64MB,1.5GB] [--only BENCHMARK]`."""
 
 import argparse
 import asyncio
@@ -6,8 +6,10 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import bars, burst, chart, pump, results
+from benchmarks import bars, burst, chart, control, pump, results, resume, sweep
+from benchmarks.blobs import NotPut
 from benchmarks.cases import FULL, QUICK, SIZES, cases
+from benchmarks.timer import TimerFailed
 from local import interrupt
 from local.process import ProcessError
 from local.stack import ROOT, StackError
@@ -15,16 +17,27 @@ from local.stack import ROOT, StackError
 # What is measured in a hurry must not take the place of what was measured with care.
 _QUICK_FOLDER = ROOT / ".local" / "benchmarks"
 _LOGS = ROOT / ".local" / "logs" / "benchmarks"
+_CHARTS = {
+    "pump": chart.pump,
+    "burst": chart.burst,
+    "control": chart.control,
+    "sweep": chart.sweep,
+    "resume": chart.resume,
+}
+_FAILURES = (
+    *(pump.CopyFailed, burst.BurstFailed, control.ControlFailed, sweep.SweepFailed, resume.ResumeFailed),
+    *(NotPut, TimerFailed, ProcessError, StackError),
+)
 
 
 def main(argv: list[str]) -> int:
     """Run what was asked for; the status is 0 whether or not the bars are met, for a bar is no test."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure; write results and charts.")
-    parser.add_argument("--quick", action="store_true", help="small sizes, each once, in under a minute")
+    parser.add_argument("--quick", action="store_true", help="small sizes, each once, in about two minutes")
     parser.add_argument("--sizes", help=f"of the pump, comma-separated, out of {', '.join(SIZES)}")
-    parser.add_argument("--only", choices=("pump", "burst"))
+    parser.add_argument("--only", choices=tuple(_CHARTS))
     parser.add_argument("--events", type=int, help=f"of the burst (default: {burst.EVENTS})")
-    parser.add_argument("--output", type=Path, help="folder for results.json, pump.svg and burst.svg")
+    parser.add_argument("--output", type=Path, help="folder for results.json and the charts")
     arguments = parser.parse_args(argv)
     names = tuple(arguments.sizes.split(",")) if arguments.sizes else QUICK if arguments.quick else FULL
     if unknown := [name for name in names if name not in SIZES]:
@@ -36,16 +49,17 @@ async def _run(arguments: argparse.Namespace, names: tuple[str, ...], *, command
     began = time.monotonic()
     folder: Path = arguments.output or (_QUICK_FOLDER if arguments.quick else ROOT / "benchmarks")
     rows: list[results.Row] = []
+    status = 0
     try:
-        if arguments.only != "burst":
-            planned = cases(tuple(SIZES[name] for name in names), quick=arguments.quick)
-            rows += await pump.run(planned, say=_say)
-        if arguments.only != "pump":
-            events = arguments.events or (burst.QUICK_EVENTS if arguments.quick else burst.EVENTS)
-            rows += await burst.run(events, folder=_LOGS, say=_say)
-    except (pump.CopyFailed, burst.BurstFailed, ProcessError, StackError) as failed:
+        for name, measure in _MEASURES.items():
+            if arguments.only in (None, name):
+                rows += await measure(arguments, names)
+    except _FAILURES as failed:
+        # What was measured until then took its time, and stands.
         print(f"The benchmark ended early: {failed}", file=sys.stderr)
-        return 1
+        status = 1
+    if not rows:
+        return status
     found = await asyncio.to_thread(_write, folder, rows, command)
     fresh = {results.key(row) for row in rows}
     _say(results.table([row for row in found if results.key(row) in fresh]))
@@ -53,7 +67,37 @@ async def _run(arguments: argparse.Namespace, names: tuple[str, ...], *, command
     for bar in bars.check(found):
         _say(bar.line())
     _say(f"\n{time.monotonic() - began:.0f} s; results and charts are in {_short(folder)}")
-    return 0
+    return status
+
+
+async def _pump(arguments: argparse.Namespace, names: tuple[str, ...]) -> list[results.Row]:
+    planned = cases(tuple(SIZES[name] for name in names), quick=arguments.quick)
+    return await pump.run(planned, say=_say)
+
+
+async def _burst(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+    events = arguments.events or (burst.QUICK_EVENTS if arguments.quick else burst.EVENTS)
+    return await burst.run(events, folder=_LOGS, say=_say)
+
+
+async def _control(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+    requests = control.QUICK_REQUESTS if arguments.quick else control.REQUESTS
+    return await control.run(requests, folder=_LOGS, say=_say)
+
+
+async def _sweep(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+    archives, finished = (
+        (sweep.QUICK_ARCHIVES, sweep.QUICK_FINISHED) if arguments.quick else (sweep.ARCHIVES, sweep.FINISHED)
+    )
+    return await sweep.run(archives, finished, quick=arguments.quick, folder=_LOGS, say=_say)
+
+
+async def _resume(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+    sizes = resume.QUICK_SIZES if arguments.quick else resume.SIZES
+    return await resume.run(list(resume.kills(sizes, quick=arguments.quick)), say=_say)
+
+
+_MEASURES = {"pump": _pump, "burst": _burst, "control": _control, "sweep": _sweep, "resume": _resume}
 
 
 def _command(arguments: argparse.Namespace) -> str:
@@ -67,8 +111,8 @@ def _write(folder: Path, rows: list[results.Row], command: str) -> list[results.
     merged = results.merge(folder / "results.json", rows, command=command)
     results.write(folder / "results.json", merged)
     everything: list[results.Row] = merged["rows"]
-    for name, drawing in (("pump", chart.pump(everything)), ("burst", chart.burst(everything))):
-        if drawing:
+    for name, draw in _CHARTS.items():
+        if drawing := draw(everything):
             (folder / f"{name}.svg").write_text(drawing)
     return everything
 

@@ -9,6 +9,8 @@ Row = dict[str, Any]
 _MEMORY_MIB = 64e6 / 2**20
 # The bars for speed and CPU are for chunks of 1.5 GB. A small one is over before eight streams are under way.
 _SMALLEST, _HUGE = 1_000_000_000, 4_000_000_000
+# Requests of the timer, however much has been archived.
+_FLAT = 1.2
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ def check(rows: list[Row]) -> list[Bar]:
     """Hold the rows against every bar that they have figures for."""
     pump = [row for row in rows if row["benchmark"] == "pump" and row["sink"] == "discarding"]
     usual = [row["bytes"] for row in pump if _SMALLEST <= row["bytes"] < _HUGE]
-    return [*(_speed(pump, max(usual)) if usual else ()), *_memory(pump), *_burst(rows)]
+    return [*(_speed(pump, max(usual)) if usual else ()), *_memory(pump), *_burst(rows), *_flat(rows)]
 
 
 def _speed(rows: list[Row], size: int) -> Iterator[Bar]:
@@ -89,3 +91,13 @@ def _burst(rows: list[Row]) -> Iterator[Bar]:
             slow = row["answer_p99_seconds"]
             name = f"p99 of the answers to {row['events']} events, {row['connections']} at once"
             yield Bar(name, "below 1 s", f"{slow} s", slow < 1)
+
+
+def _flat(rows: list[Row]) -> Iterator[Bar]:
+    found = {row["recordings_in_archive"]: row for row in rows if row["benchmark"] == "sweep"}
+    if 0 in found and (most := max(found)):
+        for what in ("waiting", "archiving"):
+            before, after = (found[held][f"{what}_requests"] for held in (0, most))
+            name = f"requests of the timer, {found[0]['recordings_in_staging']} recordings {what}, archive of {most:,}"
+            measured = f"{after / before:.2f} times, {before} to {after}"
+            yield Bar(name, f"at most {_FLAT:g} times", measured, after <= _FLAT * before)

@@ -26,7 +26,8 @@ FEW = 32
 CHUNK_BYTES = 100_000
 _STAGING = "recordings-staging"
 _QUEUE = "recording-chunks"
-_NEVER = "0 0 0 1 1 *"
+# A schedule: once a year.
+NEVER = "0 0 0 1 1 *"
 _MOST_SECONDS = 300.0
 _POLL_SECONDS = 0.5
 _MAKING_AT_ONCE = 8
@@ -48,7 +49,7 @@ async def run(events: int, *, folder: Path, say: Callable[[str], None]) -> list[
     """Send `events` file events at once, then as many by a few connections; a row each. `folder` is for the logs."""
     say(f"burst: twice {events} file events, about {15 + events // 8} s")
     # The archive timer would move what is counted here.
-    async with Stack(StackOptions(logs=folder, archive_schedule=_NEVER)) as stack:
+    async with Stack(StackOptions(logs=folder, archive_schedule=NEVER)) as stack:
         timeout = aiohttp.ClientTimeout(total=_MOST_SECONDS)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as http:
             # One before the burst: the first event of all builds the app's clients.
@@ -96,12 +97,13 @@ async def _send(http: aiohttp.ClientSession, stack: Stack, recording: Any) -> _A
     url = f"{stack.app_url}/runtime/webhooks/eventgrid?functionName=receive_event"
     headers = {"aeg-event-type": "Notification", "aeg-subscription-name": "BURST"}
     began = time.perf_counter()
-    async with http.post(url, json=[_event(recording)], headers=headers) as response:
+    async with http.post(url, json=[event(recording)], headers=headers) as response:
         await response.read()
         return _Answer(time.perf_counter() - began, response.status)
 
 
-def _event(recording: Any) -> Row:
+def event(recording: Any) -> Row:
+    """Write a recording's file event (acs-contract 2.8)."""
     chunks = [{name: one[name] for name in ("documentId", "index", "endReason")} for one in recording["chunks"]]
     return {
         "id": str(uuid.uuid4()),

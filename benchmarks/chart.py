@@ -108,6 +108,68 @@ def burst(rows: Sequence[Row]) -> str | None:
     return draw(f"{most:,} file events", panels)
 
 
+def control(rows: Sequence[Row]) -> str | None:
+    """Draw how long each way takes to tell a recording's state, by one connection and by several."""
+    mine = [row for row in rows if row["benchmark"] == "control"]
+    if not mine:
+        return None
+    panels = [
+        Panel(
+            f"Milliseconds, {name}, {connections} at once",
+            _entries([row for row in mine if row["connections"] == connections], f"{name}_milliseconds"),
+        )
+        for connections in dict.fromkeys(row["connections"] for row in mine)
+        for name in ("p50", "p99")
+    ]
+    return draw("The state of a recording", panels)
+
+
+def sweep(rows: Sequence[Row]) -> str | None:
+    """Draw what the timer costs as the archive grows."""
+    mine = sorted(
+        (row for row in rows if row["benchmark"] == "sweep"), key=lambda row: int(row["recordings_in_archive"])
+    )
+    if not mine:
+        return None
+    states = (("waiting", "recordings wait"), ("archiving", "recordings are archived"))
+    units = (("requests", "Requests of a run"), ("cpu_seconds", "CPU-seconds"), ("seconds", "Seconds"))
+    panels = [
+        Panel(
+            f"{unit}, {mine[0]['recordings_in_staging']} {what}",
+            [
+                Entry(f"archive of {row['recordings_in_archive']:,}", row[f"{state}_{field}"], is_ours=True)
+                for row in mine
+            ],
+        )
+        for state, what in states
+        for field, unit in units
+    ]
+    return draw("The archive timer as the archive grows", panels)
+
+
+def resume(rows: Sequence[Row]) -> str | None:
+    """Draw how many megabytes are fetched again after a kill, a panel per size."""
+    mine = [row for row in rows if row["benchmark"] == "resume"]
+    if not mine:
+        return None
+    panels = [
+        Panel(
+            f"MB fetched again, of {size / 1e6:,.0f} MB",
+            [
+                Entry(
+                    f"{row['title'].partition(', then proved')[0]}, at {row['killed_at_percent']} %",
+                    row["fetched_again_megabytes"],
+                    row["contender"].startswith("ours"),
+                )
+                for row in mine
+                if row["bytes"] == size
+            ],
+        )
+        for size in sorted({row["bytes"] for row in mine})
+    ]
+    return draw("A chunk whose copy was killed in the middle", panels)
+
+
 def _ours(row: Row, fields: Sequence[tuple[str, str]]) -> list[Entry]:
     return [Entry(label, row[name], True) for label, name in fields]
 

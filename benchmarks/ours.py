@@ -56,6 +56,7 @@ async def pump_and_proof(place: Place, on_commit: Callable[[], None]) -> AsyncIt
         parallelism=settings.ingest_parallelism,
         largest_block=settings.largest_block,
         first_rescue=settings.first_rescue,
+        patience=settings.retention,
     )
 
     async def copy(document: str) -> None:

@@ -88,20 +88,34 @@ async def _side(case: Case, folder: Path) -> AsyncIterator[Side]:
                 serving.running("sink", case.shaping, log=folder / "sink.log"),
             )
             side = Side(sink.connection_string(running.url), running)
-        for container in (CONTAINER, f"{CONTAINER}-archive"):
-            async with ContainerClient.from_connection_string(side.connection_string, container) as client:
-                await client.create_container()
+        await create_containers(side)
         yield side
+
+
+async def create_containers(side: Side) -> None:
+    """Make what a contender expects to be there."""
+    for container in (CONTAINER, f"{CONTAINER}-archive"):
+        async with ContainerClient.from_connection_string(side.connection_string, container) as client:
+            await client.create_container()
 
 
 async def _copy(case: Case, contender: Contender, source: Running, side: Side, *, number: int) -> Row:
     """Let one contender make one copy, in a process of its own, and look at what came of it."""
-    servers = [source, *([side.counters] if side.counters else [])]
-    command = [sys.executable, "-m", "benchmarks.contender", contender.name, "--bytes", str(case.size)]
+    costs = await finish(await start(contender, case.size, source, side, number=number), contender, case.size)
+    costs["requests"] = [(await server.counters()).get("requests", 0) for server in _servers(source, side)]
+    await check(case.size, source, side, number=number)
+    return costs
+
+
+async def start(
+    contender: Contender, size: int, source: Running, side: Side, *, number: int
+) -> asyncio.subprocess.Process:
+    """Start the process that makes one copy of `size` bytes."""
+    command = [sys.executable, "-m", "benchmarks.contender", contender.name, "--bytes", str(size)]
     command += ["--source", source.url, "--sink", side.connection_string, "--number", str(number)]
-    for server in servers:
+    for server in _servers(source, side):
         command += ["--counting", server.url]
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -109,27 +123,36 @@ async def _copy(case: Case, contender: Contender, source: Running, side: Side, *
         cwd=ROOT,
         env=child_environment({}),
     )
+
+
+async def finish(process: asyncio.subprocess.Process, contender: Contender, size: int) -> Row:
+    """Wait for a copy; the answer is what it cost."""
     try:
-        async with asyncio.timeout(case.size / _SLOWEST_BYTES_PER_SECOND + _GRACE_SECONDS):
+        async with asyncio.timeout(size / _SLOWEST_BYTES_PER_SECOND + _GRACE_SECONDS):
             out, err = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
-        raise CopyFailed(f"{case.title}: {contender.name} failed\n{err.decode(errors='replace')[-3000:]}")
+        told = err.decode(errors="replace")[-3000:]
+        raise CopyFailed(f"{contender.name} failed to copy {size / 1e6:g} MB\n{told}")
     costs: Row = json.loads(out.splitlines()[-1])
-    costs["requests"] = [(await server.counters()).get("requests", 0) for server in servers]
-    await _check(case, source, side, document_id(case.size, number=number))
     return costs
 
 
-async def _check(case: Case, source: Running, side: Side, document: str) -> None:
+async def check(size: int, source: Running, side: Side, *, number: int) -> None:
+    """Look whether all of a document has arrived."""
     place = Place(source.url, side.connection_string)
     async with ContainerClient.from_connection_string(side.connection_string, CONTAINER) as container:
-        found = await container.get_blob_client(place.blob(document)).get_blob_properties()
-    if found.size != case.size:
-        raise CopyFailed(f"{case.title}: {found.size} bytes have arrived")
+        blob = container.get_blob_client(place.blob(document_id(size, number=number)))
+        found = await blob.get_blob_properties()
+    if found.size != size:
+        raise CopyFailed(f"{found.size} bytes of {size} have arrived")
+
+
+def _servers(source: Running, side: Side) -> list[Running]:
+    return [source, *([side.counters] if side.counters else [])]
 
 
 def _row(case: Case, contender: Contender, copies: list[Row]) -> Row:

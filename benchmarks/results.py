@@ -9,7 +9,10 @@ from typing import Any
 
 Row = dict[str, Any]
 
-_KEY = ("benchmark", "contender", "bytes", "shaping", "sink", "events", "connections")
+_KEY = (
+    *("benchmark", "contender", "bytes", "shaping", "sink", "events", "connections"),
+    *("recordings_in_archive", "recordings_in_staging", "killed_at_percent"),
+)
 # The ratios of a row to the same measurement of another contender.
 _AGAINST = ("sdk_read", "sdk_stream", "sdk_stream_large_reads", "sdk_tuned")
 _COLUMNS = (
@@ -22,6 +25,54 @@ _COLUMNS = (
     ("x (b)", "times_sdk_stream"),
     ("x (c)", "times_sdk_tuned"),
 )
+# Of the smaller benchmarks, each of which is one block: its title and its columns.
+_BLOCKS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "control": (
+        "the state of a recording, milliseconds",
+        (
+            ("asked", "contender"),
+            ("at once", "connections"),
+            ("p50", "p50_milliseconds"),
+            ("p99", "p99_milliseconds"),
+            ("p50 above sdk", "p50_milliseconds_above_sdk"),
+            ("p99 above sdk", "p99_milliseconds_above_sdk"),
+        ),
+    ),
+    "sweep": (
+        "the timer with ten recordings in flight: waiting, then whole and archived",
+        (
+            ("archived before", "recordings_in_archive"),
+            ("requests", "waiting_requests"),
+            ("seconds", "waiting_seconds"),
+            ("CPU-s", "waiting_cpu_seconds"),
+            ("requests", "archiving_requests"),
+            ("seconds", "archiving_seconds"),
+            ("CPU-s", "archiving_cpu_seconds"),
+        ),
+    ),
+    "sweep_throughput": (
+        "finished recordings to archive",
+        (
+            ("recordings", "recordings_in_staging"),
+            ("a second", "archived_per_second"),
+            ("requests each", "requests_per_recording"),
+            ("timer runs", "timer_runs"),
+            ("seconds", "seconds"),
+            ("MiB above idle", "peak_mib_above_idle"),
+        ),
+    ),
+    "resume": (
+        "killed in the middle, megabytes",
+        (
+            ("contender", "contender"),
+            ("bytes", "bytes"),
+            ("killed at %", "killed_at_percent"),
+            ("served", "served_until_the_kill_megabytes"),
+            ("fetched again", "fetched_again_megabytes"),
+            ("s to the end", "seconds_after_the_restart"),
+        ),
+    ),
+}
 
 
 def machine() -> dict[str, Any]:
@@ -68,7 +119,7 @@ def with_ratios(rows: list[Row]) -> list[Row]:
 
 
 def table(rows: list[Row]) -> str:
-    """Write the pump's rows as text, a block per size, shaping and sink."""
+    """Write rows as text: a block per size, shaping and sink of the pump, one for each other; the burst has its own."""
     lines: list[str] = []
     before: tuple[Any, ...] = ()
     for row in rows:
@@ -83,6 +134,10 @@ def table(rows: list[Row]) -> str:
         if "proof_seconds" in row:
             proof = f"{row['proof_seconds']} s, {row['proof_cpu_seconds_per_gib']} CPU-s/GiB"
             lines.append(f"  {'the proof after it':<24}{proof}")
+    for benchmark, (title, columns) in _BLOCKS.items():
+        if mine := [row for row in rows if row["benchmark"] == benchmark]:
+            lines += ["", title, _line([head for head, _ in columns])]
+            lines += [_line([_text(row.get(name)) for _, name in columns]) for row in mine]
     return "\n".join(lines)
 
 

@@ -92,6 +92,85 @@ def test_charts_are_well_formed() -> None:
     assert len(ET.fromstring(burst).findall("{*}rect")) == 1 + 6  # noqa: S314 - our own text
 
 
+def sweep_row(held: int, requests: int) -> Row:
+    """Make a row of the sweep."""
+    costs = {
+        f"{state}_{unit}": requests
+        for state in ("waiting", "archiving")
+        for unit in ("requests", "seconds", "cpu_seconds")
+    }
+    return {"benchmark": "sweep", "recordings_in_archive": held, "recordings_in_staging": 10, **costs}
+
+
+def small_rows() -> list[Row]:
+    """Make rows of the three small benchmarks."""
+    asked = [
+        {"benchmark": "control", "contender": name, "title": name, "connections": count, **figures}
+        for name in ("ours", "sdk")
+        for count, figures in ((1, {"p50_milliseconds": 2.0, "p99_milliseconds": 4.0}),)
+    ]
+    killed = [
+        {
+            "benchmark": "resume",
+            "contender": name,
+            "title": name,
+            "bytes": 250_000_000,
+            "killed_at_percent": percent,
+            "fetched_again_megabytes": 10.0 * percent,
+        }
+        for name, percent in (("sdk_read", 50), ("ours_with_proof", 45), ("ours_with_proof", 50))
+    ]
+    return [*asked, sweep_row(0, 20), sweep_row(100_000, 21), *killed]
+
+
+def test_the_timer_is_held_to_be_flat() -> None:
+    """With 100,000 recordings in the archive a run has 1.2 times the requests at most; seconds aren't held."""
+    flat = [sweep_row(0, 100), sweep_row(10_000, 500), sweep_row(100_000, 120)]
+    steep = [sweep_row(0, 100), sweep_row(100_000, 121)]
+
+    assert [bar.met for bar in bars.check(flat)] == [True, True]
+    assert [bar.met for bar in bars.check(steep)] == [False, False]
+    assert "1.20 times, 100 to 120" in bars.check(flat)[0].line()
+
+
+def test_without_an_empty_archive_nothing_is_compared() -> None:
+    """One size of the archive alone says nothing about another."""
+    assert bars.check([sweep_row(100_000, 121)]) == []
+    assert bars.check([sweep_row(0, 100)]) == []
+
+
+def test_kills_and_archives_have_rows_of_their_own(tmp_path: Path) -> None:
+    """What differs in nothing but the kill's place or the archive's size doesn't take the other's place."""
+    merged = results.merge(tmp_path / "results.json", small_rows(), command="here")
+
+    assert len(merged["rows"]) == len(small_rows())
+
+
+def test_the_table_has_every_benchmark() -> None:
+    """Each small benchmark is a block with its title, a head, and a line per row."""
+    lines = results.table(small_rows()).splitlines()
+
+    assert [line for line in lines if line and not line.startswith(" ")] == [
+        "the state of a recording, milliseconds",
+        "the timer with ten recordings in flight: waiting, then whole and archived",
+        "killed in the middle, megabytes",
+    ]
+    assert len([line for line in lines if line.startswith(" ")]) == 3 + len(small_rows())
+
+
+def test_charts_of_the_small_benchmarks() -> None:
+    """Each is XML with a bar per figure, and isn't drawn where there is nothing to draw."""
+    drawn = {draw.__name__: draw(small_rows()) for draw in (chart.control, chart.sweep, chart.resume)}
+
+    bars_drawn = {
+        name: len(ET.fromstring(text).findall("{*}rect")) - 1  # noqa: S314 - our own text
+        for name, text in drawn.items()
+        if text
+    }
+    assert bars_drawn == {"control": 2 * 2, "sweep": 2 * 6, "resume": 3}
+    assert [draw([]) for draw in (chart.control, chart.sweep, chart.resume)] == [None, None, None]
+
+
 def test_percentile() -> None:
     """A percentile is one of the values, by nearest rank."""
     values = [float(number) for number in range(1, 101)]

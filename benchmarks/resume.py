@@ -1,0 +1,136 @@
+"""Benchmark: what is fetched again after the process that copies was killed in the middle.
+
+A process copies a chunk and is killed (SIGKILL) once the source has served a share of it. Another one, started as the
+queue would, copies the chunk to its end. What the source has served in both beyond the chunk's length it served again.
+
+Ours asks storage which blocks are staged, and fetches the others: lost are the blocks that were in flight, eight of up
+to 32 MiB. So a chunk of at most 256 MiB may be in flight all at once, with nothing staged of it at half. All streams
+begin together and are equally quick here, so with a larger chunk it depends on where exactly the kill falls how far
+their blocks have got: ours is killed at more than one place.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import pump, serving, sink
+from benchmarks.contender import CONTENDERS, NAMES, Contender
+from benchmarks.pump import Side
+from benchmarks.serving import Running
+from benchmarks.shaping import NONE, Shaping
+
+SIZES = (250_000_000, 1_500_000_000)
+QUICK_SIZES = SIZES[:1]
+# The source only: slow enough to be stopped at a chosen place, on a machine that does all three parts.
+SHAPING = Shaping("50 MB/s per connection from the source", bytes_per_second=50_000_000)
+_OTHERS = ("sdk_read", "sdk_stream")
+_OURS = "ours_with_proof"
+# Both processes make the same copy.
+_NUMBER = 1
+HALF = 50
+_PLACES = (45, 50, 55)
+_POLL_SECONDS = 0.01
+_QUIET_SECONDS = 0.1
+_START_SECONDS = 60.0
+_SLOWEST_BYTES_PER_SECOND = 4_000_000
+# MB/s, for the estimate of the time and for nothing else.
+_EXPECTED = {"sdk_read": 45, "sdk_stream": 35, _OURS: 150}
+
+Row = dict[str, Any]
+
+
+class ResumeFailed(RuntimeError):
+    """A copy couldn't be killed where it should be."""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A chunk of `size` bytes, whose copy is killed when so much of it was served."""
+
+    size: int
+    contender: Contender
+    percent: int
+
+    def seconds(self) -> float:
+        """Expect how long the two copies take."""
+        return 5 + (1 + self.percent / 100) * self.size / 1e6 / _EXPECTED[self.contender.name]
+
+
+def kills(sizes: tuple[int, ...], *, quick: bool) -> Iterator[Kill]:
+    """Plan the kills: everybody at half, ours also before and after."""
+    for size in sizes:
+        for name in (*_OTHERS, _OURS):
+            contender = CONTENDERS[NAMES.index(name)]
+            for percent in _PLACES if name == _OURS and not quick else (HALF,):
+                yield Kill(size, contender, percent)
+
+
+async def run(planned: list[Kill], *, say: Callable[[str], None]) -> list[Row]:
+    """Measure every kill; a row each."""
+    say(f"resume: {len(planned)} kills, about {sum(one.seconds() for one in planned):.0f} s")
+    rows: list[Row] = []
+    for kill in planned:
+        rows.append(await _measure(kill))
+        again = f"{rows[-1]['fetched_again_megabytes']:7.1f} MB fetched again"
+        say(f"    {kill.contender.title:<40} {kill.size / 1e6:g} MB, killed at {kill.percent} %   {again}")
+    return rows
+
+
+async def _measure(kill: Kill) -> Row:
+    """Copy twice, the first time not to the end."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        async with (
+            serving.running("source", SHAPING, log=Path(folder) / "source.log") as source,
+            serving.running("sink", NONE, log=Path(folder) / "sink.log") as target,
+        ):
+            side = Side(sink.connection_string(target.url), target)
+            await pump.create_containers(side)
+            before = await _killed(kill, source, side)
+            again = await pump.start(kill.contender, kill.size, source, side, number=_NUMBER)
+            costs = await pump.finish(again, kill.contender, kill.size)
+            after = (await source.counters()).get("bytes_sent", 0)
+            await pump.check(kill.size, source, side, number=_NUMBER)
+    return row(kill, before, after, costs["pump"]["seconds"])
+
+
+async def _killed(kill: Kill, source: Running, side: Side) -> int:
+    """Start a copy and kill it; the answer is how many bytes the source has served."""
+    process = await pump.start(kill.contender, kill.size, source, side, number=_NUMBER)
+    try:
+        deadline = time.monotonic() + _START_SECONDS + kill.size / _SLOWEST_BYTES_PER_SECOND
+        # What its clients get warm by is far less, and counting begins anew after it.
+        while (await source.counters()).get("bytes_sent", 0) < kill.size * kill.percent / 100:
+            if process.returncode is not None or time.monotonic() > deadline:
+                raise ResumeFailed(f"{kill.contender.name} ended, or stood still, before it could be killed")
+            await asyncio.sleep(_POLL_SECONDS)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+    # What was on its way when the process went is served by now, or never.
+    served = -1
+    while (found := (await source.counters())["bytes_sent"]) != served:
+        served = found
+        await asyncio.sleep(_QUIET_SECONDS)
+    return served
+
+
+def row(kill: Kill, before: int, after: int, seconds: float) -> Row:
+    """Make the row of one kill out of what the source has served until it and since."""
+    again = max(0, before + after - kill.size)
+    return {
+        "benchmark": "resume",
+        "contender": kill.contender.name,
+        "title": kill.contender.title,
+        "bytes": kill.size,
+        "shaping": SHAPING.name,
+        "killed_at_percent": kill.percent,
+        "served_until_the_kill_megabytes": round(before / 1e6, 1),
+        "fetched_again_megabytes": round(again / 1e6, 1),
+        "fetched_again_percent_of_the_served": round(100 * again / before, 1),
+        "seconds_after_the_restart": round(seconds, 2),
+    }
