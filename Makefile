@@ -26,7 +26,7 @@ SEED = 1
 soak: setup  ## N=1000 SEED=1: that many recordings with every fault and with kills, checked byte by byte; soak.json
 	@$(PYTHON) -m local soak --api $(API) --recordings $(N) --seed $(SEED) --kills
 
-bench: setup  ## speed beside what a user would otherwise write: benchmarks/results.json and charts (15 minutes)
+bench: setup  ## speed beside what a user would otherwise write: benchmarks/results.json and charts (half an hour)
 	@$(PYTHON) -m benchmarks
 
 test: setup  ## ruff, mypy and every test

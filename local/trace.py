@@ -5,6 +5,7 @@ their own; the span of the file event links to it, and so does what is shown her
 """
 
 import argparse
+import contextlib
 import json
 import re
 from collections.abc import Iterable
@@ -21,7 +22,12 @@ _HIDDEN = ("recordingKey", "recordingId", "conversationId", "code")
 
 def read(lines: Iterable[str]) -> list[dict[str, Any]]:
     """Find the spans in the lines of a log, the earliest first."""
-    found = [json.loads(match[1]) for text in lines if (match := _SPAN.search(text))]
+    found = []
+    for text in lines:
+        # Two processes that print at once can break a line.
+        with contextlib.suppress(ValueError):
+            if match := _SPAN.search(text):
+                found.append(json.loads(match[1]))
     return sorted(found, key=lambda span: str(span["start"]))
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, date, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -32,6 +33,10 @@ from recording.verify import Verified, verify_all
 
 def main(argv: list[str]) -> int:
     """Run a command; 0 = all is well, 1 = something is not, 2 = it could not be looked at."""
+    for stream in (sys.stdout, sys.stderr):
+        # Into a file on Windows a mark such as ✓ has no encoding, and would end the command.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.command is _replay and not (arguments.files or arguments.day or arguments.blob):
@@ -145,11 +150,16 @@ async def _replay(arguments: argparse.Namespace) -> int:
             async for found in all_found:
                 for one in await replay.replay(found, into):
                     count, bad = count + 1, bad + (not one.ok)
-                    print(f"{one.outcome:14} {one.source}  {one.detail}", flush=True)
+                    print(_plain(f"{one.outcome:14} {one.source}  {one.detail}"), flush=True)
     finally:
         await app.aclose()
     print(f"{count} events, {bad} not taken{' (dry run: nothing was changed)' if into.dry else ''}")
     return 1 if bad else 0
+
+
+def _plain(text: str) -> str:
+    """Show what would move a terminal's cursor as �: an event's words come from outside."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 async def _found(arguments: argparse.Namespace, app: App) -> AsyncGenerator[Found]:
@@ -186,26 +196,33 @@ def _values(file: Path) -> dict[str, str]:
     try:
         if file.name == "local.settings.json" and not file.exists():
             return {}
-        body: Any = json.loads(file.read_text())
+        # Bytes, of which json tells the encoding: PowerShell writes UTF-16, or a byte order mark.
+        body: Any = json.loads(file.read_bytes())
         values = {one["name"]: one["value"] for one in body} if isinstance(body, list) else body["Values"]
-        return {str(name): str(value) for name, value in values.items()}
+        return {str(name): str(value) for name, value in values.items() if value is not None}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         raise wrong from None
 
 
 def _count(text: str) -> int:
-    if (count := int(text)) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("1 or more")
-    return count
+    return int(text)
 
 
 def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("a time in ISO 8601, such as 2026-03-01T10:00:00Z") from None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
 def _day(text: str) -> date:
-    return date.fromisoformat(text)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("a day, such as 2026-03-01") from None
 
 
 def _topic(text: str) -> str:

@@ -1,7 +1,10 @@
 """Pure: addresses that come from outside, and which of them may be asked."""
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
+
+_ADDRESS = re.compile(r"https?://[^\s\"'<>]*", re.IGNORECASE)
 
 
 def check(uri: str) -> str:
@@ -20,6 +23,15 @@ def check(uri: str) -> str:
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
         return uri
     raise ValueError("must be an absolute https URI (http is taken for this machine's loopback only)")
+
+
+def without_queries(text: str) -> str:
+    """Cut the query off every address in a text that others wrote: it may hold a key.
+
+    >>> without_queries("can't call https://app.example/callbacks?code=secret now")
+    "can't call https://app.example/callbacks?… now"
+    """
+    return _ADDRESS.sub(lambda found: re.sub(r"\?.*", "?…", found[0]), text)
 
 
 def is_loopback(host: str) -> bool:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from recording import layout, payload
-from recording.acs.hosts import MICROSOFT_SUFFIXES
+from recording.address import is_loopback
 
 # The paths of the service's storage hosts (acs-contract 4.10); no container has a name of two letters.
 _SERVICE_PATH = "/v1/objects/"
@@ -54,20 +54,22 @@ def is_exported(chunk: AnnouncedChunk, storage_type: str | None) -> bool:
     """Tell whether a chunk lies in the team's own storage: such an event says `storageType` (acs-contract 4.9).
 
     Where the export failed, the event says where on the service's storage host the chunk is instead,
-    and it must be fetched in time (acs-contract 4.12).
+    and it must be fetched in time (acs-contract 4.12). So is what lies nobody knows where: a refused
+    address is reported, and a chunk that is taken for exported is not.
     """
     if storage_type is None or storage_type.lower() == "azurecommunicationservices":
         return False
-    return chunk.content_location is None or not _is_services_own(chunk.content_location)
+    return chunk.content_location is None or _is_blob_storage(chunk.content_location)
 
 
-def _is_services_own(location: str) -> bool:
-    """Tell the storage host of the service, or an emulator of it, from a container of the team's."""
+def _is_blob_storage(location: str) -> bool:
+    """Tell a container of the team's, in any cloud or in an emulator of Blob Storage, from the service's own hosts."""
     try:
         parts = urlsplit(location)
-        return (parts.hostname or "").endswith(MICROSOFT_SUFFIXES) or parts.path.startswith(_SERVICE_PATH)
     except ValueError:
         return False
+    host = parts.hostname or ""
+    return ".blob." in host or (is_loopback(host) and not parts.path.startswith(_SERVICE_PATH))
 
 
 def _locations(chunk: payload.Chunk) -> tuple[dict[str, str | None], list[str]]:

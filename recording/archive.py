@@ -98,13 +98,18 @@ async def run(
 
     async def finish(key: str) -> None:
         with telemetry.span("recording.archive", key):
+            if not swept:
+                # Once staging is empty nothing tells that it was announced: its marker must be gone by then.
+                for event in settled[key][0].events:
+                    await endings.note_announced(storage, event)
             await _finish(this, *settled[key])
 
     async def delete_sources(key: str) -> None:
         await _delete_sources(this, key)
 
-    await _each(this, [key for key, _ in ordered], look, until=until)
-    await endings.sweep(storage, settings, notices, this.seen, now=now)
+    # Half of the time: however many are in flight, some are finished, and the next run has fewer to look at.
+    await _each(this, [key for key, _ in ordered], look, until=until - budget_seconds / 2)
+    swept = await endings.sweep(storage, settings, notices, this.seen, now=now)
     share = budget_seconds * LARGEST_SHARE
     await _each(this, [key for key, _ in ordered if key in settled], finish, until=until, share=share)
     # Last: a source that can't be reached keeps no recording from the archive.

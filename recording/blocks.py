@@ -57,7 +57,8 @@ def block_id(version: str, index: int) -> str:
 
     All ids of one blob must be of one length, and the service lists them in alphabetical order.
     """
-    return f"{hashlib.sha256(version.encode()).hexdigest()[:16]}-{index:06}"
+    # An ETag may hold bytes that are no text (RFC 9110, 8.8.3), which aiohttp gives as halves of surrogate pairs.
+    return f"{hashlib.sha256(version.encode(errors='surrogateescape')).hexdigest()[:16]}-{index:06}"
 
 
 def missing(blocks: tuple[Block, ...], *, version: str, staged: Mapping[str, int]) -> tuple[Block, ...]:

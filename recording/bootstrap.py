@@ -21,7 +21,7 @@ from recording.acs.callbacks import Callbacks
 from recording.acs.calling import Calling
 from recording.acs.content import Content
 from recording.acs.conversations import Conversations
-from recording.ingest import Ingest
+from recording.ingest import LAST_RESORT, Ingest
 from recording.job import QUEUE
 from recording.notices import Notices
 from recording.settings import Settings, read
@@ -148,6 +148,7 @@ def connect(settings: Settings) -> App:
             parallelism=settings.ingest_parallelism,
             largest_block=settings.largest_block,
             first_rescue=settings.first_rescue,
+            patience=settings.retention * LAST_RESORT,
         ),
         credential=credential,
     )

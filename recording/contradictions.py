@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from recording import endpoint, schedule
+from recording import account, schedule
 from recording.address import is_loopback
 from recording.errors import Misconfigured
 from recording.finding import Finding
@@ -121,6 +121,11 @@ def _acs(settings: Settings) -> Iterator[Finding]:
                 "ACS_CONNECTION_STRING and ACS_ENDPOINT name two resources; the connection string is used",
                 "remove the one that isn't meant",
             )
+    if settings.acs_resource_id and settings.speaks_2021:
+        yield _warn(
+            "ACS_RESOURCE_ID is set, and the API of 2021 signs no callback: the function key alone keeps others out",
+            "remove ACS_RESOURCE_ID, or ACS_API_VERSION for today's API",
+        )
     if settings.delete_source and settings.speaks_2021:
         yield _warn(
             "DELETE_SOURCE is true, and the API of 2021 deletes nothing",
@@ -135,7 +140,7 @@ def _acs(settings: Settings) -> Iterator[Finding]:
 
 
 def _storage(settings: Settings) -> Iterator[Finding]:
-    staging, archive = (endpoint.of(one, "blob") for one in (settings.staging_storage, settings.archive_storage))
+    staging, archive = (account.address(one, "blob") for one in (settings.staging_storage, settings.archive_storage))
     places = {
         "STAGING_CONTAINER": (staging, settings.staging_container),
         "ARCHIVE_CONTAINER": (archive, settings.archive_container),

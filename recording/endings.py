@@ -23,12 +23,14 @@ from azure.core.exceptions import AzureError
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from recording import audit, events, layout, logs
+from recording import audit, conversation, events, layout, logs, pending
+from recording.errors import BadRequest
+from recording.events import FileStatusUpdated
 from recording.manifest import Absence, Manifest, Recording
 from recording.notices import Notice, Notices, Telling
 from recording.pending import Announced, Pending, match
 from recording.settings import Settings
-from recording.storage import Storage
+from recording.storage import Storage, Where
 
 _DAY = timedelta(days=1)
 # The archive's run comes next, and must not wait for this.
@@ -61,34 +63,47 @@ async def note(storage: Storage, ending: Ending) -> None:
         if await storage.write_fact("archive", layout.ending_blob(ending.recording_id), _text(ending)):
             return
         known = await find(storage, ending.recording_id)
-        if known != ending:  # somebody else was quicker
+        if known and known != ending:  # somebody else was quicker
             await _drop(storage, _marker(ending))
     if known and ending.evidence == "announced":
         await _drop(storage, _marker(known))
 
 
+async def note_announced(storage: Storage, event: FileStatusUpdated) -> None:
+    """Note the ending that a file event tells of; one in 2021 doesn't tell which recording it is."""
+    if event.recording_id is None:
+        return
+    try:
+        call = conversation.of_server_call(event.server_call_id) if event.server_call_id else None
+    except BadRequest:
+        call = None
+    at = event.end or event.time
+    await note(storage, Ending(recording_id=event.recording_id, conversation_id=call, at=at, evidence="announced"))
+
+
 async def find(storage: Storage, recording_id: str) -> Ending | None:
     """Look up how a recording ended; None if nothing is known of it."""
-    text = await storage.read("archive", layout.ending_blob(recording_id))
-    return Ending.model_validate_json(text) if text else None
+    return await _read(storage, "archive", layout.ending_blob(recording_id))
 
 
 async def sweep(
     storage: Storage, settings: Settings, notices: Notices, recordings: Iterable[Recording], *, now: datetime
-) -> None:
+) -> bool:
     """Look after every pending ending; `recordings` are those in flight, before any is emptied.
 
-    Raises nothing that storage or the topic says: the archive's run goes on.
+    Raises nothing that storage or the topic says, for the archive's run goes on; False if the look isn't done.
     """
     try:
         async with asyncio.timeout(_SECONDS):
             await _sweep(
                 _Sweep(storage, settings, Telling(notices), now), [a for one in recordings for a in _announced(one)]
             )
+        return True
     except (AzureError, TimeoutError) as failed:
         logs.warning("endings.not_swept", reason=type(failed).__name__, next="the next run tries again")
     except Exception:
         logs.exception("endings.not_swept", next="the next run tries again")
+    return False
 
 
 @dataclass
@@ -111,8 +126,8 @@ class _Sweep:
 
 
 async def _sweep(this: _Sweep, announced: list[Announced]) -> None:
-    pending = await _pending(this.storage)
-    left = await _settle(this, pending, announced)
+    markers = [blob.name async for blob in this.storage.names("staging", f"{layout.PENDING}/")]
+    left = await _settle(this, pending.read(markers), announced)
     overdue = timedelta(minutes=this.settings.unannounced_minutes)
     late = [one for one in left if one.stopped + overdue <= this.now]
     # A look at what came and went before the marker did costs most: it's taken when something depends on it.
@@ -122,21 +137,24 @@ async def _sweep(this: _Sweep, announced: list[Announced]) -> None:
         this.started = {layout.recording_word(recording_id): at for recording_id, at in by_id.items()}
         absent = await _settle(this, unsure, [*announced, *await _archived(this, unsure)])
         late = [one for one in late if one not in unsure or one in absent]
-    for one in late:
-        await _report(this, one)
+    await _each(lambda one: _report(this, one), late)
 
 
-async def _settle(this: _Sweep, pending: Sequence[Pending], announced: Sequence[Announced]) -> list[Pending]:
+async def _settle(this: _Sweep, stopped: Sequence[Pending], announced: Sequence[Announced]) -> list[Pending]:
     """Take the markers of what is announced away; the answer is what is still pending."""
-    left, free = list(pending), list(announced)
+    left, free = list(stopped), list(announced)
+
+    async def settle(pair: tuple[Pending, Announced]) -> None:
+        one, event = pair
+        if event.word is None:
+            free.remove(event)
+            if not await _take(this.storage, one, event):
+                return
+        await _drop(this.storage, *one.blobs)
+        left.remove(one)
+
     while found := match(left, free, started=this.started):
-        for one, event in found.items():
-            if event.word is None:
-                free.remove(event)
-                if not await _take(this.storage, one, event):
-                    continue
-            await _drop(this.storage, *one.blobs)
-            left.remove(one)
+        await _each(settle, found.items())
     return left
 
 
@@ -148,19 +166,19 @@ async def _each[Item](step: Callable[[Item], Awaitable[None]], items: Iterable[I
 
 async def _take(storage: Storage, one: Pending, event: Announced) -> bool:
     """Say whose event it is, once and for all; False if it is another's, or the marker is gone."""
-    ending = await _read(storage, one)
+    ending = await _read(storage, "staging", one.blobs[0])
     if ending is None:
         return False
     name = layout.taken_blob(event.key)
     if await storage.write_fact("archive", name, _text(ending.model_copy(update={"evidence": "announced"}))):
         return True
-    known = Ending.model_validate_json(await storage.read("archive", name) or b"")
-    return known.recording_id == ending.recording_id
+    known = await _read(storage, "archive", name)
+    return known is not None and known.recording_id == ending.recording_id
 
 
 async def _report(this: _Sweep, one: Pending) -> None:
     """Say that a stopped recording isn't announced: in the log on every run, to others once, at last for good."""
-    ending = await _read(this.storage, one)
+    ending = await _read(this.storage, "staging", one.blobs[0])
     if ending is None:
         return
     past = this.is_past(one)
@@ -181,7 +199,7 @@ async def _report(this: _Sweep, one: Pending) -> None:
         if await this.telling.tell(Notice("Recording.Lost", key, "revision 1", this.now, lost)):
             await _drop(this.storage, *one.blobs)
     elif not one.told and await this.telling.tell(Notice("Recording.AtRisk", key, "not announced", this.now, facts)):
-        await this.storage.write_fact("staging", _told(one.blobs[0]), b"{}")
+        await this.storage.write_fact("staging", pending.told(one.blobs[0]), b"{}")
 
 
 def _manifest(this: _Sweep, key: str, one: Pending, ending: Ending) -> Manifest:
@@ -209,21 +227,6 @@ def _manifest(this: _Sweep, key: str, one: Pending, ending: Ending) -> Manifest:
     )
 
 
-async def _pending(storage: Storage) -> list[Pending]:
-    """List the markers; two of one recording, which were written at once, count as the older one."""
-    found: dict[str, Pending] = {}
-    names = [blob.name async for blob in storage.names("staging", f"{layout.PENDING}/")]
-    told = {name for name in names if name.endswith(".told")}
-    for name in names:
-        key = name.rpartition("/")[2].removesuffix(".json")
-        if name in told or not layout.is_recording_key(key):
-            continue
-        known = found.get(word := key.partition("-")[2], Pending(word, layout.recording_start(key)))
-        reported = known.told or _told(name) in told
-        found[word] = Pending(word, known.stopped, (*known.blobs, name), reported)
-    return list(found.values())
-
-
 def _announced(recording: Recording) -> Iterable[Announced]:
     """Say what the events of a recording in flight announce."""
     for event in recording.events:
@@ -236,8 +239,15 @@ async def _archived(this: _Sweep, late: Sequence[Pending]) -> list[Announced]:
 
     Of today's the fact of their ending tells; those of 2021 are known by their times only.
     """
-    named = [one.word for one in late if await _was_announced(this.storage, one)]
-    found = [Announced(word, word, this.now, None) for word in named]
+    found: list[Announced] = []
+
+    async def ask(one: Pending) -> None:
+        ending = await _read(this.storage, "staging", one.blobs[0])
+        known = await find(this.storage, ending.recording_id) if ending else None
+        if known and known.evidence == "announced":
+            found.append(Announced(one.word, one.word, this.now, None))
+
+    await _each(ask, late)
     if not this.settings.speaks_2021:
         return found
 
@@ -256,30 +266,24 @@ async def _archived(this: _Sweep, late: Sequence[Pending]) -> list[Announced]:
     return found
 
 
-async def _was_announced(storage: Storage, one: Pending) -> bool:
-    ending = await _read(storage, one)
-    known = await find(storage, ending.recording_id) if ending else None
-    return known is not None and known.evidence == "announced"
-
-
 def _days(late: Sequence[Pending]) -> list[datetime]:
     """List the days on which the recordings may have started: a recording is rarely longer than one."""
     return sorted({one.stopped.replace(hour=12) - back for one in late for back in (0 * _DAY, _DAY)})
 
 
-async def _read(storage: Storage, one: Pending) -> Ending | None:
-    text = await storage.read("staging", one.blobs[0])
+async def _read(storage: Storage, where: Where, name: str) -> Ending | None:
+    text = await storage.read(where, name)
     try:
         return Ending.model_validate_json(text) if text else None
     except ValidationError:
-        logs.error("ending.unreadable", blob=one.blobs[0], next="left alone; look at it")
+        logs.error("ending.unreadable", blob=name, next="left alone; look at it")
         return None
 
 
 async def _drop(storage: Storage, *markers: str) -> None:
     """Take markers away, and what tells of them before."""
     for marker in markers:
-        await storage.delete("staging", _told(marker))
+        await storage.delete("staging", pending.told(marker))
         await storage.delete("staging", marker)
 
 
@@ -289,7 +293,3 @@ def _text(ending: Ending) -> bytes:
 
 def _marker(ending: Ending) -> str:
     return layout.pending_blob(ending.at, ending.recording_id)
-
-
-def _told(marker: str) -> str:
-    return marker.removesuffix(".json") + ".told"

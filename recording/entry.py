@@ -84,7 +84,8 @@ class ChunkEntry(Written):
     waiting, staged: in flight, not proved yet or proved; never in an archived manifest.
     archived: its bytes were read back and compared; `blocksCompared` of `blocks` with what passed by
     in flight (blocks that an earlier, killed attempt staged have no digest in flight).
-    unproved: committed whole, but the deadline passed before it could be read back.
+    unproved: committed whole, but the deadline passed before it could be read back; or kept although it isn't whole
+    by its own word, for ACS had nothing better. `reason` says which.
     lost: not in our storage when ACS deleted it; `reason` says why.
     `format` is what its bytes are; `note` says it where it is called otherwise.
     """
@@ -154,9 +155,11 @@ def write(chunk: Chunk, where: Literal["staging", "archive"]) -> ChunkEntry:
     if where == "staging":
         outcome = "staged" if proved else "waiting"
     else:
-        outcome = "lost" if content is None else "archived" if proved else "unproved"
+        outcome = "lost" if content is None else "archived" if proved and "problem" not in facts else "unproved"
     reason = f"{tried.code}: {tried.message}" if tried and tried.message and not chunk.is_staged else None
-    if where == "archive" and not chunk.is_staged:
+    if "problem" in facts:
+        reason = f"kept as it is: {facts['problem']}"
+    elif where == "archive" and not chunk.is_staged:
         what = "content" if content is None else "proof" if not proved else "metadata file"
         reason = f"no {what} by the deadline; the last attempt said: {reason or 'nothing, none was made'}"
     described = chunk.description

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
@@ -29,6 +30,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 _SPANS_MS = 1000
 _METRICS_MS = 15_000
+# A process that ends waits for what is being sent: not for minutes, if Application Insights hangs or is down.
+_SEND_SECONDS, _RETRIES = 5.0, 1
 # Statistics about the exporter itself and its remote configuration go to addresses that nobody has allowed;
 # the metric about the resource asks the global provider, and logs an error each time for there is none.
 _UNWANTED = (
@@ -67,9 +70,15 @@ def insights(connection_string: str) -> Providers:
         os.environ.setdefault(f"APPLICATIONINSIGHTS_{name}", "true")
     from azure.monitor.opentelemetry.exporter import AzureMonitorMetricExporter, AzureMonitorTraceExporter
 
-    # An instance's disk goes with it: nothing is kept there to be sent later.
-    spans = AzureMonitorTraceExporter(connection_string=connection_string, disable_offline_storage=True)
-    numbers = AzureMonitorMetricExporter(connection_string=connection_string, disable_offline_storage=True)
+    options: dict[str, Any] = {
+        "connection_string": connection_string,
+        # An instance's disk goes with it: nothing is kept there to be sent later.
+        "disable_offline_storage": True,
+        "timeout": _SEND_SECONDS,
+        "read_timeout": _SEND_SECONDS,
+        "retry_total": _RETRIES,
+    }
+    spans, numbers = AzureMonitorTraceExporter(**options), AzureMonitorMetricExporter(**options)
     reader = PeriodicExportingMetricReader(numbers, export_interval_millis=_METRICS_MS)
     return providers(BatchSpanProcessor(spans, schedule_delay_millis=_SPANS_MS), [reader])
 

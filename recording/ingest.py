@@ -28,11 +28,17 @@ _VERSION_TRIES = 3
 # Below `functionTimeout` (host.json), whose stroke would kill every other job of the process too.
 BUDGET_SECONDS = 25 * 60.0
 _NOTE_SECONDS = 60.0
+# Of the retention: a file that isn't whole by its own word until then is taken as it is, while ACS still has it.
+LAST_RESORT = 0.95
+_UNKNOWN_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True)
 class Ingest:
-    """What ingest works with, once per process: `streams` bounds the transfers of all chunks together."""
+    """What ingest works with, once per process: `streams` bounds the transfers of all chunks together.
+
+    `patience` is how long after its event a file that isn't whole by its own word is refused.
+    """
 
     storage: Storage
     content: Content
@@ -40,6 +46,7 @@ class Ingest:
     parallelism: int
     largest_block: int
     first_rescue: timedelta
+    patience: timedelta
 
     async def run(self, job: ChunkJob) -> None:
         """Ingest one chunk and its metadata file.
@@ -95,10 +102,11 @@ class Ingest:
             return False
         probe, staged = await asyncio.gather(self.content.probe(job), self.storage.staged_blocks(job.content_blob))
         plan = self._plan(probe)
-        digests = await self._fetch(job, probe, plan, staged)
-        facts = proof.facts(probe, plan, digests)
+        digests, problem = await self._fetch(job, probe, plan, staged)
+        facts = proof.facts(probe, plan, digests, problem)
         ids = [blocks.block_id(_version(probe, plan), b.index) for b in plan]
-        await self.storage.commit(job.content_blob, ids, facts, content_type=media.CONTENT_TYPES[probe.kind])
+        content_type = media.CONTENT_TYPES[probe.kind] if probe.kind else _UNKNOWN_TYPE
+        await self.storage.commit(job.content_blob, ids, facts, content_type=content_type)
         found = await self.storage.find("staging", job.content_blob)
         if found is None or not proof.is_same_version(found, facts):
             return False
@@ -114,37 +122,55 @@ class Ingest:
 
     async def _fetch(
         self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]
-    ) -> dict[int, str]:
+    ) -> tuple[dict[int, str], str | None]:
         """Stage what is missing and check the structure meanwhile; both are done when this returns."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._check_structure(job, probe))
+                structure = group.create_task(self._check_structure(job, probe))
                 staging = group.create_task(self._stage(job, probe, plan, staged))
         except ExceptionGroup as several:
             raise _first(several) from None
-        return staging.result()
+        return staging.result(), structure.result()
 
-    async def _check_structure(self, job: ChunkJob, probe: Probe) -> None:
-        """Check that the file is whole by its own word, by a few small reads from the source."""
+    async def _check_structure(self, job: ChunkJob, probe: Probe) -> str | None:
+        """Check that the file is whole by its own word, by a few small reads from the source.
+
+        The answer is why it isn't, if it is to be kept all the same.
+        """
+        if probe.kind is None:
+            return self._odd(job, "the bytes are neither MP4 nor MP3 nor WAV")
         if not probe.takes_ranges:
-            return  # each small read would fetch the whole file: its structure is looked at as it passes by
-        walk = media.walk(probe.kind, probe.size)
-        try:
-            offset = next(walk)
-            while True:
-                length = min(media.HEADER, probe.size - offset)
-                known = probe.head[offset : offset + length]
-                if len(known) < length:
-                    known = await self.content.read(job, probe, offset=offset, length=length)
-                offset = walk.send(known)
-        except StopIteration:
-            return
+            return None  # each small read would fetch the whole file: its structure is looked at as it passes by
+        walk, known = media.walk(probe.kind, probe.size), b""
+        while True:
+            try:
+                offset = walk.send(known) if known else next(walk)
+            except StopIteration:
+                return None
+            except SourceDamaged as damaged:
+                return self._odd(job, damaged.message)
+            length = min(media.HEADER, probe.size - offset)
+            known = probe.head[offset : offset + length]
+            if len(known) < length:
+                known = await self.content.read(job, probe, offset=offset, length=length)
+
+    def _odd(self, job: ChunkJob, problem: str) -> str:
+        """Refuse what may get better. At last the bytes are worth more than none: nobody has seen all that ACS writes.
+
+        Raises SourceDamaged.
+        """
+        if datetime.now(UTC) < job.announced_at + self.patience:
+            raise SourceDamaged(problem)
+        logs.error("chunk.kept_as_it_is", recordingKey=job.recording_key, documentId=job.document_id, reason=problem)
+        return problem
 
     async def _stage(
         self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]
     ) -> dict[int, str]:
         """Stage what is missing, in parallel; the answer is the SHA-256 of each block that passed by."""
-        missing = blocks.missing(plan, version=_version(probe, plan), staged=staged)
+        # Without ranges a file's structure is seen only as it passes by: what was staged before was perhaps refused.
+        known = staged if probe.takes_ranges else {}
+        missing = blocks.missing(plan, version=_version(probe, plan), staged=known)
         logs.info(
             "chunk.staging",
             recordingKey=job.recording_key,
@@ -171,7 +197,7 @@ class Ingest:
     async def _stage_block(self, job: ChunkJob, probe: Probe, block: Block, block_id: str) -> str:
         """Stream one block from the source into Put Block; a broken one is repeated whole."""
         for attempt in range(1, BLOCK_TRIES + 1):
-            walker = None if probe.takes_ranges else Walker(probe.kind, probe.size)
+            walker = Walker(probe.kind, probe.size) if probe.kind and not probe.takes_ranges else None
             source = self.content.stream(job, probe, offset=block.offset, length=block.length)
             relay = Relay(source, walker)
             try:

@@ -17,15 +17,15 @@ from uuid import uuid4
 from azure.core.exceptions import AzureError
 from pydantic import BaseModel
 
-from recording import claim, conversation, endings, events, job, layout, logs, telemetry
+from recording import address, claim, conversation, endings, events, job, layout, logs, telemetry
 from recording.acs.service import RecordingService
 from recording.claim import Claim, Held, Outcome
-from recording.endings import Ending
 from recording.errors import BadEvent, BadRequest, Conflict, NotFound
 from recording.events import (
     CallEnded,
     CallLegStateChanged,
     CallStarted,
+    Event,
     FileStatusUpdated,
     OtherEvent,
     RecordingStateChanged,
@@ -64,10 +64,28 @@ async def receive(
     answered with 500, so that the event comes again.
     """
     try:
-        event = events.parse(text)
+        return await take(
+            events.parse(text), text, storage=storage, service=service, notices=notices, settings=settings, now=now
+        )
     except BadEvent as bad:
         await quarantine(text, [bad.message], storage=storage, notices=notices, now=now)
         return []
+
+
+async def take(
+    event: Event,
+    text: str,
+    *,
+    storage: Storage,
+    service: RecordingService,
+    notices: Notices,
+    settings: Settings,
+    now: datetime,
+) -> list[ChunkJob]:
+    """Take an event that was understood, as `receive` does.
+
+    Raises BadEvent for a call that is to be recorded and can't be named.
+    """
     match event:
         case FileStatusUpdated():
             with telemetry.span(
@@ -81,12 +99,7 @@ async def receive(
         case CallStarted():
             logs.info("call.started", **_known(event))
             if settings.auto_record == "all" and not settings.speaks_2021:
-                try:
-                    call = _of_call(event)
-                except BadRequest as bad:
-                    await quarantine(text, [bad.message], storage=storage, notices=notices, now=now)
-                    return []
-                await _auto_record(call, storage=storage, service=service, settings=settings, now=now)
+                await _auto_record(_of_call(event), storage=storage, service=service, settings=settings, now=now)
         case CallEnded():
             logs.info("call.ended", **_known(event), seconds=event.seconds)
         case RecordingStateChanged():
@@ -100,7 +113,7 @@ async def receive(
                 correlationId=event.correlation_id,
                 code=event.code,
                 subCode=event.sub_code,
-                message=event.message,
+                message=event.message and address.without_queries(event.message),
                 next="not started again by itself",
             )
         case OtherEvent():
@@ -169,18 +182,10 @@ async def _keep(
 
 
 async def _note_ending(event: FileStatusUpdated, storage: Storage) -> None:
-    """Note that the recording ended; of one in 2021 the event doesn't tell which it is."""
-    if event.recording_id is None:
-        return
-    try:
-        call = conversation.of_server_call(event.server_call_id) if event.server_call_id else None
-    except BadRequest:
-        call = None
-    at = event.end or event.time
-    ending = Ending(recording_id=event.recording_id, conversation_id=call, at=at, evidence="announced")
+    """Note that the recording ended, as far as the event tells."""
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            await endings.note(storage, ending)
+            await endings.note_announced(storage, event)
     except (AzureError, TimeoutError) as failed:
         if not event.chunks:
             raise  # nothing of it is in staging, where the timer would meet it: the event is to come again
@@ -206,7 +211,10 @@ def _of_leg(event: CallLegStateChanged) -> _ToRecord:
 
 def _of_call(event: CallStarted) -> _ToRecord:
     """A server call id is one call, though a group or a room may meet again."""
-    known = conversation.of_server_call(event.server_call_id)
+    try:
+        known = conversation.of_server_call(event.server_call_id)
+    except BadRequest as bad:
+        raise BadEvent(bad.message) from None
     return _ToRecord(event.id, known, known)
 
 

@@ -1,4 +1,4 @@
-"""Pure: which announced recording is which stopped one.
+"""Pure: which recordings were stopped and aren't announced, and which announced recording is which stopped one.
 
 Today's events name the recording; those of April 2021 name its call only, which we don't know
 (acs-contract 2.8), so an ending and an event are matched by time.
@@ -7,6 +7,8 @@ Today's events name the recording; those of April 2021 name its call only, which
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from recording import layout
 
 # Our clock and the service's, and the moment that starting or stopping takes.
 TOLERANCE = timedelta(seconds=15)
@@ -32,6 +34,25 @@ class Announced:
     end: datetime | None
 
 
+def told(marker: str) -> str:
+    """Name what says that the recording of a marker was reported."""
+    return marker.removesuffix(".json") + ".told"
+
+
+def read(names: Iterable[str]) -> list[Pending]:
+    """Read the names of markers; two of one recording, which were written at once, count as the older one."""
+    found: dict[str, Pending] = {}
+    listed = sorted(names)
+    reported = {name for name in listed if name.endswith(".told")}
+    for name in listed:
+        key = name.rpartition("/")[2].removesuffix(".json")
+        if name in reported or not layout.is_recording_key(key):
+            continue
+        known = found.get(word := key.partition("-")[2], Pending(word, layout.recording_start(key)))
+        found[word] = Pending(word, known.stopped, (*known.blobs, name), known.told or told(name) in reported)
+    return list(found.values())
+
+
 def match(
     pending: Iterable[Pending], announced: Iterable[Announced], *, started: Mapping[str, datetime] | None = None
 ) -> dict[Pending, Announced]:
@@ -42,13 +63,14 @@ def match(
     """
     waiting, came = list(pending), list(announced)
     named = {event.word: event for event in came if event.word}
+    nameless = [event for event in came if event.word is None]
     found = {one: named[one.word] for one in waiting if one.word in named}
     close = [
         (away, one.stopped, one.word, event.key, one, event)
         for one in waiting
         if one not in found
-        for event in came
-        if event.word is None and (away := _away(one, event, (started or {}).get(one.word))) <= TOLERANCE
+        for event in nameless
+        if (away := _away(one, event, (started or {}).get(one.word))) <= TOLERANCE
     ]
     taken: set[str] = set()
     for *_, one, event in sorted(close, key=lambda pair: pair[:4]):

@@ -18,10 +18,14 @@ from recording.job import ChunkJob
 from recording.storage import Storage, Stored
 
 
-def facts(probe: Probe, plan: tuple[Block, ...], digests: Mapping[int, str]) -> dict[str, str]:
-    """Write what is committed with a chunk: what it is, where it is from, and what passed by in flight."""
+def facts(probe: Probe, plan: tuple[Block, ...], digests: Mapping[int, str], problem: str | None) -> dict[str, str]:
+    """Write what is committed with a chunk: what it is, where it is from, and what passed by in flight.
+
+    `problem` says why the file isn't whole by its own word, if it is kept all the same.
+    """
     found = {
         "kind": probe.kind,
+        "problem": problem,
         "source_etag": _etag(probe),
         "source_bytes": str(probe.size),
         "blocks": str(len(plan)),
@@ -80,5 +84,5 @@ async def prove(job: ChunkJob, found: Stored, storage: Storage, *, streams: asyn
 
 
 def _etag(probe: Probe) -> str:
-    """Write the source's ETag as blob metadata can hold it."""
-    return "".join(c for c in probe.etag or "" if c.isascii() and c.isprintable() and c != '"')
+    """Write the source's ETag as blob metadata can hold it, which has 8 KiB for all of it."""
+    return "".join(c for c in probe.etag or "" if c.isascii() and c.isprintable() and c != '"')[:256].strip()

@@ -140,23 +140,27 @@ async def _take(letter: _Letter, source: str, into: Intake) -> Replayed:
     if isinstance(event, OtherEvent):
         return Replayed(source, "ignored", f"nothing to do for {event.type}")
     now = datetime.now(UTC)
-    # What can't be understood of it is quarantined under this time.
-    when = letter.received or (event.time if isinstance(event, FileStatusUpdated) else now)
+    if isinstance(event, FileStatusUpdated):
+        # What can't be understood of it is quarantined under this time, whenever it is replayed.
+        now = letter.received or event.time
     messages: list[str] = []
     try:
         if not into.dry:
-            taken = await intake.receive(
+            taken = await intake.take(
+                event,
                 letter.text,
                 storage=into.storage,
                 service=into.service,
                 notices=into.notices,
                 settings=into.settings,
-                now=when,
+                now=now,
             )
             messages = intake.messages(taken)
             for message in messages:
                 # As the host writes and reads them (host.json).
                 await into.queue.send_message(base64.b64encode(message.encode()).decode())
+    except BadEvent as bad:
+        return Replayed(source, "not understood", bad.message)
     except RecordingError as failed:
         return Replayed(source, "failed", failed.message)
     except (AzureError, TimeoutError) as failed:

@@ -13,7 +13,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from recording.acs.auth import Resource, parse_connection_string
+from recording import account
+from recording.account import Account, Service
+from recording.acs.auth import Resource, is_endpoint, parse_connection_string
 from recording.address import is_loopback
 from recording.blocks import MIB
 from recording.errors import Misconfigured
@@ -37,6 +39,12 @@ def _check_address(address: str) -> str:
     return address
 
 
+def _check_endpoint(endpoint: str) -> str:
+    if not is_endpoint(endpoint.rstrip("/")):
+        raise ValueError("must read https://<name>.communication.azure.com")
+    return endpoint
+
+
 def _known(version: str) -> str:
     if version != VERSION_2021 and not (_VERSION.fullmatch(version) and version >= FIRST_OF_TODAY):
         raise ValueError(f"must be {VERSION_2021}, or a version of today's API: {FIRST_OF_TODAY} or later")
@@ -49,17 +57,8 @@ FIRST_OF_TODAY = "2023-03-06"
 _VERSION = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(-preview[0-9]*)?")
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_check_hosts)]
+Address = Annotated[str, AfterValidator(_check_address)]
 Container = Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9])+$", min_length=3, max_length=63)]
-
-
-class Account(BaseModel):
-    """Where a storage account is: a connection string, or URIs for the app's managed identity."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
-
-    connection_string: SecretStr | None = None
-    blob_uri: str | None = Field(default=None, repr=False)
-    queue_uri: str | None = Field(default=None, repr=False)
 
 
 class Settings(BaseModel):
@@ -72,7 +71,7 @@ class Settings(BaseModel):
         alias="ACS_CONNECTION_STRING",
         description="`endpoint=https://<name>.communication.azure.com;accesskey=…`. Leave it away to use the identity.",
     )
-    acs_endpoint: str | None = Field(
+    acs_endpoint: Annotated[str, AfterValidator(_check_endpoint)] | None = Field(
         default=None,
         alias="ACS_ENDPOINT",
         description="`https://<name>.communication.azure.com`, reached with the app's managed identity.",
@@ -152,7 +151,7 @@ class Settings(BaseModel):
     auto_record: Literal["off", "all"] = Field(
         default="off", alias="AUTO_RECORD", description="`all` starts a recording when a call is established."
     )
-    public_base_url: Annotated[str, AfterValidator(_check_address)] | None = Field(
+    public_base_url: Address | None = Field(
         default=None,
         alias="PUBLIC_BASE_URL",
         description="This app's own https address: a start that names no callback asks for state at its `/callbacks`.",
@@ -162,7 +161,7 @@ class Settings(BaseModel):
         alias="CALLBACK_KEY",
         description="A function key, put into that callback address as `code`: ACS can't send it otherwise.",
     )
-    events_topic_endpoint: str | None = Field(
+    events_topic_endpoint: Address | None = Field(
         default=None,
         alias="EVENTS_TOPIC_ENDPOINT",
         description="A custom Event Grid topic; the app publishes there what was archived, is at risk or lost.",
@@ -245,7 +244,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {}
     for name, field in Settings.model_fields.items():
         alias = field.alias or name
-        value = _account(environment, alias) if field.annotation is Account else environment.get(alias)
+        value = account.read(environment, alias) if field.annotation is Account else environment.get(alias)
         if value:
             values[alias] = value
     try:
@@ -253,35 +252,21 @@ def read(environment: Mapping[str, str]) -> Settings:
     except ValidationError as invalid:
         wrong = "; ".join(f"{error['loc'][0]}: {error['msg']}" for error in invalid.errors(include_input=False))
         raise Misconfigured(f"app settings are wrong: {wrong}") from None
-    fallback = {
-        name: settings.host_storage for name in ("staging_storage", "archive_storage") if not _is_set(settings, name)
-    }
     if settings.host_storage == Account():
         raise Misconfigured("app settings are wrong: AzureWebJobsStorage is not set")
-    complete = settings.model_copy(update=fallback)
-    for name, uri in (("host_storage", "queue"), ("staging_storage", "blob"), ("archive_storage", "blob")):
-        account: Account = getattr(complete, name)
-        if account.connection_string is None and getattr(account, f"{uri}_uri") is None:
-            setting = Settings.model_fields["host_storage" if name in fallback else name].alias
-            raise Misconfigured(f"app settings are wrong: {setting}__{uri}ServiceUri is not set")
+    unset = [name for name in ("staging_storage", "archive_storage") if getattr(settings, name) == Account()]
+    complete = settings.model_copy(update=dict.fromkeys(unset, settings.host_storage))
+    needed: tuple[tuple[str, Service], ...] = (
+        ("host_storage", "queue"),
+        ("staging_storage", "blob"),
+        ("archive_storage", "blob"),
+    )
+    for name, service in needed:
+        place: Account = getattr(complete, name)
+        if wrong := account.lacks(place, service):
+            setting = Settings.model_fields["host_storage" if name in unset else name].alias
+            raise Misconfigured(f"app settings are wrong: {setting}{wrong}")
     return complete
-
-
-def _is_set(settings: Settings, name: str) -> bool:
-    account: Account = getattr(settings, name)
-    return account != Account()
-
-
-def _account(environment: Mapping[str, str], name: str) -> dict[str, str] | None:
-    """Read a connection in the forms that the Functions host takes (functions-host.md 8)."""
-    if text := environment.get(name):
-        return {"connection_string": text}
-    host = environment.get(f"{name}__accountName")
-    found = {
-        "blob_uri": environment.get(f"{name}__blobServiceUri") or (host and f"https://{host}.blob.core.windows.net"),
-        "queue_uri": environment.get(f"{name}__queueServiceUri") or (host and f"https://{host}.queue.core.windows.net"),
-    }
-    return {key: value for key, value in found.items() if value} or None
 
 
 def table() -> str:

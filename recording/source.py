@@ -27,9 +27,10 @@ async def delete(chunks: list[Chunk], content: Content) -> bool:
 async def _delete(chunk: Chunk, content: Content) -> bool:
     location, document_id = chunk.delete_location or "", chunk.job.document_id
     try:
-        # Both known forms name the document (acs-contract 4.9): what doesn't is perhaps another's.
-        if document_id not in location:
-            raise SourceRefused("the address to delete it at does not name the document")
+        # Both known forms name the document (acs-contract 4.9): what doesn't is perhaps another's, as are bytes
+        # from an address that doesn't.
+        if not all(_names(one, document_id) for one in (location, chunk.job.content_location) if one):
+            raise SourceRefused("the address to delete it at, or that of its bytes, does not name the document")
         await content.delete(location)
     except ChunkError as failed:
         logs.warning(
@@ -42,3 +43,7 @@ async def _delete(chunk: Chunk, content: Content) -> bool:
         return False
     logs.info("source.deleted", recordingKey=chunk.job.recording_key, documentId=document_id)
     return True
+
+
+def _names(location: str, document_id: str) -> bool:
+    return document_id in location.partition("?")[0].split("/")

@@ -27,8 +27,9 @@ from azure.storage.blob import (
 )
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
+from recording.account import Account
 from recording.blocks import MIB
-from recording.settings import Account, Settings
+from recording.settings import Settings
 
 Where = Literal["staging", "archive", "quarantine"]
 
@@ -137,7 +138,9 @@ class Storage:
     async def names(self, where: Where, prefix: str = "") -> AsyncIterator[Stored]:
         """List blobs with their metadata, in the order of their names."""
         async for blob in self._containers[where].list_blobs(name_starts_with=prefix, include=["metadata"]):
-            yield _stored(blob)
+            # An account with a hierarchical namespace lists its directories, too, and keeps empty ones.
+            if "hdi_isfolder" not in (blob.metadata or {}):
+                yield _stored(blob)
 
     async def folders(self, where: Where, prefix: str = "") -> list[str]:
         """List the folders right below `prefix` (which ends in `/` or is empty), without their slash."""

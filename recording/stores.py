@@ -15,9 +15,10 @@ from typing import Literal
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.storage.queue.aio import QueueClient
 
-from recording import endpoint, layout, reach
+from recording import account, layout, reach
+from recording.account import Account
 from recording.finding import Finding
-from recording.settings import Account, Settings
+from recording.settings import Settings
 from recording.storage import CopyFailed, Storage, Where
 
 SECONDS = 15.0
@@ -38,11 +39,11 @@ class _Place:
 
     @property
     def address(self) -> str:
-        return endpoint.of(self.account, self.service)
+        return account.address(self.account, self.service)
 
     @property
     def name(self) -> str:
-        return endpoint.name(self.address)
+        return account.name(self.address)
 
 
 async def examine(settings: Settings, storage: Storage, queues: Queues) -> list[Finding]:

@@ -139,8 +139,9 @@ def control(operation: str, *, began: datetime, code: str, recording_id: str | N
 
 
 def _conclude(step: str, mine: trace.Span, code: str) -> None:
-    mine.set_attributes(_shown(code=code))
-    mine.set_status(Status(StatusCode.OK) if code == "ok" else Status(StatusCode.ERROR, code))
+    shown = _shown(code=code)
+    mine.set_attributes(shown)
+    mine.set_status(Status(StatusCode.OK) if code == "ok" else Status(StatusCode.ERROR, str(shown["code"])))
     _count("recording.attempts", 1, step=step, code=code)
 
 

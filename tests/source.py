@@ -100,6 +100,7 @@ class Host:
     asked: list[web.Request] = field(default_factory=list)
     refuse: int | None = None
     takes_ranges: bool = True
+    etag: str = '"1"'
     address: str = ""
     region: str = ""
 
@@ -142,7 +143,9 @@ class Host:
             text = self.metadata[document_id]
             span = {"Content-Range": f"bytes 0-{len(text) - 1}/{len(text)}"}
             return web.Response(status=206, body=text, headers=span, content_type="application/octet-stream")
-        return part(request, body, '"1"') if self.takes_ranges else web.Response(body=body, headers={"ETag": '"1"'})
+        if self.takes_ranges:
+            return part(request, body, self.etag)
+        return web.Response(body=body, headers={"ETag": self.etag})
 
 
 @asynccontextmanager

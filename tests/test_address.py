@@ -1,5 +1,7 @@
 """recording/address.py: addresses from outside; those that are and aren't taken stand in test_contract.py."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,3 +38,29 @@ def test_no_text_does_more_than_be_refused(text: str) -> None:
         assert text == address.check(text)
     except ValueError as refused:
         assert str(refused).startswith("must be an absolute https URI")  # noqa: PT017 - either is right
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("why?", "why?"),
+        ("at https://app.example/callbacks, why?code", "at https://app.example/callbacks, why?code"),
+        ("HTTPS://a.example?code=s3cret", "HTTPS://a.example?…"),
+        (
+            "'http://a.example/x?code=s3cret', \"https://b.example/?s3cret\"",
+            "'http://a.example/x?…', \"https://b.example/?…\"",
+        ),
+        ("https://a.example/?to=https://b.example/?s3cret#s3cret", "https://a.example/?…"),
+    ],
+)
+def test_queries_are_cut_off(text: str, expected: str) -> None:
+    """Those of addresses: a question stays one."""
+    assert expected == address.without_queries(text)
+
+
+def test_a_long_text_takes_no_time() -> None:
+    """A callback's message may be as long as its body."""
+    begun = time.monotonic()
+    address.without_queries("https://" * 100_000)
+
+    assert time.monotonic() - begun < 1

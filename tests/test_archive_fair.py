@@ -62,6 +62,24 @@ async def test_copies_that_hang_keep_no_other_recording_from_its_rescue(app: App
     assert ([job], 0) == (report.jobs, report.not_reached)
 
 
+async def test_a_look_that_hangs_keeps_no_other_recording_from_the_archive(app: App, control: Control) -> None:
+    """Nor do more recordings than one run can look at: half of its time is for finishing."""
+    [hangs] = await announce(app, await control.recording(500), event_id="hangs")
+    [whole] = await stage(app, await control.recording(500), event_id="whole")
+
+    class Hanging(Storage):
+        async def read(self, where: Any, name: str) -> bytes | None:
+            if hangs.recording_key in name:
+                await asyncio.sleep(30)
+            return await super().read(where, name)
+
+    hanging = Hanging(app.settings)
+    report = await archive.run(hanging, app.settings, app.notices, app.content, now=datetime.now(UTC), budget_seconds=3)
+    await hanging.aclose()
+
+    assert ([whole.recording_key], [hangs.recording_key]) == (report.archived, report.failed)
+
+
 async def test_a_copy_that_fails_leaves_none_under_way(app: App, control: Control) -> None:
     """When a recording is given up in a run, its other copies are too: the run after starts them anew."""
     await stage(app, await control.recording(500, 500))

@@ -220,3 +220,17 @@ async def test_a_manifest_comes_after_every_blob_it_names(app: App, control: Con
         found = [(blob.creation_time, blob.name) async for blob in blobs.list_blobs()]
     manifest = next(time for time, name in found if name.endswith("recording.json"))
     assert manifest == max(time for time, _ in found)
+
+
+async def test_directories_are_no_blobs(app: App, control: Control) -> None:
+    """An account with a hierarchical namespace lists them beside what lies in them, and keeps them when it is gone."""
+    [job] = await stage(app, await control.recording(1000))
+    directories = [job.recording_key, f"{job.recording_key}/chunks", f"{job.recording_key}/events"]
+    for name in directories:
+        await put(app.settings, "staging", name, b"", hdi_isfolder="true")
+
+    first, second = await sweep(app), await sweep(app)
+
+    assert ([job.recording_key], []) == (first.archived, first.failed)
+    assert ([], [], []) == (second.archived, second.failed, second.waiting)
+    assert set(directories) == set(await listing(app.settings, "staging"))

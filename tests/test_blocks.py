@@ -97,6 +97,11 @@ def test_ids_of_two_versions_differ() -> None:
     assert blocks.block_id('"0x1"|5', 0) != blocks.block_id('"0x2"|5', 0)
 
 
+def test_a_version_may_be_any_bytes() -> None:
+    """An ETag needn't be text (RFC 9110, 8.8.3): aiohttp gives such a byte as half of a surrogate pair."""
+    assert blocks.block_id('"\udce9"|5', 0) != blocks.block_id('"\udce8"|5', 0)
+
+
 @given(st.data(), st.integers(1, 200 * MIB))
 def test_what_is_missing(data: st.DataObject, size: int) -> None:
     """Staged and missing together are the plan; a block of the wrong length counts as missing."""

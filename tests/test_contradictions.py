@@ -52,6 +52,11 @@ def test_what_agrees_is_one_good_finding(more: dict[str, str]) -> None:
         ({"PUBLIC_BASE_URL": "https://app.example"}, "warn", ["CALLBACK_KEY"]),
         ({"ACS_ENDPOINT": "https://two.communication.azure.com"}, "fail", ["ACS_CONNECTION_STRING", "ACS_ENDPOINT"]),
         ({"EVENTS_TOPIC_KEY": "secret-topic"}, "warn", ["EVENTS_TOPIC_KEY", "EVENTS_TOPIC_ENDPOINT"]),
+        (
+            {"ACS_RESOURCE_ID": "29bd5ea9-e0fc-4d00-8f6f-339b1f0ee2e0", "ACS_API_VERSION": VERSION_2021},
+            "warn",
+            ["ACS_RESOURCE_ID"],
+        ),
         ({"DELETE_SOURCE": "true", "ACS_API_VERSION": VERSION_2021}, "warn", ["DELETE_SOURCE"]),
         ({"CONTENT_HOSTS": ".asm.skype.com"}, "fail", ["CONTENT_HOSTS", ".asm.skype.com"]),
         ({"ARCHIVE_CONTAINER": "recordings-staging"}, "fail", ["STAGING_CONTAINER", "ARCHIVE_CONTAINER"]),

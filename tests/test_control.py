@@ -14,6 +14,7 @@ from aiohttp import web
 
 from local.azurite import Azurite
 from recording import audit, endings
+from recording.account import Account
 from recording.acs.auth import Resource
 from recording.acs.calling import Calling
 from recording.acs.conversations import Conversations
@@ -22,7 +23,7 @@ from recording.contract import Operation, StartRecording, StartRecordingByUrl
 from recording.control import Caller
 from recording.control import Control as Recordings
 from recording.errors import BadRequest, Conflict, NotFound
-from recording.settings import Account, Settings
+from recording.settings import Settings
 from recording.storage import Storage
 from tests.acs.origin import KEY
 from tests.acs.origin import serve as serve_acs

@@ -160,8 +160,13 @@ async def test_as_a_process(environment: dict[str, str], tmp_path: Path) -> None
     [
         ('{"Values": {"AzureWebJobsStorage": ""}}', "AzureWebJobsStorage is not set"),
         ('{"Values": {"AzureWebJobsStorage": "AccountName=a;AccountKey=c2VjcmV0"}}', "set ACS_CONNECTION_STRING"),
-        ('{"Values": {"AzureWebJobsStorage": "x", "ACS_CONNECTION_STRING": "c2VjcmV0"}}', "ACS_CONNECTION_STRING must"),
-        ('{"Values": {"AzureWebJobsStorage": "x", "AUTO_RECORD": "c2VjcmV0"}}', "AUTO_RECORD"),
+        (
+            '{"Values": {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "ACS_CONNECTION_STRING": "c2VjcmV0"}}',
+            "ACS_CONNECTION_STRING must",
+        ),
+        ('{"Values": {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "AUTO_RECORD": "c2VjcmV0"}}', "AUTO_RECORD"),
+        ('{"Values": {"AzureWebJobsStorage": "c2VjcmV0"}}', "Storage: Value error, is no connection string"),
+        ('{"Values": {"AzureWebJobsStorage": "AccountKey=c2VjcmV0"}}', "neither an account's name and key nor"),
         ("{", "cannot be read"),
         (None, "cannot be read"),
     ],

@@ -9,15 +9,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ServiceResponseError
 
-from recording import catalogue, endings, layout, state, verify
+from recording import archive, catalogue, endings, layout, state, verify
 from recording.audit import Entry
 from recording.bootstrap import App
 from recording.contract import ListQuery
 from recording.endings import Ending
 from recording.manifest import Manifest
 from recording.notices import Notices
-from recording.storage import Storage
+from recording.storage import Storage, Stored
 from tests.conftest import Control, file_event
 from tests.facts import body_of, listing, put, receive, sweep, told, topic
 from tests.source import recording_of
@@ -251,6 +252,52 @@ async def test_a_recording_in_flight_ends_the_wait(app: App) -> None:
     await run(app, now=STOPPED + 5 * MINUTE)
 
     assert [] == await pending(app)
+
+
+class Unlucky(Storage):
+    """Storage that fails whatever has to do with markers and endings."""
+
+    async def read(self, where: Any, name: str) -> bytes | None:
+        if name.startswith("endings/"):
+            raise ServiceResponseError("on purpose")
+        return await super().read(where, name)
+
+    def names(self, where: Any, prefix: str = "") -> AsyncIterator[Stored]:
+        if prefix:
+            raise ServiceResponseError("on purpose")
+        return super().names(where, prefix)
+
+
+@pytest.mark.parametrize("reads_endings", [True, False])
+async def test_what_was_archived_is_never_absent_though_every_look_at_its_marker_failed(
+    app: App, caplog: pytest.LogCaptureFixture, reads_endings: bool
+) -> None:
+    """Intake and the timer could not take the marker away: the recording doesn't leave staging before it is gone."""
+    await endings.note(app.storage, stop())
+    unlucky = Unlucky(app.settings)
+    [job] = await receive(replace(app, storage=unlucky), event_of(ID))
+    if reads_endings:
+        unlucky.read = app.storage.read  # type: ignore[method-assign]
+    at = STOPPED + 3 * 24 * HOUR
+    report = await archive.run(unlucky, app.settings, app.notices, app.content, now=at)
+    await unlucky.aclose()
+    assert [job.recording_key] == (report.incomplete if reads_endings else report.failed)
+    await sweep(app, now=at)
+    await sweep(app, now=at)
+
+    assert ([], [], []) == (await pending(app), await absent(app), reported(caplog))
+
+
+async def test_a_finding_of_2021_that_cannot_be_read_costs_no_other(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """Whose event it is, is not known then: the stopped one is reported, and so is every other."""
+    await receive(app, event_of(None))
+    key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
+    await put(app.settings, "archive", layout.taken_blob(key), b"{")
+    await endings.note(app.storage, stop())
+    await endings.note(app.storage, stop(OTHER, at=STOPPED + MINUTE))
+    await run(app, now=STOPPED + 90 * MINUTE)
+
+    assert {ID, OTHER} == set(reported(caplog))
 
 
 async def test_one_that_is_overdue_is_reported(app: App, control: Control, caplog: pytest.LogCaptureFixture) -> None:

@@ -28,9 +28,12 @@ class Insights:
     def __init__(self) -> None:
         self.items: list[dict[str, Any]] = []
         self.status = 200
+        self.held: asyncio.Event | None = None
 
     async def take(self, request: web.Request) -> web.Response:
-        """Take one batch."""
+        """Take one batch; answer when the test releases it, if it holds it."""
+        if self.held:
+            await self.held.wait()
         body = await request.read()
         text = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
         items = json.loads(text)
@@ -119,6 +122,27 @@ async def test_an_endpoint_that_fails_costs_nothing(insights: tuple[Insights, st
         with telemetry.span("chunk.ingest", KEY):
             pass
         await asyncio.to_thread(telemetry.stop)
+
+
+@pytest.mark.parametrize("status", [200, 503])
+async def test_a_process_ends_though_the_endpoint_hangs_or_is_down(
+    insights: tuple[Insights, str], monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """The libraries' own patience is five minutes a try, and ten tries with longer and longer pauses."""
+    assert exporters._SEND_SECONDS <= 5
+    monkeypatch.setattr(exporters, "_SEND_SECONDS", 0.2)
+    kept, connection_string = insights
+    kept.status, kept.held = status, asyncio.Event() if status == 200 else None
+    telemetry.start("auto", connection_string)
+    with telemetry.span("chunk.ingest", KEY):
+        pass
+
+    try:
+        async with asyncio.timeout(10):
+            await asyncio.to_thread(telemetry.stop)
+    finally:
+        if kept.held:
+            kept.held.set()
 
 
 async def test_nothing_else_is_watched(insights: tuple[Insights, str]) -> None:

@@ -14,7 +14,7 @@ import function_app
 from local.acs import tokens
 from local.acs.entities import CallbackToken
 from local.acs.identifiers import RESOURCE_ID
-from recording import bootstrap, settings
+from recording import bootstrap, endings, settings
 from recording.acs.callbacks import HOST
 from recording.bootstrap import App
 from tests.conftest import Control, file_event
@@ -68,6 +68,27 @@ async def test_ids_as_the_host_gives_them(control: Control) -> None:
 
     assert 200 == (await call("get_recording_state", **ids)).status_code
     assert 200 == (await call("stop_recording", **ids)).status_code
+
+
+async def test_a_room_is_recorded_from_start_to_stop(app: App, control: Control) -> None:
+    """By its own id, as by any; its call, which starts afterwards, isn't recorded twice."""
+    placed = await control.call("POST", "calls", {"participants": ["Ada"], "roomId": "99445276259151407"})
+    room, again = "room:99445276259151407", {"idempotency-key": "k"}
+    begun = {"eventType": "Microsoft.Communication.CallStarted", "data": {"serverCallId": placed["serverCallId"]}}
+
+    starts = [read(await call("start_recording", headers=again, conversationId=room)) for _ in range(2)]
+    answer, _ = await post(begun, "good")
+    ids = {"conversationId": room, "recordingId": starts[0][1]["recordingId"]}
+
+    assert (200, starts[0], 200) == (starts[0][0], starts[1], answer.status_code)
+    assert 1 == len((await control.call("GET", "recordings"))["recordings"])
+    for name in ("pause_recording", "resume_recording", "stop_recording"):
+        assert (200, {}) == read(await call(name, **ids))
+    ending = await endings.find(app.storage, ids["recordingId"])
+    assert (ending is not None, "inactive") == (
+        True,
+        read(await call("get_recording_state", **ids))[1]["recordingState"],
+    )
 
 
 @pytest.mark.parametrize(

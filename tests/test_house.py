@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PURE = {
     f"recording.{name}"
     for name in (
+        "account",
         "acs.hosts",
         "address",
         "announced",

@@ -1,6 +1,7 @@
 """recording/ingest.py: what today's API records, MP4, MP3 and WAV, from its storage host into the archive."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.conftest import Control
 from tests.facts import MIB, container, listing, receive, sweep
 from tests.source import mp3, mp4, storage_host, today, wav
 
+HOUR = timedelta(hours=1)
 AUDIO = {"contentType": "audio", "channelType": "mixed"}
 FILES: dict[str, tuple[bytes, dict[str, str], str]] = {
     "mp4": (mp4(70_000), {"contentType": "audioVideo", "channelType": "mixed", "format": "mp4"}, "video/mp4"),
@@ -132,10 +134,48 @@ async def test_what_is_damaged_or_no_media_is_refused(
     async with storage_host(environment) as (app, host):
         host.takes_ranges = takes_ranges
         [job] = await receive(app, today(host.add(body, {"format": "wav"})))
-        with pytest.raises(SourceDamaged):
-            await app.ingest.run(job)
+        for _ in range(2):  # the second try finds blocks that the first one staged
+            with pytest.raises(SourceDamaged):
+                await app.ingest.run(job)
 
         assert await app.storage.find("staging", job.content_blob) is None
+
+
+ODD = (
+    ("wav", wav(1000)[:4] + b"\0\0\0\0" + wav(1000)[8:], "the RIFF header tells of 8 bytes, the file has 2044"),
+    ("mp4", b"\0\0\0\x10pdin" + bytes(8) + mp4(500), "the bytes are neither MP4 nor MP3 nor WAV"),
+)
+
+
+@pytest.mark.parametrize(("label", "body", "problem"), ODD, ids=["no length", "unknown box"])
+async def test_what_never_looks_whole_is_taken_as_it_is_before_it_is_lost(
+    environment: dict[str, str], label: str, body: bytes, problem: str
+) -> None:
+    """Refused as long as it may get better; then the archive has the bytes, it is reported, and the source stays."""
+    async with storage_host(environment, DELETE_SOURCE="true") as (app, host):
+        chunk = host.add(body, {"format": label})
+        [early] = await receive(app, today(chunk, eventTime=(datetime.now(UTC) - 22 * HOUR).isoformat()))
+        with pytest.raises(SourceDamaged, match=problem):
+            await app.ingest.run(early)
+
+        before = (datetime.now(UTC) - 23 * HOUR).isoformat()
+        [job], written = await bring(app, chunk, event_id="e0", eventTime=before)
+        [entry] = written.chunks
+
+        assert entry.content is not None
+        assert (False, "unproved", f"kept as it is: {problem}") == (written.complete, entry.outcome, entry.reason)
+        assert (hashlib.sha256(body).hexdigest(), len(body)) == (entry.content.sha256, entry.content.bytes)
+        assert layout.archived(job.content_blob, label) == entry.content.blob  # type: ignore[arg-type]
+        assert ([], {}) == (host.deletions(), await listing(app.settings, "staging"))
+
+
+async def test_an_etag_may_be_longer_than_blob_metadata(environment: dict[str, str]) -> None:
+    """Which has room for 8 KiB in all: what of it tells versions apart is kept."""
+    async with storage_host(environment) as (app, host):
+        host.etag = '"' + "x" * 8000 + '"'
+        _, written = await bring(app, host.add(wav(1000)))
+
+        assert (True, "x" * 256) == (written.complete, written.chunks[0].source_etag)
 
 
 async def test_bytes_are_asked_for_where_the_event_says(environment: dict[str, str]) -> None:

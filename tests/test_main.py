@@ -137,15 +137,51 @@ async def test_an_archive_that_cannot_be_read_is_no_verdict(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["other"], ["verify", "--from", "yesterday"], ["verify", "--at-once", "0"], ["verify", "x"]]
+    ("arguments", "told"),
+    [
+        ([], "required"),
+        (["other"], "invalid choice"),
+        (["verify", "--from", "yesterday"], "argument --from: a time in ISO 8601"),
+        (["verify", "--at-once", "0"], "argument --at-once: 1 or more"),
+        (["verify", "--at-once", "two"], "argument --at-once: 1 or more"),
+        (["verify", "x"], "unrecognized"),
+        (["replay", "--day", "20260230"], "argument --day: a day, such as"),
+        (["doctor", "--topic", "events"], "argument --topic: /subscriptions/"),
+    ],
 )
-def test_a_wrong_command_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Status 2, as of a command that could not look."""
+def test_a_wrong_command_is_refused(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 2, as of a command that could not look; what is wrong is said as an operator would."""
     with pytest.raises(SystemExit) as ended:
         command.main(arguments)
 
     assert ended.value.code == 2
-    assert "usage: python -m recording" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "usage: python -m recording" in said
+    assert told in said
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+async def test_settings_as_powershell_writes_them(
+    app: App, control: Control, environment: dict[str, str], tmp_path: Path, encoding: str
+) -> None:
+    """With a byte order mark; and as az lists them, where a setting without a value is null."""
+    await archived(app, control, 1000)
+    listed = [{"name": name, "value": value} for name, value in {**environment, "RISK_HOURS": None}.items()]
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(listed), encoding=encoding)
+
+    assert 0 == await run("--settings", str(file))
+
+
+def test_a_terminal_without_marks_is_told_all_the_same(tmp_path: Path) -> None:
+    """An encoding that has no check mark, as of a file on Windows, ends no command."""
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "cp1252"}
+    code = [sys.executable, "-m", "recording", "doctor"]
+
+    done = subprocess.run(code, cwd=tmp_path, env=environment, capture_output=True, timeout=30, check=False)
+
+    assert (1, b"") == (done.returncode, done.stderr)
+    assert done.stdout.startswith(b"\\u2717 settings  app settings are wrong: AzureWebJobsStorage is not set")
 
 
 async def test_as_a_process_with_local_settings(

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording.pending import TOLERANCE, Announced, Pending, match
+from recording import layout
+from recording.pending import TOLERANCE, Announced, Pending, match, read, told
 
 NOON = datetime(2021, 4, 14, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -19,6 +20,16 @@ def at(seconds: float) -> datetime:
 def nameless(key: str, end: float, *, length: float = 60) -> Announced:
     """Write what a file event of 2021 tells."""
     return Announced(key, None, at(end - length), at(end))
+
+
+def test_two_markers_of_one_recording_count_once() -> None:
+    """As the older one; that it was reported stands beside either, and what is no marker isn't read."""
+    older, newer, other = (layout.pending_blob(at(n), one) for n, one in ((0, "a"), (3, "a"), (1, "b")))
+
+    found = read([told(newer), newer, other, "pending-endings/what is this", older])
+
+    assert [(at(0), (older, newer), True), (at(1), (other,), False)] == [(p.stopped, p.blobs, p.told) for p in found]
+    assert layout.recording_word("a") == found[0].word
 
 
 def test_by_recording_id() -> None:

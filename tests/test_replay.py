@@ -1,6 +1,7 @@
 """recording/replay.py: what was quarantined or dead-lettered comes in again, and twice is as good as once."""
 
 import base64
+import dataclasses
 import json
 from asyncio import to_thread
 from collections.abc import AsyncIterator
@@ -15,12 +16,16 @@ import pytest_asyncio
 from local.delivery import as_cloud_event
 from recording import __main__ as command
 from recording import bootstrap, intake, job, layout, replay
+from recording.acs.auth import parse_connection_string
+from recording.acs.calling import Calling
 from recording.bootstrap import App
 from recording.job import ChunkJob
 from recording.replay import Found, Intake, Replayed
+from recording.settings import read
 from tests.conftest import Control, file_event
-from tests.facts import harmed, listing, put, receive, sweep
+from tests.facts import body_of, harmed, listing, put, receive, sweep
 from tests.source import recording_of
+from tests.test_events_today import call_event
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 DAY = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -192,6 +197,50 @@ async def test_events_of_other_kinds(app: App) -> None:
         (done[0].outcome, done[0].detail, done[0].ok),
         (done[1].outcome, done[1].ok),
     ]
+
+
+def records_all(app: App, environment: dict[str, str]) -> App:
+    """The app with today's API, recording each call that starts."""
+    return dataclasses.replace(app, settings=read(environment | {"ACS_API_VERSION": "", "AUTO_RECORD": "all"}))
+
+
+async def test_a_call_that_still_cannot_be_named_is_not_written_twice(app: App, environment: dict[str, str]) -> None:
+    """It isn't taken: a person has to look at it, and not a second time."""
+    name = await quarantined(app, json.dumps(call_event("CallStarted", serverCallId="not base64!")))
+    before = await all_blobs(app)
+
+    [done] = await replay.replay(await replay.blob(app.storage, name), into(records_all(app, environment)))
+
+    assert ("not understood", before) == (done.outcome, await all_blobs(app))
+
+
+async def test_a_replayed_start_is_claimed_now(app: App, environment: dict[str, str], control: Control) -> None:
+    """A claim of the day of the event would look as if its owner had died: another worker would start as well."""
+    placed = await control.call("POST", "calls", {"participants": ["Ada"]})
+    name = await quarantined(app, json.dumps(call_event("CallStarted", serverCallId=placed["serverCallId"])))
+    today = dataclasses.replace(
+        records_all(app, environment), service=Calling(parse_connection_string(environment["ACS_CONNECTION_STRING"]))
+    )
+
+    [done] = await replay.replay(await replay.blob(app.storage, name), into(today))
+    await today.service.aclose()
+
+    [claimed] = [blob for blob in await listing(app.settings, "archive") if blob.endswith("-claim.json")]
+    age = datetime.now(UTC) - datetime.fromisoformat((await body_of(app.settings, "archive", claimed))["at"])
+    assert ("taken", True) == (done.outcome, age < timedelta(minutes=1))
+
+
+async def test_words_from_outside_do_not_reach_the_terminal(
+    environment: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither what moves its cursor nor what no encoding has; the events behind it are told as well."""
+    hostile = {"id": "1", "eventType": "\x1b[2J\r\ud800", "data": {}}
+    (tmp_path / "events.json").write_text(json.dumps([hostile, hostile]))
+
+    assert 0 == await run(environment, tmp_path, str(tmp_path / "events.json"))
+
+    *lines, _ = capsys.readouterr().out.split("\n")[:-1]
+    assert ["nothing to do for \ufffd[2J\ufffd\ufffd"] * 2 == [line.partition("events.json  ")[2] for line in lines]
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 
 from recording import settings
+from recording.account import Account
 from recording.acs.auth import Resource
 from recording.blocks import MIB
 from recording.errors import Misconfigured
-from recording.settings import Account, Settings
+from recording.settings import Settings
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 ENDPOINT = "https://contoso.communication.azure.com"
@@ -104,6 +105,15 @@ def test_empty_counts_as_absent() -> None:
         ("CONTENT_HOSTS", "*.example"),
         ("CONTENT_HOSTS", "user@a.example"),
         ("AUTO_RECORD", "some"),
+        ("ACS_ENDPOINT", "contoso.communication.azure.com"),
+        ("ACS_ENDPOINT", "https://[contoso"),
+        ("ACS_ENDPOINT", "https://contoso.communication.azure.com:port"),
+        ("ACS_ENDPOINT", "https://contoso.communication.azure.com/;accesskey=c2VjcmV0"),
+        ("ACS_ENDPOINT", "https://user:c2VjcmV0@contoso.communication.azure.com"),
+        ("EVENTS_TOPIC_ENDPOINT", "contoso.westeurope-1.eventgrid.azure.net"),
+        ("AzureWebJobsStorage", "c2VjcmV0"),
+        ("STAGING_STORAGE", "AccountName=contoso;c2VjcmV0"),
+        ("ARCHIVE_STORAGE", "@Microsoft.KeyVault(SecretUri)"),
     ],
 )
 def test_a_setting_that_is_wrong_is_named(name: str, value: str) -> None:
@@ -172,7 +182,7 @@ def test_no_secret_is_ever_shown() -> None:
             "ACS_CONNECTION_STRING": f"endpoint={ENDPOINT};accesskey={secret}",
             "AzureWebJobsStorage": f"AccountName=a;AccountKey={secret}",
             "STAGING_STORAGE__blobServiceUri": f"https://a.blob.core.windows.net/?sig={secret}",
-            "ARCHIVE_STORAGE": secret,
+            "ARCHIVE_STORAGE": f"AccountName=a;AccountKey={secret}",
             "PUBLIC_BASE_URL": "https://app.example",
             "CALLBACK_KEY": secret,
             "CONTENT_HOSTS": secret,
@@ -239,6 +249,29 @@ def test_accounts_of_their_own() -> None:
 def test_half_a_connection(environment: dict[str, str], missing: str) -> None:
     """An identity connection without the URI that is needed is named, not found out at the first call."""
     assert f"app settings are wrong: {missing} is not set" == misconfigured(environment)
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        (LEAST | {"STAGING_STORAGE__blobServiceUri": "s3cret"}, "STAGING_STORAGE__blobServiceUri is no https address"),
+        (
+            LEAST | {"ARCHIVE_STORAGE__blobServiceUri": "http://s3cret"},
+            "ARCHIVE_STORAGE__blobServiceUri is no https address",
+        ),
+        (
+            LEAST | {"ARCHIVE_STORAGE": "BlobEndpoint=https://s3cret"},
+            "ARCHIVE_STORAGE: Value error, has neither an account's name and key nor a shared access signature",
+        ),
+        (
+            LEAST | {"ARCHIVE_STORAGE": "QueueEndpoint=https://q;SharedAccessSignature=s3cret"},
+            "ARCHIVE_STORAGE: the connection string doesn't tell where the blob service is",
+        ),
+    ],
+)
+def test_a_connection_that_leads_nowhere(environment: dict[str, str], told: str) -> None:
+    """The official client would say so too, in an exception that names no setting."""
+    assert f"app settings are wrong: {told}" == misconfigured(environment)
 
 
 def test_the_queue_may_be_all_that_the_host_storage_is_for() -> None:

@@ -170,7 +170,16 @@ async def test_a_host_that_hangs_keeps_no_recording_from_the_archive(environment
         assert ["events", "notices"] == await kinds(app)
 
 
-@pytest.mark.parametrize("location", ["https://evil.example/{}", "{host}/v1/objects/0-eus-d12-another", None])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://evil.example/{}",
+        "{host}/v1/objects/0-eus-d12-another",
+        "{host}/v1/objects/{}0",
+        "{host}/v1/objects/0-eus-d12-another?{}",
+        None,
+    ],
+)
 async def test_an_address_that_is_not_the_documents_is_not_asked(
     environment: dict[str, str], location: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -185,6 +194,19 @@ async def test_an_address_that_is_not_the_documents_is_not_asked(
         assert (1, []) == (len(report.archived), host.deletions())
         assert bool(location) == ("source.not_deleted" in caplog.text) == bool(await listing(app.settings, "staging"))
         assert "evil.example/0" not in caplog.text
+
+
+async def test_bytes_that_may_be_anothers_do_not_cost_a_source(environment: dict[str, str]) -> None:
+    """What is deleted must be what was fetched: an event that mixes two documents up deletes neither."""
+    async with storage_host(environment, **DELETE) as (app, host):
+        one, other = host.add(wav(500)), host.add(mp3(9))
+        one["contentLocation"], other["contentLocation"] = other["contentLocation"], one["contentLocation"]
+        for job in await receive(app, today(one, other)):
+            await app.ingest.run(job)
+
+        report = await sweep(app)
+
+        assert (1, [], 2) == (len(report.archived), host.deletions(), len(host.bodies))
 
 
 class DyingContent(Content):

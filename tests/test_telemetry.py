@@ -109,6 +109,7 @@ def test_a_start_that_failed_is_told_too(told: Told) -> None:
         (NotFound("https://a.example/?sig=secret"), NotFound.code),
         (ValueError("https://a.example/?sig=secret"), "ValueError"),
         (asyncio.CancelledError(), "CancelledError"),
+        (NotFound("none", code="https://a.example/?sig=secret"), "(not shown)"),
     ],
 )
 def test_a_failure_goes_on_its_way_and_leaves_its_code(told: Told, failed: BaseException, code: str) -> None:

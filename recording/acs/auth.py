@@ -46,7 +46,7 @@ def parse_connection_string(text: str) -> Resource:
     parts = dict(part.split("=", 1) for part in text.strip().split(";") if "=" in part)
     values = {name.strip().lower(): value.strip() for name, value in parts.items()}
     endpoint, key = values.get("endpoint", "").rstrip("/"), values.get("accesskey", "")
-    if not _has_host(endpoint) or not key:
+    if not is_endpoint(endpoint) or not key:
         raise Misconfigured(
             "ACS_CONNECTION_STRING must read endpoint=https://<name>.communication.azure.com;accesskey=…"
         )
@@ -57,11 +57,16 @@ def parse_connection_string(text: str) -> Resource:
     return Resource(endpoint, key)
 
 
-def _has_host(endpoint: str) -> bool:
+def is_endpoint(text: str) -> bool:
+    """Tell whether `text` is a scheme and a host, perhaps with a port, and nothing more."""
     try:
-        return urlsplit(endpoint).scheme in ("https", "http") and bool(urlsplit(endpoint).hostname)
+        parts = urlsplit(text)
+        _ = parts.port
     except ValueError:
         return False
+    # Paths of another service answer 404, as for a recording that isn't there; user and password get into logs.
+    is_bare = "@" not in parts.netloc and not any(parts[2:])
+    return is_bare and parts.scheme in ("https", "http") and bool(parts.hostname)
 
 
 def sign(method: str, url: str, body: bytes, *, host: str, key: str, date: str) -> dict[str, str]:

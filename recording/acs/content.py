@@ -43,10 +43,10 @@ _RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+)")
 
 @dataclass(frozen=True)
 class Probe:
-    """What the source says of a document: its size in bytes, what it is, and what tells its version."""
+    """What the source says of a document: its size in bytes, what it is (if that can be told), and its version."""
 
     size: int
-    kind: Kind
+    kind: Kind | None
     version: str
     etag: str | None
     takes_ranges: bool
@@ -119,7 +119,7 @@ class Content:
     async def probe(self, job: ChunkJob) -> Probe:
         """Learn size and version from the first KiB, and whether ranges are taken.
 
-        Raises SourceDamaged for an empty body, an error page or what is no media, else other ChunkErrors.
+        Raises SourceDamaged for an empty body or an error page, else other ChunkErrors.
         """
         async with self._get(self.content_url(job), first=0, last=HEAD_BYTES - 1) as response:
             size, takes_ranges = _total(response)
@@ -131,9 +131,7 @@ class Content:
                 if len(head) >= HEAD_BYTES:
                     break
             _refuse_error_page(bytes(head[:16]), response, json_is_fine=False)
-            if (kind := media.sniff(bytes(head))) is None:
-                raise SourceDamaged("the bytes are neither MP4 nor MP3 nor WAV")
-            etag = response.headers.get("ETag")
+            kind, etag = media.sniff(bytes(head)), response.headers.get("ETag")
             return Probe(size, kind, _version(response, size), etag, takes_ranges, bytes(head[:HEAD_BYTES]))
 
     async def read(self, job: ChunkJob, probe: Probe, *, offset: int, length: int) -> bytes:

@@ -19,7 +19,7 @@ from azure.core.exceptions import (
 from azure.core.pipeline.policies import AsyncRetryPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
-from recording import logs
+from recording import address, logs
 from recording.errors import BadRequest, Conflict, Misconfigured, NotFound, Throttled, UpstreamFailed
 
 # A caller waits for the answer: the platform gives up at 230 s (functions-host.md 1).
@@ -85,7 +85,8 @@ def refuse(response: Any) -> NoReturn:
     assert isinstance(error, dict)  # noqa: S101 - for the type checker: one of the two dicts above
     status = response.status_code
     code = str(error.get("code") or "") or None
-    message = str(error.get("message") or "") or f"ACS answered with {status}"
+    # It may repeat what was sent, and the callback address has a key of ours in its query.
+    message = address.without_queries(str(error.get("message") or "")) or f"ACS answered with {status}"
     target = str(error.get("target") or "") or None
     if status == 400:
         raise BadRequest(message, code=code, target=target)

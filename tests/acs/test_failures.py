@@ -68,6 +68,17 @@ async def test_error_bodies(service: Client, origin: Origin, body: Any, expected
     assert expected == (caught.value.error_code, caught.value.message, caught.value.target)
 
 
+async def test_a_message_may_repeat_the_callback_address(service: Client, origin: Origin) -> None:
+    """It has a function key in its query, and the message goes to the caller, the log and the record of the start."""
+    said = 'The field RecordingStateCallbackUri is invalid: "https://app.example/callbacks?code=s3cret" (why?)'
+    origin.replies((400, json.dumps({"code": "BadRequest", "message": said}).encode(), JSON))
+
+    with pytest.raises(BadRequest) as caught:
+        await service.start(CONVERSATION, callback_uri="https://app.example/callbacks?code=s3cret")
+
+    assert said.replace("?code=s3cret", "?…") == caught.value.message
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [

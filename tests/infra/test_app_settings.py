@@ -3,8 +3,9 @@
 import re
 from typing import Any
 
+from recording.account import Account
 from recording.job import QUEUE
-from recording.settings import Account, Settings, read
+from recording.settings import Settings, read
 from tests.infra.bicep import INFRA, Expression, declarations, one
 
 # They hold a key; the identity stands in its place.

@@ -35,6 +35,7 @@ LOG = [
     span("control.start", 3, of="other", code="Conflict"),
     span("control.stop", 4, of="c", recordingId="r", code="ok"),
     'a line about span {"name": that is none',
+    'span {"name": "broken by span {"name": "another"}',
 ]
 
 

@@ -1,12 +1,12 @@
-"""recording/endpoint.py: where an account answers, and nothing that signs."""
+"""recording/account.py: how settings name a storage account, and where it answers; nothing that signs."""
 
 import pytest
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 from pydantic import SecretStr
 
-from recording import endpoint
-from recording.settings import Account
+from recording import account as accounts
+from recording.account import Account
 
 KEY = "c2VjcmV0LWtleQ=="
 TOKEN = "sv=2021&sig=secret"
@@ -29,8 +29,8 @@ def test_a_connection_string_says_what_the_client_takes_it_for(text: str) -> Non
     account = Account(connection_string=SecretStr(text))
     blob, queue = BlobServiceClient.from_connection_string(text), QueueServiceClient.from_connection_string(text)
 
-    assert f"{blob.scheme}://{blob.primary_hostname}" == endpoint.of(account, "blob")
-    assert f"{queue.scheme}://{queue.primary_hostname}" == endpoint.of(account, "queue")
+    assert f"{blob.scheme}://{blob.primary_hostname}" == accounts.address(account, "blob")
+    assert f"{queue.scheme}://{queue.primary_hostname}" == accounts.address(account, "queue")
 
 
 def test_an_address_is_told_without_its_token() -> None:
@@ -38,8 +38,8 @@ def test_an_address_is_told_without_its_token() -> None:
     account = Account(blob_uri=f"https://store.blob.core.windows.net/?{TOKEN}", queue_uri=f"https://u:{KEY}@q.x.net")
 
     assert ("https://store.blob.core.windows.net", "https://q.x.net") == (
-        endpoint.of(account, "blob"),
-        endpoint.of(account, "queue"),
+        accounts.address(account, "blob"),
+        accounts.address(account, "queue"),
     )
 
 
@@ -53,4 +53,4 @@ def test_an_address_is_told_without_its_token() -> None:
 )
 def test_an_account_is_named_as_az_wants_it(address: str, name: str) -> None:
     """By the first label of its host, or by the path."""
-    assert name == endpoint.name(address)
+    assert name == accounts.name(address)
