@@ -19,8 +19,9 @@ from yarl import URL
 from benchmarks import burst
 from benchmarks.document import document_id, filler
 from local.azurite import ACCOUNT, KEY, Azurite
-from recording import description, digest, events, layout, manifest
+from recording import digest, events, layout, manifest
 from recording.events import FileStatusUpdated
+from recording.formats import description
 from recording.settings import Settings
 from recording.storage import Stored, Where
 

@@ -21,10 +21,11 @@ from typing import Any
 from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
 
-from recording import bootstrap, doctor, finding, replay, subscription
+from recording import bootstrap, replay
 from recording.bootstrap import App
+from recording.doctor import examination, finding, subscription
+from recording.doctor.finding import Finding
 from recording.errors import Misconfigured, RecordingError
-from recording.finding import Finding
 from recording.replay import Found, Intake
 from recording.settings import Settings, read
 from recording.storage import Storage
@@ -119,11 +120,13 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
         settings = _settings(arguments.settings)
         app = bootstrap.connect(settings)
     except Misconfigured as wrong:
-        return doctor.unreadable(wrong)
+        return examination.unreadable(wrong)
     scratch = bootstrap.queue(settings, f"recording-doctor-{token_hex(4)}", app.credential)
     try:
         found, of_events = await asyncio.gather(
-            doctor.examine(settings, storage=app.storage, service=app.service, queues=(app.queue, app.poison, scratch)),
+            examination.examine(
+                settings, storage=app.storage, service=app.service, queues=(app.queue, app.poison, scratch)
+            ),
             _subscription(arguments.topic, settings),
         )
     finally:

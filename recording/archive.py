@@ -16,9 +16,10 @@ from itertools import groupby
 
 from azure.core.exceptions import AzureError
 
-from recording import attempts, endings, layout, logs, manifest, media, outcome, source, state, telemetry
+from recording import attempts, endings, layout, logs, manifest, outcome, source, state, telemetry
 from recording.acs.content import Content
 from recording.entry import Chunk
+from recording.formats import media
 from recording.job import ChunkJob
 from recording.manifest import Manifest, Recording
 from recording.notices import Notices, Telling

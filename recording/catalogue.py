@@ -6,9 +6,10 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from recording import layout, logs, manifest, media, state
+from recording import layout, logs, manifest, state
 from recording.contract import ListQuery, RecordingList, RecordingSummary
 from recording.errors import BadRequest, NotFound
+from recording.formats import media
 from recording.manifest import Manifest
 from recording.storage import Storage, Where
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 
 from recording.blocks import MIB, Block
 from recording.errors import ChunkError, NotProved
-from recording.media import Walker
+from recording.formats.media import Walker
 
 # Small pieces are gathered before they go to the hashing thread: the hand-over costs more than the hash.
 _HASH_BYTES = 1 * MIB

@@ -7,10 +7,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from recording import layout, media
+from recording import layout
 from recording.attempts import FIRST_RESCUE, Attempts
+from recording.formats import media
+from recording.formats.media import Kind
 from recording.job import ChunkJob
-from recording.media import Kind
 from recording.storage import Stored
 
 

@@ -11,14 +11,15 @@ from datetime import UTC, datetime, timedelta
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from recording import attempts, blocks, description, logs, media, proof, state, telemetry
+from recording import attempts, blocks, logs, proof, state, telemetry
 from recording.acs.content import Content, Probe
 from recording.attempts import Attempts
 from recording.blocks import Block
 from recording.digest import Relay
 from recording.errors import RecordingError, SourceChanged, SourceDamaged, SourceUnavailable
+from recording.formats import description, media
+from recording.formats.media import Walker
 from recording.job import ChunkJob
-from recording.media import Walker
 from recording.storage import Storage, Stored
 
 # A body that breaks off is fetched again here and nowhere else; after that it's the queue's turn.

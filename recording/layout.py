@@ -20,8 +20,8 @@ import hashlib
 import re
 from datetime import UTC, datetime
 
-from recording import media
-from recording.media import Kind
+from recording.formats import media
+from recording.formats.media import Kind
 
 # A call id is a GUID in all samples (acs-contract 2.8); what matters here is that it is safe in a path.
 CALL_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")

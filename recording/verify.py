@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from recording import logs, media
+from recording import logs
 from recording.digest import Digest
 from recording.entry import ChunkEntry, File
 from recording.errors import BadRequest, NotFound
+from recording.formats import media
+from recording.formats.media import Walker
 from recording.layout import is_recording_key, recording_start
-from recording.media import Walker
 from recording.state import newest_manifest
 from recording.storage import Storage
 

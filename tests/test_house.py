@@ -28,22 +28,22 @@ PURE = {
         "blocks",
         "contract",
         "conversation",
-        "description",
         "digest",
+        "doctor.finding",
+        "doctor.schedule",
         "errors",
         "events",
-        "finding",
+        "formats.description",
+        "formats.media",
+        "formats.mp3",
+        "formats.mp4",
+        "formats.riff",
         "job",
         "layout",
         "logs",
-        "media",
-        "mp3",
-        "mp4",
         "options",
         "payload",
         "pending",
-        "riff",
-        "schedule",
     )
 }
 NETWORK = {"aiohttp", "azure.core", "azure.identity", "azure.storage", "http", "requests", "socket", "ssl", "urllib3"}
@@ -74,7 +74,7 @@ def graph() -> dict[str, frozenset[str]]:
     """Say which modules of recording each of them imports."""
     modules = sources("recording")
     # The package itself has no code: naming it is part of naming a module of it.
-    known = set(modules) - {"recording", "recording.acs"}
+    known = {name for name, path in modules.items() if path.name != "__init__.py"}
     return {name: imports(path) & known for name, path in modules.items() if name in known}
 
 
@@ -101,7 +101,7 @@ def test_imports_run_one_way() -> None:
 
 def test_the_order_is_the_designs() -> None:
     """Use cases stand above what they use; the root of composition is above them all, and nothing needs it."""
-    names = ("control", "intake", "ingest", "archive", "catalogue", "poison", "verify", "replay", "doctor")
+    names = ("control", "intake", "ingest", "archive", "catalogue", "poison", "verify", "replay", "doctor.examination")
     cases = {f"recording.{name}" for name in names}
     # A command is a process of its own, as function_app.py is.
     assert {"recording.__main__"} == {name for name, needed in graph().items() if "recording.bootstrap" in needed}
@@ -123,20 +123,20 @@ def test_one_module_talks_to_blob_storage() -> None:
 def test_few_modules_talk_to_queues_and_topics() -> None:
     """Only notices.py publishes; queues are made, asked for, drained and replayed into: bindings do the rest."""
     assert {"recording.notices"} == importers("azure.eventgrid.aio")
-    users = {f"recording.{name}" for name in ("bootstrap", "health", "poison", "replay", "stores")}
+    users = {f"recording.{name}" for name in ("bootstrap", "health", "poison", "replay", "doctor.stores")}
     assert users == importers("azure.storage.queue")
 
 
 def test_one_folder_talks_to_acs() -> None:
     """Only recording/acs makes requests of its own; only the root of composition makes its clients.
 
-    `reach` asks any host whether it answers, and Azure about the deployment.
+    `doctor.reach` asks any host whether it answers, and Azure about the deployment.
     """
     clients = importers("azure.core.AsyncPipelineClient") | importers("azure.core.pipeline") | importers("aiohttp")
     users = importers("recording.acs.conversations") | importers("recording.acs.content")
 
     parts = ("auth", "callbacks", "calling", "content", "conversations", "failures")
-    assert {f"recording.acs.{part}" for part in parts} | {"recording.reach"} == clients
+    assert {f"recording.acs.{part}" for part in parts} | {"recording.doctor.reach"} == clients
     fetching = {f"recording.{name}" for name in ("archive", "ingest", "proof", "source")}
     assert fetching | {"recording.bootstrap", "recording.acs.content"} == users
 

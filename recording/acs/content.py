@@ -19,13 +19,13 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.core.pipeline.policies import AsyncHTTPPolicy, AsyncRetryPolicy, SansIOHTTPPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
-from recording import media
 from recording.acs import hosts
 from recording.acs.auth import Resource, policy
 from recording.acs.conversations import API_VERSION
 from recording.errors import ChunkError, SourceChanged, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
+from recording.formats import media
+from recording.formats.media import Kind
 from recording.job import ChunkJob
-from recording.media import Kind
 
 LARGEST_METADATA = 16 * 1024 * 1024
 MOST_REDIRECTS = 5

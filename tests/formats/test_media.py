@@ -1,12 +1,12 @@
-"""recording/media.py: what kind of file it is, and whether it is whole, by its bytes."""
+"""recording/formats/media.py: what kind of file it is, and whether it is whole, by its bytes."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from recording import media
 from recording.errors import SourceDamaged
-from recording.media import Kind, Walker
+from recording.formats import media
+from recording.formats.media import Kind, Walker
 from tests.source import mp3, mp4, wav
 
 FILES: dict[Kind, bytes] = {"mp4": mp4(300), "mp3": mp3(3, tag=20), "wav": wav(100, channels=2)}

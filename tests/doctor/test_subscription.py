@@ -1,4 +1,4 @@
-"""recording/subscription.py: are events delivered, and those that can't be, kept?"""
+"""recording/doctor/subscription.py: are events delivered, and those that can't be, kept?"""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,8 +10,8 @@ from aiohttp import web
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 
-from recording import subscription
-from recording.finding import Finding
+from recording.doctor import subscription
+from recording.doctor.finding import Finding
 from tests.source import serve
 
 TOPIC = (

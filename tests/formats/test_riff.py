@@ -1,4 +1,4 @@
-"""recording/riff.py: whether the chunks of a WAV file add up to the file."""
+"""recording/formats/riff.py: whether the chunks of a WAV file add up to the file."""
 
 import struct
 
@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording import riff
 from recording.errors import SourceDamaged
-from recording.media import HEADER
+from recording.formats import riff
+from recording.formats.media import HEADER
 from tests.source import wav
 
 

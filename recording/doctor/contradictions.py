@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from recording import account, schedule
+from recording import account
 from recording.address import is_loopback
+from recording.doctor import schedule
+from recording.doctor.finding import Finding
 from recording.errors import Misconfigured
-from recording.finding import Finding
 from recording.settings import Settings
 
 _NAME = "settings agree"

@@ -1,12 +1,12 @@
-"""recording/mp4.py: whether the top-level boxes of an MP4 add up to the file."""
+"""recording/formats/mp4.py: whether the top-level boxes of an MP4 add up to the file."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording import mp4
 from recording.errors import SourceDamaged
-from recording.media import HEADER
+from recording.formats import mp4
+from recording.formats.media import HEADER
 
 
 def box(kind: bytes, length: int, *, large: bool = False) -> bytes:

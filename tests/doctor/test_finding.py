@@ -1,6 +1,6 @@
-"""recording/finding.py: what was found, for a person at a terminal."""
+"""recording/doctor/finding.py: what was found, for a person at a terminal."""
 
-from recording.finding import Finding, is_well, table
+from recording.doctor.finding import Finding, is_well, table
 
 GOOD = Finding("queue", "ok", "is there")
 WARNING = Finding("settings agree", "warn", "hardly", "set A")

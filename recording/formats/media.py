@@ -3,8 +3,8 @@
 from collections.abc import Generator
 from typing import Literal, get_args
 
-from recording import mp3, mp4, riff
 from recording.errors import SourceDamaged
+from recording.formats import mp3, mp4, riff
 
 Kind = Literal["mp4", "mp3", "wav"]
 CONTENT_TYPES: dict[Kind, str] = {"mp4": "video/mp4", "mp3": "audio/mpeg", "wav": "audio/wav"}

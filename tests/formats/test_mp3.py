@@ -1,12 +1,12 @@
-"""recording/mp3.py: whether a file begins as an MP3 does."""
+"""recording/formats/mp3.py: whether a file begins as an MP3 does."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording import mp3
 from recording.errors import SourceDamaged
-from recording.media import HEADER
+from recording.formats import mp3
+from recording.formats.media import HEADER
 from tests.source import mp3 as file_of
 
 # MPEG-2, layer III, 48 kbit/s, 16 kHz, no padding: 216 bytes.

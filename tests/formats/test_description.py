@@ -1,4 +1,4 @@
-"""recording/description.py: what a metadata file says of its media."""
+"""recording/formats/description.py: what a metadata file says of its media."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording import description
+from recording.formats import description
 
 # As recorded in March 2021 (acs-contract 2.11): two types in each other's place, a rate that is text.
 OF_2021 = {

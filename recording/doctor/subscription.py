@@ -12,10 +12,10 @@ from typing import Any
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ClientAuthenticationError
 
-from recording import reach
+from recording.doctor import reach
+from recording.doctor.finding import Finding
+from recording.doctor.reach import NotReached
 from recording.events import FILE_STATUS_UPDATED
-from recording.finding import Finding
-from recording.reach import NotReached
 
 ARM = "https://management.azure.com"
 _VERSION = "2025-02-15"

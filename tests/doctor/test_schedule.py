@@ -1,4 +1,4 @@
-"""recording/schedule.py: how long the archive timer may pause."""
+"""recording/doctor/schedule.py: how long the archive timer may pause."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from croniter import croniter
 
-from recording.schedule import longest_pause
+from recording.doctor.schedule import longest_pause
 
 
 @pytest.mark.parametrize(

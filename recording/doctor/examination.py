@@ -6,14 +6,14 @@ from base64 import urlsafe_b64encode
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from recording import contradictions, reach, stores
 from recording.acs.service import RecordingService
 from recording.address import is_loopback
+from recording.doctor import contradictions, reach, stores
+from recording.doctor.finding import Finding
+from recording.doctor.stores import Queues
 from recording.errors import BadRequest, Conflict, Misconfigured, NotFound, RecordingError
-from recording.finding import Finding
 from recording.settings import Settings
 from recording.storage import Storage
-from recording.stores import Queues
 
 SECONDS = 15.0
 

@@ -15,9 +15,10 @@ from typing import Literal
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.storage.queue.aio import QueueClient
 
-from recording import account, layout, reach
+from recording import account, layout
 from recording.account import Account
-from recording.finding import Finding
+from recording.doctor import reach
+from recording.doctor.finding import Finding
 from recording.settings import Settings
 from recording.storage import CopyFailed, Storage, Where
 

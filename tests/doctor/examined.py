@@ -4,8 +4,9 @@ import socket
 
 from local.acs.server import DEVELOPMENT_KEY
 from local.azurite import KEY
-from recording import bootstrap, doctor, finding
-from recording.finding import Finding
+from recording import bootstrap
+from recording.doctor import examination, finding
+from recording.doctor.finding import Finding
 from recording.settings import read
 
 SCHEDULE = {"ARCHIVE_SCHEDULE": "0 */5 * * * *"}
@@ -19,7 +20,7 @@ async def examine(environment: dict[str, str], **more: str) -> dict[str, Finding
     app = bootstrap.connect(settings)
     scratch = bootstrap.queue(settings, "recording-doctor-test", app.credential)
     try:
-        found = await doctor.examine(
+        found = await examination.examine(
             settings, storage=app.storage, service=app.service, queues=(app.queue, app.poison, scratch)
         )
     finally:

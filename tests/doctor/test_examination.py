@@ -1,4 +1,4 @@
-"""recording/doctor.py: what is broken is found, with how to mend it; the rest is left alone."""
+"""recording/doctor/examination.py: what is broken is found, with how to mend it; the rest is left alone."""
 
 import json
 import subprocess
@@ -16,11 +16,11 @@ from local.acs.server import DEVELOPMENT_KEY, Emulator
 from recording import __main__ as command
 from recording.acs.conversations import API_VERSION
 from recording.bootstrap import App
-from tests.examined import SCHEDULE, SECRETS, WRONG_KEY, bad, closed_port, examine
+from tests.doctor.examined import SCHEDULE, SECRETS, WRONG_KEY, bad, closed_port, examine
 from tests.facts import listing
 from tests.source import serve
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.usefixtures("app")

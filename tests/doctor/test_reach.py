@@ -1,4 +1,4 @@
-"""recording/reach.py: does a host answer, and what time is it there?"""
+"""recording/doctor/reach.py: does a host answer, and what time is it there?"""
 
 import asyncio
 import socket
@@ -8,8 +8,8 @@ from email.utils import format_datetime
 import pytest
 from aiohttp import web
 
-from recording import reach
-from recording.reach import NotReached
+from recording.doctor import reach
+from recording.doctor.reach import NotReached
 from tests.source import serve
 
 

@@ -1,8 +1,8 @@
-"""recording/contradictions.py: settings that are each right and together wrong."""
+"""recording/doctor/contradictions.py: settings that are each right and together wrong."""
 
 import pytest
 
-from recording import contradictions
+from recording.doctor import contradictions
 from recording.settings import VERSION_2021, read
 
 STORE = "AccountName=store;AccountKey=c2VjcmV0LWtleQ=="

@@ -20,7 +20,7 @@ from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from recording.address import is_loopback
-from recording.finding import Finding
+from recording.doctor.finding import Finding
 
 SECONDS = 5.0
 # A signature that is a quarter of an hour off is refused (acs-contract 5.1).

@@ -1,4 +1,4 @@
-"""recording/stores.py: storage that isn't fit for use is found, with how to mend it; nothing is left there."""
+"""recording/doctor/stores.py: storage that isn't fit for use is found, with how to mend it; nothing is left there."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,10 @@ import pytest
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
 from local.azurite import ACCOUNT, KEY, Azurite
-from recording import layout, stores
+from recording import layout
 from recording.bootstrap import App
-from tests.examined import WRONG_KEY, bad, closed_port, examine
+from recording.doctor import stores
+from tests.doctor.examined import WRONG_KEY, bad, closed_port, examine
 from tests.facts import harmed, listing, put, sweep
 
 

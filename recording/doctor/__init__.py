@@ -1,0 +1,1 @@
+"""What `python -m recording doctor` examines: can this deployment do its work?"""
