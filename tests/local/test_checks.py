@@ -100,8 +100,10 @@ def test_play_refuses(tmp_path: Path) -> None:
 def test_clear(tmp_path: Path) -> None:
     """The output folder loses what an earlier demo left in it, and nothing else."""
 
-    for name in ("00000-0-eus-d1-x.mp4", "summary.json", "mine.mp4", "notes.txt"):
+    (tmp_path / "today").mkdir()
+    for name in ("today/00000-0-eus-d1-x.mp4", "today/mine.mp4", "summary.json", "notes.txt"):
         (tmp_path / name).touch()
     clear(tmp_path)
 
-    assert {"mine.mp4", "notes.txt"} == {path.name for path in tmp_path.iterdir()}
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"today/mine.mp4", "notes.txt"} == left
