@@ -16,7 +16,7 @@ from itertools import groupby
 
 from azure.core.exceptions import AzureError
 
-from recording import attempts, endings, layout, logs, manifest, outcome, source, state, telemetry
+from recording import attempts, calls, endings, layout, logs, manifest, outcome, source, state, telemetry
 from recording.acs.content import Content
 from recording.entry import Chunk
 from recording.formats import media
@@ -248,7 +248,10 @@ async def _archive(this: _Run, recording: Recording, before: Manifest | None) ->
                     group.create_task(copy(blob))
     except ExceptionGroup as several:
         raise several.exceptions[0] from None
-    written = manifest.write(recording, archived_at=this.now.astimezone(UTC), before=before)
+    call = next((event.server_call_id for event in reversed(recording.events) if event.server_call_id), None)
+    correlation_id = await calls.correlation_id(storage, call)
+    at = this.now.astimezone(UTC)
+    written = manifest.write(recording, archived_at=at, before=before, correlation_id=correlation_id)
     text = written.model_dump_json(by_alias=True, indent=2).encode()
     name = layout.manifest_blob(recording.key, written.revision)
     if not await storage.write_fact("archive", name, text) and await storage.read("archive", name) != text:

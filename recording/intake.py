@@ -17,7 +17,7 @@ from uuid import uuid4
 from azure.core.exceptions import AzureError
 from pydantic import BaseModel
 
-from recording import address, claim, conversation, endings, events, job, layout, logs, telemetry
+from recording import address, calls, claim, conversation, endings, events, job, layout, logs, telemetry
 from recording.acs.service import RecordingService
 from recording.claim import Claim, Held, Outcome
 from recording.errors import BadEvent, BadRequest, Conflict, NotFound
@@ -100,8 +100,10 @@ async def take(
             logs.info("call.started", **_known(event))
             if settings.auto_record == "all" and not settings.speaks_2021:
                 await _auto_record(_of_call(event), storage=storage, service=service, settings=settings, now=now)
+            await calls.note(storage, event.server_call_id, event.correlation_id)
         case CallEnded():
             logs.info("call.ended", **_known(event), seconds=event.seconds)
+            await calls.note(storage, event.server_call_id, event.correlation_id)
         case RecordingStateChanged():
             logs.info("recording.changed", eventId=event.id, recordingId=event.recording_id, state=event.state)
         case StartRecordingFailed():

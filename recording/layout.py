@@ -11,6 +11,7 @@ archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its k
             starts/{sha256}/{number}-claim.json     who makes a start, and …-outcome.json
             endings/{sha256}.json                   that a recording ended
             endings/{key}.json                      which ending a recording of 2021 was taken for
+            calls/{sha256}.json                     the correlation id of a call, named by its server call id
             exports/{yyyy}/{MM}/{dd}/{key}-{event-id}.json  an event of chunks in the team's own storage
             audit/{yyyy}/{MM}/{dd}/{time}-{operation}-{word}.json   a control operation
 quarantine  {yyyy}/{MM}/{dd}/sha256-{digest}.json   an event that nobody could understand, named by its text
@@ -134,6 +135,12 @@ def claim_blob(subject: str, number: int) -> str:
 def outcome_blob(subject: str, number: int) -> str:
     """Name what came of that try."""
     return f"starts/{hashlib.sha256(subject.encode()).hexdigest()}/{number:05}-outcome.json"
+
+
+def call_blob(server_call_id: str) -> str:
+    """Name what is known of a call; its id comes in either alphabet of base64, padded or not (acs-contract 4.4)."""
+    plain = server_call_id.rstrip("=").translate(str.maketrans("+/", "-_"))
+    return f"calls/{hashlib.sha256(plain.encode(errors='backslashreplace')).hexdigest()}.json"
 
 
 def audit_blob(at: datetime, operation: str, word: str) -> str:

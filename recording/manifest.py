@@ -56,6 +56,7 @@ class Manifest(Written):
     call_id: str
     recording_id: str | None
     server_call_id: str | None
+    correlation_id: str | None = None
     recording_start_time: datetime
     recording_duration_ms: int | None
     session_end_reason: str | None
@@ -127,7 +128,13 @@ def _chunk(
     )
 
 
-def write(recording: Recording, *, archived_at: datetime | None, before: Manifest | None = None) -> Manifest:
+def write(
+    recording: Recording,
+    *,
+    archived_at: datetime | None,
+    before: Manifest | None = None,
+    correlation_id: str | None = None,
+) -> Manifest:
     """Write the manifest of a recording: to be archived now, or of its present state if still in flight.
 
     `before` is the manifest that this one overtakes: its chunks are carried over, so that the
@@ -148,6 +155,7 @@ def write(recording: Recording, *, archived_at: datetime | None, before: Manifes
         call_id=last.call_id,
         recording_id=_newest([before and before.recording_id, *(e.recording_id for e in recording.events)]),
         server_call_id=_newest([before and before.server_call_id, *(e.server_call_id for e in recording.events)]),
+        correlation_id=correlation_id or (before and before.correlation_id),
         recording_start_time=last.start,
         recording_duration_ms=_newest(
             [before and before.recording_duration_ms, *(e.duration_ms for e in recording.events)]

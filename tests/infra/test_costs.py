@@ -21,6 +21,7 @@ from tests.conftest import Control
 from tests.facts import receive, sweep
 from tests.infra.bicep import ROOT
 from tests.source import mp4, storage_host, today
+from tests.test_events_today import call_event
 
 DOCS = (ROOT / "docs" / "operations.md").read_text()
 HOURS = 1000
@@ -84,8 +85,10 @@ async def test_requests_are_those_of_the_app(
         stopped = Ending(recording_id="cmlk", at=datetime.now(UTC), evidence="stopped through us")
         await endings.note(here.storage, stopped)
         counted = Counted(monkeypatch)
+        await receive(here, call_event("CallStarted"))
         started = await recordings.start(call, StartRecording())
         await recordings.stop(call, started.recording_id, Operation())
+        await receive(here, call_event("CallEnded"))
         [job] = await receive(here, today(host.add(mp4(SMALL))))
         facts = counted.take()
         await here.ingest.run(job)
@@ -99,7 +102,7 @@ async def test_requests_are_those_of_the_app(
     ingested["write"] += len(plan(CHUNK)) - len(plan(SMALL))
     ingested["read"] += -(-CHUNK // READ) - -(-SMALL // READ)
 
-    told = [row("start, stop, event"), row("ingest:"), row("archive:"), row("**sum**")]
+    told = [row("start, stop, events"), row("ingest:"), row("archive:"), row("**sum**")]
     found = [facts, ingested, archived - idle, facts + ingested + (archived - idle)]
     assert [[int(cell) for cell in cells[1:4]] for cells in told] == [
         [one["write"], one["read"], one["other"]] for one in found
