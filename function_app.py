@@ -14,7 +14,8 @@ from typing import List  # noqa: UP035 - see Jobs
 import azure.functions as func
 from pydantic import BaseModel
 
-from recording import archive, audit, catalogue, contract, events, intake, job, logs, poison, verify
+from recording import archive, audit, backlog, catalogue, contract, events, intake, job, logs, poison, verify
+from recording.backlog import Backlog
 from recording.bootstrap import App, clients, control_app
 from recording.bootstrap import app as bootstrap
 from recording.contract import ListQuery, Operation, StartRecording, StartRecordingByUrl
@@ -176,7 +177,17 @@ async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpRespon
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def receive_event(event: str, jobs: Jobs) -> None:
     """Take an Event Grid event; `str` gets its text untouched in either schema (functions-host.md 2)."""
-    jobs.set(await _take(await bootstrap(), event))
+    here = await bootstrap()
+    jobs.set(await _take(here, event, here.backlog))
+
+
+@app.queue_trigger(arg_name="message", queue_name=backlog.QUEUE, connection="AzureWebJobsStorage")
+@app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
+async def take_events(message: func.QueueMessage, jobs: Jobs) -> None:
+    """Take the events that came when many were being taken; what it raises makes the queue try all of them again."""
+    here = await bootstrap()
+    held = backlog.read(message.get_body().decode())
+    jobs.set([message for text in held for message in await _take(here, text)])
 
 
 @app.queue_trigger(arg_name="message", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
@@ -192,11 +203,13 @@ async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
     here = await bootstrap()
     now = datetime.now(UTC)
     await poison.drain(here.poison, here.storage, here.notices, now=now)
+    take = functools.partial(_take, here)
+    late = await poison.drain_events(here.poisoned_events, take, here.storage, here.notices, now=now)
     report = await archive.run(here.storage, here.settings, here.notices, here.content, now=now)
-    jobs.set(intake.messages(report.jobs))
+    jobs.set([*late, *intake.messages(report.jobs)])
 
 
-async def _take(here: App, text: str) -> list[str]:
+async def _take(here: App, text: str, held_back: Backlog | None = None) -> list[str]:
     taken = await intake.receive(
         text,
         storage=here.storage,
@@ -204,6 +217,7 @@ async def _take(here: App, text: str) -> list[str]:
         notices=here.notices,
         settings=here.settings,
         now=datetime.now(UTC),
+        backlog=held_back,
     )
     return intake.messages(taken)
 

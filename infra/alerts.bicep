@@ -169,10 +169,11 @@ traces
     operator: 'GreaterThan'
     threshold: 0
     dimensions: []
-    advice: 'A chunk failed five times in a row. The timer tries again until the deadline; find out what fails.'
+    advice: 'A chunk or an event failed five times in a row. The timer tries it again; find out what fails.'
     query: '''
 traces
-| where message startswith "Message has reached MaxDequeueCount" and message contains "recording-chunks-poison"
+| where message startswith "Message has reached MaxDequeueCount"
+| where message contains "recording-chunks-poison" or message contains "recording-events-poison"
 '''
   }
   {

@@ -13,10 +13,12 @@ param softDeleteDays int
 @description('After how many days quarantined and dead-lettered events are deleted; 0 keeps them.')
 param eventRetentionDays int
 
-@description('Fixed in the code (recording/job.py); the host moves what failed five times to the second.')
+@description('Fixed in the code (recording/job.py, backlog.py); the host moves what failed five times to -poison.')
 var queueNames = [
   'recording-chunks'
   'recording-chunks-poison'
+  'recording-events'
+  'recording-events-poison'
 ]
 
 var containerNames = [

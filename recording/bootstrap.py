@@ -15,12 +15,13 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.queue.aio import QueueClient
 
-from recording import telemetry
+from recording import backlog, telemetry
 from recording.acs.auth import Resource
 from recording.acs.callbacks import Callbacks
 from recording.acs.calling import Calling
 from recording.acs.content import Content
 from recording.acs.conversations import Conversations
+from recording.backlog import Backlog
 from recording.ingest import LAST_RESORT, Ingest
 from recording.job import QUEUE
 from recording.notices import Notices
@@ -36,6 +37,9 @@ class App:
     storage: Storage
     queue: QueueClient
     poison: QueueClient
+    events: QueueClient
+    poisoned_events: QueueClient
+    backlog: Backlog
     notices: Notices
     service: Conversations | Calling
     callbacks: Callbacks
@@ -44,16 +48,17 @@ class App:
     credential: AsyncTokenCredential | None
 
     async def prepare(self) -> None:
-        """Create the queue and the containers that are missing; raises what the service says."""
+        """Create the queues and the containers that are missing; raises what the service says."""
         await self.storage.prepare()
-        with contextlib.suppress(ResourceExistsError):
-            await self.queue.create_queue()
+        for queue in (self.queue, self.events):
+            with contextlib.suppress(ResourceExistsError):
+                await queue.create_queue()
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self.storage.aclose()
-        await self.queue.close()
-        await self.poison.close()
+        for queue in (self.queue, self.poison, self.events, self.poisoned_events):
+            await queue.close()
         await self.notices.aclose()
         await self.service.aclose()
         await self.callbacks.aclose()
@@ -107,7 +112,7 @@ def clients() -> App:
 
 
 async def build(settings: Settings) -> App:
-    """Build the clients; create the queue and the containers that are missing."""
+    """Build the clients; create the queues and the containers that are missing."""
     here = connect(settings)
     try:
         await here.prepare()
@@ -131,11 +136,15 @@ def connect(settings: Settings) -> App:
     topic_key = settings.events_topic_key.get_secret_value() if settings.events_topic_key else None
     content = Content(resource, credential, extra_hosts=settings.content_hosts)
     streams = asyncio.Semaphore(settings.ingest_parallelism)
+    events = queue(settings, backlog.QUEUE, credential)
     return App(
         settings=settings,
         storage=storage,
         queue=queue(settings, QUEUE, credential),
         poison=queue(settings, f"{QUEUE}-poison", credential),
+        events=events,
+        poisoned_events=queue(settings, f"{backlog.QUEUE}-poison", credential),
+        backlog=Backlog(events),
         notices=Notices(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # The callbacks of 2021 bear no token (acs-contract 2.7).

@@ -9,6 +9,7 @@ Each starts a recording with its own API only: a call that has both is started o
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from pydantic import BaseModel
 
 from recording import address, calls, claim, conversation, endings, events, job, layout, logs, telemetry
 from recording.acs.service import RecordingService
+from recording.backlog import Backlog
 from recording.claim import Claim, Held, Outcome
 from recording.errors import BadEvent, BadRequest, Conflict, NotFound
 from recording.events import (
@@ -56,17 +58,27 @@ async def receive(
     notices: Notices,
     settings: Settings,
     now: datetime,
+    backlog: Backlog | None = None,
 ) -> list[ChunkJob]:
     """Take one event; the answer is the chunk jobs to put on the queue.
+
+    With a `backlog` a file event that comes while others are being taken is handed over to it; an
+    event of a call never is, for what it may start must not wait.
 
     An event that can't be understood goes to quarantine and counts as taken: Event Grid never
     delivers again what was refused with 400 (acs-contract 6.4). Whatever is raised here is to be
     answered with 500, so that the event comes again.
     """
     try:
-        return await take(
-            events.parse(text), text, storage=storage, service=service, notices=notices, settings=settings, now=now
-        )
+        event = events.parse(text)
+        if backlog and isinstance(event, FileStatusUpdated) and not backlog.has_room(text):
+            await backlog.add(text)
+            logs.info("event.handed_over", eventId=event.id, recordingKey=event.recording_key)
+            return []
+        with backlog.under_way() if backlog else contextlib.nullcontext():
+            return await take(
+                event, text, storage=storage, service=service, notices=notices, settings=settings, now=now
+            )
     except BadEvent as bad:
         await quarantine(text, [bad.message], storage=storage, notices=notices, now=now)
         return []

@@ -1,20 +1,21 @@
-"""Drain the poison queue: what the queue gave up, the timer takes over.
+"""Drain the poison queues: what a queue gave up, the timer takes over.
 
-A message there was tried five times. Whether its chunk still needs work is told by the facts in
+A message there was tried five times. Whether a chunk still needs work is told by the facts in
 staging, and `archive` puts it on the queue again from them; the message itself adds nothing and
-is deleted. One that isn't ours is kept in quarantine.
+is deleted. Of events that were handed over there may be no fact yet: they are taken here, and a
+message stays until all of its events are. One that isn't ours is kept in quarantine.
 """
 
 import asyncio
 import base64
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
-from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 from pydantic import ValidationError
 
-from recording import intake, job, logs
+from recording import backlog, intake, job, logs
 from recording.notices import Notices
 from recording.storage import Storage
 
@@ -24,19 +25,73 @@ _SECONDS = 30.0
 
 
 async def drain(queue: QueueClient, storage: Storage, notices: Notices, *, now: datetime) -> int:
-    """Take messages off the poison queue; the answer is how many there were.
+    """Take chunk jobs off their poison queue; the answer is how many there were.
 
     Raises nothing that storage or the topic says: the archive's run comes next, and must not wait for them.
     """
+
+    async def take(text: str) -> bool:
+        try:
+            chunk = job.read(text)
+        except ValidationError:
+            await _quarantine(text, "chunk job", storage, notices, now=now)
+            return True
+        logs.warning(
+            "chunk.poisoned",
+            recordingKey=chunk.recording_key,
+            documentId=chunk.document_id,
+            next="the timer tries it until its deadline",
+        )
+        return True
+
+    return await _drain(queue, take)
+
+
+async def drain_events(
+    queue: QueueClient,
+    receive: Callable[[str], Awaitable[list[str]]],
+    storage: Storage,
+    notices: Notices,
+    *,
+    now: datetime,
+) -> list[str]:
+    """Take the events off their poison queue, each by `receive`; the answer is what that answers, together.
+
+    An event that fails doesn't hold up the others, and its message stays. Raises nothing, as `drain`.
+    """
+    found: list[str] = []
+
+    async def take(text: str) -> bool:
+        try:
+            events = backlog.read(text)
+        except ValidationError:
+            await _quarantine(text, "message of events", storage, notices, now=now)
+            return True
+        is_done = True
+        for event in events:
+            try:
+                found.extend(await receive(event))
+            except Exception:
+                is_done = False
+                logs.exception("event.not_taken", next="it stays on the poison queue; the timer tries again")
+        logs.warning("events.poisoned", events=len(events), taken=is_done)
+        return is_done
+
+    await _drain(queue, take)
+    return found
+
+
+async def _drain(queue: QueueClient, take: Callable[[str], Awaitable[bool]]) -> int:
+    """Give each message to `take` and delete those for which it answers True; count these."""
     count = 0
     try:
         async with asyncio.timeout(_SECONDS):
             async for message in queue.receive_messages(
                 messages_per_page=32, visibility_timeout=60, max_messages=_MOST
             ):
-                await _take(message, storage, notices, now=now)
-                await queue.delete_message(message)
-                count += 1
+                if await take(_text(str(message.content))):
+                    await queue.delete_message(message)
+                    count += 1
     except ResourceNotFoundError:
         pass  # the host makes the queue when it first needs it
     except (AzureError, TimeoutError) as failed:
@@ -44,21 +99,8 @@ async def drain(queue: QueueClient, storage: Storage, notices: Notices, *, now: 
     return count
 
 
-async def _take(message: QueueMessage, storage: Storage, notices: Notices, *, now: datetime) -> None:
-    text = _text(str(message.content))
-    try:
-        chunk = job.read(text)
-    except ValidationError:
-        await intake.quarantine(
-            text, ["not a chunk job, on the poison queue"], storage=storage, notices=notices, now=now
-        )
-        return
-    logs.warning(
-        "chunk.poisoned",
-        recordingKey=chunk.recording_key,
-        documentId=chunk.document_id,
-        next="the timer tries it until its deadline",
-    )
+async def _quarantine(text: str, what: str, storage: Storage, notices: Notices, *, now: datetime) -> None:
+    await intake.quarantine(text, [f"not a {what}, on the poison queue"], storage=storage, notices=notices, now=now)
 
 
 def _text(content: str) -> str:

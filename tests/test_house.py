@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from recording import archive, attempts, ingest, job, settings
+from recording import backlog, archive, attempts, ingest, job, settings
 from recording.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -121,9 +121,9 @@ def test_one_module_talks_to_blob_storage() -> None:
 
 
 def test_few_modules_talk_to_queues_and_topics() -> None:
-    """Only notices.py publishes; queues are made, asked for, drained and replayed into: bindings do the rest."""
+    """Only notices.py publishes; queues are made, asked for, drained, written to at once: bindings do the rest."""
     assert {"recording.notices"} == importers("azure.eventgrid.aio")
-    users = {f"recording.{name}" for name in ("bootstrap", "health", "poison", "replay", "doctor.stores")}
+    users = {f"recording.{name}" for name in ("bootstrap", "health", "backlog", "poison", "replay", "doctor.stores")}
     assert users == importers("azure.storage.queue")
 
 
@@ -234,14 +234,16 @@ def test_other_triggers_are_the_designs() -> None:
 
     assert {
         "receive_event": "eventGridTrigger",
+        "take_events": "queueTrigger",
         "ingest_chunk": "queueTrigger",
         "archive_recordings": "timerTrigger",
     } == {name: trigger["type"] for name, trigger in found.items()}
-    assert ("recording-chunks", "AzureWebJobsStorage") == (
-        found["ingest_chunk"]["queueName"],
-        found["ingest_chunk"]["connection"],
-    )
-    assert job.QUEUE == found["ingest_chunk"]["queueName"]
+    queues = {name: (found[name]["queueName"], found[name]["connection"]) for name in ("take_events", "ingest_chunk")}
+    assert {
+        "take_events": ("recording-events", "AzureWebJobsStorage"),
+        "ingest_chunk": ("recording-chunks", "AzureWebJobsStorage"),
+    } == queues
+    assert (backlog.QUEUE, job.QUEUE) == (queues["take_events"][0], queues["ingest_chunk"][0])
     assert found["archive_recordings"]["schedule"] == "%ARCHIVE_SCHEDULE%"
 
 

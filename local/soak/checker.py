@@ -53,7 +53,7 @@ class Sent:
 
 
 async def check(sent: Sent, *, source: Source, blobs: BlobServiceClient, queued: tuple[int, int]) -> Findings:
-    """Compare everything; `queued` are the messages left in the queue and in the poison queue."""
+    """Compare everything; `queued` are the messages left in the queues and in the poison queues."""
     findings = Findings()
     archive = blobs.get_container_client(ARCHIVE)
     listed = {str(blob.name): blob async for blob in list_blobs(archive)}
@@ -79,7 +79,7 @@ async def check(sent: Sent, *, source: Source, blobs: BlobServiceClient, queued:
     async for blob in list_blobs(blobs.get_container_client(STAGING)):
         findings.unexplained.append(f"{STAGING}/{blob.name} is left")
     await _quarantine(blobs.get_container_client(QUARANTINE), sent, findings)
-    for count, what in zip(queued, ("queue", "poison queue"), strict=True):
+    for count, what in zip(queued, ("queues", "poison queues"), strict=True):
         if count:
             findings.unexplained.append(f"{count} messages are left in the {what}")
     return findings

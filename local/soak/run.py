@@ -40,6 +40,8 @@ SUBSCRIPTION = {"shuffle": True, "maxEventsPerBatch": 10, "timeScale": 0.01}
 # Beyond this storage is kept on disk: in memory each write is an extent of its own, and Azurite's first garbage
 # collection, after ten minutes, looks for each of them among all: it stands still for minutes (3.37.0).
 IN_MEMORY_RECORDINGS = 400
+# A run of the timer reads the facts of everything in flight: in a long run it needn't start anew at once.
+SCHEDULE, LARGE_SCHEDULE = "*/2 * * * * *", "*/5 * * * * *"
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ async def run(options: Options) -> dict[str, Any]:
         invisible_seconds=INVISIBLE_SECONDS,
         subscription=SUBSCRIPTION,
         settings=SETTINGS,
+        archive_schedule=LARGE_SCHEDULE if options.data else SCHEDULE,
     )
     print(
         f"{options.recordings} recordings, seed {options.seed}; starting the stack, logs in {options.logs}", flush=True

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recording.job import QUEUE
+from recording import backlog, job
 from tests.infra.app_code import fields, functions, is_logged
 from tests.infra.bicep import INFRA, ROOT, Expression, one
 
@@ -81,10 +81,11 @@ def test_queries_have_their_brackets(name: str) -> None:
     assert re.match(r"(replace\('''\n)?(traces|requests|let )", query)
 
 
-def test_poison_queue_is_that_of_the_code() -> None:
-    """The host's line is counted only for our queue."""
+@pytest.mark.parametrize("queue", [job.QUEUE, backlog.QUEUE])
+def test_poison_queues_are_those_of_the_code(queue: str) -> None:
+    """The host's line is counted only for our queues."""
     rule = next(rule for rule in QUERY_RULES if rule["name"] == "poison-message")
-    assert f'contains "{QUEUE}-poison"' in rule["query"]
+    assert f'contains "{queue}-poison"' in rule["query"]
 
 
 def test_requests_are_looked_up_by_names_of_functions() -> None:

@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
+from recording import backlog, job
 from recording.account import Account
-from recording.job import QUEUE
 from recording.settings import Settings, read
 from tests.infra.bicep import INFRA, Expression, declarations, one
 
@@ -127,8 +127,9 @@ def test_containers_are_made_under_the_names_that_the_app_gets() -> None:
 
 
 def test_queues_are_those_of_the_code() -> None:
-    """The queue of recording/job.py is made, and the one where the host puts what has failed five times."""
-    assert one(INFRA / "storage.bicep", "var", "queueNames").value == [QUEUE, f"{QUEUE}-poison"]
+    """Each queue is made, and the one where the host puts what has failed there five times."""
+    made = [name + end for name in (job.QUEUE, backlog.QUEUE) for end in ("", "-poison")]
+    assert one(INFRA / "storage.bicep", "var", "queueNames").value == made
 
 
 def test_traces_are_not_sampled() -> None:
