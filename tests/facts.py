@@ -16,6 +16,7 @@ from local.azurite import Azurite
 from local.storage_proxy import StorageProxy
 from recording import archive, bootstrap, intake
 from recording.archive import Report
+from recording.backlog import Backlog
 from recording.bootstrap import App
 from recording.ingest import Ingest
 from recording.job import ChunkJob
@@ -59,7 +60,9 @@ async def body_of(settings: Settings, where: Where, name: str) -> Any:
         return json.loads(await (await blobs.download_blob(name)).readall())
 
 
-async def receive(app: App, event: Any, *, now: datetime | None = None) -> list[ChunkJob]:
+async def receive(
+    app: App, event: Any, *, now: datetime | None = None, backlog: Backlog | None = None
+) -> list[ChunkJob]:
     """Take an event in; the answer is its chunk jobs."""
     text = event if isinstance(event, str) else json.dumps(event)
     now = now or datetime.now(UTC)
@@ -70,6 +73,7 @@ async def receive(app: App, event: Any, *, now: datetime | None = None) -> list[
         notices=app.notices,
         settings=app.settings,
         now=now,
+        backlog=backlog,
     )
 
 

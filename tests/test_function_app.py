@@ -1,6 +1,7 @@
 """function_app.py: every handler called as a plain function, with the process's settings."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 import function_app
-from recording import bootstrap, job
+from recording import backlog, bootstrap, job
 from recording.bootstrap import App
 from tests.conftest import Control, file_event
 from tests.facts import announce, body_of, listing, put, stage, sweep
@@ -307,6 +308,35 @@ async def test_an_event_goes_all_the_way(app: App, control: Control) -> None:
     [manifest] = [name for name in await listing(app.settings, "archive") if name.endswith("recording.json")]
     assert (1, []) == (len(jobs.value), again.value)
     assert (await body_of(app.settings, "archive", manifest))["complete"]
+
+
+async def test_events_that_were_handed_over_are_taken(app: App, control: Control) -> None:
+    """Each event of the message leaves its fact and its jobs; a message of somebody else's is refused."""
+    recordings = [await control.recording(1000), await control.recording(1000, 2000)]
+    held = backlog.write([json.dumps(file_event(one, event_id=one["callId"])) for one in recordings])
+    jobs = Out()
+
+    await function_app.take_events(func.QueueMessage(body=held), jobs)
+
+    documents = [chunk["documentId"] for one in recordings for chunk in one["chunks"]]
+    assert documents == [job.read(message).document_id for message in jobs.value]
+    assert 2 == len(await listing(app.settings, "staging"))
+    with pytest.raises(ValueError, match="events"):
+        await function_app.take_events(func.QueueMessage(body=b'{"foreign": 1}'), jobs)
+
+
+async def test_the_timer_takes_the_events_that_the_queue_gave_up(app: App, control: Control) -> None:
+    """They are no chunk's yet: without it nobody would know of them."""
+    recording = await control.recording(1000)
+    held = backlog.write([json.dumps(file_event(recording))])
+    await app.poisoned_events.create_queue()
+    await app.poisoned_events.send_message(base64.b64encode(held).decode())
+    jobs = Out()
+
+    await function_app.archive_recordings(None, jobs)
+    await app.poisoned_events.delete_queue()
+
+    assert [recording["chunks"][0]["documentId"]] == [job.read(message).document_id for message in jobs.value]
 
 
 async def test_what_an_ingest_raises_reaches_the_queue(app: App, control: Control) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from recording import backlog, archive, attempts, ingest, job, settings
+from recording import archive, attempts, backlog, ingest, job, settings
 from recording.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,18 +1,21 @@
-"""recording/poison.py: what the queue gave up is taken over by the timer, and nothing stays there."""
+"""recording/poison.py: what a queue gave up is taken over by the timer, and nothing stays there."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from azure.core.exceptions import AzureError
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
-from recording import job, poison
+from recording import backlog, job, poison
 from recording.bootstrap import App
 from recording.notices import Notices
-from tests.conftest import Control
-from tests.facts import TOPIC_KEY, announce, body_of, listing, sweep, told, topic
+from tests.conftest import Control, file_event
+from tests.facts import TOPIC_KEY, announce, body_of, listing, receive, sweep, told, topic
 
 QUARTER = timedelta(minutes=16)
 
@@ -133,3 +136,67 @@ async def test_a_topic_that_is_down_does_not_cost_the_archive_its_run(
     assert 1 == await left(app)
     assert 1 == len(await listing(app.settings, "quarantine"))
     assert "poison.not_drained" in caplog.text
+
+
+@pytest_asyncio.fixture
+async def poisoned_events(app: App) -> AsyncIterator[QueueClient]:
+    """The poison queue of the events, as the host makes it."""
+    connection = app.settings.host_storage.connection_string
+    assert connection is not None
+    async with QueueClient.from_connection_string(
+        connection.get_secret_value(), app.poisoned_events.queue_name, message_encode_policy=TextBase64EncodePolicy()
+    ) as client:
+        await client.create_queue()
+        yield client
+        await client.delete_queue()
+
+
+async def drain_events(app: App, *, failing: str | None = None) -> list[str]:
+    """Drain it once; the answer is the documents whose chunks are to be queued. `failing` is an event that fails."""
+
+    async def take(text: str) -> list[str]:
+        if text == failing:
+            raise AzureError("storage is down")
+        return [one.document_id for one in await receive(app, text)]
+
+    return await poison.drain_events(app.poisoned_events, take, app.storage, app.notices, now=datetime.now(UTC))
+
+
+async def test_events_that_were_given_up_are_taken(app: App, control: Control, poisoned_events: QueueClient) -> None:
+    """No fact tells of them yet: the message is deleted only when each has one."""
+    recordings = [await control.recording(1000) for _ in range(3)]
+    events = [json.dumps(file_event(one, event_id=str(uuid4()))) for one in recordings]
+    await poisoned_events.send_message(backlog.write(events).decode())
+
+    found = await drain_events(app)
+
+    assert [one["chunks"][0]["documentId"] for one in recordings] == found
+    assert 3 == len(await listing(app.settings, "staging"))
+    assert 0 == (await app.poisoned_events.get_queue_properties()).approximate_message_count
+
+
+async def test_one_event_that_fails_keeps_its_message_and_nobody_else(
+    app: App, control: Control, poisoned_events: QueueClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those beside it and behind it are taken; it is told of, and tried again by the next run."""
+    recordings = [await control.recording(1000) for _ in range(3)]
+    first, second, third = (json.dumps(file_event(one, event_id=str(uuid4()))) for one in recordings)
+    await poisoned_events.send_message(backlog.write([first, second]).decode())
+    await poisoned_events.send_message(backlog.write([third]).decode())
+
+    found = await drain_events(app, failing=first)
+
+    assert [one["chunks"][0]["documentId"] for one in recordings[1:]] == found
+    assert 1 == (await app.poisoned_events.get_queue_properties()).approximate_message_count
+    assert "event.not_taken" in caplog.text
+
+
+async def test_a_message_without_events_goes_to_quarantine(app: App, poisoned_events: QueueClient) -> None:
+    """As one without a chunk job does."""
+    await poisoned_events.send_message("whose?")
+
+    assert [] == await drain_events(app)
+
+    [name] = await listing(app.settings, "quarantine")
+    assert "whose?" == (await body_of(app.settings, "quarantine", name))["event"]
+    assert 0 == (await app.poisoned_events.get_queue_properties()).approximate_message_count

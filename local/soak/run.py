@@ -22,7 +22,6 @@ PROGRESS_SECONDS = 2.0
 LOOK_SECONDS = 0.5
 # So small that a chunk of some MiB has several blocks.
 BLOCK_MIB = 4
-KILL_EVERY_SECONDS = 6.0
 FEWEST_KILLS, RECORDINGS_PER_KILL = 4, 15
 # Kills and shifts end when only this share is open, so that a run has an end.
 CALM_SHARE = 0.1
@@ -40,8 +39,10 @@ SUBSCRIPTION = {"shuffle": True, "maxEventsPerBatch": 10, "timeScale": 0.01}
 # Beyond this storage is kept on disk: in memory each write is an extent of its own, and Azurite's first garbage
 # collection, after ten minutes, looks for each of them among all: it stands still for minutes (3.37.0).
 IN_MEMORY_RECORDINGS = 400
-# A run of the timer reads the facts of everything in flight: in a long run it needn't start anew at once.
-SCHEDULE, LARGE_SCHEDULE = "*/2 * * * * *", "*/5 * * * * *"
+# When the timer runs, and the seconds between two kills. A small run has to meet both many times within a minute; in a
+# large one they would take half of the CPU: a start costs two seconds of it, a run of the timer reads all in flight.
+SCHEDULE, LARGE_SCHEDULE = "*/2 * * * * *", "*/10 * * * * *"
+KILL_EVERY_SECONDS, LARGE_KILL_EVERY_SECONDS = 6.0, 12.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,16 @@ class Options:
     def kills(self) -> int:
         """Give how many processes are to be killed at most, not counting a second host at the end of its shift."""
         return max(FEWEST_KILLS, self.recordings // RECORDINGS_PER_KILL) if self.has_kills else 0
+
+    @property
+    def kill_every_seconds(self) -> float:
+        """Give the mean time between two kills."""
+        return LARGE_KILL_EVERY_SECONDS if self.is_large else KILL_EVERY_SECONDS
+
+    @property
+    def is_large(self) -> bool:
+        """Tell whether the run is one of those that take long."""
+        return self.recordings > IN_MEMORY_RECORDINGS
 
 
 @dataclass
@@ -105,7 +116,7 @@ async def run(options: Options) -> dict[str, Any]:
         invisible_seconds=INVISIBLE_SECONDS,
         subscription=SUBSCRIPTION,
         settings=SETTINGS,
-        archive_schedule=LARGE_SCHEDULE if options.data else SCHEDULE,
+        archive_schedule=LARGE_SCHEDULE if options.is_large else SCHEDULE,
     )
     print(
         f"{options.recordings} recordings, seed {options.seed}; starting the stack, logs in {options.logs}", flush=True
@@ -152,7 +163,9 @@ async def _bear(soak: Soak) -> bool:
         trouble: list[Coroutine[Any, Any, None]] = []
         if options.has_kills:
             trouble = [
-                soak.hosts.kill_on(plan.kills(options.kills, seed=options.seed, every_seconds=KILL_EVERY_SECONDS)),
+                soak.hosts.kill_on(
+                    plan.kills(options.kills, seed=options.seed, every_seconds=options.kill_every_seconds)
+                ),
                 soak.hosts.work_shifts(plan.shifts(seed=options.seed)),
             ]
         tasks = [await exits.enter_async_context(_running(one)) for one in background]
@@ -244,7 +257,7 @@ def _figures(soak: Soak, findings: Findings, requests: list[dict[str, Any]]) -> 
             "source": rates.source_chaos(options.seed, options.faults),
             "storage": rates.storage_chaos(options.seed, options.faults),
             "recordingsPerSecond": options.per_second,
-            "killEverySeconds": KILL_EVERY_SECONDS if options.has_kills else None,
+            "killEverySeconds": options.kill_every_seconds if options.has_kills else None,
         },
     }
 
