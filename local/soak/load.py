@@ -12,7 +12,7 @@ from local.soak.source import Source
 from local.soak.watch import Watch
 
 # More in flight than this would only measure how long the queue is.
-MOST_OPEN = 60
+MOST_OPEN = 150
 ROOM_SECONDS = 0.2
 
 

@@ -114,11 +114,11 @@ def kills(count: int, *, seed: int, every_seconds: float) -> Iterator[Kill]:
         )
 
 
-def shifts(*, seed: int) -> Iterator[Shift]:
-    """Plan without end when a second host works beside the first."""
+def shifts(*, seed: int, longer: float = 1.0) -> Iterator[Shift]:
+    """Plan without end when a second host works beside the first; `longer` multiplies how long it does."""
     draw = random.Random(f"{seed}/shifts")  # noqa: S311 - a plan, not a secret
     while True:
-        yield Shift(draw.uniform(0.5, 3.0), draw.uniform(10.0, 30.0), draw.random() < 0.5)
+        yield Shift(draw.uniform(0.5, 3.0), longer * draw.uniform(10.0, 30.0), draw.random() < 0.5)
 
 
 def _size(draw: random.Random, file_type: str) -> int:

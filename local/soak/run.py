@@ -40,9 +40,9 @@ SUBSCRIPTION = {"shuffle": True, "maxEventsPerBatch": 10, "timeScale": 0.01}
 # collection, after ten minutes, looks for each of them among all: it stands still for minutes (3.37.0).
 IN_MEMORY_RECORDINGS = 400
 # When the timer runs, and the seconds between two kills. A small run has to meet both many times within a minute; in a
-# large one they would take half of the CPU: a start costs two seconds of it, a run of the timer reads all in flight.
+# large one they would take a third of the CPU: a start costs two seconds of it, a run of the timer reads all in flight.
 SCHEDULE, LARGE_SCHEDULE = "*/2 * * * * *", "*/10 * * * * *"
-KILL_EVERY_SECONDS, LARGE_KILL_EVERY_SECONDS = 6.0, 12.0
+KILL_EVERY_SECONDS, LARGE_KILL_EVERY_SECONDS = 6.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,11 @@ class Options:
     def kill_every_seconds(self) -> float:
         """Give the mean time between two kills."""
         return LARGE_KILL_EVERY_SECONDS if self.is_large else KILL_EVERY_SECONDS
+
+    @property
+    def shift_scale(self) -> float:
+        """Give how much longer than planned a second host works: as much as kills are rarer."""
+        return self.kill_every_seconds / KILL_EVERY_SECONDS
 
     @property
     def is_large(self) -> bool:
@@ -166,7 +171,7 @@ async def _bear(soak: Soak) -> bool:
                 soak.hosts.kill_on(
                     plan.kills(options.kills, seed=options.seed, every_seconds=options.kill_every_seconds)
                 ),
-                soak.hosts.work_shifts(plan.shifts(seed=options.seed)),
+                soak.hosts.work_shifts(plan.shifts(seed=options.seed, longer=options.shift_scale)),
             ]
         tasks = [await exits.enter_async_context(_running(one)) for one in background]
         troubles = [await exits.enter_async_context(_running(one)) for one in trouble]
