@@ -25,6 +25,7 @@ from recording import bootstrap, replay
 from recording.bootstrap import App
 from recording.doctor import examination, finding, subscription
 from recording.doctor.finding import Finding
+from recording.doctor.stores import Queues
 from recording.errors import Misconfigured, RecordingError
 from recording.replay import Found, Intake
 from recording.settings import Settings, read
@@ -122,11 +123,10 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
     except Misconfigured as wrong:
         return examination.unreadable(wrong)
     scratch = bootstrap.queue(settings, f"recording-doctor-{token_hex(4)}", app.credential)
+    queues = Queues((app.queue, app.poison), (app.events, app.poisoned_events), scratch)
     try:
         found, of_events = await asyncio.gather(
-            examination.examine(
-                settings, storage=app.storage, service=app.service, queues=(app.queue, app.poison, scratch)
-            ),
+            examination.examine(settings, storage=app.storage, service=app.service, queues=queues),
             _subscription(arguments.topic, settings),
         )
     finally:

@@ -24,10 +24,17 @@ from recording.storage import CopyFailed, Storage, Where
 
 SECONDS = 15.0
 _TIDY_SECONDS = 5.0
-# That of chunks, its poison queue, and one that isn't there yet.
-Queues = tuple[QueueClient, QueueClient, QueueClient]
 _WHERES: tuple[Where, ...] = ("staging", "archive", "quarantine")
 _IMMUTABLE = ("BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold")
+
+
+@dataclass(frozen=True)
+class Queues:
+    """The app's queues, each with its poison queue, and one that isn't there yet."""
+
+    chunks: tuple[QueueClient, QueueClient]
+    events: tuple[QueueClient, QueueClient]
+    scratch: QueueClient
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class _Place:
 
 async def examine(settings: Settings, storage: Storage, queues: Queues) -> list[Finding]:
     """Try the containers, the copy between them, and the queues."""
-    blobs, messages = await asyncio.gather(_containers(settings, storage), _queues(settings, *queues))
+    blobs, messages = await asyncio.gather(_containers(settings, storage), _queues(settings, queues))
     return [*blobs, *messages]
 
 
@@ -74,14 +81,17 @@ async def _containers(settings: Settings, storage: Storage) -> list[Finding]:
     return [*looked.values(), *await asyncio.gather(*map(container, _WHERES), copy())]
 
 
-async def _queues(settings: Settings, queue: QueueClient, poison: QueueClient, scratch: QueueClient) -> list[Finding]:
+async def _queues(settings: Settings, queues: Queues) -> list[Finding]:
     place = _Place(settings.host_storage, "AzureWebJobsStorage", "queue")
     looked = await _look(place)
     if looked.mark == "fail":
-        return [looked, *(Finding(name, "skipped", "its account comes first") for name in ("queue use", "chunk queue"))]
+        names = ("queue use", "chunk queue", "event queue")
+        return [looked, *(Finding(name, "skipped", "its account comes first") for name in names)]
+    chunks, events = queues.chunks, queues.events
     tried = await asyncio.gather(
-        _tried("queue use", scratch.queue_name, place, _send(scratch)),
-        _tried("chunk queue", queue.queue_name, place, _depth(queue, poison)),
+        _tried("queue use", queues.scratch.queue_name, place, _send(queues.scratch)),
+        _tried("chunk queue", chunks[0].queue_name, place, _depth("chunk queue", *chunks)),
+        _tried("event queue", events[0].queue_name, place, _depth("event queue", *events)),
     )
     return [looked, *tried]
 
@@ -132,7 +142,7 @@ async def _send(scratch: QueueClient) -> str:
     return "made, sent to, received from, deleted"
 
 
-async def _depth(queue: QueueClient, poison: QueueClient) -> str | Finding:
+async def _depth(name: str, queue: QueueClient, poison: QueueClient) -> str | Finding:
     """Count what waits; the host makes the poison queue when it first needs it."""
     waiting = (await queue.get_queue_properties()).approximate_message_count or 0
     try:
@@ -142,7 +152,7 @@ async def _depth(queue: QueueClient, poison: QueueClient) -> str | Finding:
     if poisoned:
         why = f"{queue.queue_name}: {waiting} waiting, {poisoned} given up"
         mend = "see poison-message in docs/operations.md; the timer takes them over in its next run"
-        return Finding("chunk queue", "warn", why, mend)
+        return Finding(name, "warn", why, mend)
     return f"{waiting} waiting, none given up"
 
 

@@ -7,6 +7,7 @@ from local.azurite import KEY
 from recording import bootstrap
 from recording.doctor import examination, finding
 from recording.doctor.finding import Finding
+from recording.doctor.stores import Queues
 from recording.settings import read
 
 SCHEDULE = {"ARCHIVE_SCHEDULE": "0 */5 * * * *"}
@@ -19,10 +20,9 @@ async def examine(environment: dict[str, str], **more: str) -> dict[str, Finding
     settings = read(environment | SCHEDULE | more)
     app = bootstrap.connect(settings)
     scratch = bootstrap.queue(settings, "recording-doctor-test", app.credential)
+    queues = Queues((app.queue, app.poison), (app.events, app.poisoned_events), scratch)
     try:
-        found = await examination.examine(
-            settings, storage=app.storage, service=app.service, queues=(app.queue, app.poison, scratch)
-        )
+        found = await examination.examine(settings, storage=app.storage, service=app.service, queues=queues)
     finally:
         await scratch.close()
         await app.aclose()

@@ -31,7 +31,7 @@ async def test_storage_that_is_down_is_told_once_and_soon(environment: dict[str,
     assert time.monotonic() - begun < 5
     assert {"blob storage"} == bad(found)
     assert ["skipped"] * 3 == [found[n].mark for n in ("staging container", "quarantine container", "archive copy")]
-    assert ["ok"] * 3 == [found[n].mark for n in ("queue use", "chunk queue", "ACS credentials")]
+    assert ["ok"] * 4 == [found[n].mark for n in ("queue use", "chunk queue", "event queue", "ACS credentials")]
 
 
 @pytest.mark.usefixtures("app")
@@ -80,28 +80,34 @@ async def test_an_archive_that_may_only_be_read(app: App, azurite: Azurite, envi
     assert {} == await listing(app.settings, "staging")
 
 
-async def test_missing_queues(environment: dict[str, str], app: App) -> None:
-    """The app's own queue is looked for, not made."""
-    await app.queue.delete_queue()
+@pytest.mark.parametrize(("name", "queue"), [("chunk queue", "queue"), ("event queue", "events")])
+async def test_missing_queues(environment: dict[str, str], app: App, name: str, queue: str) -> None:
+    """The app's own queues are looked for, not made."""
+    client = getattr(app, queue)
+    await client.delete_queue()
 
     found = await examine(environment)
 
-    await app.queue.create_queue()
-    assert {"chunk queue"} == bad(found)
-    assert "az storage queue create" in str(found["chunk queue"].mend)
+    await client.create_queue()
+    assert {name} == bad(found)
+    assert "az storage queue create" in str(found[name].mend)
 
 
-async def test_messages_that_were_given_up_are_told(app: App, environment: dict[str, str]) -> None:
+@pytest.mark.parametrize(("name", "queue"), [("chunk queue", "poison"), ("event queue", "poisoned_events")])
+async def test_messages_that_were_given_up_are_told(
+    app: App, environment: dict[str, str], name: str, queue: str
+) -> None:
     """To be looked at, no failure; the message isn't touched."""
-    await app.poison.create_queue()
-    await app.poison.send_message("x")
+    client = getattr(app, queue)
+    await client.create_queue()
+    await client.send_message("x")
 
     found = await examine(environment)
 
-    assert ("warn", set()) == (found["chunk queue"].mark, bad(found))
-    assert "1 given up" in found["chunk queue"].detail
-    assert 1 == len(await app.poison.peek_messages(5))
-    await app.poison.delete_queue()
+    assert ("warn", set()) == (found[name].mark, bad(found))
+    assert "1 given up" in found[name].detail
+    assert 1 == len(await client.peek_messages(5))
+    await client.delete_queue()
 
 
 @pytest.mark.usefixtures("app")
