@@ -73,6 +73,18 @@ async def test_cloud_events(world: World) -> None:
         await check_content(world, await finish(world, made))
 
 
+async def test_a_crowd_of_events(world: World) -> None:
+    """Most of them are handed over to the queue; every recording is archived all the same, once."""
+
+    await world.subscribe()
+    crowd = await asyncio.gather(*(world.make_recording(10_000) for _ in range(40)))
+
+    for made in crowd:
+        recording = await finish(world, made)
+        assert whole(recording) == len(await world.archived(made["callId"]))
+    assert "event.handed_over" in await world.log()
+
+
 @pytest.mark.parametrize(
     "fault",
     [
