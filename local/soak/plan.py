@@ -114,11 +114,12 @@ def kills(count: int, *, seed: int, every_seconds: float) -> Iterator[Kill]:
         )
 
 
-def shifts(*, seed: int, longer: float = 1.0) -> Iterator[Shift]:
-    """Plan without end when a second host works beside the first; `longer` multiplies how long it does."""
+def shifts(*, seed: int, is_long: bool = False) -> Iterator[Shift]:
+    """Plan without end when a second host works beside the first; in a long run half of the time, else nearly all."""
     draw = random.Random(f"{seed}/shifts")  # noqa: S311 - a plan, not a secret
     while True:
-        yield Shift(draw.uniform(0.5, 3.0), longer * draw.uniform(10.0, 30.0), draw.random() < 0.5)
+        off, on = (draw.uniform(60.0, 120.0), 90.0) if is_long else (draw.uniform(0.5, 3.0), draw.uniform(10.0, 30.0))
+        yield Shift(off, on, draw.random() < 0.5)
 
 
 def _size(draw: random.Random, file_type: str) -> int:

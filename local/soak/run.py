@@ -70,11 +70,6 @@ class Options:
         return LARGE_KILL_EVERY_SECONDS if self.is_large else KILL_EVERY_SECONDS
 
     @property
-    def shift_scale(self) -> float:
-        """Give how much longer than planned a second host works: as much as kills are rarer."""
-        return self.kill_every_seconds / KILL_EVERY_SECONDS
-
-    @property
     def is_large(self) -> bool:
         """Tell whether the run is one of those that take long."""
         return self.recordings > IN_MEMORY_RECORDINGS
@@ -171,7 +166,7 @@ async def _bear(soak: Soak) -> bool:
                 soak.hosts.kill_on(
                     plan.kills(options.kills, seed=options.seed, every_seconds=options.kill_every_seconds)
                 ),
-                soak.hosts.work_shifts(plan.shifts(seed=options.seed, longer=options.shift_scale)),
+                soak.hosts.work_shifts(plan.shifts(seed=options.seed, is_long=options.is_large)),
             ]
         tasks = [await exits.enter_async_context(_running(one)) for one in background]
         troubles = [await exits.enter_async_context(_running(one)) for one in trouble]
