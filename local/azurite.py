@@ -17,6 +17,7 @@ ACCOUNT = "devstoreaccount1"
 # The one key that Azurite, like every Azure storage emulator before it, is documented to have.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 NODE_MODULES = Path(__file__).parents[1] / "node_modules"
+INDEX = Path(__file__).with_name("azurite_index.js")
 READY_SECONDS = 30.0
 READY = r"Azurite {service} service is successfully listening at (http://127\.0\.0\.1:\d+)"
 
@@ -90,7 +91,7 @@ class Azurite:
             options += [f"--{service}Host", "127.0.0.1", f"--{service}Port", "0"]
             # Azurite closes idle connections after 5 s, which a client may notice only in its next request.
             options += [f"--{service}KeepAliveTimeout", "120"]
-        return [node, str(program), *place, *options]
+        return [node, "--require", str(INDEX), str(program), *place, *options]
 
     def _log_file(self) -> Path:
         if self._log is not None:
