@@ -35,5 +35,7 @@ function mostTellingFirst(query) {
 
 function prefixOf(pattern) {
   const found = /^\^((?:[^\\^$.|?*+()[\]{}]|\\.)+)$/.exec(pattern ?? "");
-  return found?.[1].replace(/\\(.)/g, "$1");
+  const prefix = found?.[1].replace(/\\(.)/g, "$1");
+  // LokiJS orders what reads as a number before all else, in its own place; with a slash nothing does.
+  return prefix?.includes("/") ? prefix : undefined;
 }

@@ -67,6 +67,34 @@ async def test_disk(tmp_path: Path) -> None:
         assert b"kept" == await read(azurite)
 
 
+# With what a pattern would read as its own, and neighbours on both sides of a prefix.
+ODD = ["a", "a.b/1", "a.b/2", "a.b/2/3", "a.b0", "axb/1", "a(b)/[1]", "a+b", "a^b$", "ä/ö", "b", "a.b/\uffee", "1", "01", "1e5", "1e5/x"]
+
+
+@pytest.mark.parametrize("prefix", ["", "a", "a.", "a.b/", "a(b)/[", "a+", "a^b$", "ä/", "1", "1e", "1e5/", "nothing"])
+async def test_index(prefix: str) -> None:
+    """Whatever its name, a blob is listed under its prefixes and no others, until it is deleted; pages are whole."""
+
+    async with Azurite() as azurite, BlobServiceClient.from_connection_string(azurite.connection_string) as service:
+        container, other = await service.create_container("things"), await service.create_container("others")
+        for name in ODD:
+            await container.upload_blob(name, name.encode())
+            await other.upload_blob(name, b"another")
+        expected = sorted(name for name in ODD if name.startswith(prefix))
+
+        pages = container.list_blobs(name_starts_with=prefix, results_per_page=2).by_page()
+        assert expected == sorted([blob.name async for page in pages async for blob in page])
+        assert expected == [
+            name for name in expected if name.encode() == await (await container.download_blob(name)).readall()
+        ]
+
+        for name in expected:
+            await container.delete_blob(name)
+        left = [blob.name async for blob in container.list_blobs()]
+        assert sorted(set(ODD) - set(expected)) == sorted(left)
+        assert len(ODD) == len([blob.name async for blob in other.list_blobs()])
+
+
 async def test_ended(tmp_path: Path) -> None:
     """Leaving the context ends the process and leaves its log."""
 
@@ -104,6 +132,9 @@ async def test_broken(tmp_path: Path) -> None:
     program = tmp_path / "azurite" / "dist" / "src" / "azurite.js"
     program.parent.mkdir(parents=True)
     program.write_text("console.log('no disk left'); process.exit(3)")
+    database = tmp_path / "lokijs" / "index.js"
+    database.parent.mkdir()
+    database.write_text("exports.Resultset = exports.Collection = class {}")
 
     with pytest.raises(ProcessError, match=r"(?s)ended with status 3.*no disk left"):
         async with Azurite(node_modules=tmp_path):
