@@ -26,6 +26,9 @@ QUEUE = "recording-events"
 AT_ONCE = 4
 # A queue message holds 64 KiB, which are 48 KiB before base64 (functions-host.md 3).
 LARGEST_MESSAGE = 48 * 1024
+_SEPARATOR = ","
+# Event Grid waits 30 s for an answer; a connection that hangs holds up everyone behind it.
+_SECONDS = 10
 
 
 class _Message(BaseModel):
@@ -78,16 +81,19 @@ class Backlog:
 
     def _next(self) -> list[tuple[str, asyncio.Future[None]]]:
         """Take as many of those that wait as fit into a message."""
-        some: list[tuple[str, asyncio.Future[None]]] = []
-        size = len(write([]))
-        while self._waiting and (size := size + len(json.dumps(self._waiting[0][0])) + 1) <= LARGEST_MESSAGE:
+        some = [self._waiting.popleft()]
+        size = len(write([some[0][0]]))
+        while self._waiting and (size := size + len(_SEPARATOR + json.dumps(self._waiting[0][0]))) <= LARGEST_MESSAGE:
             some.append(self._waiting.popleft())
         return some
 
     async def _send(self, some: list[tuple[str, asyncio.Future[None]]]) -> None:
         failed: Exception | None = None
         try:
-            await self._queue.send_message(base64.b64encode(write([text for text, _ in some])).decode())
+            message = base64.b64encode(write([text for text, _ in some])).decode()
+            # By itself a message is deleted after seven days, taken or not.
+            async with asyncio.timeout(_SECONDS):
+                await self._queue.send_message(message, time_to_live=-1)
         except Exception as error:
             failed = error
         for _, written in some:
@@ -101,7 +107,7 @@ class Backlog:
 
 def write(events: list[str]) -> bytes:
     """Write events as a queue message: `{"events": ["…", …]}`, in ASCII."""
-    return json.dumps({"events": events}).encode()
+    return json.dumps({"events": events}, separators=(_SEPARATOR, ":")).encode()
 
 
 def read(message: str) -> list[str]:

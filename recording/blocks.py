@@ -1,4 +1,4 @@
-"""Pure arithmetic: a size becomes blocks; which of them are still missing.
+"""Pure arithmetic: a size becomes blocks; which of them are staged, and what was sent of them.
 
 The one record of progress is the service's own uncommitted block list, so a block's id says
 which version of the source it came from: blocks of two versions can never be committed together.
@@ -13,6 +13,8 @@ MIB = 1024 * 1024
 SMALLEST_BLOCK = 4 * MIB
 # Limits of Blob Storage: https://learn.microsoft.com/azure/storage/blobs/scalability-targets
 MOST_BLOCKS = 50_000
+# Hex digits of a block's SHA-256: what its id has room for.
+DIGEST = 40
 LARGEST_BLOCK = 4000 * MIB
 
 
@@ -53,14 +55,38 @@ def whole(size: int) -> tuple[Block, ...]:
 
 
 def block_id(version: str, index: int) -> str:
-    """Name a block: 16 hex digits of the source's version, then the index in fixed width.
+    """Name a block: 16 hex digits of the source's version, the index in fixed width, and room for a digest.
 
-    All ids of one blob must be of one length, and the service lists them in alphabetical order.
+    All ids of one blob must be of one length, 64 bytes at most, and the service lists them in alphabetical order.
     """
+    return f"{_place(version, index)}{'0' * DIGEST}"
+
+
+def receipt_id(version: str, index: int, digest: str) -> str:
+    """Name the receipt of a block: a block of one byte that is never committed, whose id says what passed by.
+
+    A block is trusted by the next attempt only with its receipt: storage may have kept other bytes than were sent, and
+    the attempt that would have noticed may have been killed.
+    """
+    return f"{_place(version, index)}{digest[:DIGEST]}"
+
+
+def receipts(blocks: tuple[Block, ...], *, version: str, staged: Mapping[str, int]) -> dict[int, str]:
+    """Tell which blocks are staged, and the digest of what was sent, given the service's list {block id: bytes}.
+
+    Two receipts that differ are none: one of them is of a block that was replaced.
+    """
+    found: dict[str, list[str]] = {}
+    for name in staged:
+        found.setdefault(name[:-DIGEST], []).append(name[-DIGEST:])
+    known: dict[int, str] = {}
+    for block in blocks:
+        digests = [digest for digest in found.get(_place(version, block.index), []) if digest.strip("0")]
+        if staged.get(block_id(version, block.index)) == block.length and len(digests) == 1:
+            known[block.index] = digests[0]
+    return known
+
+
+def _place(version: str, index: int) -> str:
     # An ETag may hold bytes that are no text (RFC 9110, 8.8.3), which aiohttp gives as halves of surrogate pairs.
-    return f"{hashlib.sha256(version.encode(errors='surrogateescape')).hexdigest()[:16]}-{index:06}"
-
-
-def missing(blocks: tuple[Block, ...], *, version: str, staged: Mapping[str, int]) -> tuple[Block, ...]:
-    """Tell which blocks are yet to be staged, given the service's list {block id: bytes}."""
-    return tuple(b for b in blocks if staged.get(block_id(version, b.index)) != b.length)
+    return f"{hashlib.sha256(version.encode(errors='surrogateescape')).hexdigest()[:16]}-{index:06}-"

@@ -6,6 +6,7 @@ ids; the commit decides, and a chunk counts only once it was read back and compa
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -168,10 +169,11 @@ class Ingest:
     async def _stage(
         self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]
     ) -> dict[int, str]:
-        """Stage what is missing, in parallel; the answer is the SHA-256 of each block that passed by."""
+        """Stage what is missing, in parallel; the answer is the SHA-256 of each block as it passed by."""
         # Without ranges a file's structure is seen only as it passes by: what was staged before was perhaps refused.
-        known = staged if probe.takes_ranges else {}
-        missing = blocks.missing(plan, version=_version(probe, plan), staged=known)
+        before = staged if probe.takes_ranges else {}
+        digests = blocks.receipts(plan, version=_version(probe, plan), staged=before)
+        missing = [block for block in plan if block.index not in digests]
         logs.info(
             "chunk.staging",
             recordingKey=job.recording_key,
@@ -180,23 +182,36 @@ class Ingest:
             blocks=len(plan),
             stagedBefore=len(plan) - len(missing),
         )
-        digests: dict[int, str] = {}
         waiting = iter(missing)
 
         async def stream() -> None:
             # One iterator feeds all streams: each takes the next block when it is free.
             for block in waiting:
                 async with self.streams:
-                    block_id = blocks.block_id(_version(probe, plan), block.index)
-                    digests[block.index] = await self._stage_block(job, probe, block, block_id)
+                    digests[block.index] = await self._stage_block(job, probe, block, _version(probe, plan))
+                    # A chunk of one block is as soon fetched again as a receipt is written.
+                    if len(plan) > 1:
+                        await self._stage_receipt(job, block, _version(probe, plan), digests[block.index])
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self.parallelism, len(missing))):
                 group.create_task(stream())
         return digests
 
-    async def _stage_block(self, job: ChunkJob, probe: Probe, block: Block, block_id: str) -> str:
+    async def _stage_receipt(self, job: ChunkJob, block: Block, version: str, digest: str) -> None:
+        async def body() -> AsyncIterator[bytes]:
+            yield b"."
+
+        receipt_id = blocks.receipt_id(version, block.index, digest)
+        try:
+            await self.storage.stage(job.content_blob, receipt_id, body(), length=1)
+        except AzureError as failed:
+            # Without it the block is fetched again if this attempt is killed, and only then.
+            logs.warning("receipt.not_staged", documentId=job.document_id, block=block.index, reason=_describe(failed))
+
+    async def _stage_block(self, job: ChunkJob, probe: Probe, block: Block, version: str) -> str:
         """Stream one block from the source into Put Block; a broken one is repeated whole."""
+        block_id = blocks.block_id(version, block.index)
         for attempt in range(1, BLOCK_TRIES + 1):
             walker = Walker(probe.kind, probe.size) if probe.kind and not probe.takes_ranges else None
             source = self.content.stream(job, probe, offset=block.offset, length=block.length)

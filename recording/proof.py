@@ -50,7 +50,7 @@ def is_same_version(found: Stored, committed: Mapping[str, str]) -> bool:
 async def prove(job: ChunkJob, found: Stored, storage: Storage, *, streams: asyncio.Semaphore, ahead: int) -> bool:
     """Read the committed chunk back: SHA-256 of the whole, and each block against its digest in flight.
 
-    Blocks that an earlier, killed attempt staged have no digest in flight. False if another
+    Of blocks that an earlier, killed attempt staged the digest in flight is in their receipts. False if another
     worker was quicker, to prove it or to delete it. Raises NotProved, and deletes the chunk, if
     it isn't what was fetched.
     """

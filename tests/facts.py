@@ -17,12 +17,13 @@ from local.storage_proxy import StorageProxy
 from recording import archive, bootstrap, intake
 from recording.archive import Report
 from recording.backlog import Backlog
+from recording.blocks import DIGEST
 from recording.bootstrap import App
 from recording.ingest import Ingest
 from recording.job import ChunkJob
 from recording.notices import Notices
 from recording.settings import Settings, read
-from recording.storage import Where
+from recording.storage import Storage, Where
 from tests.conftest import Control, file_event
 
 MIB = 1024 * 1024
@@ -124,12 +125,19 @@ async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10
             await asyncio.sleep(0.02)
 
 
+async def staged_receipts(storage: Storage, job: ChunkJob) -> int:
+    """Count the blocks that are staged with their receipt."""
+    return len(
+        [name for name in await storage.staged_blocks(job.content_blob) if not name.endswith("-" + "0" * DIGEST)]
+    )
+
+
 async def killed_after(ingest: Ingest, job: ChunkJob, *, blocks: int) -> None:
     """Run an ingest and end it in the middle, once so many blocks are staged."""
     running = asyncio.ensure_future(ingest.run(job))
 
     async def staged() -> bool:
-        return running.done() or len(await ingest.storage.staged_blocks(job.content_blob)) >= blocks
+        return running.done() or await staged_receipts(ingest.storage, job) >= blocks
 
     await until(staged)
     assert not running.done()

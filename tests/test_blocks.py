@@ -1,5 +1,7 @@
 """recording/blocks.py: a size becomes blocks; which of them are still missing."""
 
+import hashlib
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -88,7 +90,7 @@ def test_ids_are_of_one_length_and_in_order(version: str, one: int, other: int) 
     """Ids of a document are equally long, short enough for the service, and sort as the blocks do."""
     first, second = blocks.block_id(version, one), blocks.block_id(version, other)
 
-    assert len(first) == len(second) == 23
+    assert len(first) == len(second) == 64
     assert (one < other) == (first < second)
 
 
@@ -103,14 +105,18 @@ def test_a_version_may_be_any_bytes() -> None:
 
 
 @given(st.data(), st.integers(1, 200 * MIB))
-def test_what_is_missing(data: st.DataObject, size: int) -> None:
-    """Staged and missing together are the plan; a block of the wrong length counts as missing."""
+def test_what_was_staged_and_what_was_sent(data: st.DataObject, size: int) -> None:
+    """A block counts only with its whole length and one receipt; those of other versions count for nothing."""
     plan = blocks.plan(size, largest=4 * MIB, streams=1)
-    staged = data.draw(st.sets(st.sampled_from(plan)))
-    wrong = data.draw(st.sets(st.sampled_from(plan)))
+    staged, wrong, noted, twice = (data.draw(st.sets(st.sampled_from(plan))) for _ in range(4))
+    digests = {b.index: hashlib.sha256(str(b.index).encode()).hexdigest() for b in plan}
     listed = {blocks.block_id("v", b.index): b.length - 1 if b in wrong else b.length for b in staged}
-    listed |= {blocks.block_id("older", b.index): b.length for b in plan}
+    listed |= {blocks.receipt_id("v", b.index, digests[b.index]): 1 for b in noted | twice}
+    listed |= {blocks.receipt_id("v", b.index, "f" * 64): 1 for b in twice}
+    for b in plan:
+        listed |= {blocks.block_id("older", b.index): b.length, blocks.receipt_id("older", b.index, "a" * 64): 1}
 
-    missing = blocks.missing(plan, version="v", staged=listed)
+    found = blocks.receipts(plan, version="v", staged=listed)
 
-    assert tuple(b for b in plan if b not in staged or b in wrong) == missing
+    assert {b.index: digests[b.index][: blocks.DIGEST] for b in (staged & noted) - wrong - twice} == found
+    assert {64} == {len(name) for name in listed}

@@ -11,7 +11,7 @@ from recording.attempts import Attempts
 from recording.bootstrap import App
 from recording.errors import ChunkError, NotProved, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
 from tests.conftest import Control
-from tests.facts import MIB, announce, body_of, listing, put, stage, stored_sha256, sweep, until
+from tests.facts import MIB, announce, body_of, listing, put, stage, staged_receipts, stored_sha256, sweep, until
 from tests.source import app_with_source, mp4, recording_of
 
 DOWNLOAD, METADATA = "/recording/download/*", "/recording/download/*/metadata"
@@ -261,7 +261,7 @@ async def test_other_bytes_under_the_chunks_name_are_found_out(app: App, control
     running = asyncio.ensure_future(app.ingest.run(job))
 
     async def staged() -> bool:
-        return len(await app.storage.staged_blocks(job.content_blob)) == 2
+        return await staged_receipts(app.storage, job) == 2
 
     await until(staged)
     await put(app.settings, "staging", job.content_blob, mp4(12 * MIB), **facts)

@@ -12,11 +12,12 @@ from aiohttp import web
 from recording.acs.content import Probe
 from recording.blocks import Block
 from recording.bootstrap import App
-from recording.errors import SourceChanged, SourceDamaged
+from recording.errors import NotProved, SourceChanged, SourceDamaged
 from recording.ingest import Ingest
 from recording.job import ChunkJob
 from tests.conftest import Control
-from tests.facts import MIB, announce, killed_after, put, stored_sha256, until
+from tests.dying import Dying
+from tests.facts import MIB, announce, killed_after, put, staged_receipts, stored_sha256, until
 from tests.source import app_with_source, mp4, part, recording_of
 
 DOWNLOAD = "/recording/download/*"
@@ -31,7 +32,7 @@ async def blocks_fetched(control: Control) -> list[str]:
 
 
 async def test_only_what_is_missing_is_fetched(app: App, control: Control) -> None:
-    """An ingest that takes over fetches the blocks that the service hasn't got, and compares those."""
+    """An ingest that takes over fetches the blocks that the service hasn't got, and compares all of them."""
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
     await control.fault("hang", DOWNLOAD, seconds=30, skip=SMALL + 2)
@@ -44,8 +45,50 @@ async def test_only_what_is_missing_is_fetched(app: App, control: Control) -> No
     found = await app.storage.find("staging", job.content_blob)
     assert found is not None
     assert 1 == len(await blocks_fetched(control))
-    assert ("3", "1") == (found.metadata["blocks"], found.metadata["blocks_compared"])
+    assert ("3", "3") == (found.metadata["blocks"], found.metadata["blocks_compared"])
     assert found.sha256 == recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+
+
+async def test_a_block_that_was_damaged_on_its_way_before_a_kill_is_found_out(app: App, control: Control) -> None:
+    """What storage kept of a block isn't what was sent, and who sent it is gone: its receipt tells the next one."""
+    recording = await control.recording(12 * MIB)
+    [job] = await announce(app, recording)
+
+    class Damaging(type(app.storage)):  # type: ignore[misc]
+        async def stage(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> None:
+            async def damaged() -> AsyncIterator[bytes]:
+                async for piece in body:
+                    yield bytes([piece[0] ^ 1]) + piece[1:]
+
+            await super().stage(name, block_id, damaged(), length=length)
+
+    storage = Damaging(app.settings)
+    await control.fault("hang", DOWNLOAD, seconds=30, skip=SMALL + 2)
+    await killed_after(replace(app.ingest, storage=storage), job, blocks=2)
+    await storage.aclose()
+
+    with pytest.raises(NotProved):
+        await app.ingest.run(job)
+    assert await app.storage.find("staging", job.content_blob) is None
+
+    await app.ingest.run(job)
+    assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+
+
+async def test_a_block_without_a_receipt_is_fetched_again(app: App, control: Control) -> None:
+    """Between a block and its receipt a process dies: nobody can say what was sent, so the block isn't used."""
+    recording = await control.recording(12 * MIB)
+    [job] = await announce(app, recording)
+    dying = Dying(app, after=1)
+    with pytest.raises(BaseExceptionGroup):
+        await replace(app.ingest, storage=dying, parallelism=1).run(job)
+    await dying.aclose()
+    await control.call("DELETE", "requests")
+
+    await app.ingest.run(job)
+
+    assert 3 == len(await blocks_fetched(control))
+    assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
 
 
 async def test_blocks_of_another_plan_are_not_used(app: App, control: Control) -> None:
@@ -200,7 +243,7 @@ async def test_a_wrong_blob_that_comes_and_goes_is_no_harm(app: App, control: Co
     running = asyncio.ensure_future(app.ingest.run(job))
 
     async def staged() -> bool:
-        return len(await app.storage.staged_blocks(job.content_blob)) == 2
+        return await staged_receipts(app.storage, job) == 2
 
     await until(staged)
     await put(app.settings, "staging", job.content_blob, mp4(1000))

@@ -99,13 +99,13 @@ async def test_what_passed_by_is_in_the_commit(app: App, control: Control) -> No
     assert len(hashlib.sha256().hexdigest()) == len(found.metadata["flight"])
 
 
-async def test_a_chunk_of_which_nothing_passed_by_is_proved_all_the_same(app: App, control: Control) -> None:
-    """An ingest that was killed right before its commit leaves blocks that nobody has a digest of."""
+async def test_a_chunk_that_passed_by_before_a_kill_is_compared_all_the_same(app: App, control: Control) -> None:
+    """An ingest that was killed right before its commit leaves a receipt of each block."""
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
 
     class Dying(type(app.storage)):  # type: ignore[misc]
-        async def commit(self, *_: Any) -> bool:
+        async def commit(self, *_: Any, **__: Any) -> bool:
             await asyncio.sleep(30)
             raise AssertionError
 
@@ -117,7 +117,7 @@ async def test_a_chunk_of_which_nothing_passed_by_is_proved_all_the_same(app: Ap
 
     found = await app.storage.find("staging", job.content_blob)
     assert found is not None
-    assert ("3", "0") == (found.metadata["blocks"], found.metadata["blocks_compared"])
+    assert ("3", "3") == (found.metadata["blocks"], found.metadata["blocks_compared"])
     assert recording["chunks"][0]["sha256"] == found.sha256 == await stored_sha256(app, job)
 
 

@@ -68,7 +68,8 @@ async def test_disk(tmp_path: Path) -> None:
 
 
 # With what a pattern would read as its own, and neighbours on both sides of a prefix.
-ODD = ["a", "a.b/1", "a.b/2", "a.b/2/3", "a.b0", "axb/1", "a(b)/[1]", "a+b", "a^b$", "ä/ö", "b", "a.b/\uffee", "1", "01", "1e5", "1e5/x"]
+ODD = ["a", "a.b/1", "a.b/2", "a.b/2/3", "a.b0", "axb/1", "a(b)/[1]", "a+b", "a^b$", "ä/ö", "b", "a.b/\uffee"]
+ODD += ["1", "01", "1e5", "1e5/x"]
 
 
 @pytest.mark.parametrize("prefix", ["", "a", "a.", "a.b/", "a(b)/[", "a+", "a^b$", "ä/", "1", "1e", "1e5/", "nothing"])
@@ -132,9 +133,9 @@ async def test_broken(tmp_path: Path) -> None:
     program = tmp_path / "azurite" / "dist" / "src" / "azurite.js"
     program.parent.mkdir(parents=True)
     program.write_text("console.log('no disk left'); process.exit(3)")
-    database = tmp_path / "lokijs" / "index.js"
-    database.parent.mkdir()
-    database.write_text("exports.Resultset = exports.Collection = class {}")
+    for part in ("node_modules/lokijs/index.js", "common/persistence/MemoryExtentStore.js"):
+        (program.parent / part).parent.mkdir(parents=True)
+        (program.parent / part).write_text("exports.Resultset = exports.Collection = exports.default = class {}")
 
     with pytest.raises(ProcessError, match=r"(?s)ended with status 3.*no disk left"):
         async with Azurite(node_modules=tmp_path):
