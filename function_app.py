@@ -206,7 +206,8 @@ async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
     take = functools.partial(_take, here)
     late = await poison.drain_events(here.poisoned_events, take, here.storage, here.notices, now=now)
     report = await archive.run(here.storage, here.settings, here.notices, here.content, now=now)
-    jobs.set([*late, *intake.messages(report.jobs)])
+    # What was just taken in may be overdue, too: each chunk is queued once.
+    jobs.set(list(dict.fromkeys([*late, *intake.messages(report.jobs)])))
 
 
 async def _take(here: App, text: str, held_back: Backlog | None = None) -> list[str]:

@@ -172,8 +172,9 @@ traces
     advice: 'A chunk or an event failed five times in a row. The timer tries it again; find out what fails.'
     query: '''
 traces
-| where message startswith "Message has reached MaxDequeueCount"
-| where message contains "recording-chunks-poison" or message contains "recording-events-poison"
+| where message startswith "event.not_taken "
+    or (message startswith "Message has reached MaxDequeueCount"
+        and (message contains "recording-chunks-poison" or message contains "recording-events-poison"))
 '''
   }
   {

@@ -99,7 +99,7 @@ async def test_requests_are_those_of_the_app(
         idle = counted.take()
     # Between two accounts each copy reads its source; one is of a chunk, one of its metadata, one of the event.
     archived["read"] += 3
-    ingested["write"] += len(plan(CHUNK)) - len(plan(SMALL))
+    ingested["write"] += 2 * (len(plan(CHUNK)) - len(plan(SMALL)))
     ingested["read"] += -(-CHUNK // READ) - -(-SMALL // READ)
 
     told = [row("start, stop, events"), row("ingest:"), row("archive:"), row("**sum**")]
