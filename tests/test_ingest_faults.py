@@ -1,0 +1,114 @@
+"""recording/ingest.py, recording/archive.py: each fault by its name, met once for certain, and what comes of it."""
+
+import contextlib
+from typing import Any
+
+import pytest
+from azure.core.exceptions import AzureError
+
+from local.azurite import Azurite
+from recording.bootstrap import App
+from recording.errors import ChunkError
+from tests.conftest import Control
+from tests.facts import MIB, announce, harmed, listing, stage, stored_sha256, sweep
+
+TRIES = 4
+SOURCE: dict[str, dict[str, Any]] = {
+    "429 without Retry-After": {"kind": "status", "status": 429},
+    "429 with Retry-After": {"kind": "status", "status": 429, "retryAfter": 1},
+    "503 without Retry-After": {"kind": "status", "status": 503},
+    "503 with Retry-After": {"kind": "status", "status": 503, "retryAfter": 1},
+    "500 code 9999": {"kind": "status", "status": 500, "body": {"error": {"code": "9999", "message": "Unknown"}}},
+    "401 of a clock that is wrong": {"kind": "status", "status": 401, "body": {"error": {"code": "401"}}},
+    "connection refused": {"kind": "refuse"},
+    "reset before the body": {"kind": "reset"},
+    "reset in the middle of the body": {"kind": "cut", "afterBytes": MIB},
+    "body shorter than declared": {"kind": "short", "afterBytes": MIB},
+    "no bytes with 200": {"kind": "empty"},
+    "HTML page with 200": {"kind": "html", "status": 200},
+    "HTML page with 400": {"kind": "html", "status": 400},
+    "1 KB per second": {"kind": "slow", "bytesPerSecond": 1000, "seconds": 1},
+    "hang": {"kind": "hang", "seconds": 1},
+    "302 to another host": {"kind": "redirect", "location": "http://{other}{path}"},
+    "302 to a host that is not allowed": {"kind": "redirect", "location": "http://refused.invalid{path}"},
+    "416": {"kind": "status", "status": 416},
+    "Range ignored": {"kind": "ignoreRange"},
+    "another ETag between two ranges": {"kind": "etag", "etag": '"another"'},
+    "another length between two ranges": {"kind": "etag", "length": 4 * MIB},
+}
+
+
+@pytest.mark.parametrize("fault", SOURCE.values(), ids=SOURCE)
+async def test_after_this_fault_of_the_source_the_chunk_is_whole(
+    app: App, control: Control, fault: dict[str, Any]
+) -> None:
+    """The attempt that meets it, or the next one, brings the very bytes; none that were damaged are committed."""
+    recording = await control.recording(5 * MIB)
+    [job] = await announce(app, recording)
+    await control.fault(path=f"*{job.document_id}", times=1, skip=1, **fault)
+
+    for _ in range(TRIES):
+        with contextlib.suppress(ChunkError):
+            await app.ingest.run(job)
+            break
+
+    assert [1] == [rule["applied"] for rule in (await control.call("GET", "faults"))["faults"]]
+    assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+
+
+STORAGE: dict[str, dict[str, Any]] = {
+    "503": {"kind": "status", "status": 503},
+    "500": {"kind": "status", "status": 500},
+    "504, a timeout of the service": {"kind": "status", "status": 504},
+    "a hang": {"kind": "hang", "seconds": 1},
+    "an answer that comes late": {"kind": "lateAnswer", "seconds": 1},
+    "an answer that is lost": {"kind": "lostAnswer"},
+    "a byte that is changed on its way": {"kind": "corrupt"},
+}
+OPERATIONS = ["PutBlock", "PutBlockList", "GetBlob"]
+COPIES: dict[str, dict[str, Any]] = {
+    "a copy that stays pending": {"kind": "pendingCopy", "polls": 4},
+    "a copy that fails": {"kind": "failedCopy"},
+    "a copy that is aborted": {"kind": "failedCopy", "copyStatus": "aborted"},
+    "a copy whose answer is lost": {"kind": "lostAnswer"},
+    "503 instead of a copy": {"kind": "status", "status": 503},
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("fault", STORAGE.values(), ids=STORAGE)
+async def test_after_this_fault_of_storage_the_chunk_is_whole(
+    azurite: Azurite, environment: dict[str, str], control: Control, fault: dict[str, Any], operation: str
+) -> None:
+    """The attempt that meets it, or the next one, leaves the very bytes in staging."""
+    recording = await control.recording(5 * MIB)
+    rule = {"path": "*.media", "operation": operation, "times": 1, **fault}
+    async with harmed(azurite, environment, rule) as (app, proxy):
+        [job] = await announce(app, recording)
+        for _ in range(TRIES):
+            with contextlib.suppress(ChunkError, AzureError):
+                await app.ingest.run(job)
+                break
+
+        assert [1] == [rule["applied"] for rule in proxy.rules.view()]
+        assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+
+
+@pytest.mark.parametrize("fault", COPIES.values(), ids=COPIES)
+async def test_after_this_fault_of_a_copy_the_archive_is_whole(
+    azurite: Azurite, environment: dict[str, str], control: Control, fault: dict[str, Any]
+) -> None:
+    """The run of the timer that meets it, or a later one, archives the very bytes, and only then empties staging."""
+    recording = await control.recording(60_000)
+    rule = {"path": "*.mp4", "operation": "CopyBlob", "times": 1, **fault}
+    async with harmed(azurite, environment, rule) as (app, proxy):
+        await stage(app, recording)
+        for _ in range(TRIES):
+            if (await sweep(app)).archived:
+                break
+            assert await listing(app.settings, "staging")
+
+        assert [1] == [rule["applied"] for rule in proxy.rules.view()]
+        archived = await listing(app.settings, "archive")
+        assert [recording["chunks"][0]["sha256"]] == [d for name, d in archived.items() if name.endswith(".mp4")]
+        assert {} == await listing(app.settings, "staging")
