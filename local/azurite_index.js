@@ -5,24 +5,10 @@
 // - It asks for {accountName, containerName, name}, and LokiJS uses the index of the first: the account, which
 //   everything lies in. Asked for the name first, the name's index answers.
 // - It deletes by findAndRemove, which builds all indexes anew. Removing the documents one by one mends them instead.
-//
-// And once in ten minutes Azurite deletes the bytes that no blob refers to, looking at the blobs page by page, by name.
-// A copy that is made behind its back, and whose source is deleted before it gets there, loses its bytes: 21 of 43,000
-// blobs in a run of an hour. What nothing referred to twice in a row is really free.
 const path = require("node:path");
 const { createRequire } = require("node:module");
 
-const ofAzurite = createRequire(path.resolve(process.argv[1]));
-const Loki = ofAzurite("lokijs");
-const MemoryExtentStore = ofAzurite("./common/persistence/MemoryExtentStore").default;
-const { deleteExtents } = MemoryExtentStore.prototype;
-
-MemoryExtentStore.prototype.deleteExtents = function (found) {
-  const free = [...found].filter((extent) => this.foundBefore?.has(extent));
-  this.foundBefore = new Set(found);
-  return deleteExtents.call(this, free);
-};
-
+const Loki = createRequire(path.resolve(process.argv[1]))("lokijs");
 const { find } = Loki.Resultset.prototype;
 
 const MOST_TELLING_FIRST = ["name", "blobName", "messageId", "containerName", "queueName"];

@@ -4,13 +4,16 @@ As in the service, a blob whose copy is pending takes no writes (409 PendingCopy
 was aborted has less content and its full metadata.
 """
 
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
 
 from azure.storage.blob.aio import BlobServiceClient
 from multidict import CIMultiDict
 
-from local.storage_faults import Call, StorageRule
+from local.storage_faults import COPY_KINDS, Call, StorageRule
 
 _BUFFER_BYTES = 4 * 1024 * 1024
 _REPLACES = ("PutBlob", "PutBlockList", "CopyBlob", "DeleteBlob", "SetBlobProperties")
@@ -37,6 +40,7 @@ class Copies:
     def __init__(self, connection_string: str) -> None:
         self._service = BlobServiceClient.from_connection_string(connection_string)
         self._copies: dict[str, _Copy] = {}
+        self._beginning: dict[str, asyncio.Event] = {}
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -46,6 +50,21 @@ class Copies:
         """Tell whether a call is a write to a blob whose copy is pending."""
         copy = self._copies.get(call.path)
         return copy is not None and copy.is_pending and call.operation in _WRITES
+
+    @contextmanager
+    def beginning(self, call: Call) -> Generator[None]:
+        """Hide a blob while a copy to it is being spoiled: Azurite's is whole at once, as the service's never was."""
+        begun = self._beginning[call.path] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._beginning[call.path]
+            begun.set()
+
+    async def wait_until_begun(self, call: Call) -> None:
+        """Wait as long as the blob that a call is for is hidden."""
+        while (begun := self._beginning.get(call.path)) is not None:
+            await begun.wait()
 
     async def abort(self, call: Call, copy_id: str) -> bool:
         """Abort a pending copy; False if there is none with this id."""
@@ -64,7 +83,7 @@ class Copies:
             return
         if call.operation in _REPLACES:
             self._copies.pop(call.path, None)
-        if call.operation == "CopyBlob" and rule is not None and rule.kind in ("pendingCopy", "failedCopy"):
+        if call.operation == "CopyBlob" and rule is not None and rule.kind in COPY_KINDS:
             await self._begin(call.path, headers, rule, source=source)
         elif call.operation in ("GetBlob", "GetBlobProperties") and call.path in self._copies:
             self._tell(call.path, headers)

@@ -27,7 +27,7 @@ Kind = Literal[
     "failedCopy",
 ]
 _NEEDS = {"status": "status", "slow": "bytes_per_second", "hang": "seconds", "lateAnswer": "seconds"}
-_COPY_KINDS = ("pendingCopy", "failedCopy")
+COPY_KINDS = ("pendingCopy", "failedCopy")
 VERSION = "2021-12-02"
 # Error codes of Blob and Queue Storage, as the service's reference lists them.
 _CODES = {
@@ -87,7 +87,7 @@ class StorageRule(FaultRule):
 
     def is_meant_for(self, call: Call) -> bool:
         """Tell whether a request is one of those the rule is for; case does not matter."""
-        if self.kind in _COPY_KINDS and call.operation != "CopyBlob":
+        if self.kind in COPY_KINDS and call.operation != "CopyBlob":
             return False
         return (
             self.matches(call.method, call.path)

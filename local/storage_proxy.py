@@ -21,7 +21,17 @@ from local.interrupt import run
 from local.outage import Outage, OutageBody
 from local.rulebook import RuleBook
 from local.storage_copies import Copies
-from local.storage_faults import KINDS, VERSION, Call, Service, StorageRule, error_answer, random_rule, read_call
+from local.storage_faults import (
+    COPY_KINDS,
+    KINDS,
+    VERSION,
+    Call,
+    Service,
+    StorageRule,
+    error_answer,
+    random_rule,
+    read_call,
+)
 from local.storage_log import Entry, Log
 from local.storage_relay import Bend, Exchange, Relay, disconnect, swallow
 
@@ -171,7 +181,10 @@ class StorageProxy:
             await self._copies.touch(call, status, headers, rule=rule, source=source)
 
         touched = touch if call.service == "blob" else None
-        return await self._relay.forward(request, base, exchange=exchange, bend=_bend(rule), touch=touched)
+        await self._copies.wait_until_begun(call)
+        is_spoiled = rule is not None and rule.kind in COPY_KINDS
+        with self._copies.beginning(call) if is_spoiled else contextlib.nullcontext():
+            return await self._relay.forward(request, base, exchange=exchange, bend=_bend(rule), touch=touched)
 
     def _control_routes(self) -> list[web.RouteDef]:
         async def list_faults(_: web.Request) -> web.Response:

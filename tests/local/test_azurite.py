@@ -133,9 +133,9 @@ async def test_broken(tmp_path: Path) -> None:
     program = tmp_path / "azurite" / "dist" / "src" / "azurite.js"
     program.parent.mkdir(parents=True)
     program.write_text("console.log('no disk left'); process.exit(3)")
-    for part in ("node_modules/lokijs/index.js", "common/persistence/MemoryExtentStore.js"):
-        (program.parent / part).parent.mkdir(parents=True)
-        (program.parent / part).write_text("exports.Resultset = exports.Collection = exports.default = class {}")
+    database = program.parent / "node_modules" / "lokijs" / "index.js"
+    database.parent.mkdir(parents=True)
+    database.write_text("exports.Resultset = exports.Collection = class {}")
 
     with pytest.raises(ProcessError, match=r"(?s)ended with status 3.*no disk left"):
         async with Azurite(node_modules=tmp_path):
