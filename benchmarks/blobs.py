@@ -97,7 +97,6 @@ class Recorded:
             source_bytes=str(len(body)),
             blocks="1",
             block_bytes=str(len(body)),
-            compared=digest.write_ranges(in_flight),
             flight=digest.seal(in_flight),
             proved_at=datetime.now(UTC).isoformat(timespec="seconds"),
             blocks_compared="1",

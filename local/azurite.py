@@ -2,6 +2,7 @@
 
 `package.json` pins its version. It picks free ports itself (port 0) and says which, so no port can be taken between
 choosing and binding it. Its table service can't be left out of the program; nobody uses it.
+`azurite_index.js` is loaded with it, so that a request costs the same however much is stored.
 """
 
 import asyncio

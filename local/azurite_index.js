@@ -1,7 +1,7 @@
 // Loaded into Azurite before it starts (node --require), so that a request costs the same however much is stored.
 //
 // Azurite keeps what it knows of blobs in LokiJS, in memory. Two things there look at every blob (azurite 3.37.0,
-// lokijs 1.5.12, seen in a CPU profile: at 20,000 blobs 97 % of Azurite's time went there):
+// lokijs 1.5.12; to put and delete one took 11, 64 and 112 ms at 1,000, 10,000 and 20,000 blobs, and takes 6 now):
 // - It asks for {accountName, containerName, name}, and LokiJS uses the index of the first: the account, which
 //   everything lies in. Asked for the name first, the name's index answers.
 // - It deletes by findAndRemove, which builds all indexes anew. Removing the documents one by one mends them instead.

@@ -13,9 +13,10 @@ MIB = 1024 * 1024
 SMALLEST_BLOCK = 4 * MIB
 # Limits of Blob Storage: https://learn.microsoft.com/azure/storage/blobs/scalability-targets
 MOST_BLOCKS = 50_000
-# Hex digits of a block's SHA-256: what its id has room for.
-DIGEST = 40
 LARGEST_BLOCK = 4000 * MIB
+# Hex digits of a block's SHA-256: an id has at most 64 bytes, of which the block's place takes 24.
+DIGEST = 40
+_NO_DIGEST = "0" * DIGEST
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def block_id(version: str, index: int) -> str:
 
     All ids of one blob must be of one length, 64 bytes at most, and the service lists them in alphabetical order.
     """
-    return f"{_place(version, index)}{'0' * DIGEST}"
+    return f"{_place(version, index)}{_NO_DIGEST}"
 
 
 def receipt_id(version: str, index: int, digest: str) -> str:
@@ -76,15 +77,21 @@ def receipts(blocks: tuple[Block, ...], *, version: str, staged: Mapping[str, in
 
     Two receipts that differ are none: one of them is of a block that was replaced.
     """
-    found: dict[str, list[str]] = {}
+    noted: dict[str, list[str]] = {}
     for name in staged:
-        found.setdefault(name[:-DIGEST], []).append(name[-DIGEST:])
+        if not is_block(name):
+            noted.setdefault(name[:-DIGEST], []).append(name[-DIGEST:])
     known: dict[int, str] = {}
     for block in blocks:
-        digests = [digest for digest in found.get(_place(version, block.index), []) if digest.strip("0")]
-        if staged.get(block_id(version, block.index)) == block.length and len(digests) == 1:
+        digests = noted.get(_place(version, block.index), [])
+        if len(digests) == 1 and staged.get(block_id(version, block.index)) == block.length:
             known[block.index] = digests[0]
     return known
+
+
+def is_block(name: str) -> bool:
+    """Tell a block's id from that of a receipt."""
+    return name.endswith(_NO_DIGEST)
 
 
 def _place(version: str, index: int) -> str:

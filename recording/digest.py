@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from recording.blocks import DIGEST, MIB, Block
 from recording.errors import ChunkError, NotProved
@@ -71,10 +71,8 @@ class Relay:
             raise
 
 
-async def read_back(
-    pieces: AsyncIterator[bytes], plan: tuple[Block, ...], *, wanted: Collection[int], whole: Digest
-) -> dict[int, str]:
-    """Hash a chunk that is read back: `whole` takes all of it, the answer is the SHA-256 of each wanted block.
+async def read_back(pieces: AsyncIterator[bytes], plan: tuple[Block, ...], *, whole: Digest) -> dict[int, str]:
+    """Hash a chunk that is read back: `whole` takes all of it, the answer is the SHA-256 of each block.
 
     Raises NotProved if the pieces aren't as many bytes as the plan has.
     """
@@ -93,33 +91,14 @@ async def read_back(
                 block, digest, left = following, Digest(), following.length
             mine, piece = piece[:left], piece[left:]
             left -= len(mine)
-            if block.index in wanted:
-                await digest.update(mine)
-                if not left:
-                    digests[block.index] = await digest.finish()
+            await digest.update(mine)
+            if not left:
+                digests[block.index] = await digest.finish()
     if left or next(ahead, None) is not None:
         raise NotProved("the committed chunk is shorter than what was fetched")
     return digests
 
 
 def seal(digests: Mapping[int, str]) -> str:
-    """Make one digest of many, by block index; of each the digits that a block's receipt has."""
+    """Make one digest of many, by block index; of each as many digits count as a receipt has room for."""
     return hashlib.sha256("\n".join(f"{i}:{digests[i][:DIGEST]}" for i in sorted(digests)).encode()).hexdigest()
-
-
-def write_ranges(indices: Collection[int]) -> str:
-    """Write block indices shortly: `0-44`, or `0-3,7,9-44`.
-
-    >>> write_ranges([0, 1, 2, 7])
-    '0-2,7'
-    """
-    ordered = sorted(indices)
-    starts = [i for n, i in enumerate(ordered) if not n or ordered[n - 1] != i - 1]
-    ends = [i for n, i in enumerate(ordered) if n + 1 == len(ordered) or ordered[n + 1] != i + 1]
-    return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
-
-
-def read_ranges(text: str) -> list[int]:
-    """Read what `write_ranges` wrote."""
-    pairs = [part.partition("-") for part in text.split(",") if part]
-    return [i for a, _, b in pairs for i in range(int(a), int(b or a) + 1)]

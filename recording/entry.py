@@ -83,8 +83,8 @@ class ChunkEntry(Written):
     """What became of one announced chunk.
 
     waiting, staged: in flight, not proved yet or proved; never in an archived manifest.
-    archived: its bytes were read back and compared; `blocksCompared` of `blocks` with what passed by
-    in flight (blocks that an earlier, killed attempt staged have no digest in flight).
+    archived: its bytes were read back and compared; all `blocks`, which are as many as
+    `blocksCompared`, with what passed by in flight (less in manifests of before receipts).
     unproved: committed whole, but the deadline passed before it could be read back; or kept although it isn't whole
     by its own word, for ACS had nothing better. `reason` says which.
     lost: not in our storage when ACS deleted it; `reason` says why.

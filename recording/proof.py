@@ -12,7 +12,7 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from recording import blocks, logs
 from recording.acs.content import Probe
 from recording.blocks import Block
-from recording.digest import Digest, read_back, read_ranges, seal, write_ranges
+from recording.digest import Digest, read_back, seal
 from recording.errors import NotProved
 from recording.job import ChunkJob
 from recording.storage import Storage, Stored
@@ -30,7 +30,6 @@ def facts(probe: Probe, plan: tuple[Block, ...], digests: Mapping[int, str], pro
         "source_bytes": str(probe.size),
         "blocks": str(len(plan)),
         "block_bytes": str(plan[0].length),
-        "compared": write_ranges(digests),
         "flight": seal(digests),
     }
     # A header without a value may get lost on its way.
@@ -50,23 +49,21 @@ def is_same_version(found: Stored, committed: Mapping[str, str]) -> bool:
 async def prove(job: ChunkJob, found: Stored, storage: Storage, *, streams: asyncio.Semaphore, ahead: int) -> bool:
     """Read the committed chunk back: SHA-256 of the whole, and each block against its digest in flight.
 
-    Of blocks that an earlier, killed attempt staged the digest in flight is in their receipts. False if another
-    worker was quicker, to prove it or to delete it. Raises NotProved, and deletes the chunk, if
-    it isn't what was fetched.
+    False if another worker was quicker, to prove it or to delete it. Raises NotProved, and deletes the
+    chunk, if it isn't what was fetched.
     """
     whole = Digest()
-    compared = read_ranges(found.metadata.get("compared", ""))
     plan = blocks.cut(found.size, int(found.metadata["block_bytes"]))
     try:
         pieces = storage.stream("staging", found, ahead=ahead, gate=streams)
-        stored = await read_back(pieces, plan, wanted=frozenset(compared), whole=whole)
+        stored = await read_back(pieces, plan, whole=whole)
         if seal(stored) != found.metadata["flight"]:
             await storage.delete("staging", found.name, etag=found.etag)
             raise NotProved("the committed chunk differs from what was fetched; it is deleted and fetched again")
         proof = {
             "sha256": await whole.finish(),
             "proved_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "blocks_compared": str(len(compared)),
+            "blocks_compared": str(len(stored)),
         }
         await storage.mark_proved(found.name, {**found.metadata, **proof}, etag=found.etag)
     except (ResourceModifiedError, ResourceNotFoundError):
@@ -78,7 +75,7 @@ async def prove(job: ChunkJob, found: Stored, storage: Storage, *, streams: asyn
         bytes=found.size,
         sha256=proof["sha256"],
         blocks=int(found.metadata["blocks"]),
-        blocksCompared=len(compared),
+        blocksCompared=len(stored),
     )
     return True
 

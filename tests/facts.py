@@ -17,7 +17,7 @@ from local.storage_proxy import StorageProxy
 from recording import archive, bootstrap, intake
 from recording.archive import Report
 from recording.backlog import Backlog
-from recording.blocks import DIGEST
+from recording.blocks import is_block
 from recording.bootstrap import App
 from recording.ingest import Ingest
 from recording.job import ChunkJob
@@ -127,9 +127,7 @@ async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10
 
 async def staged_receipts(storage: Storage, job: ChunkJob) -> int:
     """Count the blocks that are staged with their receipt."""
-    return len(
-        [name for name in await storage.staged_blocks(job.content_blob) if not name.endswith("-" + "0" * DIGEST)]
-    )
+    return len([name for name in await storage.staged_blocks(job.content_blob) if not is_block(name)])
 
 
 async def killed_after(ingest: Ingest, job: ChunkJob, *, blocks: int) -> None:

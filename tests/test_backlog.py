@@ -70,8 +70,10 @@ async def test_there_is_room_again_when_an_event_was_taken(app: App, full: Backl
 @pytest.mark.parametrize("more", range(-2, 3))
 async def test_a_message_is_as_large_as_it_may_be_and_no_larger(app: App, full: Backlog, more: int) -> None:
     """At each length around the limit every event is on the queue, in messages that the service takes."""
-    texts = ["x" * 1001] * 48 + ["y" * (LARGEST_MESSAGE // 2)] * 2 + ["z" * (LARGEST_MESSAGE - 15 + more)]
-    events = [text for text in texts if not Backlog(app.events, at_once=0).has_room(text)]
+    dozens = ["x" * 1000] * 40
+    last = "y" * (LARGEST_MESSAGE - len(backlog.write([*dozens, ""])) + more)
+    alone = "z" * (LARGEST_MESSAGE - len(backlog.write([""])) + more)
+    events = [text for text in [*dozens, last, alone] if not full.has_room(text)]
 
     async with asyncio.timeout(20):
         await asyncio.gather(*(full.add(text) for text in events))
@@ -79,6 +81,7 @@ async def test_a_message_is_as_large_as_it_may_be_and_no_larger(app: App, full: 
     messages = await held(app)
     assert events == [text for message in messages for text in message]
     assert max(len(backlog.write(message)) for message in messages) <= LARGEST_MESSAGE
+    assert (more <= 0) == ([*dozens, last] in messages) == (alone in events)
 
 
 async def test_dozens_share_a_message(app: App, full: Backlog) -> None:

@@ -1,4 +1,4 @@
-"""recording/blocks.py: a size becomes blocks; which of them are still missing."""
+"""recording/blocks.py: a size becomes blocks; which of them are staged, and what was sent of them."""
 
 import hashlib
 

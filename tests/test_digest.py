@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recording import blocks
 from recording.blocks import MIB, Block
-from recording.digest import Digest, Relay, read_back, read_ranges, seal, write_ranges
+from recording.digest import Digest, Relay, read_back, seal
 from recording.errors import NotProved, SourceUnavailable
 
 
@@ -77,20 +77,18 @@ async def test_a_relay_remembers_why_the_bytes_stopped() -> None:
     assert str(relay.failure) == "broke off"
 
 
-@given(st.data(), st.binary(min_size=1, max_size=200), st.integers(1, 50), st.integers(1, 60))
+@given(st.binary(min_size=1, max_size=200), st.integers(1, 50), st.integers(1, 60))
 @settings(deadline=None, max_examples=60)
-def test_what_is_read_back_is_hashed_by_block(data: st.DataObject, content: bytes, length: int, size: int) -> None:
-    """Whatever pieces it comes in: each wanted block has its own digest, and the whole has one."""
+def test_what_is_read_back_is_hashed_by_block(content: bytes, length: int, size: int) -> None:
+    """Whatever pieces it comes in: each block has its own digest, and the whole has one."""
     plan = blocks.cut(len(content), length)
-    wanted = data.draw(st.sets(st.sampled_from([block.index for block in plan])))
 
     async def run() -> tuple[dict[int, str], str]:
         whole = Digest()
-        found = await read_back(pieces(content, size), plan, wanted=wanted, whole=whole)
+        found = await read_back(pieces(content, size), plan, whole=whole)
         return found, await whole.finish()
 
-    known = {index: digest for index, digest in digests_of(content, plan).items() if index in wanted}
-    assert (known, hashlib.sha256(content).hexdigest()) == asyncio.run(run())
+    assert (digests_of(content, plan), hashlib.sha256(content).hexdigest()) == asyncio.run(run())
 
 
 @pytest.mark.parametrize("size", [1, 7, 16, 100])
@@ -98,7 +96,7 @@ def test_what_is_read_back_is_hashed_by_block(data: st.DataObject, content: byte
 async def test_another_length_is_not_proved(stored: int, word: str, size: int) -> None:
     """A committed chunk that is shorter or longer than the plan is not what was fetched."""
     with pytest.raises(NotProved, match=word):
-        await read_back(pieces(bytes(stored), size), blocks.cut(100, 30), wanted=(), whole=Digest())
+        await read_back(pieces(bytes(stored), size), blocks.cut(100, 30), whole=Digest())
 
 
 async def test_a_real_plan() -> None:
@@ -108,7 +106,7 @@ async def test_a_real_plan() -> None:
     stored = bytearray(content)
     stored[-1] = 1
 
-    found = await read_back(pieces(bytes(stored), MIB), plan, wanted=range(len(plan)), whole=Digest())
+    found = await read_back(pieces(bytes(stored), MIB), plan, whole=Digest())
 
     known = digests_of(content, plan)
     assert ([0, 1], seal(known)) == ([i for i in found if found[i] == known[i]], seal(digests_of(content, plan)))
@@ -124,17 +122,3 @@ def test_a_seal_tells_digests_apart(digests: dict[int, str]) -> None:
     for index, digest in digests.items():
         others = {i: d for i, d in digests.items() if i != index}
         assert sealed not in (seal(others), seal(others | {index: "x" + digest[::-1]}), seal(others | {-1: digest}))
-
-
-@given(st.sets(st.integers(0, 60)))
-def test_ranges_round_trip(indices: set[int]) -> None:
-    """Block indices are written shortly, and read as they were."""
-    assert sorted(indices) == read_ranges(write_ranges(indices))
-
-
-@pytest.mark.parametrize(
-    ("indices", "text"), [([], ""), ([0], "0"), (range(45), "0-44"), ([9, 7, 0, 1, 2, 3, 10], "0-3,7,9-10")]
-)
-def test_ranges_are_short(indices: list[int], text: str) -> None:
-    """They fit into a blob's metadata."""
-    assert text == write_ranges(indices)

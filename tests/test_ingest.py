@@ -252,10 +252,7 @@ async def test_other_bytes_under_the_chunks_name_are_found_out(app: App, control
     [job] = await stage(app, recording)
     right = await app.storage.find("staging", job.content_blob)
     assert right is not None
-    facts = {
-        name: right.metadata[name]
-        for name in ("source_etag", "source_bytes", "blocks", "block_bytes", "compared", "flight")
-    }
+    facts = {name: right.metadata[name] for name in ("source_etag", "source_bytes", "blocks", "block_bytes", "flight")}
     await app.storage.delete("staging", job.content_blob)
     await control.fault("hang", DOWNLOAD, seconds=1.5, skip=3)
     running = asyncio.ensure_future(app.ingest.run(job))

@@ -42,7 +42,7 @@ SOURCE: dict[str, dict[str, Any]] = {
 async def test_after_this_fault_of_the_source_the_chunk_is_whole(
     app: App, control: Control, fault: dict[str, Any]
 ) -> None:
-    """The attempt that meets it, or the next one, brings the very bytes; none that were damaged are committed."""
+    """The attempt that meets it, or the next one, brings the very bytes."""
     recording = await control.recording(5 * MIB)
     [job] = await announce(app, recording)
     await control.fault(path=f"*{job.document_id}", times=1, skip=1, **fault)

@@ -1,6 +1,7 @@
 """Storage through the proxy: unharmed without rules, and harmed at random in the same way for a seed."""
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import os
@@ -12,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from azure.core.exceptions import ResourceExistsError, ServiceRequestError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError, ServiceRequestError
 from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobClient, BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
@@ -266,6 +267,22 @@ async def test_chaos_copies(rig: Rig, kind: str, statuses: list[str]) -> None:
 
     assert [(await target.get_blob_properties()).copy.status for _ in range(3)] == statuses
     assert (await rig.control("DELETE", "chaos"))["requests"] == 4
+
+
+async def test_copy_never_whole(rig: Rig) -> None:
+    """A copy that is to fail is seen whole by nobody, not even in the moment that Azurite has it so."""
+    source = await rig.blocks("source", b"content")
+    for number in range(20):
+        target = rig.container.get_blob_client(f"target-{number}")
+        await rig.fault("failedCopy", copyStatus="aborted")
+        copying = asyncio.ensure_future(target.start_copy_from_url(rig.link(source)))
+        seen = []
+        while not copying.done():
+            await asyncio.sleep(0)
+            with contextlib.suppress(ResourceNotFoundError):
+                seen.append((await target.get_blob_properties()).copy.status)
+
+        assert "success" not in seen
 
 
 async def test_azurite_gone() -> None:
