@@ -1,4 +1,4 @@
-"""The note of a chunk's last failure: what, when, how often, and when the timer tries again."""
+"""The note of a chunk's failures: what and when each was, how many, and when the timer tries again."""
 
 from datetime import datetime, timedelta
 
@@ -9,18 +9,36 @@ from pydantic.alias_generators import to_camel
 # back after ten minutes (functions-host.md 3): the timer steps in only when the queue has had its turn.
 QUEUE_TRIES = 5
 FIRST_RESCUE = timedelta(minutes=15)  # the default of RESCUE_MINUTES
+# An attempt every hour for two days, five times each as the queue does, would be more: the oldest tell least.
+KEPT = 100
 
 
-class Attempts(BaseModel):
-    """How a chunk has fared so far; the one kind of blob that is overwritten."""
-
+class _Note(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
+
+class Failure(_Note):
+    """One attempt that failed, and why."""
+
+    at: datetime
+    code: str
+    message: str
+
+
+class Attempts(_Note):
+    """How a chunk has fared so far; the one kind of blob that is overwritten.
+
+    `failures` are the newest `KEPT` of `count`, oldest first.
+    """
+
     count: int = 0
-    code: str | None = None
-    message: str | None = None
-    failed_at: datetime | None = None
+    failures: tuple[Failure, ...] = ()
     next_at: datetime
+
+    @property
+    def last(self) -> Failure | None:
+        """The newest failure, if any."""
+        return self.failures[-1] if self.failures else None
 
 
 def read(text: bytes | None) -> Attempts | None:
@@ -44,8 +62,10 @@ def failed(
     before: Attempts | None, *, code: str, message: str, now: datetime, first: timedelta = FIRST_RESCUE
 ) -> Attempts:
     """Note a failure."""
-    count = (before.count if before else 0) + 1
-    return Attempts(count=count, code=code, message=message, failed_at=now, next_at=now + pause(count, first=first))
+    known = before or Attempts(next_at=now)
+    count = known.count + 1
+    failures = (*known.failures, Failure(at=now, code=code, message=message))[-KEPT:]
+    return Attempts(count=count, failures=failures, next_at=now + pause(count, first=first))
 
 
 def queued_again(before: Attempts | None, *, now: datetime, first: timedelta = FIRST_RESCUE) -> Attempts:

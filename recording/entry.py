@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from recording import layout
-from recording.attempts import FIRST_RESCUE, Attempts
+from recording.attempts import FIRST_RESCUE, Attempts, Failure
 from recording.formats import media
 from recording.formats.media import Kind
 from recording.job import ChunkJob
@@ -61,8 +61,9 @@ class Chunk:
         if self.attempts is None:
             return self.job.announced_at + first
         # Close to the deadline the pauses grow no more: the last of them would outlast it.
-        last = self.attempts.failed_at or self.job.announced_at
-        return min(self.attempts.next_at, max(self.deadline - 4 * first, last + first))
+        last = self.attempts.last
+        began = last.at if last else self.job.announced_at
+        return min(self.attempts.next_at, max(self.deadline - 4 * first, began + first))
 
 
 class Written(BaseModel):
@@ -89,6 +90,7 @@ class ChunkEntry(Written):
     by its own word, for ACS had nothing better. `reason` says which.
     lost: not in our storage when ACS deleted it; `reason` says why.
     `format` is what its bytes are; `note` says it where it is called otherwise.
+    `attempts` is how many failed; `failures` says when and why each did, the newest hundred.
     """
 
     document_id: str
@@ -97,6 +99,7 @@ class ChunkEntry(Written):
     outcome: Literal["waiting", "staged", "archived", "unproved", "lost"]
     reason: str | None = None
     attempts: int = 0
+    failures: tuple[Failure, ...] = ()
     announced_at: datetime
     deadline: datetime
     content_type: str | None = None
@@ -132,11 +135,13 @@ def joined(known: ChunkEntry, new: ChunkEntry) -> ChunkEntry:
     """Join what two archive runs have of one chunk: nothing that is in the archive goes out of the manifest."""
     entry = new if new.content is not None and (new.outcome == "archived" or known.content is None) else known
     metadata = known.metadata or new.metadata
+    failures = tuple(sorted({*known.failures, *new.failures}, key=lambda failure: failure.at))
     return entry.model_copy(
         update={
             "metadata": metadata,
             "reason": None if entry.outcome == "archived" and metadata else entry.reason,
-            "attempts": max(known.attempts, new.attempts),
+            "attempts": max(known.attempts, new.attempts, len(failures)),
+            "failures": failures,
             "announced_at": known.announced_at,
             "deadline": known.deadline,
             "content_type": new.content_type or known.content_type,
@@ -157,7 +162,8 @@ def write(chunk: Chunk, where: Literal["staging", "archive"]) -> ChunkEntry:
         outcome = "staged" if proved else "waiting"
     else:
         outcome = "lost" if content is None else "archived" if proved and "problem" not in facts else "unproved"
-    reason = f"{tried.code}: {tried.message}" if tried and tried.message and not chunk.is_staged else None
+    last = tried.last if tried else None
+    reason = f"{last.code}: {last.message}" if last and not chunk.is_staged else None
     if "problem" in facts:
         reason = f"kept as it is: {facts['problem']}"
     elif where == "archive" and not chunk.is_staged:
@@ -171,6 +177,7 @@ def write(chunk: Chunk, where: Literal["staging", "archive"]) -> ChunkEntry:
         outcome=outcome,
         reason=reason,
         attempts=tried.count if tried else 0,
+        failures=tried.failures if tried else (),
         announced_at=chunk.job.announced_at,
         deadline=chunk.deadline,
         content_type=described.get("content_type"),

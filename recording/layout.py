@@ -3,7 +3,7 @@
 staging     {key}/events/{event-id}.json            the event as received
             {key}/chunks/{index:05}-{documentId}.media  the chunk, whatever kind of file it is
             {key}/chunks/{index:05}-{documentId}.json   its metadata file, as received
-            {key}/attempts/{documentId}.json        the last failure, and when to try again
+            {key}/attempts/{documentId}.json        what failed and when, and when to try again
             {key}/notices/at-risk-{documentId}.json that it was reported as at risk
             {key}/notices/told-{revision}.json      that its archive was told of, and sources are yet to be deleted
             pending-endings/{time}-{sha256}.json    that a recording was stopped, and isn't announced yet

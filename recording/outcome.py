@@ -58,7 +58,8 @@ async def tell(written: Manifest, telling: Telling) -> bool:
 async def warn(recording: Recording, chunk: Chunk, telling: Telling, storage: Storage, *, now: datetime) -> None:
     """Say that a chunk is at risk: in the log on every run, to other systems once."""
     document, left = chunk.job.document_id, round((chunk.deadline - now).total_seconds() / 3600, 2)
-    tries, reason = (chunk.attempts.count, chunk.attempts.message) if chunk.attempts else (0, None)
+    tries, last = (chunk.attempts.count, chunk.attempts.last) if chunk.attempts else (0, None)
+    reason = last.message if last else None
     logs.error(
         "chunk.at_risk",
         recordingKey=recording.key,

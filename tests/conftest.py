@@ -82,6 +82,10 @@ class Control:
         """Add a fault rule for GETs."""
         await self.call("POST", "faults", {"method": "GET", "path": path, "kind": kind, **more})
 
+    async def applied(self) -> list[int]:
+        """Say how often each fault rule was met."""
+        return [rule["applied"] for rule in (await self.call("GET", "faults"))["faults"]]
+
     async def downloads(self) -> list[Any]:
         """List the content requests so far: path, range, status, bytesSent."""
         requests = (await self.call("GET", "requests"))["requests"]

@@ -98,8 +98,8 @@ async def test_rescue_minutes_say_when_the_timer_steps_in(environment: dict[str,
     await app.aclose()
     assert {0: 0, 2: 0, 4: 1, 6: 0, 8: 1} == queued
     assert note is not None
-    assert note.failed_at is not None
-    assert MINUTE == note.next_at - note.failed_at
+    assert note.last is not None
+    assert MINUTE == note.next_at - note.last.at
 
 
 async def test_a_chunk_that_keeps_failing_is_tried_until_its_deadline(app: App, control: Control) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recording import attempts
-from recording.attempts import Attempts
+from recording.attempts import Attempts, Failure
 
 NOW = datetime(2021, 7, 27, 15, 20, 34, tzinfo=UTC)
 
@@ -21,22 +21,27 @@ def test_pauses_grow_once_the_queue_gave_up(count: int, minutes: int) -> None:
     assert timedelta(minutes=minutes) == attempts.pause(count)
 
 
-def test_failures_are_counted() -> None:
-    """A note has the last failure, and how many there were."""
+def test_each_failure_is_on_record_with_its_reason() -> None:
+    """A note has every failure, when it was and why, and how many there were."""
     once = attempts.failed(None, code="SourceUnavailable", message="no answer", now=NOW)
     twice = attempts.failed(once, code="SourceGone", message="gone", now=NOW + timedelta(minutes=1))
 
-    assert (
-        Attempts(
-            count=2,
-            code="SourceGone",
-            message="gone",
-            failed_at=NOW + timedelta(minutes=1),
-            next_at=NOW + timedelta(minutes=6),
-        )
-        == twice
-    )
-    assert (1, "SourceUnavailable", NOW) == (once.count, once.code, once.failed_at)
+    first = Failure(at=NOW, code="SourceUnavailable", message="no answer")
+    second = Failure(at=NOW + timedelta(minutes=1), code="SourceGone", message="gone")
+    assert Attempts(count=1, failures=(first,), next_at=NOW + timedelta(minutes=5)) == once
+    assert Attempts(count=2, failures=(first, second), next_at=NOW + timedelta(minutes=6)) == twice
+    assert second == twice.last
+
+
+def test_of_very_many_failures_the_oldest_go() -> None:
+    """However long a chunk is tried, its note stays small, and still says how often."""
+    note = None
+    for number in range(attempts.KEPT + 5):
+        note = attempts.failed(note, code="SourceGone", message=f"failure {number}", now=NOW)
+
+    assert note is not None
+    assert (attempts.KEPT + 5, attempts.KEPT) == (note.count, len(note.failures))
+    assert "failure 5" == note.failures[0].message
 
 
 def test_queueing_again_is_no_failure() -> None:
@@ -83,4 +88,11 @@ def test_a_note_survives_its_blob() -> None:
     text = note.model_dump_json(by_alias=True)
 
     assert note == Attempts.model_validate_json(text)
-    assert '"failedAt":"2021-07-27T15:20:34Z"' in text
+    assert '"failures":[{"at":"2021-07-27T15:20:34Z","code":"SourceGone","message":"gone"}]' in text
+
+
+def test_a_note_of_an_older_app_counts() -> None:
+    """One that has the last failure only still says how often the chunk was tried."""
+    old = b'{"count":3,"code":"SourceGone","message":"gone","nextAt":"2021-07-27T15:20:34Z"}'
+
+    assert Attempts(count=3, next_at=NOW) == attempts.read(old)

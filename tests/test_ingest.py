@@ -100,6 +100,7 @@ async def test_a_slow_source_is_waited_for(app: App, control: Control) -> None:
 
     await app.ingest.run(job)
 
+    assert [1] == await control.applied()
     assert await stored_sha256(app, job) == recording["chunks"][0]["sha256"]
 
 
@@ -119,17 +120,20 @@ async def test_what_is_no_media_never_becomes_a_chunk(
         await app.ingest.run(job)
 
     note = await body_of(app.settings, "staging", job.attempts_blob)
-    assert (None, error.code, 1) == (await stored_sha256(app, job), note["code"], note["count"])
+    assert (None, [error.code]) == (await stored_sha256(app, job), [failure["code"] for failure in note["failures"]])
 
 
 async def test_an_error_page_in_the_middle_is_not_mixed_in(app: App, control: Control) -> None:
-    """An HTML page instead of a range makes ingest start over, with the blocks that it has."""
+    """An HTML page instead of a range makes ingest start over: at most what was in flight is fetched again."""
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
     await control.fault("html", DOWNLOAD, skip=2, times=1)
 
     await app.ingest.run(job)
 
+    fetched = [r["range"] for r in await control.downloads() if r["bytesSent"] >= 64 * 1024]
+    assert ([1], 3) == (await control.applied(), len(set(fetched)))
+    assert all(fetched.count(block) <= 2 for block in fetched)
     assert await stored_sha256(app, job) == recording["chunks"][0]["sha256"]
 
 
@@ -162,9 +166,9 @@ async def test_attempts_are_noted_with_growing_pauses(app: App, control: Control
         with pytest.raises(SourceGone):
             await app.ingest.run(job)
         note = Attempts.model_validate(await body_of(app.settings, "staging", job.attempts_blob))
-        assert note.failed_at is not None
-        assert (count, "SourceGone") == (note.count, note.code)
-        minutes.append((note.next_at - note.failed_at) / timedelta(minutes=1))
+        assert note.last is not None
+        assert ["SourceGone"] * count == [failure.code for failure in note.failures]
+        minutes.append((note.next_at - note.last.at) / timedelta(minutes=1))
 
     assert [5, 5, 5, 5, 5, 10, 20, 40, 60, 60] == minutes
 
@@ -194,7 +198,8 @@ async def test_a_job_that_takes_too_long_is_ended_and_noted(
     with pytest.raises(TimeoutError):
         await app.ingest.run(job)
 
-    assert "TimeoutError" == (await body_of(app.settings, "staging", job.attempts_blob))["code"]
+    [failure] = (await body_of(app.settings, "staging", job.attempts_blob))["failures"]
+    assert "TimeoutError" == failure["code"]
 
 
 async def test_nothing_secret_is_written_down(app: App, control: Control, caplog: pytest.LogCaptureFixture) -> None:

@@ -162,13 +162,18 @@ async def test_a_committed_chunk_is_kept_whatever_the_source_has_become(
 
 
 async def test_another_etag_in_the_middle_starts_over(app: App, control: Control) -> None:
-    """One range with another ETag fails the version; the blocks of the right one are not fetched twice."""
+    """One range with another ETag fails the version: its bytes aren't used, and what was in flight is fetched again."""
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
     await control.fault("etag", DOWNLOAD, skip=SMALL + 2, times=1)
 
     await app.ingest.run(job)
 
+    odd = [r["range"] for r in await control.downloads() if r["fault"]]
+    fetched = [r["range"] for r in await control.downloads() if r["bytesSent"] > SMALL_BYTES and not r["fault"]]
+    assert (1, 3) == (len(odd), len(set(fetched)))
+    assert odd[0] in fetched
+    assert all(fetched.count(block) <= 2 for block in fetched)
     assert await stored_sha256(app, job) == recording["chunks"][0]["sha256"]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 
 from recording import manifest
 from recording.announced import AnnouncedChunk
-from recording.attempts import FIRST_RESCUE, Attempts
+from recording.attempts import FIRST_RESCUE, Attempts, Failure
 from recording.events import FileStatusUpdated
 from recording.layout import chunk_blob, metadata_blob
 from recording.manifest import Manifest, Recording
@@ -153,7 +153,8 @@ def test_a_rescue_comes_when_the_note_says() -> None:
 
 def test_every_chunk_has_an_outcome() -> None:
     """Archived, unproved or lost, each with what is known of it."""
-    note = Attempts(count=7, code="SourceGone", message="no such document", next_at=START)
+    gone = Failure(at=START, code="SourceGone", message="no such document")
+    note = Attempts(count=7, failures=(gone,), next_at=START)
     blobs = [content("a-0", **PROOF), metadata("a-0"), content("a-1"), metadata("a-1")]
     written = manifest.write(recording([event(*DOCUMENTS)], blobs, {"a-2": note}), archived_at=DONE)
 
@@ -164,8 +165,9 @@ def test_every_chunk_has_an_outcome() -> None:
         first.reason,
         second.reason,
     )
-    assert (7, "no content by the deadline; the last attempt said: SourceGone: no such document") == (
+    assert (7, (gone,), "no content by the deadline; the last attempt said: SourceGone: no such document") == (
         third.attempts,
+        third.failures,
         third.reason,
     )
     assert (False, "incomplete", DONE) == (written.complete, written.state, written.archived_at)

@@ -227,6 +227,7 @@ async def test_lost_answers_leave_the_archive_whole(
     await sweep(distant)
     await sweep(distant)
 
+    assert 5 == proxy.met
     names = await listing(distant.settings, "archive")
     assert ({}, 6) == (await listing(distant.settings, "staging"), len(names))
     assert 1 == len([name for name in names if "/recording" in name])
