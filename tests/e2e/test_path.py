@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,40 @@ async def test_a_crowd_of_events(world: World) -> None:
     assert "event.handed_over" in await world.log()
 
 
+async def test_ten_times_late_and_beside_a_bad_event(world: World) -> None:
+    """Events that are twenty hours late and come ten times, mixed up, in batches with one that is bad, cost nothing."""
+
+    await world.subscribe(duplicates=9, shuffle=True, maxEventsPerBatch=10)
+    before = set(await world.names("recordings-quarantine"))
+    made = [await world.make_recording(50_000, announce=False, durationSeconds=20 * 3600 + 10) for _ in range(3)]
+    bad = {**FILE_STATUS, "id": "bad-among-good", "data": {"recordingStorageInfo": None}}
+    published = [late_event(recording, hours=20) for recording in made]
+    await world.request("POST", f"{world.acs}/emulator/events", [published[0], bad, *published[1:]])
+
+    for recording in made:
+        assert whole(recording) == len(await world.archived(recording["callId"]))
+        await check_content(world, recording)
+    [told] = (await world.request("GET", f"{world.acs}/emulator/subscriptions"))["subscriptions"]
+    assert 40 == told["delivered"] + told["pending"]
+    [name] = set(await world.names("recordings-quarantine")) - before
+    download = await world.blobs.get_blob_client("recordings-quarantine", name).download_blob()
+    assert "bad-among-good" in (await download.readall()).decode()
+
+
+def late_event(recording: dict[str, Any], *, hours: float) -> dict[str, Any]:
+    """Write the file event of a recording as it was so many hours ago."""
+    names = ("documentId", "index", "endReason", "contentLocation", "metadataLocation", "deleteLocation")
+    chunks = [{name: chunk[name] for name in names if name in chunk} for chunk in recording["chunks"]]
+    data = {
+        **FILE_STATUS["data"],
+        "recordingStorageInfo": {"recordingChunks": chunks},
+        "recordingStartTime": recording["startTime"],
+    }
+    time = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
+    subject = f"/recording/call/{recording['callId']}"
+    return {**FILE_STATUS, "id": f"late-{recording['callId']}", "subject": subject, "data": data, "eventTime": time}
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -102,10 +137,13 @@ async def test_faults(world: World, fault: dict[str, Any]) -> None:
     """A source that fails for a while costs nothing but time."""
 
     await world.subscribe()
+    await world.request("DELETE", f"{world.acs}/emulator/faults")
     await world.inject(method="GET", path="/recording/download/*", **fault)
     made = await world.make_recording(6 * MIB)
 
     await check_content(world, await finish(world, made))
+    [rule] = (await world.request("GET", f"{world.acs}/emulator/faults"))["faults"]
+    assert fault["times"] == rule["applied"]
 
 
 async def test_announced_again(world: World) -> None:

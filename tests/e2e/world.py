@@ -48,9 +48,9 @@ class World:
         body = {"name": "recording-events", "endpoint": self.app + WEBHOOK, "timeScale": 0.02, **changes}
         await self.request("POST", f"{self.acs}/emulator/subscriptions", body, status=201)
 
-    async def make_recording(self, *chunk_bytes: int) -> dict[str, Any]:
-        """Make a finished recording of filler chunks, which is announced at once."""
-        body = {"media": {"kind": "filler", "chunkBytes": list(chunk_bytes)}}
+    async def make_recording(self, *chunk_bytes: int, **more: Any) -> dict[str, Any]:
+        """Make a finished recording of filler chunks, which is announced at once if nothing else is said."""
+        body = {"media": {"kind": "filler", "chunkBytes": list(chunk_bytes)}, **more}
         made: dict[str, Any] = await self.request("POST", f"{self.acs}/emulator/recordings", body, status=201)
         return made
 
