@@ -110,6 +110,8 @@ async def run(
 
     # Half of the time: however many are in flight, some are finished, and the next run has fewer to look at.
     await _each(this, [key for key, _ in ordered], look, until=until - budget_seconds / 2)
+    # Several are looked at at a time, and a quick one comes before a slow one: least time left goes first.
+    report.jobs.sort(key=lambda job: job.announced_at)
     swept = await endings.sweep(storage, settings, notices, this.seen, now=now)
     share = budget_seconds * LARGEST_SHARE
     await _each(this, [key for key, _ in ordered if key in settled], finish, until=until, share=share)

@@ -1,6 +1,7 @@
 """A source of documents that does what the emulator doesn't: any bytes, any headers, any order of them."""
 
 import json
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -19,16 +20,16 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def serve(answer: Answer) -> AsyncIterator[str]:
+async def serve(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Serve every request with one handler; the value is the server's address."""
     server = web.Application(client_max_size=2**30)
     server.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 

@@ -8,7 +8,7 @@ import pytest
 
 from recording import archive, layout
 from recording.bootstrap import App
-from recording.errors import SourceGone
+from recording.errors import ChunkError, SourceGone
 from recording.job import ChunkJob
 from recording.manifest import Manifest
 from tests.conftest import Control
@@ -128,6 +128,47 @@ async def test_a_deadline_names_what_is_lost(app: App, control: Control, caplog:
     assert ["chunk.lost", "recording.archived"] == [
         r.message.split()[0] for r in caplog.records if r.levelname == "ERROR" and r.name == "recording"
     ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "evidence"),
+    [
+        ({"kind": "expired"}, "SourceGone: ACS has no such document"),
+        ({"kind": "status", "status": 410}, "SourceGone: ACS has no such document"),
+        ({"kind": "empty"}, "SourceDamaged: the source answered with no bytes"),
+    ],
+    ids=["expired", "deleted", "empty"],
+)
+async def test_the_manifest_says_why_a_chunk_is_absent(
+    app: App, control: Control, fault: dict[str, Any], evidence: str
+) -> None:
+    """Each attempt stands in it, and what the source said to it."""
+    [job] = await announce(app, await control.recording(1000))
+    await control.fault(**fault, path=f"*{job.document_id}*", times=None)
+    for _ in range(2):
+        with pytest.raises(ChunkError):
+            await app.ingest.run(job)
+
+    await sweep(app, now=datetime.now(UTC) + LATE)
+
+    [entry] = (await manifest_of(app, job.recording_key)).chunks
+    assert ("lost", None, 2) == (entry.outcome, entry.content, entry.attempts)
+    assert evidence in str(entry.reason)
+    for failure in entry.failures:
+        assert f"{failure.code}: {failure.message}".startswith(evidence)
+    assert 2 == len({failure.at for failure in entry.failures})
+
+
+async def test_what_was_announced_after_it_had_been_deleted_is_lost(app: App, control: Control) -> None:
+    """An event that comes when the service has nothing any more: the archive says that nobody could try."""
+    old = (datetime.now(UTC) - LATE).isoformat()
+    [job] = await announce(app, await control.recording(1000), eventTime=old)
+
+    report = await sweep(app)
+
+    [entry] = (await manifest_of(app, job.recording_key)).chunks
+    assert (["lost"], [job.recording_key], [], ()) == ([entry.outcome], report.incomplete, report.jobs, entry.failures)
+    assert "no content by the deadline; the last attempt said: nothing, none was made" == entry.reason
 
 
 async def test_a_missing_metadata_file_is_told(app: App, control: Control) -> None:

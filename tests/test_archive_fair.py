@@ -103,3 +103,25 @@ async def test_a_copy_that_fails_leaves_none_under_way(app: App, control: Contro
     await failing.aclose()
 
     assert (1, 2) == (len(report.failed), len(ended))
+
+
+async def test_the_chunk_with_the_least_time_left_is_queued_first(app: App, control: Control) -> None:
+    """Whatever the order in which events came and recordings were looked at."""
+    now = datetime.now(UTC)
+    announced = [now - hours * HOUR for hours in (2, 47, 1, 20)]
+    jobs = [
+        await announce(app, await control.recording(500), event_id=f"at-{at:%H}", eventTime=at.isoformat())
+        for at in announced
+    ]
+
+    class Uneven(Storage):
+        async def read(self, where: Any, name: str) -> bytes | None:
+            if jobs[1][0].recording_key in name:
+                await asyncio.sleep(0.3)
+            return await super().read(where, name)
+
+    uneven = Uneven(app.settings)
+    report = await archive.run(uneven, app.settings, app.notices, app.content, now=now)
+    await uneven.aclose()
+
+    assert sorted(announced) == [job.announced_at for job in report.jobs]

@@ -1,18 +1,30 @@
 """recording/notices.py: what happened is told to other systems, once they can tell repeats from news."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from azure.core.credentials import AccessToken
+from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
-from recording import layout, notices
+from recording import bootstrap, layout, notices
 from recording.bootstrap import App
 from recording.notices import Notice, Notices, Telling
+from recording.settings import read
 from recording.storage import Storage
 from tests.conftest import Control
 from tests.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
@@ -63,6 +75,56 @@ async def test_without_an_endpoint_nothing_is_told(key: str | None) -> None:
     silent = Notices(None, key, None)
     await silent.publish(NOTICE)
     await silent.aclose()
+
+
+async def test_a_topic_can_be_told_by_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a key the app's identity asks for a token of Event Grid's, and the topic gets that instead."""
+    scopes, received = [], []
+
+    class Identity(AsyncTokenCredential):
+        async def get_token(self, *asked: str, **_: Any) -> AccessToken:
+            scopes.extend(asked)
+            return AccessToken("t0ken", 4_000_000_000)
+
+        async def close(self) -> None:
+            pass
+
+        async def __aexit__(self, *_: object) -> None:
+            pass
+
+    async def take(request: web.Request) -> web.Response:
+        received.append((request.headers["Authorization"], await request.json(), "aeg-sas-key" in request.headers))
+        return web.Response()
+
+    # A token is sent by TLS only.
+    of_server, of_client = certified(tmp_path)
+    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", of_client)
+    async with serve(take, tls=of_server) as address:
+        by_identity = Notices(f"{address}/api/events", None, Identity())
+        await by_identity.publish(NOTICE)
+        await by_identity.aclose()
+
+    [(authorization, [event], has_key)] = received
+    assert ("Bearer t0ken", NOTICE.id, False) == (authorization, event["id"], has_key)
+    assert ["https://eventgrid.azure.net/.default"] == scopes
+
+
+def certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Make the TLS of a server on loopback, and that of a client that trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - HOUR, now + HOUR)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, SHA256())
+    )
+    pem = folder / "server.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem.write_bytes(private + certificate.public_bytes(Encoding.PEM))
+    of_server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    of_server.load_cert_chain(pem)
+    return of_server, ssl.create_default_context(cadata=certificate.public_bytes(Encoding.PEM).decode())
 
 
 async def test_a_recording_is_told_as_archived_once_its_manifest_is_there(
@@ -182,6 +244,26 @@ async def test_a_chunk_at_risk_is_told_once_and_logged_on_every_run(
     await sweep(telling, now=begun + 44 * HOUR)
     assert {} == await listing(telling.settings, "staging")
     assert not any("/notices/" in name for name in await listing(telling.settings, "archive"))
+
+
+@pytest.mark.parametrize("risk_hours", [1, 8, 24])
+async def test_risk_hours_say_when_a_chunk_is_at_risk(
+    environment: dict[str, str], control: Control, risk_hours: int
+) -> None:
+    """Not a minute before so many hours are left of its 48, and from then on."""
+    built = await bootstrap.build(read(environment | {"RISK_HOURS": str(risk_hours)}))
+    begun = datetime.now(UTC)
+    [job] = await announce(built, await control.recording(1000), eventTime=begun.isoformat())
+    moment = begun + (48 - risk_hours) * HOUR
+
+    seen = []
+    async with topic(built, control) as there:
+        for now in (moment - timedelta(minutes=1), moment):
+            await sweep(there, now=now)
+            seen.append([(e["data"]["documentId"], e["data"]["hoursLeft"]) for e in await told(control)])
+    await built.aclose()
+
+    assert [[], [(job.document_id, risk_hours)]] == seen
 
 
 async def test_a_topic_that_is_down_costs_no_chunk_its_next_try(app: App, control: Control) -> None:
