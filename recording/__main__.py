@@ -21,7 +21,7 @@ from typing import Any
 from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
 
-from recording import bootstrap, replay
+from recording import bootstrap, replay, verify
 from recording.bootstrap import App
 from recording.doctor import examination, finding, subscription
 from recording.doctor.finding import Finding
@@ -30,7 +30,7 @@ from recording.errors import Misconfigured, RecordingError
 from recording.replay import Found, Intake
 from recording.settings import Settings, read
 from recording.storage import Storage
-from recording.verify import Verified, verify_all
+from recording.verify import Verified
 
 
 def main(argv: list[str]) -> int:
@@ -58,11 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m recording")
     commands = parser.add_subparsers(required=True)
 
-    verify = commands.add_parser("verify", help="re-read archived recordings and compare them with their manifests")
-    verify.add_argument("--from", dest="since", type=_time, help="recordings that started at or after (ISO 8601)")
-    verify.add_argument("--to", dest="until", type=_time, help="recordings that started before (ISO 8601)")
-    verify.add_argument("--at-once", type=_count, default=2, help="recordings read at a time")
-    verify.set_defaults(command=_verify)
+    reread = commands.add_parser("verify", help="re-read archived recordings and compare them with their manifests")
+    reread.add_argument("--from", dest="since", type=_time, help="recordings that started at or after (ISO 8601)")
+    reread.add_argument("--to", dest="until", type=_time, help="recordings that started before (ISO 8601)")
+    reread.add_argument("--at-once", type=_count, default=2, help="recordings read at a time")
+    reread.set_defaults(command=_verify)
 
     examine = commands.add_parser("doctor", help="try everything that a deployment needs, and say how to mend it")
     examine.add_argument("--topic", type=_topic, help="resource id of the Event Grid system topic, to look at it, too")
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--dry-run", action="store_true", help="change nothing, only say what would come of it")
     again.set_defaults(command=_replay)
 
-    for command in (verify, examine, again):
+    for command in (reread, examine, again):
         command.add_argument("--settings", type=Path, metavar="FILE", help="settings of this file alone")
     return parser
 
@@ -85,24 +85,24 @@ async def _verify(arguments: argparse.Namespace) -> int:
     app = bootstrap.connect(_settings(arguments.settings))
     bad = count = size = 0
     try:
-        async for result in verify_all(
-            app.storage, since=arguments.since, until=arguments.until, at_once=arguments.at_once
-        ):
+        keys = [key async for key in verify.keys(app.storage, since=arguments.since, until=arguments.until)]
+        print(f"{len(keys)} recordings in the archive", flush=True)
+        async for result in verify.verify_all(keys, app.storage, at_once=arguments.at_once):
             count, size = count + 1, size + sum(chunk.bytes for chunk in result.chunks)
             bad += not result.ok
-            _show(result)
+            print(f"{count}/{len(keys)}  {_told(result)}", flush=True)
     finally:
         await app.aclose()
     print(f"{count} recordings, {size:,} bytes read again, {bad} not as their manifest says")
     return 1 if bad else 0
 
 
-def _show(result: Verified) -> None:
+def _told(result: Verified) -> str:
     verdict = "ok" if result.ok else "DAMAGED"
     whole = "" if result.complete else " (incomplete: its manifest says what is lost)"
-    print(f"{verdict:8} {result.recording_key}  {len(result.chunks)} chunks{whole}", flush=True)
-    for problem in [*result.problems, *(problem for chunk in result.chunks for problem in chunk.problems)]:
-        print(f"         {problem}", flush=True)
+    problems = [*result.problems, *(problem for chunk in result.chunks for problem in chunk.problems)]
+    first = f"{verdict:8} {result.recording_key}  {len(result.chunks)} chunks{whole}"
+    return "\n         ".join([first, *problems])
 
 
 async def _doctor(arguments: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """Use case: read an archived recording again and compare it with its manifest."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -103,17 +103,14 @@ async def _file(file: File, storage: Storage) -> AsyncIterator[str]:
         yield problem
 
 
-async def verify_all(
-    storage: Storage, *, since: datetime | None = None, until: datetime | None = None, at_once: int = 2
-) -> AsyncIterator[Verified]:
-    """Verify all that the archive has of [since, until), `at_once` at a time, as each is done."""
+async def verify_all(keys: Iterable[str], storage: Storage, *, at_once: int = 2) -> AsyncIterator[Verified]:
+    """Verify recordings, `at_once` at a time, as each is done; those that aren't archived yet are left out."""
     gate = asyncio.Semaphore(at_once)
 
     async def one(key: str) -> Verified | None:
         async with gate:
             return await _archived(key, storage)
 
-    keys = [key async for key in _keys(storage, since or datetime.min, until or datetime.max)]
     for done in asyncio.as_completed([one(key) for key in keys]):
         if (result := await done) is not None:
             yield result
@@ -132,12 +129,15 @@ async def _archived(key: str, storage: Storage) -> Verified | None:
         return _damaged(key, "it has no manifest")
 
 
-async def _keys(storage: Storage, since: datetime, until: datetime) -> AsyncIterator[str]:
-    """Walk the recordings that have a folder in the archive: unlike a list of manifests it leaves none out."""
-    since, until = (time.replace(tzinfo=time.tzinfo or UTC) for time in (since, until))
+async def keys(storage: Storage, *, since: datetime | None = None, until: datetime | None = None) -> AsyncIterator[str]:
+    """Walk the recordings of [since, until) that have a folder in the archive.
+
+    Unlike a list of manifests it leaves none out.
+    """
+    begin, end = (time.replace(tzinfo=time.tzinfo or UTC) for time in (since or datetime.min, until or datetime.max))
     for year in [year for year in await storage.folders("archive") if year.isdecimal()]:
         for month in await storage.folders("archive", f"{year}/"):
             for day in await storage.folders("archive", f"{year}/{month}/"):
                 for key in await storage.folders("archive", f"{year}/{month}/{day}/"):
-                    if is_recording_key(key) and since <= recording_start(key) < until:
+                    if is_recording_key(key) and begin <= recording_start(key) < end:
                         yield key

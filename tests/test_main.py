@@ -44,14 +44,17 @@ async def archived(app: App, control: Control, *sizes: int, event_id: str = "e")
 
 @pytest.mark.usefixtures("elsewhere")
 async def test_all_is_well(app: App, control: Control, capsys: pytest.CaptureFixture[str]) -> None:
-    """Status 0, a line for each recording and a sum."""
+    """Status 0, how many there are, a numbered line for each as it is done, and a sum."""
     one = await archived(app, control, 1000, 2000, event_id="one")
     other = await archived(app, control, 3000, event_id="other")
 
     assert 0 == await run()
 
-    *lines, last = capsys.readouterr().out.splitlines()
-    assert {f"ok       {one.recording_key}  2 chunks", f"ok       {other.recording_key}  1 chunks"} == set(lines)
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    assert ("2 recordings in the archive", ["1/2", "2/2"]) == (first, [line[:3] for line in lines])
+    assert {f"ok       {one.recording_key}  2 chunks", f"ok       {other.recording_key}  1 chunks"} == {
+        line[5:] for line in lines
+    }
     assert re.fullmatch(r"2 recordings, 8,\d\d\d bytes read again, 0 not as their manifest says", last)
 
 
@@ -63,8 +66,8 @@ async def test_damage_is_told(app: App, control: Control, capsys: pytest.Capture
 
     assert 1 == await run()
 
-    first, second, last = capsys.readouterr().out.splitlines()
-    assert f"DAMAGED  {one.recording_key}  1 chunks" == first
+    _, first, second, last = capsys.readouterr().out.splitlines()
+    assert f"1/1  DAMAGED  {one.recording_key}  1 chunks" == first
     assert second.startswith(f"         {blob}: has SHA-256 ")
     assert last.endswith("1 not as their manifest says")
 

@@ -79,7 +79,8 @@ async def test_without_an_endpoint_nothing_is_told(key: str | None) -> None:
 
 async def test_a_topic_can_be_told_by_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a key the app's identity asks for a token of Event Grid's, and the topic gets that instead."""
-    scopes, received = [], []
+    scopes: list[str] = []
+    received = []
 
     class Identity(AsyncTokenCredential):
         async def get_token(self, *asked: str, **_: Any) -> AccessToken:
