@@ -82,7 +82,7 @@ async def asked(control: Control) -> int:
 async def test_a_start_at_once_from_everywhere_happens_once(
     app: App, settings: Settings, control: Control, call: str
 ) -> None:
-    """Twenty at once, in five processes' clients: one start, and its id for whoever is answered, even later."""
+    """Twenty at once, by five clients of storage: one start, and its id for whoever is answered, even later."""
     storages = [Storage(settings) for _ in range(5)]
 
     answers = await asyncio.gather(
