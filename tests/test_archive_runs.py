@@ -1,13 +1,18 @@
 """recording/archive.py: runs that are killed, that run out of time, and that meet what they can't work on."""
 
 import asyncio
+import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 
 from recording import archive, attempts, bootstrap, layout
 from recording.bootstrap import App
@@ -68,6 +73,42 @@ async def test_a_run_that_is_killed_anywhere_does_no_harm(environment: dict[str,
 
             assert (after, wanted) == (after, await archived(app))
             assert (after, {}) == (after, await listing(app.settings, "staging"))
+
+
+numbers = itertools.count(100)
+
+
+@given(
+    is_there=st.lists(st.booleans(), min_size=1, max_size=3),
+    kills=st.lists(st.integers(1, 2 * WRITES), min_size=1, max_size=4),
+)
+@hypothesis.settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+async def test_runs_that_are_killed_one_after_the_other_do_no_harm(
+    environment: dict[str, str], control: Control, is_there: list[bool], kills: list[int]
+) -> None:
+    """Whatever is staged or lost, any prefix of a run's writes after any other, and one run more: the same archive."""
+    recording, now = await control.recording(*(1000 for _ in is_there)), datetime.now(UTC) + 49 * 60 * MINUTE
+    event = json.dumps(file_event(recording))
+    ends = []
+
+    for prefixes in ([], kills):
+        async with another(environment, next(numbers)) as app:
+            for job, there in zip(await receive(app, event), is_there, strict=True):
+                if there:
+                    await app.ingest.run(job)
+            for after in prefixes:
+                dying = Dying(app, after=after)
+                # One that has more writes to its name than there are to do isn't killed.
+                with contextlib.suppress(BaseExceptionGroup):
+                    await archive.run(dying, app.settings, app.notices, app.content, now=now)
+                await dying.aclose()
+            await sweep(app, now=now)
+            ends.append((await archived(app), await listing(app.settings, "staging")))
+
+    assert ends[0] == ends[1]
+    assert {} == ends[0][1]
 
 
 async def test_a_chunk_is_rescued_when_it_is_due_and_not_twice(app: App, control: Control) -> None:

@@ -1,24 +1,29 @@
 """recording/intake.py: an event becomes facts and one chunk job per chunk, or lies in quarantine."""
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import hypothesis
 import pytest
 from azure.core.exceptions import AzureError
+from hypothesis import HealthCheck, given
 
-from recording import intake, job, layout
+from recording import events, intake, job, layout
 from recording.bootstrap import App
 from recording.claim import Claim, Outcome
-from recording.errors import RecordingError, StartInProgress, Throttled
+from recording.errors import BadEvent, RecordingError, StartInProgress, Throttled
+from recording.events import Event, FileStatusUpdated
 from recording.notices import Notices
 from recording.settings import Settings
 from tests.conftest import Control, file_event
 from tests.facts import body_of, listing, receive
 from tests.source import recording_of
+from tests.test_events_bad import EVENTS, NEARLY
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -257,3 +262,25 @@ async def test_a_group_that_meets_again_is_recorded_again(app: App, control: Con
         await control.call("DELETE", f"calls/{call['callId']}")
 
     assert 2 == await started(control)
+
+
+@given(value=NEARLY | EVENTS)
+@hypothesis.settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+async def test_any_json_is_either_taken_or_quarantined(app: App, value: Any) -> None:
+    """Nothing raises, whatever comes; what isn't understood lies in quarantine letter by letter, and makes no job."""
+    text = json.dumps(value)
+    understood: Event | None = None
+    with contextlib.suppress(BadEvent):
+        understood = events.parse(text)
+    file = understood if isinstance(understood, FileStatusUpdated) else None
+
+    jobs = await receive(app, text, now=NOW)
+
+    kept = await app.storage.read("quarantine", layout.quarantine_blob(NOW, layout.event_id(None, text)))
+    assert (kept is not None) == (understood is None or (file is not None and file.problems != ()))
+    assert kept is None or text == json.loads(kept)["event"]
+    assert [chunk.document_id for chunk in (file.chunks if file else ())] == [one.document_id for one in jobs]
+    for one in jobs:
+        assert [name async for name in app.storage.names("staging", f"{one.recording_key}/events/")]

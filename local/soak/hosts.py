@@ -34,6 +34,7 @@ class Hosts:
         self._first_port = int(stack.app_url.rpartition(":")[2])
         self._second: Process | None = None
         self.starts = 0
+        self.second_hosts = 0
         # One at a time: a host must not be killed while it is being started again.
         self._busy = asyncio.Lock()
         self._calm = asyncio.Event()
@@ -135,6 +136,7 @@ class Hosts:
         port = await asyncio.to_thread(free_port)
         self._second_url = f"http://127.0.0.1:{port}"
         self._second = await self._start(port)
+        self.second_hosts += 1
         # It hears of the same events in the other schema.
         body = {
             "name": SECOND,

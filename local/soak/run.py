@@ -246,6 +246,7 @@ def _figures(soak: Soak, findings: Findings, requests: list[dict[str, Any]]) -> 
         "manifestsRevised": findings.revisions,
         "kills": dict(soak.hosts.kills),
         "hostStarts": soak.hosts.starts,
+        "secondHosts": soak.hosts.second_hosts,
         "secondsTo": {
             "staged": figures.seconds(soak.watch.staged_seconds.values()),
             "archived": figures.seconds(soak.watch.archived_seconds.values()),

@@ -43,6 +43,8 @@ async def test_soak(tmp_path: Path, api: str) -> None:
     assert found["explained"] > 0
     assert found["chunksCompared"] == found["chunks"] - found["explained"] > RECORDINGS
     assert {"host", "worker"} <= found["kills"].keys()
+    assert found["secondHosts"] > 0
+    assert found["hostStarts"] >= found["secondHosts"] + found["kills"]["host"]
     for place, least in (("source", 40), ("storage", 60), ("events", 40)):
         assert sum(found["faults"][place].values()) >= least, found["faults"]
     assert found["faults"]["events"]["bad"] > 0
@@ -51,3 +53,5 @@ async def test_soak(tmp_path: Path, api: str) -> None:
         spread = found["secondsTo"][step]
         assert 0 < spread["p50"] <= spread["p95"] <= spread["p99"] <= spread["max"]
     assert found["fetched"]["bytesFetchedPerByteKept"] >= 1
+    assert found["fetched"]["requests"] > found["chunksCompared"]
+    assert 0 < found["seconds"] < 150
