@@ -187,7 +187,7 @@ async def take_events(message: func.QueueMessage, jobs: Jobs) -> None:
     """Take the events that came when many were being taken; what it raises makes the queue try all of them again."""
     here = await bootstrap()
     held = backlog.read(message.get_body().decode())
-    jobs.set([message for text in held for message in await _take(here, text)])
+    jobs.set(await backlog.take(held, functools.partial(_take, here), here.backlog))
 
 
 @app.queue_trigger(arg_name="message", queue_name=job.QUEUE, connection="AzureWebJobsStorage")

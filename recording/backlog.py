@@ -14,11 +14,13 @@ import asyncio
 import base64
 import json
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
 from azure.storage.queue.aio import QueueClient
 from pydantic import BaseModel, ConfigDict
+
+from recording import logs
 
 QUEUE = "recording-events"
 # Of a thousand events at once the answers' p99 is 0.8 s with 4, 0.95 s with 8, 1.1 s with 16, and 5.5 s if all are
@@ -103,6 +105,26 @@ class Backlog:
                 written.set_result(None)
             else:
                 written.set_exception(failed)
+
+
+async def take(events: list[str], receive: Callable[[str], Awaitable[list[str]]], held: Backlog) -> list[str]:
+    """Take the events of a message, each by `receive`; the answer is what that answers, together.
+
+    Those that fail go back to the queue in a message of their own, so that they keep nobody waiting. If all of them
+    fail the last failure is raised: the queue then counts the tries, and pauses between them.
+    """
+    found: list[str] = []
+    failed: list[str] = []
+    for event in events:
+        try:
+            found += await receive(event)
+        except Exception as error:
+            failed.append(event)
+            if len(failed) == len(events):
+                raise
+            logs.warning("event.not_taken_yet", reason=type(error).__name__, next="the queue tries it again")
+    await asyncio.gather(*(held.add(event) for event in failed))
+    return found
 
 
 def write(events: list[str]) -> bytes:

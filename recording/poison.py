@@ -61,19 +61,23 @@ async def drain_events(
     """
     found: list[str] = []
 
+    async def take_one(event: str) -> list[str] | None:
+        try:
+            return await receive(event)
+        except Exception:
+            logs.exception("event.not_taken", next="it stays on the poison queue; the timer tries again")
+            return None
+
     async def take(text: str) -> bool:
         try:
             events = backlog.read(text)
         except ValidationError:
             await _quarantine(text, "message of events", storage, notices, now=now)
             return True
-        is_done = True
-        for event in events:
-            try:
-                found.extend(await receive(event))
-            except Exception:
-                is_done = False
-                logs.exception("event.not_taken", next="it stays on the poison queue; the timer tries again")
+        # At once: where each waits for a storage that hangs, the last of them would never have its turn.
+        taken = await asyncio.gather(*(take_one(event) for event in events))
+        found.extend(message for messages in taken for message in messages or [])
+        is_done = None not in taken
         logs.warning("events.poisoned", events=len(events), taken=is_done)
         return is_done
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import AzureError, ResourceNotFoundError
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -149,6 +149,22 @@ async def test_a_sender_that_gave_up_costs_the_others_nothing(app: App, full: Ba
     found = {text for message in await held(app) for text in message}
     assert {text for number, text in enumerate(events) if number not in (0, 5)} <= found
     assert 2 == sum(one.cancelled() for one in adding)
+
+
+async def test_an_event_that_fails_keeps_nobody_waiting(app: App, full: Backlog) -> None:
+    """It goes back to the queue in a message of its own; alone it is the queue's to try again, and to give up."""
+    first, failing, last = file_events(3)
+
+    async def take(text: str) -> list[str]:
+        if text == failing:
+            raise AzureError("storage is down")
+        return [one.document_id for one in await receive(app, text)]
+
+    assert 2 == len(await backlog.take([first, failing, last], take, full))
+    assert ([[failing]], 2) == (await held(app), len(await listing(app.settings, "staging")))
+    with pytest.raises(AzureError):
+        await backlog.take([failing], take, full)
+    assert [] == await held(app)
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))

@@ -1,5 +1,6 @@
 """recording/poison.py: what a queue gave up is taken over by the timer, and nothing stays there."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -189,6 +190,23 @@ async def test_one_event_that_fails_keeps_its_message_and_nobody_else(
     assert [one["chunks"][0]["documentId"] for one in recordings[1:]] == found
     assert 1 == (await app.poisoned_events.get_queue_properties()).approximate_message_count
     assert "event.not_taken" in caplog.text
+
+
+async def test_where_storage_hangs_every_event_has_its_turn(
+    app: App, control: Control, poisoned_events: QueueClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last of a message, too: the time of a run is that of all of them together."""
+    monkeypatch.setattr(poison, "_SECONDS", 3.0)
+    events = [str(number) for number in range(20)]
+    await poisoned_events.send_message(backlog.write(events).decode())
+
+    async def take(text: str) -> list[str]:
+        await asyncio.sleep(1)
+        return [text]
+
+    found = await poison.drain_events(app.poisoned_events, take, app.storage, app.notices, now=datetime.now(UTC))
+
+    assert events == found
 
 
 async def test_a_message_without_events_goes_to_quarantine(app: App, poisoned_events: QueueClient) -> None:
