@@ -225,8 +225,10 @@ class Storage:
         A copy that is there already and matches is left alone, so this can be repeated at will.
         Raises CopyFailed if length, SHA-256 or copy status aren't what they must be.
         """
+        # Mostly there is none yet: to try it at once saves a look.
+        await self._copy(source, name, over=None)
         found = await self.find("archive", name)
-        if found is None or not (_matches(found, source) or found.copy_status == "pending"):
+        if found is not None and not (_matches(found, source) or found.copy_status == "pending"):
             await self._copy(source, name, over=found)
             found = await self.find("archive", name)
         while found is not None and found.copy_status == "pending":
