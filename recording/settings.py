@@ -164,7 +164,7 @@ class Settings(BaseModel):
     events_topic_endpoint: Address | None = Field(
         default=None,
         alias="EVENTS_TOPIC_ENDPOINT",
-        description="A custom Event Grid topic; the app publishes there what was archived, is at risk, lost or quarantined.",
+        description="A custom Event Grid topic; the app tells there what is archived, at risk, lost or quarantined.",
     )
     events_topic_key: SecretStr | None = Field(
         default=None, alias="EVENTS_TOPIC_KEY", description="The topic's key. Leave it away to use the identity."

@@ -222,10 +222,9 @@ class Storage:
     async def copy_to_archive(self, source: Stored, name: str) -> Stored:
         """Copy a staging blob on the server's side and wait until it is there.
 
-        A copy that is there already and matches is left alone, so this can be repeated at will.
+        One that is there already and matches is left alone: it can be repeated at will, and needs no look before.
         Raises CopyFailed if length, SHA-256 or copy status aren't what they must be.
         """
-        # Mostly there is none yet: to try it at once saves a look.
         await self._copy(source, name, over=None)
         found = await self.find("archive", name)
         if found is not None and not (_matches(found, source) or found.copy_status == "pending"):

@@ -136,9 +136,9 @@ def test_prices_times_amounts() -> None:
     for line in DOCS.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         price = re.match(r"([\d.]+) per ([\d,]+)? ?\S* \[\d\]$", cells[2]) if len(cells) == 4 else None
-        amounts = re.findall(r"([\d,]+)(?: GB-s| GB-months|$)", cells[1].replace(" + 11,000", "")) if price else []
+        amounts = re.findall(r"([\d,]+)(?: GB-s| GB-months|$)", cells[1].replace(" + 8,000", "")) if price else []
         if price and amounts and re.fullmatch(r"[\d.]+", cells[3]):
-            amount = int(amounts[-1].replace(",", "")) + (11_000 if "+ 11,000" in cells[1] else 0)
+            amount = int(amounts[-1].replace(",", "")) + (8_000 if "+ 8,000" in cells[1] else 0)
             per = int((price[2] or "1").replace(",", ""))
             assert f"{amount * float(price[1]) / per:.2f}" == cells[3], cells[0]
             checked += 1
