@@ -153,6 +153,7 @@ def _row(connections: int, answers: list[_Answer], moments: list[float]) -> Row:
     staged = [max(1.0, at) for at in moments]
     return {
         "benchmark": "burst",
+        "contender": "ours",
         "events": len(answers),
         "connections": connections,
         "chunk_bytes": CHUNK_BYTES,

@@ -71,12 +71,12 @@ def _number(value: float) -> str:
 
 
 def pump(rows: Sequence[Row]) -> str | None:
-    """Draw speed, CPU and memory of the pump at the size with the most measurements, the larger of equals."""
+    """Draw speed, CPU and memory of the pump at the largest size that was measured with every shaping."""
     mine = [row for row in rows if row["benchmark"] == "pump" and row["sink"] == "discarding"]
     if not mine:
         return None
-    counts = {size: sum(row["bytes"] == size for row in mine) for size in {row["bytes"] for row in mine}}
-    size = max(counts, key=lambda one: (counts[one], one))
+    shaped = {(row["bytes"], row["shaping"]) for row in mine}
+    size = max({row["bytes"] for row in mine}, key=lambda one: (sum(one == size for size, _ in shaped), one))
     here = [row for row in mine if row["bytes"] == size]
     shapings = dict.fromkeys(row["shaping"] for row in here)
     titles = {shaping: f"MB/s, {'no shaping' if shaping == 'none' else shaping}" for shaping in shapings}

@@ -126,6 +126,7 @@ def flat_row(held: int, waiting: list[Row], archiving: list[Row]) -> Row:
     """Make the row of one size of the archive: medians, but for requests, where the worst run counts."""
     row: Row = {
         "benchmark": "sweep",
+        "contender": "ours",
         "recordings_in_archive": held,
         "recordings_in_staging": IN_FLIGHT,
         "rounds": len(waiting),
@@ -160,6 +161,7 @@ def throughput_row(runs: list[Row]) -> Row:
     archived, seconds = sum(one["archived"] for one in runs), sum(one["seconds"] for one in runs)
     return {
         "benchmark": "sweep_throughput",
+        "contender": "ours",
         "recordings_in_staging": archived,
         "recordings_in_archive": 0,
         "chunk_bytes": blobs.CHUNK_BYTES,

@@ -92,6 +92,16 @@ def test_charts_are_well_formed() -> None:
     assert len(ET.fromstring(burst).findall("{*}rect")) == 1 + 6  # noqa: S314 - our own text
 
 
+def test_the_chart_is_of_the_largest_size_with_every_shaping() -> None:
+    """A chunk of 10 GB is measured once, for its memory; what matters to most is drawn."""
+    rows = [row("ours", 1.0, size=size, cap=cap) for size in (64_000_000, 1_500_000_000) for cap in (None, 25.0)]
+
+    drawn = chart.pump([*rows, row("ours_without_hash", 1.0, size=64_000_000), row("ours", 9.0, size=10**10)])
+
+    assert drawn is not None
+    assert "One chunk of 1500 MB" in drawn
+
+
 def sweep_row(held: int, requests: int) -> Row:
     """Make a row of the sweep."""
     costs = {
