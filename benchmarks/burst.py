@@ -6,6 +6,7 @@ the last event waits for all others; with few connections, as from a sender that
 """
 
 import asyncio
+import json
 import time
 import uuid
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from azure.storage.blob.aio import ContainerClient
@@ -67,12 +69,13 @@ async def _burst(http: aiohttp.ClientSession, stack: Stack, *, events: int, conn
     recordings = await _recordings(http, stack, events)
     free = asyncio.Semaphore(connections)
 
-    async def send(recording: Any) -> _Answer:
+    async def send(body: bytes) -> _Answer:
         async with free:
-            return await _send(http, stack, recording)
+            return await _send(stack, body)
 
+    bodies = [json.dumps([event(recording)]).encode() for recording in recordings]
     started = time.time()
-    answers = await asyncio.gather(*(send(one) for one in recordings))
+    answers = await asyncio.gather(*(send(body) for body in bodies))
     if refused := [answer.status for answer in answers if answer.status // 100 != 2]:
         raise BurstFailed(f"{len(refused)} events were answered with {sorted(set(refused))}")
     moments = sorted(await _staged(stack, before + events))[before:]
@@ -92,14 +95,26 @@ async def _recordings(http: aiohttp.ClientSession, stack: Stack, count: int) -> 
     return await asyncio.gather(*(make() for _ in range(count)))
 
 
-async def _send(http: aiohttp.ClientSession, stack: Stack, recording: Any) -> _Answer:
-    """Deliver a recording's file event as Event Grid does (acs-contract 2.8); time the answer."""
-    url = f"{stack.app_url}/runtime/webhooks/eventgrid?functionName=receive_event"
-    headers = {"aeg-event-type": "Notification", "aeg-subscription-name": "BURST"}
+async def _send(stack: Stack, body: bytes) -> _Answer:
+    """Deliver a file event as Event Grid does, by a connection of its own; time the answer.
+
+    Not by an HTTP client: two fifths of the CPU would be the sender's, and the answers would wait for it.
+    """
+    url = urlsplit(stack.app_url)
+    head = (
+        f"POST /runtime/webhooks/eventgrid?functionName=receive_event HTTP/1.1\r\nHost: {url.netloc}\r\n"
+        "Content-Type: application/json\r\naeg-event-type: Notification\r\naeg-subscription-name: BURST\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
     began = time.perf_counter()
-    async with http.post(url, json=[event(recording)], headers=headers) as response:
-        await response.read()
-        return _Answer(time.perf_counter() - began, response.status)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    try:
+        writer.write(head.encode() + body)
+        answer = await reader.read()
+    finally:
+        writer.close()
+    status = int(answer.split(maxsplit=2)[1]) if answer.startswith(b"HTTP/1.1 ") else 0
+    return _Answer(time.perf_counter() - began, status)
 
 
 def event(recording: Any) -> Row:

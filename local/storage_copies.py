@@ -5,8 +5,9 @@ was aborted has less content and its full metadata.
 """
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
 
@@ -40,7 +41,9 @@ class Copies:
     def __init__(self, connection_string: str) -> None:
         self._service = BlobServiceClient.from_connection_string(connection_string)
         self._copies: dict[str, _Copy] = {}
-        self._beginning: dict[str, asyncio.Event] = {}
+        self._passing: Counter[str] = Counter()
+        self._alone: set[str] = set()
+        self._changed = asyncio.Condition()
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -51,20 +54,30 @@ class Copies:
         copy = self._copies.get(call.path)
         return copy is not None and copy.is_pending and call.operation in _WRITES
 
-    @contextmanager
-    def beginning(self, call: Call) -> Generator[None]:
-        """Hide a blob while a copy to it is being spoiled: Azurite's is whole at once, as the service's never was."""
-        begun = self._beginning[call.path] = asyncio.Event()
+    @asynccontextmanager
+    async def passing(self, call: Call, *, is_alone: bool) -> AsyncIterator[None]:
+        """Let the calls for a blob pass side by side, but a copy that is being spoiled alone.
+
+        Azurite's copy is whole at once, as the service's never was: neither a call that comes meanwhile nor one that is
+        under way already may see it so.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: call.path not in self._alone)
+            if is_alone:
+                self._alone.add(call.path)
+                await self._changed.wait_for(lambda: not self._passing[call.path])
+            else:
+                self._passing[call.path] += 1
         try:
             yield
         finally:
-            del self._beginning[call.path]
-            begun.set()
-
-    async def wait_until_begun(self, call: Call) -> None:
-        """Wait as long as the blob that a call is for is hidden."""
-        while (begun := self._beginning.get(call.path)) is not None:
-            await begun.wait()
+            async with self._changed:
+                if is_alone:
+                    self._alone.discard(call.path)
+                else:
+                    self._passing[call.path] -= 1
+                    self._passing += Counter()  # keeps what is above zero
+                self._changed.notify_all()
 
     async def abort(self, call: Call, copy_id: str) -> bool:
         """Abort a pending copy; False if there is none with this id."""

@@ -181,9 +181,7 @@ class StorageProxy:
             await self._copies.touch(call, status, headers, rule=rule, source=source)
 
         touched = touch if call.service == "blob" else None
-        await self._copies.wait_until_begun(call)
-        is_spoiled = rule is not None and rule.kind in COPY_KINDS
-        with self._copies.beginning(call) if is_spoiled else contextlib.nullcontext():
+        async with self._copies.passing(call, is_alone=rule is not None and rule.kind in COPY_KINDS):
             return await self._relay.forward(request, base, exchange=exchange, bend=_bend(rule), touch=touched)
 
     def _control_routes(self) -> list[web.RouteDef]:

@@ -1,5 +1,6 @@
 """A proxy in front of Azurite that loses answers, refuses requests or is slow: what a real network does."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from yarl import URL
 from local.azurite import Azurite
 from tests.source import serve
 
+Kind = Literal["lost", "refused", "late"]
 Match = Callable[[web.Request], bool]
 # Of one connection, or set anew for the one behind the proxy.
 _HOP = ("Transfer-Encoding", "Connection", "Keep-Alive", "Content-Length")
@@ -19,13 +21,21 @@ _HOP = ("Transfer-Encoding", "Connection", "Keep-Alive", "Content-Length")
 
 @dataclass
 class Proxy:
-    """What goes wrong, and how often: `lost` = done, but the answer never arrives; `refused` = 503, not done."""
+    """What goes wrong, and how often: `lost` = done, but the answer never arrives; `refused` = 503, not done.
 
+    `late` = done half a second later.
+    """
+
+    address: str = ""
     connection_string: str = ""
-    rules: list[tuple[Literal["lost", "refused"], Match, int]] = field(default_factory=list)
+    rules: list[tuple[Kind, Match, int]] = field(default_factory=list)
     met: int = 0
 
-    def add(self, kind: Literal["lost", "refused"], match: Match, *, times: int = 1) -> None:
+    def blob_url(self, azurite: Azurite) -> str:
+        """Return the blob endpoint of the Azurite behind it, as it is reached through here."""
+        return azurite.blob_url.replace(str(URL(azurite.blob_url).origin()), self.address)
+
+    def add(self, kind: Kind, match: Match, *, times: int = 1) -> None:
         """Make so many of the requests that match go wrong."""
         self.rules.append((kind, match, times))
 
@@ -51,6 +61,8 @@ async def before(azurite: Azurite) -> AsyncIterator[Proxy]:
             if kind == "refused":
                 await request.read()
                 return web.Response(status=503, headers={"x-ms-error-code": "ServerBusy"})
+            if kind == "late":
+                await asyncio.sleep(0.5)
             url = URL(f"{origin}{request.raw_path}", encoded=True)
             # Host as received: Azurite copies only from an address that is its own by the request's Host.
             headers = dict(request.headers)
@@ -75,4 +87,5 @@ async def before(azurite: Azurite) -> AsyncIterator[Proxy]:
 
         async with serve(forward) as address:
             proxy.connection_string = azurite.connection_string.replace(str(origin), address)
+            proxy.address = address
             yield proxy

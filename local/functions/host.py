@@ -123,7 +123,8 @@ class Host:
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.SockSite(runner, listening)
+        # As Kestrel: what comes in a crowd isn't left to be tried again a second later.
+        site = web.SockSite(runner, listening, backlog=512)
         await site.start()
         stack.push_async_callback(self._wind_down, site, listeners, invoker, supervisor)
         for listener in listeners:

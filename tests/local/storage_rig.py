@@ -86,14 +86,14 @@ class Rig:
 
 
 @asynccontextmanager
-async def open_rig(azurite: Azurite) -> AsyncIterator[Rig]:
-    """Run a proxy, with a container of its own and clients that don't retry.
+async def open_rig(azurite: Azurite, *, blob_url: str | None = None) -> AsyncIterator[Rig]:
+    """Run a proxy, with a container of its own and clients that don't retry; `blob_url` is another way to Azurite.
 
     aiohttp still repeats a PUT, GET or DELETE once by itself when the connection is closed without an answer.
     """
     name = new_name()
     async with (
-        StorageProxy(azurite.blob_url, azurite.queue_url) as proxy,
+        StorageProxy(blob_url or azurite.blob_url, azurite.queue_url) as proxy,
         BlobServiceClient.from_connection_string(proxy.connection_string, retry_total=0) as service,
         BlobServiceClient.from_connection_string(azurite.connection_string, retry_total=0) as direct,
         aiohttp.ClientSession() as http,
