@@ -23,8 +23,8 @@ from pydantic import BaseModel, ConfigDict
 from recording import logs
 
 QUEUE = "recording-events"
-# Of a thousand events at once the answers' p99 is 0.8 s with 4, 0.95 s with 8, 1.1 s with 16, and 5.5 s if all are
-# taken (benchmarks, burst).
+# Of a thousand events at once the answers' p99 is least with 4: 1.2 times that with 8, 1.4 with 16, and 7 times that if
+# all are taken (benchmarks, burst).
 AT_ONCE = 4
 # A queue message holds 64 KiB, which are 48 KiB before base64 (functions-host.md 3).
 LARGEST_MESSAGE = 48 * 1024

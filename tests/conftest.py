@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from local.acs.server import Emulator, Options
 from local.azurite import Azurite
-from recording import bootstrap
+from recording import bootstrap, ingest, storage
 from recording.bootstrap import App
 from recording.settings import Settings, read
 
@@ -50,6 +50,14 @@ def environment(azurite: Azurite, acs: Emulator) -> dict[str, str]:
 def settings(environment: dict[str, str]) -> Settings:
     """The settings, read."""
     return read(environment)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Storage and source are asked again as often as ever, with hardly a pause; for apps that are built after this."""
+    for name in ("initial_backoff", "increment_base", "random_jitter_range"):
+        monkeypatch.setitem(storage.RETRIES, name, 0)
+    monkeypatch.setattr(ingest, "_BLOCK_PAUSE_SECONDS", 0.01)
 
 
 @pytest_asyncio.fixture

@@ -209,6 +209,7 @@ async def test_a_lost_answer_of_acs_is_no_second_recording(app: App, control: Co
     assert 1 == len((await control.call("GET", "recordings"))["recordings"])
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("kind", ["claim", "outcome"])
 @pytest.mark.parametrize("fault", ["lost", "refused"])
 async def test_a_fact_whose_answer_is_lost_is_still_ours(

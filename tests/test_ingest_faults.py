@@ -12,6 +12,7 @@ from recording.errors import ChunkError
 from tests.conftest import Control
 from tests.facts import MIB, announce, harmed, listing, stage, stored_sha256, sweep
 
+pytestmark = pytest.mark.usefixtures("impatient")
 TRIES = 4
 SOURCE: dict[str, dict[str, Any]] = {
     "429 without Retry-After": {"kind": "status", "status": 429},

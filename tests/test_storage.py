@@ -13,7 +13,7 @@ from aiohttp import web
 from azure.core.exceptions import AzureError
 
 from local.azurite import Azurite
-from recording import bootstrap, ingest, storage
+from recording import bootstrap, storage
 from recording.bootstrap import App
 from recording.settings import read
 from recording.storage import CopyFailed, Storage
@@ -21,6 +21,8 @@ from tests.conftest import Control
 from tests.facts import MIB, announce, harmed, listing, put, receive, stage, stored_sha256, sweep, until
 from tests.proxy import Proxy, before
 from tests.test_intake import leg_event
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @pytest_asyncio.fixture
@@ -37,15 +39,6 @@ async def distant(proxy: Proxy, environment: dict[str, str]) -> AsyncIterator[Ap
     built = await bootstrap.build(read(environment | there))
     yield built
     await built.aclose()
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pause for hardly any time before a request is repeated."""
-    monkeypatch.setitem(storage.RETRIES, "initial_backoff", 0)
-    monkeypatch.setitem(storage.RETRIES, "increment_base", 0)
-    monkeypatch.setitem(storage.RETRIES, "random_jitter_range", 0)
-    monkeypatch.setattr(ingest, "_BLOCK_PAUSE_SECONDS", 0.01)
 
 
 def is_commit(request: web.Request) -> bool:

@@ -18,6 +18,8 @@ QUEUES = ("recording-chunks", "recording-events")
 EVERY_SECONDS = 0.5
 # A look at a full staging costs CPU here and in Azurite, of which there is little: it gets so much of the time at most.
 LOOKING_SHARE = 0.2
+# Manifests at a time: one after the other they took so long in a busy Azurite that the load waited for the watcher.
+READING = 16
 _CONTENT = re.compile(r".*/chunks/[0-9]{5}-(?P<document>[0-9A-Za-z-]+)\.media")
 
 
@@ -74,9 +76,14 @@ class Watch:
             if found and key in waiting and (blob.metadata or {}).get("sha256"):
                 self._staged(waiting[key], found["document"])
         self.staging_blobs = blobs
-        for key, one in waiting.items():
-            if key not in seen and await self._is_told(one):
-                self._settle(one)
+        turn = asyncio.Semaphore(READING)
+
+        async def read(one: Open) -> None:
+            async with turn:
+                if await self._is_told(one) and one.key in self.open:
+                    self._settle(one)
+
+        await asyncio.gather(*(read(one) for key, one in waiting.items() if key not in seen))
 
     async def queued(self) -> tuple[int, int]:
         """Count the messages in the queues, hidden ones too, and in their poison queues."""

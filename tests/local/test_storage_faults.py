@@ -28,7 +28,7 @@ async def rig(azurite: Azurite) -> AsyncIterator[Rig]:
 
 @pytest.mark.parametrize(("status", "code"), [(503, "ServerBusy"), (500, "InternalError")])
 @pytest.mark.parametrize("retry_after", [None, 3])
-async def testoutcome(rig: Rig, status: int, code: str, retry_after: int | None) -> None:
+async def test_outcome(rig: Rig, status: int, code: str, retry_after: int | None) -> None:
     """A status has the code that the client library expects, Retry-After if wanted, and nothing is done."""
     await rig.fault("status", status=status, retryAfter=retry_after, operation="PutBlob")
     with pytest.raises(HttpResponseError) as raised:
