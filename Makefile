@@ -29,11 +29,12 @@ soak: setup  ## N=1000 SEED=1: that many recordings with every fault and with ki
 bench: setup  ## speed beside what a user would otherwise write: benchmarks/results.json and charts (half an hour)
 	@$(PYTHON) -m benchmarks
 
+# More workers than cores: much of a test is waiting, for pauses and processes.
 test: setup  ## ruff, mypy and every test
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest -n 2
+	$(PYTHON) -m pytest -n 3
 
 clean:  ## remove everything that the other commands have made, but for .venv and node_modules
 	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
