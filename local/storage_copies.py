@@ -65,10 +65,12 @@ class Copies:
             await self._changed.wait_for(lambda: call.path not in self._alone)
             if is_alone:
                 self._alone.add(call.path)
-                await self._changed.wait_for(lambda: not self._passing[call.path])
             else:
                 self._passing[call.path] += 1
         try:
+            if is_alone:
+                async with self._changed:
+                    await self._changed.wait_for(lambda: not self._passing[call.path])
             yield
         finally:
             async with self._changed:
@@ -76,7 +78,7 @@ class Copies:
                     self._alone.discard(call.path)
                 else:
                     self._passing[call.path] -= 1
-                    self._passing += Counter()  # keeps what is above zero
+                self._passing += Counter()  # keeps what is above zero
                 self._changed.notify_all()
 
     async def abort(self, call: Call, copy_id: str) -> bool:

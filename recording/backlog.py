@@ -111,7 +111,8 @@ async def take(events: list[str], receive: Callable[[str], Awaitable[list[str]]]
     """Take the events of a message, each by `receive`; the answer is what that answers, together.
 
     Those that fail go back to the queue in a message of their own, so that they keep nobody waiting. If all of them
-    fail the last failure is raised: the queue then counts the tries, and pauses between them.
+    fail the last failure is raised: the queue then counts the tries, and pauses between them. Raises what the queue
+    says, too, when it doesn't take them back; to take an event twice changes nothing.
     """
     found: list[str] = []
     failed: list[str] = []

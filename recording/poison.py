@@ -61,12 +61,14 @@ async def drain_events(
     """
     found: list[str] = []
 
-    async def take_one(event: str) -> list[str] | None:
+    async def take_one(event: str) -> bool:
         try:
-            return await receive(event)
+            # As each is done: one that hangs until the time is over must not cost the others their jobs.
+            found.extend(await receive(event))
         except Exception:
             logs.exception("event.not_taken", next="it stays on the poison queue; the timer tries again")
-            return None
+            return False
+        return True
 
     async def take(text: str) -> bool:
         try:
@@ -75,9 +77,7 @@ async def drain_events(
             await _quarantine(text, "message of events", storage, notices, now=now)
             return True
         # At once: where each waits for a storage that hangs, the last of them would never have its turn.
-        taken = await asyncio.gather(*(take_one(event) for event in events))
-        found.extend(message for messages in taken for message in messages or [])
-        is_done = None not in taken
+        is_done = all(await asyncio.gather(*(take_one(event) for event in events)))
         logs.warning("events.poisoned", events=len(events), taken=is_done)
         return is_done
 

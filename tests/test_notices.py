@@ -1,11 +1,9 @@
 """recording/notices.py: what happened is told to other systems, once they can tell repeats from news."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,6 @@ from aiohttp import web
 from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from recording import bootstrap, layout, notices
 from recording.bootstrap import App
@@ -28,7 +21,7 @@ from recording.settings import read
 from recording.storage import Storage
 from tests.conftest import Control
 from tests.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
-from tests.source import serve
+from tests.source import certified, serve
 from tests.test_archive import HOUR, LATE, lose
 
 NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -108,24 +101,6 @@ async def test_a_topic_can_be_told_by_identity(tmp_path: Path, monkeypatch: pyte
     [(authorization, [event], has_key)] = received
     assert ("Bearer t0ken", NOTICE.id, False) == (authorization, event["id"], has_key)
     assert ["https://eventgrid.azure.net/.default"] == scopes
-
-
-def certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Make the TLS of a server on loopback, and that of a client that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - HOUR, now + HOUR)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, SHA256())
-    )
-    pem = folder / "server.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    pem.write_bytes(private + certificate.public_bytes(Encoding.PEM))
-    of_server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    of_server.load_cert_chain(pem)
-    return of_server, ssl.create_default_context(cadata=certificate.public_bytes(Encoding.PEM).decode())
 
 
 async def test_a_recording_is_told_as_archived_once_its_manifest_is_there(
