@@ -35,6 +35,17 @@ LAST_RESORT = 0.95
 _UNKNOWN_TYPE = "application/octet-stream"
 
 
+@dataclass
+class _Passed:
+    """What passed by on its way into storage: the SHA-256 of each block, by index.
+
+    `problem` is why the file is kept though it isn't whole by its own word, if so.
+    """
+
+    digests: dict[int, str]
+    problem: str | None = None
+
+
 @dataclass(frozen=True)
 class Ingest:
     """What ingest works with, once per process: `streams` bounds the transfers of all chunks together.
@@ -104,8 +115,8 @@ class Ingest:
             return False
         probe, staged = await asyncio.gather(self.content.probe(job), self.storage.staged_blocks(job.content_blob))
         plan = self._plan(probe)
-        digests, problem = await self._fetch(job, probe, plan, staged)
-        facts = proof.facts(probe, plan, digests, problem)
+        passed = await self._fetch(job, probe, plan, staged)
+        facts = proof.facts(probe, plan, passed.digests, passed.problem)
         ids = [blocks.block_id(_version(probe, plan), b.index) for b in plan]
         content_type = media.CONTENT_TYPES[probe.kind] if probe.kind else _UNKNOWN_TYPE
         await self.storage.commit(job.content_blob, ids, facts, content_type=content_type)
@@ -122,9 +133,7 @@ class Ingest:
             return blocks.whole(probe.size)
         return blocks.plan(probe.size, largest=self.largest_block, streams=self.parallelism)
 
-    async def _fetch(
-        self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]
-    ) -> tuple[dict[int, str], str | None]:
+    async def _fetch(self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]) -> _Passed:
         """Stage what is missing and check the structure meanwhile; both are done when this returns."""
         try:
             async with asyncio.TaskGroup() as group:
@@ -132,7 +141,9 @@ class Ingest:
                 staging = group.create_task(self._stage(job, probe, plan, staged))
         except ExceptionGroup as several:
             raise _first(several) from None
-        return staging.result(), structure.result()
+        passed = staging.result()
+        passed.problem = passed.problem or structure.result()
+        return passed
 
     async def _check_structure(self, job: ChunkJob, probe: Probe) -> str | None:
         """Check that the file is whole by its own word, by a few small reads from the source.
@@ -166,14 +177,12 @@ class Ingest:
         logs.error("chunk.kept_as_it_is", recordingKey=job.recording_key, documentId=job.document_id, reason=problem)
         return problem
 
-    async def _stage(
-        self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]
-    ) -> dict[int, str]:
-        """Stage what is missing, in parallel; the answer is the SHA-256 of each block as it passed by."""
+    async def _stage(self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]) -> _Passed:
+        """Stage what is missing, in parallel."""
         # Without ranges a file's structure is seen only as it passes by: what was staged before was perhaps refused.
         before = staged if probe.takes_ranges else {}
-        digests = blocks.receipts(plan, version=_version(probe, plan), staged=before)
-        missing = [block for block in plan if block.index not in digests]
+        passed = _Passed(blocks.receipts(plan, version=_version(probe, plan), staged=before))
+        missing = [block for block in plan if block.index not in passed.digests]
         logs.info(
             "chunk.staging",
             recordingKey=job.recording_key,
@@ -188,15 +197,15 @@ class Ingest:
             # One iterator feeds all streams: each takes the next block when it is free.
             for block in waiting:
                 async with self.streams:
-                    digests[block.index] = await self._stage_block(job, probe, block, _version(probe, plan))
+                    await self._stage_block(job, probe, block, _version(probe, plan), passed)
                     # A chunk of one block is as soon fetched again as a receipt is written.
                     if len(plan) > 1:
-                        await self._stage_receipt(job, block, _version(probe, plan), digests[block.index])
+                        await self._stage_receipt(job, block, _version(probe, plan), passed.digests[block.index])
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self.parallelism, len(missing))):
                 group.create_task(stream())
-        return digests
+        return passed
 
     async def _stage_receipt(self, job: ChunkJob, block: Block, version: str, digest: str) -> None:
         async def body() -> AsyncIterator[bytes]:
@@ -209,7 +218,7 @@ class Ingest:
             # Without it the block is fetched again if this attempt is killed, and only then.
             logs.warning("receipt.not_staged", documentId=job.document_id, block=block.index, reason=_describe(failed))
 
-    async def _stage_block(self, job: ChunkJob, probe: Probe, block: Block, version: str) -> str:
+    async def _stage_block(self, job: ChunkJob, probe: Probe, block: Block, version: str, passed: _Passed) -> None:
         """Stream one block from the source into Put Block; a broken one is repeated whole."""
         block_id = blocks.block_id(version, block.index)
         for attempt in range(1, BLOCK_TRIES + 1):
@@ -219,8 +228,9 @@ class Ingest:
             try:
                 await self.storage.stage(job.content_blob, block_id, relay.body(), length=block.length)
                 if walker and (problem := walker.problem()):
-                    raise SourceDamaged(problem)
-                return await relay.digest.finish()
+                    passed.problem = self._odd(job, problem)
+                passed.digests[block.index] = await relay.digest.finish()
+                return
             except AzureError as failed:
                 # aiohttp reports a failing body as a failed connection: what really happened is in the relay.
                 cause = relay.failure or SourceUnavailable(f"storage did not take a block ({_describe(failed)})")

@@ -12,7 +12,7 @@ from recording.digest import Digest
 from recording.entry import ChunkEntry, File
 from recording.errors import BadRequest, NotFound
 from recording.formats import media
-from recording.formats.media import Walker
+from recording.formats.media import Kind, Walker
 from recording.layout import is_recording_key, recording_start
 from recording.state import newest_manifest
 from recording.storage import Storage
@@ -75,22 +75,22 @@ def _damaged(key: str, problem: str) -> Verified:
 
 async def _chunk(entry: ChunkEntry, storage: Storage) -> ChunkResult:
     result = ChunkResult(document_id=entry.document_id, index=entry.index)
-    for file in (entry.content, entry.metadata):
+    # What was kept although it isn't whole by its own word is so still, and the manifest says it: no news.
+    kind = media.kind_of(entry.content.blob) if entry.content and entry.outcome == "archived" else None
+    for file, its_kind in ((entry.content, kind), (entry.metadata, None)):
         if file is not None:
-            result.problems += [f"{file.blob}: {problem}" async for problem in _file(file, storage)]
+            result.problems += [f"{file.blob}: {problem}" async for problem in _file(file, its_kind, storage)]
             result.bytes += file.bytes
     return result
 
 
-async def _file(file: File, storage: Storage) -> AsyncIterator[str]:
+async def _file(file: File, kind: Kind | None, storage: Storage) -> AsyncIterator[str]:
     found = await storage.find("archive", file.blob)
     if found is None:
         yield "missing"
         return
     if found.size != file.bytes:
         yield f"has {found.size} bytes, the manifest says {file.bytes}"
-    # A metadata file, and content of which nobody knows what it is, have no structure to look at.
-    kind = media.kind_of(file.blob)
     digest, walker = Digest(), Walker(kind, found.size) if kind else None
     async for piece in storage.stream("archive", found, ahead=4):
         await digest.update(piece)

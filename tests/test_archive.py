@@ -28,6 +28,11 @@ def outcomes(manifest: Manifest) -> list[str]:
     return [entry.outcome for entry in manifest.chunks]
 
 
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """List what the app said as an error, by the name of each line."""
+    return [r.message.split()[0] for r in caplog.records if r.levelname == "ERROR" and r.name == "recording"]
+
+
 async def lose(app: App, control: Control, job: ChunkJob) -> None:
     """Let the service have no such document, and one attempt find that out."""
     await control.fault("expired", f"*{job.document_id}*", times=None)
@@ -125,9 +130,7 @@ async def test_a_deadline_names_what_is_lost(app: App, control: Control, caplog:
         report.archived,
         await listing(app.settings, "staging"),
     )
-    assert ["chunk.lost", "recording.archived"] == [
-        r.message.split()[0] for r in caplog.records if r.levelname == "ERROR" and r.name == "recording"
-    ]
+    assert ["chunk.lost", "recording.archived"] == errors(caplog)
 
 
 @pytest.mark.parametrize(

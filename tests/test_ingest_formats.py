@@ -147,12 +147,14 @@ ODD = (
 )
 
 
+@pytest.mark.parametrize("takes_ranges", [True, False])
 @pytest.mark.parametrize(("label", "body", "problem"), ODD, ids=["no length", "unknown box"])
 async def test_what_never_looks_whole_is_taken_as_it_is_before_it_is_lost(
-    environment: dict[str, str], label: str, body: bytes, problem: str
+    environment: dict[str, str], label: str, body: bytes, problem: str, takes_ranges: bool
 ) -> None:
     """Refused as long as it may get better; then the archive has the bytes, it is reported, and the source stays."""
     async with storage_host(environment, DELETE_SOURCE="true") as (app, host):
+        host.takes_ranges = takes_ranges
         chunk = host.add(body, {"format": label})
         [early] = await receive(app, today(chunk, eventTime=(datetime.now(UTC) - 22 * HOUR).isoformat()))
         with pytest.raises(SourceDamaged, match=problem):
@@ -167,6 +169,7 @@ async def test_what_never_looks_whole_is_taken_as_it_is_before_it_is_lost(
         assert (hashlib.sha256(body).hexdigest(), len(body)) == (entry.content.sha256, entry.content.bytes)
         assert layout.archived(job.content_blob, label) == entry.content.blob  # type: ignore[arg-type]
         assert ([], {}) == (host.deletions(), await listing(app.settings, "staging"))
+        assert (await verify.verify(job.recording_key, app.storage)).ok
 
 
 async def test_an_etag_may_be_longer_than_blob_metadata(environment: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from recording.verify import Verified
 from tests.conftest import Control
 from tests.facts import MIB, announce, container, listing, put, stage, sweep
 from tests.source import mp4 as file_of
-from tests.test_archive import LATE, lose
+from tests.test_archive import LATE, errors, lose
 
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
 
@@ -70,9 +70,7 @@ async def test_a_flipped_bit_is_found(app: App, control: Control, caplog: pytest
     stored = (await listing(app.settings, "archive"))[blob]
     assert f"{blob}: has SHA-256 {stored}, the manifest says {recording['chunks'][0]['sha256']}" == problem
     assert [] == await problems(app, jobs[0], chunk=1)
-    assert ["recording.verified"] * 2 == [
-        r.message.split()[0] for r in caplog.records if r.levelname == "ERROR" and r.name == "recording"
-    ]
+    assert ["recording.verified"] * 2 == errors(caplog)
 
 
 async def test_a_metadata_file_is_compared_too(app: App, control: Control) -> None:
