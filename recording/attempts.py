@@ -28,12 +28,13 @@ class Failure(_Note):
 class Attempts(_Note):
     """How a chunk has fared so far; the one kind of blob that is overwritten.
 
-    `failures` are the newest `KEPT` of `count`, oldest first.
+    `failures` are the newest `KEPT` of `count`, oldest first. `queued_at` is when the timer put it on the queue last.
     """
 
     count: int = 0
     failures: tuple[Failure, ...] = ()
     next_at: datetime
+    queued_at: datetime | None = None
 
     @property
     def last(self) -> Failure | None:
@@ -65,10 +66,10 @@ def failed(
     known = before or Attempts(next_at=now)
     count = known.count + 1
     failures = (*known.failures, Failure(at=now, code=code, message=message))[-KEPT:]
-    return Attempts(count=count, failures=failures, next_at=now + pause(count, first=first))
+    return Attempts(count=count, failures=failures, next_at=now + pause(count, first=first), queued_at=known.queued_at)
 
 
 def queued_again(before: Attempts | None, *, now: datetime, first: timedelta = FIRST_RESCUE) -> Attempts:
     """Note that the timer put the chunk on the queue again, so that its next run doesn't."""
     known = before or Attempts(next_at=now)
-    return known.model_copy(update={"next_at": now + max(first, pause(known.count, first=first))})
+    return known.model_copy(update={"next_at": now + max(first, pause(known.count, first=first)), "queued_at": now})

@@ -1,7 +1,7 @@
 """One chunk: what staging holds of it, and what a manifest tells of it."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +13,8 @@ from recording.formats import media
 from recording.formats.media import Kind
 from recording.job import ChunkJob
 from recording.storage import Stored
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Chunk:
             return self.job.announced_at + first
         # Close to the deadline the pauses grow no more: the last of them would outlast it.
         last = self.attempts.last
-        began = last.at if last else self.job.announced_at
+        began = max(self.job.announced_at, last.at if last else _NEVER, self.attempts.queued_at or _NEVER)
         return min(self.attempts.next_at, max(self.deadline - 4 * first, began + first))
 
 

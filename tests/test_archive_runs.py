@@ -159,6 +159,23 @@ async def test_a_chunk_that_keeps_failing_is_tried_until_its_deadline(app: App, 
     assert 2 == len(await listing(app.settings, "archive"))
 
 
+@pytest.mark.parametrize("failures", [0, 1])
+async def test_close_to_the_deadline_the_queue_still_has_its_turn(app: App, control: Control, failures: int) -> None:
+    """A quarter of an hour between two tries by the timer: more copies of one chunk at once would slow each other."""
+    [job] = await announce(app, await control.recording(1000))
+    await control.fault("expired", "/recording/download/*", times=None)
+    for _ in range(failures):
+        with pytest.raises(SourceGone):
+            await app.ingest.run(job)
+    begun = datetime.now(UTC)
+
+    runs = range(46 * 60, 48 * 60, 5)
+    queued = [m for m in runs if (await sweep(app, now=begun + m * MINUTE)).jobs]
+
+    assert {15} == {later - sooner for sooner, later in itertools.pairwise(queued)}
+    assert queued[-1] >= runs[-1] - 15
+
+
 async def test_the_oldest_deadline_comes_first(app: App, control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
     """Recordings are worked on in the order in which the service will delete them."""
     monkeypatch.setattr(archive, "PARALLELISM", 1)

@@ -48,14 +48,16 @@ def test_queueing_again_is_no_failure() -> None:
     """Putting a chunk on the queue moves its time, and keeps the rest of the note."""
     note = attempts.failed(None, code="SourceUnavailable", message="no answer", now=NOW)
 
-    again = attempts.queued_again(note, now=NOW + timedelta(minutes=5))
+    later = NOW + timedelta(minutes=5)
+    again = attempts.queued_again(note, now=later)
 
-    assert note.model_copy(update={"next_at": NOW + timedelta(minutes=20)}) == again
+    assert note.model_copy(update={"next_at": NOW + timedelta(minutes=20), "queued_at": later}) == again
+    assert later == attempts.failed(again, code="SourceGone", message="gone", now=NOW + timedelta(minutes=7)).queued_at
 
 
 def test_a_chunk_without_a_note_can_be_queued_again() -> None:
     """A message that got lost leaves no note: the timer makes one."""
-    assert Attempts(next_at=NOW + timedelta(minutes=15)) == attempts.queued_again(None, now=NOW)
+    assert Attempts(next_at=NOW + timedelta(minutes=15), queued_at=NOW) == attempts.queued_again(None, now=NOW)
 
 
 @pytest.mark.parametrize("minutes", [0.1, 3, 15, 60])
