@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 from pydantic import ValidationError
 
@@ -21,7 +22,7 @@ from recording.storage import Storage
 
 # As many as one run takes: more would cost the archive its time.
 _MOST = 320
-_SECONDS = 30.0
+_SECONDS, _MESSAGE_SECONDS = 30.0, 15.0
 
 
 async def drain(queue: QueueClient, storage: Storage, notices: Notices, *, now: datetime) -> int:
@@ -86,16 +87,28 @@ async def drain_events(
 
 
 async def _drain(queue: QueueClient, take: Callable[[str], Awaitable[bool]]) -> int:
-    """Give each message to `take` and delete those for which it answers True; count these."""
+    """Give each message to `take` and delete those for which it answers True; count these.
+
+    One that fails or hangs stays, and keeps none behind it from its turn.
+    """
+
+    async def one(message: QueueMessage) -> bool:
+        try:
+            async with asyncio.timeout(_MESSAGE_SECONDS):
+                if is_done := await take(_text(str(message.content))):
+                    await queue.delete_message(message)
+                return is_done
+        except (AzureError, TimeoutError) as failed:
+            logs.warning("poison.not_taken", reason=type(failed).__name__, next="the next run tries again")
+            return False
+
     count = 0
     try:
         async with asyncio.timeout(_SECONDS):
             async for message in queue.receive_messages(
                 messages_per_page=32, visibility_timeout=60, max_messages=_MOST
             ):
-                if await take(_text(str(message.content))):
-                    await queue.delete_message(message)
-                    count += 1
+                count += await one(message)
     except ResourceNotFoundError:
         pass  # the host makes the queue when it first needs it
     except (AzureError, TimeoutError) as failed:

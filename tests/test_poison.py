@@ -127,16 +127,18 @@ async def test_more_messages_than_one_page(app: App, control: Control, queue: Qu
 async def test_a_topic_that_is_down_does_not_cost_the_archive_its_run(
     app: App, control: Control, queue: QueueClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing is raised; the message stays for the next run, and the quarantine has it already."""
+    """Nothing is raised; the message stays for the next run, the quarantine has it already, and others have a turn."""
+    [one] = await announce(app, await control.recording(1000))
     await queue.send_message("whose?")
+    await queue.send_message(job.write(one))
     notices = Notices("http://127.0.0.1:9/api/events", TOPIC_KEY, None)
 
-    assert 0 == await poison.drain(app.poison, app.storage, notices, now=datetime.now(UTC))
+    assert 1 == await poison.drain(app.poison, app.storage, notices, now=datetime.now(UTC))
 
     await notices.aclose()
     assert 1 == await left(app)
     assert 1 == len(await listing(app.settings, "quarantine"))
-    assert "poison.not_drained" in caplog.text
+    assert "poison.not_taken" in caplog.text
 
 
 @pytest_asyncio.fixture
@@ -207,6 +209,24 @@ async def test_where_storage_hangs_every_event_has_its_turn(
     found = await poison.drain_events(app.poisoned_events, take, app.storage, app.notices, now=datetime.now(UTC))
 
     assert {*events} - {"7"} == {*found}
+    assert 1 == (await app.poisoned_events.get_queue_properties()).approximate_message_count
+
+
+async def test_a_message_that_hangs_keeps_none_behind_it_from_its_turn(
+    app: App, poisoned_events: QueueClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays; the one after it is taken in the same run."""
+    monkeypatch.setattr(poison, "_MESSAGE_SECONDS", 0.5)
+    for text in ("hangs", "goes"):
+        await poisoned_events.send_message(backlog.write([text]).decode())
+
+    async def take(text: str) -> list[str]:
+        await asyncio.sleep(30 if text == "hangs" else 0)
+        return [text]
+
+    found = await poison.drain_events(app.poisoned_events, take, app.storage, app.notices, now=datetime.now(UTC))
+
+    assert ["goes"] == found
     assert 1 == (await app.poisoned_events.get_queue_properties()).approximate_message_count
 
 
