@@ -201,6 +201,7 @@ async def ingest_chunk(message: func.QueueMessage) -> None:
 async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
     """Finish, rescue, archive, report."""
     here = await bootstrap()
+    await here.prepare_archive()
     now = datetime.now(UTC)
     await poison.drain(here.poison, here.storage, here.notices, now=now)
     take = functools.partial(_take, here)

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
+from pydantic import ValidationError
 
-from recording import attempts, calls, endings, layout, logs, manifest, outcome, source, state, telemetry
+from recording import attempts, calls, copies, endings, layout, logs, manifest, outcome, source, state, telemetry
 from recording.acs.content import Content
 from recording.entry import Chunk
-from recording.formats import media
 from recording.job import ChunkJob
 from recording.manifest import Manifest, Recording
 from recording.notices import Notices, Telling
@@ -45,6 +45,7 @@ class Report:
     failed: list[str] = field(default_factory=list)
     not_reached: int = 0
     topic_failed: bool = False
+    archive_failed: bool = False
 
 
 def due(recording: Recording, now: datetime) -> bool:
@@ -175,7 +176,14 @@ def _announced(blobs: list[Stored]) -> str:
 
 async def _look(this: _Run, key: str, blobs: list[Stored]) -> tuple[Recording, Manifest | None] | None:
     """Rescue what is missing of a recording; the answer is what to finish, if it is due."""
-    before = await state.newest_manifest(key, this.storage)
+    try:
+        before = await _before(this, key)
+    except (AzureError, TimeoutError, ValidationError):
+        # It can't be finished; to fetch what is missing nothing of the archive is needed.
+        alone = await state.load(key, this.storage, retention=this.settings.retention, blobs=blobs)
+        this.seen.append(alone)
+        await _rescue(this, alone)
+        raise
     recording = await state.load_with_archived_events(
         key, blobs, before, storage=this.storage, retention=this.settings.retention
     )
@@ -190,10 +198,26 @@ async def _look(this: _Run, key: str, blobs: list[Stored]) -> tuple[Recording, M
     return None
 
 
+async def _before(this: _Run, key: str) -> Manifest | None:
+    """Read the manifest that there is; an archive that didn't answer isn't asked again: the run has more to do."""
+    if this.report.archive_failed:
+        raise AzureError("the archive did not answer before")
+    try:
+        async with asyncio.timeout(state.PATIENCE_SECONDS):
+            return await state.newest_manifest(key, this.storage)
+    except (ServiceRequestError, ServiceResponseError, TimeoutError):
+        this.report.archive_failed = True
+        raise
+
+
 async def _finish(this: _Run, whole: Recording, before: Manifest | None) -> None:
     """Archive a recording, tell what became of it, and empty staging, in this order."""
     recording = manifest.beyond(whole, before) if before else whole
     if before and not manifest.news(recording, before):
+        if not any(blob.name.startswith(f"{whole.key}/events/") for blob in whole.blobs):
+            # What an attempt left that ended after the archive: all was told, for events are deleted last.
+            await _empty(whole, this.storage)
+            return
         # A run before this one was killed here, perhaps before it told, or a duplicate of the event came late.
         written: Manifest | None = before
     else:
@@ -225,31 +249,7 @@ async def _delete_sources(this: _Run, key: str) -> None:
 
 async def _archive(this: _Run, recording: Recording, before: Manifest | None) -> Manifest | None:
     storage = this.storage
-    # What a manifest tells of by its SHA-256 is never written again, whatever staging has got since.
-    told = {
-        name
-        for e in (before.chunks if before else ())
-        for file, name in (
-            (e.content, layout.chunk_blob(recording.key, e.index, e.document_id)),
-            (e.metadata, layout.metadata_blob(recording.key, e.index, e.document_id)),
-        )
-        if file and file.sha256
-    }
-    kinds = {chunk.job.content_blob: chunk.kind for chunk in recording.chunks}
-
-    async def copy(blob: Stored) -> None:
-        async with this.copies:
-            kind = kinds.get(blob.name, media.kind(blob.metadata.get("kind")))
-            await storage.copy_to_archive(blob, layout.archived(blob.name, kind))
-
-    kept = [b for b in recording.blobs if b.name.split("/")[1] in ("chunks", "events")]
-    try:
-        async with asyncio.TaskGroup() as group:
-            for blob in kept:
-                if blob.name not in told:
-                    group.create_task(copy(blob))
-    except ExceptionGroup as several:
-        raise several.exceptions[0] from None
+    await copies.make(recording, before, storage, gate=this.copies)
     call = next((event.server_call_id for event in reversed(recording.events) if event.server_call_id), None)
     correlation_id = await calls.correlation_id(storage, call)
     at = this.now.astimezone(UTC)

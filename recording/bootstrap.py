@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.queue.aio import QueueClient
 
-from recording import backlog, telemetry
+from recording import backlog, logs, state, telemetry
 from recording.acs.auth import Resource
 from recording.acs.callbacks import Callbacks
 from recording.acs.calling import Calling
@@ -48,11 +48,21 @@ class App:
     credential: AsyncTokenCredential | None
 
     async def prepare(self) -> None:
-        """Create the queues and the containers that are missing; raises what the service says."""
-        await self.storage.prepare()
+        """Create the queues and the containers that are missing; raises what the service says, but of the archive."""
+        await self.storage.prepare("staging", "quarantine")
         for queue in (self.queue, self.events):
             with contextlib.suppress(ResourceExistsError):
                 await queue.create_queue()
+        await self.prepare_archive()
+
+    async def prepare_archive(self) -> None:
+        """Create the archive container if it is missing; where it can't be reached, chunks are safe in staging."""
+        try:
+            async with asyncio.timeout(state.PATIENCE_SECONDS):
+                await self.storage.prepare("archive")
+        except (AzureError, TimeoutError) as failed:
+            reason = type(failed).__name__
+            logs.error("archive.not_prepared", reason=reason, next="chunks go to staging; the timer tries again")
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -1,8 +1,10 @@
 """Read the state of recordings from their facts: what staging lists, what the archive's manifest says."""
 
+import asyncio
 from collections import defaultdict
 from datetime import timedelta
 
+from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
 from recording import attempts, events, layout, logs, manifest
@@ -12,6 +14,9 @@ from recording.events import FileStatusUpdated
 from recording.job import ChunkJob
 from recording.manifest import Manifest, Recording
 from recording.storage import Storage, Stored
+
+# For the archive, where staging suffices: one that is down must not cost a chunk its try.
+PATIENCE_SECONDS = 10.0
 
 
 async def load(key: str, storage: Storage, *, retention: timedelta, blobs: list[Stored] | None = None) -> Recording:
@@ -47,9 +52,12 @@ async def is_archived(job: ChunkJob, storage: Storage) -> bool:
     The manifest says so, and no blob's name: content has one by what its bytes are found to be.
     """
     try:
-        written = await newest_manifest(job.recording_key, storage)
-    except ValidationError:
-        return False  # what can't be read must not cost the chunk; the timer tells of it
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            written = await newest_manifest(job.recording_key, storage)
+    except (AzureError, TimeoutError, ValidationError) as failed:
+        # At worst it is fetched once more, and the timer, which tells of it, throws that away.
+        logs.warning("archive.not_read", recordingKey=job.recording_key, reason=type(failed).__name__)
+        return False
     entries = written.chunks if written else []
     return any(e.document_id == job.document_id and e.content is not None for e in entries)
 

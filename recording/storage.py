@@ -86,9 +86,9 @@ class Storage:
         self._stage = self._no_retry.get_container_client(settings.staging_container)
         self._delegation: dict[Where, tuple[datetime, Any]] = {}
 
-    async def prepare(self) -> None:
-        """Ask for each container and create those that don't exist yet; raises what the service says."""
-        for container in self._containers.values():
+    async def prepare(self, *which: Where) -> None:
+        """Ask for containers (all, if none is named) and create what isn't there yet; raises what the service says."""
+        for container in [self._containers[where] for where in which or self._containers]:
             if not await container.exists():
                 with contextlib.suppress(ResourceExistsError):  # another process may be quicker
                     await container.create_container()

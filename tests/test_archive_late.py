@@ -7,8 +7,8 @@ import pytest
 from recording.bootstrap import App
 from recording.errors import SourceGone
 from tests.conftest import Control, file_event
-from tests.facts import announce, listing, put, receive, stage, sweep
-from tests.test_archive import HOUR, LATE, manifest_of, outcomes
+from tests.facts import announce, listing, put, receive, stage, sweep, told, topic
+from tests.test_archive import HOUR, LATE, errors, lose, manifest_of, outcomes
 
 
 @pytest.mark.parametrize("repeats_the_first", [True, False])
@@ -68,6 +68,44 @@ async def test_an_ingest_that_ends_after_the_deadline_is_not_thrown_away(app: Ap
     written = await manifest_of(app, first.recording_key, 2)
     assert (["archived", "archived"], True) == (outcomes(written), written.complete)
     assert recording["chunks"][1]["sha256"] in (await listing(app.settings, "archive")).values()
+    assert {} == await listing(app.settings, "staging")
+
+
+async def test_a_failure_that_comes_late_is_no_news(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is lost is told once, though an attempt that was under way then still leaves its note."""
+    [job] = await announce(app, await control.recording(1000))
+    late = datetime.now(UTC) + LATE
+    await sweep(app, now=late)
+    assert ["chunk.lost", "recording.archived"] == errors(caplog)
+    before = await listing(app.settings, "archive")
+
+    caplog.clear()
+    await lose(app, control, job)
+    assert [job.attempts_blob] == list(await listing(app.settings, "staging"))
+    async with topic(app, control) as there:
+        report = await sweep(there, now=late)
+
+    assert ([], [], [], []) == (errors(caplog), await told(control), report.incomplete, report.failed)
+    assert ({}, before) == (await listing(app.settings, "staging"), await listing(app.settings, "archive"))
+
+
+async def test_an_event_in_the_archive_stays_though_another_comes_under_its_id(app: App, control: Control) -> None:
+    """It is evidence of what was announced then; the other is kept beside it, and its chunk is archived."""
+    recording = await control.recording(1000, 2000)
+    first, second = (recording | {"chunks": [chunk]} for chunk in recording["chunks"])
+    [job] = await stage(app, first)
+    await sweep(app)
+    before = await listing(app.settings, "archive")
+
+    await stage(app, second)
+    await sweep(app)
+
+    after = await listing(app.settings, "archive")
+    assert before.items() <= after.items()
+    assert 2 == len([name for name in after if "/events/" in name])
+    assert ["archived", "archived"] == outcomes(await manifest_of(app, job.recording_key, 2))
     assert {} == await listing(app.settings, "staging")
 
 

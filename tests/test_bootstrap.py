@@ -49,7 +49,7 @@ async def test_storage_that_was_down_is_found_when_it_is_back(
     """A first use that fails isn't the last word; the clients are the same, so none is left open."""
     first = bootstrap.clients()
 
-    async def down() -> None:
+    async def down(*which: str) -> None:
         raise ConnectionError
 
     monkeypatch.setattr(first.storage, "prepare", down)

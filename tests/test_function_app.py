@@ -253,7 +253,7 @@ async def test_a_recording_can_be_stopped_while_storage_hangs(
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
     _, started = read(await call("start_recording", {}, conversationId=placed["conversationId"]))
 
-    async def hang() -> None:
+    async def hang(*which: str) -> None:
         await asyncio.sleep(30)
 
     monkeypatch.setattr(bootstrap, "_is_prepared", False)

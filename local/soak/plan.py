@@ -37,7 +37,6 @@ class PlannedRecording:
 
     api: Api
     file_type: str
-
     number: int
     at_seconds: float
     chunk_bytes: tuple[int, ...]

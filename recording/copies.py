@@ -1,0 +1,56 @@
+"""The copies of a recording's blobs, from staging into the archive."""
+
+import asyncio
+
+from recording import layout
+from recording.formats import media
+from recording.manifest import Manifest, Recording
+from recording.storage import Storage, Stored
+
+
+async def make(recording: Recording, before: Manifest | None, storage: Storage, *, gate: asyncio.Semaphore) -> None:
+    """Copy chunks, metadata files and events, each within `gate`, and verify each copy; can be repeated at will.
+
+    What the manifest `before` tells of by its SHA-256 is never written again, whatever staging has got since. Raises
+    CopyFailed, or what storage raises; no other copy is waited for then.
+    """
+    told = _told(recording.key, before)
+
+    async def copy(blob: Stored) -> None:
+        async with gate:
+            await storage.copy_to_archive(blob, await _name(blob, recording, before, storage))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for blob in recording.blobs:
+                if blob.name.split("/")[1] in ("chunks", "events") and blob.name not in told:
+                    group.create_task(copy(blob))
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
+
+
+def _told(key: str, before: Manifest | None) -> set[str]:
+    """List what lies in the archive for good, by its name in staging."""
+    return {
+        name
+        for entry in (before.chunks if before else ())
+        for file, name in (
+            (entry.content, layout.chunk_blob(key, entry.index, entry.document_id)),
+            (entry.metadata, layout.metadata_blob(key, entry.index, entry.document_id)),
+        )
+        if file and file.sha256
+    }
+
+
+async def _name(blob: Stored, recording: Recording, before: Manifest | None, storage: Storage) -> str:
+    """Name the copy: a chunk's by what its bytes are, an event's as it was received."""
+    kinds = {chunk.job.content_blob: chunk.kind for chunk in recording.chunks}
+    name = layout.archived(blob.name, kinds.get(blob.name, media.kind(blob.metadata.get("kind"))))
+    if before is None or blob.name.split("/")[1] != "events":
+        return name
+    there = await storage.find("archive", name)
+    if there is None or there.sha256 == blob.sha256:
+        return name
+    # Another event of the same id is in the archive: it is evidence, and stays.
+    text = await storage.read("staging", blob.name) or b""
+    return layout.archived(layout.event_blob(recording.key, layout.event_id(None, text.decode(errors="replace"))))
