@@ -18,8 +18,9 @@ from uuid import uuid4
 from azure.core.exceptions import AzureError
 from pydantic import BaseModel
 
-from recording import address, calls, claim, conversation, endings, events, job, layout, logs, telemetry
+from recording import address, audit, calls, claim, conversation, endings, events, job, layout, logs, telemetry
 from recording.acs.service import RecordingService
+from recording.audit import Entry
 from recording.backlog import Backlog
 from recording.claim import Claim, Held, Outcome
 from recording.errors import BadEvent, BadRequest, Conflict, NotFound
@@ -241,10 +242,12 @@ async def _auto_record(
     if not isinstance(held, Held):
         logs.info("auto_record.done_before", eventId=wanted.event_id, outcome=held[1].result)
         return
+    entry = Entry(at=now, operation="start", who="AUTO_RECORD", conversation_id=wanted.conversation_id)
     try:
-        service.check(wanted.conversation_id)
-        recording_id = await service.start(wanted.conversation_id, callback_uri=settings.callback_uri())
-        outcome = Outcome(result="started", recording_id=recording_id, at=now)
+        async with audit.audited(storage, entry):
+            service.check(wanted.conversation_id)
+            entry.recording_id = await service.start(wanted.conversation_id, callback_uri=settings.callback_uri())
+        outcome = Outcome(result="started", recording_id=entry.recording_id, at=now)
     except Conflict as conflict:
         outcome = Outcome(result="already_recording", reason=conflict.message, at=now)
     except (BadRequest, NotFound) as refused:
@@ -255,8 +258,6 @@ async def _auto_record(
         await claim.settle(storage, held, Outcome(result="given_back", reason=type(failed).__name__, at=now))
         raise
     await claim.settle(storage, held, outcome)
-    code = "ok" if outcome.result == "started" else outcome.result
-    telemetry.control("auto_record", began=now, code=code, recording_id=outcome.recording_id)
     write = logs.error if outcome.result == "refused" else logs.info
     write(
         "auto_record." + outcome.result,

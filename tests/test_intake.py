@@ -175,6 +175,12 @@ async def outcomes(app: App) -> list[str]:
     return [Outcome.model_validate(await body_of(app.settings, "archive", name)).result for name in names]
 
 
+async def audited(app: App) -> list[Any]:
+    """Read the records of control operations, in their order."""
+    names = [name for name in await listing(app.settings, "archive") if name.startswith("audit/")]
+    return [await body_of(app.settings, "archive", name) for name in names]
+
+
 async def test_a_conversation_is_recorded_once(app: App, control: Control) -> None:
     """However often the event comes, one after the other or all at once, one recording is started."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
@@ -188,6 +194,13 @@ async def test_a_conversation_is_recorded_once(app: App, control: Control) -> No
     starts = [r for r in (await control.call("GET", "requests"))["requests"] if r["method"] == "POST"]
     assert (1, 1) == (await started(control), len(starts))
     assert ["started"] == await outcomes(app)
+    [asked] = await audited(app)
+    assert ("start", "AUTO_RECORD", call["conversationId"]) == (
+        asked["operation"],
+        asked["who"],
+        asked["conversationId"],
+    )
+    assert (["ok"], True) == ([asked["outcome"]], bool(asked["recordingId"]))
 
 
 @pytest.mark.parametrize("state", ["Establishing", "Terminating", "Terminated"])
@@ -229,6 +242,7 @@ async def test_a_failure_that_may_pass_gives_the_claim_back(
     await receive(app, leg_event(call))
 
     assert (1, ["given_back", "started"]) == (await started(control), await outcomes(app))
+    assert [status, 200] == [asked["status"] for asked in await audited(app)]
 
 
 async def test_a_call_that_is_over_is_refused_for_good(app: App, control: Control) -> None:
