@@ -276,8 +276,9 @@ async def _rescue(this: _Run, recording: Recording) -> None:
     storage, settings, now = this.storage, this.settings, this.now
     this.report.waiting.append(recording.key)
     for chunk in to_rescue(recording, now, first=settings.first_rescue):
-        note = attempts.queued_again(chunk.attempts, now=now, first=settings.first_rescue)
-        await storage.replace("staging", chunk.job.attempts_blob, note.model_dump_json(by_alias=True).encode())
+        await state.note(
+            chunk.job, storage, lambda before: attempts.queued_again(before, now=now, first=settings.first_rescue)
+        )
         this.report.jobs.append(chunk.job)
         logs.warning("chunk.queued_again", recordingKey=recording.key, documentId=chunk.job.document_id)
     # Last: a topic that takes nothing must not cost a chunk its next try.

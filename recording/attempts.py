@@ -59,14 +59,16 @@ def pause(count: int, *, first: timedelta = FIRST_RESCUE) -> timedelta:
     return min(first * 4, first / 3 * (1 << doublings))
 
 
-def failed(
-    before: Attempts | None, *, code: str, message: str, now: datetime, first: timedelta = FIRST_RESCUE
-) -> Attempts:
+def failed(before: Attempts | None, failure: Failure, *, first: timedelta = FIRST_RESCUE) -> Attempts:
     """Note a failure."""
-    known = before or Attempts(next_at=now)
+    known = before or Attempts(next_at=failure.at)
     count = known.count + 1
-    failures = (*known.failures, Failure(at=now, code=code, message=message))[-KEPT:]
-    return Attempts(count=count, failures=failures, next_at=now + pause(count, first=first), queued_at=known.queued_at)
+    return Attempts(
+        count=count,
+        failures=(*known.failures, failure)[-KEPT:],
+        next_at=failure.at + pause(count, first=first),
+        queued_at=known.queued_at,
+    )
 
 
 def queued_again(before: Attempts | None, *, now: datetime, first: timedelta = FIRST_RESCUE) -> Attempts:

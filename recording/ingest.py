@@ -14,7 +14,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 
 from recording import attempts, blocks, logs, proof, state, telemetry
 from recording.acs.content import Content, Probe
-from recording.attempts import Attempts
+from recording.attempts import Attempts, Failure
 from recording.blocks import Block
 from recording.digest import Relay
 from recording.errors import RecordingError, SourceChanged, SourceDamaged, SourceUnavailable
@@ -249,11 +249,10 @@ class Ingest:
         note: Attempts | None = None
         try:
             async with asyncio.timeout(_NOTE_SECONDS):
-                before = attempts.read(await self.storage.read("staging", job.attempts_blob))
-                note = attempts.failed(
-                    before, code=code, message=message, now=datetime.now(UTC), first=self.first_rescue
+                failure = Failure(at=datetime.now(UTC), code=code, message=message)
+                note = await state.note(
+                    job, self.storage, lambda before: attempts.failed(before, failure, first=self.first_rescue)
                 )
-                await self.storage.replace("staging", job.attempts_blob, note.model_dump_json(by_alias=True).encode())
         except (AzureError, TimeoutError) as unnoted:
             logs.warning("attempt.not_noted", documentId=job.document_id, reason=_describe(unnoted))
         logs.warning(

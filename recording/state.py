@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import timedelta
 
 from azure.core.exceptions import AzureError
@@ -17,6 +18,7 @@ from recording.storage import Storage, Stored
 
 # For the archive, where staging suffices: one that is down must not cost a chunk its try.
 PATIENCE_SECONDS = 10.0
+_NOTE_TRIES = 10
 
 
 async def load(key: str, storage: Storage, *, retention: timedelta, blobs: list[Stored] | None = None) -> Recording:
@@ -60,6 +62,20 @@ async def is_archived(job: ChunkJob, storage: Storage) -> bool:
         return False
     entries = written.chunks if written else []
     return any(e.document_id == job.document_id and e.content is not None for e in entries)
+
+
+async def note(job: ChunkJob, storage: Storage, change: Callable[[Attempts | None], Attempts]) -> Attempts:
+    """Change the note of how a chunk has fared; what another attempt notes at the same moment isn't lost.
+
+    Raises what storage says.
+    """
+    for _ in range(_NOTE_TRIES):
+        found = await storage.find("staging", job.attempts_blob)
+        changed = change(attempts.read(await storage.read("staging", job.attempts_blob)) if found else None)
+        text = changed.model_dump_json(by_alias=True).encode()
+        if await storage.replace("staging", job.attempts_blob, text, over=found):
+            return changed
+    raise AzureError("the note was changed by others each time")
 
 
 async def in_flight(storage: Storage) -> dict[str, list[Stored]]:

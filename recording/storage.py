@@ -18,13 +18,7 @@ from typing import Any, Literal
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob import (
-    BlobBlock,
-    BlobProperties,
-    BlobSasPermissions,
-    ContentSettings,
-    generate_blob_sas,
-)
+from azure.storage.blob import BlobBlock, BlobProperties, BlobSasPermissions, ContentSettings, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from recording.account import Account
@@ -114,11 +108,15 @@ class Storage:
             return False
         return True
 
-    async def replace(self, where: Where, name: str, data: bytes) -> None:
-        """Write a blob, whatever was there: for attempts, the one kind that is overwritten."""
-        await self._containers[where].upload_blob(
-            name, data, overwrite=True, content_settings=ContentSettings(content_type="application/json")
-        )
+    async def replace(self, where: Where, name: str, data: bytes, *, over: Stored | None) -> bool:
+        """Write a blob over what was seen there; False if that has changed. For attempts, the one kind overwritten."""
+        seen: dict[str, Any] = {"overwrite": True, "etag": over.etag, "match_condition": _SAME} if over else {}
+        settings = ContentSettings(content_type="application/json")
+        try:
+            await self._containers[where].upload_blob(name, data, content_settings=settings, **seen)
+        except (ResourceExistsError, ResourceModifiedError):
+            return False
+        return True
 
     async def read(self, where: Where, name: str) -> bytes | None:
         """Read a small blob whole; None if there is none."""

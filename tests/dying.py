@@ -30,8 +30,8 @@ class Dying(Storage):
     async def write_fact(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
         return await self._write(lambda: super(Dying, self).write_fact(where, name, data, **metadata))
 
-    async def replace(self, where: Any, name: str, data: bytes) -> None:
-        await self._write(lambda: super(Dying, self).replace(where, name, data))
+    async def replace(self, where: Any, name: str, data: bytes, **more: Any) -> bool:
+        return await self._write(lambda: super(Dying, self).replace(where, name, data, **more))
 
     async def delete(self, where: Any, name: str, *, etag: str | None = None) -> None:
         await self._write(lambda: super(Dying, self).delete(where, name, etag=etag))

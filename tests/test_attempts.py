@@ -10,6 +10,7 @@ from recording import attempts
 from recording.attempts import Attempts, Failure
 
 NOW = datetime(2021, 7, 27, 15, 20, 34, tzinfo=UTC)
+FAILURE = Failure(at=NOW, code="SourceUnavailable", message="no answer")
 
 
 @pytest.mark.parametrize(
@@ -23,11 +24,12 @@ def test_pauses_grow_once_the_queue_gave_up(count: int, minutes: int) -> None:
 
 def test_each_failure_is_on_record_with_its_reason() -> None:
     """A note has every failure, when it was and why, and how many there were."""
-    once = attempts.failed(None, code="SourceUnavailable", message="no answer", now=NOW)
-    twice = attempts.failed(once, code="SourceGone", message="gone", now=NOW + timedelta(minutes=1))
-
     first = Failure(at=NOW, code="SourceUnavailable", message="no answer")
     second = Failure(at=NOW + timedelta(minutes=1), code="SourceGone", message="gone")
+
+    once = attempts.failed(None, first)
+    twice = attempts.failed(once, second)
+
     assert Attempts(count=1, failures=(first,), next_at=NOW + timedelta(minutes=5)) == once
     assert Attempts(count=2, failures=(first, second), next_at=NOW + timedelta(minutes=6)) == twice
     assert second == twice.last
@@ -37,7 +39,7 @@ def test_of_very_many_failures_the_oldest_go() -> None:
     """However long a chunk is tried, its note stays small, and still says how often."""
     note = None
     for number in range(attempts.KEPT + 5):
-        note = attempts.failed(note, code="SourceGone", message=f"failure {number}", now=NOW)
+        note = attempts.failed(note, Failure(at=NOW, code="SourceGone", message=f"failure {number}"))
 
     assert note is not None
     assert (attempts.KEPT + 5, attempts.KEPT) == (note.count, len(note.failures))
@@ -46,13 +48,13 @@ def test_of_very_many_failures_the_oldest_go() -> None:
 
 def test_queueing_again_is_no_failure() -> None:
     """Putting a chunk on the queue moves its time, and keeps the rest of the note."""
-    note = attempts.failed(None, code="SourceUnavailable", message="no answer", now=NOW)
+    note = attempts.failed(None, FAILURE)
 
     later = NOW + timedelta(minutes=5)
     again = attempts.queued_again(note, now=later)
 
     assert note.model_copy(update={"next_at": NOW + timedelta(minutes=20), "queued_at": later}) == again
-    assert later == attempts.failed(again, code="SourceGone", message="gone", now=NOW + timedelta(minutes=7)).queued_at
+    assert later == attempts.failed(again, FAILURE).queued_at
 
 
 def test_a_chunk_without_a_note_can_be_queued_again() -> None:
@@ -70,7 +72,7 @@ def test_pauses_scale_with_rescue_minutes(count: int, parts: float, minutes: flo
     note = Attempts(count=count, next_at=NOW)
 
     assert abs(attempts.pause(count, first=first) - first * parts) < timedelta(seconds=1)
-    failed = attempts.failed(note, code="X", message="x", now=NOW, first=first)
+    failed = attempts.failed(note, FAILURE, first=first)
     assert attempts.pause(count + 1, first=first) == failed.next_at - NOW
     again = attempts.queued_again(note, now=NOW, first=first)
     assert max(first, attempts.pause(count, first=first)) == again.next_at - NOW
@@ -86,11 +88,11 @@ def test_the_queue_has_its_turn_first(count: int) -> None:
 
 def test_a_note_survives_its_blob() -> None:
     """What is written is what is read, with camelCase names as in every JSON of ours."""
-    note = attempts.failed(None, code="SourceGone", message="gone", now=NOW)
+    note = attempts.failed(None, FAILURE)
     text = note.model_dump_json(by_alias=True)
 
     assert note == Attempts.model_validate_json(text)
-    assert '"failures":[{"at":"2021-07-27T15:20:34Z","code":"SourceGone","message":"gone"}]' in text
+    assert '"failures":[{"at":"2021-07-27T15:20:34Z","code":"SourceUnavailable","message":"no answer"}]' in text
 
 
 def test_a_note_of_an_older_app_counts() -> None:

@@ -1,8 +1,12 @@
 """recording/state.py: what staging lists, and what the archive's manifests say."""
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 
-from recording import layout, state
+from recording import attempts, layout, state
+from recording.attempts import Attempts, Failure
 from recording.bootstrap import App
 from tests.conftest import Control
 from tests.facts import announce, put, stage, sweep
@@ -33,6 +37,24 @@ async def test_a_lost_chunk_is_not_archived(app: App, control: Control) -> None:
     assert written is not None
     assert ["lost"] == [entry.outcome for entry in written.chunks]
     assert not await state.is_archived(job, app.storage)
+
+
+async def test_failures_at_the_same_moment_are_all_on_record(app: App, control: Control) -> None:
+    """Whoever finds the note changed reads it again; the timer's change of it costs none either."""
+    [job] = await announce(app, await control.recording(1000))
+    failures = [Failure(at=job.announced_at, code="SourceGone", message=f"attempt {n}") for n in range(5)]
+
+    def fail(failure: Failure) -> Callable[[Attempts | None], Attempts]:
+        return lambda before: attempts.failed(before, failure)
+
+    def queue(before: Attempts | None) -> Attempts:
+        return attempts.queued_again(before, now=job.announced_at)
+
+    await asyncio.gather(*(state.note(job, app.storage, change) for change in (*map(fail, failures), queue)))
+
+    noted = attempts.read(await app.storage.read("staging", job.attempts_blob))
+    assert noted is not None
+    assert (5, {*failures}, job.announced_at) == (noted.count, {*noted.failures}, noted.queued_at)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"{}", b"[]"])
