@@ -34,8 +34,9 @@ class Findings:
     explained: int = 0
     chunks_compared: int = 0
     bytes_kept: int = 0
-    revisions: int = 0
-    quarantined: int = 0
+    # How many manifests each recording has.
+    manifests: dict[str, int] = field(default_factory=dict)
+    quarantined: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -99,8 +100,8 @@ async def _recording(
     manifest = await read_manifest(archive, folder)
     if manifest is None:
         findings.unexplained.append(f"{folder} has no manifest")
-    elif manifest.get("revision", 1) != 1:
-        findings.revisions += 1
+    else:
+        findings.manifests[key] = manifest.get("revision", 1)
     entries = {entry["documentId"]: entry for entry in (manifest or {}).get("chunks", [])}
     if stray := sorted(set(entries) - {chunk["documentId"] for chunk in recording["chunks"]}):
         findings.unexplained.append(f"the manifest of {key} lists {stray}, which nobody announced")
@@ -199,7 +200,7 @@ async def _quarantine(container: ContainerClient, sent: Sent, findings: Findings
     missing = set(sent.bad_markers)
     async for blob in list_blobs(container):
         text = (await (await container.get_blob_client(blob.name).download_blob()).readall()).decode()
-        findings.quarantined += 1
+        findings.quarantined.append(blob.name)
         found = set(re.findall(r"soak-bad-\d{6}", text))
         if not found & sent.bad_markers or not json.loads(text):
             findings.unexplained.append(f"{QUARANTINE}/{blob.name} is none of the bad events")

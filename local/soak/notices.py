@@ -7,35 +7,41 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from local.soak.checker import Findings, Sent
-from local.soak.watch import key_of
+from local.soak.watch import QUARANTINE, key_of
 
-_KEY = re.compile(r"\d{8}T\d{12}Z-[0-9a-f-]{36}")
+# The key of a recording, the blob of a quarantined event.
+_NAMED = re.compile(r"\d{8}T\d{12}Z-[0-9a-f-]{36}|\d{4}/\d{2}/\d{2}/sha256-[0-9a-f]{32}\.json")
 ARCHIVED, LOST, QUARANTINED = "Recording.Archived", "Recording.Lost", "Recording.Quarantined"
 
 
 def check(published: Sequence[dict[str, Any]], sent: Sent, findings: Findings) -> dict[str, int]:
-    """Check that every recording was told of and no fact under two ids; count what was published by type.
+    """Check what was told of every recording and quarantined event; count what was published by type.
 
-    Repeats of one id are as allowed as the service's own.
+    Each manifest is told of under one id, each quarantined event under one. Repeats of one id are as allowed as the
+    service's own.
     """
     about = _about(published)
     for recording in sent.recordings:
         kind = LOST if recording["recordingId"] in sent.expired else ARCHIVED
         key = key_of(recording)
-        ids = about[kind, key]
-        wanted = len(recording["chunks"]) if kind == LOST else 1
-        if not ids:
+        if not about[kind, key]:
             findings.unexplained.append(f"nobody was told of {key}: {kind}")
-        elif len(ids) > wanted:
-            findings.duplicated.append(f"{kind} of {key} was published under {len(ids)} ids")
+        ids = about[ARCHIVED, key] | about[LOST, key]
+        if len(ids) > findings.manifests.get(key, 1):
+            findings.duplicated.append(f"what became of {key} was published under {len(ids)} ids")
+    for name in findings.quarantined:
+        count = len(about[QUARANTINED, name])
+        if count != 1:
+            wrong = findings.duplicated if count else findings.unexplained
+            wrong.append(f"{QUARANTINE}/{name} was published under {count} ids")
     return dict(sorted(Counter(str(event.get("type")) for event in published).items()))
 
 
 def _about(published: Iterable[dict[str, Any]]) -> defaultdict[tuple[str, str], set[str]]:
-    """Collect the ids of the events of each type about each recording."""
+    """Collect the ids of the events of each type about each recording and each quarantined event."""
     about: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for event in published:
         # By value, not by member name: the names are the app's own business.
-        for key in _KEY.findall(json.dumps(event)):
+        for key in _NAMED.findall(json.dumps(event)):
             about[str(event.get("type")), key].add(event["id"])
     return about

@@ -26,6 +26,18 @@ LATE, EXPIRED = (0.01, 0.96), 1.02
 FILE_TYPES = ("mp4", "mp4", "mp3", "wav")
 
 
+def event_rates() -> dict[str, float]:
+    """Give the share of recordings to whose event each of these is done; duplicates: events more than one."""
+    return {
+        "duplicates": round(sum(REPEATS) / len(REPEATS) - 1, 3),
+        "again": AGAIN_SHARE,
+        "late": LATE_SHARE,
+        "expired": EXPIRED_SHARE,
+        "halfBad": HALF_BAD_SHARE,
+        "bad": BAD_SHARE,
+    }
+
+
 @dataclass(frozen=True)
 class PlannedRecording:
     """One recording to make, `at_seconds` after the start.

@@ -143,7 +143,7 @@ async def run(options: Options) -> dict[str, Any]:
         sent = Sent(recordings, load.expired, load.bad_markers)
         findings = await checker.check(sent, source=source, blobs=blobs, queued=queued)
         published = (await source.control("GET", "/topic/events"))["events"]
-        told = notices.check(published, sent, findings) if published else {}
+        told = notices.check(published, sent, findings)
         soak.say("compared")
         return {
             "ok": is_settled and findings.ok,
@@ -242,8 +242,8 @@ def _figures(soak: Soak, findings: Findings, requests: list[dict[str, Any]]) -> 
         **figures.verdict(findings),
         "explained": findings.explained,
         "chunksCompared": findings.chunks_compared,
-        "quarantined": findings.quarantined,
-        "manifestsRevised": findings.revisions,
+        "quarantined": len(findings.quarantined),
+        "manifestsRevised": sum(count > 1 for count in findings.manifests.values()),
         "kills": dict(soak.hosts.kills),
         "hostStarts": soak.hosts.starts,
         "secondHosts": soak.hosts.second_hosts,
@@ -255,6 +255,7 @@ def _figures(soak: Soak, findings: Findings, requests: list[dict[str, Any]]) -> 
         "api": options.api,
         "seed": options.seed,
         "rates": {
+            "events": plan.event_rates(),
             "source": rates.source_chaos(options.seed, options.faults),
             "storage": rates.storage_chaos(options.seed, options.faults),
             "recordingsPerSecond": options.per_second,

@@ -49,6 +49,9 @@ async def test_soak(tmp_path: Path, api: str) -> None:
         assert sum(found["faults"][place].values()) >= least, found["faults"]
     assert found["faults"]["events"]["bad"] > 0
     assert found["quarantined"] >= found["faults"]["events"]["bad"]
+    assert found["notices"]["Recording.Quarantined"] >= found["quarantined"]
+    assert found["notices"]["Recording.Archived"] + found["notices"]["Recording.Lost"] >= RECORDINGS
+    assert found["rates"]["events"]["duplicates"] > 0
     for step in ("staged", "archived"):
         spread = found["secondsTo"][step]
         assert 0 < spread["p50"] <= spread["p95"] <= spread["p99"] <= spread["max"]

@@ -99,7 +99,7 @@ async def test_whole(archive: Archive) -> None:
     findings = await archive.check(*await archive.make())
 
     assert findings.ok, findings
-    assert (findings.chunks_compared, findings.bytes_kept, findings.quarantined) == (2, 602_000, 1)
+    assert (findings.chunks_compared, findings.bytes_kept, findings.quarantined) == (2, 602_000, ["a.json"])
 
 
 def _content(files: Files) -> str:
@@ -206,14 +206,28 @@ async def test_notices(archive: Archive) -> None:
     sent, key = Sent([recording], set(), set()), key_of(recording)
     told = {"id": "1", "type": "Recording.Archived", "subject": key}
 
-    cases = {
-        "told": [told, told],
-        "not told": [{**told, "type": "Recording.AtRisk"}],
-        "two ids": [told, {**told, "id": "2"}],
+    blob = f"2026/03/01/sha256-{'0' * 32}.json"
+    kept = {"id": "3", "type": "Recording.Quarantined", "data": {"blob": blob}}
+    cases: dict[str, list[dict[str, Any]]] = {
+        "told": [told, told, kept, kept],
+        "nothing": [],
+        "not told": [{**told, "type": "Recording.AtRisk"}, kept],
+        "quarantine not told": [told],
+        "two ids": [told, {**told, "id": "2"}, kept],
+        "lost and archived": [told, {**told, "id": "2", "type": "Recording.Lost"}, kept],
+        "quarantined under two ids": [told, kept, {**kept, "id": "4"}],
     }
     found: dict[str, tuple[int, int]] = {}
     for name, published in cases.items():
-        findings = Findings()
+        findings = Findings(quarantined=[blob])
         notices.check(published, sent, findings)
         found[name] = len(findings.unexplained), len(findings.duplicated)
-    assert found == {"told": (0, 0), "not told": (1, 0), "two ids": (0, 1)}
+    assert found == {
+        "told": (0, 0),
+        "nothing": (2, 0),
+        "not told": (1, 0),
+        "quarantine not told": (1, 0),
+        "two ids": (0, 1),
+        "lost and archived": (0, 1),
+        "quarantined under two ids": (0, 1),
+    }
