@@ -1,14 +1,18 @@
 """recording/ingest.py, recording/archive.py: each fault by its name, met once for certain, and what comes of it."""
 
+import asyncio
 import contextlib
 from typing import Any
 
 import pytest
 from azure.core.exceptions import AzureError
 
+from local.acs.server import Emulator
 from local.azurite import Azurite
+from recording import bootstrap, storage
 from recording.bootstrap import App
 from recording.errors import ChunkError
+from recording.settings import read
 from tests.conftest import Control
 from tests.facts import MIB, announce, harmed, listing, stage, stored_sha256, sweep
 
@@ -21,7 +25,7 @@ SOURCE: dict[str, dict[str, Any]] = {
     "503 with Retry-After": {"kind": "status", "status": 503, "retryAfter": 1},
     "500 code 9999": {"kind": "status", "status": 500, "body": {"error": {"code": "9999", "message": "Unknown"}}},
     "401 of a clock that is wrong": {"kind": "status", "status": 401, "body": {"error": {"code": "401"}}},
-    "connection refused": {"kind": "refuse"},
+    "connection closed at once": {"kind": "refuse"},
     "reset before the body": {"kind": "reset"},
     "reset in the middle of the body": {"kind": "cut", "afterBytes": MIB},
     "body shorter than declared": {"kind": "short", "afterBytes": MIB},
@@ -30,7 +34,6 @@ SOURCE: dict[str, dict[str, Any]] = {
     "HTML page with 400": {"kind": "html", "status": 400},
     "1 KB per second": {"kind": "slow", "bytesPerSecond": 1000, "seconds": 1},
     "hang": {"kind": "hang", "seconds": 1},
-    "302 to another host": {"kind": "redirect", "location": "http://{other}{path}"},
     "302 to a host that is not allowed": {"kind": "redirect", "location": "http://refused.invalid{path}"},
     "416": {"kind": "status", "status": 416},
     "Range ignored": {"kind": "ignoreRange"},
@@ -54,6 +57,37 @@ async def test_after_this_fault_of_the_source_the_chunk_is_whole(
             break
 
     assert [1] == await control.applied()
+    assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+
+
+async def test_after_a_302_to_another_host_that_is_allowed_the_chunk_is_whole(
+    environment: dict[str, str], acs: Emulator, control: Control
+) -> None:
+    """It is followed, and the request signed anew for that host: the first attempt brings the bytes."""
+    recording = await control.recording(5 * MIB)
+    other = acs.endpoint.removeprefix("http://").replace("127.0.0.1", "localhost")
+    app = await bootstrap.build(read(environment | {"CONTENT_HOSTS": other}))
+    [job] = await announce(app, recording)
+    await control.fault("redirect", f"*{job.document_id}", times=1, location="{other}{path}")
+
+    await app.ingest.run(job)
+
+    await app.aclose()
+    assert [1] == await control.applied()
+    assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+
+
+async def test_after_connections_were_refused_for_a_second_the_chunk_is_whole(app: App, control: Control) -> None:
+    """Nobody listens at the source's port meanwhile; the attempt that meets it goes on when somebody does."""
+    recording = await control.recording(5 * MIB)
+    [job] = await announce(app, recording)
+    await control.call("POST", "outage", {"seconds": 1})
+    await asyncio.sleep(0.2)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*control.endpoint.removeprefix("http://").split(":"))
+
+    await app.ingest.run(job)
+
     assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
 
 
@@ -93,6 +127,32 @@ async def test_after_this_fault_of_storage_the_chunk_is_whole(
 
         assert [1] == [rule["applied"] for rule in proxy.rules.view()]
         assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+
+
+@pytest.mark.parametrize("operation", [*OPERATIONS, "CopyBlob"])
+async def test_after_storage_kept_the_client_waiting_too_long_all_is_whole(
+    azurite: Azurite,
+    environment: dict[str, str],
+    control: Control,
+    operation: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The client gives up an answer that it has waited for, and asks again; what was done meanwhile does no harm."""
+    monkeypatch.setitem(storage.RETRIES, "read_timeout", 0.5)
+    recording = await control.recording(5 * MIB)
+    names = "*.mp4" if operation == "CopyBlob" else "*.media"
+    rule = {"path": names, "operation": operation, "times": 1, "kind": "lateAnswer", "seconds": 2}
+    async with harmed(azurite, environment, rule) as (app, proxy):
+        [job] = await announce(app, recording)
+        for _ in range(TRIES):
+            with contextlib.suppress(ChunkError, AzureError):
+                await app.ingest.run(job)
+                break
+        assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+        await sweep(app)
+
+        assert [1] == [rule["applied"] for rule in proxy.rules.view()]
+        assert recording["chunks"][0]["sha256"] in (await listing(app.settings, "archive")).values()
 
 
 @pytest.mark.parametrize("fault", COPIES.values(), ids=COPIES)
