@@ -105,13 +105,19 @@ async def _run(app: App) -> dict[str, Any]:
     _sent = 0
     meter = Meter(idle_kib())
     now = datetime.now(UTC)
+    await app.prepare_archive()
     await poison.drain(app.poison, app.storage, app.notices, now=now)
+    await poison.drain_events(app.poisoned_events, _none_is_poisoned, app.storage, app.notices, now=now)
     report = await archive.run(app.storage, app.settings, app.notices, app.content, now=now)
     jobs = intake.messages(report.jobs)
     cost = meter.read()
     lists = ("archived", "incomplete", "waiting", "failed")
     done = {name: len(getattr(report, name)) for name in lists}
     return {**asdict(cost), "requests": _sent, **done, "not_reached": report.not_reached, "jobs": len(jobs)}
+
+
+async def _none_is_poisoned(event: str) -> list[str]:
+    raise TimerFailed(f"no event was poisoned, and here is one: {event[:100]}")
 
 
 async def _serve() -> int:

@@ -160,7 +160,8 @@ _ALL = frozenset({*_BLOB.values(), *_QUEUE.values(), "CopyBlob", "PeekMessages"}
 _WITH_BODY = frozenset({"GetBlob", "GetBlockList", "ListBlobs", "GetMessages"})
 _CONTENT = frozenset({"PutBlock", "PutBlob", "GetBlob"})
 _CHANGES = frozenset(name for name in _ALL if not name.startswith(("Get", "List", "Peek")))
-# Which operations a random fault applies to. Corrupt is there for completeness: nothing can mend silent damage.
+# Which operations a random fault applies to. What corrupt does to a block is found by the proof; of what it does to an
+# answer only a reader with a digest can know.
 KINDS: Mapping[str, frozenset[str]] = {
     "status503": _ALL,
     "status503RetryAfter": _ALL,

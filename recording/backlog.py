@@ -24,7 +24,7 @@ from recording import logs
 
 QUEUE = "recording-events"
 # Of a thousand events at once the answers' p99 is least with 4: 1.2 times that with 8, 1.4 with 16, and 7 times that if
-# all are taken (benchmarks, burst).
+# all are taken (`python -m benchmarks --only burst`, with this number changed).
 AT_ONCE = 4
 # A queue message holds 64 KiB, which are 48 KiB before base64 (functions-host.md 3).
 LARGEST_MESSAGE = 48 * 1024
