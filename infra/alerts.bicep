@@ -111,7 +111,7 @@ traces
     query: replace('''
 let announced = toscalar(traces | where message startswith "recording.announced " | summarize max(timestamp));
 traces
-| where (message startswith "recording.start " and message has '"status": 200') or message startswith "auto_record.started "
+| where message startswith "recording.start " and message has '"status": 200'
 | where timestamp < ago({hours}h) and timestamp > coalesce(announced, datetime(2000-01-01))
 | summarize started = count(), first = min(timestamp)
 | where started > 0

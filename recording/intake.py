@@ -3,27 +3,20 @@
 It answers in well under a second whatever the size of the recording: the bytes' work goes
 through the queue. The fact is written before the jobs are handed over, and both are repeated
 when the event comes again, so that a crash in between loses nothing.
-
-What tells of a call that can be recorded is CallLegStateChanged in 2021 and CallStarted today.
-Each starts a recording with its own API only: a call that has both is started once.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import uuid4
 
 from azure.core.exceptions import AzureError
 from pydantic import BaseModel
 
-from recording import address, audit, calls, claim, conversation, endings, events, job, layout, logs, telemetry
+from recording import address, auto_record, calls, endings, events, job, layout, logs, telemetry
 from recording.acs.service import RecordingService
-from recording.audit import Entry
 from recording.backlog import Backlog
-from recording.claim import Claim, Held, Outcome
-from recording.errors import BadEvent, BadRequest, Conflict, NotFound
+from recording.errors import BadEvent
 from recording.events import (
     CallEnded,
     CallLegStateChanged,
@@ -108,11 +101,15 @@ async def take(
         case CallLegStateChanged():
             logs.info("call_leg.changed", eventId=event.id, callLegId=event.call_leg_id, state=event.state)
             if event.state == "Established" and settings.auto_record == "all" and settings.speaks_2021:
-                await _auto_record(_of_leg(event), storage=storage, service=service, settings=settings, now=now)
+                await auto_record.start(
+                    auto_record.of_leg(event), storage=storage, service=service, settings=settings, now=now
+                )
         case CallStarted():
             logs.info("call.started", **_known(event))
             if settings.auto_record == "all" and not settings.speaks_2021:
-                await _auto_record(_of_call(event), storage=storage, service=service, settings=settings, now=now)
+                await auto_record.start(
+                    auto_record.of_call(event), storage=storage, service=service, settings=settings, now=now
+                )
             await calls.note(storage, event.server_call_id, event.correlation_id)
         case CallEnded():
             logs.info("call.ended", **_known(event), seconds=event.seconds)
@@ -206,65 +203,6 @@ async def _note_ending(event: FileStatusUpdated, storage: Storage) -> None:
             raise  # nothing of it is in staging, where the timer would meet it: the event is to come again
         # An archive that is down must not keep the chunks from staging: the timer sees by them that it ended.
         logs.warning("ending.not_noted", recordingKey=event.recording_key, reason=type(failed).__name__)
-
-
-@dataclass(frozen=True)
-class _ToRecord:
-    """A call that is to be recorded; `call` tells it from a later one of the same conversation."""
-
-    event_id: str
-    conversation_id: str
-    call: str
-
-
-def _of_leg(event: CallLegStateChanged) -> _ToRecord:
-    """A group id may be met again by a later call, whose leg is another; a conversation URL is one call."""
-    assert event.conversation_id is not None  # noqa: S101 - events.parse holds it for every state but Establishing
-    known, leg = event.conversation_id, event.call_leg_id
-    return _ToRecord(event.id, known, f"{known}/{leg}" if conversation.is_group_id(known) else known)
-
-
-def _of_call(event: CallStarted) -> _ToRecord:
-    """A server call id is one call, though a group or a room may meet again."""
-    try:
-        known = conversation.of_server_call(event.server_call_id)
-    except BadRequest as bad:
-        raise BadEvent(bad.message) from None
-    return _ToRecord(event.id, known, known)
-
-
-async def _auto_record(
-    wanted: _ToRecord, *, storage: Storage, service: RecordingService, settings: Settings, now: datetime
-) -> None:
-    """Start a recording once per call, however often the event comes."""
-    mine = Claim(owner=uuid4().hex, conversation_id=wanted.conversation_id, at=now)
-    held = await claim.take(storage, f"auto-record {wanted.call}", mine)
-    if not isinstance(held, Held):
-        logs.info("auto_record.done_before", eventId=wanted.event_id, outcome=held[1].result)
-        return
-    entry = Entry(at=now, operation="start", who="AUTO_RECORD", conversation_id=wanted.conversation_id)
-    try:
-        async with audit.audited(storage, entry):
-            service.check(wanted.conversation_id)
-            entry.recording_id = await service.start(wanted.conversation_id, callback_uri=settings.callback_uri())
-        outcome = Outcome(result="started", recording_id=entry.recording_id, at=now)
-    except Conflict as conflict:
-        outcome = Outcome(result="already_recording", reason=conflict.message, at=now)
-    except (BadRequest, NotFound) as refused:
-        # The service won't change its mind: the call is over, or was never one that can be recorded.
-        outcome = Outcome(result="refused", reason=refused.message, at=now)
-    except BaseException as failed:
-        # Not started for a reason that may pass: give the claim back, and have the event delivered again.
-        await claim.settle(storage, held, Outcome(result="given_back", reason=type(failed).__name__, at=now))
-        raise
-    await claim.settle(storage, held, outcome)
-    write = logs.error if outcome.result == "refused" else logs.info
-    write(
-        "auto_record." + outcome.result,
-        eventId=wanted.event_id,
-        recordingId=outcome.recording_id,
-        reason=outcome.reason,
-    )
 
 
 def _known(event: CallStarted | CallEnded) -> dict[str, str | None]:

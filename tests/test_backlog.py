@@ -20,7 +20,7 @@ from recording.bootstrap import App
 from tests.conftest import file_event
 from tests.facts import listing, receive
 from tests.source import recording_of
-from tests.test_intake import leg_event
+from tests.test_auto_record import leg_event
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 

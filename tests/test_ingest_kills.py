@@ -1,8 +1,7 @@
 """recording/intake.py, recording/ingest.py: killed between any two writes, the next try makes the same of it."""
 
-import json
+from contextlib import nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
@@ -10,10 +9,12 @@ from recording import bootstrap
 from recording.bootstrap import App
 from recording.ingest import Ingest
 from recording.settings import read
+from recording.storage import Where
 from tests.conftest import Control, file_event
 from tests.dying import Dying, Killed
-from tests.facts import MIB, announce, receive, stored_sha256
+from tests.facts import MIB, announce, listing, receive, stored_sha256
 
+WHERE: tuple[Where, ...] = ("staging", "quarantine", "archive")
 BLOCKS = 3
 # The blocks, each with its receipt, the commit, the proof, the metadata file.
 WRITES = 2 * BLOCKS + 3
@@ -70,15 +71,24 @@ async def test_an_ingest_makes_no_write_that_is_not_tried_above(environment: dic
     await app.aclose()
 
 
-async def test_an_intake_that_is_killed_after_its_fact_is_repeated(app: App, control: Control) -> None:
-    """The event comes again, for it wasn't acknowledged; the fact is there once, and the jobs are the same."""
-    event = json.dumps(file_event(await control.recording(1000, 2000)))
-    storage = Dying(app, after=1)
-    with pytest.raises(Killed):
+# The event, what of it can't be understood, that the recording ended.
+FACTS = 3
+
+
+@pytest.mark.parametrize("after", range(1, FACTS + 2))
+async def test_an_intake_that_is_killed_after_any_fact_is_repeated(app: App, control: Control, after: int) -> None:
+    """The event comes again, for it wasn't acknowledged; each fact is there once, and the jobs are the same."""
+    event = file_event(await control.recording(1000, 2000))
+    event["subject"] += "/serverCallId/c2Nh/recordingId/cmlk"
+    event["data"]["recordingStorageInfo"]["recordingChunks"].append({"documentId": "../../x", "index": 2})
+    storage = Dying(app, after=after)
+    with pytest.raises(Killed) if after <= FACTS else nullcontext():
         await receive(replace(app, storage=storage), event)
     await storage.aclose()
 
-    jobs = await receive(app, event, now=datetime.now(UTC))
+    jobs = await receive(app, event)
 
     assert [0, 1] == [job.index for job in jobs]
-    assert 1 == len([blob async for blob in app.storage.names("staging") if "/events/" in blob.name])
+    staged, kept, archived = [await listing(app.settings, where) for where in WHERE]
+    assert [1, 1, 1] == [len(found) for found in (staged, kept, archived)]
+    assert ["events", "endings"] == [next(iter(staged)).split("/")[1], next(iter(archived)).split("/")[0]]

@@ -18,8 +18,9 @@ from recording.storage import Storage
 from tests.conftest import Control, file_event
 from tests.facts import body_of, listing, receive, sweep
 from tests.source import recording_of
+from tests.test_auto_record import leg_event, outcomes, started
 from tests.test_events_today import SERVER_CALL, call_event, callback
-from tests.test_intake import leg_event, outcomes, quarantined, started
+from tests.test_intake import quarantined
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
