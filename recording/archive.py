@@ -32,6 +32,12 @@ PARALLELISM = 8
 COPIES = 16
 # Of the budget, for one recording: a copy that takes longer goes on by itself, and the next run finds it.
 LARGEST_SHARE = 0.25
+# One after the other, by which an archive is told from a request that was unlucky.
+_SILENT = 3
+
+
+class ArchiveSilent(AzureError):
+    """The archive's account has answered nothing in this run."""
 
 
 @dataclass
@@ -45,7 +51,7 @@ class Report:
     failed: list[str] = field(default_factory=list)
     not_reached: int = 0
     topic_failed: bool = False
-    archive_failed: bool = False
+    archive_silences: int = 0
 
 
 def due(recording: Recording, now: datetime) -> bool:
@@ -177,16 +183,13 @@ def _announced(blobs: list[Stored]) -> str:
 async def _look(this: _Run, key: str, blobs: list[Stored]) -> tuple[Recording, Manifest | None] | None:
     """Rescue what is missing of a recording; the answer is what to finish, if it is due."""
     try:
-        before = await _before(this, key)
+        recording, before = await _load(this, key, blobs)
     except (AzureError, TimeoutError, ValidationError):
         # It can't be finished; to fetch what is missing nothing of the archive is needed.
         alone = await state.load(key, this.storage, retention=this.settings.retention, blobs=blobs)
         this.seen.append(alone)
         await _rescue(this, alone)
         raise
-    recording = await state.load_with_archived_events(
-        key, blobs, before, storage=this.storage, retention=this.settings.retention
-    )
     if not recording.events:
         logs.error("staging.orphan", recordingKey=key, blobs=len(blobs), next="left alone; look at it")
         return None
@@ -198,24 +201,29 @@ async def _look(this: _Run, key: str, blobs: list[Stored]) -> tuple[Recording, M
     return None
 
 
-async def _before(this: _Run, key: str) -> Manifest | None:
-    """Read the manifest that there is; an archive that didn't answer isn't asked again: the run has more to do."""
-    if this.report.archive_failed:
-        raise AzureError("the archive did not answer before")
+async def _load(this: _Run, key: str, blobs: list[Stored]) -> tuple[Recording, Manifest | None]:
+    """Derive a recording, and read its manifest; a silent archive isn't asked again: the run has more to do."""
+    if this.report.archive_silences >= _SILENT:
+        raise ArchiveSilent("the archive does not answer")
     try:
         async with asyncio.timeout(state.PATIENCE_SECONDS):
-            return await state.newest_manifest(key, this.storage)
+            before = await state.newest_manifest(key, this.storage)
+            recording = await state.load_with_archived_events(
+                key, blobs, before, storage=this.storage, retention=this.settings.retention
+            )
     except (ServiceRequestError, ServiceResponseError, TimeoutError):
-        this.report.archive_failed = True
+        this.report.archive_silences += 1
         raise
+    this.report.archive_silences = 0
+    return recording, before
 
 
 async def _finish(this: _Run, whole: Recording, before: Manifest | None) -> None:
     """Archive a recording, tell what became of it, and empty staging, in this order."""
     recording = manifest.beyond(whole, before) if before else whole
     if before and not manifest.news(recording, before):
-        if not any(blob.name.startswith(f"{whole.key}/events/") for blob in whole.blobs):
-            # What an attempt left that ended after the archive: all was told, for events are deleted last.
+        if not any(blob.name.split("/")[1] in ("chunks", "events") for blob in whole.blobs):
+            # The note of an attempt that ended after the archive: it makes no manifest, and what did is gone, so told.
             await _empty(whole, this.storage)
             return
         # A run before this one was killed here, perhaps before it told, or a duplicate of the event came late.

@@ -60,7 +60,9 @@ def pause(count: int, *, first: timedelta = FIRST_RESCUE) -> timedelta:
 
 
 def failed(before: Attempts | None, failure: Failure, *, first: timedelta = FIRST_RESCUE) -> Attempts:
-    """Note a failure."""
+    """Note a failure; one that is noted already, for the answer to that was lost, stays as it is."""
+    if before and failure in before.failures:
+        return before
     known = before or Attempts(next_at=failure.at)
     count = known.count + 1
     return Attempts(

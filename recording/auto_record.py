@@ -66,24 +66,25 @@ async def _start(
     wanted: ToRecord, held: Held, *, storage: Storage, service: RecordingService, settings: Settings, now: datetime
 ) -> str:
     """Start a recording that is claimed, and settle the claim before anything else can fail."""
-    recording_id: str | None = None
     try:
         service.check(wanted.conversation_id)
         recording_id = await service.start(wanted.conversation_id, callback_uri=settings.callback_uri())
-        outcome = Outcome(result="started", recording_id=recording_id, at=now)
-        return recording_id
     except BaseException as failed:
-        outcome = _unsuccessful(failed, now)
+        await _settle(wanted, held, _unsuccessful(failed, now), storage)
         raise
-    finally:
-        await claim.settle(storage, held, outcome)
-        write = logs.error if outcome.result == "refused" else logs.info
-        write(
-            "auto_record." + outcome.result,
-            eventId=wanted.event_id,
-            recordingId=recording_id,
-            reason=outcome.reason,
-        )
+    await _settle(wanted, held, Outcome(result="started", recording_id=recording_id, at=now), storage)
+    return recording_id
+
+
+async def _settle(wanted: ToRecord, held: Held, outcome: Outcome, storage: Storage) -> None:
+    await claim.settle(storage, held, outcome)
+    write = logs.error if outcome.result == "refused" else logs.info
+    write(
+        "auto_record." + outcome.result,
+        eventId=wanted.event_id,
+        recordingId=outcome.recording_id,
+        reason=outcome.reason,
+    )
 
 
 def _unsuccessful(failed: BaseException, now: datetime) -> Outcome:

@@ -15,10 +15,14 @@ async def make(recording: Recording, before: Manifest | None, storage: Storage, 
     CopyFailed, or what storage raises; no other copy is waited for then.
     """
     told = _told(recording.key, before)
+    kinds = {chunk.job.content_blob: chunk.kind for chunk in recording.chunks}
 
     async def copy(blob: Stored) -> None:
         async with gate:
-            await storage.copy_to_archive(blob, await _name(blob, recording, before, storage))
+            name = layout.archived(blob.name, kinds.get(blob.name, media.kind(blob.metadata.get("kind"))))
+            if before and blob.name.split("/")[1] == "events":
+                name = await _event_name(blob, name, storage)
+            await storage.copy_to_archive(blob, name)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -42,15 +46,10 @@ def _told(key: str, before: Manifest | None) -> set[str]:
     }
 
 
-async def _name(blob: Stored, recording: Recording, before: Manifest | None, storage: Storage) -> str:
-    """Name the copy: a chunk's by what its bytes are, an event's as it was received."""
-    kinds = {chunk.job.content_blob: chunk.kind for chunk in recording.chunks}
-    name = layout.archived(blob.name, kinds.get(blob.name, media.kind(blob.metadata.get("kind"))))
-    if before is None or blob.name.split("/")[1] != "events":
-        return name
+async def _event_name(event: Stored, name: str, storage: Storage) -> str:
+    """Name an event's copy: another of the same id that is in the archive is evidence, and stays."""
     there = await storage.find("archive", name)
-    if there is None or there.sha256 == blob.sha256:
+    if there is None or there.sha256 == event.sha256:
         return name
-    # Another event of the same id is in the archive: it is evidence, and stays.
-    text = await storage.read("staging", blob.name) or b""
-    return layout.archived(layout.event_blob(recording.key, layout.event_id(None, text.decode(errors="replace"))))
+    text = await storage.read("staging", event.name) or b""
+    return f"{name.rpartition('/')[0]}/{layout.event_id(None, text.decode(errors='replace'))}.json"

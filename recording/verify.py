@@ -76,10 +76,12 @@ def _damaged(key: str, problem: str) -> Verified:
 async def _chunk(entry: ChunkEntry, storage: Storage) -> ChunkResult:
     result = ChunkResult(document_id=entry.document_id, index=entry.index)
     # What was kept although it isn't whole by its own word is so still, and the manifest says it: no news.
-    kind = media.kind_of(entry.content.blob) if entry.content and entry.outcome == "archived" else None
-    for file, its_kind in ((entry.content, kind), (entry.metadata, None)):
+    is_odd = entry.outcome == "unproved" and entry.content is not None and entry.content.sha256 is not None
+    for file in (entry.content, entry.metadata):
         if file is not None:
-            result.problems += [f"{file.blob}: {problem}" async for problem in _file(file, its_kind, storage)]
+            # A metadata file, and content of which nobody knows what it is, have no structure to look at.
+            kind = None if is_odd else media.kind_of(file.blob)
+            result.problems += [f"{file.blob}: {problem}" async for problem in _file(file, kind, storage)]
             result.bytes += file.bytes
     return result
 

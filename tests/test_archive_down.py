@@ -11,11 +11,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from azure.core.exceptions import ServiceResponseError
 
 from local.acs.server import DEVELOPMENT_KEY
 from recording import archive, bootstrap, layout, state
 from recording.bootstrap import App
 from recording.settings import read
+from recording.storage import Storage, Where
 from tests.conftest import Control
 from tests.facts import announce, listing, put, stage, sweep
 from tests.source import serve
@@ -63,7 +65,11 @@ async def down(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_chunks_are_safe_in_staging_meanwhile(
-    environment: dict[str, str], control: Control, down: Down, caplog: pytest.LogCaptureFixture
+    environment: dict[str, str],
+    control: Control,
+    down: Down,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """From a cold start on; once the archive is back, the timer makes its container and archives what waits."""
     recording = await control.recording(1000, 2000)
@@ -77,10 +83,13 @@ async def test_chunks_are_safe_in_staging_meanwhile(
             *(await listing(app.settings, "staging")).values()
         }
 
+    monkeypatch.setattr(state, "PATIENCE_SECONDS", 10.0)
     app = bootstrap.connect(read(environment))
-    await app.prepare_archive()
-    assert [job.recording_key] == (await sweep(app)).archived
-    await app.aclose()
+    try:
+        await app.prepare_archive()
+        assert [job.recording_key] == (await sweep(app)).archived
+    finally:
+        await app.aclose()
 
 
 async def test_what_is_missing_is_tried_and_reported_meanwhile(
@@ -100,6 +109,23 @@ async def test_what_is_missing_is_tried_and_reported_meanwhile(
     assert many == json.loads(ran.partition(" ")[2])["chunksInFlight"]
     if down.hangs:
         assert len(down.asked) - before < many
+
+
+async def test_one_recording_whose_archive_is_silent_costs_no_other_its_archive(app: App, control: Control) -> None:
+    """A request that was unlucky isn't the account: those looked at after it are archived in the same run."""
+    jobs = [(await stage(app, await control.recording(500), event_id=f"e{n}"))[0] for n in range(3)]
+
+    class Unlucky(Storage):
+        async def read(self, where: Where, name: str) -> bytes | None:
+            if where == "archive" and jobs[0].recording_key in name:
+                raise ServiceResponseError("no answer")
+            return await super().read(where, name)
+
+    unlucky = Unlucky(app.settings)
+    report = await archive.run(unlucky, app.settings, app.notices, app.content, now=datetime.now(UTC))
+    await unlucky.aclose()
+
+    assert ([jobs[0].recording_key], {job.recording_key for job in jobs[1:]}) == (report.failed, {*report.archived})
 
 
 async def test_a_manifest_that_cannot_be_read_costs_no_chunk_its_try(app: App, control: Control) -> None:

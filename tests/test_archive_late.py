@@ -1,13 +1,15 @@
 """recording/archive.py: what comes after a recording was archived is added to it, and takes nothing away."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from recording.bootstrap import App
 from recording.errors import SourceGone
+from recording.notices import Notices
 from tests.conftest import Control, file_event
-from tests.facts import announce, listing, put, receive, stage, sweep, told, topic
+from tests.facts import TOPIC_KEY, announce, listing, put, receive, stage, sweep, told, topic
 from tests.test_archive import HOUR, LATE, errors, lose, manifest_of, outcomes
 
 
@@ -68,6 +70,24 @@ async def test_an_ingest_that_ends_after_the_deadline_is_not_thrown_away(app: Ap
     written = await manifest_of(app, first.recording_key, 2)
     assert (["archived", "archived"], True) == (outcomes(written), written.complete)
     assert recording["chunks"][1]["sha256"] in (await listing(app.settings, "archive")).values()
+    assert {} == await listing(app.settings, "staging")
+
+
+async def test_what_came_late_is_told_though_the_topic_was_down(app: App, control: Control) -> None:
+    """By the run after it, though no event of it lies in staging any more."""
+    [job] = await announce(app, await control.recording(1000))
+    late = datetime.now(UTC) + LATE
+    await sweep(app, now=late)
+    await app.ingest.run(job)
+    notices = Notices("http://127.0.0.1:9/api/events", TOPIC_KEY, None)
+    await sweep(replace(app, notices=notices), now=late)
+    await notices.aclose()
+    assert ["archived"] == outcomes(await manifest_of(app, job.recording_key, 2))
+
+    async with topic(app, control) as there:
+        await sweep(there, now=late)
+
+    assert ["Recording.Archived"] == [notice["type"] for notice in await told(control)]
     assert {} == await listing(app.settings, "staging")
 
 

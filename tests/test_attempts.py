@@ -35,6 +35,13 @@ def test_each_failure_is_on_record_with_its_reason() -> None:
     assert second == twice.last
 
 
+def test_a_failure_that_is_noted_already_is_noted_once() -> None:
+    """The answer to writing it was lost: whoever writes it again reads what it has written itself."""
+    once = attempts.failed(None, FAILURE)
+
+    assert once == attempts.failed(once, FAILURE)
+
+
 def test_of_very_many_failures_the_oldest_go() -> None:
     """However long a chunk is tried, its note stays small, and still says how often."""
     note = None

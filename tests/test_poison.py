@@ -216,7 +216,7 @@ async def test_a_message_that_hangs_keeps_none_behind_it_from_its_turn(
     app: App, poisoned_events: QueueClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stays; the one after it is taken in the same run."""
-    monkeypatch.setattr(poison, "_MESSAGE_SECONDS", 0.5)
+    monkeypatch.setattr(poison, "_MESSAGE_SECONDS", 2.0)
     for text in ("hangs", "goes"):
         await poisoned_events.send_message(backlog.write([text]).decode())
 

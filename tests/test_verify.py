@@ -145,6 +145,22 @@ async def test_an_incomplete_recording_is_as_its_manifest_says(app: App, control
     )
 
 
+async def test_content_that_was_never_read_back_is_looked_at(app: App, control: Control) -> None:
+    """Nobody knows its digest: its structure is all there is to see damage by."""
+    [job] = await stage(app, await control.recording(1000))
+    await put(app.settings, "staging", job.content_blob, await app.storage.read("staging", job.content_blob) or b"")
+    await sweep(app, now=datetime.now(UTC) + LATE)
+    written = await state.newest_manifest(job.recording_key, app.storage)
+    assert written is not None
+    assert written.chunks[0].content is not None
+    assert ("unproved", None) == (written.chunks[0].outcome, written.chunks[0].content.sha256)
+    assert (await verify.verify(job.recording_key, app.storage)).ok
+
+    await put(app.settings, "archive", written.chunks[0].content.blob, bytes(1000))
+
+    assert "box" in (await problems(app, job))[-1]
+
+
 async def test_an_unknown_recording_is_not_found(app: App, control: Control) -> None:
     """One in flight isn't archived yet."""
     [job] = await stage(app, await control.recording(1000))
