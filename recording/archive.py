@@ -32,12 +32,12 @@ PARALLELISM = 8
 COPIES = 16
 # Of the budget, for one recording: a copy that takes longer goes on by itself, and the next run finds it.
 LARGEST_SHARE = 0.25
-# One after the other, by which an archive is told from a request that was unlucky.
-_SILENT = 3
+# Requests in a row, by which a silent archive is told from a moment without answers: more than wait at once.
+_SILENT = PARALLELISM + 1
 
 
 class ArchiveSilent(AzureError):
-    """The archive's account has answered nothing in this run."""
+    """The archive's account doesn't answer."""
 
 
 @dataclass
@@ -208,13 +208,13 @@ async def _load(this: _Run, key: str, blobs: list[Stored]) -> tuple[Recording, M
     try:
         async with asyncio.timeout(state.PATIENCE_SECONDS):
             before = await state.newest_manifest(key, this.storage)
-            recording = await state.load_with_archived_events(
-                key, blobs, before, storage=this.storage, retention=this.settings.retention
-            )
     except (ServiceRequestError, ServiceResponseError, TimeoutError):
         this.report.archive_silences += 1
         raise
     this.report.archive_silences = 0
+    recording = await state.load_with_archived_events(
+        key, blobs, before, storage=this.storage, retention=this.settings.retention
+    )
     return recording, before
 
 

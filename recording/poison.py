@@ -23,6 +23,8 @@ from recording.storage import Storage
 # As many as one run takes: more would cost the archive its time.
 _MOST = 320
 _SECONDS, _MESSAGE_SECONDS = 30.0, 15.0
+# How long a message that was taken off comes to nobody; one that hangs comes after those that wait behind it.
+_HIDDEN_SECONDS, _HUNG_SECONDS = 60, 600
 
 
 async def drain(queue: QueueClient, storage: Storage, notices: Notices, *, now: datetime) -> int:
@@ -89,7 +91,7 @@ async def drain_events(
 async def _drain(queue: QueueClient, take: Callable[[str], Awaitable[bool]]) -> int:
     """Give each message to `take` and delete those for which it answers True; count these.
 
-    One that fails or hangs stays, and keeps none behind it from its turn.
+    One that fails or hangs stays, and the next run begins with those behind it.
     """
 
     async def one(message: QueueMessage) -> bool:
@@ -99,14 +101,15 @@ async def _drain(queue: QueueClient, take: Callable[[str], Awaitable[bool]]) -> 
                     await queue.delete_message(message)
                 return is_done
         except (AzureError, TimeoutError) as failed:
-            logs.warning("poison.not_taken", reason=type(failed).__name__, next="the next run tries again")
+            logs.warning("poison.not_taken", reason=type(failed).__name__, next="a later run tries again")
+            await queue.update_message(message, visibility_timeout=_HUNG_SECONDS)
             return False
 
     count = 0
     try:
         async with asyncio.timeout(_SECONDS):
             async for message in queue.receive_messages(
-                messages_per_page=32, visibility_timeout=60, max_messages=_MOST
+                messages_per_page=32, visibility_timeout=_HIDDEN_SECONDS, max_messages=_MOST
             ):
                 count += await one(message)
     except ResourceNotFoundError:

@@ -104,8 +104,9 @@ async def load_with_archived_events(
     ):
         return recording
     received = list(recording.events)
-    async for blob in storage.names("archive", f"{layout.archive_folder(key)}/events/"):
-        received += _event(await storage.read("archive", blob.name), blob.name)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async for blob in storage.names("archive", f"{layout.archive_folder(key)}/events/"):
+            received += _event(await storage.read("archive", blob.name), blob.name)
     tried = {c.job.document_id: c.attempts for c in recording.chunks if c.attempts}
     return manifest.assemble(key, events=received, blobs=blobs, attempts=tried, retention=retention)
 

@@ -132,6 +132,16 @@ async def test_a_call_that_is_over_is_refused_for_good(app: App, control: Contro
     assert (["refused"], 1) == (await outcomes(app), len((await control.call("GET", "requests"))["requests"]))
 
 
+async def test_a_conversation_that_cannot_be_one_is_refused_for_good(app: App, control: Control) -> None:
+    """ACS isn't asked, and the event isn't to come again: it would be the same one."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    await control.call("DELETE", "requests")
+
+    assert [] == await receive(app, leg_event(call | {"conversationId": "../x"}))
+
+    assert (["refused"], []) == (await outcomes(app), (await control.call("GET", "requests"))["requests"])
+
+
 async def test_a_recording_that_somebody_started_is_left_alone(app: App, control: Control) -> None:
     """409 means that the call is being recorded, which is what was wanted."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})

@@ -152,7 +152,8 @@ async def test_any_json_is_either_taken_or_quarantined(app: App, value: Any) -> 
         understood = events.parse(text)
     file = understood if isinstance(understood, FileStatusUpdated) else None
 
-    jobs = await receive(app, text, now=NOW)
+    starting = dataclasses.replace(app, settings=app.settings.model_copy(update={"auto_record": "all"}))
+    jobs = await receive(starting, text, now=NOW)
 
     kept = await app.storage.read("quarantine", layout.quarantine_blob(NOW, layout.event_id(None, text)))
     assert (kept is not None) == (understood is None or (file is not None and file.problems != ()))
