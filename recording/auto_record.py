@@ -47,7 +47,11 @@ def of_call(event: CallStarted) -> ToRecord:
 async def start(
     wanted: ToRecord, *, storage: Storage, service: RecordingService, settings: Settings, now: datetime
 ) -> None:
-    """Start a recording once per call, however often the event comes."""
+    """Start a recording once per call, however often the event comes.
+
+    Raises StartInProgress while another worker is at it, and what ACS or storage says if that may pass: the event is
+    to come again then.
+    """
     mine = Claim(owner=uuid4().hex, conversation_id=wanted.conversation_id, at=now)
     held = await claim.take(storage, f"auto-record {wanted.call}", mine)
     if not isinstance(held, Held):

@@ -8,6 +8,7 @@ message stays until all of its events are. One that isn't ours is kept in quaran
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
@@ -102,7 +103,9 @@ async def _drain(queue: QueueClient, take: Callable[[str], Awaitable[bool]]) -> 
                 return is_done
         except (AzureError, TimeoutError) as failed:
             logs.warning("poison.not_taken", reason=type(failed).__name__, next="a later run tries again")
-            await queue.update_message(message, visibility_timeout=_HUNG_SECONDS)
+            # A message that somebody else has taken meanwhile can't be moved: no reason to leave those behind it.
+            with contextlib.suppress(AzureError):
+                await queue.update_message(message, visibility_timeout=_HUNG_SECONDS)
             return False
 
     count = 0

@@ -111,24 +111,6 @@ async def test_a_failure_that_comes_late_is_no_news(
     assert ({}, before) == (await listing(app.settings, "staging"), await listing(app.settings, "archive"))
 
 
-async def test_an_event_in_the_archive_stays_though_another_comes_under_its_id(app: App, control: Control) -> None:
-    """It is evidence of what was announced then; the other is kept beside it, and its chunk is archived."""
-    recording = await control.recording(1000, 2000)
-    first, second = (recording | {"chunks": [chunk]} for chunk in recording["chunks"])
-    [job] = await stage(app, first)
-    await sweep(app)
-    before = await listing(app.settings, "archive")
-
-    await stage(app, second)
-    await sweep(app)
-
-    after = await listing(app.settings, "archive")
-    assert before.items() <= after.items()
-    assert 2 == len([name for name in after if "/events/" in name])
-    assert ["archived", "archived"] == outcomes(await manifest_of(app, job.recording_key, 2))
-    assert {} == await listing(app.settings, "staging")
-
-
 async def test_a_metadata_file_that_comes_late_is_not_thrown_away(app: App, control: Control) -> None:
     """It is added in a second manifest, and the content stays in it."""
     [job] = await announce(app, await control.recording(1000))
@@ -166,22 +148,6 @@ async def test_a_proof_that_comes_late_is_told(app: App, control: Control) -> No
 
     assert ["archived"] == outcomes(await manifest_of(app, job.recording_key, 2))
     assert {} == await listing(app.settings, "staging")
-
-
-async def test_the_archive_is_never_written_over(app: App, control: Control) -> None:
-    """What a manifest tells of stays, even if staging has got other bytes of that chunk since."""
-    recording = await control.recording(1000, 2000)
-    [job] = await stage(app, recording | {"chunks": recording["chunks"][:1]})
-    await sweep(app)
-    before = await listing(app.settings, "archive")
-    await stage(app, recording, event_id="late")
-
-    await put(app.settings, "staging", job.content_blob, b"others", sha256="0" * 64)
-    await sweep(app)
-
-    assert before.items() <= (await listing(app.settings, "archive")).items()
-    written = await manifest_of(app, job.recording_key, 2)
-    assert [c["sha256"] for c in recording["chunks"]] == [e.content.sha256 for e in written.chunks if e.content]
 
 
 async def test_a_lost_chunk_that_is_announced_again_is_fetched(app: App, control: Control) -> None:

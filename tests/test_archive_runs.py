@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from recording import archive, attempts, bootstrap, layout
+from recording import archive, attempts, bootstrap
 from recording.bootstrap import App
 from recording.errors import SourceGone
 from recording.settings import read
@@ -247,26 +247,6 @@ async def test_what_is_poisoned_does_not_stop_the_others(
     assert {name: sha256 for name, sha256 in before.items() if not name.startswith(gone)} == left
     for line in ("staging.orphan", "staging.bad_event", "staging.unknown", "recording.not_archived"):
         assert line in caplog.text
-
-
-async def test_a_copy_that_was_left_half_done_is_made_again(app: App, control: Control) -> None:
-    """A blob of the wrong length in the archive is replaced before the manifest tells of it."""
-    recording = await control.recording(5000)
-    [job] = await stage(app, recording)
-    await put(
-        app.settings,
-        "archive",
-        layout.archived(job.content_blob, "mp4"),
-        b"half",
-        sha256=recording["chunks"][0]["sha256"],
-    )
-
-    await sweep(app)
-
-    assert (
-        recording["chunks"][0]["sha256"]
-        == (await listing(app.settings, "archive"))[layout.archived(job.content_blob, "mp4")]
-    )
 
 
 async def test_a_manifest_comes_after_every_blob_it_names(app: App, control: Control) -> None:

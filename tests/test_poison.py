@@ -234,6 +234,29 @@ async def test_messages_that_hang_keep_none_behind_them_from_its_turn(
     assert 2 == (await app.poisoned_events.get_queue_properties()).approximate_message_count
 
 
+async def test_a_message_that_somebody_else_has_done_meanwhile_ends_no_drain(
+    app: App, poisoned_events: QueueClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can't be moved behind the others, for it is gone; the next one has its turn all the same."""
+    for name, seconds in {"_MESSAGE_SECONDS": 2.0, "_HIDDEN_SECONDS": 1}.items():
+        monkeypatch.setattr(poison, name, seconds)
+    for text in ("hangs", "goes"):
+        await poisoned_events.send_message(backlog.write([text]).decode())
+
+    async def take(text: str) -> list[str]:
+        if text == "hangs":
+            await asyncio.sleep(1.2)
+            async for message in poisoned_events.receive_messages(max_messages=1):
+                await poisoned_events.delete_message(message)
+            await asyncio.sleep(30)
+        return [text]
+
+    found = await poison.drain_events(app.poisoned_events, take, app.storage, app.notices, now=datetime.now(UTC))
+
+    assert ["goes"] == found
+    assert 0 == (await app.poisoned_events.get_queue_properties()).approximate_message_count
+
+
 async def test_a_message_without_events_goes_to_quarantine(app: App, poisoned_events: QueueClient) -> None:
     """As one without a chunk job does."""
     await poisoned_events.send_message("whose?")
