@@ -35,28 +35,16 @@ async def me(req: func.HttpRequest) -> func.HttpResponse:
     return answer(req, "me")
 
 
-@app.route("numbers/{number:int:min(3)}")
-async def number(req: func.HttpRequest) -> func.HttpResponse:
-    """Take numbers only."""
-    return answer(req, "number")
-
-
-@app.route("numbers/{text}")
-async def text(req: func.HttpRequest) -> func.HttpResponse:
-    """Take what `number` leaves."""
-    return answer(req, "text")
-
-
-@app.route("echo/{*rest}")
+@app.route("echo")
 async def echo(req: func.HttpRequest) -> func.HttpResponse:
-    """Take any method and any path."""
+    """Accept any method."""
     return answer(req, "echo")
 
 
-@app.route("optional/{first}/{second?}", methods=["GET"])
-async def optional(req: func.HttpRequest) -> func.HttpResponse:
-    """Take one or two segments."""
-    return answer(req, "optional")
+@app.route("pairs/{first}/{second}", methods=["GET"])
+async def pair(req: func.HttpRequest) -> func.HttpResponse:
+    """Take two parameters."""
+    return answer(req, "pair")
 
 
 @app.route("thing", methods=["GET"])
