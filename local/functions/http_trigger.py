@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -82,8 +80,6 @@ def _from_http(value: Mapping[str, Any]) -> web.Response:
         # Of headers that differ only in case the first is kept (AccumulateDuplicateHeader).
         if name.lower() not in _OWN_HEADERS and name not in headers:
             headers[name] = text
-    for cookie in value.get("cookies") or ():
-        headers.add("Set-Cookie", _set_cookie(cookie))
     return _checked(int(value["status"]), headers, value["body"])
 
 
@@ -124,16 +120,3 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
         key = name.lower()
         joined[key] = f"{joined[key]},{value}" if key in joined else value
     return joined
-
-
-def _set_cookie(cookie: Mapping[str, Any]) -> str:
-    parts = [f"{cookie['name']}={cookie['value']}"]
-    if cookie["expires"] is not None:
-        parts.append(f"expires={format_datetime(datetime.fromtimestamp(cookie['expires'], UTC), usegmt=True)}")
-    if cookie["max_age"] is not None:
-        parts.append(f"max-age={int(cookie['max_age'])}")
-    parts += [f"{key}={cookie[key]}" for key in ("domain", "path") if cookie[key]]
-    parts += ["secure"] if cookie["secure"] else []
-    parts += [f"samesite={cookie['same_site'].lower()}"] if cookie["same_site"] else []
-    parts += ["httponly"] if cookie["http_only"] else []
-    return "; ".join(parts)

@@ -73,13 +73,10 @@ async def redirect(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse(status_code=302, headers={"Location": "https://example.com/a?b=c", "Retry-After": "7"})
 
 
-@app.route("cookies")
-async def cookies(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer with two cookies."""
-    response = func.HttpResponse(b"\x00\xff", mimetype="application/octet-stream")
-    response.headers.add("Set-Cookie", "a=1; Path=/; HttpOnly; SameSite=Lax")
-    response.headers.add("Set-Cookie", "b=2; Max-Age=60; Expires=Thu, 01 Jan 2026 00:00:00 GMT; Secure")
-    return response
+@app.route("binary")
+async def binary(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer with bytes that are no text."""
+    return func.HttpResponse(b"\x00\xff", mimetype="application/octet-stream")
 
 
 @app.route("returns/{what}")
@@ -96,6 +93,8 @@ async def returns(req: func.HttpRequest):  # type: ignore[no-untyped-def]
             return '{"status": 201, "headers": {"X-Own": "yes"}, "body": "made"}'
         case "header":
             return func.HttpResponse("x", headers={"X-Own": "a\r\nX-Injected: b"})
+        case "cookie":
+            return func.HttpResponse("x", headers={"Set-Cookie": "a=1; Path=/"})
     raise RuntimeError("on purpose")
 
 
