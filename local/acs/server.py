@@ -7,7 +7,6 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,19 +14,19 @@ from typing import Any
 
 from aiohttp import web
 
-from local.acs import api, auth, bodies, calling, downloads, errors, storage_host, tokens
+from local.acs import api, auth, calling, downloads, errors, storage_host, tokens
 from local.acs.announcer import Announcer
 from local.acs.callbacks import Callbacks
 from local.acs.clock import Clock
 from local.acs.control import Control
 from local.acs.entities import ISSUER, MINIMUM_CHUNK_BYTES, Effect, Hosts, Settings
-from local.acs.faults import Faults
+from local.acs.faults import ServiceFaults
 from local.acs.identifiers import TOPIC, new_guid
-from local.acs.journal import CONTROL_PREFIX, Handler, Journal, is_control
+from local.acs.journal import CONTROL_PREFIX, Journal, is_control
 from local.acs.production import Studio
 from local.acs.service import Service
 from local.eventgrid import Topic
-from local.outage import Outage, OutageBody
+from local.faults import outage
 
 # A development key, as public as Azurite's: base64 of "acs-recording-emulator-development-only-key".
 DEVELOPMENT_KEY = "YWNzLXJlY29yZGluZy1lbXVsYXRvci1kZXZlbG9wbWVudC1vbmx5LWtleQ=="
@@ -105,7 +104,7 @@ class Emulator:
             service = Service(clock, settings=settings, emit=lambda effect: self._announce(effect))
             self._announcer = Announcer(service, topic=topic, callbacks=callbacks, studio=Studio(Path(folder)))
             stack.push_async_callback(self._announcer.cancel)
-            control = Control(service, self._announcer, topic, Faults(), Journal(clock), settings)
+            control = Control(service, self._announcer, topic, ServiceFaults(), Journal(clock), settings)
             # The port is part of the signed host name, so it has to be known before the first request is verified.
             sockets = [stack.enter_context(_listen(options.host, port)) for port in self._ports]
             self._ports = tuple(sock.getsockname()[1] for sock in sockets)
@@ -115,11 +114,11 @@ class Emulator:
                 web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
                 for application in (main, storage, region)
             ]
-            outages = [Outage(runner) for runner in runners]
-            main.router.add_post(CONTROL_PREFIX + "/outage", _outage_handler(outages))
-            for runner, outage, sock in zip(runners, outages, sockets, strict=True):
+            outages = [outage.Outage(runner) for runner in runners]
+            main.add_routes([outage.route(CONTROL_PREFIX, outages)])
+            for runner, its_outage, sock in zip(runners, outages, sockets, strict=True):
                 stack.push_async_callback(runner.cleanup)
-                stack.push_async_callback(outage.cancel)
+                stack.push_async_callback(its_outage.cancel)
                 await runner.setup()
                 await web.SockSite(runner, sock).start()
             self._stack = stack.pop_all()
@@ -162,16 +161,6 @@ class Emulator:
         )
         application.on_response_prepare.append(_add_service_headers)
         return application
-
-
-def _outage_handler(outages: Sequence[Outage]) -> Handler:
-    async def begin(request: web.Request) -> web.StreamResponse:
-        body = await bodies.read(request, OutageBody)
-        for outage in outages:
-            outage.begin(body.seconds)
-        return web.json_response({}, status=202)
-
-    return begin
 
 
 def _listen(host: str, port: int) -> socket.socket:

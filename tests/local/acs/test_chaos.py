@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from local.acs.chaos import KINDS, route
+from local.acs.chaos import KINDS, operation
 
 from .client import Client
 
@@ -172,11 +172,11 @@ async def test_rule_first(client: Client) -> None:
         ("GET /else", "other"),
     ],
 )
-def test_route(line: str, expected: str) -> None:
+def test_operation(line: str, expected: str) -> None:
     """Every route of the service API has a name."""
     method, _, path = line.partition(" ")
 
-    assert route(method, path) == expected
+    assert operation(method, path) == expected
 
 
 async def test_kinds(client: Client) -> None:
