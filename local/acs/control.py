@@ -12,7 +12,6 @@ from pydantic.alias_generators import to_camel
 from local.acs import bodies, views
 from local.acs.announcer import Announcer
 from local.acs.clock import timestamp
-from local.acs.entities import Settings
 from local.acs.errors import BadRequest
 from local.acs.faults import ServiceFaults
 from local.acs.journal import CONTROL_PREFIX, Journal
@@ -30,15 +29,12 @@ class Control:
     topic: Topic
     faults: ServiceFaults
     journal: Journal
-    initial: Settings
     custom_topic: CustomTopic = field(default_factory=CustomTopic)
 
     def routes(self) -> list[web.RouteDef]:
         """Return every control-plane route."""
         handlers: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
             ("POST", "/calls", self.place_call),
-            ("GET", "/calls", self.list_calls),
-            ("GET", "/calls/{callId}", self.show_call),
             ("DELETE", "/calls/{callId}", self.end_call),
             ("POST", "/calls/{callId}/participants", self.join),
             ("DELETE", "/calls/{callId}/participants/{participantId}", self.leave),
@@ -56,7 +52,6 @@ class Control:
             ("DELETE", "/requests", self.clear_requests),
             ("GET", "/settings", self.show_settings),
             ("PUT", "/settings", self.change_settings),
-            ("POST", "/reset", self.reset),
         ]
         ours = [web.route(method, CONTROL_PREFIX + path, handler) for method, path, handler in handlers]
         return [*ours, *self.faults.routes(CONTROL_PREFIX), *self.custom_topic.routes()]
@@ -72,14 +67,6 @@ class Control:
             room_id=body.room_id,
         )
         return web.json_response(views.call(call), status=201)
-
-    async def list_calls(self, request: web.Request) -> web.Response:
-        """Return all calls, ended ones too."""
-        return web.json_response({"calls": [views.call(call) for call in self.service.calls.values()]})
-
-    async def show_call(self, request: web.Request) -> web.Response:
-        """Return one call."""
-        return web.json_response(views.call(self.service.call(request.match_info["callId"])))
 
     async def end_call(self, request: web.Request) -> web.Response:
         """End a call and with it its recording."""
@@ -125,12 +112,10 @@ class Control:
         return web.json_response(await views.recording(recording, self.service))
 
     async def announce(self, request: web.Request) -> web.Response:
-        """Publish a file event again, with the same id, or with one id for each chunk if it is split."""
+        """Publish a file event again, with the same id."""
         body = await bodies.read(request, bodies.AnnounceBody, optional=True)
         recording = self.service.recording(request.match_info["recordingId"])
-        self.announcer.announce(
-            recording, times=body.times, split=body.split, as_cloud_event=body.schema_ == "CloudEvent"
-        )
+        self.announcer.announce(recording, times=body.times)
         return web.json_response(await views.recording(recording, self.service))
 
     async def list_subscriptions(self, request: web.Request) -> web.Response:
@@ -191,15 +176,3 @@ class Control:
         body = await bodies.read(request, bodies.SettingsBody)
         self.service.settings = replace(self.service.settings, **body.model_dump(exclude_none=True))
         return await self.show_settings(request)
-
-    async def reset(self, request: web.Request) -> web.Response:
-        """Return to the state after the start: no calls, recordings, subscriptions, faults, requests."""
-        await self.announcer.cancel()
-        for subscription in self.topic.report():
-            await self.topic.unsubscribe(subscription["name"])
-        self.service.reset(self.initial)
-        await self.announcer.discard()
-        self.faults.reset()
-        self.custom_topic.forget()
-        self.journal.clear()
-        return web.json_response({})

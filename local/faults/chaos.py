@@ -88,11 +88,6 @@ class Chaos:
         """Let every request through from now on; the counters stay."""
         self.settings = None
 
-    def reset(self) -> None:
-        """Return to the state before the first start."""
-        self.stop()
-        self._forget()
-
     def decide(self, route: str, document: str) -> str | None:
         """Return the kind of fault for the next request of a route for a document, and count it."""
         if self.settings is None:

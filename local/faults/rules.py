@@ -103,11 +103,6 @@ class Faults[Rule: FaultRule]:
         self._cleared.set()
         self._cleared = asyncio.Event()
 
-    def reset(self) -> None:
-        """Return to the state after the start."""
-        self.clear()
-        self.chaos.reset()
-
     async def hang(self, seconds: float) -> None:
         """Wait so long, or until the rules are cleared: a test decides when to go on."""
         with contextlib.suppress(TimeoutError):

@@ -1,6 +1,5 @@
 """HTTP in and out of a function: a request as Python gets it, a response as the client gets it (functions-host 1)."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -67,8 +66,11 @@ def to_response(function: Function, outcome: Outcome) -> web.Response:
     data = outcome.returned if binding.name == "$return" else outcome.outputs.get(binding.name)
     if data is None:
         return web.Response(status=200)
+    if data.kind != "http":
+        # The real host makes a response of a str, too; the app returns HttpResponse only.
+        return web.Response(status=500)
     try:
-        return _from_http(data.value) if data.kind == "http" else _from_content(data)
+        return _from_http(data.value)
     except ValueError:
         # A status that isn't a number, a header with a line break: the host's answer is the same 500.
         return web.Response(status=500)
@@ -81,29 +83,6 @@ def _from_http(value: Mapping[str, Any]) -> web.Response:
         if name.lower() not in _OWN_HEADERS and name not in headers:
             headers[name] = text
     return _checked(int(value["status"]), headers, value["body"])
-
-
-def _from_content(data: TypedData) -> web.Response:
-    """Answer with a returned str; one that is a JSON object with `body` describes a response (HttpBinding)."""
-    if data.kind == "bytes":
-        return web.Response(body=data.value, content_type="application/octet-stream")
-    text: str = data.value
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return web.Response(text=text)
-    if isinstance(content, dict):
-        members = {key.lower(): value for key, value in content.items()}
-        if "body" in members:
-            headers = CIMultiDict({str(k): str(v) for k, v in (members.get("headers") or {}).items()})
-            status = int(members.get("statuscode", members.get("status", 200)))
-            body = members["body"]
-            if not isinstance(body, str):
-                body = json.dumps(body, ensure_ascii=False)
-                headers.setdefault("Content-Type", "application/json; charset=utf-8")
-            headers.setdefault("Content-Type", "text/plain; charset=utf-8")
-            return _checked(status, headers, body.encode())
-    return web.Response(text=text, content_type="application/json")
 
 
 def _checked(status: int, headers: CIMultiDict[str], body: bytes) -> web.Response:
