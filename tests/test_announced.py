@@ -6,7 +6,7 @@ import pytest
 
 from recording import announced
 from recording.announced import AnnouncedChunk
-from tests.samples import DOCUMENT, GOOD_CHUNK
+from tests.support.samples import DOCUMENT, GOOD_CHUNK
 
 OBJECT = f"https://storage.asm.skype.com/v1/objects/{DOCUMENT}"
 

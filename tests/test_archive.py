@@ -12,7 +12,7 @@ from recording.errors import ChunkError, SourceGone
 from recording.job import ChunkJob
 from recording.manifest import Manifest
 from tests.conftest import Control
-from tests.facts import announce, body_of, listing, stage, sweep
+from tests.support.facts import announce, body_of, listing, stage, sweep
 
 HOUR = timedelta(hours=1)
 LATE = timedelta(hours=49)

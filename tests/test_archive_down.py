@@ -19,8 +19,8 @@ from recording.bootstrap import App
 from recording.settings import read
 from recording.storage import Storage, Where
 from tests.conftest import Control
-from tests.facts import announce, listing, put, stage, sweep
-from tests.source import serve
+from tests.support.facts import announce, listing, put, stage, sweep
+from tests.support.source import serve
 from tests.test_archive import HOUR, errors
 
 MINUTE = timedelta(minutes=1)

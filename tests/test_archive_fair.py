@@ -10,7 +10,7 @@ from recording import archive
 from recording.bootstrap import App
 from recording.storage import CopyFailed, Storage, Stored
 from tests.conftest import Control
-from tests.facts import announce, listing, stage, sweep
+from tests.support.facts import announce, listing, stage, sweep
 
 HOUR = timedelta(hours=1)
 

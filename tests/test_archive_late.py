@@ -9,7 +9,7 @@ from recording.bootstrap import App
 from recording.errors import SourceGone
 from recording.notices import Notices
 from tests.conftest import Control, file_event
-from tests.facts import TOPIC_KEY, announce, listing, put, receive, stage, sweep, told, topic
+from tests.support.facts import TOPIC_KEY, announce, listing, put, receive, stage, sweep, told, topic
 from tests.test_archive import HOUR, LATE, errors, lose, manifest_of, outcomes
 
 

@@ -20,8 +20,8 @@ from recording.errors import SourceGone
 from recording.settings import read
 from recording.storage import Storage, Stored
 from tests.conftest import Control, file_event
-from tests.dying import Dying
-from tests.facts import announce, container, listing, put, receive, stage, sweep
+from tests.support.dying import Dying
+from tests.support.facts import announce, container, listing, put, receive, stage, sweep
 
 MINUTE = timedelta(minutes=1)
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"

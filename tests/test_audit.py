@@ -24,8 +24,8 @@ from recording.errors import RecordingError
 from recording.settings import Settings
 from recording.storage import Storage
 from tests.conftest import Control
-from tests.facts import body_of, listing
-from tests.source import serve
+from tests.support.facts import body_of, listing
+from tests.support.source import serve
 
 GROUP = "3f2b0e4c-1111-4000-8000-000000000001"
 NOTHING = Operation()

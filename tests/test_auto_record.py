@@ -12,7 +12,7 @@ from recording.claim import Claim, Outcome
 from recording.errors import RecordingError, StartInProgress, Throttled
 from recording.settings import Settings
 from tests.conftest import Control
-from tests.facts import body_of, listing, receive
+from tests.support.facts import body_of, listing, receive
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

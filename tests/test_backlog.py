@@ -18,8 +18,8 @@ from recording import backlog
 from recording.backlog import AT_ONCE, LARGEST_MESSAGE, Backlog
 from recording.bootstrap import App
 from tests.conftest import file_event
-from tests.facts import listing, receive
-from tests.source import recording_of
+from tests.support.facts import listing, receive
+from tests.support.source import recording_of
 from tests.test_auto_record import leg_event
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"

@@ -15,7 +15,7 @@ from recording.acs.calling import Calling
 from recording.acs.conversations import Conversations
 from recording.errors import Misconfigured, Unauthorized
 from recording.settings import Settings, read
-from tests.facts import listing
+from tests.support.facts import listing
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,8 +7,8 @@ import pytest
 
 from recording import calls, layout
 from recording.bootstrap import App
-from tests.facts import put, receive, sweep
-from tests.source import storage_host, today, wav
+from tests.support.facts import put, receive, sweep
+from tests.support.source import storage_host, today, wav
 from tests.test_events_today import CORRELATION, call_event
 
 

@@ -12,8 +12,8 @@ from recording.contract import ListQuery, RecordingList
 from recording.errors import BadRequest, NotFound
 from recording.manifest import Manifest
 from tests.conftest import Control, file_event
-from tests.facts import put, receive, stage, sweep
-from tests.source import recording_of
+from tests.support.facts import put, receive, stage, sweep
+from tests.support.source import recording_of
 
 UNKNOWN = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-00000000000f"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"

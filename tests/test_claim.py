@@ -22,8 +22,8 @@ from recording.errors import BadRequest, Conflict, RecordingError, StartInProgre
 from recording.settings import Settings
 from recording.storage import Storage
 from tests.conftest import Control
-from tests.facts import body_of, listing
-from tests.proxy import Match, Proxy, before
+from tests.support.facts import body_of, listing
+from tests.support.proxy import Match, Proxy, before
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOTHING = StartRecording()

@@ -28,8 +28,8 @@ from recording.storage import Storage
 from tests.acs.origin import KEY
 from tests.acs.origin import serve as serve_acs
 from tests.conftest import Control
-from tests.facts import listing
-from tests.source import serve
+from tests.support.facts import listing
+from tests.support.source import serve
 
 NOTHING = Operation()
 GROUP = "3f2b0e4c-1111-4000-8000-000000000001"

@@ -3,7 +3,7 @@
 from recording import layout
 from recording.bootstrap import App
 from tests.conftest import Control
-from tests.facts import listing, put, stage, sweep
+from tests.support.facts import listing, put, stage, sweep
 from tests.test_archive import manifest_of, outcomes
 
 

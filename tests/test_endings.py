@@ -20,8 +20,8 @@ from recording.manifest import Manifest
 from recording.notices import Notices
 from recording.storage import Storage, Stored
 from tests.conftest import Control, file_event
-from tests.facts import body_of, listing, put, receive, sweep, told, topic
-from tests.source import recording_of
+from tests.support.facts import body_of, listing, put, receive, sweep, told, topic
+from tests.support.source import recording_of
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 ID = "eyJQbGF0Zm9ybUVuZHBvaW50SWQiOiI3ZjQy"

@@ -10,7 +10,7 @@ from recording import events
 from recording.announced import AnnouncedChunk
 from recording.errors import BadEvent
 from recording.events import CallLegStateChanged, FileStatusUpdated, OtherEvent, RecordingStateChanged
-from tests.samples import (
+from tests.support.samples import (
     CALL,
     CONVERSATION,
     DATA,

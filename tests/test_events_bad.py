@@ -11,7 +11,7 @@ from recording import events
 from recording.announced import AnnouncedChunk
 from recording.errors import BadEvent
 from recording.events import FileStatusUpdated
-from tests.samples import CALL, DOCUMENT, GOOD_CHUNK, file_status, parse_file_status, sample
+from tests.support.samples import CALL, DOCUMENT, GOOD_CHUNK, file_status, parse_file_status, sample
 
 KINDS = (
     events.FILE_STATUS_UPDATED,

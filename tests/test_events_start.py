@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.samples import CALL, DOCUMENT, GOOD_CHUNK, file_status, parse_file_status
+from tests.support.samples import CALL, DOCUMENT, GOOD_CHUNK, file_status, parse_file_status
 
 STARTLESS = "the event has no recordingStartTime in ISO 8601"
 

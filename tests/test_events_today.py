@@ -9,7 +9,16 @@ import pytest
 from recording import events
 from recording.errors import BadEvent
 from recording.events import CallEnded, CallStarted, RecordingStateChanged, StartRecordingFailed
-from tests.samples import CALL, DOCUMENT, GOOD_CHUNK, RECORDING, as_cloud_event, file_status, parse_file_status, sample
+from tests.support.samples import (
+    CALL,
+    DOCUMENT,
+    GOOD_CHUNK,
+    RECORDING,
+    as_cloud_event,
+    file_status,
+    parse_file_status,
+    sample,
+)
 
 SERVER_CALL = "aHR0cHM6Ly9hcGkuZmxpZ2h0cHJveHkuc2t5cGUuY29t/L2FwaS92Mi9jcA=="
 GROUP = "3f2b0e4c-1111-4000-8000-000000000001"

@@ -17,7 +17,7 @@ from opentelemetry import metrics, trace
 
 from local import trace as local_trace
 from recording import exporters, logs, telemetry
-from tests.facts import until
+from tests.support.facts import until
 
 KEY = "20261124T010203000000Z-b7e0"
 

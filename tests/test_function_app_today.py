@@ -18,8 +18,8 @@ from recording import bootstrap, endings, settings
 from recording.acs.callbacks import HOST
 from recording.bootstrap import App
 from tests.conftest import Control, file_event
-from tests.facts import listing
-from tests.source import recording_of, serve
+from tests.support.facts import listing
+from tests.support.source import recording_of, serve
 from tests.test_function_app import Out, call, read
 
 KIND = "azureCommunicationServices"

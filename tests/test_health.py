@@ -12,7 +12,7 @@ from recording.acs.auth import parse_connection_string
 from recording.bootstrap import App
 from recording.contract import Health
 from recording.settings import read
-from tests.source import serve
+from tests.support.source import serve
 
 
 async def check(app: App) -> Health:

@@ -11,8 +11,19 @@ from recording.attempts import Attempts
 from recording.bootstrap import App
 from recording.errors import ChunkError, NotProved, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
 from tests.conftest import Control
-from tests.facts import MIB, announce, body_of, listing, put, stage, staged_receipts, stored_sha256, sweep, until
-from tests.source import app_with_source, mp4, recording_of
+from tests.support.facts import (
+    MIB,
+    announce,
+    body_of,
+    listing,
+    put,
+    stage,
+    staged_receipts,
+    stored_sha256,
+    sweep,
+    until,
+)
+from tests.support.source import app_with_source, mp4, recording_of
 
 DOWNLOAD, METADATA = "/recording/download/*", "/recording/download/*/metadata"
 

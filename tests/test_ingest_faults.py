@@ -15,7 +15,7 @@ from recording.errors import ChunkError
 from recording.job import ChunkJob
 from recording.settings import read
 from tests.conftest import Control
-from tests.facts import MIB, announce, harmed, listing, stage, stored_sha256, sweep
+from tests.support.facts import MIB, announce, harmed, listing, stage, stored_sha256, sweep
 
 pytestmark = pytest.mark.usefixtures("impatient")
 TRIES = 5

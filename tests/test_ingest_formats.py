@@ -14,8 +14,8 @@ from recording.job import ChunkJob
 from recording.manifest import Manifest
 from recording.settings import read
 from tests.conftest import Control
-from tests.facts import MIB, container, listing, receive, sweep
-from tests.source import mp3, mp4, storage_host, today, wav
+from tests.support.facts import MIB, container, listing, receive, sweep
+from tests.support.source import mp3, mp4, storage_host, today, wav
 
 HOUR = timedelta(hours=1)
 AUDIO = {"contentType": "audio", "channelType": "mixed"}

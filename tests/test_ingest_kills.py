@@ -11,8 +11,8 @@ from recording.ingest import Ingest
 from recording.settings import read
 from recording.storage import Where
 from tests.conftest import Control, file_event
-from tests.dying import Dying, Killed
-from tests.facts import MIB, announce, listing, receive, stored_sha256
+from tests.support.dying import Dying, Killed
+from tests.support.facts import MIB, announce, listing, receive, stored_sha256
 
 WHERE: tuple[Where, ...] = ("staging", "quarantine", "archive")
 BLOCKS = 3

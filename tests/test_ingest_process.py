@@ -16,8 +16,8 @@ from recording.bootstrap import App
 from recording.job import ChunkJob
 from recording.settings import read
 from tests.conftest import Control
-from tests.facts import MIB, announce, staged_receipts, stored_sha256, until
-from tests.source import recording_of
+from tests.support.facts import MIB, announce, staged_receipts, stored_sha256, until
+from tests.support.source import recording_of
 
 # What the queue function does, with the settings of the environment, and how much memory that took.
 CHILD = """

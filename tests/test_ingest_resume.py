@@ -16,9 +16,9 @@ from recording.errors import NotProved, SourceChanged, SourceDamaged
 from recording.ingest import Ingest
 from recording.job import ChunkJob
 from tests.conftest import Control
-from tests.dying import Dying
-from tests.facts import MIB, announce, killed_after, put, staged_receipts, stored_sha256, until
-from tests.source import app_with_source, mp4, part, recording_of
+from tests.support.dying import Dying
+from tests.support.facts import MIB, announce, killed_after, put, staged_receipts, stored_sha256, until
+from tests.support.source import app_with_source, mp4, part, recording_of
 
 DOWNLOAD = "/recording/download/*"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"

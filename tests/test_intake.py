@@ -19,8 +19,8 @@ from recording.errors import BadEvent
 from recording.events import Event, FileStatusUpdated
 from recording.notices import Notices
 from tests.conftest import file_event
-from tests.facts import body_of, listing, receive
-from tests.source import recording_of
+from tests.support.facts import body_of, listing, receive
+from tests.support.source import recording_of
 from tests.test_events_bad import EVENTS, NEARLY
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"

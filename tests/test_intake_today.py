@@ -16,8 +16,8 @@ from recording.errors import StartInProgress
 from recording.settings import Settings, read
 from recording.storage import Storage
 from tests.conftest import Control, file_event
-from tests.facts import body_of, listing, receive, sweep
-from tests.source import recording_of
+from tests.support.facts import body_of, listing, receive, sweep
+from tests.support.source import recording_of
 from tests.test_auto_record import leg_event, outcomes, started
 from tests.test_events_today import SERVER_CALL, call_event, callback
 from tests.test_intake import quarantined

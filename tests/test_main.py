@@ -15,7 +15,7 @@ from recording import layout
 from recording.bootstrap import App
 from recording.job import ChunkJob
 from tests.conftest import Control
-from tests.facts import announce, put, stage, sweep
+from tests.support.facts import announce, put, stage, sweep
 from tests.test_archive import LATE, lose
 from tests.test_verify import spoil
 

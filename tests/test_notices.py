@@ -20,8 +20,8 @@ from recording.notices import Notice, Notices, Telling
 from recording.settings import read
 from recording.storage import Storage
 from tests.conftest import Control
-from tests.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
-from tests.source import certified, serve
+from tests.support.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
+from tests.support.source import certified, serve
 from tests.test_archive import HOUR, LATE, lose
 
 NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)

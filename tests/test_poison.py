@@ -16,7 +16,7 @@ from recording import backlog, job, poison
 from recording.bootstrap import App
 from recording.notices import Notices
 from tests.conftest import Control, file_event
-from tests.facts import TOPIC_KEY, announce, body_of, listing, receive, sweep, told, topic
+from tests.support.facts import TOPIC_KEY, announce, body_of, listing, receive, sweep, told, topic
 
 QUARTER = timedelta(minutes=16)
 

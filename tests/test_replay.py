@@ -23,8 +23,8 @@ from recording.job import ChunkJob
 from recording.replay import Found, Intake, Replayed
 from recording.settings import read
 from tests.conftest import Control, file_event
-from tests.facts import body_of, harmed, listing, put, receive, sweep
-from tests.source import recording_of
+from tests.support.facts import body_of, harmed, listing, put, receive, sweep
+from tests.support.source import recording_of
 from tests.test_events_today import call_event
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"

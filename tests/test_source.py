@@ -19,9 +19,9 @@ from recording.errors import ChunkError
 from recording.notices import Notices
 from recording.storage import CopyFailed, Stored
 from tests.conftest import Control
-from tests.dying import Dying, Killed
-from tests.facts import TOPIC_KEY, listing, receive, sweep, told, topic
-from tests.source import Host, mp3, storage_host, today, wav
+from tests.support.dying import Dying, Killed
+from tests.support.facts import TOPIC_KEY, listing, receive, sweep, told, topic
+from tests.support.source import Host, mp3, storage_host, today, wav
 from tests.test_archive import manifest_of
 from tests.test_manifest import DONE, KEY, PROOF, START, event, recording
 

@@ -17,9 +17,9 @@ from recording.endings import Ending
 from recording.errors import ChunkError
 from recording.job import ChunkJob
 from recording.manifest import Manifest
-from tests.dying import Dying, Killed
-from tests.facts import listing, receive, sweep
-from tests.source import Host, mp3, storage_host, today, wav
+from tests.support.dying import Dying, Killed
+from tests.support.facts import listing, receive, sweep
+from tests.support.source import Host, mp3, storage_host, today, wav
 
 STEPS = 25
 MINUTE = timedelta(minutes=1)

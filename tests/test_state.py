@@ -9,7 +9,7 @@ from recording import attempts, layout, state
 from recording.attempts import Attempts, Failure
 from recording.bootstrap import App
 from tests.conftest import Control
-from tests.facts import announce, put, stage, sweep
+from tests.support.facts import announce, put, stage, sweep
 from tests.test_archive import LATE, lose
 
 

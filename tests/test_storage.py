@@ -18,8 +18,8 @@ from recording.bootstrap import App
 from recording.settings import read
 from recording.storage import CopyFailed, Storage
 from tests.conftest import Control
-from tests.facts import MIB, announce, harmed, listing, put, receive, stage, stored_sha256, sweep, until
-from tests.proxy import Proxy, before
+from tests.support.facts import MIB, announce, harmed, listing, put, receive, stage, stored_sha256, sweep, until
+from tests.support.proxy import Proxy, before
 from tests.test_auto_record import leg_event
 
 pytestmark = pytest.mark.usefixtures("impatient")

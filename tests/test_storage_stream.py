@@ -7,7 +7,7 @@ import pytest
 from azure.core.exceptions import ResourceModifiedError
 
 from recording.bootstrap import App
-from tests.facts import MIB, put
+from tests.support.facts import MIB, put
 
 # The test's own client hands blobs over in one piece.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body")

@@ -16,7 +16,7 @@ from recording.control import Caller
 from recording.control import Control as Recordings
 from recording.errors import ChunkError
 from tests.conftest import Control
-from tests.facts import receive, sweep, until
+from tests.support.facts import receive, sweep, until
 from tests.test_telemetry import Told, told, trace_of
 
 __all__ = ["told"]

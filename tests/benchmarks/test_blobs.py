@@ -10,7 +10,7 @@ from local.azurite import Azurite
 from recording import layout
 from recording.bootstrap import App
 from recording.manifest import Manifest
-from tests.facts import body_of, listing, sweep
+from tests.support.facts import body_of, listing, sweep
 
 
 def recorded() -> Recorded:

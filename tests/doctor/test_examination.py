@@ -17,8 +17,8 @@ from recording import __main__ as command
 from recording.acs.conversations import API_VERSION
 from recording.bootstrap import App
 from tests.doctor.examined import SCHEDULE, SECRETS, WRONG_KEY, bad, closed_port, examine
-from tests.facts import listing
-from tests.source import serve
+from tests.support.facts import listing
+from tests.support.source import serve
 
 ROOT = Path(__file__).parents[2]
 

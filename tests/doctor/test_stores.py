@@ -12,7 +12,7 @@ from recording import layout
 from recording.bootstrap import App
 from recording.doctor import stores
 from tests.doctor.examined import WRONG_KEY, bad, closed_port, examine
-from tests.facts import harmed, listing, put, sweep
+from tests.support.facts import harmed, listing, put, sweep
 
 
 def with_blob_endpoint(environment: dict[str, str], port: int) -> str:

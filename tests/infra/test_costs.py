@@ -18,9 +18,9 @@ from recording.control import Control as Recordings
 from recording.endings import Ending
 from recording.settings import Settings
 from tests.conftest import Control
-from tests.facts import receive, sweep
 from tests.infra.bicep import ROOT
-from tests.source import mp4, storage_host, today
+from tests.support.facts import receive, sweep
+from tests.support.source import mp4, storage_host, today
 from tests.test_events_today import call_event
 
 DOCS = (ROOT / "docs" / "operations.md").read_text()

@@ -11,7 +11,7 @@ from aiohttp import web
 from yarl import URL
 
 from local.azurite import Azurite
-from tests.source import serve
+from tests.support.source import serve
 
 Kind = Literal["lost", "refused", "late"]
 Match = Callable[[web.Request], bool]
