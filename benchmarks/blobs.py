@@ -19,9 +19,8 @@ from yarl import URL
 from benchmarks import burst
 from benchmarks.document import document_id, filler
 from local.azurite import ACCOUNT, KEY, Azurite
-from recording import digest, events, layout, manifest
+from recording import digest, events, layout, manifest, payload
 from recording.events import FileStatusUpdated
-from recording.formats import description
 from recording.settings import Settings
 from recording.storage import Stored, Where
 
@@ -79,7 +78,10 @@ class Recorded:
         return [
             _fact("staging", name, json.dumps(event).encode(), announced=event["eventTime"]),
             _fact(
-                "staging", layout.metadata_blob(self.key, 0, self.document), _METADATA, **description.read(_METADATA)
+                "staging",
+                layout.metadata_blob(self.key, 0, self.document),
+                _METADATA,
+                **payload.read_metadata_file(_METADATA),
             ),
         ]
 

@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from recording import attempts, blocks, logs, proof, state, telemetry
+from recording import attempts, blocks, logs, payload, proof, state, telemetry
 from recording.acs.content import Content, Probe
 from recording.attempts import Attempts, Failure
 from recording.blocks import Block
 from recording.digest import Relay
 from recording.errors import RecordingError, SourceChanged, SourceDamaged, SourceUnavailable
-from recording.formats import description, media
+from recording.formats import media
 from recording.formats.media import Walker
 from recording.job import ChunkJob
 from recording.storage import Storage, Stored
@@ -87,7 +87,7 @@ class Ingest:
         if await self.storage.find("staging", job.metadata_blob) is None:
             body = await self.content.metadata(job)
             # What it says stands on the blob as well: a listing tells it without reading the file.
-            await self.storage.write_fact("staging", job.metadata_blob, body, **description.read(body))
+            await self.storage.write_fact("staging", job.metadata_blob, body, **payload.read_metadata_file(body))
 
     async def _content(self, job: ChunkJob) -> None:
         for _ in range(_VERSION_TRIES):

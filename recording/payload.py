@@ -5,6 +5,7 @@ writes `conversationId` (acs-contract 2.7, 2.8). What a chunk cannot be fetched 
 checked; what is only told on may have any form, and must not cost a recording.
 """
 
+import json
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -175,3 +176,32 @@ def reason(invalid: ValidationError) -> str:
     first = invalid.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "data"
     return f"{where}: {first['msg']}"
+
+
+class _Info(Fields):
+    content_type: Word = None
+    channel_type: Word = None
+    format: Word = None
+
+
+class _File(Fields):
+    recording_info: Annotated[_Info, Part] = _Info()
+
+
+def read_metadata_file(body: bytes) -> dict[str, str]:
+    """Read `content_type`, `channel_type` and `format`, as far as they're known, in today's words.
+
+    Of 2021 the first two stand in each other's place (acs-contract 0.1): a word tells itself which
+    it is. A file that can't be read says nothing, and is archived as it is.
+    """
+    try:
+        info = _File.model_validate(json.loads(body)).recording_info
+    except (ValidationError, ValueError, RecursionError):
+        return {}
+    told = (info.content_type, info.channel_type)
+    found = {
+        "content_type": next((word for word in told if word in ("audio", "audioVideo")), None),
+        "channel_type": next((word for word in told if word in ("mixed", "unmixed")), None),
+        "format": info.format if info.format in ("mp4", "mp3", "wav") else None,
+    }
+    return {name: word for name, word in found.items() if word}

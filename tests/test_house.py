@@ -33,7 +33,6 @@ PURE = {
         "doctor.schedule",
         "errors",
         "events",
-        "formats.description",
         "formats.media",
         "formats.mp3",
         "formats.mp4",

@@ -1,4 +1,4 @@
-"""recording/formats/description.py: what a metadata file says of its media."""
+"""recording/payload.py: what a metadata file says of its media."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording.formats import description
+from recording import payload
 
 # As recorded in March 2021 (acs-contract 2.11): two types in each other's place, a rate that is text.
 OF_2021 = {
@@ -20,7 +20,7 @@ OF_2021 = {
 
 def described(info: Any) -> dict[str, str]:
     """Read a metadata file with this `recordingInfo`."""
-    return description.read(json.dumps({"chunkIndex": 0, "recordingInfo": info}).encode())
+    return payload.read_metadata_file(json.dumps({"chunkIndex": 0, "recordingInfo": info}).encode())
 
 
 def test_types_that_were_swapped_are_put_right() -> None:
@@ -59,11 +59,11 @@ def test_what_is_not_said_is_not_made_up(info: Any, expected: tuple[str | None, 
 @given(st.one_of(st.binary(max_size=60), st.just(b"[" * 100_000), st.just(b"{}"), st.just(b'{"recordingInfo": 1}')))
 def test_a_file_that_cannot_be_read_says_nothing(body: bytes) -> None:
     """It is archived as it is."""
-    assert {} == description.read(body)
+    assert {} == payload.read_metadata_file(body)
 
 
 def test_a_byte_order_mark_does_no_harm() -> None:
     """The file is archived with it, and read without."""
     body = b"\xef\xbb\xbf" + json.dumps({"recordingInfo": OF_2021}).encode()
 
-    assert "mp4" == description.read(body)["format"]
+    assert "mp4" == payload.read_metadata_file(body)["format"]
