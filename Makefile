@@ -30,14 +30,15 @@ bench: setup  ## speed beside what a user would otherwise write: benchmarks/resu
 	@$(PYTHON) -m benchmarks
 
 # More workers than cores: much of a test is waiting, for pauses and processes.
-test: setup  ## ruff, mypy and every test
+test: setup  ## ruff, import-linter, mypy and every test
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	.venv/bin/lint-imports --no-logo
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest -n 3
 
 clean:  ## remove everything that the other commands have made, but for .venv and node_modules
-	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/.ready: requirements.txt requirements-dev.txt tests/local/acs/sdk-1.2.0.txt local/setup.sh .python-version
 	@sh local/setup.sh python

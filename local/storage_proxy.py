@@ -259,6 +259,8 @@ def _bend(rule: StorageRule | None) -> Bend:
             return Bend(bytes_per_second=speed, slow_seconds=seconds)
         case "lateAnswer", StorageRule(seconds=seconds):
             return Bend(late_seconds=seconds or 0)
+        case _:
+            pass
     return Bend()
 
 

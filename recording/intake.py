@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import assert_never
 
 from azure.core.exceptions import AzureError
 from pydantic import BaseModel
@@ -130,6 +131,8 @@ async def take(
             )
         case OtherEvent():
             logs.info("event.ignored", eventId=event.id, type=event.type)
+        case _:
+            assert_never(event)
     return []
 
 

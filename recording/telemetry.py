@@ -181,6 +181,8 @@ def _hear(event: str, fields: dict[str, object]) -> None:
         case "archive.ran" if _started:
             seen = {name: fields.get(shown) for name, shown in _GAUGES.items()}
             _started.latest.update({name: value for name, value in seen.items() if isinstance(value, int | float)})
+        case _:
+            pass
 
 
 def _count(name: str, amount: Value, **attributes: Value) -> None:

@@ -78,4 +78,6 @@ def trigger_data(function: Function, text: str) -> tuple[TypedData, dict[str, Ty
             return TypedData("string", text), bindings.lay_over({"QueueTrigger": TypedData("string", text)}, text)
         case "timerTrigger":
             return timer_trigger.to_data(None, is_past_due=False), {}
+        case _:
+            pass
     raise ValueError("an HTTP function is called by its route")

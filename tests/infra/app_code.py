@@ -86,6 +86,8 @@ def _logs(call: ast.Call) -> bool:
             return level in _LEVELS
         case ast.Name(id="write"):  # `write = logs.error if … else logs.info`
             return _EVENT.fullmatch(_pattern(call.args[0]).replace("([a-z_]+)", "x").replace("\\", "")) is not None
+        case _:
+            pass
     return False
 
 

@@ -108,6 +108,8 @@ async def returns(req: func.HttpRequest):  # type: ignore[no-untyped-def]
             return '{"status": 201, "headers": {"X-Own": "yes"}, "body": "made"}'
         case "header":
             return func.HttpResponse("x", headers={"X-Own": "a\r\nX-Injected: b"})
+        case _:
+            pass
     raise RuntimeError("on purpose")
 
 
