@@ -8,20 +8,21 @@ import asyncio
 import functools
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import List  # noqa: UP035 - see Jobs
 
 import azure.functions as func
 from pydantic import BaseModel
 
-from recording import archive, audit, backlog, catalogue, contract, events, intake, job, logs, poison, verify
+from recording import archive, audit, backlog, catalogue, contract, events, intake, job, poison, verify
 from recording.backlog import Backlog
 from recording.bootstrap import App, clients, control_app
 from recording.bootstrap import app as bootstrap
+from recording.clock import utc_now
 from recording.contract import ListQuery, Operation, StartRecording, StartRecordingByUrl
 from recording.control import Caller, Control
 from recording.errors import BadEvent, BadRequest, RecordingError, Throttled
 from recording.health import check as check_health
+from recording.telemetry import log
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -53,10 +54,10 @@ def answers[**P](handler: Callable[P, Awaitable[func.HttpResponse]]) -> Callable
         try:
             return await handler(*args, **kwargs)
         except RecordingError as error:
-            logs.warning("request.refused", function=handler.__name__, status=error.http_status, code=error.error_code)
+            log.warning("request.refused", function=handler.__name__, status=error.http_status, code=error.error_code)
             return refuse(error)
         except Exception:
-            logs.exception("request.failed", function=handler.__name__)
+            log.exception("request.failed", function=handler.__name__)
             return refuse(RecordingError("an unexpected error; the app's log has the details"))
 
     return wrapped
@@ -202,7 +203,7 @@ async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
     """Finish, rescue, archive, report."""
     here = await bootstrap()
     await here.prepare_archive()
-    now = datetime.now(UTC)
+    now = utc_now()
     await poison.drain(here.poison, here.storage, here.notices, now=now)
     take = functools.partial(_take, here)
     late = await poison.drain_events(here.poisoned_events, take, here.storage, here.notices, now=now)
@@ -218,7 +219,7 @@ async def _take(here: App, text: str, held_back: Backlog | None = None) -> list[
         service=here.service,
         notices=here.notices,
         settings=here.settings,
-        now=datetime.now(UTC),
+        now=utc_now(),
         backlog=held_back,
     )
     return intake.messages(taken)

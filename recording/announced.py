@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from recording import layout, payload
-from recording.address import is_loopback
+from recording.urls import is_loopback
 
 # The paths of the service's storage hosts (acs-contract 4.10); no container has a name of two letters.
 _SERVICE_PATH = "/v1/objects/"

@@ -17,7 +17,7 @@ from itertools import groupby
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 from pydantic import ValidationError
 
-from recording import attempts, calls, copies, endings, layout, logs, manifest, outcome, source, state, telemetry
+from recording import attempts, calls, copies, endings, layout, manifest, outcome, source, state
 from recording.acs.content import Content
 from recording.entry import Chunk
 from recording.job import ChunkJob
@@ -25,6 +25,7 @@ from recording.manifest import Manifest, Recording
 from recording.notices import Notices, Telling
 from recording.settings import Settings
 from recording.storage import CopyFailed, Storage, Stored
+from recording.telemetry import log, traces
 
 # Below `functionTimeout` (host.json) and the usual schedule: what isn't reached waits for the next run.
 BUDGET_SECONDS = 4 * 60.0
@@ -105,7 +106,7 @@ async def run(
             settled[key] = found
 
     async def finish(key: str) -> None:
-        with telemetry.span("recording.archive", key):
+        with traces.span("recording.archive", key):
             if not swept:
                 # Once staging is empty nothing tells that it was announced: its marker must be gone by then.
                 for event in settled[key][0].events:
@@ -126,7 +127,7 @@ async def run(
     await _each(this, list(this.sources), delete_sources, until=until, share=share, failing="source.not_deleted")
     report.topic_failed = this.telling.failed
     left = [c.deadline - now for one in this.seen for c in one.chunks if not c.is_staged and c.deadline > now]
-    logs.info(
+    log.info(
         "archive.ran",
         inFlight=len(in_flight),
         chunksInFlight=len(left),
@@ -164,11 +165,11 @@ async def _each(
             except (AzureError, CopyFailed, TimeoutError) as failed:
                 report.failed.append(key)
                 reason = str(failed) if isinstance(failed, CopyFailed) else type(failed).__name__
-                logs.warning(failing, recordingKey=key, reason=reason, next="the next run tries again")
+                log.warning(failing, recordingKey=key, reason=reason, next="the next run tries again")
             except Exception:
                 # One recording that can't be worked on must not keep the others from their deadline.
                 report.failed.append(key)
-                logs.exception(failing, recordingKey=key, next="the next run tries again")
+                log.exception(failing, recordingKey=key, next="the next run tries again")
 
     async with asyncio.TaskGroup() as group:
         for _ in range(min(PARALLELISM, len(keys))):
@@ -191,7 +192,7 @@ async def _look(this: _Run, key: str, blobs: list[Stored]) -> tuple[Recording, M
         await _rescue(this, alone)
         raise
     if not recording.events:
-        logs.error("staging.orphan", recordingKey=key, blobs=len(blobs), next="left alone; look at it")
+        log.error("staging.orphan", recordingKey=key, blobs=len(blobs), next="left alone; look at it")
         return None
     new = manifest.beyond(recording, before) if before else recording
     this.seen.append(new)
@@ -266,7 +267,7 @@ async def _archive(this: _Run, recording: Recording, before: Manifest | None) ->
     name = layout.manifest_blob(recording.key, written.revision)
     if not await storage.write_fact("archive", name, text) and await storage.read("archive", name) != text:
         # Another run was quicker, perhaps with an older list of staging: what it doesn't tell of is told next time.
-        logs.warning("manifest.overtaken", recordingKey=recording.key, next="the next run compares")
+        log.warning("manifest.overtaken", recordingKey=recording.key, next="the next run compares")
         return None
     (this.report.archived if written.complete else this.report.incomplete).append(recording.key)
     return written
@@ -288,7 +289,7 @@ async def _rescue(this: _Run, recording: Recording) -> None:
             chunk.job, storage, lambda before: attempts.queued_again(before, now=now, first=settings.first_rescue)
         )
         this.report.jobs.append(chunk.job)
-        logs.warning("chunk.queued_again", recordingKey=recording.key, documentId=chunk.job.document_id)
+        log.warning("chunk.queued_again", recordingKey=recording.key, documentId=chunk.job.document_id)
     # Last: a topic that takes nothing must not cost a chunk its next try.
     for chunk in recording.chunks:
         if not chunk.is_staged and now < chunk.deadline <= now + settings.risk_margin:

@@ -16,9 +16,10 @@ from azure.core.exceptions import AzureError
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from recording import layout, logs, telemetry
+from recording import layout
 from recording.errors import RecordingError
 from recording.storage import Storage
+from recording.telemetry import log, traces
 
 # App Service authentication (Easy Auth) tells who called; a function key's name doesn't reach the app.
 _PRINCIPAL = ("x-ms-client-principal-name", "x-ms-client-principal-id")
@@ -66,7 +67,7 @@ async def audited(storage: Storage, entry: Entry) -> AsyncIterator[Entry]:
         raise
     finally:
         ids = {"recording_id": entry.recording_id, "conversationId": entry.conversation_id}
-        telemetry.control(entry.operation, began=entry.at, code=entry.outcome, **ids)
+        traces.control(entry.operation, began=entry.at, code=entry.outcome, **ids)
         await _write(storage, entry)
 
 
@@ -94,7 +95,5 @@ async def _write(storage: Storage, entry: Entry) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await storage.write_fact("archive", name, text.encode())
     except (AzureError, TimeoutError) as failed:
-        logs.error(
-            "audit.not_written", reason=type(failed).__name__, entry=entry.model_dump(mode="json", by_alias=True)
-        )
-    logs.info(f"recording.{entry.operation}", **entry.model_dump(mode="json", by_alias=True, exclude_none=True))
+        log.error("audit.not_written", reason=type(failed).__name__, entry=entry.model_dump(mode="json", by_alias=True))
+    log.info(f"recording.{entry.operation}", **entry.model_dump(mode="json", by_alias=True, exclude_none=True))

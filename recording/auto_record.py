@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
-from recording import audit, claim, conversation, logs
+from recording import audit, claim, conversation
 from recording.acs.service import RecordingService
 from recording.audit import Entry
 from recording.claim import Claim, Held, Outcome
@@ -17,6 +17,7 @@ from recording.errors import BadEvent, BadRequest, Conflict, NotFound
 from recording.events import CallLegStateChanged, CallStarted
 from recording.settings import Settings
 from recording.storage import Storage
+from recording.telemetry import log
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ async def start(
     mine = Claim(owner=uuid4().hex, conversation_id=wanted.conversation_id, at=now)
     held = await claim.take(storage, f"auto-record {wanted.call}", mine)
     if not isinstance(held, Held):
-        logs.info("auto_record.done_before", eventId=wanted.event_id, outcome=held[1].result)
+        log.info("auto_record.done_before", eventId=wanted.event_id, outcome=held[1].result)
         return
     entry = Entry(at=now, operation="start", who="AUTO_RECORD", conversation_id=wanted.conversation_id)
     # These are settled: the service won't change its mind.
@@ -82,7 +83,7 @@ async def _start(
 
 async def _settle(wanted: ToRecord, held: Held, outcome: Outcome, storage: Storage) -> None:
     await claim.settle(storage, held, outcome)
-    write = logs.error if outcome.result == "refused" else logs.info
+    write = log.error if outcome.result == "refused" else log.info
     write(
         "auto_record." + outcome.result,
         eventId=wanted.event_id,

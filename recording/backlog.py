@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from azure.storage.queue.aio import QueueClient
 from pydantic import BaseModel, ConfigDict
 
-from recording import logs
+from recording.telemetry import log
 
 QUEUE = "recording-events"
 # Of a thousand events at once the answers' p99 is least with 4: 1.2 times that with 8, 1.4 with 16, and 7 times that if
@@ -123,7 +123,7 @@ async def take(events: list[str], receive: Callable[[str], Awaitable[list[str]]]
             failed.append(event)
             if len(failed) == len(events):
                 raise
-            logs.warning("event.not_taken_yet", reason=type(error).__name__, next="the queue tries it again")
+            log.warning("event.not_taken_yet", reason=type(error).__name__, next="the queue tries it again")
     await asyncio.gather(*(held.add(event) for event in failed))
     return found
 

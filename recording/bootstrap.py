@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.queue.aio import QueueClient
 
-from recording import backlog, logs, state, telemetry
+from recording import backlog, state
 from recording.acs.auth import Resource
 from recording.acs.callbacks import Callbacks
 from recording.acs.calling import Calling
@@ -27,6 +27,7 @@ from recording.job import QUEUE
 from recording.notices import Notices
 from recording.settings import Settings, read
 from recording.storage import RETRIES, Storage
+from recording.telemetry import log, traces
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class App:
                 await self.storage.prepare("archive")
         except (AzureError, TimeoutError) as failed:
             reason = type(failed).__name__
-            logs.error("archive.not_prepared", reason=reason, next="chunks go to staging; the timer tries again")
+            log.error("archive.not_prepared", reason=reason, next="chunks go to staging; the timer tries again")
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -116,7 +117,7 @@ def clients() -> App:
     global _app
     if _app is None:
         settings = read(os.environ)
-        telemetry.start(settings.telemetry, os.environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING"))
+        traces.start(settings.telemetry, os.environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING"))
         _app = connect(settings)
     return _app
 

@@ -5,8 +5,9 @@ Written once by whichever event of the call comes first, and read when the manif
 
 import json
 
-from recording import layout, logs
+from recording import layout
 from recording.storage import Storage
+from recording.telemetry import log
 
 
 async def note(storage: Storage, server_call_id: str, correlation_id: str | None) -> None:
@@ -23,5 +24,5 @@ async def correlation_id(storage: Storage, server_call_id: str | None) -> str | 
         return str(json.loads(text)["correlationId"]) if text else None
     except (ValueError, KeyError, TypeError):
         # It is only told on: a manifest isn't kept waiting for it.
-        logs.error("call.unreadable", serverCallId=server_call_id)
+        log.error("call.unreadable", serverCallId=server_call_id)
         return None

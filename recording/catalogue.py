@@ -6,12 +6,13 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from recording import layout, logs, manifest, state
+from recording import layout, manifest, state
 from recording.contract import ListQuery, RecordingList, RecordingSummary
 from recording.errors import BadRequest, NotFound
 from recording.formats import media
 from recording.manifest import Manifest
 from recording.storage import Storage, Where
+from recording.telemetry import log
 
 
 async def page(storage: Storage, query: ListQuery, *, retention: timedelta) -> RecordingList:
@@ -82,7 +83,7 @@ async def _readable(key: str, storage: Storage, *, retention: timedelta) -> Mani
     try:
         return await find(key, storage, retention=retention)
     except ValidationError:
-        logs.error("recording.unreadable", recordingKey=key, next="left out of the list; look at its manifest")
+        log.error("recording.unreadable", recordingKey=key, next="left out of the list; look at its manifest")
         return None
 
 

@@ -20,9 +20,10 @@ from azure.core.exceptions import AzureError
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from recording import layout, logs
+from recording import layout
 from recording.errors import StartInProgress
 from recording.storage import Storage
+from recording.telemetry import log
 
 # A worker that died in the middle is taken over from after this long.
 LIFE = timedelta(seconds=60)
@@ -92,7 +93,7 @@ async def _take(storage: Storage, subject: str, mine: Claim) -> Held | tuple[Cla
             return known, outcome
         if outcome is None:
             claimed = layout.claim_blob(subject, number)
-            logs.warning("start.taken_over", claim=claimed, since=known.at, note="the one before may have started")
+            log.warning("start.taken_over", claim=claimed, since=known.at, note="the one before may have started")
         number += 1
 
 
@@ -108,7 +109,7 @@ async def settle(storage: Storage, held: Held, outcome: Outcome) -> None:
             await storage.write_fact("archive", name, outcome.model_dump_json(by_alias=True).encode())
     except (AzureError, TimeoutError) as failed:
         written = outcome.model_dump(mode="json", by_alias=True)
-        logs.error("start.outcome_not_written", blob=name, reason=type(failed).__name__, outcome=written)
+        log.error("start.outcome_not_written", blob=name, reason=type(failed).__name__, outcome=written)
 
 
 async def _outcome(storage: Storage, subject: str, number: int) -> Outcome | None:

@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from recording import address, layout
+from recording import layout, urls
 from recording.errors import BadRequest, RecordingError
 from recording.options import StartOptions
 
@@ -34,7 +34,7 @@ _RECORDING_ID = re.compile(r"[A-Za-z0-9+/_-]{1,1024}={0,2}")
 _SLASH = re.compile("%2F", re.IGNORECASE)
 
 
-CallbackUri = Annotated[str, Field(max_length=2048), AfterValidator(address.check)]
+CallbackUri = Annotated[str, Field(max_length=2048), AfterValidator(urls.check)]
 OperationContext = Annotated[str, Field(max_length=5000)]
 
 

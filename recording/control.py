@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from azure.core.exceptions import AzureError
 
-from recording import audit, claim, conversation, endings, logs
+from recording import audit, claim, conversation, endings
 from recording.acs.service import RecordingService
 from recording.audit import Entry
 from recording.claim import AnotherRequest, Claim, Held, Outcome
@@ -29,6 +29,7 @@ from recording.contract import (
 from recording.endings import Ending
 from recording.errors import BadRequest, NotFound
 from recording.storage import Storage
+from recording.telemetry import log
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Control:
             async with asyncio.timeout(audit.PATIENCE_SECONDS):
                 return await endings.find(self.storage, recording_id)
         except (AzureError, TimeoutError) as failed:
-            logs.warning("ending.not_read", recordingId=recording_id, reason=type(failed).__name__)
+            log.warning("ending.not_read", recordingId=recording_id, reason=type(failed).__name__)
             return None
 
     async def _note_ending(self, conversation_id: str, recording_id: str) -> None:
@@ -167,4 +168,4 @@ class Control:
                 await endings.note(self.storage, ending)
         except (AzureError, TimeoutError) as failed:
             written = ending.model_dump(mode="json", by_alias=True)
-            logs.error("ending.not_written", reason=type(failed).__name__, ending=written)
+            log.error("ending.not_written", reason=type(failed).__name__, ending=written)

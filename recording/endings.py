@@ -23,7 +23,7 @@ from azure.core.exceptions import AzureError
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from recording import audit, conversation, events, layout, logs, pending
+from recording import audit, conversation, events, layout, pending
 from recording.errors import BadRequest
 from recording.events import FileStatusUpdated
 from recording.manifest import Absence, Manifest, Recording
@@ -31,6 +31,7 @@ from recording.notices import Notice, Notices, Telling
 from recording.pending import Announced, Pending, match
 from recording.settings import Settings
 from recording.storage import Storage, Where
+from recording.telemetry import log
 
 _DAY = timedelta(days=1)
 # The archive's run comes next, and must not wait for this.
@@ -100,9 +101,9 @@ async def sweep(
             )
         return True
     except (AzureError, TimeoutError) as failed:
-        logs.warning("endings.not_swept", reason=type(failed).__name__, next="the next run tries again")
+        log.warning("endings.not_swept", reason=type(failed).__name__, next="the next run tries again")
     except Exception:
-        logs.exception("endings.not_swept", next="the next run tries again")
+        log.exception("endings.not_swept", next="the next run tries again")
     return False
 
 
@@ -188,14 +189,14 @@ async def _report(this: _Sweep, one: Pending) -> None:
         "stoppedAt": ending.at.isoformat(),
     }
     left = "its absence is stated in the archive" if past else "it is waited for until ACS has deleted it"
-    logs.error("recording.not_announced", **facts, next=left)
+    log.error("recording.not_announced", **facts, next=left)
     key = this.key(one)
     if past:
         written = _manifest(this, key, one, ending)
         name = layout.manifest_blob(key)
         await this.storage.write_fact("archive", name, written.model_dump_json(by_alias=True, indent=2).encode())
         lost = {"recordingKey": key, "manifest": name, "chunks": 0, "missing": [], **facts}
-        logs.error("recording.absent", **lost)
+        log.error("recording.absent", **lost)
         if await this.telling.tell(Notice("Recording.Lost", key, "revision 1", this.now, lost)):
             await _drop(this.storage, *one.blobs)
     elif not one.told and await this.telling.tell(Notice("Recording.AtRisk", key, "not announced", this.now, facts)):
@@ -276,7 +277,7 @@ async def _read(storage: Storage, where: Where, name: str) -> Ending | None:
     try:
         return Ending.model_validate_json(text) if text else None
     except ValidationError:
-        logs.error("ending.unreadable", blob=name, next="left alone; look at it")
+        log.error("ending.unreadable", blob=name, next="left alone; look at it")
         return None
 
 

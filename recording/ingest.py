@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from recording import attempts, blocks, logs, payload, proof, state, telemetry
+from recording import attempts, blocks, payload, proof, state
 from recording.acs.content import Content, Probe
 from recording.attempts import Attempts, Failure
 from recording.blocks import Block
@@ -22,6 +22,7 @@ from recording.formats import media
 from recording.formats.media import Walker
 from recording.job import ChunkJob
 from recording.storage import Storage, Stored
+from recording.telemetry import log, traces
 
 # A body that breaks off is fetched again here and nowhere else; after that it's the queue's turn.
 BLOCK_TRIES = 4
@@ -67,7 +68,7 @@ class Ingest:
         Raises ChunkError, or what storage raises; the failure is on record by then, and the
         queue, then the timer, tries again.
         """
-        with telemetry.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
+        with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
             try:
                 async with asyncio.timeout(BUDGET_SECONDS):
                     await self._run(job)
@@ -77,7 +78,7 @@ class Ingest:
 
     async def _run(self, job: ChunkJob) -> None:
         if await state.is_archived(job, self.storage):
-            logs.info("chunk.archived_before", recordingKey=job.recording_key, documentId=job.document_id)
+            log.info("chunk.archived_before", recordingKey=job.recording_key, documentId=job.document_id)
             return
         # A missing metadata file must not cost the content: it is fetched second and tried again.
         await self._content(job)
@@ -95,7 +96,7 @@ class Ingest:
                 if await self._one_version(job):
                     return
             except SourceChanged as changed:
-                logs.warning(
+                log.warning(
                     "chunk.source_changed", documentId=job.document_id, reason=changed.message, next="start over"
                 )
         raise SourceChanged("the document kept changing while it was copied")
@@ -110,7 +111,7 @@ class Ingest:
             # or none by now, isn't asked.
             return await self._prove(job, found)
         if found is not None:
-            logs.warning("chunk.foreign", recordingKey=job.recording_key, documentId=job.document_id, next="replace it")
+            log.warning("chunk.foreign", recordingKey=job.recording_key, documentId=job.document_id, next="replace it")
             await self.storage.delete("staging", found.name, etag=found.etag)
             return False
         probe, staged = await asyncio.gather(self.content.probe(job), self.storage.staged_blocks(job.content_blob))
@@ -174,7 +175,7 @@ class Ingest:
         """
         if datetime.now(UTC) < job.announced_at + self.patience:
             raise SourceDamaged(problem)
-        logs.error("chunk.kept_as_it_is", recordingKey=job.recording_key, documentId=job.document_id, reason=problem)
+        log.error("chunk.kept_as_it_is", recordingKey=job.recording_key, documentId=job.document_id, reason=problem)
         return problem
 
     async def _stage(self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]) -> _Passed:
@@ -183,7 +184,7 @@ class Ingest:
         before = staged if probe.takes_ranges else {}
         passed = _Passed(blocks.receipts(plan, version=_version(probe, plan), staged=before))
         missing = [block for block in plan if block.index not in passed.digests]
-        logs.info(
+        log.info(
             "chunk.staging",
             recordingKey=job.recording_key,
             documentId=job.document_id,
@@ -216,7 +217,7 @@ class Ingest:
             await self.storage.stage(job.content_blob, receipt_id, body(), length=1)
         except AzureError as failed:
             # Without it the block is fetched again if this attempt is killed, and only then.
-            logs.warning("receipt.not_staged", documentId=job.document_id, block=block.index, reason=_describe(failed))
+            log.warning("receipt.not_staged", documentId=job.document_id, block=block.index, reason=_describe(failed))
 
     async def _stage_block(self, job: ChunkJob, probe: Probe, block: Block, version: str, passed: _Passed) -> None:
         """Stream one block from the source into Put Block; a broken one is repeated whole."""
@@ -236,7 +237,7 @@ class Ingest:
                 cause = relay.failure or SourceUnavailable(f"storage did not take a block ({_describe(failed)})")
                 if isinstance(cause, SourceChanged) or attempt == BLOCK_TRIES:
                     raise cause from failed
-                logs.warning(
+                log.warning(
                     "block.again", documentId=job.document_id, block=block.index, attempt=attempt, reason=str(cause)
                 )
                 await asyncio.sleep(_BLOCK_PAUSE_SECONDS * 2**attempt)
@@ -254,8 +255,8 @@ class Ingest:
                     job, self.storage, lambda before: attempts.failed(before, failure, first=self.first_rescue)
                 )
         except (AzureError, TimeoutError) as unnoted:
-            logs.warning("attempt.not_noted", documentId=job.document_id, reason=_describe(unnoted))
-        logs.warning(
+            log.warning("attempt.not_noted", documentId=job.document_id, reason=_describe(unnoted))
+        log.warning(
             "chunk.failed",
             recordingKey=job.recording_key,
             documentId=job.document_id,

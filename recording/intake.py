@@ -14,7 +14,7 @@ from typing import assert_never
 from azure.core.exceptions import AzureError
 from pydantic import BaseModel
 
-from recording import address, auto_record, calls, endings, events, job, layout, logs, telemetry
+from recording import auto_record, calls, endings, events, job, layout, urls
 from recording.acs.service import RecordingService
 from recording.backlog import Backlog
 from recording.errors import BadEvent
@@ -32,6 +32,7 @@ from recording.job import ChunkJob
 from recording.notices import Notice, Notices
 from recording.settings import Settings
 from recording.storage import Storage, Where
+from recording.telemetry import log, traces
 
 # Of Event Grid's 30 s (functions-host.md 2), for what can be done without.
 _PATIENCE_SECONDS = 10.0
@@ -68,7 +69,7 @@ async def receive(
         event = events.parse(text)
         if backlog and isinstance(event, FileStatusUpdated) and not backlog.has_room(text):
             await backlog.add(text)
-            logs.info("event.handed_over", eventId=event.id, recordingKey=event.recording_key)
+            log.info("event.handed_over", eventId=event.id, recordingKey=event.recording_key)
             return []
         with backlog.under_way() if backlog else contextlib.nullcontext():
             return await take(
@@ -95,30 +96,28 @@ async def take(
     """
     match event:
         case FileStatusUpdated():
-            with telemetry.span(
-                "recording.event", event.recording_key, recording_id=event.recording_id, eventId=event.id
-            ):
+            with traces.span("recording.event", event.recording_key, recording_id=event.recording_id, eventId=event.id):
                 return await _file_status(event, text, storage=storage, notices=notices, now=now)
         case CallLegStateChanged():
-            logs.info("call_leg.changed", eventId=event.id, callLegId=event.call_leg_id, state=event.state)
+            log.info("call_leg.changed", eventId=event.id, callLegId=event.call_leg_id, state=event.state)
             if event.state == "Established" and settings.auto_record == "all" and settings.speaks_2021:
                 await auto_record.start(
                     auto_record.of_leg(event), storage=storage, service=service, settings=settings, now=now
                 )
         case CallStarted():
-            logs.info("call.started", **_known(event))
+            log.info("call.started", **_known(event))
             if settings.auto_record == "all" and not settings.speaks_2021:
                 await auto_record.start(
                     auto_record.of_call(event), storage=storage, service=service, settings=settings, now=now
                 )
             await calls.note(storage, event.server_call_id, event.correlation_id)
         case CallEnded():
-            logs.info("call.ended", **_known(event), seconds=event.seconds)
+            log.info("call.ended", **_known(event), seconds=event.seconds)
             await calls.note(storage, event.server_call_id, event.correlation_id)
         case RecordingStateChanged():
-            logs.info("recording.changed", eventId=event.id, recordingId=event.recording_id, state=event.state)
+            log.info("recording.changed", eventId=event.id, recordingId=event.recording_id, state=event.state)
         case StartRecordingFailed():
-            logs.error(
+            log.error(
                 "recording.start_failed",
                 eventId=event.id,
                 recordingId=event.recording_id,
@@ -126,11 +125,11 @@ async def take(
                 correlationId=event.correlation_id,
                 code=event.code,
                 subCode=event.sub_code,
-                message=event.message and address.without_queries(event.message),
+                message=event.message and urls.without_queries(event.message),
                 next="not started again by itself",
             )
         case OtherEvent():
-            logs.info("event.ignored", eventId=event.id, type=event.type)
+            log.info("event.ignored", eventId=event.id, type=event.type)
         case _:
             assert_never(event)
     return []
@@ -142,7 +141,7 @@ async def quarantine(text: str, reasons: list[str], *, storage: Storage, notices
     name = layout.quarantine_blob(now, layout.event_id(None, text))
     body = Quarantined(reasons=reasons, received_at=now, event=text).model_dump_json(indent=2)
     await storage.write_fact("quarantine", name, body.encode())
-    logs.error("event.quarantined", blob=name, reasons=reasons)
+    log.error("event.quarantined", blob=name, reasons=reasons)
     digest = name.rpartition("/")[2].removesuffix(".json")
     await notices.publish(
         Notice("Recording.Quarantined", subject=digest, fact=digest, time=now, data={"blob": name, "reasons": reasons})
@@ -158,12 +157,12 @@ async def _file_status(
         name, fresh = await _keep("archive", layout.export_blob, event, text, storage=storage)
         documents = [c.document_id for c in event.exported]
         where = {"recordingKey": key, "recordingId": event.recording_id, "documentIds": documents, "blob": name}
-        logs.info("recording.exported", eventId=event.id, **where, duplicate=not fresh)
+        log.info("recording.exported", eventId=event.id, **where, duplicate=not fresh)
     if event.chunks:
         # The time stands in the blob's metadata too, so that the timer can order recordings by listing alone.
         announced = event.time.astimezone(UTC).isoformat()
         _, fresh = await _keep("staging", layout.event_blob, event, text, storage=storage, announced=announced)
-        logs.info(
+        log.info(
             "recording.announced", recordingKey=key, eventId=event.id, chunks=len(event.chunks), duplicate=not fresh
         )
     if event.problems:
@@ -205,7 +204,7 @@ async def _note_ending(event: FileStatusUpdated, storage: Storage) -> None:
         if not event.chunks:
             raise  # nothing of it is in staging, where the timer would meet it: the event is to come again
         # An archive that is down must not keep the chunks from staging: the timer sees by them that it ended.
-        logs.warning("ending.not_noted", recordingKey=event.recording_key, reason=type(failed).__name__)
+        log.warning("ending.not_noted", recordingKey=event.recording_key, reason=type(failed).__name__)
 
 
 def _known(event: CallStarted | CallEnded) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
-from recording import address
+from recording import urls
 
 MOST_CHANNELS = 5
 _MEMBERS_OF_2021 = {"operationContext", "recordingStateCallbackUri", "conversationUrl"}
@@ -37,7 +37,7 @@ class ChannelAffinity(_Option):
 
 
 def _check_container(url: str) -> str:
-    if urlsplit(address.check(url)).query or urlsplit(url).fragment:
+    if urlsplit(urls.check(url)).query or urlsplit(url).fragment:
         raise ValueError("must be a container's URL without a query: ACS writes there with its own identity")
     return url
 

@@ -3,11 +3,12 @@
 import json
 from datetime import datetime
 
-from recording import layout, logs
+from recording import layout
 from recording.entry import Chunk
 from recording.manifest import Manifest, Recording
 from recording.notices import Notice, Telling
 from recording.storage import Storage
+from recording.telemetry import log
 
 
 async def tell(written: Manifest, telling: Telling) -> bool:
@@ -18,7 +19,7 @@ async def tell(written: Manifest, telling: Telling) -> bool:
     """
     for entry in written.chunks:
         if entry.note:
-            logs.warning(
+            log.warning(
                 "chunk.mislabelled",
                 recordingKey=written.recording_key,
                 documentId=entry.document_id,
@@ -26,13 +27,13 @@ async def tell(written: Manifest, telling: Telling) -> bool:
                 next="its extension is that of its bytes",
             )
         if entry.outcome != "archived":
-            logs.error(
+            log.error(
                 f"chunk.{entry.outcome}",
                 recordingKey=written.recording_key,
                 documentId=entry.document_id,
                 reason=entry.reason,
             )
-    write = logs.info if written.complete else logs.error
+    write = log.info if written.complete else log.error
     write(
         "recording.archived",
         recordingKey=written.recording_key,
@@ -60,7 +61,7 @@ async def warn(recording: Recording, chunk: Chunk, telling: Telling, storage: St
     document, left = chunk.job.document_id, round((chunk.deadline - now).total_seconds() / 3600, 2)
     tries, last = (chunk.attempts.count, chunk.attempts.last) if chunk.attempts else (0, None)
     reason = last.message if last else None
-    logs.error(
+    log.error(
         "chunk.at_risk",
         recordingKey=recording.key,
         documentId=document,

@@ -17,9 +17,10 @@ from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 from pydantic import ValidationError
 
-from recording import backlog, intake, job, logs
+from recording import backlog, intake, job
 from recording.notices import Notices
 from recording.storage import Storage
+from recording.telemetry import log
 
 # As many as one run takes: more would cost the archive its time.
 _MOST = 320
@@ -40,7 +41,7 @@ async def drain(queue: QueueClient, storage: Storage, notices: Notices, *, now: 
         except ValidationError:
             await _quarantine(text, "chunk job", storage, notices, now=now)
             return True
-        logs.warning(
+        log.warning(
             "chunk.poisoned",
             recordingKey=chunk.recording_key,
             documentId=chunk.document_id,
@@ -70,7 +71,7 @@ async def drain_events(
             # As each is done: one that hangs until the time is over must not cost the others their jobs.
             found.extend(await receive(event))
         except Exception:
-            logs.exception("event.not_taken", next="it stays on the poison queue; the timer tries again")
+            log.exception("event.not_taken", next="it stays on the poison queue; the timer tries again")
             return False
         return True
 
@@ -82,7 +83,7 @@ async def drain_events(
             return True
         # At once: where each waits for a storage that hangs, the last of them would never have its turn.
         is_done = all(await asyncio.gather(*(take_one(event) for event in events)))
-        logs.warning("events.poisoned", events=len(events), taken=is_done)
+        log.warning("events.poisoned", events=len(events), taken=is_done)
         return is_done
 
     await _drain(queue, take)
@@ -102,7 +103,7 @@ async def _drain(queue: QueueClient, take: Callable[[str], Awaitable[bool]]) -> 
                     await queue.delete_message(message)
                 return is_done
         except (AzureError, TimeoutError) as failed:
-            logs.warning("poison.not_taken", reason=type(failed).__name__, next="a later run tries again")
+            log.warning("poison.not_taken", reason=type(failed).__name__, next="a later run tries again")
             # A message that somebody else has taken meanwhile can't be moved: no reason to leave those behind it.
             with contextlib.suppress(AzureError):
                 await queue.update_message(message, visibility_timeout=_HUNG_SECONDS)
@@ -118,7 +119,7 @@ async def _drain(queue: QueueClient, take: Callable[[str], Awaitable[bool]]) -> 
     except ResourceNotFoundError:
         pass  # the host makes the queue when it first needs it
     except (AzureError, TimeoutError) as failed:
-        logs.warning("poison.not_drained", reason=type(failed).__name__, next="the next run tries again")
+        log.warning("poison.not_drained", reason=type(failed).__name__, next="the next run tries again")
     return count
 
 

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
-from recording import blocks, logs
+from recording import blocks
 from recording.acs.content import Probe
 from recording.blocks import Block
 from recording.digest import Digest, read_back, seal
 from recording.errors import NotProved
 from recording.job import ChunkJob
 from recording.storage import Storage, Stored
+from recording.telemetry import log
 
 
 def facts(probe: Probe, plan: tuple[Block, ...], digests: Mapping[int, str], problem: str | None) -> dict[str, str]:
@@ -68,7 +69,7 @@ async def prove(job: ChunkJob, found: Stored, storage: Storage, *, streams: asyn
         await storage.mark_proved(found.name, {**found.metadata, **proof}, etag=found.etag)
     except (ResourceModifiedError, ResourceNotFoundError):
         return False
-    logs.info(
+    log.info(
         "chunk.staged",
         recordingKey=job.recording_key,
         documentId=job.document_id,

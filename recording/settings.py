@@ -16,9 +16,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from recording import account
 from recording.account import Account, Service
 from recording.acs.auth import Resource, is_endpoint, parse_connection_string
-from recording.address import is_loopback
 from recording.blocks import MIB
 from recording.errors import Misconfigured
+from recording.urls import is_loopback
 
 
 def _split(value: Any) -> Any:

@@ -3,11 +3,11 @@
 import asyncio
 from datetime import datetime
 
-from recording import logs
 from recording.acs.content import Content
 from recording.entry import Chunk
 from recording.errors import ChunkError, SourceRefused
 from recording.manifest import Manifest, Recording
+from recording.telemetry import log
 
 
 def left(recording: Recording, written: Manifest, now: datetime) -> list[Chunk]:
@@ -33,7 +33,7 @@ async def _delete(chunk: Chunk, content: Content) -> bool:
             raise SourceRefused("the address to delete it at, or that of its bytes, does not name the document")
         await content.delete(location)
     except ChunkError as failed:
-        logs.warning(
+        log.warning(
             "source.not_deleted",
             recordingKey=chunk.job.recording_key,
             documentId=document_id,
@@ -41,7 +41,7 @@ async def _delete(chunk: Chunk, content: Content) -> bool:
             next="each run of the timer tries again until ACS deletes it itself",
         )
         return False
-    logs.info("source.deleted", recordingKey=chunk.job.recording_key, documentId=document_id)
+    log.info("source.deleted", recordingKey=chunk.job.recording_key, documentId=document_id)
     return True
 
 

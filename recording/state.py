@@ -8,13 +8,14 @@ from datetime import timedelta
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
-from recording import attempts, events, layout, logs, manifest
+from recording import attempts, events, layout, manifest
 from recording.attempts import Attempts
 from recording.errors import BadEvent
 from recording.events import FileStatusUpdated
 from recording.job import ChunkJob
 from recording.manifest import Manifest, Recording
 from recording.storage import Storage, Stored
+from recording.telemetry import log
 
 # For the archive, where staging suffices: one that is down must not cost a chunk its try.
 PATIENCE_SECONDS = 10.0
@@ -58,7 +59,7 @@ async def is_archived(job: ChunkJob, storage: Storage) -> bool:
             written = await newest_manifest(job.recording_key, storage)
     except (AzureError, TimeoutError, ValidationError) as failed:
         # At worst it is fetched once more, and the timer, which tells of it, throws that away.
-        logs.warning("archive.not_read", recordingKey=job.recording_key, reason=type(failed).__name__)
+        log.warning("archive.not_read", recordingKey=job.recording_key, reason=type(failed).__name__)
         return False
     entries = written.chunks if written else []
     return any(e.document_id == job.document_id and e.content is not None for e in entries)
@@ -86,7 +87,7 @@ async def in_flight(storage: Storage) -> dict[str, list[Stored]]:
     found.pop(layout.PENDING, None)  # `endings` watches over these
     found.pop(layout.DOCTOR, None)
     for key in [key for key in found if not layout.is_recording_key(key)]:
-        logs.warning("staging.unknown", folder=key, blobs=len(found.pop(key)))
+        log.warning("staging.unknown", folder=key, blobs=len(found.pop(key)))
     return found
 
 
@@ -115,6 +116,6 @@ def _event(text: bytes | None, name: str) -> list[FileStatusUpdated]:
     try:
         event = events.parse(text.decode()) if text else None
     except (BadEvent, UnicodeDecodeError) as bad:
-        logs.error("staging.bad_event", blob=name, reason=str(bad))
+        log.error("staging.bad_event", blob=name, reason=str(bad))
         return []
     return [event] if isinstance(event, FileStatusUpdated) else []

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from recording import logs
 from recording.digest import Digest
 from recording.entry import ChunkEntry, File
 from recording.errors import BadRequest, NotFound
@@ -16,6 +15,7 @@ from recording.formats.media import Kind, Walker
 from recording.layout import is_recording_key, recording_start
 from recording.state import newest_manifest
 from recording.storage import Storage
+from recording.telemetry import log
 
 
 class _Result(BaseModel):
@@ -59,7 +59,7 @@ async def verify(key: str, storage: Storage) -> Verified:
         raise NotFound("there is no archived recording of this key", target="recordingKey")
     results = [await _chunk(entry, storage) for entry in manifest.chunks]
     ok = not any(result.problems for result in results)
-    (logs.info if ok else logs.error)(
+    (log.info if ok else log.error)(
         "recording.verified",
         recordingKey=key,
         ok=ok,
@@ -69,7 +69,7 @@ async def verify(key: str, storage: Storage) -> Verified:
 
 
 def _damaged(key: str, problem: str) -> Verified:
-    logs.error("recording.verified", recordingKey=key, ok=False, problems={"manifest": [problem]})
+    log.error("recording.verified", recordingKey=key, ok=False, problems={"manifest": [problem]})
     return Verified(recording_key=key, ok=False, complete=False, problems=[problem])
 
 

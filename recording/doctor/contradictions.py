@@ -5,11 +5,11 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from recording import account
-from recording.address import is_loopback
 from recording.doctor import schedule
 from recording.doctor.finding import Finding
 from recording.errors import Misconfigured
 from recording.settings import Settings
+from recording.urls import is_loopback
 
 _NAME = "settings agree"
 # After this long without a run the alert on the timer fires (infra/alerts.bicep).

@@ -29,11 +29,11 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, CallbackT, Counter, Observation
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags, Tracer
 
-from recording import logs
 from recording.errors import RecordingError
+from recording.telemetry import log
 
 if TYPE_CHECKING:
-    from recording.exporters import Providers
+    from recording.telemetry.exporters import Providers
 
 Value = str | int | float | bool | None
 
@@ -74,11 +74,11 @@ def start(where: Literal["auto", "console", "off"], connection_string: str | Non
         return
     try:
         # Only here: the SDK takes 50 ms to import, the exporter as long again.
-        from recording import exporters
+        from recording.telemetry import exporters
 
         begin(exporters.console() if where == "console" else exporters.insights(str(connection_string)))
     except Exception as failed:
-        logs.warning("telemetry.not_started", reason=type(failed).__name__)
+        log.warning("telemetry.not_started", reason=type(failed).__name__)
 
 
 def begin(providers: "Providers") -> None:
@@ -89,14 +89,14 @@ def begin(providers: "Providers") -> None:
     _started = _Started(providers, providers.traces.get_tracer(_SCOPE), counters)
     for name in _GAUGES:
         meter.create_observable_gauge(name, [_observer(_started.latest, name)])
-    logs.listeners.append(_hear)
+    log.listeners.append(_hear)
 
 
 def stop() -> None:
     """Turn telemetry off; what is waiting is sent before."""
     global _started
     if _started:
-        logs.listeners.remove(_hear)
+        log.listeners.remove(_hear)
         here, _started = _started, None
         here.providers.traces.shutdown()
         here.providers.metrics.shutdown()

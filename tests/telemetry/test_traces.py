@@ -1,4 +1,4 @@
-"""recording/telemetry.py: one trace of a recording, made of spans that know nothing of each other."""
+"""recording/telemetry/traces.py: one trace of a recording, made of spans that know nothing of each other."""
 
 import asyncio
 import subprocess
@@ -16,8 +16,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from recording import exporters, logs, telemetry
 from recording.errors import NotFound
+from recording.telemetry import exporters, log, traces
 
 KEY = "20261124T010203000000Z-b7e0"
 OTHER = "20261124T040506000000Z-b7e0"
@@ -51,9 +51,9 @@ class Told:
 def told() -> Iterator[Told]:
     """Turn telemetry on for a test, and keep what it tells."""
     kept = Told(InMemorySpanExporter(), InMemoryMetricReader())
-    telemetry.begin(exporters.providers(SimpleSpanProcessor(kept.exporter), [kept.reader]))
+    traces.begin(exporters.providers(SimpleSpanProcessor(kept.exporter), [kept.reader]))
     yield kept
-    telemetry.stop()
+    traces.stop()
 
 
 def trace_of(span: ReadableSpan) -> int:
@@ -64,9 +64,9 @@ def trace_of(span: ReadableSpan) -> int:
 def test_steps_that_know_nothing_of_each_other_are_one_trace(told: Told) -> None:
     """The recording key alone makes the trace, and the parent of everything in it."""
     for name in ("recording.event", "chunk.ingest", "recording.archive"):
-        with telemetry.span(name, KEY):
+        with traces.span(name, KEY):
             pass
-    with telemetry.span("chunk.ingest", OTHER):
+    with traces.span("chunk.ingest", OTHER):
         pass
 
     *mine, other = told.spans()
@@ -80,9 +80,9 @@ def test_steps_that_know_nothing_of_each_other_are_one_trace(told: Told) -> None
 def test_an_event_links_to_the_control_operations(told: Told) -> None:
     """Start and stop are one trace, by the recording id with or without padding; the event's span links there."""
     began = datetime.now(UTC) - timedelta(seconds=2)
-    telemetry.control("start", began=began, code="ok", recording_id="eyJQ=", conversationId="Y29udg")
-    telemetry.control("stop", began=began, code="ok", recording_id="eyJQ")
-    with telemetry.span("recording.event", KEY, recording_id="eyJQ"):
+    traces.control("start", began=began, code="ok", recording_id="eyJQ=", conversationId="Y29udg")
+    traces.control("stop", began=began, code="ok", recording_id="eyJQ")
+    with traces.span("recording.event", KEY, recording_id="eyJQ"):
         pass
 
     start, stop, event = told.spans()
@@ -95,7 +95,7 @@ def test_an_event_links_to_the_control_operations(told: Told) -> None:
 def test_a_start_that_failed_is_told_too(told: Told) -> None:
     """It has made no recording, so it is a trace of its own."""
     for _ in range(2):
-        telemetry.control("start", began=datetime.now(UTC), code="NotFound", recording_id=None)
+        traces.control("start", began=datetime.now(UTC), code="NotFound", recording_id=None)
 
     one, two = told.spans()
     assert (None, None) == (one.parent, two.parent)
@@ -114,7 +114,7 @@ def test_a_start_that_failed_is_told_too(told: Told) -> None:
 )
 def test_a_failure_goes_on_its_way_and_leaves_its_code(told: Told, failed: BaseException, code: str) -> None:
     """The code tells what went wrong; the message, which may hold a URL, stays out."""
-    with pytest.raises(type(failed)), telemetry.span("chunk.ingest", KEY):
+    with pytest.raises(type(failed)), traces.span("chunk.ingest", KEY):
         raise failed
 
     [span] = told.spans()
@@ -137,9 +137,9 @@ def test_a_failure_goes_on_its_way_and_leaves_its_code(told: Told, failed: BaseE
 )
 def test_what_may_hold_a_token_is_not_shown(told: Told, secret: str) -> None:
     """Whoever passes an address by mistake finds that it isn't there, in a span or in a metric."""
-    with telemetry.span("chunk.ingest", KEY, recording_id="eyJQ", documentId=secret):
-        logs.info("chunk.staged", bytes=secret, chunks=secret)
-    telemetry.control("start", began=datetime.now(UTC), code=secret, recording_id="eyJQ", conversationId=secret)
+    with traces.span("chunk.ingest", KEY, recording_id="eyJQ", documentId=secret):
+        log.info("chunk.staged", bytes=secret, chunks=secret)
+    traces.control("start", began=datetime.now(UTC), code=secret, recording_id="eyJQ", conversationId=secret)
 
     assert {"(not shown)"} == {(span.attributes or {}).get("documentId", "(not shown)") for span in told.spans()}
     for span in told.spans():
@@ -151,15 +151,15 @@ def test_what_may_hold_a_token_is_not_shown(told: Told, secret: str) -> None:
 def test_any_address_is_not_plain(text: str) -> None:
     """No text with a path or a query in it is shown."""
     for address in (f"https://{text}", f"{text}?sig=x", f"{text}&sig=x", f"/{text}"):
-        assert {"a": "(not shown)"} == telemetry._shown(a=address)
+        assert {"a": "(not shown)"} == traces._shown(a=address)
 
 
 def test_log_lines_add_their_numbers_to_the_span_around_them(told: Told) -> None:
     """How large, how many blocks: what the log says stands at the span; outside of one nothing happens."""
-    with telemetry.span("chunk.ingest", KEY):
-        logs.info("chunk.staging", recordingKey=KEY, bytes=3000, blocks=3, stagedBefore=1)
-        logs.warning("block.again", block=2, attempt=1, reason="https://a.example/?sig=secret")
-    logs.info("recording.archived", chunks=7)
+    with traces.span("chunk.ingest", KEY):
+        log.info("chunk.staging", recordingKey=KEY, bytes=3000, blocks=3, stagedBefore=1)
+        log.warning("block.again", block=2, attempt=1, reason="https://a.example/?sig=secret")
+    log.info("recording.archived", chunks=7)
 
     [span] = told.spans()
     expected = {"recordingKey": KEY, "bytes": 3000, "blocks": 3, "stagedBefore": 1, "code": "ok"}
@@ -171,10 +171,10 @@ async def test_steps_side_by_side_keep_apart(told: Told) -> None:
     both_inside = asyncio.Barrier(2)
 
     async def ingest(key: str, size: int) -> None:
-        with telemetry.span("chunk.ingest", key):
+        with traces.span("chunk.ingest", key):
             await both_inside.wait()
             async with asyncio.TaskGroup() as group:
-                group.create_task(asyncio.to_thread(logs.info, "chunk.staging", bytes=size))
+                group.create_task(asyncio.to_thread(log.info, "chunk.staging", bytes=size))
 
     await asyncio.gather(ingest(KEY, 1), ingest(OTHER, 2))
 
@@ -184,13 +184,13 @@ async def test_steps_side_by_side_keep_apart(told: Told) -> None:
 
 def test_what_is_logged_is_counted(told: Told) -> None:
     """Metrics are made of the lines that the alerts count, so they can't disagree."""
-    logs.info("chunk.staged", recordingKey=KEY, bytes=1000)
-    logs.info("chunk.staged", recordingKey=KEY, bytes=500)
-    logs.error("chunk.lost", recordingKey=KEY)
-    logs.error("chunk.lost", recordingKey=KEY)
-    logs.error("chunk.unproved", recordingKey=KEY)
-    logs.info("recording.archived", recordingKey=KEY, complete=True)
-    logs.error("recording.archived", recordingKey=KEY, complete=False)
+    log.info("chunk.staged", recordingKey=KEY, bytes=1000)
+    log.info("chunk.staged", recordingKey=KEY, bytes=500)
+    log.error("chunk.lost", recordingKey=KEY)
+    log.error("chunk.lost", recordingKey=KEY)
+    log.error("chunk.unproved", recordingKey=KEY)
+    log.info("recording.archived", recordingKey=KEY, complete=True)
+    log.error("recording.archived", recordingKey=KEY, complete=False)
 
     assert {
         "recording.bytes.staged": {(): 1500},
@@ -201,8 +201,8 @@ def test_what_is_logged_is_counted(told: Told) -> None:
 
 def test_the_timers_numbers_are_told_once(told: Told) -> None:
     """Of many instances the one whose timer ran last knows; what another saw an hour ago must not be told again."""
-    logs.info("archive.ran", chunksInFlight=9, leastHoursLeft=20)
-    logs.info("archive.ran", chunksInFlight=3, leastHoursLeft=7.5)
+    log.info("archive.ran", chunksInFlight=9, leastHoursLeft=20)
+    log.info("archive.ran", chunksInFlight=3, leastHoursLeft=7.5)
 
     assert {"recording.chunks.in_flight": {(): 3}, "recording.hours.left": {(): 7.5}} == told.metrics()
     assert {} == told.metrics()
@@ -210,7 +210,7 @@ def test_the_timers_numbers_are_told_once(told: Told) -> None:
 
 def test_with_nothing_in_flight_no_time_is_left(told: Told) -> None:
     """A run that has nothing to wait for says so; the time that is left isn't zero then but none."""
-    logs.info("archive.ran", chunksInFlight=0, leastHoursLeft=None)
+    log.info("archive.ran", chunksInFlight=0, leastHoursLeft=None)
 
     assert {"recording.chunks.in_flight": {(): 0}} == told.metrics()
 
@@ -220,18 +220,18 @@ def test_with_nothing_in_flight_no_time_is_left(told: Told) -> None:
 )
 def test_telemetry_that_is_off_does_nothing(where: Any, connection_string: str | None) -> None:
     """Without an address, or switched off, nothing is made, heard or told."""
-    telemetry.start(where, connection_string)
+    traces.start(where, connection_string)
 
-    with telemetry.span("chunk.ingest", KEY):
-        telemetry.control("start", began=datetime.now(UTC), code="ok", recording_id="eyJQ")
-    telemetry.stop()
+    with traces.span("chunk.ingest", KEY):
+        traces.control("start", began=datetime.now(UTC), code="ok", recording_id="eyJQ")
+    traces.stop()
 
-    assert (None, []) == (telemetry._started, logs.listeners)
+    assert (None, []) == (traces._started, log.listeners)
 
 
 def test_telemetry_that_is_off_loads_no_sdk() -> None:
     """A cold start pays for it only where it is on."""
-    code = "import sys; from recording import telemetry; telemetry.start('auto', None); print(*sys.modules)"
+    code = "import sys; from recording.telemetry import traces; traces.start('auto', None); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
 
     assert "opentelemetry.trace" in loaded
@@ -240,10 +240,10 @@ def test_telemetry_that_is_off_loads_no_sdk() -> None:
 
 def test_it_is_turned_on_once(told: Told) -> None:
     """A second start changes nothing: no span is told twice."""
-    telemetry.start("console", None)
+    traces.start("console", None)
 
-    with telemetry.span("chunk.ingest", KEY):
-        logs.info("chunk.staged", bytes=1)
+    with traces.span("chunk.ingest", KEY):
+        log.info("chunk.staged", bytes=1)
 
     assert 1 == len(told.spans())
     assert {(): 1} == told.metrics()["recording.bytes.staged"]

@@ -1,4 +1,4 @@
-"""recording/exporters.py: what Application Insights gets, and what the console shows."""
+"""recording/telemetry/exporters.py: what Application Insights gets, and what the console shows."""
 
 import asyncio
 import gzip
@@ -16,7 +16,7 @@ from azure.core.settings import settings as azure_settings
 from opentelemetry import metrics, trace
 
 from local import trace as local_trace
-from recording import exporters, logs, telemetry
+from recording.telemetry import exporters, log, traces
 from tests.support.facts import until
 
 KEY = "20261124T010203000000Z-b7e0"
@@ -51,7 +51,7 @@ def unset() -> Iterator[None]:
     """Take away what `insights` puts into the environment."""
     before = dict(os.environ)
     yield
-    telemetry.stop()
+    traces.stop()
     os.environ.clear()
     os.environ.update(before)
 
@@ -68,17 +68,17 @@ async def insights(unset: None) -> AsyncIterator[tuple[Insights, str]]:
     port = runner.addresses[0][1]
     key = "00000000-0000-0000-0000-000000000001"
     yield kept, f"InstrumentationKey={key};IngestionEndpoint=http://127.0.0.1:{port}/"
-    await asyncio.to_thread(telemetry.stop)
+    await asyncio.to_thread(traces.stop)
     await runner.cleanup()
 
 
 async def test_application_insights_gets_spans_without_being_asked_to_wait(insights: tuple[Insights, str]) -> None:
     """A span arrives by itself, under the recording's trace id, with its ids and its code, and never as a log line."""
     kept, connection_string = insights
-    telemetry.start("auto", connection_string)
+    traces.start("auto", connection_string)
 
-    with telemetry.span("chunk.ingest", KEY, documentId="0-eus-d1-aa", index=0):
-        logs.info("chunk.staged", recordingKey=KEY, bytes=1500, sha256="00")
+    with traces.span("chunk.ingest", KEY, documentId="0-eus-d1-aa", index=0):
+        log.info("chunk.staged", recordingKey=KEY, bytes=1500, sha256="00")
 
     async def has_come() -> bool:
         return bool(kept.of("RemoteDependencyData"))
@@ -88,7 +88,7 @@ async def test_application_insights_gets_spans_without_being_asked_to_wait(insig
     told = item["data"]["baseData"]
     expected = {"recordingKey": KEY, "documentId": "0-eus-d1-aa", "index": "0", "bytes": "1500", "code": "ok"}
     assert ("chunk.ingest", True, expected) == (told["name"], told["success"], told["properties"])
-    assert f"{telemetry._root(KEY).trace_id:032x}" == item["tags"]["ai.operation.id"]
+    assert f"{traces._root(KEY).trace_id:032x}" == item["tags"]["ai.operation.id"]
     assert kept.of("MessageData") == []
     assert kept.of("ExceptionData") == []
 
@@ -96,11 +96,11 @@ async def test_application_insights_gets_spans_without_being_asked_to_wait(insig
 async def test_application_insights_gets_metrics_at_the_end(insights: tuple[Insights, str]) -> None:
     """What was counted since the last time is sent before the process ends."""
     kept, connection_string = insights
-    telemetry.start("auto", connection_string)
-    logs.info("chunk.staged", bytes=1500)
-    logs.info("archive.ran", chunksInFlight=3, leastHoursLeft=7.5)
+    traces.start("auto", connection_string)
+    log.info("chunk.staged", bytes=1500)
+    log.info("archive.ran", chunksInFlight=3, leastHoursLeft=7.5)
 
-    await asyncio.to_thread(telemetry.stop)
+    await asyncio.to_thread(traces.stop)
 
     found = {
         metric["name"]: metric["value"]
@@ -116,12 +116,12 @@ async def test_an_endpoint_that_fails_costs_nothing(insights: tuple[Insights, st
     """Application Insights may be down: the step goes on at once, and so does the end of the process."""
     kept, connection_string = insights
     kept.status = 400
-    telemetry.start("auto", connection_string)
+    traces.start("auto", connection_string)
 
     async with asyncio.timeout(5):
-        with telemetry.span("chunk.ingest", KEY):
+        with traces.span("chunk.ingest", KEY):
             pass
-        await asyncio.to_thread(telemetry.stop)
+        await asyncio.to_thread(traces.stop)
 
 
 @pytest.mark.parametrize("status", [200, 503])
@@ -133,13 +133,13 @@ async def test_a_process_ends_though_the_endpoint_hangs_or_is_down(
     monkeypatch.setattr(exporters, "_SEND_SECONDS", 0.2)
     kept, connection_string = insights
     kept.status, kept.held = status, asyncio.Event() if status == 200 else None
-    telemetry.start("auto", connection_string)
-    with telemetry.span("chunk.ingest", KEY):
+    traces.start("auto", connection_string)
+    with traces.span("chunk.ingest", KEY):
         pass
 
     try:
         async with asyncio.timeout(10):
-            await asyncio.to_thread(telemetry.stop)
+            await asyncio.to_thread(traces.stop)
     finally:
         if kept.held:
             kept.held.set()
@@ -147,7 +147,7 @@ async def test_a_process_ends_though_the_endpoint_hangs_or_is_down(
 
 async def test_nothing_else_is_watched(insights: tuple[Insights, str]) -> None:
     """Requests of the Azure clients are no spans: their URLs may hold tokens."""
-    telemetry.start("auto", insights[1])
+    traces.start("auto", insights[1])
 
     assert not azure_settings.tracing_enabled()
     assert "Proxy" in type(trace.get_tracer_provider()).__name__
@@ -158,9 +158,9 @@ async def test_nothing_else_is_watched(insights: tuple[Insights, str]) -> None:
 @pytest.mark.parametrize("wrong", ["nonsense", "InstrumentationKey=no-guid"])
 def test_a_wrong_connection_string_costs_the_traces_only(wrong: str, caplog: pytest.LogCaptureFixture) -> None:
     """The app starts all the same, and its log says why there are no traces, without the string."""
-    telemetry.start("auto", wrong)
+    traces.start("auto", wrong)
 
-    with telemetry.span("chunk.ingest", KEY):
+    with traces.span("chunk.ingest", KEY):
         pass
     [message] = [record.getMessage() for record in caplog.records if record.name == "recording"]
     assert message == 'telemetry.not_started {"reason": "ValueError"}'
@@ -169,16 +169,16 @@ def test_a_wrong_connection_string_costs_the_traces_only(wrong: str, caplog: pyt
 @pytest.mark.usefixtures("unset")
 def test_the_console_shows_a_span_as_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """One line a span, when it ends, whatever an id from outside looks like."""
-    telemetry.start("console", None)
+    traces.start("console", None)
 
-    with telemetry.span("recording.event", KEY, recording_id="eyJQ", eventId='a\n"b', chunks=2):
+    with traces.span("recording.event", KEY, recording_id="eyJQ", eventId='a\n"b', chunks=2):
         pass
 
     [line] = capsys.readouterr().err.splitlines()
     event, _, text = line.partition(" ")
     told = json.loads(text)
     assert ("span", "recording.event") == (event, told["name"])
-    assert [telemetry._root("control eyJQ").trace_id] == [int(link, 16) for link in told["links"]]
+    assert [traces._root("control eyJQ").trace_id] == [int(link, 16) for link in told["links"]]
     expected = {"recordingKey": KEY, "recordingId": "eyJQ", "eventId": "(not shown)", "chunks": 2, "code": "ok"}
     assert expected == told["attributes"]
     assert abs((datetime.now(UTC) - datetime.fromisoformat(told["start"])).total_seconds()) < 60
@@ -195,7 +195,7 @@ def test_the_service_is_named_as_the_host_names_it(monkeypatch: pytest.MonkeyPat
 
 def test_the_host_goes_on_forwarding_logs() -> None:
     """The alerts count log lines as the host forwards them; each of these would end that."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     host, infra = json.loads((root / "host.json").read_text()), (root / "infra" / "function-app.bicep").read_text()
 
     assert "telemetryMode" not in host

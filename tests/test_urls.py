@@ -1,4 +1,4 @@
-"""recording/address.py: addresses from outside; those that are and aren't taken stand in test_contract.py."""
+"""recording/urls.py: addresses from outside; those that are and aren't taken stand in test_contract.py."""
 
 import time
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording import address
+from recording import urls
 
 
 @pytest.mark.parametrize(
@@ -28,14 +28,14 @@ from recording import address
 )
 def test_which_hosts_are_this_machine(host: str, *, expected: bool) -> None:
     """Only what can't be anybody else's is taken for loopback."""
-    assert expected == address.is_loopback(host)
+    assert expected == urls.is_loopback(host)
 
 
 @given(st.text(max_size=100) | st.text(max_size=50).map(lambda rest: f"https://{rest}"))
 def test_no_text_does_more_than_be_refused(text: str) -> None:
     """Whatever the text, it is an address or a ValueError that doesn't repeat it."""
     try:
-        assert text == address.check(text)
+        assert text == urls.check(text)
     except ValueError as refused:
         assert str(refused).startswith("must be an absolute https URI")  # noqa: PT017 - either is right
 
@@ -55,12 +55,12 @@ def test_no_text_does_more_than_be_refused(text: str) -> None:
 )
 def test_queries_are_cut_off(text: str, expected: str) -> None:
     """Those of addresses: a question stays one."""
-    assert expected == address.without_queries(text)
+    assert expected == urls.without_queries(text)
 
 
 def test_a_long_text_takes_no_time() -> None:
     """A callback's message may be as long as its body."""
     begun = time.monotonic()
-    address.without_queries("https://" * 100_000)
+    urls.without_queries("https://" * 100_000)
 
     assert time.monotonic() - begun < 1

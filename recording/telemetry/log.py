@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 # Not under "azure.functions": the host takes those for its own and hides them (functions-host.md 6).
 _logger = logging.getLogger("recording")
-# Who else hears of it: telemetry.py counts what is logged.
+# Who else hears of it: traces.py counts what is logged.
 listeners: list[Callable[[str, dict[str, object]], None]] = []
 
 

@@ -1,4 +1,4 @@
-"""recording/logs.py: one event name and its fields, on one line."""
+"""recording/telemetry/log.py: one event name and its fields, on one line."""
 
 import json
 import logging
@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recording import logs
 from recording.acs.auth import Resource
+from recording.telemetry import log
 
-LEVELS = [(logs.info, logging.INFO), (logs.warning, logging.WARNING), (logs.error, logging.ERROR)]
+LEVELS = [(log.info, logging.INFO), (log.warning, logging.WARNING), (log.error, logging.ERROR)]
 
 
 def fields(caplog: pytest.LogCaptureFixture, event: str) -> object:
@@ -55,7 +55,7 @@ def test_a_line(caplog: pytest.LogCaptureFixture, write: Callable[..., None], le
 def test_an_id_from_outside_cannot_forge_a_line(caplog: pytest.LogCaptureFixture, forged: str) -> None:
     """Whatever stands in a field, the message is one line that can be written and read back."""
     with caplog.at_level(logging.INFO, "recording"):
-        logs.info("event.ignored", eventId=forged)
+        log.info("event.ignored", eventId=forged)
 
     [record] = caplog.records
     assert [record.getMessage()] == record.getMessage().splitlines()
@@ -69,7 +69,7 @@ def test_any_text_survives(caplog: pytest.LogCaptureFixture, text: str) -> None:
     """Any text at all is read back as it was."""
     caplog.clear()
     with caplog.at_level(logging.INFO, "recording"):
-        logs.info("event.ignored", eventId=text)
+        log.info("event.ignored", eventId=text)
 
     assert {"eventId": text} == fields(caplog, "event.ignored")
 
@@ -77,7 +77,7 @@ def test_any_text_survives(caplog: pytest.LogCaptureFixture, text: str) -> None:
 def test_values_of_any_kind(caplog: pytest.LogCaptureFixture) -> None:
     """What JSON doesn't know is written as text; a resource doesn't show its key."""
     with caplog.at_level(logging.INFO, "recording"):
-        logs.info("x", at=datetime(2021, 7, 27, tzinfo=UTC), resource=Resource("https://a.example", "c2VjcmV0"))
+        log.info("x", at=datetime(2021, 7, 27, tzinfo=UTC), resource=Resource("https://a.example", "c2VjcmV0"))
 
     expected = {"at": "2021-07-27 00:00:00+00:00", "resource": "Resource(endpoint='https://a.example')"}
     assert expected == fields(caplog, "x")
@@ -88,7 +88,7 @@ def test_an_exception_brings_its_traceback(caplog: pytest.LogCaptureFixture) -> 
     try:
         raise LookupError("what")
     except LookupError:
-        logs.exception("request.failed", function="health")
+        log.exception("request.failed", function="health")
 
     [record] = caplog.records
     assert ('request.failed {"function": "health"}', logging.ERROR) == (record.getMessage(), record.levelno)

@@ -1,4 +1,4 @@
-"""recording/telemetry.py: a recording's way from its start into the archive, as its operators see it."""
+"""recording/telemetry/traces.py: a recording's way from its start into the archive, as its operators see it."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,15 +9,15 @@ from aiohttp import web
 
 from local import trace as local_trace
 from local.acs.server import Emulator
-from recording import exporters
 from recording.bootstrap import App
 from recording.contract import Operation, StartRecordingByUrl
 from recording.control import Caller
 from recording.control import Control as Recordings
 from recording.errors import ChunkError
+from recording.telemetry import exporters
 from tests.conftest import Control
 from tests.support.facts import receive, sweep, until
-from tests.test_telemetry import Told, told, trace_of
+from tests.telemetry.test_traces import Told, told, trace_of
 
 __all__ = ["told"]
 FILE_EVENT = "Microsoft.Communication.RecordingFileStatusUpdated"
