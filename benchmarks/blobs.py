@@ -20,8 +20,8 @@ from benchmarks import burst
 from benchmarks.document import document_id, filler
 from local.azurite import ACCOUNT, KEY, Azurite
 from recording import digest, events, layout, manifest, payload
+from recording.config.settings import Settings
 from recording.events import FileStatusUpdated
-from recording.settings import Settings
 from recording.storage import Stored, Where
 
 CHUNK_BYTES = 4096

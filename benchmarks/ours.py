@@ -9,10 +9,10 @@ from typing import Any
 
 from benchmarks.place import KEY, Place
 from recording.acs.content import Content
+from recording.config.settings import Settings, read
 from recording.digest import Digest
 from recording.ingest import Ingest
 from recording.job import ChunkJob
-from recording.settings import Settings, read
 from recording.storage import Storage
 
 Copy = Callable[[str], Awaitable[None]]

@@ -23,7 +23,7 @@ from benchmarks.blobs import Blob, Recorded
 from benchmarks.timer import Timer
 from local.azurite import Azurite
 from recording import archive
-from recording.settings import Settings, read
+from recording.config.settings import Settings, read
 
 ARCHIVES = (0, 10_000, 100_000)
 QUICK_ARCHIVES = (0, 500)

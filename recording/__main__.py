@@ -23,12 +23,12 @@ from azure.identity.aio import DefaultAzureCredential
 
 from recording import bootstrap, replay, verify
 from recording.bootstrap import App
+from recording.config.settings import Settings, read
 from recording.doctor import examination, finding, subscription
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
 from recording.errors import Misconfigured, RecordingError
 from recording.replay import Found, Intake
-from recording.settings import Settings, read
 from recording.storage import Storage
 from recording.verify import Verified
 

@@ -19,11 +19,11 @@ from pydantic import ValidationError
 
 from recording import attempts, calls, copies, endings, layout, manifest, outcome, source, state
 from recording.acs.content import Content
+from recording.config.settings import Settings
 from recording.entry import Chunk
 from recording.job import ChunkJob
 from recording.manifest import Manifest, Recording
 from recording.notices import Notices, Telling
-from recording.settings import Settings
 from recording.storage import CopyFailed, Storage, Stored
 from recording.telemetry import log, traces
 

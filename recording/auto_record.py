@@ -13,9 +13,9 @@ from recording import audit, claim, conversation
 from recording.acs.service import RecordingService
 from recording.audit import Entry
 from recording.claim import Claim, Held, Outcome
+from recording.config.settings import Settings
 from recording.errors import BadEvent, BadRequest, Conflict, NotFound
 from recording.events import CallLegStateChanged, CallStarted
-from recording.settings import Settings
 from recording.storage import Storage
 from recording.telemetry import log
 

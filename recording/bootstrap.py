@@ -16,16 +16,16 @@ from azure.identity.aio import DefaultAzureCredential
 from azure.storage.queue.aio import QueueClient
 
 from recording import backlog, state
-from recording.acs.auth import Resource
 from recording.acs.callbacks import Callbacks
 from recording.acs.calling import Calling
 from recording.acs.content import Content
 from recording.acs.conversations import Conversations
 from recording.backlog import Backlog
+from recording.config.resource import Resource
+from recording.config.settings import Settings, read
 from recording.ingest import LAST_RESORT, Ingest
 from recording.job import QUEUE
 from recording.notices import Notices
-from recording.settings import Settings, read
 from recording.storage import RETRIES, Storage
 from recording.telemetry import log, traces
 

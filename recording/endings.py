@@ -24,12 +24,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from recording import audit, conversation, events, layout, pending
+from recording.config.settings import Settings
 from recording.errors import BadRequest
 from recording.events import FileStatusUpdated
 from recording.manifest import Absence, Manifest, Recording
 from recording.notices import Notice, Notices, Telling
 from recording.pending import Announced, Pending, match
-from recording.settings import Settings
 from recording.storage import Storage, Where
 from recording.telemetry import log
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from recording import auto_record, calls, endings, events, job, layout, urls
 from recording.acs.service import RecordingService
 from recording.backlog import Backlog
+from recording.config.settings import Settings
 from recording.errors import BadEvent
 from recording.events import (
     CallEnded,
@@ -30,7 +31,6 @@ from recording.events import (
 )
 from recording.job import ChunkJob
 from recording.notices import Notice, Notices
-from recording.settings import Settings
 from recording.storage import Storage, Where
 from recording.telemetry import log, traces
 

@@ -18,11 +18,11 @@ from pydantic import ValidationError
 
 from recording import events, intake
 from recording.acs.service import RecordingService
+from recording.config.settings import Settings
 from recording.errors import BadEvent, RecordingError
 from recording.events import FileStatusUpdated, OtherEvent
 from recording.intake import Quarantined
 from recording.notices import Notices
-from recording.settings import Settings
 from recording.storage import Storage
 
 # Event Grid doesn't pad: <SUBSCRIPTION>/2019/8/8/5/<guid>.json (year, month, day and hour in UTC).

@@ -21,9 +21,9 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.storage.blob import BlobBlock, BlobProperties, BlobSasPermissions, ContentSettings, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
-from recording.account import Account
 from recording.blocks import MIB
-from recording.settings import Settings
+from recording.config.account import Account
+from recording.config.settings import Settings
 
 Where = Literal["staging", "archive", "quarantine"]
 

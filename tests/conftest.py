@@ -13,7 +13,7 @@ from local.acs.server import Emulator, Options
 from local.azurite import Azurite
 from recording import bootstrap, ingest, storage
 from recording.bootstrap import App
-from recording.settings import Settings, read
+from recording.config.settings import Settings, read
 
 _numbers = itertools.count()
 

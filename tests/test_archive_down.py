@@ -16,7 +16,7 @@ from azure.core.exceptions import ServiceResponseError
 from local.acs.server import DEVELOPMENT_KEY
 from recording import archive, bootstrap, layout, state
 from recording.bootstrap import App
-from recording.settings import read
+from recording.config.settings import read
 from recording.storage import Storage, Where
 from tests.conftest import Control
 from tests.support.facts import announce, listing, put, stage, sweep

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from recording import archive, attempts, bootstrap
 from recording.bootstrap import App
+from recording.config.settings import read
 from recording.errors import SourceGone
-from recording.settings import read
 from recording.storage import Storage, Stored
 from tests.conftest import Control, file_event
 from tests.support.dying import Dying

@@ -14,14 +14,14 @@ from aiohttp import web
 
 from local.azurite import Azurite
 from recording import audit
-from recording.account import Account
 from recording.audit import Entry
 from recording.bootstrap import App
+from recording.config.account import Account
+from recording.config.settings import Settings
 from recording.contract import Operation, RepeatKey, StartRecording, StartRecordingByUrl
 from recording.control import Caller
 from recording.control import Control as Recordings
 from recording.errors import RecordingError
-from recording.settings import Settings
 from recording.storage import Storage
 from tests.conftest import Control
 from tests.support.facts import body_of, listing

@@ -9,8 +9,8 @@ import pytest
 from recording import layout
 from recording.bootstrap import App
 from recording.claim import Claim, Outcome
+from recording.config.settings import Settings
 from recording.errors import RecordingError, StartInProgress, Throttled
-from recording.settings import Settings
 from tests.conftest import Control
 from tests.support.facts import body_of, listing, receive
 

@@ -13,8 +13,8 @@ import pytest_asyncio
 from recording import bootstrap
 from recording.acs.calling import Calling
 from recording.acs.conversations import Conversations
+from recording.config.settings import Settings, read
 from recording.errors import Misconfigured, Unauthorized
-from recording.settings import Settings, read
 from tests.support.facts import listing
 
 ROOT = Path(__file__).parents[1]

@@ -12,14 +12,14 @@ from azure.core.exceptions import AzureError
 
 from local.azurite import Azurite
 from recording import claim, layout
-from recording.account import Account
 from recording.bootstrap import App
 from recording.claim import AnotherRequest, Claim, Held, Outcome
+from recording.config.account import Account
+from recording.config.settings import Settings
 from recording.contract import RepeatKey, StartRecording
 from recording.control import Caller
 from recording.control import Control as Recordings
 from recording.errors import BadRequest, Conflict, RecordingError, StartInProgress, Throttled, UpstreamFailed
-from recording.settings import Settings
 from recording.storage import Storage
 from tests.conftest import Control
 from tests.support.facts import body_of, listing

@@ -9,8 +9,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from recording import archive, attempts, backlog, ingest, job, settings
-from recording.settings import Settings
+from recording import archive, attempts, backlog, ingest, job
+from recording.config import settings
+from recording.config.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMS = ("", "__blobServiceUri", "__queueServiceUri", "__accountName")
@@ -158,7 +159,7 @@ def test_the_example_settings_are_settings() -> None:
 
 
 def test_readme_has_the_settings_table() -> None:
-    """README's table is the one that `python -m recording.settings` prints."""
+    """README's table is the one that `python -m recording.config.settings` prints."""
     readme = (ROOT / "README.md").read_text()
     found = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", readme, re.DOTALL)
 

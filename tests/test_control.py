@@ -14,16 +14,16 @@ from aiohttp import web
 
 from local.azurite import Azurite
 from recording import audit, endings
-from recording.account import Account
-from recording.acs.auth import Resource
 from recording.acs.calling import Calling
 from recording.acs.conversations import Conversations
 from recording.bootstrap import App
+from recording.config.account import Account
+from recording.config.resource import Resource
+from recording.config.settings import Settings
 from recording.contract import Operation, StartRecording, StartRecordingByUrl
 from recording.control import Caller
 from recording.control import Control as Recordings
 from recording.errors import BadRequest, Conflict, NotFound
-from recording.settings import Settings
 from recording.storage import Storage
 from tests.acs.origin import KEY
 from tests.acs.origin import serve as serve_acs

@@ -8,10 +8,10 @@ import pytest
 from aiohttp import web
 
 from recording import bootstrap, health
-from recording.acs.auth import parse_connection_string
 from recording.bootstrap import App
+from recording.config.resource import parse_connection_string
+from recording.config.settings import read
 from recording.contract import Health
-from recording.settings import read
 from tests.support.source import serve
 
 

@@ -11,9 +11,9 @@ from local.acs.server import Emulator
 from local.azurite import Azurite
 from recording import bootstrap, storage
 from recording.bootstrap import App
+from recording.config.settings import read
 from recording.errors import ChunkError
 from recording.job import ChunkJob
-from recording.settings import read
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, harmed, listing, stage, stored_sha256, sweep
 

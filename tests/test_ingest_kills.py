@@ -7,8 +7,8 @@ import pytest
 
 from recording import bootstrap
 from recording.bootstrap import App
+from recording.config.settings import read
 from recording.ingest import Ingest
-from recording.settings import read
 from recording.storage import Where
 from tests.conftest import Control, file_event
 from tests.support.dying import Dying, Killed

@@ -13,8 +13,8 @@ from local.azurite import Azurite
 from local.process import Process
 from recording import bootstrap, job
 from recording.bootstrap import App
+from recording.config.settings import read
 from recording.job import ChunkJob
-from recording.settings import read
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, staged_receipts, stored_sha256, until
 from tests.support.source import recording_of

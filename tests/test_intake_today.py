@@ -11,9 +11,9 @@ import pytest
 
 from recording import conversation, endings, layout
 from recording.bootstrap import App
+from recording.config.settings import Settings, read
 from recording.endings import Ending
 from recording.errors import StartInProgress
-from recording.settings import Settings, read
 from recording.storage import Storage
 from tests.conftest import Control, file_event
 from tests.support.facts import body_of, listing, receive, sweep

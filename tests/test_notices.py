@@ -16,8 +16,8 @@ from azure.core.exceptions import HttpResponseError
 
 from recording import bootstrap, layout, notices
 from recording.bootstrap import App
+from recording.config.settings import read
 from recording.notices import Notice, Notices, Telling
-from recording.settings import read
 from recording.storage import Storage
 from tests.conftest import Control
 from tests.support.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic

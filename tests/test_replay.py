@@ -16,12 +16,12 @@ import pytest_asyncio
 from local.delivery import as_cloud_event
 from recording import __main__ as command
 from recording import bootstrap, intake, job, layout, replay
-from recording.acs.auth import parse_connection_string
 from recording.acs.calling import Calling
 from recording.bootstrap import App
+from recording.config.resource import parse_connection_string
+from recording.config.settings import read
 from recording.job import ChunkJob
 from recording.replay import Found, Intake, Replayed
-from recording.settings import read
 from tests.conftest import Control, file_event
 from tests.support.facts import body_of, harmed, listing, put, receive, sweep
 from tests.support.source import recording_of

@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError
 from local.azurite import Azurite
 from recording import bootstrap, storage
 from recording.bootstrap import App
-from recording.settings import read
+from recording.config.settings import read
 from recording.storage import CopyFailed, Storage
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, harmed, listing, put, receive, stage, stored_sha256, sweep, until

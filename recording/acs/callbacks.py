@@ -22,8 +22,8 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy, SansIOHTTPPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from recording import urls
-from recording.acs.auth import Resource
 from recording.acs.failures import ConnectRetry, read_json
+from recording.config.resource import Resource
 from recording.errors import Unauthorized, UpstreamFailed
 from recording.telemetry import log
 

@@ -20,8 +20,9 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy, AsyncRetryPolicy, Sans
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from recording.acs import hosts
-from recording.acs.auth import Resource, policy
+from recording.acs.auth import policy
 from recording.acs.conversations import API_VERSION
+from recording.config.resource import Resource
 from recording.errors import ChunkError, SourceChanged, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
 from recording.formats import media
 from recording.formats.media import Kind

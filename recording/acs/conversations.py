@@ -13,7 +13,7 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy, RequestIdPolicy, SansI
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from recording import conversation
-from recording.acs.auth import Resource, policy
+from recording.acs.auth import policy
 from recording.acs.failures import (
     CONNECT_SECONDS,
     READ_SECONDS,
@@ -25,6 +25,7 @@ from recording.acs.failures import (
     refused,
 )
 from recording.acs.service import NO_RECORDING, RecordingStatus, State
+from recording.config.resource import Resource
 from recording.errors import BadRequest, UpstreamFailed
 from recording.options import StartOptions
 

@@ -12,9 +12,9 @@ from azure.core.exceptions import ClientAuthenticationError
 
 from local.acs.server import Emulator
 from recording import conversation
-from recording.acs.auth import Resource, parse_connection_string
 from recording.acs.calling import Calling
 from recording.acs.service import RecordingStatus
+from recording.config.resource import Resource, parse_connection_string
 from recording.errors import BadRequest, Misconfigured, NotFound
 from recording.options import ChannelAffinity, ExternalStorage, StartOptions
 from tests.acs.calls import CALLS, CONVERSATION, JSON, RECORDING

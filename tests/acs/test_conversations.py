@@ -9,8 +9,8 @@ import pytest_asyncio
 from azure.core.exceptions import ClientAuthenticationError
 
 from local.acs.server import Emulator
-from recording.acs.auth import Resource, parse_connection_string
 from recording.acs.conversations import Conversations
+from recording.config.resource import Resource, parse_connection_string
 from recording.contract import StartRecordingByUrl
 from recording.errors import BadRequest, Misconfigured, NotFound, UpstreamFailed
 from recording.options import StartOptions

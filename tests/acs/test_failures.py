@@ -11,9 +11,9 @@ import pytest_asyncio
 from aiohttp import web
 
 from recording.acs import calling, conversations
-from recording.acs.auth import Resource
 from recording.acs.calling import Calling
 from recording.acs.conversations import Conversations
+from recording.config.resource import Resource
 from recording.errors import (
     BadRequest,
     Conflict,

@@ -5,10 +5,10 @@ import socket
 from local.acs.server import DEVELOPMENT_KEY
 from local.azurite import KEY
 from recording import bootstrap
+from recording.config.settings import read
 from recording.doctor import examination, finding
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
-from recording.settings import read
 
 SCHEDULE = {"ARCHIVE_SCHEDULE": "0 */5 * * * *"}
 WRONG_KEY = "d3Jvbmcta2V5LXdyb25nLWtleS13cm9uZy1rZXk="

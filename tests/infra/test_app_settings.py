@@ -1,11 +1,11 @@
-"""infra/function-app.bicep against recording/settings.py: every setting is set, and no key among them."""
+"""infra/function-app.bicep against recording/config/settings.py: every setting is set, and no key among them."""
 
 import re
 from typing import Any
 
 from recording import backlog, job
-from recording.account import Account
-from recording.settings import Settings, read
+from recording.config.account import Account
+from recording.config.settings import Settings, read
 from tests.infra.bicep import INFRA, Expression, declarations, one
 
 # They hold a key; the identity stands in its place.

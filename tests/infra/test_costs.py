@@ -12,11 +12,11 @@ from azure.core.pipeline.transport import AioHttpTransport
 from recording import archive, blocks, endings, ingest
 from recording.acs import content
 from recording.blocks import MIB
+from recording.config.settings import Settings
 from recording.contract import LARGEST_BODY, ListQuery, Operation, StartRecording
 from recording.control import Caller
 from recording.control import Control as Recordings
 from recording.endings import Ending
-from recording.settings import Settings
 from tests.conftest import Control
 from tests.infra.bicep import ROOT
 from tests.support.facts import receive, sweep

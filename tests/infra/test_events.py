@@ -7,8 +7,8 @@ from datetime import timedelta
 import yaml
 from azure.eventgrid import SystemEventNames
 
+from recording.config.settings import read
 from recording.events import CALL_ENDED, CALL_STARTED, FILE_STATUS_UPDATED
-from recording.settings import read
 from tests.infra.app_code import functions
 from tests.infra.bicep import INFRA, ROOT, declarations, one
 

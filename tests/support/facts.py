@@ -19,10 +19,10 @@ from recording.archive import Report
 from recording.backlog import Backlog
 from recording.blocks import is_block
 from recording.bootstrap import App
+from recording.config.settings import Settings, read
 from recording.ingest import Ingest
 from recording.job import ChunkJob
 from recording.notices import Notices
-from recording.settings import Settings, read
 from recording.storage import Storage, Where
 from tests.conftest import Control, file_event
 

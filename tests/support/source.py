@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from local.acs.server import DEVELOPMENT_KEY
 from recording import bootstrap
 from recording.bootstrap import App
-from recording.settings import read
+from recording.config.settings import read
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

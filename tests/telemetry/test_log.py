@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recording.acs.auth import Resource
+from recording.config.resource import Resource
 from recording.telemetry import log
 
 LEVELS = [(log.info, logging.INFO), (log.warning, logging.WARNING), (log.error, logging.ERROR)]

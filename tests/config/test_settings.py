@@ -1,15 +1,15 @@
-"""recording/settings.py: every app setting, read once; what is wrong is named and never shown."""
+"""recording/config/settings.py: every app setting, read once; what is wrong is named and never shown."""
 
 from datetime import timedelta
 
 import pytest
 
-from recording import settings
-from recording.account import Account
-from recording.acs.auth import Resource
 from recording.blocks import MIB
+from recording.config import settings
+from recording.config.account import Account
+from recording.config.resource import Resource
+from recording.config.settings import Settings
 from recording.errors import Misconfigured
-from recording.settings import Settings
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 ENDPOINT = "https://contoso.communication.azure.com"

@@ -1,6 +1,6 @@
 """Every app setting: typed, documented, read once.
 
-README's table is generated from here (`python -m recording.settings`), and tests hold README and
+README's table is generated from here (`python -m recording.config.settings`), and tests hold README and
 `local.settings.example.json` to it.
 """
 
@@ -13,10 +13,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from recording import account
-from recording.account import Account, Service
-from recording.acs.auth import Resource, is_endpoint, parse_connection_string
-from recording.blocks import MIB
+from recording.config import account
+from recording.config.account import Account, Service
+from recording.config.resource import Resource, is_endpoint, parse_connection_string
 from recording.errors import Misconfigured
 from recording.urls import is_loopback
 
@@ -215,7 +214,7 @@ class Settings(BaseModel):
     @property
     def largest_block(self) -> int:
         """INGEST_BLOCK_MIB in bytes."""
-        return self.ingest_block_mib * MIB
+        return self.ingest_block_mib * 1024 * 1024
 
     def callback_uri(self) -> str | None:
         """Say where ACS is asked to send state callbacks; the key is part of it, so it is never logged."""

@@ -1,12 +1,12 @@
-"""recording/account.py: how settings name a storage account, and where it answers; nothing that signs."""
+"""recording/config/account.py: how settings name a storage account, and where it answers; nothing that signs."""
 
 import pytest
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 from pydantic import SecretStr
 
-from recording import account as accounts
-from recording.account import Account
+from recording.config import account as accounts
+from recording.config.account import Account
 
 KEY = "c2VjcmV0LWtleQ=="
 TOKEN = "sv=2021&sig=secret"
