@@ -13,7 +13,7 @@ from typing import List  # noqa: UP035 - see Jobs
 import azure.functions as func
 from pydantic import BaseModel
 
-from recording import archive, audit, backlog, catalogue, contract, events, intake, job, poison, verify
+from recording import archive, audit, backlog, catalogue, contract, intake, poison, verify
 from recording.backlog import Backlog
 from recording.bootstrap import App, clients, control_app
 from recording.bootstrap import app as bootstrap
@@ -22,6 +22,7 @@ from recording.contract import ListQuery, Operation, StartRecording, StartRecord
 from recording.control import Caller, Control
 from recording.errors import BadEvent, BadRequest, RecordingError, Throttled
 from recording.health import check as check_health
+from recording.model import event_parser, job
 from recording.telemetry import log
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -167,7 +168,7 @@ async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpRespon
     here = await bootstrap()
     await here.callbacks.check(req.headers.get("Authorization"))
     try:
-        received = events.parse_all(req.get_body().decode())
+        received = event_parser.parse_all(req.get_body().decode())
     except (BadEvent, UnicodeDecodeError) as bad:
         raise BadRequest(str(bad), target="body") from None
     jobs.set([message for text in received for message in await _take(here, text)])

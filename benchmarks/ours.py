@@ -12,7 +12,7 @@ from recording.acs.content import Content
 from recording.config.settings import Settings, read
 from recording.digest import Digest
 from recording.ingest import Ingest
-from recording.job import ChunkJob
+from recording.model.job import ChunkJob
 from recording.storage import Storage
 
 Copy = Callable[[str], Awaitable[None]]

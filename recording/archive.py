@@ -17,14 +17,16 @@ from itertools import groupby
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 from pydantic import ValidationError
 
-from recording import attempts, calls, copies, endings, layout, manifest, outcome, source, state
+from recording import calls, copies, endings, outcome, source, state
 from recording.acs.content import Content
 from recording.config.settings import Settings
-from recording.entry import Chunk
-from recording.job import ChunkJob
-from recording.manifest import Manifest, Recording
+from recording.model import attempts, layout, manifest
+from recording.model.job import ChunkJob
+from recording.model.manifest import Manifest
+from recording.model.recording import Chunk, Recording
+from recording.model.stored import Stored
 from recording.notices import Notices, Telling
-from recording.storage import CopyFailed, Storage, Stored
+from recording.storage import CopyFailed, Storage
 from recording.telemetry import log, traces
 
 # Below `functionTimeout` (host.json) and the usual schedule: what isn't reached waits for the next run.

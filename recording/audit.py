@@ -16,8 +16,8 @@ from azure.core.exceptions import AzureError
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from recording import layout
 from recording.errors import RecordingError
+from recording.model import layout
 from recording.storage import Storage
 from recording.telemetry import log, traces
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
-from recording import audit, claim, conversation
+from recording import audit, claim
 from recording.acs.service import RecordingService
 from recording.audit import Entry
 from recording.claim import Claim, Held, Outcome
 from recording.config.settings import Settings
 from recording.errors import BadEvent, BadRequest, Conflict, NotFound
-from recording.events import CallLegStateChanged, CallStarted
+from recording.model import conversation
+from recording.model.events import CallLegStateChanged, CallStarted
 from recording.storage import Storage
 from recording.telemetry import log
 

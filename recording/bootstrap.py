@@ -24,7 +24,7 @@ from recording.backlog import Backlog
 from recording.config.resource import Resource
 from recording.config.settings import Settings, read
 from recording.ingest import LAST_RESORT, Ingest
-from recording.job import QUEUE
+from recording.model.job import QUEUE
 from recording.notices import Notices
 from recording.storage import RETRIES, Storage
 from recording.telemetry import log, traces

@@ -5,7 +5,7 @@ Written once by whichever event of the call comes first, and read when the manif
 
 import json
 
-from recording import layout
+from recording.model import layout
 from recording.storage import Storage
 from recording.telemetry import log
 

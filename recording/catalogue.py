@@ -6,12 +6,14 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from recording import layout, manifest, state
+from recording import state
 from recording.contract import ListQuery, RecordingList, RecordingSummary
 from recording.errors import BadRequest, NotFound
 from recording.formats import media
-from recording.manifest import Manifest
-from recording.storage import Storage, Where
+from recording.model import layout, manifest
+from recording.model.manifest import Manifest
+from recording.model.stored import Where
+from recording.storage import Storage
 from recording.telemetry import log
 
 

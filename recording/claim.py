@@ -20,8 +20,8 @@ from azure.core.exceptions import AzureError
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from recording import layout
 from recording.errors import StartInProgress
+from recording.model import layout
 from recording.storage import Storage
 from recording.telemetry import log
 

@@ -22,9 +22,10 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from recording import layout, urls
+from recording import urls
 from recording.errors import BadRequest, RecordingError
-from recording.options import StartOptions
+from recording.model import layout
+from recording.model.options import StartOptions
 
 LARGEST_BODY = 64 * 1024
 LONGEST_KEY = 255

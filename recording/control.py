@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from azure.core.exceptions import AzureError
 
-from recording import audit, claim, conversation, endings
+from recording import audit, claim, endings
 from recording.acs.service import RecordingService
 from recording.audit import Entry
 from recording.claim import AnotherRequest, Claim, Held, Outcome
@@ -28,6 +28,7 @@ from recording.contract import (
 )
 from recording.endings import Ending
 from recording.errors import BadRequest, NotFound
+from recording.model import conversation
 from recording.storage import Storage
 from recording.telemetry import log
 

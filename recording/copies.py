@@ -2,10 +2,12 @@
 
 import asyncio
 
-from recording import layout
 from recording.formats import media
-from recording.manifest import Manifest, Recording
-from recording.storage import Storage, Stored
+from recording.model import layout
+from recording.model.manifest import Manifest
+from recording.model.recording import Recording
+from recording.model.stored import Stored
+from recording.storage import Storage
 
 
 async def make(recording: Recording, before: Manifest | None, storage: Storage, *, gate: asyncio.Semaphore) -> None:

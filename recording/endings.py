@@ -23,14 +23,17 @@ from azure.core.exceptions import AzureError
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from recording import audit, conversation, events, layout, pending
+from recording import audit
 from recording.config.settings import Settings
 from recording.errors import BadRequest
-from recording.events import FileStatusUpdated
-from recording.manifest import Absence, Manifest, Recording
+from recording.model import conversation, events, layout, pending
+from recording.model.events import FileStatusUpdated
+from recording.model.manifest import Absence, Manifest
+from recording.model.pending import Announced, Pending, match
+from recording.model.recording import Recording
+from recording.model.stored import Where
 from recording.notices import Notice, Notices, Telling
-from recording.pending import Announced, Pending, match
-from recording.storage import Storage, Where
+from recording.storage import Storage
 from recording.telemetry import log
 
 _DAY = timedelta(days=1)

@@ -12,16 +12,18 @@ from datetime import UTC, datetime, timedelta
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from recording import attempts, blocks, payload, proof, state
+from recording import blocks, proof, state
 from recording.acs.content import Content, Probe
-from recording.attempts import Attempts, Failure
 from recording.blocks import Block
 from recording.digest import Relay
 from recording.errors import RecordingError, SourceChanged, SourceDamaged, SourceUnavailable
 from recording.formats import media
 from recording.formats.media import Walker
-from recording.job import ChunkJob
-from recording.storage import Storage, Stored
+from recording.model import attempts, payload
+from recording.model.attempts import Attempts, Failure
+from recording.model.job import ChunkJob
+from recording.model.stored import Stored
+from recording.storage import Storage
 from recording.telemetry import log, traces
 
 # A body that breaks off is fetched again here and nowhere else; after that it's the queue's turn.

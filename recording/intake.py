@@ -14,12 +14,13 @@ from typing import assert_never
 from azure.core.exceptions import AzureError
 from pydantic import BaseModel
 
-from recording import auto_record, calls, endings, events, job, layout, urls
+from recording import auto_record, calls, endings, urls
 from recording.acs.service import RecordingService
 from recording.backlog import Backlog
 from recording.config.settings import Settings
 from recording.errors import BadEvent
-from recording.events import (
+from recording.model import event_parser, job, layout
+from recording.model.events import (
     CallEnded,
     CallLegStateChanged,
     CallStarted,
@@ -29,9 +30,10 @@ from recording.events import (
     RecordingStateChanged,
     StartRecordingFailed,
 )
-from recording.job import ChunkJob
+from recording.model.job import ChunkJob
+from recording.model.stored import Where
 from recording.notices import Notice, Notices
-from recording.storage import Storage, Where
+from recording.storage import Storage
 from recording.telemetry import log, traces
 
 # Of Event Grid's 30 s (functions-host.md 2), for what can be done without.
@@ -66,7 +68,7 @@ async def receive(
     answered with 500, so that the event comes again.
     """
     try:
-        event = events.parse(text)
+        event = event_parser.parse(text)
         if backlog and isinstance(event, FileStatusUpdated) and not backlog.has_room(text):
             await backlog.add(text)
             log.info("event.handed_over", eventId=event.id, recordingKey=event.recording_key)

@@ -3,9 +3,9 @@
 import json
 from datetime import datetime
 
-from recording import layout
-from recording.entry import Chunk
-from recording.manifest import Manifest, Recording
+from recording.model import layout
+from recording.model.manifest import Manifest
+from recording.model.recording import Chunk, Recording
 from recording.notices import Notice, Telling
 from recording.storage import Storage
 from recording.telemetry import log

@@ -17,7 +17,8 @@ from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 from pydantic import ValidationError
 
-from recording import backlog, intake, job
+from recording import backlog, intake
+from recording.model import job
 from recording.notices import Notices
 from recording.storage import Storage
 from recording.telemetry import log

@@ -14,8 +14,9 @@ from recording.acs.content import Probe
 from recording.blocks import Block
 from recording.digest import Digest, read_back, seal
 from recording.errors import NotProved
-from recording.job import ChunkJob
-from recording.storage import Storage, Stored
+from recording.model.job import ChunkJob
+from recording.model.stored import Stored
+from recording.storage import Storage
 from recording.telemetry import log
 
 

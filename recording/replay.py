@@ -16,12 +16,13 @@ from azure.core.exceptions import AzureError
 from azure.storage.queue.aio import QueueClient
 from pydantic import ValidationError
 
-from recording import events, intake
+from recording import intake
 from recording.acs.service import RecordingService
 from recording.config.settings import Settings
 from recording.errors import BadEvent, RecordingError
-from recording.events import FileStatusUpdated, OtherEvent
 from recording.intake import Quarantined
+from recording.model import event_parser
+from recording.model.events import FileStatusUpdated, OtherEvent
 from recording.notices import Notices
 from recording.storage import Storage
 
@@ -127,13 +128,13 @@ def _open(body: bytes) -> list[_Letter]:
     try:
         kept = Quarantined.model_validate_json(text)
     except ValidationError:
-        return [_Letter(one) for one in events.parse_all(text)]
+        return [_Letter(one) for one in event_parser.parse_all(text)]
     return [_Letter(kept.event, kept.received_at)]
 
 
 async def _take(letter: _Letter, source: str, into: Intake) -> Replayed:
     try:
-        event = events.parse(letter.text)
+        event = event_parser.parse(letter.text)
     except BadEvent as bad:
         # It lies where it came from: written down once more it would be two.
         return Replayed(source, "not understood", bad.message)

@@ -4,9 +4,9 @@ import asyncio
 from datetime import datetime
 
 from recording.acs.content import Content
-from recording.entry import Chunk
 from recording.errors import ChunkError, SourceRefused
-from recording.manifest import Manifest, Recording
+from recording.model.manifest import Manifest
+from recording.model.recording import Chunk, Recording
 from recording.telemetry import log
 
 

@@ -8,13 +8,15 @@ from datetime import timedelta
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
-from recording import attempts, events, layout, manifest
-from recording.attempts import Attempts
 from recording.errors import BadEvent
-from recording.events import FileStatusUpdated
-from recording.job import ChunkJob
-from recording.manifest import Manifest, Recording
-from recording.storage import Storage, Stored
+from recording.model import attempts, event_parser, layout
+from recording.model.attempts import Attempts
+from recording.model.events import FileStatusUpdated
+from recording.model.job import ChunkJob
+from recording.model.manifest import Manifest
+from recording.model.recording import Recording, assemble
+from recording.model.stored import Stored
+from recording.storage import Storage
 from recording.telemetry import log
 
 # For the archive, where staging suffices: one that is down must not cost a chunk its try.
@@ -36,7 +38,7 @@ async def load(key: str, storage: Storage, *, retention: timedelta, blobs: list[
             note = attempts.read(await storage.read("staging", blob.name))
             if note:
                 tried[name.removesuffix(".json")] = note
-    return manifest.assemble(key, events=received, blobs=blobs, attempts=tried, retention=retention)
+    return assemble(key, events=received, blobs=blobs, attempts=tried, retention=retention)
 
 
 async def newest_manifest(key: str, storage: Storage) -> Manifest | None:
@@ -109,12 +111,12 @@ async def load_with_archived_events(
         async for blob in storage.names("archive", f"{layout.archive_folder(key)}/events/"):
             received += _event(await storage.read("archive", blob.name), blob.name)
     tried = {c.job.document_id: c.attempts for c in recording.chunks if c.attempts}
-    return manifest.assemble(key, events=received, blobs=blobs, attempts=tried, retention=retention)
+    return assemble(key, events=received, blobs=blobs, attempts=tried, retention=retention)
 
 
 def _event(text: bytes | None, name: str) -> list[FileStatusUpdated]:
     try:
-        event = events.parse(text.decode()) if text else None
+        event = event_parser.parse(text.decode()) if text else None
     except (BadEvent, UnicodeDecodeError) as bad:
         log.error("staging.bad_event", blob=name, reason=str(bad))
         return []

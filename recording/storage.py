@@ -10,10 +10,9 @@ import contextlib
 import hashlib
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
@@ -24,8 +23,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from recording.blocks import MIB
 from recording.config.account import Account
 from recording.config.settings import Settings
-
-Where = Literal["staging", "archive", "quarantine"]
+from recording.model.stored import Stored, Where
 
 # The client's own pauses begin at 15 s: one failed request would outlast Event Grid's 30 s (functions-host.md 2).
 RETRIES: dict[str, Any] = {"retry_total": 4, "initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
@@ -37,22 +35,6 @@ LINK_LIFE = timedelta(minutes=5)
 _COPY_LINK_LIFE = timedelta(hours=1)
 _DELEGATION_LIFE = timedelta(hours=6)
 _SAME = MatchConditions.IfNotModified
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A blob as the service lists it: name in its container, bytes, ETag, metadata."""
-
-    name: str
-    size: int
-    etag: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    copy_status: str | None = None
-
-    @property
-    def sha256(self) -> str | None:
-        """The SHA-256 of the content in hex, once it is known for sure."""
-        return self.metadata.get("sha256")
 
 
 class CopyFailed(Exception):

@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from recording.digest import Digest
-from recording.entry import ChunkEntry, File
 from recording.errors import BadRequest, NotFound
 from recording.formats import media
 from recording.formats.media import Kind, Walker
-from recording.layout import is_recording_key, recording_start
+from recording.model.layout import is_recording_key, recording_start
+from recording.model.manifest import ChunkEntry, File
 from recording.state import newest_manifest
 from recording.storage import Storage
 from recording.telemetry import log

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from recording import archive, layout
+from recording import archive
 from recording.bootstrap import App
 from recording.errors import ChunkError, SourceGone
-from recording.job import ChunkJob
-from recording.manifest import Manifest
+from recording.model import layout
+from recording.model.job import ChunkJob
+from recording.model.manifest import Manifest
 from tests.conftest import Control
 from tests.support.facts import announce, body_of, listing, stage, sweep
 

@@ -14,10 +14,12 @@ from aiohttp import web
 from azure.core.exceptions import ServiceResponseError
 
 from local.acs.server import DEVELOPMENT_KEY
-from recording import archive, bootstrap, layout, state
+from recording import archive, bootstrap, state
 from recording.bootstrap import App
 from recording.config.settings import read
-from recording.storage import Storage, Where
+from recording.model import layout
+from recording.model.stored import Where
+from recording.storage import Storage
 from tests.conftest import Control
 from tests.support.facts import announce, listing, put, stage, sweep
 from tests.support.source import serve

@@ -8,7 +8,8 @@ import pytest
 
 from recording import archive
 from recording.bootstrap import App
-from recording.storage import CopyFailed, Storage, Stored
+from recording.model.stored import Stored
+from recording.storage import CopyFailed, Storage
 from tests.conftest import Control
 from tests.support.facts import announce, listing, stage, sweep
 

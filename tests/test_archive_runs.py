@@ -14,11 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from recording import archive, attempts, bootstrap
+from recording import archive, bootstrap
 from recording.bootstrap import App
 from recording.config.settings import read
 from recording.errors import SourceGone
-from recording.storage import Storage, Stored
+from recording.model import attempts
+from recording.model.stored import Stored
+from recording.storage import Storage
 from tests.conftest import Control, file_event
 from tests.support.dying import Dying
 from tests.support.facts import announce, container, listing, put, receive, stage, sweep

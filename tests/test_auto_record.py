@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from recording import layout
 from recording.bootstrap import App
 from recording.claim import Claim, Outcome
 from recording.config.settings import Settings
 from recording.errors import RecordingError, StartInProgress, Throttled
+from recording.model import layout
 from tests.conftest import Control
 from tests.support.facts import body_of, listing, receive
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from recording import calls, layout
+from recording import calls
 from recording.bootstrap import App
+from recording.model import layout
+from tests.model.test_event_parser_today import CORRELATION, call_event
 from tests.support.facts import put, receive, sweep
 from tests.support.source import storage_host, today, wav
-from tests.test_events_today import CORRELATION, call_event
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from recording import catalogue, contract, layout
+from recording import catalogue, contract
 from recording.bootstrap import App
 from recording.contract import ListQuery, RecordingList
 from recording.errors import BadRequest, NotFound
-from recording.manifest import Manifest
+from recording.model import layout
+from recording.model.manifest import Manifest
 from tests.conftest import Control, file_event
 from tests.support.facts import put, receive, stage, sweep
 from tests.support.source import recording_of

@@ -11,7 +11,7 @@ import pytest_asyncio
 from azure.core.exceptions import AzureError
 
 from local.azurite import Azurite
-from recording import claim, layout
+from recording import claim
 from recording.bootstrap import App
 from recording.claim import AnotherRequest, Claim, Held, Outcome
 from recording.config.account import Account
@@ -20,6 +20,7 @@ from recording.contract import RepeatKey, StartRecording
 from recording.control import Caller
 from recording.control import Control as Recordings
 from recording.errors import BadRequest, Conflict, RecordingError, StartInProgress, Throttled, UpstreamFailed
+from recording.model import layout
 from recording.storage import Storage
 from tests.conftest import Control
 from tests.support.facts import body_of, listing

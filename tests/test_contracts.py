@@ -9,9 +9,10 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from recording import archive, attempts, backlog, ingest, job
+from recording import archive, backlog, ingest
 from recording.config import settings
 from recording.config.settings import Settings
+from recording.model import attempts, job
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMS = ("", "__blobServiceUri", "__queueServiceUri", "__accountName")

@@ -1,7 +1,7 @@
 """recording/copies.py: what is in the archive is made whole, and what was told of stays as it is."""
 
-from recording import layout
 from recording.bootstrap import App
+from recording.model import layout
 from tests.conftest import Control
 from tests.support.facts import listing, put, stage, sweep
 from tests.test_archive import manifest_of, outcomes

@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ServiceResponseError
 
-from recording import archive, catalogue, endings, layout, state, verify
+from recording import archive, catalogue, endings, state, verify
 from recording.audit import Entry
 from recording.bootstrap import App
 from recording.contract import ListQuery
 from recording.endings import Ending
-from recording.manifest import Manifest
+from recording.model import layout
+from recording.model.manifest import Manifest
+from recording.model.stored import Stored
 from recording.notices import Notices
-from recording.storage import Storage, Stored
+from recording.storage import Storage
 from tests.conftest import Control, file_event
 from tests.support.facts import body_of, listing, put, receive, sweep, told, topic
 from tests.support.source import recording_of

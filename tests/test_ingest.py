@@ -7,9 +7,9 @@ import pytest
 from aiohttp import web
 
 from recording import ingest
-from recording.attempts import Attempts
 from recording.bootstrap import App
 from recording.errors import ChunkError, NotProved, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
+from recording.model.attempts import Attempts
 from tests.conftest import Control
 from tests.support.facts import (
     MIB,

@@ -13,7 +13,7 @@ from recording import bootstrap, storage
 from recording.bootstrap import App
 from recording.config.settings import read
 from recording.errors import ChunkError
-from recording.job import ChunkJob
+from recording.model.job import ChunkJob
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, harmed, listing, stage, stored_sha256, sweep
 

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from local.acs.server import Emulator
-from recording import bootstrap, catalogue, layout, state, verify
+from recording import bootstrap, catalogue, state, verify
 from recording.bootstrap import App
 from recording.config.settings import read
 from recording.errors import SourceDamaged, SourceGone
-from recording.job import ChunkJob
-from recording.manifest import Manifest
+from recording.model import layout
+from recording.model.job import ChunkJob
+from recording.model.manifest import Manifest
 from tests.conftest import Control
 from tests.support.facts import MIB, container, listing, receive, sweep
 from tests.support.source import mp3, mp4, storage_host, today, wav

@@ -9,7 +9,7 @@ from recording import bootstrap
 from recording.bootstrap import App
 from recording.config.settings import read
 from recording.ingest import Ingest
-from recording.storage import Where
+from recording.model.stored import Where
 from tests.conftest import Control, file_event
 from tests.support.dying import Dying, Killed
 from tests.support.facts import MIB, announce, listing, receive, stored_sha256

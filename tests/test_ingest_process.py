@@ -11,10 +11,11 @@ import pytest
 
 from local.azurite import Azurite
 from local.process import Process
-from recording import bootstrap, job
+from recording import bootstrap
 from recording.bootstrap import App
 from recording.config.settings import read
-from recording.job import ChunkJob
+from recording.model import job
+from recording.model.job import ChunkJob
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, staged_receipts, stored_sha256, until
 from tests.support.source import recording_of
@@ -23,7 +24,8 @@ from tests.support.source import recording_of
 CHILD = """
 import asyncio, sys, time
 import psutil
-from recording import bootstrap, job
+from recording import bootstrap
+from recording.model import job
 
 async def peak(most):
     # ru_maxrss won't do: it begins with what the parent had when it forked.

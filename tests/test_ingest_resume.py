@@ -14,7 +14,7 @@ from recording.blocks import Block
 from recording.bootstrap import App
 from recording.errors import NotProved, SourceChanged, SourceDamaged
 from recording.ingest import Ingest
-from recording.job import ChunkJob
+from recording.model.job import ChunkJob
 from tests.conftest import Control
 from tests.support.dying import Dying
 from tests.support.facts import MIB, announce, killed_after, put, staged_receipts, stored_sha256, until

@@ -13,15 +13,16 @@ import pytest
 from azure.core.exceptions import AzureError
 from hypothesis import HealthCheck, given
 
-from recording import events, intake, job, layout
+from recording import intake
 from recording.bootstrap import App
 from recording.errors import BadEvent
-from recording.events import Event, FileStatusUpdated
+from recording.model import event_parser, job, layout
+from recording.model.events import Event, FileStatusUpdated
 from recording.notices import Notices
 from tests.conftest import file_event
+from tests.model.test_event_parser_bad import EVENTS, NEARLY
 from tests.support.facts import body_of, listing, receive
 from tests.support.source import recording_of
-from tests.test_events_bad import EVENTS, NEARLY
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -149,7 +150,7 @@ async def test_any_json_is_either_taken_or_quarantined(app: App, value: Any) -> 
     text = json.dumps(value)
     understood: Event | None = None
     with contextlib.suppress(BadEvent):
-        understood = events.parse(text)
+        understood = event_parser.parse(text)
     file = understood if isinstance(understood, FileStatusUpdated) else None
 
     starting = dataclasses.replace(app, settings=app.settings.model_copy(update={"auto_record": "all"}))

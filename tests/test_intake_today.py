@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from recording import conversation, endings, layout
+from recording import endings
 from recording.bootstrap import App
 from recording.config.settings import Settings, read
 from recording.endings import Ending
 from recording.errors import StartInProgress
+from recording.model import conversation, layout
 from recording.storage import Storage
 from tests.conftest import Control, file_event
+from tests.model.test_event_parser_today import SERVER_CALL, call_event, callback
 from tests.support.facts import body_of, listing, receive, sweep
 from tests.support.source import recording_of
 from tests.test_auto_record import leg_event, outcomes, started
-from tests.test_events_today import SERVER_CALL, call_event, callback
 from tests.test_intake import quarantined
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from recording import __main__ as command
-from recording import layout
 from recording.bootstrap import App
-from recording.job import ChunkJob
+from recording.model import layout
+from recording.model.job import ChunkJob
 from tests.conftest import Control
 from tests.support.facts import announce, put, stage, sweep
 from tests.test_archive import LATE, lose

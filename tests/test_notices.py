@@ -14,9 +14,10 @@ from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError
 
-from recording import bootstrap, layout, notices
+from recording import bootstrap, notices
 from recording.bootstrap import App
 from recording.config.settings import read
+from recording.model import layout
 from recording.notices import Notice, Notices, Telling
 from recording.storage import Storage
 from tests.conftest import Control

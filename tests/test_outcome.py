@@ -2,11 +2,12 @@
 
 import pytest
 
-from recording import manifest, outcome
-from recording.manifest import Manifest
+from recording import outcome
+from recording.model import manifest
+from recording.model.manifest import Manifest
+from recording.model.stored import Stored
 from recording.notices import Notices, Telling
-from recording.storage import Stored
-from tests.test_manifest import DONE, PROOF, content, event, metadata, recording
+from tests.model.test_manifest import DONE, PROOF, content, event, metadata, recording
 
 
 def written(**label: str) -> Manifest:

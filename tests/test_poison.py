@@ -12,8 +12,9 @@ from azure.core.exceptions import AzureError
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
-from recording import backlog, job, poison
+from recording import backlog, poison
 from recording.bootstrap import App
+from recording.model import job
 from recording.notices import Notices
 from tests.conftest import Control, file_event
 from tests.support.facts import TOPIC_KEY, announce, body_of, listing, receive, sweep, told, topic

@@ -15,17 +15,18 @@ import pytest_asyncio
 
 from local.delivery import as_cloud_event
 from recording import __main__ as command
-from recording import bootstrap, intake, job, layout, replay
+from recording import bootstrap, intake, replay
 from recording.acs.calling import Calling
 from recording.bootstrap import App
 from recording.config.resource import parse_connection_string
 from recording.config.settings import read
-from recording.job import ChunkJob
+from recording.model import job, layout
+from recording.model.job import ChunkJob
 from recording.replay import Found, Intake, Replayed
 from tests.conftest import Control, file_event
+from tests.model.test_event_parser_today import call_event
 from tests.support.facts import body_of, harmed, listing, put, receive, sweep
 from tests.support.source import recording_of
-from tests.test_events_today import call_event
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 DAY = datetime(2026, 3, 1, 9, tzinfo=UTC)

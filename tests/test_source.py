@@ -10,20 +10,22 @@ from typing import Any
 
 import pytest
 
-from recording import archive, layout, manifest, source, state
+from recording import archive, source, state
 from recording.acs.content import Content
-from recording.announced import AnnouncedChunk
 from recording.archive import Report
 from recording.bootstrap import App
 from recording.errors import ChunkError
+from recording.model import layout, manifest
+from recording.model.events import AnnouncedChunk
+from recording.model.stored import Stored
 from recording.notices import Notices
-from recording.storage import CopyFailed, Stored
+from recording.storage import CopyFailed
 from tests.conftest import Control
+from tests.model.test_manifest import DONE, KEY, PROOF, START, event, recording
 from tests.support.dying import Dying, Killed
 from tests.support.facts import TOPIC_KEY, listing, receive, sweep, told, topic
 from tests.support.source import Host, mp3, storage_host, today, wav
 from tests.test_archive import manifest_of
-from tests.test_manifest import DONE, KEY, PROOF, START, event, recording
 
 HOUR = timedelta(hours=1)
 DELETE = {"DELETE_SOURCE": "true"}

@@ -15,8 +15,8 @@ from recording import archive, endings, state
 from recording.bootstrap import App
 from recording.endings import Ending
 from recording.errors import ChunkError
-from recording.job import ChunkJob
-from recording.manifest import Manifest
+from recording.model.job import ChunkJob
+from recording.model.manifest import Manifest
 from tests.support.dying import Dying, Killed
 from tests.support.facts import listing, receive, sweep
 from tests.support.source import Host, mp3, storage_host, today, wav

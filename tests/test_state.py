@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from recording import attempts, layout, state
-from recording.attempts import Attempts, Failure
+from recording import state
 from recording.bootstrap import App
+from recording.model import attempts, layout
+from recording.model.attempts import Attempts, Failure
 from tests.conftest import Control
 from tests.support.facts import announce, put, stage, sweep
 from tests.test_archive import LATE, lose

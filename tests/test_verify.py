@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from recording import layout, state, verify
+from recording import state, verify
 from recording.bootstrap import App
 from recording.errors import BadRequest, NotFound
-from recording.job import ChunkJob
+from recording.model import layout
+from recording.model.job import ChunkJob
 from recording.verify import Verified
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, container, listing, put, stage, sweep

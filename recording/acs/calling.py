@@ -22,13 +22,13 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.policies import AsyncHTTPPolicy, RequestIdPolicy, SansIOHTTPPolicy
 
-from recording import conversation
 from recording.acs.auth import policy
 from recording.acs.failures import CONNECT_SECONDS, READ_SECONDS, REFUSALS, ConnectRetry, ours
 from recording.acs.service import NO_RECORDING, RecordingStatus, State
 from recording.config.resource import Resource
 from recording.errors import UpstreamFailed
-from recording.options import StartOptions
+from recording.model import conversation
+from recording.model.options import StartOptions
 
 
 class Calling:

@@ -26,7 +26,7 @@ from recording.config.resource import Resource
 from recording.errors import ChunkError, SourceChanged, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
 from recording.formats import media
 from recording.formats.media import Kind
-from recording.job import ChunkJob
+from recording.model.job import ChunkJob
 
 LARGEST_METADATA = 16 * 1024 * 1024
 MOST_REDIRECTS = 5

@@ -12,7 +12,6 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.pipeline.policies import AsyncHTTPPolicy, RequestIdPolicy, SansIOHTTPPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
-from recording import conversation
 from recording.acs.auth import policy
 from recording.acs.failures import (
     CONNECT_SECONDS,
@@ -27,7 +26,8 @@ from recording.acs.failures import (
 from recording.acs.service import NO_RECORDING, RecordingStatus, State
 from recording.config.resource import Resource
 from recording.errors import BadRequest, UpstreamFailed
-from recording.options import StartOptions
+from recording.model import conversation
+from recording.model.options import StartOptions
 
 API_VERSION = "2021-04-15-preview1"
 NO_CONVERSATION = "00000000-0000-0000-0000-000000000000"

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from recording.acs.content import Probe
-from recording.job import ChunkJob
+from recording.model.job import ChunkJob
 from tests.support.samples import KEY
 
 MIB = 1024 * 1024

@@ -11,12 +11,12 @@ import pytest_asyncio
 from azure.core.exceptions import ClientAuthenticationError
 
 from local.acs.server import Emulator
-from recording import conversation
 from recording.acs.calling import Calling
 from recording.acs.service import RecordingStatus
 from recording.config.resource import Resource, parse_connection_string
 from recording.errors import BadRequest, Misconfigured, NotFound
-from recording.options import ChannelAffinity, ExternalStorage, StartOptions
+from recording.model import conversation
+from recording.model.options import ChannelAffinity, ExternalStorage, StartOptions
 from tests.acs.calls import CALLS, CONVERSATION, JSON, RECORDING
 from tests.acs.origin import KEY, Origin
 from tests.conftest import Control

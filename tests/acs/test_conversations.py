@@ -13,7 +13,7 @@ from recording.acs.conversations import Conversations
 from recording.config.resource import Resource, parse_connection_string
 from recording.contract import StartRecordingByUrl
 from recording.errors import BadRequest, Misconfigured, NotFound, UpstreamFailed
-from recording.options import StartOptions
+from recording.model.options import StartOptions
 from tests.acs.calls import CALLS, CONVERSATION, JSON, ONE, RECORDING, VERSION, Call
 from tests.acs.origin import KEY, Origin
 from tests.conftest import Control

@@ -8,9 +8,9 @@ import pytest
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
 from local.azurite import ACCOUNT, KEY, Azurite
-from recording import layout
 from recording.bootstrap import App
 from recording.doctor import stores
+from recording.model import layout
 from tests.doctor.examined import WRONG_KEY, bad, closed_port, examine
 from tests.support.facts import harmed, listing, put, sweep
 

@@ -3,9 +3,10 @@
 import re
 from typing import Any
 
-from recording import backlog, job
+from recording import backlog
 from recording.config.account import Account
 from recording.config.settings import Settings, read
+from recording.model import job
 from tests.infra.bicep import INFRA, Expression, declarations, one
 
 # They hold a key; the identity stands in its place.

@@ -19,9 +19,9 @@ from recording.control import Control as Recordings
 from recording.endings import Ending
 from tests.conftest import Control
 from tests.infra.bicep import ROOT
+from tests.model.test_event_parser_today import call_event
 from tests.support.facts import receive, sweep
 from tests.support.source import mp4, storage_host, today
-from tests.test_events_today import call_event
 
 DOCS = (ROOT / "docs" / "operations.md").read_text()
 HOURS = 1000

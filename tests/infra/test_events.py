@@ -8,7 +8,7 @@ import yaml
 from azure.eventgrid import SystemEventNames
 
 from recording.config.settings import read
-from recording.events import CALL_ENDED, CALL_STARTED, FILE_STATUS_UPDATED
+from recording.model.events import CALL_ENDED, CALL_STARTED, FILE_STATUS_UPDATED
 from tests.infra.app_code import functions
 from tests.infra.bicep import INFRA, ROOT, declarations, one
 

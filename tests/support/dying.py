@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from recording.bootstrap import App
-from recording.storage import Storage, Stored
+from recording.model.stored import Stored
+from recording.storage import Storage
 
 
 class Killed(BaseException):

@@ -21,9 +21,10 @@ from recording.blocks import is_block
 from recording.bootstrap import App
 from recording.config.settings import Settings, read
 from recording.ingest import Ingest
-from recording.job import ChunkJob
+from recording.model.job import ChunkJob
+from recording.model.stored import Where
 from recording.notices import Notices
-from recording.storage import Storage, Where
+from recording.storage import Storage
 from tests.conftest import Control, file_event
 
 MIB = 1024 * 1024

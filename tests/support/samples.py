@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from recording import events
-from recording.events import FileStatusUpdated
+from recording.model import event_parser
+from recording.model.events import FileStatusUpdated
 
 DATA = Path(__file__).parents[1] / "data"
 CONVERSATION = (
@@ -57,6 +57,6 @@ def file_status(*, chunks: Any = None, **changes: Any) -> str:
 
 def parse_file_status(text: str) -> FileStatusUpdated:
     """Read a file event."""
-    event = events.parse(text)
+    event = event_parser.parse(text)
     assert isinstance(event, FileStatusUpdated)
     return event

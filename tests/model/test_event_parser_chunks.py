@@ -1,11 +1,11 @@
-"""recording/announced.py: where a chunk lies, and whether it is ours to fetch."""
+"""recording/model/event_parser.py: where a chunk lies, and whether it is ours to fetch."""
 
 from typing import Any
 
 import pytest
 
-from recording import announced
-from recording.announced import AnnouncedChunk
+from recording.model import event_parser
+from recording.model.events import AnnouncedChunk
 from tests.support.samples import DOCUMENT, GOOD_CHUNK
 
 OBJECT = f"https://storage.asm.skype.com/v1/objects/{DOCUMENT}"
@@ -24,7 +24,7 @@ def test_locations_are_kept_as_they_are() -> None:
         "deleteLocation": OBJECT,
     }
 
-    [got], problems = announced.read([GOOD_CHUNK | where])
+    [got], problems = event_parser.read_chunks([GOOD_CHUNK | where])
 
     assert (list(where.values()), ()) == ([got.content_location, got.metadata_location, got.delete_location], problems)
 
@@ -33,7 +33,7 @@ def test_locations_are_kept_as_they_are() -> None:
 @pytest.mark.parametrize("odd", [5, [], {}, "a\nb", "a" * 9000, "\ud800"])
 def test_a_location_that_cannot_be_one_costs_no_chunk(name: str, odd: Any) -> None:
     """It is left away and named; the chunk is taken all the same."""
-    [got], problems = announced.read([GOOD_CHUNK | {"contentLocation": OBJECT, name: odd}])
+    [got], problems = event_parser.read_chunks([GOOD_CHUNK | {"contentLocation": OBJECT, name: odd}])
 
     assert getattr(got, name.replace("L", "_l")) is None
     assert len(problems) == 1
@@ -57,7 +57,7 @@ def test_a_location_that_cannot_be_one_costs_no_chunk(name: str, odd: Any) -> No
 )
 def test_a_failed_export_is_fetched(location: str) -> None:
     """The chunk lies at the service (acs-contract 4.12), or nobody knows where: that must not pass in silence."""
-    assert not announced.is_exported(chunk(location), "AzureBlob")
+    assert not event_parser.is_exported(chunk(location), "AzureBlob")
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_a_failed_export_is_fetched(location: str) -> None:
 )
 def test_a_chunk_in_the_teams_storage_is_exported(location: str | None) -> None:
     """Such a chunk has no deadline, and isn't copied."""
-    assert announced.is_exported(chunk(location), "AzureBlob")
-    assert announced.is_exported(chunk(location), "azureBlobStorage")
+    assert event_parser.is_exported(chunk(location), "AzureBlob")
+    assert event_parser.is_exported(chunk(location), "azureBlobStorage")
 
 
 @pytest.mark.parametrize("kind", [None, "azureCommunicationServices", "AzureCommunicationServices"])
 def test_a_chunk_in_the_services_storage_never_is(kind: str | None) -> None:
     """Not even one of 2021, whose event doesn't say where it lies."""
-    assert not announced.is_exported(chunk(None), kind)
+    assert not event_parser.is_exported(chunk(None), kind)

@@ -1,4 +1,4 @@
-"""recording/events.py: what today's API sends beside the file event, and the forms of a subject."""
+"""recording/model/events.py: what today's API sends beside the file event, and the forms of a subject."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from recording import events
 from recording.errors import BadEvent
-from recording.events import CallEnded, CallStarted, RecordingStateChanged, StartRecordingFailed
+from recording.model import event_parser
+from recording.model.events import CallEnded, CallStarted, RecordingStateChanged, StartRecordingFailed
 from tests.support.samples import (
     CALL,
     DOCUMENT,
@@ -79,14 +79,14 @@ def test_a_call_that_starts(*, cloud: bool) -> None:
     """The server call id, which today's API records, and what a call may be known by besides."""
     event = call_event("CallStarted")
 
-    got = events.parse(json.dumps(as_cloud_event(event) if cloud else event))
+    got = event_parser.parse(json.dumps(as_cloud_event(event) if cloud else event))
 
     assert CallStarted(str(event["id"]), SERVER_CALL, CORRELATION, GROUP, "") == got
 
 
 def test_a_call_that_ends() -> None:
     """The same, and how long it took."""
-    got = events.parse(json.dumps(call_event("CallEnded", durationOfCall=71.5, group=None, room={"id": "99"})))
+    got = event_parser.parse(json.dumps(call_event("CallEnded", durationOfCall=71.5, group=None, room={"id": "99"})))
 
     assert CallEnded("a8f5f015-1db8-410e-b50c-8f37a55f5350", SERVER_CALL, CORRELATION, None, "99", 71.5) == got
 
@@ -96,7 +96,7 @@ def test_a_call_is_known_by_its_server_call_id_alone(odd: Any) -> None:
     """Whatever else the event says, or doesn't, the call can be recorded."""
     event = call_event("CallStarted", group=odd, room=odd, correlationId=odd, startedBy=odd)
 
-    got = events.parse(json.dumps(event | {"eventTime": odd, "subject": odd}))
+    got = event_parser.parse(json.dumps(event | {"eventTime": odd, "subject": odd}))
 
     assert isinstance(got, CallStarted)
     assert (SERVER_CALL, None) == (got.server_call_id, got.group_id)
@@ -106,12 +106,14 @@ def test_a_call_is_known_by_its_server_call_id_alone(odd: Any) -> None:
 def test_a_call_without_server_call_id_is_refused(odd: Any) -> None:
     """It can't be recorded: a person is to see the event."""
     with pytest.raises(BadEvent, match="servercallid"):
-        events.parse(json.dumps(call_event("CallStarted", serverCallId=odd)))
+        event_parser.parse(json.dumps(call_event("CallStarted", serverCallId=odd)))
 
 
 def test_the_recording_state_of_today() -> None:
     """Another type than in 2021, a CloudEvent, and the call in place of the conversation."""
-    got = events.parse(callback("RecordingStateChanged", state="active", recordingKind="azureCommunicationServices"))
+    got = event_parser.parse(
+        callback("RecordingStateChanged", state="active", recordingKind="azureCommunicationServices")
+    )
 
     time = datetime(2025, 6, 13, 19, 3, 17, 813282, UTC)
     identity = "a8f5f015-1db8-410e-b50c-8f37a55f5350"
@@ -122,7 +124,7 @@ def test_the_recording_state_between_the_two() -> None:
     """In August 2022 the type was still that of 2021, in the new envelope (acs-contract 3.3)."""
     text = callback("CallRecordingStateChanged", state="inactive", startDateTime="2022-08-01T00:00:00+00:00")
 
-    got = events.parse(text)
+    got = event_parser.parse(text)
 
     assert isinstance(got, RecordingStateChanged)
     assert (RECORDING, "inactive") == (got.recording_id, got.state)
@@ -132,7 +134,7 @@ def test_a_start_that_failed() -> None:
     """It says why."""
     result = {"code": 500, "subCode": 9999, "message": "Unknown internal server error."}
 
-    got = events.parse(callback("StartRecordingFailed", resultInformation=result))
+    got = event_parser.parse(callback("StartRecordingFailed", resultInformation=result))
 
     identity = "a8f5f015-1db8-410e-b50c-8f37a55f5350"
     assert (
@@ -144,7 +146,7 @@ def test_a_start_that_failed() -> None:
 @pytest.mark.parametrize("odd", [None, 5, "text", [], {"code": "many"}, {"message": ["no"]}])
 def test_a_start_that_failed_without_saying_why(odd: Any) -> None:
     """It failed all the same, and that must be told."""
-    got = events.parse(callback("StartRecordingFailed", resultInformation=odd, recordingId=odd))
+    got = event_parser.parse(callback("StartRecordingFailed", resultInformation=odd, recordingId=odd))
 
     assert isinstance(got, StartRecordingFailed)
     assert (None, None, SERVER_CALL) == (got.code, got.message, got.server_call_id)

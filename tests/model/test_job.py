@@ -1,4 +1,4 @@
-"""recording/job.py: the message on the queue."""
+"""recording/model/job.py: the message on the queue."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from recording import job, layout
-from recording.job import ChunkJob
+from recording.model import job, layout
+from recording.model.job import ChunkJob
 
 KEY = "20210727T152023608975Z-43563209-4ec6-4119-be5b-88398cda2caf"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
 
-from recording import layout
+from recording.model import layout
 
 LONGEST_LOCATION = 8192
 

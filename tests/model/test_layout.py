@@ -1,4 +1,4 @@
-"""recording/layout.py: the name of every blob."""
+"""recording/model/layout.py: the name of every blob."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording import layout
+from recording.model import layout
 
 KEY = "20210727T152023608975Z-43563209-4ec6-4119-be5b-88398cda2caf"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"

@@ -1,4 +1,4 @@
-"""recording/manifest.py: pure: what a recording's facts add up to."""
+"""recording/model/manifest.py: pure: what a recording's facts add up to."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from recording import manifest
-from recording.announced import AnnouncedChunk
-from recording.attempts import FIRST_RESCUE, Attempts, Failure
-from recording.events import FileStatusUpdated
-from recording.layout import chunk_blob, metadata_blob
-from recording.manifest import Manifest, Recording
-from recording.storage import Stored
+from recording.model import manifest
+from recording.model.attempts import FIRST_RESCUE, Attempts, Failure
+from recording.model.events import AnnouncedChunk, FileStatusUpdated
+from recording.model.layout import chunk_blob, metadata_blob
+from recording.model.manifest import Manifest
+from recording.model.recording import Recording, assemble
+from recording.model.stored import Stored
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 KEY = "20260301T100000000000Z-3f2b0e4c"
@@ -53,7 +53,7 @@ def recording(
     events: list[FileStatusUpdated], blobs: list[Stored], tried: dict[str, Attempts] | None = None
 ) -> Recording:
     """Derive a recording."""
-    return manifest.assemble(KEY, events=events, blobs=blobs, attempts=tried or {}, retention=RETENTION)
+    return assemble(KEY, events=events, blobs=blobs, attempts=tried or {}, retention=RETENTION)
 
 
 def told(events: list[FileStatusUpdated], blobs: list[Stored], before: Manifest | None = None) -> Manifest:

@@ -1,4 +1,4 @@
-"""recording/conversation.py: conversation ids, and the mistakes that people make with them."""
+"""recording/model/conversation.py: conversation ids, and the mistakes that people make with them."""
 
 import base64
 from urllib.parse import quote
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording import conversation
-from recording.conversation import Locator
 from recording.errors import BadRequest
+from recording.model import conversation
+from recording.model.conversation import Locator
 
 # The pair that the 2021 documentation shows (acs-contract 2.2).
 URL = "https://conv-ussc-02.conv.skype.com/conv/vDSZq1rLB0uZ-3GPv0ZmJg?i=8&e=637557437885831811"

@@ -1,4 +1,4 @@
-"""recording/attempts.py: when a chunk that failed is tried again."""
+"""recording/model/attempts.py: when a chunk that failed is tried again."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording import attempts
-from recording.attempts import Attempts, Failure
+from recording.model import attempts
+from recording.model.attempts import Attempts, Failure
 
 NOW = datetime(2021, 7, 27, 15, 20, 34, tzinfo=UTC)
 FAILURE = Failure(at=NOW, code="SourceUnavailable", message="no answer")

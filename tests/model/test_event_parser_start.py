@@ -1,4 +1,4 @@
-"""recording/events.py: an event whose recordingStartTime can't be read is taken all the same."""
+"""recording/model/events.py: an event whose recordingStartTime can't be read is taken all the same."""
 
 from typing import Any
 

@@ -1,15 +1,16 @@
-"""recording/entry.py: pure: what staging holds of one chunk, and what a manifest tells of it."""
+"""recording/model/recording.py: pure: what staging holds of one chunk, and what a manifest tells of it."""
 
 from datetime import timedelta
 
 import pytest
 
-from recording import entry
-from recording.entry import Chunk, ChunkEntry
-from recording.job import ChunkJob
-from recording.layout import chunk_blob, metadata_blob
-from recording.storage import Stored
-from tests.test_manifest import KEY, PROOF, RETENTION, START
+from recording.model import manifest
+from recording.model.job import ChunkJob
+from recording.model.layout import chunk_blob, metadata_blob
+from recording.model.manifest import ChunkEntry
+from recording.model.recording import Chunk
+from recording.model.stored import Stored
+from tests.model.test_manifest import KEY, PROOF, RETENTION, START
 
 JOB = ChunkJob(recording_key=KEY, document_id="a-0", index=0, announced_at=START)
 
@@ -47,7 +48,7 @@ def chunk(content: dict[str, str] | None = None, metadata: dict[str, str] | None
 )
 def test_bytes_count_more_than_labels(found: Chunk, kind: str | None, note: str | None) -> None:
     """And a metadata file more than an event (acs-contract 7); what is no kind never becomes part of a name."""
-    written = entry.write(found, "archive")
+    written = manifest.write_entry(found, "archive")
 
     assert (kind, note) == (found.kind, found.note) == (written.format, written.note)
     if written.content:
@@ -56,8 +57,10 @@ def test_bytes_count_more_than_labels(found: Chunk, kind: str | None, note: str 
 
 def test_types_are_told_by_the_metadata_file_then_by_the_event() -> None:
     """What neither says is unknown."""
-    told = entry.write(chunk({}, {"content_type": "audio"}, content_type="audioVideo", channel_type="mixed"), "staging")
-    untold = entry.write(chunk({}, {}), "staging")
+    told = manifest.write_entry(
+        chunk({}, {"content_type": "audio"}, content_type="audioVideo", channel_type="mixed"), "staging"
+    )
+    untold = manifest.write_entry(chunk({}, {}), "staging")
 
     assert ("audio", "mixed") == (told.content_type, told.channel_type)
     assert (None, None, None) == (untold.content_type, untold.channel_type, untold.format)
@@ -65,10 +68,12 @@ def test_types_are_told_by_the_metadata_file_then_by_the_event() -> None:
 
 def test_what_was_archived_keeps_its_format() -> None:
     """A metadata file that comes late adds what it says, and can't rename what is in the archive."""
-    first = entry.write(chunk({**PROOF, "kind": "wav"}), "archive")
-    late = entry.write(chunk(None, {"sha256": "1" * 64, "format": "mp3", "channel_type": "unmixed"}), "archive")
+    first = manifest.write_entry(chunk({**PROOF, "kind": "wav"}), "archive")
+    late = manifest.write_entry(
+        chunk(None, {"sha256": "1" * 64, "format": "mp3", "channel_type": "unmixed"}), "archive"
+    )
 
-    joined = entry.joined(first, late)
+    joined = manifest.joined(first, late)
 
     assert joined.content == first.content
     assert ("wav", "unmixed", True) == (joined.format, joined.channel_type, joined.is_safe)
@@ -85,13 +90,13 @@ def test_what_was_archived_keeps_its_format() -> None:
 )
 def test_safe_means_all_of_it(known: Chunk, is_safe: bool) -> None:
     """Content, proof and metadata file."""
-    assert is_safe == entry.write(known, "archive").is_safe
-    assert not entry.write(known, "staging").is_safe
+    assert is_safe == manifest.write_entry(known, "archive").is_safe
+    assert not manifest.write_entry(known, "staging").is_safe
 
 
 def test_an_entry_of_an_older_manifest_can_be_read() -> None:
     """One that was written before there were formats."""
-    text = entry.write(chunk({**PROOF}), "archive").model_dump_json(
+    text = manifest.write_entry(chunk({**PROOF}), "archive").model_dump_json(
         by_alias=True, exclude={"format", "note", "content_type", "channel_type"}
     )
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from recording import layout
+from recording.model import layout
 
 QUEUE = "recording-chunks"
 

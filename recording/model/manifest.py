@@ -1,71 +1,20 @@
-"""One chunk: what staging holds of it, and what a manifest tells of it."""
+"""The record of a recording: what is written into the archive as `recording.json`.
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+It is written last of all: it exists = the recording is archived.
+"""
+
+from dataclasses import replace
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from recording import layout
-from recording.attempts import FIRST_RESCUE, Attempts, Failure
-from recording.formats import media
 from recording.formats.media import Kind
-from recording.job import ChunkJob
-from recording.storage import Stored
-
-_NEVER = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """One announced chunk and what staging holds of it; `described` is what its events say of its media."""
-
-    job: ChunkJob
-    end_reason: str | None
-    deadline: datetime
-    content: Stored | None
-    metadata: Stored | None
-    attempts: Attempts | None
-    delete_location: str | None
-    described: dict[str, str]
-
-    @property
-    def is_staged(self) -> bool:
-        """Tell whether its proved content and its metadata file are both there."""
-        return self.content is not None and self.content.sha256 is not None and self.metadata is not None
-
-    @property
-    def description(self) -> dict[str, str]:
-        """What its metadata file says of its media, and where that says nothing its events (acs-contract 7)."""
-        return self.described | ({} if self.metadata is None else dict(self.metadata.metadata))
-
-    @property
-    def kind(self) -> Kind | None:
-        """What its bytes are, whatever they are called: a wrong label must not cost a recording.
-
-        A file with the wrong extension is one that nobody can open; where there are no bytes, the label is all
-        there is.
-        """
-        seen = media.kind(self.content.metadata.get("kind")) if self.content else None
-        return seen or media.kind(self.description.get("format"))
-
-    @property
-    def note(self) -> str | None:
-        """Say it where the label is wrong."""
-        label = self.description.get("format")
-        if self.content is None or self.kind is None or label in (None, self.kind):
-            return None
-        return f"it is called {label}, and its bytes are {self.kind}"
-
-    def rescue_at(self, first: timedelta = FIRST_RESCUE) -> datetime:
-        """Say when the timer puts it on the queue again, if it isn't staged by then."""
-        if self.attempts is None:
-            return self.job.announced_at + first
-        # Close to the deadline the pauses grow no more: the last of them would outlast it.
-        last = self.attempts.last
-        began = max(self.job.announced_at, last.at if last else _NEVER, self.attempts.queued_at or _NEVER)
-        return min(self.attempts.next_at, max(self.deadline - 4 * first, began + first))
+from recording.model import layout
+from recording.model.attempts import Failure
+from recording.model.recording import Chunk, Recording, newest
+from recording.model.stored import Stored
 
 
 class Written(BaseModel):
@@ -121,6 +70,92 @@ class ChunkEntry(Written):
         return self.outcome == "archived" and self.metadata is not None
 
 
+class Absence(Written):
+    """What is known of a recording that was stopped through us and never announced."""
+
+    evidence: str
+    stopped_at: datetime
+    stopped_by: str | None
+    conversation_id: str | None
+
+
+class Manifest(Written):
+    """`recording.json`; `complete` says that every announced chunk and its metadata file are there."""
+
+    version: Literal[1] = 1
+    revision: int = 1
+    recording_key: str
+    call_id: str
+    recording_id: str | None
+    server_call_id: str | None
+    correlation_id: str | None = None
+    recording_start_time: datetime
+    recording_duration_ms: int | None
+    session_end_reason: str | None
+    complete: bool
+    state: Literal["ingesting", "staged", "archived", "incomplete", "absent"]
+    archived_at: datetime | None
+    absent: Absence | None = None
+    events: list[str]
+    chunks: list[ChunkEntry]
+
+
+def write(
+    recording: Recording,
+    *,
+    archived_at: datetime | None,
+    before: Manifest | None = None,
+    correlation_id: str | None = None,
+) -> Manifest:
+    """Write the manifest of a recording: to be archived now, or of its present state if still in flight.
+
+    `before` is the manifest that this one overtakes: its chunks are carried over, so that the
+    newest manifest always tells the whole story.
+    """
+    entries = {known.document_id: known for known in before.chunks} if before else {}
+    for chunk in news(recording, before):
+        new = write_entry(chunk, "archive" if archived_at else "staging")
+        known = entries.get(new.document_id)
+        entries[new.document_id] = joined(known, new) if known else new
+    chunks = sorted(entries.values(), key=lambda e: (e.index, e.document_id))
+    complete = all(e.is_safe for e in chunks)
+    last = recording.events[-1]
+    settled: Literal["archived", "incomplete"] = "archived" if complete else "incomplete"
+    return Manifest(
+        revision=before.revision + 1 if before else 1,
+        recording_key=recording.key,
+        call_id=last.call_id,
+        recording_id=newest([before and before.recording_id, *(e.recording_id for e in recording.events)]),
+        server_call_id=newest([before and before.server_call_id, *(e.server_call_id for e in recording.events)]),
+        correlation_id=correlation_id or (before and before.correlation_id),
+        recording_start_time=last.start,
+        recording_duration_ms=newest(
+            [before and before.recording_duration_ms, *(e.duration_ms for e in recording.events)]
+        ),
+        session_end_reason=newest(
+            [before and before.session_end_reason, *(e.session_end_reason for e in recording.events)]
+        ),
+        complete=complete,
+        state=settled if archived_at else ("staged" if recording.is_staged else "ingesting"),
+        archived_at=archived_at,
+        events=sorted({*(event.id for event in recording.events), *(before.events if before else ())}),
+        chunks=chunks,
+    )
+
+
+def news(recording: Recording, before: Manifest | None) -> list[Chunk]:
+    """Tell of which chunks staging has more than the manifest before tells of."""
+    known = {e.document_id: e for e in before.chunks} if before else {}
+    return [c for c in recording.chunks if has_more(c, known.get(c.job.document_id))]
+
+
+def beyond(recording: Recording, before: Manifest) -> Recording:
+    """Leave the chunks away that the manifest before has in the archive, unless there is news of them."""
+    kept = {e.document_id for e in before.chunks if e.content is not None}
+    new = news(recording, before)
+    return replace(recording, chunks=tuple(c for c in recording.chunks if c in new or c.job.document_id not in kept))
+
+
 def has_more(chunk: Chunk, entry: ChunkEntry | None) -> bool:
     """Tell whether staging has a chunk's content, its proof or its metadata file, and the entry hasn't."""
     if entry is None:
@@ -154,7 +189,7 @@ def joined(known: ChunkEntry, new: ChunkEntry) -> ChunkEntry:
     )
 
 
-def write(chunk: Chunk, where: Literal["staging", "archive"]) -> ChunkEntry:
+def write_entry(chunk: Chunk, where: Literal["staging", "archive"]) -> ChunkEntry:
     """Write the entry of a chunk that lies in staging, or will lie in the archive."""
     content, facts = chunk.content, dict(chunk.content.metadata) if chunk.content else {}
     proved = content is not None and content.sha256 is not None

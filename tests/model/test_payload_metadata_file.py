@@ -1,4 +1,4 @@
-"""recording/payload.py: what a metadata file says of its media."""
+"""recording/model/payload.py: what a metadata file says of its media."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording import payload
+from recording.model import payload
 
 # As recorded in March 2021 (acs-contract 2.11): two types in each other's place, a rate that is text.
 OF_2021 = {

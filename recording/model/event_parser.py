@@ -6,26 +6,26 @@ few frozen values. What their `data` holds is read by `payload`.
 
 import json
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
-from azure.eventgrid import SystemEventNames
 from pydantic import ValidationError
 
-from recording import announced, layout, payload
-from recording.announced import AnnouncedChunk
 from recording.errors import BadEvent
-from recording.payload import CallState, ChannelType, ContentType, FormatType
-
-FILE_STATUS_UPDATED = SystemEventNames.AcsRecordingFileStatusUpdatedEventName.value
-CALL_STARTED = SystemEventNames.AcsCallStartedEventName.value
-CALL_ENDED = SystemEventNames.AcsCallEndedEventName.value
-CALL_LEG_STATE_CHANGED = "Microsoft.Communication.CallLegStateChanged"
-# Until 2022 the first, today the second (acs-contract 3.3).
-CALL_RECORDING_STATE_CHANGED = "Microsoft.Communication.CallRecordingStateChanged"
-RECORDING_STATE_CHANGED = "Microsoft.Communication.RecordingStateChanged"
-START_RECORDING_FAILED = "Microsoft.Communication.StartRecordingFailed"
+from recording.model import events, layout, payload
+from recording.model.events import (
+    AnnouncedChunk,
+    CallEnded,
+    CallLegStateChanged,
+    CallStarted,
+    Event,
+    FileStatusUpdated,
+    OtherEvent,
+    RecordingStateChanged,
+    StartRecordingFailed,
+)
+from recording.urls import is_loopback
 
 # 2021-04: /recording/call/{call-id}; later …/recordingId/{id}, then …/serverCallId/{id}/recordingId/{id};
 # a server call id is base64 and may hold slashes (acs-contract 3.5).
@@ -33,126 +33,8 @@ _SUBJECT = re.compile(
     r"/?recording/call/(?P<call>[^/]+)(?:/serverCallId/(?P<server>.+?))?(?:/recordingId/(?P<recording>[^/]+))?",
     re.IGNORECASE,
 )
-
 # A recording key has four digits of year, and a deadline is some days after an event's time.
 _YEARS = range(2000, 3000)
-_LONGEST_DURATION = timedelta(days=365)
-
-
-@dataclass(frozen=True)
-class CallLegStateChanged:
-    """A call leg of the calling app changed state (acs-contract 2.7).
-
-    `conversation_id` is None while `state` is Establishing.
-    """
-
-    id: str
-    time: datetime
-    call_leg_id: str
-    conversation_id: str | None
-    state: CallState
-
-
-@dataclass(frozen=True)
-class RecordingStateChanged:
-    """A recording became active or inactive (acs-contract 2.7, 4.8); paused reads as inactive."""
-
-    id: str
-    time: datetime
-    recording_id: str
-    conversation_id: str | None
-    state: str
-    server_call_id: str | None = None
-
-
-@dataclass(frozen=True)
-class StartRecordingFailed:
-    """A start that the service had taken came to nothing (acs-contract 4.8)."""
-
-    id: str
-    recording_id: str | None
-    server_call_id: str | None
-    correlation_id: str | None
-    code: int | None
-    sub_code: int | None
-    message: str | None
-
-
-@dataclass(frozen=True)
-class CallStarted:
-    """A call started; its server call id is what today's API records (acs-contract 4.9)."""
-
-    id: str
-    server_call_id: str
-    correlation_id: str | None
-    group_id: str | None
-    room_id: str | None
-
-
-@dataclass(frozen=True)
-class CallEnded:
-    """A call ended, and with it its recording (acs-contract 4.6, 4.9)."""
-
-    id: str
-    server_call_id: str
-    correlation_id: str | None
-    group_id: str | None
-    room_id: str | None
-    seconds: float | None
-
-
-@dataclass(frozen=True)
-class FileStatusUpdated:
-    """A recording's files are ready (acs-contract 2.8, 4.9).
-
-    `chunks` are to be ingested; `exported` lie in the team's own storage already (acs-contract 4.12).
-    `problems` says which chunk entries could not be understood: the good ones among them are
-    ingested all the same, and the event goes to quarantine as well.
-    """
-
-    id: str
-    time: datetime
-    call_id: str
-    recording_id: str | None
-    server_call_id: str | None
-    start: datetime
-    duration_ms: int | None
-    session_end_reason: str | None
-    chunks: tuple[AnnouncedChunk, ...]
-    problems: tuple[str, ...] = ()
-    exported: tuple[AnnouncedChunk, ...] = ()
-    content_type: ContentType | None = None
-    channel_type: ChannelType | None = None
-    format_type: FormatType | None = None
-
-    @property
-    def recording_key(self) -> str:
-        """The key of the recording that the event is about."""
-        return layout.recording_key(self.start, self.call_id)
-
-    @property
-    def end(self) -> datetime | None:
-        """When the recording ended, as far as start and duration tell."""
-        return end(self.start, self.duration_ms)
-
-
-@dataclass(frozen=True)
-class OtherEvent:
-    """An event of a type that this app has no use for."""
-
-    id: str
-    type: str
-
-
-Event = (
-    CallLegStateChanged
-    | RecordingStateChanged
-    | StartRecordingFailed
-    | CallStarted
-    | CallEnded
-    | FileStatusUpdated
-    | OtherEvent
-)
 
 
 def parse_all(text: str) -> list[str]:
@@ -190,19 +72,19 @@ def parse(text: str) -> Event:
     data = envelope.get("data")
     when = envelope.get("eventtime") or envelope.get("time")
     try:
-        if kind == FILE_STATUS_UPDATED:
+        if kind == events.FILE_STATUS_UPDATED:
             return _file_status(identity, _time(when), _text(envelope.get("subject")) or "", data)
-        if kind == CALL_LEG_STATE_CHANGED:
+        if kind == events.CALL_LEG_STATE_CHANGED:
             leg = payload.CallLeg.model_validate(data)
             if leg.conversation_id is None and leg.call_state != "Establishing":
                 raise BadEvent(f"{leg.call_state} without a conversation id")
             return CallLegStateChanged(identity, _time(when), leg.call_leg_id, leg.conversation_id, leg.call_state)
-        if kind in (CALL_RECORDING_STATE_CHANGED, RECORDING_STATE_CHANGED):
+        if kind in (events.CALL_RECORDING_STATE_CHANGED, events.RECORDING_STATE_CHANGED):
             now = payload.RecordingState.model_validate(data)
             return RecordingStateChanged(
                 identity, _time(when), now.recording_id, now.conversation_id, now.state.lower(), now.server_call_id
             )
-        if kind == START_RECORDING_FAILED:
+        if kind == events.START_RECORDING_FAILED:
             failed = payload.StartFailed.model_validate(data)
             result = failed.result_information
             return StartRecordingFailed(
@@ -214,20 +96,13 @@ def parse(text: str) -> Event:
                 result.sub_code,
                 result.message,
             )
-        if kind in (CALL_STARTED, CALL_ENDED):
+        if kind in (events.CALL_STARTED, events.CALL_ENDED):
             call = payload.Call.model_validate(data)
             told = (identity, call.server_call_id, call.correlation_id, call.group.id, call.room.id)
-            return CallStarted(*told) if kind == CALL_STARTED else CallEnded(*told, call.duration_of_call)
+            return CallStarted(*told) if kind == events.CALL_STARTED else CallEnded(*told, call.duration_of_call)
     except ValidationError as invalid:
         raise BadEvent(payload.reason(invalid)) from None
     return OtherEvent(identity, kind)
-
-
-def end(start: datetime, duration_ms: int | None) -> datetime | None:
-    """Say when a recording ended; None if its duration isn't known, or can't be."""
-    if duration_ms is None or not 0 <= duration_ms <= _LONGEST_DURATION / timedelta(milliseconds=1):
-        return None
-    return start + timedelta(milliseconds=duration_ms)
 
 
 def _file_status(identity: str, when: datetime, subject: str, data: Any) -> FileStatusUpdated:
@@ -235,7 +110,7 @@ def _file_status(identity: str, when: datetime, subject: str, data: Any) -> File
     named = _SUBJECT.fullmatch(subject)
     if not named or not layout.CALL_ID.fullmatch(named["call"]):
         raise BadEvent("the subject does not name a call: expected /recording/call/{call-id}")
-    chunks, problems = announced.read(file.recording_storage_info.recording_chunks)
+    chunks, problems = read_chunks(file.recording_storage_info.recording_chunks)
     if not chunks:
         raise BadEvent("; ".join(problems) or "the event announces no chunk")
     try:
@@ -244,7 +119,7 @@ def _file_status(identity: str, when: datetime, subject: str, data: Any) -> File
         # Bytes first: the event's own time names the recording, and a person sees the event in quarantine.
         start, problems = when, (*problems, f"{bad.message}; the event's time stands for it")
     content_type, channel_type, format_type = file.types
-    exported = tuple(c for c in chunks if announced.is_exported(c, file.storage_type))
+    exported = tuple(c for c in chunks if is_exported(c, file.storage_type))
     return FileStatusUpdated(
         id=identity,
         time=when,
@@ -288,3 +163,70 @@ def _time(value: Any, name: str = "eventTime (or time)") -> datetime:
     if time.year not in _YEARS:
         raise BadEvent(f"{name} is in the year {time.year}: that can't be")
     return time
+
+
+# The paths of the service's storage hosts (acs-contract 4.10); no container has a name of two letters.
+_SERVICE_PATH = "/v1/objects/"
+
+
+def is_exported(chunk: AnnouncedChunk, storage_type: str | None) -> bool:
+    """Tell whether a chunk lies in the team's own storage: such an event says `storageType` (acs-contract 4.9).
+
+    Where the export failed, the event says where on the service's storage host the chunk is instead,
+    and it must be fetched in time (acs-contract 4.12). So is what lies nobody knows where: a refused
+    address is reported, and a chunk that is taken for exported is not.
+    """
+    if storage_type is None or storage_type.lower() == "azurecommunicationservices":
+        return False
+    return chunk.content_location is None or _is_blob_storage(chunk.content_location)
+
+
+def _is_blob_storage(location: str) -> bool:
+    """Tell a container of the team's, in any cloud or in an emulator of Blob Storage, from the service's own hosts."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    return ".blob." in host or (is_loopback(host) and not parts.path.startswith(_SERVICE_PATH))
+
+
+def _locations(chunk: payload.Chunk) -> tuple[dict[str, str | None], list[str]]:
+    """Read where a chunk lies; an address that can't be one is left away and named."""
+    found: dict[str, str | None] = {}
+    wrong: list[str] = []
+    for name, value in (
+        ("content_location", chunk.content_location),
+        ("metadata_location", chunk.metadata_location),
+        ("delete_location", chunk.delete_location),
+    ):
+        try:
+            found[name] = payload.location(value)
+        except ValueError as bad:
+            wrong.append(f"{name.replace('_l', 'L')} {bad}; it was left away")
+    return found, wrong
+
+
+def read_chunks(entries: list[Any]) -> tuple[tuple[AnnouncedChunk, ...], tuple[str, ...]]:
+    """Keep what is good and say what isn't; two documents with one index are both kept."""
+    chunks: dict[str, AnnouncedChunk] = {}
+    problems: list[str] = []
+    for position, entry in enumerate(entries):
+        try:
+            chunk = payload.Chunk.model_validate(entry)
+        except ValidationError as invalid:
+            problems.append(f"chunk entry {position}: {payload.reason(invalid)}")
+            continue
+        if not layout.is_document_id(chunk.document_id):
+            problems.append(f"chunk entry {position}: documentId is not a document id")
+            continue
+        where, wrong = _locations(chunk)
+        problems += [f"chunk entry {position}: {one}" for one in wrong]
+        known = chunks.setdefault(
+            chunk.document_id, AnnouncedChunk(chunk.document_id, chunk.index, chunk.end_reason or None, **where)
+        )
+        if known.index != chunk.index:
+            problems.append(f"chunk entry {position}: the document stands at index {known.index} already")
+        elif any(c.index == chunk.index and c is not known for c in chunks.values()):
+            problems.append(f"chunk entry {position}: another document has index {chunk.index} too")
+    return tuple(sorted(chunks.values(), key=lambda c: (c.index, c.document_id))), tuple(problems)

@@ -1,4 +1,4 @@
-"""recording/payload.py: the members of an event's data, of any year and in any casing."""
+"""recording/model/payload.py: the members of an event's data, of any year and in any casing."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording import payload
-from recording.payload import FileStatus
+from recording.model import payload
+from recording.model.payload import FileStatus
 
 STORAGE: dict[str, Any] = {"recordingStorageInfo": {"recordingChunks": []}}
 

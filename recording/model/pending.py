@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recording import layout
+from recording.model import layout
 
 # Our clock and the service's, and the moment that starting or stopping takes.
 TOLERANCE = timedelta(seconds=15)

@@ -1,4 +1,4 @@
-"""recording/events.py: what can't be understood is refused with a reason, and nothing else happens."""
+"""recording/model/events.py: what can't be understood is refused with a reason, and nothing else happens."""
 
 import json
 from typing import Any
@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recording import events
-from recording.announced import AnnouncedChunk
 from recording.errors import BadEvent
-from recording.events import FileStatusUpdated
+from recording.model import event_parser, events
+from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from tests.support.samples import CALL, DOCUMENT, GOOD_CHUNK, file_status, parse_file_status, sample
 
 KINDS = (
@@ -27,7 +26,7 @@ KINDS = (
 def reason(text: str) -> str:
     """Say why an event is refused."""
     with pytest.raises(BadEvent) as refused:
-        events.parse(text)
+        event_parser.parse(text)
     return refused.value.message
 
 
@@ -296,8 +295,8 @@ NEARLY = st.builds(
 def is_taken_or_refused(text: str) -> bool:
     """Tell that a text is either an event or a BadEvent; anything else rises."""
     try:
-        for one in events.parse_all(text):
-            event = events.parse(one)
+        for one in event_parser.parse_all(text):
+            event = event_parser.parse(one)
             if isinstance(event, FileStatusUpdated):
                 assert event.chunks or event.exported
                 for chunk in (*event.chunks, *event.exported):

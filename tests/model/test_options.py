@@ -1,4 +1,4 @@
-"""recording/options.py: what a start may ask of today's API, and which of it goes together."""
+"""recording/model/options.py: what a start may ask of today's API, and which of it goes together."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from recording import contract
 from recording.contract import StartRecording
 from recording.errors import BadRequest
-from recording.options import ChannelAffinity, ExternalStorage
+from recording.model.options import ChannelAffinity, ExternalStorage
 
 ADA, GRACE = "8:acs:29bd5ea9_0000000e", "4:+491234567"
 UNMIXED = {"recordingChannelType": "unmixed"}
