@@ -13,7 +13,7 @@ from typing import List  # noqa: UP035 - see Jobs
 import azure.functions as func
 from pydantic import BaseModel
 
-from recording import archive, audit, backlog, catalogue, contract, intake, poison, verify
+from recording import archive, backlog, catalogue, contract, intake, poison, verify
 from recording.backlog import Backlog
 from recording.bootstrap import App, clients, control_app
 from recording.bootstrap import app as bootstrap
@@ -23,6 +23,7 @@ from recording.control import Caller, Control
 from recording.errors import BadEvent, BadRequest, RecordingError, Throttled
 from recording.health import check as check_health
 from recording.model import event_parser, job
+from recording.storage import audit
 from recording.telemetry import log
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)

@@ -10,10 +10,10 @@ from typing import Any
 from benchmarks.place import KEY, Place
 from recording.acs.content import Content
 from recording.config.settings import Settings, read
-from recording.digest import Digest
 from recording.ingest import Ingest
 from recording.model.job import ChunkJob
-from recording.storage import Storage
+from recording.storage.blobs import Storage
+from recording.storage.hashing import Digest
 
 Copy = Callable[[str], Awaitable[None]]
 

@@ -29,7 +29,8 @@ from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
 from recording.errors import Misconfigured, RecordingError
 from recording.replay import Found, Intake
-from recording.storage import Storage
+from recording.storage.blobs import Storage
+from recording.storage.queues import open_queue
 from recording.verify import Verified
 
 
@@ -122,7 +123,7 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
         app = bootstrap.connect(settings)
     except Misconfigured as wrong:
         return examination.unreadable(wrong)
-    scratch = bootstrap.queue(settings, f"recording-doctor-{token_hex(4)}", app.credential)
+    scratch = open_queue(settings, f"recording-doctor-{token_hex(4)}", app.credential)
     queues = Queues((app.queue, app.poison), (app.events, app.poisoned_events), scratch)
     try:
         found, of_events = await asyncio.gather(

@@ -17,7 +17,7 @@ from itertools import groupby
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 from pydantic import ValidationError
 
-from recording import calls, copies, endings, outcome, source, state
+from recording import copies, outcome, source, unannounced
 from recording.acs.content import Content
 from recording.config.settings import Settings
 from recording.model import attempts, layout, manifest
@@ -26,7 +26,8 @@ from recording.model.manifest import Manifest
 from recording.model.recording import Chunk, Recording
 from recording.model.stored import Stored
 from recording.notices import Notices, Telling
-from recording.storage import CopyFailed, Storage
+from recording.storage import calls, endings, recordings
+from recording.storage.blobs import CopyFailed, Storage
 from recording.telemetry import log, traces
 
 # Below `functionTimeout` (host.json) and the usual schedule: what isn't reached waits for the next run.
@@ -98,7 +99,7 @@ async def run(
     """Work on every recording in staging, the one with the oldest deadline first, several at a time."""
     this = _Run(storage, settings, content, Telling(notices), now, Report(), asyncio.Semaphore(COPIES))
     report, until = this.report, time.monotonic() + budget_seconds
-    in_flight = await state.in_flight(storage)
+    in_flight = await recordings.in_flight(storage)
     ordered = sorted(in_flight.items(), key=lambda item: _announced(item[1]))
     # First what is cheap and can't wait: a copy that hangs must not keep another recording from being rescued.
     settled: dict[str, tuple[Recording, Manifest | None]] = {}
@@ -122,7 +123,7 @@ async def run(
     await _each(this, [key for key, _ in ordered], look, until=until - budget_seconds / 2)
     # Several are looked at at a time, and a quick one comes before a slow one: least time left goes first.
     report.jobs.sort(key=lambda job: job.announced_at)
-    swept = await endings.sweep(storage, settings, notices, this.seen, now=now)
+    swept = await unannounced.sweep(storage, settings, notices, this.seen, now=now)
     share = budget_seconds * LARGEST_SHARE
     await _each(this, [key for key, _ in ordered if key in settled], finish, until=until, share=share)
     # Last: a source that can't be reached keeps no recording from the archive.
@@ -189,7 +190,7 @@ async def _look(this: _Run, key: str, blobs: list[Stored]) -> tuple[Recording, M
         recording, before = await _load(this, key, blobs)
     except (AzureError, TimeoutError, ValidationError):
         # It can't be finished; to fetch what is missing nothing of the archive is needed.
-        alone = await state.load(key, this.storage, retention=this.settings.retention, blobs=blobs)
+        alone = await recordings.load(key, this.storage, retention=this.settings.retention, blobs=blobs)
         this.seen.append(alone)
         await _rescue(this, alone)
         raise
@@ -209,13 +210,13 @@ async def _load(this: _Run, key: str, blobs: list[Stored]) -> tuple[Recording, M
     if this.report.archive_silences >= _SILENT:
         raise ArchiveSilent("the archive does not answer")
     try:
-        async with asyncio.timeout(state.PATIENCE_SECONDS):
-            before = await state.newest_manifest(key, this.storage)
+        async with asyncio.timeout(recordings.PATIENCE_SECONDS):
+            before = await recordings.newest_manifest(key, this.storage)
     except (ServiceRequestError, ServiceResponseError, TimeoutError):
         this.report.archive_silences += 1
         raise
     this.report.archive_silences = 0
-    recording = await state.load_with_archived_events(
+    recording = await recordings.load_with_archived_events(
         key, blobs, before, storage=this.storage, retention=this.settings.retention
     )
     return recording, before
@@ -287,7 +288,7 @@ async def _rescue(this: _Run, recording: Recording) -> None:
     storage, settings, now = this.storage, this.settings, this.now
     this.report.waiting.append(recording.key)
     for chunk in to_rescue(recording, now, first=settings.first_rescue):
-        await state.note(
+        await recordings.note(
             chunk.job, storage, lambda before: attempts.queued_again(before, now=now, first=settings.first_rescue)
         )
         this.report.jobs.append(chunk.job)

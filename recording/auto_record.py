@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
-from recording import audit, claim
 from recording.acs.service import RecordingService
-from recording.audit import Entry
-from recording.claim import Claim, Held, Outcome
 from recording.config.settings import Settings
 from recording.errors import BadEvent, BadRequest, Conflict, NotFound
 from recording.model import conversation
 from recording.model.events import CallLegStateChanged, CallStarted
-from recording.storage import Storage
+from recording.storage import audit, starts
+from recording.storage.audit import Entry
+from recording.storage.blobs import Storage
+from recording.storage.starts import Claim, Held, Outcome
 from recording.telemetry import log
 
 
@@ -55,7 +55,7 @@ async def start(
     to come again then.
     """
     mine = Claim(owner=uuid4().hex, conversation_id=wanted.conversation_id, at=now)
-    held = await claim.take(storage, f"auto-record {wanted.call}", mine)
+    held = await starts.take(storage, f"auto-record {wanted.call}", mine)
     if not isinstance(held, Held):
         log.info("auto_record.done_before", eventId=wanted.event_id, outcome=held[1].result)
         return
@@ -83,7 +83,7 @@ async def _start(
 
 
 async def _settle(wanted: ToRecord, held: Held, outcome: Outcome, storage: Storage) -> None:
-    await claim.settle(storage, held, outcome)
+    await starts.settle(storage, held, outcome)
     write = log.error if outcome.result == "refused" else log.info
     write(
         "auto_record." + outcome.result,

@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.queue.aio import QueueClient
 
-from recording import backlog, state
+from recording import backlog
 from recording.acs.callbacks import Callbacks
 from recording.acs.calling import Calling
 from recording.acs.content import Content
@@ -26,7 +26,9 @@ from recording.config.settings import Settings, read
 from recording.ingest import LAST_RESORT, Ingest
 from recording.model.job import QUEUE
 from recording.notices import Notices
-from recording.storage import RETRIES, Storage
+from recording.storage import recordings
+from recording.storage.blobs import Storage
+from recording.storage.queues import open_queue
 from recording.telemetry import log, traces
 
 
@@ -59,7 +61,7 @@ class App:
     async def prepare_archive(self) -> None:
         """Create the archive container if it is missing; where it can't be reached, chunks are safe in staging."""
         try:
-            async with asyncio.timeout(state.PATIENCE_SECONDS):
+            async with asyncio.timeout(recordings.PATIENCE_SECONDS):
                 await self.storage.prepare("archive")
         except (AzureError, TimeoutError) as failed:
             reason = type(failed).__name__
@@ -147,14 +149,14 @@ def connect(settings: Settings) -> App:
     topic_key = settings.events_topic_key.get_secret_value() if settings.events_topic_key else None
     content = Content(resource, credential, extra_hosts=settings.content_hosts)
     streams = asyncio.Semaphore(settings.ingest_parallelism)
-    events = queue(settings, backlog.QUEUE, credential)
+    events = open_queue(settings, backlog.QUEUE, credential)
     return App(
         settings=settings,
         storage=storage,
-        queue=queue(settings, QUEUE, credential),
-        poison=queue(settings, f"{QUEUE}-poison", credential),
+        queue=open_queue(settings, QUEUE, credential),
+        poison=open_queue(settings, f"{QUEUE}-poison", credential),
         events=events,
-        poisoned_events=queue(settings, f"{backlog.QUEUE}-poison", credential),
+        poisoned_events=open_queue(settings, f"{backlog.QUEUE}-poison", credential),
         backlog=Backlog(events),
         notices=Notices(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
@@ -180,11 +182,3 @@ def _service(
     if settings.speaks_2021:
         return Conversations(resource, credential)
     return Calling(resource, credential, api_version=settings.acs_api_version)
-
-
-def queue(settings: Settings, name: str, credential: AsyncTokenCredential | None) -> QueueClient:
-    """Build the client of a queue in the host's account, which need not be there yet."""
-    account = settings.host_storage
-    if account.connection_string is not None:
-        return QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **RETRIES)
-    return QueueClient(str(account.queue_uri), name, credential=credential, **RETRIES)

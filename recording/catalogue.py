@@ -6,14 +6,14 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from recording import state
 from recording.contract import ListQuery, RecordingList, RecordingSummary
 from recording.errors import BadRequest, NotFound
 from recording.formats import media
 from recording.model import layout, manifest
 from recording.model.manifest import Manifest
 from recording.model.stored import Where
-from recording.storage import Storage
+from recording.storage import recordings
+from recording.storage.blobs import Storage
 from recording.telemetry import log
 
 
@@ -73,10 +73,10 @@ async def content_link(key: str, index: str, storage: Storage, *, retention: tim
 
 async def find(key: str, storage: Storage, *, retention: timedelta) -> Manifest | None:
     """Look a recording up in the archive, then among those in flight."""
-    archived = await state.newest_manifest(key, storage)
+    archived = await recordings.newest_manifest(key, storage)
     if archived is not None:
         return archived
-    recording = await state.load(key, storage, retention=retention)
+    recording = await recordings.load(key, storage, retention=retention)
     return manifest.write(recording, archived_at=None) if recording.events else None
 
 

@@ -13,10 +13,7 @@ from uuid import uuid4
 
 from azure.core.exceptions import AzureError
 
-from recording import audit, claim, endings
 from recording.acs.service import RecordingService
-from recording.audit import Entry
-from recording.claim import AnotherRequest, Claim, Held, Outcome
 from recording.contract import (
     Operation,
     RecordingStarted,
@@ -26,10 +23,13 @@ from recording.contract import (
     StartRecordingByUrl,
     check_recording_id,
 )
-from recording.endings import Ending
 from recording.errors import BadRequest, NotFound
 from recording.model import conversation
-from recording.storage import Storage
+from recording.storage import audit, endings, starts
+from recording.storage.audit import Entry
+from recording.storage.blobs import Storage
+from recording.storage.endings import Ending
+from recording.storage.starts import AnotherRequest, Claim, Held, Outcome
 from recording.telemetry import log
 
 
@@ -116,7 +116,7 @@ class Control:
         request = sha256(f"{conversation_id} {asked}".encode()).hexdigest()
         mine = Claim(owner=uuid4().hex, conversation_id=conversation_id, request=request, at=datetime.now(UTC))
         try:
-            held = await claim.take(self.storage, f"repeatable {key.value}", mine)
+            held = await starts.take(self.storage, f"repeatable {key.value}", mine)
         except AnotherRequest:
             raise BadRequest("this key was used for another start; take a new one", target=key.header) from None
         if not isinstance(held, Held):
@@ -125,9 +125,9 @@ class Control:
             recording_id = await self._start(conversation_id, body)
         except BaseException as failed:
             reason, at = type(failed).__name__, datetime.now(UTC)
-            await claim.settle(self.storage, held, Outcome(result="given_back", reason=reason, at=at))
+            await starts.settle(self.storage, held, Outcome(result="given_back", reason=reason, at=at))
             raise
-        await claim.settle(
+        await starts.settle(
             self.storage, held, Outcome(result="started", recording_id=recording_id, at=datetime.now(UTC))
         )
         return recording_id

@@ -7,7 +7,7 @@ from recording.model import layout
 from recording.model.manifest import Manifest
 from recording.model.recording import Recording
 from recording.model.stored import Stored
-from recording.storage import Storage
+from recording.storage.blobs import Storage
 
 
 async def make(recording: Recording, before: Manifest | None, storage: Storage, *, gate: asyncio.Semaphore) -> None:

@@ -11,7 +11,7 @@ from azure.storage.queue.aio import QueueClient
 from recording.acs.service import RecordingService
 from recording.contract import Check, Health
 from recording.errors import Misconfigured
-from recording.storage import Storage
+from recording.storage.blobs import Storage
 
 _SECONDS = 8.0
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from recording import blocks, proof, state
+from recording import blocks, proof
 from recording.acs.content import Content, Probe
 from recording.blocks import Block
 from recording.digest import Relay
@@ -23,7 +23,8 @@ from recording.model import attempts, payload
 from recording.model.attempts import Attempts, Failure
 from recording.model.job import ChunkJob
 from recording.model.stored import Stored
-from recording.storage import Storage
+from recording.storage import recordings
+from recording.storage.blobs import Storage
 from recording.telemetry import log, traces
 
 # A body that breaks off is fetched again here and nowhere else; after that it's the queue's turn.
@@ -79,7 +80,7 @@ class Ingest:
                 raise
 
     async def _run(self, job: ChunkJob) -> None:
-        if await state.is_archived(job, self.storage):
+        if await recordings.is_archived(job, self.storage):
             log.info("chunk.archived_before", recordingKey=job.recording_key, documentId=job.document_id)
             return
         # A missing metadata file must not cost the content: it is fetched second and tried again.
@@ -253,7 +254,7 @@ class Ingest:
         try:
             async with asyncio.timeout(_NOTE_SECONDS):
                 failure = Failure(at=datetime.now(UTC), code=code, message=message)
-                note = await state.note(
+                note = await recordings.note(
                     job, self.storage, lambda before: attempts.failed(before, failure, first=self.first_rescue)
                 )
         except (AzureError, TimeoutError) as unnoted:

@@ -14,7 +14,7 @@ from typing import assert_never
 from azure.core.exceptions import AzureError
 from pydantic import BaseModel
 
-from recording import auto_record, calls, endings, urls
+from recording import auto_record, urls
 from recording.acs.service import RecordingService
 from recording.backlog import Backlog
 from recording.config.settings import Settings
@@ -33,7 +33,8 @@ from recording.model.events import (
 from recording.model.job import ChunkJob
 from recording.model.stored import Where
 from recording.notices import Notice, Notices
-from recording.storage import Storage
+from recording.storage import calls, endings
+from recording.storage.blobs import Storage
 from recording.telemetry import log, traces
 
 # Of Event Grid's 30 s (functions-host.md 2), for what can be done without.

@@ -7,7 +7,7 @@ from recording.model import layout
 from recording.model.manifest import Manifest
 from recording.model.recording import Chunk, Recording
 from recording.notices import Notice, Telling
-from recording.storage import Storage
+from recording.storage.blobs import Storage
 from recording.telemetry import log
 
 

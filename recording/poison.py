@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from recording import backlog, intake
 from recording.model import job
 from recording.notices import Notices
-from recording.storage import Storage
+from recording.storage.blobs import Storage
 from recording.telemetry import log
 
 # As many as one run takes: more would cost the archive its time.

@@ -12,11 +12,12 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from recording import blocks
 from recording.acs.content import Probe
 from recording.blocks import Block
-from recording.digest import Digest, read_back, seal
+from recording.digest import read_back, seal
 from recording.errors import NotProved
 from recording.model.job import ChunkJob
 from recording.model.stored import Stored
-from recording.storage import Storage
+from recording.storage.blobs import Storage
+from recording.storage.hashing import Digest
 from recording.telemetry import log
 
 

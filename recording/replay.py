@@ -24,7 +24,7 @@ from recording.intake import Quarantined
 from recording.model import event_parser
 from recording.model.events import FileStatusUpdated, OtherEvent
 from recording.notices import Notices
-from recording.storage import Storage
+from recording.storage.blobs import Storage
 
 # Event Grid doesn't pad: <SUBSCRIPTION>/2019/8/8/5/<guid>.json (year, month, day and hour in UTC).
 _LETTER = re.compile(r"(?:.*/)?(?P<year>[0-9]{4})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/[0-9]{1,2}/[^/]+")

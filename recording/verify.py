@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from recording.digest import Digest
 from recording.errors import BadRequest, NotFound
 from recording.formats import media
 from recording.formats.media import Kind, Walker
 from recording.model.layout import is_recording_key, recording_start
 from recording.model.manifest import ChunkEntry, File
-from recording.state import newest_manifest
-from recording.storage import Storage
+from recording.storage.blobs import Storage
+from recording.storage.hashing import Digest
+from recording.storage.recordings import newest_manifest
 from recording.telemetry import log
 
 

@@ -14,12 +14,13 @@ from aiohttp import web
 from azure.core.exceptions import ServiceResponseError
 
 from local.acs.server import DEVELOPMENT_KEY
-from recording import archive, bootstrap, state
+from recording import archive, bootstrap
 from recording.bootstrap import App
 from recording.config.settings import read
 from recording.model import layout
 from recording.model.stored import Where
-from recording.storage import Storage
+from recording.storage import recordings
+from recording.storage.blobs import Storage
 from tests.conftest import Control
 from tests.support.facts import announce, listing, put, stage, sweep
 from tests.support.source import serve
@@ -58,7 +59,7 @@ async def without_archive(environment: dict[str, str], address: str) -> AsyncIte
 @pytest_asyncio.fixture(params=["refuses", "forbids", "hangs"])
 async def down(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Down]:
     """The ways in which an account can be down."""
-    monkeypatch.setattr(state, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(recordings, "PATIENCE_SECONDS", 0.5)
     account = Down(hangs=request.param == "hangs")
     async with serve(account.answer) as account.address:
         if request.param == "refuses":
@@ -85,7 +86,7 @@ async def test_chunks_are_safe_in_staging_meanwhile(
             *(await listing(app.settings, "staging")).values()
         }
 
-    monkeypatch.setattr(state, "PATIENCE_SECONDS", 10.0)
+    monkeypatch.setattr(recordings, "PATIENCE_SECONDS", 10.0)
     app = bootstrap.connect(read(environment))
     try:
         await app.prepare_archive()

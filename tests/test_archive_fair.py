@@ -9,7 +9,7 @@ import pytest
 from recording import archive
 from recording.bootstrap import App
 from recording.model.stored import Stored
-from recording.storage import CopyFailed, Storage
+from recording.storage.blobs import CopyFailed, Storage
 from tests.conftest import Control
 from tests.support.facts import announce, listing, stage, sweep
 

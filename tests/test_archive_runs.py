@@ -20,7 +20,7 @@ from recording.config.settings import read
 from recording.errors import SourceGone
 from recording.model import attempts
 from recording.model.stored import Stored
-from recording.storage import Storage
+from recording.storage.blobs import Storage
 from tests.conftest import Control, file_event
 from tests.support.dying import Dying
 from tests.support.facts import announce, container, listing, put, receive, stage, sweep

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from recording.bootstrap import App
-from recording.claim import Claim, Outcome
 from recording.config.settings import Settings
 from recording.errors import RecordingError, StartInProgress, Throttled
 from recording.model import layout
+from recording.storage.starts import Claim, Outcome
 from tests.conftest import Control
 from tests.support.facts import body_of, listing, receive
 

@@ -13,7 +13,6 @@ import pytest
 from aiohttp import web
 
 from local.azurite import Azurite
-from recording import audit, endings
 from recording.acs.calling import Calling
 from recording.acs.conversations import Conversations
 from recording.bootstrap import App
@@ -24,7 +23,8 @@ from recording.contract import Operation, StartRecording, StartRecordingByUrl
 from recording.control import Caller
 from recording.control import Control as Recordings
 from recording.errors import BadRequest, Conflict, NotFound
-from recording.storage import Storage
+from recording.storage import audit, endings
+from recording.storage.blobs import Storage
 from tests.acs.origin import KEY
 from tests.acs.origin import serve as serve_acs
 from tests.conftest import Control

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from recording import blocks
 from recording.blocks import MIB, Block
-from recording.digest import Digest, Relay, read_back, seal
+from recording.digest import Relay, read_back, seal
 from recording.errors import NotProved, SourceUnavailable
+from recording.storage.hashing import Digest
 
 
 async def pieces(content: bytes, size: int) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""recording/endings.py: that a recording ended, and those that are never announced."""
+"""recording/unannounced.py: that a recording ended, and those that are never announced."""
 
 import json
 import logging
@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ServiceResponseError
 
-from recording import archive, catalogue, endings, state, verify
-from recording.audit import Entry
+from recording import archive, catalogue, unannounced, verify
 from recording.bootstrap import App
 from recording.contract import ListQuery
-from recording.endings import Ending
 from recording.model import layout
 from recording.model.manifest import Manifest
 from recording.model.stored import Stored
 from recording.notices import Notices
-from recording.storage import Storage
+from recording.storage import endings
+from recording.storage import recordings as state
+from recording.storage.audit import Entry
+from recording.storage.blobs import Storage
+from recording.storage.endings import Ending
 from tests.conftest import Control, file_event
 from tests.support.facts import body_of, listing, put, receive, sweep, told, topic
 from tests.support.source import recording_of
@@ -61,7 +63,7 @@ async def run(app: App, *, now: datetime) -> None:
     found = await state.in_flight(app.storage)
     retention = app.settings.retention
     recordings = [await state.load(key, app.storage, retention=retention, blobs=blobs) for key, blobs in found.items()]
-    await endings.sweep(app.storage, app.settings, app.notices, recordings, now=now)
+    await unannounced.sweep(app.storage, app.settings, app.notices, recordings, now=now)
 
 
 async def pending(app: App) -> list[str]:
@@ -446,7 +448,7 @@ async def test_a_storage_that_fails_ends_nothing_but_the_sweep(app: App, caplog:
     await endings.note(app.storage, stop())
     settings = app.settings.model_copy(update={"staging_container": "gone"})
     storage = Storage(settings)
-    await endings.sweep(storage, settings, app.notices, [], now=STOPPED + HOUR)
+    await unannounced.sweep(storage, settings, app.notices, [], now=STOPPED + HOUR)
     await storage.aclose()
 
     assert any("endings.not_swept" in r.getMessage() for r in caplog.records)

@@ -14,10 +14,11 @@ import function_app
 from local.acs import tokens
 from local.acs.entities import CallbackToken
 from local.acs.identifiers import RESOURCE_ID
-from recording import bootstrap, endings
+from recording import bootstrap
 from recording.acs.callbacks import HOST
 from recording.bootstrap import App
 from recording.config import settings
+from recording.storage import endings
 from tests.conftest import Control, file_event
 from tests.support.facts import listing
 from tests.support.source import recording_of, serve

@@ -9,11 +9,12 @@ from azure.core.exceptions import AzureError
 
 from local.acs.server import Emulator
 from local.azurite import Azurite
-from recording import bootstrap, storage
+from recording import bootstrap
 from recording.bootstrap import App
 from recording.config.settings import read
 from recording.errors import ChunkError
 from recording.model.job import ChunkJob
+from recording.storage import blobs
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, harmed, listing, stage, stored_sha256, sweep
 
@@ -141,7 +142,7 @@ async def test_after_storage_kept_the_client_waiting_too_long_all_is_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The client gives up an answer that it has waited for, and asks again; what was done meanwhile does no harm."""
-    monkeypatch.setitem(storage.RETRIES, "read_timeout", 0.5)
+    monkeypatch.setitem(blobs.RETRIES, "read_timeout", 0.5)
     recording = await control.recording(5 * MIB)
     names = "*.mp4" if operation == "CopyBlob" else "*.media"
     rule = {"path": names, "operation": operation, "times": 1, "kind": "lateAnswer", "seconds": 2}

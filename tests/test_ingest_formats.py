@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from local.acs.server import Emulator
-from recording import bootstrap, catalogue, state, verify
+from recording import bootstrap, catalogue, verify
 from recording.bootstrap import App
 from recording.config.settings import read
 from recording.errors import SourceDamaged, SourceGone
 from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
+from recording.storage import recordings
 from tests.conftest import Control
 from tests.support.facts import MIB, container, listing, receive, sweep
 from tests.support.source import mp3, mp4, storage_host, today, wav
@@ -34,7 +35,7 @@ async def bring(app: App, *chunks: dict[str, Any], **more: Any) -> tuple[list[Ch
     for job in jobs:
         await app.ingest.run(job)
     await sweep(app)
-    written = await state.newest_manifest(jobs[0].recording_key, app.storage)
+    written = await recordings.newest_manifest(jobs[0].recording_key, app.storage)
     assert written is not None
     return jobs, written
 
@@ -202,7 +203,7 @@ async def test_a_newer_event_may_say_that_it_lies_elsewhere(environment: dict[st
         gone = {name: value.replace("/v1/", "/v0/") for name, value in chunk.items() if name.endswith("Location")}
         await receive(app, today(chunk | gone))
         await receive(app, today(chunk, event_id="e2", eventTime="2036-03-01T10:00:00Z"))
-        recording = await state.load(
+        recording = await recordings.load(
             (await receive(app, today(chunk)))[0].recording_key, app.storage, retention=app.settings.retention
         )
 

@@ -24,8 +24,8 @@ from tests.support.source import recording_of
 CHILD = """
 import asyncio, sys, time
 import psutil
-from recording import bootstrap
 from recording.model import job
+from recording import bootstrap
 
 async def peak(most):
     # ru_maxrss won't do: it begins with what the parent had when it forked.

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from recording import endings
 from recording.bootstrap import App
 from recording.config.settings import Settings, read
-from recording.endings import Ending
 from recording.errors import StartInProgress
 from recording.model import conversation, layout
-from recording.storage import Storage
+from recording.storage import endings
+from recording.storage.blobs import Storage
+from recording.storage.endings import Ending
 from tests.conftest import Control, file_event
 from tests.model.test_event_parser_today import SERVER_CALL, call_event, callback
 from tests.support.facts import body_of, listing, receive, sweep

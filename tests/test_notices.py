@@ -19,7 +19,7 @@ from recording.bootstrap import App
 from recording.config.settings import read
 from recording.model import layout
 from recording.notices import Notice, Notices, Telling
-from recording.storage import Storage
+from recording.storage.blobs import Storage
 from tests.conftest import Control
 from tests.support.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
 from tests.support.source import certified, serve

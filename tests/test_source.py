@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recording import archive, source, state
+from recording import archive, source
 from recording.acs.content import Content
 from recording.archive import Report
 from recording.bootstrap import App
@@ -19,7 +19,8 @@ from recording.model import layout, manifest
 from recording.model.events import AnnouncedChunk
 from recording.model.stored import Stored
 from recording.notices import Notices
-from recording.storage import CopyFailed
+from recording.storage import recordings
+from recording.storage.blobs import CopyFailed
 from tests.conftest import Control
 from tests.model.test_manifest import DONE, KEY, PROOF, START, event, recording
 from tests.support.dying import Dying, Killed
@@ -313,7 +314,7 @@ async def test_a_late_chunk_is_told_though_sources_are_still_to_be_deleted(
 async def test_deleting_says_whether_all_is_gone(environment: dict[str, str]) -> None:
     """One that is refused doesn't keep the others from being deleted."""
     async with staged(environment) as (app, host, key):
-        found = await state.load(key, app.storage, retention=app.settings.retention)
+        found = await recordings.load(key, app.storage, retention=app.settings.retention)
 
         class Half(Content):
             async def delete(self, location: str) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from recording import archive, endings, state
+from recording import archive
 from recording.bootstrap import App
-from recording.endings import Ending
 from recording.errors import ChunkError
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
+from recording.storage import endings, recordings
+from recording.storage.endings import Ending
 from tests.support.dying import Dying, Killed
 from tests.support.facts import listing, receive, sweep
 from tests.support.source import Host, mp3, storage_host, today, wav
@@ -97,7 +98,7 @@ class World:
             await self.chance.choice([*steps, self.ingest, self.stop] if self.jobs else [self.announce])()
 
     async def manifest(self) -> Manifest:
-        written = await state.newest_manifest(self.jobs[0].recording_key, self.app.storage)
+        written = await recordings.newest_manifest(self.jobs[0].recording_key, self.app.storage)
         assert written is not None
         return written
 

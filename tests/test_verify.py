@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from recording import state, verify
+from recording import verify
 from recording.bootstrap import App
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
 from recording.model.job import ChunkJob
+from recording.storage import recordings
 from recording.verify import Verified
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, container, listing, put, stage, sweep
@@ -151,7 +152,7 @@ async def test_content_that_was_never_read_back_is_looked_at(app: App, control: 
     [job] = await stage(app, await control.recording(1000))
     await put(app.settings, "staging", job.content_blob, await app.storage.read("staging", job.content_blob) or b"")
     await sweep(app, now=datetime.now(UTC) + LATE)
-    written = await state.newest_manifest(job.recording_key, app.storage)
+    written = await recordings.newest_manifest(job.recording_key, app.storage)
     assert written is not None
     assert written.chunks[0].content is not None
     assert ("unproved", None) == (written.chunks[0].outcome, written.chunks[0].content.sha256)
@@ -240,7 +241,7 @@ async def test_newest_manifest_counts(app: App, control: Control) -> None:
     found = await verify.verify(job.recording_key, app.storage)
 
     assert (True, 2) == (found.ok, len(found.chunks))
-    assert (await state.newest_manifest(job.recording_key, app.storage)) is not None
+    assert (await recordings.newest_manifest(job.recording_key, app.storage)) is not None
     async with container(app.settings, "archive") as blobs:
         await blobs.delete_blob(
             layout.archived(

@@ -12,7 +12,7 @@ from recording.doctor import contradictions, reach, stores
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
 from recording.errors import BadRequest, Conflict, Misconfigured, NotFound, RecordingError
-from recording.storage import Storage
+from recording.storage.blobs import Storage
 from recording.urls import is_loopback
 
 SECONDS = 15.0

@@ -22,7 +22,7 @@ from recording.doctor import reach
 from recording.doctor.finding import Finding
 from recording.model import layout
 from recording.model.stored import Where
-from recording.storage import CopyFailed, Storage
+from recording.storage.blobs import CopyFailed, Storage
 
 SECONDS = 15.0
 _TIDY_SECONDS = 5.0

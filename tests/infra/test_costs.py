@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 
-from recording import archive, blocks, endings, ingest
+from recording import archive, blocks, ingest
 from recording.acs import content
 from recording.blocks import MIB
 from recording.config.settings import Settings
 from recording.contract import LARGEST_BODY, ListQuery, Operation, StartRecording
 from recording.control import Caller
 from recording.control import Control as Recordings
-from recording.endings import Ending
+from recording.storage import endings
+from recording.storage.endings import Ending
 from tests.conftest import Control
 from tests.infra.bicep import ROOT
 from tests.model.test_event_parser_today import call_event

@@ -5,7 +5,7 @@ from typing import Any
 
 from recording.bootstrap import App
 from recording.model.stored import Stored
-from recording.storage import Storage
+from recording.storage.blobs import Storage
 
 
 class Killed(BaseException):

@@ -24,7 +24,7 @@ from recording.ingest import Ingest
 from recording.model.job import ChunkJob
 from recording.model.stored import Where
 from recording.notices import Notices
-from recording.storage import Storage
+from recording.storage.blobs import Storage
 from tests.conftest import Control, file_event
 
 MIB = 1024 * 1024

@@ -22,7 +22,7 @@ from pydantic.alias_generators import to_camel
 
 from recording.errors import StartInProgress
 from recording.model import layout
-from recording.storage import Storage
+from recording.storage.blobs import Storage
 from recording.telemetry import log
 
 # A worker that died in the middle is taken over from after this long.

@@ -1,4 +1,4 @@
-"""recording/claim.py in processes of their own: workers that know nothing of each other start a recording once."""
+"""recording/storage/starts.py in processes of their own: workers that know nothing of each other start once."""
 
 import asyncio
 import os
@@ -10,15 +10,15 @@ from pathlib import Path
 from local.process import Process
 from recording.bootstrap import App
 from tests.conftest import Control
-from tests.test_claim import asked, tries
+from tests.storage.test_starts import asked, tries
 
 # What start_recording does for a caller with a key, with the settings of the environment, once the file is there.
 CHILD = """
 import asyncio, pathlib, sys
-from recording import bootstrap
 from recording.contract import RepeatKey, StartRecording
 from recording.control import Caller, Control
 from recording.errors import StartInProgress
+from recording import bootstrap
 
 async def main(conversation, key, go):
     app = await bootstrap.app()

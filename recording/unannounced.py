@@ -1,11 +1,4 @@
-"""The fact that a recording ended, and the watch over those that are never announced.
-
-    endings/{sha256(recording id)}.json     in the archive: it ended, and how we know
-    pending-endings/{time}-{sha256}.json    in staging: it was stopped and isn't announced yet
-    endings/{key}.json                      in the archive: whose event it was, if it was one of 2021
-
-Whoever learns of an ending first writes it. Today's API answers 404 for an ended recording, as it
-does for one that never was (acs-contract 4.6): this fact tells the two apart.
+"""The watch over recordings that were stopped and are never announced.
 
 A stopped recording is announced minutes later (acs-contract 2.8). Where it isn't, no chunk is known
 that could be at risk: the marker is what makes it seen. The timer takes it away when it meets the
@@ -17,77 +10,25 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import batched
-from typing import Literal
 
 from azure.core.exceptions import AzureError
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import ValidationError
 
-from recording import audit
 from recording.config.settings import Settings
-from recording.errors import BadRequest
-from recording.model import conversation, events, layout, pending
-from recording.model.events import FileStatusUpdated
+from recording.model import events, layout, pending
 from recording.model.manifest import Absence, Manifest
 from recording.model.pending import Announced, Pending, match
 from recording.model.recording import Recording
-from recording.model.stored import Where
 from recording.notices import Notice, Notices, Telling
-from recording.storage import Storage
+from recording.storage import audit, endings
+from recording.storage.blobs import Storage
+from recording.storage.endings import Ending
 from recording.telemetry import log
 
 _DAY = timedelta(days=1)
 # The archive's run comes next, and must not wait for this.
 _SECONDS = 60.0
 _PARALLELISM = 16
-
-
-class Ending(BaseModel):
-    """A recording ended; `at` and `who` as far as the evidence tells."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
-
-    recording_id: str
-    conversation_id: str | None = None
-    at: datetime
-    evidence: Literal["stopped through us", "announced"]
-    who: str | None = None
-
-
-async def note(storage: Storage, ending: Ending) -> None:
-    """Note that a recording ended; what was noted before stays.
-
-    A stop is watched over until the recording is announced. Raises azure-core's errors.
-    """
-    known = await find(storage, ending.recording_id)
-    if known is None:
-        # The marker first: a fact without one would look like a recording that nobody waits for.
-        if ending.evidence == "stopped through us":
-            await storage.write_fact("staging", _marker(ending), _text(ending))
-        if await storage.write_fact("archive", layout.ending_blob(ending.recording_id), _text(ending)):
-            return
-        known = await find(storage, ending.recording_id)
-        if known and known != ending:  # somebody else was quicker
-            await _drop(storage, _marker(ending))
-    if known and ending.evidence == "announced":
-        await _drop(storage, _marker(known))
-
-
-async def note_announced(storage: Storage, event: FileStatusUpdated) -> None:
-    """Note the ending that a file event tells of; one in 2021 doesn't tell which recording it is."""
-    if event.recording_id is None:
-        return
-    try:
-        call = conversation.of_server_call(event.server_call_id) if event.server_call_id else None
-    except BadRequest:
-        call = None
-    at = event.end or event.time
-    await note(storage, Ending(recording_id=event.recording_id, conversation_id=call, at=at, evidence="announced"))
-
-
-async def find(storage: Storage, recording_id: str) -> Ending | None:
-    """Look up how a recording ended; None if nothing is known of it."""
-    return await _read(storage, "archive", layout.ending_blob(recording_id))
 
 
 async def sweep(
@@ -152,9 +93,9 @@ async def _settle(this: _Sweep, stopped: Sequence[Pending], announced: Sequence[
         one, event = pair
         if event.word is None:
             free.remove(event)
-            if not await _take(this.storage, one, event):
+            if not await endings.assign(this.storage, one, event.key):
                 return
-        await _drop(this.storage, *one.blobs)
+        await endings.clear(this.storage, *one.blobs)
         left.remove(one)
 
     while found := match(left, free, started=this.started):
@@ -168,21 +109,9 @@ async def _each[Item](step: Callable[[Item], Awaitable[None]], items: Iterable[I
         await asyncio.gather(*(step(one) for one in some))
 
 
-async def _take(storage: Storage, one: Pending, event: Announced) -> bool:
-    """Say whose event it is, once and for all; False if it is another's, or the marker is gone."""
-    ending = await _read(storage, "staging", one.blobs[0])
-    if ending is None:
-        return False
-    name = layout.taken_blob(event.key)
-    if await storage.write_fact("archive", name, _text(ending.model_copy(update={"evidence": "announced"}))):
-        return True
-    known = await _read(storage, "archive", name)
-    return known is not None and known.recording_id == ending.recording_id
-
-
 async def _report(this: _Sweep, one: Pending) -> None:
     """Say that a stopped recording isn't announced: in the log on every run, to others once, at last for good."""
-    ending = await _read(this.storage, "staging", one.blobs[0])
+    ending = await endings.read(this.storage, "staging", one.blobs[0])
     if ending is None:
         return
     past = this.is_past(one)
@@ -201,7 +130,7 @@ async def _report(this: _Sweep, one: Pending) -> None:
         lost = {"recordingKey": key, "manifest": name, "chunks": 0, "missing": [], **facts}
         log.error("recording.absent", **lost)
         if await this.telling.tell(Notice("Recording.Lost", key, "revision 1", this.now, lost)):
-            await _drop(this.storage, *one.blobs)
+            await endings.clear(this.storage, *one.blobs)
     elif not one.told and await this.telling.tell(Notice("Recording.AtRisk", key, "not announced", this.now, facts)):
         await this.storage.write_fact("staging", pending.told(one.blobs[0]), b"{}")
 
@@ -246,8 +175,8 @@ async def _archived(this: _Sweep, late: Sequence[Pending]) -> list[Announced]:
     found: list[Announced] = []
 
     async def ask(one: Pending) -> None:
-        ending = await _read(this.storage, "staging", one.blobs[0])
-        known = await find(this.storage, ending.recording_id) if ending else None
+        ending = await endings.read(this.storage, "staging", one.blobs[0])
+        known = await endings.find(this.storage, ending.recording_id) if ending else None
         if known and known.evidence == "announced":
             found.append(Announced(one.word, one.word, this.now, None))
 
@@ -273,27 +202,3 @@ async def _archived(this: _Sweep, late: Sequence[Pending]) -> list[Announced]:
 def _days(late: Sequence[Pending]) -> list[datetime]:
     """List the days on which the recordings may have started: a recording is rarely longer than one."""
     return sorted({one.stopped.replace(hour=12) - back for one in late for back in (0 * _DAY, _DAY)})
-
-
-async def _read(storage: Storage, where: Where, name: str) -> Ending | None:
-    text = await storage.read(where, name)
-    try:
-        return Ending.model_validate_json(text) if text else None
-    except ValidationError:
-        log.error("ending.unreadable", blob=name, next="left alone; look at it")
-        return None
-
-
-async def _drop(storage: Storage, *markers: str) -> None:
-    """Take markers away, and what tells of them before."""
-    for marker in markers:
-        await storage.delete("staging", pending.told(marker))
-        await storage.delete("staging", marker)
-
-
-def _text(ending: Ending) -> bytes:
-    return ending.model_dump_json(by_alias=True).encode()
-
-
-def _marker(ending: Ending) -> str:
-    return layout.pending_blob(ending.at, ending.recording_id)

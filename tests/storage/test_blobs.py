@@ -1,4 +1,4 @@
-"""recording/storage.py: facts, links and copies, and a network that loses answers."""
+"""recording/storage/blobs.py: facts, links and copies, and a network that loses answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,10 +13,11 @@ from aiohttp import web
 from azure.core.exceptions import AzureError
 
 from local.azurite import Azurite
-from recording import bootstrap, storage
+from recording import bootstrap
 from recording.bootstrap import App
 from recording.config.settings import read
-from recording.storage import CopyFailed, Storage
+from recording.storage import blobs
+from recording.storage.blobs import CopyFailed, Storage
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, harmed, listing, put, receive, stage, stored_sha256, sweep, until
 from tests.support.proxy import Proxy, before
@@ -174,7 +175,7 @@ async def test_a_link_reads_and_does_nothing_else(app: App) -> None:
 
 async def test_a_link_expires(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once its time is over it opens nothing."""
-    monkeypatch.setattr(storage, "LINK_LIFE", timedelta(seconds=-1))
+    monkeypatch.setattr(blobs, "LINK_LIFE", timedelta(seconds=-1))
     await put(app.settings, "staging", "a", b"media")
     link = await app.storage.link("staging", "a", file_name="a.mp4")
 

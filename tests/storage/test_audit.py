@@ -1,4 +1,4 @@
-"""recording/audit.py: who asked for what, on record before the answer, whatever came of it."""
+"""recording/storage/audit.py: who asked for what, on record before the answer, whatever came of it."""
 
 import asyncio
 import json
@@ -13,8 +13,6 @@ import pytest
 from aiohttp import web
 
 from local.azurite import Azurite
-from recording import audit
-from recording.audit import Entry
 from recording.bootstrap import App
 from recording.config.account import Account
 from recording.config.settings import Settings
@@ -22,7 +20,9 @@ from recording.contract import Operation, RepeatKey, StartRecording, StartRecord
 from recording.control import Caller
 from recording.control import Control as Recordings
 from recording.errors import RecordingError
-from recording.storage import Storage
+from recording.storage import audit
+from recording.storage.audit import Entry
+from recording.storage.blobs import Storage
 from tests.conftest import Control
 from tests.support.facts import body_of, listing
 from tests.support.source import serve

@@ -20,7 +20,6 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.storage.blob import BlobBlock, BlobProperties, BlobSasPermissions, ContentSettings, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
-from recording.blocks import MIB
 from recording.config.account import Account
 from recording.config.settings import Settings
 from recording.model.stored import Stored, Where
@@ -28,7 +27,7 @@ from recording.model.stored import Stored, Where
 # The client's own pauses begin at 15 s: one failed request would outlast Event Grid's 30 s (functions-host.md 2).
 RETRIES: dict[str, Any] = {"retry_total": 4, "initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
 # What one read asks for, and holds in memory.
-_READ_BYTES = 2 * MIB
+_READ_BYTES = 2 * 1024 * 1024
 _COPY_POLL_SECONDS = 0.5
 # A link is handed to a player at once; a copy of the largest chunk takes minutes at most.
 LINK_LIFE = timedelta(minutes=5)

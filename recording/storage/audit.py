@@ -18,7 +18,7 @@ from pydantic.alias_generators import to_camel
 
 from recording.errors import RecordingError
 from recording.model import layout
-from recording.storage import Storage
+from recording.storage.blobs import Storage
 from recording.telemetry import log, traces
 
 # App Service authentication (Easy Auth) tells who called; a function key's name doesn't reach the app.

@@ -1,4 +1,4 @@
-"""recording/storage.py: a blob is read by ranges in parallel, in order, and of one version."""
+"""recording/storage/blobs.py: a blob is read by ranges in parallel, in order, and of one version."""
 
 import asyncio
 from typing import Literal

@@ -1,4 +1,4 @@
-"""recording/claim.py: a start that happens once, whoever asks, how often, and whatever goes wrong."""
+"""recording/storage/starts.py: a start that happens once, whoever asks, how often, and whatever goes wrong."""
 
 import asyncio
 import json
@@ -11,9 +11,7 @@ import pytest_asyncio
 from azure.core.exceptions import AzureError
 
 from local.azurite import Azurite
-from recording import claim
 from recording.bootstrap import App
-from recording.claim import AnotherRequest, Claim, Held, Outcome
 from recording.config.account import Account
 from recording.config.settings import Settings
 from recording.contract import RepeatKey, StartRecording
@@ -21,7 +19,9 @@ from recording.control import Caller
 from recording.control import Control as Recordings
 from recording.errors import BadRequest, Conflict, RecordingError, StartInProgress, Throttled, UpstreamFailed
 from recording.model import layout
-from recording.storage import Storage
+from recording.storage import starts
+from recording.storage.blobs import Storage
+from recording.storage.starts import AnotherRequest, Claim, Held, Outcome
 from tests.conftest import Control
 from tests.support.facts import body_of, listing
 from tests.support.proxy import Match, Proxy, before
@@ -106,10 +106,10 @@ async def test_a_start_at_once_from_everywhere_happens_once(
 async def test_a_key_belongs_to_one_request(app: App, control: Control, call: str, outcome: Any, header: str) -> None:
     """Another conversation, callback or context under the same key is a 400 that names the header."""
     mine = Claim(owner="x", conversation_id=call, request="0" * 64, at=datetime.now(UTC))
-    await claim.take(app.storage, "repeatable one", mine)
+    await starts.take(app.storage, "repeatable one", mine)
     if outcome:
         known = Outcome(result=outcome, recording_id="abc", at=NOW)
-        await claim.settle(app.storage, Held("repeatable one", 1), known)
+        await starts.settle(app.storage, Held("repeatable one", 1), known)
 
     for body in (NOTHING, StartRecording(operation_context="x")):
         with pytest.raises(BadRequest) as refused:
@@ -137,11 +137,11 @@ async def test_a_claim_whose_owner_died_is_taken_over_by_exactly_one(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Before 60 s nobody gets it; then one of ten does, the others wait for that one, and the log says so."""
-    await claim.take(app.storage, "x", Claim(owner="dead", conversation_id="c", at=NOW))
+    await starts.take(app.storage, "x", Claim(owner="dead", conversation_id="c", at=NOW))
 
     async def take(number: int, after: float) -> Any:
         at = NOW + timedelta(seconds=after)
-        return await claim.take(app.storage, "x", Claim(owner=str(number), conversation_id="c", at=at))
+        return await starts.take(app.storage, "x", Claim(owner=str(number), conversation_id="c", at=at))
 
     early = await asyncio.gather(*(take(n, 59.9) for n in range(10)), return_exceptions=True)
     late = await asyncio.gather(*(take(n, 60.1) for n in range(10)), return_exceptions=True)
@@ -158,19 +158,19 @@ async def test_a_claim_whose_owner_died_is_taken_over_by_exactly_one(
 
 async def test_the_first_word_on_a_try_stands(app: App) -> None:
     """An outcome is never overwritten, and a late one of a try that was given up is what a repeat gets."""
-    held = await claim.take(app.storage, "x", Claim(owner="slow", conversation_id="c", at=NOW))
+    held = await starts.take(app.storage, "x", Claim(owner="slow", conversation_id="c", at=NOW))
     assert isinstance(held, Held)
     later = Claim(owner="next", conversation_id="c", at=NOW + timedelta(minutes=2))
-    assert Held("x", 2) == await claim.take(app.storage, "x", later)
+    assert Held("x", 2) == await starts.take(app.storage, "x", later)
 
     for recording_id in ("first", "second"):
-        await claim.settle(app.storage, held, Outcome(result="started", recording_id=recording_id, at=NOW))
+        await starts.settle(app.storage, held, Outcome(result="started", recording_id=recording_id, at=NOW))
 
-    found = await claim.take(app.storage, "x", later.model_copy(update={"owner": "third"}))
+    found = await starts.take(app.storage, "x", later.model_copy(update={"owner": "third"}))
     assert isinstance(found, tuple)
     assert ("slow", "first") == (found[0].owner, found[1].recording_id)
     with pytest.raises(AnotherRequest):
-        await claim.take(app.storage, "x", later.model_copy(update={"request": "another"}))
+        await starts.take(app.storage, "x", later.model_copy(update={"request": "another"}))
 
 
 @pytest.mark.parametrize(
@@ -235,13 +235,13 @@ async def test_an_outcome_that_cannot_be_written_is_logged_and_the_answer_stays_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The caller gets the id; a repeat has to wait, and is then told that the call is being recorded."""
-    monkeypatch.setattr(claim, "PATIENCE_SECONDS", 1.5)
+    monkeypatch.setattr(starts, "PATIENCE_SECONDS", 1.5)
     proxy.add("refused", writes("outcome"), times=100)
 
     started = await repeatable(app, distant).start(call, NOTHING)
     with pytest.raises(StartInProgress):
         await repeatable(app).start(call, NOTHING)
-    monkeypatch.setattr(claim, "LIFE", timedelta(0))
+    monkeypatch.setattr(starts, "LIFE", timedelta(0))
     with pytest.raises(Conflict):
         await repeatable(app).start(call, NOTHING)
 
@@ -257,7 +257,7 @@ async def test_a_claim_that_cannot_be_given_back_does_not_hide_what_failed(
     app: App, control: Control, call: str, proxy: Proxy, distant: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller is told what ACS said, and how long to wait."""
-    monkeypatch.setattr(claim, "PATIENCE_SECONDS", 1.5)
+    monkeypatch.setattr(starts, "PATIENCE_SECONDS", 1.5)
     proxy.add("refused", writes("outcome"), times=100)
     rule = {"method": "POST", "path": "/conversations/*", "kind": "status", "status": 429, "retryAfter": "17"}
     await control.call("POST", "faults", rule)
@@ -272,7 +272,7 @@ async def test_without_a_claim_nothing_is_started(
     app: App, settings: Settings, control: Control, call: str, proxy: Proxy, distant: Storage, monkeypatch: Any
 ) -> None:
     """Storage that is away or busy for good: ACS is not asked, and the caller is answered in time."""
-    monkeypatch.setattr(claim, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(starts, "PATIENCE_SECONDS", 0.5)
     proxy.add("refused", writes("claim"), times=100)
     nowhere = Storage(settings.model_copy(update={"archive_container": "nowhere"}))
 

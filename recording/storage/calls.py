@@ -6,7 +6,7 @@ Written once by whichever event of the call comes first, and read when the manif
 import json
 
 from recording.model import layout
-from recording.storage import Storage
+from recording.storage.blobs import Storage
 from recording.telemetry import log
 
 

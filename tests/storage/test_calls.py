@@ -1,13 +1,13 @@
-"""recording/calls.py: what a call's events tell is in the manifest of its recording."""
+"""recording/storage/calls.py: what a call's events tell is in the manifest of its recording."""
 
 import json
 from typing import Any
 
 import pytest
 
-from recording import calls
 from recording.bootstrap import App
 from recording.model import layout
+from recording.storage import calls
 from tests.model.test_event_parser_today import CORRELATION, call_event
 from tests.support.facts import put, receive, sweep
 from tests.support.source import storage_host, today, wav

@@ -16,7 +16,7 @@ from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from recording.model.recording import Recording, assemble
 from recording.model.stored import Stored
-from recording.storage import Storage
+from recording.storage.blobs import Storage
 from recording.telemetry import log
 
 # For the archive, where staging suffices: one that is down must not cost a chunk its try.
