@@ -16,10 +16,10 @@ from azure.identity.aio import DefaultAzureCredential
 from azure.storage.queue.aio import QueueClient
 
 from recording import backlog
+from recording.acs.call_automation import Calling
 from recording.acs.callbacks import Callbacks
-from recording.acs.calling import Calling
 from recording.acs.content import Content
-from recording.acs.conversations import Conversations
+from recording.acs.preview_2021 import Conversations
 from recording.backlog import Backlog
 from recording.config.resource import Resource
 from recording.config.settings import Settings, read

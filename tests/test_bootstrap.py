@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from recording import bootstrap
-from recording.acs.calling import Calling
-from recording.acs.conversations import Conversations
+from recording.acs.call_automation import Calling
+from recording.acs.preview_2021 import Conversations
 from recording.config.settings import Settings, read
 from recording.errors import Misconfigured, Unauthorized
 from tests.support.facts import listing

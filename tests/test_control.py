@@ -13,8 +13,8 @@ import pytest
 from aiohttp import web
 
 from local.azurite import Azurite
-from recording.acs.calling import Calling
-from recording.acs.conversations import Conversations
+from recording.acs.call_automation import Calling
+from recording.acs.preview_2021 import Conversations
 from recording.bootstrap import App
 from recording.config.account import Account
 from recording.config.resource import Resource

@@ -16,7 +16,7 @@ import pytest_asyncio
 from local.delivery import as_cloud_event
 from recording import __main__ as command
 from recording import bootstrap, intake, replay
-from recording.acs.calling import Calling
+from recording.acs.call_automation import Calling
 from recording.bootstrap import App
 from recording.config.resource import parse_connection_string
 from recording.config.settings import read

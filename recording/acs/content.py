@@ -21,7 +21,7 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from recording.acs import hosts
 from recording.acs.auth import policy
-from recording.acs.conversations import API_VERSION
+from recording.acs.preview_2021 import API_VERSION
 from recording.config.resource import Resource
 from recording.errors import ChunkError, SourceChanged, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
 from recording.formats import media

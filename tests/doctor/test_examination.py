@@ -14,7 +14,7 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from local.acs.server import DEVELOPMENT_KEY, Emulator
 from recording import __main__ as command
-from recording.acs.conversations import API_VERSION
+from recording.acs.preview_2021 import API_VERSION
 from recording.bootstrap import App
 from tests.doctor.examined import SCHEDULE, SECRETS, WRONG_KEY, bad, closed_port, examine
 from tests.support.facts import listing

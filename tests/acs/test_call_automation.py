@@ -1,4 +1,4 @@
-"""recording/acs/calling.py: today's recording API, as it is asked."""
+"""recording/acs/call_automation.py: today's recording API, as it is asked."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ import pytest_asyncio
 from azure.core.exceptions import ClientAuthenticationError
 
 from local.acs.server import Emulator
-from recording.acs.calling import Calling
+from recording.acs.call_automation import Calling
 from recording.acs.service import RecordingStatus
 from recording.config.resource import Resource, parse_connection_string
 from recording.errors import BadRequest, Misconfigured, NotFound

@@ -1,4 +1,4 @@
-"""recording/acs/conversations.py: the 2021 recording API, as it is asked."""
+"""recording/acs/preview_2021.py: the 2021 recording API, as it is asked."""
 
 import json
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ import pytest_asyncio
 from azure.core.exceptions import ClientAuthenticationError
 
 from local.acs.server import Emulator
-from recording.acs.conversations import Conversations
+from recording.acs.preview_2021 import Conversations
 from recording.config.resource import Resource, parse_connection_string
 from recording.contract import StartRecordingByUrl
 from recording.errors import BadRequest, Misconfigured, NotFound, UpstreamFailed
