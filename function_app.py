@@ -13,13 +13,14 @@ from typing import List  # noqa: UP035 - see Jobs
 import azure.functions as func
 from pydantic import BaseModel
 
-from recording import archive, backlog, catalogue, contract, intake, poison, verify
+from recording import archive, backlog, catalogue, intake, poison, verify
 from recording.backlog import Backlog
 from recording.bootstrap import App, clients, control_app
 from recording.bootstrap import app as bootstrap
 from recording.clock import utc_now
-from recording.contract import ListQuery, Operation, StartRecording, StartRecordingByUrl
-from recording.control import Caller, Control
+from recording.control import bodies
+from recording.control.bodies import Caller, ListQuery, Operation, StartRecording, StartRecordingByUrl
+from recording.control.operations import Control
 from recording.errors import BadEvent, BadRequest, RecordingError, Throttled
 from recording.health import check as check_health
 from recording.model import event_parser, job
@@ -44,7 +45,7 @@ def reply(body: BaseModel | None = None, *, status: int = 200) -> func.HttpRespo
 def refuse(error: RecordingError) -> func.HttpResponse:
     """Answer with the contract's bare error body, and `Retry-After` where ACS gave one."""
     headers = {"Retry-After": error.retry_after} if isinstance(error, Throttled) and error.retry_after else {}
-    body = json.dumps(contract.error_body(error))
+    body = json.dumps(bodies.error_body(error))
     return func.HttpResponse(body, status_code=error.http_status, mimetype="application/json", headers=headers)
 
 
@@ -69,15 +70,15 @@ def answers[**P](handler: Callable[P, Awaitable[func.HttpResponse]]) -> Callable
 @answers
 async def start_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Start recording a conversation."""
-    body = contract.read(StartRecording, req.get_body())
-    return reply(await (await _control(req)).start(contract.path_value(req.route_params["conversationId"]), body))
+    body = bodies.read(StartRecording, req.get_body())
+    return reply(await (await _control(req)).start(bodies.path_value(req.route_params["conversationId"]), body))
 
 
 @app.route("recordings", methods=["POST"])
 @answers
 async def start_recording_by_url(req: func.HttpRequest) -> func.HttpResponse:
     """Start recording the conversation of a URL or a server call id."""
-    body = contract.read(StartRecordingByUrl, req.get_body())
+    body = bodies.read(StartRecordingByUrl, req.get_body())
     return reply(await (await _control(req)).start_by_url(body))
 
 
@@ -116,7 +117,7 @@ async def resume_recording(req: func.HttpRequest) -> func.HttpResponse:
 @answers
 async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
     """List recordings, newest first."""
-    query = contract.read_query(ListQuery, req.params)
+    query = bodies.read_query(ListQuery, req.params)
     here = await bootstrap()
     return reply(await catalogue.page(here.storage, query, retention=here.settings.retention))
 
@@ -229,13 +230,13 @@ async def _take(here: App, text: str, held_back: Backlog | None = None) -> list[
 
 async def _control(req: func.HttpRequest) -> Control:
     here = await control_app()
-    caller = Caller(audit.caller(req.headers), contract.repeat_key(req.headers))
+    caller = Caller(audit.caller(req.headers), bodies.repeat_key(req.headers))
     return Control(here.service, here.storage, caller, callback_uri=here.settings.callback_uri())
 
 
 def _ids(req: func.HttpRequest) -> tuple[str, str]:
-    return contract.path_value(req.route_params["conversationId"]), contract.path_value(req.route_params["recordingId"])
+    return bodies.path_value(req.route_params["conversationId"]), bodies.path_value(req.route_params["recordingId"])
 
 
 def _operation(req: func.HttpRequest) -> Operation:
-    return contract.read(Operation, req.get_body())
+    return bodies.read(Operation, req.get_body())

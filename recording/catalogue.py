@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from recording.contract import ListQuery, RecordingList, RecordingSummary
+from recording.control.bodies import ListQuery, RecordingList, RecordingSummary
 from recording.errors import BadRequest, NotFound
 from recording.formats import media
 from recording.model import layout, manifest

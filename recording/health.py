@@ -9,7 +9,7 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue.aio import QueueClient
 
 from recording.acs.service import RecordingService
-from recording.contract import Check, Health
+from recording.control.bodies import Check, Health
 from recording.errors import Misconfigured
 from recording.storage.blobs import Storage
 

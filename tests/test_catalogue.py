@@ -6,9 +6,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from recording import catalogue, contract
+from recording import catalogue
 from recording.bootstrap import App
-from recording.contract import ListQuery, RecordingList
+from recording.control import bodies
+from recording.control.bodies import ListQuery, RecordingList
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
 from recording.model.manifest import Manifest
@@ -22,7 +23,7 @@ DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 
 async def page(app: App, **query: str) -> RecordingList:
     """Ask for a page with query parameters as they come."""
-    return await catalogue.page(app.storage, contract.read_query(ListQuery, query), retention=app.settings.retention)
+    return await catalogue.page(app.storage, bodies.read_query(ListQuery, query), retention=app.settings.retention)
 
 
 async def in_flight(app: App, start: str) -> str:

@@ -1,12 +1,12 @@
-"""recording/contract.py: query parameters, and the headers under which a start may be repeated."""
+"""recording/control/bodies.py: query parameters, and the headers under which a start may be repeated."""
 
 from datetime import UTC, datetime
 
 import azure.functions as func
 import pytest
 
-from recording import contract
-from recording.contract import ListQuery, RepeatKey
+from recording.control import bodies
+from recording.control.bodies import ListQuery, RepeatKey
 from recording.errors import BadRequest
 
 KEY = "20210727T152023608975Z-43563209-4ec6-4119-be5b-88398cda2caf"
@@ -14,7 +14,7 @@ KEY = "20210727T152023608975Z-43563209-4ec6-4119-be5b-88398cda2caf"
 
 def test_a_query_is_read() -> None:
     """Times come with a zone and are kept in UTC; the limit is a number."""
-    got = contract.read_query(
+    got = bodies.read_query(
         ListQuery, {"from": "2021-07-27T17:00:00+02:00", "to": "2021-07-28T00:00:00Z", "limit": "5", "cursor": KEY}
     )
 
@@ -24,7 +24,7 @@ def test_a_query_is_read() -> None:
 
 def test_a_query_may_be_empty() -> None:
     """Without parameters a list has everything, 50 at a time; unknown parameters are ignored."""
-    got = contract.read_query(ListQuery, {"code": "k"})
+    got = bodies.read_query(ListQuery, {"code": "k"})
 
     assert (None, None, 50, None) == (got.since, got.until, got.limit, got.cursor)
 
@@ -51,7 +51,7 @@ def test_a_query_may_be_empty() -> None:
 def test_a_query_that_is_none(name: str, value: str) -> None:
     """A parameter that can't be understood is a 400 that names it."""
     with pytest.raises(BadRequest) as caught:
-        contract.read_query(ListQuery, {name: value})
+        bodies.read_query(ListQuery, {name: value})
 
     assert name == caught.value.target
 
@@ -61,9 +61,9 @@ def test_a_repeat_key_is_read(name: str) -> None:
     """Either header is taken, whatever its case; of both, the one that Azure's guidelines name."""
     for key in ("3f2b0e4c-1111-4000-8000-000000000001", "x", " x ", "ü" * 255):
         headers = func.HttpRequest("POST", "/", headers={name.lower(): key}, body=b"").headers
-        assert RepeatKey(name, key) == contract.repeat_key(headers)
+        assert RepeatKey(name, key) == bodies.repeat_key(headers)
     both = {"Idempotency-Key": "a", "Repeatability-Request-ID": "b"}
-    assert (None, RepeatKey("Repeatability-Request-ID", "b")) == (contract.repeat_key({}), contract.repeat_key(both))
+    assert (None, RepeatKey("Repeatability-Request-ID", "b")) == (bodies.repeat_key({}), bodies.repeat_key(both))
 
 
 @pytest.mark.parametrize("name", ["Repeatability-Request-ID", "Idempotency-Key"])
@@ -71,6 +71,6 @@ def test_a_repeat_key_is_read(name: str) -> None:
 def test_a_repeat_key_that_is_none(name: str, key: str) -> None:
     """A key that is empty, endless or not printable is a 400 that names its header, and is not repeated."""
     with pytest.raises(BadRequest) as caught:
-        contract.repeat_key({name: key})
+        bodies.repeat_key({name: key})
 
     assert (name, False) == (caught.value.target, len(caught.value.message) > 100)

@@ -13,7 +13,7 @@ from azure.core.exceptions import ServiceResponseError
 
 from recording import archive, catalogue, unannounced, verify
 from recording.bootstrap import App
-from recording.contract import ListQuery
+from recording.control.bodies import ListQuery
 from recording.model import layout
 from recording.model.manifest import Manifest
 from recording.model.stored import Stored

@@ -11,7 +11,7 @@ from recording import bootstrap, health
 from recording.bootstrap import App
 from recording.config.resource import parse_connection_string
 from recording.config.settings import read
-from recording.contract import Health
+from recording.control.bodies import Health
 from tests.support.source import serve
 
 

@@ -11,7 +11,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from local.acs.server import Emulator
 from recording.acs.preview_2021 import Conversations
 from recording.config.resource import Resource, parse_connection_string
-from recording.contract import StartRecordingByUrl
+from recording.control.bodies import StartRecordingByUrl
 from recording.errors import BadRequest, Misconfigured, NotFound, UpstreamFailed
 from recording.model.options import StartOptions
 from tests.acs.calls import CALLS, CONVERSATION, JSON, ONE, RECORDING, VERSION, Call

@@ -13,9 +13,8 @@ from recording import archive, blocks, ingest
 from recording.acs import content
 from recording.blocks import MIB
 from recording.config.settings import Settings
-from recording.contract import LARGEST_BODY, ListQuery, Operation, StartRecording
-from recording.control import Caller
-from recording.control import Control as Recordings
+from recording.control.bodies import LARGEST_BODY, Caller, ListQuery, Operation, StartRecording
+from recording.control.operations import Control as Recordings
 from recording.storage import endings
 from recording.storage.endings import Ending
 from tests.conftest import Control

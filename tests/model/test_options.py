@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from recording import contract
-from recording.contract import StartRecording
+from recording.control import bodies
+from recording.control.bodies import StartRecording
 from recording.errors import BadRequest
 from recording.model.options import ChannelAffinity, ExternalStorage
 
@@ -17,7 +17,7 @@ BLOB = "azureBlobStorage"
 
 def read(body: dict[str, Any]) -> StartRecording:
     """Read the body of a start."""
-    return contract.read(StartRecording, json.dumps(body).encode())
+    return bodies.read(StartRecording, json.dumps(body).encode())
 
 
 def storage(**members: Any) -> dict[str, Any]:

@@ -16,9 +16,8 @@ from local.azurite import Azurite
 from recording.bootstrap import App
 from recording.config.account import Account
 from recording.config.settings import Settings
-from recording.contract import Operation, RepeatKey, StartRecording, StartRecordingByUrl
-from recording.control import Caller
-from recording.control import Control as Recordings
+from recording.control.bodies import Caller, Operation, RepeatKey, StartRecording, StartRecordingByUrl
+from recording.control.operations import Control as Recordings
 from recording.errors import RecordingError
 from recording.storage import audit
 from recording.storage.audit import Entry

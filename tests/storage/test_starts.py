@@ -14,9 +14,8 @@ from local.azurite import Azurite
 from recording.bootstrap import App
 from recording.config.account import Account
 from recording.config.settings import Settings
-from recording.contract import RepeatKey, StartRecording
-from recording.control import Caller
-from recording.control import Control as Recordings
+from recording.control.bodies import Caller, RepeatKey, StartRecording
+from recording.control.operations import Control as Recordings
 from recording.errors import BadRequest, Conflict, RecordingError, StartInProgress, Throttled, UpstreamFailed
 from recording.model import layout
 from recording.storage import starts

@@ -15,10 +15,12 @@ from tests.storage.test_starts import asked, tries
 # What start_recording does for a caller with a key, with the settings of the environment, once the file is there.
 CHILD = """
 import asyncio, pathlib, sys
-from recording.contract import RepeatKey, StartRecording
-from recording.control import Caller, Control
 from recording.errors import StartInProgress
 from recording import bootstrap
+from recording.control.bodies import Caller
+from recording.control.bodies import RepeatKey
+from recording.control.bodies import StartRecording
+from recording.control.operations import Control
 
 async def main(conversation, key, go):
     app = await bootstrap.app()

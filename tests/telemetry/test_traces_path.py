@@ -10,9 +10,8 @@ from aiohttp import web
 from local import trace as local_trace
 from local.acs.server import Emulator
 from recording.bootstrap import App
-from recording.contract import Operation, StartRecordingByUrl
-from recording.control import Caller
-from recording.control import Control as Recordings
+from recording.control.bodies import Caller, Operation, StartRecordingByUrl
+from recording.control.operations import Control as Recordings
 from recording.errors import ChunkError
 from recording.telemetry import exporters
 from tests.conftest import Control

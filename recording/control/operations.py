@@ -14,7 +14,8 @@ from uuid import uuid4
 from azure.core.exceptions import AzureError
 
 from recording.acs.service import RecordingService
-from recording.contract import (
+from recording.control.bodies import (
+    Caller,
     Operation,
     RecordingStarted,
     RecordingState,
@@ -31,14 +32,6 @@ from recording.storage.blobs import Storage
 from recording.storage.endings import Ending
 from recording.storage.starts import AnotherRequest, Claim, Held, Outcome
 from recording.telemetry import log
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks, where that is known, and the key under which a start may be repeated."""
-
-    who: str | None = None
-    repeat_key: RepeatKey | None = None
 
 
 @dataclass(frozen=True)

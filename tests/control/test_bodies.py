@@ -1,4 +1,4 @@
-"""recording/contract.py: the bodies of our HTTP API, and how they are read."""
+"""recording/control/bodies.py: the bodies of our HTTP API, and how they are read."""
 
 import json
 from datetime import UTC, datetime
@@ -9,14 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from recording import contract
-from recording.contract import (
-    Operation,
-    RecordingStarted,
-    RecordingState,
-    StartRecording,
-    StartRecordingByUrl,
-)
+from recording.control import bodies
+from recording.control.bodies import Operation, RecordingStarted, RecordingState, StartRecording, StartRecordingByUrl
 from recording.errors import BadRequest, Conflict, RecordingError, Throttled
 
 URI = "recordingStateCallbackUri"
@@ -26,7 +20,7 @@ MODELS: list[type[BaseModel]] = [Operation, StartRecording, StartRecordingByUrl]
 def refused(model: type[BaseModel], body: bytes) -> BadRequest:
     """Read a body that isn't one."""
     with pytest.raises(BadRequest) as caught:
-        contract.read(model, body)
+        bodies.read(model, body)
     return caught.value
 
 
@@ -34,7 +28,7 @@ def test_a_body_is_read() -> None:
     """Every member is taken, and members that nobody knows are ignored."""
     body = {"operationContext": "ü 😀 \n", URI: "https://app.contoso.com/cb?code=1", "more": [1]}
 
-    got = contract.read(StartRecording, json.dumps(body).encode())
+    got = bodies.read(StartRecording, json.dumps(body).encode())
 
     expected = StartRecording(
         operation_context="ü 😀 \n", recording_state_callback_uri="https://app.contoso.com/cb?code=1"
@@ -45,7 +39,7 @@ def test_a_body_is_read() -> None:
 @pytest.mark.parametrize("body", [b"", b"  \r\n\t", b"{}", b' {"operationContext": null} '])
 def test_a_body_may_be_empty(body: bytes) -> None:
     """Stop, pause and resume came with no body at all in 2021."""
-    assert Operation() == contract.read(Operation, body)
+    assert Operation() == bodies.read(Operation, body)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +96,7 @@ def test_an_operation_context_of_the_wrong_type(wrong: Any) -> None:
 )
 def test_callback_uris_that_are_taken(uri: str) -> None:
     """An absolute https URI is taken, and http where it stays on this machine."""
-    assert uri == contract.read(StartRecording, json.dumps({URI: uri}).encode()).recording_state_callback_uri
+    assert uri == bodies.read(StartRecording, json.dumps({URI: uri}).encode()).recording_state_callback_uri
 
 
 @pytest.mark.parametrize(
@@ -162,7 +156,7 @@ def test_the_reason_is_said() -> None:
 )
 def test_what_the_host_leaves_encoded(text: str, expected: str) -> None:
     """A slash in an id comes through the host as `%2F`; all else it has decoded already."""
-    assert expected == contract.path_value(text)
+    assert expected == bodies.path_value(text)
 
 
 @pytest.mark.parametrize(
@@ -191,8 +185,8 @@ def test_a_server_call_id_of_the_wrong_type(server_call_id: Any) -> None:
 
 def test_one_of_them_is_enough() -> None:
     """Either tells the conversation."""
-    assert "aHR0cHM6Ly94" == contract.read(StartRecordingByUrl, b'{"serverCallId": "aHR0cHM6Ly94"}').server_call_id
-    assert "https://x" == contract.read(StartRecordingByUrl, b'{"conversationUrl": "https://x"}').conversation_url
+    assert "aHR0cHM6Ly94" == bodies.read(StartRecordingByUrl, b'{"serverCallId": "aHR0cHM6Ly94"}').server_call_id
+    assert "https://x" == bodies.read(StartRecordingByUrl, b'{"conversationUrl": "https://x"}').conversation_url
 
 
 def test_a_conversation_url_that_is_too_long() -> None:
@@ -213,16 +207,16 @@ def test_what_was_sent_is_not_repeated() -> None:
     """The error names the member, not its value."""
     error = refused(StartRecording, json.dumps({URI: "http://s3cret"}).encode())
 
-    assert "s3cret" not in json.dumps(contract.error_body(error))
+    assert "s3cret" not in json.dumps(bodies.error_body(error))
 
 
 @given(st.binary(max_size=200) | st.dictionaries(st.text(), st.text()).map(lambda d: json.dumps(d).encode()))
 def test_no_bytes_do_more_than_be_refused(body: bytes) -> None:
     """Whatever the bytes, they are a body or a BadRequest whose answer can be written."""
     try:
-        contract.read(StartRecordingByUrl, body)
+        bodies.read(StartRecordingByUrl, body)
     except BadRequest as bad:
-        json.dumps(contract.error_body(bad)).encode()
+        json.dumps(bodies.error_body(bad)).encode()
 
 
 @pytest.mark.parametrize(
@@ -230,7 +224,7 @@ def test_no_bytes_do_more_than_be_refused(body: bytes) -> None:
 )
 def test_recording_ids_that_are_taken(good: str) -> None:
     """Base64 of either alphabet is taken, padded or not."""
-    assert good == contract.check_recording_id(good)
+    assert good == bodies.check_recording_id(good)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +250,7 @@ def test_recording_ids_that_are_taken(good: str) -> None:
 def test_recording_ids_that_are_not(bad: str) -> None:
     """What is no base64 is refused: a dot, a colon, or what ends a path."""
     with pytest.raises(BadRequest) as caught:
-        contract.check_recording_id(bad)
+        bodies.check_recording_id(bad)
 
     assert caught.value.target == "recordingId"
 
@@ -281,7 +275,7 @@ def test_recording_ids_that_are_not(bad: str) -> None:
 )
 def test_errors_are_bare(error: RecordingError, expected: dict[str, Any]) -> None:
     """An error body is the 2021 contract's, with nothing around it."""
-    assert expected == contract.error_body(error)
+    assert expected == bodies.error_body(error)
 
 
 def test_answers_are_in_camel_case() -> None:

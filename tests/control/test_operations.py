@@ -1,4 +1,4 @@
-"""recording/control.py: start, state, stop, pause, resume, with ids checked before anything is called."""
+"""recording/control/operations.py: start, state, stop, pause, resume, with ids checked before anything is called."""
 
 import asyncio
 import base64
@@ -19,9 +19,8 @@ from recording.bootstrap import App
 from recording.config.account import Account
 from recording.config.resource import Resource
 from recording.config.settings import Settings
-from recording.contract import Operation, StartRecording, StartRecordingByUrl
-from recording.control import Caller
-from recording.control import Control as Recordings
+from recording.control.bodies import Caller, Operation, StartRecording, StartRecordingByUrl
+from recording.control.operations import Control as Recordings
 from recording.errors import BadRequest, Conflict, NotFound
 from recording.storage import audit, endings
 from recording.storage.blobs import Storage

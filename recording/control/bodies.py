@@ -26,6 +26,7 @@ from recording import urls
 from recording.errors import BadRequest, RecordingError
 from recording.model import layout
 from recording.model.options import StartOptions
+from recording.model.record import Body
 
 LARGEST_BODY = 64 * 1024
 LONGEST_KEY = 255
@@ -37,12 +38,6 @@ _SLASH = re.compile("%2F", re.IGNORECASE)
 
 CallbackUri = Annotated[str, Field(max_length=2048), AfterValidator(urls.check)]
 OperationContext = Annotated[str, Field(max_length=5000)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, strict=True, hide_input_in_errors=True, frozen=True
-    )
 
 
 def _check_key(text: str) -> str:
@@ -61,7 +56,7 @@ def _in_utc(time: datetime) -> datetime:
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
-class Operation(_Body):
+class Operation(Body):
     """Body of state, stop, pause and resume: optional, as documented in April 2021."""
 
     operation_context: OperationContext | None = None
@@ -98,14 +93,14 @@ class ListQuery(BaseModel):
     cursor: Annotated[str, AfterValidator(_check_key)] | None = None
 
 
-class RecordingStarted(_Body):
+class RecordingStarted(Body):
     """Answer of start; `conversationId` where we encoded it."""
 
     recording_id: str
     conversation_id: str | None = None
 
 
-class RecordingState(_Body):
+class RecordingState(Body):
     """Answer of state: paused reads as inactive (acs-contract 2.5), and so does ended, with when it ended."""
 
     recording_state: Literal["active", "inactive"]
@@ -113,7 +108,7 @@ class RecordingState(_Body):
     ended_at: datetime | None = None
 
 
-class RecordingSummary(_Body):
+class RecordingSummary(Body):
     """A recording in a list."""
 
     recording_key: str
@@ -124,14 +119,14 @@ class RecordingSummary(_Body):
     bytes: int
 
 
-class RecordingList(_Body):
+class RecordingList(Body):
     """A page of recordings, newest first; `cursor` asks for the next page."""
 
     recordings: list[RecordingSummary]
     cursor: str | None = None
 
 
-class Check(_Body):
+class Check(Body):
     """One thing that the app needs, and what to do if it can't be reached."""
 
     name: Literal["blob", "queue", "acs"]
@@ -140,7 +135,7 @@ class Check(_Body):
     mend: str | None = None
 
 
-class Health(_Body):
+class Health(Body):
     """Answer of `GET /health`."""
 
     status: Literal["ok", "unhealthy"]
@@ -221,3 +216,11 @@ def repeat_key(headers: Mapping[str, str]) -> RepeatKey | None:
 def error_body(error: RecordingError) -> dict[str, Any]:
     """Write an error as the contract does: code, message, target, details."""
     return {"code": error.error_code, "message": error.message, "target": error.target, "details": []}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, where that is known, and the key under which a start may be repeated."""
+
+    who: str | None = None
+    repeat_key: RepeatKey | None = None
