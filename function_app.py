@@ -13,13 +13,15 @@ from typing import List  # noqa: UP035 - see Jobs
 import azure.functions as func
 from pydantic import BaseModel
 
-from recording import archive, backlog, catalogue, intake, poison, verify
+from recording import archive, backlog, intake, poison
 from recording.backlog import Backlog
 from recording.bootstrap import App, clients, control_app
 from recording.bootstrap import app as bootstrap
+from recording.catalogue import browse, verify
+from recording.catalogue.browse import ListQuery
 from recording.clock import utc_now
 from recording.control import bodies
-from recording.control.bodies import Caller, ListQuery, Operation, StartRecording, StartRecordingByUrl
+from recording.control.bodies import Caller, Operation, StartRecording, StartRecordingByUrl
 from recording.control.operations import Control
 from recording.errors import BadEvent, BadRequest, RecordingError, Throttled
 from recording.health import check as check_health
@@ -119,7 +121,7 @@ async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
     """List recordings, newest first."""
     query = bodies.read_query(ListQuery, req.params)
     here = await bootstrap()
-    return reply(await catalogue.page(here.storage, query, retention=here.settings.retention))
+    return reply(await browse.page(here.storage, query, retention=here.settings.retention))
 
 
 @app.route("recordings/{recordingKey}", methods=["GET"])
@@ -127,7 +129,7 @@ async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
 async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Answer with a recording's manifest, or its state while in flight."""
     here = await bootstrap()
-    return reply(await catalogue.get(req.route_params["recordingKey"], here.storage, retention=here.settings.retention))
+    return reply(await browse.get(req.route_params["recordingKey"], here.storage, retention=here.settings.retention))
 
 
 @app.route("recordings/{recordingKey}/chunks/{index}/content", methods=["GET"])
@@ -135,7 +137,7 @@ async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
 async def get_chunk_content(req: func.HttpRequest) -> func.HttpResponse:
     """Redirect to a read-only link of a few minutes."""
     here = await bootstrap()
-    link = await catalogue.content_link(
+    link = await browse.content_link(
         req.route_params["recordingKey"], req.route_params["index"], here.storage, retention=here.settings.retention
     )
     return func.HttpResponse(status_code=302, headers={"Location": link, "Cache-Control": "no-store"})

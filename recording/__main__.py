@@ -21,8 +21,10 @@ from typing import Any
 from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
 
-from recording import bootstrap, replay, verify
+from recording import bootstrap, replay
 from recording.bootstrap import App
+from recording.catalogue import verify
+from recording.catalogue.verify import Verified
 from recording.config.settings import Settings, read
 from recording.doctor import examination, finding, subscription
 from recording.doctor.finding import Finding
@@ -31,7 +33,6 @@ from recording.errors import Misconfigured, RecordingError
 from recording.replay import Found, Intake
 from recording.storage.blobs import Storage
 from recording.storage.queues import open_queue
-from recording.verify import Verified
 
 
 def main(argv: list[str]) -> int:

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import azure.functions as func
 import pytest
 
+from recording.catalogue.browse import ListQuery
 from recording.control import bodies
-from recording.control.bodies import ListQuery, RepeatKey
+from recording.control.bodies import RepeatKey
 from recording.errors import BadRequest
 
 KEY = "20210727T152023608975Z-43563209-4ec6-4119-be5b-88398cda2caf"

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ServiceResponseError
 
-from recording import archive, catalogue, unannounced, verify
+from recording import archive, unannounced
 from recording.bootstrap import App
-from recording.control.bodies import ListQuery
+from recording.catalogue import browse, verify
+from recording.catalogue.browse import ListQuery
 from recording.model import layout
 from recording.model.manifest import Manifest
 from recording.model.stored import Stored
@@ -381,8 +382,8 @@ async def test_an_absent_recording_is_found_like_any(app: App) -> None:
     await run(app, now=STOPPED + 48 * HOUR)
     retention = app.settings.retention
 
-    [listed] = (await catalogue.page(app.storage, ListQuery(), retention=retention)).recordings
-    found = await catalogue.get(ABSENT, app.storage, retention=retention)
+    [listed] = (await browse.page(app.storage, ListQuery(), retention=retention)).recordings
+    found = await browse.get(ABSENT, app.storage, retention=retention)
     checked = await verify.verify(ABSENT, app.storage)
 
     assert (ABSENT, "absent", 0) == (listed.recording_key, listed.state, listed.chunks)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from local.acs.server import Emulator
-from recording import bootstrap, catalogue, verify
+from recording import bootstrap
 from recording.bootstrap import App
+from recording.catalogue import browse, verify
 from recording.config.settings import read
 from recording.errors import SourceDamaged, SourceGone
 from recording.model import layout
@@ -64,7 +65,7 @@ async def test_every_kind_of_file_arrives_as_what_it_is(environment: dict[str, s
             )
             assert hashlib.sha256(body).hexdigest() == entry.content.sha256
             assert served == await content_type(app, entry.content.blob)
-            link = await catalogue.content_link(
+            link = await browse.content_link(
                 job.recording_key, str(entry.index), app.storage, retention=app.settings.retention
             )
             assert f"{entry.index:05}.{kind}%22" in link
@@ -83,7 +84,7 @@ async def test_a_listing_tells_what_lies_in_staging(environment: dict[str, str])
         assert {"format": "wav", "content_type": "audio", "channel_type": "unmixed"}.items() <= blobs[
             job.metadata_blob
         ].items()
-        link = await catalogue.content_link(job.recording_key, "0", app.storage, retention=app.settings.retention)
+        link = await browse.content_link(job.recording_key, "0", app.storage, retention=app.settings.retention)
         assert "00000.wav%22" in link
         assert "0.media" in link
 

@@ -7,14 +7,12 @@ ignored, as the service does. Errors are the bare body of the 2021 contract (acs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -24,7 +22,6 @@ from pydantic.alias_generators import to_camel
 
 from recording import urls
 from recording.errors import BadRequest, RecordingError
-from recording.model import layout
 from recording.model.options import StartOptions
 from recording.model.record import Body
 
@@ -38,22 +35,6 @@ _SLASH = re.compile("%2F", re.IGNORECASE)
 
 CallbackUri = Annotated[str, Field(max_length=2048), AfterValidator(urls.check)]
 OperationContext = Annotated[str, Field(max_length=5000)]
-
-
-def _check_key(text: str) -> str:
-    if not layout.is_recording_key(text):
-        raise ValueError("must be the cursor of the page before")
-    return text
-
-
-def _in_utc(time: datetime) -> datetime:
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must be a time from year 1 to 9999 in UTC") from None
-
-
-Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class Operation(Body):
@@ -82,17 +63,6 @@ class StartRecordingByUrl(StartRecording):
         return url
 
 
-class ListQuery(BaseModel):
-    """Query of `GET /recordings`: times in ISO 8601, `cursor` from the page before."""
-
-    model_config = ConfigDict(hide_input_in_errors=True, frozen=True)
-
-    since: Time | None = Field(default=None, alias="from")
-    until: Time | None = Field(default=None, alias="to")
-    limit: int = Field(default=50, ge=1, le=200)
-    cursor: Annotated[str, AfterValidator(_check_key)] | None = None
-
-
 class RecordingStarted(Body):
     """Answer of start; `conversationId` where we encoded it."""
 
@@ -106,24 +76,6 @@ class RecordingState(Body):
     recording_state: Literal["active", "inactive"]
     recording_kind: str | None = None
     ended_at: datetime | None = None
-
-
-class RecordingSummary(Body):
-    """A recording in a list."""
-
-    recording_key: str
-    state: Literal["ingesting", "staged", "archived", "incomplete", "absent"]
-    call_id: str
-    recording_start_time: datetime
-    chunks: int
-    bytes: int
-
-
-class RecordingList(Body):
-    """A page of recordings, newest first; `cursor` asks for the next page."""
-
-    recordings: list[RecordingSummary]
-    cursor: str | None = None
 
 
 class Check(Body):

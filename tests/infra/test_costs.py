@@ -12,8 +12,9 @@ from azure.core.pipeline.transport import AioHttpTransport
 from recording import archive, blocks, ingest
 from recording.acs import content
 from recording.blocks import MIB
+from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
-from recording.control.bodies import LARGEST_BODY, Caller, ListQuery, Operation, StartRecording
+from recording.control.bodies import LARGEST_BODY, Caller, Operation, StartRecording
 from recording.control.operations import Control as Recordings
 from recording.storage import endings
 from recording.storage.endings import Ending

@@ -17,10 +17,10 @@ CHILD = """
 import asyncio, pathlib, sys
 from recording.errors import StartInProgress
 from recording import bootstrap
+from recording.control.operations import Control
 from recording.control.bodies import Caller
 from recording.control.bodies import RepeatKey
 from recording.control.bodies import StartRecording
-from recording.control.operations import Control
 
 async def main(conversation, key, go):
     app = await bootstrap.app()

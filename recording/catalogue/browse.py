@@ -2,19 +2,72 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
 
-from pydantic import ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
-from recording.control.bodies import ListQuery, RecordingList, RecordingSummary
 from recording.errors import BadRequest, NotFound
 from recording.formats import media
 from recording.model import layout, manifest
 from recording.model.manifest import Manifest
+from recording.model.record import Body
 from recording.model.stored import Where
 from recording.storage import recordings
 from recording.storage.blobs import Storage
 from recording.telemetry import log
+
+
+def _check_key(text: str) -> str:
+    if not layout.is_recording_key(text):
+        raise ValueError("must be the cursor of the page before")
+    return text
+
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a time from year 1 to 9999 in UTC") from None
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
+class ListQuery(BaseModel):
+    """Query of `GET /recordings`: times in ISO 8601, `cursor` from the page before."""
+
+    model_config = ConfigDict(hide_input_in_errors=True, frozen=True)
+
+    since: Time | None = Field(default=None, alias="from")
+    until: Time | None = Field(default=None, alias="to")
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: Annotated[str, AfterValidator(_check_key)] | None = None
+
+
+class RecordingSummary(Body):
+    """A recording in a list."""
+
+    recording_key: str
+    state: Literal["ingesting", "staged", "archived", "incomplete", "absent"]
+    call_id: str
+    recording_start_time: datetime
+    chunks: int
+    bytes: int
+
+
+class RecordingList(Body):
+    """A page of recordings, newest first; `cursor` asks for the next page."""
+
+    recordings: list[RecordingSummary]
+    cursor: str | None = None
 
 
 async def page(storage: Storage, query: ListQuery, *, retention: timedelta) -> RecordingList:

@@ -1,4 +1,4 @@
-"""recording/catalogue.py: recordings in flight and archived, looked up as one."""
+"""recording/catalogue/browse.py: recordings in flight and archived, looked up as one."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from recording import catalogue
 from recording.bootstrap import App
+from recording.catalogue import browse
+from recording.catalogue.browse import ListQuery, RecordingList
 from recording.control import bodies
-from recording.control.bodies import ListQuery, RecordingList
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
 from recording.model.manifest import Manifest
@@ -23,7 +23,7 @@ DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 
 async def page(app: App, **query: str) -> RecordingList:
     """Ask for a page with query parameters as they come."""
-    return await catalogue.page(app.storage, bodies.read_query(ListQuery, query), retention=app.settings.retention)
+    return await browse.page(app.storage, bodies.read_query(ListQuery, query), retention=app.settings.retention)
 
 
 async def in_flight(app: App, start: str) -> str:
@@ -167,7 +167,7 @@ async def test_a_recording_is_found_in_flight_and_archived(app: App, control: Co
     found = []
 
     for _ in range(2):
-        one = await catalogue.get(job.recording_key, app.storage, retention=app.settings.retention)
+        one = await browse.get(job.recording_key, app.storage, retention=app.settings.retention)
         found.append((one.state, one.complete, one.chunks[0].outcome))
         await sweep(app)
 
@@ -189,12 +189,12 @@ async def test_a_recording_is_found_in_flight_and_archived(app: App, control: Co
 async def test_a_key_that_leads_nowhere_is_refused(app: App, key: str, error: type[Exception]) -> None:
     """Unknown is 404, malformed is 400."""
     with pytest.raises(error):
-        await catalogue.get(key, app.storage, retention=app.settings.retention)
+        await browse.get(key, app.storage, retention=app.settings.retention)
 
 
 async def link(app: App, key: str, index: str) -> str:
     """Make a link to a chunk."""
-    return await catalogue.content_link(key, index, app.storage, retention=app.settings.retention)
+    return await browse.content_link(key, index, app.storage, retention=app.settings.retention)
 
 
 async def fetched(url: str, **more: Any) -> tuple[int, int]:

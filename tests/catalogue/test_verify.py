@@ -1,4 +1,4 @@
-"""recording/verify.py: what the archive holds is read again and compared with its manifest."""
+"""recording/catalogue/verify.py: what the archive holds is read again and compared with its manifest."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from recording import verify
 from recording.bootstrap import App
+from recording.catalogue import verify
+from recording.catalogue.verify import Verified
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.storage import recordings
-from recording.verify import Verified
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, container, listing, put, stage, sweep
 from tests.support.source import mp4 as file_of
