@@ -23,8 +23,8 @@ from recording.clock import utc_now
 from recording.control import bodies
 from recording.control.bodies import Caller, Operation, StartRecording, StartRecordingByUrl
 from recording.control.operations import Control
+from recording.doctor.health import check as check_health
 from recording.errors import BadEvent, BadRequest, RecordingError, Throttled
-from recording.health import check as check_health
 from recording.model import event_parser, job
 from recording.storage import audit
 from recording.telemetry import log

@@ -78,22 +78,6 @@ class RecordingState(Body):
     ended_at: datetime | None = None
 
 
-class Check(Body):
-    """One thing that the app needs, and what to do if it can't be reached."""
-
-    name: Literal["blob", "queue", "acs"]
-    ok: bool
-    detail: str
-    mend: str | None = None
-
-
-class Health(Body):
-    """Answer of `GET /health`."""
-
-    status: Literal["ok", "unhealthy"]
-    checks: list[Check]
-
-
 def read[Model: BaseModel](model: type[Model], body: bytes) -> Model:
     """Read a request body; an empty one counts as `{}`.
 

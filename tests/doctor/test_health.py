@@ -1,4 +1,4 @@
-"""recording/health.py: each part that can't be reached is named, with what to do about it."""
+"""recording/doctor/health.py: each part that can't be reached is named, with what to do about it."""
 
 import asyncio
 import socket
@@ -7,11 +7,12 @@ import time
 import pytest
 from aiohttp import web
 
-from recording import bootstrap, health
+from recording import bootstrap
 from recording.bootstrap import App
 from recording.config.resource import parse_connection_string
 from recording.config.settings import read
-from recording.control.bodies import Health
+from recording.doctor import health
+from recording.doctor.health import Health
 from tests.support.source import serve
 
 

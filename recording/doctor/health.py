@@ -9,9 +9,26 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue.aio import QueueClient
 
 from recording.acs.service import RecordingService
-from recording.control.bodies import Check, Health
 from recording.errors import Misconfigured
+from recording.model.record import Body
 from recording.storage.blobs import Storage
+
+
+class Check(Body):
+    """One thing that the app needs, and what to do if it can't be reached."""
+
+    name: Literal["blob", "queue", "acs"]
+    ok: bool
+    detail: str
+    mend: str | None = None
+
+
+class Health(Body):
+    """Answer of `GET /health`."""
+
+    status: Literal["ok", "unhealthy"]
+    checks: list[Check]
+
 
 _SECONDS = 8.0
 
