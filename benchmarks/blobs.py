@@ -19,8 +19,8 @@ from yarl import URL
 from benchmarks import burst
 from benchmarks.document import document_id, filler
 from local.azurite import ACCOUNT, KEY, Azurite
-from recording import digest
 from recording.config.settings import Settings
+from recording.ingest import relay
 from recording.model import event_parser, layout, manifest, payload
 from recording.model.events import FileStatusUpdated
 from recording.model.recording import assemble
@@ -101,7 +101,7 @@ class Recorded:
             source_bytes=str(len(body)),
             blocks="1",
             block_bytes=str(len(body)),
-            flight=digest.seal(in_flight),
+            flight=relay.seal(in_flight),
             proved_at=datetime.now(UTC).isoformat(timespec="seconds"),
             blocks_compared="1",
         )

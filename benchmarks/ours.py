@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.place import KEY, Place
 from recording.acs.content import Content
 from recording.config.settings import Settings, read
-from recording.ingest import Ingest
+from recording.ingest.chunk import Ingest
 from recording.model.job import ChunkJob
 from recording.storage.blobs import Storage
 from recording.storage.hashing import Digest

@@ -23,7 +23,7 @@ from recording.acs.preview_2021 import Conversations
 from recording.backlog import Backlog
 from recording.config.resource import Resource
 from recording.config.settings import Settings, read
-from recording.ingest import LAST_RESORT, Ingest
+from recording.ingest.chunk import LAST_RESORT, Ingest
 from recording.model.job import QUEUE
 from recording.notices import Notices
 from recording.storage import recordings

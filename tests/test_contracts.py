@@ -9,9 +9,10 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from recording import archive, backlog, ingest
+from recording import archive, backlog
 from recording.config import settings
 from recording.config.settings import Settings
+from recording.ingest import chunk
 from recording.model import attempts, job
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,7 +129,7 @@ def test_budgets_end_before_the_host_does() -> None:
     """The host's stroke kills every job of a process: each use case stops itself before."""
     timeout = seconds(host()["functionTimeout"])
 
-    assert max(ingest.BUDGET_SECONDS, archive.BUDGET_SECONDS) < timeout
+    assert max(chunk.BUDGET_SECONDS, archive.BUDGET_SECONDS) < timeout
 
 
 def test_the_timer_waits_for_the_queue() -> None:

@@ -108,7 +108,7 @@ async def test_what_is_gone_at_acs_is_archived_in_whatever_order(
     environment: dict[str, str], seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And in the end everything is, staging is empty, and nothing is called absent."""
-    monkeypatch.setattr("recording.ingest._BLOCK_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("recording.ingest.chunk._BLOCK_PAUSE_SECONDS", 0.001)
     async with storage_host(environment, DELETE_SOURCE="true") as (app, host):
         bodies = (wav(300), mp3(9), wav(301))
         chunks = [host.add(body, {"format": "wav"}) for body in bodies]

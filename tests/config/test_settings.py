@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from recording.blocks import MIB
 from recording.config import settings
 from recording.config.account import Account
 from recording.config.resource import Resource
 from recording.config.settings import Settings
 from recording.errors import Misconfigured
+from recording.ingest.blocks import MIB
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 ENDPOINT = "https://contoso.communication.azure.com"

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 
-from recording import archive, blocks, ingest
+from recording import archive
 from recording.acs import content
-from recording.blocks import MIB
 from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
 from recording.control.bodies import LARGEST_BODY, Caller, Operation, StartRecording
 from recording.control.operations import Control as Recordings
+from recording.ingest import blocks, chunk
+from recording.ingest.blocks import MIB
 from recording.storage import endings
 from recording.storage.endings import Ending
 from tests.conftest import Control
@@ -175,7 +176,7 @@ def test_measurements_are_those_of_the_benchmarks() -> None:
 
 def test_limits_are_those_of_the_code() -> None:
     """A limit that the app sets stands in the table as it is."""
-    assert row("an attempt at a chunk")[1].startswith(f"{ingest.BUDGET_SECONDS / 60:.0f} minutes")
+    assert row("an attempt at a chunk")[1].startswith(f"{chunk.BUDGET_SECONDS / 60:.0f} minutes")
     assert row("a chunk, as this app")[1].startswith(
         f"{blocks.MOST_BLOCKS:,} blocks of {blocks.LARGEST_BLOCK // MIB:,}"
     )

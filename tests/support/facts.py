@@ -17,10 +17,10 @@ from local.storage_proxy import StorageProxy
 from recording import archive, bootstrap, intake
 from recording.archive import Report
 from recording.backlog import Backlog
-from recording.blocks import is_block
 from recording.bootstrap import App
 from recording.config.settings import Settings, read
-from recording.ingest import Ingest
+from recording.ingest.blocks import is_block
+from recording.ingest.chunk import Ingest
 from recording.model.job import ChunkJob
 from recording.model.stored import Where
 from recording.notices import Notices

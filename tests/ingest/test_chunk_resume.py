@@ -1,4 +1,4 @@
-"""recording/ingest.py: what an ingest that was killed leaves behind is used, and never mixed with anything else."""
+"""recording/ingest/chunk.py: what a killed ingest leaves behind is used, and never mixed with anything else."""
 
 import asyncio
 import hashlib
@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 
 from recording.acs.content import Probe
-from recording.blocks import Block
 from recording.bootstrap import App
 from recording.errors import NotProved, SourceChanged, SourceDamaged
-from recording.ingest import Ingest
+from recording.ingest.blocks import Block
+from recording.ingest.chunk import Ingest
 from recording.model.job import ChunkJob
 from tests.conftest import Control
 from tests.support.dying import Dying

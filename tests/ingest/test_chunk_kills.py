@@ -1,4 +1,4 @@
-"""recording/intake.py, recording/ingest.py: killed between any two writes, the next try makes the same of it."""
+"""recording/intake.py, recording/ingest/chunk.py: killed between any two writes, the next try makes the same of it."""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from recording import bootstrap
 from recording.bootstrap import App
 from recording.config.settings import read
-from recording.ingest import Ingest
+from recording.ingest.chunk import Ingest
 from recording.model.stored import Where
 from tests.conftest import Control, file_event
 from tests.support.dying import Dying, Killed

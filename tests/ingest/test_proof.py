@@ -1,4 +1,4 @@
-"""recording/proof.py: whoever proves a chunk compares it with what passed by in flight, even in another worker."""
+"""recording/ingest/proof.py: whoever proves a chunk compares it with what passed by, even in another worker."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""recording/ingest.py in processes of its own: one that is killed, and one that must stay small."""
+"""recording/ingest/chunk.py in processes of its own: one that is killed, and one that must stay small."""
 
 import os
 import re
@@ -45,7 +45,7 @@ async def main():
 
 asyncio.run(main())
 """
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def ingest_process(one: ChunkJob, environment: dict[str, str], log: Path) -> Process:
@@ -86,7 +86,7 @@ async def test_a_killed_process_costs_the_blocks_in_flight_and_no_more(
 
 
 # Azurite takes half a minute of two idle cores for the largest chunk of the service; its figure comes from
-# LARGE_CHUNK_BYTES=1500000000 pytest -s tests/test_ingest_process.py
+# LARGE_CHUNK_BYTES=1500000000 pytest -s tests/ingest/test_chunk_process.py
 @pytest.mark.timeout(300)
 async def test_a_chunk_of_any_size_passes_through_little_memory(tmp_path: Path) -> None:
     """The process that ingests a chunk of hundreds of MB grows by 64 MiB at most."""

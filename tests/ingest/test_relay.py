@@ -1,4 +1,4 @@
-"""recording/digest.py: SHA-256 of bytes that pass by, and of what was stored of them."""
+"""recording/ingest/relay.py: SHA-256 of bytes that pass by, and of what was stored of them."""
 
 import asyncio
 import hashlib
@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recording import blocks
-from recording.blocks import MIB, Block
-from recording.digest import Relay, read_back, seal
 from recording.errors import NotProved, SourceUnavailable
+from recording.ingest import blocks
+from recording.ingest.blocks import MIB, Block
+from recording.ingest.relay import Relay, read_back, seal
 from recording.storage.hashing import Digest
 
 

@@ -3,9 +3,9 @@
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 
-from recording.blocks import DIGEST, Block
 from recording.errors import ChunkError, NotProved
 from recording.formats.media import Walker
+from recording.ingest.blocks import DIGEST, Block
 from recording.storage.hashing import Digest
 
 

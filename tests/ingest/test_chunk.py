@@ -1,4 +1,4 @@
-"""recording/ingest.py: one chunk job becomes one committed, proved chunk."""
+"""recording/ingest/chunk.py: one chunk job becomes one committed, proved chunk."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 
-from recording import ingest
 from recording.bootstrap import App
 from recording.errors import ChunkError, NotProved, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
+from recording.ingest import chunk
 from recording.model.attempts import Attempts
 from tests.conftest import Control
 from tests.support.facts import (
@@ -122,7 +122,7 @@ async def test_what_is_no_media_never_becomes_a_chunk(
     app: App, control: Control, kind: str, error: type[ChunkError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is committed of an empty body, an error page with status 200 or one that is always short."""
-    monkeypatch.setattr(ingest, "_BLOCK_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(chunk, "_BLOCK_PAUSE_SECONDS", 0.01)
     recording = await control.recording(5 * MIB)
     [job] = await announce(app, recording)
     await control.fault(kind, DOWNLOAD, times=None, **({"skip": 1} if kind == "short" else {}))
@@ -201,7 +201,7 @@ async def test_a_job_that_takes_too_long_is_ended_and_noted(
     app: App, control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The host's own time limit would kill every other job of the process too."""
-    monkeypatch.setattr(ingest, "BUDGET_SECONDS", 0.3)
+    monkeypatch.setattr(chunk, "BUDGET_SECONDS", 0.3)
     recording = await control.recording(5 * MIB)
     [job] = await announce(app, recording)
     await control.fault("hang", DOWNLOAD, seconds=3)

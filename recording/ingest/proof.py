@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
-from recording import blocks
 from recording.acs.content import Probe
-from recording.blocks import Block
-from recording.digest import read_back, seal
 from recording.errors import NotProved
+from recording.ingest import blocks
+from recording.ingest.blocks import Block
+from recording.ingest.relay import read_back, seal
 from recording.model.job import ChunkJob
 from recording.model.stored import Stored
 from recording.storage.blobs import Storage

@@ -1,4 +1,4 @@
-"""recording/ingest.py: what today's API records, MP4, MP3 and WAV, from its storage host into the archive."""
+"""recording/ingest/chunk.py: what today's API records, MP4, MP3 and WAV, from its storage host into the archive."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -133,7 +133,7 @@ async def test_what_is_damaged_or_no_media_is_refused(
     environment: dict[str, str], body: bytes, takes_ranges: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether its structure is read ahead or as it passes by."""
-    monkeypatch.setattr("recording.ingest._BLOCK_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("recording.ingest.chunk._BLOCK_PAUSE_SECONDS", 0.01)
     async with storage_host(environment) as (app, host):
         host.takes_ranges = takes_ranges
         [job] = await receive(app, today(host.add(body, {"format": "wav"})))

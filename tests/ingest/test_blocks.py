@@ -1,4 +1,4 @@
-"""recording/blocks.py: a size becomes blocks; which of them are staged, and what was sent of them."""
+"""recording/ingest/blocks.py: a size becomes blocks; which of them are staged, and what was sent of them."""
 
 import hashlib
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from recording import blocks
-from recording.blocks import LARGEST_BLOCK, MIB, MOST_BLOCKS, SMALLEST_BLOCK, Block
+from recording.ingest import blocks
+from recording.ingest.blocks import LARGEST_BLOCK, MIB, MOST_BLOCKS, SMALLEST_BLOCK, Block
 
 # 4.75 TiB is the largest block blob; the plan for it has 50,000 blocks, so the sizes are kept to what is quick.
 SIZES = st.integers(1, 40_000 * MIB)

@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from recording import blocks, proof
 from recording.acs.content import Content, Probe
-from recording.blocks import Block
-from recording.digest import Relay
 from recording.errors import RecordingError, SourceChanged, SourceDamaged, SourceUnavailable
 from recording.formats import media
 from recording.formats.media import Walker
+from recording.ingest import blocks, proof
+from recording.ingest.blocks import Block
+from recording.ingest.relay import Relay
 from recording.model import attempts, payload
 from recording.model.attempts import Attempts, Failure
 from recording.model.job import ChunkJob
