@@ -13,8 +13,7 @@ from typing import List  # noqa: UP035 - see Jobs
 import azure.functions as func
 from pydantic import BaseModel
 
-from recording import archive, backlog, intake, poison
-from recording.backlog import Backlog
+from recording import archive
 from recording.bootstrap import App, clients, control_app
 from recording.bootstrap import app as bootstrap
 from recording.catalogue import browse, verify
@@ -25,6 +24,8 @@ from recording.control.bodies import Caller, Operation, StartRecording, StartRec
 from recording.control.operations import Control
 from recording.doctor.health import check as check_health
 from recording.errors import BadEvent, BadRequest, RecordingError, Throttled
+from recording.intake import backlog, poison, receive
+from recording.intake.backlog import Backlog
 from recording.model import event_parser, job
 from recording.storage import audit
 from recording.telemetry import log
@@ -214,11 +215,11 @@ async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
     late = await poison.drain_events(here.poisoned_events, take, here.storage, here.notices, now=now)
     report = await archive.run(here.storage, here.settings, here.notices, here.content, now=now)
     # What was just taken in may be overdue, too: each chunk is queued once.
-    jobs.set(list(dict.fromkeys([*late, *intake.messages(report.jobs)])))
+    jobs.set(list(dict.fromkeys([*late, *receive.messages(report.jobs)])))
 
 
 async def _take(here: App, text: str, held_back: Backlog | None = None) -> list[str]:
-    taken = await intake.receive(
+    taken = await receive.receive(
         text,
         storage=here.storage,
         service=here.service,
@@ -227,7 +228,7 @@ async def _take(here: App, text: str, held_back: Backlog | None = None) -> list[
         now=utc_now(),
         backlog=held_back,
     )
-    return intake.messages(taken)
+    return receive.messages(taken)
 
 
 async def _control(req: func.HttpRequest) -> Control:

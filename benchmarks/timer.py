@@ -20,8 +20,9 @@ from azure.core.pipeline.transport import AioHttpTransport
 
 from benchmarks.meter import Meter, idle_kib
 from local.stack import ROOT, child_environment
-from recording import archive, bootstrap, intake, poison
+from recording import archive, bootstrap
 from recording.bootstrap import App
+from recording.intake import poison, receive
 
 READY = "ready"
 _GRACE_SECONDS = 60.0
@@ -109,7 +110,7 @@ async def _run(app: App) -> dict[str, Any]:
     await poison.drain(app.poison, app.storage, app.notices, now=now)
     await poison.drain_events(app.poisoned_events, _none_is_poisoned, app.storage, app.notices, now=now)
     report = await archive.run(app.storage, app.settings, app.notices, app.content, now=now)
-    jobs = intake.messages(report.jobs)
+    jobs = receive.messages(report.jobs)
     cost = meter.read()
     lists = ("archived", "incomplete", "waiting", "failed")
     done = {name: len(getattr(report, name)) for name in lists}

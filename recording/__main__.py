@@ -21,7 +21,7 @@ from typing import Any
 from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
 
-from recording import bootstrap, replay
+from recording import bootstrap
 from recording.bootstrap import App
 from recording.catalogue import verify
 from recording.catalogue.verify import Verified
@@ -30,7 +30,8 @@ from recording.doctor import examination, finding, subscription
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
 from recording.errors import Misconfigured, RecordingError
-from recording.replay import Found, Intake
+from recording.intake import replay
+from recording.intake.replay import Found, Intake
 from recording.storage.blobs import Storage
 from recording.storage.queues import open_queue
 

@@ -15,15 +15,15 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.queue.aio import QueueClient
 
-from recording import backlog
 from recording.acs.call_automation import Calling
 from recording.acs.callbacks import Callbacks
 from recording.acs.content import Content
 from recording.acs.preview_2021 import Conversations
-from recording.backlog import Backlog
 from recording.config.resource import Resource
 from recording.config.settings import Settings, read
 from recording.ingest.chunk import LAST_RESORT, Ingest
+from recording.intake import backlog
+from recording.intake.backlog import Backlog
 from recording.model.job import QUEUE
 from recording.notices import Notices
 from recording.storage import recordings

@@ -9,10 +9,11 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from recording import archive, backlog
+from recording import archive
 from recording.config import settings
 from recording.config.settings import Settings
 from recording.ingest import chunk
+from recording.intake import backlog
 from recording.model import attempts, job
 
 ROOT = Path(__file__).resolve().parent.parent

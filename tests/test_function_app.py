@@ -12,8 +12,9 @@ import pytest
 import pytest_asyncio
 
 import function_app
-from recording import backlog, bootstrap
+from recording import bootstrap
 from recording.bootstrap import App
+from recording.intake import backlog
 from recording.model import job
 from tests.conftest import Control, file_event
 from tests.support.facts import announce, body_of, listing, put, stage, sweep

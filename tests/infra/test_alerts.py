@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recording import backlog
+from recording.intake import backlog
 from recording.model import job
 from tests.infra.app_code import fields, functions, is_logged
 from tests.infra.bicep import INFRA, ROOT, Expression, one

@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from recording import backlog
 from recording.config.account import Account
 from recording.config.settings import Settings, read
+from recording.intake import backlog
 from recording.model import job
 from tests.infra.bicep import INFRA, Expression, declarations, one
 

@@ -1,4 +1,4 @@
-"""recording/intake.py, recording/ingest/chunk.py: killed between any two writes, the next try makes the same of it."""
+"""recording/intake/receive.py, recording/ingest/chunk.py: killed between any two writes, the next makes the same."""
 
 from contextlib import nullcontext
 from dataclasses import replace

@@ -19,9 +19,9 @@ from recording.config.settings import read
 from recording.storage import blobs
 from recording.storage.blobs import CopyFailed, Storage
 from tests.conftest import Control
+from tests.intake.test_auto_record import leg_event
 from tests.support.facts import MIB, announce, harmed, listing, put, receive, stage, stored_sha256, sweep, until
 from tests.support.proxy import Proxy, before
-from tests.test_auto_record import leg_event
 
 pytestmark = pytest.mark.usefixtures("impatient")
 

@@ -14,13 +14,14 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from local.azurite import Azurite
 from local.storage_proxy import StorageProxy
-from recording import archive, bootstrap, intake
+from recording import archive, bootstrap
 from recording.archive import Report
-from recording.backlog import Backlog
 from recording.bootstrap import App
 from recording.config.settings import Settings, read
 from recording.ingest.blocks import is_block
 from recording.ingest.chunk import Ingest
+from recording.intake import receive as intake
+from recording.intake.backlog import Backlog
 from recording.model.job import ChunkJob
 from recording.model.stored import Where
 from recording.notices import Notices

@@ -1,4 +1,4 @@
-"""recording/intake.py: an event becomes facts and one chunk job per chunk, or lies in quarantine."""
+"""recording/intake/receive.py: an event becomes facts and one chunk job per chunk, or lies in quarantine."""
 
 import asyncio
 import contextlib
@@ -13,9 +13,9 @@ import pytest
 from azure.core.exceptions import AzureError
 from hypothesis import HealthCheck, given
 
-from recording import intake
 from recording.bootstrap import App
 from recording.errors import BadEvent
+from recording.intake import receive as intake
 from recording.model import event_parser, job, layout
 from recording.model.events import Event, FileStatusUpdated
 from recording.notices import Notices

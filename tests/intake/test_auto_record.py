@@ -1,4 +1,4 @@
-"""recording/auto_record.py: a call is recorded without anybody asking, once."""
+"""recording/intake/auto_record.py: a call is recorded without anybody asking, once."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

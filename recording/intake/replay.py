@@ -16,11 +16,11 @@ from azure.core.exceptions import AzureError
 from azure.storage.queue.aio import QueueClient
 from pydantic import ValidationError
 
-from recording import intake
 from recording.acs.service import RecordingService
 from recording.config.settings import Settings
 from recording.errors import BadEvent, RecordingError
-from recording.intake import Quarantined
+from recording.intake import receive
+from recording.intake.quarantine import Quarantined
 from recording.model import event_parser
 from recording.model.events import FileStatusUpdated, OtherEvent
 from recording.notices import Notices
@@ -147,7 +147,7 @@ async def _take(letter: _Letter, source: str, into: Intake) -> Replayed:
     messages: list[str] = []
     try:
         if not into.dry:
-            taken = await intake.take(
+            taken = await receive.take(
                 event,
                 letter.text,
                 storage=into.storage,
@@ -156,7 +156,7 @@ async def _take(letter: _Letter, source: str, into: Intake) -> Replayed:
                 settings=into.settings,
                 now=now,
             )
-            messages = intake.messages(taken)
+            messages = receive.messages(taken)
             for message in messages:
                 # As the host writes and reads them (host.json).
                 await into.queue.send_message(base64.b64encode(message.encode()).decode())

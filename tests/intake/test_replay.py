@@ -1,4 +1,4 @@
-"""recording/replay.py: what was quarantined or dead-lettered comes in again, and twice is as good as once."""
+"""recording/intake/replay.py: what was quarantined or dead-lettered comes in again, and twice is as good as once."""
 
 import base64
 import dataclasses
@@ -15,14 +15,16 @@ import pytest_asyncio
 
 from local.delivery import as_cloud_event
 from recording import __main__ as command
-from recording import bootstrap, intake, replay
+from recording import bootstrap
 from recording.acs.call_automation import Calling
 from recording.bootstrap import App
 from recording.config.resource import parse_connection_string
 from recording.config.settings import read
+from recording.intake import replay
+from recording.intake.quarantine import quarantine
+from recording.intake.replay import Found, Intake, Replayed
 from recording.model import job, layout
 from recording.model.job import ChunkJob
-from recording.replay import Found, Intake, Replayed
 from tests.conftest import Control, file_event
 from tests.model.test_event_parser_today import call_event
 from tests.support.facts import body_of, harmed, listing, put, receive, sweep
@@ -80,7 +82,7 @@ async def all_blobs(app: App) -> list[dict[str, str]]:
 async def quarantined(app: App, text: str, *, at: datetime = DAY) -> str:
     """Quarantine an event for a reason that this version hasn't any more; the answer is the blob's name."""
     reasons = ["a form that nobody knew then"]
-    await intake.quarantine(text, reasons, storage=app.storage, notices=app.notices, now=at)
+    await quarantine(text, reasons, storage=app.storage, notices=app.notices, now=at)
     return layout.quarantine_blob(at, layout.event_id(None, text))
 
 

@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from azure.core.exceptions import AzureError
-from pydantic import BaseModel
 
-from recording import auto_record, urls
+from recording import urls
 from recording.acs.service import RecordingService
-from recording.backlog import Backlog
 from recording.config.settings import Settings
 from recording.errors import BadEvent
+from recording.intake import auto_record
+from recording.intake.backlog import Backlog
+from recording.intake.quarantine import quarantine
 from recording.model import event_parser, job, layout
 from recording.model.events import (
     CallEnded,
@@ -32,21 +33,13 @@ from recording.model.events import (
 )
 from recording.model.job import ChunkJob
 from recording.model.stored import Where
-from recording.notices import Notice, Notices
+from recording.notices import Notices
 from recording.storage import calls, endings
 from recording.storage.blobs import Storage
 from recording.telemetry import log, traces
 
 # Of Event Grid's 30 s (functions-host.md 2), for what can be done without.
 _PATIENCE_SECONDS = 10.0
-
-
-class Quarantined(BaseModel):
-    """An event that could not be understood, letter by letter, and why."""
-
-    reasons: list[str]
-    received_at: datetime
-    event: str
 
 
 async def receive(
@@ -136,19 +129,6 @@ async def take(
         case _:
             assert_never(event)
     return []
-
-
-async def quarantine(text: str, reasons: list[str], *, storage: Storage, notices: Notices, now: datetime) -> None:
-    """Keep an event that could not be understood, with the reasons."""
-    # Named by the text: the id of such an event may be anything.
-    name = layout.quarantine_blob(now, layout.event_id(None, text))
-    body = Quarantined(reasons=reasons, received_at=now, event=text).model_dump_json(indent=2)
-    await storage.write_fact("quarantine", name, body.encode())
-    log.error("event.quarantined", blob=name, reasons=reasons)
-    digest = name.rpartition("/")[2].removesuffix(".json")
-    await notices.publish(
-        Notice("Recording.Quarantined", subject=digest, fact=digest, time=now, data={"blob": name, "reasons": reasons})
-    )
 
 
 async def _file_status(

@@ -1,4 +1,4 @@
-"""recording/backlog.py: what comes while others are being taken is on the queue before it is answered."""
+"""recording/intake/backlog.py: what comes while others are being taken is on the queue before it is answered."""
 
 import asyncio
 import base64
@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from recording import backlog
-from recording.backlog import AT_ONCE, LARGEST_MESSAGE, Backlog
 from recording.bootstrap import App
+from recording.intake import backlog
+from recording.intake.backlog import AT_ONCE, LARGEST_MESSAGE, Backlog
 from tests.conftest import file_event
+from tests.intake.test_auto_record import leg_event
 from tests.support.facts import listing, receive
 from tests.support.source import recording_of
-from tests.test_auto_record import leg_event
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 

@@ -1,4 +1,4 @@
-"""recording/poison.py: what a queue gave up is taken over by the timer, and nothing stays there."""
+"""recording/intake/poison.py: what a queue gave up is taken over by the timer, and nothing stays there."""
 
 import asyncio
 import json
@@ -12,8 +12,8 @@ from azure.core.exceptions import AzureError
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
-from recording import backlog, poison
 from recording.bootstrap import App
+from recording.intake import backlog, poison
 from recording.model import job
 from recording.notices import Notices
 from tests.conftest import Control, file_event

@@ -17,7 +17,8 @@ from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 from pydantic import ValidationError
 
-from recording import backlog, intake
+from recording.intake import backlog
+from recording.intake.quarantine import quarantine
 from recording.model import job
 from recording.notices import Notices
 from recording.storage.blobs import Storage
@@ -125,7 +126,7 @@ async def _drain(queue: QueueClient, take: Callable[[str], Awaitable[bool]]) -> 
 
 
 async def _quarantine(text: str, what: str, storage: Storage, notices: Notices, *, now: datetime) -> None:
-    await intake.quarantine(text, [f"not a {what}, on the poison queue"], storage=storage, notices=notices, now=now)
+    await quarantine(text, [f"not a {what}, on the poison queue"], storage=storage, notices=notices, now=now)
 
 
 def _text(content: str) -> str:

@@ -1,4 +1,4 @@
-"""recording/intake.py: the events of today's API: calls that start, files with locations, the team's own storage."""
+"""recording/intake/receive.py: the events of today's API: calls, files with locations, the team's own storage."""
 
 import asyncio
 import json
@@ -17,11 +17,11 @@ from recording.storage import endings
 from recording.storage.blobs import Storage
 from recording.storage.endings import Ending
 from tests.conftest import Control, file_event
+from tests.intake.test_auto_record import leg_event, outcomes, started
+from tests.intake.test_receive import quarantined
 from tests.model.test_event_parser_today import SERVER_CALL, call_event, callback
 from tests.support.facts import body_of, listing, receive, sweep
 from tests.support.source import recording_of
-from tests.test_auto_record import leg_event, outcomes, started
-from tests.test_intake import quarantined
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
