@@ -13,7 +13,7 @@ from typing import List  # noqa: UP035 - see Jobs
 import azure.functions as func
 from pydantic import BaseModel
 
-from recording import archive
+from recording import timer as archive
 from recording.bootstrap import App, clients, control_app
 from recording.bootstrap import app as bootstrap
 from recording.catalogue import browse, verify

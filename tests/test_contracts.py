@@ -9,7 +9,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from recording import archive
+from recording import timer
 from recording.config import settings
 from recording.config.settings import Settings
 from recording.ingest import chunk
@@ -130,7 +130,7 @@ def test_budgets_end_before_the_host_does() -> None:
     """The host's stroke kills every job of a process: each use case stops itself before."""
     timeout = seconds(host()["functionTimeout"])
 
-    assert max(chunk.BUDGET_SECONDS, archive.BUDGET_SECONDS) < timeout
+    assert max(chunk.BUDGET_SECONDS, timer.BUDGET_SECONDS) < timeout
 
 
 def test_the_timer_waits_for_the_queue() -> None:

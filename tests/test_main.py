@@ -14,10 +14,10 @@ from recording import __main__ as command
 from recording.bootstrap import App
 from recording.model import layout
 from recording.model.job import ChunkJob
+from tests.archive.test_archived import LATE, lose
 from tests.catalogue.test_verify import spoil
 from tests.conftest import Control
 from tests.support.facts import announce, put, stage, sweep
-from tests.test_archive import LATE, lose
 
 ROOT = Path(__file__).parents[1]
 

@@ -20,10 +20,10 @@ from recording.config.settings import read
 from recording.model import layout
 from recording.notices import Notice, Notices, Telling
 from recording.storage.blobs import Storage
+from tests.archive.test_archived import HOUR, LATE, lose
 from tests.conftest import Control
 from tests.support.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
 from tests.support.source import certified, serve
-from tests.test_archive import HOUR, LATE, lose
 
 NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
 NOTICE = Notice("Recording.Archived", "key", "revision 1", NOW, {"a": 1})

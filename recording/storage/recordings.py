@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import groupby
 
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
@@ -121,3 +122,11 @@ def _event(text: bytes | None, name: str) -> list[FileStatusUpdated]:
         log.error("staging.bad_event", blob=name, reason=str(bad))
         return []
     return [event] if isinstance(event, FileStatusUpdated) else []
+
+
+async def empty_staging(recording: Recording, storage: Storage) -> None:
+    """Empty the staging prefix, events last: while one blob is left, its event tells what it is."""
+    order = {"attempts": 0, "notices": 0, "chunks": 1, "events": 2}
+    blobs = sorted(recording.blobs, key=lambda blob: order.get(blob.name.split("/")[1], 0))
+    for _, group in groupby(blobs, key=lambda blob: blob.name.split("/")[1]):
+        await asyncio.gather(*(storage.delete("staging", blob.name, etag=blob.etag) for blob in group))

@@ -13,10 +13,10 @@ from recording.errors import BadRequest, NotFound
 from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.storage import recordings
+from tests.archive.test_archived import LATE, errors, lose
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, container, listing, put, stage, sweep
 from tests.support.source import mp4 as file_of
-from tests.test_archive import LATE, errors, lose
 
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 
-from recording import archive
+from recording import timer
 from recording.acs import content
+from recording.archive.run import PARALLELISM
 from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
 from recording.control.bodies import LARGEST_BODY, Caller, Operation, StartRecording
@@ -183,5 +184,5 @@ def test_limits_are_those_of_the_code() -> None:
     assert row("metadata file")[1] == f"{content.LARGEST_METADATA // MIB} MiB"
     assert row("body of a control")[1] == f"{LARGEST_BODY // 1024} KiB"
     assert row("a page of")[1] == str(next(m.le for m in ListQuery.model_fields["limit"].metadata if hasattr(m, "le")))
-    told = f"{archive.BUDGET_SECONDS / 60:.0f} minutes, {archive.PARALLELISM} recordings and {archive.COPIES} copies"
+    told = f"{timer.BUDGET_SECONDS / 60:.0f} minutes, {PARALLELISM} recordings and {timer.COPIES} copies"
     assert row("a run of the timer | 4")[1].startswith(told)

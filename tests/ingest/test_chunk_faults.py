@@ -1,4 +1,4 @@
-"""recording/ingest/chunk.py, recording/archive.py: each fault by its name, met once, and what comes of it."""
+"""recording/ingest/chunk.py, recording/timer.py: each fault by its name, met once, and what comes of it."""
 
 import asyncio
 import contextlib

@@ -9,9 +9,9 @@ from recording.bootstrap import App
 from recording.model import attempts, layout
 from recording.model.attempts import Attempts, Failure
 from recording.storage import recordings
+from tests.archive.test_archived import LATE, lose
 from tests.conftest import Control
 from tests.support.facts import announce, put, stage, sweep
-from tests.test_archive import LATE, lose
 
 
 async def test_a_chunk_is_archived_when_the_manifest_says_so(app: App, control: Control) -> None:

@@ -14,8 +14,8 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from local.azurite import Azurite
 from local.storage_proxy import StorageProxy
-from recording import archive, bootstrap
-from recording.archive import Report
+from recording import bootstrap, timer
+from recording.archive.run import Report
 from recording.bootstrap import App
 from recording.config.settings import Settings, read
 from recording.ingest.blocks import is_block
@@ -96,7 +96,7 @@ async def stage(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
 async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> Report:
     """Run the archive timer once."""
     now = now or datetime.now(UTC)
-    return await archive.run(app.storage, app.settings, app.notices, app.content, now=now, **more)
+    return await timer.run(app.storage, app.settings, app.notices, app.content, now=now, **more)
 
 
 @asynccontextmanager

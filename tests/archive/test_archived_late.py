@@ -1,4 +1,4 @@
-"""recording/archive.py: what comes after a recording was archived is added to it, and takes nothing away."""
+"""recording/timer.py: what comes after a recording was archived is added to it, and takes nothing away."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,9 +8,9 @@ import pytest
 from recording.bootstrap import App
 from recording.errors import SourceGone
 from recording.notices import Notices
+from tests.archive.test_archived import HOUR, LATE, errors, lose, manifest_of, outcomes
 from tests.conftest import Control, file_event
 from tests.support.facts import TOPIC_KEY, announce, listing, put, receive, stage, sweep, told, topic
-from tests.test_archive import HOUR, LATE, errors, lose, manifest_of, outcomes
 
 
 @pytest.mark.parametrize("repeats_the_first", [True, False])

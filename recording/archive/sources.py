@@ -4,9 +4,11 @@ import asyncio
 from datetime import datetime
 
 from recording.acs.content import Content
+from recording.archive.run import Run
 from recording.errors import ChunkError, SourceRefused
 from recording.model.manifest import Manifest
 from recording.model.recording import Chunk, Recording
+from recording.storage import recordings
 from recording.telemetry import log
 
 
@@ -47,3 +49,11 @@ async def _delete(chunk: Chunk, content: Content) -> bool:
 
 def _names(location: str, document_id: str) -> bool:
     return document_id in location.partition("?")[0].split("/")
+
+
+async def delete_sources(this: Run, key: str) -> None:
+    """Delete a recording's sources, and empty staging once all of them are gone."""
+    sources, recording, told = this.sources[key]
+    if await delete(sources, this.content):
+        await this.storage.delete("staging", told)
+        await recordings.empty_staging(recording, this.storage)

@@ -1,4 +1,4 @@
-"""recording/: an archive that is down keeps no chunk from staging, where it is safe."""
+"""recording/archive/: an archive that is down keeps no chunk from staging, where it is safe."""
 
 import asyncio
 import json
@@ -14,17 +14,18 @@ from aiohttp import web
 from azure.core.exceptions import ServiceResponseError
 
 from local.acs.server import DEVELOPMENT_KEY
-from recording import archive, bootstrap
+from recording import bootstrap, timer
+from recording.archive.run import PARALLELISM
 from recording.bootstrap import App
 from recording.config.settings import read
 from recording.model import layout
 from recording.model.stored import Where
 from recording.storage import recordings
 from recording.storage.blobs import Storage
+from tests.archive.test_archived import HOUR, errors
 from tests.conftest import Control
 from tests.support.facts import announce, listing, put, stage, sweep
 from tests.support.source import serve
-from tests.test_archive import HOUR, errors
 
 MINUTE = timedelta(minutes=1)
 
@@ -100,7 +101,7 @@ async def test_what_is_missing_is_tried_and_reported_meanwhile(
 ) -> None:
     """However many recordings are in flight: an archive that doesn't answer isn't asked for each of them."""
     caplog.set_level(logging.INFO, "recording")
-    many = 3 * archive.PARALLELISM
+    many = 3 * PARALLELISM
     async with without_archive(environment, down.address) as app:
         jobs = [(await announce(app, await control.recording(500), event_id=f"e{n}"))[0] for n in range(many)]
         before = len(down.asked)
@@ -125,7 +126,7 @@ async def test_one_recording_whose_archive_is_silent_costs_no_other_its_archive(
             return await super().read(where, name)
 
     unlucky = Unlucky(app.settings)
-    report = await archive.run(unlucky, app.settings, app.notices, app.content, now=datetime.now(UTC))
+    report = await timer.run(unlucky, app.settings, app.notices, app.content, now=datetime.now(UTC))
     await unlucky.aclose()
 
     assert ([jobs[0].recording_key], {job.recording_key for job in jobs[1:]}) == (report.failed, {*report.archived})

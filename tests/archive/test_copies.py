@@ -1,10 +1,10 @@
-"""recording/copies.py: what is in the archive is made whole, and what was told of stays as it is."""
+"""recording/archive/copies.py: what is in the archive is made whole, and what was told of stays as it is."""
 
 from recording.bootstrap import App
 from recording.model import layout
+from tests.archive.test_archived import manifest_of, outcomes
 from tests.conftest import Control
 from tests.support.facts import listing, put, stage, sweep
-from tests.test_archive import manifest_of, outcomes
 
 
 async def test_the_archive_is_never_written_over(app: App, control: Control) -> None:

@@ -14,10 +14,11 @@ from itertools import batched
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
+from recording.archive.matching import Announced, match
 from recording.config.settings import Settings
 from recording.model import events, layout, pending
 from recording.model.manifest import Absence, Manifest
-from recording.model.pending import Announced, Pending, match
+from recording.model.pending import Pending
 from recording.model.recording import Recording
 from recording.notices import Notice, Notices, Telling
 from recording.storage import audit, endings

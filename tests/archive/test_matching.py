@@ -1,12 +1,13 @@
-"""recording/model/pending.py: which announced recording is which stopped one."""
+"""recording/archive/matching.py: which announced recording is which stopped one."""
 
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recording.archive.matching import TOLERANCE, Announced, match
 from recording.model import layout
-from recording.model.pending import TOLERANCE, Announced, Pending, match, read, told
+from recording.model.pending import Pending, read, told
 
 NOON = datetime(2021, 4, 14, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -1,4 +1,4 @@
-"""recording/archive.py: runs that are killed, that run out of time, and that meet what they can't work on."""
+"""recording/timer.py: runs that are killed, that run out of time, and that meet what they can't work on."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from recording import archive, bootstrap
+from recording import bootstrap, timer
+from recording.archive import run
 from recording.bootstrap import App
 from recording.config.settings import read
 from recording.errors import SourceGone
@@ -66,9 +67,9 @@ async def test_a_run_that_is_killed_anywhere_does_no_harm(environment: dict[str,
                 dying = Dying(app, after=after)
                 if after <= WRITES:
                     with pytest.raises(BaseExceptionGroup):
-                        await archive.run(dying, app.settings, app.notices, app.content, now=now)
+                        await timer.run(dying, app.settings, app.notices, app.content, now=now)
                 else:
-                    await archive.run(dying, app.settings, app.notices, app.content, now=now)
+                    await timer.run(dying, app.settings, app.notices, app.content, now=now)
                 await dying.aclose()
             await sweep(app, now=now)
             wanted = wanted or await archived(app)
@@ -104,7 +105,7 @@ async def test_runs_that_are_killed_one_after_the_other_do_no_harm(
                 dying = Dying(app, after=after)
                 # One that has more writes to its name than there are to do isn't killed.
                 with contextlib.suppress(BaseExceptionGroup):
-                    await archive.run(dying, app.settings, app.notices, app.content, now=now)
+                    await timer.run(dying, app.settings, app.notices, app.content, now=now)
                 await dying.aclose()
             await sweep(app, now=now)
             ends.append((await archived(app), await listing(app.settings, "staging")))
@@ -180,7 +181,7 @@ async def test_close_to_the_deadline_the_queue_still_has_its_turn(app: App, cont
 
 async def test_the_oldest_deadline_comes_first(app: App, control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
     """Recordings are worked on in the order in which the service will delete them."""
-    monkeypatch.setattr(archive, "PARALLELISM", 1)
+    monkeypatch.setattr(run, "PARALLELISM", 1)
     now, keys = datetime.now(UTC), []
     for hours in (5, 9, 1, 7):
         when = (now - timedelta(hours=hours)).isoformat()
@@ -194,7 +195,7 @@ async def test_a_run_ends_in_time_and_the_next_goes_on(
     app: App, control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What isn't reached within the time budget is counted, and left for the next run."""
-    monkeypatch.setattr(archive, "PARALLELISM", 1)
+    monkeypatch.setattr(run, "PARALLELISM", 1)
     for number in range(3):
         await stage(app, await control.recording(500), event_id=f"e{number}")
 
@@ -214,9 +215,7 @@ async def test_a_recording_that_takes_too_long_is_left_for_the_next_run(app: App
             raise AssertionError
 
     hanging = Hanging(app.settings)
-    report = await archive.run(
-        hanging, app.settings, app.notices, app.content, now=datetime.now(UTC), budget_seconds=0.5
-    )
+    report = await timer.run(hanging, app.settings, app.notices, app.content, now=datetime.now(UTC), budget_seconds=0.5)
     await hanging.aclose()
 
     assert [job.recording_key] == report.failed

@@ -1,4 +1,4 @@
-"""recording/source.py: with DELETE_SOURCE, what the archive has all of is deleted at ACS."""
+"""recording/archive/sources.py: with DELETE_SOURCE, what the archive has all of is deleted at ACS."""
 
 import asyncio
 import json
@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from recording import archive, source
+from recording import timer
 from recording.acs.content import Content
-from recording.archive import Report
+from recording.archive import sources
+from recording.archive.run import Report
 from recording.bootstrap import App
 from recording.errors import ChunkError
 from recording.model import layout, manifest
@@ -21,12 +22,12 @@ from recording.model.stored import Stored
 from recording.notices import Notices
 from recording.storage import recordings
 from recording.storage.blobs import CopyFailed
+from tests.archive.test_archived import manifest_of
 from tests.conftest import Control
 from tests.model.test_manifest import DONE, KEY, PROOF, START, event, recording
 from tests.support.dying import Dying, Killed
 from tests.support.facts import TOPIC_KEY, listing, receive, sweep, told, topic
 from tests.support.source import Host, mp3, storage_host, today, wav
-from tests.test_archive import manifest_of
 
 HOUR = timedelta(hours=1)
 DELETE = {"DELETE_SOURCE": "true"}
@@ -119,9 +120,9 @@ def test_only_what_the_archive_has_all_of_is_to_be_deleted() -> None:
     written = manifest.write(found, archived_at=DONE)
 
     assert ["archived", "archived", "unproved", "lost", "archived"] == [entry.outcome for entry in written.chunks]
-    assert ["a-0"] == [c.job.document_id for c in source.left(found, written, START)]
-    assert [] == source.left(found, written, DONE)
-    assert [] == source.left(found, written.model_copy(update={"chunks": []}), START)
+    assert ["a-0"] == [c.job.document_id for c in sources.left(found, written, START)]
+    assert [] == sources.left(found, written, DONE)
+    assert [] == sources.left(found, written.model_copy(update={"chunks": []}), START)
 
 
 async def test_a_recording_that_is_not_archived_keeps_its_sources(environment: dict[str, str]) -> None:
@@ -133,7 +134,7 @@ async def test_a_recording_that_is_not_archived_keeps_its_sources(environment: d
                 raise CopyFailed("on purpose")
 
         failing = Failing(app.settings)
-        await archive.run(failing, app.settings, app.notices, app.content, now=datetime.now(UTC))
+        await timer.run(failing, app.settings, app.notices, app.content, now=datetime.now(UTC))
         await failing.aclose()
 
         assert [] == host.asked
@@ -239,7 +240,7 @@ async def test_a_run_that_is_killed_at_any_write_does_no_harm(environment: dict[
     async with staged(environment) as (app, host, key):
         dying = Dying(app, after=after)
         with pytest.raises(BaseExceptionGroup):
-            await archive.run(dying, app.settings, app.notices, app.content, now=datetime.now(UTC))
+            await timer.run(dying, app.settings, app.notices, app.content, now=datetime.now(UTC))
         await dying.aclose()
         if len(host.bodies) < 2:
             assert (await manifest_of(app, key)).complete
@@ -265,7 +266,7 @@ async def test_a_run_that_is_killed_at_any_deletion_does_no_harm(
     async with staged(environment) as (app, host, key):
         dying = DyingContent(app, after=after, done=done)
         with pytest.raises(BaseExceptionGroup):
-            await archive.run(app.storage, app.settings, app.notices, dying, now=datetime.now(UTC))
+            await timer.run(app.storage, app.settings, app.notices, dying, now=datetime.now(UTC))
         await dying.aclose()
         assert layout.event_blob(key, "e1") in await listing(app.settings, "staging")
 
@@ -323,8 +324,8 @@ async def test_deleting_says_whether_all_is_gone(environment: dict[str, str]) ->
                 await super().delete(location)
 
         half = Half(app.settings.resource(), extra_hosts=app.settings.content_hosts)
-        assert not await source.delete(list(found.chunks), half)
+        assert not await sources.delete(list(found.chunks), half)
         await half.aclose()
         assert 1 == len(host.bodies)
-        assert await source.delete(list(found.chunks), app.content)
+        assert await sources.delete(list(found.chunks), app.content)
         assert {} == host.bodies

@@ -1,4 +1,4 @@
-"""recording/source.py: whatever comes twice, late, at once or is killed, what ACS has no more is in the archive."""
+"""recording/archive/sources.py: what ACS has no more is in the archive, whatever comes twice, late or is killed."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from recording import archive
+from recording import timer
 from recording.bootstrap import App
 from recording.errors import ChunkError
 from recording.model.job import ChunkJob
@@ -71,7 +71,7 @@ class World:
 
     async def killed_timer(self) -> None:
         app, now = self.app, datetime.now(UTC)
-        await self.dying(15, lambda it: archive.run(it, app.settings, app.notices, app.content, now=now))
+        await self.dying(15, lambda it: timer.run(it, app.settings, app.notices, app.content, now=now))
 
     async def two_timers(self) -> None:
         late = [self.app.ingest.run(one) for one in self.chance.sample(self.jobs, 1)]

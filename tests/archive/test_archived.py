@@ -1,4 +1,4 @@
-"""recording/archive.py: what is whole goes into the archive, and what is lost is named."""
+"""recording/timer.py: what is whole goes into the archive, and what is lost is named."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recording import archive
+from recording import timer
 from recording.bootstrap import App
 from recording.errors import ChunkError, SourceGone
 from recording.model import layout
@@ -238,7 +238,7 @@ async def test_a_run_that_was_overtaken_takes_nothing_away(app: App, control: Co
             return bool(await super().write_fact(where, name, data, **metadata))
 
     storage = Overtaken(app.settings)
-    await archive.run(storage, app.settings, app.notices, app.content, now=datetime.now(UTC))
+    await timer.run(storage, app.settings, app.notices, app.content, now=datetime.now(UTC))
     await storage.aclose()
     assert 5 == len(await listing(app.settings, "staging"))
 

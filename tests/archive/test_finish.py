@@ -1,8 +1,8 @@
-"""recording/outcome.py: what became of a recording is told; to other systems by test_notices.py."""
+"""recording/archive/finish.py: what became of a recording is told; to other systems by test_notices.py."""
 
 import pytest
 
-from recording import outcome
+from recording.archive import finish
 from recording.model import manifest
 from recording.model.manifest import Manifest
 from recording.model.stored import Stored
@@ -19,7 +19,7 @@ def written(**label: str) -> Manifest:
 async def told(one: Manifest, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     """Tell of it where no topic is set: each line's level and its event."""
     caplog.set_level("INFO")
-    assert await outcome.tell(one, Telling(Notices(None, None, None)))
+    assert await finish.tell(one, Telling(Notices(None, None, None)))
     return [(record.levelname, record.message.split()[0]) for record in caplog.records if record.name == "recording"]
 
 

@@ -1,4 +1,4 @@
-"""recording/unannounced.py: that a recording ended, and those that are never announced."""
+"""recording/archive/unannounced.py: that a recording ended, and those that are never announced."""
 
 import json
 import logging
@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ServiceResponseError
 
-from recording import archive, unannounced
+from recording import timer
+from recording.archive import unannounced
 from recording.bootstrap import App
 from recording.catalogue import browse, verify
 from recording.catalogue.browse import ListQuery
@@ -284,7 +285,7 @@ async def test_what_was_archived_is_never_absent_though_every_look_at_its_marker
     if reads_endings:
         unlucky.read = app.storage.read  # type: ignore[method-assign]
     at = STOPPED + 3 * 24 * HOUR
-    report = await archive.run(unlucky, app.settings, app.notices, app.content, now=at)
+    report = await timer.run(unlucky, app.settings, app.notices, app.content, now=at)
     await unlucky.aclose()
     assert [job.recording_key] == (report.incomplete if reads_endings else report.failed)
     await sweep(app, now=at)
