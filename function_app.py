@@ -6,29 +6,25 @@ prefix is empty (host.json), so that the paths are the recording service's own.
 
 import asyncio
 import functools
-import json
-from collections.abc import Awaitable, Callable
 from typing import List  # noqa: UP035 - see Jobs
 
 import azure.functions as func
-from pydantic import BaseModel
 
 from recording import timer as archive
+from recording.api import request
+from recording.api.response import answers, reply
 from recording.bootstrap import App, clients, control_app
 from recording.bootstrap import app as bootstrap
 from recording.catalogue import browse, verify
 from recording.catalogue.browse import ListQuery
 from recording.clock import utc_now
-from recording.control import bodies
 from recording.control.bodies import Caller, Operation, StartRecording, StartRecordingByUrl
 from recording.control.operations import Control
 from recording.doctor.health import check as check_health
-from recording.errors import BadEvent, BadRequest, RecordingError, Throttled
+from recording.errors import BadEvent, BadRequest, RecordingError
 from recording.intake import backlog, poison, receive
 from recording.intake.backlog import Backlog
 from recording.model import event_parser, job
-from recording.storage import audit
-from recording.telemetry import log
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -39,49 +35,19 @@ RECORDINGS = "conversations/{conversationId}/recordings"
 RECORDING = "conversations/{conversationId}/recordings/{recordingId}"
 
 
-def reply(body: BaseModel | None = None, *, status: int = 200) -> func.HttpResponse:
-    """Answer with a JSON body, `{}` for none."""
-    text = body.model_dump_json(by_alias=True, exclude_none=True) if body else "{}"
-    return func.HttpResponse(text, status_code=status, mimetype="application/json")
-
-
-def refuse(error: RecordingError) -> func.HttpResponse:
-    """Answer with the contract's bare error body, and `Retry-After` where ACS gave one."""
-    headers = {"Retry-After": error.retry_after} if isinstance(error, Throttled) and error.retry_after else {}
-    body = json.dumps(bodies.error_body(error))
-    return func.HttpResponse(body, status_code=error.http_status, mimetype="application/json", headers=headers)
-
-
-def answers[**P](handler: Callable[P, Awaitable[func.HttpResponse]]) -> Callable[P, Awaitable[func.HttpResponse]]:
-    """Turn what a handler raises into an error body; the host would answer 500 with no body at all."""
-
-    @functools.wraps(handler)
-    async def wrapped(*args: P.args, **kwargs: P.kwargs) -> func.HttpResponse:
-        try:
-            return await handler(*args, **kwargs)
-        except RecordingError as error:
-            log.warning("request.refused", function=handler.__name__, status=error.http_status, code=error.error_code)
-            return refuse(error)
-        except Exception:
-            log.exception("request.failed", function=handler.__name__)
-            return refuse(RecordingError("an unexpected error; the app's log has the details"))
-
-    return wrapped
-
-
 @app.route(RECORDINGS, methods=["POST"])
 @answers
 async def start_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Start recording a conversation."""
-    body = bodies.read(StartRecording, req.get_body())
-    return reply(await (await _control(req)).start(bodies.path_value(req.route_params["conversationId"]), body))
+    body = request.read(StartRecording, req.get_body())
+    return reply(await (await _control(req)).start(request.path_value(req.route_params["conversationId"]), body))
 
 
 @app.route("recordings", methods=["POST"])
 @answers
 async def start_recording_by_url(req: func.HttpRequest) -> func.HttpResponse:
     """Start recording the conversation of a URL or a server call id."""
-    body = bodies.read(StartRecordingByUrl, req.get_body())
+    body = request.read(StartRecordingByUrl, req.get_body())
     return reply(await (await _control(req)).start_by_url(body))
 
 
@@ -120,7 +86,7 @@ async def resume_recording(req: func.HttpRequest) -> func.HttpResponse:
 @answers
 async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
     """List recordings, newest first."""
-    query = bodies.read_query(ListQuery, req.params)
+    query = request.read_query(ListQuery, req.params)
     here = await bootstrap()
     return reply(await browse.page(here.storage, query, retention=here.settings.retention))
 
@@ -233,13 +199,13 @@ async def _take(here: App, text: str, held_back: Backlog | None = None) -> list[
 
 async def _control(req: func.HttpRequest) -> Control:
     here = await control_app()
-    caller = Caller(audit.caller(req.headers), bodies.repeat_key(req.headers))
+    caller = Caller(request.caller(req.headers), request.repeat_key(req.headers))
     return Control(here.service, here.storage, caller, callback_uri=here.settings.callback_uri())
 
 
 def _ids(req: func.HttpRequest) -> tuple[str, str]:
-    return bodies.path_value(req.route_params["conversationId"]), bodies.path_value(req.route_params["recordingId"])
+    return request.path_value(req.route_params["conversationId"]), request.path_value(req.route_params["recordingId"])
 
 
 def _operation(req: func.HttpRequest) -> Operation:
-    return bodies.read(Operation, req.get_body())
+    return request.read(Operation, req.get_body())

@@ -1,36 +1,29 @@
-"""The JSON bodies of our HTTP API, and how they are read.
+"""Pure: the JSON bodies of the recording operations.
 
 Requests are strict: a wrong type is a 400 that names the member. Members that we don't know are
-ignored, as the service does. Errors are the bare body of the 2021 contract (acs-contract 2.6).
+ignored, as the service does.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
 )
-from pydantic.alias_generators import to_camel
 
 from recording import urls
-from recording.errors import BadRequest, RecordingError
+from recording.errors import BadRequest
 from recording.model.options import StartOptions
 from recording.model.record import Body
 
-LARGEST_BODY = 64 * 1024
-LONGEST_KEY = 255
 # Live ids have 162 characters, unpadded base64url; some spec examples are padded (acs-contract 2.4), and today's
 # may hold + and / too (acs-contract 4.1).
 _RECORDING_ID = re.compile(r"[A-Za-z0-9+/_-]{1,1024}={0,2}")
-_SLASH = re.compile("%2F", re.IGNORECASE)
 
 
 CallbackUri = Annotated[str, Field(max_length=2048), AfterValidator(urls.check)]
@@ -78,42 +71,6 @@ class RecordingState(Body):
     ended_at: datetime | None = None
 
 
-def read[Model: BaseModel](model: type[Model], body: bytes) -> Model:
-    """Read a request body; an empty one counts as `{}`.
-
-    Raises BadRequest whose target is the first member that is wrong.
-    """
-    if len(body) > LARGEST_BODY:
-        raise BadRequest(f"the body has more than {LARGEST_BODY} bytes", target="body")
-    try:
-        return model.model_validate_json(body.strip() or b"{}")
-    except ValidationError as invalid:
-        raise _bad(invalid, "body") from None
-
-
-def read_query[Model: BaseModel](model: type[Model], params: Mapping[str, str]) -> Model:
-    """Read query parameters.
-
-    Raises BadRequest whose target is the first parameter that is wrong.
-    """
-    try:
-        return model.model_validate(dict(params))
-    except ValidationError as invalid:
-        raise _bad(invalid, "query") from None
-
-
-def _bad(invalid: ValidationError, whole: str) -> BadRequest:
-    first = invalid.errors(include_input=False, include_url=False)[0]
-    # A member that is missing is named as in Python (pydantic 2.14.3).
-    target = ".".join(to_camel(str(part)) for part in first["loc"]) or whole
-    return BadRequest(f"{target}: {first['msg']}", target=target)
-
-
-def path_value(text: str) -> str:
-    """Give a part of the path as the caller meant it: the host decodes all but `%2F` (functions-host.md 1)."""
-    return _SLASH.sub("/", text)
-
-
 def check_recording_id(recording_id: str) -> str:
     """Return the recording id if it can be one; it is opaque to us otherwise.
 
@@ -133,25 +90,6 @@ class RepeatKey:
 
     header: str
     value: str
-
-
-def repeat_key(headers: Mapping[str, str]) -> RepeatKey | None:
-    """Read the key under which a start may be repeated: `Repeatability-Request-ID` or `Idempotency-Key`.
-
-    Raises BadRequest for one that is empty or absurdly long.
-    """
-    for name in ("Repeatability-Request-ID", "Idempotency-Key"):
-        key = headers.get(name)
-        if key is not None:
-            if not key.strip() or len(key) > LONGEST_KEY or not key.isprintable():
-                raise BadRequest(f"{name} must be 1 to {LONGEST_KEY} printable characters", target=name)
-            return RepeatKey(name, key)
-    return None
-
-
-def error_body(error: RecordingError) -> dict[str, Any]:
-    """Write an error as the contract does: code, message, target, details."""
-    return {"code": error.error_code, "message": error.message, "target": error.target, "details": []}
 
 
 @dataclass(frozen=True)

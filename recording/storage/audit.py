@@ -7,7 +7,7 @@ audit/{yyyy}/{MM}/{dd}/{HHmmssffffff}-{operation}-{random}.json     in the archi
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import batched
@@ -21,8 +21,6 @@ from recording.model import layout
 from recording.storage.blobs import Storage
 from recording.telemetry import log, traces
 
-# App Service authentication (Easy Auth) tells who called; a function key's name doesn't reach the app.
-_PRINCIPAL = ("x-ms-client-principal-name", "x-ms-client-principal-id")
 # A caller waits meanwhile; storage that doesn't answer at all would hold it for minutes (60 s a try, five tries).
 PATIENCE_SECONDS = 10.0
 _READS = 16
@@ -41,13 +39,6 @@ class Entry(BaseModel):
     operation_context: str | None = None
     outcome: str = "ok"
     status: int = 200
-
-
-def caller(headers: Mapping[str, str]) -> str | None:
-    """Say who is calling, where the platform has authenticated a principal."""
-    found = next((headers[name][:256] for name in _PRINCIPAL if headers.get(name)), None)
-    # A header may hold bytes that are no text; JSON in UTF-8 can't carry them (lone surrogates).
-    return found.encode(errors="backslashreplace").decode() if found else None
 
 
 @asynccontextmanager

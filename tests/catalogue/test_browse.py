@@ -6,10 +6,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from recording.api import request
 from recording.bootstrap import App
 from recording.catalogue import browse
 from recording.catalogue.browse import ListQuery, RecordingList
-from recording.control import bodies
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
 from recording.model.manifest import Manifest
@@ -23,7 +23,7 @@ DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 
 async def page(app: App, **query: str) -> RecordingList:
     """Ask for a page with query parameters as they come."""
-    return await browse.page(app.storage, bodies.read_query(ListQuery, query), retention=app.settings.retention)
+    return await browse.page(app.storage, request.read_query(ListQuery, query), retention=app.settings.retention)
 
 
 async def in_flight(app: App, start: str) -> str:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from recording.api import request, response
 from recording.control import bodies
 from recording.control.bodies import Operation, RecordingStarted, RecordingState, StartRecording, StartRecordingByUrl
 from recording.errors import BadRequest, Conflict, RecordingError, Throttled
@@ -20,7 +21,7 @@ MODELS: list[type[BaseModel]] = [Operation, StartRecording, StartRecordingByUrl]
 def refused(model: type[BaseModel], body: bytes) -> BadRequest:
     """Read a body that isn't one."""
     with pytest.raises(BadRequest) as caught:
-        bodies.read(model, body)
+        request.read(model, body)
     return caught.value
 
 
@@ -28,7 +29,7 @@ def test_a_body_is_read() -> None:
     """Every member is taken, and members that nobody knows are ignored."""
     body = {"operationContext": "ü 😀 \n", URI: "https://app.contoso.com/cb?code=1", "more": [1]}
 
-    got = bodies.read(StartRecording, json.dumps(body).encode())
+    got = request.read(StartRecording, json.dumps(body).encode())
 
     expected = StartRecording(
         operation_context="ü 😀 \n", recording_state_callback_uri="https://app.contoso.com/cb?code=1"
@@ -39,7 +40,7 @@ def test_a_body_is_read() -> None:
 @pytest.mark.parametrize("body", [b"", b"  \r\n\t", b"{}", b' {"operationContext": null} '])
 def test_a_body_may_be_empty(body: bytes) -> None:
     """Stop, pause and resume came with no body at all in 2021."""
-    assert Operation() == bodies.read(Operation, body)
+    assert Operation() == request.read(Operation, body)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_an_operation_context_of_the_wrong_type(wrong: Any) -> None:
 )
 def test_callback_uris_that_are_taken(uri: str) -> None:
     """An absolute https URI is taken, and http where it stays on this machine."""
-    assert uri == bodies.read(StartRecording, json.dumps({URI: uri}).encode()).recording_state_callback_uri
+    assert uri == request.read(StartRecording, json.dumps({URI: uri}).encode()).recording_state_callback_uri
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_the_reason_is_said() -> None:
 )
 def test_what_the_host_leaves_encoded(text: str, expected: str) -> None:
     """A slash in an id comes through the host as `%2F`; all else it has decoded already."""
-    assert expected == bodies.path_value(text)
+    assert expected == request.path_value(text)
 
 
 @pytest.mark.parametrize(
@@ -185,8 +186,8 @@ def test_a_server_call_id_of_the_wrong_type(server_call_id: Any) -> None:
 
 def test_one_of_them_is_enough() -> None:
     """Either tells the conversation."""
-    assert "aHR0cHM6Ly94" == bodies.read(StartRecordingByUrl, b'{"serverCallId": "aHR0cHM6Ly94"}').server_call_id
-    assert "https://x" == bodies.read(StartRecordingByUrl, b'{"conversationUrl": "https://x"}').conversation_url
+    assert "aHR0cHM6Ly94" == request.read(StartRecordingByUrl, b'{"serverCallId": "aHR0cHM6Ly94"}').server_call_id
+    assert "https://x" == request.read(StartRecordingByUrl, b'{"conversationUrl": "https://x"}').conversation_url
 
 
 def test_a_conversation_url_that_is_too_long() -> None:
@@ -207,16 +208,16 @@ def test_what_was_sent_is_not_repeated() -> None:
     """The error names the member, not its value."""
     error = refused(StartRecording, json.dumps({URI: "http://s3cret"}).encode())
 
-    assert "s3cret" not in json.dumps(bodies.error_body(error))
+    assert "s3cret" not in json.dumps(response.error_body(error))
 
 
 @given(st.binary(max_size=200) | st.dictionaries(st.text(), st.text()).map(lambda d: json.dumps(d).encode()))
 def test_no_bytes_do_more_than_be_refused(body: bytes) -> None:
     """Whatever the bytes, they are a body or a BadRequest whose answer can be written."""
     try:
-        bodies.read(StartRecordingByUrl, body)
+        request.read(StartRecordingByUrl, body)
     except BadRequest as bad:
-        json.dumps(bodies.error_body(bad)).encode()
+        json.dumps(response.error_body(bad)).encode()
 
 
 @pytest.mark.parametrize(
@@ -275,7 +276,7 @@ def test_recording_ids_that_are_not(bad: str) -> None:
 )
 def test_errors_are_bare(error: RecordingError, expected: dict[str, Any]) -> None:
     """An error body is the 2021 contract's, with nothing around it."""
-    assert expected == bodies.error_body(error)
+    assert expected == response.error_body(error)
 
 
 def test_answers_are_in_camel_case() -> None:

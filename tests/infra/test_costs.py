@@ -11,10 +11,11 @@ from azure.core.pipeline.transport import AioHttpTransport
 
 from recording import timer
 from recording.acs import content
+from recording.api.request import LARGEST_BODY
 from recording.archive.run import PARALLELISM
 from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
-from recording.control.bodies import LARGEST_BODY, Caller, Operation, StartRecording
+from recording.control.bodies import Caller, Operation, StartRecording
 from recording.control.operations import Control as Recordings
 from recording.ingest import blocks, chunk
 from recording.ingest.blocks import MIB

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recording.control import bodies
+from recording.api import request
 from recording.control.bodies import StartRecording
 from recording.errors import BadRequest
 from recording.model.options import ChannelAffinity, ExternalStorage
@@ -17,7 +17,7 @@ BLOB = "azureBlobStorage"
 
 def read(body: dict[str, Any]) -> StartRecording:
     """Read the body of a start."""
-    return bodies.read(StartRecording, json.dumps(body).encode())
+    return request.read(StartRecording, json.dumps(body).encode())
 
 
 def storage(**members: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from local.azurite import Azurite
+from recording.api import request
 from recording.bootstrap import App
 from recording.config.account import Account
 from recording.config.settings import Settings
@@ -239,7 +240,7 @@ async def test_who_called_is_what_the_platform_says(
     """A name that is absurd is cut, one that is no text is escaped; neither forges a log line nor stops the record."""
     caplog.set_level("INFO")
 
-    async with audit.audited(app.storage, Entry(at=NOW, operation="stop", who=audit.caller(headers))):
+    async with audit.audited(app.storage, Entry(at=NOW, operation="stop", who=request.caller(headers))):
         pass
 
     [fact] = await facts(app)

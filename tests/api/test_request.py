@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import azure.functions as func
 import pytest
 
+from recording.api import request
 from recording.catalogue.browse import ListQuery
-from recording.control import bodies
 from recording.control.bodies import RepeatKey
 from recording.errors import BadRequest
 
@@ -15,7 +15,7 @@ KEY = "20210727T152023608975Z-43563209-4ec6-4119-be5b-88398cda2caf"
 
 def test_a_query_is_read() -> None:
     """Times come with a zone and are kept in UTC; the limit is a number."""
-    got = bodies.read_query(
+    got = request.read_query(
         ListQuery, {"from": "2021-07-27T17:00:00+02:00", "to": "2021-07-28T00:00:00Z", "limit": "5", "cursor": KEY}
     )
 
@@ -25,7 +25,7 @@ def test_a_query_is_read() -> None:
 
 def test_a_query_may_be_empty() -> None:
     """Without parameters a list has everything, 50 at a time; unknown parameters are ignored."""
-    got = bodies.read_query(ListQuery, {"code": "k"})
+    got = request.read_query(ListQuery, {"code": "k"})
 
     assert (None, None, 50, None) == (got.since, got.until, got.limit, got.cursor)
 
@@ -52,7 +52,7 @@ def test_a_query_may_be_empty() -> None:
 def test_a_query_that_is_none(name: str, value: str) -> None:
     """A parameter that can't be understood is a 400 that names it."""
     with pytest.raises(BadRequest) as caught:
-        bodies.read_query(ListQuery, {name: value})
+        request.read_query(ListQuery, {name: value})
 
     assert name == caught.value.target
 
@@ -62,9 +62,9 @@ def test_a_repeat_key_is_read(name: str) -> None:
     """Either header is taken, whatever its case; of both, the one that Azure's guidelines name."""
     for key in ("3f2b0e4c-1111-4000-8000-000000000001", "x", " x ", "ü" * 255):
         headers = func.HttpRequest("POST", "/", headers={name.lower(): key}, body=b"").headers
-        assert RepeatKey(name, key) == bodies.repeat_key(headers)
+        assert RepeatKey(name, key) == request.repeat_key(headers)
     both = {"Idempotency-Key": "a", "Repeatability-Request-ID": "b"}
-    assert (None, RepeatKey("Repeatability-Request-ID", "b")) == (bodies.repeat_key({}), bodies.repeat_key(both))
+    assert (None, RepeatKey("Repeatability-Request-ID", "b")) == (request.repeat_key({}), request.repeat_key(both))
 
 
 @pytest.mark.parametrize("name", ["Repeatability-Request-ID", "Idempotency-Key"])
@@ -72,6 +72,6 @@ def test_a_repeat_key_is_read(name: str) -> None:
 def test_a_repeat_key_that_is_none(name: str, key: str) -> None:
     """A key that is empty, endless or not printable is a 400 that names its header, and is not repeated."""
     with pytest.raises(BadRequest) as caught:
-        bodies.repeat_key({name: key})
+        request.repeat_key({name: key})
 
     assert (name, False) == (caught.value.target, len(caught.value.message) > 100)
