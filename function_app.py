@@ -13,8 +13,8 @@ import azure.functions as func
 from recording import timer as archive
 from recording.api import request
 from recording.api.response import answers, reply
-from recording.bootstrap import App, clients, control_app
-from recording.bootstrap import app as bootstrap
+from recording.app import App, clients, control_app
+from recording.app import app as bootstrap
 from recording.catalogue import browse, verify
 from recording.catalogue.browse import ListQuery
 from recording.clock import utc_now

@@ -20,8 +20,9 @@ from azure.core.pipeline.transport import AioHttpTransport
 
 from benchmarks.meter import Meter, idle_kib
 from local.stack import ROOT, child_environment
-from recording import bootstrap, timer
-from recording.bootstrap import App
+from recording import app as bootstrap
+from recording import timer
+from recording.app import App
 from recording.intake import poison, receive
 
 READY = "ready"

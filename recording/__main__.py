@@ -21,8 +21,8 @@ from typing import Any
 from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
 
-from recording import bootstrap
-from recording.bootstrap import App
+from recording import app as bootstrap
+from recording.app import App
 from recording.catalogue import verify
 from recording.catalogue.verify import Verified
 from recording.config.settings import Settings, read

@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from local.acs.server import Emulator, Options
 from local.azurite import Azurite
-from recording import bootstrap
-from recording.bootstrap import App
+from recording import app as bootstrap
+from recording.app import App
 from recording.config.settings import Settings, read
 from recording.ingest import chunk
 from recording.storage import blobs

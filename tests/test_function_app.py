@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 import function_app
-from recording import bootstrap
-from recording.bootstrap import App
+from recording import app as bootstrap
+from recording.app import App
 from recording.intake import backlog
 from recording.model import job
 from tests.conftest import Control, file_event

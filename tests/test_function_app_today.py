@@ -14,9 +14,9 @@ import function_app
 from local.acs import tokens
 from local.acs.entities import CallbackToken
 from local.acs.identifiers import RESOURCE_ID
-from recording import bootstrap
+from recording import app as bootstrap
 from recording.acs.callbacks import HOST
-from recording.bootstrap import App
+from recording.app import App
 from recording.config import settings
 from recording.storage import endings
 from tests.conftest import Control, file_event

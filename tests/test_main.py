@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recording import __main__ as command
-from recording.bootstrap import App
+from recording.app import App
 from recording.model import layout
 from recording.model.job import ChunkJob
 from tests.archive.test_archived import LATE, lose

@@ -14,8 +14,8 @@ from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError
 
-from recording import bootstrap, notices
-from recording.bootstrap import App
+from recording import app, notices
+from recording.app import App
 from recording.config.settings import read
 from recording.model import layout
 from recording.notices import Notice, Notices, Telling
@@ -228,7 +228,7 @@ async def test_risk_hours_say_when_a_chunk_is_at_risk(
     environment: dict[str, str], control: Control, risk_hours: int
 ) -> None:
     """Not a minute before so many hours are left of its 48, and from then on."""
-    built = await bootstrap.build(read(environment | {"RISK_HOURS": str(risk_hours)}))
+    built = await app.build(read(environment | {"RISK_HOURS": str(risk_hours)}))
     begun = datetime.now(UTC)
     [job] = await announce(built, await control.recording(1000), eventTime=begun.isoformat())
     moment = begun + (48 - risk_hours) * HOUR

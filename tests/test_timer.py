@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from recording import bootstrap, timer
+from recording import app as bootstrap
+from recording import timer
+from recording.app import App
 from recording.archive import run
-from recording.bootstrap import App
 from recording.config.settings import read
 from recording.errors import SourceGone
 from recording.model import attempts

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from recording import timer
+from recording.app import App
 from recording.archive.run import PARALLELISM
-from recording.bootstrap import App
 from recording.model.stored import Stored
 from recording.storage.blobs import CopyFailed, Storage
 from tests.conftest import Control

@@ -14,9 +14,10 @@ from aiohttp import web
 from azure.core.exceptions import ServiceResponseError
 
 from local.acs.server import DEVELOPMENT_KEY
-from recording import bootstrap, timer
+from recording import app as bootstrap
+from recording import timer
+from recording.app import App
 from recording.archive.run import PARALLELISM
-from recording.bootstrap import App
 from recording.config.settings import read
 from recording.model import layout
 from recording.model.stored import Where

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from recording import timer
-from recording.bootstrap import App
+from recording.app import App
 from recording.errors import ChunkError, SourceGone
 from recording.model import layout
 from recording.model.job import ChunkJob

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from recording.bootstrap import App
+from recording.app import App
 from recording.errors import SourceGone
 from recording.notices import Notices
 from tests.archive.test_archived import HOUR, LATE, errors, lose, manifest_of, outcomes

@@ -1,6 +1,6 @@
 """recording/archive/copies.py: what is in the archive is made whole, and what was told of stays as it is."""
 
-from recording.bootstrap import App
+from recording.app import App
 from recording.model import layout
 from tests.archive.test_archived import manifest_of, outcomes
 from tests.conftest import Control

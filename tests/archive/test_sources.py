@@ -12,9 +12,9 @@ import pytest
 
 from recording import timer
 from recording.acs.content import Content
+from recording.app import App
 from recording.archive import sources
 from recording.archive.run import Report
-from recording.bootstrap import App
 from recording.errors import ChunkError
 from recording.model import layout, manifest
 from recording.model.events import AnnouncedChunk

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from recording import timer
-from recording.bootstrap import App
+from recording.app import App
 from recording.errors import ChunkError
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest

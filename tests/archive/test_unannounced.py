@@ -12,8 +12,8 @@ import pytest
 from azure.core.exceptions import ServiceResponseError
 
 from recording import timer
+from recording.app import App
 from recording.archive import unannounced
-from recording.bootstrap import App
 from recording.catalogue import browse, verify
 from recording.catalogue.browse import ListQuery
 from recording.model import layout

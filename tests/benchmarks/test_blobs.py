@@ -7,7 +7,7 @@ import pytest
 from benchmarks import blobs
 from benchmarks.blobs import Blob, NotPut, Recorded
 from local.azurite import Azurite
-from recording.bootstrap import App
+from recording.app import App
 from recording.model import layout
 from recording.model.manifest import Manifest
 from tests.support.facts import body_of, listing, sweep

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from recording.api import request
-from recording.bootstrap import App
+from recording.app import App
 from recording.catalogue import browse
 from recording.catalogue.browse import ListQuery, RecordingList
 from recording.errors import BadRequest, NotFound

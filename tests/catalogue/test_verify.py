@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recording.bootstrap import App
+from recording.app import App
 from recording.catalogue import verify
 from recording.catalogue.verify import Verified
 from recording.errors import BadRequest, NotFound

@@ -15,7 +15,7 @@ from aiohttp import web
 from local.azurite import Azurite
 from recording.acs.call_automation import Calling
 from recording.acs.preview_2021 import Conversations
-from recording.bootstrap import App
+from recording.app import App
 from recording.config.account import Account
 from recording.config.resource import Resource
 from recording.config.settings import Settings

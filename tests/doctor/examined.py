@@ -4,7 +4,7 @@ import socket
 
 from local.acs.server import DEVELOPMENT_KEY
 from local.azurite import KEY
-from recording import bootstrap
+from recording import app as bootstrap
 from recording.config.settings import read
 from recording.doctor import examination, finding
 from recording.doctor.finding import Finding

@@ -7,8 +7,8 @@ import time
 import pytest
 from aiohttp import web
 
-from recording import bootstrap
-from recording.bootstrap import App
+from recording import app as bootstrap
+from recording.app import App
 from recording.config.resource import parse_connection_string
 from recording.config.settings import read
 from recording.doctor import health

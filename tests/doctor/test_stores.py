@@ -8,7 +8,7 @@ import pytest
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
 from local.azurite import ACCOUNT, KEY, Azurite
-from recording.bootstrap import App
+from recording.app import App
 from recording.doctor import stores
 from recording.model import layout
 from tests.doctor.examined import WRONG_KEY, bad, closed_port, examine

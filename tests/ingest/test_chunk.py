@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 
-from recording.bootstrap import App
+from recording.app import App
 from recording.errors import ChunkError, NotProved, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
 from recording.ingest import chunk
 from recording.model.attempts import Attempts

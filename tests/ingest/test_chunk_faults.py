@@ -9,8 +9,8 @@ from azure.core.exceptions import AzureError
 
 from local.acs.server import Emulator
 from local.azurite import Azurite
-from recording import bootstrap
-from recording.bootstrap import App
+from recording import app as bootstrap
+from recording.app import App
 from recording.config.settings import read
 from recording.errors import ChunkError
 from recording.model.job import ChunkJob

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from local.acs.server import Emulator
-from recording import bootstrap
-from recording.bootstrap import App
+from recording import app as bootstrap
+from recording.app import App
 from recording.catalogue import browse, verify
 from recording.config.settings import read
 from recording.errors import SourceDamaged, SourceGone

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from recording import bootstrap
-from recording.bootstrap import App
+from recording import app
+from recording.app import App
 from recording.config.settings import read
 from recording.ingest.chunk import Ingest
 from recording.model.stored import Where
@@ -22,7 +22,7 @@ WRITES = 2 * BLOCKS + 3
 
 async def cut_in_three(environment: dict[str, str]) -> App:
     """Build the app with blocks so small, sent one by one, that a kill can come between any two."""
-    return await bootstrap.build(read(environment | {"INGEST_BLOCK_MIB": "4", "INGEST_PARALLELISM": "1"}))
+    return await app.build(read(environment | {"INGEST_BLOCK_MIB": "4", "INGEST_PARALLELISM": "1"}))
 
 
 def dying(app: App, *, after: int) -> tuple[Ingest, Dying]:

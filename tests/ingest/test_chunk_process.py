@@ -11,8 +11,8 @@ import pytest
 
 from local.azurite import Azurite
 from local.process import Process
-from recording import bootstrap
-from recording.bootstrap import App
+from recording import app as bootstrap
+from recording.app import App
 from recording.config.settings import read
 from recording.model import job
 from recording.model.job import ChunkJob
@@ -25,7 +25,7 @@ CHILD = """
 import asyncio, sys, time
 import psutil
 from recording.model import job
-from recording import bootstrap
+from recording import app as bootstrap
 
 async def peak(most):
     # ru_maxrss won't do: it begins with what the parent had when it forked.

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from recording.acs.content import Probe
-from recording.bootstrap import App
+from recording.app import App
 from recording.errors import NotProved, SourceChanged, SourceDamaged
 from recording.ingest.blocks import Block
 from recording.ingest.chunk import Ingest

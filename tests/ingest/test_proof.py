@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from local.azurite import Azurite
-from recording.bootstrap import App
+from recording.app import App
 from recording.errors import NotProved
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, body_of, harmed, killed_after, stored_sha256, until

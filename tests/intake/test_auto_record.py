@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recording.bootstrap import App
+from recording.app import App
 from recording.config.settings import Settings
 from recording.errors import RecordingError, StartInProgress, Throttled
 from recording.model import layout

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from recording.bootstrap import App
+from recording.app import App
 from recording.intake import backlog
 from recording.intake.backlog import AT_ONCE, LARGEST_MESSAGE, Backlog
 from tests.conftest import file_event

@@ -12,7 +12,7 @@ from azure.core.exceptions import AzureError
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
-from recording.bootstrap import App
+from recording.app import App
 from recording.intake import backlog, poison
 from recording.model import job
 from recording.notices import Notices

@@ -13,7 +13,7 @@ import pytest
 from azure.core.exceptions import AzureError
 from hypothesis import HealthCheck, given
 
-from recording.bootstrap import App
+from recording.app import App
 from recording.errors import BadEvent
 from recording.intake import receive as intake
 from recording.model import event_parser, job, layout

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from recording.bootstrap import App
+from recording.app import App
 from recording.config.settings import Settings, read
 from recording.errors import StartInProgress
 from recording.model import conversation, layout

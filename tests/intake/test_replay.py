@@ -15,9 +15,9 @@ import pytest_asyncio
 
 from local.delivery import as_cloud_event
 from recording import __main__ as command
-from recording import bootstrap
+from recording import app as bootstrap
 from recording.acs.call_automation import Calling
-from recording.bootstrap import App
+from recording.app import App
 from recording.config.resource import parse_connection_string
 from recording.config.settings import read
 from recording.intake import replay

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from local.azurite import Azurite
 from recording.api import request
-from recording.bootstrap import App
+from recording.app import App
 from recording.config.account import Account
 from recording.config.settings import Settings
 from recording.control.bodies import Caller, Operation, RepeatKey, StartRecording, StartRecordingByUrl

@@ -13,8 +13,8 @@ from aiohttp import web
 from azure.core.exceptions import AzureError
 
 from local.azurite import Azurite
-from recording import bootstrap
-from recording.bootstrap import App
+from recording import app as bootstrap
+from recording.app import App
 from recording.config.settings import read
 from recording.storage import blobs
 from recording.storage.blobs import CopyFailed, Storage

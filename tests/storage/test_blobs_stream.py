@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from azure.core.exceptions import ResourceModifiedError
 
-from recording.bootstrap import App
+from recording.app import App
 from tests.support.facts import MIB, put
 
 # The test's own client hands blobs over in one piece.

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recording.bootstrap import App
+from recording.app import App
 from recording.model import layout
 from recording.storage import calls
 from tests.model.test_event_parser_today import CORRELATION, call_event

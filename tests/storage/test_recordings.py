@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from recording.bootstrap import App
+from recording.app import App
 from recording.model import attempts, layout
 from recording.model.attempts import Attempts, Failure
 from recording.storage import recordings

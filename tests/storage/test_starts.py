@@ -11,7 +11,7 @@ import pytest_asyncio
 from azure.core.exceptions import AzureError
 
 from local.azurite import Azurite
-from recording.bootstrap import App
+from recording.app import App
 from recording.config.account import Account
 from recording.config.settings import Settings
 from recording.control.bodies import Caller, RepeatKey, StartRecording

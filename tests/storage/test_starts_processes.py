@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from local.process import Process
-from recording.bootstrap import App
+from recording.app import App
 from tests.conftest import Control
 from tests.storage.test_starts import asked, tries
 
@@ -16,11 +16,11 @@ from tests.storage.test_starts import asked, tries
 CHILD = """
 import asyncio, pathlib, sys
 from recording.errors import StartInProgress
-from recording import bootstrap
 from recording.control.operations import Control
 from recording.control.bodies import Caller
 from recording.control.bodies import RepeatKey
 from recording.control.bodies import StartRecording
+from recording import app as bootstrap
 
 async def main(conversation, key, go):
     app = await bootstrap.app()
@@ -37,7 +37,7 @@ async def main(conversation, key, go):
 
 asyncio.run(main(*sys.argv[1:]))
 """
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 async def test_processes_that_start_at_once_start_one_recording(

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
-from recording.bootstrap import App
+from recording.app import App
 from recording.model.stored import Stored
 from recording.storage.blobs import Storage
 

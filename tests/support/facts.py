@@ -14,9 +14,10 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from local.azurite import Azurite
 from local.storage_proxy import StorageProxy
-from recording import bootstrap, timer
+from recording import app as bootstrap
+from recording import timer
+from recording.app import App
 from recording.archive.run import Report
-from recording.bootstrap import App
 from recording.config.settings import Settings, read
 from recording.ingest.blocks import is_block
 from recording.ingest.chunk import Ingest

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from local.acs.server import DEVELOPMENT_KEY
-from recording import bootstrap
-from recording.bootstrap import App
+from recording import app as bootstrap
+from recording.app import App
 from recording.config.settings import read
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

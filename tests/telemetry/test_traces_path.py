@@ -9,7 +9,7 @@ from aiohttp import web
 
 from local import trace as local_trace
 from local.acs.server import Emulator
-from recording.bootstrap import App
+from recording.app import App
 from recording.control.bodies import Caller, Operation, StartRecordingByUrl
 from recording.control.operations import Control as Recordings
 from recording.errors import ChunkError

@@ -1,4 +1,4 @@
-"""recording/bootstrap.py: settings become clients, once per process, on first use."""
+"""recording/app.py: settings become clients, once per process, on first use."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from recording import bootstrap
+from recording import app as bootstrap
 from recording.acs.call_automation import Calling
 from recording.acs.preview_2021 import Conversations
 from recording.config.settings import Settings, read
