@@ -4,9 +4,12 @@ README's table is generated from here (`python -m recording.config.settings`), a
 `local.settings.example.json` to it.
 """
 
+import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 from uuid import UUID
@@ -266,6 +269,25 @@ def read(environment: Mapping[str, str]) -> Settings:
             setting = Settings.model_fields["host_storage" if name in unset else name].alias
             raise Misconfigured(f"app settings are wrong: {setting}{wrong}")
     return complete
+
+
+def read_from(file: Path | None) -> Settings:
+    """Read the settings of a file, or of the environment; those of local.settings.json fill its gaps."""
+    return read(read_file(file) if file else {**read_file(Path("local.settings.json")), **os.environ})
+
+
+def read_file(file: Path) -> dict[str, str]:
+    """Read the settings under Values, or the list that `az functionapp config appsettings list` prints."""
+    wrong = Misconfigured(f"{file} cannot be read: it should have its settings under Values")
+    try:
+        if file.name == "local.settings.json" and not file.exists():
+            return {}
+        # Bytes, of which json tells the encoding: PowerShell writes UTF-16, or a byte order mark.
+        body: Any = json.loads(file.read_bytes())
+        values = {one["name"]: one["value"] for one in body} if isinstance(body, list) else body["Values"]
+        return {str(name): str(value) for name, value in values.items() if value is not None}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise wrong from None
 
 
 def table() -> str:

@@ -1,4 +1,4 @@
-"""recording/__main__.py: the command that verifies the archive."""
+"""recording/commands/verify.py: the command that verifies the archive."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.catalogue.test_verify import spoil
 from tests.conftest import Control
 from tests.support.facts import announce, put, stage, sweep
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
