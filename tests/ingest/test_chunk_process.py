@@ -34,7 +34,7 @@ async def peak(most):
         await asyncio.sleep(0.02)
 
 async def main():
-    app = await bootstrap.app()
+    app = await bootstrap.ready()
     before, begun = psutil.Process().memory_info().rss, time.monotonic()
     most = [before]
     watch = asyncio.create_task(peak(most))
