@@ -24,7 +24,8 @@ from recording import app as bootstrap
 
 async def main(conversation, key, go):
     app = await bootstrap.ready()
-    operations = RecordingControl(app.service, app.storage, Caller(repeat_key=RepeatKey("Repeatability-Request-ID", key)))
+    caller = Caller(repeat_key=RepeatKey("Repeatability-Request-ID", key))
+    operations = RecordingControl(app.service, app.storage, caller)
     print("ready", flush=True)
     while not pathlib.Path(go).exists():
         await asyncio.sleep(0.005)
