@@ -1,4 +1,4 @@
-"""Run a part of the local stack: `python -m local acs|functions|up|demo|trace|soak`."""
+"""Run a part of the local stack: `python -m local acs|functions|up|demo|trace|soak|lock`."""
 
 import importlib
 import sys
@@ -14,6 +14,7 @@ COMMANDS = {
         "local.soak.command",
         "send many recordings through the stack with faults and kills, then check the archive",
     ),
+    "lock": ("local.lock", "compile the requirements files from pyproject.toml"),
 }
 
 

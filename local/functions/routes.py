@@ -51,8 +51,12 @@ def compile_route(template: str, *, methods: Iterable[str], target: str) -> Rout
 
 
 def decode_path(raw: str) -> str:
-    """Decode a request path as Kestrel does: everything but `%2F`; then remove dot segments."""
-    decoded = "/".join(_decode_segment(segment) for segment in raw.split("/"))
+    """Decode a request path as Azure does: `%2F` is a slash before it is routed, then dot segments are removed.
+
+    The host's own server, Kestrel, doesn't decode `%2F`, but Azure's front end does so before: no route matches an id
+    with a slash in it (azure-functions-host #3998, #9290).
+    """
+    decoded = "/".join(_decode_segment(segment) for segment in re.split("/|%2F", raw, flags=re.IGNORECASE))
     kept: list[str] = []
     segments = decoded.split("/")
     for segment in segments:
@@ -69,7 +73,7 @@ def decode_path(raw: str) -> str:
 def _decode_segment(segment: str) -> str:
     # Bytes that aren't UTF-8 stay percent-encoded, as in Kestrel's UrlDecoder.
     try:
-        return "%2F".join(unquote_to_bytes(part).decode() for part in re.split("%2F", segment, flags=re.IGNORECASE))
+        return unquote_to_bytes(segment).decode()
     except UnicodeDecodeError:
         return segment
 

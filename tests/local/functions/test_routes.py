@@ -65,8 +65,10 @@ def test_unsupported_template(template: str) -> None:
     ("raw", "expected"),
     [
         ("/a%20b/%C3%A4", "/a b/ä"),
-        ("/a%2Fb", "/a%2Fb"),
-        ("/a%2fb", "/a%2Fb"),
+        ("/a%2Fb", "/a/b"),
+        ("/a%2fb", "/a/b"),
+        ("/a/..%2Fb", "/b"),
+        ("/a%FF%2Fb%20c", "/a%FF/b c"),
         ("/a/../b", "/b"),
         ("/a/%2e%2e/b", "/b"),
         ("/../../b", "/b"),
@@ -77,6 +79,6 @@ def test_unsupported_template(template: str) -> None:
     ],
 )
 def test_decode_path(raw: str, expected: str) -> None:
-    """A path is decoded but for `%2F`, and its dot segments are resolved, as Kestrel does it."""
+    """A path is decoded, `%2F` before it is routed, and its dot segments are resolved, as in Azure."""
 
     assert expected == decode_path(raw)
