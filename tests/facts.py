@@ -97,6 +97,13 @@ async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> Report
     return await archive.run(app.storage, app.settings, app.notices, app.content, now=now, **more)
 
 
+async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:
+    """Bring a recording of chunks of these sizes into the archive; the answer is its jobs."""
+    jobs = await stage(app, await control.recording(*sizes), **more)
+    assert (await sweep(app)).archived
+    return jobs
+
+
 @asynccontextmanager
 async def topic(app: App, control: Control) -> AsyncIterator[App]:
     """Give the app the emulator's custom topic to publish to."""

@@ -10,7 +10,6 @@ from recording import layout
 from recording.bootstrap import App
 from recording.claim import Claim, Outcome
 from recording.errors import RecordingError, StartInProgress, Throttled
-from recording.settings import Settings
 from tests.conftest import Control
 from tests.facts import body_of, listing, receive
 
@@ -33,10 +32,7 @@ def leg_event(call: Any, state: str = "Established", **more: Any) -> dict[str, A
     }
 
 
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """Start recordings by themselves."""
-    return settings.model_copy(update={"auto_record": "all", "public_base_url": "http://127.0.0.1:9/"})
+pytestmark = pytest.mark.settings(AUTO_RECORD="all", PUBLIC_BASE_URL="http://127.0.0.1:9/")
 
 
 async def started(control: Control) -> int:

@@ -11,11 +11,7 @@ from tests.facts import put, receive, sweep
 from tests.source import storage_host, today, wav
 from tests.test_events_today import CORRELATION, call_event
 
-
-@pytest.fixture
-def environment(environment: dict[str, str]) -> dict[str, str]:
-    """Today's API."""
-    return environment | {"ACS_API_VERSION": ""}
+pytestmark = pytest.mark.settings(ACS_API_VERSION="")
 
 
 @pytest.mark.parametrize("kind", ["CallStarted", "CallEnded"])

@@ -25,8 +25,7 @@ from recording.control import Control as Recordings
 from recording.errors import BadRequest, Conflict, NotFound
 from recording.settings import Settings
 from recording.storage import Storage
-from tests.acs.origin import KEY
-from tests.acs.origin import serve as serve_acs
+from tests.acs.origin import KEY, record
 from tests.conftest import Control
 from tests.facts import listing
 from tests.source import serve
@@ -207,7 +206,7 @@ async def test_where_state_callbacks_go(
     app: App, api: str, own: str | None, given: str | None, expected: str | None
 ) -> None:
     """To the caller's address, else to the app's own, else nowhere."""
-    async with serve_acs() as origin:
+    async with record() as origin:
         origin.replies((200, b'{"recordingId": "r"}', {"Content-Type": "application/json"}))
         service = (Conversations if api == "2021" else Calling)(Resource(origin.url, KEY))
         do = Recordings(service, app.storage, Caller(), callback_uri=own)
