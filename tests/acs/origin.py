@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from recording.acs.auth import sign
-from tests.source import Answer, serve
+from tests.support.source import Answer, serve
 
 # base64 of 0123456789abcdef0123456789abcdef, as in the vectors of acs-contract 5.1.
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="

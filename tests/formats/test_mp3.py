@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from recording.errors import SourceDamaged
 from recording.formats import mp3
-from tests.source import drive
-from tests.source import mp3 as file_of
+from tests.support.source import drive
+from tests.support.source import mp3 as file_of
 
 # MPEG-2, layer III, 48 kbit/s, 16 kHz, no padding: 216 bytes.
 FRAME = file_of(1)

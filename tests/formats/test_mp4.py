@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from recording.errors import SourceDamaged
 from recording.formats import mp4
-from tests.source import drive
+from tests.support.source import drive
 
 
 def box(kind: bytes, length: int, *, large: bool = False) -> bytes:

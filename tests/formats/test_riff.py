@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recording.errors import SourceDamaged
 from recording.formats import riff
-from tests.source import drive, wav
+from tests.support.source import drive, wav
 
 
 def walk(file: bytes) -> int:

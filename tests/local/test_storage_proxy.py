@@ -23,7 +23,7 @@ from local.azurite import ACCOUNT, KEY, Azurite
 from local.process import Process
 from local.storage_faults import operation
 from local.storage_proxy import StorageProxy
-from tests.facts import add_fault, faults_met, until
+from tests.support.facts import add_fault, faults_met, until
 
 from .storage_rig import MIB, Rig, new_name, open_rig, outcome
 
