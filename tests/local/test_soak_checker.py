@@ -151,7 +151,7 @@ def _remove_manifest(files: Files) -> None:
         (_lengthen, "damaged", "differs from the source"),
         (_remove, "lost", "isn't in the archive"),
         (_double, "duplicated", "is archived 2 times"),
-        (_add, "unexplained", "nothing that is documented"),
+        (_add, "unexplained", "not a documented blob"),
         (_remove_manifest, "unexplained", "has no manifest"),
     ],
 )

@@ -144,7 +144,7 @@ def test_bad_fields(field: str, value: Any) -> None:
                 "audioChannelParticipantOrdering": [_ada("a")],
                 "channelAffinity": [{"channel": 0, "participant": _ada("b")}],
             },
-            "Channels are given by ordering or by affinity, not by both.",
+            "Channels must be given either by ordering or by affinity.",
         ),
     ],
 )
