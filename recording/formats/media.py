@@ -24,14 +24,14 @@ def sniff(head: bytes) -> Kind | None:
     return "mp3" if head.startswith(mp3.TAG) or mp3.frame(head) else None
 
 
-def kind(text: str | None) -> Kind | None:
+def parse_kind(text: str | None) -> Kind | None:
     """Read a kind; None for anything else."""
     return next((one for one in get_args(Kind) if one == text), None)
 
 
 def kind_of(name: str) -> Kind | None:
     """Tell by its extension what an archived blob is."""
-    return kind(name.rpartition(".")[2])
+    return parse_kind(name.rpartition(".")[2])
 
 
 def walk(kind: Kind, size: int) -> Generator[int, bytes, int]:
@@ -39,14 +39,14 @@ def walk(kind: Kind, size: int) -> Generator[int, bytes, int]:
 
     Raises SourceDamaged if the structure isn't that of a whole file.
     """
-    return _WALKS[kind](size)
+    return _WALKS[parse_kind](size)
 
 
 class Walker:
     """Feeds the bytes of a file, as they come, to the walk over its structure."""
 
     def __init__(self, kind: Kind, size: int) -> None:
-        self._walk = walk(kind, size)
+        self._walk = walk(parse_kind, size)
         self._at = 0
         self._tail = b""
         self._wanted: int | None = None

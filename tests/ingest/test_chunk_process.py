@@ -13,7 +13,7 @@ from local.azurite import Azurite
 from local.process import Process
 from recording import app as bootstrap
 from recording.app import App
-from recording.config.settings import read
+from recording.config.settings import read_settings
 from recording.model import job
 from recording.model.job import ChunkJob
 from tests.conftest import Control
@@ -34,7 +34,7 @@ async def peak(most):
         await asyncio.sleep(0.02)
 
 async def main():
-    app = await bootstrap.app()
+    app = await bootstrap.ready()
     before, begun = psutil.Process().memory_info().rss, time.monotonic()
     most = [before]
     watch = asyncio.create_task(peak(most))
@@ -70,12 +70,12 @@ async def test_a_killed_process_costs_the_blocks_in_flight_and_no_more(
     async with ingest_process(one, environment, tmp_path / "killed.log") as first:
         await until(staged, seconds=30)
         os.kill(first.pid, 9)
-    assert await app.storage.find("staging", one.content_blob) is None
+    assert await app.storage.stat("staging", one.content_blob) is None
     await control.call("DELETE", "faults")
     async with ingest_process(one, environment, tmp_path / "second.log") as second:
         await second.wait_for("grown=", seconds=30)
 
-    found = await app.storage.find("staging", one.content_blob)
+    found = await app.storage.stat("staging", one.content_blob)
     assert found is not None
     assert found.sha256 == recording["chunks"][0]["sha256"] == await stored_sha256(app, one)
     again = sum(r["bytesSent"] for r in await control.downloads() if r["bytesSent"] > 64 * 1024) - size
@@ -96,13 +96,13 @@ async def test_a_chunk_of_any_size_passes_through_little_memory(tmp_path: Path) 
     async with Azurite() as azurite, emulator:
         found = await emulator.wait_for(r"^ACS_CONNECTION_STRING=(.*)$", seconds=20)
         environment = {"AzureWebJobsStorage": azurite.connection_string, "ACS_CONNECTION_STRING": found.group(1)}
-        app = await bootstrap.build(read(environment))
+        app = await bootstrap.open_app(read_settings(environment))
         document_id = await filler(found.group(1), size)
         [one] = await announce(app, recording_of(document_id))
         async with ingest_process(one, environment, tmp_path / "ingest.log") as child:
             told = await child.wait_for(r"grown=(?P<bytes>\d+) seconds=(?P<seconds>.+)", seconds=280)
 
-        chunk = await app.storage.find("staging", one.content_blob)
+        chunk = await app.storage.stat("staging", one.content_blob)
         await app.aclose()
     grown = int(told["bytes"])
     print(f"{size / 1e9:.1f} GB ingested in {told['seconds']} s; memory grew by {grown / MIB:.1f} MiB")

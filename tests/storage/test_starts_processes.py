@@ -23,7 +23,7 @@ from recording.control.bodies import StartRecording
 from recording import app as bootstrap
 
 async def main(conversation, key, go):
-    app = await bootstrap.app()
+    app = await bootstrap.ready()
     operations = Control(app.service, app.storage, Caller(repeat_key=RepeatKey("Repeatability-Request-ID", key)))
     print("ready", flush=True)
     while not pathlib.Path(go).exists():
