@@ -41,10 +41,10 @@ async def acs() -> AsyncIterator[Emulator]:
 
 
 @pytest.fixture
-def environment(azurite: Azurite, acs: Emulator) -> dict[str, str]:
-    """The app settings, with containers of the test's own."""
+def environment(azurite: Azurite, acs: Emulator, request: pytest.FixtureRequest) -> dict[str, str]:
+    """The app settings, with containers of the test's own; a mark `settings` has others on top."""
     number = next(_numbers)
-    return {
+    environment = {
         "AzureWebJobsStorage": azurite.connection_string,
         "ACS_CONNECTION_STRING": acs.connection_string,
         "ACS_API_VERSION": "2021-04-15-preview1",
@@ -52,6 +52,9 @@ def environment(azurite: Azurite, acs: Emulator) -> dict[str, str]:
         "ARCHIVE_CONTAINER": f"archive-{number}",
         "QUARANTINE_CONTAINER": f"quarantine-{number}",
     }
+    for mark in request.node.iter_markers("settings"):
+        environment |= mark.kwargs
+    return environment
 
 
 @pytest.fixture

@@ -28,10 +28,8 @@ KIND = "azureCommunicationServices"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 
 
-@pytest.fixture
-def environment(environment: dict[str, str]) -> dict[str, str]:
-    """The app settings for today's API, with its callbacks signed for this resource."""
-    return environment | {"ACS_API_VERSION": "", "ACS_RESOURCE_ID": identifiers.RESOURCE_ID, "AUTO_RECORD": "all"}
+# Today's API, with its callbacks signed for this resource.
+pytestmark = pytest.mark.settings(ACS_API_VERSION="", ACS_RESOURCE_ID=identifiers.RESOURCE_ID, AUTO_RECORD="all")
 
 
 @pytest_asyncio.fixture(autouse=True)

@@ -8,20 +8,20 @@ from local.acs.server import Emulator
 from recording.acs.content import Content
 from recording.acs.preview_2021 import Preview2021
 from recording.config.resource import Resource, parse_connection_string
-from tests.acs.origin import KEY, Origin, serve
+from tests.acs.origin import KEY, Origin, record
 
 
 @pytest_asyncio.fixture
 async def origin() -> AsyncIterator[Origin]:
     """The server in the place of ACS."""
-    async with serve() as running:
+    async with record() as running:
         yield running
 
 
 @pytest_asyncio.fixture
 async def elsewhere() -> AsyncIterator[Origin]:
     """Another server, as the storage host is another."""
-    async with serve() as running:
+    async with record() as running:
         yield running
 
 

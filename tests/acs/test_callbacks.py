@@ -26,7 +26,7 @@ from recording.acs import callbacks
 from recording.acs.callbacks import CONFIGURATION, HOST, LIFE_SECONDS, PAUSE_SECONDS, CallbackAuth
 from recording.config.resource import Resource, parse_connection_string
 from recording.errors import RecordingError, Unauthorized, UpstreamFailed
-from tests.acs.origin import KEY, Origin, serve
+from tests.acs.origin import KEY, Origin, record
 
 ID = UUID(RESOURCE_ID)
 KEYS = "/calling/keys"
@@ -288,7 +288,7 @@ async def test_a_place_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
         await released.wait()
         return web.Response()
 
-    async with serve() as origin:
+    async with record() as origin:
         origin.answer = hang
         checks = CallbackAuth(Resource(origin.url, KEY), ID)
         begun = time.monotonic()

@@ -24,7 +24,7 @@ from recording.errors import (
     UpstreamFailed,
 )
 from tests.acs.calls import CALLS, CONVERSATION, JSON, RECORDING, Call, Client
-from tests.acs.origin import KEY, Origin, serve
+from tests.acs.origin import KEY, Origin, record
 
 # What each API answers to stop, pause and resume (acs-contract 2.3, 4.1).
 DONE = {Preview2021: (200, 200, 200), CallAutomation: (204, 202, 202)}
@@ -204,7 +204,7 @@ async def test_a_service_that_comes_up_again(kind: type[Client], name: str, unus
     client = kind(Resource(f"http://127.0.0.1:{unused_tcp_port}", KEY))
     calling = asyncio.ensure_future(CALLS[name](client))
     await asyncio.sleep(0.3)
-    async with serve(port=unused_tcp_port) as late:
+    async with record(port=unused_tcp_port) as late:
         late.replies((DONE[kind][0] if name == "stop" else 200, b'{"recordingId": "r"}', JSON))
         try:
             await calling

@@ -15,17 +15,10 @@ from recording.model.job import ChunkJob
 from recording.storage import recordings
 from tests.archive.test_archived import LATE, errors, lose
 from tests.conftest import Control
-from tests.support.facts import MIB, announce, container, listing, put, stage, sweep
+from tests.support.facts import MIB, announce, archived, container, listing, put, stage, sweep
 from tests.support.source import mp4 as file_of
 
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
-
-
-async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:
-    """Bring a recording into the archive."""
-    jobs = await stage(app, await control.recording(*sizes), **more)
-    assert (await sweep(app)).archived
-    return jobs
 
 
 async def spoil(app: App, name: str, body: bytes | None = None) -> str:

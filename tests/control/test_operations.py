@@ -24,8 +24,7 @@ from recording.control.operations import RecordingControl as Recordings
 from recording.errors import BadRequest, Conflict, NotFound
 from recording.storage import audit, endings
 from recording.storage.blobs import Blobs
-from tests.acs.origin import KEY
-from tests.acs.origin import serve as serve_acs
+from tests.acs.origin import KEY, record
 from tests.conftest import Control
 from tests.support.facts import listing
 from tests.support.source import serve
@@ -206,7 +205,7 @@ async def test_where_state_callbacks_go(
     app: App, api: str, own: str | None, given: str | None, expected: str | None
 ) -> None:
     """To the caller's address, else to the app's own, else nowhere."""
-    async with serve_acs() as origin:
+    async with record() as origin:
         origin.replies((200, b'{"recordingId": "r"}', {"Content-Type": "application/json"}))
         service = (Preview2021 if api == "2021" else CallAutomation)(Resource(origin.url, KEY))
         do = Recordings(service, app.storage, Caller(), callback_uri=own)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from recording.app import App
-from recording.config.settings import Settings
 from recording.errors import RecordingError, StartInProgress, Throttled
 from recording.model import layout
 from recording.storage.starts import StartClaim, StartOutcome
@@ -33,10 +32,7 @@ def leg_event(call: Any, state: str = "Established", **more: Any) -> dict[str, A
     }
 
 
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """Start recordings by themselves."""
-    return settings.model_copy(update={"auto_record": "all", "public_base_url": "http://127.0.0.1:9/"})
+pytestmark = pytest.mark.settings(AUTO_RECORD="all", PUBLIC_BASE_URL="http://127.0.0.1:9/")
 
 
 async def started(control: Control) -> int:

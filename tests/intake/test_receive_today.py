@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from recording.app import App
-from recording.config.settings import Settings, read_settings
+from recording.config.settings import read_settings
 from recording.errors import StartInProgress
 from recording.model import conversation, layout
 from recording.storage import endings
@@ -31,10 +31,7 @@ STOPPED = datetime(2026, 3, 1, 10, 0, 7, tzinfo=UTC)
 TEAMS = "https://team.blob.core.windows.net/calls/20260301/3f2b0e4c/0-video.mp4"
 
 
-@pytest.fixture
-def settings(environment: dict[str, str]) -> Settings:
-    """Speak today's API, and start recordings by themselves."""
-    return read_settings(environment | {"ACS_API_VERSION": "", "AUTO_RECORD": "all"})
+pytestmark = pytest.mark.settings(ACS_API_VERSION="", AUTO_RECORD="all")
 
 
 def started_event(call: Any, **more: Any) -> dict[str, Any]:
@@ -100,7 +97,7 @@ async def test_with_the_api_of_2021_a_call_that_starts_is_only_logged(
     """There it is the leg that starts."""
     caplog.set_level(logging.INFO, "recording")
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
-    old = replace(app, settings=read_settings(environment | {"AUTO_RECORD": "all"}))
+    old = replace(app, settings=read_settings(environment | {"ACS_API_VERSION": "2021-04-15-preview1"}))
 
     await receive(old, started_event(call))
 
@@ -112,8 +109,9 @@ async def test_unless_it_is_asked_for_nothing_is_recorded(
 ) -> None:
     """AUTO_RECORD is off by default."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    del environment["AUTO_RECORD"]
 
-    await receive(replace(app, settings=read_settings(environment | {"ACS_API_VERSION": ""})), started_event(call))
+    await receive(replace(app, settings=read_settings(environment)), started_event(call))
 
     assert 0 == await started(control)
     assert ["calls"] == [name.partition("/")[0] for name in await listing(app.settings, "archive")]

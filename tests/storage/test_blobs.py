@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import pytest
 import pytest_asyncio
-from aiohttp import web
 from azure.core.exceptions import AzureError
 
 from local.azurite import Azurite
+from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
 from recording.app import App
 from recording.config.settings import read_settings
@@ -20,51 +21,45 @@ from recording.storage import blobs
 from recording.storage.blobs import Blobs, CopyFailed
 from tests.conftest import Control
 from tests.intake.test_auto_record import leg_event
-from tests.support.facts import MIB, announce, harmed, listing, put, receive, stage, stored_sha256, sweep, until
-from tests.support.proxy import Proxy, before
+from tests.support.facts import (
+    MIB,
+    add_fault,
+    announce,
+    faults_met,
+    harmed,
+    listing,
+    put,
+    receive,
+    stage,
+    stored_sha256,
+    sweep,
+    until,
+)
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
+COMMIT = {"operation": "PutBlockList"}
+BLOCK = {"operation": "PutBlock"}
+PROOF = {"operation": "SetBlobMetadata"}
+DELETE = {"operation": "DeleteBlob"}
+# Put Blob and Copy Blob.
+BLOB: dict[str, Any] = {"method": "PUT", "query": {"comp": None, "restype": None}}
+
 
 @pytest_asyncio.fixture
-async def proxy(azurite: Azurite) -> AsyncIterator[Proxy]:
+async def proxy(azurite: Azurite) -> AsyncIterator[StorageProxy]:
     """A network between the app and its storage."""
-    async with before(azurite) as running:
+    async with StorageProxy(azurite.blob_url, azurite.queue_url) as running:
         yield running
 
 
 @pytest_asyncio.fixture
-async def distant(proxy: Proxy, environment: dict[str, str]) -> AsyncIterator[App]:
+async def distant(proxy: StorageProxy, environment: dict[str, str]) -> AsyncIterator[App]:
     """The app, with the proxy before its Blob Storage."""
     there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
     built = await bootstrap.open_app(read_settings(environment | there))
     yield built
     await built.aclose()
-
-
-def is_commit(request: web.Request) -> bool:
-    """Tell whether a request is Put Block List."""
-    return request.method == "PUT" and request.query.get("comp") == "blocklist"
-
-
-def is_block(request: web.Request) -> bool:
-    """Tell whether a request is Put Block."""
-    return request.method == "PUT" and request.query.get("comp") == "block"
-
-
-def is_proof(request: web.Request) -> bool:
-    """Tell whether a request is Set Blob Metadata."""
-    return request.method == "PUT" and request.query.get("comp") == "metadata"
-
-
-def is_blob(request: web.Request) -> bool:
-    """Tell whether a request is Put Blob or Copy Blob."""
-    return request.method == "PUT" and not request.query
-
-
-def is_delete(request: web.Request) -> bool:
-    """Tell whether a request is Delete Blob."""
-    return request.method == "DELETE"
 
 
 async def test_a_fact_is_written_once(app: App) -> None:
@@ -183,70 +178,72 @@ async def test_a_link_expires(app: App, monkeypatch: pytest.MonkeyPatch) -> None
         assert 403 == got.status
 
 
-@pytest.mark.parametrize("match", [is_commit, is_block, is_proof, is_blob], ids=lambda match: match.__name__)
-async def test_a_lost_answer_costs_nothing(distant: App, proxy: Proxy, control: Control, match: object) -> None:
+@pytest.mark.parametrize("requests", [COMMIT, BLOCK, PROOF, BLOB], ids=["commit", "block", "proof", "blob"])
+async def test_a_lost_answer_costs_nothing(distant: App, proxy: StorageProxy, control: Control, requests: Any) -> None:
     """A request that took effect though its answer was lost is repeated, and the chunk is right."""
     recording = await control.recording(12 * MIB)
     [job] = await announce(distant, recording)
-    proxy.add("lost", match)  # type: ignore[arg-type]
+    add_fault(proxy, kind="lostAnswer", **requests)
 
     await distant.ingest.run(job)
 
     found = await distant.storage.stat("staging", job.content_blob)
     assert found is not None
-    assert 1 == proxy.met
+    assert 1 == faults_met(proxy)
     assert found.sha256 == recording["chunks"][0]["sha256"] == await stored_sha256(distant, job)
 
 
-@pytest.mark.parametrize("match", [is_commit, is_block, is_proof, is_blob], ids=lambda match: match.__name__)
-async def test_a_busy_storage_is_asked_again(distant: App, proxy: Proxy, control: Control, match: object) -> None:
+@pytest.mark.parametrize("requests", [COMMIT, BLOCK, PROOF, BLOB], ids=["commit", "block", "proof", "blob"])
+async def test_a_busy_storage_is_asked_again(
+    distant: App, proxy: StorageProxy, control: Control, requests: Any
+) -> None:
     """503 is no reason to give a chunk up."""
     recording = await control.recording(12 * MIB)
     [job] = await announce(distant, recording)
-    proxy.add("refused", match, times=2)  # type: ignore[arg-type]
+    add_fault(proxy, kind="status", status=503, times=2, **requests)
 
     await distant.ingest.run(job)
 
-    assert (2, recording["chunks"][0]["sha256"]) == (proxy.met, await stored_sha256(distant, job))
+    assert (2, recording["chunks"][0]["sha256"]) == (faults_met(proxy), await stored_sha256(distant, job))
 
 
-@pytest.mark.parametrize("match", [is_blob, is_delete], ids=lambda match: match.__name__)
+@pytest.mark.parametrize("requests", [BLOB, DELETE], ids=["blob", "delete"])
 async def test_lost_answers_leave_the_archive_whole(
-    distant: App, proxy: Proxy, control: Control, match: object
+    distant: App, proxy: StorageProxy, control: Control, requests: Any
 ) -> None:
     """Copies, the manifest and the emptying of staging may all be done twice."""
     await stage(distant, await control.recording(1000, 1000))
-    proxy.add("lost", match, times=5)  # type: ignore[arg-type]
+    add_fault(proxy, kind="lostAnswer", times=5, **requests)
 
     await sweep(distant)
     await sweep(distant)
 
-    assert 5 == proxy.met
+    assert 5 == faults_met(proxy)
     names = await listing(distant.settings, "archive")
     assert ({}, 6) == (await listing(distant.settings, "staging"), len(names))
     assert 1 == len([name for name in names if "/recording" in name])
 
 
 async def test_a_lost_answer_to_a_claim_does_not_delay_a_recording(
-    distant: App, proxy: Proxy, control: Control
+    distant: App, proxy: StorageProxy, control: Control
 ) -> None:
     """A worker whose claim was written knows it for its own, and starts the recording at once."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     app = replace(distant, settings=distant.settings.model_copy(update={"auto_record": "all"}))
-    proxy.add("lost", is_blob)
+    add_fault(proxy, kind="lostAnswer", **BLOB)
 
     await receive(app, leg_event(call))
 
-    assert (1, 1) == (proxy.met, len((await control.call("GET", "recordings"))["recordings"]))
+    assert (1, 1) == (faults_met(proxy), len((await control.call("GET", "recordings"))["recordings"]))
 
 
 async def test_storage_that_takes_nothing_fails_the_job_and_loses_nothing(
-    distant: App, proxy: Proxy, control: Control
+    distant: App, proxy: StorageProxy, control: Control
 ) -> None:
     """A job that storage refuses throughout is raised to the queue; the next one succeeds."""
     recording = await control.recording(5 * MIB)
     [job] = await announce(distant, recording)
-    proxy.add("refused", is_block, times=8)
+    add_fault(proxy, kind="status", status=503, times=8, **BLOCK)
 
     with pytest.raises(Exception, match="503 ServerBusy"):
         await distant.ingest.run(job)

@@ -12,11 +12,7 @@ from tests.model.test_event_parser_today import CORRELATION, call_event
 from tests.support.facts import put, receive, sweep
 from tests.support.source import storage_host, today, wav
 
-
-@pytest.fixture
-def environment(environment: dict[str, str]) -> dict[str, str]:
-    """Today's API."""
-    return environment | {"ACS_API_VERSION": ""}
+pytestmark = pytest.mark.settings(ACS_API_VERSION="")
 
 
 @pytest.mark.parametrize("kind", ["CallStarted", "CallEnded"])

@@ -11,6 +11,7 @@ import pytest_asyncio
 from azure.core.exceptions import AzureError
 
 from local.azurite import Azurite
+from local.storage_proxy import StorageProxy
 from recording.app import App
 from recording.config.account import StorageAccount
 from recording.config.settings import Settings
@@ -22,12 +23,12 @@ from recording.storage import starts
 from recording.storage.blobs import Blobs
 from recording.storage.starts import ClaimedByAnotherRequest, HeldClaim, StartClaim, StartOutcome
 from tests.conftest import Control
-from tests.support.facts import body_of, listing
-from tests.support.proxy import Match, Proxy, before
+from tests.support.facts import add_fault, body_of, faults_met, listing
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOTHING = StartRecording()
 HEADER = "Repeatability-Request-ID"
+BUSY: dict[str, Any] = {"kind": "status", "status": 503}
 
 
 @pytest_asyncio.fixture
@@ -37,14 +38,14 @@ async def call(control: Control) -> str:
 
 
 @pytest_asyncio.fixture
-async def proxy(azurite: Azurite) -> AsyncIterator[Proxy]:
+async def proxy(azurite: Azurite) -> AsyncIterator[StorageProxy]:
     """A network before storage that can be made to fail."""
-    async with before(azurite) as running:
+    async with StorageProxy(azurite.blob_url, azurite.queue_url) as running:
         yield running
 
 
 @pytest_asyncio.fixture
-async def distant(settings: Settings, proxy: Proxy) -> AsyncIterator[Blobs]:
+async def distant(settings: Settings, proxy: StorageProxy) -> AsyncIterator[Blobs]:
     """The storage, with the proxy before it."""
     account = StorageAccount.model_validate({"connection_string": proxy.connection_string})
     storage = Blobs(settings.model_copy(update={"archive_storage": account}))
@@ -57,9 +58,9 @@ def repeatable(app: App, storage: Blobs | None = None, *, key: str = "one", head
     return Recordings(app.service, storage or app.storage, Caller(repeat_key=RepeatKey(header, key)))
 
 
-def writes(suffix: str) -> Match:
+def writes(suffix: str) -> dict[str, str]:
     """Match the writes of one kind of fact."""
-    return lambda request: request.method == "PUT" and request.path.endswith(f"-{suffix}.json")
+    return {"method": "PUT", "path": f"*-{suffix}.json"}
 
 
 async def tries(app: App) -> list[str]:
@@ -211,31 +212,31 @@ async def test_a_lost_answer_of_acs_is_no_second_recording(app: App, control: Co
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("kind", ["claim", "outcome"])
-@pytest.mark.parametrize("fault", ["lost", "refused"])
+@pytest.mark.parametrize("fault", [{"kind": "lostAnswer"}, BUSY], ids=["lost", "refused"])
 async def test_a_fact_whose_answer_is_lost_is_still_ours(
-    app: App, control: Control, call: str, proxy: Proxy, distant: Blobs, kind: str, fault: Any
+    app: App, control: Control, call: str, proxy: StorageProxy, distant: Blobs, kind: str, fault: Any
 ) -> None:
     """The client writes again and is told that it exists: by ourselves."""
-    proxy.add(fault, writes(kind))
+    add_fault(proxy, **fault, **writes(kind))
 
     started = await repeatable(app, distant).start(call, NOTHING)
 
     assert started == await repeatable(app).start(call, NOTHING)
-    assert (1, 1, ["started"]) == (proxy.met, await asked(control), await tries(app))
+    assert (1, 1, ["started"]) == (faults_met(proxy), await asked(control), await tries(app))
 
 
 async def test_an_outcome_that_cannot_be_written_is_logged_and_the_answer_stays_true(
     app: App,
     control: Control,
     call: str,
-    proxy: Proxy,
+    proxy: StorageProxy,
     distant: Blobs,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The caller gets the id; a repeat has to wait, and is then told that the call is being recorded."""
     monkeypatch.setattr(starts, "PATIENCE_SECONDS", 1.5)
-    proxy.add("refused", writes("outcome"), times=100)
+    add_fault(proxy, **BUSY, **writes("outcome"), times=100)
 
     started = await repeatable(app, distant).start(call, NOTHING)
     with pytest.raises(StartInProgress):
@@ -253,11 +254,11 @@ async def test_an_outcome_that_cannot_be_written_is_logged_and_the_answer_stays_
 
 
 async def test_a_claim_that_cannot_be_given_back_does_not_hide_what_failed(
-    app: App, control: Control, call: str, proxy: Proxy, distant: Blobs, monkeypatch: pytest.MonkeyPatch
+    app: App, control: Control, call: str, proxy: StorageProxy, distant: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller is told what ACS said, and how long to wait."""
     monkeypatch.setattr(starts, "PATIENCE_SECONDS", 1.5)
-    proxy.add("refused", writes("outcome"), times=100)
+    add_fault(proxy, **BUSY, **writes("outcome"), times=100)
     rule = {"method": "POST", "path": "/conversations/*", "kind": "status", "status": 429, "retryAfter": "17"}
     await control.call("POST", "faults", rule)
 
@@ -268,11 +269,11 @@ async def test_a_claim_that_cannot_be_given_back_does_not_hide_what_failed(
 
 
 async def test_without_a_claim_nothing_is_started(
-    app: App, settings: Settings, control: Control, call: str, proxy: Proxy, distant: Blobs, monkeypatch: Any
+    app: App, settings: Settings, control: Control, call: str, proxy: StorageProxy, distant: Blobs, monkeypatch: Any
 ) -> None:
     """Storage that is away or busy for good: ACS is not asked, and the caller is answered in time."""
     monkeypatch.setattr(starts, "PATIENCE_SECONDS", 0.5)
-    proxy.add("refused", writes("claim"), times=100)
+    add_fault(proxy, **BUSY, **writes("claim"), times=100)
     nowhere = Blobs(settings.model_copy(update={"archive_container": "nowhere"}))
 
     with pytest.raises(AzureError):

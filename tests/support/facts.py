@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from aiohttp import ClientSession
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from local.azurite import Azurite
+from local.storage_faults import StorageRule
 from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
 from recording import timer
@@ -100,6 +100,13 @@ async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> TimerR
     return await timer.run(app.storage, app.settings, app.notices, app.content, now=now, **more)
 
 
+async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:
+    """Bring a recording of chunks of these sizes into the archive; the answer is its jobs."""
+    jobs = await stage(app, await control.recording(*sizes), **more)
+    assert (await sweep(app)).archived
+    return jobs
+
+
 @asynccontextmanager
 async def topic(app: App, control: Control) -> AsyncIterator[App]:
     """Give the app the emulator's custom topic to publish to."""
@@ -146,16 +153,26 @@ async def killed_after(ingest: ChunkIngest, job: ChunkJob, *, blocks: int) -> No
     await asyncio.wait([running])
 
 
+def add_fault(proxy: StorageProxy, **rule: Any) -> None:
+    """Add a rule for requests to storage."""
+    proxy.faults.add([StorageRule.model_validate(rule)])
+
+
+def faults_met(proxy: StorageProxy) -> int:
+    """Count the requests to which a rule was applied."""
+    return sum(rule["applied"] for rule in proxy.faults.view())
+
+
 @asynccontextmanager
 async def harmed(
     azurite: Azurite, environment: dict[str, str], *rules: dict[str, Any]
 ) -> AsyncIterator[tuple[App, StorageProxy]]:
     """The app, and the storage between that does what the rules say."""
-    async with StorageProxy(azurite.blob_url, azurite.queue_url) as proxy, ClientSession() as http:
+    async with StorageProxy(azurite.blob_url, azurite.queue_url) as proxy:
         there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
         app = await bootstrap.open_app(read_settings(environment | there))
-        async with http.post(f"{proxy.control_url}/faults", json=list(rules)) as answer:
-            assert answer.status == 201, await answer.text()
+        for rule in rules:
+            add_fault(proxy, **rule)
         try:
             yield app, proxy
         finally:

@@ -3,7 +3,7 @@
 import json
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,18 +22,19 @@ from local.acs.server import DEVELOPMENT_KEY
 from recording import app as bootstrap
 from recording.app import App
 from recording.config.settings import read_settings
+from recording.formats.media import HEADER
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def serve(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """Serve every request with one handler; the value is the server's address."""
+async def serve(answer: Answer, *, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """Serve every request with one handler; the value is the server's address. A port of 0 picks a free one."""
     server = web.Application(client_max_size=2**30)
     server.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
     await site.start()
     try:
         yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
@@ -69,6 +70,17 @@ async def app_with_source(environment: dict[str, str], answer: Answer) -> AsyncI
             yield app
         finally:
             await app.aclose()
+
+
+def drive[Result](walk: Generator[int, bytes, Result], file: bytes) -> Result:
+    """Give a walk over a file the header at each offset that it asks for; return its result."""
+    try:
+        offset = next(walk)
+        while True:
+            offset = walk.send(file[offset : offset + HEADER])
+    except StopIteration as ended:
+        result: Result = ended.value
+        return result
 
 
 def part(request: web.Request, body: bytes, etag: str) -> web.Response:
