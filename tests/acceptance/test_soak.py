@@ -12,10 +12,9 @@ from local.stack import LOGS, ROOT
 
 RECORDINGS, SEED = 1000, 7
 LIMIT_SECONDS = 1500
-# Figures that a run must stay below: what README reports, and half of it again.
+# Figures that a run must stay below: half as much again as README reports, for the worse of the two APIs.
 MOST = {
-    "seconds": 720,
-    "seconds to staged, p99": 100,
+    "seconds": 540,
     "seconds to archived, p50": 60,
     "seconds to archived, p99": 150,
     "bytes fetched per byte kept": 2.4,
@@ -27,7 +26,6 @@ def figures(found: dict[str, Any]) -> dict[str, float]:
     """Pick the figures that are held."""
     return {
         "seconds": found["seconds"],
-        "seconds to staged, p99": found["secondsTo"]["staged"]["p99"],
         "seconds to archived, p50": found["secondsTo"]["archived"]["p50"],
         "seconds to archived, p99": found["secondsTo"]["archived"]["p99"],
         "bytes fetched per byte kept": found["fetched"]["bytesFetchedPerByteKept"],
