@@ -4,8 +4,7 @@ import pytest
 
 from benchmarks import burst
 from local.stack import LOGS
-
-from .conftest import Say
+from tests.acceptance.conftest import Say
 
 EVENTS = 1000
 # Event Grid waits for 30 s and then sends the event again (docs of its delivery).

@@ -6,8 +6,7 @@ import pytest
 
 from benchmarks import cold_start
 from local.stack import ROOT
-
-from .conftest import Say
+from tests.acceptance.conftest import Say
 
 ROUNDS = 5
 # An idle machine with two cores takes less than one. CPU, for imports cost nothing else, and it is the steadier figure.

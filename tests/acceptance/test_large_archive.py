@@ -18,8 +18,7 @@ from local.functions.host import Host
 from local.loopback import http
 from local.process import Process
 from local.stack import ROOT, child_environment
-
-from .conftest import Say
+from tests.acceptance.conftest import Say
 
 FEW, MANY = 1000, 100_000
 # Of the same request: a page may begin on a day that has fewer recordings.

@@ -15,8 +15,7 @@ from benchmarks.contender import CONTENDERS
 from benchmarks.shaping import NONE
 from local.loopback import http
 from local.stack import Stack, StackOptions
-
-from .conftest import Say
+from tests.acceptance.conftest import Say
 
 MIB = 1024 * 1024
 # What the process may grow by, whatever the size: eight streams with their buffers.
@@ -84,4 +83,4 @@ async def test_ten_gigabytes_are_ingested_and_proved(say: Say) -> None:
     grown = max(row["peak_mib_above_idle"], row["proof_peak_mib_above_idle"])
     assert grown <= most, f"the process grew by {grown} MiB instead of at most {most:.0f}; {TO_DO}"
     requests = -(-HUGE_BYTES // BLOCK_BYTES) + OTHER_REQUESTS
-    assert row["requests_to_source"] <= requests, "blocks are smaller or fetched twice; see recording/ingest's plan"
+    assert row["requests_to_source"] <= requests, "blocks are smaller or fetched twice; see recording/ingest/blocks.py"
