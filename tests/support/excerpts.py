@@ -59,8 +59,9 @@ def _nodes(root: Path, places: tuple[str, ...]) -> Iterator[tuple[str, ast.AST]]
     for place in places:
         path = root / place
         for file in [path] if path.suffix else sorted(path.rglob("*.py")):
+            name = str(file.relative_to(root))
             for node in ast.walk(ast.parse(file.read_text())):
-                yield str(file.relative_to(root)), node
+                yield name, node
 
 
 def _template(node: ast.expr) -> str:
