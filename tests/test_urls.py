@@ -1,4 +1,4 @@
-"""recording/urls.py: addresses from outside; those that are and aren't taken stand in test_contract.py."""
+"""recording/urls.py: addresses from outside; those that are and aren't taken stand in control/test_bodies.py."""
 
 import time
 

@@ -87,7 +87,7 @@ async def in_flight(storage: Storage) -> dict[str, list[Stored]]:
     found: dict[str, list[Stored]] = defaultdict(list)
     async for blob in storage.names("staging"):
         found[blob.name.partition("/")[0]].append(blob)
-    found.pop(layout.PENDING, None)  # `endings` watches over these
+    found.pop(layout.PENDING, None)  # `archive.unannounced` watches over these
     found.pop(layout.DOCTOR, None)
     for key in [key for key in found if not layout.is_recording_key(key)]:
         log.warning("staging.unknown", folder=key, blobs=len(found.pop(key)))

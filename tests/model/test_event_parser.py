@@ -1,4 +1,4 @@
-"""recording/model/events.py: what the service sends becomes typed events."""
+"""recording/model/event_parser.py: what the service sends becomes typed events."""
 
 import json
 from datetime import UTC, datetime

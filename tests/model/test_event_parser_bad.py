@@ -1,4 +1,4 @@
-"""recording/model/events.py: what can't be understood is refused with a reason, and nothing else happens."""
+"""recording/model/event_parser.py: what can't be understood is refused with a reason, and nothing else happens."""
 
 import json
 from typing import Any

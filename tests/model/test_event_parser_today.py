@@ -1,4 +1,4 @@
-"""recording/model/events.py: what today's API sends beside the file event, and the forms of a subject."""
+"""recording/model/event_parser.py: what today's API sends beside the file event, and the forms of a subject."""
 
 import json
 from datetime import UTC, datetime, timedelta
