@@ -23,7 +23,7 @@ from benchmarks.blobs import Blob, Recorded
 from benchmarks.timer import Timer
 from local.azurite import Azurite
 from recording import timer as archive
-from recording.config.settings import Settings, read
+from recording.config.settings import Settings, read_settings
 
 ARCHIVES = (0, 10_000, 100_000)
 QUICK_ARCHIVES = (0, 500)
@@ -73,7 +73,7 @@ class Bench:
         self.environment = {"AzureWebJobsStorage": azurite.connection_string, "ACS_CONNECTION_STRING": _ACS}
         self.say = say
         self._azurite = azurite
-        self._settings: Settings = read(self.environment)
+        self._settings: Settings = read_settings(self.environment)
         self._numbers = itertools.count(1)
 
     def recordings(self, count: int) -> list[Recorded]:

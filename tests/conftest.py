@@ -13,7 +13,7 @@ from local.acs.server import Emulator, Options
 from local.azurite import Azurite
 from recording import app as bootstrap
 from recording.app import App
-from recording.config.settings import Settings, read
+from recording.config.settings import Settings, read_settings
 from recording.ingest import chunk
 from recording.storage import blobs
 from tests.infra import compiler
@@ -57,7 +57,7 @@ def environment(azurite: Azurite, acs: Emulator) -> dict[str, str]:
 @pytest.fixture
 def settings(environment: dict[str, str]) -> Settings:
     """The settings, read."""
-    return read(environment)
+    return read_settings(environment)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest_asyncio.fixture
 async def app(settings: Settings) -> AsyncIterator[App]:
     """The app's clients, as the functions get them."""
-    built = await bootstrap.build(settings)
+    built = await bootstrap.open_app(settings)
     yield built
     await built.aclose()
 

@@ -157,7 +157,7 @@ def test_the_example_settings_are_settings() -> None:
 
     assert (False, "python") == (example["IsEncrypted"], values.pop("FUNCTIONS_WORKER_RUNTIME"))
     assert set(values) <= known_names()
-    assert settings.read(values).resource().endpoint == "http://127.0.0.1:8080"
+    assert settings.read_settings(values).resource().endpoint == "http://127.0.0.1:8080"
     # A trigger's %NAME% is resolved by the host, which doesn't know our defaults.
     assert "ARCHIVE_SCHEDULE" in values
 
@@ -168,7 +168,7 @@ def test_readme_has_the_settings_table() -> None:
     found = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", readme, re.DOTALL)
 
     assert found is not None
-    assert settings.table() == found[1].strip()
+    assert settings.markdown_table() == found[1].strip()
 
 
 def test_what_is_needed_in_azure_is_named() -> None:

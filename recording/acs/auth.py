@@ -61,7 +61,7 @@ class HmacPolicy(SansIOHTTPPolicy[HttpRequest, Any]):
             http.headers["x-ms-host"] = self._authority
 
 
-def policy(
+def auth_policy(
     resource: Resource, credential: AsyncTokenCredential | None
 ) -> HmacPolicy | AsyncBearerTokenCredentialPolicy[Any, Any]:
     """Choose HMAC where there is a key, else the app's identity."""

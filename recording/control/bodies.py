@@ -26,7 +26,7 @@ from recording.model.record import Body
 _RECORDING_ID = re.compile(r"[A-Za-z0-9+/_-]{1,1024}={0,2}")
 
 
-CallbackUri = Annotated[str, Field(max_length=2048), AfterValidator(urls.check)]
+CallbackUri = Annotated[str, Field(max_length=2048), AfterValidator(urls.require_https)]
 OperationContext = Annotated[str, Field(max_length=5000)]
 
 
@@ -63,7 +63,7 @@ class RecordingStarted(Body):
     conversation_id: str | None = None
 
 
-class RecordingState(Body):
+class RecordingStateAnswer(Body):
     """Answer of state: paused reads as inactive (acs-contract 2.5), and so does ended, with when it ended."""
 
     recording_state: Literal["active", "inactive"]
@@ -71,7 +71,7 @@ class RecordingState(Body):
     ended_at: datetime | None = None
 
 
-def check_recording_id(recording_id: str) -> str:
+def require_recording_id(recording_id: str) -> str:
     """Return the recording id if it can be one; it is opaque to us otherwise.
 
     Raises BadRequest (target recordingId).

@@ -88,7 +88,7 @@ def _ahead(response: AsyncHttpResponse, here: datetime) -> timedelta | None:
     return here - there.astimezone(UTC) - timedelta(seconds=0.5)
 
 
-async def look(name: str, url: str, mend: str) -> Finding:
+async def probe(name: str, url: str, mend: str) -> Finding:
     """Find out whether a host answers, and whether the clocks agree; nothing of the answer counts but its time."""
     host = urlsplit(url).netloc
     try:

@@ -35,7 +35,7 @@ class Locator:
     id: str
 
 
-def encode(url: str) -> str:
+def encode_url(url: str) -> str:
     """Turn a conversation URL into the conversation id that the service takes.
 
     Raises BadRequest (target conversationUrl) for anything but an absolute https URL.
@@ -51,7 +51,7 @@ def encode(url: str) -> str:
     return conversation_id
 
 
-def of_server_call(server_call_id: str) -> str:
+def from_server_call_id(server_call_id: str) -> str:
     """Turn a server call id into the conversation id that stands in our paths.
 
     A server call id may hold `/`, which a path can't, percent-encoded or not: Azure's front end decodes `%2F`
@@ -66,10 +66,10 @@ def of_server_call(server_call_id: str) -> str:
     url = _url_of(server_call_id)
     if url is None:
         raise BadRequest("serverCallId must be the base64 of an https URL, as events have it", target="serverCallId")
-    return encode(url)
+    return encode_url(url)
 
 
-def locate(conversation_id: str) -> Locator:
+def to_locator(conversation_id: str) -> Locator:
     """Turn a conversation id into what today's API finds the call by.
 
     Raises BadRequest (target conversationId) that says which kinds of id there are.
@@ -84,7 +84,7 @@ def locate(conversation_id: str) -> Locator:
     return Locator("server_call_id", base64.b64encode(url.encode()).decode())
 
 
-def check(conversation_id: str) -> str:
+def require_2021_id(conversation_id: str) -> str:
     """Return the id if the 2021 API would take it.
 
     Raises BadRequest (target conversationId) that says what is wrong and how to mend it.

@@ -37,7 +37,7 @@ _SUBJECT = re.compile(
 _YEARS = range(2000, 3000)
 
 
-def parse_all(text: str) -> list[str]:
+def split_events(text: str) -> list[str]:
     """Split a request body into the texts of its events: one object, or an array of them.
 
     Raises BadEvent if the text isn't JSON or holds neither.
@@ -55,7 +55,7 @@ def parse_all(text: str) -> list[str]:
         raise BadEvent("the events are nested too deeply") from None
 
 
-def parse(text: str) -> Event:
+def parse_event(text: str) -> Event:
     """Read one event, in the Event Grid schema or as a CloudEvent.
 
     Raises BadEvent with a reason that a person can act on.
@@ -191,7 +191,7 @@ def _is_blob_storage(location: str) -> bool:
     return ".blob." in host or (is_loopback(host) and not parts.path.startswith(_SERVICE_PATH))
 
 
-def _locations(chunk: payload.Chunk) -> tuple[dict[str, str | None], list[str]]:
+def _locations(chunk: payload.ChunkFields) -> tuple[dict[str, str | None], list[str]]:
     """Read where a chunk lies; an address that can't be one is left away and named."""
     found: dict[str, str | None] = {}
     wrong: list[str] = []
@@ -213,7 +213,7 @@ def read_chunks(entries: list[Any]) -> tuple[tuple[AnnouncedChunk, ...], tuple[s
     problems: list[str] = []
     for position, entry in enumerate(entries):
         try:
-            chunk = payload.Chunk.model_validate(entry)
+            chunk = payload.ChunkFields.model_validate(entry)
         except ValidationError as invalid:
             problems.append(f"chunk entry {position}: {payload.reason(invalid)}")
             continue

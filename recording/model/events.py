@@ -127,7 +127,7 @@ class FileStatusUpdated:
     @property
     def end(self) -> datetime | None:
         """When the recording ended, as far as start and duration tell."""
-        return end(self.start, self.duration_ms)
+        return recording_end(self.start, self.duration_ms)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ Event = (
 )
 
 
-def end(start: datetime, duration_ms: int | None) -> datetime | None:
+def recording_end(start: datetime, duration_ms: int | None) -> datetime | None:
     """Say when a recording ended; None if its duration isn't known, or can't be."""
     if duration_ms is None or not 0 <= duration_ms <= _LONGEST_DURATION / timedelta(milliseconds=1):
         return None

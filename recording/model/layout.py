@@ -148,24 +148,24 @@ def audit_blob(at: datetime, operation: str, word: str) -> str:
     return f"audit/{at.astimezone(UTC):%Y/%m/%d/%H%M%S%f}-{operation}-{word}.json"
 
 
-def recording_word(recording_id: str) -> str:
+def recording_digest(recording_id: str) -> str:
     """Make a recording id safe in a path; it may come with or without padding (acs-contract 2.4)."""
     return hashlib.sha256(recording_id.rstrip("=").encode()).hexdigest()
 
 
 def ending_blob(recording_id: str) -> str:
     """Name the fact that a recording ended."""
-    return f"endings/{recording_word(recording_id)}.json"
+    return f"endings/{recording_digest(recording_id)}.json"
 
 
-def taken_blob(key: str) -> str:
+def assigned_ending_blob(key: str) -> str:
     """Name the fact which ending a recording was taken for that its event names by a call only (acs-contract 2.8)."""
     return f"endings/{key}.json"
 
 
 def pending_blob(stopped: datetime, recording_id: str) -> str:
     """Name the marker of a recording that was stopped and is to be announced: sorts by time."""
-    return f"{PENDING}/{recording_key(stopped, recording_word(recording_id))}.json"
+    return f"{PENDING}/{recording_key(stopped, recording_digest(recording_id))}.json"
 
 
 def absent_key(start: datetime, word: str) -> str:
@@ -183,7 +183,7 @@ def notice_blob(key: str, document_id: str) -> str:
     return f"{key}/notices/at-risk-{document_id}.json"
 
 
-def told_blob(key: str, revision: int) -> str:
+def published_blob(key: str, revision: int) -> str:
     """Name the fact that others were told of a manifest."""
     return f"{key}/notices/told-{revision}.json"
 

@@ -37,7 +37,7 @@ class ChannelAffinity(_Option):
 
 
 def _check_container(url: str) -> str:
-    if urlsplit(urls.check(url)).query or urlsplit(url).fragment:
+    if urlsplit(urls.require_https(url)).query or urlsplit(url).fragment:
         raise ValueError("must be a container's URL without a query: ACS writes there with its own identity")
     return url
 

@@ -48,8 +48,8 @@ def _word(value: Any) -> Any:
     return _WORDS.get(value.lower()) if isinstance(value, str) else None
 
 
-Told = WrapValidator(_or_none)
-Part = WrapValidator(_or_empty)
+OrNone = WrapValidator(_or_none)
+OrEmpty = WrapValidator(_or_empty)
 Word = Annotated[str | None, BeforeValidator(_word)]
 Index = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=layout.LARGEST_INDEX)]
 ServerCallId = Annotated[str, Field(min_length=1, max_length=4096)]
@@ -79,9 +79,9 @@ class CallLeg(Fields):
 class Result(Fields):
     """`resultInformation` of today's callbacks (acs-contract 4.8)."""
 
-    code: Annotated[int | None, Told] = None
-    sub_code: Annotated[int | None, Told] = None
-    message: Annotated[str | None, Told] = None
+    code: Annotated[int | None, OrNone] = None
+    sub_code: Annotated[int | None, OrNone] = None
+    message: Annotated[str | None, OrNone] = None
 
 
 class RecordingState(Fields):
@@ -89,42 +89,42 @@ class RecordingState(Fields):
 
     recording_id: str = Field(min_length=1, max_length=4096)
     conversation_id: str | None = None
-    server_call_id: Annotated[str | None, Told] = None
+    server_call_id: Annotated[str | None, OrNone] = None
     state: str
-    result_information: Annotated[Result, Part] = Result()
+    result_information: Annotated[Result, OrEmpty] = Result()
 
 
 class StartFailed(Fields):
     """`data` of StartRecordingFailed: nothing in it is sure to be there (acs-contract 4.8)."""
 
-    recording_id: Annotated[str | None, Told] = None
-    server_call_id: Annotated[str | None, Told] = None
-    correlation_id: Annotated[str | None, Told] = None
-    result_information: Annotated[Result, Part] = Result()
+    recording_id: Annotated[str | None, OrNone] = None
+    server_call_id: Annotated[str | None, OrNone] = None
+    correlation_id: Annotated[str | None, OrNone] = None
+    result_information: Annotated[Result, OrEmpty] = Result()
 
 
 class Identity(Fields):
     """A group or a room."""
 
-    id: Annotated[str | None, Told] = None
+    id: Annotated[str | None, OrNone] = None
 
 
 class Call(Fields):
     """`data` of CallStarted and CallEnded (acs-contract 4.9)."""
 
     server_call_id: ServerCallId
-    correlation_id: Annotated[str | None, Told] = None
-    group: Annotated[Identity, Part] = Identity()
-    room: Annotated[Identity, Part] = Identity()
-    duration_of_call: Annotated[float | None, Told] = None
+    correlation_id: Annotated[str | None, OrNone] = None
+    group: Annotated[Identity, OrEmpty] = Identity()
+    room: Annotated[Identity, OrEmpty] = Identity()
+    duration_of_call: Annotated[float | None, OrNone] = None
 
 
-class Chunk(Fields):
+class ChunkFields(Fields):
     """One entry of `recordingChunks`; where it lies is read by `location`."""
 
     document_id: str
     index: Index
-    end_reason: Annotated[str | None, Told] = None
+    end_reason: Annotated[str | None, OrNone] = None
     content_location: Any = None
     metadata_location: Any = None
     delete_location: Any = None
@@ -141,10 +141,10 @@ class FileStatus(Fields):
 
     recording_storage_info: Chunks
     recording_start_time: Any = None
-    recording_duration_ms: Annotated[int | None, Told] = None
-    session_end_reason: Annotated[str | None, Told] = None
-    recording_id: Annotated[str | None, Told] = None
-    storage_type: Annotated[str | None, Told] = None
+    recording_duration_ms: Annotated[int | None, OrNone] = None
+    session_end_reason: Annotated[str | None, OrNone] = None
+    recording_id: Annotated[str | None, OrNone] = None
+    storage_type: Annotated[str | None, OrNone] = None
     recording_content_type: Word = None
     recording_channel_type: Word = None
     recording_format_type: Word = None
@@ -185,7 +185,7 @@ class _Info(Fields):
 
 
 class _File(Fields):
-    recording_info: Annotated[_Info, Part] = _Info()
+    recording_info: Annotated[_Info, OrEmpty] = _Info()
 
 
 def read_metadata_file(body: bytes) -> dict[str, str]:

@@ -10,7 +10,7 @@ from azure.core.pipeline import PipelineContext, PipelineRequest
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 from azure.core.rest import HttpRequest
 
-from recording.acs.auth import SCOPE, HmacPolicy, policy, sign
+from recording.acs.auth import SCOPE, HmacPolicy, auth_policy, sign
 from recording.config.resource import Resource
 from recording.errors import Misconfigured
 from tests.acs.origin import KEY
@@ -142,13 +142,13 @@ def test_the_policy_signs_the_url_that_is_sent(url: str, sent: str) -> None:
 
 def test_a_key_is_used_where_there_is_one() -> None:
     """A key wins over an identity."""
-    assert isinstance(policy(Resource(ENDPOINT, KEY), Credential()), HmacPolicy)
+    assert isinstance(auth_policy(Resource(ENDPOINT, KEY), Credential()), HmacPolicy)
 
 
 async def test_an_identity_is_used_where_there_is_no_key() -> None:
     """Without a key the app's identity is asked for a token of the service's scope."""
     credential = Credential()
-    chosen = policy(Resource(ENDPOINT), credential)
+    chosen = auth_policy(Resource(ENDPOINT), credential)
     assert isinstance(chosen, AsyncBearerTokenCredentialPolicy)
     request = request_to(f"{ENDPOINT}/x")
 
@@ -174,10 +174,10 @@ async def test_azure_core_sends_no_token_in_the_clear() -> None:
 def test_an_identity_needs_https(endpoint: str) -> None:
     """An endpoint that no token can be sent to is a setting that is wrong, and said at once."""
     with pytest.raises(Misconfigured, match="ACS_ENDPOINT must be an https URL"):
-        policy(Resource(endpoint), Credential())
+        auth_policy(Resource(endpoint), Credential())
 
 
 def test_neither_key_nor_identity() -> None:
     """Without either, the settings to choose from are named."""
     with pytest.raises(Misconfigured, match="ACS_CONNECTION_STRING, or ACS_ENDPOINT"):
-        policy(Resource(ENDPOINT), None)
+        auth_policy(Resource(ENDPOINT), None)

@@ -8,7 +8,7 @@ import pytest
 
 from recording.app import App
 from recording.catalogue import verify
-from recording.catalogue.verify import Verified
+from recording.catalogue.verify import RecordingVerification
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
 from recording.model.job import ChunkJob
@@ -189,7 +189,7 @@ async def test_a_manifest_that_cannot_be_read_is_damage(app: App, control: Contr
     assert (False, ["its manifest cannot be read"], []) == (found.ok, found.problems, found.chunks)
 
 
-async def everything(app: App, **more: Any) -> dict[str, Verified]:
+async def everything(app: App, **more: Any) -> dict[str, RecordingVerification]:
     """Verify all of a window of time."""
     keys = [key async for key in verify.keys(app.storage, **more)]
     return {found.recording_key: found async for found in verify.verify_all(keys, app.storage)}

@@ -10,7 +10,7 @@ from recording.app import App
 from recording.config.settings import Settings
 from recording.errors import RecordingError, StartInProgress, Throttled
 from recording.model import layout
-from recording.storage.starts import Claim, Outcome
+from recording.storage.starts import StartClaim, StartOutcome
 from tests.conftest import Control
 from tests.support.facts import body_of, listing, receive
 
@@ -47,7 +47,7 @@ async def started(control: Control) -> int:
 async def outcomes(app: App) -> list[str]:
     """Read what came of each try of AUTO_RECORD, in their order."""
     names = [name for name in sorted(await listing(app.settings, "archive")) if name.endswith("-outcome.json")]
-    return [Outcome.model_validate(await body_of(app.settings, "archive", name)).result for name in names]
+    return [StartOutcome.model_validate(await body_of(app.settings, "archive", name)).result for name in names]
 
 
 async def audited(app: App) -> list[Any]:
@@ -91,9 +91,9 @@ async def test_only_an_established_call_is_recorded(app: App, control: Control, 
 async def test_a_claim_is_taken_over_after_a_crash(app: App, control: Control) -> None:
     """A worker that claimed a start and died is waited for, then somebody else starts."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
-    dead = Claim(owner="dead", conversation_id=call["conversationId"], at=NOW)
+    dead = StartClaim(owner="dead", conversation_id=call["conversationId"], at=NOW)
     blob = layout.claim_blob(f"auto-record {call['conversationId']}", 1)
-    await app.storage.write_fact("archive", blob, dead.model_dump_json(by_alias=True).encode())
+    await app.storage.create("archive", blob, dead.model_dump_json(by_alias=True).encode())
 
     with pytest.raises(StartInProgress):
         await receive(app, leg_event(call), now=NOW + timedelta(seconds=59))

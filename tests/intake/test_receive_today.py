@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from recording.app import App
-from recording.config.settings import Settings, read
+from recording.config.settings import Settings, read_settings
 from recording.errors import StartInProgress
 from recording.model import conversation, layout
 from recording.storage import endings
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending
 from tests.conftest import Control, file_event
 from tests.intake.test_auto_record import leg_event, outcomes, started
@@ -34,7 +34,7 @@ TEAMS = "https://team.blob.core.windows.net/calls/20260301/3f2b0e4c/0-video.mp4"
 @pytest.fixture
 def settings(environment: dict[str, str]) -> Settings:
     """Speak today's API, and start recordings by themselves."""
-    return read(environment | {"ACS_API_VERSION": "", "AUTO_RECORD": "all"})
+    return read_settings(environment | {"ACS_API_VERSION": "", "AUTO_RECORD": "all"})
 
 
 def started_event(call: Any, **more: Any) -> dict[str, Any]:
@@ -74,7 +74,7 @@ async def test_a_call_is_recorded_once(app: App, control: Control) -> None:
 async def test_an_id_without_its_padding_is_the_same_call(app: App, control: Control) -> None:
     """The forms of 2021 and of today name one call (acs-contract 4.4)."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
-    bare = conversation.of_server_call(call["serverCallId"])
+    bare = conversation.from_server_call_id(call["serverCallId"])
 
     await receive(app, started_event(call))
     await receive(app, started_event(call | {"serverCallId": bare}, id="again"))
@@ -100,7 +100,7 @@ async def test_with_the_api_of_2021_a_call_that_starts_is_only_logged(
     """There it is the leg that starts."""
     caplog.set_level(logging.INFO, "recording")
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
-    old = replace(app, settings=read(environment | {"AUTO_RECORD": "all"}))
+    old = replace(app, settings=read_settings(environment | {"AUTO_RECORD": "all"}))
 
     await receive(old, started_event(call))
 
@@ -113,7 +113,7 @@ async def test_unless_it_is_asked_for_nothing_is_recorded(
     """AUTO_RECORD is off by default."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
 
-    await receive(replace(app, settings=read(environment | {"ACS_API_VERSION": ""})), started_event(call))
+    await receive(replace(app, settings=read_settings(environment | {"ACS_API_VERSION": ""})), started_event(call))
 
     assert 0 == await started(control)
     assert ["calls"] == [name.partition("/")[0] for name in await listing(app.settings, "archive")]
@@ -201,7 +201,7 @@ async def test_an_announced_recording_has_ended(app: App) -> None:
 
     found = await endings.find(app.storage, ID)
     assert found is not None
-    assert ("announced", conversation.of_server_call(server_call)) == (found.evidence, found.conversation_id)
+    assert ("announced", conversation.from_server_call_id(server_call)) == (found.evidence, found.conversation_id)
     assert "2026-03-01T10:00:06.620000+00:00" == found.at.isoformat()
 
 
@@ -218,7 +218,7 @@ async def test_an_archive_that_is_down_keeps_no_chunk_from_staging(
     app: App, environment: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The chunks are what can be lost: that the recording ended, the timer sees by them."""
-    storage = Storage(read(environment | {"ARCHIVE_CONTAINER": "not-there"}))
+    storage = Blobs(read_settings(environment | {"ARCHIVE_CONTAINER": "not-there"}))
 
     jobs = await receive(replace(app, storage=storage), today(f"{OBJECT}/content/video"))
     await storage.aclose()
@@ -264,7 +264,7 @@ async def test_a_failed_export_is_ingested(app: App) -> None:
     jobs = await receive(app, today(f"{OBJECT}/content/video", storageType="AzureBlob", recordingId=ID))
 
     assert [f"{DOCUMENT}0"] == [job.document_id for job in jobs]
-    assert [f"endings/{layout.recording_word(ID)}.json"] == list(await listing(app.settings, "archive"))
+    assert [f"endings/{layout.recording_digest(ID)}.json"] == list(await listing(app.settings, "archive"))
 
 
 async def test_an_export_that_failed_in_part_is_both(app: App) -> None:
@@ -280,7 +280,7 @@ async def test_an_export_that_failed_in_part_is_both(app: App) -> None:
 
 async def test_an_export_that_cannot_be_put_on_record_comes_again(app: App, environment: dict[str, str]) -> None:
     """Nothing else tells of it."""
-    storage = Storage(read(environment | {"ARCHIVE_CONTAINER": "not-there"}))
+    storage = Blobs(read_settings(environment | {"ARCHIVE_CONTAINER": "not-there"}))
 
     with pytest.raises(Exception, match="ContainerNotFound"):
         await receive(replace(app, storage=storage), today(TEAMS, storageType="AzureBlob"))

@@ -79,14 +79,16 @@ def test_a_call_that_starts(*, cloud: bool) -> None:
     """The server call id, which today's API records, and what a call may be known by besides."""
     event = call_event("CallStarted")
 
-    got = event_parser.parse(json.dumps(as_cloud_event(event) if cloud else event))
+    got = event_parser.parse_event(json.dumps(as_cloud_event(event) if cloud else event))
 
     assert CallStarted(str(event["id"]), SERVER_CALL, CORRELATION, GROUP, "") == got
 
 
 def test_a_call_that_ends() -> None:
     """The same, and how long it took."""
-    got = event_parser.parse(json.dumps(call_event("CallEnded", durationOfCall=71.5, group=None, room={"id": "99"})))
+    got = event_parser.parse_event(
+        json.dumps(call_event("CallEnded", durationOfCall=71.5, group=None, room={"id": "99"}))
+    )
 
     assert CallEnded("a8f5f015-1db8-410e-b50c-8f37a55f5350", SERVER_CALL, CORRELATION, None, "99", 71.5) == got
 
@@ -96,7 +98,7 @@ def test_a_call_is_known_by_its_server_call_id_alone(odd: Any) -> None:
     """Whatever else the event says, or doesn't, the call can be recorded."""
     event = call_event("CallStarted", group=odd, room=odd, correlationId=odd, startedBy=odd)
 
-    got = event_parser.parse(json.dumps(event | {"eventTime": odd, "subject": odd}))
+    got = event_parser.parse_event(json.dumps(event | {"eventTime": odd, "subject": odd}))
 
     assert isinstance(got, CallStarted)
     assert (SERVER_CALL, None) == (got.server_call_id, got.group_id)
@@ -106,12 +108,12 @@ def test_a_call_is_known_by_its_server_call_id_alone(odd: Any) -> None:
 def test_a_call_without_server_call_id_is_refused(odd: Any) -> None:
     """It can't be recorded: a person is to see the event."""
     with pytest.raises(BadEvent, match="servercallid"):
-        event_parser.parse(json.dumps(call_event("CallStarted", serverCallId=odd)))
+        event_parser.parse_event(json.dumps(call_event("CallStarted", serverCallId=odd)))
 
 
 def test_the_recording_state_of_today() -> None:
     """Another type than in 2021, a CloudEvent, and the call in place of the conversation."""
-    got = event_parser.parse(
+    got = event_parser.parse_event(
         callback("RecordingStateChanged", state="active", recordingKind="azureCommunicationServices")
     )
 
@@ -124,7 +126,7 @@ def test_the_recording_state_between_the_two() -> None:
     """In August 2022 the type was still that of 2021, in the new envelope (acs-contract 3.3)."""
     text = callback("CallRecordingStateChanged", state="inactive", startDateTime="2022-08-01T00:00:00+00:00")
 
-    got = event_parser.parse(text)
+    got = event_parser.parse_event(text)
 
     assert isinstance(got, RecordingStateChanged)
     assert (RECORDING, "inactive") == (got.recording_id, got.state)
@@ -134,7 +136,7 @@ def test_a_start_that_failed() -> None:
     """It says why."""
     result = {"code": 500, "subCode": 9999, "message": "Unknown internal server error."}
 
-    got = event_parser.parse(callback("StartRecordingFailed", resultInformation=result))
+    got = event_parser.parse_event(callback("StartRecordingFailed", resultInformation=result))
 
     identity = "a8f5f015-1db8-410e-b50c-8f37a55f5350"
     assert (
@@ -146,7 +148,7 @@ def test_a_start_that_failed() -> None:
 @pytest.mark.parametrize("odd", [None, 5, "text", [], {"code": "many"}, {"message": ["no"]}])
 def test_a_start_that_failed_without_saying_why(odd: Any) -> None:
     """It failed all the same, and that must be told."""
-    got = event_parser.parse(callback("StartRecordingFailed", resultInformation=odd, recordingId=odd))
+    got = event_parser.parse_event(callback("StartRecordingFailed", resultInformation=odd, recordingId=odd))
 
     assert isinstance(got, StartRecordingFailed)
     assert (None, None, SERVER_CALL) == (got.code, got.message, got.server_call_id)

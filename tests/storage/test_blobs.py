@@ -15,9 +15,9 @@ from azure.core.exceptions import AzureError
 from local.azurite import Azurite
 from recording import app as bootstrap
 from recording.app import App
-from recording.config.settings import read
+from recording.config.settings import read_settings
 from recording.storage import blobs
-from recording.storage.blobs import CopyFailed, Storage
+from recording.storage.blobs import Blobs, CopyFailed
 from tests.conftest import Control
 from tests.intake.test_auto_record import leg_event
 from tests.support.facts import MIB, announce, harmed, listing, put, receive, stage, stored_sha256, sweep, until
@@ -37,7 +37,7 @@ async def proxy(azurite: Azurite) -> AsyncIterator[Proxy]:
 async def distant(proxy: Proxy, environment: dict[str, str]) -> AsyncIterator[App]:
     """The app, with the proxy before its Blob Storage."""
     there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
-    built = await bootstrap.build(read(environment | there))
+    built = await bootstrap.open_app(read_settings(environment | there))
     yield built
     await built.aclose()
 
@@ -69,12 +69,12 @@ def is_delete(request: web.Request) -> bool:
 
 async def test_a_fact_is_written_once(app: App) -> None:
     """The first one stays, whatever comes later under its name."""
-    answers = await asyncio.gather(*(app.storage.write_fact("staging", "a/b", bytes([n])) for n in range(8)))
+    answers = await asyncio.gather(*(app.storage.create("staging", "a/b", bytes([n])) for n in range(8)))
     kept = await app.storage.read("staging", "a/b")
 
     assert 1 == sum(answers)
     assert kept == bytes([answers.index(True)])
-    assert await app.storage.write_fact("staging", "a/b", b"late") is False
+    assert await app.storage.create("staging", "a/b", b"late") is False
     assert kept == await app.storage.read("staging", "a/b")
 
 
@@ -82,14 +82,14 @@ async def test_what_is_not_there_is_none(app: App) -> None:
     """Reading, finding and deleting a blob that isn't there raise nothing."""
     await app.storage.delete("staging", "no/such")
 
-    assert (None, None) == (await app.storage.read("staging", "no/such"), await app.storage.find("archive", "no/such"))
+    assert (None, None) == (await app.storage.read("staging", "no/such"), await app.storage.stat("archive", "no/such"))
     assert {} == await app.storage.staged_blocks("no/such")
 
 
 async def test_only_the_version_that_was_meant_is_deleted(app: App) -> None:
     """A blob that has changed since it was looked at stays."""
     await put(app.settings, "staging", "a", b"1")
-    seen = await app.storage.find("staging", "a")
+    seen = await app.storage.stat("staging", "a")
     assert seen is not None
     await put(app.settings, "staging", "a", b"2")
 
@@ -100,16 +100,16 @@ async def test_only_the_version_that_was_meant_is_deleted(app: App) -> None:
 
 async def test_a_listing_and_a_look_give_the_same(app: App) -> None:
     """Name, size, ETag and metadata of a blob are one thing, wherever they come from."""
-    await app.storage.write_fact("staging", "a/b", b"12", announced="now")
+    await app.storage.create("staging", "a/b", b"12", announced="now")
 
-    listed = [blob async for blob in app.storage.names("staging", "a/")]
-    assert [await app.storage.find("staging", "a/b")] == listed
+    listed = [blob async for blob in app.storage.list_blobs("staging", "a/")]
+    assert [await app.storage.stat("staging", "a/b")] == listed
 
 
 async def test_a_wrong_copy_is_made_again(app: App, control: Control) -> None:
     """A copy of another length, or without the source's SHA-256, is replaced by one that matches."""
     [job] = await stage(app, await control.recording(5 * MIB))
-    source = await app.storage.find("staging", job.content_blob)
+    source = await app.storage.stat("staging", job.content_blob)
     assert source is not None
     assert source.sha256 is not None
 
@@ -122,7 +122,7 @@ async def test_a_wrong_copy_is_made_again(app: App, control: Control) -> None:
 async def test_a_copy_of_a_source_that_changed_is_not_taken(app: App) -> None:
     """What is compared is the version that was listed; another one under its name is no copy of it."""
     await put(app.settings, "staging", "a", b"1")
-    seen = await app.storage.find("staging", "a")
+    seen = await app.storage.stat("staging", "a")
     assert seen is not None
     await put(app.settings, "staging", "a", b"2")
 
@@ -138,8 +138,8 @@ async def test_a_copy_that_another_run_made_meanwhile_is_not_written_again(
     azurite: Azurite, environment: dict[str, str], app: App
 ) -> None:
     """The second copy comes late, perhaps after the manifest: were it to fail, it would damage what is archived."""
-    await app.storage.write_fact("staging", "a", b"media")
-    seen = await app.storage.find("staging", "a")
+    await app.storage.create("staging", "a", b"media")
+    seen = await app.storage.stat("staging", "a")
     assert seen is not None
     async with harmed(azurite, environment, {"operation": "CopyBlob", "kind": "hang", "seconds": 60}) as (late, proxy):
         second = asyncio.create_task(late.storage.copy_to_archive(seen, "copy"))
@@ -151,14 +151,14 @@ async def test_a_copy_that_another_run_made_meanwhile_is_not_written_again(
         first = await app.storage.copy_to_archive(seen, "copy")
         proxy.faults.clear()
 
-        assert first == await second == await app.storage.find("archive", "copy")
+        assert first == await second == await app.storage.stat("archive", "copy")
 
 
 async def test_a_link_reads_and_does_nothing_else(app: App) -> None:
     """The link of a blob answers to GET for five minutes, and to no other method or blob."""
     await put(app.settings, "staging", "a", b"media")
     await put(app.settings, "staging", "b", b"other")
-    link = await app.storage.link("staging", "a", file_name="a.mp4")
+    link = await app.storage.read_link("staging", "a", file_name="a.mp4")
 
     async with aiohttp.ClientSession() as http:
         async with http.get(link) as got:
@@ -177,7 +177,7 @@ async def test_a_link_expires(app: App, monkeypatch: pytest.MonkeyPatch) -> None
     """Once its time is over it opens nothing."""
     monkeypatch.setattr(blobs, "LINK_LIFE", timedelta(seconds=-1))
     await put(app.settings, "staging", "a", b"media")
-    link = await app.storage.link("staging", "a", file_name="a.mp4")
+    link = await app.storage.read_link("staging", "a", file_name="a.mp4")
 
     async with aiohttp.ClientSession() as http, http.get(link) as got:
         assert 403 == got.status
@@ -192,7 +192,7 @@ async def test_a_lost_answer_costs_nothing(distant: App, proxy: Proxy, control: 
 
     await distant.ingest.run(job)
 
-    found = await distant.storage.find("staging", job.content_blob)
+    found = await distant.storage.stat("staging", job.content_blob)
     assert found is not None
     assert 1 == proxy.met
     assert found.sha256 == recording["chunks"][0]["sha256"] == await stored_sha256(distant, job)
@@ -264,7 +264,7 @@ async def test_another_account_gets_its_copy_by_a_link(
     async with Azurite() as azurite:
         there = azurite.connection_string
         more = {"STAGING_STORAGE": there, "ARCHIVE_STORAGE": there.replace("devstoreaccount1", "archive1")}
-        app = await bootstrap.build(read(environment | more))
+        app = await bootstrap.open_app(read_settings(environment | more))
         recording = await control.recording(5 * MIB, 1000)
         await stage(app, recording)
 
@@ -278,9 +278,9 @@ async def test_another_account_gets_its_copy_by_a_link(
 
 async def test_a_container_that_is_there_is_left_alone(settings: object, app: App) -> None:
     """Preparing twice, and at the same time, is no error."""
-    await app.storage.write_fact("staging", "a", b"1")
-    others = [Storage(app.settings) for _ in range(3)]
-    await asyncio.gather(*(one.prepare() for one in others))
+    await app.storage.create("staging", "a", b"1")
+    others = [Blobs(app.settings) for _ in range(3)]
+    await asyncio.gather(*(one.create_containers() for one in others))
 
     assert ["a"] == list(await listing(app.settings, "staging"))
     for one in others:

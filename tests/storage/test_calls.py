@@ -38,7 +38,7 @@ async def test_a_call_without_a_correlation_id_leaves_nothing(app: App) -> None:
     event = call_event("CallStarted")
     await receive(app, event | {"data": event["data"] | {"correlationId": None}})
 
-    assert [] == [blob.name async for blob in app.storage.names("archive", "calls/")]
+    assert [] == [blob.name async for blob in app.storage.list_blobs("archive", "calls/")]
 
 
 @pytest.mark.parametrize("fact", [None, b"", b"[]", b'{"correlationId": "c-1"}'])

@@ -57,6 +57,6 @@ def file_status(*, chunks: Any = None, **changes: Any) -> str:
 
 def parse_file_status(text: str) -> FileStatusUpdated:
     """Read a file event."""
-    event = event_parser.parse(text)
+    event = event_parser.parse_event(text)
     assert isinstance(event, FileStatusUpdated)
     return event

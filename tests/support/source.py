@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from local.acs.server import DEVELOPMENT_KEY
 from recording import app as bootstrap
 from recording.app import App
-from recording.config.settings import read
+from recording.config.settings import read_settings
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -64,7 +64,7 @@ async def app_with_source(environment: dict[str, str], answer: Answer) -> AsyncI
     """Build the app against a source of the test's own."""
     async with serve(answer) as address:
         more = {"ACS_CONNECTION_STRING": f"endpoint={address};accesskey={DEVELOPMENT_KEY}"}
-        app = await bootstrap.build(read(environment | more))
+        app = await bootstrap.open_app(read_settings(environment | more))
         try:
             yield app
         finally:
@@ -180,7 +180,9 @@ async def storage_host(environment: dict[str, str], **more: str) -> AsyncIterato
     host = Host()
     async with serve(host.answer) as host.address, serve(host.answer) as host.region:
         allowed = ",".join(address.removeprefix("http://") for address in (host.address, host.region))
-        app = await bootstrap.build(read(environment | {"ACS_API_VERSION": "", "CONTENT_HOSTS": allowed} | more))
+        app = await bootstrap.open_app(
+            read_settings(environment | {"ACS_API_VERSION": "", "CONTENT_HOSTS": allowed} | more)
+        )
         try:
             yield app, host
         finally:

@@ -11,7 +11,7 @@ from local import trace as local_trace
 from local.acs.server import Emulator
 from recording.app import App
 from recording.control.bodies import Caller, Operation, StartRecordingByUrl
-from recording.control.operations import Control as Recordings
+from recording.control.operations import RecordingControl as Recordings
 from recording.errors import ChunkError
 from recording.telemetry import exporters
 from tests.conftest import Control
