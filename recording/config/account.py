@@ -43,10 +43,8 @@ def read_account(environment: Mapping[str, str], name: str) -> dict[str, str] | 
         return {"connection_string": text}
     host = environment.get(f"{name}__accountName")
     found = {
-        "blob_uri": environment.get(f"{name}__blobServiceUri")
-        or (host and f"https://{host}.blob.core.windows.net"),
-        "queue_uri": environment.get(f"{name}__queueServiceUri")
-        or (host and f"https://{host}.queue.core.windows.net"),
+        "blob_uri": environment.get(f"{name}__blobServiceUri") or (host and f"https://{host}.blob.core.windows.net"),
+        "queue_uri": environment.get(f"{name}__queueServiceUri") or (host and f"https://{host}.queue.core.windows.net"),
     }
     return {key: value for key, value in found.items() if value} or None
 
