@@ -137,7 +137,41 @@ var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = {
   'azd-env-name': environmentName
 }
-var groupName = 'rg-${environmentName}'
+
+// Values that are each right and together wrong, named as the azd environment does (main.bicepparam).
+var sourceHours = empty(sourceRetentionHours) ? (acsApiVersion == version2021 ? 48 : 24) : int(split(sourceRetentionHours, '.')[0])
+var version2021 = '2021-04-15-preview1'
+var contradictions = filter([
+  empty(existingCommunicationName) == empty(existingCommunicationGroup)
+    ? ''
+    : 'ACS_NAME and ACS_RESOURCE_GROUP name an existing ACS resource together: set both or neither.'
+  empty(existingTopicName) || !empty(existingCommunicationName)
+    ? ''
+    : 'ACS_TOPIC_NAME is the topic of an existing ACS resource: set ACS_NAME and ACS_RESOURCE_GROUP, too, or remove it.'
+  riskHours < sourceHours
+    ? ''
+    : 'RISK_HOURS (${riskHours}) is not below the ${sourceHours} hours for which ACS keeps a recording: every chunk would be at risk at once.'
+  sourceHours <= (acsApiVersion == version2021 ? 48 : 24)
+    ? ''
+    : 'SOURCE_RETENTION_HOURS (${sourceRetentionHours}) is longer than ACS keeps a recording: 24 hours, 48 in the API of 2021.'
+  !deleteSource || acsApiVersion != version2021
+    ? ''
+    : 'DELETE_SOURCE needs today\'s API: that of 2021 (ACS_API_VERSION) has no such operation.'
+  empty(callbackKeySecretUri) || !empty(publicBaseUrl)
+    ? ''
+    : 'CALLBACK_KEY_SECRET_URI is sent with PUBLIC_BASE_URL only: set both, or remove it.'
+  archiveCoolAfterDays == 0 || archiveColdAfterDays == 0 || archiveCoolAfterDays < archiveColdAfterDays
+    ? ''
+    : 'ARCHIVE_COLD_AFTER_DAYS (${archiveColdAfterDays}) must be more than ARCHIVE_COOL_AFTER_DAYS (${archiveCoolAfterDays}): recordings become colder with time. 0 omits a tier.'
+  archiveDeleteAfterDays == 0 || archiveDeleteAfterDays > max(archiveCoolAfterDays, archiveColdAfterDays)
+    ? ''
+    : 'ARCHIVE_DELETE_AFTER_DAYS (${archiveDeleteAfterDays}) must be more than ARCHIVE_COOL_AFTER_DAYS and ARCHIVE_COLD_AFTER_DAYS: what is deleted can not change its tier afterwards. 0 keeps recordings.'
+  archiveDeleteAfterDays == 0 || archiveImmutableDays == 0
+    ? ''
+    : 'ARCHIVE_DELETE_AFTER_DAYS must be 0 with ARCHIVE_IMMUTABLE_DAYS: a lifecycle rule deletes nothing from an immutable container.'
+], sentence => !empty(sentence))
+
+var groupName = empty(contradictions) ? 'rg-${environmentName}' : fail(join(contradictions, ' '))
 var newCommunication = empty(existingCommunicationName)
 var communicationName = newCommunication ? 'acs-${token}' : existingCommunicationName
 var communicationGroup = newCommunication ? groupName : existingCommunicationGroup

@@ -11,13 +11,17 @@ param existingCommunicationGroup = readEnvironmentVariable('ACS_RESOURCE_GROUP',
 param existingTopicName = readEnvironmentVariable('ACS_TOPIC_NAME', '')
 param communicationDataLocation = readEnvironmentVariable('ACS_DATA_LOCATION', 'Europe')
 
-param alertEmails = filter(split(readEnvironmentVariable('ALERT_EMAILS', ''), ','), email => !empty(email))
+param alertEmails = map(
+  filter(split(readEnvironmentVariable('ALERT_EMAILS', ''), ','), part => !empty(trim(part))),
+  part => contains(part, '@') ? trim(part) : fail('ALERT_EMAILS has "${part}", which is no address: separate addresses by commas.')
+)
 param runbookUrl = readEnvironmentVariable('RUNBOOK_URL', 'docs/operations.md')
 param silenceHours = int(readEnvironmentVariable('SILENCE_HOURS', '6'))
 
 param autoRecord = readEnvironmentVariable('AUTO_RECORD', 'off')
 param acsApiVersion = readEnvironmentVariable('ACS_API_VERSION', '')
 param sourceRetentionHours = readEnvironmentVariable('SOURCE_RETENTION_HOURS', '')
+param riskHours = int(readEnvironmentVariable('RISK_HOURS', '8'))
 param deleteSource = bool(readEnvironmentVariable('DELETE_SOURCE', 'false'))
 param contentHosts = readEnvironmentVariable('CONTENT_HOSTS', '')
 param publicBaseUrl = readEnvironmentVariable('PUBLIC_BASE_URL', '')

@@ -111,9 +111,11 @@ def test_app_accepts_what_is_set(variant: str) -> None:
 def test_what_the_environment_sets_reaches_the_app() -> None:
     """Each value of the variant with everything on is the setting's own."""
     settings = read(deployed("everything-on"))
-    assert (settings.speaks_2021, settings.source_retention_hours, settings.delete_source) == (True, 48, True)
+    assert (settings.risk_hours, settings.delete_source) == (6, True)
     assert (settings.auto_record, settings.content_hosts) == ("all", ("files.example.com",))
     assert settings.public_base_url == "https://recordings.example.com"
+    old = read(deployed("api-of-2021"))
+    assert (old.speaks_2021, old.source_retention_hours) == (True, 48)
 
 
 def test_settings_name_the_resources_that_are_theirs() -> None:
