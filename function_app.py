@@ -67,7 +67,7 @@ def answers[**P](handler: Callable[P, Awaitable[func.HttpResponse]]) -> Callable
 async def start_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Start recording a conversation."""
     body = contract.read(StartRecording, req.get_body())
-    return reply(await (await _control(req)).start(contract.path_value(req.route_params["conversationId"]), body))
+    return reply(await (await _control(req)).start(req.route_params["conversationId"], body))
 
 
 @app.route("recordings", methods=["POST"])
@@ -231,7 +231,7 @@ async def _control(req: func.HttpRequest) -> Control:
 
 
 def _ids(req: func.HttpRequest) -> tuple[str, str]:
-    return contract.path_value(req.route_params["conversationId"]), contract.path_value(req.route_params["recordingId"])
+    return req.route_params["conversationId"], req.route_params["recordingId"]
 
 
 def _operation(req: func.HttpRequest) -> Operation:

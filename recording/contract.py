@@ -31,7 +31,6 @@ LONGEST_KEY = 255
 # Live ids have 162 characters, unpadded base64url; some spec examples are padded (acs-contract 2.4), and today's
 # may hold + and / too (acs-contract 4.1).
 _RECORDING_ID = re.compile(r"[A-Za-z0-9+/_-]{1,1024}={0,2}")
-_SLASH = re.compile("%2F", re.IGNORECASE)
 
 
 CallbackUri = Annotated[str, Field(max_length=2048), AfterValidator(address.check)]
@@ -175,11 +174,6 @@ def _bad(invalid: ValidationError, whole: str) -> BadRequest:
     # A member that is missing is named as in Python (pydantic 2.14.3).
     target = ".".join(to_camel(str(part)) for part in first["loc"]) or whole
     return BadRequest(f"{target}: {first['msg']}", target=target)
-
-
-def path_value(text: str) -> str:
-    """Give a part of the path as the caller meant it: the host decodes all but `%2F` (functions-host.md 1)."""
-    return _SLASH.sub("/", text)
 
 
 def check_recording_id(recording_id: str) -> str:

@@ -54,8 +54,9 @@ def encode(url: str) -> str:
 def of_server_call(server_call_id: str) -> str:
     """Turn a server call id into the conversation id that stands in our paths.
 
-    A server call id may hold `/`, which a path segment can't. Padding or not, and either alphabet:
-    the events that the documentation shows differ in that.
+    A server call id may hold `/`, which a path can't, percent-encoded or not: Azure's front end decodes `%2F`
+    before it routes (functions-host.md 1). Padding or not, and either alphabet: the events that the documentation
+    shows differ in that.
 
     Raises BadRequest (target serverCallId) for anything but the base64 of an https URL.
 

@@ -157,15 +157,6 @@ def test_the_reason_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [("a%2Fb%2fc", "a/b/c"), ("a/b", "a/b"), ("a%252Fb", "a%252Fb"), ("%3D", "%3D"), ("", ""), ("room:1", "room:1")],
-)
-def test_what_the_host_leaves_encoded(text: str, expected: str) -> None:
-    """A slash in an id comes through the host as `%2F`; all else it has decoded already."""
-    assert expected == contract.path_value(text)
-
-
-@pytest.mark.parametrize(
     "body",
     [
         {},
