@@ -87,7 +87,11 @@ param maximumInstanceCount int = 100
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('Redundancy of the archive account.')
+@description('Redundancy of the account with queue and staging. Regions without zones need Standard_LRS or Standard_GRS.')
+@allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS', 'Standard_RAGRS', 'Standard_RAGZRS'])
+param stagingSku string = 'Standard_ZRS'
+
+@description('Redundancy of the archive account. Regions without zones need Standard_LRS or Standard_GRS.')
 @allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS', 'Standard_RAGRS', 'Standard_RAGZRS'])
 param archiveSku string = 'Standard_ZRS'
 
@@ -219,6 +223,7 @@ module storage 'storage.bicep' = {
     location: location
     tags: tags
     token: token
+    sku: stagingSku
     stagingContainer: container.staging
     quarantineContainer: container.quarantine
     deadLetterContainer: container.deadLetter

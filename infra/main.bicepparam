@@ -36,6 +36,7 @@ param instanceMemoryMB = memory == '2048'
   ? 2048
   : memory == '4096' ? 4096 : memory == '512' ? 512 : fail('INSTANCE_MEMORY_MB is "${memory}"; it must be 2048, 4096 or 512.')
 
+param stagingSku = readEnvironmentVariable('STAGING_SKU', 'Standard_ZRS')
 param archiveSku = readEnvironmentVariable('ARCHIVE_SKU', 'Standard_ZRS')
 param archiveCoolAfterDays = int(readEnvironmentVariable('ARCHIVE_COOL_AFTER_DAYS', '30'))
 param archiveColdAfterDays = int(readEnvironmentVariable('ARCHIVE_COLD_AFTER_DAYS', '90'))

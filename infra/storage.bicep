@@ -5,6 +5,9 @@ param location string
 param tags object
 @minLength(13)
 param token string
+
+@description('Zones by default: a recording is only here between the call and the archive, and must outlive a failing zone.')
+param sku string
 param stagingContainer string
 param quarantineContainer string
 param deadLetterContainer string
@@ -35,8 +38,7 @@ resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
   tags: tags
   kind: 'StorageV2'
   sku: {
-    // Zones: a recording is only here between the call and the archive, and must outlive a failing zone.
-    name: 'Standard_ZRS'
+    name: sku
   }
   properties: {
     accessTier: 'Hot'

@@ -95,6 +95,13 @@ def test_archive_takes_immutability() -> None:
     assert recordings["immutableStorageWithVersioning"] == {"enabled": True}
 
 
+def test_redundancy_can_be_chosen() -> None:
+    """Both accounts use zones by default, and neither where the region has none."""
+    skus = {variant: [one.body["sku"]["name"] for one in resources(ACCOUNT, variant)] for variant in variants()}
+    assert skus["default"] == ["Standard_ZRS"] * 2
+    assert skus["without-zones"] == ["Standard_GRS"] * 2
+
+
 @pytest.mark.parametrize("variant", variants())
 def test_no_container_is_public(variant: str) -> None:
     """Each container says so itself."""
