@@ -87,6 +87,13 @@ param maximumInstanceCount int = 100
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
+@description('Instances in several zones of the region. Needs a region with zones; always-ready instances then come in twos at least.')
+param zoneRedundant bool = false
+
+@description('What a deployment or a changed setting does to running instances: Recreate ends them, RollingUpdate (a preview) lets them finish. Empty leaves the app\'s strategy as it is, at first Recreate.')
+@allowed(['', 'Recreate', 'RollingUpdate'])
+param siteUpdateStrategy string = ''
+
 @description('Redundancy of the account with queue and staging. Regions without zones need Standard_LRS or Standard_GRS.')
 @allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS', 'Standard_RAGRS', 'Standard_RAGZRS'])
 param stagingSku string = 'Standard_ZRS'
@@ -173,6 +180,9 @@ var contradictions = filter([
   archiveDeleteAfterDays == 0 || archiveImmutableDays == 0
     ? ''
     : 'ARCHIVE_DELETE_AFTER_DAYS must be 0 with ARCHIVE_IMMUTABLE_DAYS: a lifecycle rule deletes nothing from an immutable container.'
+  !zoneRedundant || contains(stagingSku, 'ZRS')
+    ? ''
+    : 'ZONE_REDUNDANT needs a STAGING_SKU with zones, not ${stagingSku}: the app can not run without that account.'
 ], sentence => !empty(sentence))
 
 var groupName = empty(contradictions) ? 'rg-${environmentName}' : fail(join(contradictions, ' '))
@@ -189,7 +199,7 @@ var container = {
   deployment: 'deployment'
 }
 
-resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: groupName
   location: location
   tags: tags
@@ -316,6 +326,7 @@ module functionApp 'function-app.bicep' = {
     token: token
     identityId: identity.outputs.appId
     identityClientId: identity.outputs.appClientId
+    storageAccountName: storage.outputs.accountName
     storageBlobUri: storage.outputs.blobUri
     storageQueueUri: storage.outputs.queueUri
     storageTableUri: storage.outputs.tableUri
@@ -342,6 +353,8 @@ module functionApp 'function-app.bicep' = {
     telemetry: telemetry
     publicBaseUrl: publicBaseUrl
     callbackKeySecretUri: callbackKeySecretUri
+    zoneRedundant: zoneRedundant
+    siteUpdateStrategy: siteUpdateStrategy
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
   }

@@ -125,9 +125,11 @@ def test_nothing_deletes_from_staging(variant: str) -> None:
 
 @pytest.mark.parametrize("variant", variants())
 def test_local_authentication_is_off(variant: str) -> None:
-    """Telemetry and domain events are sent by identity only."""
+    """Telemetry, domain events and requests to a new ACS resource are sent by identity only."""
     assert resource("Microsoft.Insights/components", variant=variant).properties["DisableLocalAuth"] is True
     assert resource("Microsoft.EventGrid/topics", variant=variant).properties["disableLocalAuth"] is True
+    for acs in resources("Microsoft.Communication/communicationServices", variant):
+        assert acs.properties["disableLocalAuth"] is True
 
 
 @pytest.mark.parametrize("variant", variants())

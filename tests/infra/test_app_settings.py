@@ -18,6 +18,7 @@ HOSTS_OWN = {
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "AZURE_CLIENT_ID",
     "AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__excludedTypes",
+    "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__clientId",
     "AzureWebJobsStorage__credential",
     "AzureWebJobsStorage__tableServiceUri",
@@ -130,6 +131,7 @@ def test_settings_name_the_resources_that_are_theirs() -> None:
     }
     services = {name: source(name)[1] for name in places}
     assert services == {name: f"primaryEndpoints.{re.findall(r'__(\w+)ServiceUri', name)[0]}" for name in places}
+    assert app_settings()["AzureWebJobsStorage__accountName"] == source("AzureWebJobsStorage__blobServiceUri")[0]
     assert source("AZURE_CLIENT_ID") == source("AzureWebJobsStorage__clientId")
     assert source("AZURE_CLIENT_ID")[0].startswith("id-app-")
 

@@ -63,6 +63,8 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "ARCHIVE_IMMUTABLE_DAYS": "30",
             "CALLBACK_KEY_SECRET_URI": "https://contoso.vault.azure.net/secrets/callback-key",
             "RISK_HOURS": "24",
+            "STAGING_SKU": "Standard_LRS",
+            "ZONE_REDUNDANT": "true",
         },
         [
             "ACS_NAME and ACS_RESOURCE_GROUP name an existing ACS resource together",
@@ -72,6 +74,7 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "ARCHIVE_DELETE_AFTER_DAYS must be 0 with ARCHIVE_IMMUTABLE_DAYS",
             "CALLBACK_KEY_SECRET_URI is sent with PUBLIC_BASE_URL only",
             "RISK_HOURS (24) is not below the",
+            "ZONE_REDUNDANT needs a STAGING_SKU with zones",
         ],
     ),
     (
