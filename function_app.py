@@ -87,7 +87,7 @@ async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
     """List recordings, newest first."""
     query = request.read_query(ListQuery, req.params)
     here = await ready()
-    return json_response(await browse.page(here.storage, query, retention=here.settings.retention))
+    return json_response(await browse.page(here.clients.blobs, query, retention=here.settings.retention))
 
 
 @app.route("recordings/{recordingKey}", methods=["GET"])
@@ -96,7 +96,7 @@ async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Answer with a recording's manifest, or its state while in flight."""
     here = await ready()
     return json_response(
-        await browse.get(req.route_params["recordingKey"], here.storage, retention=here.settings.retention)
+        await browse.get(req.route_params["recordingKey"], here.clients.blobs, retention=here.settings.retention)
     )
 
 
@@ -106,7 +106,10 @@ async def get_chunk_content(req: func.HttpRequest) -> func.HttpResponse:
     """Redirect to a read-only link of a few minutes."""
     here = await ready()
     link = await browse.content_link(
-        req.route_params["recordingKey"], req.route_params["index"], here.storage, retention=here.settings.retention
+        req.route_params["recordingKey"],
+        req.route_params["index"],
+        here.clients.blobs,
+        retention=here.settings.retention,
     )
     return func.HttpResponse(status_code=302, headers={"Location": link, "Cache-Control": "no-store"})
 
@@ -118,7 +121,7 @@ async def verify_recording(req: func.HttpRequest) -> func.HttpResponse:
     try:
         # The platform gives a request 230 s, whatever functionTimeout says (functions-host.md 1).
         async with asyncio.timeout(VERIFY_SECONDS):
-            return json_response(await verify.verify(req.route_params["recordingKey"], (await ready()).storage))
+            return json_response(await verify.verify(req.route_params["recordingKey"], (await ready()).clients.blobs))
     except TimeoutError:
         raise RecordingError("too large for one request: use python -m recording verify", code="TooLarge") from None
 
@@ -128,7 +131,7 @@ async def verify_recording(req: func.HttpRequest) -> func.HttpResponse:
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Tell what the app can reach."""
     here = current()
-    found = await check_health(here.storage, here.queue, here.service)
+    found = await check_health(here.clients.blobs, here.clients.chunk_queue, here.clients.service)
     return json_response(found, status=200 if found.status == "ok" else 503)
 
 
@@ -138,7 +141,7 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpResponse:
     """Take what ACS sends by HTTP itself: one event or an array, with its token if ACS_RESOURCE_ID asks for one."""
     here = await ready()
-    await here.callbacks.check(req.headers.get("Authorization"))
+    await here.clients.callbacks.check(req.headers.get("Authorization"))
     try:
         received = event_parser.split_events(req.get_body().decode())
     except (BadEvent, UnicodeDecodeError) as bad:
@@ -175,12 +178,12 @@ async def ingest_chunk(message: func.QueueMessage) -> None:
 async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
     """Finish, rescue, archive, report."""
     here = await ready()
-    await here.prepare_archive()
+    await here.clients.prepare_archive()
     now = utc_now()
-    await poison.drain(here.poison, here.storage, here.notices, now=now)
+    await poison.drain(here.clients.chunk_poison, here.clients.blobs, here.clients.topic, now=now)
     take = functools.partial(_take, here)
-    late = await poison.drain_events(here.poisoned_events, take, here.storage, here.notices, now=now)
-    report = await archive.run(here.storage, here.settings, here.notices, here.content, now=now)
+    late = await poison.drain_events(here.clients.event_poison, take, here.clients.blobs, here.clients.topic, now=now)
+    report = await archive.run(here.clients.blobs, here.settings, here.clients.topic, here.clients.content, now=now)
     # What was just taken in may be overdue, too: each chunk is queued once.
     jobs.set(list(dict.fromkeys([*late, *receive.messages(report.jobs)])))
 
@@ -188,9 +191,9 @@ async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
 async def _take(here: App, text: str, held_back: Backlog | None = None) -> list[str]:
     taken = await receive.receive(
         text,
-        storage=here.storage,
-        service=here.service,
-        notices=here.notices,
+        storage=here.clients.blobs,
+        service=here.clients.service,
+        notices=here.clients.topic,
         settings=here.settings,
         now=utc_now(),
         backlog=held_back,
@@ -201,7 +204,7 @@ async def _take(here: App, text: str, held_back: Backlog | None = None) -> list[
 async def _control(req: func.HttpRequest) -> RecordingControl:
     here = await ready_if_possible()
     caller = Caller(request.caller(req.headers), request.repeat_key(req.headers))
-    return RecordingControl(here.service, here.storage, caller, callback_uri=here.settings.callback_uri())
+    return RecordingControl(here.clients.service, here.clients.blobs, caller, callback_uri=here.settings.callback_uri())
 
 
 def _ids(req: func.HttpRequest) -> tuple[str, str]:

@@ -107,10 +107,12 @@ async def _run(app: App) -> dict[str, Any]:
     _sent = 0
     meter = Meter(idle_kib())
     now = datetime.now(UTC)
-    await app.prepare_archive()
-    await poison.drain(app.poison, app.storage, app.notices, now=now)
-    await poison.drain_events(app.poisoned_events, _none_is_poisoned, app.storage, app.notices, now=now)
-    report = await timer.run(app.storage, app.settings, app.notices, app.content, now=now)
+    await app.clients.prepare_archive()
+    await poison.drain(app.clients.chunk_poison, app.clients.blobs, app.clients.topic, now=now)
+    await poison.drain_events(
+        app.clients.event_poison, _none_is_poisoned, app.clients.blobs, app.clients.topic, now=now
+    )
+    report = await timer.run(app.clients.blobs, app.settings, app.clients.topic, app.clients.content, now=now)
     jobs = receive.messages(report.jobs)
     cost = meter.read()
     lists = ("archived", "incomplete", "waiting", "failed")

@@ -24,36 +24,32 @@ from recording.config.settings import Settings, read_settings
 from recording.ingest.chunk import LAST_RESORT, ChunkIngest
 from recording.intake import backlog
 from recording.intake.backlog import Backlog
-from recording.model.job import QUEUE
+from recording.model import job
 from recording.notices import Topic
-from recording.storage import recordings
 from recording.storage.blobs import Blobs
 from recording.storage.queues import open_queue
 from recording.telemetry import log, traces
 
 
 @dataclass(frozen=True)
-class App:
-    """Everything that a function needs."""
+class Clients:
+    """Everything that has a connection; all are closed together."""
 
-    settings: Settings
-    storage: Blobs
-    queue: QueueClient
-    poison: QueueClient
-    events: QueueClient
-    poisoned_events: QueueClient
-    backlog: Backlog
-    notices: Topic
+    blobs: Blobs
+    chunk_queue: QueueClient
+    chunk_poison: QueueClient
+    event_queue: QueueClient
+    event_poison: QueueClient
+    topic: Topic
     service: Preview2021 | CallAutomation
     callbacks: CallbackAuth
     content: Content
-    ingest: ChunkIngest
     credential: AsyncTokenCredential | None
 
     async def prepare(self) -> None:
-        """Create the queues and the containers that are missing; raises what the service says, but of the archive."""
-        await self.storage.create_containers("staging", "quarantine")
-        for queue in (self.queue, self.events):
+        """Create missing queues and containers; raises what the service says, except about the archive."""
+        await self.blobs.create_containers("staging", "quarantine")
+        for queue in (self.chunk_queue, self.event_queue):
             with contextlib.suppress(ResourceExistsError):
                 await queue.create_queue()
         await self.prepare_archive()
@@ -61,18 +57,18 @@ class App:
     async def prepare_archive(self) -> None:
         """Create the archive container if it is missing; where it can't be reached, chunks are safe in staging."""
         try:
-            async with asyncio.timeout(recordings.PATIENCE_SECONDS):
-                await self.storage.create_containers("archive")
+            async with asyncio.timeout(_ARCHIVE_SECONDS):
+                await self.blobs.create_containers("archive")
         except (AzureError, TimeoutError) as failed:
             reason = type(failed).__name__
             log.error("archive.not_prepared", reason=reason, next="chunks go to staging; the timer tries again")
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self.storage.aclose()
-        for queue in (self.queue, self.poison, self.events, self.poisoned_events):
+        await self.blobs.aclose()
+        for queue in (self.chunk_queue, self.chunk_poison, self.event_queue, self.event_poison):
             await queue.close()
-        await self.notices.aclose()
+        await self.topic.aclose()
         await self.service.aclose()
         await self.callbacks.aclose()
         await self.content.aclose()
@@ -80,9 +76,25 @@ class App:
             await self.credential.close()
 
 
+@dataclass(frozen=True)
+class App:
+    """The use cases, wired; close it with `aclose`."""
+
+    settings: Settings
+    clients: Clients
+    backlog: Backlog
+    ingest: ChunkIngest
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self.clients.aclose()
+
+
 # The SDK logs every request at INFO: thousands of lines a chunk, with URLs in them.
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
+# The archive's account may be down while staging's is not.
+_ARCHIVE_SECONDS = 10.0
 # How long a control operation waits for containers to be looked at after a cold start.
 _CONTROL_SECONDS = 5.0
 
@@ -98,7 +110,7 @@ async def ready() -> App:
     if not _is_prepared:
         async with _preparing:
             if not _is_prepared:
-                await here.prepare()
+                await here.clients.prepare()
                 _is_prepared = True
     return here
 
@@ -120,23 +132,23 @@ def current() -> App:
     if _app is None:
         settings = read_settings(os.environ)
         traces.start(settings.telemetry, os.environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING"))
-        _app = connect(settings)
+        _app = assemble(settings, connect(settings))
     return _app
 
 
 async def open_app(settings: Settings) -> App:
-    """Build the clients; create the queues and the containers that are missing."""
-    here = connect(settings)
+    """Wire an app; create the queues and the containers that are missing."""
+    clients = connect(settings)
     try:
-        await here.prepare()
+        await clients.prepare()
     except BaseException:
-        await here.aclose()
+        await clients.aclose()
         raise
-    return here
+    return assemble(settings, clients)
 
 
-def connect(settings: Settings) -> App:
-    """Build the clients; nothing is sent yet."""
+def connect(settings: Settings) -> Clients:
+    """Open the clients; nothing is sent yet."""
     resource = settings.resource()
     accounts = (settings.host_storage, settings.staging_storage, settings.archive_storage)
     needs_topic_identity = bool(settings.events_topic_endpoint) and settings.events_topic_key is None
@@ -145,34 +157,37 @@ def connect(settings: Settings) -> App:
     )
     # AZURE_CLIENT_ID picks a user-assigned identity.
     credential: AsyncTokenCredential | None = DefaultAzureCredential() if needs_identity else None
-    storage = Blobs(settings, credential)
     topic_key = settings.events_topic_key.get_secret_value() if settings.events_topic_key else None
-    content = Content(resource, credential, extra_hosts=settings.content_hosts)
-    streams = asyncio.Semaphore(settings.ingest_parallelism)
-    events = open_queue(settings, backlog.QUEUE, credential)
+    return Clients(
+        blobs=Blobs(settings, credential),
+        chunk_queue=open_queue(settings, job.QUEUE, credential),
+        chunk_poison=open_queue(settings, f"{job.QUEUE}-poison", credential),
+        event_queue=open_queue(settings, backlog.QUEUE, credential),
+        event_poison=open_queue(settings, f"{backlog.QUEUE}-poison", credential),
+        topic=Topic(settings.events_topic_endpoint, topic_key, credential),
+        service=_service(settings, resource, credential),
+        # The callbacks of 2021 have no token (acs-contract 2.7).
+        callbacks=CallbackAuth(resource, None if settings.speaks_2021 else settings.acs_resource_id),
+        content=Content(resource, credential, extra_hosts=settings.content_hosts),
+        credential=credential,
+    )
+
+
+def assemble(settings: Settings, clients: Clients) -> App:
+    """Wire the use cases; does no I/O."""
     return App(
         settings=settings,
-        storage=storage,
-        queue=open_queue(settings, QUEUE, credential),
-        poison=open_queue(settings, f"{QUEUE}-poison", credential),
-        events=events,
-        poisoned_events=open_queue(settings, f"{backlog.QUEUE}-poison", credential),
-        backlog=Backlog(events),
-        notices=Topic(settings.events_topic_endpoint, topic_key, credential),
-        service=_service(settings, resource, credential),
-        # The callbacks of 2021 bear no token (acs-contract 2.7).
-        callbacks=CallbackAuth(resource, None if settings.speaks_2021 else settings.acs_resource_id),
-        content=content,
+        clients=clients,
+        backlog=Backlog(clients.event_queue),
         ingest=ChunkIngest(
-            storage=storage,
-            content=content,
-            streams=streams,
+            storage=clients.blobs,
+            content=clients.content,
+            streams=asyncio.Semaphore(settings.ingest_parallelism),
             parallelism=settings.ingest_parallelism,
             largest_block=settings.largest_block,
             first_rescue=settings.first_rescue,
             patience=settings.retention * LAST_RESORT,
         ),
-        credential=credential,
     )
 
 

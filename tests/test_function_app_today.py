@@ -102,7 +102,7 @@ async def test_a_room_is_recorded_from_start_to_stop(app: App, control: Control)
     assert 1 == len((await control.call("GET", "recordings"))["recordings"])
     for name in ("pause_recording", "resume_recording", "stop_recording"):
         assert (200, {}) == read(await call(name, **ids))
-    ending = await endings.find(app.storage, ids["recordingId"])
+    ending = await endings.find(app.clients.blobs, ids["recordingId"])
     assert (ending is not None, "inactive") == (
         True,
         read(await call("get_recording_state", **ids))[1]["recordingState"],

@@ -16,7 +16,7 @@ from azure.core.exceptions import ServiceResponseError
 from local.acs.server import DEVELOPMENT_KEY
 from recording import app as bootstrap
 from recording import timer
-from recording.app import App
+from recording.app import App, assemble
 from recording.archive.run import PARALLELISM
 from recording.config.settings import read_settings
 from recording.model import layout
@@ -89,9 +89,10 @@ async def test_chunks_are_safe_in_staging_meanwhile(
         }
 
     monkeypatch.setattr(recordings, "PATIENCE_SECONDS", 10.0)
-    app = bootstrap.connect(read_settings(environment))
+    settings = read_settings(environment)
+    app = assemble(settings, bootstrap.connect(settings))
     try:
-        await app.prepare_archive()
+        await app.clients.prepare_archive()
         assert [job.recording_key] == (await sweep(app)).archived
     finally:
         await app.aclose()
@@ -127,7 +128,7 @@ async def test_one_recording_whose_archive_is_silent_costs_no_other_its_archive(
             return await super().read(where, name)
 
     unlucky = Unlucky(app.settings)
-    report = await timer.run(unlucky, app.settings, app.notices, app.content, now=datetime.now(UTC))
+    report = await timer.run(unlucky, app.settings, app.clients.topic, app.clients.content, now=datetime.now(UTC))
     await unlucky.aclose()
 
     assert ([jobs[0].recording_key], {job.recording_key for job in jobs[1:]}) == (report.failed, {*report.archived})

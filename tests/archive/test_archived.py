@@ -231,14 +231,14 @@ async def test_a_run_that_was_overtaken_takes_nothing_away(app: App, control: Co
         chunks=[],
     )
 
-    class Overtaken(type(app.storage)):  # type: ignore[misc]
+    class Overtaken(type(app.clients.blobs)):  # type: ignore[misc]
         async def create(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
             text = other.model_dump_json(by_alias=True).encode()
             await super().create(where, name, text)
             return bool(await super().create(where, name, data, **metadata))
 
     storage = Overtaken(app.settings)
-    await timer.run(storage, app.settings, app.notices, app.content, now=datetime.now(UTC))
+    await timer.run(storage, app.settings, app.clients.topic, app.clients.content, now=datetime.now(UTC))
     await storage.aclose()
     assert 5 == len(await listing(app.settings, "staging"))
 

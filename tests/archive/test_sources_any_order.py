@@ -71,7 +71,7 @@ class World:
 
     async def killed_timer(self) -> None:
         app, now = self.app, datetime.now(UTC)
-        await self.dying(15, lambda it: timer.run(it, app.settings, app.notices, app.content, now=now))
+        await self.dying(15, lambda it: timer.run(it, app.settings, app.clients.topic, app.clients.content, now=now))
 
     async def two_timers(self) -> None:
         late = [self.app.ingest.run(one) for one in self.chance.sample(self.jobs, 1)]
@@ -79,7 +79,7 @@ class World:
 
     async def stop(self) -> None:
         ending = Ending(recording_id="cmlk", at=datetime.now(UTC), evidence="stopped through us")
-        await endings.note(self.app.storage, ending)
+        await endings.note(self.app.clients.blobs, ending)
 
     async def refuse(self) -> None:
         self.host.refuse = None if self.host.refuse else 403
@@ -98,7 +98,7 @@ class World:
             await self.chance.choice([*steps, self.ingest, self.stop] if self.jobs else [self.announce])()
 
     async def manifest(self) -> Manifest:
-        written = await recordings.newest_manifest(self.jobs[0].recording_key, self.app.storage)
+        written = await recordings.newest_manifest(self.jobs[0].recording_key, self.app.clients.blobs)
         assert written is not None
         return written
 

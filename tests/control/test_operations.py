@@ -49,7 +49,7 @@ def environment(environment: dict[str, str], api: str) -> dict[str, str]:
 @pytest.fixture
 def recordings(app: App) -> Recordings:
     """The operations, for a caller."""
-    return Recordings(app.service, app.storage, Caller("ada@contoso.com"))
+    return Recordings(app.clients.service, app.clients.blobs, Caller("ada@contoso.com"))
 
 
 async def test_a_recording_goes_through_its_life(recordings: Recordings, control: Control, api: str) -> None:
@@ -208,7 +208,7 @@ async def test_where_state_callbacks_go(
     async with record() as origin:
         origin.replies((200, b'{"recordingId": "r"}', {"Content-Type": "application/json"}))
         service = (Preview2021 if api == "2021" else CallAutomation)(Resource(origin.url, KEY))
-        do = Recordings(service, app.storage, Caller(), callback_uri=own)
+        do = Recordings(service, app.clients.blobs, Caller(), callback_uri=own)
         try:
             await do.start(GROUP, StartRecording(recording_state_callback_uri=given))
         finally:

@@ -84,11 +84,11 @@ async def test_requests_are_those_of_the_app(
     app: Any, control: Control, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A recording from start to archive is counted, and a chunk of an hour reckoned from a small one."""
-    recordings = Recordings(app.service, app.storage, Caller(None))
+    recordings = Recordings(app.clients.service, app.clients.blobs, Caller(None))
     call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
     async with storage_host(environment) as (here, host):
         stopped = Ending(recording_id="cmlk", at=datetime.now(UTC), evidence="stopped through us")
-        await endings.note(here.storage, stopped)
+        await endings.note(here.clients.blobs, stopped)
         counted = Counted(monkeypatch)
         await receive(here, call_event("CallStarted"))
         started = await recordings.start(call, StartRecording())
@@ -98,10 +98,10 @@ async def test_requests_are_those_of_the_app(
         facts = counted.take()
         await here.ingest.run(job)
         ingested = counted.take()
-        await here.prepare_archive()
+        await here.clients.prepare_archive()
         await sweep(here)
         archived = counted.take()
-        await here.prepare_archive()
+        await here.clients.prepare_archive()
         await sweep(here)
         idle = counted.take()
     # Between two accounts each copy reads its source; one is of a chunk, one of its metadata, one of the event.

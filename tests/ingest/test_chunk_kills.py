@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from recording import app
-from recording.app import App
+from recording.app import App, assemble
 from recording.config.settings import read_settings
 from recording.ingest.chunk import ChunkIngest
 from recording.model.stored import Container
@@ -48,14 +48,14 @@ async def test_an_ingest_that_is_killed_after_any_write_is_gone_on_with(
     await app.ingest.run(job)
     fetched = sum(r["bytesSent"] for r in (await control.downloads())[before:])
 
-    found = await app.storage.stat("staging", job.content_blob)
+    found = await app.clients.blobs.stat("staging", job.content_blob)
     size = recording["chunks"][0]["bytes"]
     # A block counts with its receipt. What is looked at of a document, its first KiB and its boxes, is some KiB more.
     left = max(0, size * (BLOCKS - after // 2) // BLOCKS)
     assert left <= fetched <= left + 8192
     assert found is not None
     assert recording["chunks"][0]["sha256"] == found.sha256 == await stored_sha256(app, job)
-    assert await app.storage.stat("staging", job.metadata_blob) is not None
+    assert await app.clients.blobs.stat("staging", job.metadata_blob) is not None
     await app.aclose()
 
 
@@ -83,7 +83,7 @@ async def test_an_intake_that_is_killed_after_any_fact_is_repeated(app: App, con
     event["data"]["recordingStorageInfo"]["recordingChunks"].append({"documentId": "../../x", "index": 2})
     storage = Dying(app, after=after)
     with pytest.raises(Killed) if after <= FACTS else nullcontext():
-        await receive(replace(app, storage=storage), event)
+        await receive(assemble(app.settings, replace(app.clients, blobs=storage)), event)
     await storage.aclose()
 
     jobs = await receive(app, event)

@@ -45,17 +45,17 @@ async def test_a_killed_process_costs_the_blocks_in_flight_and_no_more(
     await control.fault("slow", "/recording/download/*", bytesPerSecond=6 * MIB, times=None)
 
     async def staged() -> bool:
-        return await staged_receipts(app.storage, one) >= 6
+        return await staged_receipts(app.clients.blobs, one) >= 6
 
     async with ingest_process(one, environment, tmp_path / "killed.log") as first:
         await until(staged, seconds=30)
         os.kill(first.pid, 9)
-    assert await app.storage.stat("staging", one.content_blob) is None
+    assert await app.clients.blobs.stat("staging", one.content_blob) is None
     await control.call("DELETE", "faults")
     async with ingest_process(one, environment, tmp_path / "second.log") as second:
         await second.wait_for("ingested", seconds=30)
 
-    found = await app.storage.stat("staging", one.content_blob)
+    found = await app.clients.blobs.stat("staging", one.content_blob)
     assert found is not None
     assert found.sha256 == recording["chunks"][0]["sha256"] == await stored_sha256(app, one)
     again = sum(r["bytesSent"] for r in await control.downloads() if r["bytesSent"] > 64 * 1024) - size

@@ -28,7 +28,9 @@ async def queue(app: App) -> AsyncIterator[QueueClient]:
     connection = app.settings.host_storage.connection_string
     assert connection is not None
     async with QueueClient.from_connection_string(
-        connection.get_secret_value(), app.poison.queue_name, message_encode_policy=TextBase64EncodePolicy()
+        connection.get_secret_value(),
+        app.clients.chunk_poison.queue_name,
+        message_encode_policy=TextBase64EncodePolicy(),
     ) as client:
         await client.create_queue()
         yield client
@@ -37,12 +39,12 @@ async def queue(app: App) -> AsyncIterator[QueueClient]:
 
 async def drain(app: App) -> int:
     """Drain it once."""
-    return await poison.drain(app.poison, app.storage, app.notices, now=datetime.now(UTC))
+    return await poison.drain(app.clients.chunk_poison, app.clients.blobs, app.clients.topic, now=datetime.now(UTC))
 
 
 async def left(app: App) -> int:
     """Count the messages, those that are being worked on too."""
-    return int((await app.poison.get_queue_properties()).approximate_message_count or 0)
+    return int((await app.clients.chunk_poison.get_queue_properties()).approximate_message_count or 0)
 
 
 async def test_a_chunk_job_is_drained_and_queued_again_from_the_facts(
@@ -101,7 +103,9 @@ async def test_a_message_that_is_not_in_base64_blocks_nothing(
     [one] = await announce(app, await control.recording(1000))
     connection = app.settings.host_storage.connection_string
     assert connection is not None
-    async with QueueClient.from_connection_string(connection.get_secret_value(), app.poison.queue_name) as plain:
+    async with QueueClient.from_connection_string(
+        connection.get_secret_value(), app.clients.chunk_poison.queue_name
+    ) as plain:
         await plain.send_message(text)
     await queue.send_message(job.write(one))
 
@@ -134,7 +138,7 @@ async def test_a_topic_that_is_down_does_not_cost_the_archive_its_run(
     await queue.send_message(job.write(one))
     notices = Topic("http://127.0.0.1:9/api/events", TOPIC_KEY, None)
 
-    assert 1 == await poison.drain(app.poison, app.storage, notices, now=datetime.now(UTC))
+    assert 1 == await poison.drain(app.clients.chunk_poison, app.clients.blobs, notices, now=datetime.now(UTC))
 
     await notices.aclose()
     assert 1 == await left(app)
@@ -148,7 +152,9 @@ async def poisoned_events(app: App) -> AsyncIterator[QueueClient]:
     connection = app.settings.host_storage.connection_string
     assert connection is not None
     async with QueueClient.from_connection_string(
-        connection.get_secret_value(), app.poisoned_events.queue_name, message_encode_policy=TextBase64EncodePolicy()
+        connection.get_secret_value(),
+        app.clients.event_poison.queue_name,
+        message_encode_policy=TextBase64EncodePolicy(),
     ) as client:
         await client.create_queue()
         yield client
@@ -163,7 +169,9 @@ async def drain_events(app: App, *, failing: str | None = None) -> list[str]:
             raise AzureError("storage is down")
         return [one.document_id for one in await receive(app, text)]
 
-    return await poison.drain_events(app.poisoned_events, take, app.storage, app.notices, now=datetime.now(UTC))
+    return await poison.drain_events(
+        app.clients.event_poison, take, app.clients.blobs, app.clients.topic, now=datetime.now(UTC)
+    )
 
 
 async def test_events_that_were_given_up_are_taken(app: App, control: Control, poisoned_events: QueueClient) -> None:
@@ -176,7 +184,7 @@ async def test_events_that_were_given_up_are_taken(app: App, control: Control, p
 
     assert sorted(one["chunks"][0]["documentId"] for one in recordings) == sorted(found)
     assert 3 == len(await listing(app.settings, "staging"))
-    assert 0 == (await app.poisoned_events.get_queue_properties()).approximate_message_count
+    assert 0 == (await app.clients.event_poison.get_queue_properties()).approximate_message_count
 
 
 async def test_one_event_that_fails_keeps_its_message_and_nobody_else(
@@ -191,7 +199,7 @@ async def test_one_event_that_fails_keeps_its_message_and_nobody_else(
     found = await drain_events(app, failing=first)
 
     assert sorted(one["chunks"][0]["documentId"] for one in recordings[1:]) == sorted(found)
-    assert 1 == (await app.poisoned_events.get_queue_properties()).approximate_message_count
+    assert 1 == (await app.clients.event_poison.get_queue_properties()).approximate_message_count
     assert "event.not_taken" in caplog.text
 
 
@@ -207,10 +215,12 @@ async def test_where_storage_hangs_every_event_has_its_turn(
         await asyncio.sleep(30 if text == "7" else 1)
         return [text]
 
-    found = await poison.drain_events(app.poisoned_events, take, app.storage, app.notices, now=datetime.now(UTC))
+    found = await poison.drain_events(
+        app.clients.event_poison, take, app.clients.blobs, app.clients.topic, now=datetime.now(UTC)
+    )
 
     assert {*events} - {"7"} == {*found}
-    assert 1 == (await app.poisoned_events.get_queue_properties()).approximate_message_count
+    assert 1 == (await app.clients.event_poison.get_queue_properties()).approximate_message_count
 
 
 async def test_messages_that_hang_keep_none_behind_them_from_its_turn(
@@ -228,11 +238,13 @@ async def test_messages_that_hang_keep_none_behind_them_from_its_turn(
 
     found = []
     for _ in range(2):
-        found += await poison.drain_events(app.poisoned_events, take, app.storage, app.notices, now=datetime.now(UTC))
+        found += await poison.drain_events(
+            app.clients.event_poison, take, app.clients.blobs, app.clients.topic, now=datetime.now(UTC)
+        )
         await asyncio.sleep(1.1)
 
     assert ["goes"] == found
-    assert 2 == (await app.poisoned_events.get_queue_properties()).approximate_message_count
+    assert 2 == (await app.clients.event_poison.get_queue_properties()).approximate_message_count
 
 
 async def test_a_message_that_somebody_else_has_done_meanwhile_ends_no_drain(
@@ -252,10 +264,12 @@ async def test_a_message_that_somebody_else_has_done_meanwhile_ends_no_drain(
             await asyncio.sleep(30)
         return [text]
 
-    found = await poison.drain_events(app.poisoned_events, take, app.storage, app.notices, now=datetime.now(UTC))
+    found = await poison.drain_events(
+        app.clients.event_poison, take, app.clients.blobs, app.clients.topic, now=datetime.now(UTC)
+    )
 
     assert ["goes"] == found
-    assert 0 == (await app.poisoned_events.get_queue_properties()).approximate_message_count
+    assert 0 == (await app.clients.event_poison.get_queue_properties()).approximate_message_count
 
 
 async def test_a_message_without_events_goes_to_quarantine(app: App, poisoned_events: QueueClient) -> None:
@@ -266,4 +280,4 @@ async def test_a_message_without_events_goes_to_quarantine(app: App, poisoned_ev
 
     [name] = await listing(app.settings, "quarantine")
     assert "whose?" == (await body_of(app.settings, "quarantine", name))["event"]
-    assert 0 == (await app.poisoned_events.get_queue_properties()).approximate_message_count
+    assert 0 == (await app.clients.event_poison.get_queue_properties()).approximate_message_count

@@ -40,7 +40,7 @@ async def facts(app: App) -> list[Any]:
 
 def recordings(app: App, storage: Blobs | None = None, **caller: Any) -> Recordings:
     """The operations, for a caller."""
-    return Recordings(app.service, storage or app.storage, Caller(**caller))
+    return Recordings(app.clients.service, storage or app.clients.blobs, Caller(**caller))
 
 
 @asynccontextmanager
@@ -125,11 +125,11 @@ async def test_what_is_not_foreseen_and_what_is_broken_off_is_on_record_too(app:
     asked = asyncio.Event()
 
     async def broken() -> None:
-        async with audit.audited(app.storage, AuditRecord(at=NOW, operation="stop")):
+        async with audit.audited(app.clients.blobs, AuditRecord(at=NOW, operation="stop")):
             raise RuntimeError("secret detail")
 
     async def waiting() -> None:
-        async with audit.audited(app.storage, AuditRecord(at=NOW + timedelta(seconds=1), operation="pause")):
+        async with audit.audited(app.clients.blobs, AuditRecord(at=NOW + timedelta(seconds=1), operation="pause")):
             asked.set()
             await asyncio.sleep(60)
 
@@ -151,7 +151,7 @@ async def test_what_is_not_foreseen_and_what_is_broken_off_is_on_record_too(app:
 async def test_facts_are_named_by_day_and_never_meet(app: App) -> None:
     """Two operations of the same microsecond are two facts."""
     for _ in range(2):
-        async with audit.audited(app.storage, AuditRecord(at=NOW, operation="stop")):
+        async with audit.audited(app.clients.blobs, AuditRecord(at=NOW, operation="stop")):
             pass
 
     names = list(await listing(app.settings, "archive"))
@@ -240,7 +240,7 @@ async def test_who_called_is_what_the_platform_says(
     """A name that is absurd is cut, one that is no text is escaped; neither forges a log line nor stops the record."""
     caplog.set_level("INFO")
 
-    async with audit.audited(app.storage, AuditRecord(at=NOW, operation="stop", who=request.caller(headers))):
+    async with audit.audited(app.clients.blobs, AuditRecord(at=NOW, operation="stop", who=request.caller(headers))):
         pass
 
     [fact] = await facts(app)
@@ -276,8 +276,10 @@ async def test_starts_are_found_by_their_day(app: App) -> None:
     """Each recording's own start, whatever else was asked for on that day; a record that is damaged costs no other."""
     for operation, recording, day in (("start", "a", 0), ("stop", "a", 0), ("start", None, 0), ("start", "b", 1)):
         entry = AuditRecord(at=NOW + timedelta(days=day), operation=operation, recording_id=recording)
-        await audit._write(app.storage, entry)
-    await app.storage.create("archive", "audit/2026/03/01/120000000005-start-bad.json", b"{")
+        await audit._write(app.clients.blobs, entry)
+    await app.clients.blobs.create("archive", "audit/2026/03/01/120000000005-start-bad.json", b"{")
 
-    assert {"a": NOW} == await audit.starts(app.storage, [NOW.replace(hour=1)])
-    assert {"a", "b"} == set(await audit.starts(app.storage, [NOW, NOW + timedelta(days=1), NOW - timedelta(days=1)]))
+    assert {"a": NOW} == await audit.starts(app.clients.blobs, [NOW.replace(hour=1)])
+    assert {"a", "b"} == set(
+        await audit.starts(app.clients.blobs, [NOW, NOW + timedelta(days=1), NOW - timedelta(days=1)])
+    )

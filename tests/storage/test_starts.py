@@ -55,7 +55,7 @@ async def distant(settings: Settings, proxy: StorageProxy) -> AsyncIterator[Blob
 
 def repeatable(app: App, storage: Blobs | None = None, *, key: str = "one", header: str = HEADER) -> Recordings:
     """The operations, for a caller with a key."""
-    return Recordings(app.service, storage or app.storage, Caller(repeat_key=RepeatKey(header, key)))
+    return Recordings(app.clients.service, storage or app.clients.blobs, Caller(repeat_key=RepeatKey(header, key)))
 
 
 def writes(suffix: str) -> dict[str, str]:
@@ -90,7 +90,7 @@ async def test_a_start_at_once_from_everywhere_happens_once(
         *(repeatable(app, storages[n % 5]).start(call, NOTHING) for n in range(20)), return_exceptions=True
     )
     [recording] = (await control.call("GET", "recordings"))["recordings"]
-    await app.service.stop(call, recording["recordingId"])
+    await app.clients.service.stop(call, recording["recordingId"])
     later = [await repeatable(app, storage).start(call, NOTHING) for storage in storages]
     for storage in storages:
         await storage.aclose()
@@ -106,10 +106,10 @@ async def test_a_start_at_once_from_everywhere_happens_once(
 async def test_a_key_belongs_to_one_request(app: App, control: Control, call: str, outcome: Any, header: str) -> None:
     """Another conversation, callback or context under the same key is a 400 that names the header."""
     mine = StartClaim(owner="x", conversation_id=call, request="0" * 64, at=datetime.now(UTC))
-    await starts.take(app.storage, "repeatable one", mine)
+    await starts.take(app.clients.blobs, "repeatable one", mine)
     if outcome:
         known = StartOutcome(result=outcome, recording_id="abc", at=NOW)
-        await starts.settle(app.storage, HeldClaim("repeatable one", 1), known)
+        await starts.settle(app.clients.blobs, HeldClaim("repeatable one", 1), known)
 
     for body in (NOTHING, StartRecording(operation_context="x")):
         with pytest.raises(BadRequest) as refused:
@@ -137,11 +137,11 @@ async def test_a_claim_whose_owner_died_is_taken_over_by_exactly_one(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Before 60 s nobody gets it; then one of ten does, the others wait for that one, and the log says so."""
-    await starts.take(app.storage, "x", StartClaim(owner="dead", conversation_id="c", at=NOW))
+    await starts.take(app.clients.blobs, "x", StartClaim(owner="dead", conversation_id="c", at=NOW))
 
     async def take(number: int, after: float) -> Any:
         at = NOW + timedelta(seconds=after)
-        return await starts.take(app.storage, "x", StartClaim(owner=str(number), conversation_id="c", at=at))
+        return await starts.take(app.clients.blobs, "x", StartClaim(owner=str(number), conversation_id="c", at=at))
 
     early = await asyncio.gather(*(take(n, 59.9) for n in range(10)), return_exceptions=True)
     late = await asyncio.gather(*(take(n, 60.1) for n in range(10)), return_exceptions=True)
@@ -158,19 +158,19 @@ async def test_a_claim_whose_owner_died_is_taken_over_by_exactly_one(
 
 async def test_the_first_word_on_a_try_stands(app: App) -> None:
     """An outcome is never overwritten, and a late one of a try that was given up is what a repeat gets."""
-    held = await starts.take(app.storage, "x", StartClaim(owner="slow", conversation_id="c", at=NOW))
+    held = await starts.take(app.clients.blobs, "x", StartClaim(owner="slow", conversation_id="c", at=NOW))
     assert isinstance(held, HeldClaim)
     later = StartClaim(owner="next", conversation_id="c", at=NOW + timedelta(minutes=2))
-    assert HeldClaim("x", 2) == await starts.take(app.storage, "x", later)
+    assert HeldClaim("x", 2) == await starts.take(app.clients.blobs, "x", later)
 
     for recording_id in ("first", "second"):
-        await starts.settle(app.storage, held, StartOutcome(result="started", recording_id=recording_id, at=NOW))
+        await starts.settle(app.clients.blobs, held, StartOutcome(result="started", recording_id=recording_id, at=NOW))
 
-    found = await starts.take(app.storage, "x", later.model_copy(update={"owner": "third"}))
+    found = await starts.take(app.clients.blobs, "x", later.model_copy(update={"owner": "third"}))
     assert isinstance(found, tuple)
     assert ("slow", "first") == (found[0].owner, found[1].recording_id)
     with pytest.raises(ClaimedByAnotherRequest):
-        await starts.take(app.storage, "x", later.model_copy(update={"request": "another"}))
+        await starts.take(app.clients.blobs, "x", later.model_copy(update={"request": "another"}))
 
 
 @pytest.mark.parametrize(

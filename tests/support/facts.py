@@ -16,7 +16,7 @@ from local.storage_faults import StorageRule
 from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
 from recording import timer
-from recording.app import App
+from recording.app import App, assemble
 from recording.archive.run import TimerReport
 from recording.config.settings import Settings, read_settings
 from recording.ingest.blocks import is_block
@@ -72,9 +72,9 @@ async def receive(
     now = now or datetime.now(UTC)
     return await intake.receive(
         text,
-        storage=app.storage,
-        service=app.service,
-        notices=app.notices,
+        storage=app.clients.blobs,
+        service=app.clients.service,
+        notices=app.clients.topic,
         settings=app.settings,
         now=now,
         backlog=backlog,
@@ -97,7 +97,7 @@ async def stage(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
 async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> TimerReport:
     """Run the archive timer once."""
     now = now or datetime.now(UTC)
-    return await timer.run(app.storage, app.settings, app.notices, app.content, now=now, **more)
+    return await timer.run(app.clients.blobs, app.settings, app.clients.topic, app.clients.content, now=now, **more)
 
 
 async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:
@@ -112,7 +112,7 @@ async def topic(app: App, control: Control) -> AsyncIterator[App]:
     """Give the app the emulator's custom topic to publish to."""
     notices = Topic(f"{control.endpoint}/emulator/topic/api/events", TOPIC_KEY, None)
     try:
-        yield replace(app, notices=notices)
+        yield assemble(app.settings, replace(app.clients, topic=notices))
     finally:
         await notices.aclose()
 

@@ -60,7 +60,7 @@ async def recorded(app: App, control: Control, events: list[dict[str, Any]]) -> 
     """Start and stop a recording, both through us; the answer is its id and its file event."""
     media = {"kind": "filler", "chunkBytes": SIZES}
     call = await control.call("POST", "calls", {"participants": ["Ada"], "media": media})
-    recordings = Recordings(app.service, app.storage, Caller(who="ada@example.com"))
+    recordings = Recordings(app.clients.service, app.clients.blobs, Caller(who="ada@example.com"))
     url = {"conversation_url": call["conversationUrl"]}
     whose = url if app.settings.speaks_2021 else {"server_call_id": call["serverCallId"]}
     started = await recordings.start_by_url(StartRecordingByUrl(**whose))
