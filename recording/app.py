@@ -11,9 +11,8 @@ import os
 from dataclasses import dataclass
 
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import AzureError, ResourceExistsError
+from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
-from azure.storage.queue.aio import QueueClient
 
 from recording.acs.call_automation import CallAutomation
 from recording.acs.callbacks import CallbackAuth
@@ -27,7 +26,7 @@ from recording.intake.backlog import Backlog
 from recording.model import job
 from recording.notices import Topic
 from recording.storage.blobs import Blobs
-from recording.storage.queues import open_queue
+from recording.storage.queues import Queue
 from recording.telemetry import log, traces
 
 
@@ -36,10 +35,10 @@ class Clients:
     """Everything that has a connection; all are closed together."""
 
     blobs: Blobs
-    chunk_queue: QueueClient
-    chunk_poison: QueueClient
-    event_queue: QueueClient
-    event_poison: QueueClient
+    chunk_queue: Queue
+    chunk_poison: Queue
+    event_queue: Queue
+    event_poison: Queue
     topic: Topic
     service: Preview2021 | CallAutomation
     callbacks: CallbackAuth
@@ -50,8 +49,7 @@ class Clients:
         """Create missing queues and containers; raises what the service says, except about the archive."""
         await self.blobs.create_containers("staging", "quarantine")
         for queue in (self.chunk_queue, self.event_queue):
-            with contextlib.suppress(ResourceExistsError):
-                await queue.create_queue()
+            await queue.create()
         await self.prepare_archive()
 
     async def prepare_archive(self) -> None:
@@ -67,7 +65,7 @@ class Clients:
         """Close every connection."""
         await self.blobs.aclose()
         for queue in (self.chunk_queue, self.chunk_poison, self.event_queue, self.event_poison):
-            await queue.close()
+            await queue.aclose()
         await self.topic.aclose()
         await self.service.aclose()
         await self.callbacks.aclose()
@@ -160,10 +158,10 @@ def connect(settings: Settings) -> Clients:
     topic_key = settings.events_topic_key.get_secret_value() if settings.events_topic_key else None
     return Clients(
         blobs=Blobs(settings, credential),
-        chunk_queue=open_queue(settings, job.QUEUE, credential),
-        chunk_poison=open_queue(settings, f"{job.QUEUE}-poison", credential),
-        event_queue=open_queue(settings, backlog.QUEUE, credential),
-        event_poison=open_queue(settings, f"{backlog.QUEUE}-poison", credential),
+        chunk_queue=Queue(settings, job.QUEUE, credential),
+        chunk_poison=Queue(settings, f"{job.QUEUE}-poison", credential),
+        event_queue=Queue(settings, backlog.QUEUE, credential),
+        event_poison=Queue(settings, f"{backlog.QUEUE}-poison", credential),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # The callbacks of 2021 have no token (acs-contract 2.7).

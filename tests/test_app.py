@@ -66,7 +66,7 @@ async def test_what_is_missing_is_created(settings: Settings) -> None:
     """Containers and queue are there after the first use, and building again is no error."""
     for _ in range(2):
         app = await bootstrap.open_app(settings)
-        await app.clients.chunk_queue.get_queue_properties()
+        await app.clients.chunk_queue.depth()
         await app.aclose()
 
     assert [{}, {}, {}] == [

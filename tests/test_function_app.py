@@ -1,7 +1,6 @@
 """function_app.py: every handler called as a plain function, with the process's settings."""
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -331,8 +330,8 @@ async def test_the_timer_takes_the_events_that_the_queue_gave_up(app: App, contr
     """They are no chunk's yet: without it nobody would know of them."""
     recording = await control.recording(1000)
     held = backlog.write([json.dumps(file_event(recording))])
-    await app.clients.event_poison.create_queue()
-    await app.clients.event_poison.send_message(base64.b64encode(held).decode())
+    await app.clients.event_poison.create()
+    await app.clients.event_poison.send(held.decode())
     jobs = Out()
 
     await function_app.archive_recordings(None, jobs)

@@ -14,7 +14,7 @@ from recording.doctor import examination, finding, subscription
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
 from recording.errors import Misconfigured
-from recording.storage.queues import open_queue
+from recording.storage.queues import Queue
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -43,7 +43,7 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
         clients = connect(settings)
     except Misconfigured as wrong:
         return examination.unreadable(wrong)
-    scratch = open_queue(settings, f"recording-doctor-{token_hex(4)}", clients.credential)
+    scratch = Queue(settings, f"recording-doctor-{token_hex(4)}", clients.credential)
     queues = Queues(
         (clients.chunk_queue, clients.chunk_poison),
         (clients.event_queue, clients.event_poison),
@@ -55,7 +55,7 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
             _subscription(arguments.topic, settings),
         )
     finally:
-        await scratch.close()
+        await scratch.aclose()
         await clients.aclose()
     return [*found, *of_events]
 

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError
 
 from recording.acs.content import Content, Probe
-from recording.errors import RecordingError, SourceChanged, SourceDamaged, SourceUnavailable
+from recording.errors import RecordingError, SourceChanged, SourceDamaged, SourceUnavailable, describe
 from recording.formats import media
 from recording.formats.media import Walker
 from recording.ingest import blocks, proof
@@ -220,7 +220,7 @@ class ChunkIngest:
             await self.storage.stage_block(job.content_blob, receipt_id, body(), length=1)
         except AzureError as failed:
             # Without it the block is fetched again if this attempt is killed, and only then.
-            log.warning("receipt.not_staged", documentId=job.document_id, block=block.index, reason=_describe(failed))
+            log.warning("receipt.not_staged", documentId=job.document_id, block=block.index, reason=describe(failed))
 
     async def _stage_block(self, job: ChunkJob, probe: Probe, block: Block, version: str, passed: _Passed) -> None:
         """Stream one block from the source into Put Block; a broken one is repeated whole."""
@@ -237,7 +237,7 @@ class ChunkIngest:
                 return
             except AzureError as failed:
                 # aiohttp reports a failing body as a failed connection: what really happened is in the relay.
-                cause = relay.failure or SourceUnavailable(f"storage did not take a block ({_describe(failed)})")
+                cause = relay.failure or SourceUnavailable(f"storage did not take a block ({describe(failed)})")
                 if isinstance(cause, SourceChanged) or attempt == BLOCK_TRIES:
                     raise cause from failed
                 log.warning(
@@ -249,7 +249,7 @@ class ChunkIngest:
     async def _note(self, job: ChunkJob, failed: BaseException) -> None:
         """Put the failure on record, so that the timer knows when to try again; never hides `failed`."""
         code = failed.error_code if isinstance(failed, RecordingError) else type(failed).__name__
-        message = failed.message if isinstance(failed, RecordingError) else _describe(failed)
+        message = failed.message if isinstance(failed, RecordingError) else describe(failed)
         note: Attempts | None = None
         try:
             async with asyncio.timeout(_NOTE_SECONDS):
@@ -258,7 +258,7 @@ class ChunkIngest:
                     job, self.storage, lambda before: attempts.failed(before, failure, first=self.first_rescue)
                 )
         except (AzureError, TimeoutError) as unnoted:
-            log.warning("attempt.not_noted", documentId=job.document_id, reason=_describe(unnoted))
+            log.warning("attempt.not_noted", documentId=job.document_id, reason=describe(unnoted))
         log.warning(
             "chunk.failed",
             recordingKey=job.recording_key,
@@ -283,11 +283,3 @@ def _first(several: ExceptionGroup[Exception]) -> Exception:
     """Take one failure out of a task group's: they stand for the same cause."""
     inner = several.exceptions[0]
     return _first(inner) if isinstance(inner, ExceptionGroup) else inner
-
-
-def _describe(failed: BaseException) -> str:
-    """Say what failed without its message, which may hold a URL."""
-    if isinstance(failed, HttpResponseError):
-        code = getattr(failed, "error_code", None) or failed.reason or ""
-        return f"{failed.status_code} {getattr(code, 'value', code)}".strip()
-    return type(failed).__name__

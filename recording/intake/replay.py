@@ -4,7 +4,6 @@ It goes the way of every event (`intake`), and its jobs onto the queue. Facts ar
 what they are named by doesn't depend on when this runs: a second replay changes nothing.
 """
 
-import base64
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 from azure.core.exceptions import AzureError
-from azure.storage.queue.aio import QueueClient
 from pydantic import ValidationError
 
 from recording.acs.service import RecordingService
@@ -25,6 +23,7 @@ from recording.model import event_parser
 from recording.model.events import FileStatusUpdated, OtherEvent
 from recording.notices import Topic
 from recording.storage.blobs import Blobs
+from recording.storage.queues import Queue
 
 # Event Grid doesn't pad: <SUBSCRIPTION>/2019/8/8/5/<guid>.json (year, month, day and hour in UTC).
 _LETTER = re.compile(r"(?:.*/)?(?P<year>[0-9]{4})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/[0-9]{1,2}/[^/]+")
@@ -68,7 +67,7 @@ class Intake:
     """What an event is taken in with; `dry` = only say what would come of it."""
 
     storage: Blobs
-    queue: QueueClient
+    queue: Queue
     service: RecordingService
     notices: Topic
     settings: Settings
@@ -158,8 +157,7 @@ async def _take(letter: _Letter, source: str, into: Intake) -> ReplayResult:
             )
             messages = receive.messages(taken)
             for message in messages:
-                # As the host writes and reads them (host.json).
-                await into.queue.send_message(base64.b64encode(message.encode()).decode())
+                await into.queue.send(message)
     except BadEvent as bad:
         return ReplayResult(source, "not understood", bad.message)
     except RecordingError as failed:

@@ -9,7 +9,7 @@ from recording.config.settings import read_settings
 from recording.doctor import examination, finding
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
-from recording.storage.queues import open_queue
+from recording.storage.queues import Queue
 
 SCHEDULE = {"ARCHIVE_SCHEDULE": "0 */5 * * * *"}
 WRONG_KEY = "d3Jvbmcta2V5LXdyb25nLWtleS13cm9uZy1rZXk="
@@ -20,7 +20,7 @@ async def examine(environment: dict[str, str], **more: str) -> dict[str, Finding
     """Examine a deployment; the answer is what was found by name, what failed first. No secret may be in it."""
     settings = read_settings(environment | SCHEDULE | more)
     clients = bootstrap.connect(settings)
-    scratch = open_queue(settings, "recording-doctor-test", clients.credential)
+    scratch = Queue(settings, "recording-doctor-test", clients.credential)
     queues = Queues(
         (clients.chunk_queue, clients.chunk_poison),
         (clients.event_queue, clients.event_poison),
@@ -29,7 +29,7 @@ async def examine(environment: dict[str, str], **more: str) -> dict[str, Finding
     try:
         found = await examination.examine(settings, storage=clients.blobs, service=clients.service, queues=queues)
     finally:
-        await scratch.close()
+        await scratch.aclose()
         await clients.aclose()
     shown = finding.table(found)
     assert [] == [secret for secret in SECRETS if secret in shown], shown

@@ -115,7 +115,7 @@ async def test_a_wrong_key_is_told_from_a_wrong_address(environment: dict[str, s
     await app.aclose()
 
     [blob] = [c for c in found.checks if not c.ok]
-    assert ("blob", "cannot be reached: AuthorizationFailure") == (blob.name, blob.detail)
+    assert ("blob", "cannot be reached: 403 AuthorizationFailure") == (blob.name, blob.detail)
 
 
 @pytest.mark.parametrize("version", ["2021-04-15-preview1", ""])

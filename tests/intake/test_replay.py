@@ -1,6 +1,5 @@
 """recording/intake/replay.py: what was quarantined or dead-lettered comes in again, and twice is as good as once."""
 
-import base64
 import json
 from asyncio import to_thread
 from collections.abc import AsyncIterator
@@ -27,7 +26,7 @@ from recording.model import job, layout
 from recording.model.job import ChunkJob
 from tests.conftest import Control, file_event
 from tests.model.test_event_parser_today import call_event
-from tests.support.facts import body_of, harmed, listing, put, receive, sweep
+from tests.support.facts import body_of, harmed, listing, put, raw_queue, receive, sweep
 from tests.support.source import recording_of
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
@@ -45,9 +44,10 @@ OBITUARY = {
 @pytest_asyncio.fixture(autouse=True)
 async def _own_queue(app: App) -> AsyncIterator[None]:
     """Nothing that other tests have left lies on the queue."""
-    await app.clients.chunk_queue.clear_messages()
-    yield
-    await app.clients.chunk_queue.clear_messages()
+    async with raw_queue(app.settings, job.QUEUE) as queue:
+        await queue.clear_messages()
+        yield
+        await queue.clear_messages()
 
 
 @pytest.fixture
@@ -70,10 +70,7 @@ async def again(app: App, body: bytes | str, **more: bool) -> list[ReplayResult]
 
 async def queued(app: App) -> list[ChunkJob]:
     """Take all jobs off the queue as the host would."""
-    return [
-        job.read(base64.b64decode(message.content, validate=True).decode())
-        async for message in app.clients.chunk_queue.receive_messages(messages_per_page=32, visibility_timeout=60)
-    ]
+    return [job.read(one.text) async for one in app.clients.chunk_queue.receive(limit=1000, hidden_seconds=60)]
 
 
 async def all_blobs(app: App) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from azure.storage.queue.aio import QueueClient
 
 from local.azurite import Azurite
 from local.storage_faults import StorageRule
@@ -40,6 +41,15 @@ async def container(settings: Settings, where: Container) -> AsyncIterator[Conta
     assert account.connection_string is not None
     async with BlobServiceClient.from_connection_string(account.connection_string.get_secret_value()) as service:
         yield service.get_container_client(getattr(settings, f"{where}_container"))
+
+
+@asynccontextmanager
+async def raw_queue(settings: Settings, name: str, **more: Any) -> AsyncIterator[QueueClient]:
+    """Open a queue with a client of the test's own."""
+    connection = settings.host_storage.connection_string
+    assert connection is not None
+    async with QueueClient.from_connection_string(connection.get_secret_value(), name, **more) as queue:
+        yield queue
 
 
 async def listing(settings: Settings, where: Container) -> dict[str, str]:
