@@ -10,7 +10,6 @@ from typing import List  # noqa: UP035 - see Jobs
 
 import azure.functions as func
 
-from recording import timer as archive
 from recording.api import request
 from recording.api.response import json_response, responds
 from recording.app import App, current, ready, ready_if_possible
@@ -87,7 +86,7 @@ async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
     """List recordings, newest first."""
     query = request.read_query(ListQuery, req.params)
     here = await ready()
-    return json_response(await browse.page(here.clients.blobs, query, retention=here.settings.retention))
+    return json_response(await browse.page(here.clients.blobs, here.recordings, query))
 
 
 @app.route("recordings/{recordingKey}", methods=["GET"])
@@ -95,9 +94,7 @@ async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
 async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Answer with a recording's manifest, or its state while in flight."""
     here = await ready()
-    return json_response(
-        await browse.get(req.route_params["recordingKey"], here.clients.blobs, retention=here.settings.retention)
-    )
+    return json_response(await browse.get(req.route_params["recordingKey"], here.recordings))
 
 
 @app.route("recordings/{recordingKey}/chunks/{index}/content", methods=["GET"])
@@ -109,7 +106,7 @@ async def get_chunk_content(req: func.HttpRequest) -> func.HttpResponse:
         req.route_params["recordingKey"],
         req.route_params["index"],
         here.clients.blobs,
-        retention=here.settings.retention,
+        here.recordings,
     )
     return func.HttpResponse(status_code=302, headers={"Location": link, "Cache-Control": "no-store"})
 
@@ -118,10 +115,12 @@ async def get_chunk_content(req: func.HttpRequest) -> func.HttpResponse:
 @responds
 async def verify_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Re-read an archived recording and compare it with its manifest."""
+    here = await ready()
     try:
         # The platform gives a request 230 s, whatever functionTimeout says (functions-host.md 1).
         async with asyncio.timeout(VERIFY_SECONDS):
-            return json_response(await verify.verify(req.route_params["recordingKey"], (await ready()).clients.blobs))
+            key = req.route_params["recordingKey"]
+            return json_response(await verify.verify(key, here.clients.blobs, here.recordings))
     except TimeoutError:
         raise RecordingError("too large for one request: use python -m recording verify", code="TooLarge") from None
 
@@ -180,31 +179,24 @@ async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
     here = await ready()
     await here.clients.prepare_archive()
     now = utc_now()
-    await poison.drain(here.clients.chunk_poison, here.clients.blobs, here.clients.topic, now=now)
+    await poison.drain(here.clients.chunk_poison, here.quarantine, now=now)
     take = functools.partial(_take, here)
-    late = await poison.drain_events(here.clients.event_poison, take, here.clients.blobs, here.clients.topic, now=now)
-    report = await archive.run(here.clients.blobs, here.settings, here.clients.topic, here.clients.content, now=now)
+    late = await poison.drain_events(here.clients.event_poison, take, here.quarantine, now=now)
+    report = await here.timer.run(now=now)
     # What was just taken in may be overdue, too: each chunk is queued once.
     jobs.set(list(dict.fromkeys([*late, *receive.messages(report.jobs)])))
 
 
 async def _take(here: App, text: str, held_back: Backlog | None = None) -> list[str]:
-    taken = await receive.receive(
-        text,
-        storage=here.clients.blobs,
-        service=here.clients.service,
-        notices=here.clients.topic,
-        settings=here.settings,
-        now=utc_now(),
-        backlog=held_back,
-    )
-    return receive.messages(taken)
+    return receive.messages(await here.intake.receive(text, now=utc_now(), backlog=held_back))
 
 
 async def _control(req: func.HttpRequest) -> RecordingControl:
     here = await ready_if_possible()
     caller = Caller(request.caller(req.headers), request.repeat_key(req.headers))
-    return RecordingControl(here.clients.service, here.clients.blobs, caller, callback_uri=here.settings.callback_uri())
+    return RecordingControl(
+        here.clients.service, here.audit, here.starts, here.endings, caller, callback_uri=here.settings.callback_uri()
+    )
 
 
 def _ids(req: func.HttpRequest) -> tuple[str, str]:

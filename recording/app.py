@@ -23,11 +23,19 @@ from recording.config.settings import Settings, read_settings
 from recording.ingest.chunk import LAST_RESORT, ChunkIngest
 from recording.intake import backlog
 from recording.intake.backlog import Backlog
+from recording.intake.quarantine import Quarantine
+from recording.intake.receive import Intake
 from recording.model import job
 from recording.notices import Topic
+from recording.storage.audit import AuditLog
 from recording.storage.blobs import Blobs
+from recording.storage.calls import CallIds
+from recording.storage.endings import Endings
 from recording.storage.queues import Queue
+from recording.storage.recordings import ARCHIVE_SECONDS, RecordingStore
+from recording.storage.starts import StartClaims
 from recording.telemetry import log, traces
+from recording.timer import TimerRun
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class Clients:
     callbacks: CallbackAuth
     content: Content
     credential: AsyncTokenCredential | None
+    # How long the archive is waited for where staging suffices.
+    archive_timeout: float = ARCHIVE_SECONDS
 
     async def prepare(self) -> None:
         """Create missing queues and containers; raises what the service says, except about the archive."""
@@ -55,7 +65,7 @@ class Clients:
     async def prepare_archive(self) -> None:
         """Create the archive container if it is missing; where it can't be reached, chunks are safe in staging."""
         try:
-            async with asyncio.timeout(_ARCHIVE_SECONDS):
+            async with asyncio.timeout(self.archive_timeout):
                 await self.blobs.create_containers("archive")
         except (AzureError, TimeoutError) as failed:
             reason = type(failed).__name__
@@ -76,12 +86,20 @@ class Clients:
 
 @dataclass(frozen=True)
 class App:
-    """The use cases, wired; close it with `aclose`."""
+    """The stores and the use cases, wired; close it with `aclose`."""
 
     settings: Settings
     clients: Clients
+    recordings: RecordingStore
+    audit: AuditLog
+    starts: StartClaims
+    endings: Endings
+    calls: CallIds
+    quarantine: Quarantine
     backlog: Backlog
+    intake: Intake
     ingest: ChunkIngest
+    timer: TimerRun
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -91,8 +109,6 @@ class App:
 # The SDK logs every request at INFO: thousands of lines a chunk, with URLs in them.
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
-# The archive's account may be down while staging's is not.
-_ARCHIVE_SECONDS = 10.0
 # How long a control operation waits for containers to be looked at after a cold start.
 _CONTROL_SECONDS = 5.0
 
@@ -172,19 +188,50 @@ def connect(settings: Settings) -> Clients:
 
 
 def assemble(settings: Settings, clients: Clients) -> App:
-    """Wire the use cases; does no I/O."""
+    """Wire the stores and the use cases; does no I/O."""
+    blobs = clients.blobs
+    recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
+    audit, claims, endings, calls = AuditLog(blobs), StartClaims(blobs), Endings(blobs), CallIds(blobs)
+    quarantine = Quarantine(blobs, clients.topic)
     return App(
         settings=settings,
         clients=clients,
+        recordings=recordings,
+        audit=audit,
+        starts=claims,
+        endings=endings,
+        calls=calls,
+        quarantine=quarantine,
         backlog=Backlog(clients.event_queue),
+        intake=Intake(
+            recordings=recordings,
+            endings=endings,
+            calls=calls,
+            quarantine=quarantine,
+            claims=claims,
+            audit=audit,
+            service=clients.service,
+            settings=settings,
+        ),
         ingest=ChunkIngest(
-            storage=clients.blobs,
+            blobs=blobs,
+            recordings=recordings,
             content=clients.content,
             streams=asyncio.Semaphore(settings.ingest_parallelism),
             parallelism=settings.ingest_parallelism,
             largest_block=settings.largest_block,
             first_rescue=settings.first_rescue,
             patience=settings.retention * LAST_RESORT,
+        ),
+        timer=TimerRun(
+            blobs=blobs,
+            recordings=recordings,
+            endings=endings,
+            audit=audit,
+            calls=calls,
+            settings=settings,
+            topic=clients.topic,
+            content=clients.content,
         ),
     )
 

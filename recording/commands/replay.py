@@ -9,7 +9,7 @@ from pathlib import Path
 from recording.app import App, assemble, connect
 from recording.config.settings import read_from
 from recording.intake import replay
-from recording.intake.replay import EventFile, Intake
+from recording.intake.replay import EventFile, Target
 from recording.storage.blobs import Blobs
 
 
@@ -29,14 +29,7 @@ async def run(arguments: argparse.Namespace) -> int:
     """Take events in again; 1 if one was not taken."""
     settings = read_from(arguments.settings)
     app = assemble(settings, connect(settings))
-    into = Intake(
-        app.clients.blobs,
-        app.clients.chunk_queue,
-        app.clients.service,
-        app.clients.topic,
-        app.settings,
-        dry=arguments.dry_run,
-    )
+    into = Target(app.intake, app.clients.chunk_queue, dry=arguments.dry_run)
     count = bad = 0
     try:
         if not into.dry:

@@ -26,9 +26,9 @@ async def run(arguments: argparse.Namespace) -> int:
     app = assemble(settings, connect(settings))
     bad = count = size = 0
     try:
-        keys = [key async for key in verify.keys(app.clients.blobs, since=arguments.since, until=arguments.until)]
+        keys = [key async for key in app.recordings.archived_keys(arguments.since, arguments.until)]
         print(f"{len(keys)} recordings in the archive", flush=True)
-        async for result in verify.verify_all(keys, app.clients.blobs, at_once=arguments.at_once):
+        async for result in verify.verify_all(keys, app.clients.blobs, app.recordings, at_once=arguments.at_once):
             count, size = count + 1, size + sum(chunk.bytes for chunk in result.chunks)
             bad += not result.ok
             print(f"{count}/{len(keys)}  {_told(result)}", flush=True)

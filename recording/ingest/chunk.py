@@ -23,8 +23,8 @@ from recording.model import attempts, payload
 from recording.model.attempts import Attempts, Failure
 from recording.model.job import ChunkJob
 from recording.model.stored import StoredBlob
-from recording.storage import recordings
 from recording.storage.blobs import Blobs
+from recording.storage.recordings import RecordingStore
 from recording.telemetry import log, traces
 
 # A body that breaks off is fetched again here and nowhere else; after that it's the queue's turn.
@@ -57,7 +57,8 @@ class ChunkIngest:
     `patience` is how long after its event a file that isn't whole by its own word is refused.
     """
 
-    storage: Blobs
+    blobs: Blobs
+    recordings: RecordingStore
     content: Content
     streams: asyncio.Semaphore
     parallelism: int
@@ -80,7 +81,7 @@ class ChunkIngest:
                 raise
 
     async def _run(self, job: ChunkJob) -> None:
-        if await recordings.is_archived(job, self.storage):
+        if await self.recordings.is_archived(job):
             log.info("chunk.archived_before", recordingKey=job.recording_key, documentId=job.document_id)
             return
         # A missing metadata file must not cost the content: it is fetched second and tried again.
@@ -88,10 +89,10 @@ class ChunkIngest:
         await self._metadata(job)
 
     async def _metadata(self, job: ChunkJob) -> None:
-        if await self.storage.stat("staging", job.metadata_blob) is None:
+        if await self.blobs.stat("staging", job.metadata_blob) is None:
             body = await self.content.metadata(job)
             # What it says stands on the blob as well: a listing tells it without reading the file.
-            await self.storage.create("staging", job.metadata_blob, body, **payload.read_metadata_file(body))
+            await self.blobs.create("staging", job.metadata_blob, body, **payload.read_metadata_file(body))
 
     async def _content(self, job: ChunkJob) -> None:
         for _ in range(_VERSION_TRIES):
@@ -106,7 +107,7 @@ class ChunkIngest:
 
     async def _one_version(self, job: ChunkJob) -> bool:
         """Bring one version of the document to a proved chunk; False if it is to be looked at anew."""
-        found = await self.storage.stat("staging", job.content_blob)
+        found = await self.blobs.stat("staging", job.content_blob)
         if found is not None and found.sha256:
             return True
         if found is not None and proof.is_ours(found):
@@ -115,22 +116,22 @@ class ChunkIngest:
             return await self._prove(job, found)
         if found is not None:
             log.warning("chunk.foreign", recordingKey=job.recording_key, documentId=job.document_id, next="replace it")
-            await self.storage.delete("staging", found.name, etag=found.etag)
+            await self.blobs.delete("staging", found.name, etag=found.etag)
             return False
-        probe, staged = await asyncio.gather(self.content.probe(job), self.storage.staged_blocks(job.content_blob))
+        probe, staged = await asyncio.gather(self.content.probe(job), self.blobs.staged_blocks(job.content_blob))
         plan = self._plan(probe)
         passed = await self._fetch(job, probe, plan, staged)
         facts = proof.facts(probe, plan, passed.digests, passed.problem)
         ids = [blocks.block_id(_version(probe, plan), b.index) for b in plan]
         content_type = media.CONTENT_TYPES[probe.kind] if probe.kind else _UNKNOWN_TYPE
-        await self.storage.commit_blocks(job.content_blob, ids, facts, content_type=content_type)
-        found = await self.storage.stat("staging", job.content_blob)
+        await self.blobs.commit_blocks(job.content_blob, ids, facts, content_type=content_type)
+        found = await self.blobs.stat("staging", job.content_blob)
         if found is None or not proof.is_same_version(found, facts):
             return False
         return await self._prove(job, found)
 
     async def _prove(self, job: ChunkJob, found: StoredBlob) -> bool:
-        return await proof.prove(job, found, self.storage, streams=self.streams, ahead=self.parallelism)
+        return await proof.prove(job, found, self.blobs, streams=self.streams, ahead=self.parallelism)
 
     def _plan(self, probe: Probe) -> tuple[Block, ...]:
         if not probe.takes_ranges:
@@ -217,7 +218,7 @@ class ChunkIngest:
 
         receipt_id = blocks.receipt_id(version, block.index, digest)
         try:
-            await self.storage.stage_block(job.content_blob, receipt_id, body(), length=1)
+            await self.blobs.stage_block(job.content_blob, receipt_id, body(), length=1)
         except AzureError as failed:
             # Without it the block is fetched again if this attempt is killed, and only then.
             log.warning("receipt.not_staged", documentId=job.document_id, block=block.index, reason=describe(failed))
@@ -230,7 +231,7 @@ class ChunkIngest:
             source = self.content.stream(job, probe, offset=block.offset, length=block.length)
             relay = Relay(source, walker)
             try:
-                await self.storage.stage_block(job.content_blob, block_id, relay.body(), length=block.length)
+                await self.blobs.stage_block(job.content_blob, block_id, relay.body(), length=block.length)
                 if walker and (problem := walker.problem()):
                     passed.problem = self._odd(job, problem)
                 passed.digests[block.index] = await relay.digest.finish()
@@ -254,8 +255,8 @@ class ChunkIngest:
         try:
             async with asyncio.timeout(_NOTE_SECONDS):
                 failure = Failure(at=datetime.now(UTC), code=code, message=message)
-                note = await recordings.note(
-                    job, self.storage, lambda before: attempts.failed(before, failure, first=self.first_rescue)
+                note = await self.recordings.update_attempts(
+                    job, lambda before: attempts.failed(before, failure, first=self.first_rescue)
                 )
         except (AzureError, TimeoutError) as unnoted:
             log.warning("attempt.not_noted", documentId=job.document_id, reason=describe(unnoted))

@@ -15,10 +15,8 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from pydantic import ValidationError
 
 from recording.intake import backlog
-from recording.intake.quarantine import quarantine
+from recording.intake.quarantine import Quarantine
 from recording.model import job
-from recording.notices import Topic
-from recording.storage.blobs import Blobs
 from recording.storage.queues import Queue, QueuedMessage
 from recording.telemetry import log
 
@@ -29,7 +27,7 @@ _SECONDS, _MESSAGE_SECONDS = 30.0, 15.0
 _HIDDEN_SECONDS, _HUNG_SECONDS = 60, 600
 
 
-async def drain(queue: Queue, storage: Blobs, notices: Topic, *, now: datetime) -> int:
+async def drain(queue: Queue, quarantine: Quarantine, *, now: datetime) -> int:
     """Take chunk jobs off their poison queue; the answer is how many there were.
 
     Raises nothing that storage or the topic says: the archive's run comes next, and must not wait for them.
@@ -39,7 +37,7 @@ async def drain(queue: Queue, storage: Blobs, notices: Topic, *, now: datetime) 
         try:
             chunk = job.read(text)
         except ValidationError:
-            await _quarantine(text, "chunk job", storage, notices, now=now)
+            await _quarantine(text, "chunk job", quarantine, now=now)
             return True
         log.warning(
             "chunk.poisoned",
@@ -55,8 +53,7 @@ async def drain(queue: Queue, storage: Blobs, notices: Topic, *, now: datetime) 
 async def drain_events(
     queue: Queue,
     receive: Callable[[str], Awaitable[list[str]]],
-    storage: Blobs,
-    notices: Topic,
+    quarantine: Quarantine,
     *,
     now: datetime,
 ) -> list[str]:
@@ -79,7 +76,7 @@ async def drain_events(
         try:
             events = backlog.read(text)
         except ValidationError:
-            await _quarantine(text, "message of events", storage, notices, now=now)
+            await _quarantine(text, "message of events", quarantine, now=now)
             return True
         # At once: where each waits for a storage that hangs, the last of them would never have its turn.
         is_done = all(await asyncio.gather(*(take_one(event) for event in events)))
@@ -121,5 +118,5 @@ async def _drain(queue: Queue, take: Callable[[str], Awaitable[bool]]) -> int:
     return count
 
 
-async def _quarantine(text: str, what: str, storage: Blobs, notices: Topic, *, now: datetime) -> None:
-    await quarantine(text, [f"not a {what}, on the poison queue"], storage=storage, notices=notices, now=now)
+async def _quarantine(text: str, what: str, quarantine: Quarantine, *, now: datetime) -> None:
+    await quarantine.keep(text, [f"not a {what}, on the poison queue"], received_at=now)

@@ -14,14 +14,12 @@ from typing import Literal
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
-from recording.acs.service import RecordingService
-from recording.config.settings import Settings
 from recording.errors import BadEvent, RecordingError
 from recording.intake import receive
 from recording.intake.quarantine import QuarantinedEvent
+from recording.intake.receive import Intake
 from recording.model import event_parser
 from recording.model.events import FileStatusUpdated, OtherEvent
-from recording.notices import Topic
 from recording.storage.blobs import Blobs
 from recording.storage.queues import Queue
 
@@ -63,14 +61,11 @@ class _Letter:
 
 
 @dataclass(frozen=True)
-class Intake:
-    """What an event is taken in with; `dry` = only say what would come of it."""
+class Target:
+    """What events are replayed into; `dry` = only say what would come of it."""
 
-    storage: Blobs
+    intake: Intake
     queue: Queue
-    service: RecordingService
-    notices: Topic
-    settings: Settings
     dry: bool = False
 
 
@@ -106,7 +101,7 @@ async def dead_lettered_on(letters: Blobs, day: date) -> AsyncIterator[EventFile
             yield await read_blob(letters, one.name)
 
 
-async def replay(found: EventFile, into: Intake) -> list[ReplayResult]:
+async def replay(found: EventFile, into: Target) -> list[ReplayResult]:
     """Take in every event of a file or blob; one that fails doesn't hold up the others."""
     if found.body is None:
         return [ReplayResult(found.source, "unreadable", found.problem)]
@@ -131,7 +126,7 @@ def _open(body: bytes) -> list[_Letter]:
     return [_Letter(kept.event, kept.received_at)]
 
 
-async def _take(letter: _Letter, source: str, into: Intake) -> ReplayResult:
+async def _take(letter: _Letter, source: str, into: Target) -> ReplayResult:
     try:
         event = event_parser.parse_event(letter.text)
     except BadEvent as bad:
@@ -146,16 +141,7 @@ async def _take(letter: _Letter, source: str, into: Intake) -> ReplayResult:
     messages: list[str] = []
     try:
         if not into.dry:
-            taken = await receive.take(
-                event,
-                letter.text,
-                storage=into.storage,
-                service=into.service,
-                notices=into.notices,
-                settings=into.settings,
-                now=now,
-            )
-            messages = receive.messages(taken)
+            messages = receive.messages(await into.intake.accept(event, letter.text, received_at=now))
             for message in messages:
                 await into.queue.send(message)
     except BadEvent as bad:

@@ -16,13 +16,11 @@ from local.azurite import Azurite
 from local.storage_faults import StorageRule
 from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
-from recording import timer
 from recording.app import App, assemble
 from recording.archive.run import TimerReport
 from recording.config.settings import Settings, read_settings
 from recording.ingest.blocks import is_block
 from recording.ingest.chunk import ChunkIngest
-from recording.intake import receive as intake
 from recording.intake.backlog import Backlog
 from recording.model.job import ChunkJob
 from recording.model.stored import Container
@@ -80,15 +78,7 @@ async def receive(
     """Take an event in; the answer is its chunk jobs."""
     text = event if isinstance(event, str) else json.dumps(event)
     now = now or datetime.now(UTC)
-    return await intake.receive(
-        text,
-        storage=app.clients.blobs,
-        service=app.clients.service,
-        notices=app.clients.topic,
-        settings=app.settings,
-        now=now,
-        backlog=backlog,
-    )
+    return await app.intake.receive(text, now=now, backlog=backlog)
 
 
 async def announce(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
@@ -107,7 +97,7 @@ async def stage(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
 async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> TimerReport:
     """Run the archive timer once."""
     now = now or datetime.now(UTC)
-    return await timer.run(app.clients.blobs, app.settings, app.clients.topic, app.clients.content, now=now, **more)
+    return await app.timer.run(now=now, **more)
 
 
 async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:
@@ -145,9 +135,9 @@ async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10
             await asyncio.sleep(0.02)
 
 
-async def staged_receipts(storage: Blobs, job: ChunkJob) -> int:
+async def staged_receipts(blobs: Blobs, job: ChunkJob) -> int:
     """Count the blocks that are staged with their receipt."""
-    return len([name for name in await storage.staged_blocks(job.content_blob) if not is_block(name)])
+    return len([name for name in await blobs.staged_blocks(job.content_blob) if not is_block(name)])
 
 
 async def killed_after(ingest: ChunkIngest, job: ChunkJob, *, blocks: int) -> None:
@@ -155,7 +145,7 @@ async def killed_after(ingest: ChunkIngest, job: ChunkJob, *, blocks: int) -> No
     running = asyncio.ensure_future(ingest.run(job))
 
     async def staged() -> bool:
-        return running.done() or await staged_receipts(ingest.storage, job) >= blocks
+        return running.done() or await staged_receipts(ingest.blobs, job) >= blocks
 
     await until(staged)
     assert not running.done()
