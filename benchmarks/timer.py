@@ -108,11 +108,9 @@ async def _run(app: App) -> dict[str, Any]:
     meter = Meter(idle_kib())
     now = datetime.now(UTC)
     await app.clients.prepare_archive()
-    await poison.drain(app.clients.chunk_poison, app.clients.blobs, app.clients.topic, now=now)
-    await poison.drain_events(
-        app.clients.event_poison, _none_is_poisoned, app.clients.blobs, app.clients.topic, now=now
-    )
-    report = await timer.run(app.clients.blobs, app.settings, app.clients.topic, app.clients.content, now=now)
+    await poison.drain(app.clients.chunk_poison, app.quarantine, now=now)
+    await poison.drain_events(app.clients.event_poison, _none_is_poisoned, app.quarantine, now=now)
+    report = await app.timer.run(now=now)
     jobs = receive.messages(report.jobs)
     cost = meter.read()
     lists = ("archived", "incomplete", "waiting", "failed")

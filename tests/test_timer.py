@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from recording import app as bootstrap
-from recording import timer
 from recording.app import App
 from recording.archive import run
 from recording.config.settings import read_settings
@@ -25,7 +24,7 @@ from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs
 from tests.conftest import Control, file_event
 from tests.support.dying import Dying
-from tests.support.facts import announce, container, listing, put, receive, stage, sweep
+from tests.support.facts import announce, container, listing, put, receive, stage, sweep, with_blobs
 
 MINUTE = timedelta(minutes=1)
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
@@ -70,9 +69,9 @@ async def test_a_run_that_is_killed_anywhere_does_no_harm(environment: dict[str,
                 dying = Dying(app, after=after)
                 if after <= WRITES:
                     with pytest.raises(BaseExceptionGroup):
-                        await timer.run(dying, app.settings, app.clients.topic, app.clients.content, now=now)
+                        await with_blobs(app, dying).timer.run(now=now)
                 else:
-                    await timer.run(dying, app.settings, app.clients.topic, app.clients.content, now=now)
+                    await with_blobs(app, dying).timer.run(now=now)
                 await dying.aclose()
             await sweep(app, now=now)
             wanted = wanted or await archived(app)
@@ -108,7 +107,7 @@ async def test_runs_that_are_killed_one_after_the_other_do_no_harm(
                 dying = Dying(app, after=after)
                 # One that has more writes to its name than there are to do isn't killed.
                 with contextlib.suppress(BaseExceptionGroup):
-                    await timer.run(dying, app.settings, app.clients.topic, app.clients.content, now=now)
+                    await with_blobs(app, dying).timer.run(now=now)
                 await dying.aclose()
             await sweep(app, now=now)
             ends.append((await archived(app), await listing(app.settings, "staging")))
@@ -218,9 +217,7 @@ async def test_a_recording_that_takes_too_long_is_left_for_the_next_run(app: App
             raise AssertionError
 
     hanging = Hanging(app.settings)
-    report = await timer.run(
-        hanging, app.settings, app.clients.topic, app.clients.content, now=datetime.now(UTC), budget_seconds=0.5
-    )
+    report = await with_blobs(app, hanging).timer.run(now=datetime.now(UTC), budget_seconds=0.5)
     await hanging.aclose()
 
     assert [job.recording_key] == report.failed

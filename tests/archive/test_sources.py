@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from recording import timer
 from recording.acs.content import Content
 from recording.app import App, assemble
 from recording.archive import sources
@@ -20,13 +19,12 @@ from recording.model import layout, manifest
 from recording.model.events import AnnouncedChunk
 from recording.model.stored import StoredBlob
 from recording.notices import Topic
-from recording.storage import recordings
 from recording.storage.blobs import CopyFailed
 from tests.archive.test_archived import manifest_of
 from tests.conftest import Control
 from tests.model.test_manifest import DONE, KEY, PROOF, START, event, recording
 from tests.support.dying import Dying, Killed
-from tests.support.facts import TOPIC_KEY, listing, receive, sweep, told, topic
+from tests.support.facts import TOPIC_KEY, listing, receive, sweep, told, topic, with_blobs
 from tests.support.source import Host, mp3, storage_host, today, wav
 
 HOUR = timedelta(hours=1)
@@ -136,7 +134,7 @@ async def test_a_recording_that_is_not_archived_keeps_its_sources(environment: d
                 raise CopyFailed("on purpose")
 
         failing = Failing(app.settings)
-        await timer.run(failing, app.settings, app.clients.topic, app.clients.content, now=datetime.now(UTC))
+        await with_blobs(app, failing).timer.run(now=datetime.now(UTC))
         await failing.aclose()
 
         assert [] == host.asked
@@ -242,7 +240,7 @@ async def test_a_run_that_is_killed_at_any_write_does_no_harm(environment: dict[
     async with staged(environment) as (app, host, key):
         dying = Dying(app, after=after)
         with pytest.raises(BaseExceptionGroup):
-            await timer.run(dying, app.settings, app.clients.topic, app.clients.content, now=datetime.now(UTC))
+            await with_blobs(app, dying).timer.run(now=datetime.now(UTC))
         await dying.aclose()
         if len(host.bodies) < 2:
             assert (await manifest_of(app, key)).complete
@@ -268,7 +266,7 @@ async def test_a_run_that_is_killed_at_any_deletion_does_no_harm(
     async with staged(environment) as (app, host, key):
         dying = DyingContent(app, after=after, done=done)
         with pytest.raises(BaseExceptionGroup):
-            await timer.run(app.clients.blobs, app.settings, app.clients.topic, dying, now=datetime.now(UTC))
+            await assemble(app.settings, replace(app.clients, content=dying)).timer.run(now=datetime.now(UTC))
         await dying.aclose()
         assert layout.event_blob(key, "e1") in await listing(app.settings, "staging")
 
@@ -317,7 +315,7 @@ async def test_a_late_chunk_is_told_though_sources_are_still_to_be_deleted(
 async def test_deleting_says_whether_all_is_gone(environment: dict[str, str]) -> None:
     """One that is refused doesn't keep the others from being deleted."""
     async with staged(environment) as (app, host, key):
-        found = await recordings.load(key, app.clients.blobs, retention=app.settings.retention)
+        found = await app.recordings.load(key)
 
         class Half(Content):
             async def delete(self, location: str) -> None:

@@ -12,7 +12,6 @@ from recording.catalogue.verify import RecordingVerification
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
 from recording.model.job import ChunkJob
-from recording.storage import recordings
 from tests.archive.test_archived import LATE, errors, lose
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, archived, container, listing, put, stage, sweep
@@ -32,7 +31,7 @@ async def spoil(app: App, name: str, body: bytes | None = None) -> str:
 
 async def problems(app: App, job: ChunkJob, *, chunk: int = 0) -> list[str]:
     """Verify a recording that isn't intact: what is wrong with one chunk of it."""
-    found = await verify.verify(job.recording_key, app.clients.blobs)
+    found = await verify.verify(job.recording_key, app.clients.blobs, app.recordings)
     assert not found.ok
     return found.chunks[chunk].problems
 
@@ -43,7 +42,7 @@ async def test_an_intact_recording_is_ok(app: App, control: Control, caplog: pyt
     jobs = await archived(app, control, 5 * MIB, 1000)
     before = await listing(app.settings, "archive")
 
-    found = await verify.verify(jobs[0].recording_key, app.clients.blobs)
+    found = await verify.verify(jobs[0].recording_key, app.clients.blobs, app.recordings)
 
     assert (True, True, [], [[], []]) == (found.ok, found.complete, found.problems, [c.problems for c in found.chunks])
     assert [(job.document_id, job.index) for job in jobs] == [(c.document_id, c.index) for c in found.chunks]
@@ -130,7 +129,7 @@ async def test_an_incomplete_recording_is_as_its_manifest_says(app: App, control
     await lose(app, control, gone)
     await sweep(app, now=datetime.now(UTC) + LATE)
 
-    found = await verify.verify(kept.recording_key, app.clients.blobs)
+    found = await verify.verify(kept.recording_key, app.clients.blobs, app.recordings)
 
     assert (True, False, [[], []], 0) == (
         found.ok,
@@ -147,11 +146,11 @@ async def test_content_that_was_never_read_back_is_looked_at(app: App, control: 
         app.settings, "staging", job.content_blob, await app.clients.blobs.read("staging", job.content_blob) or b""
     )
     await sweep(app, now=datetime.now(UTC) + LATE)
-    written = await recordings.newest_manifest(job.recording_key, app.clients.blobs)
+    written = await app.recordings.newest_manifest(job.recording_key)
     assert written is not None
     assert written.chunks[0].content is not None
     assert ("unproved", None) == (written.chunks[0].outcome, written.chunks[0].content.sha256)
-    assert (await verify.verify(job.recording_key, app.clients.blobs)).ok
+    assert (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok
 
     await put(app.settings, "archive", written.chunks[0].content.blob, bytes(1000))
 
@@ -164,14 +163,14 @@ async def test_an_unknown_recording_is_not_found(app: App, control: Control) -> 
 
     for key in (KEY, job.recording_key):
         with pytest.raises(NotFound):
-            await verify.verify(key, app.clients.blobs)
+            await verify.verify(key, app.clients.blobs, app.recordings)
 
 
 @pytest.mark.parametrize("key", ["", "x", "../x", f"{KEY}/recording.json", "20261301T100000000000Z-a"])
 async def test_a_malformed_key_is_refused(app: App, key: str) -> None:
     """Nothing is asked of storage for it."""
     with pytest.raises(BadRequest):
-        await verify.verify(key, app.clients.blobs)
+        await verify.verify(key, app.clients.blobs, app.recordings)
 
 
 async def test_a_manifest_that_cannot_be_read_is_damage(app: App, control: Control) -> None:
@@ -179,15 +178,15 @@ async def test_a_manifest_that_cannot_be_read_is_damage(app: App, control: Contr
     [job] = await archived(app, control, 1000)
     await put(app.settings, "archive", layout.manifest_blob(job.recording_key), b"{")
 
-    found = await verify.verify(job.recording_key, app.clients.blobs)
+    found = await verify.verify(job.recording_key, app.clients.blobs, app.recordings)
 
     assert (False, ["its manifest cannot be read"], []) == (found.ok, found.problems, found.chunks)
 
 
 async def everything(app: App, **more: Any) -> dict[str, RecordingVerification]:
     """Verify all of a window of time."""
-    keys = [key async for key in verify.keys(app.clients.blobs, **more)]
-    return {found.recording_key: found async for found in verify.verify_all(keys, app.clients.blobs)}
+    keys = [key async for key in app.recordings.archived_keys(**more)]
+    return {found.recording_key: found async for found in verify.verify_all(keys, app.clients.blobs, app.recordings)}
 
 
 async def test_all_are_verified_and_none_is_left_out(app: App, control: Control) -> None:
@@ -233,10 +232,10 @@ async def test_newest_manifest_counts(app: App, control: Control) -> None:
     await stage(app, recording, event_id="late")
     await sweep(app)
 
-    found = await verify.verify(job.recording_key, app.clients.blobs)
+    found = await verify.verify(job.recording_key, app.clients.blobs, app.recordings)
 
     assert (True, 2) == (found.ok, len(found.chunks))
-    assert (await recordings.newest_manifest(job.recording_key, app.clients.blobs)) is not None
+    assert (await app.recordings.newest_manifest(job.recording_key)) is not None
     async with container(app.settings, "archive") as blobs:
         await blobs.delete_blob(
             layout.archived(
@@ -244,4 +243,4 @@ async def test_newest_manifest_counts(app: App, control: Control) -> None:
                 "mp4",
             )
         )
-    assert not (await verify.verify(job.recording_key, app.clients.blobs)).ok
+    assert not (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok

@@ -12,7 +12,7 @@ from recording.ingest.chunk import ChunkIngest
 from recording.model.stored import Container
 from tests.conftest import Control, file_event
 from tests.support.dying import Dying, Killed
-from tests.support.facts import MIB, announce, listing, receive, stored_sha256
+from tests.support.facts import MIB, announce, listing, receive, stored_sha256, with_blobs
 
 WHERE: tuple[Container, ...] = ("staging", "quarantine", "archive")
 BLOCKS = 3
@@ -28,7 +28,7 @@ async def cut_in_three(environment: dict[str, str]) -> App:
 def dying(app: App, *, after: int) -> tuple[ChunkIngest, Dying]:
     """Give an ingest that is killed after so many writes."""
     storage = Dying(app, after=after)
-    return replace(app.ingest, storage=storage), storage
+    return with_blobs(app, storage).ingest, storage
 
 
 @pytest.mark.parametrize("after", range(1, WRITES + 1))

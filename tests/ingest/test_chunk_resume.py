@@ -17,7 +17,7 @@ from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob
 from tests.conftest import Control
 from tests.support.dying import Dying
-from tests.support.facts import MIB, announce, killed_after, put, staged_receipts, stored_sha256, until
+from tests.support.facts import MIB, announce, killed_after, put, staged_receipts, stored_sha256, until, with_blobs
 from tests.support.source import app_with_source, mp4, part, recording_of
 
 DOWNLOAD = "/recording/download/*"
@@ -64,7 +64,7 @@ async def test_a_block_that_was_damaged_on_its_way_before_a_kill_is_found_out(ap
 
     storage = Damaging(app.settings)
     await control.fault("hang", DOWNLOAD, seconds=30, skip=SMALL + 2)
-    await killed_after(replace(app.ingest, storage=storage), job, blocks=2)
+    await killed_after(with_blobs(app, storage).ingest, job, blocks=2)
     await storage.aclose()
 
     with pytest.raises(NotProved):
@@ -81,7 +81,7 @@ async def test_a_block_without_a_receipt_is_fetched_again(app: App, control: Con
     [job] = await announce(app, recording)
     dying = Dying(app, after=1)
     with pytest.raises(BaseExceptionGroup):
-        await replace(app.ingest, storage=dying, parallelism=1).run(job)
+        await replace(with_blobs(app, dying).ingest, parallelism=1).run(job)
     await dying.aclose()
     await control.call("DELETE", "requests")
 
@@ -137,7 +137,7 @@ async def killed_before_the_proof(app: App, job: ChunkJob) -> None:
 
     storage = Dying(app.settings)
     with pytest.raises(asyncio.CancelledError):
-        await replace(app.ingest, storage=storage).run(job)
+        await with_blobs(app, storage).ingest.run(job)
     await storage.aclose()
 
 

@@ -14,6 +14,7 @@ from azure.storage.queue.aio import QueueClient
 
 from recording.app import App
 from recording.intake import backlog, poison
+from recording.intake.quarantine import Quarantine
 from recording.model import job
 from recording.notices import Topic
 from tests.conftest import Control, file_event
@@ -35,7 +36,7 @@ async def queue(app: App) -> AsyncIterator[QueueClient]:
 
 async def drain(app: App) -> int:
     """Drain it once."""
-    return await poison.drain(app.clients.chunk_poison, app.clients.blobs, app.clients.topic, now=datetime.now(UTC))
+    return await poison.drain(app.clients.chunk_poison, app.quarantine, now=datetime.now(UTC))
 
 
 async def left(app: App) -> int:
@@ -130,7 +131,9 @@ async def test_a_topic_that_is_down_does_not_cost_the_archive_its_run(
     await queue.send_message(job.write(one))
     notices = Topic("http://127.0.0.1:9/api/events", TOPIC_KEY, None)
 
-    assert 1 == await poison.drain(app.clients.chunk_poison, app.clients.blobs, notices, now=datetime.now(UTC))
+    assert 1 == await poison.drain(
+        app.clients.chunk_poison, Quarantine(app.clients.blobs, notices), now=datetime.now(UTC)
+    )
 
     await notices.aclose()
     assert 1 == await left(app)
@@ -157,9 +160,7 @@ async def drain_events(app: App, *, failing: str | None = None) -> list[str]:
             raise AzureError("storage is down")
         return [one.document_id for one in await receive(app, text)]
 
-    return await poison.drain_events(
-        app.clients.event_poison, take, app.clients.blobs, app.clients.topic, now=datetime.now(UTC)
-    )
+    return await poison.drain_events(app.clients.event_poison, take, app.quarantine, now=datetime.now(UTC))
 
 
 async def test_events_that_were_given_up_are_taken(app: App, control: Control, poisoned_events: QueueClient) -> None:
@@ -203,9 +204,7 @@ async def test_where_storage_hangs_every_event_has_its_turn(
         await asyncio.sleep(30 if text == "7" else 1)
         return [text]
 
-    found = await poison.drain_events(
-        app.clients.event_poison, take, app.clients.blobs, app.clients.topic, now=datetime.now(UTC)
-    )
+    found = await poison.drain_events(app.clients.event_poison, take, app.quarantine, now=datetime.now(UTC))
 
     assert {*events} - {"7"} == {*found}
     assert 1 == await app.clients.event_poison.depth()
@@ -226,9 +225,7 @@ async def test_messages_that_hang_keep_none_behind_them_from_its_turn(
 
     found = []
     for _ in range(2):
-        found += await poison.drain_events(
-            app.clients.event_poison, take, app.clients.blobs, app.clients.topic, now=datetime.now(UTC)
-        )
+        found += await poison.drain_events(app.clients.event_poison, take, app.quarantine, now=datetime.now(UTC))
         await asyncio.sleep(1.1)
 
     assert ["goes"] == found
@@ -252,9 +249,7 @@ async def test_a_message_that_somebody_else_has_done_meanwhile_ends_no_drain(
             await asyncio.sleep(30)
         return [text]
 
-    found = await poison.drain_events(
-        app.clients.event_poison, take, app.clients.blobs, app.clients.topic, now=datetime.now(UTC)
-    )
+    found = await poison.drain_events(app.clients.event_poison, take, app.quarantine, now=datetime.now(UTC))
 
     assert ["goes"] == found
     assert 0 == await app.clients.event_poison.depth()

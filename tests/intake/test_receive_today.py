@@ -13,7 +13,6 @@ from recording.app import App, assemble
 from recording.config.settings import read_settings
 from recording.errors import StartInProgress
 from recording.model import conversation, layout
-from recording.storage import endings
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending
 from tests.conftest import Control, file_event
@@ -197,7 +196,7 @@ async def test_an_announced_recording_has_ended(app: App) -> None:
     event["subject"] = event["subject"].replace(SERVER_CALL, server_call)
     await receive(app, event)
 
-    found = await endings.find(app.clients.blobs, ID)
+    found = await app.endings.find(ID)
     assert found is not None
     assert ("announced", conversation.from_server_call_id(server_call)) == (found.evidence, found.conversation_id)
     assert "2026-03-01T10:00:06.620000+00:00" == found.at.isoformat()
@@ -207,7 +206,7 @@ async def test_a_server_call_id_that_is_none_costs_no_chunk(app: App) -> None:
     """That the recording ended is noted without the call."""
     jobs = await receive(app, today(f"{OBJECT}/content/video"))
 
-    found = await endings.find(app.clients.blobs, ID)
+    found = await app.endings.find(ID)
     assert found is not None
     assert (1, None) == (len(jobs), found.conversation_id)
 
@@ -233,7 +232,7 @@ async def test_what_was_exported_is_kept_as_a_fact_only(
     caplog.set_level(logging.INFO, "recording")
     event = today(location, storageType="AzureBlob", recordingId=ID)
     stopped = Ending(recording_id=ID, at=STOPPED, evidence="stopped through us")
-    await endings.note(app.clients.blobs, stopped)
+    await app.endings.note(stopped)
 
     assert [] == await receive(app, event)
     assert [] == await receive(app, event)

@@ -20,8 +20,7 @@ from recording.app import App, assemble
 from recording.config.resource import parse_connection_string
 from recording.config.settings import read_settings
 from recording.intake import replay
-from recording.intake.quarantine import quarantine
-from recording.intake.replay import EventFile, Intake, ReplayResult
+from recording.intake.replay import EventFile, ReplayResult, Target
 from recording.model import job, layout
 from recording.model.job import ChunkJob
 from tests.conftest import Control, file_event
@@ -56,11 +55,9 @@ def event() -> dict[str, Any]:
     return file_event(recording_of(DOCUMENT, DOCUMENT + "0"), eventTime="2026-03-01T11:00:00Z")
 
 
-def into(app: App, *, dry: bool = False) -> Intake:
+def into(app: App, *, dry: bool = False) -> Target:
     """Say what is replayed into."""
-    return Intake(
-        app.clients.blobs, app.clients.chunk_queue, app.clients.service, app.clients.topic, app.settings, dry=dry
-    )
+    return Target(app.intake, app.clients.chunk_queue, dry=dry)
 
 
 async def again(app: App, body: bytes | str, **more: bool) -> list[ReplayResult]:
@@ -81,7 +78,7 @@ async def all_blobs(app: App) -> list[dict[str, str]]:
 async def quarantined(app: App, text: str, *, at: datetime = DAY) -> str:
     """Quarantine an event for a reason that this version hasn't any more; the answer is the blob's name."""
     reasons = ["a form that nobody knew then"]
-    await quarantine(text, reasons, storage=app.clients.blobs, notices=app.clients.topic, now=at)
+    await app.quarantine.keep(text, reasons, received_at=at)
     return layout.quarantine_blob(at, layout.event_id(None, text))
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from recording.app import App
 from recording.model import layout
-from recording.storage import calls
 from tests.model.test_event_parser_today import CORRELATION, call_event
 from tests.support.facts import put, receive, sweep
 from tests.support.source import storage_host, today, wav
@@ -24,9 +23,9 @@ async def test_the_correlation_id_is_known_from_either_event(app: App, kind: str
         await receive(app, event)
 
     for same in (known, known.rstrip("="), known.translate(str.maketrans("+/", "-_"))):
-        assert CORRELATION == await calls.correlation_id(app.clients.blobs, same)
-    assert await calls.correlation_id(app.clients.blobs, f"{known[:-4]}AAAA") is None
-    assert await calls.correlation_id(app.clients.blobs, None) is None
+        assert CORRELATION == await app.calls.correlation_id(same)
+    assert await app.calls.correlation_id(f"{known[:-4]}AAAA") is None
+    assert await app.calls.correlation_id(None) is None
 
 
 async def test_a_call_without_a_correlation_id_leaves_nothing(app: App) -> None:

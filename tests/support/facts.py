@@ -19,6 +19,8 @@ from recording import app as bootstrap
 from recording.app import App, assemble
 from recording.archive.run import TimerReport
 from recording.config.settings import Settings, read_settings
+from recording.control.bodies import Caller
+from recording.control.operations import RecordingControl
 from recording.ingest.blocks import is_block
 from recording.ingest.chunk import ChunkIngest
 from recording.intake.backlog import Backlog
@@ -70,6 +72,17 @@ async def body_of(settings: Settings, where: Container, name: str) -> Any:
     """Read a JSON blob."""
     async with container(settings, where) as blobs:
         return json.loads(await (await blobs.download_blob(name)).readall())
+
+
+def with_blobs(app: App, blobs: Blobs) -> App:
+    """Wire the app with another client of Blob Storage."""
+    return assemble(app.settings, replace(app.clients, blobs=blobs))
+
+
+def control_for(app: App, caller: Caller | None = None, **more: Any) -> RecordingControl:
+    """Give the recording operations for a caller."""
+    parts = {"service": app.clients.service, "audit": app.audit, "claims": app.starts, "endings": app.endings}
+    return RecordingControl(**parts | {"caller": caller or Caller()} | more)
 
 
 async def receive(
