@@ -116,7 +116,7 @@ async def get_chunk_content(req: func.HttpRequest) -> func.HttpResponse:
 async def verify_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Re-read an archived recording and compare it with its manifest."""
     try:
-        # The platform gives a request 230 s, whatever functionTimeout says (functions-host.md 1).
+        # The platform gives a request 230 s, whatever functionTimeout says (docs/functions-host.md#http).
         async with asyncio.timeout(VERIFY_SECONDS):
             return json_response(await verify.verify(req.route_params["recordingKey"], (await ready()).storage))
     except TimeoutError:
@@ -150,7 +150,7 @@ async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpRespon
 @app.event_grid_trigger(arg_name="event")
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def receive_event(event: str, jobs: Jobs) -> None:
-    """Take an Event Grid event; `str` gets its text untouched in either schema (functions-host.md 2)."""
+    """Take an Event Grid event; `str` gets its text untouched in either schema (docs/functions-host.md#event-grid)."""
     here = await ready()
     jobs.set(await _take(here, event, here.backlog))
 

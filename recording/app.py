@@ -1,7 +1,7 @@
 """The composition root: settings become clients, once per process, on first use.
 
 Not at import: a missing setting would leave the whole app without functions, and with nothing
-but a stack trace to say why (functions-host.md 6).
+but a stack trace to say why (docs/functions-host.md#python-worker).
 """
 
 import asyncio
@@ -160,7 +160,7 @@ def connect(settings: Settings) -> App:
         backlog=Backlog(events),
         notices=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
-        # The callbacks of 2021 bear no token (acs-contract 2.7).
+        # The callbacks of 2021 bear no token (docs/acs-contract.md#2021-callbacks).
         callbacks=CallbackAuth(resource, None if settings.speaks_2021 else settings.acs_resource_id),
         content=content,
         ingest=ChunkIngest(

@@ -1,7 +1,8 @@
 """The host's side of the worker process: start it, send invocations, restart it.
 
-functionTimeout is enforced as by the real host (functions-host 5): Python has no cancellation, so the whole process is
-killed, every invocation in it fails, and a new process is started. A process that ends by itself is restarted, too.
+functionTimeout is enforced as by the real host (docs/functions-host.md#timeouts): Python has no cancellation, so the
+whole process is killed, every invocation in it fails, and a new process is started. A process that ends by itself is
+restarted, too.
 """
 
 import asyncio

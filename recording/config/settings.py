@@ -54,7 +54,7 @@ def _known(version: str) -> str:
 
 
 VERSION_2021 = "2021-04-15-preview1"
-# The first version that has /calling/recordings as it is today (acs-contract 4.1).
+# The first version that has /calling/recordings as it is today (docs/acs-contract.md#operations).
 FIRST_OF_TODAY = "2023-03-06"
 _VERSION = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(-preview[0-9]*)?")
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")

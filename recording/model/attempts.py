@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 # The queue tries a message five times, half a minute apart, and a message of a process that died comes
-# back after ten minutes (functions-host.md 3): the timer steps in only when the queue has had its turn.
+# back after ten minutes (docs/functions-host.md#queue): the timer steps in only when the queue has had its turn.
 QUEUE_TRIES = 5
 FIRST_RESCUE = timedelta(minutes=15)  # the default of RESCUE_MINUTES
 # An attempt every hour for two days, five times each as the queue does, would be more: the oldest tell least.

@@ -35,7 +35,10 @@ class InFlightChunk:
 
     @property
     def description(self) -> dict[str, str]:
-        """What its metadata file says of its media, and where that says nothing its events (acs-contract 7)."""
+        """What its metadata file says of its media, and where that says nothing its events.
+
+        See docs/acs-contract.md#app-duties.
+        """
         return self.described | ({} if self.metadata is None else dict(self.metadata.metadata))
 
     @property

@@ -76,7 +76,7 @@ def test_every_setting_is_set(variant: str) -> None:
 
 
 def test_nothing_that_flex_consumption_refuses() -> None:
-    """The runtime is named in functionAppConfig, not in settings (functions-host.md 8)."""
+    """The runtime is named in functionAppConfig, not in settings (docs/functions-host.md#flex)."""
     refused = {"FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE"}
     assert refused & set(app_settings()) == set()
 

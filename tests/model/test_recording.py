@@ -49,7 +49,10 @@ def chunk(
     ],
 )
 def test_bytes_count_more_than_labels(found: InFlightChunk, kind: str | None, note: str | None) -> None:
-    """And a metadata file more than an event (acs-contract 7); what is no kind never becomes part of a name."""
+    """And a metadata file more than an event; what is no kind never becomes part of a name.
+
+    See docs/acs-contract.md#app-duties.
+    """
     written = manifest.write_entry(found, "archive")
 
     assert (kind, note) == (found.kind, found.note) == (written.format, written.note)
