@@ -9,7 +9,10 @@ APP, PLAN = "Microsoft.Web/sites", "Microsoft.Web/serverfarms"
 
 def test_zones_are_a_choice() -> None:
     """The plan uses several zones where that was asked for."""
-    assert [resource(PLAN, variant=v).properties["zoneRedundant"] for v in ("default", "everything-on")] == [False, True]
+    assert [resource(PLAN, variant=v).properties["zoneRedundant"] for v in ("default", "everything-on")] == [
+        False,
+        True,
+    ]
 
 
 def test_the_update_strategy_is_sent_only_when_it_is_chosen() -> None:
