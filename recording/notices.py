@@ -16,7 +16,7 @@ from azure.core.exceptions import AzureError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
-from recording import logs
+from recording.telemetry import log
 
 SOURCE = "acs-call-recording"
 # The client's own ten tries take minutes: a topic that is down would cost the archive its run, and an event
@@ -44,7 +44,7 @@ class Notice:
         return str(uuid.uuid5(_NAMESPACE, f"{self.kind} {self.subject} {self.fact}"))
 
 
-class Notices:
+class Topic:
     """Publishes notices, or does nothing where no topic is set; close it with `aclose`."""
 
     def __init__(self, endpoint: str | None, key: str | None, credential: AsyncTokenCredential | None) -> None:
@@ -70,14 +70,14 @@ class Notices:
         async with asyncio.timeout(_SECONDS):
             await self._client.send(told)
         for notice in notices:
-            logs.info("notice.published", kind=notice.kind, subject=notice.subject, noticeId=notice.id)
+            log.info("notice.published", kind=notice.kind, subject=notice.subject, noticeId=notice.id)
 
 
 @dataclass
-class Telling:
+class RunNotices:
     """The notices of one timer run; after the first failure the topic isn't tried again: the run has more to do."""
 
-    notices: Notices
+    notices: Topic
     failed: bool = False
 
     async def tell(self, notice: Notice) -> bool:
@@ -89,6 +89,6 @@ class Telling:
         except (AzureError, TimeoutError) as failed:
             self.failed = True
             reason = type(failed).__name__
-            logs.warning("notice.failed", kind=notice.kind, reason=reason, next="the next run tells it again")
+            log.warning("notice.failed", kind=notice.kind, reason=reason, next="the next run tells it again")
             return False
         return True

@@ -11,9 +11,11 @@ import pytest_asyncio
 
 from local.acs.server import Emulator, Options
 from local.azurite import Azurite
-from recording import bootstrap, ingest, storage
-from recording.bootstrap import App
-from recording.settings import Settings, read
+from recording import app as bootstrap
+from recording.app import App
+from recording.config.settings import Settings, read_settings
+from recording.ingest import chunk
+from recording.storage import blobs
 from tests.infra import compiler
 
 _numbers = itertools.count()
@@ -39,10 +41,10 @@ async def acs() -> AsyncIterator[Emulator]:
 
 
 @pytest.fixture
-def environment(azurite: Azurite, acs: Emulator) -> dict[str, str]:
-    """The app settings, with containers of the test's own."""
+def environment(azurite: Azurite, acs: Emulator, request: pytest.FixtureRequest) -> dict[str, str]:
+    """The app settings, with containers of the test's own; a mark `settings` has others on top."""
     number = next(_numbers)
-    return {
+    environment = {
         "AzureWebJobsStorage": azurite.connection_string,
         "ACS_CONNECTION_STRING": acs.connection_string,
         "ACS_API_VERSION": "2021-04-15-preview1",
@@ -50,26 +52,29 @@ def environment(azurite: Azurite, acs: Emulator) -> dict[str, str]:
         "ARCHIVE_CONTAINER": f"archive-{number}",
         "QUARANTINE_CONTAINER": f"quarantine-{number}",
     }
+    for mark in request.node.iter_markers("settings"):
+        environment |= mark.kwargs
+    return environment
 
 
 @pytest.fixture
 def settings(environment: dict[str, str]) -> Settings:
     """The settings, read."""
-    return read(environment)
+    return read_settings(environment)
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Storage and source are asked again as often as ever, with hardly a pause; for apps that are built after this."""
     for name in ("initial_backoff", "increment_base", "random_jitter_range"):
-        monkeypatch.setitem(storage.RETRIES, name, 0)
-    monkeypatch.setattr(ingest, "_BLOCK_PAUSE_SECONDS", 0.01)
+        monkeypatch.setitem(blobs.RETRIES, name, 0)
+    monkeypatch.setattr(chunk, "_BLOCK_PAUSE_SECONDS", 0.01)
 
 
 @pytest_asyncio.fixture
 async def app(settings: Settings) -> AsyncIterator[App]:
     """The app's clients, as the functions get them."""
-    built = await bootstrap.build(settings)
+    built = await bootstrap.open_app(settings)
     yield built
     await built.aclose()
 

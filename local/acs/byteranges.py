@@ -1,4 +1,4 @@
-"""Pure: the one byte range a Range header asks for, as the service's storage host reads it."""
+"""Parse the byte range in a Range header, as the service's storage host does."""
 
 import re
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ _RANGE = re.compile(r"bytes=(?P<first>\d*)-(?P<last>\d*)", re.ASCII | re.IGNOREC
 
 
 class Unsatisfiable(Exception):
-    """The range lies behind the end of the content."""
+    """The range begins after the end of the content."""
 
 
 @dataclass(frozen=True)
 class ByteRange:
-    """A part of a content, from ``offset``, never empty."""
+    """A part of a content from ``offset``; it is never empty."""
 
     offset: int
     length: int

@@ -1,4 +1,4 @@
-"""Ids of the forms the real service uses (acs-contract 2.2, 2.4, 2.8)."""
+"""Ids in the formats of the real service (acs-contract 2.2, 2.4, 2.8)."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ def conversation_id(conversation_url: str) -> str:
 
 
 def server_call_id(conversation_url: str) -> str:
-    """Encode a conversation URL as today's API has it (acs-contract 4.4)."""
+    """Encode a conversation URL as today's API does (acs-contract 4.4)."""
     return base64.b64encode(conversation_url.encode("utf-8")).decode("ascii")
 
 
@@ -47,7 +47,7 @@ def new_recording_id() -> str:
 
 
 def recorder_leg(recording_id: str) -> str:
-    """Return the id of the recorder's own leg in the call, which its recording id holds (acs-contract 4.8)."""
+    """Return the id of the recorder's call leg, which is part of the recording id (acs-contract 4.8)."""
     parts = json.loads(base64.urlsafe_b64decode(recording_id + "=" * (-len(recording_id) % 4)))
     return str(parts["PlatformEndpointId"])
 

@@ -1,4 +1,4 @@
-"""The metadata file of a chunk: today's, and with the quirks of 2021 (acs-contract 0.1 item 5, 2.11, 4.11)."""
+"""The metadata file of a chunk: today's, and that of 2021 with its quirks (acs-contract 0.1, 2.11, 4.11)."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _MP4_SOUND_BIT_RATE = 128_000
 
 
 def intervals(pauses: Sequence[Pause], *, until: datetime) -> list[dict[str, Any]]:
-    """Return ``pauseResumeIntervals``; an open pause counts until now, in whole milliseconds."""
+    """Return ``pauseResumeIntervals`` in whole milliseconds; an open pause lasts ``until``."""
     return [{"startTime": timestamp(pause.start), "duration": pause.milliseconds(until)} for pause in pauses]
 
 
@@ -37,7 +37,7 @@ def describe(
     """Return the metadata of one chunk: with ``today``'s format, or as in 2021.
 
     ``chunkDuration`` is the playing time; whether the service counts pauses is unknown (acs-contract 2.11).
-    ``voices`` are the participants in the order of their channels, where each has one of its own.
+    ``voices`` are the participants in the order of their channels, if each has one of its own.
     """
     described: dict[str, Any] = {
         "resourceId": RESOURCE_ID,
@@ -54,7 +54,7 @@ def describe(
 
 
 def _info_of_2021() -> dict[str, Any]:
-    """Return the format with contentType and channelType swapped and a string for a number, as in March 2021."""
+    """Return the format as in March 2021: contentType and channelType are swapped, and a number is a string."""
     return {
         "contentType": "mixed",
         "channelType": "audioVideo",
@@ -65,7 +65,7 @@ def _info_of_2021() -> dict[str, Any]:
 
 
 def _info(asked: Format, *, channels: int) -> dict[str, Any]:
-    """Return the format as it is told today; the frame rate is the service's, the emulator draws half of it."""
+    """Return the format as today; the frame rate is that of the service, the emulator draws half of it."""
     rates = {"mp4": _MP4_SOUND_BIT_RATE, "mp3": sound.MP3_BIT_RATE, "wav": sound.WAV_BIT_RATE * channels}
     info = {
         "contentType": asked.content_type,

@@ -20,12 +20,13 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy, AsyncRetryPolicy, Sans
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from recording.acs import hosts
-from recording.acs.auth import Resource, policy
-from recording.acs.conversations import API_VERSION
+from recording.acs.auth import auth_policy
+from recording.acs.preview_2021 import API_VERSION
+from recording.config.resource import Resource
 from recording.errors import ChunkError, SourceChanged, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
 from recording.formats import media
 from recording.formats.media import Kind
-from recording.job import ChunkJob
+from recording.model.job import ChunkJob
 
 LARGEST_METADATA = 16 * 1024 * 1024
 MOST_REDIRECTS = 5
@@ -66,7 +67,7 @@ class Content:
         # off is not repeated here but in ingest, for it alone knows where the bytes went.
         policies: list[AsyncHTTPPolicy[Any, Any] | SansIOHTTPPolicy[Any, Any]] = [
             _Retry(retry_total=4, retry_backoff_factor=0.5, retry_backoff_max=20),
-            policy(resource, credential),
+            auth_policy(resource, credential),
         ]
         self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
             resource.endpoint,
@@ -192,7 +193,7 @@ class Content:
     ) -> AsyncIterator[AsyncHttpResponse]:
         """Follow redirects by hand: every hop is checked and signed anew."""
         for _ in range(MOST_REDIRECTS + 1):
-            hosts.check(url, self._hosts)
+            hosts.require_allowed(url, self._hosts)
             request = HttpRequest(method, url, headers=dict(headers or {}))
             if urlsplit(url).netloc != self._authority:
                 # Whose recording it is, with a key as with an identity (acs-contract 4.10).

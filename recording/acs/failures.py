@@ -19,8 +19,9 @@ from azure.core.exceptions import (
 from azure.core.pipeline.policies import AsyncRetryPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
-from recording import address, logs
+from recording import urls
 from recording.errors import BadRequest, Conflict, Misconfigured, NotFound, Throttled, UpstreamFailed
+from recording.telemetry import log
 
 # A caller waits for the answer: the platform gives up at 230 s (functions-host.md 1).
 CONNECT_SECONDS, READ_SECONDS = 10, 60
@@ -50,7 +51,7 @@ class ConnectRetry(AsyncRetryPolicy[HttpRequest, AsyncHttpResponse]):
 
 
 @contextmanager
-def ours() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Turn what azure-core raises in here into our errors."""
     try:
         yield
@@ -59,7 +60,7 @@ def ours() -> Iterator[None]:
     except HttpResponseError as failed:
         if failed.response is None or (failed.status_code or 0) < 300:
             raise UpstreamFailed("ACS gave an answer that can't be read") from failed
-        refuse(failed.response)
+        raise_for(failed.response)
     except AzureError as failed:
         raise UpstreamFailed(f"ACS could not be reached ({type(failed).__name__})") from failed
 
@@ -78,7 +79,7 @@ def read_json(response: Any) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def refuse(response: Any) -> NoReturn:
+def raise_for(response: Any) -> NoReturn:
     """Turn the service's error into ours; bare and wrapped bodies are understood (acs-contract 2.6, 3.4, 4.7)."""
     body = read_json(response)
     error = body.get("error") if isinstance(body.get("error"), dict) else body
@@ -86,7 +87,7 @@ def refuse(response: Any) -> NoReturn:
     status = response.status_code
     code = str(error.get("code") or "") or None
     # It may repeat what was sent, and the callback address has a key of ours in its query.
-    message = address.without_queries(str(error.get("message") or "")) or f"ACS answered with {status}"
+    message = urls.strip_queries(str(error.get("message") or "")) or f"ACS answered with {status}"
     target = str(error.get("target") or "") or None
     if status == 400:
         raise BadRequest(message, code=code, target=target)
@@ -98,5 +99,5 @@ def refuse(response: Any) -> NoReturn:
         raise refused(status)
     if status in (429, 503):
         raise Throttled(message, status=status, retry_after=response.headers.get("Retry-After"))
-    logs.error("acs.failed", status=status, code=code)
+    log.error("acs.failed", status=status, code=code)
     raise UpstreamFailed(f"ACS failed with {status}: {message}", code=code)

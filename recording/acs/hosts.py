@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from recording.address import is_loopback
 from recording.errors import SourceRefused
+from recording.urls import is_loopback
 
 # The suffixes that the official client 1.6.0 allows (acs-contract 4.10).
 MICROSOFT_SUFFIXES = (".asm.skype.com", ".asyncgw.teams.microsoft.com", ".ams.gov.teams.microsoft.us")
@@ -13,7 +13,7 @@ MICROSOFT_SUFFIXES = (".asm.skype.com", ".asyncgw.teams.microsoft.com", ".ams.go
 _HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+")
 
 
-def check(url: str, named: Collection[str]) -> None:
+def require_allowed(url: str, named: Collection[str]) -> None:
     """Refuse any host but Microsoft's and those `named`, in small letters; https unless loopback.
 
     Raises SourceRefused, which shows the host and nothing else of the address.

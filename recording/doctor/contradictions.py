@@ -4,19 +4,19 @@ from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from recording import account
-from recording.address import is_loopback
+from recording.config import account
+from recording.config.settings import Settings
 from recording.doctor import schedule
 from recording.doctor.finding import Finding
 from recording.errors import Misconfigured
-from recording.settings import Settings
+from recording.urls import is_loopback
 
 _NAME = "settings agree"
 # After this long without a run the alert on the timer fires (infra/alerts.bicep).
 _USUAL_PAUSE = timedelta(minutes=30)
 
 
-def find(settings: Settings) -> list[Finding]:
+def find_contradictions(settings: Settings) -> list[Finding]:
     """Name every contradiction; one good finding if there is none."""
     found = [*_deadlines(settings), *_timer(settings), *_callbacks(settings), *_acs(settings), *_storage(settings)]
     return found or [Finding(_NAME, "ok", "none contradicts another")]
@@ -141,7 +141,9 @@ def _acs(settings: Settings) -> Iterator[Finding]:
 
 
 def _storage(settings: Settings) -> Iterator[Finding]:
-    staging, archive = (account.address(one, "blob") for one in (settings.staging_storage, settings.archive_storage))
+    staging, archive = (
+        account.service_url(one, "blob") for one in (settings.staging_storage, settings.archive_storage)
+    )
     places = {
         "STAGING_CONTAINER": (staging, settings.staging_container),
         "ARCHIVE_CONTAINER": (archive, settings.archive_container),

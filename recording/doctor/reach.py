@@ -19,8 +19,8 @@ from azure.core.exceptions import (
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
-from recording.address import is_loopback
 from recording.doctor.finding import Finding
+from recording.urls import is_loopback
 
 SECONDS = 5.0
 # A signature that is a quarter of an hour off is refused (acs-contract 5.1).
@@ -88,7 +88,7 @@ def _ahead(response: AsyncHttpResponse, here: datetime) -> timedelta | None:
     return here - there.astimezone(UTC) - timedelta(seconds=0.5)
 
 
-async def look(name: str, url: str, mend: str) -> Finding:
+async def probe(name: str, url: str, mend: str) -> Finding:
     """Find out whether a host answers, and whether the clocks agree; nothing of the answer counts but its time."""
     host = urlsplit(url).netloc
     try:

@@ -12,7 +12,7 @@ from azure.core.exceptions import ClientAuthenticationError
 
 from recording.doctor import subscription
 from recording.doctor.finding import Finding
-from tests.source import serve
+from tests.support.source import serve
 
 TOPIC = (
     "/subscriptions/3f2b0e4c-0000-4000-8000-000000000001/resourceGroups/rg-recordings/providers/"
@@ -79,7 +79,7 @@ async def arm(answer: Callable[[], web.Response]) -> AsyncIterator[str]:
 async def check(*subscriptions: Any, status: int = 200, login: Login | None = None) -> list[Finding]:
     """Look at a topic with these subscriptions."""
     async with arm(lambda: web.json_response({"value": list(subscriptions)}, status=status)) as address:
-        found = await subscription.check(TOPIC, login or Login(), retention=DAY, arm=address)
+        found = await subscription.examine_subscription(TOPIC, login or Login(), retention=DAY, arm=address)
     assert TOKEN not in str(found)
     return found
 
@@ -163,7 +163,7 @@ async def test_a_topic_that_is_not_there_is_a_failure() -> None:
 async def test_an_answer_that_is_no_list_is_skipped(body: str) -> None:
     """Nothing is concluded from what can't be read."""
     async with arm(lambda: web.Response(text=body)) as address:
-        [found] = await subscription.check(TOPIC, Login(), retention=DAY, arm=address)
+        [found] = await subscription.examine_subscription(TOPIC, Login(), retention=DAY, arm=address)
 
     assert "skipped" == found.mark
 

@@ -128,13 +128,13 @@ def test_bad_fields(field: str, value: Any) -> None:
         ({"channelAffinity": [{"channel": 0, "participant": {}}]}, "A participant needs a rawId."),
         (
             {"channelAffinity": [{"channel": 0, "participant": _ada("a")}, {"channel": 0, "participant": _ada("b")}]},
-            "A channel is given twice.",
+            "A channel is assigned twice.",
         ),
         (
             {"channelAffinity": [{"channel": 0, "participant": _ada()}, {"channel": 1, "participant": _ada()}]},
-            "A participant is given two channels.",
+            "A participant is assigned two channels.",
         ),
-        ({"audioChannelParticipantOrdering": [_ada(), _ada()]}, "A participant is given two channels."),
+        ({"audioChannelParticipantOrdering": [_ada(), _ada()]}, "A participant is assigned two channels."),
         (
             {"audioChannelParticipantOrdering": [_ada(str(number)) for number in range(6)]},
             "An unmixed recording has at most 5 channels.",
@@ -144,7 +144,7 @@ def test_bad_fields(field: str, value: Any) -> None:
                 "audioChannelParticipantOrdering": [_ada("a")],
                 "channelAffinity": [{"channel": 0, "participant": _ada("b")}],
             },
-            "Channels are given by ordering or by affinity, not by both.",
+            "Channels must be given either by ordering or by affinity.",
         ),
     ],
 )

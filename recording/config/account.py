@@ -1,0 +1,97 @@
+"""Pure: a storage account, as settings name it; where it answers, and never what signs."""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+Service = Literal["blob", "queue"]
+
+# What the SDK takes `UseDevelopmentStorage=true` for.
+_DEVELOPMENT = {
+    "blob": "http://127.0.0.1:10000/devstoreaccount1",
+    "queue": "http://127.0.0.1:10001/devstoreaccount1",
+}
+
+
+def _check_connection(text: SecretStr) -> SecretStr:
+    # The SDK says so too, but with a ValueError that names no setting, when the first client is built.
+    parts = text.get_secret_value().rstrip(";").split(";")
+    if not all("=" in part for part in parts):
+        raise ValueError("is no connection string: it must read name=value;name=value…")
+    words = {part.partition("=")[0].upper() for part in parts}
+    if not (words & {"SHAREDACCESSSIGNATURE", "USEDEVELOPMENTSTORAGE"} or words >= {"ACCOUNTNAME", "ACCOUNTKEY"}):
+        raise ValueError("has neither an account's name and key nor a shared access signature")
+    return text
+
+
+class StorageAccount(BaseModel):
+    """Where a storage account is: a connection string, or URIs for the app's managed identity."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    connection_string: Annotated[SecretStr, AfterValidator(_check_connection)] | None = None
+    blob_uri: str | None = Field(default=None, repr=False)
+    queue_uri: str | None = Field(default=None, repr=False)
+
+
+def read_account(environment: Mapping[str, str], name: str) -> dict[str, str] | None:
+    """Read an account in the forms that the Functions host takes (functions-host.md 8)."""
+    if text := environment.get(name):
+        return {"connection_string": text}
+    host = environment.get(f"{name}__accountName")
+    found = {
+        "blob_uri": environment.get(f"{name}__blobServiceUri") or (host and f"https://{host}.blob.core.windows.net"),
+        "queue_uri": environment.get(f"{name}__queueServiceUri") or (host and f"https://{host}.queue.core.windows.net"),
+    }
+    return {key: value for key, value in found.items() if value} or None
+
+
+def service_url(account: StorageAccount, service: Service) -> str:
+    """Say where an account's service is, without a query: that may be a token; "" if it isn't told."""
+    if account.connection_string is None:
+        return _bare((account.blob_uri if service == "blob" else account.queue_uri) or "")
+    parts = (part.partition("=") for part in account.connection_string.get_secret_value().split(";"))
+    values = {word.upper(): value for word, _, value in parts}
+    if values.get("USEDEVELOPMENTSTORAGE") == "true":
+        return _DEVELOPMENT[service]
+    if endpoint := values.get(f"{service}endpoint".upper()):
+        return _bare(endpoint)
+    if not (store := values.get("ACCOUNTNAME")):
+        return ""
+    scheme, suffix = values.get("DEFAULTENDPOINTSPROTOCOL", "https"), values.get("ENDPOINTSUFFIX", "core.windows.net")
+    return f"{scheme}://{store}.{service}.{suffix}"
+
+
+def missing_part(account: StorageAccount, service: Service) -> str:
+    """Say what settings don't tell of an account's service, to be put behind the setting's name; "" if all is told."""
+    found = service_url(account, service)
+    if account.connection_string is not None:
+        return "" if found else f": the connection string doesn't tell where the {service} service is"
+    uri = account.blob_uri if service == "blob" else account.queue_uri
+    # A token goes to nobody in the clear.
+    wrong = "is not set" if uri is None else "" if found.startswith("https://") else "is no https address"
+    return wrong and f"__{service}ServiceUri {wrong}"
+
+
+def account_name(address: str) -> str:
+    """Read the account's name from its address: the first label, or the path behind an IP address."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host.partition(".")[0] if "." in host else parts.path.strip("/")
+    return parts.path.strip("/")
+
+
+def _bare(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
+    if not parts.scheme or not parts.netloc:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}".lower()

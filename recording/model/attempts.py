@@ -1,0 +1,79 @@
+"""The note of a chunk's failures: what and when each was, how many, and when the timer tries again."""
+
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+# The queue tries a message five times, half a minute apart, and a message of a process that died comes
+# back after ten minutes (functions-host.md 3): the timer steps in only when the queue has had its turn.
+QUEUE_TRIES = 5
+FIRST_RESCUE = timedelta(minutes=15)  # the default of RESCUE_MINUTES
+# An attempt every hour for two days, five times each as the queue does, would be more: the oldest tell least.
+KEPT = 100
+
+
+class _Note(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class Failure(_Note):
+    """One attempt that failed, and why."""
+
+    at: datetime
+    code: str
+    message: str
+
+
+class Attempts(_Note):
+    """How a chunk has fared so far; the one kind of blob that is overwritten.
+
+    `failures` are the newest `KEPT` of `count`, oldest first. `queued_at` is when the timer put it on the queue last.
+    """
+
+    count: int = 0
+    failures: tuple[Failure, ...] = ()
+    next_at: datetime
+    queued_at: datetime | None = None
+
+    @property
+    def last(self) -> Failure | None:
+        """The newest failure, if any."""
+        return self.failures[-1] if self.failures else None
+
+
+def read(text: bytes | None) -> Attempts | None:
+    """Read a note; one that can't be read counts as none, for it must not cost the chunk."""
+    try:
+        return Attempts.model_validate_json(text) if text else None
+    except ValidationError:
+        return None
+
+
+def backoff(count: int, *, first: timedelta = FIRST_RESCUE) -> timedelta:
+    """Say how long to wait after `count` failures: 5 minutes, doubling to an hour once the queue gave up.
+
+    These are a third of RESCUE_MINUTES and four times it.
+    """
+    doublings = max(0, min(count - QUEUE_TRIES, 10))
+    return min(first * 4, first / 3 * (1 << doublings))
+
+
+def failed(before: Attempts | None, failure: Failure, *, first: timedelta = FIRST_RESCUE) -> Attempts:
+    """Note a failure; one that is noted already, for the answer to that was lost, stays as it is."""
+    if before and failure in before.failures:
+        return before
+    known = before or Attempts(next_at=failure.at)
+    count = known.count + 1
+    return Attempts(
+        count=count,
+        failures=(*known.failures, failure)[-KEPT:],
+        next_at=failure.at + backoff(count, first=first),
+        queued_at=known.queued_at,
+    )
+
+
+def queued_again(before: Attempts | None, *, now: datetime, first: timedelta = FIRST_RESCUE) -> Attempts:
+    """Note that the timer put the chunk on the queue again, so that its next run doesn't."""
+    known = before or Attempts(next_at=now)
+    return known.model_copy(update={"next_at": now + max(first, backoff(known.count, first=first)), "queued_at": now})
