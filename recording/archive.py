@@ -288,7 +288,8 @@ async def _rescue(this: _Run, recording: Recording) -> None:
             chunk.job, storage, lambda before: attempts.queued_again(before, now=now, first=settings.first_rescue)
         )
         this.report.jobs.append(chunk.job)
-        logs.warning("chunk.queued_again", recordingKey=recording.key, documentId=chunk.job.document_id)
+        tried = {"attempts": chunk.tries, "unfinished": len(chunk.unfinished)}
+        logs.warning("chunk.queued_again", recordingKey=recording.key, documentId=chunk.job.document_id, **tried)
     # Last: a topic that takes nothing must not cost a chunk its next try.
     for chunk in recording.chunks:
         if not chunk.is_staged and now < chunk.deadline <= now + settings.risk_margin:

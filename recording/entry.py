@@ -19,7 +19,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Chunk:
-    """One announced chunk and what staging holds of it; `described` is what its events say of its media."""
+    """One announced chunk and what staging holds of it; `described` is what its events say of its media.
+
+    `unfinished` is when each attempt began that is neither known to have failed nor to have succeeded.
+    """
 
     job: ChunkJob
     end_reason: str | None
@@ -27,6 +30,7 @@ class Chunk:
     content: Stored | None
     metadata: Stored | None
     attempts: Attempts | None
+    unfinished: tuple[datetime, ...]
     delete_location: str | None
     described: dict[str, str]
 
@@ -34,6 +38,19 @@ class Chunk:
     def is_staged(self) -> bool:
         """Tell whether its proved content and its metadata file are both there."""
         return self.content is not None and self.content.sha256 is not None and self.metadata is not None
+
+    @property
+    def tries(self) -> int:
+        """How many attempts began, but for one that succeeded."""
+        return (self.attempts.count if self.attempts else 0) + len(self.unfinished)
+
+    @property
+    def reason(self) -> str | None:
+        """What the last failure was, and how many attempts have ended without one; None if none has begun."""
+        last, silent = self.attempts.last if self.attempts else None, len(self.unfinished)
+        said = f"{last.code}: {last.message}" if last else ""
+        killed = f"{silent} attempt{'s' if silent > 1 else ''} began and did not end" if silent else ""
+        return "; ".join(filter(None, (said, killed))) or None
 
     @property
     def description(self) -> dict[str, str]:
@@ -92,7 +109,8 @@ class ChunkEntry(Written):
     by its own word, for ACS had nothing better. `reason` says which.
     lost: not in our storage when ACS deleted it; `reason` says why.
     `format` is what its bytes are; `note` says it where it is called otherwise.
-    `attempts` is how many failed; `failures` says when and why each did, the newest hundred.
+    `attempts` is how many didn't succeed. `failures` says when and why each failed, the newest hundred; `unfinished`
+    when each of the others began: its process was killed, or it was still running when this was written.
     """
 
     document_id: str
@@ -102,6 +120,7 @@ class ChunkEntry(Written):
     reason: str | None = None
     attempts: int = 0
     failures: tuple[Failure, ...] = ()
+    unfinished: tuple[datetime, ...] = ()
     announced_at: datetime
     deadline: datetime
     content_type: str | None = None
@@ -138,12 +157,14 @@ def joined(known: ChunkEntry, new: ChunkEntry) -> ChunkEntry:
     entry = new if new.content is not None and (new.outcome == "archived" or known.content is None) else known
     metadata = known.metadata or new.metadata
     failures = tuple(sorted({*known.failures, *new.failures}, key=lambda failure: failure.at))
+    unfinished = tuple(sorted({*known.unfinished, *new.unfinished}))
     return entry.model_copy(
         update={
             "metadata": metadata,
             "reason": None if entry.outcome == "archived" and metadata else entry.reason,
-            "attempts": max(known.attempts, new.attempts, len(failures)),
+            "attempts": max(known.attempts, new.attempts, len(failures) + len(unfinished)),
             "failures": failures,
+            "unfinished": unfinished,
             "announced_at": known.announced_at,
             "deadline": known.deadline,
             "content_type": new.content_type or known.content_type,
@@ -164,8 +185,7 @@ def write(chunk: Chunk, where: Literal["staging", "archive"]) -> ChunkEntry:
         outcome = "staged" if proved else "waiting"
     else:
         outcome = "lost" if content is None else "archived" if proved and "problem" not in facts else "unproved"
-    last = tried.last if tried else None
-    reason = f"{last.code}: {last.message}" if last and not chunk.is_staged else None
+    reason = None if chunk.is_staged else chunk.reason
     if "problem" in facts:
         reason = f"kept as it is: {facts['problem']}"
     elif where == "archive" and not chunk.is_staged:
@@ -178,8 +198,9 @@ def write(chunk: Chunk, where: Literal["staging", "archive"]) -> ChunkEntry:
         end_reason=chunk.end_reason,
         outcome=outcome,
         reason=reason,
-        attempts=tried.count if tried else 0,
+        attempts=chunk.tries,
         failures=tried.failures if tried else (),
+        unfinished=chunk.unfinished,
         announced_at=chunk.job.announced_at,
         deadline=chunk.deadline,
         content_type=described.get("content_type"),

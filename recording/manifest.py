@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from recording import entry
+from recording import attempts as tries
+from recording import entry, layout
 from recording.announced import AnnouncedChunk
 from recording.attempts import Attempts
 from recording.entry import Chunk, ChunkEntry, Written
@@ -82,13 +83,16 @@ def assemble(
     service began to count; where it lies is told by the newest that says so.
     """
     named = {blob.name: blob for blob in blobs}
+    begun: dict[str, list[str]] = defaultdict(list)
+    for document_id, attempt in filter(None, map(layout.attempt_of, named)):
+        begun[document_id].append(attempt)
     ordered = tuple(sorted(events, key=lambda event: (event.time, event.id)))
     said: dict[str, list[tuple[FileStatusUpdated, AnnouncedChunk]]] = defaultdict(list)
     for event in ordered:
         for announced in event.chunks:
             said[announced.document_id].append((event, announced))
     chunks = [
-        _chunk(key, announcements, named, attempts.get(document_id), retention)
+        _chunk(key, announcements, named, attempts.get(document_id), begun[document_id], retention)
         for document_id, announcements in said.items()
     ]
     in_order = tuple(sorted(chunks, key=lambda c: (c.job.index, c.job.document_id)))
@@ -100,6 +104,7 @@ def _chunk(
     said: list[tuple[FileStatusUpdated, AnnouncedChunk]],
     named: dict[str, Stored],
     attempts: Attempts | None,
+    begun: list[str],
     retention: timedelta,
 ) -> Chunk:
     event, first = said[0]
@@ -116,13 +121,18 @@ def _chunk(
         "channel_type": _newest(event.channel_type for event, _ in said),
         "format": _newest(event.format_type for event, _ in said),
     }
+    metadata = named.get(job.metadata_blob)
+    # The last write of an attempt says which one it was.
+    succeeded = metadata.metadata.get("attempt") if metadata else None
+    unfinished = tries.unfinished(begun, attempts, succeeded=succeeded)
     return Chunk(
         job=job,
         end_reason=_newest(announced.end_reason for _, announced in said),
         deadline=event.time + retention,
         content=named.get(job.content_blob),
-        metadata=named.get(job.metadata_blob),
+        metadata=metadata,
         attempts=attempts,
+        unfinished=tuple(map(layout.recording_start, unfinished)),
         delete_location=_newest(announced.delete_location for _, announced in said),
         described={name: word for name, word in described.items() if word},
     )

@@ -58,20 +58,20 @@ async def tell(written: Manifest, telling: Telling) -> bool:
 async def warn(recording: Recording, chunk: Chunk, telling: Telling, storage: Storage, *, now: datetime) -> None:
     """Say that a chunk is at risk: in the log on every run, to other systems once."""
     document, left = chunk.job.document_id, round((chunk.deadline - now).total_seconds() / 3600, 2)
-    tries, last = (chunk.attempts.count, chunk.attempts.last) if chunk.attempts else (0, None)
-    reason = last.message if last else None
+    tries, unfinished, reason = chunk.tries, len(chunk.unfinished), chunk.reason
     logs.error(
         "chunk.at_risk",
         recordingKey=recording.key,
         documentId=document,
         hoursLeft=left,
         attempts=tries,
+        unfinished=unfinished,
         reason=reason,
         next="it is tried until its deadline",
     )
     told = layout.notice_blob(recording.key, document)
     if any(blob.name == told for blob in recording.blobs):
         return
-    data = {"documentId": document, "hoursLeft": left, "attempts": tries, "reason": reason}
+    data = {"documentId": document, "hoursLeft": left, "attempts": tries, "unfinished": unfinished, "reason": reason}
     if await telling.tell(Notice("Recording.AtRisk", recording.key, document, now, data)):
         await storage.write_fact("staging", told, json.dumps(data).encode())

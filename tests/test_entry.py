@@ -23,6 +23,7 @@ def chunk(content: dict[str, str] | None = None, metadata: dict[str, str] | None
         content=None if content is None else Stored(chunk_blob(KEY, 0, "a-0"), 1000, "e", content),
         metadata=None if metadata is None else Stored(metadata_blob(KEY, 0, "a-0"), 10, "e", metadata),
         attempts=None,
+        unfinished=(),
         delete_location=None,
         described=described,
     )

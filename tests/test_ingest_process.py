@@ -11,7 +11,7 @@ import pytest
 
 from local.azurite import Azurite
 from local.process import Process
-from recording import bootstrap, job
+from recording import bootstrap, job, state
 from recording.bootstrap import App
 from recording.job import ChunkJob
 from recording.settings import read
@@ -81,6 +81,8 @@ async def test_a_killed_process_costs_the_blocks_in_flight_and_no_more(
     # What the emulator handed to the kernel, and the process never got, counts as well.
     assert again <= streams * block
     assert ("16", "16") == (found.metadata["blocks"], found.metadata["blocks_compared"])
+    [chunk] = (await state.load(one.recording_key, app.storage, retention=app.settings.retention)).chunks
+    assert (1, 1) == (chunk.tries, len(chunk.unfinished))
 
 
 # Azurite takes half a minute of two idle cores for the largest chunk of the service; its figure comes from
