@@ -128,7 +128,7 @@ async def test_after_this_fault_of_storage_the_chunk_is_whole(
         [job] = await announce(app, recording)
         await ingest(app, job)
 
-        assert [1] == [rule["applied"] for rule in proxy.rules.view()]
+        assert [1] == [rule["applied"] for rule in proxy.faults.view()]
         assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
 
 
@@ -151,7 +151,7 @@ async def test_after_storage_kept_the_client_waiting_too_long_all_is_whole(
         assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
         await sweep(app)
 
-        assert [1] == [rule["applied"] for rule in proxy.rules.view()]
+        assert [1] == [rule["applied"] for rule in proxy.faults.view()]
         assert recording["chunks"][0]["sha256"] in (await listing(app.settings, "archive")).values()
 
 
@@ -169,7 +169,7 @@ async def test_after_this_fault_of_a_copy_the_archive_is_whole(
                 break
             assert await listing(app.settings, "staging")
 
-        assert [1] == [rule["applied"] for rule in proxy.rules.view()]
+        assert [1] == [rule["applied"] for rule in proxy.faults.view()]
         archived = await listing(app.settings, "archive")
         assert [recording["chunks"][0]["sha256"]] == [d for name, d in archived.items() if name.endswith(".mp4")]
         assert {} == await listing(app.settings, "staging")

@@ -44,7 +44,7 @@ async def test_damage_in_storage_is_found_by_the_second_worker(
         # The first finds its chunk gone, or another one there, and looks anew; the queue brings the second's job again.
         if not is_first_alone:
             await app.ingest.run(job)
-        proxy.rules.clear()
+        proxy.faults.clear()
         await first
         await app.ingest.run(job)
 

@@ -148,7 +148,7 @@ async def test_a_copy_that_another_run_made_meanwhile_is_not_written_again(
 
         await until(is_held)
         first = await app.storage.copy_to_archive(seen, "copy")
-        proxy.rules.clear()
+        proxy.faults.clear()
 
         assert first == await second == await app.storage.find("archive", "copy")
 

@@ -2,19 +2,20 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Annotated
 
 from aiohttp import web
 from pydantic import Field
 
-from local.acs.bodies import ControlBody
+from local.acs import bodies
 from local.acs.errors import Conflict
 
 # Whoever asked for the outage is answered before it begins.
 _NOTICE_SECONDS = 0.05
 
 
-class OutageBody(ControlBody):
+class OutageBody(bodies.ControlBody):
     """How long the port is shut, the control plane's too."""
 
     seconds: Annotated[float, Field(gt=0, le=120, allow_inf_nan=False)]
@@ -49,3 +50,15 @@ class Outage:
             connection.force_close()
         await asyncio.sleep(seconds)
         await web.TCPSite(self._runner, host, port, reuse_address=True).start()
+
+
+def route(prefix: str, outages: Sequence[Outage]) -> web.RouteDef:
+    """Return the route of a control plane that begins all these outages at once."""
+
+    async def begin(request: web.Request) -> web.Response:
+        body = await bodies.read(request, OutageBody)
+        for outage in outages:
+            outage.begin(body.seconds)
+        return web.json_response({}, status=202)
+
+    return web.post(prefix + "/outage", begin)

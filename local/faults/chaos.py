@@ -38,6 +38,19 @@ class ChaosBody(ControlBody):
     hang_seconds: Seconds = 2.0
     slow_seconds: Seconds = 2.0
 
+    def rule_fields(self, kind: str) -> dict[str, Any]:
+        """Spell out a random fault in the fields of a rule, as far as it means the same everywhere."""
+        common: dict[str, dict[str, Any]] = {
+            "status429": {"kind": "status", "status": 429},
+            "status429RetryAfter": {"kind": "status", "status": 429, "retryAfter": self.retry_after_seconds},
+            "status500": {"kind": "status", "status": 500},
+            "status503": {"kind": "status", "status": 503},
+            "status503RetryAfter": {"kind": "status", "status": 503, "retryAfter": self.retry_after_seconds},
+            "hang": {"kind": "hang", "seconds": self.hang_seconds},
+            "slow": {"kind": "slow", "bytesPerSecond": 1024, "seconds": self.slow_seconds},
+        }
+        return common.get(kind, {"kind": kind})
+
 
 class Chaos:
     """Decide for each request which fault it gets, and count.
@@ -74,11 +87,6 @@ class Chaos:
     def stop(self) -> None:
         """Let every request through from now on; the counters stay."""
         self.settings = None
-
-    def reset(self) -> None:
-        """Return to the state before the first start."""
-        self.stop()
-        self._forget()
 
     def decide(self, route: str, document: str) -> str | None:
         """Return the kind of fault for the next request of a route for a document, and count it."""
