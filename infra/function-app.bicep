@@ -126,6 +126,8 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
   name: 'appsettings'
   properties: {
     AZURE_CLIENT_ID: identityClientId
+    // No other kind of credential is tried: a moment without the identity must not end in another one's token.
+    AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential'
 
     AzureWebJobsStorage__blobServiceUri: storageBlobUri
     AzureWebJobsStorage__queueServiceUri: storageQueueUri

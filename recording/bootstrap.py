@@ -22,6 +22,7 @@ from recording.acs.calling import Calling
 from recording.acs.content import Content
 from recording.acs.conversations import Conversations
 from recording.backlog import Backlog
+from recording.errors import Misconfigured
 from recording.ingest import LAST_RESORT, Ingest
 from recording.job import QUEUE
 from recording.notices import Notices
@@ -140,8 +141,7 @@ def connect(settings: Settings) -> App:
     needs_identity = (
         needs_topic_identity or resource.access_key is None or any(one.connection_string is None for one in accounts)
     )
-    # AZURE_CLIENT_ID picks a user-assigned identity.
-    credential: AsyncTokenCredential | None = DefaultAzureCredential() if needs_identity else None
+    credential = _identity() if needs_identity else None
     storage = Storage(settings, credential)
     topic_key = settings.events_topic_key.get_secret_value() if settings.events_topic_key else None
     content = Content(resource, credential, extra_hosts=settings.content_hosts)
@@ -171,6 +171,21 @@ def connect(settings: Settings) -> App:
         ),
         credential=credential,
     )
+
+
+def _identity() -> AsyncTokenCredential:
+    """Build the credential: AZURE_CLIENT_ID picks a user-assigned identity, AZURE_TOKEN_CREDENTIALS a kind of one.
+
+    Without the latter several kinds are tried in turn, and where the identity is out of reach for a moment, a token of
+    somebody else may be found instead.
+    """
+    try:
+        return DefaultAzureCredential()
+    except ValueError:
+        raise Misconfigured(
+            "app settings are wrong: AZURE_TOKEN_CREDENTIALS: must be ManagedIdentityCredential in Azure; on a laptop "
+            "omit it, or name a kind that azure-identity knows, such as dev or AzureCliCredential"
+        ) from None
 
 
 def _service(

@@ -5,7 +5,7 @@ README's table is generated from here (`python -m recording.settings`), and test
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from recording import account
+from recording import account, references
 from recording.account import Account, Service
 from recording.acs.auth import Resource, is_endpoint, parse_connection_string
 from recording.address import is_loopback
@@ -221,7 +221,8 @@ class Settings(BaseModel):
         """Say where ACS is asked to send state callbacks; the key is part of it, so it is never logged."""
         if self.public_base_url is None:
             return None
-        code = f"?code={quote(self.callback_key.get_secret_value(), safe='')}" if self.callback_key else ""
+        key = self.callback_key.get_secret_value() if self.callback_key else ""
+        code = "" if not key or references.is_reference(key) else f"?code={quote(key, safe='')}"
         return f"{self.public_base_url.rstrip('/')}/callbacks{code}"
 
     def resource(self) -> Resource:
@@ -236,11 +237,15 @@ class Settings(BaseModel):
         raise Misconfigured("set ACS_CONNECTION_STRING, or ACS_ENDPOINT for the app's managed identity")
 
 
-def read(environment: Mapping[str, str]) -> Settings:
+def read(environment: Mapping[str, str], *, may_be_unresolved: Collection[str] = ()) -> Settings:
     """Read the settings from the environment; empty values count as absent.
 
+    A value may be kept in Key Vault: one that Azure did not put in place is refused, but of `may_be_unresolved`.
     Raises Misconfigured that names the setting and never shows a value.
     """
+    names = {field.alias or name for name, field in Settings.model_fields.items()}
+    if unresolved := references.unresolved(environment, names.difference(may_be_unresolved)):
+        raise Misconfigured(f"app settings are wrong: {', '.join(unresolved)}: {references.FIX}")
     values: dict[str, Any] = {}
     for name, field in Settings.model_fields.items():
         alias = field.alias or name

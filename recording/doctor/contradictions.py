@@ -9,6 +9,7 @@ from recording.address import is_loopback
 from recording.doctor import schedule
 from recording.doctor.finding import Finding
 from recording.errors import Misconfigured
+from recording.references import is_reference
 from recording.settings import Settings
 
 _NAME = "settings agree"
@@ -93,6 +94,11 @@ def _callbacks(settings: Settings) -> Iterator[Finding]:
         yield _warn(
             "AUTO_RECORD is all, and there is no PUBLIC_BASE_URL: no callback tells how a recording goes on",
             "set PUBLIC_BASE_URL to this app's https address",
+        )
+    if settings.callback_key and is_reference(settings.callback_key.get_secret_value()):
+        yield _warn(
+            "CALLBACK_KEY is a reference, which only Azure resolves: whether it does isn't seen from here",
+            "GET /health of the app must not answer that CALLBACK_KEY is not resolved",
         )
     if settings.callback_key and base is None:
         yield _warn(
