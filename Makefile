@@ -36,14 +36,15 @@ infra: setup  ## evaluate the Bicep templates anew, into infra/snapshots (needs 
 	@$(PYTHON) -m tests.infra.compiler
 
 # More workers than cores: much of a test is waiting, for pauses and processes.
-test: setup  ## ruff, mypy and every test
+test: setup  ## ruff, import-linter, mypy and every test
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	.venv/bin/lint-imports --no-logo
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest -n 3
 
 clean:  ## remove everything that the other commands have made, but for .venv and node_modules
-	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 # Needs uv only: the requirements files may be outdated, or conflict after a merge, and aren't installed for this.
 .venv/bin/uv:

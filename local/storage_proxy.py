@@ -220,6 +220,8 @@ def _relay_fault(rule: StorageRule | None) -> RelayFault:
             return RelayFault(bytes_per_second=speed, slow_seconds=seconds)
         case StorageRule(kind="lateAnswer", seconds=seconds):
             return RelayFault(late_seconds=seconds or 0)
+        case _:
+            pass
     return NO_FAULT
 
 

@@ -14,12 +14,14 @@ from aiohttp import web
 import function_app
 from local.acs import identifiers, tokens
 from local.acs.entities import CallbackToken
-from recording import bootstrap, endings, settings
+from recording import app as bootstrap
 from recording.acs.callbacks import HOST
-from recording.bootstrap import App
+from recording.app import App
+from recording.config import settings
+from recording.storage import endings
 from tests.conftest import Control, file_event
-from tests.facts import listing
-from tests.source import recording_of, serve
+from tests.support.facts import listing
+from tests.support.source import recording_of, serve
 from tests.test_function_app import Out, call, read
 
 KIND = "azureCommunicationServices"

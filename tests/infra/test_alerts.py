@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from recording import backlog, job
+from recording.intake import backlog
+from recording.model import job
 from tests.infra.app_code import fields, functions, is_logged
 from tests.infra.snapshots import INFRA, ROOT, Resource, resources
 

@@ -1,0 +1,213 @@
+"""Pure: the name of every blob, and the checks that make an id safe to be part of one.
+
+staging     {key}/events/{event-id}.json            the event as received
+            {key}/chunks/{index:05}-{documentId}.media  the chunk, whatever kind of file it is
+            {key}/chunks/{index:05}-{documentId}.json   its metadata file, as received
+            {key}/attempts/{documentId}.json        what failed and when, and when to try again
+            {key}/began/{documentId}/{attempt}.json that an attempt began, until it ended
+            {key}/notices/at-risk-{documentId}.json that it was reported as at risk
+            {key}/notices/told-{revision}.json      that its archive was told of, and sources are yet to be deleted
+            pending-endings/{time}-{sha256}.json    that a recording was stopped, and isn't announced yet
+archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its kind, and recording.json, written last
+            starts/{sha256}/{number}-claim.json     who makes a start, and …-outcome.json
+            endings/{sha256}.json                   that a recording ended
+            endings/{key}.json                      which ending a recording of 2021 was taken for
+            calls/{sha256}.json                     the correlation id of a call, named by its server call id
+            exports/{yyyy}/{MM}/{dd}/{key}-{event-id}.json  an event of chunks in the team's own storage
+            audit/{yyyy}/{MM}/{dd}/{time}-{operation}-{word}.json   a control operation
+quarantine  {yyyy}/{MM}/{dd}/sha256-{digest}.json   an event that nobody could understand, named by its text
+"""
+
+import hashlib
+import re
+from datetime import UTC, datetime
+
+from recording.formats import media
+from recording.formats.media import Kind
+
+# A call id is a GUID in all samples (acs-contract 2.8); what matters here is that it is safe in a path.
+CALL_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
+# `0-eus-d12-<32 hex>` in all samples (acs-contract 2.8). A new form of it must not cost a recording,
+# so anything with the same letters and no path meaning is taken.
+DOCUMENT_ID = re.compile(r"[0-9A-Za-z]+(?:-[0-9A-Za-z]+){1,11}")
+LONGEST_DOCUMENT_ID = 128
+LARGEST_INDEX = 99_999
+# Beside the recordings in staging.
+PENDING = "pending-endings"
+# Test blobs of `python -m recording doctor`, in any container and for seconds only.
+DOCTOR = ".doctor"
+_KEY = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}")
+_EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
+
+
+def recording_key(start: datetime, call_id: str) -> str:
+    """Name a recording: sorts by time, the same for every event of a recording.
+
+    >>> recording_key(datetime(2021, 7, 27, 15, 20, 23, 608975, UTC), "b7e0")
+    '20210727T152023608975Z-b7e0'
+    """
+    utc = start.astimezone(UTC)
+    # %Y does not pad (Python 3.13 on Linux): a year before 1000 would shift every digit behind it.
+    return f"{utc.year:04}{utc:%m%dT%H%M%S%f}Z-{call_id}"
+
+
+def is_recording_key(text: str) -> bool:
+    """Tell whether `text` is a recording key of a real moment."""
+    if not _KEY.fullmatch(text):
+        return False
+    try:
+        recording_start(text)
+    except ValueError:
+        return False
+    return True
+
+
+def recording_start(key: str) -> datetime:
+    """Read the start of the recording back from its key."""
+    return datetime.strptime(key[:22], "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
+
+
+def is_document_id(text: str) -> bool:
+    """Tell whether `text` may stand in a path as a document id."""
+    return len(text) <= LONGEST_DOCUMENT_ID and DOCUMENT_ID.fullmatch(text) is not None
+
+
+def event_id(given: str | None, text: str) -> str:
+    """Name an event: its own id where that is safe, else a digest of its text.
+
+    The 2021 callbacks have `id: null` (acs-contract 2.7); the same text gets the same name.
+    """
+    if given and _EVENT_ID.fullmatch(given):
+        return given
+    return f"sha256-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def event_blob(key: str, event: str) -> str:
+    """Name the fact that an event was received."""
+    return f"{key}/events/{event}.json"
+
+
+def chunk_blob(key: str, index: int, document_id: str) -> str:
+    """Name a chunk's content in staging."""
+    return f"{key}/chunks/{index:05}-{document_id}.{media.UNKNOWN}"
+
+
+def metadata_blob(key: str, index: int, document_id: str) -> str:
+    """Name a chunk's metadata file."""
+    return f"{key}/chunks/{index:05}-{document_id}.json"
+
+
+def attempts_blob(key: str, document_id: str) -> str:
+    """Name the note of a chunk's last failure."""
+    return f"{key}/attempts/{document_id}.json"
+
+
+def attempt_id(began: datetime, word: str) -> str:
+    """Name one attempt at a chunk by when it began; `word` tells it from others of that moment."""
+    return recording_key(began, word)
+
+
+def began_blob(key: str, document_id: str, attempt: str) -> str:
+    """Name the fact that an attempt began."""
+    return f"{key}/began/{document_id}/{attempt}.json"
+
+
+def attempt_of(blob: str) -> tuple[str, str] | None:
+    """Read the document id and the attempt from the name of a `began_blob`; None for any other blob."""
+    match blob.split("/"):
+        case [_, "began", document_id, name] if is_recording_key(attempt := name.removesuffix(".json")):
+            return document_id, attempt
+        case _:
+            return None
+
+
+def day(key: str) -> str:
+    """Name the day on which a recording started: `2021/07/27`."""
+    return f"{key[:4]}/{key[4:6]}/{key[6:8]}"
+
+
+def archive_folder(key: str) -> str:
+    """Name the folder of a recording in the archive: `2021/07/27/{key}`."""
+    return f"{day(key)}/{key}"
+
+
+def archived(blob: str, kind: Kind | None = None) -> str:
+    """Name the archive copy of a staging blob; `kind` is what a chunk's content is found to be."""
+    key, _, name = blob.partition("/")
+    content = name.removesuffix(f".{media.UNKNOWN}")
+    return f"{archive_folder(key)}/{f'{content}.{kind}' if kind and content != name else name}"
+
+
+def manifest_blob(key: str, revision: int = 1) -> str:
+    """Name a recording's manifest: `recording.json`, then `recording-2.json` and so on.
+
+    A manifest is never changed. One that is followed by another was overtaken by an event that
+    came after the recording had been archived.
+    """
+    return f"{archive_folder(key)}/recording{'' if revision == 1 else f'-{revision}'}.json"
+
+
+def claim_blob(subject: str, number: int) -> str:
+    """Name the claim of the `number`-th try to start what `subject` says."""
+    return f"starts/{hashlib.sha256(subject.encode()).hexdigest()}/{number:05}-claim.json"
+
+
+def outcome_blob(subject: str, number: int) -> str:
+    """Name what came of that try."""
+    return f"starts/{hashlib.sha256(subject.encode()).hexdigest()}/{number:05}-outcome.json"
+
+
+def call_blob(server_call_id: str) -> str:
+    """Name what is known of a call; its id comes in either alphabet of base64, padded or not (acs-contract 4.4)."""
+    plain = server_call_id.rstrip("=").translate(str.maketrans("+/", "-_"))
+    return f"calls/{hashlib.sha256(plain.encode(errors='backslashreplace')).hexdigest()}.json"
+
+
+def audit_blob(at: datetime, operation: str, word: str) -> str:
+    """Name the record of one control operation."""
+    return f"audit/{at.astimezone(UTC):%Y/%m/%d/%H%M%S%f}-{operation}-{word}.json"
+
+
+def recording_word(recording_id: str) -> str:
+    """Make a recording id safe in a path; it may come with or without padding (acs-contract 2.4)."""
+    return hashlib.sha256(recording_id.rstrip("=").encode()).hexdigest()
+
+
+def ending_blob(recording_id: str) -> str:
+    """Name the fact that a recording ended."""
+    return f"endings/{recording_word(recording_id)}.json"
+
+
+def taken_blob(key: str) -> str:
+    """Name the fact which ending a recording was taken for that its event names by a call only (acs-contract 2.8)."""
+    return f"endings/{key}.json"
+
+
+def pending_blob(stopped: datetime, recording_id: str) -> str:
+    """Name the marker of a recording that was stopped and is to be announced: sorts by time."""
+    return f"{PENDING}/{recording_key(stopped, recording_word(recording_id))}.json"
+
+
+def absent_key(start: datetime, word: str) -> str:
+    """Name a recording that was never announced, so that its call is not known; `word` is its recording_word."""
+    return recording_key(start, f"absent-{word[:16]}")
+
+
+def export_blob(key: str, event: str) -> str:
+    """Name the fact that chunks lie in the team's own storage (acs-contract 4.12)."""
+    return f"exports/{day(key)}/{key}-{event}.json"
+
+
+def notice_blob(key: str, document_id: str) -> str:
+    """Name the fact that a chunk was reported as at risk."""
+    return f"{key}/notices/at-risk-{document_id}.json"
+
+
+def told_blob(key: str, revision: int) -> str:
+    """Name the fact that others were told of a manifest."""
+    return f"{key}/notices/told-{revision}.json"
+
+
+def quarantine_blob(received: datetime, event: str) -> str:
+    """Name a quarantined event."""
+    return f"{received.astimezone(UTC):%Y/%m/%d}/{event}.json"
