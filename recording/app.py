@@ -15,15 +15,18 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.queue.aio import QueueClient
 
+from recording import timer
 from recording.acs.call_automation import Calling
 from recording.acs.callbacks import Callbacks
 from recording.acs.content import Content
 from recording.acs.preview_2021 import Conversations
+from recording.archive.run import Report
+from recording.clock import utc_now
 from recording.config.resource import Resource
 from recording.config.settings import Settings, read
 from recording.errors import Misconfigured
 from recording.ingest.chunk import LAST_RESORT, Ingest
-from recording.intake import backlog
+from recording.intake import backlog, poison, receive
 from recording.intake.backlog import Backlog
 from recording.model.job import QUEUE
 from recording.notices import Notices
@@ -67,6 +70,32 @@ class App:
         except (AzureError, TimeoutError) as failed:
             reason = type(failed).__name__
             log.error("archive.not_prepared", reason=reason, next="chunks go to staging; the timer tries again")
+
+    async def take(self, text: str, held_back: Backlog | None = None) -> list[str]:
+        """Take an event in; the answer is the messages to put on the chunk queue."""
+        taken = await receive.receive(
+            text,
+            storage=self.storage,
+            service=self.service,
+            notices=self.notices,
+            settings=self.settings,
+            now=utc_now(),
+            backlog=held_back,
+        )
+        return receive.messages(taken)
+
+    async def run_timer(self) -> tuple[Report, list[str]]:
+        """Finish, rescue, archive, report; the answer has the messages to put on the chunk queue.
+
+        The timer does it, and `python -m recording archive`; two at once do no harm.
+        """
+        await self.prepare_archive()
+        now = utc_now()
+        await poison.drain(self.poison, self.storage, self.notices, now=now)
+        late = await poison.drain_events(self.poisoned_events, self.take, self.storage, self.notices, now=now)
+        report = await timer.run(self.storage, self.settings, self.notices, self.content, now=now)
+        # What was just taken in may be overdue, too: each chunk is queued once.
+        return report, list(dict.fromkeys([*late, *receive.messages(report.jobs)]))
 
     async def aclose(self) -> None:
         """Close every connection."""
