@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from recording.app import connect
-from recording.archive.run import Report
+from recording.archive.run import TimerReport
 from recording.config.settings import read_from
 from recording.storage.queues import send
 
@@ -30,14 +30,14 @@ async def run(arguments: argparse.Namespace) -> int:
     return 1 if report.failed or report.incomplete or report.not_reached or report.topic_failed else 0
 
 
-def _lines(report: Report) -> list[str]:
+def _lines(report: TimerReport) -> list[str]:
     """Write a line for each recording that a person should look at; the log on stderr says why."""
     bad = {"incomplete": report.incomplete, "failed": report.failed}
     lines = [f"{word:10} {key}" for word, keys in bad.items() for key in keys]
     return [*lines, *(["the topic can't be reached: staging is not emptied before"] if report.topic_failed else [])]
 
 
-def _sum(report: Report, *, queued: int) -> str:
+def _sum(report: TimerReport, *, queued: int) -> str:
     counts = {
         "archived": len(report.archived),
         "incomplete": len(report.incomplete),

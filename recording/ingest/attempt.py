@@ -14,7 +14,7 @@ from recording.model import attempts, layout
 from recording.model.attempts import Attempts, Failure
 from recording.model.job import ChunkJob
 from recording.storage import recordings
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
 _BEGUN_SECONDS = 15.0
@@ -27,7 +27,7 @@ class Attempt:
 
     id: str
     job: ChunkJob
-    storage: Storage
+    storage: Blobs
     begun: asyncio.Task[None]
 
     async def is_on_record(self) -> None:
@@ -44,7 +44,7 @@ class Attempt:
 
 
 @asynccontextmanager
-async def begin(job: ChunkJob, storage: Storage, *, first_rescue: timedelta) -> AsyncIterator[Attempt]:
+async def begin(job: ChunkJob, storage: Blobs, *, first_rescue: timedelta) -> AsyncIterator[Attempt]:
     """Begin an attempt, and put its failure on record, so that the timer knows when to try again.
 
     Whoever succeeds says so by `ended`, beside the last write.
@@ -61,10 +61,10 @@ async def begin(job: ChunkJob, storage: Storage, *, first_rescue: timedelta) -> 
         attempt.begun.cancel()
 
 
-async def _note_begun(job: ChunkJob, storage: Storage, name: str) -> None:
+async def _note_begun(job: ChunkJob, storage: Blobs, name: str) -> None:
     try:
         async with asyncio.timeout(_BEGUN_SECONDS):
-            await storage.write_fact("staging", _begun(job, name), b"{}")
+            await storage.create("staging", _begun(job, name), b"{}")
     except (AzureError, TimeoutError) as unnoted:
         log.warning("attempt.not_noted", documentId=job.document_id, reason=describe(unnoted))
 

@@ -11,19 +11,19 @@ from azure.core.exceptions import HttpResponseError
 
 from recording.app import App
 from recording.errors import SourceGone
-from recording.ingest.chunk import Ingest
+from recording.ingest.chunk import ChunkIngest
 from recording.model import layout
 from recording.model.job import ChunkJob
-from recording.model.recording import Chunk
+from recording.model.recording import InFlightChunk
 from recording.storage import recordings
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, body_of, killed_after, listing, stored_sha256, sweep, told, topic
 
 DOWNLOAD = "/recording/download/*"
 
 
-async def chunk(app: App, job: ChunkJob) -> Chunk:
+async def chunk(app: App, job: ChunkJob) -> InFlightChunk:
     """Give the one chunk of a recording, as staging has it."""
     [found] = (await recordings.load(job.recording_key, app.storage, retention=app.settings.retention)).chunks
     return found
@@ -128,7 +128,7 @@ async def test_an_attempt_that_was_killed_in_the_middle_of_a_chunk(app: App, con
     assert timedelta(0) <= began - job.announced_at < timedelta(minutes=2)
 
 
-class Slow(Storage):
+class Slow(Blobs):
     """Storage that puts a beginning on record only when a block is staged already."""
 
     def __init__(self, app: App) -> None:
@@ -136,20 +136,20 @@ class Slow(Storage):
         self.steps: list[str] = []
         self._staged = asyncio.Event()
 
-    async def write_fact(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
+    async def create(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
         if "/began/" in name:
             await asyncio.wait_for(self._staged.wait(), 10)
             self.steps.append("began")
-        return await super().write_fact(where, name, data, **metadata)
+        return await super().create(where, name, data, **metadata)
 
-    async def stage(self, *args: Any, **more: Any) -> None:
-        await super().stage(*args, **more)
+    async def stage_block(self, *args: Any, **more: Any) -> None:
+        await super().stage_block(*args, **more)
         self.steps.append("staged")
         self._staged.set()
 
-    async def commit(self, *args: Any, **more: Any) -> bool:
+    async def commit_blocks(self, *args: Any, **more: Any) -> bool:
         self.steps.append("committed")
-        return await super().commit(*args, **more)
+        return await super().commit_blocks(*args, **more)
 
 
 async def test_no_byte_waits_for_the_record_and_the_commit_does(app: App, control: Control) -> None:
@@ -163,13 +163,13 @@ async def test_no_byte_waits_for_the_record_and_the_commit_does(app: App, contro
     assert ["staged", "began", "committed"] == storage.steps
 
 
-class Refusing(Storage):
+class Refusing(Blobs):
     """Storage that takes no record of what begins or ends."""
 
-    async def write_fact(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
+    async def create(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
         if "/began/" in name:
             raise HttpResponseError("refused")
-        return await super().write_fact(where, name, data, **metadata)
+        return await super().create(where, name, data, **metadata)
 
     async def delete(self, where: Any, name: str, **more: Any) -> None:
         if "/began/" in name:
@@ -192,6 +192,6 @@ async def test_a_record_that_cannot_be_written_costs_no_chunk(
     assert 2 == len(logged(caplog, "attempt.not_noted"))
 
 
-def with_storage(app: App, storage: Storage) -> Ingest:
+def with_storage(app: App, storage: Blobs) -> ChunkIngest:
     """Give the app's ingest with another storage."""
     return replace(app.ingest, storage=storage)

@@ -46,7 +46,7 @@ def test_every_name() -> None:
         layout.attempts_blob(KEY, DOCUMENT),
         layout.began_blob(KEY, DOCUMENT, layout.attempt_id(layout.recording_start(KEY), "ab12")),
         layout.notice_blob(KEY, DOCUMENT),
-        layout.told_blob(KEY, 2),
+        layout.published_blob(KEY, 2),
         layout.archived(layout.chunk_blob(KEY, 7, DOCUMENT), "wav"),
         layout.archived(layout.chunk_blob(KEY, 7, DOCUMENT)),
         layout.archived(layout.metadata_blob(KEY, 7, DOCUMENT), "wav"),
