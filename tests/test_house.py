@@ -38,6 +38,7 @@ PURE = {
         "formats.mp3",
         "formats.mp4",
         "formats.riff",
+        "formats.verdict",
         "job",
         "layout",
         "logs",
