@@ -1,9 +1,10 @@
 // Alerts. Each one's description says what to do first and links to its section of the runbook,
-// docs/operations.md#<name>. The queries read the app's log lines (recording/logs.py): an event name,
+// docs/operations.md#<name>. The queries read the app's log lines (recording/telemetry/log.py): an event name,
 // a space, its fields as JSON.
 
 param location string
 param tags object
+@minLength(13)
 param token string
 param insightsId string
 
@@ -49,7 +50,22 @@ var byRecordingId = [
   }
 ]
 
-var queryRules = [
+type queryRule = {
+  name: string
+  severity: int
+  frequency: string
+  window: string
+
+  @description('How far back the query looks, where that is further than the window.')
+  range: string?
+  operator: string
+  threshold: int
+  dimensions: object[]
+  advice: string
+  query: string
+}
+
+var queryRules queryRule[] = [
   {
     name: 'recording-lost'
     severity: 0

@@ -3,6 +3,7 @@
 
 param location string
 param tags object
+@minLength(13)
 param token string
 
 @description('How long logs are kept, in days. The alerts need two, the workbook thirty.')

@@ -187,6 +187,8 @@ def _read_tables(parent: _Box, movie: _Movie) -> Walk[None]:
                     track.time += count * track.sample_duration
                 if track.timescale:
                     movie.seconds = max(movie.seconds, track.time / track.timescale)
+            case _:
+                pass
         if track.chunk_offset:
             movie.media_end = max(movie.media_end, track.chunk_offset + track.chunk_length)
         offset = box.body if box.kind in _CONTAINERS else box.end

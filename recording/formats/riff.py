@@ -84,6 +84,8 @@ def judge(size: int) -> Walk[Verdict]:
                 remarks += [remark] if remark else []
             case b"data":
                 more_data += 1
+            case _:
+                pass
         if chunk.end > size:
             name, left = chunk.kind.decode("ascii"), size - chunk.body
             remarks.append(f"RIFF chunk {name!r} at byte {offset} has {chunk.length} bytes, {left} are left")

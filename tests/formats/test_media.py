@@ -8,10 +8,10 @@ import pytest
 from recording.formats import media
 from recording.formats.media import Inspection
 from recording.formats.verdict import Kind, Span, Verdict
-from tests.formats.judged import judged, looked_at, looked_at_file
-from tests.formats.vectors import adts, box, chunk, fmt, fragmented, fragments, frames, moov_first, riff, wav
-from tests.source import mp3, mp4
-from tests.source import wav as short_wav
+from tests.support.judged import judged, looked_at, looked_at_file
+from tests.support.source import mp3, mp4
+from tests.support.source import wav as short_wav
+from tests.support.vectors import adts, box, chunk, fmt, fragmented, fragments, frames, moov_first, riff, wav
 
 FILES: dict[Kind, bytes] = {"mp4": mp4(300), "mp3": mp3(3, tag=20), "wav": short_wav(100, channels=2)}
 

@@ -3,9 +3,9 @@
 import pytest
 
 from recording.formats import mp3
-from tests.formats.judged import judged
-from tests.formats.vectors import ID3V1, ape, id3, noise
-from tests.source import mp3 as file_of
+from tests.support.judged import judged
+from tests.support.source import mp3 as file_of
+from tests.support.vectors import ID3V1, ape, id3, noise
 
 # MPEG-2, layer III, 48 kbit/s, 16 kHz, mono, no padding: 216 bytes.
 FRAME = file_of(1)

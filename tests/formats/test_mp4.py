@@ -5,8 +5,8 @@ import struct
 import pytest
 
 from recording.formats.verdict import Verdict
-from tests.formats.judged import inspected, judged
-from tests.formats.vectors import box, fragmented, fragments, moov_first
+from tests.support.judged import inspected, judged
+from tests.support.vectors import box, fragmented, fragments, moov_first
 
 FTYP = box(b"ftyp", b"isom\0\0\2\0isom")
 MDAT = box(b"mdat", bytes(1000))

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recording.formats.verdict import Span
-from tests.formats.judged import judged, walked
-from tests.formats.vectors import chunk, ds64, fmt, riff
-from tests.source import wav
+from tests.support.judged import judged, walked
+from tests.support.source import wav
+from tests.support.vectors import chunk, ds64, fmt, riff
 
 GIB = 2**30
 DATA = bytes(100)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.formats import vectors
-from tests.formats.judged import inspected, judged, looked_at, looked_at_file
-from tests.formats.vectors import (
+from tests.support import vectors
+from tests.support.judged import inspected, judged, looked_at, looked_at_file
+from tests.support.vectors import (
     COMPLETE,
     EMPTY,
     ERROR_PAGE,

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from tests.infra.app_code import functions
-from tests.infra.bicep import ROOT
+from tests.infra.snapshots import ROOT
 from tests.infra.test_alerts import headings
 
 SOURCE = (ROOT / "SECURITY.md").read_text()
@@ -47,17 +47,6 @@ def test_every_function_belongs_to_somebody() -> None:
     told = re.findall(r"`([a-z]+(?:_[a-z]+)*)`", "".join(re.findall(r"^\| [^|]+ (\|.+)$", table, re.MULTILINE)))
     called = {name for name, trigger in functions().items() if trigger in ("route", "event_grid_trigger")}
     assert sorted(told) == sorted(called)
-
-
-def test_every_requirement_has_one_version() -> None:
-    """A library is named with its exact version, so that what was tested is what runs."""
-    lines = [
-        line.partition("#")[0].strip()
-        for path in ROOT.glob("requirements*.txt")
-        for line in path.read_text().splitlines()
-    ]
-    loose = [line for line in lines if line and not re.fullmatch(r"[A-Za-z0-9-]+(\[[a-z]+\])?==[\w.]+|-r \S+", line)]
-    assert loose == []
 
 
 def test_no_dead_link() -> None:

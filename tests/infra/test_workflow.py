@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.infra.bicep import INFRA, ROOT
+from tests.infra.snapshots import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
@@ -40,13 +40,12 @@ def test_actions_are_pinned(path: Path) -> None:
     assert [step["with"]["persist-credentials"] for step in checkouts] == [False] * len(checkouts)
 
 
-def test_everything_is_compiled() -> None:
-    """The real compiler sees main.bicep with all its modules, the subscriptions and the parameters."""
-    source = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
-    main = (INFRA / "main.bicep").read_text()
-    alone = [path.name for path in INFRA.glob("*.bicep*") if f"'{path.name}'" not in main and path.suffix != ".json"]
-    assert [name for name in alone if f"infra/{name}" not in source] == []
-    assert "run: make test" in source
+def test_templates_are_compiled() -> None:
+    """`make test` has the compiler beside it: what it finds, and snapshots that are not current, fail there."""
+    test = read(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]["test"]
+    runs = [step.get("run", "") for step in test["steps"]]
+    assert runs.index("make test") > next(n for n, run in enumerate(runs) if "az bicep install --version v" in run)
+    assert "BICEP" in test["steps"][runs.index("make test")]["env"]
 
 
 def test_libraries_and_code_are_audited() -> None:
@@ -62,11 +61,25 @@ def test_libraries_and_code_are_audited() -> None:
     assert "schedule" in workflow[True]  # type: ignore[index]
 
 
+def test_every_installation_checks_hashes() -> None:
+    """`make setup` and CI take the requirements files with hashes only, and for Azure's platform all have a wheel."""
+    setup = re.sub(r" \\\n\s+", " ", (ROOT / "local" / "setup.sh").read_text())
+    installed = [line for line in setup.splitlines() if "pip install" in line]
+    assert len(installed) == 2
+    assert [line for line in installed if "--require-hashes" not in line or "-r " not in line] == []
+    steps = [step.get("run", "") for step in read(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]["audit"]["steps"]]
+    assert [step for step in steps if ".txt" in step and "--require-hashes" not in step] == []
+    assert any("pip download" in step and "--only-binary=:all: --platform manylinux" in step for step in steps)
+
+
 def test_security_rules_hold_for_what_is_deployed() -> None:
     """Ruff's S rules run with `make test`, and no file of the app is exempt from one of them."""
     lint = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
     assert "S" in lint["select"]
-    assert [path for path in lint["per-file-ignores"] if path.startswith(("recording", "function_app", "*"))] == []
+    app = {
+        p: rules for p, rules in lint["per-file-ignores"].items() if p.startswith(("recording", "function_app", "*"))
+    }
+    assert [(path, rule) for path, rules in app.items() for rule in rules if re.fullmatch(r"S\d*|ALL", rule)] == []
     bandit = next(s["run"] for s in read(WORKFLOWS[0])["jobs"]["audit"]["steps"] if "-m bandit" in s.get("run", ""))
     assert bandit.endswith("recording function_app.py")
 
@@ -76,3 +89,6 @@ def test_updates_are_proposed() -> None:
     updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
     assert {one["package-ecosystem"] for one in updates} == {"pip", "npm", "github-actions"}
     assert {one["directory"] for one in updates} == {"/"}
+    # What pyproject.toml declares stays while it allows the new version: its digest stands in the requirements files.
+    libraries = next(one for one in updates if one["package-ecosystem"] == "pip")
+    assert libraries["versioning-strategy"] == "increase-if-necessary"
