@@ -7,7 +7,6 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import get_args
 
-from recording.errors import SourceDamaged
 from recording.formats import mp3, mp4, riff
 from recording.formats.verdict import Kind as Kind
 from recording.formats.verdict import Span, Walk
@@ -167,7 +166,7 @@ def _is_text(head: bytes) -> bool:
 def _other(head: bytes) -> str | None:
     """Name what else begins so, if players play it."""
     if head[:4] in riff.MAGICS and len(head) >= 12:
-        return f"RIFF {head[8:12].decode('latin-1').strip()}"
+        return "RIFF of another form"
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return "AIFF"
     if head[: 2 * _TS_PACKET + 1 : _TS_PACKET] == b"GGG":
@@ -178,54 +177,3 @@ def _other(head: bytes) -> str | None:
         if length > 6 and head[length : length + 2] == head[:2]:
             return "AAC (ADTS)"
     return next((name for magic, name in _OTHERS.items() if head.startswith(magic)), None)
-
-
-# --- The walk that ingest uses until it uses `judge`
-
-HEADER = 16
-_WALKS = {"mp4": mp4.walk, "mp3": mp3.walk, "wav": riff.walk}
-
-
-def walk(kind: Kind, size: int) -> Generator[int, bytes, int]:
-    """Walk over the structure of a file: yields offsets, is sent up to 16 bytes from each.
-
-    Raises SourceDamaged if the structure isn't that of a whole file.
-    """
-    return _WALKS[kind](size)
-
-
-class Walker:
-    """Feeds the bytes of a file, as they come, to the walk over its structure."""
-
-    def __init__(self, kind: Kind, size: int) -> None:
-        self._walk = walk(kind, size)
-        self._at = 0
-        self._tail = b""
-        self._wanted: int | None = None
-        self._size = size
-        self._problem: str | None = None
-        self._step(None)
-
-    def feed(self, piece: bytes) -> None:
-        """Take the next bytes."""
-        # A header, and small parts behind it, may begin in the piece before: its last bytes are kept.
-        held, start = self._tail + piece, self._at - len(self._tail)
-        self._at += len(piece)
-        while self._wanted is not None:
-            end = min(self._wanted + HEADER, self._size)
-            if end > self._at:
-                break
-            self._step(held[self._wanted - start : end - start])
-        self._tail = held[1 - HEADER :]
-
-    def problem(self) -> str | None:
-        """Say what is wrong with the structure, once all bytes were fed."""
-        return self._problem or ("the file ended early" if self._wanted is not None else None)
-
-    def _step(self, head: bytes | None) -> None:
-        try:
-            self._wanted = next(self._walk) if head is None else self._walk.send(head)
-        except StopIteration:
-            self._wanted = None
-        except SourceDamaged as damaged:
-            self._wanted, self._problem = None, damaged.message

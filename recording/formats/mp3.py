@@ -8,10 +8,9 @@ What players make of what is odd: docs/media.md#mp3.
 """
 
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
-from recording.errors import SourceDamaged
 from recording.formats.verdict import WINDOW, Span, Verdict, Walk
 
 _ID3, _APE = b"ID3", b"APETAGEX"
@@ -228,47 +227,3 @@ def _tag(head: bytes) -> int:
 
 def _truncated(reason: str, *remarks: str) -> Verdict:
     return Verdict("truncated", "mp3", (reason, *remarks))
-
-
-# --- The walk that ingest uses until it uses `judge`
-
-
-def walk(size: int) -> Generator[int, bytes, int]:
-    """Walk over the tag and the first two frames of a file of `size` bytes; the result is how many were seen.
-
-    Yields an offset and is sent up to 16 bytes from there. Raises SourceDamaged if there is no
-    frame, or no second one of its kind where the first says that it must be. An MP3 doesn't say
-    how long it is: to find a cut end takes all frames, and the source has declared its length.
-    """
-    header = yield 0
-    offset = _tag_of_walk(header, size)
-    if offset:
-        header = yield offset
-    length = frame(header)
-    if not length:
-        raise SourceDamaged(f"no MP3 frame at byte {offset}")
-    following = offset + length
-    if following > size:
-        raise SourceDamaged(f"the frame at byte {offset} has {length} bytes, the file ends after {size - offset}")
-    if following == size:
-        return 1
-    second = yield following
-    # Version, layer and sample rate stay as they are; bit rate and padding may change.
-    if not frame(second) or (header[1] & 0xFE, header[2] & 0x0C) != (second[1] & 0xFE, second[2] & 0x0C):
-        raise SourceDamaged(f"no MP3 frame at byte {following}, where one must follow")
-    return 2
-
-
-def _tag_of_walk(header: bytes, size: int) -> int:
-    """Say how many bytes the tag takes that the file begins with; 0 if it begins with none."""
-    if not header.startswith(_ID3):
-        return 0
-    digits = header[6:10]
-    if len(digits) < 4 or any(digit > 0x7F for digit in digits):
-        raise SourceDamaged("the ID3 tag does not say how long it is")
-    # Seven bits in each byte.
-    length = sum(digit << 7 * (3 - place) for place, digit in enumerate(digits))
-    length += 2 * 10 if header[5] & 0x10 else 10
-    if length >= size:
-        raise SourceDamaged(f"the ID3 tag has {length} bytes, the file has {size}")
-    return length

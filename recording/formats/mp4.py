@@ -7,12 +7,10 @@ lies (8.5 to 8.7). A fragmented file has a smaller table, `moof`, in front of ea
 What players make of what is odd: docs/media.md#mp4.
 """
 
-from collections.abc import Generator
 from dataclasses import dataclass, field
 from struct import iter_unpack
 from typing import NamedTuple
 
-from recording.errors import SourceDamaged
 from recording.formats.verdict import WINDOW, Span, Verdict, Walk
 
 # What such a file may begin with; all but old ones begin with `ftyp`.
@@ -72,7 +70,7 @@ def judge(size: int, offset: int = 0) -> Walk[Verdict]:
         if box is None or box.end > size:
             problem = f"{size - offset} bytes behind the last box"
             if box is not None:
-                name, left = box.kind.decode("latin-1"), size - offset
+                name, left = box.kind.decode("ascii", "backslashreplace"), size - offset
                 problem = f"box {name} at byte {offset} has {box.end - offset} bytes, {left} are left"
             if not (has_moov and has_media) or (box is not None and box.kind in (b"moov", b"moof", b"mdat")):
                 return _truncated(problem)
@@ -213,40 +211,3 @@ def _sum(entries: Span, width: int) -> Walk[int]:
 
 def _truncated(reason: str) -> Verdict:
     return Verdict("truncated", "mp4", (reason,))
-
-
-# --- The walk that ingest uses until it uses `judge`
-
-MOST_BOXES = 20_000
-
-
-def walk(size: int) -> Generator[int, bytes, int]:
-    """Walk the boxes of a file of `size` bytes; the result is how many there are.
-
-    Yields an offset and is sent up to 16 bytes from there. Raises SourceDamaged if the boxes
-    don't end where the file does, or if there's no `moov` box, without which nothing plays.
-    """
-    offset, count, kinds = 0, 0, set[bytes]()
-    while offset < size:
-        if count == MOST_BOXES:
-            raise SourceDamaged(f"more than {MOST_BOXES} top-level boxes")
-        header = yield offset
-        if len(header) < 8:
-            raise SourceDamaged(f"the file ends inside a box header at byte {offset}")
-        length, kind = int.from_bytes(header[:4]), header[4:8]
-        smallest = 8
-        if length == 1:
-            length, smallest = int.from_bytes(header[8:16]), 16
-        elif length == 0:
-            length = size - offset
-        if not all(32 <= letter < 127 for letter in kind) or length < smallest:
-            raise SourceDamaged(f"no MP4 box at byte {offset}")
-        if offset + length > size:
-            raise SourceDamaged(
-                f"box {kind.decode()} at byte {offset} has {length} bytes, the file ends after {size - offset}"
-            )
-        kinds.add(kind)
-        offset, count = offset + length, count + 1
-    if b"moov" not in kinds:
-        raise SourceDamaged("the file has no moov box: it cannot be played")
-    return count

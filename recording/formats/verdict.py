@@ -29,6 +29,21 @@ class Verdict:
     remarks: tuple[str, ...] = ()
     seconds: float | None = None
 
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the file; None if it is complete, whatever is odd about it, and if nobody knows."""
+        match self.outcome:
+            case "complete" | "undecided":
+                return None
+            case "truncated":
+                return "; ".join(self.remarks)
+            case "not media":
+                return "the bytes are no media that is known"
+            case "error page":
+                return "the bytes are text, in the place of media"
+            case "empty":
+                return "the file has no bytes"
+
 
 class Span(NamedTuple):
     """The bytes of a file that a walk asks for."""

@@ -82,7 +82,7 @@ def test_kinds_and_extensions() -> None:
         ("AIFF", b"FORM\0\0\0\0AIFC" + bytes(500)),
         ("MPEG-TS", (b"G" + bytes(187)) * 3),
         ("AAC (ADTS)", adts()),
-        ("RIFF AVI", b"RIFF\0\0\0\0AVI LIST" + bytes(500)),
+        ("RIFF of another form", b"RIFF\0\0\0\0AVI LIST" + bytes(500)),
     ],
 )
 def test_other_media_is_named(name: str, file: bytes) -> None:
@@ -114,6 +114,23 @@ def test_other_media_is_named(name: str, file: bytes) -> None:
 def test_only_text_is_an_error_page(outcome: str, file: bytes) -> None:
     """Its bytes are thrown away: so all that could be media isn't text."""
     assert outcome == judged(file).outcome
+
+
+@pytest.mark.parametrize(
+    ("verdict", "problem"),
+    [
+        (Verdict("complete", "mp4", ("odd",)), None),
+        (Verdict("undecided"), None),
+        (Verdict("truncated", "mp4", ("cut", "odd")), "cut; odd"),
+        (Verdict("not media"), "the bytes are no media that is known"),
+        (Verdict("error page"), "the bytes are text, in the place of media"),
+        (Verdict("empty"), "the file has no bytes"),
+    ],
+    ids=lambda value: getattr(value, "outcome", ""),
+)
+def test_a_verdict_says_what_is_wrong(verdict: Verdict, problem: str | None) -> None:
+    """Where something is: what is only odd isn't wrong."""
+    assert problem == verdict.problem
 
 
 def test_what_has_not_passed_yet_is_undecided() -> None:

@@ -41,7 +41,7 @@ def counting(name: bytes, frames: int, *, place: int, head: bytes = FRAME[:4], l
         (frame(0xF1, 0x50, 216), 0),
         (b"\xfe" + FRAME[1:], 0),
     ],
-    ids=str,
+    ids=lambda value: value[:4].hex() if isinstance(value, bytes) else str(value),
 )
 def test_a_header_tells_how_long_its_frame_is(header: bytes, length: int) -> None:
     """By version, bit rate, sample rate and padding; layer III only, and no reserved value."""

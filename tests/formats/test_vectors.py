@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from recording.formats.verdict import Verdict
 from tests.support import vectors
 from tests.support.judged import inspected, judged, looked_at, looked_at_file
 from tests.support.vectors import (
@@ -60,9 +61,11 @@ def test_what_is_cut_is_truncated(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "outcome"), [(ERROR_PAGE, "error page"), (NOT_MEDIA, "not media"), (EMPTY, "empty")], ids=str
+    ("outcome", "table"),
+    [("error page", ERROR_PAGE), ("not media", NOT_MEDIA), ("empty", EMPTY)],
+    ids=["error page", "not media", "empty"],
 )
-def test_what_is_no_media(table: dict[str, Make], outcome: str) -> None:
+def test_what_is_no_media(outcome: str, table: dict[str, Make]) -> None:
     """Text that came in the place of media isn't the document; bytes that nobody knows may be."""
     assert {name: outcome for name in table} == {name: judged(make()).outcome for name, make in table.items()}
 
@@ -243,6 +246,12 @@ STARTS = (
 )
 
 
+def assert_can_be_written_down(verdict: Verdict) -> None:
+    """Expect remarks that blob metadata can hold, whose values are ASCII and have 8 KiB in all."""
+    assert all(remark.isascii() and remark.isprintable() and len(remark) < 200 for remark in verdict.remarks)
+    assert len(verdict.remarks) < 10
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(STARTS), st.binary(max_size=600), st.integers(1, 50))
 def test_any_bytes_get_their_verdict(start: bytes, rest: bytes, piece: int) -> None:
@@ -252,6 +261,7 @@ def test_any_bytes_get_their_verdict(start: bytes, rest: bytes, piece: int) -> N
 
     assert "undecided" != verdict.outcome
     assert {verdict} == {judged(file, piece), looked_at_file(file)[0]}
+    assert_can_be_written_down(verdict)
 
 
 @settings(max_examples=60, deadline=None)
@@ -268,6 +278,7 @@ def test_a_file_whose_headers_are_damaged_gets_its_verdict(name: str, damages: l
 
     assert "undecided" != verdict.outcome
     assert verdict == looked_at_file(bytes(file))[0]
+    assert_can_be_written_down(verdict)
 
 
 # --- Large files
