@@ -259,7 +259,7 @@ traces
   }
 ]
 
-resource fromLogs 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule in queryRules: {
+resource fromLogs 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [for rule in queryRules: {
   name: '${rule.name}-${token}'
   location: location
   tags: tags
@@ -325,7 +325,7 @@ var metricRules = [
   }
 ]
 
-resource fromMetrics 'Microsoft.Insights/metricAlerts@2018-03-01' = [for rule in metricRules: {
+resource fromMetrics 'Microsoft.Insights/metricAlerts@2026-01-01' = [for rule in metricRules: {
   name: '${rule.name}-${token}'
   location: 'global'
   tags: tags

@@ -1,6 +1,7 @@
 """Pure: what a file is, and whether it is whole, by its bytes: MP4, MP3 and WAV are what ACS records.
 
-A label (content type, extension, the metadata file's `format`) says nothing here: docs/media.md#which-kind.
+See docs/acs-contract.md#metadata-file. A label (content type, extension, the metadata file's `format`) plays no part:
+docs/media.md#which-kind.
 """
 
 from collections.abc import Generator
@@ -142,14 +143,14 @@ def sniff(head: bytes) -> Kind | None:
     return "mp3" if head.startswith(mp3.TAGS) or mp3.frame(head) else None
 
 
-def kind(text: str | None) -> Kind | None:
+def parse_kind(text: str | None) -> Kind | None:
     """Read a kind; None for anything else."""
     return next((one for one in get_args(Kind) if one == text), None)
 
 
 def kind_of(name: str) -> Kind | None:
     """Tell by its extension what an archived blob is."""
-    return kind(name.rpartition(".")[2])
+    return parse_kind(name.rpartition(".")[2])
 
 
 def _is_text(head: bytes) -> bool:

@@ -14,11 +14,11 @@ from recording.errors import NotProved
 from recording.formats.media import Inspection, Kind
 from recording.ingest import blocks
 from recording.ingest.blocks import Block
-from recording.ingest.relay import read_back, seal
+from recording.ingest.relay import combine, hash_blocks
 from recording.model.job import ChunkJob
-from recording.model.stored import Stored
-from recording.storage.blobs import Storage
-from recording.storage.hashing import Digest
+from recording.model.stored import StoredBlob
+from recording.storage.blobs import Blobs
+from recording.storage.hashing import Sha256
 from recording.telemetry import log
 
 
@@ -36,23 +36,23 @@ def facts(
         "source_bytes": str(probe.size),
         "blocks": str(len(plan)),
         "block_bytes": str(plan[0].length),
-        "flight": seal(digests),
+        "flight": combine(digests),
     }
     # A header without a value may get lost on its way.
     return {name: value for name, value in found.items() if value}
 
 
-def is_ours(found: Stored) -> bool:
+def is_ours(found: StoredBlob) -> bool:
     """Tell whether a chunk was committed by an ingest, which does so only when it is whole."""
     return found.metadata.get("source_bytes") == str(found.size) and "flight" in found.metadata
 
 
-def is_same_version(found: Stored, committed: Mapping[str, str]) -> bool:
+def is_same_version(found: StoredBlob, committed: Mapping[str, str]) -> bool:
     """Tell whether a chunk is of the version of the document that was committed, whoever was quicker."""
     return all(found.metadata.get(name) == committed.get(name) for name in ("source_etag", "source_bytes"))
 
 
-async def prove(job: ChunkJob, found: Stored, storage: Storage, *, streams: asyncio.Semaphore, ahead: int) -> bool:
+async def prove(job: ChunkJob, found: StoredBlob, storage: Blobs, *, streams: asyncio.Semaphore, ahead: int) -> bool:
     """Read the committed chunk back: SHA-256 of the whole, and each block against its digest in flight.
 
     The structure of a file that an early look left undecided is judged here. What is wrong with it is put on record
@@ -61,12 +61,12 @@ async def prove(job: ChunkJob, found: Stored, storage: Storage, *, streams: asyn
     False if another worker was quicker, to prove it or to delete it. Raises NotProved, and deletes the
     chunk, if it isn't what was fetched.
     """
-    whole, inspection = Digest(), Inspection(found.size)
-    plan = blocks.cut(found.size, int(found.metadata["block_bytes"]))
+    whole, inspection = Sha256(), Inspection(found.size)
+    plan = blocks.split(found.size, int(found.metadata["block_bytes"]))
     try:
-        pieces = storage.stream("staging", found, ahead=ahead, gate=streams)
-        stored = await read_back(pieces, plan, whole=whole, inspection=inspection)
-        if seal(stored) != found.metadata["flight"]:
+        pieces = storage.read_ranges("staging", found, ahead=ahead, gate=streams)
+        stored = await hash_blocks(pieces, plan, whole=whole, inspection=inspection)
+        if combine(stored) != found.metadata["flight"]:
             await storage.delete("staging", found.name, etag=found.etag)
             raise NotProved("the committed chunk differs from what was fetched; it is deleted and fetched again")
         proof = {
@@ -76,7 +76,7 @@ async def prove(job: ChunkJob, found: Stored, storage: Storage, *, streams: asyn
         }
         verdict = inspection.verdict()
         seen = {name: text for name, text in (("kind", verdict.kind), ("problem", verdict.problem)) if text}
-        await storage.mark_proved(found.name, {**seen, **found.metadata, **proof}, etag=found.etag)
+        await storage.set_metadata(found.name, {**seen, **found.metadata, **proof}, etag=found.etag)
     except (ResourceModifiedError, ResourceNotFoundError):
         return False
     if "problem" in seen and "problem" not in found.metadata:

@@ -64,7 +64,7 @@ def test_kinds_and_extensions() -> None:
     """An archived blob's extension tells its kind; any other text is none."""
     assert ["mp4", "mp3", "wav"] == [media.kind_of(f"a/b.{extension}") for extension in ("mp4", "mp3", "wav")]
     assert {None} == {media.kind_of(name) for name in ("a.media", "a.json", "mp4.x", "", "a.MP4")}
-    assert {None} == {media.kind(text) for text in (None, "", "../mp4", "MP4")}
+    assert {None} == {media.parse_kind(text) for text in (None, "", "../mp4", "MP4")}
     assert set(FILES) == set(media.CONTENT_TYPES)
 
 
