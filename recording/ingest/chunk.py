@@ -13,14 +13,14 @@ from datetime import UTC, datetime, timedelta
 from azure.core.exceptions import AzureError
 
 from recording.acs.content import Content, Probe
-from recording.errors import RecordingError, SourceChanged, SourceDamaged, SourceUnavailable, describe
+from recording.errors import SourceChanged, SourceDamaged, SourceUnavailable, describe
 from recording.formats import media
-from recording.formats.media import Walker
-from recording.ingest import blocks, proof
+from recording.formats.media import Inspection, Kind, Verdict
+from recording.ingest import attempt, blocks, proof
+from recording.ingest.attempt import Attempt
 from recording.ingest.blocks import Block
 from recording.ingest.relay import Relay
-from recording.model import attempts, payload
-from recording.model.attempts import Attempts, Failure
+from recording.model import payload
 from recording.model.job import ChunkJob
 from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs
@@ -33,7 +33,6 @@ _BLOCK_PAUSE_SECONDS = 0.5
 _VERSION_TRIES = 3
 # Below `functionTimeout` (host.json), whose stroke would kill every other job of the process too.
 BUDGET_SECONDS = 25 * 60.0
-_NOTE_SECONDS = 60.0
 # Of the retention: a file that isn't whole by its own word until then is taken as it is, while ACS still has it.
 LAST_RESORT = 0.95
 _UNKNOWN_TYPE = "application/octet-stream"
@@ -43,10 +42,12 @@ _UNKNOWN_TYPE = "application/octet-stream"
 class _Passed:
     """What passed by on its way into storage: the SHA-256 of each block, by index.
 
-    `problem` is why the file is kept though it isn't whole by its own word, if so.
+    `kind` is what the file is found to be, if it is. `problem` is why it is kept though it isn't whole by its own word,
+    if so.
     """
 
     digests: dict[int, str]
+    kind: Kind | None = None
     problem: str | None = None
 
 
@@ -73,31 +74,34 @@ class ChunkIngest:
         queue, then the timer, tries again.
         """
         with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
-            try:
-                async with asyncio.timeout(BUDGET_SECONDS):
-                    await self._run(job)
-            except Exception as failed:
-                await self._note(job, failed)
-                raise
+            if await self.recordings.is_archived(job):
+                log.info("chunk.archived_before", recordingKey=job.recording_key, documentId=job.document_id)
+                return
+            async with (
+                attempt.begin(job, self.blobs, self.recordings, first_rescue=self.first_rescue) as this,
+                asyncio.timeout(BUDGET_SECONDS),
+            ):
+                # A missing metadata file must not cost the content: it is fetched second and tried again.
+                await self._content(job, this)
+                await self._metadata(job, this)
 
-    async def _run(self, job: ChunkJob) -> None:
-        if await self.recordings.is_archived(job):
-            log.info("chunk.archived_before", recordingKey=job.recording_key, documentId=job.document_id)
-            return
-        # A missing metadata file must not cost the content: it is fetched second and tried again.
-        await self._content(job)
-        await self._metadata(job)
-
-    async def _metadata(self, job: ChunkJob) -> None:
+    async def _metadata(self, job: ChunkJob, this: Attempt) -> None:
+        """Bring the metadata file into staging, which ends the attempt."""
+        await this.is_on_record()
         if await self.blobs.stat("staging", job.metadata_blob) is None:
             body = await self.content.metadata(job)
-            # What it says stands on the blob as well: a listing tells it without reading the file.
-            await self.blobs.create("staging", job.metadata_blob, body, **payload.read_metadata_file(body))
+            # What it says stands on the blob as well: a listing tells it without reading the file. So does which
+            # attempt succeeded, for its fact that it began may outlast this write by a moment, or by a kill.
+            metadata = payload.read_metadata_file(body) | {"attempt": this.id}
+            write = self.blobs.create("staging", job.metadata_blob, body, **metadata)
+            await asyncio.gather(write, this.ended())
+        else:
+            await this.ended()
 
-    async def _content(self, job: ChunkJob) -> None:
+    async def _content(self, job: ChunkJob, this: Attempt) -> None:
         for _ in range(_VERSION_TRIES):
             try:
-                if await self._one_version(job):
+                if await self._one_version(job, this):
                     return
             except SourceChanged as changed:
                 log.warning(
@@ -105,7 +109,7 @@ class ChunkIngest:
                 )
         raise SourceChanged("the document kept changing while it was copied")
 
-    async def _one_version(self, job: ChunkJob) -> bool:
+    async def _one_version(self, job: ChunkJob, this: Attempt) -> bool:
         """Bring one version of the document to a proved chunk; False if it is to be looked at anew."""
         found = await self.blobs.stat("staging", job.content_blob)
         if found is not None and found.sha256:
@@ -121,9 +125,11 @@ class ChunkIngest:
         probe, staged = await asyncio.gather(self.content.probe(job), self.blobs.staged_blocks(job.content_blob))
         plan = self._plan(probe)
         passed = await self._fetch(job, probe, plan, staged)
-        facts = proof.facts(probe, plan, passed.digests, passed.problem)
+        kind = passed.kind or probe.kind
+        facts = proof.facts(probe, kind, plan, passed.digests, passed.problem)
         ids = [blocks.block_id(_version(probe, plan), b.index) for b in plan]
-        content_type = media.CONTENT_TYPES[probe.kind] if probe.kind else _UNKNOWN_TYPE
+        content_type = media.CONTENT_TYPES[kind] if kind else _UNKNOWN_TYPE
+        await this.is_on_record()
         await self.blobs.commit_blocks(job.content_blob, ids, facts, content_type=content_type)
         found = await self.blobs.stat("staging", job.content_blob)
         if found is None or not proof.is_same_version(found, facts):
@@ -142,41 +148,38 @@ class ChunkIngest:
         """Stage what is missing and check the structure meanwhile; both are done when this returns."""
         try:
             async with asyncio.TaskGroup() as group:
-                structure = group.create_task(self._check_structure(job, probe))
+                # Of a source without ranges each read would fetch the whole file: it is looked at as it passes by.
+                looking = group.create_task(self._look_early(job, probe)) if probe.takes_ranges else None
                 staging = group.create_task(self._stage(job, probe, plan, staged))
         except ExceptionGroup as several:
             raise _first(several) from None
         passed = staging.result()
-        passed.problem = passed.problem or structure.result()
+        if looking:
+            passed.kind, passed.problem = looking.result()
         return passed
 
-    async def _check_structure(self, job: ChunkJob, probe: Probe) -> str | None:
-        """Check that the file is whole by its own word, by a few small reads from the source.
+    async def _look_early(self, job: ChunkJob, probe: Probe) -> tuple[Kind | None, str | None]:
+        """Judge the file by a few reads from the source: what it is, and what is wrong if it is kept all the same.
 
-        The answer is why it isn't, if it is to be kept all the same.
+        One that is undecided then is judged as it is read back.
         """
-        if probe.kind is None:
-            return self._odd(job, "the bytes are neither MP4 nor MP3 nor WAV")
-        if not probe.takes_ranges:
-            return None  # each small read would fetch the whole file: its structure is looked at as it passes by
-        walk, known = media.walk(probe.kind, probe.size), b""
-        while True:
-            try:
-                offset = walk.send(known) if known else next(walk)
-            except StopIteration:
-                return None
-            except SourceDamaged as damaged:
-                return self._odd(job, damaged.message)
-            length = min(media.HEADER, probe.size - offset)
-            known = probe.head[offset : offset + length]
-            if len(known) < length:
-                known = await self.content.read(job, probe, offset=offset, length=length)
+        look = media.early_look(probe.size, probe.head)
+        try:
+            span = next(look)
+            while True:
+                span = look.send(await self.content.read(job, probe, offset=span.offset, length=span.length))
+        except StopIteration as done:
+            verdict: Verdict = done.value
+            return verdict.kind, self._odd(job, verdict)
 
-    def _odd(self, job: ChunkJob, problem: str) -> str:
+    def _odd(self, job: ChunkJob, verdict: Verdict) -> str | None:
         """Refuse what may get better. At last the bytes are worth more than none: nobody has seen all that ACS writes.
 
         Raises SourceDamaged.
         """
+        problem = verdict.problem
+        if problem is None:
+            return None
         if datetime.now(UTC) < job.announced_at + self.patience:
             raise SourceDamaged(problem)
         log.error("chunk.kept_as_it_is", recordingKey=job.recording_key, documentId=job.document_id, reason=problem)
@@ -226,49 +229,27 @@ class ChunkIngest:
     async def _stage_block(self, job: ChunkJob, probe: Probe, block: Block, version: str, passed: _Passed) -> None:
         """Stream one block from the source into Put Block; a broken one is repeated whole."""
         block_id = blocks.block_id(version, block.index)
-        for attempt in range(1, BLOCK_TRIES + 1):
-            walker = Walker(probe.kind, probe.size) if probe.kind and not probe.takes_ranges else None
+        for number in range(1, BLOCK_TRIES + 1):
+            inspection = None if probe.takes_ranges else Inspection(probe.size)
             source = self.content.stream(job, probe, offset=block.offset, length=block.length)
-            relay = Relay(source, walker)
+            relay = Relay(source, inspection)
             try:
                 await self.blobs.stage_block(job.content_blob, block_id, relay.body(), length=block.length)
-                if walker and (problem := walker.problem()):
-                    passed.problem = self._odd(job, problem)
+                if inspection:
+                    verdict = inspection.verdict()
+                    passed.kind, passed.problem = verdict.kind, self._odd(job, verdict)
                 passed.digests[block.index] = await relay.digest.finish()
                 return
             except AzureError as failed:
                 # aiohttp reports a failing body as a failed connection: what really happened is in the relay.
                 cause = relay.failure or SourceUnavailable(f"storage did not take a block ({describe(failed)})")
-                if isinstance(cause, SourceChanged) or attempt == BLOCK_TRIES:
+                if isinstance(cause, SourceChanged) or number == BLOCK_TRIES:
                     raise cause from failed
                 log.warning(
-                    "block.again", documentId=job.document_id, block=block.index, attempt=attempt, reason=str(cause)
+                    "block.again", documentId=job.document_id, block=block.index, attempt=number, reason=str(cause)
                 )
-                await asyncio.sleep(_BLOCK_PAUSE_SECONDS * 2**attempt)
+                await asyncio.sleep(_BLOCK_PAUSE_SECONDS * 2**number)
         raise AssertionError("unreachable: the last try returns or raises")
-
-    async def _note(self, job: ChunkJob, failed: BaseException) -> None:
-        """Put the failure on record, so that the timer knows when to try again; never hides `failed`."""
-        code = failed.error_code if isinstance(failed, RecordingError) else type(failed).__name__
-        message = failed.message if isinstance(failed, RecordingError) else describe(failed)
-        note: Attempts | None = None
-        try:
-            async with asyncio.timeout(_NOTE_SECONDS):
-                failure = Failure(at=datetime.now(UTC), code=code, message=message)
-                note = await self.recordings.update_attempts(
-                    job, lambda before: attempts.failed(before, failure, first=self.first_rescue)
-                )
-        except (AzureError, TimeoutError) as unnoted:
-            log.warning("attempt.not_noted", documentId=job.document_id, reason=describe(unnoted))
-        log.warning(
-            "chunk.failed",
-            recordingKey=job.recording_key,
-            documentId=job.document_id,
-            code=code,
-            reason=message,
-            attempts=note.count if note else None,
-            next="the queue tries again, then the timer, until the deadline",
-        )
 
 
 def _version(probe: Probe, plan: tuple[Block, ...]) -> str:

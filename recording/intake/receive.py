@@ -40,7 +40,7 @@ from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
 from recording.telemetry import log, traces
 
-# Of Event Grid's 30 s (functions-host.md 2), for what can be done without.
+# Of Event Grid's 30 s (docs/functions-host.md#event-grid), for what can be done without.
 _PATIENCE_SECONDS = 10.0
 
 
@@ -63,9 +63,9 @@ class Intake:
         With a `backlog` a file event that comes while others are being taken is handed over to it; an
         event of a call never is, for what it may start must not wait.
 
-        An event that can't be understood goes to quarantine and counts as taken: Event Grid never
-        delivers again what was refused with 400 (acs-contract 6.4). Whatever is raised here is to be
-        answered with 500, so that the event comes again.
+        An event that can't be understood goes to quarantine and counts as taken: Event Grid never delivers again
+        what was refused with 400 (docs/acs-contract.md#delivery-semantics). Whatever is raised here is to be answered
+        with 500, so that the event comes again.
         """
         try:
             event = event_parser.parse_event(text)

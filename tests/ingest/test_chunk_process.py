@@ -63,3 +63,5 @@ async def test_a_killed_process_costs_the_blocks_in_flight_and_no_more(
     # What the emulator handed to the kernel, and the process never got, counts as well.
     assert again <= streams * block
     assert ("16", "16") == (found.metadata["blocks"], found.metadata["blocks_compared"])
+    [chunk] = (await app.recordings.load(one.recording_key)).chunks
+    assert (1, 1) == (chunk.tries, len(chunk.unfinished))

@@ -23,7 +23,7 @@ from recording.errors import RecordingError
 from recording.storage.audit import AuditLog, AuditRecord
 from recording.storage.blobs import Blobs
 from tests.conftest import Control
-from tests.support.facts import body_of, control_for, listing
+from tests.support.facts import body_of, control_for, listing, with_blobs
 from tests.support.source import serve
 
 GROUP = "3f2b0e4c-1111-4000-8000-000000000001"

@@ -3,7 +3,7 @@
 import json
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,6 @@ from local.acs.server import DEVELOPMENT_KEY
 from recording import app as bootstrap
 from recording.app import App
 from recording.config.settings import read_settings
-from recording.formats.media import HEADER
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -72,17 +71,6 @@ async def app_with_source(environment: dict[str, str], answer: Answer) -> AsyncI
             await app.aclose()
 
 
-def drive[Result](walk: Generator[int, bytes, Result], file: bytes) -> Result:
-    """Give a walk over a file the header at each offset that it asks for; return its result."""
-    try:
-        offset = next(walk)
-        while True:
-            offset = walk.send(file[offset : offset + HEADER])
-    except StopIteration as ended:
-        result: Result = ended.value
-        return result
-
-
 def part(request: web.Request, body: bytes, etag: str) -> web.Response:
     """Answer with the range that was asked for, and with any metadata file."""
     if request.path.endswith("/metadata"):
@@ -128,7 +116,7 @@ def wav(samples: int, *, channels: int = 1) -> bytes:
 
 @dataclass
 class Host:
-    """The storage host of today's API (acs-contract 4.10), with a region's host that it redirects to.
+    """The storage host of today's API (docs/acs-contract.md#storage-host), with a region's host that it redirects to.
 
     `refuse` is the status that deletions are answered with as long as it is set.
     """
@@ -202,7 +190,7 @@ async def storage_host(environment: dict[str, str], **more: str) -> AsyncIterato
 
 
 def today(*chunks: dict[str, Any], event_id: str = "e1", **more: Any) -> dict[str, Any]:
-    """Write the file event of today's API that announces chunks (acs-contract 4.9)."""
+    """Write the file event of today's API that announces chunks (docs/acs-contract.md#file-event)."""
     return {
         "id": event_id,
         "subject": "/recording/call/3f2b0e4c-0000-4000-8000-000000000001/serverCallId/c2Nh/recordingId/cmlk",
