@@ -1,6 +1,6 @@
 """Deliver events to one Event Grid subscription: attempts, delays, dead letters.
 
-Sources: acs-contract 6.3 (headers) and 6.4 (statuses, schedule, dead letters).
+Sources: docs/acs-contract.md#delivery-headers and #delivery-semantics (statuses, schedule, dead letters).
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Event Grid: one topic with its subscriptions, which delivers over HTTP as the service does.
 
-Delivery is at least once and in no order; acs-contract 6 has the source of every header, status and delay. Missing are
-manual validation, delivery to anything but a webhook, and the probation of an endpoint that keeps failing.
+Delivery is at least once and in no order; docs/acs-contract.md#delivery has the source of every header, status and
+delay. Missing are manual validation, delivery to anything but a webhook, and the probation of an endpoint that keeps
+failing.
 """
 
 import json
@@ -104,7 +105,7 @@ class Topic:
         return [delivery.report() for delivery in self._deliveries.values()]
 
     async def _shake_hands(self, session: aiohttp.ClientSession, subscription: Subscription) -> None:
-        """Validate an endpoint as for the Event Grid schema (acs-contract 6.1)."""
+        """Validate an endpoint as for the Event Grid schema (docs/acs-contract.md#validation)."""
         code = str(uuid.uuid4())
         event = {
             "id": str(uuid.uuid4()),
@@ -135,7 +136,10 @@ class Topic:
             )
 
     async def _ask_permission(self, session: aiohttp.ClientSession, subscription: Subscription) -> None:
-        """Validate an endpoint as the webhook specification of CloudEvents says (acs-contract 6.2)."""
+        """Validate an endpoint as the webhook specification of CloudEvents says.
+
+        See docs/acs-contract.md#cloudevents-validation.
+        """
         headers = {"WebHook-Request-Origin": ORIGIN, "aeg-subscription-name": subscription.name.upper()}
         async with session.options(subscription.endpoint, headers=headers, allow_redirects=False) as answer:
             if answer.status not in (200, 201, 202, 204):

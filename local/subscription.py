@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 Schema = Literal["EventGridSchema", "CloudEventSchemaV1_0"]
 
-# acs-contract 6.4 (2023 page): the delay before the second attempt, the third, ...; the last one repeats.
+# docs/acs-contract.md#delivery-semantics (2023 page): the delay before the second attempt, the third, ...; the last one
+# repeats.
 RETRY_SECONDS = (10, 30, 60, 300, 600, 1800, 3600, 10800, 21600, 43200)
 TIME_TO_LIVE_SECONDS = 86400
 MAX_ATTEMPTS = 30

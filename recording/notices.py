@@ -20,7 +20,7 @@ from recording.telemetry import log
 
 SOURCE = "acs-call-recording"
 # The client's own ten tries take minutes: a topic that is down would cost the archive its run, and an event
-# its 30 s (functions-host.md 2). Whoever publishes tries again later.
+# its 30 s (docs/functions-host.md#event-grid). Whoever publishes tries again later.
 _RETRIES = 2
 _SECONDS = 10.0
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "acs-call-recording")

@@ -121,7 +121,10 @@ async def control(acs: Emulator) -> AsyncIterator[Control]:
 def file_event(
     recording: Any, *, event_id: str = "7283825e-f8f1-4c61-a9ea-752c56890500", **more: Any
 ) -> dict[str, Any]:
-    """Write the file event of an emulator's recording, in the Event Grid schema (acs-contract 2.8)."""
+    """Write the file event of an emulator's recording, in the Event Grid schema.
+
+    See docs/acs-contract.md#2021-file-event.
+    """
     chunks = [
         {"documentId": c["documentId"], "index": c["index"], "endReason": c["endReason"]} for c in recording["chunks"]
     ]

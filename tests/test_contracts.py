@@ -139,7 +139,7 @@ def test_the_timer_waits_for_the_queue() -> None:
     queues = host()["extensions"]["queues"]
 
     assert attempts.QUEUE_TRIES == queues["maxDequeueCount"]
-    # A process that died is found out after ten minutes (functions-host.md 3); then come the other tries.
+    # A process that died is found out after ten minutes (docs/functions-host.md#queue); then come the other tries.
     tries = attempts.QUEUE_TRIES * seconds(queues["visibilityTimeout"])
     assert attempts.FIRST_RESCUE.total_seconds() >= 10 * 60 + tries
     assert queues["messageEncoding"] == "base64"

@@ -1,5 +1,5 @@
 """The emulator of the recording APIs of Azure Communication Services, as an HTTP server.
 
-It is built from the service's wire contract ("acs-contract" in docstrings). Where the contract says "unknown", the
+It is built from the service's wire contract (docs/acs-contract.md). Where the contract says "unknown", the
 docstring of the function that depends on it names the choice.
 """

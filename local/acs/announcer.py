@@ -115,6 +115,9 @@ class Announcer:
 
 
 def _never_ran(recording: Recording) -> bool:
-    """Return whether a recording began with a pause that never ended: it has no file (acs-contract 4.2)."""
+    """Return whether a recording began with a pause that never ended: it has no file.
+
+    See docs/acs-contract.md#start-request.
+    """
     first = recording.pauses[0] if recording.pauses else None
     return recording.generation == "today" and first == Pause(recording.start)

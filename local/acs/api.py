@@ -1,4 +1,7 @@
-"""Routes of the 2021 recording API, under both roots (acs-contract 2.3), and the checks of every request."""
+"""Routes of the 2021 recording API, under both roots, and the checks of every request.
+
+See docs/acs-contract.md#2021-operations.
+"""
 
 import json
 import logging
@@ -12,7 +15,7 @@ from local.acs.errors import ServiceError
 from local.acs.journal import Handler, is_control
 from local.acs.service import Service
 
-# acs-contract 8; the first is marked with "?" there and has the same operations.
+# docs/acs-contract.md#emulator-profile; the first is marked with "?" there and has the same operations.
 API_VERSIONS = frozenset({"2021-03-28-preview0", "2021-04-15-preview1", "2021-05-28-preview2"})
 _ROOTS = ("/{_a:(?i:conversations)}", "/{_r:(?i:calling)}/{_a:(?i:conversations)}")
 _START = "/{conversationId}/{_b:(?i:recordings)}"
@@ -112,7 +115,7 @@ def _ids(request: web.Request) -> tuple[str, str]:
 
 
 def _dumps(body: Any) -> str:
-    # The captured lengths prove JSON without spaces (acs-contract 3.1).
+    # The captured lengths prove JSON without spaces (docs/acs-contract.md#previews).
     return json.dumps(body, separators=(",", ":"))
 
 

@@ -1,4 +1,4 @@
-"""Strict verification of the service's HMAC-SHA256 request signature (acs-contract 5.1)."""
+"""Strict verification of the service's HMAC-SHA256 request signature (docs/acs-contract.md#hmac)."""
 
 import base64
 import binascii
@@ -41,7 +41,7 @@ def sign(access_key: str, text: str) -> str:
 def candidate_hosts(resource_host: str, headers: Mapping[str, str]) -> list[str]:
     """List the host names a client may have signed with, each with and without its port.
 
-    In the order of acs-contract 5.1: the resource's own host, ``x-ms-host``, ``X-Forwarded-Host``,
+    In the order of docs/acs-contract.md#hmac: the resource's own host, ``x-ms-host``, ``X-Forwarded-Host``,
     ``Host``. A name without a port is also tried with the resource's port, because the Python SDK
     sends ``x-ms-host`` without the port while it signs with it.
     """
@@ -55,7 +55,7 @@ def candidate_hosts(resource_host: str, headers: Mapping[str, str]) -> list[str]
 
 
 def storage_candidate_hosts(resource_host: str, headers: Mapping[str, str]) -> list[str]:
-    """List the host names a request to the storage host may have been signed with (acs-contract 4.10).
+    """List the host names a request to the storage host may have been signed with (docs/acs-contract.md#storage-host).
 
     It must name the resource in ``x-ms-host`` or ``X-Forwarded-Host``, or as its ``Host`` like a client of 2021. The
     storage host's own name is not accepted: signing with it is the most likely mistake of a client.

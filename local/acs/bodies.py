@@ -48,7 +48,7 @@ def _guid(value: str) -> str:
 
 Uri = Annotated[str, AfterValidator(absolute_uri)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
-Names = Annotated[list[Name], Field(max_length=350)]  # Participants per call, acs-contract 4.13.
+Names = Annotated[list[Name], Field(max_length=350)]  # Participants per call, docs/acs-contract.md#limits.
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -60,7 +60,10 @@ class ServiceBody(BaseModel):
 
 
 class OperationBody(ServiceBody):
-    """The body of stop, pause and resume; ``operationContext`` is accepted and ignored (acs-contract 2.3)."""
+    """The body of stop, pause and resume; ``operationContext`` is accepted and ignored.
+
+    See docs/acs-contract.md#2021-operations.
+    """
 
     operation_context: str | None = None
 

@@ -26,7 +26,7 @@ def parse(header: str | None, size: int) -> ByteRange | None:
     """Return the range, or None for the whole content; raises Unsatisfiable.
 
     A malformed range is ignored, such as the ``bytes=None`` and ``bytes=3`` that old SDKs send
-    (acs-contract 4.10), and so are several ranges at once, as RFC 9110 allows.
+    (docs/acs-contract.md#storage-host), and so are several ranges at once, as RFC 9110 allows.
     """
     match = None if header is None else _RANGE.fullmatch(header.replace(" ", ""))
     if match is None or not (match["first"] or match["last"]):

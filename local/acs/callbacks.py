@@ -7,7 +7,8 @@ from typing import Any
 
 import aiohttp
 
-# The service's retry policy for callbacks is not published (acs-contract 4.8): a few quick attempts, then give up.
+# The service's retry policy for callbacks is not published (docs/acs-contract.md#callbacks): a few quick attempts, then
+# give up.
 _PAUSES_SECONDS = (0.2, 1.0, 5.0)
 _TIMEOUT_SECONDS = 10.0
 # A JSON object in the 2021 API, an array in today's.

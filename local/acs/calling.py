@@ -1,4 +1,4 @@
-"""Routes of the Call Automation recording API, called "today's" here (acs-contract 4)."""
+"""Routes of the Call Automation recording API, called "today's" here (docs/acs-contract.md#call-automation)."""
 
 import json
 import re
@@ -102,7 +102,8 @@ def _begin(service: Service, wanted: start.Start, version: str) -> Outcome:
 
 
 def _find(request: web.Request, service: Service) -> Recording:
-    # Ids are unpadded in the service and padded in its specification (acs-contract 2.4): both are accepted.
+    # Ids are unpadded in the service and padded in its specification (docs/acs-contract.md#2021-recording-id): both are
+    # accepted.
     return service.running_today(request.match_info["recordingId"].rstrip("="))
 
 

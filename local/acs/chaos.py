@@ -18,7 +18,7 @@ _ALL = _DOWNLOADS | _OPERATIONS
 _PATTERNS = (
     ("content", re.compile(r"GET /recording/download/[^/]+", re.IGNORECASE)),
     ("metadata", re.compile(r"GET /recording/download/[^/]+/metadata", re.IGNORECASE)),
-    # Today's: acs-contract 4.1 and 4.10. Every view but the metadata is content.
+    # Today's: docs/acs-contract.md#operations and #storage-host. Every view but the metadata is content.
     ("metadata", re.compile(r"GET /v1/objects/[^/]+/content/acsmetadata", re.IGNORECASE)),
     ("content", re.compile(r"GET /v1/objects/[^/]+/content/[^/]+", re.IGNORECASE)),
     ("delete", re.compile(r"DELETE /v1/objects/[^/]+", re.IGNORECASE)),
@@ -70,9 +70,9 @@ def operation(method: str, path: str) -> str:
 def rule_fields(kind: str, settings: ChaosBody) -> dict[str, Any]:
     """Return a random fault as the fields of a rule."""
     fields: dict[str, dict[str, Any]] = {
-        # The answer to a client whose clock is wrong by more than 15 minutes (acs-contract 5.1).
+        # The answer to a client whose clock is wrong by more than 15 minutes (docs/acs-contract.md#hmac).
         "status401": {"kind": "status", "status": 401, "body": errors.body("401", MESSAGE)},
-        # acs-contract 3.4.
+        # docs/acs-contract.md#preview-errors.
         "status500": {"kind": "status", "status": 500, "body": errors.body("9999", "Unknown internal server error.")},
         "html200": {"kind": "html", "status": 200},
         "html400": {"kind": "html", "status": 400},

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 
 def timestamp(moment: datetime) -> str:
-    """Render a moment as the service does: 7 fractional digits and ``Z`` (acs-contract 2.7).
+    """Render a moment as the service does: 7 fractional digits and ``Z`` (docs/acs-contract.md#2021-callbacks).
 
     The seventh digit repeats the sixth instead of being 0, so that a reader that can't parse 100-nanosecond ticks fails
     here and not in production.

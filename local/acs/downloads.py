@@ -1,4 +1,4 @@
-"""Routes of the download API: content and metadata of a document (acs-contract 2.9).
+"""Routes of the download API: content and metadata of a document (docs/acs-contract.md#2021-download).
 
 Conditional headers are ignored: the service documents none, so a client that resumes must compare the ETag itself.
 """

@@ -10,17 +10,18 @@ from local.acs.errors import Conflict
 from local.acs.filler import FileType
 from local.acs.timeline import Participant, Pause, Timeline
 
-# acs-contract 2.8 lists both without their conditions; the emulator uses the second for a stop by the API.
+# docs/acs-contract.md#2021-file-event lists both without their conditions; the emulator uses the second for a stop by
+# the API.
 CALL_ENDED, INITIATOR_LEFT = "CallEnded", "InitiatorLeft"
 
 # A smaller chunk couldn't contain one frame and its index.
 MINIMUM_CHUNK_BYTES = 100_000
 
-# In unmixed audio (acs-contract 4.13).
+# In unmixed audio (docs/acs-contract.md#limits).
 MAXIMUM_CHANNELS = 5
 
 
-# The issuer of the tokens in callbacks of today's API (acs-contract 4.8), and the kinds of tokens.
+# The issuer of the tokens in callbacks of today's API (docs/acs-contract.md#callbacks), and the kinds of tokens.
 ISSUER = "https://acscallautomation.communication.azure.com"
 CallbackToken = Literal["good", "audience", "issuer", "expired", "key", "none"]
 
@@ -29,7 +30,7 @@ CallbackToken = Literal["good", "audience", "issuer", "expired", "key", "none"]
 class Settings:
     """What can be changed while the emulator runs.
 
-    The default of ``retention_hours`` depends on the API of the recording (acs-contract 4.13).
+    The default of ``retention_hours`` depends on the API of the recording (docs/acs-contract.md#limits).
     """
 
     chunk_maximum_bytes: int = 1_500_000_000
@@ -65,7 +66,7 @@ RETENTION_HOURS: dict[Generation, float] = {"2021": 48.0, "today": 24.0}
 
 ContentType = Literal["audio", "audioVideo"]
 ChannelType = Literal["mixed", "unmixed"]
-# The formats that can be recorded, that of 2021 first (acs-contract 4.2).
+# The formats that can be recorded, that of 2021 first (docs/acs-contract.md#start-request).
 _FORMATS: tuple[tuple[ContentType, ChannelType, FileType], ...] = (
     ("audioVideo", "mixed", "mp4"),
     ("audio", "mixed", "mp3"),
@@ -81,7 +82,10 @@ def formats(*asked: str | None) -> list[tuple[ContentType, ChannelType, FileType
 
 @dataclass(frozen=True)
 class Format:
-    """The format options of today's start (acs-contract 4.2); `channels` are raw ids in the order of the channels."""
+    """The format options of today's start; `channels` are raw ids in the order of the channels.
+
+    See docs/acs-contract.md#start-request.
+    """
 
     content_type: ContentType = "audioVideo"
     channel_type: ChannelType = "mixed"
@@ -123,7 +127,7 @@ class Call:
 
     @property
     def server_call_id(self) -> str:
-        """Return the id in today's API: the conversation URL in padded base64 (acs-contract 4.4)."""
+        """Return the id in today's API: the conversation URL in padded base64 (docs/acs-contract.md#server-call-id)."""
         return identifiers.server_call_id(self.conversation_url)
 
     @property
@@ -189,7 +193,7 @@ class RecordingChanged:
 
 @dataclass(frozen=True)
 class StartFailed:
-    """An accepted start failed, which only its callback reports (acs-contract 4.1)."""
+    """An accepted start failed, which only its callback reports (docs/acs-contract.md#operations)."""
 
     recording_id: str
     callback_uri: str | None

@@ -1,7 +1,8 @@
 """The errors of the service, and their three formats.
 
-Bare in the 2021-04 API (acs-contract 2.6) and on the control plane, wrapped under ``/calling/recordings`` (4.7),
-without a body on the storage host (4.10).
+Bare in the 2021-04 API (docs/acs-contract.md#2021-errors) and on the control plane, wrapped under
+``/calling/recordings`` (docs/acs-contract.md#errors), without a body on the storage host
+(docs/acs-contract.md#storage-host).
 
 ServiceError          status, code, message, target
 ├── BadRequest        400
@@ -13,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-# The root of today's API (acs-contract 4.1).
+# The root of today's API (docs/acs-contract.md#operations).
 RECORDINGS = "/calling/recordings"
 # Set on an application that answers errors without a body.
 BODILESS = web.AppKey("bodiless", bool)
@@ -31,7 +32,10 @@ def body(code: str, message: str, target: str | None = None) -> dict[str, Any]:
 
 
 def response(status: int, message: str, *, code: str | None = None, target: str | None = None) -> web.Response:
-    """Answer with the bare error body; the code is the HTTP number unless given (acs-contract 3.4)."""
+    """Answer with the bare error body; the code is the HTTP number unless given.
+
+    See docs/acs-contract.md#preview-errors.
+    """
     return web.json_response(body(code or str(status), message, target), status=status)
 
 

@@ -1,4 +1,7 @@
-"""The callbacks of the 2021 API and the events of both APIs (acs-contract 2.7, 2.8, 4.9)."""
+"""The callbacks of the 2021 API and the events of both APIs.
+
+See docs/acs-contract.md#2021-callbacks, #2021-file-event, #file-event.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -54,7 +57,10 @@ def as_event_grid(callback: dict[str, Any]) -> dict[str, Any]:
 
 
 def call_started(call: Call) -> dict[str, Any]:
-    """Return the event of a call's start, with its starter and the id for today's API (acs-contract 4.9)."""
+    """Return the event of a call's start, with its starter and the id for today's API.
+
+    See docs/acs-contract.md#file-event.
+    """
     starter = _starter(call)
     subject = f"call/{call.server_call_id}/startedBy/{starter}"
     return _event(subject, _call(call, starter), event_type=CALL_STARTED, event_id=new_guid(), at=call.started)
@@ -85,7 +91,7 @@ def file_status_updated(recording: Recording, hosts: Hosts) -> dict[str, Any]:
 
 
 def _chunk(recording: Recording, chunk: Chunk, hosts: Hosts) -> dict[str, Any]:
-    """Return a chunk of a file event; that of 2021 has no locations (acs-contract 2.8)."""
+    """Return a chunk of a file event; that of 2021 has no locations (docs/acs-contract.md#2021-file-event)."""
     fields = {"documentId": chunk.document_id, "index": chunk.index, "endReason": chunk.end_reason}
     return fields if recording.generation == "2021" else fields | locations.of(recording, chunk, hosts).fields()
 

@@ -1,4 +1,7 @@
-"""The locations of the files of today's API, as in its event (acs-contract 4.9, 4.10, 4.12)."""
+"""The locations of the files of today's API, as in its event.
+
+See docs/acs-contract.md#file-event, #storage-host, #own-storage.
+"""
 
 import uuid
 from dataclasses import dataclass
@@ -9,7 +12,8 @@ from local.acs.entities import Chunk, Hosts, Recording
 
 OBJECTS = "/v1/objects"
 METADATA_VIEW = "acsmetadata"
-# The name of audio on the service's storage host is unknown (acs-contract 10): clients copy the location.
+# The name of audio on the service's storage host is unknown (docs/acs-contract.md#not-found): clients copy the
+# location.
 _VIEWS = {"mp4": "video", "mp3": "audio", "wav": "audio"}
 # In the customer's container only `audiomp3` is documented; the other two are inferred.
 _EXPORTED_VIEWS = {"mp4": "video", "mp3": "audiomp3", "wav": "audiowav"}

@@ -27,8 +27,8 @@ _SOUND_PACKETS_LEFT = 6  # Up to two for the frame, one for the rest, and those 
 # What the muxer adds when it closes a file: fixed boxes, and per sample a few table entries.
 _CLOSING_BYTES = 4096
 _CLOSING_BYTES_PER_PACKET = 24
-# Constant 1 Mbit/s with the sound, 7.5 MB a minute as in the service (acs-contract 4.13), so that the size of a chunk
-# follows from its duration. zerolatency returns each packet at once, which exact splitting needs.
+# Constant 1 Mbit/s with the sound, 7.5 MB a minute as in the service (docs/acs-contract.md#limits), so that the size of
+# a chunk follows from its duration. zerolatency returns each packet at once, which exact splitting needs.
 _X264 = {
     "preset": "ultrafast",
     "tune": "zerolatency",

@@ -1,4 +1,7 @@
-"""The metadata file of a chunk: today's, and that of 2021 with its quirks (acs-contract 0.1, 2.11, 4.11)."""
+"""The metadata file of a chunk: today's, and that of 2021 with its quirks.
+
+See docs/acs-contract.md#surprises, #2021-metadata-file, #metadata-file.
+"""
 
 import json
 from collections.abc import Sequence
@@ -36,8 +39,9 @@ def describe(
 ) -> dict[str, Any]:
     """Return the metadata of one chunk: with ``today``'s format, or as in 2021.
 
-    ``chunkDuration`` is the playing time; whether the service counts pauses is unknown (acs-contract 2.11).
-    ``voices`` are the participants in the order of their channels, if each has one of its own.
+    ``chunkDuration`` is the playing time; whether the service counts pauses is unknown
+    (docs/acs-contract.md#2021-metadata-file). ``voices`` are the participants in the order of their channels, if each
+    has one of its own.
     """
     described: dict[str, Any] = {
         "resourceId": RESOURCE_ID,
@@ -88,5 +92,5 @@ def _participant(person: Participant, voices: Sequence[str]) -> dict[str, Any]:
 
 
 def render(metadata: dict[str, Any]) -> bytes:
-    """Render metadata as the service serves it: indented, with CRLF (acs-contract 4.10)."""
+    """Render metadata as the service serves it: indented, with CRLF (docs/acs-contract.md#storage-host)."""
     return json.dumps(metadata, indent=2, ensure_ascii=False).replace("\n", "\r\n").encode("utf-8")

@@ -1,4 +1,4 @@
-"""Repeatable requests: a start that is sent again is carried out only once (acs-contract 4.5)."""
+"""Repeatable requests: a start that is sent again is carried out only once (docs/acs-contract.md#repeatability)."""
 
 import hashlib
 import re

@@ -74,7 +74,10 @@ class Emulator:
 
     @property
     def storage_url(self) -> str:
-        """Return the URL of the storage host, which has the files of today's API (acs-contract 4.10)."""
+        """Return the URL of the storage host, which has the files of today's API.
+
+        See docs/acs-contract.md#storage-host.
+        """
         return self._url(1)
 
     @property
@@ -84,7 +87,7 @@ class Emulator:
 
     @property
     def connection_string(self) -> str:
-        """Return the connection string of the emulated resource (acs-contract 5.2)."""
+        """Return the connection string of the emulated resource (docs/acs-contract.md#connection-string)."""
         return f"endpoint={self.endpoint};accesskey={self.options.access_key}"
 
     async def __aenter__(self) -> "Emulator":
@@ -170,7 +173,7 @@ def _listen(port: int) -> socket.socket:
 
 
 async def _add_service_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the headers of captured answers (acs-contract 3.1)."""
+    """Add the headers of captured answers (docs/acs-contract.md#previews)."""
     if is_control(request):
         return
     response.headers["x-microsoft-skype-chain-id"] = new_guid()

@@ -34,7 +34,7 @@ from local.acs.timeline import Participant, Pause
 
 # What can identify a call: the conversation in the 2021 API only, the group in both APIs.
 Handle = Literal["conversation", "group", "serverCall", "room", "connection"]
-# The code of a locator that names no running call (acs-contract 3.4).
+# The code of a locator that names no running call (docs/acs-contract.md#preview-errors).
 CANNOT_JOIN = "8527"
 
 
@@ -120,7 +120,7 @@ class Service:
         """Begin a recording, which may start with a pause.
 
         A second start while one runs, in either API, is a Conflict: the status in the service is unknown
-        (acs-contract 4.6).
+        (docs/acs-contract.md#states).
         """
         call = recording.call
         if call.call_id in self._running:
@@ -131,19 +131,25 @@ class Service:
         return recording
 
     def locate(self, handle: Handle, value: str) -> Call:
-        """Return the running call that a locator of today's API names (acs-contract 3.4, 4.2)."""
+        """Return the running call that a locator of today's API names.
+
+        See docs/acs-contract.md#preview-errors, #start-request.
+        """
         call = self._handles.get((handle, value))
         if call is None or call.ended is not None:
             raise BadRequest("Invalid join identity, cannot join call.", code=CANNOT_JOIN)
         return call
 
     def running(self, conversation: str, recording_id: str) -> Recording:
-        """Return a recording that runs in a conversation; after its end it is NotFound (acs-contract 4.6)."""
+        """Return a recording that runs in a conversation; after its end it is NotFound.
+
+        See docs/acs-contract.md#states.
+        """
         call = self._conversation(conversation)
         return self._known(self._running.get(call.call_id), recording_id, generation="2021")
 
     def running_today(self, recording_id: str) -> Recording:
-        """Return a running recording of today's API; after its end it is NotFound (acs-contract 4.6)."""
+        """Return a running recording of today's API; after its end it is NotFound (docs/acs-contract.md#states)."""
         recording = self.recordings.get(recording_id)
         over = recording is None or recording.end is not None
         return self._known(None if over else recording, recording_id, generation="today")

@@ -1,4 +1,4 @@
-"""Make the MP3 and WAV chunks of a recording: 16 kHz, MP3 at 48 kbit/s, WAV with 16 bits (acs-contract 4.13).
+"""Make the MP3 and WAV chunks of a recording: 16 kHz, MP3 at 48 kbit/s, WAV with 16 bits (docs/acs-contract.md#limits).
 
 Everything here blocks and is called in a thread.
 """

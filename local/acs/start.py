@@ -1,4 +1,4 @@
-"""The body of today's start: which call, and how to record it (acs-contract 4.2)."""
+"""The body of today's start: which call, and how to record it (docs/acs-contract.md#start-request)."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
@@ -21,7 +21,7 @@ CONNECTION_SINCE = "2025-06-15"
 
 
 def _spelling(choices: Any) -> BeforeValidator:
-    """Accept an enumeration in any case, because clients differ (acs-contract 4.2)."""
+    """Accept an enumeration in any case, because clients differ (docs/acs-contract.md#start-request)."""
     known = {choice.lower(): choice for choice in get_args(choices)}
     return BeforeValidator(lambda value: known.get(value.lower(), value) if isinstance(value, str) else value)
 
@@ -131,7 +131,7 @@ def _callback_uri(body: StartBody) -> str | None:
     try:
         absolute_uri(uri)
     except ValueError:
-        # As captured, with an empty message (acs-contract 3.4).
+        # As captured, with an empty message (docs/acs-contract.md#preview-errors).
         raise BadRequest("", code="BadRequest") from None
     if not _is_private(uri):
         raise BadRequest("The field CallbackUri is invalid.", code="BadRequest", target="recordingStateCallbackUri")

@@ -1,7 +1,9 @@
-"""Routes of the storage host: content, metadata and deletion of a document of today's API (acs-contract 4.10).
+"""Routes of the storage host: content, metadata and deletion of a document of today's API.
 
 The same routes serve two ports: the storage host that an event's locations name, and the host of its region.
 Its application answers errors without a body, and no answer depends on an api-version.
+
+See docs/acs-contract.md#storage-host.
 """
 
 import re
@@ -39,7 +41,7 @@ def routes(service: Service) -> list[web.RouteDef]:
 
     async def delete(request: web.Request) -> web.StreamResponse:
         service.delete_document(_find(request, service).document_id)
-        # The official client treats an answer with a content type as an error (acs-contract 4.10).
+        # The official client treats an answer with a content type as an error (docs/acs-contract.md#storage-host).
         return web.Response()
 
     return [
@@ -56,6 +58,7 @@ def _find(request: web.Request, service: Service) -> Chunk:
 
 
 def _port(request: web.Request) -> int | None:
-    # A client may send the ACS resource's name as Host (acs-contract 4.10), so the port is taken from the socket.
+    # A client may send the ACS resource's name as Host (docs/acs-contract.md#storage-host), so the port is taken from
+    # the socket.
     address = request.transport and request.transport.get_extra_info("sockname")
     return address[1] if address else None

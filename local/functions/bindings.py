@@ -10,9 +10,9 @@ def queue_messages(data: TypedData) -> list[bytes]:
     """Turn the value of a queue output into message bodies, as the host's collector does.
 
     Text that looks like JSON is parsed: an array becomes one message per element, an object is serialized again with
-    indentation. Bytes, other text and the strings of an array aren't changed (functions-host 3; ReadAsEnumerable in
-    FunctionBinding.cs). Raises ValueError for text that looks like JSON and isn't. Dates in objects, which .NET may
-    format differently, aren't changed either.
+    indentation. Bytes, other text and the strings of an array aren't changed (docs/functions-host.md#queue;
+    ReadAsEnumerable in FunctionBinding.cs). Raises ValueError for text that looks like JSON and isn't. Dates in
+    objects, which .NET may format differently, aren't changed either.
     """
     if data.kind == "bytes":
         return [data.value]
@@ -33,7 +33,7 @@ def overlay(metadata: dict[str, TypedData], body: str) -> dict[str, TypedData]:
     """Overlay trigger metadata with the top-level members of a JSON object, whatever their case.
 
     So a queue message with a member `id` changes `msg.id`: a known defect of the host that apps must expect
-    (functions-host 3; webjobs-sdk-extensions issue 882). Arrays and nulls are omitted.
+    (docs/functions-host.md#queue; webjobs-sdk-extensions issue 882). Arrays and nulls are omitted.
     """
     if not (body.lstrip().startswith("{") and body.rstrip().endswith("}")):
         return metadata

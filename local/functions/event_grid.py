@@ -1,4 +1,4 @@
-"""The Event Grid webhook: `/runtime/webhooks/eventgrid?functionName=NAME` (functions-host 2).
+"""The Event Grid webhook: `/runtime/webhooks/eventgrid?functionName=NAME` (docs/functions-host.md#event-grid).
 
 Each event is an invocation, and all run at the same time. When all have ended the answer is 202, or 500 if any failed;
 then Event Grid sends the whole batch again.

@@ -210,7 +210,7 @@ async def _run(app_dir: Path, *, port: int, settings: Path | None, invisible_sec
     if settings is not None and not settings.exists():
         raise StartError(f"There is no settings file {settings}")
     values = read_values(settings or app_dir / "local.settings.json")
-    # An environment variable overrides the file, as with `func start` (functions-host 7).
+    # An environment variable overrides the file, as with `func start` (docs/functions-host.md#func-start).
     environ = {**values, **os.environ}
     async with Host(app_dir=app_dir, environ=environ, port=port, invisible_seconds=invisible_seconds) as host:
         lines = [f"Host ready on {host.url}", *(describe(function) for function in host.functions)]

@@ -1,4 +1,4 @@
-"""HTTP triggers: the request as Python gets it, the response as the client gets it (functions-host 1)."""
+"""HTTP triggers: the request as Python gets it, the response as the client gets it (docs/functions-host.md#http)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,7 +1,7 @@
 """One run of a function: the worker, then the output bindings, then the outcome.
 
-Outputs are written after the function has returned. A failed write makes the run fail (functions-host 3), so the queue
-trigger deletes its message only after all outputs are written.
+Outputs are written after the function has returned. A failed write makes the run fail (docs/functions-host.md#queue),
+so the queue trigger deletes its message only after all outputs are written.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A blob lease, which lets only one of several hosts run a timer (functions-host 4)."""
+"""A blob lease, which lets only one of several hosts run a timer (docs/functions-host.md#timer)."""
 
 import asyncio
 import contextlib

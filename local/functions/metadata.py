@@ -1,4 +1,4 @@
-"""The functions of an app as indexed by the worker, validated as by the host (functions-host 6)."""
+"""The functions of an app as indexed by the worker, validated as by the host (docs/functions-host.md#python-worker)."""
 
 import json
 import re

@@ -1,8 +1,9 @@
 """Plain classes in place of the generated protobuf module that azure-functions-runtime expects.
 
-The library gets its protobuf module as an argument (functions-host 12). It uses only constructors with keyword
-arguments, attributes, `WhichOneof` and a few enum constants, so neither a protobuf package nor a copy of Microsoft's
-definitions is needed. What the app doesn't use is missing (cookies, `@app.retry`): a function that uses it fails.
+The library gets its protobuf module as an argument (docs/functions-host.md#runtime-driver). It uses only constructors
+with keyword arguments, attributes, `WhichOneof` and a few enum constants, so neither a protobuf package nor a copy of
+Microsoft's definitions is needed. What the app doesn't use is missing (cookies, `@app.retry`): a function that uses it
+fails.
 """
 
 from typing import Any

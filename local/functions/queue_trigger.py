@@ -1,4 +1,7 @@
-"""The queue listener: receive messages, run the function, then delete, retry or poison them (functions-host 3)."""
+"""The queue listener: receive messages, run the function, then delete, retry or poison them.
+
+See docs/functions-host.md#queue.
+"""
 
 import asyncio
 import base64

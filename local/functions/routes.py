@@ -2,7 +2,7 @@
 
 A segment of a template is text or one parameter, `{name}`; a template with anything else of ASP.NET's keeps the host
 from starting. Matching ignores case and a trailing slash. When a route doesn't accept the method, the next one is
-tried; if none accepts it, the answer is 404 (functions-host 1).
+tried; if none accepts it, the answer is 404 (docs/functions-host.md#http).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""NCRONTAB schedules: `{second} {minute} {hour} {day} {month} {day-of-week}` (functions-host 4)."""
+"""NCRONTAB schedules: `{second} {minute} {hour} {day} {month} {day-of-week}` (docs/functions-host.md#timer)."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""The HTTP server of the host: its own endpoint first, then the app's routes by name of function (functions-host 1)."""
+"""The HTTP server of the host: its own endpoint first, then the app's routes by name of function.
+
+See docs/functions-host.md#http.
+"""
 
 from collections.abc import Mapping, Sequence
 

@@ -17,7 +17,7 @@ _OVERRIDE = "AzureFunctionsJobHost__"
 
 @dataclass(frozen=True)
 class QueueSettings:
-    """`extensions.queues` of host.json, with the defaults of functions-host 3; times are in seconds."""
+    """`extensions.queues` of host.json, with the defaults of docs/functions-host.md#queue; times are in seconds."""
 
     batch_size: int = 16
     new_batch_threshold: int = 8
@@ -102,7 +102,8 @@ def _queue_settings(content: Mapping[str, Any]) -> QueueSettings:
     polling = content.get("maxPollingInterval")
     return QueueSettings(
         batch_size=batch_size,
-        # The real default is multiplied by the number of processors; dynamic plans count one (functions-host 3).
+        # The real default is multiplied by the number of processors; dynamic plans count one
+        # (docs/functions-host.md#queue).
         new_batch_threshold=int(content.get("newBatchThreshold", batch_size // 2)),
         maximum_dequeue_count=int(content.get("maxDequeueCount", defaults.maximum_dequeue_count)),
         visibility_timeout=parse_span(content.get("visibilityTimeout", "00:00:00")),

@@ -1,4 +1,7 @@
-"""The timer listener: one run at a time, a missed run at the start, the status in a blob (functions-host 4)."""
+"""The timer listener: one run at a time, a missed run at the start, the status in a blob.
+
+See docs/functions-host.md#timer.
+"""
 
 import asyncio
 import json

@@ -1,8 +1,10 @@
-"""The worker process: run the app on azure-functions-runtime, the library that runs it in Azure (functions-host 12).
+"""The worker process: run the app on azure-functions-runtime, the library that runs it in Azure.
 
 The host starts it as `python -m local.functions.worker FD HOST_PID` in the app's folder; FD is its end of a socket
 pair. It handles every message of the host in a task of its own, so invocations run concurrently in one event loop, as
 in Azure. It ends when the socket closes, and on Linux when the host dies.
+
+See docs/functions-host.md#runtime-driver.
 """
 
 import asyncio
@@ -153,7 +155,7 @@ def _configure_logging(names: dict[str, str]) -> None:
 
     def name_function(record: logging.LogRecord) -> bool:
         record.function = names.get(runtime.invocation_id_cv.get() or "", "app")
-        # Azure doesn't show the system logs of the platform to the customer (functions-host 6).
+        # Azure doesn't show the system logs of the platform to the customer (docs/functions-host.md#python-worker).
         return not record.name.startswith(("azure.functions", "azure_functions"))
 
     handler = logging.StreamHandler(sys.stderr)

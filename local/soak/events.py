@@ -8,7 +8,7 @@ from typing import Any
 FILE_STATUS = "Microsoft.Communication.RecordingFileStatusUpdated"
 CALL_LEG = "Microsoft.Communication.CallLegStateChanged"
 OTHER = "Microsoft.Communication.ChatMessageReceived"
-# The members of a chunk; only today's API has the locations (acs-contract 2.8, 4.9).
+# The members of a chunk; only today's API has the locations (docs/acs-contract.md#2021-file-event, #file-event).
 MEMBERS = ("documentId", "index", "endReason", "contentLocation", "metadataLocation", "deleteLocation")
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 CALL = "7f3e1b52-8c0d-4f4e-9a51-0d4f2c6b9e10"
@@ -24,7 +24,7 @@ def file_event(recording: dict[str, Any], *, event_id: str, hours_ago: float, ma
     subject = f"/recording/call/{recording['callId']}"
     if recording["generation"] == "today":
         subject += f"/serverCallId/{recording['serverCallId']}/recordingId/{recording['recordingId']}"
-        # Pascal case in events only (acs-contract 4.9).
+        # Pascal case in events only (docs/acs-contract.md#file-event).
         asked = recording["format"]
         more = {
             f"recording{name[0].upper()}{name[1:]}": asked[name][0].upper() + asked[name][1:]

@@ -10,7 +10,7 @@ from local.report import columns
 from local.soak.checker import Findings
 
 SHOWN = 20
-# The paths of chunks: in 2021, and today (acs-contract 2.9, 4.10).
+# The paths of chunks: in 2021, and today (docs/acs-contract.md#2021-download, #storage-host).
 DOWNLOADS = ("/recording/download/", "/v1/objects/")
 
 

@@ -38,7 +38,10 @@ class Source:
     async def document(
         self, chunk: Mapping[str, Any], *, part: Part = "content"
     ) -> AsyncIterator[aiohttp.StreamReader]:
-        """Download a chunk or its metadata file; `chunk` is the emulator's view of it (acs-contract 2.9, 4.10, 5.1)."""
+        """Download a chunk or its metadata file; `chunk` is the emulator's view of it.
+
+        See docs/acs-contract.md#2021-download, #storage-host, #hmac.
+        """
         host = urlsplit(self.url).netloc
         end = "/metadata" if part == "metadata" else ""
         old = f"{self.url}/recording/download/{chunk['documentId']}{end}?api-version={API_VERSION}"
@@ -59,7 +62,7 @@ async def request(session: aiohttp.ClientSession, method: str, url: str, body: A
 
 
 def sign(method: str, target: str, *, host: str, key: str) -> dict[str, str]:
-    """Sign a request without a body by HMAC-SHA256 (acs-contract 5.1)."""
+    """Sign a request without a body by HMAC-SHA256 (docs/acs-contract.md#hmac)."""
     date = format_datetime(datetime.now(UTC), usegmt=True)
     body_hash = base64.b64encode(hashlib.sha256(b"").digest()).decode()
     text = f"{method}\n{target}\n{date};{host};{body_hash}"

@@ -1,9 +1,9 @@
 """Recording in today's Call Automation API: /calling/recordings, through the official client.
 
-Statuses and bodies as in acs-contract 4. The client makes the requests and reads the answers; they
-are signed, timed out and repeated as those of any API here. Its own signature is not used: it signs
+Statuses and bodies as in docs/acs-contract.md#call-automation. The client makes the requests and reads the answers;
+they are signed, timed out and repeated as those of any API here. Its own signature is not used: it signs
 `%3D` in a padded recording id where aiohttp sends `=`. Its own retry is not used: it repeats a start
-whenever the answer has a Retry-After (acs-contract 4.13).
+whenever the answer has a Retry-After (docs/acs-contract.md#limits).
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,8 @@ class CallAutomation:
             auth_policy(resource, credential),
         ]
         key = AzureKeyCredential(resource.access_key) if resource.access_key is not None else None
-        # Not `from_connection_string`: that drops http, which an emulator needs (acs-contract 5.2).
+        # Not `from_connection_string`: that drops http, which an emulator needs
+        # (docs/acs-contract.md#connection-string).
         self._client = CallAutomationClient(
             resource.endpoint,
             cast(AzureKeyCredential | AsyncTokenCredential, key or credential),

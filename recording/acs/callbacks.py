@@ -1,4 +1,4 @@
-"""Who sends a callback: the token that ACS signs for each one of today's API (acs-contract 4.8).
+"""Who sends a callback: the token that ACS signs for each one of today's API (docs/acs-contract.md#callbacks).
 
 A token says who sends, not what: whoever holds one can send it again within its five minutes, and
 with any body. No harm comes of a callback that is sent twice: a recording's state is only logged, a

@@ -23,7 +23,7 @@ from recording import urls
 from recording.errors import BadRequest, Conflict, Misconfigured, NotFound, Throttled, UpstreamFailed
 from recording.telemetry import log
 
-# A caller waits for the answer: the platform gives up at 230 s (functions-host.md 1).
+# A caller waits for the answer: the platform gives up at 230 s (docs/functions-host.md#http).
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 REFUSALS = (401, 403)
 _REFUSED = (
@@ -36,7 +36,7 @@ class ConnectRetry(AsyncRetryPolicy[HttpRequest, AsyncHttpResponse]):
     """Repeats what never reached the service, whatever the method, and nothing else.
 
     azure-core counts an answer that got lost as a failed connection too, never repeats a POST for one,
-    and repeats any request whose answer has a Retry-After (acs-contract 4.13). A status is the caller's
+    and repeats any request whose answer has a Retry-After (docs/acs-contract.md#limits). A status is the caller's
     to judge: it is handed the Retry-After.
     """
 
@@ -80,7 +80,10 @@ def read_json(response: Any) -> dict[str, Any]:
 
 
 def raise_for(response: Any) -> NoReturn:
-    """Turn the service's error into ours; bare and wrapped bodies are understood (acs-contract 2.6, 3.4, 4.7)."""
+    """Turn the service's error into ours; bare and wrapped bodies are understood.
+
+    See docs/acs-contract.md#2021-errors, #preview-errors, #errors.
+    """
     body = read_json(response)
     error = body.get("error") if isinstance(body.get("error"), dict) else body
     assert isinstance(error, dict)  # noqa: S101 - for the type checker: one of the two dicts above

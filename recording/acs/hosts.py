@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from recording.errors import SourceRefused
 from recording.urls import is_loopback
 
-# The suffixes that the official client 1.6.0 allows (acs-contract 4.10).
+# The suffixes that the official client 1.6.0 allows (docs/acs-contract.md#storage-host).
 MICROSOFT_SUFFIXES = (".asm.skype.com", ".asyncgw.teams.microsoft.com", ".ams.gov.teams.microsoft.us")
 # A name, or an IPv6 address without its brackets: whatever else stands there, parsers disagree about it.
 _HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+")

@@ -1,6 +1,6 @@
 """Recording in api-version 2021-04-15-preview1: /conversations/{conversationId}/recordings.
 
-Statuses and bodies as in acs-contract 2.3. The documentation of April 2021 and the swagger disagree
+Statuses and bodies as in docs/acs-contract.md#2021-operations. The documentation of April 2021 and the swagger disagree
 about the URL root; the former is used here.
 """
 
@@ -40,7 +40,8 @@ class Preview2021:
 
     def __init__(self, resource: Resource, credential: AsyncTokenCredential | None = None) -> None:
         self._endpoint = resource.endpoint
-        # This API has no way to tell a repeated start from a second one (acs-contract 2.1: no Repeatability headers).
+        # This API has no way to tell a repeated start from a second one (docs/acs-contract.md#2021-base: no
+        # Repeatability headers).
         policies: list[AsyncHTTPPolicy[Any, Any] | SansIOHTTPPolicy[Any, Any]] = [
             RequestIdPolicy(),
             ConnectRetry(),
@@ -120,7 +121,7 @@ class Preview2021:
     ) -> AsyncHttpResponse:
         parts = ["conversations", conversation_id, "recordings", *rest]
         url = f"{self._endpoint}/{'/'.join(quote(part, safe='') for part in parts)}"
-        # A body-less POST sends Content-Length: 0, as the clients of 2021 did (acs-contract 2.3).
+        # A body-less POST sends Content-Length: 0, as the clients of 2021 did (docs/acs-contract.md#2021-operations).
         request = HttpRequest(method, url, params={"api-version": API_VERSION}, json=body)
         with translated():
             return await self._client.send_request(request)

@@ -1,4 +1,4 @@
-"""How a request is answered: a JSON body, or the contract's bare error (acs-contract 2.6)."""
+"""How a request is answered: a JSON body, or the contract's bare error (docs/acs-contract.md#2021-errors)."""
 
 import functools
 import json

@@ -1,7 +1,7 @@
 """Pure: which announced recording is which stopped one.
 
 Today's events name the recording; those of April 2021 name its call only, which we don't know
-(acs-contract 2.8), so an ending and an event are matched by time.
+(docs/acs-contract.md#2021-file-event), so an ending and an event are matched by time.
 """
 
 from collections.abc import Iterable, Mapping

@@ -29,8 +29,8 @@ async def delete(chunks: list[InFlightChunk], content: Content) -> bool:
 async def _delete(chunk: InFlightChunk, content: Content) -> bool:
     location, document_id = chunk.delete_location or "", chunk.job.document_id
     try:
-        # Both known forms name the document (acs-contract 4.9): what doesn't is perhaps another's, as are bytes
-        # from an address that doesn't.
+        # Both known forms name the document (docs/acs-contract.md#file-event): what doesn't is perhaps another's, as
+        # are bytes from an address that doesn't.
         if not all(_names(one, document_id) for one in (location, chunk.job.content_location) if one):
             raise SourceRefused("the address to delete it at, or that of its bytes, does not name the document")
         await content.delete(location)

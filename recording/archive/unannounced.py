@@ -1,6 +1,6 @@
 """The watch over recordings that were stopped and are never announced.
 
-A stopped recording is announced minutes later (acs-contract 2.8). Where it isn't, no chunk is known
+A stopped recording is announced minutes later (docs/acs-contract.md#2021-file-event). Where it isn't, no chunk is known
 that could be at risk: the marker is what makes it seen. The timer takes it away when it meets the
 event, reports it when the event is overdue, and at last states the absence in a manifest.
 """

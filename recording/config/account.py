@@ -38,7 +38,7 @@ class StorageAccount(BaseModel):
 
 
 def read_account(environment: Mapping[str, str], name: str) -> dict[str, str] | None:
-    """Read an account in the forms that the Functions host takes (functions-host.md 8)."""
+    """Read an account in the forms that the Functions host takes (docs/functions-host.md#flex)."""
     if text := environment.get(name):
         return {"connection_string": text}
     host = environment.get(f"{name}__accountName")

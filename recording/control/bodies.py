@@ -21,8 +21,8 @@ from recording.errors import BadRequest
 from recording.model.options import StartOptions
 from recording.model.record import Body
 
-# Live ids have 162 characters, unpadded base64url; some spec examples are padded (acs-contract 2.4), and today's
-# may hold + and / too (acs-contract 4.1).
+# Live ids have 162 characters, unpadded base64url; some spec examples are padded
+# (docs/acs-contract.md#2021-recording-id), and today's may hold + and / too (docs/acs-contract.md#operations).
 _RECORDING_ID = re.compile(r"[A-Za-z0-9+/_-]{1,1024}={0,2}")
 
 
@@ -64,7 +64,10 @@ class RecordingStarted(Body):
 
 
 class RecordingStateAnswer(Body):
-    """Answer of state: paused reads as inactive (acs-contract 2.5), and so does ended, with when it ended."""
+    """Answer of state: paused reads as inactive, and so does ended, with when it ended.
+
+    See docs/acs-contract.md#2021-states.
+    """
 
     recording_state: Literal["active", "inactive"]
     recording_kind: str | None = None

@@ -69,7 +69,7 @@ class RecordingControl:
         try:
             found = await self.service.state(conversation_id, recording_id)
         except NotFound:
-            # Today's API says so of an ended recording, too (acs-contract 4.6).
+            # Today's API says so of an ended recording, too (docs/acs-contract.md#states).
             ending = await self._ending(recording_id)
             if ending is None:
                 raise

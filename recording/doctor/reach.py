@@ -23,7 +23,7 @@ from recording.doctor.finding import Finding
 from recording.urls import is_loopback
 
 SECONDS = 5.0
-# A signature that is a quarter of an hour off is refused (acs-contract 5.1).
+# A signature that is a quarter of an hour off is refused (docs/acs-contract.md#hmac).
 _SKEW_LOOK, _SKEW_MOST = timedelta(minutes=2), timedelta(minutes=10)
 _CLOCK = "set this machine's clock: timedatectl set-ntp true"
 

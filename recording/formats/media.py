@@ -1,4 +1,7 @@
-"""Pure: the kinds of file that ACS records, told by their bytes: MP4, MP3 and WAV (acs-contract 4.11)."""
+"""Pure: the kinds of file that ACS records, told by their bytes: MP4, MP3 and WAV.
+
+See docs/acs-contract.md#metadata-file.
+"""
 
 from collections.abc import Generator
 from typing import Literal, get_args

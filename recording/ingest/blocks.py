@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 MIB = 1024 * 1024
-# Below this a request costs more than the bytes it moves (design.md section 8, measured).
+# Below this a request costs more than the bytes it moves (docs/measurements.md#streaming).
 SMALLEST_BLOCK = 4 * MIB
 # Limits of Blob Storage: https://learn.microsoft.com/azure/storage/blobs/scalability-targets
 MOST_BLOCKS = 50_000

@@ -38,7 +38,7 @@ from recording.storage import calls, endings
 from recording.storage.blobs import Blobs
 from recording.telemetry import log, traces
 
-# Of Event Grid's 30 s (functions-host.md 2), for what can be done without.
+# Of Event Grid's 30 s (docs/functions-host.md#event-grid), for what can be done without.
 _PATIENCE_SECONDS = 10.0
 
 
@@ -58,7 +58,7 @@ async def receive(
     event of a call never is, for what it may start must not wait.
 
     An event that can't be understood goes to quarantine and counts as taken: Event Grid never
-    delivers again what was refused with 400 (acs-contract 6.4). Whatever is raised here is to be
+    delivers again what was refused with 400 (docs/acs-contract.md#delivery-semantics). Whatever is raised here is to be
     answered with 500, so that the event comes again.
     """
     try:

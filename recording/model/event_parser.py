@@ -28,7 +28,7 @@ from recording.model.events import (
 from recording.urls import is_loopback
 
 # 2021-04: /recording/call/{call-id}; later …/recordingId/{id}, then …/serverCallId/{id}/recordingId/{id};
-# a server call id is base64 and may hold slashes (acs-contract 3.5).
+# a server call id is base64 and may hold slashes (docs/acs-contract.md#preview-events).
 _SUBJECT = re.compile(
     r"/?recording/call/(?P<call>[^/]+)(?:/serverCallId/(?P<server>.+?))?(?:/recordingId/(?P<recording>[^/]+))?",
     re.IGNORECASE,
@@ -165,16 +165,18 @@ def _time(value: Any, name: str = "eventTime (or time)") -> datetime:
     return time
 
 
-# The paths of the service's storage hosts (acs-contract 4.10); no container has a name of two letters.
+# The paths of the service's storage hosts (docs/acs-contract.md#storage-host); no container has a name of two letters.
 _SERVICE_PATH = "/v1/objects/"
 
 
 def is_exported(chunk: AnnouncedChunk, storage_type: str | None) -> bool:
-    """Tell whether a chunk lies in the team's own storage: such an event says `storageType` (acs-contract 4.9).
+    """Tell whether a chunk lies in the team's own storage: such an event says `storageType`.
 
     Where the export failed, the event says where on the service's storage host the chunk is instead,
-    and it must be fetched in time (acs-contract 4.12). So is what lies nobody knows where: a refused
+    and it must be fetched in time (docs/acs-contract.md#own-storage). So is what lies nobody knows where: a refused
     address is reported, and a chunk that is taken for exported is not.
+
+    See docs/acs-contract.md#file-event.
     """
     if storage_type is None or storage_type.lower() == "azurecommunicationservices":
         return False

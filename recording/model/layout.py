@@ -4,6 +4,7 @@ staging     {key}/events/{event-id}.json            the event as received
             {key}/chunks/{index:05}-{documentId}.media  the chunk, whatever kind of file it is
             {key}/chunks/{index:05}-{documentId}.json   its metadata file, as received
             {key}/attempts/{documentId}.json        what failed and when, and when to try again
+            {key}/began/{documentId}/{attempt}.json that an attempt began, until it ended
             {key}/notices/at-risk-{documentId}.json that it was reported as at risk
             {key}/notices/told-{revision}.json      that its archive was told of, and sources are yet to be deleted
             pending-endings/{time}-{sha256}.json    that a recording was stopped, and isn't announced yet
@@ -24,10 +25,11 @@ from datetime import UTC, datetime
 from recording.formats import media
 from recording.formats.media import Kind
 
-# A call id is a GUID in all samples (acs-contract 2.8); what matters here is that it is safe in a path.
+# A call id is a GUID in all samples (docs/acs-contract.md#2021-file-event); what matters here is that it is safe in a
+# path.
 CALL_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
-# `0-eus-d12-<32 hex>` in all samples (acs-contract 2.8). A new form of it must not cost a recording,
-# so anything with the same letters and no path meaning is taken.
+# `0-eus-d12-<32 hex>` in all samples (docs/acs-contract.md#2021-file-event). A new form of it must not cost a
+# recording, so anything with the same letters and no path meaning is taken.
 DOCUMENT_ID = re.compile(r"[0-9A-Za-z]+(?:-[0-9A-Za-z]+){1,11}")
 LONGEST_DOCUMENT_ID = 128
 LARGEST_INDEX = 99_999
@@ -74,7 +76,7 @@ def is_document_id(text: str) -> bool:
 def event_id(given: str | None, text: str) -> str:
     """Name an event: its own id where that is safe, else a digest of its text.
 
-    The 2021 callbacks have `id: null` (acs-contract 2.7); the same text gets the same name.
+    The 2021 callbacks have `id: null` (docs/acs-contract.md#2021-callbacks); the same text gets the same name.
     """
     if given and _EVENT_ID.fullmatch(given):
         return given
@@ -99,6 +101,25 @@ def metadata_blob(key: str, index: int, document_id: str) -> str:
 def attempts_blob(key: str, document_id: str) -> str:
     """Name the note of a chunk's last failure."""
     return f"{key}/attempts/{document_id}.json"
+
+
+def attempt_id(began: datetime, word: str) -> str:
+    """Name one attempt at a chunk by when it began; `word` tells it from others of that moment."""
+    return recording_key(began, word)
+
+
+def began_blob(key: str, document_id: str, attempt: str) -> str:
+    """Name the fact that an attempt began."""
+    return f"{key}/began/{document_id}/{attempt}.json"
+
+
+def attempt_of(blob: str) -> tuple[str, str] | None:
+    """Read the document id and the attempt from the name of a `began_blob`; None for any other blob."""
+    match blob.split("/"):
+        case [_, "began", document_id, name] if is_recording_key(attempt := name.removesuffix(".json")):
+            return document_id, attempt
+        case _:
+            return None
 
 
 def day(key: str) -> str:
@@ -138,7 +159,10 @@ def outcome_blob(subject: str, number: int) -> str:
 
 
 def call_blob(server_call_id: str) -> str:
-    """Name what is known of a call; its id comes in either alphabet of base64, padded or not (acs-contract 4.4)."""
+    """Name what is known of a call; its id comes in either alphabet of base64, padded or not.
+
+    See docs/acs-contract.md#server-call-id.
+    """
     plain = server_call_id.rstrip("=").translate(str.maketrans("+/", "-_"))
     return f"calls/{hashlib.sha256(plain.encode(errors='backslashreplace')).hexdigest()}.json"
 
@@ -149,7 +173,10 @@ def audit_blob(at: datetime, operation: str, word: str) -> str:
 
 
 def recording_digest(recording_id: str) -> str:
-    """Make a recording id safe in a path; it may come with or without padding (acs-contract 2.4)."""
+    """Make a recording id safe in a path; it may come with or without padding.
+
+    See docs/acs-contract.md#2021-recording-id.
+    """
     return hashlib.sha256(recording_id.rstrip("=").encode()).hexdigest()
 
 
@@ -159,7 +186,10 @@ def ending_blob(recording_id: str) -> str:
 
 
 def assigned_ending_blob(key: str) -> str:
-    """Name the fact which ending a recording was taken for that its event names by a call only (acs-contract 2.8)."""
+    """Name the fact which ending a recording was taken for that its event names by a call only.
+
+    See docs/acs-contract.md#2021-file-event.
+    """
     return f"endings/{key}.json"
 
 
@@ -174,7 +204,7 @@ def absent_key(start: datetime, word: str) -> str:
 
 
 def export_blob(key: str, event: str) -> str:
-    """Name the fact that chunks lie in the team's own storage (acs-contract 4.12)."""
+    """Name the fact that chunks lie in the team's own storage (docs/acs-contract.md#own-storage)."""
     return f"exports/{day(key)}/{key}-{event}.json"
 
 

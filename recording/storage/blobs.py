@@ -24,7 +24,8 @@ from recording.config.account import StorageAccount
 from recording.config.settings import Settings
 from recording.model.stored import Container, StoredBlob
 
-# The client's own pauses begin at 15 s: one failed request would outlast Event Grid's 30 s (functions-host.md 2).
+# The client's own pauses begin at 15 s: one failed request would outlast Event Grid's 30 s
+# (docs/functions-host.md#event-grid).
 RETRIES: dict[str, Any] = {"retry_total": 4, "initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
 # What one read asks for, and holds in memory.
 _READ_BYTES = 2 * 1024 * 1024
@@ -46,7 +47,7 @@ class Blobs:
     def __init__(self, settings: Settings, credential: AsyncTokenCredential | None = None) -> None:
         staging = _service(settings.staging_storage, credential)
         archive = _service(settings.archive_storage, credential)
-        # A streamed body can't be sent twice: ingest repeats the whole block instead (design.md 8).
+        # A streamed body can't be sent twice: ingest repeats the whole block instead (docs/measurements.md#streaming).
         self._no_retry = _service(settings.staging_storage, credential, retry_total=0)
         self._services = [staging, archive, self._no_retry]
         self._service_of: dict[Container, BlobServiceClient] = {

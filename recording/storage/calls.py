@@ -1,4 +1,4 @@
-"""What a call's own events tell of it and the file event doesn't: its correlation id (acs-contract 4.9).
+"""What a call's own events tell of it and the file event doesn't: its correlation id (docs/acs-contract.md#file-event).
 
 Written once by whichever event of the call comes first, and read when the manifest is written.
 """

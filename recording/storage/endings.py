@@ -5,7 +5,7 @@
     endings/{key}.json                      in the archive: whose event it was, if it was one of 2021
 
 Whoever learns of an ending first writes it. Today's API answers 404 for an ended recording, as it
-does for one that never was (acs-contract 4.6): this fact tells the two apart.
+does for one that never was (docs/acs-contract.md#states): this fact tells the two apart.
 """
 
 from datetime import datetime

@@ -4,7 +4,7 @@
     starts/{sha256}/00001-outcome.json    what came of it
     starts/{sha256}/00002-claim.json      the one before was given back, or its owner died
 
-The 2021 API has no way to repeat a start safely (acs-contract 2.1). Whoever creates a claim may
+The 2021 API has no way to repeat a start safely (docs/acs-contract.md#2021-base). Whoever creates a claim may
 ask ACS; whoever finds one knows that the start was made, or is being made.
 
 A start whose outcome could not be written looks like one whose owner died. Whoever takes it over

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable
 
-# Not under "azure.functions": the host takes those for its own and hides them (functions-host.md 6).
+# Not under "azure.functions": the host takes those for its own and hides them (docs/functions-host.md#python-worker).
 _logger = logging.getLogger("recording")
 # Who else hears of it: traces.py counts what is logged.
 listeners: list[Callable[[str, dict[str, object]], None]] = []

@@ -9,7 +9,7 @@ from aiohttp import web
 from recording.acs.auth import sign
 from tests.support.source import Answer, serve
 
-# base64 of 0123456789abcdef0123456789abcdef, as in the vectors of acs-contract 5.1.
+# base64 of 0123456789abcdef0123456789abcdef, as in the vectors of docs/acs-contract.md#hmac.
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 

@@ -81,7 +81,7 @@ def request_to(url: str, *, method: str = "GET", content: Any = None) -> Pipelin
     ],
 )
 def test_the_vectors(method: str, url: str, body: bytes, content_hash: str, signature: str) -> None:
-    """The signature is the one that two independent programs made (acs-contract 5.1)."""
+    """The signature is the one that two independent programs made (docs/acs-contract.md#hmac)."""
     assert {
         "x-ms-date": DATE,
         "x-ms-content-sha256": content_hash,

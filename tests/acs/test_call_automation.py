@@ -103,7 +103,7 @@ async def test_every_kind_of_id_finds_its_call(emulated: CallAutomation, control
 
 
 async def test_a_call_that_is_not_there(emulated: CallAutomation) -> None:
-    """The service's refusal is passed on with its code (acs-contract 3.4)."""
+    """The service's refusal is passed on with its code (docs/acs-contract.md#preview-errors)."""
     with pytest.raises(BadRequest) as refused:
         await emulated.start(GROUP)
 
@@ -165,7 +165,7 @@ async def test_what_a_start_sends(service: CallAutomation, origin: Origin, conve
 
 
 async def test_every_option_is_sent(service: CallAutomation, origin: Origin) -> None:
-    """The body is the one that the contract shows (acs-contract 4.2)."""
+    """The body is the one that the contract shows (docs/acs-contract.md#start-request)."""
     origin.replies((200, b'{"recordingId": "r"}', JSON))
     options = StartOptions(
         recording_content_type="audio",

@@ -21,7 +21,7 @@ ENDPOINT = "https://contoso.communication.azure.com"
     ],
 )
 def test_connection_strings(text: str) -> None:
-    """A connection string is read whatever the order or case of its names (acs-contract 5.2)."""
+    """A connection string is read whatever the order or case of its names (docs/acs-contract.md#connection-string)."""
     assert Resource(ENDPOINT, KEY) == parse_connection_string(text)
 
 

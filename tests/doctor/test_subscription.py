@@ -127,7 +127,7 @@ async def test_events_that_would_be_dropped_are_a_failure() -> None:
 
 
 async def test_a_delivery_that_outlives_the_recording_is_told() -> None:
-    """A dead letter after a day comes when ACS has deleted the files (acs-contract 6.4)."""
+    """A dead letter after a day comes when ACS has deleted the files (docs/acs-contract.md#delivery-semantics)."""
     events, _ = await check(listed(retryPolicy={"eventTimeToLiveInMinutes": 1440}))
 
     assert "warn" == events.mark

@@ -236,7 +236,7 @@ async def test_memory(world: World) -> None:
     assert most - before <= 64_000_000
 
 
-# The official samples, contract 2.7, 2.8 and 4.9.
+# The official samples, docs/acs-contract.md#2021-callbacks, #2021-file-event and #file-event.
 CALL_LEG = {
     "id": None,
     "topic": None,

@@ -28,7 +28,7 @@ PANELS = {item["name"]: item["content"]["query"] for item in WORKBOOK["items"] i
 QUERIES = {name: str(criterion(rule)["query"]) for name, rule in QUERY_RULES.items()} | {
     f"workbook {k}": v for k, v in PANELS.items()
 }
-# Written by the Functions host, not by the app: WebJobs' QueueProcessor (functions-host.md 3).
+# Written by the Functions host, not by the app: WebJobs' QueueProcessor (docs/functions-host.md#queue).
 OF_THE_HOST = ["Message has reached MaxDequeueCount"]
 # Durations that Azure Monitor takes as the window of a log alert.
 WINDOWS = ["PT5M", "PT10M", "PT15M", "PT30M", "PT45M", "PT1H", "PT2H", "PT3H", "PT4H", "PT5H", "PT6H", "P1D"]

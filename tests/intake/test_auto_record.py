@@ -17,7 +17,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def leg_event(call: Any, state: str = "Established", **more: Any) -> dict[str, Any]:
-    """Write the event of a call leg (acs-contract 2.7)."""
+    """Write the event of a call leg (docs/acs-contract.md#2021-callbacks)."""
     return {
         "id": "8e7f5d6a-0b7c-4a52-9f0c-1f3b5f2c7d10",
         "subject": f"callLeg/{call['callLegId']}/callState",

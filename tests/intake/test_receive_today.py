@@ -69,7 +69,7 @@ async def test_a_call_is_recorded_once(app: App, control: Control) -> None:
 
 
 async def test_an_id_without_its_padding_is_the_same_call(app: App, control: Control) -> None:
-    """The forms of 2021 and of today name one call (acs-contract 4.4)."""
+    """The forms of 2021 and of today name one call (docs/acs-contract.md#server-call-id)."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     bare = conversation.from_server_call_id(call["serverCallId"])
 
@@ -148,7 +148,7 @@ async def test_a_call_that_cannot_be_named_is_kept(app: App, control: Control, s
     ],
 )
 async def test_what_is_only_told_is_logged(app: App, caplog: pytest.LogCaptureFixture, text: str, line: str) -> None:
-    """Nothing is written for it: a recording that is inactive may be paused (acs-contract 4.6)."""
+    """Nothing is written for it: a recording that is inactive may be paused (docs/acs-contract.md#states)."""
     caplog.set_level(logging.INFO, "recording")
 
     await receive(app, text)
@@ -172,7 +172,7 @@ async def test_a_start_that_failed_is_an_error(app: App, caplog: pytest.LogCaptu
 
 
 async def test_a_job_says_where_its_chunk_lies(app: App) -> None:
-    """Letter by letter, as the event has it (acs-contract 4.10)."""
+    """Letter by letter, as the event has it (docs/acs-contract.md#storage-host)."""
     [job] = await receive(app, today(f"{OBJECT}/content/video"))
 
     assert (f"{OBJECT}/content/video", f"{OBJECT}/content/video-metadata") == (
@@ -229,7 +229,7 @@ async def test_an_archive_that_is_down_keeps_no_chunk_from_staging(
 async def test_what_was_exported_is_kept_as_a_fact_only(
     app: App, caplog: pytest.LogCaptureFixture, location: str | None
 ) -> None:
-    """It lies where the team wanted it (acs-contract 4.12): nothing is copied, nothing can be lost."""
+    """It lies where the team wanted it (docs/acs-contract.md#own-storage): nothing is copied, nothing can be lost."""
     caplog.set_level(logging.INFO, "recording")
     event = today(location, storageType="AzureBlob", recordingId=ID)
     stopped = Ending(recording_id=ID, at=STOPPED, evidence="stopped through us")
@@ -258,7 +258,7 @@ async def test_two_exports_under_one_event_id_are_both_kept(app: App) -> None:
 
 
 async def test_a_failed_export_is_ingested(app: App) -> None:
-    """It lies on the service's storage host for 24 hours (acs-contract 4.12): it is a chunk like any."""
+    """It lies on the service's storage host for 24 hours (docs/acs-contract.md#own-storage): it is a chunk like any."""
     jobs = await receive(app, today(f"{OBJECT}/content/video", storageType="AzureBlob", recordingId=ID))
 
     assert [f"{DOCUMENT}0"] == [job.document_id for job in jobs]

@@ -142,7 +142,10 @@ async def test_an_archived_recording_stays_as_it_is(app: App, control: Control) 
 
 @pytest.mark.parametrize("schema", ["EventGridSchema", "CloudEventSchemaV1_0"])
 async def test_dead_letters_are_taken_in_both_schemas(app: App, event: dict[str, Any], schema: str) -> None:
-    """An array of events with why they were given up; CloudEvents write that in small letters (acs-contract 6.4)."""
+    """An array of events with why they were given up; CloudEvents write that in small letters.
+
+    See docs/acs-contract.md#delivery-semantics.
+    """
     other = event | {"id": "other", "subject": "/recording/call/other"}
     if schema == "EventGridSchema":
         letters = [one | OBITUARY for one in (event, other)]
@@ -352,7 +355,10 @@ async def test_what_is_not_there_is_told(
 async def test_a_day_of_the_quarantine_and_of_the_dead_letters(
     app: App, environment: dict[str, str], event: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What came on other days is left out; Event Grid writes a day without zeros (acs-contract 6.4)."""
+    """What came on other days is left out; Event Grid writes a day without zeros.
+
+    See docs/acs-contract.md#delivery-semantics.
+    """
     for number, at in enumerate((DAY, DAY + timedelta(days=1))):
         await quarantined(app, json.dumps(event | {"id": f"quarantined-{number}"}), at=at)
     name = environment["QUARANTINE_CONTAINER"].replace("quarantine", "letters")

@@ -11,7 +11,7 @@ from recording.errors import BadRequest
 from recording.model import conversation
 from recording.model.conversation import Locator
 
-# The pair that the 2021 documentation shows (acs-contract 2.2).
+# The pair that the 2021 documentation shows (docs/acs-contract.md#2021-conversation-id).
 URL = "https://conv-ussc-02.conv.skype.com/conv/vDSZq1rLB0uZ-3GPv0ZmJg?i=8&e=637557437885831811"
 ID = (
     "aHR0cHM6Ly9jb252LXVzc2MtMDIuY29udi5za3lwZS5jb20vY29udi92RFNa"
@@ -153,7 +153,7 @@ def test_encoded_urls_are_ids(path: str) -> None:
     assert url == base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
 
 
-# A live one (acs-contract 4.4); the documentation shows one without padding.
+# A live one (docs/acs-contract.md#server-call-id); the documentation shows one without padding.
 SERVER_URL = "https://api.flightproxy.skype.com/api/v2/cp/conv-uswe-04-prod-aks.conv.skype.com/conv/ZSPJd2pjtkqyctrHSm_M5w?i=10-128-85-133&e=638853537803496626"
 KINDS = (
     "send a server call id or its base64url, the base64url of the conversation URL, a group call's GUID, or "
@@ -230,7 +230,7 @@ def test_ids_of_no_kind(wrong: str) -> None:
 
 @pytest.mark.parametrize("wrong", ["", GROUP, URL, "room:1", base64_of("http://conv.test/"), "aaaaa", "ü"])
 def test_server_call_ids_that_are_none(wrong: str) -> None:
-    """A call's or a connection's GUID is the classic mistake (acs-contract 4.4)."""
+    """A call's or a connection's GUID is the classic mistake (docs/acs-contract.md#server-call-id)."""
     with pytest.raises(BadRequest, match="serverCallId must be the base64 of an https URL") as refused:
         conversation.from_server_call_id(wrong)
 

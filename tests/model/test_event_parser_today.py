@@ -26,7 +26,7 @@ CORRELATION = "dba00566-c94d-4912-8087-3f54101e0aa4"
 
 
 def call_event(name: str, **more: Any) -> dict[str, Any]:
-    """Write a CallStarted or CallEnded event (acs-contract 4.9)."""
+    """Write a CallStarted or CallEnded event (docs/acs-contract.md#file-event)."""
     return {
         "id": "a8f5f015-1db8-410e-b50c-8f37a55f5350",
         "topic": "/subscriptions/0",
@@ -49,7 +49,7 @@ def call_event(name: str, **more: Any) -> dict[str, Any]:
 
 
 def callback(name: str, **more: Any) -> str:
-    """Write a callback of today's, as recorded from the service (acs-contract 4.8)."""
+    """Write a callback of today's, as recorded from the service (docs/acs-contract.md#callbacks)."""
     subject = f"calling/recordings/{SERVER_CALL}/{RECORDING}/{name}"
     return json.dumps(
         {
@@ -123,7 +123,7 @@ def test_the_recording_state_of_today() -> None:
 
 
 def test_the_recording_state_between_the_two() -> None:
-    """In August 2022 the type was still that of 2021, in the new envelope (acs-contract 3.3)."""
+    """In August 2022 the type was still that of 2021, in the new envelope (docs/acs-contract.md#preview-callbacks)."""
     text = callback("CallRecordingStateChanged", state="inactive", startDateTime="2022-08-01T00:00:00+00:00")
 
     got = event_parser.parse_event(text)
@@ -173,7 +173,7 @@ def test_the_subjects_of_all_years(subject: str, server_call: str | None, record
 
 
 def test_the_recording_id_of_the_data_is_second_choice() -> None:
-    """With the team's own storage the data names the recording too (acs-contract 4.9)."""
+    """With the team's own storage the data names the recording too (docs/acs-contract.md#file-event)."""
     event = sample("file-status-2021")
     event["data"]["recordingId"] = RECORDING
 

@@ -26,6 +26,7 @@ def chunk(
         content=None if content is None else StoredBlob(chunk_blob(KEY, 0, "a-0"), 1000, "e", content),
         metadata=None if metadata is None else StoredBlob(metadata_blob(KEY, 0, "a-0"), 10, "e", metadata),
         attempts=None,
+        unfinished=(),
         delete_location=None,
         described=described,
     )
@@ -49,7 +50,10 @@ def chunk(
     ],
 )
 def test_bytes_count_more_than_labels(found: InFlightChunk, kind: str | None, note: str | None) -> None:
-    """And a metadata file more than an event (acs-contract 7); what is no kind never becomes part of a name."""
+    """And a metadata file more than an event; what is no kind never becomes part of a name.
+
+    See docs/acs-contract.md#app-duties.
+    """
     written = manifest.write_entry(found, "archive")
 
     assert (kind, note) == (found.kind, found.note) == (written.format, written.note)

@@ -1,4 +1,7 @@
-"""The official sample payloads (acs-contract 2.7, 2.8, 4.9), and variations of them."""
+"""The official sample payloads, and variations of them.
+
+See docs/acs-contract.md#2021-callbacks, #2021-file-event, #file-event.
+"""
 
 import json
 from pathlib import Path

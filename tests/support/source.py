@@ -128,7 +128,7 @@ def wav(samples: int, *, channels: int = 1) -> bytes:
 
 @dataclass
 class Host:
-    """The storage host of today's API (acs-contract 4.10), with a region's host that it redirects to.
+    """The storage host of today's API (docs/acs-contract.md#storage-host), with a region's host that it redirects to.
 
     `refuse` is the status that deletions are answered with as long as it is set.
     """
@@ -202,7 +202,7 @@ async def storage_host(environment: dict[str, str], **more: str) -> AsyncIterato
 
 
 def today(*chunks: dict[str, Any], event_id: str = "e1", **more: Any) -> dict[str, Any]:
-    """Write the file event of today's API that announces chunks (acs-contract 4.9)."""
+    """Write the file event of today's API that announces chunks (docs/acs-contract.md#file-event)."""
     return {
         "id": event_id,
         "subject": "/recording/call/3f2b0e4c-0000-4000-8000-000000000001/serverCallId/c2Nh/recordingId/cmlk",

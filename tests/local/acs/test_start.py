@@ -28,7 +28,7 @@ def _ada(raw_id: str = "8:acs:ada") -> dict[str, Any]:
 
 
 def test_captured_body() -> None:
-    """The body that the SDK sends is understood in full (acs-contract 4.2)."""
+    """The body that the SDK sends is understood in full (docs/acs-contract.md#start-request)."""
     body = {
         **CALL,
         "recordingStateCallbackUri": "https://x/y",
@@ -213,7 +213,10 @@ def test_since(body: dict[str, Any], since: str, before: str) -> None:
 
 @pytest.mark.parametrize("uri", ["/not/absolute/url", "x", "", "ftp://a/b", "https://"])
 def test_relative_callback(uri: str) -> None:
-    """A callback URI that is not absolute is refused without a word, as captured (acs-contract 3.4)."""
+    """A callback URI that is not absolute is refused without a word, as captured.
+
+    See docs/acs-contract.md#preview-errors.
+    """
     error = _refusal({**CALL, "recordingStateCallbackUri": uri})
 
     assert ("BadRequest", "", None) == (error.code, error.message, error.target)
