@@ -84,6 +84,9 @@ def early_look(size: int, head: bytes = b"") -> Generator[Span, bytes, Verdict]:
 
     After 8 it is `undecided`, which says nothing about the file: one with many fragments or frames takes a pass.
     """
+    # Every frame of an MP3 has to be read: of a longer one no read is worth its request.
+    if sniff(head) == "mp3" and size > MOST_REQUESTS * _REQUEST:
+        return Verdict("undecided", "mp3")
     walk = judge(size)
     known = Span(0, len(head))
     requests = 0
