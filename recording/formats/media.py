@@ -84,6 +84,9 @@ def early_look(size: int, head: bytes = b"") -> Generator[Span, bytes, Verdict]:
 
     After 8 it is `undecided`, which says nothing about the file: one with many fragments or frames takes a pass.
     """
+    # Every frame of an MP3 has to be read: of a longer one no read is worth its request.
+    if sniff(head) == "mp3" and size > MOST_REQUESTS * _REQUEST:
+        return Verdict("undecided", "mp3")
     walk = judge(size)
     known = Span(0, len(head))
     requests = 0
@@ -108,7 +111,7 @@ def judge(size: int) -> Walk[Verdict]:
         return Verdict("empty")
     head = yield Span(0, HEAD)
     # Before anything else: "You are free to ..." has the name of a box where an MP4 has it. Frames may be behind it.
-    if _is_text(head[:512]):
+    if is_text(head):
         verdict = yield from mp3.judge(size)
         return Verdict("error page") if verdict.outcome == "not media" else verdict
     match sniff(head):
@@ -143,6 +146,18 @@ def sniff(head: bytes) -> Kind | None:
     return "mp3" if head.startswith(mp3.TAGS) or mp3.frame(head) else None
 
 
+def is_text(head: bytes) -> bool:
+    """Tell by its first KiB whether a file begins as an error page does: with markup or JSON, or with plain text alone.
+
+    Media holds control characters within its first bytes; no text does.
+    """
+    head = head[:512]
+    is_utf_16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
+    text = head.decode("utf-16" if is_utf_16 else "latin-1", errors="replace").removeprefix("\u00ef\u00bb\u00bf")
+    is_text = all(letter.isprintable() or letter.isspace() or letter >= "\x80" for letter in text)
+    return is_text and (text.isascii() or text.lstrip()[:1] in ("<", "{", "["))
+
+
 def parse_kind(text: str | None) -> Kind | None:
     """Read a kind; None for anything else."""
     return next((one for one in get_args(Kind) if one == text), None)
@@ -151,17 +166,6 @@ def parse_kind(text: str | None) -> Kind | None:
 def kind_of(name: str) -> Kind | None:
     """Tell by its extension what an archived blob is."""
     return parse_kind(name.rpartition(".")[2])
-
-
-def _is_text(head: bytes) -> bool:
-    """Tell whether a file begins as an error page does: with markup or JSON, or with nothing but plain text.
-
-    Media holds control characters within its first bytes; no text does.
-    """
-    is_utf_16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
-    text = head.decode("utf-16" if is_utf_16 else "latin-1", errors="replace").removeprefix("\u00ef\u00bb\u00bf")
-    is_text = all(letter.isprintable() or letter.isspace() or letter >= "\x80" for letter in text)
-    return is_text and (text.isascii() or text.lstrip()[:1] in ("<", "{", "["))
 
 
 def _other(head: bytes) -> str | None:

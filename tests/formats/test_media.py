@@ -251,3 +251,11 @@ def test_a_read_brings_what_follows_too() -> None:
     assert ("undecided", 8) == (verdict.outcome, len(asked))
     assert {64 * 1024} == {span.length for span in asked}
     assert all(two.offset >= one.offset + 56 * 1024 for one, two in pairwise(asked))
+
+
+def test_an_mp3_that_no_look_can_decide_is_not_looked_at() -> None:
+    """It takes every frame, and they are too many for eight reads."""
+    most = 8 * 64 * 1024
+
+    assert (Verdict("undecided", "mp3"), []) == looked_at(lambda span: b"", most + 1, frames()[:1024])
+    assert [] != looked_at_file((frames() * 60)[:most], frames()[:1024])[1]

@@ -190,9 +190,9 @@ async def test_what_takes_a_pass_to_judge_is_judged_as_it_is_read_back(
         assert ("archived", "mp3", None) == (other.outcome, other.format, other.reason)
         assert [other.document_id] == host.deletions()
         assert 1 == caplog.text.count("chunk.kept_as_it_is")
-        # A probe, eight reads, and one block; each is redirected to the region.
+        # A probe, and one block; each is redirected to the region.
         reads = [request for request in host.asked if request.path.endswith(f"{job.document_id}/content/media")]
-        assert 2 * (1 + 8 + 1) == len(reads)
+        assert 2 * (1 + 1) == len(reads)
         assert (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok
 
 
