@@ -110,7 +110,7 @@ async def _run(app: App) -> dict[str, Any]:
     await app.clients.prepare_archive()
     await poison.drain(app.clients.chunk_poison, app.quarantine, now=now)
     await poison.drain_events(app.clients.event_poison, _none_is_poisoned, app.quarantine, now=now)
-    report = await app.timer.run(now=now)
+    report = await run_timer(app, now=now)
     jobs = receive.messages(report.jobs)
     cost = meter.read()
     lists = ("archived", "incomplete", "waiting", "failed")

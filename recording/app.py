@@ -243,14 +243,22 @@ def assemble(settings: Settings, clients: Clients) -> App:
             patience=settings.retention * LAST_RESORT,
         ),
         timer=TimerRun(
-            blobs=blobs,
+            prepare_archive=clients.prepare_archive,
+            poison=poison,
             recordings=recordings,
-            endings=endings,
-            audit=audit,
-            calls=calls,
-            settings=settings,
+            review=Review(blobs, recordings, first_requeue=settings.first_rescue, risk_margin=settings.risk_margin),
+            unannounced=UnannouncedWatch(
+                recordings,
+                endings,
+                audit,
+                clients.topic,
+                retention=settings.retention,
+                overdue=timedelta(minutes=settings.unannounced_minutes),
+                matches_by_time=settings.speaks_2021,
+            ),
+            finish=Finish(blobs, recordings, endings, calls, delete_source=settings.delete_source),
+            sources=SourceCopies(blobs, recordings, clients.content),
             topic=clients.topic,
-            content=clients.content,
         ),
     )
 

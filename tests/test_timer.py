@@ -69,9 +69,9 @@ async def test_a_run_that_is_killed_anywhere_does_no_harm(environment: dict[str,
                 dying = Dying(app, after=after)
                 if after <= WRITES:
                     with pytest.raises(BaseExceptionGroup):
-                        await with_blobs(app, dying).timer.run(now=now)
+                        await run_timer(with_blobs(app, dying), now=now)
                 else:
-                    await with_blobs(app, dying).timer.run(now=now)
+                    await run_timer(with_blobs(app, dying), now=now)
                 await dying.aclose()
             await sweep(app, now=now)
             wanted = wanted or await archived(app)
@@ -107,7 +107,7 @@ async def test_runs_that_are_killed_one_after_the_other_do_no_harm(
                 dying = Dying(app, after=after)
                 # One that has more writes to its name than there are to do isn't killed.
                 with contextlib.suppress(BaseExceptionGroup):
-                    await with_blobs(app, dying).timer.run(now=now)
+                    await run_timer(with_blobs(app, dying), now=now)
                 await dying.aclose()
             await sweep(app, now=now)
             ends.append((await archived(app), await listing(app.settings, "staging")))
@@ -217,7 +217,7 @@ async def test_a_recording_that_takes_too_long_is_left_for_the_next_run(app: App
             raise AssertionError
 
     hanging = Hanging(app.settings)
-    report = await with_blobs(app, hanging).timer.run(now=datetime.now(UTC), budget_seconds=0.5)
+    report = await run_timer(with_blobs(app, hanging), now=datetime.now(UTC), budget_seconds=0.5)
     await hanging.aclose()
 
     assert [job.recording_key] == report.failed

@@ -34,7 +34,7 @@ async def test_what_is_lost_is_said_though_the_run_died_right_after_the_manifest
 
     dying = Dying(app.settings)
     with pytest.raises(BaseExceptionGroup):
-        await with_blobs(app, dying).timer.run(now=now)
+        await run_timer(with_blobs(app, dying), now=now)
     await dying.aclose()
     assert "chunk.lost" not in caplog.text
 
@@ -57,7 +57,7 @@ async def test_copies_that_hang_keep_no_other_recording_from_its_rescue(app: App
 
     hanging = Hanging(app.settings)
     now = datetime.now(UTC) + HOUR
-    report = await with_blobs(app, hanging).timer.run(now=now, budget_seconds=3)
+    report = await run_timer(with_blobs(app, hanging), now=now, budget_seconds=3)
     await hanging.aclose()
 
     assert ([job], 0) == (report.jobs, report.not_reached)
@@ -75,7 +75,7 @@ async def test_a_look_that_hangs_keeps_no_other_recording_from_the_archive(app: 
             return await super().read(where, name)
 
     hanging = Hanging(app.settings)
-    report = await with_blobs(app, hanging).timer.run(now=datetime.now(UTC), budget_seconds=3)
+    report = await run_timer(with_blobs(app, hanging), now=datetime.now(UTC), budget_seconds=3)
     await hanging.aclose()
 
     assert ([whole.recording_key], [hangs.recording_key]) == (report.archived, report.failed)
@@ -98,7 +98,7 @@ async def test_a_copy_that_fails_leaves_none_under_way(app: App, control: Contro
             raise AssertionError
 
     failing = Failing(app.settings)
-    report = await with_blobs(app, failing).timer.run(now=datetime.now(UTC), budget_seconds=20)
+    report = await run_timer(with_blobs(app, failing), now=datetime.now(UTC), budget_seconds=20)
     await failing.aclose()
 
     assert (1, 2) == (len(report.failed), len(ended))
@@ -120,7 +120,7 @@ async def test_the_chunk_with_the_least_time_left_is_queued_first(app: App, cont
             return await super().read(where, name)
 
     uneven = Uneven(app.settings)
-    report = await with_blobs(app, uneven).timer.run(now=now)
+    report = await run_timer(with_blobs(app, uneven), now=now)
     await uneven.aclose()
 
     assert sorted(announced) == [job.announced_at for job in report.jobs]

@@ -63,10 +63,14 @@ class RecordingStore:
             log.warning("staging.unknown", folder=key, blobs=len(found.pop(key)))
         return found
 
+    async def staged(self, key: str) -> list[StoredBlob]:
+        """List what staging has of a recording."""
+        return [blob async for blob in self._blobs.list_blobs("staging", f"{key}/")]
+
     async def load(self, key: str, blobs: list[StoredBlob] | None = None) -> InFlightRecording:
         """Derive a recording in flight from its facts in staging."""
         if blobs is None:
-            blobs = [blob async for blob in self._blobs.list_blobs("staging", f"{key}/")]
+            blobs = await self.staged(key)
         received: list[FileStatusUpdated] = []
         tried: dict[str, Attempts] = {}
         for blob in blobs:

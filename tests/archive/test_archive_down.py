@@ -125,7 +125,7 @@ async def test_one_recording_whose_archive_is_silent_costs_no_other_its_archive(
             return await super().read(where, name)
 
     unlucky = Unlucky(app.settings)
-    report = await with_blobs(app, unlucky).timer.run(now=datetime.now(UTC))
+    report = await run_timer(with_blobs(app, unlucky), now=datetime.now(UTC))
     await unlucky.aclose()
 
     assert ([jobs[0].recording_key], {job.recording_key for job in jobs[1:]}) == (report.failed, {*report.archived})

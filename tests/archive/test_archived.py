@@ -237,7 +237,7 @@ async def test_a_run_that_was_overtaken_takes_nothing_away(app: App, control: Co
             return bool(await super().create(where, name, data, **metadata))
 
     storage = Overtaken(app.settings)
-    await with_blobs(app, storage).timer.run(now=datetime.now(UTC))
+    await run_timer(with_blobs(app, storage), now=datetime.now(UTC))
     await storage.aclose()
     assert 5 == len(await listing(app.settings, "staging"))
 

@@ -134,7 +134,7 @@ async def test_a_recording_that_is_not_archived_keeps_its_sources(environment: d
                 raise CopyFailed("on purpose")
 
         failing = Failing(app.settings)
-        await with_blobs(app, failing).timer.run(now=datetime.now(UTC))
+        await run_timer(with_blobs(app, failing), now=datetime.now(UTC))
         await failing.aclose()
 
         assert [] == host.asked
@@ -240,7 +240,7 @@ async def test_a_run_that_is_killed_at_any_write_does_no_harm(environment: dict[
     async with staged(environment) as (app, host, key):
         dying = Dying(app, after=after)
         with pytest.raises(BaseExceptionGroup):
-            await with_blobs(app, dying).timer.run(now=datetime.now(UTC))
+            await run_timer(with_blobs(app, dying), now=datetime.now(UTC))
         await dying.aclose()
         if len(host.bodies) < 2:
             assert (await manifest_of(app, key)).complete
@@ -266,7 +266,7 @@ async def test_a_run_that_is_killed_at_any_deletion_does_no_harm(
     async with staged(environment) as (app, host, key):
         dying = DyingContent(app, after=after, done=done)
         with pytest.raises(BaseExceptionGroup):
-            await assemble(app.settings, replace(app.clients, content=dying)).timer.run(now=datetime.now(UTC))
+            await run_timer(assemble(app.settings, replace(app.clients, content=dying)), now=datetime.now(UTC))
         await dying.aclose()
         assert layout.event_blob(key, "e1") in await listing(app.settings, "staging")
 

@@ -69,7 +69,7 @@ class World:
 
     async def killed_timer(self) -> None:
         app, now = self.app, datetime.now(UTC)
-        await self.dying(15, lambda it: with_blobs(app, it).timer.run(now=now))
+        await self.dying(15, lambda it: run_timer(with_blobs(app, it), now=now))
 
     async def two_timers(self) -> None:
         late = [self.app.ingest.run(one) for one in self.chance.sample(self.jobs, 1)]

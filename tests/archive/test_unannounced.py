@@ -12,7 +12,6 @@ import pytest
 from azure.core.exceptions import ServiceResponseError
 
 from recording.app import App, assemble
-from recording.archive import unannounced
 from recording.catalogue import browse, verify
 from recording.catalogue.browse import ListQuery
 from recording.model import layout
@@ -67,7 +66,8 @@ async def run(app: App, *, now: datetime) -> None:
 
 async def check(app: App, in_flight: list[InFlightRecording], *, now: datetime) -> None:
     """Look after the pending endings."""
-    await unannounced.sweep(app.recordings, app.endings, app.audit, app.settings, app.clients.topic, in_flight, now=now)
+    run = Run(now, RunNotices(app.clients.topic), seconds=60, seen=in_flight)
+    await app.timer.unannounced.sweep(run)
 
 
 async def pending(app: App) -> list[str]:
@@ -287,7 +287,7 @@ async def test_what_was_archived_is_never_absent_though_every_look_at_its_marker
     if reads_endings:
         unlucky.read = app.clients.blobs.read  # type: ignore[method-assign]
     at = STOPPED + 3 * 24 * HOUR
-    report = await with_blobs(app, unlucky).timer.run(now=at)
+    report = await run_timer(with_blobs(app, unlucky), now=at)
     await unlucky.aclose()
     assert [job.recording_key] == (report.incomplete if reads_endings else report.failed)
     await sweep(app, now=at)

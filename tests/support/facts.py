@@ -109,8 +109,12 @@ async def stage(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
 
 async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> TimerReport:
     """Run the archive timer once."""
-    now = now or datetime.now(UTC)
-    return await app.timer.run(now=now, **more)
+    return await run_timer(app, now=now or datetime.now(UTC), **more)
+
+
+async def run_timer(app: App, *, now: datetime, **more: Any) -> TimerReport:
+    """Run the timer once, at a time and within limits of the test's own."""
+    return await replace(app.timer, clock=lambda: now, **more).run()
 
 
 async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:
