@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
 from azure.storage.queue.aio import QueueClient
-from pydantic import BaseModel, ConfigDict
 
+from recording.model.record import Record
 from recording.telemetry import log
 
 QUEUE = "recording-events"
@@ -33,11 +33,9 @@ _SEPARATOR = ","
 _SECONDS = 10
 
 
-class _Message(BaseModel):
+class _Message(Record):
     # An array: the host lays other members of a JSON message over the message's own metadata
     # (docs/functions-host.md#queue).
-    model_config = ConfigDict(hide_input_in_errors=True)
-
     events: list[str]
 
 

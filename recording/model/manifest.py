@@ -7,23 +7,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
-
 from recording.formats.media import Kind
 from recording.model import layout
 from recording.model.attempts import Failure
+from recording.model.record import Record
 from recording.model.recording import InFlightChunk, InFlightRecording, newest
 from recording.model.stored import StoredBlob
 
 
-class Written(BaseModel):
-    """A part of a manifest."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
-
-
-class ManifestFile(Written):
+class ManifestFile(Record):
     """A blob: its name in the archive container (in staging while in flight), bytes and SHA-256."""
 
     blob: str
@@ -31,7 +23,7 @@ class ManifestFile(Written):
     sha256: str | None
 
 
-class ManifestChunk(Written):
+class ManifestChunk(Record):
     """What became of one announced chunk.
 
     waiting, staged: in flight, not proved yet or proved; never in an archived manifest.
@@ -70,7 +62,7 @@ class ManifestChunk(Written):
         return self.outcome == "archived" and self.metadata is not None
 
 
-class Absence(Written):
+class Absence(Record):
     """What is known of a recording that was stopped through us and never announced."""
 
     evidence: str
@@ -79,7 +71,7 @@ class Absence(Written):
     conversation_id: str | None
 
 
-class Manifest(Written):
+class Manifest(Record):
     """`recording.json`; `complete` says that every announced chunk and its metadata file are there."""
 
     version: Literal[1] = 1
