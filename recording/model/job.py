@@ -57,7 +57,7 @@ class ChunkJob(Record):
 
     @property
     def attempts_blob(self) -> str:
-        """The name of the note of its last failure."""
+        """The name of the note of its failures."""
         return layout.attempts_blob(self.recording_key, self.document_id)
 
 
