@@ -121,8 +121,9 @@ def assemble(
     """
     named = {blob.name: blob for blob in blobs}
     begun: dict[str, list[str]] = defaultdict(list)
-    for document_id, attempt in filter(None, map(layout.attempt_of, named)):
-        begun[document_id].append(attempt)
+    for staged in filter(None, map(layout.parse, named)):
+        if staged.attempt is not None:
+            begun[staged.id].append(staged.attempt)
     ordered = tuple(sorted(events, key=lambda event: (event.time, event.id)))
     said: dict[str, list[tuple[FileStatusUpdated, AnnouncedChunk]]] = defaultdict(list)
     for event in ordered:
