@@ -2,9 +2,9 @@
 
 import asyncio
 
-from recording.formats import media
 from recording.model import layout
 from recording.model.manifest import Manifest
+from recording.model.proof import ChunkFacts
 from recording.model.recording import InFlightRecording
 from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs
@@ -23,7 +23,7 @@ async def copy_recording(
 
     async def copy(blob: StoredBlob) -> None:
         async with gate:
-            name = layout.archived(blob.name, kinds.get(blob.name, media.parse_kind(blob.metadata.get("kind"))))
+            name = layout.archived(blob.name, kinds.get(blob.name, ChunkFacts.from_metadata(blob.metadata).kind))
             if before and layout.staged_kind(blob.name) == "event":
                 name = await _event_name(blob, name, storage)
             await storage.copy_to_archive(blob, name)
