@@ -114,9 +114,11 @@ async def replay(found: EventFile, into: Target) -> list[ReplayResult]:
 
 
 def _open(body: bytes) -> list[_Letter]:
-    """Find the events: as received, as quarantined, or an array of them as Event Grid dead-letters (acs-contract 6.4).
+    """Find the events: as received, as quarantined, or an array of them as Event Grid dead-letters.
 
     What Event Grid adds to a dead letter stays: it is a part of what is known of the event.
+
+    See docs/acs-contract.md#delivery-semantics.
     """
     text = body.decode("utf-8-sig")
     try:
