@@ -1,4 +1,4 @@
-"""`python -m recording verify`, `doctor` and `replay`: what an operator runs beside the app.
+"""`python -m recording verify`, `doctor`, `replay` and `reconcile`: what an operator runs beside the app.
 
 Settings come from the environment, as in Azure; those of local.settings.json fill the gaps. With
 `--settings FILE` they are that file's alone.
@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from io import TextIOWrapper
 from pathlib import Path
 from secrets import token_hex
@@ -21,7 +21,7 @@ from typing import Any
 from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
 
-from recording import bootstrap, replay, verify
+from recording import address, bootstrap, reconcile, replay, verify
 from recording.bootstrap import App
 from recording.doctor import examination, finding, subscription
 from recording.doctor.finding import Finding
@@ -76,7 +76,18 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--dry-run", action="store_true", help="change nothing, only say what would come of it")
     again.set_defaults(command=_replay)
 
-    for command in (reread, examine, again):
+    compare = commands.add_parser("reconcile", help="compare what ACS reports that it recorded with what was archived")
+    compare.add_argument("--workspace", required=True, metavar="ID", help="of Log Analytics (LOG_WORKSPACE_ID)")
+    compare.add_argument(
+        "--from", dest="since", type=_time, help="reported at or after (ISO 8601; default: a week ago)"
+    )
+    compare.add_argument("--to", dest="until", type=_time, help="reported before (ISO 8601; default: now)")
+    compare.add_argument(
+        "--endpoint", type=_https, default=reconcile.ENDPOINT, help="of Log Analytics, in another cloud"
+    )
+    compare.set_defaults(command=_reconcile)
+
+    for command in (reread, examine, again, compare):
         command.add_argument("--settings", type=Path, metavar="FILE", help="settings of this file alone")
     return parser
 
@@ -160,6 +171,29 @@ async def _replay(arguments: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
+async def _reconcile(arguments: argparse.Namespace) -> int:
+    settings, now = _settings(arguments.settings), datetime.now(UTC)
+    until = min(arguments.until or now, now)
+    async with DefaultAzureCredential() as credential:
+        workspace = reconcile.Workspace(arguments.workspace, credential, endpoint=arguments.endpoint)
+        try:
+            found = await reconcile.run(
+                workspace,
+                begin=arguments.since or until - timedelta(days=7),
+                end=until,
+                now=now,
+                retention=settings.retention,
+                margin=settings.risk_margin,
+            )
+        finally:
+            await workspace.aclose()
+    if text := reconcile.table(found, now=now):
+        print("\n".join(_plain(line) for line in text.splitlines()))
+    bad, early = (sum(one.state in states for one in found) for states in (("missing", "incomplete"), ("not due",)))
+    print(f"{len(found)} recordings at ACS, {bad} not archived or not all of it, {early} not archived yet and not due")
+    return 1 if bad else 0
+
+
 def _plain(text: str) -> str:
     """Show what would move a terminal's cursor as �: an event's words come from outside."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
@@ -226,6 +260,13 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError("a day, such as 2026-03-01") from None
+
+
+def _https(text: str) -> str:
+    try:
+        return address.check(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
 
 
 def _topic(text: str) -> str:

@@ -130,13 +130,13 @@ def test_few_modules_talk_to_queues_and_topics() -> None:
 def test_one_folder_talks_to_acs() -> None:
     """Only recording/acs makes requests of its own; only the root of composition makes its clients.
 
-    `doctor.reach` asks any host whether it answers, and Azure about the deployment.
+    `doctor.reach` asks any host whether it answers, and Azure about the deployment; `reconcile` asks Log Analytics.
     """
     clients = importers("azure.core.AsyncPipelineClient") | importers("azure.core.pipeline") | importers("aiohttp")
     users = importers("recording.acs.conversations") | importers("recording.acs.content")
 
     parts = ("auth", "callbacks", "calling", "content", "conversations", "failures")
-    assert {f"recording.acs.{part}" for part in parts} | {"recording.doctor.reach"} == clients
+    assert {f"recording.acs.{part}" for part in parts} | {"recording.doctor.reach", "recording.reconcile"} == clients
     fetching = {f"recording.{name}" for name in ("archive", "ingest", "proof", "source")}
     assert fetching | {"recording.bootstrap", "recording.acs.content"} == users
 
