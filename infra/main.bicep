@@ -130,8 +130,14 @@ param alertEmails string[] = []
 @maxValue(47)
 param silenceHours int = 6
 
-@description('Where the runbook is read: the address of docs/operations.md as your team sees it. Alerts link to its sections.')
-param runbookUrl string = 'docs/operations.md'
+@description('Where the runbook is read: the https address of docs/operations.md as your team sees it. Alerts link to its sections; empty: they name them.')
+param runbookUrl string = ''
+
+@description('Log every request to both storage accounts in the workspace: who has read, written or deleted a recording.')
+param accessLogs bool = true
+
+@description('Have the ACS resource report its recordings to the workspace, and compare that with what was archived.')
+param communicationLogs bool = true
 
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = {
@@ -141,6 +147,8 @@ var groupName = 'rg-${environmentName}'
 var newCommunication = empty(existingCommunicationName)
 var communicationName = newCommunication ? 'acs-${token}' : existingCommunicationName
 var communicationGroup = newCommunication ? groupName : existingCommunicationGroup
+var speaks2021 = acsApiVersion == '2021-04-15-preview1'
+var retentionHours = empty(sourceRetentionHours) ? (speaks2021 ? 48 : 24) : int(split(sourceRetentionHours, '.')[0])
 var eventTopicName = empty(existingTopicName) ? 'evgt-acs-${token}' : existingTopicName
 
 var container = {
@@ -243,6 +251,37 @@ module communicationRoles 'communication-roles.bicep' = {
   dependsOn: [communication]
 }
 
+module communicationLog 'communication-logs.bicep' = if (communicationLogs) {
+  name: 'communication-logs'
+  scope: resourceGroup(communicationGroup)
+  params: {
+    communicationName: communicationName
+    workspaceId: monitoring.outputs.workspaceId
+    settingName: 'recordings-${token}'
+  }
+  dependsOn: [communication]
+}
+
+module stagingLog 'access-logs.bicep' = if (accessLogs) {
+  name: 'access-logs-staging'
+  scope: group
+  params: {
+    accountName: storage.outputs.accountName
+    workspaceId: monitoring.outputs.workspaceId
+    settingName: 'recordings-${token}'
+  }
+}
+
+module archiveLog 'access-logs.bicep' = if (accessLogs) {
+  name: 'access-logs-archive'
+  scope: group
+  params: {
+    accountName: archive.outputs.accountName
+    workspaceId: monitoring.outputs.workspaceId
+    settingName: 'recordings-${token}'
+  }
+}
+
 module domainEvents 'domain-events.bicep' = {
   name: 'domain-events'
   scope: group
@@ -318,7 +357,10 @@ module alerts 'alerts.bicep' = {
     tags: tags
     token: token
     insightsId: monitoring.outputs.insightsId
+    workspaceId: monitoring.outputs.workspaceId
     eventTopicId: communicationEvents.outputs.topicId
+    reconciles: communicationLogs && !speaks2021
+    missingAfterHours: min(max(retentionHours - riskHours, 1), 40)
     emails: alertEmails
     silenceHours: silenceHours
     runbookUrl: runbookUrl
@@ -350,4 +392,5 @@ output ARCHIVE_ACCOUNT_NAME string = archive.outputs.accountName
 output STAGING_CONTAINER_NAME string = container.staging
 output ARCHIVE_CONTAINER_NAME string = container.archive
 output DEAD_LETTER_CONTAINER string = container.deadLetter
+output LOG_WORKSPACE_ID string = monitoring.outputs.workspaceCustomerId
 output QUARANTINE_CONTAINER_NAME string = container.quarantine

@@ -12,7 +12,10 @@ param existingTopicName = readEnvironmentVariable('ACS_TOPIC_NAME', '')
 param communicationDataLocation = readEnvironmentVariable('ACS_DATA_LOCATION', 'Europe')
 
 param alertEmails = filter(split(readEnvironmentVariable('ALERT_EMAILS', ''), ','), email => !empty(email))
-param runbookUrl = readEnvironmentVariable('RUNBOOK_URL', 'docs/operations.md')
+param runbookUrl = readEnvironmentVariable('RUNBOOK_URL', '')
+param accessLogs = bool(readEnvironmentVariable('ACCESS_LOGS', 'true'))
+param communicationLogs = bool(readEnvironmentVariable('COMMUNICATION_LOGS', 'true'))
+param logRetentionDays = int(readEnvironmentVariable('LOG_RETENTION_DAYS', '30'))
 param silenceHours = int(readEnvironmentVariable('SILENCE_HOURS', '6'))
 
 param autoRecord = readEnvironmentVariable('AUTO_RECORD', 'off')

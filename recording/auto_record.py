@@ -86,6 +86,7 @@ async def _settle(wanted: ToRecord, held: Held, outcome: Outcome, storage: Stora
     write(
         "auto_record." + outcome.result,
         eventId=wanted.event_id,
+        conversationId=wanted.conversation_id,
         recordingId=outcome.recording_id,
         reason=outcome.reason,
     )
