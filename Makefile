@@ -7,7 +7,7 @@ endif
 API = today
 PYTHON = .venv/bin/python
 
-.PHONY: help setup demo up soak bench test clean
+.PHONY: help setup demo up soak bench infra test clean
 
 help:  ## list these commands (what a bare `make` does)
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,6 +28,9 @@ soak: setup  ## N=1000 SEED=1: that many recordings with every fault and with ki
 
 bench: setup  ## speed beside what a user would otherwise write: benchmarks/results.json and charts (half an hour)
 	@$(PYTHON) -m benchmarks
+
+infra: setup  ## evaluate the Bicep templates anew, into infra/snapshots (needs the compiler: BICEP, or bicep on the PATH)
+	@$(PYTHON) -m tests.infra.compiler
 
 # More workers than cores: much of a test is waiting, for pauses and processes.
 test: setup  ## ruff, mypy and every test

@@ -260,7 +260,8 @@ traces
 ]
 
 // Both tables are in the workspace only. Recording ids come with or without padding. An end that is reckoned without the
-// pauses is early, and never late; a row may be hours late.
+// pauses is early, and never late; a row may be hours late. A line is no older than the end, so within 44 of the 48 hours
+// that an alert sees, none has left them.
 var missing queryRule = {
   name: 'recording-missing'
   severity: 1
@@ -281,7 +282,6 @@ let exported = AppTraces
 | mv-expand document = fields.documentIds
 | summarize exportedChunks = dcount(tostring(document)) by id = trim_end("=+", tostring(fields.recordingId));
 ACSCallRecordingSummary
-| where TimeGenerated > ago(44h)
 | extend ended = coalesce(RecordingStartTime + RecordingLength * 1s, TimeGenerated)
 | extend ready = iff(ended < TimeGenerated, ended, TimeGenerated)
 | summarize chunks = max(ChunkCount), ready = min(ready), endReason = take_any(RecordingEndReason) by recordingId = RecordingId
@@ -289,7 +289,7 @@ ACSCallRecordingSummary
 | join kind=leftouter archived on id
 | join kind=leftouter exported on id
 | extend safe = coalesce(archivedChunks, 0) + coalesce(exportedChunks, 0)
-| where safe < chunks and ready < ago({hours}h)
+| where safe < chunks and ready between (ago(44h) .. ago({hours}h))
 | project recordingId = tostring(recordingId), chunks, safe, ready, endReason
 ''', '{hours}', string(missingAfterHours))
 }

@@ -2,6 +2,7 @@
 
 param location string
 param tags object
+@minLength(13)
 param token string
 
 resource topic 'Microsoft.EventGrid/topics@2025-02-15' = {

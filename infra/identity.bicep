@@ -2,6 +2,7 @@
 
 param location string
 param tags object
+@minLength(13)
 param token string
 
 @description('The function app: storage, queue, ACS, telemetry.')

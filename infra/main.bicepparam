@@ -29,7 +29,11 @@ param requireCallbackToken = bool(readEnvironmentVariable('REQUIRE_CALLBACK_TOKE
 
 param ingestParallelism = int(readEnvironmentVariable('INGEST_PARALLELISM', '8'))
 param maximumInstanceCount = int(readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '100'))
-param instanceMemoryMB = int(readEnvironmentVariable('INSTANCE_MEMORY_MB', '2048'))
+
+var memory = readEnvironmentVariable('INSTANCE_MEMORY_MB', '2048')
+param instanceMemoryMB = memory == '2048'
+  ? 2048
+  : memory == '4096' ? 4096 : memory == '512' ? 512 : fail('INSTANCE_MEMORY_MB is "${memory}"; it must be 2048, 4096 or 512.')
 
 param archiveSku = readEnvironmentVariable('ARCHIVE_SKU', 'Standard_ZRS')
 param archiveCoolAfterDays = int(readEnvironmentVariable('ARCHIVE_COOL_AFTER_DAYS', '30'))

@@ -3,6 +3,7 @@
 
 param location string
 param tags object
+@minLength(13)
 param token string
 param stagingContainer string
 param quarantineContainer string

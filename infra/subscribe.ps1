@@ -1,6 +1,4 @@
-# Deploy the Event Grid subscriptions (subscriptions.bicep), as subscribe.sh does elsewhere.
-# All values are outputs of main.bicep, none is a secret.
-$minutes = if ($env:EVENT_MINUTES_TO_LIVE) { $env:EVENT_MINUTES_TO_LIVE } else { '720' }
+# Deploy the Event Grid subscriptions (subscriptions.bicepparam), as subscribe.sh does elsewhere.
 
 # A function can be seen by Event Grid some time after its deployment: ask again for a few minutes.
 for ($try = 1; $try -le 6; $try++) {
@@ -8,14 +6,7 @@ for ($try = 1; $try -le 6; $try++) {
         --subscription "$env:AZURE_SUBSCRIPTION_ID" `
         --resource-group "$env:EVENTS_GROUP" `
         --name recording-subscriptions `
-        --template-file infra/subscriptions.bicep `
-        --parameters `
-            topicName="$env:EVENTS_TOPIC_NAME" `
-            functionAppId="$env:FUNCTION_APP_ID" `
-            deadLetterAccountId="$env:STORAGE_ACCOUNT_ID" `
-            deadLetterContainer="$env:DEAD_LETTER_CONTAINER" `
-            eventGridIdentityId="$env:EVENTS_IDENTITY_ID" `
-            eventTimeToLiveInMinutes="$minutes" `
+        --parameters infra/subscriptions.bicepparam `
         --output none
     if ($LASTEXITCODE -eq 0) { exit 0 }
     if ($try -lt 6) {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Deploy the Event Grid subscriptions (subscriptions.bicep): azd runs this after each deployment, and
-# `azd hooks run postdeploy` at any time. All values are outputs of main.bicep, none is a secret.
+# Deploy the Event Grid subscriptions: azd runs this after each deployment, and `azd hooks run postdeploy` at any
+# time. What they are made of is in subscriptions.bicepparam, which reads the azd environment.
 set -eu
 
 # A function can be seen by Event Grid some time after its deployment: ask again for a few minutes.
@@ -9,14 +9,7 @@ until az deployment group create \
     --subscription "$AZURE_SUBSCRIPTION_ID" \
     --resource-group "$EVENTS_GROUP" \
     --name recording-subscriptions \
-    --template-file infra/subscriptions.bicep \
-    --parameters \
-        topicName="$EVENTS_TOPIC_NAME" \
-        functionAppId="$FUNCTION_APP_ID" \
-        deadLetterAccountId="$STORAGE_ACCOUNT_ID" \
-        deadLetterContainer="$DEAD_LETTER_CONTAINER" \
-        eventGridIdentityId="$EVENTS_IDENTITY_ID" \
-        eventTimeToLiveInMinutes="${EVENT_MINUTES_TO_LIVE:-720}" \
+    --parameters infra/subscriptions.bicepparam \
     --output none
 do
     tries=$((tries - 1))

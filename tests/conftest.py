@@ -14,8 +14,14 @@ from local.azurite import Azurite
 from recording import bootstrap, ingest, storage
 from recording.bootstrap import App
 from recording.settings import Settings, read
+from tests.infra import compiler
 
 _numbers = itertools.count()
+
+
+def pytest_report_header() -> str:
+    """Say whether a Bicep compiler takes part: without one some tests are skipped."""
+    return compiler.state()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

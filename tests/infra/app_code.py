@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from tests.infra.bicep import ROOT
+from tests.infra.snapshots import ROOT
 
 _LEVELS = {"info", "warning", "error", "exception"}
 _EVENT = re.compile(r"[a-z_]+\.[a-z_]+")

@@ -1,12 +1,15 @@
-"""infra/function-app.bicep against recording/settings.py: every setting is set, and no key among them."""
+"""The evaluated app settings against recording/settings.py: every setting is set, and no key among them."""
 
+import json
 import re
 from typing import Any
+
+import pytest
 
 from recording import backlog, job
 from recording.account import Account
 from recording.settings import Settings, read
-from tests.infra.bicep import INFRA, Expression, declarations, one
+from tests.infra.snapshots import INFRA, ROOT, named, resource, resources, variants
 
 # They hold a key; the identity stands in its place.
 NOT_HERE = {"ACS_CONNECTION_STRING", "EVENTS_TOPIC_KEY"}
@@ -15,17 +18,42 @@ HOSTS_OWN = {
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "AZURE_CLIENT_ID",
-    "AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__excludedTypes",
     "AzureWebJobsStorage__clientId",
     "AzureWebJobsStorage__credential",
     "AzureWebJobsStorage__tableServiceUri",
 }
+# What only Azure knows, by the member of the resource that is asked for.
+KNOWN_LATER = {
+    "clientId": "8c5f7a39-0000-4000-8000-000000000001",
+    "ConnectionString": "InstrumentationKey=…",
+    "endpoint": "https://topic.example/api/events",
+    "hostName": "https://contoso.communication.azure.com",
+    "immutableResourceId": "8c5f7a39-0000-4000-8000-000000000002",
+    "primaryEndpoints.blob": "https://account.blob.example/",
+    "primaryEndpoints.queue": "https://account.queue.example/",
+    "primaryEndpoints.table": "https://account.table.example/",
+}
 
 
-def app_settings() -> dict[str, Any]:
-    """Read the app settings as they stand in Bicep."""
-    found: dict[str, Any] = one(INFRA / "function-app.bicep", "resource", "settings").value["properties"]
+def app_settings(variant: str = "default") -> dict[str, str]:
+    """Read the app settings of a variant as they are evaluated."""
+    found: dict[str, str] = resource("Microsoft.Web/sites/config", "appsettings", variant).properties
     return found
+
+
+def source(setting: str, variant: str = "default") -> tuple[str, str]:
+    """Say which resource a setting is read from, by name, and which member of it."""
+    found = re.search(r"reference\('\S+/([^/']+)', '[\d-]+'\)\.([\w.]+)", app_settings(variant)[setting])
+    assert found is not None, f"{setting} is read from no resource"
+    return found[1], found[2]
+
+
+def deployed(variant: str = "default") -> dict[str, str]:
+    """Give the settings as the app would find them: what only Azure knows by an example of it."""
+    return {
+        name: KNOWN_LATER[source(name, variant)[1]] if "reference(" in value else value
+        for name, value in app_settings(variant).items()
+    }
 
 
 def expected() -> set[str]:
@@ -38,9 +66,11 @@ def expected() -> set[str]:
     return names | {"AzureWebJobsStorage__queueServiceUri"}
 
 
-def test_every_setting_is_set() -> None:
+@pytest.mark.parametrize("variant", variants())
+def test_every_setting_is_set(variant: str) -> None:
     """A setting that is added to Settings is set in Bicep, too; one that is removed, removed."""
-    assert set(app_settings()) == (expected() | HOSTS_OWN) - NOT_HERE
+    assert set(app_settings(variant)) == (expected() | HOSTS_OWN) - NOT_HERE
+    assert {type(value) for value in app_settings(variant).values()} == {str}
 
 
 def test_nothing_that_flex_consumption_refuses() -> None:
@@ -51,88 +81,105 @@ def test_nothing_that_flex_consumption_refuses() -> None:
 
 def test_runtime_is_the_one_that_is_tested() -> None:
     """Azure runs the Python version of .python-version."""
-    config = one(INFRA / "function-app.bicep", "resource", "app").value["properties"]["functionAppConfig"]
+    config = resource("Microsoft.Web/sites").properties["functionAppConfig"]
     version = (INFRA.parent / ".python-version").read_text().strip()
     assert config["runtime"] == {"name": "python", "version": version}
 
 
-def parameters() -> dict[str, Any]:
-    """Give the default in main.bicep of each setting that a parameter sets."""
-    defaults = {found.name: found.value for found in declarations(INFRA / "main.bicep", "param")}
-    named = {
-        name: re.sub(r"^(?:toLower\()?string\((\w+)\)+$", r"\1", given.text)
-        for name, given in app_settings().items()
-        if isinstance(given, Expression)
-    }
-    return {name: defaults[parameter] for name, parameter in named.items() if parameter in defaults}
-
-
 def test_defaults_are_those_of_the_app() -> None:
-    """A parameter for a setting has the setting's own default, so that a laptop and Azure agree."""
-    own = {str(f.alias): f.default for f in Settings.model_fields.values() if f.default not in (None, ())}
-    shared = parameters().keys() & own.keys()
-    assert len(shared) >= 9
-    assert {name: parameters()[name] for name in shared} == {name: own[name] for name in shared}
+    """A setting that nobody has changed has its own default, so that a laptop and Azure agree."""
+    settings = read(deployed())
+    # What has no default of its own comes from a resource.
+    fields = {name: field for name, field in Settings.model_fields.items() if field.alias not in NOT_HERE}
+    fixed = {
+        n: f.default for n, f in fields.items() if "reference(" not in app_settings().get(str(f.alias), "reference(")
+    }
+    assert len(fixed) >= 17
+    assert {name: getattr(settings, name) for name in fixed} == fixed
 
 
-def test_app_accepts_what_is_set() -> None:
-    """Settings reads the defaults of main.bicep without a complaint, and takes the identity's form of the rest."""
-    uris = {name: "https://account.example/" for name in app_settings() if name.endswith("Uri")}
-    endpoint = {"ACS_ENDPOINT": "https://contoso.communication.azure.com"}
-    settings = read({name: str(default) for name, default in parameters().items()} | uris | endpoint)
+@pytest.mark.parametrize("variant", variants())
+def test_app_accepts_what_is_set(variant: str) -> None:
+    """Settings reads what a variant sets without a complaint, and no key is among it."""
+    settings = read(deployed(variant))
     assert settings.resource().access_key is None
-    assert (settings.speaks_2021, settings.source_retention_hours, settings.delete_source) == (False, None, False)
     assert (settings.staging_storage, settings.archive_storage) == (
-        Account(blob_uri=uris["STAGING_STORAGE__blobServiceUri"]),
+        Account(blob_uri=KNOWN_LATER["primaryEndpoints.blob"]),
     ) * 2
 
 
-def test_callbacks_must_bear_the_token_of_this_very_resource() -> None:
+def test_what_the_environment_sets_reaches_the_app() -> None:
+    """Each value of the variant with everything on is the setting's own."""
+    settings = read(deployed("everything-on"))
+    assert (settings.speaks_2021, settings.source_retention_hours, settings.delete_source) == (True, 48, True)
+    assert (settings.auto_record, settings.content_hosts) == ("all", ("files.example.com",))
+    assert settings.public_base_url == "https://recordings.example.com"
+
+
+def test_settings_name_the_resources_that_are_theirs() -> None:
+    """Staging and the host's own storage are one account, the archive another; the identity is the app's."""
+    places = {name: re.sub(r"-?[a-z0-9]{13}$", "", source(name)[0]) for name in app_settings() if name.endswith("Uri")}
+    assert places == {
+        "AzureWebJobsStorage__blobServiceUri": "st",
+        "AzureWebJobsStorage__queueServiceUri": "st",
+        "AzureWebJobsStorage__tableServiceUri": "st",
+        "STAGING_STORAGE__blobServiceUri": "st",
+        "ARCHIVE_STORAGE__blobServiceUri": "starc",
+    }
+    services = {name: source(name)[1] for name in places}
+    assert services == {name: f"primaryEndpoints.{re.findall(r'__(\w+)ServiceUri', name)[0]}" for name in places}
+    assert source("AZURE_CLIENT_ID") == source("AzureWebJobsStorage__clientId")
+    assert source("AZURE_CLIENT_ID")[0].startswith("id-app-")
+
+
+@pytest.mark.parametrize(("variant", "name"), [("default", "acs-"), ("existing-acs", "acs-contoso")])
+def test_callbacks_must_bear_the_token_of_this_very_resource(variant: str, name: str) -> None:
     """What ACS_RESOURCE_ID gets is the immutable id of the ACS resource, new or existing; one parameter switches it."""
-    given = next(m for m in declarations(INFRA / "main.bicep", "module") if m.name == "functionApp").value["params"]
-    output = one(INFRA / "communication-events.bicep", "output", "immutableResourceId")
-    assert app_settings()["ACS_RESOURCE_ID"].text == "communicationResourceId"
-    assert given["communicationResourceId"].text == (
-        "requireCallbackToken ? communicationEvents.outputs.immutableResourceId : ''"
-    )
-    assert output.value.text == "communication.properties.immutableResourceId"
-    assert one(INFRA / "main.bicep", "param", "requireCallbackToken").value is True
+    resource_name, member = source("ACS_RESOURCE_ID", variant)
+    assert (resource_name, member) == (source("ACS_ENDPOINT", variant)[0], "immutableResourceId")
+    assert resource_name.startswith(name)
+    assert app_settings("everything-off")["ACS_RESOURCE_ID"] == ""
 
 
 def test_the_key_of_the_callback_address_is_a_reference() -> None:
-    """ACS can't send a header, so there is one key; what stands in Bicep is where it is kept, if it is wanted."""
-    assert app_settings()["CALLBACK_KEY"].text == (
-        "empty(callbackKeySecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${callbackKeySecretUri})'"
+    """ACS can't send a header, so there is one key; what is set is where it is kept, if it is wanted."""
+    assert app_settings()["CALLBACK_KEY"] == ""
+    assert app_settings("everything-on")["CALLBACK_KEY"] == (
+        "@Microsoft.KeyVault(SecretUri=https://contoso.vault.azure.net/secrets/callback-key)"
     )
-    app = one(INFRA / "function-app.bicep", "resource", "app").value
-    assert app["properties"]["keyVaultReferenceIdentity"].text == "identityId"
-    assert one(INFRA / "main.bicep", "param", "callbackKeySecretUri").value == ""
+    app = resource("Microsoft.Web/sites").body
+    assert list(app["identity"]["userAssignedIdentities"]) == [app["properties"]["keyVaultReferenceIdentity"]]
 
 
-def test_containers_are_made_under_the_names_that_the_app_gets() -> None:
-    """The names in main.bicep are the defaults of Settings, and storage and archive make those very containers."""
-    names = one(INFRA / "main.bicep", "var", "container").value
-    fields = Settings.model_fields
-    assert (names["staging"], names["archive"], names["quarantine"]) == (
-        fields["staging_container"].default,
-        fields["archive_container"].default,
-        fields["quarantine_container"].default,
-    )
-    given = {module.name: module.value["params"] for module in declarations(INFRA / "main.bicep", "module")}
-    for parameter in ("stagingContainer", "quarantineContainer", "deploymentContainer"):
-        assert given["storage"][parameter] == given["functionApp"][parameter]
-    assert given["archive"]["container"] == given["functionApp"]["archiveContainer"]
-    made = [part.text for part in one(INFRA / "storage.bicep", "var", "containerNames").value]
-    assert made == ["stagingContainer", "quarantineContainer", "deadLetterContainer", "deploymentContainer"]
+@pytest.mark.parametrize("variant", variants())
+def test_containers_are_made_under_the_names_that_the_app_gets(variant: str) -> None:
+    """Storage and archive make the containers that the settings name, and those of dead letters and deployment."""
+    containers = resources("Microsoft.Storage/storageAccounts/blobServices/containers", variant)
+    made: dict[str, list[Any]] = {"st": [], "starc": []}
+    for one in containers:
+        account, _, name = one.name.split("/")
+        made[account[:-13]].append(name)
+    names = app_settings(variant)
+    assert made == {
+        "st": [names["STAGING_CONTAINER"], names["QUARANTINE_CONTAINER"], "recordings-dead-letter", "deployment"],
+        "starc": [names["ARCHIVE_CONTAINER"]],
+    }
+    storage = resource("Microsoft.Web/sites", variant=variant).properties["functionAppConfig"]["deployment"]["storage"]
+    assert storage["value"].endswith(".primaryEndpoints.blob, 'deployment')]")
 
 
 def test_queues_are_those_of_the_code() -> None:
     """Each queue is made, and the one where the host puts what has failed there five times."""
     made = [name + end for name in (job.QUEUE, backlog.QUEUE) for end in ("", "-poison")]
-    assert one(INFRA / "storage.bicep", "var", "queueNames").value == made
+    assert list(named("Microsoft.Storage/storageAccounts/queueServices/queues")) == made
 
 
 def test_traces_are_not_sampled() -> None:
-    """Alerts count log lines one by one, so none may be left out."""
-    name = "AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__excludedTypes"
-    assert "Trace" in app_settings()[name].split(";")
+    """Alerts count log lines, requests and exceptions one by one, so none may be left out.
+
+    host.json says so, not a setting: Linux hosts have cut off a name as long as its setting would have.
+    """
+    host = json.loads((ROOT / "host.json").read_text())
+    sampling = host["logging"]["applicationInsights"]["samplingSettings"]
+    assert set(sampling["excludedTypes"].split(";")) == {"Exception", "Request", "Trace"}
+    assert [name for name in app_settings() if len(name) > 64] == []

@@ -19,7 +19,7 @@ from recording.endings import Ending
 from recording.settings import Settings
 from tests.conftest import Control
 from tests.facts import receive, sweep
-from tests.infra.bicep import ROOT
+from tests.infra.snapshots import ROOT
 from tests.source import mp4, storage_host, today
 from tests.test_events_today import call_event
 

@@ -4,15 +4,16 @@ import re
 import subprocess
 from datetime import timedelta
 
+import pytest
 import yaml
 from azure.eventgrid import SystemEventNames
 
 from recording.events import CALL_ENDED, CALL_STARTED, FILE_STATUS_UPDATED
 from recording.settings import read
 from tests.infra.app_code import functions
-from tests.infra.bicep import INFRA, ROOT, declarations, one
+from tests.infra.snapshots import INFRA, ROOT, environments, resource, resources, snapshot, variants
 
-SUBSCRIPTION = one(INFRA / "subscriptions.bicep", "resource", "recordingFiles").value["properties"]
+SUBSCRIPTION = resource("Microsoft.EventGrid/systemTopics/eventSubscriptions", variant="subscriptions").properties
 ACS = {"ACS_ENDPOINT": "https://contoso.communication.azure.com"}
 STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 HOOKS = {"posix": INFRA / "subscribe.sh", "windows": INFRA / "subscribe.ps1"}
@@ -44,13 +45,9 @@ def test_one_event_at_a_time() -> None:
 
 
 def test_an_event_is_given_up_while_its_recording_can_still_be_fetched() -> None:
-    """Tries are the most there are, for half of the time that ACS keeps a recording, wherever that is said."""
-    defaults = {found.name: found.value for found in declarations(INFRA / "subscriptions.bicep", "param")}
+    """Tries are the most there are, for half of the time that ACS keeps a recording."""
     half = int(read(ACS | STORAGE).retention / timedelta(minutes=2))
-    assert (defaults["maxDeliveryAttempts"], defaults["eventTimeToLiveInMinutes"]) == (30, half)
-    assert {
-        system: re.findall(r"(?:TO_LIVE:-|else \{ ')(\d+)", path.read_text()) for system, path in HOOKS.items()
-    } == {system: [str(half)] for system in HOOKS}
+    assert SUBSCRIPTION["retryPolicy"] == {"maxDeliveryAttempts": 30, "eventTimeToLiveInMinutes": half}
 
 
 def test_dead_letters_are_written_by_identity() -> None:
@@ -59,24 +56,50 @@ def test_dead_letters_are_written_by_identity() -> None:
     assert "deadLetterDestination" not in SUBSCRIPTION
 
 
-def test_topic_has_the_identity_and_the_type_of_acs() -> None:
+@pytest.mark.parametrize("variant", variants())
+def test_topic_has_the_identity_and_the_type_of_acs(variant: str) -> None:
     """The system topic is that of an ACS resource, in the global location, with the identity that dead-letters."""
-    topic = one(INFRA / "communication-events.bicep", "resource", "topic").value
-    assert (topic["location"], topic["identity"]["type"]) == ("global", "UserAssigned")
-    assert topic["properties"]["topicType"] == "Microsoft.Communication.CommunicationServices"
+    topic = resource("Microsoft.EventGrid/systemTopics", variant=variant)
+    assert (topic.body["location"], topic.body["identity"]["type"]) == ("global", "UserAssigned")
+    assert list(topic.body["identity"]["userAssignedIdentities"]) == [
+        snapshot(variant)["outputs"]["EVENTS_IDENTITY_ID"]
+    ]
+    assert topic.properties["topicType"] == "Microsoft.Communication.CommunicationServices"
+    assert topic.properties["source"].startswith(
+        f"/subscriptions/{topic.id.split('/')[2]}/resourceGroups/{topic.group}/"
+    )
 
 
-def test_hooks_give_the_subscription_what_it_asks_for() -> None:
-    """Both scripts pass each parameter without a default, and only values that main.bicep gives to azd."""
-    asked = {p.name: p.value for p in declarations(INFRA / "subscriptions.bicep", "param")}
-    outputs = {found.name for found in declarations(INFRA / "main.bicep", "output")}
+def test_existing_resources_are_used() -> None:
+    """No second ACS resource is made, and a topic that exists is written to under its own name, in its own group."""
+    assert [
+        resources("Microsoft.Communication/communicationServices", v) for v in ("existing-acs", "existing-topic")
+    ] == [
+        [],
+        [],
+    ]
+    topics = [resource("Microsoft.EventGrid/systemTopics", variant=v) for v in ("existing-acs", "existing-topic")]
+    assert [(topic.group, re.sub(r"[a-z0-9]{13}$", "", topic.name)) for topic in topics] == [
+        ("rg-telephony", "evgt-acs-"),
+        ("rg-telephony", "evgt-contoso"),
+    ]
+
+
+def test_the_subscription_gets_what_main_gives_to_azd() -> None:
+    """Each value that it has no default for is an output of main.bicep, which azd keeps in its environment."""
+    asked = set(environments()["subscriptions.bicepparam"]["subscriptions"])
+    source = (INFRA / "subscriptions.bicepparam").read_text()
+    assert asked == set(re.findall(r"readEnvironmentVariable\('(\w+)'\)", source))
+    assert asked <= set(snapshot("default")["outputs"])
+
+
+def test_hooks_deploy_the_subscription() -> None:
+    """Both scripts deploy the parameter file, and read only values that main.bicep or azd itself gives."""
+    outputs = set(snapshot("default")["outputs"]) | {"AZURE_SUBSCRIPTION_ID"}
     for system, path in HOOKS.items():
         source = path.read_text()
-        given = set(re.findall(r"^\s+(\w+)=", source, re.MULTILINE)) - {"tries"}
-        read = set(re.findall(r'"\$(?:env:)?([A-Z_]+)"', source)) - {"AZURE_SUBSCRIPTION_ID"}
-        assert given <= set(asked), system
-        assert {name for name, default in asked.items() if default is None} <= given, system
-        assert read <= outputs, system
+        assert "--parameters infra/subscriptions.bicepparam" in source, system
+        assert set(re.findall(r'"\$(?:env:)?([A-Z_]+)"', source)) <= outputs, system
 
 
 def test_hooks_are_run_by_azd() -> None:
@@ -88,14 +111,7 @@ def test_hooks_are_run_by_azd() -> None:
     }
     service = project["services"]["app"]
     assert (service["host"], service["language"], service["project"]) == ("function", "python", ".")
-    tags = text_of_app_tags()
-    assert "'azd-service-name': 'app'" in tags
-
-
-def text_of_app_tags() -> str:
-    """Give the tags of the function app as written."""
-    expression: str = one(INFRA / "function-app.bicep", "resource", "app").value["tags"].text
-    return expression
+    assert resource("Microsoft.Web/sites").body["tags"]["azd-service-name"] == "app"
 
 
 def test_posix_hook_is_valid_shell() -> None:

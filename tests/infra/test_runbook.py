@@ -15,7 +15,7 @@ from recording import __main__ as command
 from recording.errors import ChunkError, RecordingError
 from tests.conftest import Control, file_event
 from tests.facts import listing
-from tests.infra.bicep import ROOT
+from tests.infra.snapshots import ROOT
 
 SOURCE = (ROOT / "docs" / "operations.md").read_text()
 SECURITY = (ROOT / "SECURITY.md").read_text()

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from tests.infra.app_code import functions
-from tests.infra.bicep import ROOT
+from tests.infra.snapshots import ROOT
 from tests.infra.test_alerts import headings
 
 SOURCE = (ROOT / "SECURITY.md").read_text()
