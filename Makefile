@@ -7,13 +7,16 @@ endif
 API = today
 PYTHON = .venv/bin/python
 
-.PHONY: help setup demo up soak bench infra test clean
+.PHONY: help setup lock demo up soak bench infra test clean
 
 help:  ## list these commands (what a bare `make` does)
-	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: .venv/.ready node_modules/.ready  ## install what is needed into .venv and node_modules, if anything has changed
 	@:
+
+lock: .venv/bin/uv  ## compile the requirements files from pyproject.toml, pins kept; UPGRADE=1 takes the newest versions
+	@$(PYTHON) -m local lock $(if $(UPGRADE),--upgrade)
 
 demo: setup  ## record a call by each API, archive the recordings, check them: under a minute, files in demo-output
 	@$(PYTHON) -m local demo --host $(HOST)
@@ -33,14 +36,19 @@ infra: setup  ## evaluate the Bicep templates anew, into infra/snapshots (needs 
 	@$(PYTHON) -m tests.infra.compiler
 
 # More workers than cores: much of a test is waiting, for pauses and processes.
-test: setup  ## ruff, mypy and every test
+test: setup  ## ruff, import-linter, mypy and every test
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	.venv/bin/lint-imports --no-logo
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest -n 3
 
 clean:  ## remove everything that the other commands have made, but for .venv and node_modules
-	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+# Needs uv only: the requirements files may be outdated, or conflict after a merge, and aren't installed for this.
+.venv/bin/uv:
+	@sh local/setup.sh python
 
 .venv/.ready: requirements.txt requirements-dev.txt tests/local/acs/sdk-1.2.0.txt local/setup.sh .python-version
 	@sh local/setup.sh python

@@ -6,22 +6,25 @@ prefix is empty (host.json), so that the paths are the recording service's own.
 
 import asyncio
 import functools
-import json
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import List  # noqa: UP035 - see Jobs
 
 import azure.functions as func
-from pydantic import BaseModel
 
-from recording import archive, audit, backlog, catalogue, contract, events, intake, job, logs, poison, verify
-from recording.backlog import Backlog
-from recording.bootstrap import App, clients, control_app
-from recording.bootstrap import app as bootstrap
-from recording.contract import ListQuery, Operation, StartRecording, StartRecordingByUrl
-from recording.control import Caller, Control
-from recording.errors import BadEvent, BadRequest, RecordingError, Throttled
-from recording.health import check as check_health
+from recording import timer as archive
+from recording.api import request
+from recording.api.response import answers, reply
+from recording.app import App, clients, control_app
+from recording.app import app as bootstrap
+from recording.catalogue import browse, verify
+from recording.catalogue.browse import ListQuery
+from recording.clock import utc_now
+from recording.control.bodies import Caller, Operation, StartRecording, StartRecordingByUrl
+from recording.control.operations import Control
+from recording.doctor.health import check as check_health
+from recording.errors import BadEvent, BadRequest, RecordingError
+from recording.intake import backlog, poison, receive
+from recording.intake.backlog import Backlog
+from recording.model import event_parser, job
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -32,49 +35,19 @@ RECORDINGS = "conversations/{conversationId}/recordings"
 RECORDING = "conversations/{conversationId}/recordings/{recordingId}"
 
 
-def reply(body: BaseModel | None = None, *, status: int = 200) -> func.HttpResponse:
-    """Answer with a JSON body, `{}` for none."""
-    text = body.model_dump_json(by_alias=True, exclude_none=True) if body else "{}"
-    return func.HttpResponse(text, status_code=status, mimetype="application/json")
-
-
-def refuse(error: RecordingError) -> func.HttpResponse:
-    """Answer with the contract's bare error body, and `Retry-After` where ACS gave one."""
-    headers = {"Retry-After": error.retry_after} if isinstance(error, Throttled) and error.retry_after else {}
-    body = json.dumps(contract.error_body(error))
-    return func.HttpResponse(body, status_code=error.http_status, mimetype="application/json", headers=headers)
-
-
-def answers[**P](handler: Callable[P, Awaitable[func.HttpResponse]]) -> Callable[P, Awaitable[func.HttpResponse]]:
-    """Turn what a handler raises into an error body; the host would answer 500 with no body at all."""
-
-    @functools.wraps(handler)
-    async def wrapped(*args: P.args, **kwargs: P.kwargs) -> func.HttpResponse:
-        try:
-            return await handler(*args, **kwargs)
-        except RecordingError as error:
-            logs.warning("request.refused", function=handler.__name__, status=error.http_status, code=error.error_code)
-            return refuse(error)
-        except Exception:
-            logs.exception("request.failed", function=handler.__name__)
-            return refuse(RecordingError("an unexpected error; the app's log has the details"))
-
-    return wrapped
-
-
 @app.route(RECORDINGS, methods=["POST"])
 @answers
 async def start_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Start recording a conversation."""
-    body = contract.read(StartRecording, req.get_body())
-    return reply(await (await _control(req)).start(contract.path_value(req.route_params["conversationId"]), body))
+    body = request.read(StartRecording, req.get_body())
+    return reply(await (await _control(req)).start(req.route_params["conversationId"], body))
 
 
 @app.route("recordings", methods=["POST"])
 @answers
 async def start_recording_by_url(req: func.HttpRequest) -> func.HttpResponse:
     """Start recording the conversation of a URL or a server call id."""
-    body = contract.read(StartRecordingByUrl, req.get_body())
+    body = request.read(StartRecordingByUrl, req.get_body())
     return reply(await (await _control(req)).start_by_url(body))
 
 
@@ -113,9 +86,9 @@ async def resume_recording(req: func.HttpRequest) -> func.HttpResponse:
 @answers
 async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
     """List recordings, newest first."""
-    query = contract.read_query(ListQuery, req.params)
+    query = request.read_query(ListQuery, req.params)
     here = await bootstrap()
-    return reply(await catalogue.page(here.storage, query, retention=here.settings.retention))
+    return reply(await browse.page(here.storage, query, retention=here.settings.retention))
 
 
 @app.route("recordings/{recordingKey}", methods=["GET"])
@@ -123,7 +96,7 @@ async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
 async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Answer with a recording's manifest, or its state while in flight."""
     here = await bootstrap()
-    return reply(await catalogue.get(req.route_params["recordingKey"], here.storage, retention=here.settings.retention))
+    return reply(await browse.get(req.route_params["recordingKey"], here.storage, retention=here.settings.retention))
 
 
 @app.route("recordings/{recordingKey}/chunks/{index}/content", methods=["GET"])
@@ -131,7 +104,7 @@ async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
 async def get_chunk_content(req: func.HttpRequest) -> func.HttpResponse:
     """Redirect to a read-only link of a few minutes."""
     here = await bootstrap()
-    link = await catalogue.content_link(
+    link = await browse.content_link(
         req.route_params["recordingKey"], req.route_params["index"], here.storage, retention=here.settings.retention
     )
     return func.HttpResponse(status_code=302, headers={"Location": link, "Cache-Control": "no-store"})
@@ -166,7 +139,7 @@ async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpRespon
     here = await bootstrap()
     await here.callbacks.check(req.headers.get("Authorization"))
     try:
-        received = events.parse_all(req.get_body().decode())
+        received = event_parser.parse_all(req.get_body().decode())
     except (BadEvent, UnicodeDecodeError) as bad:
         raise BadRequest(str(bad), target="body") from None
     jobs.set([message for text in received for message in await _take(here, text)])
@@ -202,37 +175,37 @@ async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
     """Finish, rescue, archive, report."""
     here = await bootstrap()
     await here.prepare_archive()
-    now = datetime.now(UTC)
+    now = utc_now()
     await poison.drain(here.poison, here.storage, here.notices, now=now)
     take = functools.partial(_take, here)
     late = await poison.drain_events(here.poisoned_events, take, here.storage, here.notices, now=now)
     report = await archive.run(here.storage, here.settings, here.notices, here.content, now=now)
     # What was just taken in may be overdue, too: each chunk is queued once.
-    jobs.set(list(dict.fromkeys([*late, *intake.messages(report.jobs)])))
+    jobs.set(list(dict.fromkeys([*late, *receive.messages(report.jobs)])))
 
 
 async def _take(here: App, text: str, held_back: Backlog | None = None) -> list[str]:
-    taken = await intake.receive(
+    taken = await receive.receive(
         text,
         storage=here.storage,
         service=here.service,
         notices=here.notices,
         settings=here.settings,
-        now=datetime.now(UTC),
+        now=utc_now(),
         backlog=held_back,
     )
-    return intake.messages(taken)
+    return receive.messages(taken)
 
 
 async def _control(req: func.HttpRequest) -> Control:
     here = await control_app()
-    caller = Caller(audit.caller(req.headers), contract.repeat_key(req.headers))
+    caller = Caller(request.caller(req.headers), request.repeat_key(req.headers))
     return Control(here.service, here.storage, caller, callback_uri=here.settings.callback_uri())
 
 
 def _ids(req: func.HttpRequest) -> tuple[str, str]:
-    return contract.path_value(req.route_params["conversationId"]), contract.path_value(req.route_params["recordingId"])
+    return req.route_params["conversationId"], req.route_params["recordingId"]
 
 
 def _operation(req: func.HttpRequest) -> Operation:
-    return contract.read(Operation, req.get_body())
+    return request.read(Operation, req.get_body())

@@ -19,11 +19,12 @@ from yarl import URL
 from benchmarks import burst
 from benchmarks.document import document_id, filler
 from local.azurite import ACCOUNT, KEY, Azurite
-from recording import digest, events, layout, manifest
-from recording.events import FileStatusUpdated
-from recording.formats import description
-from recording.settings import Settings
-from recording.storage import Stored, Where
+from recording.config.settings import Settings
+from recording.ingest import relay
+from recording.model import event_parser, layout, manifest, payload
+from recording.model.events import FileStatusUpdated
+from recording.model.recording import assemble
+from recording.model.stored import Stored, Where
 
 CHUNK_BYTES = 4096
 # Of the archived ones: 100,000 of them are two years of calls.
@@ -79,7 +80,10 @@ class Recorded:
         return [
             _fact("staging", name, json.dumps(event).encode(), announced=event["eventTime"]),
             _fact(
-                "staging", layout.metadata_blob(self.key, 0, self.document), _METADATA, **description.read(_METADATA)
+                "staging",
+                layout.metadata_blob(self.key, 0, self.document),
+                _METADATA,
+                **payload.read_metadata_file(_METADATA),
             ),
         ]
 
@@ -97,7 +101,7 @@ class Recorded:
             source_bytes=str(len(body)),
             blocks="1",
             block_bytes=str(len(body)),
-            flight=digest.seal(in_flight),
+            flight=relay.seal(in_flight),
             proved_at=datetime.now(UTC).isoformat(timespec="seconds"),
             blocks_compared="1",
         )
@@ -105,10 +109,10 @@ class Recorded:
     def manifest(self) -> Blob:
         """Give what stands in the archive when it's archived: here nothing but the manifest."""
         blobs = [*self.announced(), self.content()]
-        event = events.parse(blobs[0].body.decode())
+        event = event_parser.parse(blobs[0].body.decode())
         stored = [Stored(blob.name, len(blob.body), "", blob.metadata) for blob in blobs]
         known = [event] if isinstance(event, FileStatusUpdated) else []
-        recording = manifest.assemble(self.key, events=known, blobs=stored, attempts={}, retention=_RETENTION)
+        recording = assemble(self.key, events=known, blobs=stored, attempts={}, retention=_RETENTION)
         written = manifest.write(recording, archived_at=self.start + _RETENTION)
         text = written.model_dump_json(by_alias=True, indent=2).encode()
         return _fact("archive", layout.manifest_blob(self.key), text)

@@ -26,6 +26,7 @@ from benchmarks.burst import NEVER, percentile
 from local.loopback import http
 from local.stack import Stack, StackOptions
 from recording.acs import auth
+from recording.config.resource import parse_connection_string
 
 REQUESTS = 5000
 QUICK_REQUESTS = 80
@@ -71,7 +72,7 @@ async def run(requests: int, *, folder: Path, say: Callable[[str], None]) -> lis
 @asynccontextmanager
 async def _ways(stack: Stack) -> AsyncIterator[list[Way]]:
     """Start a recording through the app, and give the ways to ask for its state."""
-    resource = auth.parse_connection_string(stack.acs_connection_string)
+    resource = parse_connection_string(stack.acs_connection_string)
     key = resource.access_key or ""
     async with AsyncExitStack() as exits:
         session = await exits.enter_async_context(http())

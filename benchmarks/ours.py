@@ -9,11 +9,11 @@ from typing import Any
 
 from benchmarks.place import KEY, Place
 from recording.acs.content import Content
-from recording.digest import Digest
-from recording.ingest import Ingest
-from recording.job import ChunkJob
-from recording.settings import Settings, read
-from recording.storage import Storage
+from recording.config.settings import Settings, read
+from recording.ingest.chunk import Ingest
+from recording.model.job import ChunkJob
+from recording.storage.blobs import Storage
+from recording.storage.hashing import Digest
 
 Copy = Callable[[str], Awaitable[None]]
 

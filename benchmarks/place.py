@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from recording import layout
+from recording.model import layout
 
 KEY = "20210727T152023608975Z-bench"
 CONTAINER = "bench"

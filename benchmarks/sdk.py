@@ -16,7 +16,7 @@ from azure.storage.blob import BlobBlock, ContainerClient
 from azure.storage.blob.aio import ContainerClient as AsyncContainerClient
 
 from benchmarks.place import Place
-from recording.blocks import MIB
+from recording.ingest.blocks import MIB
 
 Copy = Callable[[str], Awaitable[None]]
 

@@ -64,6 +64,8 @@ class Sink:
                 return self._write(request, blob, request.length, "put blob")
             case "GET", "blocklist":
                 return self._block_list(blob)
+            case _:
+                pass
         if blob.size is None:
             return _error(404, "BlobNotFound")
         return self._existing(request, blob)
@@ -82,6 +84,8 @@ class Sink:
             case "DELETE", None:
                 del self._blobs[request.path]
                 return Answer(202, kind="delete")
+            case _:
+                pass
         return _error(400, "UnsupportedQueryParameter")
 
     def _write(self, request: Request, blob: _Blob, size: int, kind: str) -> Answer:

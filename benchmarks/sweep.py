@@ -22,8 +22,8 @@ from benchmarks import blobs, timer
 from benchmarks.blobs import Blob, Recorded
 from benchmarks.timer import Timer
 from local.azurite import Azurite
-from recording import archive
-from recording.settings import Settings, read
+from recording import timer as archive
+from recording.config.settings import Settings, read
 
 ARCHIVES = (0, 10_000, 100_000)
 QUICK_ARCHIVES = (0, 500)

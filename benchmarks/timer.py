@@ -20,8 +20,10 @@ from azure.core.pipeline.transport import AioHttpTransport
 
 from benchmarks.meter import Meter, idle_kib
 from local.stack import ROOT, child_environment
-from recording import archive, bootstrap, intake, poison
-from recording.bootstrap import App
+from recording import app as bootstrap
+from recording import timer
+from recording.app import App
+from recording.intake import poison, receive
 
 READY = "ready"
 _GRACE_SECONDS = 60.0
@@ -45,7 +47,7 @@ class Timer:
             raise TimerFailed("there is no way to ask it")
         self._process.stdin.write(b"run\n")
         await self._process.stdin.drain()
-        found: dict[str, Any] = json.loads(await self.line(archive.BUDGET_SECONDS + _GRACE_SECONDS))
+        found: dict[str, Any] = json.loads(await self.line(timer.BUDGET_SECONDS + _GRACE_SECONDS))
         return found
 
     async def line(self, seconds: float) -> str:
@@ -108,8 +110,8 @@ async def _run(app: App) -> dict[str, Any]:
     await app.prepare_archive()
     await poison.drain(app.poison, app.storage, app.notices, now=now)
     await poison.drain_events(app.poisoned_events, _none_is_poisoned, app.storage, app.notices, now=now)
-    report = await archive.run(app.storage, app.settings, app.notices, app.content, now=now)
-    jobs = intake.messages(report.jobs)
+    report = await timer.run(app.storage, app.settings, app.notices, app.content, now=now)
+    jobs = receive.messages(report.jobs)
     cost = meter.read()
     lists = ("archived", "incomplete", "waiting", "failed")
     done = {name: len(getattr(report, name)) for name in lists}

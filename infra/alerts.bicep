@@ -1,5 +1,5 @@
 // Alerts. Each one's description says what to do first and names its section of the runbook,
-// docs/operations.md#<name>. The queries read the app's log lines (recording/logs.py): an event name,
+// docs/operations.md#<name>. The queries read the app's log lines (recording/telemetry/log.py): an event name,
 // a space, its fields as JSON, and nothing behind them.
 //
 // A rule with dimensions fires once for each value of them: the mail lists them, and its subject has the first.

@@ -120,7 +120,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   }
 }
 
-// Every setting of recording/settings.py, with no key among them.
+// Every setting of recording/config/settings.py, with no key among them.
 resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
   parent: app
   name: 'appsettings'

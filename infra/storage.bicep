@@ -14,7 +14,7 @@ param softDeleteDays int
 @description('After how many days quarantined and dead-lettered events are deleted; 0 keeps them.')
 param eventRetentionDays int
 
-@description('Fixed in the code (recording/job.py, backlog.py); the host moves what failed five times to -poison.')
+@description('Fixed in the code (recording/model/job.py, backlog.py); the host moves what failed five times to -poison.')
 var queueNames = [
   'recording-chunks'
   'recording-chunks-poison'

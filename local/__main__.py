@@ -1,4 +1,4 @@
-"""Run a part of the local stack: `python -m local acs|functions|up|demo|trace|soak`."""
+"""Run a part of the local stack: `python -m local acs|functions|up|demo|trace|soak|lock`."""
 
 import importlib
 import sys
@@ -11,6 +11,7 @@ COMMANDS = {
     "demo": ("local.demo", "a recording's way into the archive, told and checked"),
     "trace": ("local.trace", "the traces of recordings in the app's log"),
     "soak": ("local.soak.command", "many recordings through the whole stack while everything goes wrong, then checked"),
+    "lock": ("local.lock", "compile the requirements files from pyproject.toml"),
 }
 
 

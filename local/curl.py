@@ -160,7 +160,7 @@ def _bad_input() -> list[Line]:
             'curl -sSw "$STATUS" "$APP/conversations/$CONVERSATION/recordings/bm9zdWNo"',
             404,
         ),
-        Line("bad: dots and a slash in a key", 'curl -sSw "$STATUS" "$APP/recordings/..%2F..%2Fx"', 400),
+        Line("bad: a key that is none", 'curl -sSw "$STATUS" "$APP/recordings/..%5C..%5Cx"', 400),
     ]
 
 

@@ -47,11 +47,12 @@ python)
         "$python" -m venv --clear .venv
     fi
     echo 'setup: installing Python packages into .venv (a minute or so the first time)'
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+        -r requirements-dev.txt
     # A second release of one package cannot be in the same place; a test asks for it by PYTHONPATH.
     rm -rf .venv/sdk-1.2.0
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv/sdk-1.2.0 \
-        -r tests/local/acs/sdk-1.2.0.txt
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+        --target .venv/sdk-1.2.0 -r tests/local/acs/sdk-1.2.0.txt
     touch .venv/.ready
     ;;
 node)

@@ -14,7 +14,7 @@ from email.utils import formatdate
 from azure.storage.blob.aio import BlobServiceClient
 from multidict import CIMultiDict
 
-from local.storage_faults import COPY_KINDS, Call, StorageRule
+from local.storage_faults import COPY_KINDS, StorageCall, StorageRule
 
 _BUFFER_BYTES = 4 * 1024 * 1024
 _REPLACES = ("PutBlob", "PutBlockList", "CopyBlob", "DeleteBlob", "SetBlobProperties")
@@ -49,13 +49,13 @@ class Copies:
         """Close the connections."""
         await self._service.close()
 
-    def is_pending(self, call: Call) -> bool:
+    def is_pending(self, call: StorageCall) -> bool:
         """Tell whether a call is a write to a blob whose copy is pending."""
         copy = self._copies.get(call.path)
         return copy is not None and copy.is_pending and call.operation in _WRITES
 
     @asynccontextmanager
-    async def passing(self, call: Call, *, is_alone: bool) -> AsyncIterator[None]:
+    async def passing(self, call: StorageCall, *, is_alone: bool) -> AsyncIterator[None]:
         """Let the calls for a blob pass side by side, but a copy that is being spoiled alone.
 
         Azurite's copy is whole at once, as the service's never was: neither a call that comes meanwhile nor one that is
@@ -81,7 +81,7 @@ class Copies:
                 self._passing += Counter()  # keeps what is above zero
                 self._changed.notify_all()
 
-    async def abort(self, call: Call, copy_id: str) -> bool:
+    async def abort(self, call: StorageCall, copy_id: str) -> bool:
         """Abort a pending copy; False if there is none with this id."""
         copy = self._copies.get(call.path)
         if call.operation != "AbortCopyBlob" or copy is None or not copy.is_pending or copy.copy_id != copy_id:
@@ -91,7 +91,7 @@ class Copies:
         return True
 
     async def touch(
-        self, call: Call, status: int, headers: "CIMultiDict[str]", *, rule: StorageRule | None, source: str
+        self, call: StorageCall, status: int, headers: "CIMultiDict[str]", *, rule: StorageRule | None, source: str
     ) -> None:
         """Bend what Azurite answers: begin the copy that a rule spoils, or tell how such a copy is getting on."""
         if status >= 300:

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from xml.sax.saxutils import escape
 
 from aiohttp import web
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from local.acs.bodies import NotNegative, Positive
-from local.chaos import ChaosBody
-from local.rulebook import FaultRule, globs
+from local.faults.chaos import ChaosBody
+from local.faults.rules import Call, FaultRule, globs
 
 Service = Literal["blob", "queue"]
 Kind = Literal[
@@ -26,7 +25,6 @@ Kind = Literal[
     "pendingCopy",
     "failedCopy",
 ]
-_NEEDS = {"status": "status", "slow": "bytes_per_second", "hang": "seconds", "lateAnswer": "seconds"}
 COPY_KINDS = ("pendingCopy", "failedCopy")
 VERSION = "2021-12-02"
 # Error codes of Blob and Queue Storage, as the service's reference lists them.
@@ -44,14 +42,10 @@ _CODES = {
 
 
 @dataclass(frozen=True)
-class Call:
-    """What a request asks of storage; ``path`` is decoded and starts with the account."""
+class StorageCall(Call):
+    """What a request asks of storage; its path starts with the account."""
 
     service: Service
-    method: str
-    path: str
-    query: Mapping[str, str]
-    operation: str
 
 
 class StorageRule(FaultRule):
@@ -70,27 +64,16 @@ class StorageRule(FaultRule):
     query: dict[str, str | None] = Field(default_factory=dict)
     status: Annotated[int, Field(ge=400, le=599)] | None = None
     code: str | None = None
-    retry_after: str | int | None = None
-    after_bytes: Annotated[int, Field(ge=0)] | None = None
-    bytes_per_second: Positive | None = None
-    seconds: Annotated[NotNegative, Field(le=600)] | None = None
     offset: Annotated[int, Field(ge=0)] | None = None
     polls: Annotated[int, Field(ge=0)] = 1
     copy_status: Literal["failed", "aborted"] = "failed"
 
-    @model_validator(mode="after")
-    def _has_what_its_kind_needs(self) -> Self:
-        needed = _NEEDS.get(self.kind)
-        if needed is not None and getattr(self, needed) is None:
-            raise ValueError(f"kind {self.kind} needs {needed}")
-        return self
-
-    def is_meant_for(self, call: Call) -> bool:
-        """Tell whether a request is one of those the rule is for; case does not matter."""
+    def matches(self, call: Call) -> bool:
+        """Return whether the rule is for a request; case doesn't matter."""
         if self.kind in COPY_KINDS and call.operation != "CopyBlob":
             return False
         return (
-            self.matches(call.method, call.path)
+            super().matches(call)
             and globs(self.operation, call.operation)
             and all(_suits(call.query.get(name), wanted) for name, wanted in self.query.items())
         )
@@ -102,10 +85,10 @@ def _suits(found: str | None, wanted: str | None) -> bool:
     return globs(wanted, found)
 
 
-def read_call(service: Service, request: web.BaseRequest) -> Call:
+def read_call(service: Service, request: web.BaseRequest) -> StorageCall:
     """Read what a request asks for."""
     name = operation(service, request.method, request.path, query=request.query, headers=request.headers)
-    return Call(service, request.method, request.path, request.query, name)
+    return StorageCall(request.method, request.path, name, request.query, service)
 
 
 def operation(service: Service, method: str, path: str, *, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
@@ -180,19 +163,14 @@ KINDS: Mapping[str, frozenset[str]] = {
 }
 
 
-def random_rule(kind: str, settings: ChaosBody) -> StorageRule:
-    """Spell out a random fault as a rule."""
+def rule_fields(kind: str, settings: ChaosBody) -> dict[str, Any]:
+    """Spell out a random fault in the fields of a rule."""
     fields: dict[str, dict[str, Any]] = {
-        "status503": {"kind": "status", "status": 503},
-        "status503RetryAfter": {"kind": "status", "status": 503, "retryAfter": settings.retry_after_seconds},
-        "status500": {"kind": "status", "status": 500},
-        "slow": {"kind": "slow", "bytesPerSecond": 1024, "seconds": settings.slow_seconds},
-        "hang": {"kind": "hang", "seconds": settings.hang_seconds},
         "lateAnswer": {"kind": "lateAnswer", "seconds": settings.hang_seconds},
         "pendingCopy": {"kind": "pendingCopy", "polls": 2},
         "abortedCopy": {"kind": "failedCopy", "copyStatus": "aborted"},
     }
-    return StorageRule.model_validate(fields.get(kind, {"kind": kind}))
+    return fields.get(kind) or settings.rule_fields(kind)
 
 
 def error_answer(

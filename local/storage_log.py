@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from local.storage_faults import Call
+from local.storage_faults import StorageCall
 from local.storage_relay import Exchange
 
 _CAPACITY = 50_000
@@ -15,7 +15,7 @@ _CAPACITY = 50_000
 class Entry:
     """One request, as far as it has got; ``fault`` is the kind of the injected fault."""
 
-    call: Call
+    call: StorageCall
     range: str | None
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     fault: str | None = None

@@ -14,26 +14,26 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from local.acs import bodies, errors
+from local.acs import errors
 from local.azurite import connection_string
-from local.chaos import Chaos, ChaosBody
+from local.faults import outage
+from local.faults.body import MIDDLE, disconnect
+from local.faults.rules import Faults
 from local.interrupt import run
-from local.outage import Outage, OutageBody
-from local.rulebook import RuleBook
 from local.storage_copies import Copies
 from local.storage_faults import (
     COPY_KINDS,
     KINDS,
     VERSION,
-    Call,
     Service,
+    StorageCall,
     StorageRule,
     error_answer,
-    random_rule,
     read_call,
+    rule_fields,
 )
 from local.storage_log import Entry, Log
-from local.storage_relay import Bend, Exchange, Relay, disconnect, swallow
+from local.storage_relay import NO_FAULT, Exchange, Relay, RelayFault, swallow
 
 CONTROL_PREFIX = "/proxy"
 _LATEST = 10_000
@@ -51,10 +51,9 @@ class StorageProxy:
     def __init__(self, blob_url: str, queue_url: str, *, blob_port: int = 0, queue_port: int = 0) -> None:
         self._upstream: dict[Service, str] = {"blob": blob_url, "queue": queue_url}
         self._port: dict[Service, int] = {"blob": blob_port, "queue": queue_port}
-        self.rules = RuleBook[StorageRule]()
-        self.chaos = Chaos(KINDS)
+        self.faults = Faults(StorageRule, kinds=KINDS, spell_out=rule_fields)
         self.log = Log()
-        self._outages: list[Outage] = []
+        self._outages: list[outage.Outage] = []
         self._exits = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -113,14 +112,14 @@ class StorageProxy:
             max_field_size=65536,
         )
         exits.push_async_callback(runner.cleanup)
-        outage = Outage(runner)
-        exits.push_async_callback(outage.cancel)
-        self._outages.append(outage)
+        its_outage = outage.Outage(runner)
+        exits.push_async_callback(its_outage.cancel)
+        self._outages.append(its_outage)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", self._port[service]).start()
         self._port[service] = runner.addresses[0][1]
 
-    async def _take(self, request: web.Request, call: Call, base: str) -> web.StreamResponse:
+    async def _take(self, request: web.Request, call: StorageCall, base: str) -> web.StreamResponse:
         if request.headers.get("User-Agent", "").startswith(_AZURITES_OWN):
             return await self._relay.forward(request, base, exchange=Exchange())
         entry = Entry(call, request.headers.get("x-ms-range") or request.headers.get("Range"))
@@ -132,19 +131,16 @@ class StorageProxy:
 
     async def _harm(self, request: web.Request, entry: Entry, base: str) -> web.StreamResponse:
         call = entry.call
-        rule = self.rules.take(lambda candidate: candidate.is_meant_for(call))
+        rule = self.faults.take(call)
         if rule is not None:
             entry.fault = rule.kind
-        elif (kind := self.chaos.decide(call.operation, call.path)) is not None and self.chaos.settings is not None:
-            entry.fault = kind
-            rule = random_rule(kind, self.chaos.settings)
         answer = await self._answer(request, call, entry.exchange, rule)
         if answer is not None:
             return answer
         return await self._pass_on(request, call, base, exchange=entry.exchange, rule=rule)
 
     async def _answer(
-        self, request: web.Request, call: Call, exchange: Exchange, rule: StorageRule | None
+        self, request: web.Request, call: StorageCall, exchange: Exchange, rule: StorageRule | None
     ) -> web.Response | None:
         """Answer what Azurite is not asked for; None: pass it on."""
         kind = None if rule is None else rule.kind
@@ -171,10 +167,10 @@ class StorageProxy:
         return answer
 
     async def _pass_on(
-        self, request: web.Request, call: Call, base: str, *, exchange: Exchange, rule: StorageRule | None
+        self, request: web.Request, call: StorageCall, base: str, *, exchange: Exchange, rule: StorageRule | None
     ) -> web.StreamResponse:
         if rule is not None and rule.kind == "hang":
-            await self.rules.hang(rule.seconds or 0)
+            await self.faults.hang(rule.seconds or 0)
 
         async def touch(status: int, headers: Any) -> None:
             source = request.headers.get("x-ms-copy-source", "")
@@ -182,22 +178,9 @@ class StorageProxy:
 
         touched = touch if call.service == "blob" else None
         async with self._copies.passing(call, is_alone=rule is not None and rule.kind in COPY_KINDS):
-            return await self._relay.forward(request, base, exchange=exchange, bend=_bend(rule), touch=touched)
+            return await self._relay.forward(request, base, exchange=exchange, fault=_relay_fault(rule), touch=touched)
 
     def _control_routes(self) -> list[web.RouteDef]:
-        async def list_faults(_: web.Request) -> web.Response:
-            return web.json_response({"faults": self.rules.view()})
-
-        async def add_faults(request: web.Request) -> web.Response:
-            raw = await request.read()
-            many = raw.lstrip().startswith(b"[")
-            self.rules.add(bodies.parse_list(raw, StorageRule) if many else [bodies.parse(raw, StorageRule)])
-            return web.json_response({"faults": self.rules.view()}, status=201)
-
-        async def clear_faults(_: web.Request) -> web.Response:
-            self.rules.clear()
-            return web.json_response({})
-
         async def list_requests(request: web.Request) -> web.Response:
             limit = request.query.get("limit", str(_LATEST))
             if not limit.isdecimal():
@@ -208,33 +191,11 @@ class StorageProxy:
             self.log.clear()
             return web.json_response({})
 
-        async def show_chaos(_: web.Request) -> web.Response:
-            return web.json_response(self.chaos.view())
-
-        async def start_chaos(request: web.Request) -> web.Response:
-            self.chaos.start(await bodies.read(request, ChaosBody))
-            return web.json_response(self.chaos.view(), status=201)
-
-        async def stop_chaos(_: web.Request) -> web.Response:
-            self.chaos.stop()
-            return web.json_response(self.chaos.view())
-
-        async def begin_outage(request: web.Request) -> web.Response:
-            body = await bodies.read(request, OutageBody)
-            for outage in self._outages:
-                outage.begin(body.seconds)
-            return web.json_response({}, status=202)
-
         return [
-            web.post(CONTROL_PREFIX + "/outage", begin_outage),
-            web.get(CONTROL_PREFIX + "/faults", list_faults),
-            web.post(CONTROL_PREFIX + "/faults", add_faults),
-            web.delete(CONTROL_PREFIX + "/faults", clear_faults),
             web.get(CONTROL_PREFIX + "/requests", list_requests),
             web.delete(CONTROL_PREFIX + "/requests", clear_requests),
-            web.get(CONTROL_PREFIX + "/chaos", show_chaos),
-            web.post(CONTROL_PREFIX + "/chaos", start_chaos),
-            web.delete(CONTROL_PREFIX + "/chaos", stop_chaos),
+            *self.faults.routes(CONTROL_PREFIX),
+            outage.route(CONTROL_PREFIX, self._outages),
         ]
 
 
@@ -247,19 +208,21 @@ async def _answer_errors(request: web.Request, handler: Any) -> web.StreamRespon
     return response
 
 
-def _bend(rule: StorageRule | None) -> Bend:
-    match rule.kind if rule is not None else None, rule:
-        case "lostAnswer", _:
-            return Bend(loses_answer=True)
-        case "cutBody", StorageRule(after_bytes=after):
-            return Bend(cut_after=-1 if after is None else after)
-        case "corrupt", StorageRule(offset=offset):
-            return Bend(corrupt_at=-1 if offset is None else offset)
-        case "slow", StorageRule(bytes_per_second=speed, seconds=seconds):
-            return Bend(bytes_per_second=speed, slow_seconds=seconds)
-        case "lateAnswer", StorageRule(seconds=seconds):
-            return Bend(late_seconds=seconds or 0)
-    return Bend()
+def _relay_fault(rule: StorageRule | None) -> RelayFault:
+    match rule:
+        case StorageRule(kind="lostAnswer"):
+            return RelayFault(loses_answer=True)
+        case StorageRule(kind="cutBody", after_bytes=after):
+            return RelayFault(stop_after=MIDDLE if after is None else after)
+        case StorageRule(kind="corrupt", offset=offset):
+            return RelayFault(corrupt_at=MIDDLE if offset is None else offset)
+        case StorageRule(kind="slow", bytes_per_second=speed, seconds=seconds):
+            return RelayFault(bytes_per_second=speed, slow_seconds=seconds)
+        case StorageRule(kind="lateAnswer", seconds=seconds):
+            return RelayFault(late_seconds=seconds or 0)
+        case _:
+            pass
+    return NO_FAULT
 
 
 def main(argv: list[str]) -> int:

@@ -6,7 +6,7 @@ and Azurite takes a signed copy source only from the host that it was itself cal
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -14,7 +14,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from local.acs.transmission import end_connection
+from local.faults.body import BodyEnded, BodyFault, disconnect, end_connection
 
 # Between two neighbours only (RFC 9110 7.6.1), or made anew by each of them.
 _HOP_BY_HOP = (
@@ -25,28 +25,22 @@ _HOP_BY_HOP = (
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _PIECE_BYTES = 256 * 1024
 _CONNECT_SECONDS, _READ_SECONDS = 10, 600
-_STEPS_PER_SECOND = 10
 
 Touch = Callable[[int, "CIMultiDict[str]"], Any]
 
 
 @dataclass(frozen=True)
-class Bend:
-    """How one exchange goes wrong; the default is straight.
+class RelayFault(BodyFault):
+    """How one exchange goes wrong; by default it doesn't.
 
-    ``cut_after`` and ``corrupt_at`` are bytes, -1 the middle. What a PUT or POST sends is corrupted, else the
-    answer's body. Slow is either way, for ``slow_seconds`` at most.
+    A byte is changed in what a PUT or POST sends, else in the answer. Both are slow; only the answer ends early.
     """
 
-    cut_after: int | None = None
-    corrupt_at: int | None = None
-    bytes_per_second: float | None = None
-    slow_seconds: float | None = None
     late_seconds: float = 0.0
     loses_answer: bool = False
 
 
-STRAIGHT = Bend()
+NO_FAULT = RelayFault()
 
 
 @dataclass
@@ -79,28 +73,33 @@ class Relay:
         await self._session.close()
 
     async def forward(
-        self, request: web.Request, base: str, *, exchange: Exchange, bend: Bend = STRAIGHT, touch: Touch | None = None
+        self,
+        request: web.Request,
+        base: str,
+        *,
+        exchange: Exchange,
+        fault: RelayFault = NO_FAULT,
+        touch: Touch | None = None,
     ) -> web.StreamResponse:
         """Pass a request on to ``base`` (scheme and authority) and answer with what comes back.
 
         ``touch`` is awaited with status and headers before they go out, and may change the headers.
         """
         try:
-            return await self._forward(request, base, exchange=exchange, bend=bend, touch=touch)
+            return await self._forward(request, base, exchange=exchange, fault=fault, touch=touch)
         except (aiohttp.ClientError, ConnectionError, TimeoutError):
             # One side went away: the other one sees just that.
             return await disconnect(request)
 
     async def _forward(
-        self, request: web.Request, base: str, *, exchange: Exchange, bend: Bend, touch: Touch | None
+        self, request: web.Request, base: str, *, exchange: Exchange, fault: RelayFault, touch: Touch | None
     ) -> web.StreamResponse:
         sends = request.method in ("PUT", "POST")
         headers = _passed_on(request.headers)
         body = None
         if request.can_read_body:
-            middle = (request.content_length or 0) // 2
-            flipped = _place(bend.corrupt_at, middle) if sends else None
-            body = _bent(_counted(request.content.iter_any(), exchange), bend, flipped=flipped)
+            sent = replace(fault, stop_after=None, corrupt_at=fault.corrupt_at if sends else None)
+            body = sent.apply(_counted(request.content.iter_any(), exchange), length=request.content_length or 0)
         url = URL(base + request.raw_path, encoded=True)
         async with self._session.request(
             request.method, url, headers=headers, data=body, allow_redirects=False
@@ -109,33 +108,26 @@ class Relay:
             answer_headers = _passed_on(upstream.headers)
             if touch is not None:
                 await touch(upstream.status, answer_headers)
-            if bend.late_seconds:
-                await asyncio.sleep(bend.late_seconds)
-            if bend.loses_answer:
+            if fault.late_seconds:
+                await asyncio.sleep(fault.late_seconds)
+            if fault.loses_answer:
                 async for _ in upstream.content.iter_any():
                     pass
                 return await disconnect(request)
             response = web.StreamResponse(status=upstream.status, reason=upstream.reason, headers=answer_headers)
-            length = None if request.method == "HEAD" else upstream.content_length
-            flipped = None if sends else _place(bend.corrupt_at, (length or 0) // 2)
             await response.prepare(request)
             exchange.status = upstream.status
-            cut = _place(bend.cut_after, (length or 0) // 2)
-            async for piece in _bent(upstream.content.iter_any(), bend, flipped=flipped):
-                sent = piece if cut is None else piece[: max(0, cut - exchange.bytes_sent)]
-                await response.write(sent)
-                exchange.bytes_sent += len(sent)
-                if len(sent) < len(piece):
-                    await end_connection(request, reset=True)
-                    return response
+            answered = replace(fault, corrupt_at=None if sends else fault.corrupt_at)
+            length = 0 if request.method == "HEAD" else upstream.content_length or 0
+            try:
+                async for piece in answered.apply(upstream.content.iter_any(), length=length):
+                    await response.write(piece)
+                    exchange.bytes_sent += len(piece)
+            except BodyEnded:
+                await end_connection(request, reset=True)
+                return response
             await response.write_eof()
             return response
-
-
-async def disconnect(request: web.Request) -> web.Response:
-    """Close the client's connection without an answer."""
-    await end_connection(request, reset=True)
-    return web.Response()
 
 
 async def swallow(request: web.Request, exchange: Exchange) -> None:
@@ -151,33 +143,7 @@ def _passed_on(headers: Any) -> "CIMultiDict[str]":
     return kept
 
 
-def _place(wanted: int | None, middle: int) -> int | None:
-    return middle if wanted == -1 else wanted
-
-
 async def _counted(pieces: AsyncIterable[bytes], exchange: Exchange) -> AsyncIterator[bytes]:
     async for piece in pieces:
         exchange.bytes_received += len(piece)
         yield piece
-
-
-async def _bent(pieces: AsyncIterable[bytes], bend: Bend, *, flipped: int | None) -> AsyncIterator[bytes]:
-    """Give the pieces on, one bit of the byte at ``flipped`` changed, as slowly as is wanted."""
-    offset = 0
-    loop = asyncio.get_running_loop()
-    until = None if bend.slow_seconds is None else loop.time() + bend.slow_seconds
-    async for whole in pieces:
-        piece = whole
-        if flipped is not None and offset <= flipped < offset + len(piece):
-            changed = bytearray(piece)
-            changed[flipped - offset] ^= 1
-            piece = bytes(changed)
-        offset += len(piece)
-        while piece:
-            if bend.bytes_per_second is None or (until is not None and loop.time() >= until):
-                yield piece
-                break
-            step = max(1, int(bend.bytes_per_second / _STEPS_PER_SECOND))
-            await asyncio.sleep(min(step, len(piece)) / bend.bytes_per_second)
-            yield piece[:step]
-            piece = piece[step:]

@@ -16,7 +16,7 @@ from azure.core.exceptions import AzureError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
-from recording import logs
+from recording.telemetry import log
 
 SOURCE = "acs-call-recording"
 # The client's own ten tries take minutes: a topic that is down would cost the archive its run, and an event
@@ -70,7 +70,7 @@ class Notices:
         async with asyncio.timeout(_SECONDS):
             await self._client.send(told)
         for notice in notices:
-            logs.info("notice.published", kind=notice.kind, subject=notice.subject, noticeId=notice.id)
+            log.info("notice.published", kind=notice.kind, subject=notice.subject, noticeId=notice.id)
 
 
 @dataclass
@@ -89,6 +89,6 @@ class Telling:
         except (AzureError, TimeoutError) as failed:
             self.failed = True
             reason = type(failed).__name__
-            logs.warning("notice.failed", kind=notice.kind, reason=reason, next="the next run tells it again")
+            log.warning("notice.failed", kind=notice.kind, reason=reason, next="the next run tells it again")
             return False
         return True

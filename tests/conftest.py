@@ -11,9 +11,11 @@ import pytest_asyncio
 
 from local.acs.server import Emulator, Options
 from local.azurite import Azurite
-from recording import bootstrap, ingest, storage
-from recording.bootstrap import App
-from recording.settings import Settings, read
+from recording import app as bootstrap
+from recording.app import App
+from recording.config.settings import Settings, read
+from recording.ingest import chunk
+from recording.storage import blobs
 from tests.infra import compiler
 
 _numbers = itertools.count()
@@ -62,8 +64,8 @@ def settings(environment: dict[str, str]) -> Settings:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Storage and source are asked again as often as ever, with hardly a pause; for apps that are built after this."""
     for name in ("initial_backoff", "increment_base", "random_jitter_range"):
-        monkeypatch.setitem(storage.RETRIES, name, 0)
-    monkeypatch.setattr(ingest, "_BLOCK_PAUSE_SECONDS", 0.01)
+        monkeypatch.setitem(blobs.RETRIES, name, 0)
+    monkeypatch.setattr(chunk, "_BLOCK_PAUSE_SECONDS", 0.01)
 
 
 @pytest_asyncio.fixture

@@ -12,11 +12,13 @@ import pytest
 import pytest_asyncio
 
 import function_app
-from recording import backlog, bootstrap, job
-from recording.bootstrap import App
+from recording import app as bootstrap
+from recording.app import App
+from recording.intake import backlog
+from recording.model import job
 from tests.conftest import Control, file_event
-from tests.facts import announce, body_of, listing, put, stage, sweep
-from tests.source import recording_of
+from tests.support.facts import announce, body_of, listing, put, stage, sweep
+from tests.support.source import recording_of
 
 GROUP = "3f2b0e4c-1111-4000-8000-000000000001"
 REPEAT = "Repeatability-Request-ID"

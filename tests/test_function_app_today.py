@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,15 +12,16 @@ import pytest_asyncio
 from aiohttp import web
 
 import function_app
-from local.acs import tokens
+from local.acs import identifiers, tokens
 from local.acs.entities import CallbackToken
-from local.acs.identifiers import RESOURCE_ID
-from recording import bootstrap, endings, settings
+from recording import app as bootstrap
 from recording.acs.callbacks import HOST
-from recording.bootstrap import App
+from recording.app import App
+from recording.config import settings
+from recording.storage import endings
 from tests.conftest import Control, file_event
-from tests.facts import listing
-from tests.source import recording_of, serve
+from tests.support.facts import listing
+from tests.support.source import recording_of, serve
 from tests.test_function_app import Out, call, read
 
 KIND = "azureCommunicationServices"
@@ -29,7 +31,7 @@ DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 @pytest.fixture
 def environment(environment: dict[str, str]) -> dict[str, str]:
     """The app settings for today's API, with its callbacks signed for this resource."""
-    return environment | {"ACS_API_VERSION": "", "ACS_RESOURCE_ID": RESOURCE_ID, "AUTO_RECORD": "all"}
+    return environment | {"ACS_API_VERSION": "", "ACS_RESOURCE_ID": identifiers.RESOURCE_ID, "AUTO_RECORD": "all"}
 
 
 @pytest_asyncio.fixture(autouse=True)
@@ -58,13 +60,31 @@ async def test_the_operations_answer_as_in_2021(control: Control) -> None:
     assert 404 == (await call("stop_recording", **ids)).status_code
 
 
-async def test_ids_as_the_host_gives_them(control: Control) -> None:
-    """A server call id may stand in the path, its slashes as the host leaves them; a recording id may be padded."""
+async def test_a_server_call_id_with_a_slash(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In paths stands its base64url, which is what a start by it answers with: padded or not, for every operation."""
+    monkeypatch.setattr(identifiers, "new_conversation_url", lambda: "https://conv.test/?>>>~~~???x")
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
-    conversation = placed["serverCallId"].replace("/", "%2F")
+    server_call_id = placed["serverCallId"]
+    _, started = read(await call("start_recording_by_url", {"serverCallId": server_call_id}))
+    in_path = started["conversationId"]
 
-    _, started = read(await call("start_recording", {"recordingFormatType": "mp3"}, conversationId=conversation))
-    ids = {"conversationId": conversation, "recordingId": started["recordingId"] + "=="}
+    assert {"/", "+", "="} <= set(server_call_id)
+    assert re.fullmatch("[A-Za-z0-9_-]+", in_path)
+    assert server_call_id.translate(str.maketrans("+/", "-_")).rstrip("=") == in_path
+    for conversation in (in_path, server_call_id.translate(str.maketrans("+/", "-_"))):
+        ids = {"conversationId": conversation, "recordingId": started["recordingId"]}
+        for name in ("get_recording_state", "pause_recording", "resume_recording", "stop_recording"):
+            assert 200 == (await call(name, **ids)).status_code
+        _, started = read(await call("start_recording", {"recordingFormatType": "mp3"}, conversationId=conversation))
+
+
+async def test_a_padded_recording_id(control: Control) -> None:
+    """It is taken as it is without padding."""
+    placed = await control.call("POST", "calls", {"participants": ["Ada"]})
+    ids = {"conversationId": placed["serverCallId"]}
+
+    _, started = read(await call("start_recording", {"recordingFormatType": "mp3"}, **ids))
+    ids["recordingId"] = started["recordingId"] + "=="
 
     assert 200 == (await call("get_recording_state", **ids)).status_code
     assert 200 == (await call("stop_recording", **ids)).status_code
@@ -200,7 +220,7 @@ async def test_a_start_asks_for_callbacks_at_this_app(
 async def test_a_start_is_repeated_under_its_key(control: Control) -> None:
     """The caller's key is ours to keep: the service's own, which the client makes up, is another each time."""
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
-    headers, body = {"repeatability-request-id": RESOURCE_ID}, {"serverCallId": placed["serverCallId"]}
+    headers, body = {"repeatability-request-id": identifiers.RESOURCE_ID}, {"serverCallId": placed["serverCallId"]}
 
     first, again = [read(await call("start_recording_by_url", body, headers=headers)) for _ in range(2)]
     status, error = read(await call("start_recording_by_url", body | {"pauseOnStart": True}, headers=headers))

@@ -14,15 +14,16 @@ from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError
 
-from recording import bootstrap, layout, notices
-from recording.bootstrap import App
+from recording import app, notices
+from recording.app import App
+from recording.config.settings import read
+from recording.model import layout
 from recording.notices import Notice, Notices, Telling
-from recording.settings import read
-from recording.storage import Storage
+from recording.storage.blobs import Storage
+from tests.archive.test_archived import HOUR, LATE, lose
 from tests.conftest import Control
-from tests.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
-from tests.source import certified, serve
-from tests.test_archive import HOUR, LATE, lose
+from tests.support.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
+from tests.support.source import certified, serve
 
 NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
 NOTICE = Notice("Recording.Archived", "key", "revision 1", NOW, {"a": 1})
@@ -227,7 +228,7 @@ async def test_risk_hours_say_when_a_chunk_is_at_risk(
     environment: dict[str, str], control: Control, risk_hours: int
 ) -> None:
     """Not a minute before so many hours are left of its 48, and from then on."""
-    built = await bootstrap.build(read(environment | {"RISK_HOURS": str(risk_hours)}))
+    built = await app.build(read(environment | {"RISK_HOURS": str(risk_hours)}))
     begun = datetime.now(UTC)
     [job] = await announce(built, await control.recording(1000), eventTime=begun.isoformat())
     moment = begun + (48 - risk_hours) * HOUR

@@ -7,7 +7,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
 
-from local import delivery
 from local.acs import cloudevents, events, tokens
 from local.acs.callbacks import Callbacks
 from local.acs.entities import CallLegChanged, Effect, Recording, RecordingChanged, RecordingEnded, StartFailed
@@ -70,24 +69,17 @@ class Announcer:
         try:
             chunks = await self._studio.produce(recording, maximum_bytes=settings.chunk_maximum_bytes)
         except Cancelled:
-            raise Conflict("The emulator was reset before the media was ready.") from None
+            raise Conflict("The emulator stopped before the media was ready.") from None
         # Nothing is written into the customer's container: an exported file is just not here.
         recording.exported = recording.format.destination is not None and not settings.export_fails
         self._service.store(recording, chunks)
 
-    def announce(
-        self, recording: Recording, *, times: int = 1, split: bool = False, as_cloud_event: bool = False
-    ) -> None:
+    def announce(self, recording: Recording, *, times: int = 1) -> None:
         """Publish the file event of a recording, again if need be; raises Conflict before it has media."""
         self._service.announce(recording)
-        hosts = self._service.hosts
-        told = (
-            events.file_status_updated_by_chunk(recording, hosts)
-            if split
-            else [events.file_status_updated(recording, hosts)]
-        )
-        for event in told * times:
-            self._topic.publish(delivery.as_cloud_event(event) if as_cloud_event else event)
+        event = events.file_status_updated(recording, self._service.hosts)
+        for _ in range(times):
+            self._topic.publish(event)
         _log.info("recording.announced recording_id=%s chunks=%d", recording.recording_id, len(recording.chunks))
 
     async def cancel(self) -> None:
@@ -98,10 +90,6 @@ class Announcer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def discard(self) -> None:
-        """Delete all media files."""
-        await self._studio.discard()
 
     async def _finish(self, recording: Recording) -> None:
         try:

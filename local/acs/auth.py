@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 # From the resource's host name and the headers of a request to the names it may be signed with.
 Candidates = Callable[[str, Mapping[str, str]], list[str]]
 _LOOPBACK = ("127.0.0.1", "localhost")
+_CLOCK_SKEW_SECONDS = 900.0
 MESSAGE = "HMAC-SHA256 validation failed"
 # The names only say which header the signed date came from; both orders of 2021 clients end in the same values.
 _SCHEME = re.compile(
@@ -84,7 +85,6 @@ class Verifier:
 
     access_key: str
     resource_host: str
-    clock_skew_seconds: float = 900.0
     candidates: Candidates = candidate_hosts
 
     def __post_init__(self) -> None:
@@ -112,14 +112,15 @@ class Verifier:
             return "the signature does not match"
         return None
 
-    def _is_recent(self, date: str, now: datetime) -> bool:
+    @staticmethod
+    def _is_recent(date: str, now: datetime) -> bool:
         try:
             signed_at = parsedate_to_datetime(date)
         except ValueError:
             return False
         if signed_at.tzinfo is None:
             signed_at = signed_at.replace(tzinfo=UTC)
-        return abs((now - signed_at).total_seconds()) <= self.clock_skew_seconds
+        return abs((now - signed_at).total_seconds()) <= _CLOCK_SKEW_SECONDS
 
     def _matches(self, request: SignedRequest, date: str, signature: str, hosts: Iterable[str]) -> bool:
         matched = False

@@ -146,11 +146,9 @@ class RecordingBody(ControlBody):
 
 
 class AnnounceBody(ControlBody):
-    """How to publish a file event again: how often, in which schema, and with all chunks or with one each."""
+    """How often to publish a file event again."""
 
     times: Annotated[int, Field(ge=1, le=1000)] = 1
-    schema_: Annotated[Literal["EventGrid", "CloudEvent"], Field(alias="schema")] = "EventGrid"
-    split: bool = False
 
 
 class AdvanceBody(ControlBody):

@@ -1,4 +1,4 @@
-"""Which random faults the service API can have, on which routes, and what they are as rules.
+"""Which random faults the service API can have, in which operations, and what they are as rules.
 
 "Redirect" leads to the server's other name (localhost and 127.0.0.1 take turns), which a client has to allow;
 "redirectRefused" to a host that nobody allows, under a name that never resolves (RFC 2606).
@@ -10,12 +10,12 @@ from typing import Any
 
 from local.acs import errors
 from local.acs.auth import MESSAGE
-from local.chaos import ChaosBody
+from local.faults.chaos import ChaosBody
 
 _DOWNLOADS = frozenset({"content", "metadata"})
 _OPERATIONS = frozenset({"start", "state", "stop", "pause", "resume", "delete"})
 _ALL = _DOWNLOADS | _OPERATIONS
-_ROUTES = (
+_PATTERNS = (
     ("content", re.compile(r"GET /recording/download/[^/]+", re.IGNORECASE)),
     ("metadata", re.compile(r"GET /recording/download/[^/]+/metadata", re.IGNORECASE)),
     # Today's: acs-contract 4.1 and 4.10. Whatever its view is called, what is not metadata is content.
@@ -61,10 +61,10 @@ KINDS: Mapping[str, frozenset[str]] = {
 }
 
 
-def route(method: str, path: str) -> str:
-    """Name the route of a request to the service API; "other" if it is none."""
+def operation(method: str, path: str) -> str:
+    """Name the operation that a request to the service API asks for; "other" if it is none."""
     line = f"{method} {path}"
-    return next((name for name, pattern in _ROUTES if pattern.fullmatch(line)), "other")
+    return next((name for name, pattern in _PATTERNS if pattern.fullmatch(line)), "other")
 
 
 def rule_fields(kind: str, settings: ChaosBody) -> dict[str, Any]:
@@ -72,16 +72,10 @@ def rule_fields(kind: str, settings: ChaosBody) -> dict[str, Any]:
     fields: dict[str, dict[str, Any]] = {
         # What a clock that is wrong by more than 15 minutes leads to (acs-contract 5.1).
         "status401": {"kind": "status", "status": 401, "body": errors.body("401", MESSAGE)},
-        "status429": {"kind": "status", "status": 429},
-        "status429RetryAfter": {"kind": "status", "status": 429, "retryAfter": settings.retry_after_seconds},
         # acs-contract 3.4.
         "status500": {"kind": "status", "status": 500, "body": errors.body("9999", "Unknown internal server error.")},
-        "status503": {"kind": "status", "status": 503},
-        "status503RetryAfter": {"kind": "status", "status": 503, "retryAfter": settings.retry_after_seconds},
         "html200": {"kind": "html", "status": 200},
         "html400": {"kind": "html", "status": 400},
-        "hang": {"kind": "hang", "seconds": settings.hang_seconds},
-        "slow": {"kind": "slow", "bytesPerSecond": 1024, "seconds": settings.slow_seconds},
         "redirect": {"kind": "redirect", "location": "{other}{path}"},
         "redirectRefused": {"kind": "redirect", "location": "http://refused.invalid{path}"},
         "status416": {
@@ -92,4 +86,4 @@ def rule_fields(kind: str, settings: ChaosBody) -> dict[str, Any]:
         "metadataMissing": {"kind": "expired"},
         "metadataMalformed": {"kind": "malformed"},
     }
-    return fields.get(kind, {"kind": kind})
+    return fields.get(kind) or settings.rule_fields(kind)

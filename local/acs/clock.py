@@ -28,12 +28,8 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Move the clock forward and wake everyone who sleeps on it."""
         self._offset += timedelta(seconds=seconds)
-        self._wake()
-
-    def reset(self) -> None:
-        """Go back to real time."""
-        self._offset = timedelta()
-        self._wake()
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     async def sleep_until(self, moment: datetime) -> None:
         """Return when the emulator's time has reached ``moment``, by waiting or by ``advance``."""
@@ -44,7 +40,3 @@ class Clock:
                 await asyncio.wait_for(moved.wait(), timeout=min(left, 60.0))
             except TimeoutError:
                 continue
-
-    def _wake(self) -> None:
-        self._moved.set()
-        self._moved = asyncio.Event()

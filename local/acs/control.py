@@ -12,13 +12,11 @@ from pydantic.alias_generators import to_camel
 from local.acs import bodies, summary, views
 from local.acs.announcer import Announcer
 from local.acs.clock import timestamp
-from local.acs.entities import Settings
 from local.acs.errors import BadRequest
-from local.acs.faults import Faults, Rule
+from local.acs.faults import ServiceFaults
 from local.acs.journal import CONTROL_PREFIX, Journal
 from local.acs.service import Service
 from local.acs.topic import CustomTopic
-from local.chaos import ChaosBody
 from local.eventgrid import HandshakeError, Subscription, Topic
 
 
@@ -29,17 +27,14 @@ class Control:
     service: Service
     announcer: Announcer
     topic: Topic
-    faults: Faults
+    faults: ServiceFaults
     journal: Journal
-    initial: Settings
     custom_topic: CustomTopic = field(default_factory=CustomTopic)
 
     def routes(self) -> list[web.RouteDef]:
         """Return every control-plane route."""
         handlers: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
             ("POST", "/calls", self.place_call),
-            ("GET", "/calls", self.list_calls),
-            ("GET", "/calls/{callId}", self.show_call),
             ("DELETE", "/calls/{callId}", self.end_call),
             ("POST", "/calls/{callId}/participants", self.join),
             ("DELETE", "/calls/{callId}/participants/{participantId}", self.leave),
@@ -58,16 +53,9 @@ class Control:
             ("DELETE", "/requests", self.clear_requests),
             ("GET", "/settings", self.show_settings),
             ("PUT", "/settings", self.change_settings),
-            ("GET", "/faults", self.list_faults),
-            ("POST", "/faults", self.add_faults),
-            ("DELETE", "/faults", self.clear_faults),
-            ("GET", "/chaos", self.show_chaos),
-            ("POST", "/chaos", self.start_chaos),
-            ("DELETE", "/chaos", self.stop_chaos),
-            ("POST", "/reset", self.reset),
         ]
         ours = [web.route(method, CONTROL_PREFIX + path, handler) for method, path, handler in handlers]
-        return [*ours, *self.custom_topic.routes()]
+        return [*ours, *self.faults.routes(CONTROL_PREFIX), *self.custom_topic.routes()]
 
     async def place_call(self, request: web.Request) -> web.Response:
         """Place a call: 201 with its ids; the call-leg events are on their way."""
@@ -80,14 +68,6 @@ class Control:
             room_id=body.room_id,
         )
         return web.json_response(views.call(call), status=201)
-
-    async def list_calls(self, request: web.Request) -> web.Response:
-        """Return all calls, ended ones too."""
-        return web.json_response({"calls": [views.call(call) for call in self.service.calls.values()]})
-
-    async def show_call(self, request: web.Request) -> web.Response:
-        """Return one call."""
-        return web.json_response(views.call(self.service.call(request.match_info["callId"])))
 
     async def end_call(self, request: web.Request) -> web.Response:
         """End a call and with it its recording."""
@@ -133,12 +113,10 @@ class Control:
         return web.json_response(await views.recording(recording, self.service))
 
     async def announce(self, request: web.Request) -> web.Response:
-        """Publish a file event again, with the same id, or with one id for each chunk if it is split."""
+        """Publish a file event again, with the same id."""
         body = await bodies.read(request, bodies.AnnounceBody, optional=True)
         recording = self.service.recording(request.match_info["recordingId"])
-        self.announcer.announce(
-            recording, times=body.times, split=body.split, as_cloud_event=body.schema_ == "CloudEvent"
-        )
+        self.announcer.announce(recording, times=body.times)
         return web.json_response(await views.recording(recording, self.service))
 
     async def list_summaries(self, request: web.Request) -> web.Response:
@@ -204,48 +182,3 @@ class Control:
         body = await bodies.read(request, bodies.SettingsBody)
         self.service.settings = replace(self.service.settings, **body.model_dump(exclude_none=True))
         return await self.show_settings(request)
-
-    async def list_faults(self, request: web.Request) -> web.Response:
-        """Return the fault rules with their counts."""
-        return web.json_response({"faults": self.faults.view()})
-
-    async def add_faults(self, request: web.Request) -> web.Response:
-        """Add one fault rule, or an array of them."""
-        raw = await request.read()
-        if raw.lstrip().startswith(b"["):
-            self.faults.add(bodies.parse_list(raw, Rule))
-        else:
-            self.faults.add([bodies.parse(raw, Rule)])
-        return web.json_response({"faults": self.faults.view()}, status=201)
-
-    async def clear_faults(self, request: web.Request) -> web.Response:
-        """Remove all fault rules."""
-        self.faults.clear()
-        return web.json_response({})
-
-    async def show_chaos(self, request: web.Request) -> web.Response:
-        """Return the random faults with their counts."""
-        return web.json_response(self.faults.chaos.view())
-
-    async def start_chaos(self, request: web.Request) -> web.Response:
-        """Begin random faults, the counters at 0: 201."""
-        self.faults.chaos.start(await bodies.read(request, ChaosBody))
-        return web.json_response(self.faults.chaos.view(), status=201)
-
-    async def stop_chaos(self, request: web.Request) -> web.Response:
-        """End random faults; the counters stay."""
-        self.faults.chaos.stop()
-        return await self.show_chaos(request)
-
-    async def reset(self, request: web.Request) -> web.Response:
-        """Return to the state after the start: no calls, recordings, subscriptions, faults, requests."""
-        await self.announcer.cancel()
-        for subscription in self.topic.report():
-            await self.topic.unsubscribe(subscription["name"])
-        self.service.reset(self.initial)
-        await self.announcer.discard()
-        self.faults.clear()
-        self.faults.chaos.reset()
-        self.custom_topic.forget()
-        self.journal.clear()
-        return web.json_response({})

@@ -9,7 +9,7 @@ from aiohttp import web
 from local.acs import byteranges, errors
 from local.acs.contents import BytesContent, Content, ResizedContent
 from local.acs.service import Service
-from local.acs.transmission import SHAPE, STRAIGHT, transmit
+from local.acs.transmission import SHAPE, UNCHANGED, transmit
 
 _CACHE = "no-cache, max-age=0, s-maxage=0, private"
 _DOWNLOAD = "/{_a:(?i:recording)}/{_b:(?i:download)}/{documentId}"
@@ -35,7 +35,7 @@ def routes(service: Service) -> list[web.RouteDef]:
 
 async def serve(request: web.Request, content: Content, *, content_type: str, etag: str) -> web.StreamResponse:
     """Answer 200 with everything, 206 with the range asked for, or 416."""
-    shape = request.get(SHAPE, STRAIGHT)
+    shape = request.get(SHAPE, UNCHANGED)
     etag = shape.etag or etag
     if shape.size is not None:
         content = ResizedContent(content, shape.size)

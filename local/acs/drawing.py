@@ -120,12 +120,6 @@ def paste(picture: Picture, region: Picture, box: tuple[int, int, int, int]) -> 
         target[rows, columns] = source
 
 
-def crop(picture: Picture, box: tuple[int, int, int, int]) -> Picture:
-    """Return the brightness plane of a region of a YUV picture."""
-    left, top, width, height = box
-    return picture[top : top + height, left : left + width]
-
-
 def _planes(picture: Picture) -> tuple[Picture, Picture, Picture]:
     rows, width = picture.shape
     height = rows * 2 // 3

@@ -1,7 +1,5 @@
 """What the service tells the app: callbacks of 2021 and the events of both APIs (acs-contract 2.7, 2.8, 4.9)."""
 
-import uuid
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -70,33 +68,20 @@ def call_ended(call: Call, now: datetime) -> dict[str, Any]:
 
 def file_status_updated(recording: Recording, hosts: Hosts) -> dict[str, Any]:
     """Return the file event of an announced recording, in the form of its API."""
-    return _file_event(recording, recording.chunks, hosts=hosts, event_id=recording.event_id)
-
-
-def file_status_updated_by_chunk(recording: Recording, hosts: Hosts) -> list[dict[str, Any]]:
-    """Return one file event for each chunk, with ids that stay: whether the service does so is unknown."""
-    seed = uuid.UUID(recording.event_id)
-    return [
-        _file_event(recording, [chunk], hosts=hosts, event_id=str(uuid.uuid5(seed, chunk.document_id)))
-        for chunk in recording.chunks
-    ]
-
-
-def _file_event(recording: Recording, chunks: Sequence[Chunk], *, hosts: Hosts, event_id: str) -> dict[str, Any]:
     if recording.announced is None:
         raise ValueError("only an announced recording has a file event")
     subject = f"/recording/call/{recording.call.call_id}"
     if recording.generation == "today":
         subject += f"/serverCallId/{recording.call.server_call_id}/recordingId/{recording.recording_id}"
     data: dict[str, Any] = {
-        "recordingStorageInfo": {"recordingChunks": [_chunk(recording, chunk, hosts) for chunk in chunks]},
+        "recordingStorageInfo": {"recordingChunks": [_chunk(recording, chunk, hosts) for chunk in recording.chunks]},
         "recordingStartTime": timestamp(recording.start),
         "recordingDurationMs": round(sum(chunk.duration_ms for chunk in recording.chunks)),
         "sessionEndReason": recording.session_end_reason,
     }
     if recording.generation == "today":
         data |= _format(recording)
-    return _event(subject, data, event_type=FILE_STATUS, event_id=event_id, at=recording.announced)
+    return _event(subject, data, event_type=FILE_STATUS, event_id=recording.event_id, at=recording.announced)
 
 
 def _chunk(recording: Recording, chunk: Chunk, hosts: Hosts) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from local.acs.clock import Clock, timestamp
+from local.faults.body import UNANSWERED
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CONTROL_PREFIX = "/emulator"
@@ -46,7 +47,6 @@ class Entry:
 
 
 ENTRY = web.RequestKey("journal_entry", Entry)
-UNANSWERED = web.RequestKey("unanswered", bool)
 
 
 def is_control(request: web.Request) -> bool:

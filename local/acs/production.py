@@ -4,7 +4,6 @@ import asyncio
 import logging
 import threading
 from pathlib import Path
-from shutil import rmtree
 from tempfile import mkdtemp
 
 from local.acs import media, metadata, sound
@@ -32,10 +31,6 @@ class Studio:
         self._cancelled.set()
         self._cancelled = threading.Event()
 
-    async def discard(self) -> None:
-        """Delete every media file made so far."""
-        await asyncio.to_thread(_empty, self._folder)
-
     async def produce(self, recording: Recording, *, maximum_bytes: int) -> list[Chunk]:
         """Make all chunks of an ended recording; raises media.Cancelled after ``cancel``."""
         if sizes := recording.call.media.filler_bytes:
@@ -57,11 +52,6 @@ class Studio:
                 return sound.encode_wav(
                     timeline, folder, voices=voices, maximum_bytes=maximum_bytes, cancelled=cancelled
                 )
-
-
-def _empty(folder: Path) -> None:
-    for child in folder.iterdir():
-        rmtree(child, ignore_errors=True)
 
 
 def _voices(recording: Recording) -> tuple[str, ...]:

@@ -51,10 +51,6 @@ class Repeats:
         """Remember an outcome."""
         self._answered[identity] = hashlib.sha256(body).digest(), outcome
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._answered.clear()
-
 
 def _is_date(value: str) -> bool:
     try:

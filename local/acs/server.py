@@ -7,7 +7,6 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,22 +14,23 @@ from typing import Any
 
 from aiohttp import web
 
-from local.acs import api, auth, bodies, calling, downloads, errors, storage_host, tokens
+from local.acs import api, auth, calling, downloads, errors, storage_host, tokens
 from local.acs.announcer import Announcer
 from local.acs.callbacks import Callbacks
 from local.acs.clock import Clock
 from local.acs.control import Control
 from local.acs.entities import ISSUER, MINIMUM_CHUNK_BYTES, Effect, Hosts, Settings
-from local.acs.faults import Faults
+from local.acs.faults import ServiceFaults
 from local.acs.identifiers import TOPIC, new_guid
-from local.acs.journal import CONTROL_PREFIX, Handler, Journal, is_control
+from local.acs.journal import CONTROL_PREFIX, Journal, is_control
 from local.acs.production import Studio
 from local.acs.service import Service
 from local.eventgrid import Topic
-from local.outage import Outage, OutageBody
+from local.faults import outage
 
 # A development key, as public as Azurite's: base64 of "acs-recording-emulator-development-only-key".
 DEVELOPMENT_KEY = "YWNzLXJlY29yZGluZy1lbXVsYXRvci1kZXZlbG9wbWVudC1vbmx5LWtleQ=="
+HOST = "127.0.0.1"
 _MAXIMUM_BODY_BYTES = 512 * 1024
 _SHUTDOWN_SECONDS = 1.0
 
@@ -40,14 +40,12 @@ class Options:
     """How to start an emulator; a port of 0 takes a free one. Raises ValueError with a sentence."""
 
     access_key: str = DEVELOPMENT_KEY
-    host: str = "127.0.0.1"
     port: int = 0
     storage_port: int = 0
     region_port: int = 0
     retention_hours: float | None = None
     chunk_maximum_bytes: int = 1_500_000_000
     announce_delay_seconds: float = 1.0
-    clock_skew_seconds: float = 900.0
     issuer: str = ISSUER
 
     def __post_init__(self) -> None:
@@ -71,7 +69,7 @@ class Emulator:
 
     @property
     def endpoint(self) -> str:
-        """Return ``http://HOST:PORT``, without a trailing slash; the port is known once it runs."""
+        """Return ``http://127.0.0.1:PORT``, without a trailing slash; the port is known once it runs."""
         return self._url(0)
 
     @property
@@ -105,9 +103,9 @@ class Emulator:
             service = Service(clock, settings=settings, emit=lambda effect: self._announce(effect))
             self._announcer = Announcer(service, topic=topic, callbacks=callbacks, studio=Studio(Path(folder)))
             stack.push_async_callback(self._announcer.cancel)
-            control = Control(service, self._announcer, topic, Faults(), Journal(clock), settings)
+            control = Control(service, self._announcer, topic, ServiceFaults(), Journal(clock))
             # The port is part of the signed host name, so it has to be known before the first request is verified.
-            sockets = [stack.enter_context(_listen(options.host, port)) for port in self._ports]
+            sockets = [stack.enter_context(_listen(port)) for port in self._ports]
             self._ports = tuple(sock.getsockname()[1] for sock in sockets)
             service.hosts = Hosts(self.storage_url, self.region_url)
             main, storage, region = self._application(control), self._storage(control), self._storage(control)
@@ -115,11 +113,11 @@ class Emulator:
                 web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
                 for application in (main, storage, region)
             ]
-            outages = [Outage(runner) for runner in runners]
-            main.router.add_post(CONTROL_PREFIX + "/outage", _outage_handler(outages))
-            for runner, outage, sock in zip(runners, outages, sockets, strict=True):
+            outages = [outage.Outage(runner) for runner in runners]
+            main.add_routes([outage.route(CONTROL_PREFIX, outages)])
+            for runner, its_outage, sock in zip(runners, outages, sockets, strict=True):
                 stack.push_async_callback(runner.cleanup)
-                stack.push_async_callback(outage.cancel)
+                stack.push_async_callback(its_outage.cancel)
                 await runner.setup()
                 await web.SockSite(runner, sock).start()
             self._stack = stack.pop_all()
@@ -133,7 +131,7 @@ class Emulator:
         self._announcer.take(effect)
 
     def _url(self, number: int) -> str:
-        return f"http://{self.options.host}:{self._ports[number]}"
+        return f"http://{HOST}:{self._ports[number]}"
 
     def _application(self, control: Control) -> web.Application:
         service = control.service
@@ -153,7 +151,6 @@ class Emulator:
         verifier = auth.Verifier(
             self.options.access_key,
             resource_host=self.endpoint.removeprefix("http://"),
-            clock_skew_seconds=self.options.clock_skew_seconds,
             candidates=candidates,
         )
         guards = [control.journal.middleware(), api.answer_errors, control.faults.middleware()]
@@ -164,22 +161,12 @@ class Emulator:
         return application
 
 
-def _outage_handler(outages: Sequence[Outage]) -> Handler:
-    async def begin(request: web.Request) -> web.StreamResponse:
-        body = await bodies.read(request, OutageBody)
-        for outage in outages:
-            outage.begin(body.seconds)
-        return web.json_response({}, status=202)
-
-    return begin
-
-
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(port: int) -> socket.socket:
     """Bind the port; raises OSError with a sentence if it is taken."""
     try:
-        return socket.create_server((host, port), backlog=128)
+        return socket.create_server((HOST, port), backlog=128)
     except OSError as error:
-        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise OSError(f"cannot listen on {HOST}:{port}: {error.strerror}") from error
 
 
 async def _add_service_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -223,17 +223,6 @@ class Service:
         """Remove a chunk and its metadata from temporary storage."""
         del self._documents[document_id]
 
-    def reset(self, settings: Settings) -> None:
-        """Forget everything."""
-        self.calls.clear()
-        self.recordings.clear()
-        self._documents.clear()
-        self._handles.clear()
-        self._running.clear()
-        self.repeats.clear()
-        self.settings = settings
-        self.clock.reset()
-
     def _new_call(self, names: list[str], *, media: Media, group_id: str, started: datetime) -> Call:
         call = Call(
             call_id=identifiers.new_guid(),

@@ -8,9 +8,10 @@ from typing import Any
 import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from jwt.algorithms import RSAAlgorithm
 
 from local.acs.entities import CallbackToken
-from local.acs.identifiers import RESOURCE_ID, new_guid, unpadded_base64url
+from local.acs.identifiers import RESOURCE_ID, new_guid
 from local.acs.service import Service
 
 LIFETIME = timedelta(minutes=5)
@@ -73,12 +74,7 @@ def _key(name: str) -> RSAPrivateKey:
 
 
 def _public_key() -> dict[str, Any]:
-    numbers = _key("own").public_key().public_numbers()
-    modulus, exponent = _unsigned(numbers.n), _unsigned(numbers.e)
-    identity = hashlib.sha256(modulus.encode("ascii")).hexdigest()[:40]
-    return {"kty": "RSA", "use": "sig", "alg": _ALGORITHM, "kid": identity, "n": modulus, "e": exponent}
-
-
-def _unsigned(number: int) -> str:
-    raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
-    return unpadded_base64url(raw)
+    key = RSAAlgorithm.to_jwk(_key("own").public_key(), as_dict=True)
+    # RFC 7517 4.3: `key_ops` and `use` don't go together.
+    del key["key_ops"]
+    return key | {"use": "sig", "alg": _ALGORITHM, "kid": hashlib.sha256(key["n"].encode("ascii")).hexdigest()[:40]}

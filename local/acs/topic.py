@@ -27,16 +27,11 @@ class CustomTopic:
         self._events: list[dict[str, Any]] = []
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes: publish, show, clear."""
+        """Return the routes: publish and show."""
         return [
             web.post(PUBLISH_PATH, self.publish),
             web.get(PATH + "/events", self.show, allow_head=False),
-            web.delete(PATH + "/events", self.clear),
         ]
-
-    def forget(self) -> None:
-        """Drop all events."""
-        self._events.clear()
 
     async def publish(self, request: web.Request) -> web.Response:
         """Take a batch in either schema: 200, or 400 that names what an event lacks, 401 without a credential."""
@@ -52,11 +47,6 @@ class CustomTopic:
     async def show(self, request: web.Request) -> web.Response:
         """Return the events as they came."""
         return web.json_response({"events": self._events})
-
-    async def clear(self, request: web.Request) -> web.Response:
-        """Drop all events."""
-        self.forget()
-        return web.json_response({})
 
 
 def _check(event: Any) -> None:

@@ -64,5 +64,7 @@ def _text(element: Any) -> str:
             return element
         case bool():
             return str(element)
+        case _:
+            pass
     # Newtonsoft's JToken.ToString() indents by two spaces and leaves non-ASCII characters as they are.
     return json.dumps(element, indent=2, ensure_ascii=False)

@@ -21,7 +21,6 @@ from typing import Self
 from aiohttp import web
 
 from local.functions import log, metadata, queue_trigger, schedule
-from local.functions.admin import Admin
 from local.functions.errors import StartError
 from local.functions.invoker import Invoker
 from local.functions.metadata import Function
@@ -105,13 +104,9 @@ class Host:
         )
         stack.push_async_callback(supervisor.stop)
         self.functions = metadata.parse(await supervisor.start(), self._settings)
-        enabled = [function for function in self.functions if not function.is_disabled]
         invoker = Invoker(supervisor=supervisor, storage=storage, base64_messages=host_json.queues.base64)
-        listeners = await self._listeners(enabled, storage=storage, invoker=invoker, host_json=host_json)
-        admin = Admin(self.functions, invoker=invoker, host_id=self._host_id())
-        server = Server(
-            enabled, route_prefix=host_json.route_prefix, invoker=invoker, admin=admin, settings=self._settings
-        )
+        listeners = await self._listeners(self.functions, storage=storage, invoker=invoker, host_json=host_json)
+        server = Server(self.functions, route_prefix=host_json.route_prefix, invoker=invoker, settings=self._settings)
         runner = web.AppRunner(
             server.application(),
             access_log=None,
@@ -236,8 +231,7 @@ def describe(function: Function) -> str:
             detail = trigger.text("schedule")
         case _:
             detail = f"/runtime/webhooks/eventgrid?functionName={function.name}"
-    disabled = " (disabled)" if function.is_disabled else ""
-    return f"  {function.name}: {trigger.type} {detail}{disabled}"
+    return f"  {function.name}: {trigger.type} {detail}"
 
 
 @contextlib.contextmanager

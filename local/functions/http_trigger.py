@@ -1,9 +1,6 @@
 """HTTP in and out of a function: a request as Python gets it, a response as the client gets it (functions-host 1)."""
 
-import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -69,8 +66,11 @@ def to_response(function: Function, outcome: Outcome) -> web.Response:
     data = outcome.returned if binding.name == "$return" else outcome.outputs.get(binding.name)
     if data is None:
         return web.Response(status=200)
+    if data.kind != "http":
+        # The real host makes a response of a str, too; the app returns HttpResponse only.
+        return web.Response(status=500)
     try:
-        return _from_http(data.value) if data.kind == "http" else _from_content(data)
+        return _from_http(data.value)
     except ValueError:
         # A status that isn't a number, a header with a line break: the host's answer is the same 500.
         return web.Response(status=500)
@@ -82,32 +82,7 @@ def _from_http(value: Mapping[str, Any]) -> web.Response:
         # Of headers that differ only in case the first is kept (AccumulateDuplicateHeader).
         if name.lower() not in _OWN_HEADERS and name not in headers:
             headers[name] = text
-    for cookie in value.get("cookies") or ():
-        headers.add("Set-Cookie", _set_cookie(cookie))
     return _checked(int(value["status"]), headers, value["body"])
-
-
-def _from_content(data: TypedData) -> web.Response:
-    """Answer with a returned str; one that is a JSON object with `body` describes a response (HttpBinding)."""
-    if data.kind == "bytes":
-        return web.Response(body=data.value, content_type="application/octet-stream")
-    text: str = data.value
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return web.Response(text=text)
-    if isinstance(content, dict):
-        members = {key.lower(): value for key, value in content.items()}
-        if "body" in members:
-            headers = CIMultiDict({str(k): str(v) for k, v in (members.get("headers") or {}).items()})
-            status = int(members.get("statuscode", members.get("status", 200)))
-            body = members["body"]
-            if not isinstance(body, str):
-                body = json.dumps(body, ensure_ascii=False)
-                headers.setdefault("Content-Type", "application/json; charset=utf-8")
-            headers.setdefault("Content-Type", "text/plain; charset=utf-8")
-            return _checked(status, headers, body.encode())
-    return web.Response(text=text, content_type="application/json")
 
 
 def _checked(status: int, headers: CIMultiDict[str], body: bytes) -> web.Response:
@@ -124,16 +99,3 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
         key = name.lower()
         joined[key] = f"{joined[key]},{value}" if key in joined else value
     return joined
-
-
-def _set_cookie(cookie: Mapping[str, Any]) -> str:
-    parts = [f"{cookie['name']}={cookie['value']}"]
-    if cookie["expires"] is not None:
-        parts.append(f"expires={format_datetime(datetime.fromtimestamp(cookie['expires'], UTC), usegmt=True)}")
-    if cookie["max_age"] is not None:
-        parts.append(f"max-age={int(cookie['max_age'])}")
-    parts += [f"{key}={cookie[key]}" for key in ("domain", "path") if cookie[key]]
-    parts += ["secure"] if cookie["secure"] else []
-    parts += [f"samesite={cookie['same_site'].lower()}"] if cookie["same_site"] else []
-    parts += ["httponly"] if cookie["http_only"] else []
-    return "; ".join(parts)

@@ -37,7 +37,6 @@ class Function:
     id: str
     trigger: Binding
     outputs: tuple[Binding, ...]
-    is_disabled: bool
 
 
 def parse(indexed: list[dict[str, Any]], settings: Mapping[str, str]) -> list[Function]:
@@ -71,7 +70,6 @@ def _function(entry: Mapping[str, Any], settings: Mapping[str, str]) -> Function
         id=entry["function_id"],
         trigger=triggers[0],
         outputs=tuple(_binding(raw, name, settings) for raw in others),
-        is_disabled=settings.get(f"AzureWebJobs.{name}.Disabled", "").lower() in ("1", "true"),
     )
 
 

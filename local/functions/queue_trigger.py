@@ -119,13 +119,14 @@ class QueueListener:
         if self._poison is not None and (body is None or count > self._settings.maximum_dequeue_count):
             await self._to_poison(message, receipt[0], poison=self._poison)
             return
+        text = (body or b"").decode(errors="replace")
         ended = asyncio.Event()
         renewal = asyncio.create_task(self._renew(message.id, receipt, ended=ended))
         try:
             outcome = await self._invoker.run(
                 self._function,
-                self._data(body or b""),
-                metadata=_metadata(message, (body or b"").decode(errors="replace")),
+                TypedData("string", text),
+                metadata=_metadata(message, text),
             )
         finally:
             # Awaited, not cancelled: a renewal under way changes the receipt that the next request needs.
@@ -173,11 +174,6 @@ class QueueListener:
             return base64.b64decode(text, validate=True)
         except ValueError:
             return None
-
-    def _data(self, body: bytes) -> TypedData:
-        if self._function.trigger.text("dataType").upper() == "BINARY":
-            return TypedData("bytes", body)
-        return TypedData("string", body.decode(errors="replace"))
 
 
 def poison_name(queue: str) -> str | None:

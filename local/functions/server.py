@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 
 from local.functions import event_grid, http_trigger, log
-from local.functions.admin import Admin
 from local.functions.invoker import Invoker
 from local.functions.metadata import Function
 from local.functions.routes import compile_route, decode_path, find
@@ -15,7 +14,7 @@ TARGET_LIMIT = 8192
 
 
 class Server:
-    """Answer every request: `/admin`, `/runtime/webhooks/eventgrid`, the app's functions."""
+    """Answer every request: `/runtime/webhooks/eventgrid`, the app's functions."""
 
     def __init__(
         self,
@@ -23,11 +22,9 @@ class Server:
         *,
         route_prefix: str,
         invoker: Invoker,
-        admin: Admin,
         settings: Mapping[str, str],
     ) -> None:
         self._invoker = invoker
-        self._admin = admin
         self._http = {function.name: function for function in functions if function.trigger.type == "httpTrigger"}
         self._event_grid = {f.name: f for f in functions if f.trigger.type == "eventGridTrigger"}
         self._body_limit = int(settings.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", http_trigger.BODY_LIMIT))
@@ -64,8 +61,6 @@ class Server:
         if "\0" in path:
             return web.Response(status=400)
         match path.strip("/").split("/"):
-            case [first, *rest] if first.lower() == "admin":
-                return await self._admin.answer(request, rest)
             case [first, *rest] if first.lower() == "runtime":
                 if [segment.lower() for segment in rest] != ["webhooks", "eventgrid"]:
                     return web.Response(status=404)

@@ -87,9 +87,8 @@ class TimerListener:
         self._lease = Lease(
             blobs, name=f"locks/{host_id}/Host.Functions.{function.name}.Listener", on_lost=self._interrupted.set
         )
-        wants_monitor = function.trigger.properties.get("useMonitor") is not False
         self._status_blob: BlobClient | None = None
-        if wants_monitor and not schedule.is_frequent(now()):
+        if not schedule.is_frequent(now()):
             self._status_blob = blobs.get_blob_client(CONTAINER, f"timers/{host_id}/{function.name}/status")
         self._task: asyncio.Task[None] | None = None
 
@@ -127,8 +126,6 @@ class TimerListener:
         status = await self._first_status()
         if status is not None and status.next < self._now():
             status = await self._run(status, is_past_due=True)
-        elif self._function.trigger.properties.get("runOnStartup"):
-            status = await self._run(status, is_past_due=False)
         following = self._schedule.after(self._now())
         while await self._sleep_until(following):
             status = await self._run(status, is_past_due=False, due=following)

@@ -12,7 +12,7 @@ class TypedData:
     """One value and its kind, after the host's protobuf `TypedData`.
 
     `string` and `json` hold text, `bytes` a byte string. `http` holds, in a request, method, url, headers, query,
-    params and body (bytes or None); in a response status, headers, cookies and body.
+    params and body (bytes or None); in a response status, headers and body.
     """
 
     kind: Kind

@@ -63,26 +63,7 @@ def from_proto(data: protos.TypedData | None) -> list[Any] | None:
         return [kind, value]
     body = from_proto(value.body)
     content = b"" if body is None else body[1] if isinstance(body[1], bytes) else body[1].encode()
-    cookies = [_cookie(cookie) for cookie in value.cookies or []]
-    return ["http", {"status": value.status_code, "headers": value.headers, "cookies": cookies, "body": content}]
-
-
-def _cookie(cookie: protos.RpcHttpCookie) -> dict[str, Any]:
-    def plain(nullable: Any) -> Any:
-        return None if nullable is None else nullable.value
-
-    expires = plain(cookie.expires)
-    return {
-        "name": cookie.name,
-        "value": cookie.value,
-        "domain": plain(cookie.domain),
-        "path": plain(cookie.path),
-        "expires": None if expires is None else expires.seconds,
-        "secure": plain(cookie.secure),
-        "http_only": plain(cookie.http_only),
-        "same_site": cookie.same_site,
-        "max_age": plain(cookie.max_age),
-    }
+    return ["http", {"status": value.status_code, "headers": value.headers, "body": content}]
 
 
 async def _serve(connection: socket.socket, *, names: dict[str, str]) -> None:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -15,58 +14,11 @@ from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, SansI
 from azure.core.rest import HttpRequest
 from yarl import URL
 
+from recording.config.resource import Resource
 from recording.errors import Misconfigured
 
 # The double slash is intended (acs-contract 5.3).
 SCOPE = "https://communication.azure.com//.default"
-
-
-@dataclass(frozen=True)
-class Resource:
-    """An ACS resource: its endpoint without a trailing slash, and its key if one is used."""
-
-    endpoint: str
-    access_key: str | None = None
-
-    def __repr__(self) -> str:
-        """Show the endpoint only: the key must not get into a log."""
-        return f"Resource(endpoint={self.endpoint!r})"
-
-    @property
-    def authority(self) -> str:
-        """Host, with its port where that isn't the default: what the signature is made over."""
-        return urlsplit(self.endpoint).netloc
-
-
-def parse_connection_string(text: str) -> Resource:
-    """Read `endpoint=https://…;accesskey=…`; names without case, keys may hold `=`.
-
-    Raises Misconfigured without repeating any of the text (acs-contract 5.2).
-    """
-    parts = dict(part.split("=", 1) for part in text.strip().split(";") if "=" in part)
-    values = {name.strip().lower(): value.strip() for name, value in parts.items()}
-    endpoint, key = values.get("endpoint", "").rstrip("/"), values.get("accesskey", "")
-    if not is_endpoint(endpoint) or not key:
-        raise Misconfigured(
-            "ACS_CONNECTION_STRING must read endpoint=https://<name>.communication.azure.com;accesskey=…"
-        )
-    try:
-        base64.b64decode(key, validate=True)
-    except ValueError:
-        raise Misconfigured("the accesskey in ACS_CONNECTION_STRING is not base64") from None
-    return Resource(endpoint, key)
-
-
-def is_endpoint(text: str) -> bool:
-    """Tell whether `text` is a scheme and a host, perhaps with a port, and nothing more."""
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        return False
-    # Paths of another service answer 404, as for a recording that isn't there; user and password get into logs.
-    is_bare = "@" not in parts.netloc and not any(parts[2:])
-    return is_bare and parts.scheme in ("https", "http") and bool(parts.hostname)
 
 
 def sign(method: str, url: str, body: bytes, *, host: str, key: str, date: str) -> dict[str, str]:

@@ -21,10 +21,11 @@ from azure.core.exceptions import AzureError
 from azure.core.pipeline.policies import AsyncHTTPPolicy, SansIOHTTPPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
-from recording import address, logs
-from recording.acs.auth import Resource
+from recording import urls
 from recording.acs.failures import ConnectRetry, read_json
+from recording.config.resource import Resource
 from recording.errors import Unauthorized, UpstreamFailed
+from recording.telemetry import log
 
 HOST = "https://acscallautomation.communication.azure.com"
 CONFIGURATION = "/calling/.well-known/acsopenidconfiguration"
@@ -52,7 +53,7 @@ class Callbacks:
     ) -> None:
         self._audience = str(resource_id) if resource_id else None
         # An emulator on this machine signs with a key of its own; nobody else can answer there.
-        is_here = address.is_loopback(urlsplit(resource.endpoint).hostname or "")
+        is_here = urls.is_loopback(urlsplit(resource.endpoint).hostname or "")
         self._configuration = (resource.endpoint if is_here else HOST) + CONFIGURATION
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -117,12 +118,12 @@ class Callbacks:
         self._asked, self._failed = self._clock(), True
         try:
             configuration = await self._get(self._configuration)
-            keys = jwt.PyJWKSet.from_dict(await self._get(address.check(str(configuration.get("jwks_uri")))))
+            keys = jwt.PyJWKSet.from_dict(await self._get(urls.check(str(configuration.get("jwks_uri")))))
             issuer = str(configuration.get("issuer") or "")
             if not issuer:
                 raise ValueError("no issuer")
         except (AzureError, TimeoutError, ValueError, jwt.PyJWTError) as failed:
-            logs.error("callback.keys_not_fetched", reason=type(failed).__name__, next="known keys stay good")
+            log.error("callback.keys_not_fetched", reason=type(failed).__name__, next="known keys stay good")
             return
         self._signer, self._failed = _Signer(issuer, {key.key_id: key for key in keys.keys}), False
 

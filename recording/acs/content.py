@@ -20,12 +20,13 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy, AsyncRetryPolicy, Sans
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from recording.acs import hosts
-from recording.acs.auth import Resource, policy
-from recording.acs.conversations import API_VERSION
+from recording.acs.auth import policy
+from recording.acs.preview_2021 import API_VERSION
+from recording.config.resource import Resource
 from recording.errors import ChunkError, SourceChanged, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
 from recording.formats import media
 from recording.formats.media import Kind
-from recording.job import ChunkJob
+from recording.model.job import ChunkJob
 
 LARGEST_METADATA = 16 * 1024 * 1024
 MOST_REDIRECTS = 5

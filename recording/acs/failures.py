@@ -19,8 +19,9 @@ from azure.core.exceptions import (
 from azure.core.pipeline.policies import AsyncRetryPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
-from recording import address, logs
+from recording import urls
 from recording.errors import BadRequest, Conflict, Misconfigured, NotFound, Throttled, UpstreamFailed
+from recording.telemetry import log
 
 # A caller waits for the answer: the platform gives up at 230 s (functions-host.md 1).
 CONNECT_SECONDS, READ_SECONDS = 10, 60
@@ -86,7 +87,7 @@ def refuse(response: Any) -> NoReturn:
     status = response.status_code
     code = str(error.get("code") or "") or None
     # It may repeat what was sent, and the callback address has a key of ours in its query.
-    message = address.without_queries(str(error.get("message") or "")) or f"ACS answered with {status}"
+    message = urls.without_queries(str(error.get("message") or "")) or f"ACS answered with {status}"
     target = str(error.get("target") or "") or None
     if status == 400:
         raise BadRequest(message, code=code, target=target)
@@ -98,5 +99,5 @@ def refuse(response: Any) -> NoReturn:
         raise refused(status)
     if status in (429, 503):
         raise Throttled(message, status=status, retry_after=response.headers.get("Retry-After"))
-    logs.error("acs.failed", status=status, code=code)
+    log.error("acs.failed", status=status, code=code)
     raise UpstreamFailed(f"ACS failed with {status}: {message}", code=code)

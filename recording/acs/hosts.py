@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from recording.address import is_loopback
 from recording.errors import SourceRefused
+from recording.urls import is_loopback
 
 # The suffixes that the official client 1.6.0 allows (acs-contract 4.10).
 MICROSOFT_SUFFIXES = (".asm.skype.com", ".asyncgw.teams.microsoft.com", ".ams.gov.teams.microsoft.us")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from recording.options import StartOptions
+from recording.model.options import StartOptions
 
 State = Literal["active", "inactive"]
 

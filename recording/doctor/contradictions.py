@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from recording import account
-from recording.address import is_loopback
+from recording.config import account
+from recording.config.settings import Settings
 from recording.doctor import schedule
 from recording.doctor.finding import Finding
 from recording.errors import Misconfigured
-from recording.settings import Settings
+from recording.urls import is_loopback
 
 _NAME = "settings agree"
 # After this long without a run the alert on the timer fires (infra/alerts.bicep).

@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from recording.acs.service import RecordingService
-from recording.address import is_loopback
+from recording.config.settings import Settings
 from recording.doctor import contradictions, reach, stores
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
 from recording.errors import BadRequest, Conflict, Misconfigured, NotFound, RecordingError
-from recording.settings import Settings
-from recording.storage import Storage
+from recording.storage.blobs import Storage
+from recording.urls import is_loopback
 
 SECONDS = 15.0
 

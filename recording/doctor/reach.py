@@ -19,8 +19,8 @@ from azure.core.exceptions import (
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
-from recording.address import is_loopback
 from recording.doctor.finding import Finding
+from recording.urls import is_loopback
 
 SECONDS = 5.0
 # A signature that is a quarter of an hour off is refused (acs-contract 5.1).

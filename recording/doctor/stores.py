@@ -15,12 +15,14 @@ from typing import Literal
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.storage.queue.aio import QueueClient
 
-from recording import account, layout
-from recording.account import Account
+from recording.config import account
+from recording.config.account import Account
+from recording.config.settings import Settings
 from recording.doctor import reach
 from recording.doctor.finding import Finding
-from recording.settings import Settings
-from recording.storage import CopyFailed, Storage, Where
+from recording.model import layout
+from recording.model.stored import Where
+from recording.storage.blobs import CopyFailed, Storage
 
 SECONDS = 15.0
 _TIDY_SECONDS = 5.0

@@ -15,7 +15,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from recording.doctor import reach
 from recording.doctor.finding import Finding
 from recording.doctor.reach import NotReached
-from recording.events import FILE_STATUS_UPDATED
+from recording.model.events import FILE_STATUS_UPDATED
 
 ARM = "https://management.azure.com"
 _VERSION = "2025-02-15"

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from recording.acs.calling import Calling
-from recording.acs.conversations import Conversations
+from recording.acs.call_automation import Calling
+from recording.acs.preview_2021 import Conversations
 
 CONVERSATION = "aHR0cHM6Ly9jb252LXRlc3QvY29udi94P2k9MSZlPTI"
 RECORDING = "eyJQbGF0Zm9ybUVuZHBvaW50SWQiOiI3ZjQy"

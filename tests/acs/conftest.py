@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from local.acs.server import Emulator
-from recording.acs.auth import Resource, parse_connection_string
 from recording.acs.content import Content
-from recording.acs.conversations import Conversations
+from recording.acs.preview_2021 import Conversations
+from recording.config.resource import Resource, parse_connection_string
 from tests.acs.origin import KEY, Origin, serve
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from recording.acs.content import Probe
-from recording.job import ChunkJob
-from tests.samples import KEY
+from recording.model.job import ChunkJob
+from tests.support.samples import KEY
 
 MIB = 1024 * 1024
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"

@@ -10,7 +10,8 @@ from azure.core.pipeline import PipelineContext, PipelineRequest
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 from azure.core.rest import HttpRequest
 
-from recording.acs.auth import SCOPE, HmacPolicy, Resource, parse_connection_string, policy, sign
+from recording.acs.auth import SCOPE, HmacPolicy, policy, sign
+from recording.config.resource import Resource, parse_connection_string
 from recording.errors import Misconfigured
 from tests.acs.origin import KEY
 

@@ -23,8 +23,8 @@ from local.acs.entities import CallbackToken
 from local.acs.identifiers import RESOURCE_ID
 from local.acs.server import Emulator
 from recording.acs import callbacks
-from recording.acs.auth import Resource, parse_connection_string
 from recording.acs.callbacks import CONFIGURATION, HOST, LIFE_SECONDS, PAUSE_SECONDS, Callbacks
+from recording.config.resource import Resource, parse_connection_string
 from recording.errors import RecordingError, Unauthorized, UpstreamFailed
 from tests.acs.origin import KEY, Origin, serve
 

@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 
 from recording.acs import content as module
-from recording.acs.auth import Resource
 from recording.acs.content import Content
+from recording.config.resource import Resource
 from recording.errors import SourceChanged, SourceDamaged, SourceGone, SourceUnavailable
 from tests.acs.media import JOB, MEDIA, MIB, PROBE, VIDEO, job_of, whole
 from tests.acs.origin import KEY, Origin

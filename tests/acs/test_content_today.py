@@ -6,8 +6,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from recording.acs.auth import Resource
 from recording.acs.content import Content
+from recording.config.resource import Resource
 from recording.errors import SourceRefused, SourceUnavailable
 from tests.acs.media import DOCUMENT, JOB, MEDIA, PROBE, VERSION, ranged
 from tests.acs.origin import KEY, Origin

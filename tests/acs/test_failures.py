@@ -10,10 +10,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from recording.acs import calling, conversations
-from recording.acs.auth import Resource
-from recording.acs.calling import Calling
-from recording.acs.conversations import Conversations
+from recording.acs import call_automation, preview_2021
+from recording.acs.call_automation import Calling
+from recording.acs.preview_2021 import Conversations
+from recording.config.resource import Resource
 from recording.errors import (
     BadRequest,
     Conflict,
@@ -254,7 +254,7 @@ async def test_a_service_that_hangs(kind: type[Client], origin: Origin, monkeypa
         return web.Response()
 
     origin.answer = hang
-    for module in (conversations, calling):
+    for module in (preview_2021, call_automation):
         monkeypatch.setattr(module, "READ_SECONDS", 0.2)
     client = kind(Resource(origin.url, KEY))
     try:

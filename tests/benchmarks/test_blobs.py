@@ -7,10 +7,10 @@ import pytest
 from benchmarks import blobs
 from benchmarks.blobs import Blob, NotPut, Recorded
 from local.azurite import Azurite
-from recording import layout
-from recording.bootstrap import App
-from recording.manifest import Manifest
-from tests.facts import body_of, listing, sweep
+from recording.app import App
+from recording.model import layout
+from recording.model.manifest import Manifest
+from tests.support.facts import body_of, listing, sweep
 
 
 def recorded() -> Recorded:

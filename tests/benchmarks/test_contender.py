@@ -14,7 +14,7 @@ from benchmarks.shaping import NONE
 from benchmarks.source import handler
 from benchmarks.wire import Server
 from local.azurite import Azurite
-from recording.digest import Digest
+from recording.storage.hashing import Digest
 
 SIZE = 9_000_001
 

@@ -9,7 +9,7 @@ from benchmarks import blobs, timer
 from benchmarks.blobs import Recorded
 from benchmarks.timer import TimerFailed
 from local.azurite import Azurite
-from recording.settings import read
+from recording.config.settings import read
 
 
 async def test_runs_are_told_one_by_one(environment: dict[str, str], azurite: Azurite, tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ import socket
 
 from local.acs.server import DEVELOPMENT_KEY
 from local.azurite import KEY
-from recording import bootstrap
+from recording import app as bootstrap
+from recording.config.settings import read
 from recording.doctor import examination, finding
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
-from recording.settings import read
+from recording.storage.queues import open_queue
 
 SCHEDULE = {"ARCHIVE_SCHEDULE": "0 */5 * * * *"}
 WRONG_KEY = "d3Jvbmcta2V5LXdyb25nLWtleS13cm9uZy1rZXk="
@@ -19,7 +20,7 @@ async def examine(environment: dict[str, str], **more: str) -> dict[str, Finding
     """Examine a deployment; the answer is what was found by name, what failed first. No secret may be in it."""
     settings = read(environment | SCHEDULE | more)
     app = bootstrap.connect(settings)
-    scratch = bootstrap.queue(settings, "recording-doctor-test", app.credential)
+    scratch = open_queue(settings, "recording-doctor-test", app.credential)
     queues = Queues((app.queue, app.poison), (app.events, app.poisoned_events), scratch)
     try:
         found = await examination.examine(settings, storage=app.storage, service=app.service, queues=queues)

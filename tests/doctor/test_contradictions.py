@@ -2,8 +2,8 @@
 
 import pytest
 
+from recording.config.settings import VERSION_2021, read
 from recording.doctor import contradictions
-from recording.settings import VERSION_2021, read
 
 STORE = "AccountName=store;AccountKey=c2VjcmV0LWtleQ=="
 GOOD = {

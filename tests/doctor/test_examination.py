@@ -14,11 +14,11 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from local.acs.server import DEVELOPMENT_KEY, Emulator
 from recording import __main__ as command
-from recording.acs.conversations import API_VERSION
-from recording.bootstrap import App
+from recording.acs.preview_2021 import API_VERSION
+from recording.app import App
 from tests.doctor.examined import SCHEDULE, SECRETS, WRONG_KEY, bad, closed_port, examine
-from tests.facts import listing
-from tests.source import serve
+from tests.support.facts import listing
+from tests.support.source import serve
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from recording.doctor import reach
 from recording.doctor.reach import NotReached
-from tests.source import serve
+from tests.support.source import serve
 
 
 async def look(ahead: timedelta | None) -> tuple[str, str, str | None]:

@@ -8,11 +8,11 @@ import pytest
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
 from local.azurite import ACCOUNT, KEY, Azurite
-from recording import layout
-from recording.bootstrap import App
+from recording.app import App
 from recording.doctor import stores
+from recording.model import layout
 from tests.doctor.examined import WRONG_KEY, bad, closed_port, examine
-from tests.facts import harmed, listing, put, sweep
+from tests.support.facts import harmed, listing, put, sweep
 
 
 def with_blob_endpoint(environment: dict[str, str], port: int) -> str:

@@ -12,7 +12,7 @@ from azure.core.exceptions import ClientAuthenticationError
 
 from recording.doctor import subscription
 from recording.doctor.finding import Finding
-from tests.source import serve
+from tests.support.source import serve
 
 TOPIC = (
     "/subscriptions/3f2b0e4c-0000-4000-8000-000000000001/resourceGroups/rg-recordings/providers/"

@@ -7,7 +7,7 @@ from hypothesis import strategies as some
 from recording.errors import SourceDamaged
 from recording.formats import media
 from recording.formats.media import Kind, Walker
-from tests.source import mp3, mp4, wav
+from tests.support.source import mp3, mp4, wav
 
 FILES: dict[Kind, bytes] = {"mp4": mp4(300), "mp3": mp3(3, tag=20), "wav": wav(100, channels=2)}
 

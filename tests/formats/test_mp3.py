@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from recording.errors import SourceDamaged
 from recording.formats import mp3
 from recording.formats.media import HEADER
-from tests.source import mp3 as file_of
+from tests.support.source import mp3 as file_of
 
 # MPEG-2, layer III, 48 kbit/s, 16 kHz, no padding: 216 bytes.
 FRAME = file_of(1)

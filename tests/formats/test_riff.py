@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from recording.errors import SourceDamaged
 from recording.formats import riff
 from recording.formats.media import HEADER
-from tests.source import wav
+from tests.support.source import wav
 
 
 def walk(file: bytes) -> int:

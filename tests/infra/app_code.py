@@ -56,14 +56,14 @@ def _modules() -> tuple[tuple[ast.AST, ...], ...]:
 
 
 def _calls(module: tuple[ast.AST, ...]) -> Iterator[tuple[ast.Call, ast.expr]]:
-    """Give each call that logs, `logs.info(…)` or `write(…)` with an event's name, and that name."""
+    """Give each call that logs, `log.info(…)` or `write(…)` with an event's name, and that name."""
     for node in module:
         if isinstance(node, ast.Call) and node.args and _logs(node):
             yield node, node.args[0]
 
 
 def _may_be(name: ast.expr, event: str, module: tuple[ast.AST, ...]) -> bool:
-    if isinstance(name, ast.Name):  # `logs.warning(failing, …)`
+    if isinstance(name, ast.Name):  # `log.warning(failing, …)`
         return event in _constants(module)
     found = re.fullmatch(_pattern(name), event)
     return found is not None and all(any(part in _constants(one) for one in _modules()) for part in found.groups())
@@ -82,10 +82,12 @@ def _members(value: ast.expr, module: tuple[ast.AST, ...]) -> Iterator[str]:
 
 def _logs(call: ast.Call) -> bool:
     match call.func:
-        case ast.Attribute(value=ast.Name(id="logs"), attr=level):
+        case ast.Attribute(value=ast.Name(id="log"), attr=level):
             return level in _LEVELS
-        case ast.Name(id="write"):  # `write = logs.error if … else logs.info`
+        case ast.Name(id="write"):  # `write = log.error if … else log.info`
             return _EVENT.fullmatch(_pattern(call.args[0]).replace("([a-z_]+)", "x").replace("\\", "")) is not None
+        case _:
+            pass
     return False
 
 

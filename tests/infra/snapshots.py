@@ -122,6 +122,8 @@ def strings(value: Any) -> Iterator[str]:
         case list():
             for one in value:
                 yield from strings(one)
+        case _:
+            pass
 
 
 @cache

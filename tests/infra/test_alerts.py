@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from pydantic.alias_generators import to_camel
 
-from recording import backlog, job, layout
-from recording.audit import Entry
-from recording.bootstrap import App
+from recording.app import App
+from recording.intake import backlog
+from recording.model import job, layout
+from recording.storage.audit import Entry
 from tests.conftest import Control
-from tests.facts import put, stage, sweep
 from tests.infra.app_code import fields, functions, is_logged
 from tests.infra.snapshots import INFRA, ROOT, Resource, resource, resources, variants
+from tests.support.facts import put, stage, sweep
 
 QUERY_RULES = {one.properties["displayName"]: one for one in resources("Microsoft.Insights/scheduledQueryRules")}
 METRIC_RULES = {one.name.rpartition("-")[0]: one for one in resources("Microsoft.Insights/metricAlerts")}

@@ -1,4 +1,4 @@
-"""The evaluated app settings against recording/settings.py: every setting is set, and no key among them."""
+"""The evaluated app settings against recording/config/settings.py: every setting is set, and no key among them."""
 
 import json
 import re
@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from recording import backlog, job
-from recording.account import Account
-from recording.settings import Settings, read
+from recording.config.account import Account
+from recording.config.settings import Settings, read
+from recording.intake import backlog
+from recording.model import job
 from tests.infra.snapshots import INFRA, ROOT, named, resource, resources, variants
 
 # They hold a key; the identity stands in its place.

@@ -9,19 +9,23 @@ from typing import Any
 import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 
-from recording import archive, blocks, endings, ingest
+from recording import timer
 from recording.acs import content
-from recording.blocks import MIB
-from recording.contract import LARGEST_BODY, ListQuery, Operation, StartRecording
-from recording.control import Caller
-from recording.control import Control as Recordings
-from recording.endings import Ending
-from recording.settings import Settings
+from recording.api.request import LARGEST_BODY
+from recording.archive.run import PARALLELISM
+from recording.catalogue.browse import ListQuery
+from recording.config.settings import Settings
+from recording.control.bodies import Caller, Operation, StartRecording
+from recording.control.operations import Control as Recordings
+from recording.ingest import blocks, chunk
+from recording.ingest.blocks import MIB
+from recording.storage import endings
+from recording.storage.endings import Ending
 from tests.conftest import Control
-from tests.facts import receive, sweep
 from tests.infra.snapshots import ROOT
-from tests.source import mp4, storage_host, today
-from tests.test_events_today import call_event
+from tests.model.test_event_parser_today import call_event
+from tests.support.facts import receive, sweep
+from tests.support.source import mp4, storage_host, today
 
 DOCS = (ROOT / "docs" / "operations.md").read_text()
 HOURS = 1000
@@ -174,12 +178,12 @@ def test_measurements_are_those_of_the_benchmarks() -> None:
 
 def test_limits_are_those_of_the_code() -> None:
     """A limit that the app sets stands in the table as it is."""
-    assert row("an attempt at a chunk")[1].startswith(f"{ingest.BUDGET_SECONDS / 60:.0f} minutes")
+    assert row("an attempt at a chunk")[1].startswith(f"{chunk.BUDGET_SECONDS / 60:.0f} minutes")
     assert row("a chunk, as this app")[1].startswith(
         f"{blocks.MOST_BLOCKS:,} blocks of {blocks.LARGEST_BLOCK // MIB:,}"
     )
     assert row("metadata file")[1] == f"{content.LARGEST_METADATA // MIB} MiB"
     assert row("body of a control")[1] == f"{LARGEST_BODY // 1024} KiB"
     assert row("a page of")[1] == str(next(m.le for m in ListQuery.model_fields["limit"].metadata if hasattr(m, "le")))
-    told = f"{archive.BUDGET_SECONDS / 60:.0f} minutes, {archive.PARALLELISM} recordings and {archive.COPIES} copies"
+    told = f"{timer.BUDGET_SECONDS / 60:.0f} minutes, {PARALLELISM} recordings and {timer.COPIES} copies"
     assert row("a run of the timer | 4")[1].startswith(told)

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from azure.eventgrid import SystemEventNames
 
-from recording.events import CALL_ENDED, CALL_STARTED, FILE_STATUS_UPDATED
-from recording.settings import read
+from recording.config.settings import read
+from recording.model.events import CALL_ENDED, CALL_STARTED, FILE_STATUS_UPDATED
 from tests.infra.app_code import functions
 from tests.infra.snapshots import INFRA, ROOT, environments, resource, resources, snapshot, variants
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from recording import reconcile
+from recording.commands import reconcile
 from tests.infra.snapshots import ROOT, Resource, named, resource, resources, variants
 from tests.infra.test_runbook import blocks
 

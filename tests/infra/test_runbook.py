@@ -12,10 +12,11 @@ from textwrap import dedent
 import pytest
 
 from recording import __main__ as command
+from recording.config.settings import read_from
 from recording.errors import ChunkError, RecordingError
 from tests.conftest import Control, file_event
-from tests.facts import listing
 from tests.infra.snapshots import ROOT
+from tests.support.facts import listing
 
 SOURCE = (ROOT / "docs" / "operations.md").read_text()
 SECURITY = (ROOT / "SECURITY.md").read_text()
@@ -83,5 +84,5 @@ async def test_a_chunk_is_ingested_by_hand(environment: dict[str, str], control:
         out, _ = await asyncio.wait_for(process.communicate(), 30)
         [chunk] = recording["chunks"]
         assert (process.returncode, out.decode()) == (0, f"{chunk['documentId']} is in staging, and proved\n")
-    staged = await listing(command._settings(tmp_path / "settings.json"), "staging")
+    staged = await listing(read_from(tmp_path / "settings.json"), "staging")
     assert [chunk["sha256"]] == [sha256 for name, sha256 in staged.items() if name.endswith(".media")]

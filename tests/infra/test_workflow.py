@@ -61,11 +61,25 @@ def test_libraries_and_code_are_audited() -> None:
     assert "schedule" in workflow[True]  # type: ignore[index]
 
 
+def test_every_installation_checks_hashes() -> None:
+    """`make setup` and CI take the requirements files with hashes only, and for Azure's platform all have a wheel."""
+    setup = re.sub(r" \\\n\s+", " ", (ROOT / "local" / "setup.sh").read_text())
+    installed = [line for line in setup.splitlines() if "pip install" in line]
+    assert len(installed) == 2
+    assert [line for line in installed if "--require-hashes" not in line or "-r " not in line] == []
+    steps = [step.get("run", "") for step in read(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]["audit"]["steps"]]
+    assert [step for step in steps if ".txt" in step and "--require-hashes" not in step] == []
+    assert any("pip download" in step and "--only-binary=:all: --platform manylinux" in step for step in steps)
+
+
 def test_security_rules_hold_for_what_is_deployed() -> None:
     """Ruff's S rules run with `make test`, and no file of the app is exempt from one of them."""
     lint = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
     assert "S" in lint["select"]
-    assert [path for path in lint["per-file-ignores"] if path.startswith(("recording", "function_app", "*"))] == []
+    app = {
+        p: rules for p, rules in lint["per-file-ignores"].items() if p.startswith(("recording", "function_app", "*"))
+    }
+    assert [(path, rule) for path, rules in app.items() for rule in rules if re.fullmatch(r"S\d*|ALL", rule)] == []
     bandit = next(s["run"] for s in read(WORKFLOWS[0])["jobs"]["audit"]["steps"] if "-m bandit" in s.get("run", ""))
     assert bandit.endswith("recording function_app.py")
 
@@ -75,3 +89,6 @@ def test_updates_are_proposed() -> None:
     updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
     assert {one["package-ecosystem"] for one in updates} == {"pip", "npm", "github-actions"}
     assert {one["directory"] for one in updates} == {"/"}
+    # What pyproject.toml declares stays while it allows the new version: its digest stands in the requirements files.
+    libraries = next(one for one in updates if one["package-ecosystem"] == "pip")
+    assert libraries["versioning-strategy"] == "increase-if-necessary"

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from local.acs.errors import BadRequest
-from local.chaos import Chaos, ChaosBody
+from local.faults.chaos import Chaos, ChaosBody
 
 KINDS = {"reset": frozenset({"read", "write"}), "slow": frozenset({"read"})}
 GUID = "c10e7ff4-9be9-4a1b-8d0b-{:012}"

@@ -23,8 +23,8 @@ from local.azurite import ACCOUNT, KEY, Azurite
 from local.process import Process
 from local.storage_faults import operation
 from local.storage_proxy import StorageProxy
-from tests.facts import until
-from tests.proxy import Proxy, before
+from tests.support.facts import until
+from tests.support.proxy import Proxy, before
 
 from .storage_rig import MIB, Rig, new_name, open_rig, outcome
 

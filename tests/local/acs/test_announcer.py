@@ -210,33 +210,3 @@ async def test_never_resumed(client: Client, inbox: Inbox) -> None:
 
     assert (recording["state"], recording["announced"], recording["chunks"]) == ("ended", False, [])
     assert [batch[0]["subject"].rpartition("/")[2] for batch in inbox.received] == [resumed.rpartition("/")[2]]
-
-
-async def test_split(client: Client, inbox: Inbox) -> None:
-    """On demand each chunk has a file event of its own, and again the same one."""
-    await client.subscribe(inbox.url, FILE)
-    recording = await client.filler(1000, 2000, announce=False, generation="today")
-    await client.control("POST", f"/recordings/{recording['recordingId']}/announce", {"split": True, "times": 2})
-
-    async def four() -> Any:
-        return len(inbox.received) == 4 and [batch[0] for batch in inbox.received]
-
-    events = await eventually(four)
-    chunks = [event["data"]["recordingStorageInfo"]["recordingChunks"] for event in events]
-    assert sorted(chunk[0]["index"] for chunk in chunks) == [0, 0, 1, 1]
-    assert {len(chunk) for chunk in chunks} == {1}
-    assert len({event["id"] for event in events}) == 2
-
-
-async def test_cloud_event(client: Client, inbox: Inbox) -> None:
-    """On demand a file event is a CloudEvent, whatever the subscription says."""
-    await client.subscribe(inbox.url, FILE)
-    recording = await client.filler(1000, announce=False, generation="today")
-    await client.control("POST", f"/recordings/{recording['recordingId']}/announce", {"schema": "CloudEvent"})
-    event = await eventually(lambda: _first(inbox))
-
-    assert (event["specversion"], event["type"]) == ("1.0", FILE)
-    assert event["source"].startswith("/subscriptions/")
-    assert event["subject"].endswith(recording["recordingId"])
-    assert event["data"]["recordingStorageInfo"]["recordingChunks"][0]["documentId"]
-    assert not {"topic", "eventType", "metadataVersion"} & event.keys()

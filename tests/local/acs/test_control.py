@@ -1,7 +1,6 @@
-"""Tests of the control plane: calls, recordings, clock, settings, subscriptions, reset."""
+"""Tests of the control plane: calls, recordings, clock, settings, subscriptions."""
 
 import base64
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,15 +13,13 @@ FILLER = {"kind": "filler", "chunkBytes": [1001]}
 
 
 async def test_call(client: Client) -> None:
-    """A call has all its ids, is listed, and can be ended more than once."""
+    """A call has all its ids, and can be ended more than once."""
     call = await client.call(groupId="29228D3E-040E-4656-A70E-890AB4E173E5")
-    listed = (await client.control("GET", "/calls")).json["calls"]
     ended = [(await client.control("DELETE", f"/calls/{call['callId']}")) for _ in range(2)]
 
     assert call["groupId"] == "29228d3e-040e-4656-a70e-890ab4e173e5"
     assert [person["displayName"] for person in call["participants"]] == ["Ada Lovelace", "Grace Hopper"]
     assert all(person["participantId"].startswith("8:acs:") for person in call["participants"])
-    assert listed == [call]
     assert [(answer.status, answer.json["state"]) for answer in ended] == [(200, "Terminated")] * 2
 
 
@@ -44,7 +41,7 @@ async def test_participants(client: Client) -> None:
     joined = await client.control("POST", f"{path}/participants", {"displayName": "Katherine Johnson"})
     left = await client.control("DELETE", f"{path}/participants/{call['participants'][0]['participantId']}")
     again = await client.control("DELETE", f"{path}/participants/{call['participants'][0]['participantId']}")
-    names = [person["displayName"] for person in (await client.control("GET", path)).json["participants"]]
+    names = [person["displayName"] for person in (await client.control("DELETE", path)).json["participants"]]
 
     assert (joined.status, left.status, again.status) == (201, 200, 404)
     assert names == ["Grace Hopper", "Katherine Johnson"]
@@ -57,10 +54,6 @@ async def test_room(client: Client) -> None:
 
     assert (call["roomId"], url) == ("99466898241024408", call["conversationUrl"])
     assert call["correlationId"] not in (call["callId"], call["callLegId"])
-
-
-async def _now(client: Client) -> datetime:
-    return datetime.fromisoformat((await client.control("GET", "/clock")).json["now"])
 
 
 async def test_chunks(client: Client) -> None:
@@ -155,7 +148,7 @@ async def test_settings(client: Client) -> None:
         ("POST", "/recordings", TODAY | {"formatType": "wav", "channels": list("abcdef")}, "channels"),
         ("POST", "/recordings", TODAY | {"formatType": "wav", "media": FILLER}, None),
         ("POST", "/recordings", TODAY | {"destination": "container"}, "destination"),
-        ("POST", "/recordings/any/announce", {"schema": "Other"}, "schema"),
+        ("POST", "/recordings/any/announce", {"times": 0}, "times"),
         ("POST", "/events", "text", None),
     ],
 )
@@ -169,7 +162,6 @@ async def test_bad_body(client: Client, method: str, path: str, body: Any, targe
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/calls/none"),
         ("DELETE", "/calls/none"),
         ("GET", "/recordings/none"),
         ("POST", "/recordings/none/announce"),
@@ -179,23 +171,3 @@ async def test_bad_body(client: Client, method: str, path: str, body: Any, targe
 async def test_unknown(client: Client, method: str, path: str) -> None:
     """What does not exist is a 404."""
     assert (await client.control(method, path)).status == 404
-
-
-async def test_reset(client: Client, inbox: Inbox) -> None:
-    """A reset forgets calls, recordings, subscriptions, faults, requests, settings and the clock."""
-    await client.subscribe(inbox.url)
-    before = await _now(client)
-    call = await client.call()
-    path = await client.start(call["conversationId"])
-    await client.advance(5000)
-    await client.api("DELETE", path)
-    await client.fault(kind="reset")
-    await client.control("PUT", "/settings", {"retentionHours": 1})
-    assert (await client.control("POST", "/reset")).status == 200
-
-    seen = [(await client.control("GET", path)).json for path in ("/calls", "/recordings", "/subscriptions", "/faults")]
-    assert seen == [{"calls": []}, {"recordings": []}, {"subscriptions": []}, {"faults": []}]
-    assert (await client.control("GET", "/requests")).json == {"requests": []}
-    assert (await client.control("GET", "/settings")).json["retentionHours"] is None
-    assert abs(before - await _now(client)) < timedelta(minutes=1)
-    assert (await client.filler(1000))["announced"]

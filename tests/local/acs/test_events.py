@@ -107,22 +107,12 @@ def test_not_announced() -> None:
         events.file_status_updated(Recording("r1", CALL, NOW), HOSTS)
 
 
-def _recorded(asked: Format, *, indexes: int = 1, exported: bool = False) -> Recording:
-    chunks = [
-        Chunk(
-            f"0-eus-d12-801b{index}",
-            index,
-            BytesContent(b""),
-            filler_digest(Filler(1000, seed=1)),
-            b"",
-            "e",
-            6620.0,
-            "SessionEnded",
-            asked.format_type,
-        )
-        for index in range(indexes)
-    ]
-    recording = Recording("eyJQbGF0Zm9y", CALL, NOW, chunks=chunks, generation="today", format=asked, exported=exported)
+def _recorded(asked: Format, *, exported: bool = False) -> Recording:
+    digest = filler_digest(Filler(1000, seed=1))
+    chunk = Chunk("0-eus-d12-801b0", 0, BytesContent(b""), digest, b"", "e", 6620.0, "SessionEnded", asked.format_type)
+    recording = Recording(
+        "eyJQbGF0Zm9y", CALL, NOW, chunks=[chunk], generation="today", format=asked, exported=exported
+    )
     recording.announced = NOW
     return recording
 
@@ -179,18 +169,6 @@ def test_failed_export() -> None:
     assert data["recordingStorageInfo"]["recordingChunks"][0]["contentLocation"] == (
         "http://storage:1/v1/objects/0-eus-d12-801b0/content/video"
     )
-
-
-def test_split() -> None:
-    """Split, each chunk has an event of its own, whose id stays the same."""
-    recording = _recorded(Format(), indexes=3)
-    once, again = (events.file_status_updated_by_chunk(recording, HOSTS) for _ in range(2))
-    chunks = [event["data"]["recordingStorageInfo"]["recordingChunks"] for event in once]
-
-    assert once == again
-    assert [[chunk["index"] for chunk in part] for part in chunks] == [[0], [1], [2]]
-    assert len({event["id"] for event in once} | {recording.event_id}) == 4
-    assert len({event["subject"] for event in once}) == 1
 
 
 def test_call_events() -> None:

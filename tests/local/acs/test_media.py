@@ -57,9 +57,9 @@ def _encode(timeline: Timeline, folder: Path, *, maximum_bytes: int = 10**9) -> 
 
 def _clock_error(picture: drawing.Picture, moment: datetime) -> float:
     """Return the mean difference between the clock seen and the clock of a moment."""
-    seen = drawing.crop(picture, drawing.CLOCK_BOX).astype(int)
-    clock = drawing.draw_clock(moment)[: drawing.CLOCK_BOX[3]].astype(int)
-    return float(np.abs(seen - clock).mean())
+    left, top, width, height = drawing.CLOCK_BOX
+    seen = picture[top : top + height, left : left + width].astype(int)
+    return float(np.abs(seen - drawing.draw_clock(moment)[:height].astype(int)).mean())
 
 
 def _shows(picture: drawing.Picture, moment: datetime) -> bool:

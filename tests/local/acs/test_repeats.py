@@ -70,14 +70,6 @@ async def test_refusal_is_not_kept(client: Client) -> None:
     assert (409, 200) == (refused.status, (await _start(client, call, _headers())).status)
 
 
-async def test_reset(client: Client) -> None:
-    """A reset forgets the ids too."""
-    await _start(client, await client.call(), _headers())
-    await client.control("POST", "/reset")
-
-    assert (await _start(client, await client.call(), _headers())).status == 200
-
-
 @pytest.mark.parametrize(
     ("identity", "first_sent", "target"),
     [

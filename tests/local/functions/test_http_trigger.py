@@ -57,26 +57,12 @@ async def test_case(client: ClientSession, url: str) -> None:
     assert request["route"] == {"id": "Ada"}
 
 
-async def test_constraints(client: ClientSession, url: str) -> None:
-    """A constraint that doesn't hold leaves the request to the next function."""
-    names = [(await seen(client, "GET", f"{url}/api/numbers/{n}"))["function"] for n in ("3", "2", "x")]
-
-    assert names == ["number", "text", "text"]
-
-
 async def test_methods(client: ClientSession, url: str) -> None:
     """A function is chosen by method, and a method that none takes is a 404."""
 
     assert (await seen(client, "GET", f"{url}/api/thing"))["function"] == "thing_read"
     assert (await seen(client, "DELETE", f"{url}/api/thing", data=b"why"))["function"] == "thing_write"
     assert await status(client, "POST", f"{url}/api/thing") == 404
-
-
-async def test_optional(client: ClientSession, url: str) -> None:
-    """An optional parameter that is missing is absent."""
-
-    assert (await seen(client, "GET", f"{url}/api/optional/1"))["route"] == {"first": "1"}
-    assert (await seen(client, "GET", f"{url}/api/optional/1/2"))["route"] == {"first": "1", "second": "2"}
 
 
 async def test_no_route(client: ClientSession, url: str) -> None:
@@ -87,18 +73,25 @@ async def test_no_route(client: ClientSession, url: str) -> None:
 
 
 async def test_escapes(client: ClientSession, url: str) -> None:
-    """Route values are decoded but for `%2F`, dot segments are resolved, and the URL stays as it was sent."""
-    request = await seen(client, "GET", f"{url}/api/users/a%20b%2Fc%3D")
+    """Route values are decoded, dot segments are resolved, and the URL stays as it was sent."""
+    request = await seen(client, "GET", f"{url}/api/users/a%20b%2Bc%3D")
 
-    assert request["route"]["id"] == "a b%2Fc="
-    assert f"{url}/api/users/a%20b%2Fc%3D" == request["url"]
-    assert (await seen(client, "GET", f"{url}/api/echo/a/%2e%2e/c"))["route"] == {"rest": "c"}
+    assert request["route"]["id"] == "a b+c="
+    assert f"{url}/api/users/a%20b%2Bc%3D" == request["url"]
+    assert (await seen(client, "GET", f"{url}/api/users/a/%2e%2e/c"))["route"] == {"id": "c"}
+
+
+@pytest.mark.parametrize("slash", ["%2F", "%2f"])
+async def test_an_encoded_slash(client: ClientSession, url: str, slash: str) -> None:
+    """Azure's front end decodes it before anything is routed: a value that has one is a 404 without a body."""
+    async with client.get(URL(f"{url}/api/users/a{slash}b", encoded=True)) as response:
+        assert (404, b"") == (response.status, await response.read())
 
 
 async def test_long_ids(client: ClientSession, url: str) -> None:
     """Two ids of 3,900 characters pass; a request line over 8,192 is a 414."""
     long = "x" * 3_900
-    request = await seen(client, "GET", f"{url}/api/optional/{long}/{long}")
+    request = await seen(client, "GET", f"{url}/api/pairs/{long}/{long}")
 
     assert {"first": long, "second": long} == request["route"]
     assert await status(client, "GET", f"{url}/api/users/{'x' * 8_200}") == 414
@@ -155,41 +148,19 @@ async def test_redirect(client: ClientSession, url: str) -> None:
         ) == (302, "https://example.com/a?b=c", "7", b"")
 
 
-async def test_cookies(client: ClientSession, url: str) -> None:
-    """Each Set-Cookie header reaches the client, and a body stays what it was."""
+async def test_binary(client: ClientSession, url: str) -> None:
+    """A body of bytes stays what it was."""
 
-    async with client.get(f"{url}/api/cookies") as response:
-        assert response.headers.getall("Set-Cookie") == [
-            "a=1; path=/; samesite=lax; httponly",
-            "b=2; expires=Thu, 01 Jan 2026 00:00:00 GMT; max-age=60; secure",
-        ]
+    async with client.get(f"{url}/api/binary") as response:
         assert (response.content_type, await response.read()) == ("application/octet-stream", b"\x00\xff")
 
 
-@pytest.mark.parametrize("what", ["nothing", "error", "header"])
+@pytest.mark.parametrize("what", ["nothing", "text", "error", "header", "cookie"])
 async def test_failure(client: ClientSession, url: str, what: str) -> None:
-    """A function that raises, returns None or breaks a header is a 500 without a body."""
+    """A function that raises, returns no HttpResponse, breaks a header or sets a cookie gets a 500 without a body."""
 
     async with client.get(f"{url}/api/returns/{what}") as response:
         assert (response.status, await response.read()) == (500, b"")
-
-
-@pytest.mark.parametrize(
-    ("what", "expected"),
-    [
-        ("text", (200, "text/plain", "just text", None)),
-        ("json", (200, "application/json", '{"a": 1}', None)),
-        ("described", (201, "text/plain", "made", "yes")),
-    ],
-)
-async def test_returned_text(
-    client: ClientSession, url: str, what: str, expected: tuple[int, str, str, str | None]
-) -> None:
-    """A returned str is text or JSON, or describes a response when it is an object with `body`."""
-
-    async with client.get(f"{url}/api/returns/{what}") as response:
-        headers = response.headers
-        assert expected == (response.status, response.content_type, await response.text(), headers.get("X-Own"))
 
 
 async def test_default_route(client: ClientSession, url: str) -> None:

@@ -17,37 +17,9 @@ def match(template: str, path: str) -> dict[str, str] | None:
         ("api/users/{id}", "/api/users/ada/", {"id": "ada"}),
         ("api/users/{id}", "/api/users", None),
         ("api/users/{id}", "/api/users/a/b", None),
-        ("a/{b}/{c?}", "/a/1", {"b": "1"}),
-        ("a/{b}/{c?}", "/a/1/2", {"b": "1", "c": "2"}),
-        ("a/{b=7}", "/a", {"b": "7"}),
-        ("files/{*path}", "/files/a/b.txt", {"path": "a/b.txt"}),
-        ("files/{*path}", "/files", {}),
-        ("{*path}", "/any/thing", {"path": "any/thing"}),
-        ("files/{name}.{extension}", "/files/a.b.txt", {"name": "a.b", "extension": "txt"}),
+        ("a/{b}/c/{d}", "/a/1/C/2", {"b": "1", "d": "2"}),
+        ("a.b/{c}", "/axb/1", None),
         ("", "/", {}),
-        ("n/{n:int}", "/n/-12", {"n": "-12"}),
-        ("n/{n:int}", "/n/2147483648", None),
-        ("n/{n:long}", "/n/2147483648", {"n": "2147483648"}),
-        ("n/{n:int}", "/n/twelve", None),
-        ("n/{n:bool}", "/n/True", {"n": "True"}),
-        ("n/{n:guid}", "/n/0f8fad5b-d9cb-469f-a165-70867728950e", {"n": "0f8fad5b-d9cb-469f-a165-70867728950e"}),
-        ("n/{n:guid}", "/n/0f8fad5b", None),
-        ("n/{n:alpha}", "/n/abc", {"n": "abc"}),
-        ("n/{n:alpha}", "/n/ab1", None),
-        ("n/{n:minlength(2):maxlength(3)}", "/n/abc", {"n": "abc"}),
-        ("n/{n:minlength(2):maxlength(3)}", "/n/abcd", None),
-        ("n/{n:length(3)}", "/n/abcd", None),
-        ("n/{n:length(2,4)}", "/n/abcd", {"n": "abcd"}),
-        ("n/{n:min(3)}", "/n/2", None),
-        ("n/{n:max(3)}", "/n/2", {"n": "2"}),
-        ("n/{n:range(1,5)?}", "/n/5", {"n": "5"}),
-        ("n/{n:range(1,5)?}", "/n", {}),
-        ("n/{n:range(1,5)?}", "/n/6", None),
-        (r"n/{n:regex(^\d{{2}}$)}", "/n/12", {"n": "12"}),
-        (r"n/{n:regex(^\d{{2}}$)}", "/n/123", None),
-        ("n/{n:decimal}", "/n/1.5", {"n": "1.5"}),
-        ("n/{n:datetime}", "/n/2026-11-23", {"n": "2026-11-23"}),
-        ("n/{n:datetime}", "/n/soon", None),
     ],
 )
 def test_match(template: str, path: str, expected: dict[str, str] | None) -> None:
@@ -78,9 +50,12 @@ def test_wrong_method() -> None:
     assert find(routes, method="POST", path="/thing") is None
 
 
-@pytest.mark.parametrize("template", ["a/{x:nosuch}", "a/{x:range(1)}", "a/{x:min(b)}", "{x}/{X}"])
-def test_bad_template(template: str) -> None:
-    """A template that ASP.NET wouldn't take keeps the host from starting."""
+@pytest.mark.parametrize(
+    "template",
+    ["{x}/{X}", "a/{b?}", "a/{b=7}", "a/{*rest}", "a/{b:int}", "a/{b}.{c}", "a/{b", "a/b}", "a/{{b}}", "a/{}"],
+)
+def test_unsupported_template(template: str) -> None:
+    """A template with more than text and plain parameters keeps the host from starting."""
 
     with pytest.raises(StartError, match="Route"):
         compile_route(template, methods=(), target="f")
@@ -90,8 +65,10 @@ def test_bad_template(template: str) -> None:
     ("raw", "expected"),
     [
         ("/a%20b/%C3%A4", "/a b/ä"),
-        ("/a%2Fb", "/a%2Fb"),
-        ("/a%2fb", "/a%2Fb"),
+        ("/a%2Fb", "/a/b"),
+        ("/a%2fb", "/a/b"),
+        ("/a/..%2Fb", "/b"),
+        ("/a%FF%2Fb%20c", "/a%FF/b c"),
         ("/a/../b", "/b"),
         ("/a/%2e%2e/b", "/b"),
         ("/../../b", "/b"),
@@ -102,6 +79,6 @@ def test_bad_template(template: str) -> None:
     ],
 )
 def test_decode_path(raw: str, expected: str) -> None:
-    """A path is decoded but for `%2F`, and its dot segments are resolved, as Kestrel does it."""
+    """A path is decoded, `%2F` before it is routed, and its dot segments are resolved, as in Azure."""
 
     assert expected == decode_path(raw)

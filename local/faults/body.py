@@ -1,0 +1,95 @@
+"""What can go wrong with a body on its way, and with the connection under it."""
+
+import asyncio
+import fcntl
+import socket
+import struct
+import termios
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from local.acs.contents import Bytes
+
+# Stands for the middle of a body, where a position is expected.
+MIDDLE = -1
+# Set on a request whose connection was closed instead of an answer.
+UNANSWERED = web.RequestKey("unanswered", bool)
+_STEPS_PER_SECOND = 10
+_DRAIN_SECONDS = 2.0
+
+
+class BodyEnded(Exception):
+    """The body is to end here, though more was to come."""
+
+
+@dataclass(frozen=True)
+class BodyFault:
+    """How a body is changed; by default it isn't.
+
+    It ends after ``stop_after`` bytes, by RST if ``reset``, else by FIN, whatever length was declared. One bit of the
+    byte at ``corrupt_at`` is flipped. It is slow for ``slow_seconds`` (None: to its end).
+    """
+
+    stop_after: int | None = None
+    reset: bool = True
+    corrupt_at: int | None = None
+    bytes_per_second: float | None = None
+    slow_seconds: float | None = None
+
+    async def apply(self, pieces: AsyncIterable[Bytes], *, length: int) -> AsyncIterator[Bytes]:
+        """Yield the pieces of a body of ``length`` bytes as they are to be sent; raises BodyEnded to end it early."""
+        stop, corrupt = (length // 2 if place == MIDDLE else place for place in (self.stop_after, self.corrupt_at))
+        loop = asyncio.get_running_loop()
+        until = None if self.slow_seconds is None else loop.time() + self.slow_seconds
+        start = 0
+        async for piece in pieces:
+            end = start + len(piece)
+            if corrupt is not None and start <= corrupt < end:
+                changed = bytearray(piece)
+                changed[corrupt - start] ^= 1
+                piece = bytes(changed)
+            left = piece if stop is None else piece[: max(0, stop - start)]
+            while left:
+                speed = None if until is not None and loop.time() >= until else self.bytes_per_second
+                step = len(left) if speed is None else max(1, int(speed / _STEPS_PER_SECOND))
+                if speed is not None:
+                    await asyncio.sleep(min(step, len(left)) / speed)
+                yield left[:step]
+                left = left[step:]
+            if stop is not None and stop < end:
+                raise BodyEnded
+            start = end
+
+
+async def disconnect(request: web.Request) -> web.Response:
+    """Close a client's connection without an answer."""
+    await end_connection(request, reset=True)
+    request[UNANSWERED] = True
+    return web.Response()
+
+
+async def end_connection(request: web.Request, *, reset: bool) -> None:
+    """Close a client's connection in the middle of an exchange: by RST, or by FIN."""
+    transport = request.transport
+    if transport is None:
+        return
+    if reset:
+        peer: socket.socket = transport.get_extra_info("socket")
+        await _drain(transport, peer)
+        # A linger time of 0 makes the close an RST, which drops what the kernel has not sent: hence the wait.
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    else:
+        transport.close()
+
+
+async def _drain(transport: asyncio.Transport, peer: socket.socket) -> None:
+    """Wait until the kernel has sent what was written, so that a cut comes at an exact byte."""
+    deadline = asyncio.get_running_loop().time() + _DRAIN_SECONDS
+    while asyncio.get_running_loop().time() < deadline:
+        unsent = struct.unpack("i", fcntl.ioctl(peer.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
+        if transport.get_write_buffer_size() == 0 and unsent == 0:
+            return
+        await asyncio.sleep(0.005)

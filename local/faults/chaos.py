@@ -1,0 +1,143 @@
+"""Random faults that are the same in every run with the same seed, whatever the timing.
+
+Whether a request goes wrong is not drawn but computed: from the seed, the request's route, its document
+and how many requests of that route the document had before. What other requests do in between, and in
+which order they arrive, plays no part.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from local.acs.bodies import ControlBody, NotNegative
+from local.acs.errors import BadRequest
+
+# Guids, recording keys, document ids: new in every run, so their number within their folder stands for them.
+_TOKEN = re.compile(r"(?=[^/]*\d)[0-9a-z_-]{24,}")
+_SUM_TOLERANCE = 1e-9
+
+Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Seconds = Annotated[NotNegative, Field(le=120)]
+
+
+class ChaosBody(ControlBody):
+    """What goes wrong how often: ``rates`` by kind, and by route and kind where that differs.
+
+    A rate is the share of the requests of each route to which the kind applies. Seconds bound how long
+    one request is held up: a hang, and the slow part of a slow body.
+    """
+
+    seed: int
+    rates: dict[str, Rate] = Field(default_factory=dict)
+    routes: dict[str, dict[str, Rate]] = Field(default_factory=dict)
+    retry_after_seconds: Annotated[int, Field(ge=0, le=60)] = 1
+    hang_seconds: Seconds = 2.0
+    slow_seconds: Seconds = 2.0
+
+    def rule_fields(self, kind: str) -> dict[str, Any]:
+        """Spell out a random fault in the fields of a rule, as far as it means the same everywhere."""
+        common: dict[str, dict[str, Any]] = {
+            "status429": {"kind": "status", "status": 429},
+            "status429RetryAfter": {"kind": "status", "status": 429, "retryAfter": self.retry_after_seconds},
+            "status500": {"kind": "status", "status": 500},
+            "status503": {"kind": "status", "status": 503},
+            "status503RetryAfter": {"kind": "status", "status": 503, "retryAfter": self.retry_after_seconds},
+            "hang": {"kind": "hang", "seconds": self.hang_seconds},
+            "slow": {"kind": "slow", "bytesPerSecond": 1024, "seconds": self.slow_seconds},
+        }
+        return common.get(kind, {"kind": kind})
+
+
+class Chaos:
+    """Decide for each request which fault it gets, and count.
+
+    ``kinds`` says for each kind of fault which routes it applies to.
+    """
+
+    def __init__(self, kinds: Mapping[str, frozenset[str]]) -> None:
+        self._kinds = kinds
+        self._routes = sorted(frozenset[str]().union(*kinds.values()))
+        self._table: dict[str, list[tuple[str, float]]] = {}
+        self.settings: ChaosBody | None = None
+        self._forget()
+
+    def start(self, settings: ChaosBody) -> None:
+        """Begin anew with these rates, all counters at 0; raises BadRequest that names what is wrong."""
+        table = {route: self._rates(settings, route) for route in self._routes}
+        for route, rates in settings.routes.items():
+            if route not in table:
+                raise BadRequest(f"There is no route {route}: {', '.join(self._routes)}.", target="routes")
+            for kind in rates:
+                if route not in self._kinds.get(kind, frozenset()):
+                    raise BadRequest(f"The kind {kind} does not apply to {route}.", target=f"routes.{route}")
+        for kind in settings.rates:
+            if kind not in self._kinds:
+                raise BadRequest(f"There is no kind {kind}: {', '.join(sorted(self._kinds))}.", target="rates")
+        for route, found in table.items():
+            if sum(rate for _, rate in found) > 1 + _SUM_TOLERANCE:
+                raise BadRequest(f"The rates of {route} add up to more than 1.", target="rates")
+        self._forget()
+        self._table = table
+        self.settings = settings
+
+    def stop(self) -> None:
+        """Let every request through from now on; the counters stay."""
+        self.settings = None
+
+    def decide(self, route: str, document: str) -> str | None:
+        """Return the kind of fault for the next request of a route for a document, and count it."""
+        if self.settings is None:
+            return None
+        name = self._name(document)
+        number = self._seen[route, name]
+        self._seen[route, name] += 1
+        self._requests += 1
+        left = _draw(f"{self.settings.seed}|{route}|{name}|{number}")
+        for kind, rate in self._table.get(route, []):
+            if left < rate:
+                self._injected[kind] += 1
+                self._by_route[route, kind] += 1
+                return kind
+            left -= rate
+        return None
+
+    def view(self) -> dict[str, Any]:
+        """Return settings and counters as JSON shows them."""
+        by_route: dict[str, dict[str, int]] = {}
+        for (route, kind), count in sorted(self._by_route.items()):
+            by_route.setdefault(route, {})[kind] = count
+        return {
+            "running": self.settings is not None,
+            "settings": self.settings and self.settings.model_dump(by_alias=True),
+            "requests": self._requests,
+            "injected": dict(sorted(self._injected.items())),
+            "injectedByRoute": by_route,
+        }
+
+    def _rates(self, settings: ChaosBody, route: str) -> list[tuple[str, float]]:
+        rates = {kind: rate for kind, rate in settings.rates.items() if route in self._kinds.get(kind, ())}
+        return sorted((rates | settings.routes.get(route, {})).items())
+
+    def _forget(self) -> None:
+        self._seen: Counter[tuple[str, str]] = Counter()
+        self._folders: dict[str, dict[str, int]] = {}
+        self._injected: Counter[str] = Counter()
+        self._by_route: Counter[tuple[str, str]] = Counter()
+        self._requests = 0
+
+    def _name(self, document: str) -> str:
+        """Return a document's path with a number for each part that is new in every run."""
+        name = ""
+        for part in document.lower().split("/"):
+            numbers = self._folders.setdefault(name, {}) if _TOKEN.search(part) else {}
+            name += "/" + _TOKEN.sub(lambda found, seen=numbers: f"#{seen.setdefault(found[0], len(seen))}", part)  # type: ignore[misc]
+        return name
+
+
+def _draw(text: str) -> float:
+    """Return a number from 0 up to 1 that is as good as random, and always the same for a text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64

@@ -1,0 +1,1 @@
+"""How the HTTP API is read and answered."""

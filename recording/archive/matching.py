@@ -1,0 +1,58 @@
+"""Pure: which announced recording is which stopped one.
+
+Today's events name the recording; those of April 2021 name its call only, which we don't know
+(acs-contract 2.8), so an ending and an event are matched by time.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from recording.model.pending import Pending
+
+# Our clock and the service's, and the moment that starting or stopping takes.
+TOLERANCE = timedelta(seconds=15)
+
+
+@dataclass(frozen=True)
+class Announced:
+    """A recording that is announced: known by its recording id, where the event has it, else by its times."""
+
+    key: str
+    word: str | None
+    start: datetime
+    end: datetime | None
+
+
+def match(
+    pending: Iterable[Pending], announced: Iterable[Announced], *, started: Mapping[str, datetime] | None = None
+) -> dict[Pending, Announced]:
+    """Decide which announced recording is which stopped one, each at most once.
+
+    By recording id; where an event has none, by its end or (`started`, by word) its start, the
+    closest first: a recording that was paused took longer than it plays.
+    """
+    waiting, came = list(pending), list(announced)
+    named = {event.word: event for event in came if event.word}
+    nameless = [event for event in came if event.word is None]
+    found = {one: named[one.word] for one in waiting if one.word in named}
+    close = [
+        (away, one.stopped, one.word, event.key, one, event)
+        for one in waiting
+        if one not in found
+        for event in nameless
+        if (away := _away(one, event, (started or {}).get(one.word))) <= TOLERANCE
+    ]
+    taken: set[str] = set()
+    for *_, one, event in sorted(close, key=lambda pair: pair[:4]):
+        if one not in found and event.key not in taken:
+            found[one] = event
+            taken.add(event.key)
+    return found
+
+
+def _away(one: Pending, event: Announced, started: datetime | None) -> timedelta:
+    """Say how far from the stop the event's recording ended, or from the start it started; whichever is less."""
+    by_end = abs(one.stopped - event.end) if event.end else timedelta.max
+    by_start = abs(started - event.start) if started and event.start <= one.stopped else timedelta.max
+    return min(by_end, by_start)

@@ -1,0 +1,110 @@
+"""Look at each recording in staging: rescue what is missing, warn of what is at risk, find what is due."""
+
+import asyncio
+import json
+from datetime import datetime, timedelta
+
+from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
+from pydantic import ValidationError
+
+from recording.archive.run import PARALLELISM, Run
+from recording.model import attempts, layout, manifest
+from recording.model.manifest import Manifest
+from recording.model.recording import Chunk, Recording
+from recording.model.stored import Stored
+from recording.notices import Notice, Telling
+from recording.storage import recordings
+from recording.storage.blobs import Storage
+from recording.telemetry import log
+
+# Requests in a row, by which a silent archive is told from a moment without answers: more than wait at once.
+_SILENT = PARALLELISM + 1
+
+
+class ArchiveSilent(AzureError):
+    """The archive's account doesn't answer."""
+
+
+def due(recording: Recording, now: datetime) -> bool:
+    """Decide whether a recording is to be archived: all is there, or nothing more can come."""
+    return recording.is_staged or recording.is_past_deadline(now)
+
+
+def to_rescue(recording: Recording, now: datetime, *, first: timedelta) -> list[Chunk]:
+    """Decide which chunks are to be put on the queue again: announced, not staged, and their time has come."""
+    return [c for c in recording.chunks if not c.is_staged and c.rescue_at(first) <= now < c.deadline]
+
+
+async def review_one(this: Run, key: str, blobs: list[Stored]) -> tuple[Recording, Manifest | None] | None:
+    """Rescue what is missing of a recording; the answer is what to finish, if it is due."""
+    try:
+        recording, before = await _load(this, key, blobs)
+    except (AzureError, TimeoutError, ValidationError):
+        # It can't be finished; to fetch what is missing nothing of the archive is needed.
+        alone = await recordings.load(key, this.storage, retention=this.settings.retention, blobs=blobs)
+        this.seen.append(alone)
+        await _rescue(this, alone)
+        raise
+    if not recording.events:
+        log.error("staging.orphan", recordingKey=key, blobs=len(blobs), next="left alone; look at it")
+        return None
+    new = manifest.beyond(recording, before) if before else recording
+    this.seen.append(new)
+    if due(new, this.now):
+        return recording, before
+    await _rescue(this, new)
+    return None
+
+
+async def _load(this: Run, key: str, blobs: list[Stored]) -> tuple[Recording, Manifest | None]:
+    """Derive a recording, and read its manifest; a silent archive isn't asked again: the run has more to do."""
+    if this.report.archive_silences >= _SILENT:
+        raise ArchiveSilent("the archive does not answer")
+    try:
+        async with asyncio.timeout(recordings.PATIENCE_SECONDS):
+            before = await recordings.newest_manifest(key, this.storage)
+    except (ServiceRequestError, ServiceResponseError, TimeoutError):
+        this.report.archive_silences += 1
+        raise
+    this.report.archive_silences = 0
+    recording = await recordings.load_with_archived_events(
+        key, blobs, before, storage=this.storage, retention=this.settings.retention
+    )
+    return recording, before
+
+
+async def _rescue(this: Run, recording: Recording) -> None:
+    storage, settings, now = this.storage, this.settings, this.now
+    this.report.waiting.append(recording.key)
+    for chunk in to_rescue(recording, now, first=settings.first_rescue):
+        await recordings.note(
+            chunk.job, storage, lambda before: attempts.queued_again(before, now=now, first=settings.first_rescue)
+        )
+        this.report.jobs.append(chunk.job)
+        log.warning("chunk.queued_again", recordingKey=recording.key, documentId=chunk.job.document_id)
+    # Last: a topic that takes nothing must not cost a chunk its next try.
+    for chunk in recording.chunks:
+        if not chunk.is_staged and now < chunk.deadline <= now + settings.risk_margin:
+            await warn(recording, chunk, this.telling, storage, now=now)
+
+
+async def warn(recording: Recording, chunk: Chunk, telling: Telling, storage: Storage, *, now: datetime) -> None:
+    """Say that a chunk is at risk: in the log on every run, to other systems once."""
+    document, left = chunk.job.document_id, round((chunk.deadline - now).total_seconds() / 3600, 2)
+    tries, last = (chunk.attempts.count, chunk.attempts.last) if chunk.attempts else (0, None)
+    reason = last.message if last else None
+    log.error(
+        "chunk.at_risk",
+        recordingKey=recording.key,
+        documentId=document,
+        hoursLeft=left,
+        attempts=tries,
+        reason=reason,
+        next="it is tried until its deadline",
+    )
+    told = layout.notice_blob(recording.key, document)
+    if any(blob.name == told for blob in recording.blobs):
+        return
+    data = {"documentId": document, "hoursLeft": left, "attempts": tries, "reason": reason}
+    if await telling.tell(Notice("Recording.AtRisk", recording.key, document, now, data)):
+        await storage.write_fact("staging", told, json.dumps(data).encode())

@@ -1,0 +1,1 @@
+"""Use case: look recordings up, and read archived ones again."""

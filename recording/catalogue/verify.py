@@ -1,0 +1,145 @@
+"""Use case: read an archived recording again and compare it with its manifest."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from recording.errors import BadRequest, NotFound
+from recording.formats import media
+from recording.formats.media import Kind, Walker
+from recording.model.layout import is_recording_key, recording_start
+from recording.model.manifest import ChunkEntry, File
+from recording.storage.blobs import Storage
+from recording.storage.hashing import Digest
+from recording.storage.recordings import newest_manifest
+from recording.telemetry import log
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class ChunkResult(_Result):
+    """What was found of one chunk; no problems = it is what the manifest says."""
+
+    document_id: str
+    index: int
+    bytes: int = 0
+    problems: list[str] = []
+
+
+class Verified(_Result):
+    """The verdict on one recording; `ok` = every chunk that the manifest lists as archived is intact.
+
+    `problems` are those of the recording as a whole: its manifest is gone or can't be read.
+    """
+
+    recording_key: str
+    ok: bool
+    complete: bool
+    problems: list[str] = []
+    chunks: list[ChunkResult] = []
+
+
+async def verify(key: str, storage: Storage) -> Verified:
+    """Re-read every archived chunk: SHA-256 and length against the manifest, and the structure of its kind of file.
+
+    Raises BadRequest for something that is no recording key, NotFound if it isn't archived.
+    """
+    if not is_recording_key(key):
+        raise BadRequest("a recording key reads 20210727T152023608975Z-<call id>", target="recordingKey")
+    try:
+        manifest = await newest_manifest(key, storage)
+    except ValidationError:
+        return _damaged(key, "its manifest cannot be read")
+    if manifest is None:
+        raise NotFound("there is no archived recording of this key", target="recordingKey")
+    results = [await _chunk(entry, storage) for entry in manifest.chunks]
+    ok = not any(result.problems for result in results)
+    (log.info if ok else log.error)(
+        "recording.verified",
+        recordingKey=key,
+        ok=ok,
+        problems={result.document_id: result.problems for result in results if result.problems},
+    )
+    return Verified(recording_key=key, ok=ok, complete=manifest.complete, chunks=results)
+
+
+def _damaged(key: str, problem: str) -> Verified:
+    log.error("recording.verified", recordingKey=key, ok=False, problems={"manifest": [problem]})
+    return Verified(recording_key=key, ok=False, complete=False, problems=[problem])
+
+
+async def _chunk(entry: ChunkEntry, storage: Storage) -> ChunkResult:
+    result = ChunkResult(document_id=entry.document_id, index=entry.index)
+    # What was kept although it isn't whole by its own word is so still, and the manifest says it: no news.
+    is_odd = entry.outcome == "unproved" and entry.content is not None and entry.content.sha256 is not None
+    for file in (entry.content, entry.metadata):
+        if file is not None:
+            # A metadata file, and content of which nobody knows what it is, have no structure to look at.
+            kind = None if is_odd else media.kind_of(file.blob)
+            result.problems += [f"{file.blob}: {problem}" async for problem in _file(file, kind, storage)]
+            result.bytes += file.bytes
+    return result
+
+
+async def _file(file: File, kind: Kind | None, storage: Storage) -> AsyncIterator[str]:
+    found = await storage.find("archive", file.blob)
+    if found is None:
+        yield "missing"
+        return
+    if found.size != file.bytes:
+        yield f"has {found.size} bytes, the manifest says {file.bytes}"
+    digest, walker = Digest(), Walker(kind, found.size) if kind else None
+    async for piece in storage.stream("archive", found, ahead=4):
+        await digest.update(piece)
+        if walker:
+            walker.feed(piece)
+    sha256 = await digest.finish()
+    if file.sha256 is not None and sha256 != file.sha256:
+        yield f"has SHA-256 {sha256}, the manifest says {file.sha256}"
+    if walker and (problem := walker.problem()):
+        yield problem
+
+
+async def verify_all(keys: Iterable[str], storage: Storage, *, at_once: int = 2) -> AsyncIterator[Verified]:
+    """Verify recordings, `at_once` at a time, as each is done; those that aren't archived yet are left out."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(key: str) -> Verified | None:
+        async with gate:
+            return await _archived(key, storage)
+
+    for done in asyncio.as_completed([one(key) for key in keys]):
+        if (result := await done) is not None:
+            yield result
+
+
+async def _archived(key: str, storage: Storage) -> Verified | None:
+    """Verify what has a folder in the archive; None if it is still on its way there."""
+    try:
+        return await verify(key, storage)
+    except NotFound:
+        if [blob async for blob in storage.names("staging", f"{key}/")]:
+            return None
+    try:
+        return await verify(key, storage)  # it may have arrived meanwhile
+    except NotFound:
+        return _damaged(key, "it has no manifest")
+
+
+async def keys(storage: Storage, *, since: datetime | None = None, until: datetime | None = None) -> AsyncIterator[str]:
+    """Walk the recordings of [since, until) that have a folder in the archive.
+
+    Unlike a list of manifests it leaves none out.
+    """
+    begin, end = (time.replace(tzinfo=time.tzinfo or UTC) for time in (since or datetime.min, until or datetime.max))
+    for year in [year for year in await storage.folders("archive") if year.isdecimal()]:
+        for month in await storage.folders("archive", f"{year}/"):
+            for day in await storage.folders("archive", f"{year}/{month}/"):
+                for key in await storage.folders("archive", f"{year}/{month}/{day}/"):
+                    if is_recording_key(key) and begin <= recording_start(key) < end:
+                        yield key

@@ -1,0 +1,1 @@
+"""What an operator runs beside the app: one module for each `python -m recording` command."""

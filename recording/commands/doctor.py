@@ -1,0 +1,71 @@
+"""`python -m recording doctor`: try everything that a deployment needs, and say how to mend it."""
+
+import argparse
+import asyncio
+import logging
+from pathlib import Path
+from secrets import token_hex
+
+from azure.identity.aio import DefaultAzureCredential
+
+from recording.app import connect
+from recording.config.settings import Settings, read_from
+from recording.doctor import examination, finding, subscription
+from recording.doctor.finding import Finding
+from recording.doctor.stores import Queues
+from recording.errors import Misconfigured
+from recording.storage.queues import open_queue
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    examine = commands.add_parser("doctor", help="try everything that a deployment needs, and say how to mend it")
+    examine.add_argument("--topic", type=_topic, help="resource id of the Event Grid system topic, to look at it, too")
+    examine.set_defaults(command=run)
+    examine.add_argument("--settings", type=Path, metavar="FILE", help="settings of this file alone")
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    """Examine the deployment; 1 if something failed."""
+    # A finding says what a person can do about it: what the libraries log of the same has no place in the table.
+    logging.disable(logging.CRITICAL)
+    try:
+        found = await _examine(arguments)
+    finally:
+        logging.disable(logging.NOTSET)
+    print(finding.table(found))
+    return 0 if finding.is_well(found) else 1
+
+
+async def _examine(arguments: argparse.Namespace) -> list[Finding]:
+    try:
+        settings = read_from(arguments.settings)
+        app = connect(settings)
+    except Misconfigured as wrong:
+        return examination.unreadable(wrong)
+    scratch = open_queue(settings, f"recording-doctor-{token_hex(4)}", app.credential)
+    queues = Queues((app.queue, app.poison), (app.events, app.poisoned_events), scratch)
+    try:
+        found, of_events = await asyncio.gather(
+            examination.examine(settings, storage=app.storage, service=app.service, queues=queues),
+            _subscription(arguments.topic, settings),
+        )
+    finally:
+        await scratch.close()
+        await app.aclose()
+    return [*found, *of_events]
+
+
+async def _subscription(topic: str | None, settings: Settings) -> list[Finding]:
+    if topic is None:
+        return subscription.not_looked_at("no --topic is given")
+    async with DefaultAzureCredential() as credential:
+        return await subscription.check(topic, credential, retention=settings.retention)
+
+
+def _topic(text: str) -> str:
+    if not subscription.is_topic(text):
+        raise argparse.ArgumentTypeError(
+            "/subscriptions/<id>/resourceGroups/<group>/providers/Microsoft.EventGrid/systemTopics/<name>"
+        )
+    return text

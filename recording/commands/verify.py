@@ -1,0 +1,59 @@
+"""`python -m recording verify`: read archived recordings again and compare them with their manifests."""
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recording.app import connect
+from recording.catalogue import verify
+from recording.catalogue.verify import Verified
+from recording.config.settings import read_from
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    reread = commands.add_parser("verify", help="re-read archived recordings and compare them with their manifests")
+    reread.add_argument("--from", dest="since", type=_time, help="recordings that started at or after (ISO 8601)")
+    reread.add_argument("--to", dest="until", type=_time, help="recordings that started before (ISO 8601)")
+    reread.add_argument("--at-once", type=_count, default=2, help="recordings read at a time")
+    reread.set_defaults(command=run)
+    reread.add_argument("--settings", type=Path, metavar="FILE", help="settings of this file alone")
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    """Verify what is in the archive; 1 if something is not as its manifest says."""
+    app = connect(read_from(arguments.settings))
+    bad = count = size = 0
+    try:
+        keys = [key async for key in verify.keys(app.storage, since=arguments.since, until=arguments.until)]
+        print(f"{len(keys)} recordings in the archive", flush=True)
+        async for result in verify.verify_all(keys, app.storage, at_once=arguments.at_once):
+            count, size = count + 1, size + sum(chunk.bytes for chunk in result.chunks)
+            bad += not result.ok
+            print(f"{count}/{len(keys)}  {_told(result)}", flush=True)
+    finally:
+        await app.aclose()
+    print(f"{count} recordings, {size:,} bytes read again, {bad} not as their manifest says")
+    return 1 if bad else 0
+
+
+def _told(result: Verified) -> str:
+    verdict = "ok" if result.ok else "DAMAGED"
+    whole = "" if result.complete else " (incomplete: its manifest says what is lost)"
+    problems = [*result.problems, *(problem for chunk in result.chunks for problem in chunk.problems)]
+    first = f"{verdict:8} {result.recording_key}  {len(result.chunks)} chunks{whole}"
+    return "\n         ".join([first, *problems])
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("1 or more")
+    return int(text)
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("a time in ISO 8601, such as 2026-03-01T10:00:00Z") from None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time

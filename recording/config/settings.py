@@ -1,0 +1,304 @@
+"""Every app setting: typed, documented, read once.
+
+README's table is generated from here (`python -m recording.config.settings`), and tests hold README and
+`local.settings.example.json` to it.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from recording.config import account
+from recording.config.account import Account, Service
+from recording.config.resource import Resource, is_endpoint, parse_connection_string
+from recording.errors import Misconfigured
+from recording.urls import is_loopback
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _check_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(_HOST.fullmatch(host) for host in hosts):
+        raise ValueError("must be host names, each perhaps with a port, separated by commas and without https://")
+    return hosts
+
+
+def _check_address(address: str) -> str:
+    parts = urlsplit(address)
+    plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    if not parts.hostname or parts.query or parts.fragment or not (parts.scheme == "https" or plain):
+        raise ValueError("must be an https address without a query")
+    return address
+
+
+def _check_endpoint(endpoint: str) -> str:
+    if not is_endpoint(endpoint.rstrip("/")):
+        raise ValueError("must read https://<name>.communication.azure.com")
+    return endpoint
+
+
+def _known(version: str) -> str:
+    if version != VERSION_2021 and not (_VERSION.fullmatch(version) and version >= FIRST_OF_TODAY):
+        raise ValueError(f"must be {VERSION_2021}, or a version of today's API: {FIRST_OF_TODAY} or later")
+    return version
+
+
+VERSION_2021 = "2021-04-15-preview1"
+# The first version that has /calling/recordings as it is today (acs-contract 4.1).
+FIRST_OF_TODAY = "2023-03-06"
+_VERSION = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(-preview[0-9]*)?")
+_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_check_hosts)]
+Address = Annotated[str, AfterValidator(_check_address)]
+Container = Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9])+$", min_length=3, max_length=63)]
+
+
+class Settings(BaseModel):
+    """The app settings, named as in Azure."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="ignore")
+
+    acs_connection_string: SecretStr | None = Field(
+        default=None,
+        alias="ACS_CONNECTION_STRING",
+        description="`endpoint=https://<name>.communication.azure.com;accesskey=…`. Leave it away to use the identity.",
+    )
+    acs_endpoint: Annotated[str, AfterValidator(_check_endpoint)] | None = Field(
+        default=None,
+        alias="ACS_ENDPOINT",
+        description="`https://<name>.communication.azure.com`, reached with the app's managed identity.",
+    )
+    acs_resource_id: UUID | None = Field(
+        default=None,
+        alias="ACS_RESOURCE_ID",
+        description="The ACS resource's immutable id. With it, callbacks of today's API must bear ACS's token for it.",
+    )
+    acs_api_version: Annotated[str, AfterValidator(_known)] | None = Field(
+        default=None,
+        alias="ACS_API_VERSION",
+        description=f"`{VERSION_2021}` speaks the preview of 2021. Else today's API: this version, or the SDK's own.",
+    )
+    source_retention_hours: float | None = Field(
+        default=None,
+        gt=0,
+        le=24 * 30,
+        alias="SOURCE_RETENTION_HOURS",
+        description="How long ACS keeps a recording after its file event; it sets deadlines. 24, or 48 in 2021's API.",
+    )
+    risk_hours: float = Field(
+        default=8,
+        ge=0,
+        le=24 * 30,
+        alias="RISK_HOURS",
+        description="A chunk that isn't safe this long before its deadline is reported as at risk.",
+    )
+    rescue_minutes: float = Field(
+        default=15,
+        gt=0,
+        le=24 * 60,
+        alias="RESCUE_MINUTES",
+        description="How long after it was announced or queued a chunk may take before the timer queues it again.",
+    )
+    unannounced_minutes: float = Field(
+        default=60,
+        gt=0,
+        le=24 * 60,
+        alias="UNANNOUNCED_MINUTES",
+        description="A recording that was stopped this long ago and isn't announced is reported.",
+    )
+    staging_container: Container = Field(
+        default="recordings-staging", alias="STAGING_CONTAINER", description="Recordings in flight."
+    )
+    archive_container: Container = Field(
+        default="recordings-archive", alias="ARCHIVE_CONTAINER", description="Long-term storage."
+    )
+    quarantine_container: Container = Field(
+        default="recordings-quarantine", alias="QUARANTINE_CONTAINER", description="Events that couldn't be understood."
+    )
+    archive_schedule: str = Field(
+        default="0 */5 * * * *",
+        alias="ARCHIVE_SCHEDULE",
+        description="When the archive timer runs (NCRONTAB, six fields, UTC). The host reads it: it must be set.",
+    )
+    ingest_block_mib: int = Field(
+        default=32, ge=4, le=4000, alias="INGEST_BLOCK_MIB", description="The largest block of a chunk, in MiB."
+    )
+    ingest_parallelism: int = Field(
+        default=8,
+        ge=1,
+        le=64,
+        alias="INGEST_PARALLELISM",
+        description="Streams per process, however many chunks are in flight.",
+    )
+    content_hosts: Hosts = Field(
+        default=(),
+        alias="CONTENT_HOSTS",
+        description="More hosts (`name`, `name:port`, comma-separated) to fetch chunks from; they see credentials.",
+    )
+    delete_source: bool = Field(
+        default=False,
+        alias="DELETE_SOURCE",
+        description="`true` deletes a chunk at ACS once its archive copy was verified (today's API).",
+    )
+    auto_record: Literal["off", "all"] = Field(
+        default="off", alias="AUTO_RECORD", description="`all` starts a recording when a call is established."
+    )
+    public_base_url: Address | None = Field(
+        default=None,
+        alias="PUBLIC_BASE_URL",
+        description="This app's own https address: a start that names no callback asks for state at its `/callbacks`.",
+    )
+    callback_key: SecretStr | None = Field(
+        default=None,
+        alias="CALLBACK_KEY",
+        description="A function key, put into that callback address as `code`: ACS can't send it otherwise.",
+    )
+    events_topic_endpoint: Address | None = Field(
+        default=None,
+        alias="EVENTS_TOPIC_ENDPOINT",
+        description="A custom Event Grid topic; the app tells there what is archived, at risk, lost or quarantined.",
+    )
+    events_topic_key: SecretStr | None = Field(
+        default=None, alias="EVENTS_TOPIC_KEY", description="The topic's key. Leave it away to use the identity."
+    )
+    telemetry: Literal["auto", "console", "off"] = Field(
+        default="auto", alias="TELEMETRY", description="Traces go to Application Insights, the `console`, or are `off`."
+    )
+    host_storage: Account = Field(
+        default=Account(),
+        alias="AzureWebJobsStorage",
+        description="The host's storage: a connection string, or `__blobServiceUri` and `__queueServiceUri`.",
+    )
+    staging_storage: Account = Field(
+        default=Account(),
+        alias="STAGING_STORAGE",
+        description="Account of the staging and quarantine containers, in the same forms; else AzureWebJobsStorage.",
+    )
+    archive_storage: Account = Field(
+        default=Account(),
+        alias="ARCHIVE_STORAGE",
+        description="Account of the archive container, in the same forms; else AzureWebJobsStorage.",
+    )
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Name what is set and show no value: a URI may hold a token."""
+        return [("set", sorted(self.model_fields_set))]
+
+    @property
+    def speaks_2021(self) -> bool:
+        """Tell whether the API is the preview of 2021, not today's."""
+        return self.acs_api_version == VERSION_2021
+
+    @property
+    def retention(self) -> timedelta:
+        """How long the source keeps a chunk after its event."""
+        return timedelta(hours=self.source_retention_hours or (48 if self.speaks_2021 else 24))
+
+    @property
+    def risk_margin(self) -> timedelta:
+        """How long before its deadline a chunk is at risk."""
+        return timedelta(hours=self.risk_hours)
+
+    @property
+    def first_rescue(self) -> timedelta:
+        """How long a chunk may take before the timer steps in."""
+        return timedelta(minutes=self.rescue_minutes)
+
+    @property
+    def largest_block(self) -> int:
+        """INGEST_BLOCK_MIB in bytes."""
+        return self.ingest_block_mib * 1024 * 1024
+
+    def callback_uri(self) -> str | None:
+        """Say where ACS is asked to send state callbacks; the key is part of it, so it is never logged."""
+        if self.public_base_url is None:
+            return None
+        code = f"?code={quote(self.callback_key.get_secret_value(), safe='')}" if self.callback_key else ""
+        return f"{self.public_base_url.rstrip('/')}/callbacks{code}"
+
+    def resource(self) -> Resource:
+        """Say which ACS resource is meant.
+
+        Raises Misconfigured if neither form is set.
+        """
+        if self.acs_connection_string is not None:
+            return parse_connection_string(self.acs_connection_string.get_secret_value())
+        if self.acs_endpoint:
+            return Resource(self.acs_endpoint.rstrip("/"))
+        raise Misconfigured("set ACS_CONNECTION_STRING, or ACS_ENDPOINT for the app's managed identity")
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Read the settings from the environment; empty values count as absent.
+
+    Raises Misconfigured that names the setting and never shows a value.
+    """
+    values: dict[str, Any] = {}
+    for name, field in Settings.model_fields.items():
+        alias = field.alias or name
+        value = account.read(environment, alias) if field.annotation is Account else environment.get(alias)
+        if value:
+            values[alias] = value
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as invalid:
+        wrong = "; ".join(f"{error['loc'][0]}: {error['msg']}" for error in invalid.errors(include_input=False))
+        raise Misconfigured(f"app settings are wrong: {wrong}") from None
+    if settings.host_storage == Account():
+        raise Misconfigured("app settings are wrong: AzureWebJobsStorage is not set")
+    unset = [name for name in ("staging_storage", "archive_storage") if getattr(settings, name) == Account()]
+    complete = settings.model_copy(update=dict.fromkeys(unset, settings.host_storage))
+    needed: tuple[tuple[str, Service], ...] = (
+        ("host_storage", "queue"),
+        ("staging_storage", "blob"),
+        ("archive_storage", "blob"),
+    )
+    for name, service in needed:
+        place: Account = getattr(complete, name)
+        if wrong := account.lacks(place, service):
+            setting = Settings.model_fields["host_storage" if name in unset else name].alias
+            raise Misconfigured(f"app settings are wrong: {setting}{wrong}")
+    return complete
+
+
+def read_from(file: Path | None) -> Settings:
+    """Read the settings of a file, or of the environment; those of local.settings.json fill its gaps."""
+    return read(read_file(file) if file else {**read_file(Path("local.settings.json")), **os.environ})
+
+
+def read_file(file: Path) -> dict[str, str]:
+    """Read the settings under Values, or the list that `az functionapp config appsettings list` prints."""
+    wrong = Misconfigured(f"{file} cannot be read: it should have its settings under Values")
+    try:
+        if file.name == "local.settings.json" and not file.exists():
+            return {}
+        # Bytes, of which json tells the encoding: PowerShell writes UTF-16, or a byte order mark.
+        body: Any = json.loads(file.read_bytes())
+        values = {one["name"]: one["value"] for one in body} if isinstance(body, list) else body["Values"]
+        return {str(name): str(value) for name, value in values.items() if value is not None}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise wrong from None
+
+
+def table() -> str:
+    """Write the settings as README's Markdown table."""
+    rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    for field in Settings.model_fields.values():
+        default = field.default
+        shown = f"`{default}`" if isinstance(default, str | int | float) else ""
+        rows.append(f"| `{field.alias}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

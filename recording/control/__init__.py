@@ -1,0 +1,1 @@
+"""Use case: start, state, stop, pause, resume."""

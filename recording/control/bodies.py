@@ -1,0 +1,100 @@
+"""Pure: the JSON bodies of the recording operations.
+
+Requests are strict: a wrong type is a 400 that names the member. Members that we don't know are
+ignored, as the service does.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+
+from recording import urls
+from recording.errors import BadRequest
+from recording.model.options import StartOptions
+from recording.model.record import Body
+
+# Live ids have 162 characters, unpadded base64url; some spec examples are padded (acs-contract 2.4), and today's
+# may hold + and / too (acs-contract 4.1).
+_RECORDING_ID = re.compile(r"[A-Za-z0-9+/_-]{1,1024}={0,2}")
+
+
+CallbackUri = Annotated[str, Field(max_length=2048), AfterValidator(urls.check)]
+OperationContext = Annotated[str, Field(max_length=5000)]
+
+
+class Operation(Body):
+    """Body of state, stop, pause and resume: optional, as documented in April 2021."""
+
+    operation_context: OperationContext | None = None
+
+
+class StartRecording(Operation, StartOptions):
+    """Body of `POST /conversations/{conversationId}/recordings`."""
+
+    recording_state_callback_uri: CallbackUri | None = None
+
+
+class StartRecordingByUrl(StartRecording):
+    """Body of `POST /recordings`: either tells the conversation."""
+
+    server_call_id: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    conversation_url: Annotated[str | None, Field(min_length=1, max_length=3000, validate_default=True)] = None
+
+    @field_validator("conversation_url")
+    @classmethod
+    def _is_one(cls, url: str | None, given: ValidationInfo) -> str | None:
+        if (url is None) == (given.data.get("server_call_id") is None):
+            raise ValueError("give conversationUrl or, with today's API, serverCallId; one of them")
+        return url
+
+
+class RecordingStarted(Body):
+    """Answer of start; `conversationId` where we encoded it."""
+
+    recording_id: str
+    conversation_id: str | None = None
+
+
+class RecordingState(Body):
+    """Answer of state: paused reads as inactive (acs-contract 2.5), and so does ended, with when it ended."""
+
+    recording_state: Literal["active", "inactive"]
+    recording_kind: str | None = None
+    ended_at: datetime | None = None
+
+
+def check_recording_id(recording_id: str) -> str:
+    """Return the recording id if it can be one; it is opaque to us otherwise.
+
+    Raises BadRequest (target recordingId).
+    """
+    if not _RECORDING_ID.fullmatch(recording_id):
+        raise BadRequest(
+            "the recording id must be the base64 text that start answered with, at most 1,024 characters",
+            target="recordingId",
+        )
+    return recording_id
+
+
+@dataclass(frozen=True)
+class RepeatKey:
+    """The key under which a start may be repeated, and the header that it came in."""
+
+    header: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, where that is known, and the key under which a start may be repeated."""
+
+    who: str | None = None
+    repeat_key: RepeatKey | None = None

@@ -1,0 +1,165 @@
+"""Use case: start, state, stop, pause, resume.
+
+Ids are checked before anything is called or written; what ACS says about the rest is passed on.
+Each operation that changes something is on record before it is answered: who asked for it, when, and
+what came of it.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from uuid import uuid4
+
+from azure.core.exceptions import AzureError
+
+from recording.acs.service import RecordingService
+from recording.control.bodies import (
+    Caller,
+    Operation,
+    RecordingStarted,
+    RecordingState,
+    RepeatKey,
+    StartRecording,
+    StartRecordingByUrl,
+    check_recording_id,
+)
+from recording.errors import BadRequest, NotFound
+from recording.model import conversation
+from recording.storage import audit, endings, starts
+from recording.storage.audit import Entry
+from recording.storage.blobs import Storage
+from recording.storage.endings import Ending
+from recording.storage.starts import AnotherRequest, Claim, Held, Outcome
+from recording.telemetry import log
+
+
+@dataclass(frozen=True)
+class Control:
+    """The recording operations for one caller; `callback_uri` is for starts that name none."""
+
+    service: RecordingService
+    storage: Storage
+    caller: Caller
+    callback_uri: str | None = None
+
+    async def start(self, conversation_id: str, body: StartRecording) -> RecordingStarted:
+        """Start recording a conversation; with a repeat key, once however often it is asked for."""
+        self.service.check(conversation_id, options=body)
+        key = self.caller.repeat_key
+        async with audit.audited(self.storage, self._entry("start", conversation_id, None, body)) as entry:
+            entry.recording_id = await (
+                self._start_once(key, conversation_id, body) if key else self._start(conversation_id, body)
+            )
+            return RecordingStarted(recording_id=entry.recording_id)
+
+    async def start_by_url(self, body: StartRecordingByUrl) -> RecordingStarted:
+        """Start recording the conversation of a URL or of a server call id, which is encoded here."""
+        conversation_id = (
+            conversation.of_server_call(body.server_call_id)
+            if body.server_call_id is not None
+            else conversation.encode(body.conversation_url or "")
+        )
+        started = await self.start(conversation_id, body)
+        return started.model_copy(update={"conversation_id": conversation_id})
+
+    async def state(self, conversation_id: str, recording_id: str) -> RecordingState:
+        """Tell whether a recording is active; paused reads as inactive, and so does one that is known to have ended."""
+        self._check(conversation_id, recording_id)
+        try:
+            found = await self.service.state(conversation_id, recording_id)
+        except NotFound:
+            # Today's API says so of an ended recording, too (acs-contract 4.6).
+            ending = await self._ending(recording_id)
+            if ending is None:
+                raise
+            return RecordingState(recording_state="inactive", ended_at=ending.at)
+        return RecordingState(recording_state=found.state, recording_kind=found.kind)
+
+    async def stop(self, conversation_id: str, recording_id: str, body: Operation) -> None:
+        """End a recording; its files are announced some minutes later."""
+        self._check(conversation_id, recording_id)
+        async with audit.audited(self.storage, self._entry("stop", conversation_id, recording_id, body)):
+            await self.service.stop(conversation_id, recording_id, operation_context=body.operation_context)
+            await self._note_ending(conversation_id, recording_id)
+
+    async def pause(self, conversation_id: str, recording_id: str, body: Operation) -> None:
+        """Pause a recording."""
+        self._check(conversation_id, recording_id)
+        async with audit.audited(self.storage, self._entry("pause", conversation_id, recording_id, body)):
+            await self.service.pause(conversation_id, recording_id, operation_context=body.operation_context)
+
+    async def resume(self, conversation_id: str, recording_id: str, body: Operation) -> None:
+        """Resume a paused recording."""
+        self._check(conversation_id, recording_id)
+        async with audit.audited(self.storage, self._entry("resume", conversation_id, recording_id, body)):
+            await self.service.resume(conversation_id, recording_id, operation_context=body.operation_context)
+
+    async def _start(self, conversation_id: str, body: StartRecording) -> str:
+        return await self.service.start(
+            conversation_id,
+            callback_uri=body.recording_state_callback_uri or self.callback_uri,
+            operation_context=body.operation_context,
+            options=body,
+        )
+
+    async def _start_once(self, key: RepeatKey, conversation_id: str, body: StartRecording) -> str:
+        """Start once per key, across processes; the same key with another request is refused."""
+        asked = body.model_dump_json(by_alias=True, exclude_none=True)
+        request = sha256(f"{conversation_id} {asked}".encode()).hexdigest()
+        mine = Claim(owner=uuid4().hex, conversation_id=conversation_id, request=request, at=datetime.now(UTC))
+        try:
+            held = await starts.take(self.storage, f"repeatable {key.value}", mine)
+        except AnotherRequest:
+            raise BadRequest("this key was used for another start; take a new one", target=key.header) from None
+        if not isinstance(held, Held):
+            return str(held[1].recording_id)
+        try:
+            recording_id = await self._start(conversation_id, body)
+        except BaseException as failed:
+            reason, at = type(failed).__name__, datetime.now(UTC)
+            await starts.settle(self.storage, held, Outcome(result="given_back", reason=reason, at=at))
+            raise
+        await starts.settle(
+            self.storage, held, Outcome(result="started", recording_id=recording_id, at=datetime.now(UTC))
+        )
+        return recording_id
+
+    def _entry(self, operation: str, conversation_id: str, recording_id: str | None, body: Operation) -> Entry:
+        return Entry(
+            at=datetime.now(UTC),
+            operation=operation,
+            who=self.caller.who,
+            conversation_id=conversation_id,
+            recording_id=recording_id,
+            operation_context=body.operation_context,
+        )
+
+    def _check(self, conversation_id: str, recording_id: str) -> None:
+        self.service.check(conversation_id)
+        check_recording_id(recording_id)
+
+    async def _ending(self, recording_id: str) -> Ending | None:
+        """Look up how a recording ended; while storage is out of reach, nothing is known of it."""
+        try:
+            async with asyncio.timeout(audit.PATIENCE_SECONDS):
+                return await endings.find(self.storage, recording_id)
+        except (AzureError, TimeoutError) as failed:
+            log.warning("ending.not_read", recordingId=recording_id, reason=type(failed).__name__)
+            return None
+
+    async def _note_ending(self, conversation_id: str, recording_id: str) -> None:
+        """Note that a recording was stopped; it has happened by then, and the answer stays true."""
+        ending = Ending(
+            recording_id=recording_id,
+            conversation_id=conversation_id,
+            at=datetime.now(UTC),
+            evidence="stopped through us",
+            who=self.caller.who,
+        )
+        try:
+            async with asyncio.timeout(audit.PATIENCE_SECONDS):
+                await endings.note(self.storage, ending)
+        except (AzureError, TimeoutError) as failed:
+            written = ending.model_dump(mode="json", by_alias=True)
+            log.error("ending.not_written", reason=type(failed).__name__, ending=written)

@@ -1,0 +1,1 @@
+"""Use case: one chunk job becomes one committed, proved chunk in staging."""

@@ -1,0 +1,293 @@
+"""Use case: one chunk job becomes one committed, proved chunk in staging.
+
+Progress is the service's own list of uncommitted blocks: whoever takes the job after a crash
+asks for it and fetches the rest. Two workers on one chunk stage the same bytes under the same
+ids; the commit decides, and a chunk counts only once it was read back and compared.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from azure.core.exceptions import AzureError, HttpResponseError
+
+from recording.acs.content import Content, Probe
+from recording.errors import RecordingError, SourceChanged, SourceDamaged, SourceUnavailable
+from recording.formats import media
+from recording.formats.media import Walker
+from recording.ingest import blocks, proof
+from recording.ingest.blocks import Block
+from recording.ingest.relay import Relay
+from recording.model import attempts, payload
+from recording.model.attempts import Attempts, Failure
+from recording.model.job import ChunkJob
+from recording.model.stored import Stored
+from recording.storage import recordings
+from recording.storage.blobs import Storage
+from recording.telemetry import log, traces
+
+# A body that breaks off is fetched again here and nowhere else; after that it's the queue's turn.
+BLOCK_TRIES = 4
+_BLOCK_PAUSE_SECONDS = 0.5
+_VERSION_TRIES = 3
+# Below `functionTimeout` (host.json), whose stroke would kill every other job of the process too.
+BUDGET_SECONDS = 25 * 60.0
+_NOTE_SECONDS = 60.0
+# Of the retention: a file that isn't whole by its own word until then is taken as it is, while ACS still has it.
+LAST_RESORT = 0.95
+_UNKNOWN_TYPE = "application/octet-stream"
+
+
+@dataclass
+class _Passed:
+    """What passed by on its way into storage: the SHA-256 of each block, by index.
+
+    `problem` is why the file is kept though it isn't whole by its own word, if so.
+    """
+
+    digests: dict[int, str]
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """What ingest works with, once per process: `streams` bounds the transfers of all chunks together.
+
+    `patience` is how long after its event a file that isn't whole by its own word is refused.
+    """
+
+    storage: Storage
+    content: Content
+    streams: asyncio.Semaphore
+    parallelism: int
+    largest_block: int
+    first_rescue: timedelta
+    patience: timedelta
+
+    async def run(self, job: ChunkJob) -> None:
+        """Ingest one chunk and its metadata file.
+
+        Raises ChunkError, or what storage raises; the failure is on record by then, and the
+        queue, then the timer, tries again.
+        """
+        with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
+            try:
+                async with asyncio.timeout(BUDGET_SECONDS):
+                    await self._run(job)
+            except Exception as failed:
+                await self._note(job, failed)
+                raise
+
+    async def _run(self, job: ChunkJob) -> None:
+        if await recordings.is_archived(job, self.storage):
+            log.info("chunk.archived_before", recordingKey=job.recording_key, documentId=job.document_id)
+            return
+        # A missing metadata file must not cost the content: it is fetched second and tried again.
+        await self._content(job)
+        await self._metadata(job)
+
+    async def _metadata(self, job: ChunkJob) -> None:
+        if await self.storage.find("staging", job.metadata_blob) is None:
+            body = await self.content.metadata(job)
+            # What it says stands on the blob as well: a listing tells it without reading the file.
+            await self.storage.write_fact("staging", job.metadata_blob, body, **payload.read_metadata_file(body))
+
+    async def _content(self, job: ChunkJob) -> None:
+        for _ in range(_VERSION_TRIES):
+            try:
+                if await self._one_version(job):
+                    return
+            except SourceChanged as changed:
+                log.warning(
+                    "chunk.source_changed", documentId=job.document_id, reason=changed.message, next="start over"
+                )
+        raise SourceChanged("the document kept changing while it was copied")
+
+    async def _one_version(self, job: ChunkJob) -> bool:
+        """Bring one version of the document to a proved chunk; False if it is to be looked at anew."""
+        found = await self.storage.find("staging", job.content_blob)
+        if found is not None and found.sha256:
+            return True
+        if found is not None and proof.is_ours(found):
+            # Committed whole by a worker that died before the proof: the source, which may have another version
+            # or none by now, isn't asked.
+            return await self._prove(job, found)
+        if found is not None:
+            log.warning("chunk.foreign", recordingKey=job.recording_key, documentId=job.document_id, next="replace it")
+            await self.storage.delete("staging", found.name, etag=found.etag)
+            return False
+        probe, staged = await asyncio.gather(self.content.probe(job), self.storage.staged_blocks(job.content_blob))
+        plan = self._plan(probe)
+        passed = await self._fetch(job, probe, plan, staged)
+        facts = proof.facts(probe, plan, passed.digests, passed.problem)
+        ids = [blocks.block_id(_version(probe, plan), b.index) for b in plan]
+        content_type = media.CONTENT_TYPES[probe.kind] if probe.kind else _UNKNOWN_TYPE
+        await self.storage.commit(job.content_blob, ids, facts, content_type=content_type)
+        found = await self.storage.find("staging", job.content_blob)
+        if found is None or not proof.is_same_version(found, facts):
+            return False
+        return await self._prove(job, found)
+
+    async def _prove(self, job: ChunkJob, found: Stored) -> bool:
+        return await proof.prove(job, found, self.storage, streams=self.streams, ahead=self.parallelism)
+
+    def _plan(self, probe: Probe) -> tuple[Block, ...]:
+        if not probe.takes_ranges:
+            return blocks.whole(probe.size)
+        return blocks.plan(probe.size, largest=self.largest_block, streams=self.parallelism)
+
+    async def _fetch(self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]) -> _Passed:
+        """Stage what is missing and check the structure meanwhile; both are done when this returns."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                structure = group.create_task(self._check_structure(job, probe))
+                staging = group.create_task(self._stage(job, probe, plan, staged))
+        except ExceptionGroup as several:
+            raise _first(several) from None
+        passed = staging.result()
+        passed.problem = passed.problem or structure.result()
+        return passed
+
+    async def _check_structure(self, job: ChunkJob, probe: Probe) -> str | None:
+        """Check that the file is whole by its own word, by a few small reads from the source.
+
+        The answer is why it isn't, if it is to be kept all the same.
+        """
+        if probe.kind is None:
+            return self._odd(job, "the bytes are neither MP4 nor MP3 nor WAV")
+        if not probe.takes_ranges:
+            return None  # each small read would fetch the whole file: its structure is looked at as it passes by
+        walk, known = media.walk(probe.kind, probe.size), b""
+        while True:
+            try:
+                offset = walk.send(known) if known else next(walk)
+            except StopIteration:
+                return None
+            except SourceDamaged as damaged:
+                return self._odd(job, damaged.message)
+            length = min(media.HEADER, probe.size - offset)
+            known = probe.head[offset : offset + length]
+            if len(known) < length:
+                known = await self.content.read(job, probe, offset=offset, length=length)
+
+    def _odd(self, job: ChunkJob, problem: str) -> str:
+        """Refuse what may get better. At last the bytes are worth more than none: nobody has seen all that ACS writes.
+
+        Raises SourceDamaged.
+        """
+        if datetime.now(UTC) < job.announced_at + self.patience:
+            raise SourceDamaged(problem)
+        log.error("chunk.kept_as_it_is", recordingKey=job.recording_key, documentId=job.document_id, reason=problem)
+        return problem
+
+    async def _stage(self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]) -> _Passed:
+        """Stage what is missing, in parallel."""
+        # Without ranges a file's structure is seen only as it passes by: what was staged before was perhaps refused.
+        before = staged if probe.takes_ranges else {}
+        passed = _Passed(blocks.receipts(plan, version=_version(probe, plan), staged=before))
+        missing = [block for block in plan if block.index not in passed.digests]
+        log.info(
+            "chunk.staging",
+            recordingKey=job.recording_key,
+            documentId=job.document_id,
+            bytes=probe.size,
+            blocks=len(plan),
+            stagedBefore=len(plan) - len(missing),
+        )
+        waiting = iter(missing)
+
+        async def stream() -> None:
+            # One iterator feeds all streams: each takes the next block when it is free.
+            for block in waiting:
+                async with self.streams:
+                    await self._stage_block(job, probe, block, _version(probe, plan), passed)
+                    # A chunk of one block is as soon fetched again as a receipt is written.
+                    if len(plan) > 1:
+                        await self._stage_receipt(job, block, _version(probe, plan), passed.digests[block.index])
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self.parallelism, len(missing))):
+                group.create_task(stream())
+        return passed
+
+    async def _stage_receipt(self, job: ChunkJob, block: Block, version: str, digest: str) -> None:
+        async def body() -> AsyncIterator[bytes]:
+            yield b"."
+
+        receipt_id = blocks.receipt_id(version, block.index, digest)
+        try:
+            await self.storage.stage(job.content_blob, receipt_id, body(), length=1)
+        except AzureError as failed:
+            # Without it the block is fetched again if this attempt is killed, and only then.
+            log.warning("receipt.not_staged", documentId=job.document_id, block=block.index, reason=_describe(failed))
+
+    async def _stage_block(self, job: ChunkJob, probe: Probe, block: Block, version: str, passed: _Passed) -> None:
+        """Stream one block from the source into Put Block; a broken one is repeated whole."""
+        block_id = blocks.block_id(version, block.index)
+        for attempt in range(1, BLOCK_TRIES + 1):
+            walker = Walker(probe.kind, probe.size) if probe.kind and not probe.takes_ranges else None
+            source = self.content.stream(job, probe, offset=block.offset, length=block.length)
+            relay = Relay(source, walker)
+            try:
+                await self.storage.stage(job.content_blob, block_id, relay.body(), length=block.length)
+                if walker and (problem := walker.problem()):
+                    passed.problem = self._odd(job, problem)
+                passed.digests[block.index] = await relay.digest.finish()
+                return
+            except AzureError as failed:
+                # aiohttp reports a failing body as a failed connection: what really happened is in the relay.
+                cause = relay.failure or SourceUnavailable(f"storage did not take a block ({_describe(failed)})")
+                if isinstance(cause, SourceChanged) or attempt == BLOCK_TRIES:
+                    raise cause from failed
+                log.warning(
+                    "block.again", documentId=job.document_id, block=block.index, attempt=attempt, reason=str(cause)
+                )
+                await asyncio.sleep(_BLOCK_PAUSE_SECONDS * 2**attempt)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _note(self, job: ChunkJob, failed: BaseException) -> None:
+        """Put the failure on record, so that the timer knows when to try again; never hides `failed`."""
+        code = failed.error_code if isinstance(failed, RecordingError) else type(failed).__name__
+        message = failed.message if isinstance(failed, RecordingError) else _describe(failed)
+        note: Attempts | None = None
+        try:
+            async with asyncio.timeout(_NOTE_SECONDS):
+                failure = Failure(at=datetime.now(UTC), code=code, message=message)
+                note = await recordings.note(
+                    job, self.storage, lambda before: attempts.failed(before, failure, first=self.first_rescue)
+                )
+        except (AzureError, TimeoutError) as unnoted:
+            log.warning("attempt.not_noted", documentId=job.document_id, reason=_describe(unnoted))
+        log.warning(
+            "chunk.failed",
+            recordingKey=job.recording_key,
+            documentId=job.document_id,
+            code=code,
+            reason=message,
+            attempts=note.count if note else None,
+            next="the queue tries again, then the timer, until the deadline",
+        )
+
+
+def _version(probe: Probe, plan: tuple[Block, ...]) -> str:
+    """Tell which bytes a block of an index has: those of one version of the document, cut at one length.
+
+    Blocks staged by an older app or under other settings have other offsets: the last one of an old plan may be
+    as long as one of the new plan that lies elsewhere.
+    """
+    return f"{probe.version}|{plan[0].length}"
+
+
+def _first(several: ExceptionGroup[Exception]) -> Exception:
+    """Take one failure out of a task group's: they stand for the same cause."""
+    inner = several.exceptions[0]
+    return _first(inner) if isinstance(inner, ExceptionGroup) else inner
+
+
+def _describe(failed: BaseException) -> str:
+    """Say what failed without its message, which may hold a URL."""
+    if isinstance(failed, HttpResponseError):
+        code = getattr(failed, "error_code", None) or failed.reason or ""
+        return f"{failed.status_code} {getattr(code, 'value', code)}".strip()
+    return type(failed).__name__

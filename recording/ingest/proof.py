@@ -1,0 +1,88 @@
+"""The proof of a committed chunk: it is read back once and compared with what passed by in flight.
+
+What passed by goes into the commit itself, as blob metadata, so that any worker can prove the chunk.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+
+from recording.acs.content import Probe
+from recording.errors import NotProved
+from recording.ingest import blocks
+from recording.ingest.blocks import Block
+from recording.ingest.relay import read_back, seal
+from recording.model.job import ChunkJob
+from recording.model.stored import Stored
+from recording.storage.blobs import Storage
+from recording.storage.hashing import Digest
+from recording.telemetry import log
+
+
+def facts(probe: Probe, plan: tuple[Block, ...], digests: Mapping[int, str], problem: str | None) -> dict[str, str]:
+    """Write what is committed with a chunk: what it is, where it is from, and what passed by in flight.
+
+    `problem` says why the file isn't whole by its own word, if it is kept all the same.
+    """
+    found = {
+        "kind": probe.kind,
+        "problem": problem,
+        "source_etag": _etag(probe),
+        "source_bytes": str(probe.size),
+        "blocks": str(len(plan)),
+        "block_bytes": str(plan[0].length),
+        "flight": seal(digests),
+    }
+    # A header without a value may get lost on its way.
+    return {name: value for name, value in found.items() if value}
+
+
+def is_ours(found: Stored) -> bool:
+    """Tell whether a chunk was committed by an ingest, which does so only when it is whole."""
+    return found.metadata.get("source_bytes") == str(found.size) and "flight" in found.metadata
+
+
+def is_same_version(found: Stored, committed: Mapping[str, str]) -> bool:
+    """Tell whether a chunk is of the version of the document that was committed, whoever was quicker."""
+    return all(found.metadata.get(name) == committed.get(name) for name in ("source_etag", "source_bytes"))
+
+
+async def prove(job: ChunkJob, found: Stored, storage: Storage, *, streams: asyncio.Semaphore, ahead: int) -> bool:
+    """Read the committed chunk back: SHA-256 of the whole, and each block against its digest in flight.
+
+    False if another worker was quicker, to prove it or to delete it. Raises NotProved, and deletes the
+    chunk, if it isn't what was fetched.
+    """
+    whole = Digest()
+    plan = blocks.cut(found.size, int(found.metadata["block_bytes"]))
+    try:
+        pieces = storage.stream("staging", found, ahead=ahead, gate=streams)
+        stored = await read_back(pieces, plan, whole=whole)
+        if seal(stored) != found.metadata["flight"]:
+            await storage.delete("staging", found.name, etag=found.etag)
+            raise NotProved("the committed chunk differs from what was fetched; it is deleted and fetched again")
+        proof = {
+            "sha256": await whole.finish(),
+            "proved_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "blocks_compared": str(len(stored)),
+        }
+        await storage.mark_proved(found.name, {**found.metadata, **proof}, etag=found.etag)
+    except (ResourceModifiedError, ResourceNotFoundError):
+        return False
+    log.info(
+        "chunk.staged",
+        recordingKey=job.recording_key,
+        documentId=job.document_id,
+        bytes=found.size,
+        sha256=proof["sha256"],
+        blocks=int(found.metadata["blocks"]),
+        blocksCompared=len(stored),
+    )
+    return True
+
+
+def _etag(probe: Probe) -> str:
+    """Write the source's ETag as blob metadata can hold it, which has 8 KiB for all of it."""
+    return "".join(c for c in probe.etag or "" if c.isascii() and c.isprintable() and c != '"')[:256].strip()

@@ -1,0 +1,67 @@
+"""SHA-256 of bytes that pass by, and of what was stored of them."""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+
+from recording.errors import ChunkError, NotProved
+from recording.formats.media import Walker
+from recording.ingest.blocks import DIGEST, Block
+from recording.storage.hashing import Digest
+
+
+class Relay:
+    """Passes a block's bytes on, hashing them on the way, and remembers why they stopped.
+
+    `walker` is for a block that is the whole file: it sees the file's structure pass by.
+    """
+
+    def __init__(self, source: AsyncIterator[bytes], walker: Walker | None = None) -> None:
+        self._source = source
+        self._walker = walker
+        self.digest = Digest()
+        self.failure: ChunkError | None = None
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """Yield the bytes, once."""
+        try:
+            async for piece in self._source:
+                await self.digest.update(piece)
+                if self._walker:
+                    self._walker.feed(piece)
+                yield piece
+        except ChunkError as failed:
+            self.failure = failed
+            raise
+
+
+async def read_back(pieces: AsyncIterator[bytes], plan: tuple[Block, ...], *, whole: Digest) -> dict[int, str]:
+    """Hash a chunk that is read back: `whole` takes all of it, the answer is the SHA-256 of each block.
+
+    Raises NotProved if the pieces aren't as many bytes as the plan has.
+    """
+    digests: dict[int, str] = {}
+    ahead = iter(plan)
+    block = next(ahead)
+    digest, left = Digest(), block.length
+    async for received in pieces:
+        piece = received
+        await whole.update(piece)
+        while piece:
+            if not left:
+                following = next(ahead, None)
+                if following is None:
+                    raise NotProved("the committed chunk is longer than what was fetched")
+                block, digest, left = following, Digest(), following.length
+            mine, piece = piece[:left], piece[left:]
+            left -= len(mine)
+            await digest.update(mine)
+            if not left:
+                digests[block.index] = await digest.finish()
+    if left or next(ahead, None) is not None:
+        raise NotProved("the committed chunk is shorter than what was fetched")
+    return digests
+
+
+def seal(digests: Mapping[int, str]) -> str:
+    """Make one digest of many, by block index; of each as many digits count as a receipt has room for."""
+    return hashlib.sha256("\n".join(f"{i}:{digests[i][:DIGEST]}" for i in sorted(digests)).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Use case: an event becomes facts and jobs, whichever way it comes."""

@@ -1,0 +1,106 @@
+"""Use case: a call is recorded without anybody asking, where AUTO_RECORD says so.
+
+What tells of a call that can be recorded is CallLegStateChanged in 2021 and CallStarted today.
+Each starts a recording with its own API only: a call that has both is started once.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from recording.acs.service import RecordingService
+from recording.config.settings import Settings
+from recording.errors import BadEvent, BadRequest, Conflict, NotFound
+from recording.model import conversation
+from recording.model.events import CallLegStateChanged, CallStarted
+from recording.storage import audit, starts
+from recording.storage.audit import Entry
+from recording.storage.blobs import Storage
+from recording.storage.starts import Claim, Held, Outcome
+from recording.telemetry import log
+
+
+@dataclass(frozen=True)
+class ToRecord:
+    """A call that is to be recorded; `call` tells it from a later one of the same conversation."""
+
+    event_id: str
+    conversation_id: str
+    call: str
+
+
+def of_leg(event: CallLegStateChanged) -> ToRecord:
+    """A group id may be met again by a later call, whose leg is another; a conversation URL is one call."""
+    assert event.conversation_id is not None  # noqa: S101 - events.parse holds it for every state but Establishing
+    known, leg = event.conversation_id, event.call_leg_id
+    return ToRecord(event.id, known, f"{known}/{leg}" if conversation.is_group_id(known) else known)
+
+
+def of_call(event: CallStarted) -> ToRecord:
+    """A server call id is one call, though a group or a room may meet again."""
+    try:
+        known = conversation.of_server_call(event.server_call_id)
+    except BadRequest as bad:
+        raise BadEvent(bad.message) from None
+    return ToRecord(event.id, known, known)
+
+
+async def start(
+    wanted: ToRecord, *, storage: Storage, service: RecordingService, settings: Settings, now: datetime
+) -> None:
+    """Start a recording once per call, however often the event comes.
+
+    Raises StartInProgress while another worker is at it, and what ACS or storage says if that may pass: the event is
+    to come again then.
+    """
+    mine = Claim(owner=uuid4().hex, conversation_id=wanted.conversation_id, at=now)
+    held = await starts.take(storage, f"auto-record {wanted.call}", mine)
+    if not isinstance(held, Held):
+        log.info("auto_record.done_before", eventId=wanted.event_id, outcome=held[1].result)
+        return
+    entry = Entry(at=now, operation="start", who="AUTO_RECORD", conversation_id=wanted.conversation_id)
+    # These are settled: the service won't change its mind.
+    with contextlib.suppress(Conflict, BadRequest, NotFound):
+        async with audit.audited(storage, entry):
+            entry.recording_id = await _start(
+                wanted, held, storage=storage, service=service, settings=settings, now=now
+            )
+
+
+async def _start(
+    wanted: ToRecord, held: Held, *, storage: Storage, service: RecordingService, settings: Settings, now: datetime
+) -> str:
+    """Start a recording that is claimed, and settle the claim before anything else can fail."""
+    try:
+        service.check(wanted.conversation_id)
+        recording_id = await service.start(wanted.conversation_id, callback_uri=settings.callback_uri())
+    except BaseException as failed:
+        await _settle(wanted, held, _unsuccessful(failed, now), storage)
+        raise
+    await _settle(wanted, held, Outcome(result="started", recording_id=recording_id, at=now), storage)
+    return recording_id
+
+
+async def _settle(wanted: ToRecord, held: Held, outcome: Outcome, storage: Storage) -> None:
+    await starts.settle(storage, held, outcome)
+    write = log.error if outcome.result == "refused" else log.info
+    write(
+        "auto_record." + outcome.result,
+        eventId=wanted.event_id,
+        conversationId=wanted.conversation_id,
+        recordingId=outcome.recording_id,
+        reason=outcome.reason,
+    )
+
+
+def _unsuccessful(failed: BaseException, now: datetime) -> Outcome:
+    match failed:
+        case Conflict():
+            return Outcome(result="already_recording", reason=failed.message, at=now)
+        case BadRequest() | NotFound():
+            # The call is over, or was never one that can be recorded.
+            return Outcome(result="refused", reason=failed.message, at=now)
+        case _:
+            # Not started for a reason that may pass: the claim is given back, and the event delivered again.
+            return Outcome(result="given_back", reason=type(failed).__name__, at=now)

@@ -1,0 +1,1 @@
+"""Values and rules of the app, without a network: events, names, recordings, manifests."""

@@ -1,0 +1,140 @@
+"""Pure: conversation ids, and the mistakes that people make with them.
+
+The 2021 API takes the unpadded base64url of a conversation URL, or a group-call GUID
+(acs-contract 2.2). Today's takes a server call id, a group call id or a room id: a server call id
+is the padded base64 of the same URL (acs-contract 4.4), so each form is made of the other.
+"""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from recording.errors import BadRequest
+
+# Real ids have about 120 characters; the longest URL that the host takes has 8,192 (functions-host.md 1).
+LONGEST = 4096
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+# Room ids are decimal numbers today; a letter more is the service's to judge.
+_ROOM = re.compile(r"room:([A-Za-z0-9_-]{1,128})")
+_TO_BASE64URL = str.maketrans("+/", "-_")
+_MEND = "send the unpadded base64url of the conversation URL, or POST /recordings with conversationUrl"
+_KINDS = (
+    "send a server call id or its base64url, the base64url of the conversation URL, a group call's GUID, or "
+    "room:{room id}; or POST /recordings with conversationUrl or serverCallId"
+)
+
+
+@dataclass(frozen=True)
+class Locator:
+    """How today's API finds a call: by `id`, which is of this kind (acs-contract 4.2)."""
+
+    kind: Literal["server_call_id", "group_call_id", "room_id"]
+    id: str
+
+
+def encode(url: str) -> str:
+    """Turn a conversation URL into the conversation id that the service takes.
+
+    Raises BadRequest (target conversationUrl) for anything but an absolute https URL.
+
+    >>> encode("https://conv-test/conv/x?i=1&e=2")
+    'aHR0cHM6Ly9jb252LXRlc3QvY29udi94P2k9MSZlPTI'
+    """
+    if not _is_conversation_url(url):
+        raise BadRequest("conversationUrl must be an absolute https URL", target="conversationUrl")
+    conversation_id = base64.urlsafe_b64encode(url.encode()).rstrip(b"=").decode()
+    if len(conversation_id) > LONGEST:
+        raise BadRequest("conversationUrl is too long to be one", target="conversationUrl")
+    return conversation_id
+
+
+def of_server_call(server_call_id: str) -> str:
+    """Turn a server call id into the conversation id that stands in our paths.
+
+    A server call id may hold `/`, which a path can't, percent-encoded or not: Azure's front end decodes `%2F`
+    before it routes (functions-host.md 1). Padding or not, and either alphabet: the events that the documentation
+    shows differ in that.
+
+    Raises BadRequest (target serverCallId) for anything but the base64 of an https URL.
+
+    >>> of_server_call("aHR0cHM6Ly9jb252LXRlc3QvY29udi94P2k9MSZlPTI=")
+    'aHR0cHM6Ly9jb252LXRlc3QvY29udi94P2k9MSZlPTI'
+    """
+    url = _url_of(server_call_id)
+    if url is None:
+        raise BadRequest("serverCallId must be the base64 of an https URL, as events have it", target="serverCallId")
+    return encode(url)
+
+
+def locate(conversation_id: str) -> Locator:
+    """Turn a conversation id into what today's API finds the call by.
+
+    Raises BadRequest (target conversationId) that says which kinds of id there are.
+    """
+    if is_group_id(conversation_id):
+        return Locator("group_call_id", conversation_id)
+    if room := _ROOM.fullmatch(conversation_id):
+        return Locator("room_id", room[1])
+    url = _url_of(conversation_id)
+    if url is None:
+        raise BadRequest(f"the conversation id is of no kind that there is; {_KINDS}", target="conversationId")
+    return Locator("server_call_id", base64.b64encode(url.encode()).decode())
+
+
+def check(conversation_id: str) -> str:
+    """Return the id if the 2021 API would take it.
+
+    Raises BadRequest (target conversationId) that says what is wrong and how to mend it.
+    """
+    if not conversation_id or len(conversation_id) > LONGEST:
+        raise _bad("is empty" if not conversation_id else f"is longer than {LONGEST} characters")
+    if is_group_id(conversation_id):
+        return conversation_id
+    url = _decode(conversation_id)
+    if url is None and _decode(unquote(conversation_id).translate(_TO_BASE64URL).rstrip("=")):
+        raise _bad("is Base64, not Base64Url: write - for +, _ for /, and leave the = padding away")
+    if url is None:
+        raise _bad("is neither the Base64Url of a conversation URL nor a group call's GUID")
+    if not _is_conversation_url(url):
+        raise _bad("decodes to something that is not an https URL")
+    return conversation_id
+
+
+def is_group_id(conversation_id: str) -> bool:
+    """Tell whether the id is a group call's GUID, which may be met again by a later call."""
+    return _GUID.fullmatch(conversation_id) is not None
+
+
+def _url_of(text: str) -> str | None:
+    """Decode base64 of either alphabet, padded or not, to the https URL in it; None if it isn't that."""
+    if len(text) > LONGEST or not re.fullmatch(r"[A-Za-z0-9+/_-]+={0,2}", text):
+        return None
+    url = _decode(text.translate(_TO_BASE64URL).rstrip("="))
+    return url if url is not None and _is_conversation_url(url) else None
+
+
+def _decode(text: str) -> str | None:
+    """Decode unpadded base64url to text; None if it isn't that."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
+        return None
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def _is_conversation_url(url: str) -> bool:
+    if not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "https" and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def _bad(what: str) -> BadRequest:
+    return BadRequest(f"the conversation id {what}; {_MEND}", target="conversationId")

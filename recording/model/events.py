@@ -1,0 +1,156 @@
+"""Pure: the events that the app understands, each a frozen value; `event_parser` makes them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from azure.eventgrid import SystemEventNames
+
+from recording.model import layout
+from recording.model.payload import CallState, ChannelType, ContentType, FormatType
+
+
+@dataclass(frozen=True)
+class AnnouncedChunk:
+    """One media file that a file event tells of; today's events say where it lies (acs-contract 4.9)."""
+
+    document_id: str
+    index: int
+    end_reason: str | None
+    content_location: str | None = None
+    metadata_location: str | None = None
+    delete_location: str | None = None
+
+
+FILE_STATUS_UPDATED = SystemEventNames.AcsRecordingFileStatusUpdatedEventName.value
+CALL_STARTED = SystemEventNames.AcsCallStartedEventName.value
+CALL_ENDED = SystemEventNames.AcsCallEndedEventName.value
+CALL_LEG_STATE_CHANGED = "Microsoft.Communication.CallLegStateChanged"
+# Until 2022 the first, today the second (acs-contract 3.3).
+CALL_RECORDING_STATE_CHANGED = "Microsoft.Communication.CallRecordingStateChanged"
+RECORDING_STATE_CHANGED = "Microsoft.Communication.RecordingStateChanged"
+START_RECORDING_FAILED = "Microsoft.Communication.StartRecordingFailed"
+
+_LONGEST_DURATION = timedelta(days=365)
+
+
+@dataclass(frozen=True)
+class CallLegStateChanged:
+    """A call leg of the calling app changed state (acs-contract 2.7).
+
+    `conversation_id` is None while `state` is Establishing.
+    """
+
+    id: str
+    time: datetime
+    call_leg_id: str
+    conversation_id: str | None
+    state: CallState
+
+
+@dataclass(frozen=True)
+class RecordingStateChanged:
+    """A recording became active or inactive (acs-contract 2.7, 4.8); paused reads as inactive."""
+
+    id: str
+    time: datetime
+    recording_id: str
+    conversation_id: str | None
+    state: str
+    server_call_id: str | None = None
+
+
+@dataclass(frozen=True)
+class StartRecordingFailed:
+    """A start that the service had taken came to nothing (acs-contract 4.8)."""
+
+    id: str
+    recording_id: str | None
+    server_call_id: str | None
+    correlation_id: str | None
+    code: int | None
+    sub_code: int | None
+    message: str | None
+
+
+@dataclass(frozen=True)
+class CallStarted:
+    """A call started; its server call id is what today's API records (acs-contract 4.9)."""
+
+    id: str
+    server_call_id: str
+    correlation_id: str | None
+    group_id: str | None
+    room_id: str | None
+
+
+@dataclass(frozen=True)
+class CallEnded:
+    """A call ended, and with it its recording (acs-contract 4.6, 4.9)."""
+
+    id: str
+    server_call_id: str
+    correlation_id: str | None
+    group_id: str | None
+    room_id: str | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class FileStatusUpdated:
+    """A recording's files are ready (acs-contract 2.8, 4.9).
+
+    `chunks` are to be ingested; `exported` lie in the team's own storage already (acs-contract 4.12).
+    `problems` says which chunk entries could not be understood: the good ones among them are
+    ingested all the same, and the event goes to quarantine as well.
+    """
+
+    id: str
+    time: datetime
+    call_id: str
+    recording_id: str | None
+    server_call_id: str | None
+    start: datetime
+    duration_ms: int | None
+    session_end_reason: str | None
+    chunks: tuple[AnnouncedChunk, ...]
+    problems: tuple[str, ...] = ()
+    exported: tuple[AnnouncedChunk, ...] = ()
+    content_type: ContentType | None = None
+    channel_type: ChannelType | None = None
+    format_type: FormatType | None = None
+
+    @property
+    def recording_key(self) -> str:
+        """The key of the recording that the event is about."""
+        return layout.recording_key(self.start, self.call_id)
+
+    @property
+    def end(self) -> datetime | None:
+        """When the recording ended, as far as start and duration tell."""
+        return end(self.start, self.duration_ms)
+
+
+@dataclass(frozen=True)
+class OtherEvent:
+    """An event of a type that this app has no use for."""
+
+    id: str
+    type: str
+
+
+Event = (
+    CallLegStateChanged
+    | RecordingStateChanged
+    | StartRecordingFailed
+    | CallStarted
+    | CallEnded
+    | FileStatusUpdated
+    | OtherEvent
+)
+
+
+def end(start: datetime, duration_ms: int | None) -> datetime | None:
+    """Say when a recording ended; None if its duration isn't known, or can't be."""
+    if duration_ms is None or not 0 <= duration_ms <= _LONGEST_DURATION / timedelta(milliseconds=1):
+        return None
+    return start + timedelta(milliseconds=duration_ms)

@@ -1,0 +1,80 @@
+"""A chunk job: the message on the queue `recording-chunks`.
+
+The payload is nested, for the Functions host lays top-level members of a JSON message over the
+message's own metadata (functions-host.md 3).
+"""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from recording.model import layout
+
+QUEUE = "recording-chunks"
+
+
+def _key(text: str) -> str:
+    if not layout.is_recording_key(text):
+        raise ValueError("not a recording key")
+    return text
+
+
+def _document(text: str) -> str:
+    if not layout.is_document_id(text):
+        raise ValueError("not a document id")
+    return text
+
+
+# A queue message holds 64 KiB (functions-host.md 3).
+Location = Annotated[str, Field(min_length=1, max_length=8192)]
+
+
+class ChunkJob(BaseModel):
+    """One announced chunk that is to be ingested; `announced_at` is the event's time.
+
+    The locations are those of the file event, letter by letter (acs-contract 4.9); the events of
+    April 2021 have none (acs-contract 2.8). `content` checks their hosts before it asks any.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, hide_input_in_errors=True)
+
+    recording_key: Annotated[str, AfterValidator(_key)]
+    document_id: Annotated[str, AfterValidator(_document)]
+    index: int = Field(ge=0, le=layout.LARGEST_INDEX)
+    announced_at: datetime
+    content_location: Location | None = None
+    metadata_location: Location | None = None
+
+    @property
+    def content_blob(self) -> str:
+        """The chunk's name in staging."""
+        return layout.chunk_blob(self.recording_key, self.index, self.document_id)
+
+    @property
+    def metadata_blob(self) -> str:
+        """The name of its metadata file in staging."""
+        return layout.metadata_blob(self.recording_key, self.index, self.document_id)
+
+    @property
+    def attempts_blob(self) -> str:
+        """The name of the note of its last failure."""
+        return layout.attempts_blob(self.recording_key, self.document_id)
+
+
+class _Message(BaseModel):
+    # Of nested models pydantic takes the outermost one's word on this.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    chunk: ChunkJob
+
+
+def write(job: ChunkJob) -> str:
+    """Write a job as the text of a queue message: `{"chunk": {"recordingKey": …}}`."""
+    return _Message(chunk=job).model_dump_json(by_alias=True, exclude_none=True)
+
+
+def read(message: str) -> ChunkJob:
+    """Read a queue message; raises pydantic's ValidationError for one that isn't ours."""
+    return _Message.model_validate_json(message).chunk

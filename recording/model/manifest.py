@@ -1,0 +1,237 @@
+"""The record of a recording: what is written into the archive as `recording.json`.
+
+It is written last of all: it exists = the recording is archived.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from recording.formats.media import Kind
+from recording.model import layout
+from recording.model.attempts import Failure
+from recording.model.recording import Chunk, Recording, newest
+from recording.model.stored import Stored
+
+
+class Written(BaseModel):
+    """A part of a manifest."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class File(Written):
+    """A blob: its name in the archive container (in staging while in flight), bytes and SHA-256."""
+
+    blob: str
+    bytes: int
+    sha256: str | None
+
+
+class ChunkEntry(Written):
+    """What became of one announced chunk.
+
+    waiting, staged: in flight, not proved yet or proved; never in an archived manifest.
+    archived: its bytes were read back and compared; all `blocks`, which are as many as
+    `blocksCompared`, with what passed by in flight (less in manifests of before receipts).
+    unproved: committed whole, but the deadline passed before it could be read back; or kept although it isn't whole
+    by its own word, for ACS had nothing better. `reason` says which.
+    lost: not in our storage when ACS deleted it; `reason` says why.
+    `format` is what its bytes are; `note` says it where it is called otherwise.
+    `attempts` is how many failed; `failures` says when and why each did, the newest hundred.
+    """
+
+    document_id: str
+    index: int
+    end_reason: str | None
+    outcome: Literal["waiting", "staged", "archived", "unproved", "lost"]
+    reason: str | None = None
+    attempts: int = 0
+    failures: tuple[Failure, ...] = ()
+    announced_at: datetime
+    deadline: datetime
+    content_type: str | None = None
+    channel_type: str | None = None
+    format: Kind | None = None
+    note: str | None = None
+    content: File | None = None
+    metadata: File | None = None
+    source_etag: str | None = None
+    proved_at: datetime | None = None
+    blocks: int | None = None
+    blocks_compared: int | None = None
+
+    @property
+    def is_safe(self) -> bool:
+        """Tell whether the archive has all of it: content, proof and metadata file."""
+        return self.outcome == "archived" and self.metadata is not None
+
+
+class Absence(Written):
+    """What is known of a recording that was stopped through us and never announced."""
+
+    evidence: str
+    stopped_at: datetime
+    stopped_by: str | None
+    conversation_id: str | None
+
+
+class Manifest(Written):
+    """`recording.json`; `complete` says that every announced chunk and its metadata file are there."""
+
+    version: Literal[1] = 1
+    revision: int = 1
+    recording_key: str
+    call_id: str
+    recording_id: str | None
+    server_call_id: str | None
+    correlation_id: str | None = None
+    recording_start_time: datetime
+    recording_duration_ms: int | None
+    session_end_reason: str | None
+    complete: bool
+    state: Literal["ingesting", "staged", "archived", "incomplete", "absent"]
+    archived_at: datetime | None
+    absent: Absence | None = None
+    events: list[str]
+    chunks: list[ChunkEntry]
+
+
+def write(
+    recording: Recording,
+    *,
+    archived_at: datetime | None,
+    before: Manifest | None = None,
+    correlation_id: str | None = None,
+) -> Manifest:
+    """Write the manifest of a recording: to be archived now, or of its present state if still in flight.
+
+    `before` is the manifest that this one overtakes: its chunks are carried over, so that the
+    newest manifest always tells the whole story.
+    """
+    entries = {known.document_id: known for known in before.chunks} if before else {}
+    for chunk in news(recording, before):
+        new = write_entry(chunk, "archive" if archived_at else "staging")
+        known = entries.get(new.document_id)
+        entries[new.document_id] = joined(known, new) if known else new
+    chunks = sorted(entries.values(), key=lambda e: (e.index, e.document_id))
+    complete = all(e.is_safe for e in chunks)
+    last = recording.events[-1]
+    settled: Literal["archived", "incomplete"] = "archived" if complete else "incomplete"
+    return Manifest(
+        revision=before.revision + 1 if before else 1,
+        recording_key=recording.key,
+        call_id=last.call_id,
+        recording_id=newest([before and before.recording_id, *(e.recording_id for e in recording.events)]),
+        server_call_id=newest([before and before.server_call_id, *(e.server_call_id for e in recording.events)]),
+        correlation_id=correlation_id or (before and before.correlation_id),
+        recording_start_time=last.start,
+        recording_duration_ms=newest(
+            [before and before.recording_duration_ms, *(e.duration_ms for e in recording.events)]
+        ),
+        session_end_reason=newest(
+            [before and before.session_end_reason, *(e.session_end_reason for e in recording.events)]
+        ),
+        complete=complete,
+        state=settled if archived_at else ("staged" if recording.is_staged else "ingesting"),
+        archived_at=archived_at,
+        events=sorted({*(event.id for event in recording.events), *(before.events if before else ())}),
+        chunks=chunks,
+    )
+
+
+def news(recording: Recording, before: Manifest | None) -> list[Chunk]:
+    """Tell of which chunks staging has more than the manifest before tells of."""
+    known = {e.document_id: e for e in before.chunks} if before else {}
+    return [c for c in recording.chunks if has_more(c, known.get(c.job.document_id))]
+
+
+def beyond(recording: Recording, before: Manifest) -> Recording:
+    """Leave the chunks away that the manifest before has in the archive, unless there is news of them."""
+    kept = {e.document_id for e in before.chunks if e.content is not None}
+    new = news(recording, before)
+    return replace(recording, chunks=tuple(c for c in recording.chunks if c in new or c.job.document_id not in kept))
+
+
+def has_more(chunk: Chunk, entry: ChunkEntry | None) -> bool:
+    """Tell whether staging has a chunk's content, its proof or its metadata file, and the entry hasn't."""
+    if entry is None:
+        return True
+    proof = chunk.content and chunk.content.sha256
+    return (
+        (chunk.content is not None and entry.content is None)
+        or (proof is not None and entry.content is not None and entry.content.sha256 is None)
+        or (chunk.metadata is not None and entry.metadata is None)
+    )
+
+
+def joined(known: ChunkEntry, new: ChunkEntry) -> ChunkEntry:
+    """Join what two archive runs have of one chunk: nothing that is in the archive goes out of the manifest."""
+    entry = new if new.content is not None and (new.outcome == "archived" or known.content is None) else known
+    metadata = known.metadata or new.metadata
+    failures = tuple(sorted({*known.failures, *new.failures}, key=lambda failure: failure.at))
+    return entry.model_copy(
+        update={
+            "metadata": metadata,
+            "reason": None if entry.outcome == "archived" and metadata else entry.reason,
+            "attempts": max(known.attempts, new.attempts, len(failures)),
+            "failures": failures,
+            "announced_at": known.announced_at,
+            "deadline": known.deadline,
+            "content_type": new.content_type or known.content_type,
+            "channel_type": new.channel_type or known.channel_type,
+            "format": entry.format or new.format,
+            "note": new.note or known.note,
+        }
+    )
+
+
+def write_entry(chunk: Chunk, where: Literal["staging", "archive"]) -> ChunkEntry:
+    """Write the entry of a chunk that lies in staging, or will lie in the archive."""
+    content, facts = chunk.content, dict(chunk.content.metadata) if chunk.content else {}
+    proved = content is not None and content.sha256 is not None
+    tried = chunk.attempts
+    outcome: Literal["waiting", "staged", "archived", "unproved", "lost"]
+    if where == "staging":
+        outcome = "staged" if proved else "waiting"
+    else:
+        outcome = "lost" if content is None else "archived" if proved and "problem" not in facts else "unproved"
+    last = tried.last if tried else None
+    reason = f"{last.code}: {last.message}" if last and not chunk.is_staged else None
+    if "problem" in facts:
+        reason = f"kept as it is: {facts['problem']}"
+    elif where == "archive" and not chunk.is_staged:
+        what = "content" if content is None else "proof" if not proved else "metadata file"
+        reason = f"no {what} by the deadline; the last attempt said: {reason or 'nothing, none was made'}"
+    described = chunk.description
+    return ChunkEntry(
+        document_id=chunk.job.document_id,
+        index=chunk.job.index,
+        end_reason=chunk.end_reason,
+        outcome=outcome,
+        reason=reason,
+        attempts=tried.count if tried else 0,
+        failures=tried.failures if tried else (),
+        announced_at=chunk.job.announced_at,
+        deadline=chunk.deadline,
+        content_type=described.get("content_type"),
+        channel_type=described.get("channel_type"),
+        format=chunk.kind,
+        note=chunk.note,
+        content=_file(content, chunk.kind, where),
+        metadata=_file(chunk.metadata, None, where),
+        source_etag=facts.get("source_etag") or None,
+        proved_at=datetime.fromisoformat(facts["proved_at"]) if "proved_at" in facts else None,
+        blocks=int(facts["blocks"]) if "blocks" in facts else None,
+        blocks_compared=int(facts["blocks_compared"]) if "blocks_compared" in facts else None,
+    )
+
+
+def _file(blob: Stored | None, kind: Kind | None, where: Literal["staging", "archive"]) -> File | None:
+    if blob is None:
+        return None
+    name = layout.archived(blob.name, kind) if where == "archive" else blob.name
+    return File(blob=name, bytes=blob.size, sha256=blob.sha256)

@@ -1,0 +1,103 @@
+"""Pure: what a start may ask of today's API, named as there, and which of it goes together.
+
+What the service is known to refuse is refused here, where the reason can be said (acs-contract 4.2).
+"""
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
+
+from recording import urls
+
+MOST_CHANNELS = 5
+_MEMBERS_OF_2021 = {"operationContext", "recordingStateCallbackUri", "conversationUrl"}
+
+
+class _Option(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, strict=True, hide_input_in_errors=True, frozen=True
+    )
+
+
+def _raw_id(participant: Any) -> Any:
+    return participant.get("rawId") if isinstance(participant, dict) else participant
+
+
+# A raw id, or an identifier object with one (acs-contract 4.2): `8:acs:…`, `4:+4912345`.
+Participant = Annotated[str, Field(min_length=1, max_length=512), BeforeValidator(_raw_id)]
+
+
+class ChannelAffinity(_Option):
+    """Which participant is on which channel of an unmixed recording."""
+
+    channel: int = Field(ge=0, lt=MOST_CHANNELS)
+    participant: Participant
+
+
+def _check_container(url: str) -> str:
+    if urlsplit(urls.check(url)).query or urlsplit(url).fragment:
+        raise ValueError("must be a container's URL without a query: ACS writes there with its own identity")
+    return url
+
+
+class ExternalStorage(_Option):
+    """Where ACS puts the files itself, instead of into its temporary storage (acs-contract 4.12)."""
+
+    recording_storage_kind: Literal["azureCommunicationServices", "azureBlobStorage"]
+    recording_destination_container_url: Annotated[str | None, Field(max_length=2048, validate_default=True)] = None
+
+    @field_validator("recording_destination_container_url")
+    @classmethod
+    def _fits(cls, url: str | None, given: ValidationInfo) -> str | None:
+        if (url is None) == (given.data.get("recording_storage_kind") == "azureBlobStorage"):
+            raise ValueError("must be given with azureBlobStorage, and only then")
+        return url if url is None else _check_container(url)
+
+
+class StartOptions(_Option):
+    """What today's API takes when a recording starts, named as there; none of it was there in 2021 (acs-contract 4.2).
+
+    What the service is known to refuse is refused here, where the reason can be said.
+    """
+
+    recording_content_type: Literal["audio", "audioVideo"] | None = None
+    recording_channel_type: Literal["mixed", "unmixed"] | None = None
+    recording_format_type: Literal["wav", "mp3", "mp4"] | None = None
+    audio_channel_participant_ordering: Annotated[list[Participant], Field(max_length=MOST_CHANNELS)] | None = None
+    channel_affinity: Annotated[list[ChannelAffinity], Field(max_length=MOST_CHANNELS)] | None = None
+    pause_on_start: bool | None = None
+    external_storage: ExternalStorage | None = None
+
+    @field_validator("recording_channel_type")
+    @classmethod
+    def _check_channel_type(cls, value: str | None, given: ValidationInfo) -> str | None:
+        if value == "unmixed" and given.data.get("recording_content_type") == "audioVideo":
+            raise ValueError("an unmixed recording has audio only")
+        return value
+
+    @field_validator("recording_format_type")
+    @classmethod
+    def _check_format(cls, value: str | None, given: ValidationInfo) -> str | None:
+        if given.data.get("recording_channel_type") == "unmixed" and value in ("mp3", "mp4"):
+            raise ValueError("an unmixed recording is a wav")
+        if given.data.get("recording_content_type") == "audioVideo" and value in ("mp3", "wav"):
+            raise ValueError("a recording with video is an mp4")
+        return value
+
+    @field_validator("audio_channel_participant_ordering", "channel_affinity")
+    @classmethod
+    def _check_channels(cls, value: list[Any] | None, given: ValidationInfo) -> list[Any] | None:
+        if value and given.data.get("recording_channel_type") != "unmixed":
+            raise ValueError("needs recordingChannelType unmixed")
+        people = [getattr(one, "participant", one) for one in value or ()]
+        channels = [getattr(one, "channel", number) for number, one in enumerate(value or ())]
+        if len(set(people)) < len(people) or len(set(channels)) < len(channels):
+            raise ValueError("has a participant or a channel twice")
+        return value
+
+    def of_today(self) -> list[str]:
+        """Name the members given that the API of 2021 doesn't have."""
+        given = self.model_dump(by_alias=True, exclude_none=True)
+        return [name for name in given if name not in _MEMBERS_OF_2021]

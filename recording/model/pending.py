@@ -1,0 +1,36 @@
+"""Pure: which recordings were stopped and aren't announced, read from the names of their markers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from recording.model import layout
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A stopped recording that isn't announced yet; `blobs` are its markers, `told` that it was reported."""
+
+    word: str
+    stopped: datetime
+    blobs: tuple[str, ...] = ()
+    told: bool = False
+
+
+def told(marker: str) -> str:
+    """Name what says that the recording of a marker was reported."""
+    return marker.removesuffix(".json") + ".told"
+
+
+def read(names: Iterable[str]) -> list[Pending]:
+    """Read the names of markers; two of one recording, which were written at once, count as the older one."""
+    found: dict[str, Pending] = {}
+    listed = sorted(names)
+    reported = {name for name in listed if name.endswith(".told")}
+    for name in listed:
+        key = name.rpartition("/")[2].removesuffix(".json")
+        if name in reported or not layout.is_recording_key(key):
+            continue
+        known = found.get(word := key.partition("-")[2], Pending(word, layout.recording_start(key)))
+        found[word] = Pending(word, known.stopped, (*known.blobs, name), known.told or told(name) in reported)
+    return list(found.values())

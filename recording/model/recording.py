@@ -1,0 +1,150 @@
+"""What staging holds of a recording and of each of its chunks, derived from its facts."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from recording.formats import media
+from recording.formats.media import Kind
+from recording.model.attempts import FIRST_RESCUE, Attempts
+from recording.model.events import AnnouncedChunk, FileStatusUpdated
+from recording.model.job import ChunkJob
+from recording.model.stored import Stored
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One announced chunk and what staging holds of it; `described` is what its events say of its media."""
+
+    job: ChunkJob
+    end_reason: str | None
+    deadline: datetime
+    content: Stored | None
+    metadata: Stored | None
+    attempts: Attempts | None
+    delete_location: str | None
+    described: dict[str, str]
+
+    @property
+    def is_staged(self) -> bool:
+        """Tell whether its proved content and its metadata file are both there."""
+        return self.content is not None and self.content.sha256 is not None and self.metadata is not None
+
+    @property
+    def description(self) -> dict[str, str]:
+        """What its metadata file says of its media, and where that says nothing its events (acs-contract 7)."""
+        return self.described | ({} if self.metadata is None else dict(self.metadata.metadata))
+
+    @property
+    def kind(self) -> Kind | None:
+        """What its bytes are, whatever they are called: a wrong label must not cost a recording.
+
+        A file with the wrong extension is one that nobody can open; where there are no bytes, the label is all
+        there is.
+        """
+        seen = media.kind(self.content.metadata.get("kind")) if self.content else None
+        return seen or media.kind(self.description.get("format"))
+
+    @property
+    def note(self) -> str | None:
+        """Say it where the label is wrong."""
+        label = self.description.get("format")
+        if self.content is None or self.kind is None or label in (None, self.kind):
+            return None
+        return f"it is called {label}, and its bytes are {self.kind}"
+
+    def rescue_at(self, first: timedelta = FIRST_RESCUE) -> datetime:
+        """Say when the timer puts it on the queue again, if it isn't staged by then."""
+        if self.attempts is None:
+            return self.job.announced_at + first
+        # Close to the deadline the pauses grow no more: the last of them would outlast it.
+        last = self.attempts.last
+        began = max(self.job.announced_at, last.at if last else _NEVER, self.attempts.queued_at or _NEVER)
+        return min(self.attempts.next_at, max(self.deadline - 4 * first, began + first))
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording in flight: its file events, oldest first, and every chunk that they announce."""
+
+    key: str
+    events: tuple[FileStatusUpdated, ...]
+    chunks: tuple[Chunk, ...]
+    blobs: tuple[Stored, ...]
+
+    @property
+    def is_staged(self) -> bool:
+        """Tell whether every announced chunk is."""
+        return bool(self.chunks) and all(chunk.is_staged for chunk in self.chunks)
+
+    def is_past_deadline(self, now: datetime) -> bool:
+        """Tell whether nothing more can be fetched: each chunk is staged, or past its deadline."""
+        return all(chunk.is_staged or chunk.deadline <= now for chunk in self.chunks)
+
+
+def assemble(
+    key: str,
+    *,
+    events: Iterable[FileStatusUpdated],
+    blobs: Iterable[Stored],
+    attempts: dict[str, Attempts],
+    retention: timedelta,
+) -> Recording:
+    """Derive a recording from its facts; `attempts` by document id.
+
+    Several events may announce one chunk: the earliest sets its deadline, for that is when the
+    service began to count; where it lies is told by the newest that says so.
+    """
+    named = {blob.name: blob for blob in blobs}
+    ordered = tuple(sorted(events, key=lambda event: (event.time, event.id)))
+    said: dict[str, list[tuple[FileStatusUpdated, AnnouncedChunk]]] = defaultdict(list)
+    for event in ordered:
+        for announced in event.chunks:
+            said[announced.document_id].append((event, announced))
+    chunks = [
+        _chunk(key, announcements, named, attempts.get(document_id), retention)
+        for document_id, announcements in said.items()
+    ]
+    in_order = tuple(sorted(chunks, key=lambda c: (c.job.index, c.job.document_id)))
+    return Recording(key, ordered, in_order, tuple(named.values()))
+
+
+def _chunk(
+    key: str,
+    said: list[tuple[FileStatusUpdated, AnnouncedChunk]],
+    named: dict[str, Stored],
+    attempts: Attempts | None,
+    retention: timedelta,
+) -> Chunk:
+    event, first = said[0]
+    job = ChunkJob(
+        recording_key=key,
+        document_id=first.document_id,
+        index=first.index,
+        announced_at=event.time,
+        content_location=newest(announced.content_location for _, announced in said),
+        metadata_location=newest(announced.metadata_location for _, announced in said),
+    )
+    described = {
+        "content_type": newest(event.content_type for event, _ in said),
+        "channel_type": newest(event.channel_type for event, _ in said),
+        "format": newest(event.format_type for event, _ in said),
+    }
+    return Chunk(
+        job=job,
+        end_reason=newest(announced.end_reason for _, announced in said),
+        deadline=event.time + retention,
+        content=named.get(job.content_blob),
+        metadata=named.get(job.metadata_blob),
+        attempts=attempts,
+        delete_location=newest(announced.delete_location for _, announced in said),
+        described={name: word for name, word in described.items() if word},
+    )
+
+
+def newest[Value](values: Iterable[Value | None]) -> Value | None:
+    """Return the last value that is one."""
+    return next((value for value in reversed(list(values)) if value is not None), None)

@@ -1,0 +1,23 @@
+"""A blob as the service lists it, and the containers that there are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Where = Literal["staging", "archive", "quarantine"]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A blob as the service lists it: name in its container, bytes, ETag, metadata."""
+
+    name: str
+    size: int
+    etag: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    copy_status: str | None = None
+
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 of the content in hex, once it is known for sure."""
+        return self.metadata.get("sha256")

@@ -1,0 +1,1 @@
+"""The clients of Blob Storage and queues, and the stores of facts above them."""

@@ -1,0 +1,28 @@
+"""What a call's own events tell of it and the file event doesn't: its correlation id (acs-contract 4.9).
+
+Written once by whichever event of the call comes first, and read when the manifest is written.
+"""
+
+import json
+
+from recording.model import layout
+from recording.storage.blobs import Storage
+from recording.telemetry import log
+
+
+async def note(storage: Storage, server_call_id: str, correlation_id: str | None) -> None:
+    """Keep a call's correlation id, if it has one; raises what storage raises."""
+    if correlation_id:
+        fact = {"serverCallId": server_call_id, "correlationId": correlation_id}
+        await storage.write_fact("archive", layout.call_blob(server_call_id), json.dumps(fact).encode())
+
+
+async def correlation_id(storage: Storage, server_call_id: str | None) -> str | None:
+    """Say under which correlation id ACS knows a call; None if no event of it came."""
+    text = await storage.read("archive", layout.call_blob(server_call_id)) if server_call_id else None
+    try:
+        return str(json.loads(text)["correlationId"]) if text else None
+    except (ValueError, KeyError, TypeError):
+        # It is only told on: a manifest isn't kept waiting for it.
+        log.error("call.unreadable", serverCallId=server_call_id)
+        return None

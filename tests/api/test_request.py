@@ -1,0 +1,77 @@
+"""recording/control/bodies.py: query parameters, and the headers under which a start may be repeated."""
+
+from datetime import UTC, datetime
+
+import azure.functions as func
+import pytest
+
+from recording.api import request
+from recording.catalogue.browse import ListQuery
+from recording.control.bodies import RepeatKey
+from recording.errors import BadRequest
+
+KEY = "20210727T152023608975Z-43563209-4ec6-4119-be5b-88398cda2caf"
+
+
+def test_a_query_is_read() -> None:
+    """Times come with a zone and are kept in UTC; the limit is a number."""
+    got = request.read_query(
+        ListQuery, {"from": "2021-07-27T17:00:00+02:00", "to": "2021-07-28T00:00:00Z", "limit": "5", "cursor": KEY}
+    )
+
+    expected = (datetime(2021, 7, 27, 15, tzinfo=UTC), datetime(2021, 7, 28, tzinfo=UTC), 5, KEY)
+    assert expected == (got.since, got.until, got.limit, got.cursor)
+
+
+def test_a_query_may_be_empty() -> None:
+    """Without parameters a list has everything, 50 at a time; unknown parameters are ignored."""
+    got = request.read_query(ListQuery, {"code": "k"})
+
+    assert (None, None, 50, None) == (got.since, got.until, got.limit, got.cursor)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("from", ""),
+        ("from", "yesterday"),
+        ("from", "2021-07-27T15:00:00"),
+        ("from", "0001-01-01T00:00:00+14:00"),
+        ("to", "9999-12-31T23:59:59-14:00"),
+        ("limit", "0"),
+        ("limit", "201"),
+        ("limit", "-1"),
+        ("limit", "ten"),
+        ("limit", "1.5"),
+        ("limit", "9" * 5_000),
+        ("cursor", ""),
+        ("cursor", ".."),
+        ("cursor", "~"),
+    ],
+)
+def test_a_query_that_is_none(name: str, value: str) -> None:
+    """A parameter that can't be understood is a 400 that names it."""
+    with pytest.raises(BadRequest) as caught:
+        request.read_query(ListQuery, {name: value})
+
+    assert name == caught.value.target
+
+
+@pytest.mark.parametrize("name", ["Repeatability-Request-ID", "Idempotency-Key"])
+def test_a_repeat_key_is_read(name: str) -> None:
+    """Either header is taken, whatever its case; of both, the one that Azure's guidelines name."""
+    for key in ("3f2b0e4c-1111-4000-8000-000000000001", "x", " x ", "ü" * 255):
+        headers = func.HttpRequest("POST", "/", headers={name.lower(): key}, body=b"").headers
+        assert RepeatKey(name, key) == request.repeat_key(headers)
+    both = {"Idempotency-Key": "a", "Repeatability-Request-ID": "b"}
+    assert (None, RepeatKey("Repeatability-Request-ID", "b")) == (request.repeat_key({}), request.repeat_key(both))
+
+
+@pytest.mark.parametrize("name", ["Repeatability-Request-ID", "Idempotency-Key"])
+@pytest.mark.parametrize("key", ["", "  ", "x" * 256, "x" * 10_000, "a\r\nb", "a\tb", "\0", "\u2028", "\udcff"])
+def test_a_repeat_key_that_is_none(name: str, key: str) -> None:
+    """A key that is empty, endless or not printable is a 400 that names its header, and is not repeated."""
+    with pytest.raises(BadRequest) as caught:
+        request.repeat_key({name: key})
+
+    assert (name, False) == (caught.value.target, len(caught.value.message) > 100)

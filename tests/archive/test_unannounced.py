@@ -1,0 +1,456 @@
+"""recording/archive/unannounced.py: that a recording ended, and those that are never announced."""
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from azure.core.exceptions import ServiceResponseError
+
+from recording import timer
+from recording.app import App
+from recording.archive import unannounced
+from recording.catalogue import browse, verify
+from recording.catalogue.browse import ListQuery
+from recording.model import layout
+from recording.model.manifest import Manifest
+from recording.model.stored import Stored
+from recording.notices import Notices
+from recording.storage import endings
+from recording.storage import recordings as state
+from recording.storage.audit import Entry
+from recording.storage.blobs import Storage
+from recording.storage.endings import Ending
+from tests.conftest import Control, file_event
+from tests.support.facts import body_of, listing, put, receive, sweep, told, topic
+from tests.support.source import recording_of
+
+DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
+ID = "eyJQbGF0Zm9ybUVuZHBvaW50SWQiOiI3ZjQy"
+OTHER = "eyJQbGF0Zm9ybUVuZHBvaW50SWQiOiI4ZjQy"
+CONVERSATION = "3f2b0e4c-1111-4000-8000-000000000001"
+# recording_of() starts at 10:00 on 1 March 2026, and file_event() says that it played 6.62 s.
+STOPPED = datetime(2026, 3, 1, 10, 0, 7, tzinfo=UTC)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+ABSENT = f"20260301T100007000000Z-absent-{layout.recording_word(ID)[:16]}"
+
+
+def stop(recording_id: str = ID, *, at: datetime = STOPPED) -> Ending:
+    """Say that a recording was stopped through us."""
+    return Ending(
+        recording_id=recording_id, conversation_id=CONVERSATION, at=at, evidence="stopped through us", who="Ada"
+    )
+
+
+def announced(recording_id: str = ID) -> Ending:
+    """Say that a recording was announced."""
+    return Ending(recording_id=recording_id, at=STOPPED, evidence="announced")
+
+
+def event_of(recording_id: str | None = ID, *, minutes: int = 2, **data: Any) -> dict[str, Any]:
+    """Write a file event: today's, or of 2021 without a recording id."""
+    when = (STOPPED + minutes * MINUTE).isoformat()
+    event = file_event(recording_of(DOCUMENT), event_id=f"event-{recording_id}-{minutes}", eventTime=when)
+    event["subject"] += f"/recordingId/{recording_id}" if recording_id else ""
+    event["data"] |= data
+    return event
+
+
+async def run(app: App, *, now: datetime) -> None:
+    """Sweep once, with all that is in flight, as the timer does."""
+    found = await state.in_flight(app.storage)
+    retention = app.settings.retention
+    recordings = [await state.load(key, app.storage, retention=retention, blobs=blobs) for key, blobs in found.items()]
+    await unannounced.sweep(app.storage, app.settings, app.notices, recordings, now=now)
+
+
+async def pending(app: App) -> list[str]:
+    """List the markers."""
+    return [name for name in await listing(app.settings, "staging") if name.startswith("pending-endings/")]
+
+
+async def absent(app: App) -> list[Any]:
+    """Read the manifests that state an absence."""
+    names = [name for name in await listing(app.settings, "archive") if name.endswith("/recording.json")]
+    return [one for name in names if (one := await body_of(app.settings, "archive", name))["state"] == "absent"]
+
+
+def reported(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """List the recordings that the log says aren't announced."""
+    lines = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    return [
+        json.loads(one.partition(" ")[2])["recordingId"] for one in lines if one.startswith("recording.not_announced ")
+    ]
+
+
+@asynccontextmanager
+async def down(app: App) -> AsyncIterator[App]:
+    """Give the app a topic that takes nothing."""
+    notices = Notices("http://127.0.0.1:9/", "key", None)
+    yield replace(app, notices=notices)
+    await notices.aclose()
+
+
+async def test_what_was_noted_first_stays(app: App) -> None:
+    """A stop, and the announcement that follows it, are one ending."""
+    await endings.note(app.storage, stop())
+    await endings.note(app.storage, announced())
+    await endings.note(app.storage, stop(at=STOPPED + HOUR))
+
+    assert stop() == await endings.find(app.storage, ID)
+    assert [] == await pending(app)
+
+
+async def test_nothing_is_known_of_what_was_never_noted(app: App) -> None:
+    """None, not an error."""
+    assert await endings.find(app.storage, ID) is None
+
+
+@pytest.mark.parametrize(("noted", "asked"), [("abc", "abc=="), ("abc=", "abc"), ("../../x", "../../x")])
+async def test_an_id_is_known_with_and_without_padding(app: App, noted: str, asked: str) -> None:
+    """Live ids have none, those of some examples do; and whatever an id holds, it is no path."""
+    await endings.note(app.storage, announced(noted))
+
+    assert announced(noted) == await endings.find(app.storage, asked)
+    assert all(name.startswith("endings/") and name.count("/") == 1 for name in await listing(app.settings, "archive"))
+
+
+async def test_a_stop_after_the_announcement_waits_for_nothing(app: App) -> None:
+    """The call ended at the same moment, and the event was quicker."""
+    await endings.note(app.storage, announced())
+    await endings.note(app.storage, stop())
+
+    assert ([], announced()) == (await pending(app), await endings.find(app.storage, ID))
+
+
+class Overtaken(Storage):
+    """Storage in which somebody else notes the ending between our look and our writing."""
+
+    def __init__(self, app: App, other: Ending) -> None:
+        super().__init__(app.settings)
+        self._other: Ending | None = other
+        self._app = app
+
+    async def read(self, where: Any, name: str) -> bytes | None:
+        found = await super().read(where, name)
+        if other := self._other:
+            self._other = None
+            await endings.note(self._app.storage, other)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "markers"),
+    [
+        (stop(), announced(), 0),
+        (announced(), stop(), 0),
+        (stop(), stop(at=STOPPED + MINUTE), 1),
+        (stop(), stop(), 1),
+    ],
+    ids=["stop overtaken", "announcement overtaken", "two stops", "the same"],
+)
+async def test_two_that_note_at_once(app: App, mine: Ending, other: Ending, markers: int) -> None:
+    """The first one's fact stays, and exactly what isn't announced has a marker."""
+    storage = Overtaken(app, other)
+    await endings.note(storage, mine)
+    await storage.aclose()
+
+    assert (other, markers) == (await endings.find(app.storage, ID), len(await pending(app)))
+
+
+async def test_an_event_of_today_ends_the_wait(app: App) -> None:
+    """It names the recording: intake takes the marker away, and the fact tells of the stop."""
+    await endings.note(app.storage, stop())
+    await receive(app, event_of(ID))
+
+    assert ([], stop()) == (await pending(app), await endings.find(app.storage, ID))
+
+
+async def test_a_stop_through_us_is_no_unknown_folder(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """The timer knows what the markers are."""
+    await endings.note(app.storage, stop())
+
+    assert {} == await state.in_flight(app.storage)
+    assert [] == [r for r in caplog.records if "staging.unknown" in r.getMessage()]
+
+
+async def test_an_event_of_2021_is_known_by_its_end(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """It names only the call; the ending says from then on whose it was."""
+    await endings.note(app.storage, stop())
+    await receive(app, event_of(None))
+    await run(app, now=STOPPED + 5 * MINUTE)
+    await run(app, now=STOPPED + 90 * MINUTE)
+
+    key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
+    assert ([], []) == (await pending(app), reported(caplog))
+    assert ID == (await body_of(app.settings, "archive", layout.taken_blob(key)))["recordingId"]
+
+
+async def test_an_event_of_2021_is_one_recording(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """Two were stopped in one moment and one is announced: the other is reported, in whichever run it is met."""
+    await endings.note(app.storage, stop())
+    await receive(app, event_of(None))
+    await run(app, now=STOPPED + 5 * MINUTE)
+    await endings.note(app.storage, stop(OTHER, at=STOPPED + timedelta(seconds=2)))
+    for minutes in (10, 70, 80):
+        await run(app, now=STOPPED + minutes * MINUTE)
+
+    assert [OTHER, OTHER] == reported(caplog)
+    assert 2 == len(await pending(app))  # the marker, and that it was told
+
+
+async def test_a_run_that_was_killed_before_the_marker_was_gone_goes_on(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whose event it is, is on record before the marker goes."""
+    await endings.note(app.storage, stop())
+    [marker] = await pending(app)
+    await receive(app, event_of(None))
+    await run(app, now=STOPPED + 5 * MINUTE)
+    await put(app.settings, "staging", marker, stop().model_dump_json(by_alias=True).encode())
+    await run(app, now=STOPPED + 90 * MINUTE)
+
+    assert ([], []) == (await pending(app), reported(caplog))
+
+
+async def test_an_event_that_came_and_went_before_the_marker_is_found(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The call ended at the same moment; the recording is archived, and nothing of it is left in staging."""
+    [job] = await receive(app, event_of(None))
+    assert job.recording_key in (await sweep(app, now=STOPPED + 3 * 24 * HOUR)).incomplete
+    await endings.note(app.storage, stop())
+    await run(app, now=STOPPED + 90 * MINUTE)
+
+    assert ([], []) == (await pending(app), reported(caplog))
+
+
+async def test_a_paused_recording_of_2021_is_known_by_its_start(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """It took an hour and plays seven seconds: the record of its start tells whose event it is."""
+    started = Entry(at=STOPPED - timedelta(seconds=8), operation="start", recording_id=ID)
+    name = layout.audit_blob(started.at, "start", "00")
+    await app.storage.write_fact("archive", name, started.model_dump_json(by_alias=True).encode())
+    await endings.note(app.storage, stop(at=STOPPED + HOUR))
+    await receive(app, event_of(None, minutes=62))
+    await run(app, now=STOPPED + HOUR + 90 * MINUTE)
+
+    assert ([], []) == (await pending(app), reported(caplog))
+
+
+async def test_a_marker_that_outlived_its_announcement_is_no_alarm(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """A process that died between marker and fact: the fact, which the event then wrote, tells."""
+    name = layout.pending_blob(STOPPED, ID)
+    await put(app.settings, "staging", name, stop().model_dump_json(by_alias=True).encode())
+    await endings.note(app.storage, announced())
+    await run(app, now=STOPPED + 90 * MINUTE)
+
+    assert ([], []) == (await pending(app), reported(caplog))
+
+
+async def test_a_recording_in_flight_ends_the_wait(app: App) -> None:
+    """Where intake couldn't reach the archive, the timer meets the event in staging."""
+    await receive(app, event_of(ID))
+    await put(app.settings, "staging", layout.pending_blob(STOPPED, ID), stop().model_dump_json(by_alias=True).encode())
+    await run(app, now=STOPPED + 5 * MINUTE)
+
+    assert [] == await pending(app)
+
+
+class Unlucky(Storage):
+    """Storage that fails whatever has to do with markers and endings."""
+
+    async def read(self, where: Any, name: str) -> bytes | None:
+        if name.startswith("endings/"):
+            raise ServiceResponseError("on purpose")
+        return await super().read(where, name)
+
+    def names(self, where: Any, prefix: str = "") -> AsyncIterator[Stored]:
+        if prefix:
+            raise ServiceResponseError("on purpose")
+        return super().names(where, prefix)
+
+
+@pytest.mark.parametrize("reads_endings", [True, False])
+async def test_what_was_archived_is_never_absent_though_every_look_at_its_marker_failed(
+    app: App, caplog: pytest.LogCaptureFixture, reads_endings: bool
+) -> None:
+    """Intake and the timer could not take the marker away: the recording doesn't leave staging before it is gone."""
+    await endings.note(app.storage, stop())
+    unlucky = Unlucky(app.settings)
+    [job] = await receive(replace(app, storage=unlucky), event_of(ID))
+    if reads_endings:
+        unlucky.read = app.storage.read  # type: ignore[method-assign]
+    at = STOPPED + 3 * 24 * HOUR
+    report = await timer.run(unlucky, app.settings, app.notices, app.content, now=at)
+    await unlucky.aclose()
+    assert [job.recording_key] == (report.incomplete if reads_endings else report.failed)
+    await sweep(app, now=at)
+    await sweep(app, now=at)
+
+    assert ([], [], []) == (await pending(app), await absent(app), reported(caplog))
+
+
+async def test_a_finding_of_2021_that_cannot_be_read_costs_no_other(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """Whose event it is, is not known then: the stopped one is reported, and so is every other."""
+    await receive(app, event_of(None))
+    key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
+    await put(app.settings, "archive", layout.taken_blob(key), b"{")
+    await endings.note(app.storage, stop())
+    await endings.note(app.storage, stop(OTHER, at=STOPPED + MINUTE))
+    await run(app, now=STOPPED + 90 * MINUTE)
+
+    assert {ID, OTHER} == set(reported(caplog))
+
+
+async def test_one_that_is_overdue_is_reported(app: App, control: Control, caplog: pytest.LogCaptureFixture) -> None:
+    """In the log on every run, to other systems once."""
+    await endings.note(app.storage, stop())
+    async with topic(app, control) as telling:
+        for minutes in (59, 60, 65, 70):
+            await run(telling, now=STOPPED + minutes * MINUTE)
+
+    [notice] = await told(control)
+    assert [ID, ID, ID] == reported(caplog)
+    assert ("Recording.AtRisk", ABSENT, ID) == (notice["type"], notice["subject"], notice["data"]["recordingId"])
+    assert [] == await absent(app)
+
+
+async def test_how_long_is_too_long_can_be_set(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """UNANNOUNCED_MINUTES."""
+    patient = replace(app, settings=app.settings.model_copy(update={"unannounced_minutes": 120.0}))
+    await endings.note(app.storage, stop())
+    await run(patient, now=STOPPED + 119 * MINUTE)
+    assert [] == reported(caplog)
+    await run(patient, now=STOPPED + 120 * MINUTE)
+
+    assert [ID] == reported(caplog)
+
+
+async def test_a_topic_that_is_down_is_told_later(app: App, control: Control) -> None:
+    """At risk is told until it was heard; the absence is stated all the same, and told until it was heard."""
+    await endings.note(app.storage, stop())
+    async with down(app) as mute:
+        await run(mute, now=STOPPED + 60 * MINUTE)
+        await run(mute, now=STOPPED + 49 * HOUR)
+        await run(mute, now=STOPPED + 50 * HOUR)
+    assert (1, 1) == (len(await pending(app)), len(await absent(app)))
+    async with topic(app, control) as telling:
+        await run(telling, now=STOPPED + 51 * HOUR)
+        await run(telling, now=STOPPED + 52 * HOUR)
+
+    assert [("Recording.Lost", ABSENT)] == [(one["type"], one["subject"]) for one in await told(control)]
+    assert ([], 1) == (await pending(app), len(await absent(app)))
+
+
+async def test_absence_is_stated_when_the_retention_is_over(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A manifest without chunks that says how we know, a notice, and the wait is over."""
+    await endings.note(app.storage, stop())
+    async with topic(app, control) as telling:
+        await run(telling, now=STOPPED + 47 * HOUR)
+        await run(telling, now=STOPPED + 48 * HOUR)
+        await run(telling, now=STOPPED + 49 * HOUR)
+
+    [stated] = await absent(app)
+    written = Manifest.model_validate(stated)
+    assert written.absent is not None
+    assert (ABSENT, ID, STOPPED, False, [], []) == (
+        written.recording_key,
+        written.recording_id,
+        written.recording_start_time,
+        written.complete,
+        written.chunks,
+        written.events,
+    )
+    assert (STOPPED, "Ada", CONVERSATION) == (
+        written.absent.stopped_at,
+        written.absent.stopped_by,
+        written.absent.conversation_id,
+    )
+    assert "within 48 hours" in written.absent.evidence
+    assert ["Recording.AtRisk", "Recording.Lost"] == [one["type"] for one in await told(control)]
+    assert ([ID, ID], []) == (reported(caplog), await pending(app))
+
+
+async def test_an_absent_recording_is_found_like_any(app: App) -> None:
+    """It is listed and can be asked for, has no content, and counts as what it is: not whole."""
+    await endings.note(app.storage, stop())
+    await run(app, now=STOPPED + 48 * HOUR)
+    retention = app.settings.retention
+
+    [listed] = (await browse.page(app.storage, ListQuery(), retention=retention)).recordings
+    found = await browse.get(ABSENT, app.storage, retention=retention)
+    checked = await verify.verify(ABSENT, app.storage)
+
+    assert (ABSENT, "absent", 0) == (listed.recording_key, listed.state, listed.chunks)
+    assert ("absent", ID) == (found.state, found.recording_id)
+    assert not checked.complete
+
+
+async def test_an_absent_recording_stands_among_those_of_its_start(app: App) -> None:
+    """Where it was started through us, that is known."""
+    started = Entry(at=STOPPED - 20 * HOUR, operation="start", recording_id=ID)
+    name = layout.audit_blob(started.at, "start", "00")
+    await app.storage.write_fact("archive", name, started.model_dump_json(by_alias=True).encode())
+    await endings.note(app.storage, stop())
+    await run(app, now=STOPPED + 48 * HOUR)
+
+    [stated] = await absent(app)
+    assert stated["recordingKey"].startswith("20260228T140007000000Z-absent-")
+    assert layout.is_recording_key(stated["recordingKey"])
+
+
+async def test_a_run_that_is_killed_states_the_absence_once(app: App, control: Control) -> None:
+    """Manifest, notice, marker: whatever was done already is done again without harm."""
+    await endings.note(app.storage, stop())
+    [marker] = await pending(app)
+    async with topic(app, control) as telling:
+        await run(telling, now=STOPPED + 48 * HOUR)
+        first = await listing(app.settings, "archive")
+        await put(app.settings, "staging", marker, stop().model_dump_json(by_alias=True).encode())
+        await run(telling, now=STOPPED + 49 * HOUR)
+
+    assert first == await listing(app.settings, "archive")
+    assert 1 == len({one["id"] for one in await told(control)})
+    assert [] == await pending(app)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"not JSON", b"\xff"])
+async def test_a_marker_that_cannot_be_read_costs_no_other(
+    app: App, caplog: pytest.LogCaptureFixture, body: bytes
+) -> None:
+    """It is left alone and logged; what isn't a marker at all is, too."""
+    await put(app.settings, "staging", layout.pending_blob(STOPPED, OTHER), body)
+    await put(app.settings, "staging", "pending-endings/what is this", b"")
+    await endings.note(app.storage, stop())
+    await run(app, now=STOPPED + 48 * HOUR)
+
+    assert 1 == len(await absent(app))
+    assert 2 == len(await pending(app))
+
+
+async def test_damage_in_the_archive_keeps_nobody_from_looking(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """A manifest or a record of a start that can't be read doesn't hide an absence."""
+    key = "20260301T090000000000Z-3f2b0e4c"
+    await put(app.settings, "archive", layout.manifest_blob(key), b"{")
+    await put(app.settings, "archive", layout.audit_blob(STOPPED, "start", "00"), b"{")
+    await endings.note(app.storage, stop())
+    await run(app, now=STOPPED + 60 * MINUTE)
+
+    assert [ID] == reported(caplog)
+
+
+async def test_a_storage_that_fails_ends_nothing_but_the_sweep(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """The archive's run goes on, and the next run looks again."""
+    await endings.note(app.storage, stop())
+    settings = app.settings.model_copy(update={"staging_container": "gone"})
+    storage = Storage(settings)
+    await unannounced.sweep(storage, settings, app.notices, [], now=STOPPED + HOUR)
+    await storage.aclose()
+
+    assert any("endings.not_swept" in r.getMessage() for r in caplog.records)

@@ -1,0 +1,236 @@
+"""recording/catalogue/browse.py: recordings in flight and archived, looked up as one."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import pytest
+
+from recording.api import request
+from recording.app import App
+from recording.catalogue import browse
+from recording.catalogue.browse import ListQuery, RecordingList
+from recording.errors import BadRequest, NotFound
+from recording.model import layout
+from recording.model.manifest import Manifest
+from tests.conftest import Control, file_event
+from tests.support.facts import put, receive, stage, sweep
+from tests.support.source import recording_of
+
+UNKNOWN = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-00000000000f"
+DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
+
+
+async def page(app: App, **query: str) -> RecordingList:
+    """Ask for a page with query parameters as they come."""
+    return await browse.page(app.storage, request.read_query(ListQuery, query), retention=app.settings.retention)
+
+
+async def in_flight(app: App, start: str) -> str:
+    """Announce a recording; the answer is its key."""
+    [job] = await receive(app, file_event(recording_of(DOCUMENT) | {"startTime": start}))
+    return job.recording_key
+
+
+async def archived(app: App, start: str) -> str:
+    """Put a manifest into the archive; the answer is its recording's key."""
+    key = layout.recording_key(datetime.fromisoformat(start), "3f2b0e4c-0000-4000-8000-000000000001")
+    written = Manifest(
+        recording_key=key,
+        call_id="3f2b0e4c-0000-4000-8000-000000000001",
+        recording_id=None,
+        server_call_id=None,
+        recording_start_time=datetime.fromisoformat(start),
+        recording_duration_ms=None,
+        session_end_reason=None,
+        complete=True,
+        state="archived",
+        archived_at=datetime.now(UTC),
+        events=[],
+        chunks=[],
+    )
+    await put(app.settings, "archive", layout.manifest_blob(key), written.model_dump_json(by_alias=True).encode())
+    return key
+
+
+@pytest.fixture
+def starts() -> list[str]:
+    """Give starts of recordings, oldest first: over years, months, days and within one."""
+    return [
+        "2025-12-31T23:59:59Z",
+        "2026-01-01T00:00:00Z",
+        "2026-02-28T09:00:00Z",
+        "2026-02-28T09:00:01Z",
+        "2026-02-28T21:00:00Z",
+        "2026-03-01T00:00:00Z",
+        "2026-11-01T00:00:00Z",
+    ]
+
+
+async def some(app: App, starts: list[str]) -> list[str]:
+    """Make recordings, in flight and archived by turns; the answer is their keys, newest first."""
+    make = (in_flight, archived)
+    return [await make[number % 2](app, start) for number, start in enumerate(starts)][::-1]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 200])
+async def test_pages_join_without_a_gap(app: App, starts: list[str], limit: int) -> None:
+    """Newest first, in flight and archived together, each once, whatever the size of a page."""
+    keys = await some(app, starts)
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+
+    while True:
+        one = await page(app, limit=str(limit), **cursor)
+        found += [r.recording_key for r in one.recordings]
+        assert len(one.recordings) <= limit
+        if one.cursor is None:
+            break
+        cursor = {"cursor": one.cursor}
+
+    assert keys == found
+
+
+@pytest.mark.parametrize(
+    ("query", "first", "last"),
+    [
+        ({"from": "2026-02-28T09:00:01Z"}, 0, 4),
+        ({"to": "2026-02-28T09:00:01Z"}, 4, 7),
+        ({"from": "2026-01-01T00:00:00Z", "to": "2026-02-28T21:00:00+00:00"}, 3, 6),
+        ({"from": "2026-02-28T22:00:00+01:00", "to": "2026-03-01T01:00:00+02:00"}, 2, 3),
+        ({"from": "2027-01-01T00:00:00Z"}, 0, 0),
+        ({"from": "2026-03-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}, 0, 0),
+        ({"to": "0001-01-01T00:00:00Z"}, 0, 0),
+        ({"from": "0001-01-01T00:00:00Z", "to": "9999-12-31T23:59:59Z"}, 0, 7),
+    ],
+)
+async def test_a_window_of_time_has_its_start_and_not_its_end(
+    app: App, starts: list[str], query: dict[str, str], first: int, last: int
+) -> None:
+    """`from` is included, `to` is not, in any time zone."""
+    keys = await some(app, starts)
+
+    assert keys[first:last] == [r.recording_key for r in (await page(app, **query)).recordings]
+
+
+@pytest.mark.parametrize(
+    ("query", "target"),
+    [
+        ({"limit": "0"}, "limit"),
+        ({"limit": "201"}, "limit"),
+        ({"limit": "many"}, "limit"),
+        ({"from": "yesterday"}, "from"),
+        ({"from": "2026-03-01T00:00:00"}, "from"),
+        ({"to": "9999-12-31T23:59:59-12:00"}, "to"),
+        ({"from": "0001-01-01T00:00:00+12:00"}, "from"),
+        ({"cursor": "../x"}, "cursor"),
+        ({"cursor": ""}, "cursor"),
+    ],
+)
+async def test_bad_parameters_are_named(app: App, query: dict[str, str], target: str) -> None:
+    """A wrong parameter is a 400 that names it."""
+    with pytest.raises(BadRequest) as refused:
+        await page(app, **query)
+
+    assert target == refused.value.target
+
+
+async def test_a_recording_is_listed_once_while_it_moves(app: App, control: Control) -> None:
+    """In both containers it is one recording, and the archive is right."""
+    recording = await control.recording(1000, 2000)
+    [job, _] = await stage(app, recording)
+    before = (await page(app)).recordings
+    await sweep(app)
+    await receive(app, file_event(recording))
+
+    after = (await page(app)).recordings
+
+    assert [(job.recording_key, "staged", 2, 3000)] == [(r.recording_key, r.state, r.chunks, r.bytes) for r in before]
+    assert [(job.recording_key, "archived", 2, 3000)] == [(r.recording_key, r.state, r.chunks, r.bytes) for r in after]
+
+
+async def test_one_recording_that_cannot_be_read_leaves_the_others_listed(app: App, starts: list[str]) -> None:
+    """A damaged note, event, manifest or folder costs at most its own line."""
+    keys = await some(app, starts)
+    await put(app.settings, "staging", f"{keys[0]}/attempts/{DOCUMENT}.json", b"{")
+    await put(app.settings, "staging", f"{UNKNOWN}/events/e.json", b"\xff")
+    await put(app.settings, "archive", layout.manifest_blob(UNKNOWN.replace("f", "e")), b"{")
+    await put(app.settings, "archive", "unknown/x/y/z.json", b"{")
+    await put(app.settings, "archive", "2026/notes/readme.txt", b"hello")
+
+    assert keys == [r.recording_key for r in (await page(app)).recordings]
+
+
+async def test_a_recording_is_found_in_flight_and_archived(app: App, control: Control) -> None:
+    """The derived state first, then the manifest."""
+    [job] = await stage(app, await control.recording(1000))
+    found = []
+
+    for _ in range(2):
+        one = await browse.get(job.recording_key, app.storage, retention=app.settings.retention)
+        found.append((one.state, one.complete, one.chunks[0].outcome))
+        await sweep(app)
+
+    assert [("staged", False, "staged"), ("archived", True, "archived")] == found
+
+
+@pytest.mark.parametrize(
+    ("key", "error"),
+    [
+        (UNKNOWN, NotFound),
+        ("x", BadRequest),
+        ("..", BadRequest),
+        ("", BadRequest),
+        (UNKNOWN + "/", BadRequest),
+        ("20261301T100000000000Z-a", BadRequest),
+        ("\u0662\u0660260301T100000000000Z-a", BadRequest),
+    ],
+)
+async def test_a_key_that_leads_nowhere_is_refused(app: App, key: str, error: type[Exception]) -> None:
+    """Unknown is 404, malformed is 400."""
+    with pytest.raises(error):
+        await browse.get(key, app.storage, retention=app.settings.retention)
+
+
+async def link(app: App, key: str, index: str) -> str:
+    """Make a link to a chunk."""
+    return await browse.content_link(key, index, app.storage, retention=app.settings.retention)
+
+
+async def fetched(url: str, **more: Any) -> tuple[int, int]:
+    """Fetch a link: status and bytes."""
+    async with aiohttp.ClientSession() as http, http.get(url, **more) as got:
+        return got.status, len(await got.read())
+
+
+async def test_content_is_linked_wherever_it_lies(app: App, control: Control) -> None:
+    """The link opens a staged chunk and an archived one, with ranges as players ask for them."""
+    [job] = await stage(app, await control.recording(1000))
+    assert (200, 1000) == await fetched(await link(app, job.recording_key, "0"))
+
+    await sweep(app)
+
+    archived_link = await link(app, job.recording_key, "00000")
+    assert (200, 1000) == await fetched(archived_link)
+    assert (206, 10) == await fetched(archived_link, headers={"Range": "bytes=5-14"})
+
+
+async def test_content_that_is_not_proved_yet_is_not_linked(app: App, control: Control) -> None:
+    """A chunk that is waiting or lost is 404, and so is an index that no chunk has."""
+    [job] = await receive(app, file_event(await control.recording(1000)))
+    await put(app.settings, "staging", job.content_blob, b"unproved")
+
+    for index in ("0", "1"):
+        with pytest.raises(NotFound):
+            await link(app, job.recording_key, index)
+    await app.storage.delete("staging", job.content_blob)
+    await sweep(app, now=datetime.now(UTC) + timedelta(hours=49))
+    with pytest.raises(NotFound):
+        await link(app, job.recording_key, "0")
+
+
+@pytest.mark.parametrize("index", ["", "-1", "x", "1.0", "100000", "\u0661", "0/.."])
+async def test_an_index_that_is_none_is_refused(app: App, index: str) -> None:
+    """Only 0 to 99999 in ASCII digits can be one."""
+    with pytest.raises(BadRequest):
+        await link(app, UNKNOWN, index)

@@ -1,0 +1,252 @@
+"""recording/catalogue/verify.py: what the archive holds is read again and compared with its manifest."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from recording.app import App
+from recording.catalogue import verify
+from recording.catalogue.verify import Verified
+from recording.errors import BadRequest, NotFound
+from recording.model import layout
+from recording.model.job import ChunkJob
+from recording.storage import recordings
+from tests.archive.test_archived import LATE, errors, lose
+from tests.conftest import Control
+from tests.support.facts import MIB, announce, container, listing, put, stage, sweep
+from tests.support.source import mp4 as file_of
+
+KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
+
+
+async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:
+    """Bring a recording into the archive."""
+    jobs = await stage(app, await control.recording(*sizes), **more)
+    assert (await sweep(app)).archived
+    return jobs
+
+
+async def spoil(app: App, name: str, body: bytes | None = None) -> str:
+    """Change a byte in the middle of an archived blob, or all of it; the answer is its name there."""
+    blob = layout.archived(name, "mp4")
+    old = bytearray(await app.storage.read("archive", blob) or b"")
+    old[len(old) // 2] ^= 1
+    await put(app.settings, "archive", blob, bytes(old) if body is None else body)
+    return blob
+
+
+async def problems(app: App, job: ChunkJob, *, chunk: int = 0) -> list[str]:
+    """Verify a recording that isn't intact: what is wrong with one chunk of it."""
+    found = await verify.verify(job.recording_key, app.storage)
+    assert not found.ok
+    return found.chunks[chunk].problems
+
+
+async def test_an_intact_recording_is_ok(app: App, control: Control, caplog: pytest.LogCaptureFixture) -> None:
+    """Every chunk and its metadata file are what the manifest says; the bytes that were read are counted."""
+    caplog.set_level("INFO")
+    jobs = await archived(app, control, 5 * MIB, 1000)
+    before = await listing(app.settings, "archive")
+
+    found = await verify.verify(jobs[0].recording_key, app.storage)
+
+    assert (True, True, [], [[], []]) == (found.ok, found.complete, found.problems, [c.problems for c in found.chunks])
+    assert [(job.document_id, job.index) for job in jobs] == [(c.document_id, c.index) for c in found.chunks]
+    assert found.chunks[0].bytes > 5 * MIB
+    assert "recording.verified" in caplog.text
+    assert before == await listing(app.settings, "archive")
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body")
+async def test_a_flipped_bit_is_found(app: App, control: Control, caplog: pytest.LogCaptureFixture) -> None:
+    """One bit in one chunk is told with both digests, and the other chunk is intact."""
+    recording = await control.recording(5 * MIB, 1000)
+    jobs = await stage(app, recording)
+    await sweep(app)
+    blob = await spoil(app, jobs[0].content_blob)
+
+    [problem] = await problems(app, jobs[0])
+
+    stored = (await listing(app.settings, "archive"))[blob]
+    assert f"{blob}: has SHA-256 {stored}, the manifest says {recording['chunks'][0]['sha256']}" == problem
+    assert [] == await problems(app, jobs[0], chunk=1)
+    assert ["recording.verified"] * 2 == errors(caplog)
+
+
+async def test_a_metadata_file_is_compared_too(app: App, control: Control) -> None:
+    """It is evidence like the content."""
+    [job] = await archived(app, control, 1000)
+    await spoil(app, job.metadata_blob)
+
+    [problem] = await problems(app, job)
+
+    assert problem.startswith(f"{layout.archived(job.metadata_blob)}: has SHA-256")
+
+
+async def test_a_truncated_chunk_is_told_with_its_length(app: App, control: Control) -> None:
+    """Length, digest and boxes all say so."""
+    [job] = await archived(app, control, 1000)
+    whole = await app.storage.read("archive", layout.archived(job.content_blob, "mp4"))
+    assert whole is not None
+    await spoil(app, job.content_blob, whole[:-1])
+
+    length, digest, boxes = await problems(app, job)
+
+    assert length.endswith("has 999 bytes, the manifest says 1000")
+    assert "has SHA-256" in digest
+    assert "box mdat" in boxes
+
+
+@pytest.mark.parametrize("body", [b"", b"x", b"\0" * 1000], ids=["empty", "one byte", "zeros"])
+async def test_a_chunk_that_is_no_media_is_told(app: App, control: Control, body: bytes) -> None:
+    """Whatever lies there, it is looked at and found wanting."""
+    [job] = await archived(app, control, 1000)
+    await spoil(app, job.content_blob, body)
+
+    assert "box" in (await problems(app, job))[-1]
+
+
+async def test_a_missing_blob_is_told(app: App, control: Control) -> None:
+    """A file that the manifest names and the archive hasn't got."""
+    first, second = await archived(app, control, 1000, 2000)
+    await app.storage.delete("archive", layout.archived(first.content_blob, "mp4"))
+    await app.storage.delete("archive", layout.archived(second.metadata_blob))
+
+    assert [f"{layout.archived(first.content_blob, 'mp4')}: missing"] == await problems(app, first)
+    assert [f"{layout.archived(second.metadata_blob)}: missing"] == await problems(app, first, chunk=1)
+
+
+async def test_boxes_are_looked_at_though_the_digest_is_right(app: App, control: Control) -> None:
+    """A file that was damaged before anybody hashed it can't be played all the same."""
+    [job] = await archived(app, control, 1000)
+    blob = await spoil(app, job.content_blob, file_of(1000).replace(b"moov", b"free"))
+    name = layout.manifest_blob(job.recording_key)
+    manifest = json.loads(await app.storage.read("archive", name) or b"")
+    manifest["chunks"][0]["content"]["sha256"] = (await listing(app.settings, "archive"))[blob]
+    await put(app.settings, "archive", name, json.dumps(manifest).encode())
+
+    assert [f"{blob}: the file has no moov box: it cannot be played"] == await problems(app, job)
+
+
+async def test_an_incomplete_recording_is_as_its_manifest_says(app: App, control: Control) -> None:
+    """What is lost is told by the manifest: it is no damage, and not complete."""
+    kept, gone = await announce(app, await control.recording(1000, 2000))
+    await app.ingest.run(kept)
+    await lose(app, control, gone)
+    await sweep(app, now=datetime.now(UTC) + LATE)
+
+    found = await verify.verify(kept.recording_key, app.storage)
+
+    assert (True, False, [[], []], 0) == (
+        found.ok,
+        found.complete,
+        [c.problems for c in found.chunks],
+        found.chunks[1].bytes,
+    )
+
+
+async def test_content_that_was_never_read_back_is_looked_at(app: App, control: Control) -> None:
+    """Nobody knows its digest: its structure is all there is to see damage by."""
+    [job] = await stage(app, await control.recording(1000))
+    await put(app.settings, "staging", job.content_blob, await app.storage.read("staging", job.content_blob) or b"")
+    await sweep(app, now=datetime.now(UTC) + LATE)
+    written = await recordings.newest_manifest(job.recording_key, app.storage)
+    assert written is not None
+    assert written.chunks[0].content is not None
+    assert ("unproved", None) == (written.chunks[0].outcome, written.chunks[0].content.sha256)
+    assert (await verify.verify(job.recording_key, app.storage)).ok
+
+    await put(app.settings, "archive", written.chunks[0].content.blob, bytes(1000))
+
+    assert "box" in (await problems(app, job))[-1]
+
+
+async def test_an_unknown_recording_is_not_found(app: App, control: Control) -> None:
+    """One in flight isn't archived yet."""
+    [job] = await stage(app, await control.recording(1000))
+
+    for key in (KEY, job.recording_key):
+        with pytest.raises(NotFound):
+            await verify.verify(key, app.storage)
+
+
+@pytest.mark.parametrize("key", ["", "x", "../x", f"{KEY}/recording.json", "20261301T100000000000Z-a"])
+async def test_a_malformed_key_is_refused(app: App, key: str) -> None:
+    """Nothing is asked of storage for it."""
+    with pytest.raises(BadRequest):
+        await verify.verify(key, app.storage)
+
+
+async def test_a_manifest_that_cannot_be_read_is_damage(app: App, control: Control) -> None:
+    """It is told, not raised: others are still to be verified."""
+    [job] = await archived(app, control, 1000)
+    await put(app.settings, "archive", layout.manifest_blob(job.recording_key), b"{")
+
+    found = await verify.verify(job.recording_key, app.storage)
+
+    assert (False, ["its manifest cannot be read"], []) == (found.ok, found.problems, found.chunks)
+
+
+async def everything(app: App, **more: Any) -> dict[str, Verified]:
+    """Verify all of a window of time."""
+    keys = [key async for key in verify.keys(app.storage, **more)]
+    return {found.recording_key: found async for found in verify.verify_all(keys, app.storage)}
+
+
+async def test_all_are_verified_and_none_is_left_out(app: App, control: Control) -> None:
+    """Recordings without a manifest or with one that can't be read count as damaged, those in flight not at all."""
+    [good] = await archived(app, control, 1000, event_id="good")
+    [bad] = await archived(app, control, 1000, event_id="bad")
+    [bare] = await archived(app, control, 1000, event_id="bare")
+    await put(app.settings, "archive", layout.manifest_blob(bad.recording_key), b"{")
+    await app.storage.delete("archive", layout.manifest_blob(bare.recording_key))
+    [moving] = await stage(app, await control.recording(1000), event_id="moving")
+    await put(app.settings, "archive", layout.archived(moving.content_blob, "mp4"), b"half")
+    await put(app.settings, "archive", "starts/x/00001-claim.json", b"{}")
+    await put(app.settings, "archive", "audit/2026/03/01/x.json", b"{}")
+
+    found = await everything(app)
+
+    assert {good.recording_key: True, bad.recording_key: False, bare.recording_key: False} == {
+        key: one.ok for key, one in found.items()
+    }
+    assert ["it has no manifest"] == found[bare.recording_key].problems
+
+
+async def test_a_window_of_time_has_its_start_and_not_its_end(app: App) -> None:
+    """[since, until), in any zone; without either all there is."""
+    start = datetime(2026, 3, 1, 10, tzinfo=UTC)
+    keys = [layout.recording_key(start + timedelta(hours=hours), "a") for hours in (0, 1, 14, 24 * 400)]
+    for key in keys:
+        await put(app.settings, "archive", f"{layout.archive_folder(key)}/events/e.json", b"{}")
+    hour = timedelta(hours=1)
+
+    assert set(keys) == set(await everything(app))
+    assert {keys[1], keys[2]} == set(await everything(app, since=start + hour, until=start + 24 * hour))
+    assert set(keys[:2]) == set(await everything(app, until=(start + 14 * hour).replace(tzinfo=None)))
+    assert set(keys[3:]) == set(await everything(app, since=start + 15 * hour))
+    assert set() == set(await everything(app, since=start + hour, until=start + hour))
+
+
+async def test_newest_manifest_counts(app: App, control: Control) -> None:
+    """A recording that was completed later is verified whole."""
+    recording = await control.recording(1000, 2000)
+    [job] = await stage(app, recording | {"chunks": recording["chunks"][:1]})
+    await sweep(app)
+    await stage(app, recording, event_id="late")
+    await sweep(app)
+
+    found = await verify.verify(job.recording_key, app.storage)
+
+    assert (True, 2) == (found.ok, len(found.chunks))
+    assert (await recordings.newest_manifest(job.recording_key, app.storage)) is not None
+    async with container(app.settings, "archive") as blobs:
+        await blobs.delete_blob(
+            layout.archived(
+                f"{job.recording_key}/chunks/{found.chunks[1].index:05}-{recording['chunks'][1]['documentId']}.media",
+                "mp4",
+            )
+        )
+    assert not (await verify.verify(job.recording_key, app.storage)).ok

@@ -1,0 +1,210 @@
+"""recording/commands/verify.py: the command that verifies the archive."""
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from recording import __main__ as command
+from recording.app import App
+from recording.model import layout
+from recording.model.job import ChunkJob
+from tests.archive.test_archived import LATE, lose
+from tests.catalogue.test_verify import spoil
+from tests.conftest import Control
+from tests.support.facts import announce, put, stage, sweep
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def elsewhere(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder without local.settings.json, with the settings in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+
+async def run(*arguments: str) -> int:
+    """Run the command in a thread: it has a loop of its own."""
+    return await asyncio.to_thread(command.main, ["verify", *arguments])
+
+
+async def archived(app: App, control: Control, *sizes: int, event_id: str = "e") -> ChunkJob:
+    """Bring a recording into the archive; the answer is its first job."""
+    jobs = await stage(app, await control.recording(*sizes), event_id=event_id)
+    await sweep(app)
+    return jobs[0]
+
+
+@pytest.mark.usefixtures("elsewhere")
+async def test_all_is_well(app: App, control: Control, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 0, how many there are, a numbered line for each as it is done, and a sum."""
+    one = await archived(app, control, 1000, 2000, event_id="one")
+    other = await archived(app, control, 3000, event_id="other")
+
+    assert 0 == await run()
+
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    assert ("2 recordings in the archive", ["1/2", "2/2"]) == (first, [line[:3] for line in lines])
+    assert {f"ok       {one.recording_key}  2 chunks", f"ok       {other.recording_key}  1 chunks"} == {
+        line[5:] for line in lines
+    }
+    assert re.fullmatch(r"2 recordings, 8,\d\d\d bytes read again, 0 not as their manifest says", last)
+
+
+@pytest.mark.usefixtures("elsewhere")
+async def test_damage_is_told(app: App, control: Control, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 1, and under the recording what is wrong with which blob."""
+    one = await archived(app, control, 1000)
+    blob = await spoil(app, one.content_blob)
+
+    assert 1 == await run()
+
+    _, first, second, last = capsys.readouterr().out.splitlines()
+    assert f"1/1  DAMAGED  {one.recording_key}  1 chunks" == first
+    assert second.startswith(f"         {blob}: has SHA-256 ")
+    assert last.endswith("1 not as their manifest says")
+
+
+@pytest.mark.usefixtures("elsewhere")
+async def test_a_manifest_that_is_gone_is_damage(
+    app: App, control: Control, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A recording that a list of manifests would leave out is told all the same."""
+    one = await archived(app, control, 1000, event_id="one")
+    other = await archived(app, control, 1000, event_id="other")
+    await app.storage.delete("archive", layout.manifest_blob(one.recording_key))
+    await put(app.settings, "archive", layout.manifest_blob(other.recording_key), b"\xff")
+
+    assert 1 == await run()
+
+    told = capsys.readouterr().out
+    assert "it has no manifest" in told
+    assert "its manifest cannot be read" in told
+    assert "2 not as their manifest says" in told
+
+
+@pytest.mark.usefixtures("elsewhere")
+async def test_what_is_lost_is_no_damage(app: App, control: Control, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 0: the recording is what its manifest says, and that says what is lost."""
+    kept, gone = await announce(app, await control.recording(1000, 2000))
+    await app.ingest.run(kept)
+    await lose(app, control, gone)
+    await sweep(app, now=datetime.now(UTC) + LATE)
+
+    assert 0 == await run()
+
+    assert "2 chunks (incomplete: its manifest says what is lost)" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("elsewhere")
+async def test_a_window_of_time(app: App, control: Control, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--from` is included, `--to` isn't; a time without a zone is UTC."""
+    one = await archived(app, control, 1000)
+    start = layout.recording_start(one.recording_key)
+    after = start + timedelta(microseconds=1)
+
+    counts = []
+    for window in (
+        ["--from", start.isoformat(), "--to", after.isoformat()],
+        ["--from", start.replace(tzinfo=None).isoformat()],
+        ["--from", after.isoformat()],
+        ["--to", start.isoformat()],
+    ):
+        assert 0 == await run(*window)
+        counts.append(capsys.readouterr().out.splitlines()[-1].split()[0])
+
+    assert ["1", "1", "0", "0"] == counts
+
+
+@pytest.mark.usefixtures("elsewhere")
+async def test_an_archive_that_cannot_be_read_is_no_verdict(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status 2, with a reason that shows no address and no key; nothing is created to look at it."""
+    monkeypatch.setenv("ARCHIVE_CONTAINER", "no-such-archive")
+
+    assert 2 == await run()
+
+    told = capsys.readouterr()
+    assert ("", "storage could not be read (ResourceNotFoundError)\n") == (told.out, told.err)
+    monkeypatch.setenv("AzureWebJobsStorage", "")
+    assert 2 == await run()
+    assert "AzureWebJobsStorage is not set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "required"),
+        (["other"], "invalid choice"),
+        (["verify", "--from", "yesterday"], "argument --from: a time in ISO 8601"),
+        (["verify", "--at-once", "0"], "argument --at-once: 1 or more"),
+        (["verify", "--at-once", "two"], "argument --at-once: 1 or more"),
+        (["verify", "x"], "unrecognized"),
+        (["replay", "--day", "20260230"], "argument --day: a day, such as"),
+        (["doctor", "--topic", "events"], "argument --topic: /subscriptions/"),
+    ],
+)
+def test_a_wrong_command_is_refused(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 2, as of a command that could not look; what is wrong is said as an operator would."""
+    with pytest.raises(SystemExit) as ended:
+        command.main(arguments)
+
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "usage: python -m recording" in said
+    assert told in said
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+async def test_settings_as_powershell_writes_them(
+    app: App, control: Control, environment: dict[str, str], tmp_path: Path, encoding: str
+) -> None:
+    """With a byte order mark; and as az lists them, where a setting without a value is null."""
+    await archived(app, control, 1000)
+    listed = [{"name": name, "value": value} for name, value in {**environment, "RISK_HOURS": None}.items()]
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(listed), encoding=encoding)
+
+    assert 0 == await run("--settings", str(file))
+
+
+def test_a_terminal_without_marks_is_told_all_the_same(tmp_path: Path) -> None:
+    """An encoding that has no check mark, as of a file on Windows, ends no command."""
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "cp1252"}
+    code = [sys.executable, "-m", "recording", "doctor"]
+
+    done = subprocess.run(code, cwd=tmp_path, env=environment, capture_output=True, timeout=30, check=False)
+
+    assert (1, b"") == (done.returncode, done.stderr)
+    assert done.stdout.startswith(b"\\u2717 settings  app settings are wrong: AzureWebJobsStorage is not set")
+
+
+async def test_as_a_process_with_local_settings(
+    app: App, control: Control, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """On a laptop the settings are those of local.settings.json, in the folder where the command is run."""
+    one = await archived(app, control, 1000)
+    file = tmp_path / "local.settings.json"
+    file.write_text(json.dumps({"IsEncrypted": False, "Values": environment}))
+    code = [sys.executable, "-m", "recording", "verify"]
+
+    done = await asyncio.to_thread(
+        subprocess.run, code, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=30
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    assert one.recording_key in done.stdout
+
+    file.write_text("{")
+    done = await asyncio.to_thread(
+        subprocess.run, code, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=30
+    )
+    assert 2 == done.returncode
+    assert done.stderr.startswith("local.settings.json cannot be read")

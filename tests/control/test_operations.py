@@ -1,0 +1,280 @@
+"""recording/control/operations.py: start, state, stop, pause, resume, with ids checked before anything is called."""
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from local.azurite import Azurite
+from recording.acs.call_automation import Calling
+from recording.acs.preview_2021 import Conversations
+from recording.app import App
+from recording.config.account import Account
+from recording.config.resource import Resource
+from recording.config.settings import Settings
+from recording.control.bodies import Caller, Operation, StartRecording, StartRecordingByUrl
+from recording.control.operations import Control as Recordings
+from recording.errors import BadRequest, Conflict, NotFound
+from recording.storage import audit, endings
+from recording.storage.blobs import Storage
+from tests.acs.origin import KEY
+from tests.acs.origin import serve as serve_acs
+from tests.conftest import Control
+from tests.support.facts import listing
+from tests.support.source import serve
+
+NOTHING = Operation()
+GROUP = "3f2b0e4c-1111-4000-8000-000000000001"
+KINDS = {"2021": None, "today": "azureCommunicationServices"}
+
+
+@pytest.fixture(params=["2021", "today"])
+def api(request: pytest.FixtureRequest) -> str:
+    """Which API is spoken."""
+    return str(request.param)
+
+
+@pytest.fixture
+def environment(environment: dict[str, str], api: str) -> dict[str, str]:
+    """The app settings for that API."""
+    return environment if api == "2021" else environment | {"ACS_API_VERSION": ""}
+
+
+@pytest.fixture
+def recordings(app: App) -> Recordings:
+    """The operations, for a caller."""
+    return Recordings(app.service, app.storage, Caller("ada@contoso.com"))
+
+
+async def test_a_recording_goes_through_its_life(recordings: Recordings, control: Control, api: str) -> None:
+    """Each operation changes the state as the service says; after stop it says 404, and we know better."""
+    call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
+    recording_id = (await recordings.start(call, StartRecording())).recording_id
+    states = []
+
+    for operation in (recordings.pause, recordings.resume):
+        await operation(call, recording_id, NOTHING)
+        states.append(await recordings.state(call, recording_id))
+    await recordings.stop(call, recording_id, NOTHING)
+    ended = await recordings.state(call, recording_id)
+
+    assert [("inactive", KINDS[api]), ("active", KINDS[api])] == [(s.recording_state, s.recording_kind) for s in states]
+    noted = await endings.find(recordings.storage, recording_id)
+    assert noted
+    assert ("inactive", noted.at) == (ended.recording_state, ended.ended_at)
+    assert (call, "ada@contoso.com", "stopped through us") == (noted.conversation_id, noted.who, noted.evidence)
+    for operation in (recordings.stop, recordings.pause, recordings.resume):
+        with pytest.raises(NotFound):
+            await operation(call, recording_id, NOTHING)
+
+
+async def test_a_url_is_encoded_here(recordings: Recordings, control: Control) -> None:
+    """The answer has the conversation id that the other operations take."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+
+    started = await recordings.start_by_url(StartRecordingByUrl(conversation_url=call["conversationUrl"]))
+
+    assert call["conversationId"] == started.conversation_id
+    state = await recordings.state(str(started.conversation_id), started.recording_id)
+    assert "active" == state.recording_state
+
+
+async def test_an_operation_context_is_logged_and_passed_on(
+    recordings: Recordings, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who asked for what is a field of the log line, and cannot forge another line."""
+    caplog.set_level("INFO")
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+
+    await recordings.start(call["conversationId"], StartRecording(operation_context="me\nforged {}"))
+
+    [line] = [r.message for r in caplog.records if r.message.startswith("recording.start ")]
+    assert "me\nforged {}" == json.loads(line.removeprefix("recording.start "))["operationContext"]
+    assert "\n" not in line
+
+
+async def test_without_a_key_a_second_start_is_a_conflict(app: App, recordings: Recordings, control: Control) -> None:
+    """What the service refuses is passed on; nothing is claimed."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    await recordings.start(call["conversationId"], StartRecording())
+
+    with pytest.raises(Conflict):
+        await recordings.start(call["conversationId"], StartRecording())
+
+    assert [] == [name for name in await listing(app.settings, "archive") if "starts/" in name]
+
+
+BASE64 = base64.b64encode(b"https://conv.example/conv/x?i=1&e=~~~").decode()
+
+
+@pytest.mark.parametrize(
+    ("conversation_id", "recording_id", "target"),
+    [
+        ("", "abc", "conversationId"),
+        ("..", "abc", "conversationId"),
+        ("%2F", "abc", "conversationId"),
+        ("x" * 5000, "abc", "conversationId"),
+        (BASE64 + "==", "abc", "conversationId"),
+        ("3f2b0e4c-1111-4000-8000-000000000001", "", "recordingId"),
+        ("3f2b0e4c-1111-4000-8000-000000000001", "../x", "recordingId"),
+        ("3f2b0e4c-1111-4000-8000-000000000001", "x" * 1025, "recordingId"),
+    ],
+)
+async def test_bad_ids_are_refused_before_anything_is_called(
+    app: App, recordings: Recordings, control: Control, conversation_id: str, recording_id: str, target: str
+) -> None:
+    """The error names the part that is wrong; the service is not asked, and nothing is on record."""
+    operations: tuple[Any, ...] = (recordings.state, recordings.stop, recordings.pause, recordings.resume)
+
+    for operation in operations:
+        more = () if operation == recordings.state else (NOTHING,)
+        with pytest.raises(BadRequest) as refused:
+            await operation(conversation_id, recording_id, *more)
+        assert target == refused.value.target
+
+    assert [] == (await control.call("GET", "requests"))["requests"]
+    assert {} == await listing(app.settings, "archive")
+
+
+async def test_a_bad_url_is_refused_before_anything_is_called(
+    app: App, recordings: Recordings, control: Control
+) -> None:
+    """Only an absolute https URL can be a conversation's."""
+    for url in ("http://conv.example/x", "conv.example/x", "https://", "https://a b/"):
+        with pytest.raises(BadRequest):
+            await recordings.start_by_url(StartRecordingByUrl(conversation_url=url))
+
+    assert [] == (await control.call("GET", "requests"))["requests"]
+    assert {} == await listing(app.settings, "archive")
+
+
+async def test_a_server_call_id_is_encoded_here(recordings: Recordings, control: Control, api: str) -> None:
+    """It may hold a slash, which no path takes; the answer has the id that paths take. In 2021 there was none."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    body = StartRecordingByUrl(server_call_id=call["serverCallId"])
+
+    if api == "today":
+        started = await recordings.start_by_url(body)
+        assert call["conversationId"] == started.conversation_id
+        assert "active" == (await recordings.state(call["conversationId"], started.recording_id)).recording_state
+    else:
+        with pytest.raises(BadRequest, match="not in the API of 2021"):
+            await recordings.start_by_url(body)
+
+
+async def test_a_server_call_id_that_is_none(app: App, recordings: Recordings, control: Control) -> None:
+    """A call connection's id is the classic mistake: it is refused before anything is called."""
+    with pytest.raises(BadRequest) as refused:
+        await recordings.start_by_url(StartRecordingByUrl(server_call_id=GROUP))
+
+    assert "serverCallId" == refused.value.target
+    assert ([], {}) == ((await control.call("GET", "requests"))["requests"], await listing(app.settings, "archive"))
+
+
+async def test_an_option_of_the_other_api(app: App, recordings: Recordings, control: Control, api: str) -> None:
+    """An option that isn't there is refused before anything is called, claimed or on record; else it is passed on."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    body = StartRecording(pause_on_start=True)
+
+    if api == "today":
+        started = await recordings.start(call["conversationId"], body)
+        assert "inactive" == (await recordings.state(call["conversationId"], started.recording_id)).recording_state
+    else:
+        with pytest.raises(BadRequest) as refused:
+            await recordings.start(call["conversationId"], body)
+        assert "pauseOnStart" == refused.value.target
+        assert ([], {}) == ((await control.call("GET", "requests"))["requests"], await listing(app.settings, "archive"))
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "expected"),
+    [
+        (None, None, None),
+        ("https://app.example/callbacks?code=k", None, "https://app.example/callbacks?code=k"),
+        ("https://app.example/callbacks?code=k", "https://caller.example/", "https://caller.example/"),
+        (None, "https://caller.example/", "https://caller.example/"),
+    ],
+)
+async def test_where_state_callbacks_go(
+    app: App, api: str, own: str | None, given: str | None, expected: str | None
+) -> None:
+    """To the caller's address, else to the app's own, else nowhere."""
+    async with serve_acs() as origin:
+        origin.replies((200, b'{"recordingId": "r"}', {"Content-Type": "application/json"}))
+        service = (Conversations if api == "2021" else Calling)(Resource(origin.url, KEY))
+        do = Recordings(service, app.storage, Caller(), callback_uri=own)
+        try:
+            await do.start(GROUP, StartRecording(recording_state_callback_uri=given))
+        finally:
+            await service.aclose()
+
+    assert expected == json.loads(origin.received[0].body).get("recordingStateCallbackUri")
+
+
+async def test_polling_leaves_nothing(app: App, recordings: Recordings, control: Control) -> None:
+    """A question for the state is no operation: it isn't put on record, however often it is asked."""
+    call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
+    recording_id = (await recordings.start(call, StartRecording())).recording_id
+    before = await listing(app.settings, "archive")
+
+    for _ in range(3):
+        await recordings.state(call, recording_id)
+        with pytest.raises(NotFound):
+            await recordings.state(call, "abc")
+
+    assert before == await listing(app.settings, "archive")
+
+
+async def test_a_recording_that_never_was(recordings: Recordings) -> None:
+    """What nobody knows stays a 404."""
+    with pytest.raises(NotFound):
+        await recordings.state(GROUP, "abc")
+
+
+@asynccontextmanager
+async def storage_at(settings: Settings, azurite: Azurite, blob: str) -> AsyncIterator[Storage]:
+    """A storage whose archive is elsewhere."""
+    text = f"{azurite.connection_string.partition('BlobEndpoint=')[0]}BlobEndpoint={blob}/x"
+    account = Account.model_validate({"connection_string": text})
+    storage = Storage(settings.model_copy(update={"archive_storage": account}))
+    yield storage
+    await storage.aclose()
+
+
+async def test_storage_that_is_down_holds_nobody(
+    app: App,
+    azurite: Azurite,
+    recordings: Recordings,
+    control: Control,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A recording is stopped, and the ending that can't be noted is logged whole; then ACS's 404 is passed on."""
+    monkeypatch.setattr(audit, "PATIENCE_SECONDS", 0.3)
+
+    async def hang(request: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    begun = time.monotonic()
+    async with serve(hang) as hanging:
+        for blob in (hanging, "http://127.0.0.1:9"):
+            call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
+            recording_id = (await recordings.start(call, StartRecording())).recording_id
+            async with storage_at(app.settings, azurite, blob) as storage:
+                do = replace(recordings, storage=storage)
+                await do.stop(call, recording_id, NOTHING)
+                with pytest.raises(NotFound):
+                    await do.state(call, recording_id)
+            lost = [r.message for r in caplog.records if r.message.startswith("ending.not_written ")]
+            assert recording_id == json.loads(lost[-1].partition(" ")[2])["ending"]["recordingId"]
+
+    assert 2 == len(lost)
+    assert time.monotonic() - begun < 5

@@ -1,0 +1,299 @@
+"""recording/ingest/chunk.py: one chunk job becomes one committed, proved chunk."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import web
+
+from recording.app import App
+from recording.errors import ChunkError, NotProved, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
+from recording.ingest import chunk
+from recording.model.attempts import Attempts
+from tests.conftest import Control
+from tests.support.facts import (
+    MIB,
+    announce,
+    body_of,
+    listing,
+    put,
+    stage,
+    staged_receipts,
+    stored_sha256,
+    sweep,
+    until,
+)
+from tests.support.source import app_with_source, mp4, recording_of
+
+DOWNLOAD, METADATA = "/recording/download/*", "/recording/download/*/metadata"
+
+
+async def test_a_chunk_arrives_whole_and_proved(app: App, control: Control) -> None:
+    """What lies in staging is what the service has, and its metadata says so."""
+    recording = await control.recording(20 * MIB)
+    [job] = await announce(app, recording)
+
+    await app.ingest.run(job)
+
+    found = await app.storage.find("staging", job.content_blob)
+    assert found is not None
+    assert found.sha256 == recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+    assert (found.metadata["blocks"], found.metadata["blocks_compared"]) == ("5", "5")
+
+
+async def test_the_metadata_file_is_kept_as_received(app: App, control: Control) -> None:
+    """The metadata file in staging is the service's, and its SHA-256 is on it."""
+    [job] = await stage(app, await control.recording(200))
+
+    found = await app.storage.find("staging", job.metadata_blob)
+    assert found is not None
+    assert (await listing(app.settings, "staging"))[job.metadata_blob] == found.sha256
+    assert job.document_id == (await body_of(app.settings, "staging", job.metadata_blob))["chunkDocumentId"]
+
+
+@pytest.mark.parametrize("kind", ["cut", "short"])
+async def test_a_body_that_breaks_off_is_fetched_again(app: App, control: Control, kind: str) -> None:
+    """A block whose body ends early is repeated whole, and nothing else is."""
+    recording = await control.recording(12 * MIB)
+    [job] = await announce(app, recording)
+    await control.fault(kind, "/recording/download/*", afterBytes=MIB, skip=1, times=1)
+
+    await app.ingest.run(job)
+
+    assert await stored_sha256(app, job) == recording["chunks"][0]["sha256"]
+    assert 4 == len([r for r in await control.downloads() if r["bytesSent"] > 64 * 1024])
+
+
+async def test_a_source_that_ignores_ranges_is_copied_in_one_piece(app: App, control: Control) -> None:
+    """Without ranges the chunk is one block, and right all the same."""
+    recording = await control.recording(9 * MIB)
+    [job] = await announce(app, recording)
+    await control.fault("ignoreRange", DOWNLOAD, times=None)
+
+    await app.ingest.run(job)
+
+    found = await app.storage.find("staging", job.content_blob)
+    assert found is not None
+    assert (recording["chunks"][0]["sha256"], "1") == (await stored_sha256(app, job), found.metadata["blocks"])
+
+
+async def test_boxes_are_checked_though_the_source_ignores_ranges(environment: dict[str, str]) -> None:
+    """They are looked at as they pass by, before the commit."""
+    body = mp4(200_000)[:-1] + b"\0" * 2
+
+    async def whole(request: web.Request) -> web.Response:
+        return web.Response(body=body, headers={"ETag": '"1"'}, content_type="video/mp4")
+
+    async with app_with_source(environment, whole) as app:
+        [job] = await announce(app, recording_of("0-eus-d1-0123"))
+        with pytest.raises(SourceDamaged, match="box"):
+            await app.ingest.run(job)
+
+        assert await app.storage.find("staging", job.content_blob) is None
+
+
+async def test_ranges_that_stop_being_taken_cost_traffic_and_nothing_else(app: App, control: Control) -> None:
+    """A server that sends everything for a range in the middle is read from the right place."""
+    recording = await control.recording(12 * MIB)
+    [job] = await announce(app, recording)
+    await control.fault("ignoreRange", DOWNLOAD, times=2, skip=2)
+
+    await app.ingest.run(job)
+
+    assert await stored_sha256(app, job) == recording["chunks"][0]["sha256"]
+
+
+async def test_a_slow_source_is_waited_for(app: App, control: Control) -> None:
+    """Bytes that trickle in are bytes."""
+    recording = await control.recording(300_000)
+    [job] = await announce(app, recording)
+    await control.fault("slow", DOWNLOAD, bytesPerSecond=400_000, skip=1)
+
+    await app.ingest.run(job)
+
+    assert [1] == await control.applied()
+    assert await stored_sha256(app, job) == recording["chunks"][0]["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"), [("empty", SourceDamaged), ("html", SourceDamaged), ("short", SourceUnavailable)]
+)
+async def test_what_is_no_media_never_becomes_a_chunk(
+    app: App, control: Control, kind: str, error: type[ChunkError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is committed of an empty body, an error page with status 200 or one that is always short."""
+    monkeypatch.setattr(chunk, "_BLOCK_PAUSE_SECONDS", 0.01)
+    recording = await control.recording(5 * MIB)
+    [job] = await announce(app, recording)
+    await control.fault(kind, DOWNLOAD, times=None, **({"skip": 1} if kind == "short" else {}))
+
+    with pytest.raises(error):
+        await app.ingest.run(job)
+
+    note = await body_of(app.settings, "staging", job.attempts_blob)
+    assert (None, [error.code]) == (await stored_sha256(app, job), [failure["code"] for failure in note["failures"]])
+
+
+async def test_an_error_page_in_the_middle_is_not_mixed_in(app: App, control: Control) -> None:
+    """An HTML page instead of a range makes ingest start over: at most what was in flight is fetched again."""
+    recording = await control.recording(12 * MIB)
+    [job] = await announce(app, recording)
+    await control.fault("html", DOWNLOAD, skip=2, times=1)
+
+    await app.ingest.run(job)
+
+    fetched = [r["range"] for r in await control.downloads() if r["bytesSent"] >= 64 * 1024]
+    assert ([1], 3) == (await control.applied(), len(set(fetched)))
+    assert all(fetched.count(block) <= 2 for block in fetched)
+    assert await stored_sha256(app, job) == recording["chunks"][0]["sha256"]
+
+
+async def test_a_missing_metadata_file_does_not_cost_the_content(app: App, control: Control) -> None:
+    """The content is kept and proved, the job fails, and the next attempt fetches the metadata file alone."""
+    recording = await control.recording(5 * MIB)
+    [job] = await announce(app, recording)
+    await control.fault("expired", METADATA, times=1)
+
+    with pytest.raises(SourceGone):
+        await app.ingest.run(job)
+
+    found = await app.storage.find("staging", job.content_blob)
+    assert found is not None
+    assert recording["chunks"][0]["sha256"] == found.sha256
+    before = len(await control.downloads())
+    await app.ingest.run(job)
+    assert before == len(await control.downloads())
+    assert await app.storage.find("staging", job.metadata_blob) is not None
+
+
+async def test_attempts_are_noted_with_growing_pauses(app: App, control: Control) -> None:
+    """Each failure is counted; after the queue's five tries the pause doubles, to an hour at most."""
+    recording = await control.recording(5 * MIB)
+    [job] = await announce(app, recording)
+    await control.fault("expired", DOWNLOAD, times=None)
+    minutes = []
+
+    for count in range(1, 11):
+        with pytest.raises(SourceGone):
+            await app.ingest.run(job)
+        note = Attempts.model_validate(await body_of(app.settings, "staging", job.attempts_blob))
+        assert note.last is not None
+        assert ["SourceGone"] * count == [failure.code for failure in note.failures]
+        minutes.append((note.next_at - note.last.at) / timedelta(minutes=1))
+
+    assert [5, 5, 5, 5, 5, 10, 20, 40, 60, 60] == minutes
+
+
+async def test_a_note_that_cannot_be_read_hides_nothing(app: App, control: Control) -> None:
+    """A damaged attempts blob is begun anew; what is raised is why the chunk failed."""
+    recording = await control.recording(5 * MIB)
+    [job] = await announce(app, recording)
+    await put(app.settings, "staging", job.attempts_blob, b"{")
+    await control.fault("expired", DOWNLOAD, times=None)
+
+    with pytest.raises(SourceGone):
+        await app.ingest.run(job)
+
+    assert 1 == (await body_of(app.settings, "staging", job.attempts_blob))["count"]
+
+
+async def test_a_job_that_takes_too_long_is_ended_and_noted(
+    app: App, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host's own time limit would kill every other job of the process too."""
+    monkeypatch.setattr(chunk, "BUDGET_SECONDS", 0.3)
+    recording = await control.recording(5 * MIB)
+    [job] = await announce(app, recording)
+    await control.fault("hang", DOWNLOAD, seconds=3)
+
+    with pytest.raises(TimeoutError):
+        await app.ingest.run(job)
+
+    [failure] = (await body_of(app.settings, "staging", job.attempts_blob))["failures"]
+    assert "TimeoutError" == failure["code"]
+
+
+async def test_nothing_secret_is_written_down(app: App, control: Control, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither log lines nor the note of a failure hold a URL, a signature or a key."""
+    caplog.set_level("INFO")
+    recording = await control.recording(5 * MIB, 200)
+    first, second = await announce(app, recording)
+    await control.fault("redirect", f"*{first.document_id}", location="http://evil.example/x?token=s3cret", times=None)
+    await control.fault("cut", f"*{second.document_id}", skip=1, times=1)
+
+    with pytest.raises(SourceRefused, match="evil"):
+        await app.ingest.run(first)
+    await app.ingest.run(second)
+    await sweep(app, now=datetime.now(UTC) + timedelta(hours=49))
+
+    note = caplog.text + str(await body_of(app.settings, "archive", next(iter(await manifests(app)))))
+    assert "chunk.staged" in note
+    assert [] == [word for word in ("http://", "https://", "s3cret", "sig=", "Signature", "AccountKey") if word in note]
+
+
+async def manifests(app: App) -> list[str]:
+    """List the manifests in the archive."""
+    return [name for name in await listing(app.settings, "archive") if "/recording" in name]
+
+
+async def test_two_workers_on_one_chunk_make_one(app: App, control: Control) -> None:
+    """Both end well, whoever commits, and the chunk is proved."""
+    recording = await control.recording(12 * MIB)
+    [job] = await announce(app, recording)
+
+    await asyncio.gather(app.ingest.run(job), app.ingest.run(job), app.ingest.run(job))
+
+    found = await app.storage.find("staging", job.content_blob)
+    assert found is not None
+    assert found.sha256 == recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+    assert await app.storage.find("staging", job.attempts_blob) is None
+
+
+async def test_a_duplicate_job_after_the_archive_does_nothing(app: App, control: Control) -> None:
+    """A chunk that is in the archive is neither fetched nor staged again."""
+    [job] = await stage(app, await control.recording(5 * MIB))
+    await sweep(app)
+    before = len(await control.downloads())
+
+    await app.ingest.run(job)
+
+    assert (before, {}) == (len(await control.downloads()), await listing(app.settings, "staging"))
+
+
+# The storage client hands the wrong blob over in one piece.
+@pytest.mark.filterwarnings("ignore:Sending a large body")
+async def test_other_bytes_under_the_chunks_name_are_found_out(app: App, control: Control) -> None:
+    """A blob that looks right and isn't what passed by is deleted; the next attempt fetches the chunk again."""
+    recording = await control.recording(12 * MIB)
+    [job] = await stage(app, recording)
+    right = await app.storage.find("staging", job.content_blob)
+    assert right is not None
+    facts = {name: right.metadata[name] for name in ("source_etag", "source_bytes", "blocks", "block_bytes", "flight")}
+    await app.storage.delete("staging", job.content_blob)
+    await control.fault("hang", DOWNLOAD, seconds=1.5, skip=3)
+    running = asyncio.ensure_future(app.ingest.run(job))
+
+    async def staged() -> bool:
+        return await staged_receipts(app.storage, job) == 2
+
+    await until(staged)
+    await put(app.settings, "staging", job.content_blob, mp4(12 * MIB), **facts)
+    with pytest.raises(NotProved):
+        await running
+
+    assert await stored_sha256(app, job) is None
+    await app.ingest.run(job)
+    assert await stored_sha256(app, job) == recording["chunks"][0]["sha256"]
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body")
+@pytest.mark.parametrize("size", [1000, 5 * MIB])
+async def test_a_blob_that_no_ingest_committed_is_replaced(app: App, control: Control, size: int) -> None:
+    """Whatever its length: nobody has compared its bytes with anything."""
+    recording = await control.recording(5 * MIB)
+    [job] = await announce(app, recording)
+    await put(app.settings, "staging", job.content_blob, mp4(size))
+
+    await app.ingest.run(job)
+
+    assert await stored_sha256(app, job) == recording["chunks"][0]["sha256"]

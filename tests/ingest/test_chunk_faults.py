@@ -1,0 +1,176 @@
+"""recording/ingest/chunk.py, recording/timer.py: each fault by its name, met once, and what comes of it."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import pytest
+from azure.core.exceptions import AzureError
+
+from local.acs.server import Emulator
+from local.azurite import Azurite
+from recording import app as bootstrap
+from recording.app import App
+from recording.config.settings import read
+from recording.errors import ChunkError
+from recording.model.job import ChunkJob
+from recording.storage import blobs
+from tests.conftest import Control
+from tests.support.facts import MIB, announce, harmed, listing, stage, stored_sha256, sweep
+
+pytestmark = pytest.mark.usefixtures("impatient")
+TRIES = 5
+SOURCE: dict[str, dict[str, Any]] = {
+    "429 without Retry-After": {"kind": "status", "status": 429},
+    "429 with Retry-After": {"kind": "status", "status": 429, "retryAfter": 1},
+    "503 without Retry-After": {"kind": "status", "status": 503},
+    "503 with Retry-After": {"kind": "status", "status": 503, "retryAfter": 1},
+    "500 code 9999": {"kind": "status", "status": 500, "body": {"error": {"code": "9999", "message": "Unknown"}}},
+    "401 of a clock that is wrong": {"kind": "status", "status": 401, "body": {"error": {"code": "401"}}},
+    "connection closed at once": {"kind": "refuse"},
+    "reset before the body": {"kind": "reset"},
+    "reset in the middle of the body": {"kind": "cut", "afterBytes": MIB},
+    "body shorter than declared": {"kind": "short", "afterBytes": MIB},
+    "no bytes with 200": {"kind": "empty"},
+    "HTML page with 200": {"kind": "html", "status": 200},
+    "HTML page with 400": {"kind": "html", "status": 400},
+    "1 KB per second": {"kind": "slow", "bytesPerSecond": 1000, "seconds": 1},
+    "hang": {"kind": "hang", "seconds": 1},
+    "302 to a host that is not allowed": {"kind": "redirect", "location": "http://refused.invalid{path}"},
+    "416": {"kind": "status", "status": 416},
+    "Range ignored": {"kind": "ignoreRange"},
+    "another ETag between two ranges": {"kind": "etag", "etag": '"another"'},
+    "another length between two ranges": {"kind": "etag", "length": 4 * MIB},
+}
+
+
+async def ingest(app: App, job: ChunkJob) -> None:
+    """Run the job as often as the queue does, until an attempt succeeds."""
+    for _ in range(TRIES):
+        with contextlib.suppress(ChunkError, AzureError):
+            await app.ingest.run(job)
+            return
+
+
+@pytest.mark.parametrize("fault", SOURCE.values(), ids=SOURCE)
+async def test_after_this_fault_of_the_source_the_chunk_is_whole(
+    app: App, control: Control, fault: dict[str, Any]
+) -> None:
+    """The attempt that meets it, or the next one, brings the very bytes."""
+    recording = await control.recording(5 * MIB)
+    [job] = await announce(app, recording)
+    await control.fault(path=f"*{job.document_id}", times=1, skip=1, **fault)
+
+    await ingest(app, job)
+
+    assert [1] == await control.applied()
+    assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+
+
+async def test_after_a_302_to_another_host_that_is_allowed_the_chunk_is_whole(
+    environment: dict[str, str], acs: Emulator, control: Control
+) -> None:
+    """It is followed, and the request signed anew for that host: the first attempt brings the bytes."""
+    recording = await control.recording(5 * MIB)
+    other = acs.endpoint.removeprefix("http://").replace("127.0.0.1", "localhost")
+    app = await bootstrap.build(read(environment | {"CONTENT_HOSTS": other}))
+    [job] = await announce(app, recording)
+    await control.fault("redirect", f"*{job.document_id}", times=1, location="{other}{path}")
+
+    await app.ingest.run(job)
+
+    await app.aclose()
+    assert [1] == await control.applied()
+    assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+
+
+async def test_after_connections_were_refused_for_a_second_the_chunk_is_whole(app: App, control: Control) -> None:
+    """Nobody listens at the source's port meanwhile; the attempt that meets it goes on when somebody does."""
+    recording = await control.recording(5 * MIB)
+    [job] = await announce(app, recording)
+    await control.call("POST", "outage", {"seconds": 1})
+    await asyncio.sleep(0.2)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*control.endpoint.removeprefix("http://").split(":"))
+
+    await app.ingest.run(job)
+
+    assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+
+
+STORAGE: dict[str, dict[str, Any]] = {
+    "503": {"kind": "status", "status": 503},
+    "500": {"kind": "status", "status": 500},
+    "504, a timeout of the service": {"kind": "status", "status": 504},
+    "a hang": {"kind": "hang", "seconds": 1},
+    "an answer that comes late": {"kind": "lateAnswer", "seconds": 1},
+    "an answer that is lost": {"kind": "lostAnswer"},
+    "a byte that is changed on its way": {"kind": "corrupt"},
+}
+OPERATIONS = ["PutBlock", "PutBlockList", "GetBlob"]
+COPIES: dict[str, dict[str, Any]] = {
+    "a copy that stays pending": {"kind": "pendingCopy", "polls": 4},
+    "a copy that fails": {"kind": "failedCopy"},
+    "a copy that is aborted": {"kind": "failedCopy", "copyStatus": "aborted"},
+    "a copy whose answer is lost": {"kind": "lostAnswer"},
+    "503 instead of a copy": {"kind": "status", "status": 503},
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("fault", STORAGE.values(), ids=STORAGE)
+async def test_after_this_fault_of_storage_the_chunk_is_whole(
+    azurite: Azurite, environment: dict[str, str], control: Control, fault: dict[str, Any], operation: str
+) -> None:
+    """The attempt that meets it, or the next one, leaves the very bytes in staging."""
+    recording = await control.recording(5 * MIB)
+    rule = {"path": "*.media", "operation": operation, "times": 1, **fault}
+    async with harmed(azurite, environment, rule) as (app, proxy):
+        [job] = await announce(app, recording)
+        await ingest(app, job)
+
+        assert [1] == [rule["applied"] for rule in proxy.faults.view()]
+        assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+
+
+@pytest.mark.parametrize("operation", [*OPERATIONS, "CopyBlob"])
+async def test_after_storage_kept_the_client_waiting_too_long_all_is_whole(
+    azurite: Azurite,
+    environment: dict[str, str],
+    control: Control,
+    operation: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The client gives up an answer that it has waited for, and asks again; what was done meanwhile does no harm."""
+    monkeypatch.setitem(blobs.RETRIES, "read_timeout", 0.5)
+    recording = await control.recording(5 * MIB)
+    names = "*.mp4" if operation == "CopyBlob" else "*.media"
+    rule = {"path": names, "operation": operation, "times": 1, "kind": "lateAnswer", "seconds": 2}
+    async with harmed(azurite, environment, rule) as (app, proxy):
+        [job] = await announce(app, recording)
+        await ingest(app, job)
+        assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+        await sweep(app)
+
+        assert [1] == [rule["applied"] for rule in proxy.faults.view()]
+        assert recording["chunks"][0]["sha256"] in (await listing(app.settings, "archive")).values()
+
+
+@pytest.mark.parametrize("fault", COPIES.values(), ids=COPIES)
+async def test_after_this_fault_of_a_copy_the_archive_is_whole(
+    azurite: Azurite, environment: dict[str, str], control: Control, fault: dict[str, Any]
+) -> None:
+    """The run of the timer that meets it, or a later one, archives the very bytes, and only then empties staging."""
+    recording = await control.recording(60_000)
+    rule = {"path": "*.mp4", "operation": "CopyBlob", "times": 1, **fault}
+    async with harmed(azurite, environment, rule) as (app, proxy):
+        await stage(app, recording)
+        for _ in range(TRIES):
+            if (await sweep(app)).archived:
+                break
+            assert await listing(app.settings, "staging")
+
+        assert [1] == [rule["applied"] for rule in proxy.faults.view()]
+        archived = await listing(app.settings, "archive")
+        assert [recording["chunks"][0]["sha256"]] == [d for name, d in archived.items() if name.endswith(".mp4")]
+        assert {} == await listing(app.settings, "staging")

@@ -1,0 +1,265 @@
+"""recording/ingest/chunk.py: what today's API records, MP4, MP3 and WAV, from its storage host into the archive."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from local.acs.server import Emulator
+from recording import app as bootstrap
+from recording.app import App
+from recording.catalogue import browse, verify
+from recording.config.settings import read
+from recording.errors import SourceDamaged, SourceGone
+from recording.model import layout
+from recording.model.job import ChunkJob
+from recording.model.manifest import Manifest
+from recording.storage import recordings
+from tests.conftest import Control
+from tests.support.facts import MIB, container, listing, receive, sweep
+from tests.support.source import mp3, mp4, storage_host, today, wav
+
+HOUR = timedelta(hours=1)
+AUDIO = {"contentType": "audio", "channelType": "mixed"}
+FILES: dict[str, tuple[bytes, dict[str, str], str]] = {
+    "mp4": (mp4(70_000), {"contentType": "audioVideo", "channelType": "mixed", "format": "mp4"}, "video/mp4"),
+    "mp3": (mp3(400, tag=300), AUDIO | {"format": "mp3"}, "audio/mpeg"),
+    "wav": (wav(40_000), AUDIO | {"format": "wav"}, "audio/wav"),
+    "unmixed": (wav(9_000, channels=5), AUDIO | {"channelType": "unmixed", "format": "wav"}, "audio/wav"),
+}
+
+
+async def bring(app: App, *chunks: dict[str, Any], **more: Any) -> tuple[list[ChunkJob], Manifest]:
+    """Announce, ingest and archive; the answer is the chunk jobs and the manifest."""
+    jobs = await receive(app, today(*chunks, **more))
+    for job in jobs:
+        await app.ingest.run(job)
+    await sweep(app)
+    written = await recordings.newest_manifest(jobs[0].recording_key, app.storage)
+    assert written is not None
+    return jobs, written
+
+
+async def content_type(app: App, name: str) -> str | None:
+    """Say under which type an archived blob is served."""
+    async with container(app.settings, "archive") as blobs:
+        return (await blobs.get_blob_client(name).get_blob_properties()).content_settings.content_type
+
+
+async def test_every_kind_of_file_arrives_as_what_it_is(environment: dict[str, str]) -> None:
+    """Each by its own extension and type, described in the manifest, found intact, and linked to by a right name."""
+    async with storage_host(environment) as (app, host):
+        jobs, written = await bring(app, *(host.add(body, info) for body, info, _ in FILES.values()))
+
+        assert (True, [None] * 4) == (written.complete, [entry.note for entry in written.chunks])
+        for job, entry, (body, info, served) in zip(jobs, written.chunks, FILES.values(), strict=True):
+            kind = info["format"]
+            assert entry.content is not None
+            assert layout.archived(job.content_blob, kind) == entry.content.blob  # type: ignore[arg-type]
+            assert entry.content.blob.endswith(f".{kind}")
+            assert (info["contentType"], info["channelType"], kind) == (
+                entry.content_type,
+                entry.channel_type,
+                entry.format,
+            )
+            assert hashlib.sha256(body).hexdigest() == entry.content.sha256
+            assert served == await content_type(app, entry.content.blob)
+            link = await browse.content_link(
+                job.recording_key, str(entry.index), app.storage, retention=app.settings.retention
+            )
+            assert f"{entry.index:05}.{kind}%22" in link
+        found = await verify.verify(written.recording_key, app.storage)
+        assert (True, [[]] * 4) == (found.ok, [chunk.problems for chunk in found.chunks])
+
+
+async def test_a_listing_tells_what_lies_in_staging(environment: dict[str, str]) -> None:
+    """Neither the bytes nor the metadata file need to be read for it; a link knows the name before the archive."""
+    async with storage_host(environment) as (app, host):
+        [job] = await receive(app, today(host.add(*FILES["unmixed"][:2])))
+        await app.ingest.run(job)
+
+        blobs = {blob.name: blob.metadata async for blob in app.storage.names("staging")}
+        assert "wav" == blobs[job.content_blob]["kind"]
+        assert {"format": "wav", "content_type": "audio", "channel_type": "unmixed"}.items() <= blobs[
+            job.metadata_blob
+        ].items()
+        link = await browse.content_link(job.recording_key, "0", app.storage, retention=app.settings.retention)
+        assert "00000.wav%22" in link
+        assert "0.media" in link
+
+
+@pytest.mark.parametrize("info", [{"format": "mp3"}, {"format": "MP4"}])
+async def test_a_wrong_label_costs_nothing(
+    environment: dict[str, str], info: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the bytes are counts; the manifest and the log say so."""
+    async with storage_host(environment) as (app, host):
+        [job], written = await bring(app, host.add(wav(1000), info))
+
+        [entry] = written.chunks
+        assert entry.content is not None
+        assert (True, "wav", ".wav") == (written.complete, entry.format, entry.content.blob[-4:])
+        assert f"it is called {info['format'].lower()}, and its bytes are wav" == entry.note
+        assert f'chunk.mislabelled {{"recordingKey": "{job.recording_key}"' in caplog.text
+        assert (await verify.verify(job.recording_key, app.storage)).ok
+
+
+async def test_without_a_label_the_bytes_tell(environment: dict[str, str]) -> None:
+    """A metadata file that says nothing of the media is no reason to doubt."""
+    async with storage_host(environment) as (app, host):
+        _, written = await bring(app, host.add(mp3(10)), recordingContentType="Audio")
+
+        [entry] = written.chunks
+        assert (True, "mp3", None, None) == (written.complete, entry.format, entry.content_type, entry.note)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        wav(1000)[:-1],
+        wav(1000) + b"garbage",
+        mp3(10)[:200],
+        mp3(1) + bytes(500),
+        b"garbage" + mp3(10),
+        b"OggS" + bytes(500),
+        bytes(500),
+        b"\xff" * 500,
+    ],
+    ids=["wav cut", "wav and more", "mp3 cut", "mp3 and zeros", "mp3 behind garbage", "ogg", "zeros", "ones"],
+)
+@pytest.mark.parametrize("takes_ranges", [True, False])
+async def test_what_is_damaged_or_no_media_is_refused(
+    environment: dict[str, str], body: bytes, takes_ranges: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its structure is read ahead or as it passes by."""
+    monkeypatch.setattr("recording.ingest.chunk._BLOCK_PAUSE_SECONDS", 0.01)
+    async with storage_host(environment) as (app, host):
+        host.takes_ranges = takes_ranges
+        [job] = await receive(app, today(host.add(body, {"format": "wav"})))
+        for _ in range(2):  # the second try finds blocks that the first one staged
+            with pytest.raises(SourceDamaged):
+                await app.ingest.run(job)
+
+        assert await app.storage.find("staging", job.content_blob) is None
+
+
+ODD = (
+    ("wav", wav(1000)[:4] + b"\0\0\0\0" + wav(1000)[8:], "the RIFF header tells of 8 bytes, the file has 2044"),
+    ("mp4", b"\0\0\0\x10pdin" + bytes(8) + mp4(500), "the bytes are neither MP4 nor MP3 nor WAV"),
+)
+
+
+@pytest.mark.parametrize("takes_ranges", [True, False])
+@pytest.mark.parametrize(("label", "body", "problem"), ODD, ids=["no length", "unknown box"])
+async def test_what_never_looks_whole_is_taken_as_it_is_before_it_is_lost(
+    environment: dict[str, str], label: str, body: bytes, problem: str, takes_ranges: bool
+) -> None:
+    """Refused as long as it may get better; then the archive has the bytes, it is reported, and the source stays."""
+    async with storage_host(environment, DELETE_SOURCE="true") as (app, host):
+        host.takes_ranges = takes_ranges
+        chunk = host.add(body, {"format": label})
+        [early] = await receive(app, today(chunk, eventTime=(datetime.now(UTC) - 22 * HOUR).isoformat()))
+        with pytest.raises(SourceDamaged, match=problem):
+            await app.ingest.run(early)
+
+        before = (datetime.now(UTC) - 23 * HOUR).isoformat()
+        [job], written = await bring(app, chunk, event_id="e0", eventTime=before)
+        [entry] = written.chunks
+
+        assert entry.content is not None
+        assert (False, "unproved", f"kept as it is: {problem}") == (written.complete, entry.outcome, entry.reason)
+        assert (hashlib.sha256(body).hexdigest(), len(body)) == (entry.content.sha256, entry.content.bytes)
+        assert layout.archived(job.content_blob, label) == entry.content.blob  # type: ignore[arg-type]
+        assert ([], {}) == (host.deletions(), await listing(app.settings, "staging"))
+        assert (await verify.verify(job.recording_key, app.storage)).ok
+
+
+async def test_an_etag_may_be_longer_than_blob_metadata(environment: dict[str, str]) -> None:
+    """Which has room for 8 KiB in all: what of it tells versions apart is kept."""
+    async with storage_host(environment) as (app, host):
+        host.etag = '"' + "x" * 8000 + '"'
+        _, written = await bring(app, host.add(wav(1000)))
+
+        assert (True, "x" * 256) == (written.complete, written.chunks[0].source_etag)
+
+
+async def test_bytes_are_asked_for_where_the_event_says(environment: dict[str, str]) -> None:
+    """Letter by letter, with a range always, and again in the region that the storage host redirects to."""
+    async with storage_host(environment) as (app, host):
+        chunk = host.add(*FILES["wav"][:2])
+        await bring(app, chunk)
+
+        places = [chunk[name].removeprefix(host.address) for name in ("contentLocation", "metadataLocation")]
+        assert set(places) == {request.raw_path for request in host.asked}
+        contents = [request for request in host.asked if request.raw_path == places[0]]
+        assert all("Range" in request.headers for request in contents)
+        assert {host.address, host.region} == {f"http://{request.host}" for request in contents}
+
+
+async def test_a_newer_event_may_say_that_it_lies_elsewhere(environment: dict[str, str]) -> None:
+    """What is rescued is looked for where the newest event says."""
+    async with storage_host(environment) as (app, host):
+        chunk = host.add(*FILES["mp3"][:2])
+        gone = {name: value.replace("/v1/", "/v0/") for name, value in chunk.items() if name.endswith("Location")}
+        await receive(app, today(chunk | gone))
+        await receive(app, today(chunk, event_id="e2", eventTime="2036-03-01T10:00:00Z"))
+        recording = await recordings.load(
+            (await receive(app, today(chunk)))[0].recording_key, app.storage, retention=app.settings.retention
+        )
+
+        [known] = recording.chunks
+        assert (chunk["contentLocation"], chunk["metadataLocation"], chunk["deleteLocation"]) == (
+            known.job.content_location,
+            known.job.metadata_location,
+            known.delete_location,
+        )
+        await app.ingest.run(known.job)
+        assert {} != await listing(app.settings, "staging")
+
+
+async def test_a_duplicate_after_the_archive_is_known_by_the_manifest(environment: dict[str, str]) -> None:
+    """Whatever the archived blob is called, it is not fetched again."""
+    async with storage_host(environment) as (app, host):
+        chunks = [host.add(body, info) for body, info, _ in FILES.values()]
+        jobs, _ = await bring(app, *chunks)
+        before = len(host.asked)
+
+        for job in jobs:
+            await app.ingest.run(job)
+
+        assert (before, {}) == (len(host.asked), await listing(app.settings, "staging"))
+
+
+@pytest.mark.parametrize("in_region", [True, False])
+@pytest.mark.parametrize("kind", ["mp3", "wav", "mp4"])
+async def test_what_the_emulator_records_goes_all_the_way(
+    environment: dict[str, str], acs: Emulator, control: Control, kind: str, in_region: bool
+) -> None:
+    """From its storage host, which may redirect to the region's, into the archive; then it is deleted there."""
+    await control.call("PUT", "settings", {"redirectToRegion": in_region})
+    hosts = ",".join(url.removeprefix("http://") for url in (acs.storage_url, acs.region_url))
+    there = {"ACS_API_VERSION": "", "CONTENT_HOSTS": hosts, "DELETE_SOURCE": "true"}
+    sound = {} if kind == "mp4" else {"formatType": kind, "channelType": "unmixed" if kind == "wav" else "mixed"}
+    # The sound is real, as an encoder makes it.
+    media = {"kind": "filler", "chunkBytes": [5 * MIB]} if kind == "mp4" else {"kind": "video"}
+    body = {"media": media, "generation": "today", "durationSeconds": 2, "announce": False, **sound}
+    made = await control.call("POST", "recordings", body)
+    app = await bootstrap.build(read(environment | there))
+    try:
+        [job], written = await bring(app, *made["chunks"])
+        [entry], [chunk] = written.chunks, made["chunks"]
+
+        assert entry.content is not None
+        assert entry.metadata is not None
+        assert (kind, chunk["sha256"], None) == (entry.format, entry.content.sha256, entry.note)
+        assert (made["format"]["contentType"], made["format"]["channelType"]) == (
+            entry.content_type,
+            entry.channel_type,
+        )
+        assert (await verify.verify(job.recording_key, app.storage)).ok
+        assert {} == await listing(app.settings, "staging")
+        with pytest.raises(SourceGone):
+            await app.content.probe(job)
+    finally:
+        await app.aclose()

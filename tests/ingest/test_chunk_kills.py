@@ -1,0 +1,94 @@
+"""recording/intake/receive.py, recording/ingest/chunk.py: killed between any two writes, the next makes the same."""
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import pytest
+
+from recording import app
+from recording.app import App
+from recording.config.settings import read
+from recording.ingest.chunk import Ingest
+from recording.model.stored import Where
+from tests.conftest import Control, file_event
+from tests.support.dying import Dying, Killed
+from tests.support.facts import MIB, announce, listing, receive, stored_sha256
+
+WHERE: tuple[Where, ...] = ("staging", "quarantine", "archive")
+BLOCKS = 3
+# The blocks, each with its receipt, the commit, the proof, the metadata file.
+WRITES = 2 * BLOCKS + 3
+
+
+async def cut_in_three(environment: dict[str, str]) -> App:
+    """Build the app with blocks so small, sent one by one, that a kill can come between any two."""
+    return await app.build(read(environment | {"INGEST_BLOCK_MIB": "4", "INGEST_PARALLELISM": "1"}))
+
+
+def dying(app: App, *, after: int) -> tuple[Ingest, Dying]:
+    """Give an ingest that is killed after so many writes."""
+    storage = Dying(app, after=after)
+    return replace(app.ingest, storage=storage), storage
+
+
+@pytest.mark.parametrize("after", range(1, WRITES + 1))
+async def test_an_ingest_that_is_killed_after_any_write_is_gone_on_with(
+    environment: dict[str, str], control: Control, after: int
+) -> None:
+    """The next try fetches what isn't staged, nothing twice, and proves the whole."""
+    recording = await control.recording(BLOCKS * 4 * MIB - 1000)
+    app = await cut_in_three(environment)
+    [job] = await announce(app, recording)
+    killed, storage = dying(app, after=after)
+    with pytest.raises((Killed, BaseExceptionGroup)):
+        await killed.run(job)
+    await storage.aclose()
+
+    before = len(await control.downloads())
+    await app.ingest.run(job)
+    fetched = sum(r["bytesSent"] for r in (await control.downloads())[before:])
+
+    found = await app.storage.find("staging", job.content_blob)
+    size = recording["chunks"][0]["bytes"]
+    # A block counts with its receipt. What is looked at of a document, its first KiB and its boxes, is some KiB more.
+    left = max(0, size * (BLOCKS - after // 2) // BLOCKS)
+    assert left <= fetched <= left + 8192
+    assert found is not None
+    assert recording["chunks"][0]["sha256"] == found.sha256 == await stored_sha256(app, job)
+    assert await app.storage.find("staging", job.metadata_blob) is not None
+    await app.aclose()
+
+
+async def test_an_ingest_makes_no_write_that_is_not_tried_above(environment: dict[str, str], control: Control) -> None:
+    """With one more write to its life it isn't killed."""
+    app = await cut_in_three(environment)
+    [job] = await announce(app, await control.recording(BLOCKS * 4 * MIB - 1000))
+    living, storage = dying(app, after=WRITES + 1)
+
+    await living.run(job)
+
+    await storage.aclose()
+    await app.aclose()
+
+
+# The event, what of it can't be understood, that the recording ended.
+FACTS = 3
+
+
+@pytest.mark.parametrize("after", range(1, FACTS + 2))
+async def test_an_intake_that_is_killed_after_any_fact_is_repeated(app: App, control: Control, after: int) -> None:
+    """The event comes again, for it wasn't acknowledged; each fact is there once, and the jobs are the same."""
+    event = file_event(await control.recording(1000, 2000))
+    event["subject"] += "/serverCallId/c2Nh/recordingId/cmlk"
+    event["data"]["recordingStorageInfo"]["recordingChunks"].append({"documentId": "../../x", "index": 2})
+    storage = Dying(app, after=after)
+    with pytest.raises(Killed) if after <= FACTS else nullcontext():
+        await receive(replace(app, storage=storage), event)
+    await storage.aclose()
+
+    jobs = await receive(app, event)
+
+    assert [0, 1] == [job.index for job in jobs]
+    staged, kept, archived = [await listing(app.settings, where) for where in WHERE]
+    assert [1, 1, 1] == [len(found) for found in (staged, kept, archived)]
+    assert ["events", "endings"] == [next(iter(staged)).split("/")[1], next(iter(archived)).split("/")[0]]

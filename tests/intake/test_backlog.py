@@ -1,0 +1,180 @@
+"""recording/intake/backlog.py: what comes while others are being taken is on the queue before it is answered."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from recording.app import App
+from recording.intake import backlog
+from recording.intake.backlog import AT_ONCE, LARGEST_MESSAGE, Backlog
+from tests.conftest import file_event
+from tests.intake.test_auto_record import leg_event
+from tests.support.facts import listing, receive
+from tests.support.source import recording_of
+
+DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
+
+
+@pytest_asyncio.fixture
+async def full(app: App) -> AsyncIterator[Backlog]:
+    """A backlog that has no room, on a queue with nothing in it."""
+    await app.events.clear_messages()
+    yield Backlog(app.events, at_once=0)
+
+
+def file_events(count: int, *, chunks: int = 1) -> list[str]:
+    """Write the file events of so many recordings."""
+    documents = [f"{DOCUMENT[:-4]}{number:04}" for number in range(chunks)]
+    made: list[Any] = [recording_of(*documents) | {"callId": str(uuid4())} for _ in range(count)]
+    return [json.dumps(file_event(recording, event_id=str(uuid4()))) for recording in made]
+
+
+async def held(app: App) -> list[list[str]]:
+    """Take every message off the queue: the events of each."""
+    found = []
+    async for message in app.events.receive_messages(messages_per_page=32):
+        found.append(backlog.read(base64.b64decode(str(message.content)).decode()))
+        await app.events.delete_message(message)
+    return found
+
+
+async def test_only_a_few_are_taken_at_once(app: App, full: Backlog) -> None:
+    """The others are on the queue, each once, when they are answered; none is in both places."""
+    events = file_events(20)
+
+    answers = await asyncio.gather(*(receive(app, text, backlog=app.backlog) for text in events))
+
+    assert [1] * AT_ONCE + [0] * (20 - AT_ONCE) == [len(jobs) for jobs in answers]
+    assert AT_ONCE == len(await listing(app.settings, "staging"))
+    assert sorted(events[AT_ONCE:]) == sorted(text for message in await held(app) for text in message)
+
+
+async def test_there_is_room_again_when_an_event_was_taken(app: App, full: Backlog) -> None:
+    """One after the other they are all taken at once, those that fail among them."""
+    for text in ["no event", *file_events(2 * AT_ONCE)]:
+        await receive(app, text, backlog=app.backlog)
+
+    assert ([], 2 * AT_ONCE) == (await held(app), len(await listing(app.settings, "staging")))
+
+
+@pytest.mark.parametrize("more", range(-2, 3))
+async def test_a_message_is_as_large_as_it_may_be_and_no_larger(app: App, full: Backlog, more: int) -> None:
+    """At each length around the limit every event is on the queue, in messages that the service takes."""
+    dozens = ["x" * 1000] * 40
+    last = "y" * (LARGEST_MESSAGE - len(backlog.write([*dozens, ""])) + more)
+    alone = "z" * (LARGEST_MESSAGE - len(backlog.write([""])) + more)
+    events = [text for text in [*dozens, last, alone] if not full.has_room(text)]
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(full.add(text) for text in events))
+
+    messages = await held(app)
+    assert events == [text for message in messages for text in message]
+    assert max(len(backlog.write(message)) for message in messages) <= LARGEST_MESSAGE
+    assert (more <= 0) == ([*dozens, last] in messages) == (alone in events)
+
+
+async def test_dozens_share_a_message(app: App, full: Backlog) -> None:
+    """A thousand events cost a few dozen writes, and no message is larger than the service takes."""
+    events = file_events(1000)
+
+    await asyncio.gather(*(full.add(text) for text in events))
+
+    messages = await held(app)
+    assert events == [text for message in messages for text in message]
+    assert len(messages) < 40
+    assert max(len(base64.b64encode(backlog.write(message))) for message in messages) <= 64 * 1024
+
+
+async def test_an_event_of_a_call_never_waits(app: App, full: Backlog) -> None:
+    """What it may start is a recording: it is taken at once, whatever else is being taken."""
+    leg = {"callLegId": "57005a00-8ad2-4b8d", "conversationId": "3f2b0e4c-0000-4000-8000-000000000001"}
+
+    await receive(app, leg_event(leg), backlog=full)
+
+    assert [] == await held(app)
+
+
+async def test_an_event_that_fits_into_no_message_is_taken_at_once(app: App, full: Backlog) -> None:
+    """A recording of hundreds of chunks has one."""
+    [text] = file_events(1, chunks=600)
+    assert len(text) > LARGEST_MESSAGE
+
+    jobs = await receive(app, text, backlog=full)
+
+    assert (600, []) == (len(jobs), await held(app))
+
+
+async def test_what_is_no_event_goes_to_quarantine_without_waiting(app: App, full: Backlog) -> None:
+    """Only what was understood is handed over."""
+    await receive(app, "[]", backlog=full)
+
+    assert ([], 1) == (await held(app), len(await listing(app.settings, "quarantine")))
+
+
+async def test_when_the_queue_fails_every_event_is_refused(app: App, full: Backlog) -> None:
+    """Event Grid then delivers each of them again; when the queue is back, they are handed over."""
+    events = file_events(100)
+    await app.events.delete_queue()
+
+    failed = await asyncio.gather(*(receive(app, text, backlog=full) for text in events), return_exceptions=True)
+    await app.events.create_queue()
+    again = await asyncio.gather(*(receive(app, text, backlog=full) for text in events))
+
+    assert [ResourceNotFoundError] * 100 == [type(error) for error in failed]
+    assert [[]] * 100 == again
+    assert sorted(events) == sorted(text for message in await held(app) for text in message)
+
+
+async def test_a_sender_that_gave_up_costs_the_others_nothing(app: App, full: Backlog) -> None:
+    """Their events are on the queue; its own may be, and comes again anyway."""
+    events = file_events(10)
+    adding = [asyncio.ensure_future(full.add(text)) for text in events]
+    await asyncio.sleep(0)
+
+    adding[0].cancel()
+    adding[5].cancel()
+    await asyncio.wait(adding)
+
+    found = {text for message in await held(app) for text in message}
+    assert {text for number, text in enumerate(events) if number not in (0, 5)} <= found
+    assert 2 == sum(one.cancelled() for one in adding)
+
+
+async def test_an_event_that_fails_keeps_nobody_waiting(app: App, full: Backlog) -> None:
+    """It goes back to the queue in a message of its own; alone it is the queue's to try again, and to give up."""
+    first, failing, last = file_events(3)
+
+    async def take(text: str) -> list[str]:
+        if text == failing:
+            raise AzureError("storage is down")
+        return [one.document_id for one in await receive(app, text)]
+
+    assert 2 == len(await backlog.take([first, failing, last], take, full))
+    assert ([[failing]], 2) == (await held(app), len(await listing(app.settings, "staging")))
+    with pytest.raises(AzureError):
+        await backlog.take([failing], take, full)
+    assert [] == await held(app)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
+def test_a_message_reads_as_it_was_written(events: list[str]) -> None:
+    """Letter by letter: the fact in storage is the event as it was received."""
+    assert events == backlog.read(backlog.write(events).decode("ascii"))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"events": "x"}', '{"events": [1]}', '{"chunk": {}}'])
+def test_a_message_of_somebody_else_is_refused(text: str) -> None:
+    """It goes to the poison queue, and from there to quarantine."""
+    with pytest.raises(ValidationError):
+        backlog.read(text)

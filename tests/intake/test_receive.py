@@ -1,0 +1,164 @@
+"""recording/intake/receive.py: an event becomes facts and one chunk job per chunk, or lies in quarantine."""
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import hypothesis
+import pytest
+from azure.core.exceptions import AzureError
+from hypothesis import HealthCheck, given
+
+from recording.app import App
+from recording.errors import BadEvent
+from recording.intake import receive as intake
+from recording.model import event_parser, job, layout
+from recording.model.events import Event, FileStatusUpdated
+from recording.notices import Notices
+from tests.conftest import file_event
+from tests.model.test_event_parser_bad import EVENTS, NEARLY
+from tests.support.facts import body_of, listing, receive
+from tests.support.source import recording_of
+
+DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+async def quarantined(app: App) -> list[Any]:
+    """Read everything that lies in quarantine."""
+    return [await body_of(app.settings, "quarantine", name) for name in await listing(app.settings, "quarantine")]
+
+
+async def test_an_event_is_kept_as_received_and_makes_one_job_per_chunk(app: App) -> None:
+    """The text of the event is the fact; the jobs carry what ingest needs."""
+    event = file_event(recording_of(DOCUMENT, DOCUMENT + "0"), eventTime="2026-03-01T11:00:00Z")
+    text = json.dumps(event, indent=3) + "\n"
+
+    jobs = await receive(app, text)
+
+    key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
+    assert [(key, DOCUMENT, 0), (key, DOCUMENT + "0", 1)] == [(j.recording_key, j.document_id, j.index) for j in jobs]
+    assert text.encode() == await app.storage.read("staging", layout.event_blob(key, event["id"]))
+    assert jobs == [job.read(message) for message in intake.messages(jobs)]
+
+
+async def test_a_duplicate_gives_the_same_jobs(app: App) -> None:
+    """A crash between the fact and the queue is mended by the event's next delivery."""
+    event = file_event(recording_of(DOCUMENT))
+
+    first, *others = await asyncio.gather(*(receive(app, event) for _ in range(5)))
+
+    assert [first] * 4 == others
+    assert 1 == len(await listing(app.settings, "staging"))
+
+
+async def test_five_hundred_chunks_are_taken_in_under_a_second(app: App) -> None:
+    """The size of a recording is the queue's business."""
+    event = file_event(recording_of(*(f"{DOCUMENT[:-4]}{n:04}" for n in range(500))))
+    begun = time.monotonic()
+
+    jobs = await receive(app, event)
+
+    assert 500 == len(intake.messages(jobs))
+    assert time.monotonic() - begun < 1
+
+
+async def test_good_chunks_go_on_and_the_event_is_quarantined(app: App) -> None:
+    """An entry that can't be understood doesn't cost the others."""
+    event = file_event(recording_of(DOCUMENT))
+    event["data"]["recordingStorageInfo"]["recordingChunks"] += [
+        {"documentId": "../../x", "index": 1},
+        {"documentId": DOCUMENT + "1", "index": -1},
+        {"documentId": DOCUMENT, "index": 0},
+    ]
+
+    jobs = await receive(app, event)
+
+    [kept] = await quarantined(app)
+    assert [DOCUMENT] == [j.document_id for j in jobs]
+    assert (json.dumps(event), 2) == (kept["event"], len(kept["reasons"]))
+
+
+async def test_a_start_time_that_cannot_be_costs_no_chunk(app: App) -> None:
+    """The event's own time names the recording then, and a person sees the event."""
+    event = file_event(recording_of(DOCUMENT) | {"startTime": "0001-01-01T00:00:00"}, eventTime="2026-03-01T11:00:00Z")
+
+    jobs = await receive(app, event)
+
+    [kept] = await quarantined(app)
+    assert ["20260301T110000000000Z-3f2b0e4c-0000-4000-8000-000000000001"] == [j.recording_key for j in jobs]
+    assert (json.dumps(event), 1) == (kept["event"], len(kept["reasons"]))
+
+
+async def test_a_topic_that_is_down_keeps_no_chunk_from_the_timer(app: App) -> None:
+    """The event is on record before others are told of its bad entry, which fails until the event comes again."""
+    down = dataclasses.replace(app, notices=Notices("http://127.0.0.1:9/", "key", None))
+    event = file_event(recording_of(DOCUMENT))
+    event["data"]["recordingStorageInfo"]["recordingChunks"].append({"documentId": "../../x", "index": 1})
+
+    with pytest.raises(AzureError):
+        await receive(down, event)
+    await down.notices.aclose()
+
+    assert 1 == len(await listing(app.settings, "staging"))
+    assert [DOCUMENT] == [j.document_id for j in await receive(app, event)]
+    assert 1 == len(await quarantined(app))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "not JSON",
+        "[]",
+        "{}",
+        '{"eventType": "Microsoft.Communication.RecordingFileStatusUpdated"}',
+        json.dumps(file_event(recording_of())),
+        json.dumps(file_event(recording_of(DOCUMENT), subject="/recording/call/../..")),
+        json.dumps(file_event(recording_of(DOCUMENT), eventTime="9999-12-31T23:59:59-12:00")),
+        '{"eventType": "Microsoft.Communication.CallLegStateChanged", "x": "\u00e4\\ud800 \t"}',
+    ],
+)
+async def test_what_cannot_be_understood_is_kept_byte_for_byte(app: App, text: str) -> None:
+    """Quarantine has the very text and a reason, once; nothing else is written, and nothing is raised."""
+    assert [] == await receive(app, text, now=NOW)
+    assert [] == await receive(app, text, now=NOW)
+
+    [kept] = await quarantined(app)
+    assert (text, True) == (kept["event"], bool(kept["reasons"][0]))
+    assert {} == await listing(app.settings, "staging")
+    assert next(iter(await listing(app.settings, "quarantine"))).startswith("2026/03/01/sha256-")
+
+
+async def test_other_events_are_acknowledged_and_forgotten(app: App) -> None:
+    """Nothing is written for an event type that the app has no use for."""
+    await receive(app, {"eventType": "Microsoft.Communication.SMSReceived", "id": "1", "data": {}})
+
+    assert ({}, {}) == (await listing(app.settings, "staging"), await listing(app.settings, "quarantine"))
+
+
+@given(value=NEARLY | EVENTS)
+@hypothesis.settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+async def test_any_json_is_either_taken_or_quarantined(app: App, value: Any) -> None:
+    """Nothing raises, whatever comes; what isn't understood lies in quarantine letter by letter, and makes no job."""
+    text = json.dumps(value)
+    understood: Event | None = None
+    with contextlib.suppress(BadEvent):
+        understood = event_parser.parse(text)
+    file = understood if isinstance(understood, FileStatusUpdated) else None
+
+    starting = dataclasses.replace(app, settings=app.settings.model_copy(update={"auto_record": "all"}))
+    jobs = await receive(starting, text, now=NOW)
+
+    kept = await app.storage.read("quarantine", layout.quarantine_blob(NOW, layout.event_id(None, text)))
+    assert (kept is not None) == (understood is None or (file is not None and file.problems != ()))
+    assert kept is None or text == json.loads(kept)["event"]
+    assert [chunk.document_id for chunk in (file.chunks if file else ())] == [one.document_id for one in jobs]
+    for one in jobs:
+        assert [name async for name in app.storage.names("staging", f"{one.recording_key}/events/")]

@@ -1,0 +1,287 @@
+"""recording/intake/receive.py: the events of today's API: calls, files with locations, the team's own storage."""
+
+import asyncio
+import json
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from recording.app import App
+from recording.config.settings import Settings, read
+from recording.errors import StartInProgress
+from recording.model import conversation, layout
+from recording.storage import endings
+from recording.storage.blobs import Storage
+from recording.storage.endings import Ending
+from tests.conftest import Control, file_event
+from tests.intake.test_auto_record import leg_event, outcomes, started
+from tests.intake.test_receive import quarantined
+from tests.model.test_event_parser_today import SERVER_CALL, call_event, callback
+from tests.support.facts import body_of, listing, receive, sweep
+from tests.support.source import recording_of
+
+DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
+KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
+ID = "eyJQbGF0Zm9ybUVuZHBvaW50SWQiOiI3ZjQy"
+OBJECT = f"https://storage.asm.skype.com/v1/objects/{DOCUMENT}"
+STOPPED = datetime(2026, 3, 1, 10, 0, 7, tzinfo=UTC)
+TEAMS = "https://team.blob.core.windows.net/calls/20260301/3f2b0e4c/0-video.mp4"
+
+
+@pytest.fixture
+def settings(environment: dict[str, str]) -> Settings:
+    """Speak today's API, and start recordings by themselves."""
+    return read(environment | {"ACS_API_VERSION": "", "AUTO_RECORD": "all"})
+
+
+def started_event(call: Any, **more: Any) -> dict[str, Any]:
+    """Write the event of a call of the emulator's that started."""
+    return call_event("CallStarted", serverCallId=call["serverCallId"]) | more
+
+
+def today(*locations: str | None, **data: Any) -> dict[str, Any]:
+    """Write a file event of today's whose chunks lie there."""
+    recording = recording_of(*(f"{DOCUMENT}{n}" for n in range(len(locations))))
+    event = file_event(recording, eventTime="2026-03-01T10:02:00Z")
+    event["subject"] += f"/serverCallId/{SERVER_CALL}/recordingId/{ID}"
+    for chunk, location in zip(event["data"]["recordingStorageInfo"]["recordingChunks"], locations, strict=True):
+        chunk |= {"contentLocation": location, "metadataLocation": location and f"{location}-metadata"}
+    event["data"] |= data
+    return event
+
+
+def logged(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
+    """Read the fields of the log lines of one event name."""
+    lines = [record.getMessage().partition(" ") for record in caplog.records]
+    return [json.loads(fields) for event, _, fields in lines if event == name]
+
+
+async def test_a_call_is_recorded_once(app: App, control: Control) -> None:
+    """However often the event comes, one after the other or all at once, one recording is started."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+
+    answers = await asyncio.gather(*(receive(app, started_event(call)) for _ in range(10)), return_exceptions=True)
+    for _ in range(3):
+        await receive(app, started_event(call, id="again"))
+
+    assert [] == [a for a in answers if a != [] and not isinstance(a, StartInProgress)]
+    assert (1, ["started"]) == (await started(control), await outcomes(app))
+
+
+async def test_an_id_without_its_padding_is_the_same_call(app: App, control: Control) -> None:
+    """The forms of 2021 and of today name one call (acs-contract 4.4)."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    bare = conversation.of_server_call(call["serverCallId"])
+
+    await receive(app, started_event(call))
+    await receive(app, started_event(call | {"serverCallId": bare}, id="again"))
+
+    assert (1, ["started"]) == (await started(control), await outcomes(app))
+
+
+async def test_a_call_that_has_both_events_is_started_once(app: App, control: Control) -> None:
+    """The call leg is 2021's way to tell, the call today's."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+
+    await receive(app, leg_event(call))
+    assert 0 == await started(control)
+    await receive(app, started_event(call))
+    await receive(app, leg_event(call, id="again"))
+
+    assert 1 == await started(control)
+
+
+async def test_with_the_api_of_2021_a_call_that_starts_is_only_logged(
+    app: App, environment: dict[str, str], control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There it is the leg that starts."""
+    caplog.set_level(logging.INFO, "recording")
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    old = replace(app, settings=read(environment | {"AUTO_RECORD": "all"}))
+
+    await receive(old, started_event(call))
+
+    assert (0, 1) == (await started(control), len(logged(caplog, "call.started")))
+
+
+async def test_unless_it_is_asked_for_nothing_is_recorded(
+    app: App, environment: dict[str, str], control: Control
+) -> None:
+    """AUTO_RECORD is off by default."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+
+    await receive(replace(app, settings=read(environment | {"ACS_API_VERSION": ""})), started_event(call))
+
+    assert 0 == await started(control)
+    assert ["calls"] == [name.partition("/")[0] for name in await listing(app.settings, "archive")]
+
+
+async def test_a_call_that_is_over_is_refused_for_good(app: App, control: Control) -> None:
+    """It is on record; later deliveries don't ask again."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    await control.call("DELETE", f"calls/{call['callId']}")
+    await control.call("DELETE", "requests")
+
+    await receive(app, started_event(call))
+    await receive(app, started_event(call))
+
+    starts = [r for r in (await control.call("GET", "requests"))["requests"] if r["method"] == "POST"]
+    assert (["refused"], 1) == (await outcomes(app), len(starts))
+
+
+@pytest.mark.parametrize("server_call", ["not base64!", "aHR0cDovL3g=", "../../x"])
+async def test_a_call_that_cannot_be_named_is_kept(app: App, control: Control, server_call: str) -> None:
+    """An id that is none of a conversation goes to quarantine, for a person to look at."""
+    await receive(app, call_event("CallStarted", serverCallId=server_call))
+
+    [kept] = await quarantined(app)
+    assert "serverCallId" in kept["reasons"][0]
+    assert 0 == await started(control)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (json.dumps(call_event("CallEnded", durationOfCall=71.5, correlationId=None)), "call.ended"),
+        (callback("RecordingStateChanged", state="inactive"), "recording.changed"),
+    ],
+)
+async def test_what_is_only_told_is_logged(app: App, caplog: pytest.LogCaptureFixture, text: str, line: str) -> None:
+    """Nothing is written for it: a recording that is inactive may be paused (acs-contract 4.6)."""
+    caplog.set_level(logging.INFO, "recording")
+
+    await receive(app, text)
+
+    assert 1 == len(logged(caplog, line))
+    assert ({}, {}) == (await listing(app.settings, "staging"), await listing(app.settings, "archive"))
+
+
+async def test_a_start_that_failed_is_an_error(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """A call isn't recorded that was to be: the log says which, and why."""
+    await receive(app, callback("StartRecordingFailed", resultInformation={"code": 500, "message": "no\nway"}))
+
+    [line] = logged(caplog, "recording.start_failed")
+    assert (ID, SERVER_CALL, 500, "no\nway") == (
+        line["recordingId"],
+        line["serverCallId"],
+        line["code"],
+        line["message"],
+    )
+    assert [logging.ERROR] == [r.levelno for r in caplog.records if "start_failed" in r.getMessage()]
+
+
+async def test_a_job_says_where_its_chunk_lies(app: App) -> None:
+    """Letter by letter, as the event has it (acs-contract 4.10)."""
+    [job] = await receive(app, today(f"{OBJECT}/content/video"))
+
+    assert (f"{OBJECT}/content/video", f"{OBJECT}/content/video-metadata") == (
+        job.content_location,
+        job.metadata_location,
+    )
+
+
+async def test_a_location_that_cannot_be_one_goes_to_quarantine_too(app: App) -> None:
+    """The chunk is taken without it, and a person sees the event."""
+    [job] = await receive(app, today("https://x/\n"))
+
+    [kept] = await quarantined(app)
+    assert job.content_location is None
+    assert 2 == len(kept["reasons"])  # its metadata file's has the line break too
+
+
+async def test_an_announced_recording_has_ended(app: App) -> None:
+    """Today's event says which recording it is."""
+    server_call = "aHR0cHM6Ly9hcGkuZmxpZ2h0cHJveHkuc2t5cGUuY29tL2M/aT0xPg=="
+    event = today(f"{OBJECT}/content/video")
+    event["subject"] = event["subject"].replace(SERVER_CALL, server_call)
+    await receive(app, event)
+
+    found = await endings.find(app.storage, ID)
+    assert found is not None
+    assert ("announced", conversation.of_server_call(server_call)) == (found.evidence, found.conversation_id)
+    assert "2026-03-01T10:00:06.620000+00:00" == found.at.isoformat()
+
+
+async def test_a_server_call_id_that_is_none_costs_no_chunk(app: App) -> None:
+    """That the recording ended is noted without the call."""
+    jobs = await receive(app, today(f"{OBJECT}/content/video"))
+
+    found = await endings.find(app.storage, ID)
+    assert found is not None
+    assert (1, None) == (len(jobs), found.conversation_id)
+
+
+async def test_an_archive_that_is_down_keeps_no_chunk_from_staging(
+    app: App, environment: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The chunks are what can be lost: that the recording ended, the timer sees by them."""
+    storage = Storage(read(environment | {"ARCHIVE_CONTAINER": "not-there"}))
+
+    jobs = await receive(replace(app, storage=storage), today(f"{OBJECT}/content/video"))
+    await storage.aclose()
+
+    assert (1, 1) == (len(jobs), len(logged(caplog, "ending.not_noted")))
+    assert 1 == len(await listing(app.settings, "staging"))
+
+
+@pytest.mark.parametrize("location", [None, TEAMS])
+async def test_what_was_exported_is_kept_as_a_fact_only(
+    app: App, caplog: pytest.LogCaptureFixture, location: str | None
+) -> None:
+    """It lies where the team wanted it (acs-contract 4.12): nothing is copied, nothing can be lost."""
+    caplog.set_level(logging.INFO, "recording")
+    event = today(location, storageType="AzureBlob", recordingId=ID)
+    stopped = Ending(recording_id=ID, at=STOPPED, evidence="stopped through us")
+    await endings.note(app.storage, stopped)
+
+    assert [] == await receive(app, event)
+    assert [] == await receive(app, event)
+
+    name = f"exports/2026/03/01/{KEY}-{event['id']}.json"
+    assert event == await body_of(app.settings, "archive", name)
+    assert {} == await listing(app.settings, "staging")
+    lines = logged(caplog, "recording.exported")
+    assert [(KEY, ID, [f"{DOCUMENT}0"], False), (KEY, ID, [f"{DOCUMENT}0"], True)] == [
+        (line["recordingKey"], line["recordingId"], line["documentIds"], line["duplicate"]) for line in lines
+    ]
+    report = await sweep(app)
+    assert ([], []) == (report.archived, report.incomplete)
+
+
+async def test_two_exports_under_one_event_id_are_both_kept(app: App) -> None:
+    """As in staging: what it tells must be on record."""
+    await receive(app, today(TEAMS, storageType="AzureBlob"))
+    await receive(app, today(TEAMS, TEAMS, storageType="AzureBlob"))
+
+    assert 2 == len([name for name in await listing(app.settings, "archive") if name.startswith("exports/")])
+
+
+async def test_a_failed_export_is_ingested(app: App) -> None:
+    """It lies on the service's storage host for 24 hours (acs-contract 4.12): it is a chunk like any."""
+    jobs = await receive(app, today(f"{OBJECT}/content/video", storageType="AzureBlob", recordingId=ID))
+
+    assert [f"{DOCUMENT}0"] == [job.document_id for job in jobs]
+    assert [f"endings/{layout.recording_word(ID)}.json"] == list(await listing(app.settings, "archive"))
+
+
+async def test_an_export_that_failed_in_part_is_both(app: App) -> None:
+    """Chunk by chunk: what lies with the team has no deadline, what doesn't is fetched."""
+    event = today(TEAMS, f"{OBJECT}/content/video", storageType="AzureBlob", recordingId=ID)
+
+    jobs = await receive(app, event)
+
+    assert [(f"{DOCUMENT}1", 1)] == [(job.document_id, job.index) for job in jobs]
+    assert [layout.event_blob(KEY, event["id"])] == list(await listing(app.settings, "staging"))
+    assert event == await body_of(app.settings, "archive", layout.export_blob(KEY, event["id"]))
+
+
+async def test_an_export_that_cannot_be_put_on_record_comes_again(app: App, environment: dict[str, str]) -> None:
+    """Nothing else tells of it."""
+    storage = Storage(read(environment | {"ARCHIVE_CONTAINER": "not-there"}))
+
+    with pytest.raises(Exception, match="ContainerNotFound"):
+        await receive(replace(app, storage=storage), today(TEAMS, storageType="AzureBlob"))
+    await storage.aclose()

@@ -1,0 +1,395 @@
+"""recording/intake/replay.py: what was quarantined or dead-lettered comes in again, and twice is as good as once."""
+
+import base64
+import dataclasses
+import json
+from asyncio import to_thread
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from local.delivery import as_cloud_event
+from recording import __main__ as command
+from recording import app as bootstrap
+from recording.acs.call_automation import Calling
+from recording.app import App
+from recording.config.resource import parse_connection_string
+from recording.config.settings import read
+from recording.intake import replay
+from recording.intake.quarantine import quarantine
+from recording.intake.replay import Found, Intake, Replayed
+from recording.model import job, layout
+from recording.model.job import ChunkJob
+from tests.conftest import Control, file_event
+from tests.model.test_event_parser_today import call_event
+from tests.support.facts import body_of, harmed, listing, put, receive, sweep
+from tests.support.source import recording_of
+
+DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
+DAY = datetime(2026, 3, 1, 9, tzinfo=UTC)
+OBITUARY = {
+    "deadLetterReason": "MaxDeliveryAttemptsExceeded",
+    "deliveryAttempts": 30,
+    "lastDeliveryOutcome": "Busy",
+    "lastHttpStatusCode": 503,
+    "publishTime": "2026-03-01T10:30:00Z",
+    "lastDeliveryAttemptTime": "2026-03-02T10:30:00Z",
+}
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def _own_queue(app: App) -> AsyncIterator[None]:
+    """Nothing that other tests have left lies on the queue."""
+    await app.queue.clear_messages()
+    yield
+    await app.queue.clear_messages()
+
+
+@pytest.fixture
+def event() -> dict[str, Any]:
+    """A file event of two chunks."""
+    return file_event(recording_of(DOCUMENT, DOCUMENT + "0"), eventTime="2026-03-01T11:00:00Z")
+
+
+def into(app: App, *, dry: bool = False) -> Intake:
+    """Say what is replayed into."""
+    return Intake(app.storage, app.queue, app.service, app.notices, app.settings, dry=dry)
+
+
+async def again(app: App, body: bytes | str, **more: bool) -> list[Replayed]:
+    """Replay the body of a file."""
+    return await replay.replay(Found("a file", body.encode() if isinstance(body, str) else body), into(app, **more))
+
+
+async def queued(app: App) -> list[ChunkJob]:
+    """Take all jobs off the queue as the host would."""
+    return [
+        job.read(base64.b64decode(message.content, validate=True).decode())
+        async for message in app.queue.receive_messages(messages_per_page=32, visibility_timeout=60)
+    ]
+
+
+async def all_blobs(app: App) -> list[dict[str, str]]:
+    """List everything in every container."""
+    return [await listing(app.settings, where) for where in ("staging", "archive", "quarantine")]
+
+
+async def quarantined(app: App, text: str, *, at: datetime = DAY) -> str:
+    """Quarantine an event for a reason that this version hasn't any more; the answer is the blob's name."""
+    reasons = ["a form that nobody knew then"]
+    await quarantine(text, reasons, storage=app.storage, notices=app.notices, now=at)
+    return layout.quarantine_blob(at, layout.event_id(None, text))
+
+
+async def test_a_quarantined_event_that_is_understood_by_now_is_taken(app: App, event: dict[str, Any]) -> None:
+    """The fact has its original text, and both chunks are on the queue as the host reads them."""
+    text = json.dumps(event, indent=3) + "\n"
+    name = await quarantined(app, text)
+
+    [done] = await replay.replay(await replay.blob(app.storage, name), into(app))
+
+    key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
+    assert ("taken", f"{key}, 2 chunks queued", True) == (done.outcome, done.detail, done.ok)
+    assert text.encode() == await app.storage.read("staging", layout.event_blob(key, event["id"]))
+    assert [(key, DOCUMENT, 0), (key, DOCUMENT + "0", 1)] == [
+        (one.recording_key, one.document_id, one.index) for one in await queued(app)
+    ]
+
+
+async def test_twice_changes_nothing(app: App, event: dict[str, Any]) -> None:
+    """Facts are written once; the jobs are queued again, as by any duplicate."""
+    name = await quarantined(app, json.dumps(event))
+    found = await replay.blob(app.storage, name)
+    first = await replay.replay(found, into(app))
+    before, jobs = await all_blobs(app), await queued(app)
+
+    assert first == await replay.replay(found, into(app))
+
+    assert (before, jobs) == (await all_blobs(app), await queued(app))
+
+
+async def test_an_event_that_arrived_by_itself_is_a_duplicate(app: App, event: dict[str, Any]) -> None:
+    """So replaying what needn't be does no harm."""
+    text = json.dumps(event)
+    jobs = await receive(app, text)
+    before = await all_blobs(app)
+
+    assert [True] == [one.ok for one in await again(app, text)]
+
+    assert (before, jobs) == (await all_blobs(app), await queued(app))
+
+
+async def test_an_archived_recording_stays_as_it_is(app: App, control: Control) -> None:
+    """Its manifest is the same when the replayed jobs and the timer have run."""
+    event = file_event(await control.recording(1000, 2000))
+    for one in await receive(app, event):
+        await app.ingest.run(one)
+    await sweep(app)
+    archived = await listing(app.settings, "archive")
+
+    assert [True] == [one.ok for one in await again(app, json.dumps(event))]
+    for one in await queued(app):
+        await app.ingest.run(one)
+    await sweep(app)
+
+    assert (archived, {}) == (await listing(app.settings, "archive"), await listing(app.settings, "staging"))
+
+
+@pytest.mark.parametrize("schema", ["EventGridSchema", "CloudEventSchemaV1_0"])
+async def test_dead_letters_are_taken_in_both_schemas(app: App, event: dict[str, Any], schema: str) -> None:
+    """An array of events with why they were given up; CloudEvents write that in small letters (acs-contract 6.4)."""
+    other = event | {"id": "other", "subject": "/recording/call/other"}
+    if schema == "EventGridSchema":
+        letters = [one | OBITUARY for one in (event, other)]
+    else:
+        letters = [as_cloud_event(one) | {k.lower(): v for k, v in OBITUARY.items()} for one in (event, other)]
+
+    done = await again(app, json.dumps(letters, indent=2))
+
+    assert ["taken", "taken"] == [one.outcome for one in done]
+    assert 4 == len(await queued(app))
+    keys = {one.detail.partition(",")[0] for one in done}
+    assert keys == {name.partition("/")[0] for name in await listing(app.settings, "staging")}
+    kept = await app.storage.read("staging", layout.event_blob(done[0].detail.partition(",")[0], event["id"]))
+    assert kept is not None
+    assert b"MaxDeliveryAttemptsExceeded" in kept
+
+
+async def test_what_is_still_not_understood_is_not_written_twice(app: App) -> None:
+    """It stays where it is, whatever day it is replayed on; the reason is today's."""
+    name = await quarantined(app, '{"eventType": "Microsoft.Communication.RecordingFileStatusUpdated"}')
+    before = await all_blobs(app)
+
+    [done] = await replay.replay(await replay.blob(app.storage, name), into(app))
+
+    assert ("not understood", False) == (done.outcome, done.ok)
+    assert "nobody knew then" not in done.detail
+    assert (before, []) == (await all_blobs(app), await queued(app))
+
+
+async def test_an_event_understood_in_part_is_taken_in_part(app: App, event: dict[str, Any]) -> None:
+    """The good chunk is queued, the other is told again; the quarantine has it once, on its old day."""
+    event["data"]["recordingStorageInfo"]["recordingChunks"][1]["documentId"] = "../x"
+    name = await quarantined(app, json.dumps(event))
+    in_quarantine = await listing(app.settings, "quarantine")
+
+    for _ in range(2):
+        [done] = await replay.replay(await replay.blob(app.storage, name), into(app))
+        assert ("partly", False) == (done.outcome, done.ok)
+        assert [DOCUMENT] == [one.document_id for one in await queued(app)]
+    [done] = await again(app, json.dumps(event))
+
+    assert "partly" == done.outcome
+    assert in_quarantine == await listing(app.settings, "quarantine")
+
+
+async def test_events_of_other_kinds(app: App) -> None:
+    """One that the app knows is taken, one that it has no use for is ignored; both are well."""
+    leg = {"callLegId": "leg", "callState": "Establishing"}
+    known = {"id": "1", "eventType": "Microsoft.Communication.CallLegStateChanged", "data": leg}
+    other = {"id": "2", "eventType": "Microsoft.Communication.ChatMessageReceived", "data": {}}
+
+    done = await again(app, json.dumps([known | {"eventTime": "2026-03-01T11:00:00Z"}, other]))
+
+    assert [("taken", "CallLegStateChanged", True), ("ignored", True)] == [
+        (done[0].outcome, done[0].detail, done[0].ok),
+        (done[1].outcome, done[1].ok),
+    ]
+
+
+def records_all(app: App, environment: dict[str, str]) -> App:
+    """The app with today's API, recording each call that starts."""
+    return dataclasses.replace(app, settings=read(environment | {"ACS_API_VERSION": "", "AUTO_RECORD": "all"}))
+
+
+async def test_a_call_that_still_cannot_be_named_is_not_written_twice(app: App, environment: dict[str, str]) -> None:
+    """It isn't taken: a person has to look at it, and not a second time."""
+    name = await quarantined(app, json.dumps(call_event("CallStarted", serverCallId="not base64!")))
+    before = await all_blobs(app)
+
+    [done] = await replay.replay(await replay.blob(app.storage, name), into(records_all(app, environment)))
+
+    assert ("not understood", before) == (done.outcome, await all_blobs(app))
+
+
+async def test_a_replayed_start_is_claimed_now(app: App, environment: dict[str, str], control: Control) -> None:
+    """A claim of the day of the event would look as if its owner had died: another worker would start as well."""
+    placed = await control.call("POST", "calls", {"participants": ["Ada"]})
+    name = await quarantined(app, json.dumps(call_event("CallStarted", serverCallId=placed["serverCallId"])))
+    today = dataclasses.replace(
+        records_all(app, environment), service=Calling(parse_connection_string(environment["ACS_CONNECTION_STRING"]))
+    )
+
+    [done] = await replay.replay(await replay.blob(app.storage, name), into(today))
+    await today.service.aclose()
+
+    [claimed] = [blob for blob in await listing(app.settings, "archive") if blob.endswith("-claim.json")]
+    age = datetime.now(UTC) - datetime.fromisoformat((await body_of(app.settings, "archive", claimed))["at"])
+    assert ("taken", True) == (done.outcome, age < timedelta(minutes=1))
+
+
+async def test_words_from_outside_do_not_reach_the_terminal(
+    environment: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither what moves its cursor nor what no encoding has; the events behind it are told as well."""
+    hostile = {"id": "1", "eventType": "\x1b[2J\r\ud800", "data": {}}
+    (tmp_path / "events.json").write_text(json.dumps([hostile, hostile]))
+
+    assert 0 == await run(environment, tmp_path, str(tmp_path / "events.json"))
+
+    *lines, _ = capsys.readouterr().out.split("\n")[:-1]
+    assert ["nothing to do for \ufffd[2J\ufffd\ufffd"] * 2 == [line.partition("events.json  ")[2] for line in lines]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff\xfe", b"5", b"[1]", b'["x"]', b'{"reasons": [], "received_at": "x"}', b"[" * 100_000]
+)
+async def test_a_damaged_file_is_told(app: App, body: bytes) -> None:
+    """Nothing comes of it, and nothing is written."""
+    before = await all_blobs(app)
+
+    [done] = await again(app, body)
+
+    assert not done.ok
+    assert (before, []) == (await all_blobs(app), await queued(app))
+
+
+async def test_a_byte_order_mark_is_no_damage(app: App, event: dict[str, Any]) -> None:
+    """An editor may have put it there."""
+    assert ["taken"] == [one.outcome for one in await again(app, b"\xef\xbb\xbf" + json.dumps(event).encode())]
+
+
+async def test_a_dry_run_changes_nothing(app: App, event: dict[str, Any]) -> None:
+    """It says what would be taken, and what still isn't understood."""
+    before = await all_blobs(app)
+
+    done = await again(app, json.dumps([event, {"id": "x"}]), dry=True)
+
+    assert ["taken", "not understood"] == [one.outcome for one in done]
+    assert done[0].detail.endswith("2 chunks")
+    assert (before, []) == (await all_blobs(app), await queued(app))
+
+
+async def test_storage_that_fails_holds_up_no_other_event(
+    azurite: Any, environment: dict[str, str], event: dict[str, Any]
+) -> None:
+    """The one that failed is told, and the next replay takes it."""
+    key_of_first = "20260301T100000000000Z-3f2b0e4c*"
+    rule = {"kind": "status", "status": 403, "operation": "PutBlob", "path": f"*{key_of_first}*", "times": 1}
+    other = event | {"id": "other", "subject": "/recording/call/other"}
+    async with harmed(azurite, environment, rule) as (app, _):
+        first = await again(app, json.dumps([event, other]))
+        second = await again(app, json.dumps([event, other]))
+
+    assert (["failed", "taken"], ["taken", "taken"]) == ([o.outcome for o in first], [o.outcome for o in second])
+    assert "sig" not in first[0].detail
+
+
+@asynccontextmanager
+async def dead_letter_container(app: App, name: str) -> AsyncIterator[App]:
+    """A container for dead letters beside the quarantine, seen as one."""
+    settings = app.settings.model_copy(update={"quarantine_container": name})
+    there = await bootstrap.build(settings)
+    yield there
+    await there.aclose()
+
+
+async def run(environment: dict[str, str], folder: Path, *arguments: str) -> int:
+    """Run the command in a thread: it has a loop of its own."""
+    file = folder / "settings-of-the-test"
+    file.write_text(json.dumps({"Values": environment}))
+    return await to_thread(command.main, ["replay", *arguments, "--settings", str(file)])
+
+
+async def test_a_folder_is_replayed_and_told(
+    app: App, environment: dict[str, str], event: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line for each event and a sum; 0 when all were taken, 1 when one wasn't."""
+    inner = tmp_path / "letters" / "2026"
+    inner.mkdir(parents=True)
+    (inner / "one.json").write_text(json.dumps([event | OBITUARY]))
+    (inner / "two.json").write_text(json.dumps(event | {"id": "2"}))
+    (inner / "notes.txt").write_text("not an event")
+
+    assert 0 == await run(environment, tmp_path, str(tmp_path / "letters"))
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"taken          {inner / 'one.json'}  20260301T10")
+    assert second.startswith(f"taken          {inner / 'two.json'}  20260301T10")
+    assert "2 events, 0 not taken" == last
+    assert 4 == len(await queued(app))
+
+    (inner / "three.json").write_text("{")
+    assert 1 == await run(environment, tmp_path, str(tmp_path / "letters"), "--dry-run")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith(f"unreadable     {inner / 'three.json'}  ")
+    assert "3 events, 1 not taken (dry run: nothing was changed)" == lines[-1]
+    assert [] == await queued(app)
+
+
+async def test_what_is_not_there_is_told(
+    app: App, environment: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file, a blob, the events of an empty folder: 1; a container: 2."""
+    (tmp_path / "empty").mkdir()
+
+    for arguments, told in (
+        ([str(tmp_path / "no.json")], "No such file"),
+        ([str(tmp_path / "empty")], "no .json file in this folder"),
+        (["--blob", "2026/03/01/no.json"], "there is no such blob"),
+    ):
+        assert 1 == await run(environment, tmp_path, *arguments)
+        assert told in capsys.readouterr().out
+    assert 2 == await run(environment, tmp_path, "--day", "2026-03-01", "--dead-letter-container", "no-such-place")
+    assert "storage could not be read (ResourceNotFoundError)\n" == capsys.readouterr().err
+
+
+async def test_a_day_of_the_quarantine_and_of_the_dead_letters(
+    app: App, environment: dict[str, str], event: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What came on other days is left out; Event Grid writes a day without zeros (acs-contract 6.4)."""
+    for number, at in enumerate((DAY, DAY + timedelta(days=1))):
+        await quarantined(app, json.dumps(event | {"id": f"quarantined-{number}"}), at=at)
+    name = environment["QUARANTINE_CONTAINER"].replace("quarantine", "letters")
+    async with dead_letter_container(app, name) as letters:
+        for number, folder in enumerate(("2026/3/1/9", "2026/3/1/10", "2026/3/10/1", "2026/11/3/1")):
+            body = json.dumps([event | OBITUARY | {"id": f"letter-{number}"}]).encode()
+            await put(letters.settings, "quarantine", f"RECORDING-FILES/{folder}/{number}.json", body)
+
+    assert 0 == await run(environment, tmp_path, "--day", "2026-03-01", "--dead-letter-container", name)
+
+    *_, last = capsys.readouterr().out.splitlines()
+    assert "3 events, 0 not taken" == last
+    assert {"quarantined-0.json", "letter-0.json", "letter-1.json"} == {
+        blob.rpartition("/")[2] for blob in await listing(app.settings, "staging")
+    }
+    assert 0 == await run(environment, tmp_path, "--day", "2026-03-05")
+    assert "0 events, 0 not taken\n" == capsys.readouterr().out
+
+
+async def test_a_blob_of_the_dead_letters(
+    app: App, environment: dict[str, str], event: dict[str, Any], tmp_path: Path
+) -> None:
+    """By the name that the log line or the portal shows."""
+    name = environment["QUARANTINE_CONTAINER"].replace("quarantine", "letters")
+    async with dead_letter_container(app, name) as letters:
+        await put(letters.settings, "quarantine", "A/2026/3/1/9/x.json", json.dumps([event | OBITUARY]).encode())
+
+    more = ["--dead-letter-container", name]
+    assert 0 == await run(environment, tmp_path, "--blob", "A/2026/3/1/9/x.json", *more)
+
+    assert 2 == len(await queued(app))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--day", "yesterday"], ["--dry-run"], ["--settings", "x"]])
+def test_a_wrong_command_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 2, and how it is used."""
+    with pytest.raises(SystemExit) as ended:
+        command.main(["replay", *arguments])
+
+    assert ended.value.code == 2
+    assert "usage: python -m recording" in capsys.readouterr().err

@@ -1,0 +1,82 @@
+"""recording/model/event_parser.py: where a chunk lies, and whether it is ours to fetch."""
+
+from typing import Any
+
+import pytest
+
+from recording.model import event_parser
+from recording.model.events import AnnouncedChunk
+from tests.support.samples import DOCUMENT, GOOD_CHUNK
+
+OBJECT = f"https://storage.asm.skype.com/v1/objects/{DOCUMENT}"
+
+
+def chunk(location: str | None) -> AnnouncedChunk:
+    """Make a chunk that lies somewhere."""
+    return AnnouncedChunk(DOCUMENT, 0, None, content_location=location)
+
+
+def test_locations_are_kept_as_they_are() -> None:
+    """They are copied letter by letter and never built (acs-contract 4.10)."""
+    where = {
+        "contentLocation": f"{OBJECT}/content/video",
+        "metadataLocation": f"{OBJECT}/content/acsmetadata",
+        "deleteLocation": OBJECT,
+    }
+
+    [got], problems = event_parser.read_chunks([GOOD_CHUNK | where])
+
+    assert (list(where.values()), ()) == ([got.content_location, got.metadata_location, got.delete_location], problems)
+
+
+@pytest.mark.parametrize("name", ["contentLocation", "metadataLocation", "deleteLocation"])
+@pytest.mark.parametrize("odd", [5, [], {}, "a\nb", "a" * 9000, "\ud800"])
+def test_a_location_that_cannot_be_one_costs_no_chunk(name: str, odd: Any) -> None:
+    """It is left away and named; the chunk is taken all the same."""
+    [got], problems = event_parser.read_chunks([GOOD_CHUNK | {"contentLocation": OBJECT, name: odd}])
+
+    assert getattr(got, name.replace("L", "_l")) is None
+    assert len(problems) == 1
+    assert problems[0].startswith(f"chunk entry 0: {name} must be an address")
+    assert problems[0].endswith("it was left away")
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        f"{OBJECT}/content/video",
+        f"https://sa1-storage.asm.skype.com/v1/objects/{DOCUMENT}/content/video",
+        "https://eu-prod.asyncgw.teams.microsoft.com/some/other/path",
+        "https://a.ams.gov.teams.microsoft.us/v2/x",
+        f"http://127.0.0.1:8080/v1/objects/{DOCUMENT}/content/video",
+        f"https://storage.of.next.year.example/v2/things/{DOCUMENT}",
+        f"https://acs.communication.azure.com/recording/download/{DOCUMENT}",
+        "https://evil-asm.skype.com.example.org/calls/x",
+        "http://[",
+    ],
+)
+def test_a_failed_export_is_fetched(location: str) -> None:
+    """The chunk lies at the service (acs-contract 4.12), or nobody knows where: that must not pass in silence."""
+    assert not event_parser.is_exported(chunk(location), "AzureBlob")
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        None,
+        "https://team.blob.core.windows.net/calls/20210727/x/0-video.mp4",
+        "https://team.blob.core.chinacloudapi.cn/calls/0-video.mp4",
+        "https://team.z01.blob.storage.azure.net/calls/0-video.mp4",
+        "http://127.0.0.1:10000/devstoreaccount1/calls/20210727/0-video.mp4",
+    ],
+)
+def test_a_chunk_in_the_teams_storage_is_exported(location: str | None) -> None:
+    """Such a chunk has no deadline, and isn't copied."""
+    assert event_parser.is_exported(chunk(location), "AzureBlob")
+    assert event_parser.is_exported(chunk(location), "azureBlobStorage")
+
+
+@pytest.mark.parametrize("kind", [None, "azureCommunicationServices", "AzureCommunicationServices"])
+def test_a_chunk_in_the_services_storage_never_is(kind: str | None) -> None:
+    """Not even one of 2021, whose event doesn't say where it lies."""
+    assert not event_parser.is_exported(chunk(None), kind)

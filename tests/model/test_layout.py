@@ -1,0 +1,134 @@
+"""recording/model/layout.py: the name of every blob."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recording.model import layout
+
+KEY = "20210727T152023608975Z-43563209-4ec6-4119-be5b-88398cda2caf"
+DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
+# A digit to `\d` and to int(), but not in ASCII.
+ARABIC_TWO = "\N{ARABIC-INDIC DIGIT TWO}"
+DOCUMENTS = st.from_regex(layout.DOCUMENT_ID, fullmatch=True).filter(layout.is_document_id)
+CALLS = st.from_regex(layout.CALL_ID, fullmatch=True)
+ZONES = st.timedeltas(timedelta(hours=-14), timedelta(hours=14)).map(
+    lambda offset: timezone(timedelta(minutes=offset // timedelta(minutes=1)))
+)
+TIMES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=ZONES)
+
+
+def test_every_name() -> None:
+    """Blobs are named as the design says; operators' lifecycle rules rely on it."""
+    folder = f"2021/07/27/{KEY}"
+
+    assert [
+        f"{KEY}/events/e1.json",
+        f"{KEY}/chunks/00007-{DOCUMENT}.media",
+        f"{KEY}/chunks/00007-{DOCUMENT}.json",
+        f"{KEY}/attempts/{DOCUMENT}.json",
+        f"{KEY}/notices/at-risk-{DOCUMENT}.json",
+        f"{KEY}/notices/told-2.json",
+        f"{folder}/chunks/00007-{DOCUMENT}.wav",
+        f"{folder}/chunks/00007-{DOCUMENT}.media",
+        f"{folder}/chunks/00007-{DOCUMENT}.json",
+        f"{folder}/recording.json",
+        f"{folder}/recording-2.json",
+        "2021/07/27/e1.json",
+        "audit/2021/07/27/230000000000-stop-x.json",
+    ] == [
+        layout.event_blob(KEY, "e1"),
+        layout.chunk_blob(KEY, 7, DOCUMENT),
+        layout.metadata_blob(KEY, 7, DOCUMENT),
+        layout.attempts_blob(KEY, DOCUMENT),
+        layout.notice_blob(KEY, DOCUMENT),
+        layout.told_blob(KEY, 2),
+        layout.archived(layout.chunk_blob(KEY, 7, DOCUMENT), "wav"),
+        layout.archived(layout.chunk_blob(KEY, 7, DOCUMENT)),
+        layout.archived(layout.metadata_blob(KEY, 7, DOCUMENT), "wav"),
+        layout.manifest_blob(KEY),
+        layout.manifest_blob(KEY, 2),
+        layout.quarantine_blob(datetime(2021, 7, 28, 1, tzinfo=timezone(timedelta(hours=2))), "e1"),
+        layout.audit_blob(datetime(2021, 7, 28, 1, tzinfo=timezone(timedelta(hours=2))), "stop", "x"),
+    ]
+
+
+@given(TIMES, CALLS)
+def test_keys_round_trip(start: datetime, call: str) -> None:
+    """A key gives back the moment it was made of, in UTC, whatever the year or the zone."""
+    key = layout.recording_key(start, call)
+
+    assert layout.is_recording_key(key)
+    assert (start, f"{start.astimezone(UTC).date():%m/%d}") == (layout.recording_start(key), layout.day(key)[5:])
+
+
+@given(TIMES, TIMES)
+def test_keys_sort_by_time(one: datetime, other: datetime) -> None:
+    """Keys sort as the moments do, so that a listing is in order of time."""
+    assert (one < other) == (layout.recording_key(one, "a") < layout.recording_key(other, "a"))
+
+
+@given(st.text(max_size=80))
+def test_no_text_is_mistaken(text: str) -> None:
+    """Whatever the text, what passes for a key or an id is plain ASCII without slashes."""
+    passed = [layout.is_recording_key(text), layout.is_document_id(text)]
+
+    assert not any(passed) or (text.isascii() and "/" not in text and ".." not in text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        KEY + "\n",
+        KEY + "/",
+        "../" + KEY,
+        KEY.replace("20210727", "20211327"),
+        KEY.replace("20210727", "00000727"),
+        KEY.replace("T15", "T25"),
+        KEY.replace("2", ARABIC_TWO),
+        KEY[:22],
+        KEY[:23],
+        KEY + "a" * 60,
+        KEY.lower(),
+    ],
+)
+def test_what_is_no_key(text: str) -> None:
+    """Only a key of a real moment, in ASCII digits, is one."""
+    assert not layout.is_recording_key(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a", "..", "a-", "-a", "a--b", "a/b-c", "a-b.mp4", "a-b\n", "ä-b", "0-" + "a" * 127, "-".join("a" * 13)],
+)
+def test_what_is_no_document_id(text: str) -> None:
+    """Only something that is safe in a path and has the form of the samples is a document id."""
+    assert not layout.is_document_id(text)
+
+
+@pytest.mark.parametrize("given", ["7283825e-f8f1-4c61-a9ea-752c56890500", "a", "a_b-9", "x" * 128])
+def test_safe_event_ids_are_kept(given: str) -> None:
+    """An event's own id is its name where that is safe."""
+    assert given == layout.event_id(given, "text")
+
+
+@pytest.mark.parametrize("given", [None, "", ".", "..", "a/b", "a\\b", "-a", "a.json", "x" * 129, "a\n", "é"])
+def test_other_event_ids_become_a_digest(given: str | None) -> None:
+    """An id that isn't safe is replaced by a digest of the text, which is safe itself."""
+    name = layout.event_id(given, "text")
+
+    assert name == layout.event_id(None, "text") == layout.event_id(name, "other") != layout.event_id(None, "other")
+
+
+def test_starts_have_names_of_one_length() -> None:
+    """Who makes a start, and what came of it, is named by a digest: a subject may be longer than a blob's name."""
+    names = [layout.claim_blob(text, 1) for text in ("a", "b" * 4096, "ü/..")]
+
+    assert [len("starts/") + 64 + len("/00001-claim.json")] * 3 == [len(name) for name in names]
+    assert [name.replace("claim", "outcome") for name in names] == [
+        layout.outcome_blob(text, 1) for text in ("a", "b" * 4096, "ü/..")
+    ]

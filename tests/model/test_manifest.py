@@ -1,0 +1,236 @@
+"""recording/model/manifest.py: pure: what a recording's facts add up to."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from recording.model import manifest
+from recording.model.attempts import FIRST_RESCUE, Attempts, Failure
+from recording.model.events import AnnouncedChunk, FileStatusUpdated
+from recording.model.layout import chunk_blob, metadata_blob
+from recording.model.manifest import Manifest
+from recording.model.recording import Recording, assemble
+from recording.model.stored import Stored
+
+START = datetime(2026, 3, 1, 10, tzinfo=UTC)
+KEY = "20260301T100000000000Z-3f2b0e4c"
+RETENTION = timedelta(hours=48)
+DONE = START + RETENTION
+DOCUMENTS = ("a-0", "a-1", "a-2")
+PROOF = {"sha256": "0" * 64, "source_etag": "e", "proved_at": START.isoformat(), "blocks": "3", "blocks_compared": "2"}
+
+
+def event(*documents: str, hours: int = 0, **more: Any) -> FileStatusUpdated:
+    """Make the event that announces documents."""
+    given: dict[str, Any] = {
+        "id": f"event-{hours}",
+        "time": START + timedelta(hours=hours),
+        "call_id": "3f2b0e4c",
+        "recording_id": None,
+        "server_call_id": None,
+        "start": START,
+        "duration_ms": None,
+        "session_end_reason": None,
+        "chunks": tuple(AnnouncedChunk(d, DOCUMENTS.index(d), "SessionEnded") for d in documents),
+    }
+    return FileStatusUpdated(**(given | more))
+
+
+def content(document: str, **metadata: str) -> Stored:
+    """Make a chunk's content as staging has it."""
+    return Stored(chunk_blob(KEY, DOCUMENTS.index(document), document), 1000, "e", metadata)
+
+
+def metadata(document: str) -> Stored:
+    """Make a chunk's metadata file as staging has it."""
+    return Stored(metadata_blob(KEY, DOCUMENTS.index(document), document), 10, "e", {"sha256": "1" * 64})
+
+
+def recording(
+    events: list[FileStatusUpdated], blobs: list[Stored], tried: dict[str, Attempts] | None = None
+) -> Recording:
+    """Derive a recording."""
+    return assemble(KEY, events=events, blobs=blobs, attempts=tried or {}, retention=RETENTION)
+
+
+def told(events: list[FileStatusUpdated], blobs: list[Stored], before: Manifest | None = None) -> Manifest:
+    """Write the manifest of a recording that is archived now."""
+    return manifest.write(recording(events, blobs), archived_at=DONE, before=before)
+
+
+def test_the_first_announcement_sets_the_deadline() -> None:
+    """An event that names a chunk again doesn't make it live longer."""
+    found = recording([event("a-0", "a-1", hours=5), event("a-0", hours=1)], [])
+
+    assert [("a-0", 49), ("a-1", 53)] == [
+        (c.job.document_id, (c.deadline - START) / timedelta(hours=1)) for c in found.chunks
+    ]
+
+
+def test_the_newest_announcement_says_where_a_chunk_lies() -> None:
+    """One that says nothing, as those of 2021, takes nothing away; each location is taken by itself."""
+    where = [
+        AnnouncedChunk("a-0", 0, "SessionEnded", "https://old/c", "https://old/m", "https://old/d"),
+        AnnouncedChunk("a-0", 0, None, "https://new/c", None, "https://new/d"),
+        AnnouncedChunk("a-0", 0, None),
+    ]
+    events = [event(hours=hours, chunks=(one,)) for hours, one in enumerate(where)]
+    for some_order in (events, events[::-1]):
+        [chunk] = recording(some_order, []).chunks
+        assert ("https://new/c", "https://old/m", "https://new/d", "SessionEnded") == (
+            chunk.job.content_location,
+            chunk.job.metadata_location,
+            chunk.delete_location,
+            chunk.end_reason,
+        )
+        assert (START, DONE) == (chunk.job.announced_at, chunk.deadline)
+
+
+def test_what_events_say_of_the_media_is_joined() -> None:
+    """By the newest that says it."""
+    events = [
+        event("a-0", content_type="audio", channel_type="mixed", format_type="mp3"),
+        event("a-0", hours=1, channel_type="unmixed", format_type="wav"),
+    ]
+    [entry] = told(events, []).chunks
+
+    assert ("audio", "unmixed", "wav") == (entry.content_type, entry.channel_type, entry.format)
+
+
+def test_ids_of_several_events_are_joined() -> None:
+    """An id that any of them has is in the manifest, and the newest counts."""
+    first = event("a-0", recording_id="r", server_call_id="s")
+    written = told([first, event("a-1", hours=1, server_call_id="t")], [])
+
+    assert ("3f2b0e4c", "r", "t", ["a-0", "a-1"]) == (
+        written.call_id,
+        written.recording_id,
+        written.server_call_id,
+        [entry.document_id for entry in written.chunks],
+    )
+
+
+@pytest.mark.parametrize(
+    ("blobs", "is_staged"),
+    [
+        ([], False),
+        ([content("a-0")], False),
+        ([content("a-0", **PROOF)], False),
+        ([metadata("a-0")], False),
+        ([content("a-0"), metadata("a-0")], False),
+        ([content("a-0", **PROOF), metadata("a-0")], True),
+    ],
+)
+def test_a_chunk_is_staged_when_it_is_proved_and_has_its_metadata(blobs: list[Stored], is_staged: bool) -> None:
+    """Nothing less counts."""
+    found = recording([event("a-0")], blobs)
+
+    assert (is_staged, is_staged) == (found.chunks[0].is_staged, found.is_staged)
+
+
+def test_nothing_announced_is_nothing_staged() -> None:
+    """A recording without chunks is never whole."""
+    assert not recording([], [content("a-0", **PROOF)]).is_staged
+
+
+def test_the_deadline_is_past_when_the_last_missing_chunk_is() -> None:
+    """What is staged has no deadline any more."""
+    found = recording([event("a-0"), event("a-1", hours=5)], [content("a-1", **PROOF), metadata("a-1")])
+
+    assert [False, True] == [found.is_past_deadline(START + timedelta(hours=h)) for h in (47, 48)]
+
+
+def test_a_rescue_comes_when_the_note_says() -> None:
+    """Without a note it comes a quarter of an hour after the event."""
+    note = Attempts(count=1, next_at=START + timedelta(hours=3))
+    found = recording([event("a-0", "a-1")], [], {"a-1": note})
+
+    assert [START + FIRST_RESCUE, note.next_at] == [c.rescue_at() for c in found.chunks]
+
+
+def test_every_chunk_has_an_outcome() -> None:
+    """Archived, unproved or lost, each with what is known of it."""
+    gone = Failure(at=START, code="SourceGone", message="no such document")
+    note = Attempts(count=7, failures=(gone,), next_at=START)
+    blobs = [content("a-0", **PROOF), metadata("a-0"), content("a-1"), metadata("a-1")]
+    written = manifest.write(recording([event(*DOCUMENTS)], blobs, {"a-2": note}), archived_at=DONE)
+
+    first, second, third = written.chunks
+    assert ["archived", "unproved", "lost"] == [e.outcome for e in written.chunks]
+    assert (3, 2, "e", START) == (first.blocks, first.blocks_compared, first.source_etag, first.proved_at)
+    assert (None, "no proof by the deadline; the last attempt said: nothing, none was made") == (
+        first.reason,
+        second.reason,
+    )
+    assert (7, (gone,), "no content by the deadline; the last attempt said: SourceGone: no such document") == (
+        third.attempts,
+        third.failures,
+        third.reason,
+    )
+    assert (False, "incomplete", DONE) == (written.complete, written.state, written.archived_at)
+
+
+def test_in_flight_it_tells_what_staging_holds() -> None:
+    """The derived state names blobs in staging, and nothing as archived."""
+    waiting = manifest.write(recording([event("a-0", "a-1")], [content("a-0", **PROOF)]), archived_at=None)
+
+    assert ["staged", "waiting"] == [e.outcome for e in waiting.chunks]
+    assert ("ingesting", False, None) == (waiting.state, waiting.complete, waiting.archived_at)
+    assert waiting.chunks[0].content is not None
+    assert f"{KEY}/chunks/00000-a-0.media" == waiting.chunks[0].content.blob
+
+
+def test_the_newest_event_tells_of_the_call_and_older_ones_fill_in() -> None:
+    """A member that the newest event lacks keeps what was known, even from the manifest before."""
+    first = told([event("a-0", recording_id="r", duration_ms=1, session_end_reason="CallEnded")], [])
+    second = told([event("a-1", hours=1, duration_ms=2), event("a-2", hours=2)], [], first)
+
+    assert ("r", 2, "CallEnded") == (second.recording_id, second.recording_duration_ms, second.session_end_reason)
+    assert ["event-0", "event-1", "event-2"] == second.events
+
+
+def test_a_manifest_reads_as_it_was_written() -> None:
+    """JSON and back."""
+    written = told([event(*DOCUMENTS)], [content("a-0", **PROOF), metadata("a-0"), content("a-1")])
+
+    assert written == Manifest.model_validate_json(written.model_dump_json(by_alias=True))
+
+
+def test_archived_chunks_are_left_to_the_manifest_before() -> None:
+    """Beyond it there is only what it lacks, and what staging has more of."""
+    before = told([event(*DOCUMENTS)], [content("a-0", **PROOF), metadata("a-0"), content("a-1", **PROOF)])
+    now = recording([event(*DOCUMENTS, hours=1)], [metadata("a-1")])
+
+    assert ["a-1", "a-2"] == [c.job.document_id for c in manifest.beyond(now, before).chunks]
+
+
+PIECES = [piece for d in DOCUMENTS for piece in (content(d), content(d, **PROOF), metadata(d))]
+SOME = some.lists(some.sampled_from(PIECES), unique_by=lambda blob: blob.name)
+RANKS = {"lost": 0, "unproved": 1, "archived": 2}
+
+
+@given(some.lists(SOME, min_size=1, max_size=4))
+def test_a_later_manifest_never_tells_less(rounds: list[list[Stored]]) -> None:
+    """Whatever is in staging at each run, no chunk's outcome gets worse, and no file goes out of the manifest."""
+    before: Manifest | None = None
+    for hours, blobs in enumerate(rounds):
+        written = told([event(*DOCUMENTS, hours=hours)], blobs, before)
+        assert list(DOCUMENTS) == [e.document_id for e in written.chunks]
+        for old, new in zip(before.chunks if before else [], written.chunks, strict=bool(before)):
+            assert RANKS[old.outcome] <= RANKS[new.outcome]
+            assert old.content is None or new.content is not None
+            assert old.metadata in (None, new.metadata)
+        now = recording([event(*DOCUMENTS, hours=hours)], blobs)
+        assert [] == manifest.news(now, written)
+        before = written
+
+
+@given(SOME)
+def test_complete_means_all_of_it(blobs: list[Stored]) -> None:
+    """A manifest is complete exactly if every chunk was staged, and nothing but then."""
+    found = recording([event(*DOCUMENTS)], blobs)
+
+    assert found.is_staged == manifest.write(found, archived_at=DONE).complete

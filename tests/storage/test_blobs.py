@@ -1,0 +1,287 @@
+"""recording/storage/blobs.py: facts, links and copies, and a network that loses answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from azure.core.exceptions import AzureError
+
+from local.azurite import Azurite
+from recording import app as bootstrap
+from recording.app import App
+from recording.config.settings import read
+from recording.storage import blobs
+from recording.storage.blobs import CopyFailed, Storage
+from tests.conftest import Control
+from tests.intake.test_auto_record import leg_event
+from tests.support.facts import MIB, announce, harmed, listing, put, receive, stage, stored_sha256, sweep, until
+from tests.support.proxy import Proxy, before
+
+pytestmark = pytest.mark.usefixtures("impatient")
+
+
+@pytest_asyncio.fixture
+async def proxy(azurite: Azurite) -> AsyncIterator[Proxy]:
+    """A network between the app and its storage."""
+    async with before(azurite) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def distant(proxy: Proxy, environment: dict[str, str]) -> AsyncIterator[App]:
+    """The app, with the proxy before its Blob Storage."""
+    there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
+    built = await bootstrap.build(read(environment | there))
+    yield built
+    await built.aclose()
+
+
+def is_commit(request: web.Request) -> bool:
+    """Tell whether a request is Put Block List."""
+    return request.method == "PUT" and request.query.get("comp") == "blocklist"
+
+
+def is_block(request: web.Request) -> bool:
+    """Tell whether a request is Put Block."""
+    return request.method == "PUT" and request.query.get("comp") == "block"
+
+
+def is_proof(request: web.Request) -> bool:
+    """Tell whether a request is Set Blob Metadata."""
+    return request.method == "PUT" and request.query.get("comp") == "metadata"
+
+
+def is_blob(request: web.Request) -> bool:
+    """Tell whether a request is Put Blob or Copy Blob."""
+    return request.method == "PUT" and not request.query
+
+
+def is_delete(request: web.Request) -> bool:
+    """Tell whether a request is Delete Blob."""
+    return request.method == "DELETE"
+
+
+async def test_a_fact_is_written_once(app: App) -> None:
+    """The first one stays, whatever comes later under its name."""
+    answers = await asyncio.gather(*(app.storage.write_fact("staging", "a/b", bytes([n])) for n in range(8)))
+    kept = await app.storage.read("staging", "a/b")
+
+    assert 1 == sum(answers)
+    assert kept == bytes([answers.index(True)])
+    assert await app.storage.write_fact("staging", "a/b", b"late") is False
+    assert kept == await app.storage.read("staging", "a/b")
+
+
+async def test_what_is_not_there_is_none(app: App) -> None:
+    """Reading, finding and deleting a blob that isn't there raise nothing."""
+    await app.storage.delete("staging", "no/such")
+
+    assert (None, None) == (await app.storage.read("staging", "no/such"), await app.storage.find("archive", "no/such"))
+    assert {} == await app.storage.staged_blocks("no/such")
+
+
+async def test_only_the_version_that_was_meant_is_deleted(app: App) -> None:
+    """A blob that has changed since it was looked at stays."""
+    await put(app.settings, "staging", "a", b"1")
+    seen = await app.storage.find("staging", "a")
+    assert seen is not None
+    await put(app.settings, "staging", "a", b"2")
+
+    await app.storage.delete("staging", "a", etag=seen.etag)
+
+    assert b"2" == await app.storage.read("staging", "a")
+
+
+async def test_a_listing_and_a_look_give_the_same(app: App) -> None:
+    """Name, size, ETag and metadata of a blob are one thing, wherever they come from."""
+    await app.storage.write_fact("staging", "a/b", b"12", announced="now")
+
+    listed = [blob async for blob in app.storage.names("staging", "a/")]
+    assert [await app.storage.find("staging", "a/b")] == listed
+
+
+async def test_a_wrong_copy_is_made_again(app: App, control: Control) -> None:
+    """A copy of another length, or without the source's SHA-256, is replaced by one that matches."""
+    [job] = await stage(app, await control.recording(5 * MIB))
+    source = await app.storage.find("staging", job.content_blob)
+    assert source is not None
+    assert source.sha256 is not None
+
+    for body, sha256 in ((b"short", source.sha256), (b"\0" * 100, "0" * 64)):
+        await put(app.settings, "archive", "copy", body, sha256=sha256)
+        await app.storage.copy_to_archive(source, "copy")
+        assert {"copy": source.sha256} == await listing(app.settings, "archive")
+
+
+async def test_a_copy_of_a_source_that_changed_is_not_taken(app: App) -> None:
+    """What is compared is the version that was listed; another one under its name is no copy of it."""
+    await put(app.settings, "staging", "a", b"1")
+    seen = await app.storage.find("staging", "a")
+    assert seen is not None
+    await put(app.settings, "staging", "a", b"2")
+
+    with pytest.raises(CopyFailed):
+        await app.storage.copy_to_archive(seen, "copy")
+    with pytest.raises(AzureError):
+        await app.storage.copy_to_archive(replace(seen, name="gone"), "copy")
+
+    assert {} == await listing(app.settings, "archive")
+
+
+async def test_a_copy_that_another_run_made_meanwhile_is_not_written_again(
+    azurite: Azurite, environment: dict[str, str], app: App
+) -> None:
+    """The second copy comes late, perhaps after the manifest: were it to fail, it would damage what is archived."""
+    await app.storage.write_fact("staging", "a", b"media")
+    seen = await app.storage.find("staging", "a")
+    assert seen is not None
+    async with harmed(azurite, environment, {"operation": "CopyBlob", "kind": "hang", "seconds": 60}) as (late, proxy):
+        second = asyncio.create_task(late.storage.copy_to_archive(seen, "copy"))
+
+        async def is_held() -> bool:
+            return any(entry["fault"] == "hang" for entry in proxy.log.view(100)["requests"])
+
+        await until(is_held)
+        first = await app.storage.copy_to_archive(seen, "copy")
+        proxy.faults.clear()
+
+        assert first == await second == await app.storage.find("archive", "copy")
+
+
+async def test_a_link_reads_and_does_nothing_else(app: App) -> None:
+    """The link of a blob answers to GET for five minutes, and to no other method or blob."""
+    await put(app.settings, "staging", "a", b"media")
+    await put(app.settings, "staging", "b", b"other")
+    link = await app.storage.link("staging", "a", file_name="a.mp4")
+
+    async with aiohttp.ClientSession() as http:
+        async with http.get(link) as got:
+            assert (200, b"media") == (got.status, await got.read())
+            assert 'inline; filename="a.mp4"' == got.headers["Content-Disposition"]
+        for method, url in (("DELETE", link), ("PUT", link), ("GET", link.replace("/a?", "/b?"))):
+            async with http.request(method, url, data=b"", headers={"x-ms-blob-type": "BlockBlob"}) as refused:
+                assert (method, 403) == (method, refused.status)
+    terms = parse_qs(urlsplit(link).query)
+    left = datetime.fromisoformat(terms["se"][0]) - datetime.now(UTC)
+    assert ["r"] == terms["sp"]
+    assert timedelta(minutes=4) < left <= timedelta(minutes=5)
+
+
+async def test_a_link_expires(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once its time is over it opens nothing."""
+    monkeypatch.setattr(blobs, "LINK_LIFE", timedelta(seconds=-1))
+    await put(app.settings, "staging", "a", b"media")
+    link = await app.storage.link("staging", "a", file_name="a.mp4")
+
+    async with aiohttp.ClientSession() as http, http.get(link) as got:
+        assert 403 == got.status
+
+
+@pytest.mark.parametrize("match", [is_commit, is_block, is_proof, is_blob], ids=lambda match: match.__name__)
+async def test_a_lost_answer_costs_nothing(distant: App, proxy: Proxy, control: Control, match: object) -> None:
+    """A request that took effect though its answer was lost is repeated, and the chunk is right."""
+    recording = await control.recording(12 * MIB)
+    [job] = await announce(distant, recording)
+    proxy.add("lost", match)  # type: ignore[arg-type]
+
+    await distant.ingest.run(job)
+
+    found = await distant.storage.find("staging", job.content_blob)
+    assert found is not None
+    assert 1 == proxy.met
+    assert found.sha256 == recording["chunks"][0]["sha256"] == await stored_sha256(distant, job)
+
+
+@pytest.mark.parametrize("match", [is_commit, is_block, is_proof, is_blob], ids=lambda match: match.__name__)
+async def test_a_busy_storage_is_asked_again(distant: App, proxy: Proxy, control: Control, match: object) -> None:
+    """503 is no reason to give a chunk up."""
+    recording = await control.recording(12 * MIB)
+    [job] = await announce(distant, recording)
+    proxy.add("refused", match, times=2)  # type: ignore[arg-type]
+
+    await distant.ingest.run(job)
+
+    assert (2, recording["chunks"][0]["sha256"]) == (proxy.met, await stored_sha256(distant, job))
+
+
+@pytest.mark.parametrize("match", [is_blob, is_delete], ids=lambda match: match.__name__)
+async def test_lost_answers_leave_the_archive_whole(
+    distant: App, proxy: Proxy, control: Control, match: object
+) -> None:
+    """Copies, the manifest and the emptying of staging may all be done twice."""
+    await stage(distant, await control.recording(1000, 1000))
+    proxy.add("lost", match, times=5)  # type: ignore[arg-type]
+
+    await sweep(distant)
+    await sweep(distant)
+
+    assert 5 == proxy.met
+    names = await listing(distant.settings, "archive")
+    assert ({}, 6) == (await listing(distant.settings, "staging"), len(names))
+    assert 1 == len([name for name in names if "/recording" in name])
+
+
+async def test_a_lost_answer_to_a_claim_does_not_delay_a_recording(
+    distant: App, proxy: Proxy, control: Control
+) -> None:
+    """A worker whose claim was written knows it for its own, and starts the recording at once."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    app = replace(distant, settings=distant.settings.model_copy(update={"auto_record": "all"}))
+    proxy.add("lost", is_blob)
+
+    await receive(app, leg_event(call))
+
+    assert (1, 1) == (proxy.met, len((await control.call("GET", "recordings"))["recordings"]))
+
+
+async def test_storage_that_takes_nothing_fails_the_job_and_loses_nothing(
+    distant: App, proxy: Proxy, control: Control
+) -> None:
+    """A job that storage refuses throughout is raised to the queue; the next one succeeds."""
+    recording = await control.recording(5 * MIB)
+    [job] = await announce(distant, recording)
+    proxy.add("refused", is_block, times=8)
+
+    with pytest.raises(Exception, match="503 ServerBusy"):
+        await distant.ingest.run(job)
+    await distant.ingest.run(job)
+
+    assert recording["chunks"][0]["sha256"] == await stored_sha256(distant, job)
+
+
+async def test_another_account_gets_its_copy_by_a_link(
+    environment: dict[str, str], control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive may be another account: the copy is made by a short-lived link to the staging blob."""
+    key = environment["AzureWebJobsStorage"].partition("AccountKey=")[2].partition(";")[0]
+    monkeypatch.setenv("AZURITE_ACCOUNTS", f"devstoreaccount1:{key};archive1:{key}")
+    async with Azurite() as azurite:
+        there = azurite.connection_string
+        more = {"STAGING_STORAGE": there, "ARCHIVE_STORAGE": there.replace("devstoreaccount1", "archive1")}
+        app = await bootstrap.build(read(environment | more))
+        recording = await control.recording(5 * MIB, 1000)
+        await stage(app, recording)
+
+        await sweep(app)
+
+        archived = await listing(app.settings, "archive")
+        assert {c["sha256"] for c in recording["chunks"]} <= set(archived.values())
+        assert {} == await listing(app.settings, "staging")
+        await app.aclose()
+
+
+async def test_a_container_that_is_there_is_left_alone(settings: object, app: App) -> None:
+    """Preparing twice, and at the same time, is no error."""
+    await app.storage.write_fact("staging", "a", b"1")
+    others = [Storage(app.settings) for _ in range(3)]
+    await asyncio.gather(*(one.prepare() for one in others))
+
+    assert ["a"] == list(await listing(app.settings, "staging"))
+    for one in others:
+        await one.aclose()

@@ -1,0 +1,56 @@
+"""recording/storage/calls.py: what a call's events tell is in the manifest of its recording."""
+
+import json
+from typing import Any
+
+import pytest
+
+from recording.app import App
+from recording.model import layout
+from recording.storage import calls
+from tests.model.test_event_parser_today import CORRELATION, call_event
+from tests.support.facts import put, receive, sweep
+from tests.support.source import storage_host, today, wav
+
+
+@pytest.fixture
+def environment(environment: dict[str, str]) -> dict[str, str]:
+    """Today's API."""
+    return environment | {"ACS_API_VERSION": ""}
+
+
+@pytest.mark.parametrize("kind", ["CallStarted", "CallEnded"])
+async def test_the_correlation_id_is_known_from_either_event(app: App, kind: str) -> None:
+    """Whichever comes, however often, padded or not, and in either alphabet."""
+    event = call_event(kind)
+    known = event["data"]["serverCallId"]
+    for _ in range(2):
+        await receive(app, event)
+
+    for same in (known, known.rstrip("="), known.translate(str.maketrans("+/", "-_"))):
+        assert CORRELATION == await calls.correlation_id(app.storage, same)
+    assert await calls.correlation_id(app.storage, f"{known[:-4]}AAAA") is None
+    assert await calls.correlation_id(app.storage, None) is None
+
+
+async def test_a_call_without_a_correlation_id_leaves_nothing(app: App) -> None:
+    """The event is taken all the same."""
+    event = call_event("CallStarted")
+    await receive(app, event | {"data": event["data"] | {"correlationId": None}})
+
+    assert [] == [blob.name async for blob in app.storage.names("archive", "calls/")]
+
+
+@pytest.mark.parametrize("fact", [None, b"", b"[]", b'{"correlationId": "c-1"}'])
+async def test_the_manifest_has_it_if_it_is_known(environment: dict[str, str], fact: bytes | None) -> None:
+    """A fact that is missing or can't be read costs the recording nothing."""
+    async with storage_host(environment) as (app, host):
+        event = today(host.add(wav(1000), {"recordingInfo": {"format": "wav"}}))
+        if fact is not None:
+            await put(app.settings, "archive", layout.call_blob("c2Nh"), fact)
+        for job in await receive(app, event):
+            await app.ingest.run(job)
+        [key] = (await sweep(app)).archived
+
+        written: Any = json.loads(await app.storage.read("archive", layout.manifest_blob(key)) or b"")
+        assert ("c-1" if fact and b"c-1" in fact else None) == written["correlationId"]

@@ -1,0 +1,68 @@
+"""recording/storage/recordings.py: what staging lists, and what the archive's manifests say."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from recording.app import App
+from recording.model import attempts, layout
+from recording.model.attempts import Attempts, Failure
+from recording.storage import recordings
+from tests.archive.test_archived import LATE, lose
+from tests.conftest import Control
+from tests.support.facts import announce, put, stage, sweep
+
+
+async def test_a_chunk_is_archived_when_the_manifest_says_so(app: App, control: Control) -> None:
+    """Not before, whatever lies there under its name; and of no other recording."""
+    [job] = await stage(app, await control.recording(1000))
+    await put(app.settings, "archive", layout.archived(job.content_blob, "mp4"), b"half")
+    assert not await recordings.is_archived(job, app.storage)
+    await app.storage.delete("archive", layout.archived(job.content_blob, "mp4"))
+
+    await sweep(app)
+
+    assert await recordings.is_archived(job, app.storage)
+    others = {"document_id": "0-a-b"}, {"recording_key": f"{job.recording_key[:-1]}x"}
+    assert [False, False] == [await recordings.is_archived(job.model_copy(update=o), app.storage) for o in others]
+
+
+async def test_a_lost_chunk_is_not_archived(app: App, control: Control) -> None:
+    """Should the service have it after all, it is fetched."""
+    [job] = await announce(app, await control.recording(1000))
+    await lose(app, control, job)
+    await sweep(app, now=job.announced_at + LATE)
+
+    written = await recordings.newest_manifest(job.recording_key, app.storage)
+    assert written is not None
+    assert ["lost"] == [entry.outcome for entry in written.chunks]
+    assert not await recordings.is_archived(job, app.storage)
+
+
+async def test_failures_at_the_same_moment_are_all_on_record(app: App, control: Control) -> None:
+    """Whoever finds the note changed reads it again; the timer's change of it costs none either."""
+    [job] = await announce(app, await control.recording(1000))
+    failures = [Failure(at=job.announced_at, code="SourceGone", message=f"attempt {n}") for n in range(5)]
+
+    def fail(failure: Failure) -> Callable[[Attempts | None], Attempts]:
+        return lambda before: attempts.failed(before, failure)
+
+    def queue(before: Attempts | None) -> Attempts:
+        return attempts.queued_again(before, now=job.announced_at)
+
+    await asyncio.gather(*(recordings.note(job, app.storage, change) for change in (*map(fail, failures), queue)))
+
+    noted = attempts.read(await app.storage.read("staging", job.attempts_blob))
+    assert noted is not None
+    assert (5, {*failures}, job.announced_at) == (noted.count, {*noted.failures}, noted.queued_at)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"{}", b"[]"])
+async def test_a_manifest_that_cannot_be_read_costs_no_chunk(app: App, control: Control, text: bytes) -> None:
+    """It is fetched, and the timer tells of the manifest."""
+    [job] = await stage(app, await control.recording(1000))
+    await put(app.settings, "archive", layout.manifest_blob(job.recording_key), text)
+
+    assert not await recordings.is_archived(job, app.storage)
+    await app.ingest.run(job)

@@ -1,0 +1,300 @@
+"""recording/storage/starts.py: a start that happens once, whoever asks, how often, and whatever goes wrong."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from azure.core.exceptions import AzureError
+
+from local.azurite import Azurite
+from recording.app import App
+from recording.config.account import Account
+from recording.config.settings import Settings
+from recording.control.bodies import Caller, RepeatKey, StartRecording
+from recording.control.operations import Control as Recordings
+from recording.errors import BadRequest, Conflict, RecordingError, StartInProgress, Throttled, UpstreamFailed
+from recording.model import layout
+from recording.storage import starts
+from recording.storage.blobs import Storage
+from recording.storage.starts import AnotherRequest, Claim, Held, Outcome
+from tests.conftest import Control
+from tests.support.facts import body_of, listing
+from tests.support.proxy import Match, Proxy, before
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NOTHING = StartRecording()
+HEADER = "Repeatability-Request-ID"
+
+
+@pytest_asyncio.fixture
+async def call(control: Control) -> str:
+    """The conversation id of a call."""
+    return str((await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"])
+
+
+@pytest_asyncio.fixture
+async def proxy(azurite: Azurite) -> AsyncIterator[Proxy]:
+    """A network before storage that can be made to fail."""
+    async with before(azurite) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def distant(settings: Settings, proxy: Proxy) -> AsyncIterator[Storage]:
+    """The storage, with the proxy before it."""
+    account = Account.model_validate({"connection_string": proxy.connection_string})
+    storage = Storage(settings.model_copy(update={"archive_storage": account}))
+    yield storage
+    await storage.aclose()
+
+
+def repeatable(app: App, storage: Storage | None = None, *, key: str = "one", header: str = HEADER) -> Recordings:
+    """The operations, for a caller with a key."""
+    return Recordings(app.service, storage or app.storage, Caller(repeat_key=RepeatKey(header, key)))
+
+
+def writes(suffix: str) -> Match:
+    """Match the writes of one kind of fact."""
+    return lambda request: request.method == "PUT" and request.path.endswith(f"-{suffix}.json")
+
+
+async def tries(app: App) -> list[str]:
+    """Say what is known of each try: `claim`, or what came of it."""
+    found = {}
+    for name in sorted(await listing(app.settings, "archive")):
+        if name.startswith("starts/"):
+            number, _, kind = name.rpartition("/")[2].partition("-")
+            body = await body_of(app.settings, "archive", name)
+            found[number] = body["result"] if kind == "outcome.json" else "claim"
+    return list(found.values())
+
+
+async def asked(control: Control) -> int:
+    """Count how often ACS was asked to start."""
+    requests = (await control.call("GET", "requests"))["requests"]
+    return len([r for r in requests if r["method"] == "POST" and r["path"].endswith("/recordings")])
+
+
+async def test_a_start_at_once_from_everywhere_happens_once(
+    app: App, settings: Settings, control: Control, call: str
+) -> None:
+    """Twenty at once, by five clients of storage: one start, and its id for whoever is answered, even later."""
+    storages = [Storage(settings) for _ in range(5)]
+
+    answers = await asyncio.gather(
+        *(repeatable(app, storages[n % 5]).start(call, NOTHING) for n in range(20)), return_exceptions=True
+    )
+    [recording] = (await control.call("GET", "recordings"))["recordings"]
+    await app.service.stop(call, recording["recordingId"])
+    later = [await repeatable(app, storage).start(call, NOTHING) for storage in storages]
+    for storage in storages:
+        await storage.aclose()
+
+    failed = [one for one in answers if isinstance(one, BaseException)]
+    ids = {one.recording_id for one in (*answers, *later) if not isinstance(one, BaseException)}
+    assert [] == [one for one in failed if not isinstance(one, StartInProgress)]
+    assert ({recording["recordingId"]}, 1, ["started"]) == (ids, await asked(control), await tries(app))
+
+
+@pytest.mark.parametrize("header", [HEADER, "Idempotency-Key"])
+@pytest.mark.parametrize("outcome", ["started", "given_back", None])
+async def test_a_key_belongs_to_one_request(app: App, control: Control, call: str, outcome: Any, header: str) -> None:
+    """Another conversation, callback or context under the same key is a 400 that names the header."""
+    mine = Claim(owner="x", conversation_id=call, request="0" * 64, at=datetime.now(UTC))
+    await starts.take(app.storage, "repeatable one", mine)
+    if outcome:
+        known = Outcome(result=outcome, recording_id="abc", at=NOW)
+        await starts.settle(app.storage, Held("repeatable one", 1), known)
+
+    for body in (NOTHING, StartRecording(operation_context="x")):
+        with pytest.raises(BadRequest) as refused:
+            await repeatable(app, header=header).start(call, body)
+        assert (header, 400) == (refused.value.target, refused.value.http_status)
+
+    assert 0 == await asked(control)
+
+
+async def test_other_keys_are_other_starts(app: App, control: Control) -> None:
+    """Keys are told apart to the last character, and none becomes part of a blob's name."""
+    calls = [(await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"] for _ in range(3)]
+    keys = ["../../x", "../../X", "ü 😀 %2F?#"]
+
+    ids = [
+        (await repeatable(app, key=key).start(one, NOTHING)).recording_id for key, one in zip(keys, calls, strict=True)
+    ]
+
+    names = {n for n in await listing(app.settings, "archive") if n.startswith("starts/")}
+    assert (3, 6) == (len(set(ids)), len(names))
+    assert {layout.claim_blob(f"repeatable {key}", 1) for key in keys} <= names
+
+
+async def test_a_claim_whose_owner_died_is_taken_over_by_exactly_one(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before 60 s nobody gets it; then one of ten does, the others wait for that one, and the log says so."""
+    await starts.take(app.storage, "x", Claim(owner="dead", conversation_id="c", at=NOW))
+
+    async def take(number: int, after: float) -> Any:
+        at = NOW + timedelta(seconds=after)
+        return await starts.take(app.storage, "x", Claim(owner=str(number), conversation_id="c", at=at))
+
+    early = await asyncio.gather(*(take(n, 59.9) for n in range(10)), return_exceptions=True)
+    late = await asyncio.gather(*(take(n, 60.1) for n in range(10)), return_exceptions=True)
+
+    assert [StartInProgress] * 10 == [type(one) for one in early]
+    assert ([Held("x", 2)], 9) == (
+        [one for one in late if isinstance(one, Held)],
+        len([one for one in late if isinstance(one, StartInProgress)]),
+    )
+    assert {layout.claim_blob("x", 1)} == {
+        json.loads(r.message.partition(" ")[2])["claim"] for r in caplog.records if "start.taken_over" in r.message
+    }
+
+
+async def test_the_first_word_on_a_try_stands(app: App) -> None:
+    """An outcome is never overwritten, and a late one of a try that was given up is what a repeat gets."""
+    held = await starts.take(app.storage, "x", Claim(owner="slow", conversation_id="c", at=NOW))
+    assert isinstance(held, Held)
+    later = Claim(owner="next", conversation_id="c", at=NOW + timedelta(minutes=2))
+    assert Held("x", 2) == await starts.take(app.storage, "x", later)
+
+    for recording_id in ("first", "second"):
+        await starts.settle(app.storage, held, Outcome(result="started", recording_id=recording_id, at=NOW))
+
+    found = await starts.take(app.storage, "x", later.model_copy(update={"owner": "third"}))
+    assert isinstance(found, tuple)
+    assert ("slow", "first") == (found[0].owner, found[1].recording_id)
+    with pytest.raises(AnotherRequest):
+        await starts.take(app.storage, "x", later.model_copy(update={"request": "another"}))
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"kind": "status", "status": 503}, Throttled),
+        ({"kind": "status", "status": 429}, Throttled),
+        ({"kind": "status", "status": 500}, UpstreamFailed),
+        ({"kind": "refuse"}, UpstreamFailed),
+        ({"kind": "reset"}, UpstreamFailed),
+    ],
+)
+async def test_a_start_that_failed_is_given_back(
+    app: App, control: Control, call: str, fault: dict[str, Any], error: type[RecordingError]
+) -> None:
+    """The caller learns what failed, and the next try starts at once."""
+    await control.call("POST", "faults", {"method": "POST", "path": "/conversations/*", **fault})
+
+    with pytest.raises(error):
+        await repeatable(app).start(call, NOTHING)
+    assert ["given_back"] == await tries(app)
+    started = await repeatable(app).start(call, NOTHING)
+
+    assert started == await repeatable(app).start(call, NOTHING)
+    assert (["given_back", "started"], 2) == (await tries(app), await asked(control))
+
+
+async def test_a_lost_answer_of_acs_is_no_second_recording(app: App, control: Control, call: str) -> None:
+    """Nobody knows the id then; the repeat is told that the call is being recorded."""
+    await control.call("POST", "faults", {"method": "POST", "path": "/conversations/*", "kind": "lostAnswer"})
+
+    with pytest.raises(UpstreamFailed):
+        await repeatable(app).start(call, NOTHING)
+    with pytest.raises(Conflict):
+        await repeatable(app).start(call, NOTHING)
+
+    assert 1 == len((await control.call("GET", "recordings"))["recordings"])
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("kind", ["claim", "outcome"])
+@pytest.mark.parametrize("fault", ["lost", "refused"])
+async def test_a_fact_whose_answer_is_lost_is_still_ours(
+    app: App, control: Control, call: str, proxy: Proxy, distant: Storage, kind: str, fault: Any
+) -> None:
+    """The client writes again and is told that it exists: by ourselves."""
+    proxy.add(fault, writes(kind))
+
+    started = await repeatable(app, distant).start(call, NOTHING)
+
+    assert started == await repeatable(app).start(call, NOTHING)
+    assert (1, 1, ["started"]) == (proxy.met, await asked(control), await tries(app))
+
+
+async def test_an_outcome_that_cannot_be_written_is_logged_and_the_answer_stays_true(
+    app: App,
+    control: Control,
+    call: str,
+    proxy: Proxy,
+    distant: Storage,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The caller gets the id; a repeat has to wait, and is then told that the call is being recorded."""
+    monkeypatch.setattr(starts, "PATIENCE_SECONDS", 1.5)
+    proxy.add("refused", writes("outcome"), times=100)
+
+    started = await repeatable(app, distant).start(call, NOTHING)
+    with pytest.raises(StartInProgress):
+        await repeatable(app).start(call, NOTHING)
+    monkeypatch.setattr(starts, "LIFE", timedelta(0))
+    with pytest.raises(Conflict):
+        await repeatable(app).start(call, NOTHING)
+
+    [line] = [r.message for r in caplog.records if r.message.startswith("start.outcome_not_written ")]
+    assert started.recording_id == json.loads(line.partition(" ")[2])["outcome"]["recordingId"]
+    assert any(r.message.startswith("start.taken_over ") for r in caplog.records)
+    assert ["claim", "given_back"] == await tries(app)
+    [recording] = (await control.call("GET", "recordings"))["recordings"]
+    assert started.recording_id == recording["recordingId"]
+
+
+async def test_a_claim_that_cannot_be_given_back_does_not_hide_what_failed(
+    app: App, control: Control, call: str, proxy: Proxy, distant: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is told what ACS said, and how long to wait."""
+    monkeypatch.setattr(starts, "PATIENCE_SECONDS", 1.5)
+    proxy.add("refused", writes("outcome"), times=100)
+    rule = {"method": "POST", "path": "/conversations/*", "kind": "status", "status": 429, "retryAfter": "17"}
+    await control.call("POST", "faults", rule)
+
+    with pytest.raises(Throttled) as failed:
+        await repeatable(app, distant).start(call, NOTHING)
+
+    assert ("17", ["claim"]) == (failed.value.retry_after, await tries(app))
+
+
+async def test_without_a_claim_nothing_is_started(
+    app: App, settings: Settings, control: Control, call: str, proxy: Proxy, distant: Storage, monkeypatch: Any
+) -> None:
+    """Storage that is away or busy for good: ACS is not asked, and the caller is answered in time."""
+    monkeypatch.setattr(starts, "PATIENCE_SECONDS", 0.5)
+    proxy.add("refused", writes("claim"), times=100)
+    nowhere = Storage(settings.model_copy(update={"archive_container": "nowhere"}))
+
+    with pytest.raises(AzureError):
+        await repeatable(app, nowhere).start(call, NOTHING)
+    with pytest.raises(TimeoutError):
+        await repeatable(app, distant).start(call, NOTHING)
+    await nowhere.aclose()
+
+    assert 0 == await asked(control)
+
+
+async def test_a_caller_that_goes_away_gives_its_claim_back(app: App, control: Control, call: str) -> None:
+    """What is broken off while ACS is asked is on record as not known to have started."""
+    rule = {"method": "POST", "path": "/conversations/*", "kind": "hang", "seconds": 0.3}
+    await control.call("POST", "faults", rule)
+    running = asyncio.ensure_future(repeatable(app).start(call, NOTHING))
+    async with asyncio.timeout(10):
+        while not await tries(app):
+            await asyncio.sleep(0.02)
+    running.cancel()
+    await asyncio.wait([running])
+
+    [name] = [name for name in await listing(app.settings, "archive") if name.endswith("-outcome.json")]
+    outcome = Outcome.model_validate(await body_of(app.settings, "archive", name))
+    assert ("given_back", "CancelledError", None) == (outcome.result, outcome.reason, outcome.recording_id)

@@ -1,0 +1,162 @@
+"""What lies in storage, seen by a client that isn't the app's, and the way there through the use cases."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import ClientSession
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+
+from local.azurite import Azurite
+from local.storage_proxy import StorageProxy
+from recording import app as bootstrap
+from recording import timer
+from recording.app import App
+from recording.archive.run import Report
+from recording.config.settings import Settings, read
+from recording.ingest.blocks import is_block
+from recording.ingest.chunk import Ingest
+from recording.intake import receive as intake
+from recording.intake.backlog import Backlog
+from recording.model.job import ChunkJob
+from recording.model.stored import Where
+from recording.notices import Notices
+from recording.storage.blobs import Storage
+from tests.conftest import Control, file_event
+
+MIB = 1024 * 1024
+TOPIC_KEY = "dG9waWMta2V5LW9mLXRoZS10ZXN0cw=="
+
+
+@asynccontextmanager
+async def container(settings: Settings, where: Where) -> AsyncIterator[ContainerClient]:
+    """Open a container with a client of the test's own."""
+    account = settings.archive_storage if where == "archive" else settings.staging_storage
+    assert account.connection_string is not None
+    async with BlobServiceClient.from_connection_string(account.connection_string.get_secret_value()) as service:
+        yield service.get_container_client(getattr(settings, f"{where}_container"))
+
+
+async def listing(settings: Settings, where: Where) -> dict[str, str]:
+    """List a container: {blob name: SHA-256 of its bytes}."""
+    found = {}
+    async with container(settings, where) as blobs:
+        async for name in blobs.list_blob_names():
+            body = await (await blobs.download_blob(name)).readall()
+            found[name] = hashlib.sha256(body).hexdigest()
+    return found
+
+
+async def put(settings: Settings, where: Where, name: str, body: bytes, **metadata: str) -> None:
+    """Put a blob where the app doesn't expect it."""
+    async with container(settings, where) as blobs:
+        await blobs.upload_blob(name, body, overwrite=True, metadata=metadata)
+
+
+async def body_of(settings: Settings, where: Where, name: str) -> Any:
+    """Read a JSON blob."""
+    async with container(settings, where) as blobs:
+        return json.loads(await (await blobs.download_blob(name)).readall())
+
+
+async def receive(
+    app: App, event: Any, *, now: datetime | None = None, backlog: Backlog | None = None
+) -> list[ChunkJob]:
+    """Take an event in; the answer is its chunk jobs."""
+    text = event if isinstance(event, str) else json.dumps(event)
+    now = now or datetime.now(UTC)
+    return await intake.receive(
+        text,
+        storage=app.storage,
+        service=app.service,
+        notices=app.notices,
+        settings=app.settings,
+        now=now,
+        backlog=backlog,
+    )
+
+
+async def announce(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
+    """Take the recording's file event in; the answer is its chunk jobs."""
+    return await receive(app, file_event(recording, **more))
+
+
+async def stage(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
+    """Announce a recording and ingest every chunk of it."""
+    jobs = await announce(app, recording, **more)
+    for job in jobs:
+        await app.ingest.run(job)
+    return jobs
+
+
+async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> Report:
+    """Run the archive timer once."""
+    now = now or datetime.now(UTC)
+    return await timer.run(app.storage, app.settings, app.notices, app.content, now=now, **more)
+
+
+@asynccontextmanager
+async def topic(app: App, control: Control) -> AsyncIterator[App]:
+    """Give the app the emulator's custom topic to publish to."""
+    notices = Notices(f"{control.endpoint}/emulator/topic/api/events", TOPIC_KEY, None)
+    try:
+        yield replace(app, notices=notices)
+    finally:
+        await notices.aclose()
+
+
+async def told(control: Control) -> list[dict[str, Any]]:
+    """List what was published there."""
+    found: list[dict[str, Any]] = (await control.call("GET", "topic/events"))["events"]
+    return found
+
+
+async def stored_sha256(app: App, job: ChunkJob) -> str | None:
+    """Hash what lies in staging, independently of the proof; None if nothing does."""
+    return (await listing(app.settings, "staging")).get(job.content_blob)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10.0) -> None:
+    """Poll until something holds."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+async def staged_receipts(storage: Storage, job: ChunkJob) -> int:
+    """Count the blocks that are staged with their receipt."""
+    return len([name for name in await storage.staged_blocks(job.content_blob) if not is_block(name)])
+
+
+async def killed_after(ingest: Ingest, job: ChunkJob, *, blocks: int) -> None:
+    """Run an ingest and end it in the middle, once so many blocks are staged."""
+    running = asyncio.ensure_future(ingest.run(job))
+
+    async def staged() -> bool:
+        return running.done() or await staged_receipts(ingest.storage, job) >= blocks
+
+    await until(staged)
+    assert not running.done()
+    running.cancel()
+    await asyncio.wait([running])
+
+
+@asynccontextmanager
+async def harmed(
+    azurite: Azurite, environment: dict[str, str], *rules: dict[str, Any]
+) -> AsyncIterator[tuple[App, StorageProxy]]:
+    """The app, and the storage between that does what the rules say."""
+    async with StorageProxy(azurite.blob_url, azurite.queue_url) as proxy, ClientSession() as http:
+        there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
+        app = await bootstrap.build(read(environment | there))
+        async with http.post(f"{proxy.control_url}/faults", json=list(rules)) as answer:
+            assert answer.status == 201, await answer.text()
+        try:
+            yield app, proxy
+        finally:
+            await app.aclose()

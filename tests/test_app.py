@@ -1,0 +1,130 @@
+"""recording/app.py: settings become clients, once per process, on first use."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from recording import app as bootstrap
+from recording.acs.call_automation import Calling
+from recording.acs.preview_2021 import Conversations
+from recording.config.settings import Settings, read
+from recording.errors import Misconfigured, Unauthorized
+from tests.support.facts import listing
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest_asyncio.fixture
+async def process(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """A process that has built nothing yet, with the settings in its environment."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(bootstrap, "_app", None)
+    monkeypatch.setattr(bootstrap, "_is_prepared", False)
+    monkeypatch.setattr(bootstrap, "_preparing", asyncio.Lock())
+    yield
+    if bootstrap._app is not None:
+        await bootstrap._app.aclose()
+
+
+@pytest.mark.usefixtures("process")
+async def test_the_app_is_built_once() -> None:
+    """However many functions ask at the same time."""
+    first, *others = await asyncio.gather(*(bootstrap.app() for _ in range(10)))
+
+    assert [True] * 9 == [other is first for other in others]
+    assert first is bootstrap.clients()
+
+
+@pytest.mark.usefixtures("process")
+async def test_storage_that_was_down_is_found_when_it_is_back(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first use that fails isn't the last word; the clients are the same, so none is left open."""
+    first = bootstrap.clients()
+
+    async def down(*which: str) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(first.storage, "prepare", down)
+    with pytest.raises(ConnectionError):
+        await bootstrap.app()
+    monkeypatch.undo()
+    monkeypatch.setattr(bootstrap, "_app", first)
+
+    assert first is await bootstrap.app()
+    await first.aclose()
+
+
+async def test_what_is_missing_is_created(settings: Settings) -> None:
+    """Containers and queue are there after the first use, and building again is no error."""
+    for _ in range(2):
+        app = await bootstrap.build(settings)
+        await app.queue.get_queue_properties()
+        await app.aclose()
+
+    assert [{}, {}, {}] == [
+        await listing(settings, "staging"),
+        await listing(settings, "archive"),
+        await listing(settings, "quarantine"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("2021-04-15-preview1", Conversations), ("", Calling), ("2024-09-15", Calling)],
+)
+async def test_which_api_is_spoken(
+    environment: dict[str, str], version: str, expected: type[Conversations | Calling]
+) -> None:
+    """Today's, unless the settings ask for that of 2021; one of them is all that there is."""
+    app = bootstrap.connect(read(environment | {"ACS_API_VERSION": version}))
+    await app.aclose()
+
+    assert expected is type(app.service)
+
+
+@pytest.mark.parametrize(("version", "passes"), [("2021-04-15-preview1", True), ("", False)])
+async def test_whose_callbacks_must_bear_a_token(environment: dict[str, str], version: str, passes: bool) -> None:
+    """With the resource's id today's; those of 2021 have none, and would all be lost."""
+    more = {"ACS_API_VERSION": version, "ACS_RESOURCE_ID": "29bd5ea9-e0fc-4d00-8f6f-339b1f0ee2e2"}
+    app = bootstrap.connect(read(environment | more))
+    try:
+        with contextlib.nullcontext() if passes else pytest.raises(Unauthorized):
+            await app.callbacks.check(None)
+    finally:
+        await app.aclose()
+
+
+async def test_a_build_that_fails_leaves_nothing_open(environment: dict[str, str]) -> None:
+    """Its connections are closed (an open one would be a warning, and warnings fail tests)."""
+    wrong = environment["AzureWebJobsStorage"].replace("AccountKey=", "AccountKey=AAAA")
+
+    with pytest.raises(Exception, match="AuthorizationFailure"):
+        await bootstrap.build(read(environment | {"STAGING_STORAGE": wrong}))
+
+
+@pytest.mark.usefixtures("process")
+@pytest.mark.parametrize("name", ["AzureWebJobsStorage", "ACS_CONNECTION_STRING"])
+async def test_a_missing_setting_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On first use, not on import; no other setting is shown."""
+    monkeypatch.delenv(name)
+
+    with pytest.raises(Misconfigured, match=name) as raised:
+        await bootstrap.app()
+
+    assert "AccountKey" not in raised.value.message
+
+
+def test_nothing_is_read_or_sent_on_import() -> None:
+    """Without a single setting every function is still there to say what is missing."""
+    code = "import function_app; print(len(function_app.app.get_functions()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={}, capture_output=True, text=True, timeout=30)
+
+    assert ("16", "") == (done.stdout.strip(), done.stderr)

@@ -1,0 +1,182 @@
+"""What stands in more than one place and must agree; what may import what is in pyproject.toml (lint-imports, ruff)."""
+
+import ast
+import json
+import re
+import sys
+import tomllib
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+from recording import timer
+from recording.config import settings
+from recording.config.settings import Settings
+from recording.ingest import chunk
+from recording.intake import backlog
+from recording.model import attempts, job
+
+ROOT = Path(__file__).resolve().parent.parent
+FORMS = ("", "__blobServiceUri", "__queueServiceUri", "__accountName")
+
+
+def sources(folder: str) -> dict[str, Path]:
+    """List a package's modules by name."""
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """List what a module imports, wherever in it: `a.b` and, for `from a import b`, `a` and `a.b`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
+
+
+def test_black_box_tests_import_nothing_of_the_app() -> None:
+    """The tests of the whole path know it as its users do: over HTTP."""
+    assert [] == [
+        p.name for p in sources("tests/e2e").values() if any(i.split(".")[0] == "recording" for i in imports(p))
+    ]
+
+
+@cache
+def functions() -> dict[str, dict[str, Any]]:
+    """List the app's functions as the host sees them: name to trigger."""
+    # Loaded anew: an app can be asked for its functions only once (azure-functions 2.3.0).
+    spec = spec_from_file_location("function_app_of_the_contracts", ROOT / "function_app.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {one.get_function_name(): one.get_trigger().get_dict_repr() for one in module.app.get_functions()}
+
+
+def test_routes_are_the_designs() -> None:
+    """Function names, methods and routes are public: they stand in clients and dashboards."""
+    one = "conversations/{conversationId}/recordings/{recordingId}"
+
+    found = {
+        name: (
+            " ".join(method.value for method in trigger["methods"]),
+            trigger["route"],
+            trigger["authLevel"].value.lower(),
+        )
+        for name, trigger in functions().items()
+        if trigger["type"] == "httpTrigger"
+    }
+
+    assert {
+        "start_recording": ("POST", "conversations/{conversationId}/recordings", "function"),
+        "start_recording_by_url": ("POST", "recordings", "function"),
+        "get_recording_state": ("GET", one, "function"),
+        "stop_recording": ("DELETE", one, "function"),
+        "pause_recording": ("POST", f"{one}/pause", "function"),
+        "resume_recording": ("POST", f"{one}/resume", "function"),
+        "receive_callback": ("POST", "callbacks", "function"),
+        "list_recordings": ("GET", "recordings", "function"),
+        "get_recording": ("GET", "recordings/{recordingKey}", "function"),
+        "verify_recording": ("POST", "recordings/{recordingKey}/verify", "function"),
+        "get_chunk_content": ("GET", "recordings/{recordingKey}/chunks/{index}/content", "function"),
+        "health": ("GET", "health", "anonymous"),
+    } == found
+
+
+def test_other_triggers_are_the_designs() -> None:
+    """What Event Grid, the queue and the timer call is public too: it stands in the subscription."""
+    found = {name: trigger for name, trigger in functions().items() if trigger["type"] != "httpTrigger"}
+
+    assert {
+        "receive_event": "eventGridTrigger",
+        "take_events": "queueTrigger",
+        "ingest_chunk": "queueTrigger",
+        "archive_recordings": "timerTrigger",
+    } == {name: trigger["type"] for name, trigger in found.items()}
+    queues = {name: (found[name]["queueName"], found[name]["connection"]) for name in ("take_events", "ingest_chunk")}
+    assert {
+        "take_events": ("recording-events", "AzureWebJobsStorage"),
+        "ingest_chunk": ("recording-chunks", "AzureWebJobsStorage"),
+    } == queues
+    assert (backlog.QUEUE, job.QUEUE) == (queues["take_events"][0], queues["ingest_chunk"][0])
+    assert found["archive_recordings"]["schedule"] == "%ARCHIVE_SCHEDULE%"
+
+
+def host() -> Any:
+    """Read host.json."""
+    return json.loads((ROOT / "host.json").read_text())
+
+
+def seconds(text: str) -> int:
+    """Read a time span of host.json."""
+    hours, minutes, rest = (int(part) for part in text.split(":"))
+    return (hours * 60 + minutes) * 60 + rest
+
+
+def test_host_json_fits_the_design() -> None:
+    """Paths are the service's own, and the extensions those that the bindings were written for."""
+    found = host()
+
+    assert "" == found["extensions"]["http"]["routePrefix"]
+    assert {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"} == found["extensionBundle"]
+
+
+def test_budgets_end_before_the_host_does() -> None:
+    """The host's stroke kills every job of a process: each use case stops itself before."""
+    timeout = seconds(host()["functionTimeout"])
+
+    assert max(chunk.BUDGET_SECONDS, timer.BUDGET_SECONDS) < timeout
+
+
+def test_the_timer_waits_for_the_queue() -> None:
+    """What attempts.py believes of the queue is what host.json says."""
+    queues = host()["extensions"]["queues"]
+
+    assert attempts.QUEUE_TRIES == queues["maxDequeueCount"]
+    # A process that died is found out after ten minutes (functions-host.md 3); then come the other tries.
+    tries = attempts.QUEUE_TRIES * seconds(queues["visibilityTimeout"])
+    assert attempts.FIRST_RESCUE.total_seconds() >= 10 * 60 + tries
+    assert queues["messageEncoding"] == "base64"
+
+
+def known_names() -> set[str]:
+    """List the names under which settings.py reads something."""
+    return {f"{field.alias}{form}" for field in Settings.model_fields.values() for form in FORMS}
+
+
+def test_the_example_settings_are_settings() -> None:
+    """The example file names only settings that are read, and they are right."""
+    example = json.loads((ROOT / "local.settings.example.json").read_text())
+    values = example["Values"]
+
+    assert (False, "python") == (example["IsEncrypted"], values.pop("FUNCTIONS_WORKER_RUNTIME"))
+    assert set(values) <= known_names()
+    assert settings.read(values).resource().endpoint == "http://127.0.0.1:8080"
+    # A trigger's %NAME% is resolved by the host, which doesn't know our defaults.
+    assert "ARCHIVE_SCHEDULE" in values
+
+
+def test_readme_has_the_settings_table() -> None:
+    """README's table is the one that `python -m recording.config.settings` prints."""
+    readme = (ROOT / "README.md").read_text()
+    found = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", readme, re.DOTALL)
+
+    assert found is not None
+    assert settings.table() == found[1].strip()
+
+
+def test_what_is_needed_in_azure_is_named() -> None:
+    """Every library that the app imports is declared, and so in requirements.txt, or comes with one that is."""
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    required = {re.split(r"[^a-z-]", one)[0] for one in dependencies}
+    # yarl is aiohttp's own URL type; jwt is the module of pyjwt.
+    named = {"azure", "yarl", *(["jwt"] if "pyjwt" in required else []), *(name.split("-")[0] for name in required)}
+    used = {one.split(".")[0] for path in sources("recording").values() for one in imports(path)}
+
+    assert used - set(sys.stdlib_module_names) - {"recording"} <= named

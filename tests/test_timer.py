@@ -1,0 +1,276 @@
+"""recording/timer.py: runs that are killed, that run out of time, and that meet what they can't work on."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
+
+from recording import app as bootstrap
+from recording import timer
+from recording.app import App
+from recording.archive import run
+from recording.config.settings import read
+from recording.errors import SourceGone
+from recording.model import attempts
+from recording.model.stored import Stored
+from recording.storage.blobs import Storage
+from tests.conftest import Control, file_event
+from tests.support.dying import Dying
+from tests.support.facts import announce, container, listing, put, receive, stage, sweep
+
+MINUTE = timedelta(minutes=1)
+KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
+# Two chunks, two metadata files and an event are copied, the manifest is written, the five are deleted.
+WRITES = 11
+
+
+@asynccontextmanager
+async def another(environment: dict[str, str], number: int) -> AsyncIterator[App]:
+    """Build the app with other containers."""
+    names = ("STAGING_CONTAINER", "ARCHIVE_CONTAINER", "QUARANTINE_CONTAINER")
+    app = await bootstrap.build(read(environment | {name: f"{environment[name]}-{number}" for name in names}))
+    try:
+        yield app
+    finally:
+        await app.aclose()
+
+
+async def archived(app: App) -> dict[str, Any]:
+    """List the archive: {name: SHA-256}, the manifest without the moment of each proof."""
+    found: dict[str, Any] = dict(await listing(app.settings, "archive"))
+    for name in found:
+        if "/recording" in name:
+            text = json.loads(await app.storage.read("archive", name) or b"{}")
+            found[name] = text | {"chunks": [chunk | {"provedAt": None} for chunk in text["chunks"]]}
+    return found
+
+
+async def test_a_run_that_is_killed_anywhere_does_no_harm(environment: dict[str, str], control: Control) -> None:
+    """Whichever write a run dies at, the next run makes the very archive that an undisturbed one makes."""
+    recording, now = await control.recording(1000, 2000), datetime.now(UTC)
+    event = json.dumps(file_event(recording))
+    wanted: dict[str, Any] = {}
+
+    for after in range(WRITES + 2):
+        async with another(environment, after) as app:
+            for job in await receive(app, event):
+                await app.ingest.run(job)
+            if after:
+                dying = Dying(app, after=after)
+                if after <= WRITES:
+                    with pytest.raises(BaseExceptionGroup):
+                        await timer.run(dying, app.settings, app.notices, app.content, now=now)
+                else:
+                    await timer.run(dying, app.settings, app.notices, app.content, now=now)
+                await dying.aclose()
+            await sweep(app, now=now)
+            wanted = wanted or await archived(app)
+
+            assert (after, wanted) == (after, await archived(app))
+            assert (after, {}) == (after, await listing(app.settings, "staging"))
+
+
+numbers = itertools.count(100)
+
+
+@given(
+    is_there=st.lists(st.booleans(), min_size=1, max_size=3),
+    kills=st.lists(st.integers(1, 2 * WRITES), min_size=1, max_size=4),
+)
+@hypothesis.settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+async def test_runs_that_are_killed_one_after_the_other_do_no_harm(
+    environment: dict[str, str], control: Control, is_there: list[bool], kills: list[int]
+) -> None:
+    """Whatever is staged or lost, any prefix of a run's writes after any other, and one run more: the same archive."""
+    recording, now = await control.recording(*(1000 for _ in is_there)), datetime.now(UTC) + 49 * 60 * MINUTE
+    event = json.dumps(file_event(recording))
+    ends = []
+
+    for prefixes in ([], kills):
+        async with another(environment, next(numbers)) as app:
+            for job, there in zip(await receive(app, event), is_there, strict=True):
+                if there:
+                    await app.ingest.run(job)
+            for after in prefixes:
+                dying = Dying(app, after=after)
+                # One that has more writes to its name than there are to do isn't killed.
+                with contextlib.suppress(BaseExceptionGroup):
+                    await timer.run(dying, app.settings, app.notices, app.content, now=now)
+                await dying.aclose()
+            await sweep(app, now=now)
+            ends.append((await archived(app), await listing(app.settings, "staging")))
+
+    assert ends[0] == ends[1]
+    assert {} == ends[0][1]
+
+
+async def test_a_chunk_is_rescued_when_it_is_due_and_not_twice(app: App, control: Control) -> None:
+    """The timer gives the queue its quarter of an hour; then it queues the chunk again, and again only later."""
+    [job] = await announce(app, await control.recording(1000))
+    begun = datetime.now(UTC)
+
+    queued = {m: len((await sweep(app, now=begun + m * MINUTE)).jobs) for m in (0, 10, 14, 16, 20, 30, 32, 46, 48)}
+
+    assert {0: 0, 10: 0, 14: 0, 16: 1, 20: 0, 30: 0, 32: 1, 46: 0, 48: 1} == queued
+    assert {} == await listing(app.settings, "archive")
+    assert job.recording_key in next(iter(await listing(app.settings, "staging")))
+
+
+async def test_rescue_minutes_say_when_the_timer_steps_in(environment: dict[str, str], control: Control) -> None:
+    """With three minutes instead of fifteen the timer does all of it in a fifth of the time."""
+    app = await bootstrap.build(read(environment | {"RESCUE_MINUTES": "3"}))
+    [job] = await announce(app, await control.recording(1000))
+    begun = datetime.now(UTC)
+
+    queued = {m: len((await sweep(app, now=begun + m * MINUTE)).jobs) for m in (0, 2, 4, 6, 8)}
+    await control.fault("expired", "/recording/download/*", times=None)
+    await app.storage.delete("staging", job.attempts_blob)
+    with pytest.raises(SourceGone):
+        await app.ingest.run(job)
+    note = attempts.read(await app.storage.read("staging", job.attempts_blob))
+
+    await app.aclose()
+    assert {0: 0, 2: 0, 4: 1, 6: 0, 8: 1} == queued
+    assert note is not None
+    assert note.last is not None
+    assert MINUTE == note.next_at - note.last.at
+
+
+async def test_a_chunk_that_keeps_failing_is_tried_until_its_deadline(app: App, control: Control) -> None:
+    """The pause has grown to an hour after nine failures, but not beyond the deadline; then nothing is queued."""
+    [job] = await announce(app, await control.recording(1000))
+    await control.fault("expired", "/recording/download/*", times=None)
+    for _ in range(9):
+        with pytest.raises(SourceGone):
+            await app.ingest.run(job)
+    begun = datetime.now(UTC)
+
+    tried = (30, 59, 61, 119, 122, 47 * 60, 48 * 60 - 1, 48 * 60 + 1)
+    queued = [m for m in tried if (await sweep(app, now=begun + m * MINUTE)).jobs]
+
+    assert [61, 122, 47 * 60, 48 * 60 - 1] == queued
+    assert 2 == len(await listing(app.settings, "archive"))
+
+
+@pytest.mark.parametrize("failures", [0, 1])
+async def test_close_to_the_deadline_the_queue_still_has_its_turn(app: App, control: Control, failures: int) -> None:
+    """A quarter of an hour between two tries by the timer: more copies of one chunk at once would slow each other."""
+    [job] = await announce(app, await control.recording(1000))
+    await control.fault("expired", "/recording/download/*", times=None)
+    for _ in range(failures):
+        with pytest.raises(SourceGone):
+            await app.ingest.run(job)
+    begun = datetime.now(UTC)
+
+    runs = range(46 * 60, 48 * 60, 5)
+    queued = [m for m in runs if (await sweep(app, now=begun + m * MINUTE)).jobs]
+
+    assert {15} == {later - sooner for sooner, later in itertools.pairwise(queued)}
+    assert queued[-1] >= runs[-1] - 15
+
+
+async def test_the_oldest_deadline_comes_first(app: App, control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recordings are worked on in the order in which the service will delete them."""
+    monkeypatch.setattr(run, "PARALLELISM", 1)
+    now, keys = datetime.now(UTC), []
+    for hours in (5, 9, 1, 7):
+        when = (now - timedelta(hours=hours)).isoformat()
+        jobs = await stage(app, await control.recording(500), event_id=f"e{hours}", eventTime=when)
+        keys.append((when, jobs[0].recording_key))
+
+    assert [key for _, key in sorted(keys)] == (await sweep(app)).archived
+
+
+async def test_a_run_ends_in_time_and_the_next_goes_on(
+    app: App, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What isn't reached within the time budget is counted, and left for the next run."""
+    monkeypatch.setattr(run, "PARALLELISM", 1)
+    for number in range(3):
+        await stage(app, await control.recording(500), event_id=f"e{number}")
+
+    none = await sweep(app, budget_seconds=0)
+    rest = await sweep(app)
+
+    assert (3, [], 3, 0) == (none.not_reached, none.archived, len(rest.archived), rest.not_reached)
+
+
+async def test_a_recording_that_takes_too_long_is_left_for_the_next_run(app: App, control: Control) -> None:
+    """A copy that hangs ends with the budget, and does no harm."""
+    [job] = await stage(app, await control.recording(500))
+
+    class Hanging(Storage):
+        async def copy_to_archive(self, source: Stored, name: str) -> Stored:
+            await asyncio.sleep(30)
+            raise AssertionError
+
+    hanging = Hanging(app.settings)
+    report = await timer.run(hanging, app.settings, app.notices, app.content, now=datetime.now(UTC), budget_seconds=0.5)
+    await hanging.aclose()
+
+    assert [job.recording_key] == report.failed
+    assert [job.recording_key] == (await sweep(app)).archived
+
+
+async def test_what_is_poisoned_does_not_stop_the_others(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Orphans, unreadable events, notes and manifests, and unknown folders cost nothing but a line in the log."""
+    settings = app.settings
+    await put(settings, "staging", f"{KEY[:-1]}2/chunks/00000-0-a-b.media", b"orphan")
+    await put(settings, "staging", f"{KEY[:-1]}3/events/e.json", b"\xff not an event")
+    await put(settings, "staging", f"{KEY[:-1]}4/events/e.json", b'{"eventType": "other"}')
+    await put(settings, "staging", "unknown/file.txt", b"whose?")
+    await put(settings, "staging", "file.txt", b"whose?")
+    [bad] = await stage(app, await control.recording(500), event_id="bad")
+    folder = f"{bad.recording_key[:4]}/{bad.recording_key[4:6]}/{bad.recording_key[6:8]}/{bad.recording_key}"
+    await put(settings, "archive", f"{folder}/recording.json", b"{")
+    [noted] = await stage(app, await control.recording(600), event_id="noted")
+    await put(settings, "staging", noted.attempts_blob, b"not a note")
+    [good] = await stage(app, await control.recording(700), event_id="good")
+    before = await listing(settings, "staging")
+
+    report = await sweep(app)
+
+    left = await listing(settings, "staging")
+    assert ({good.recording_key, noted.recording_key}, [bad.recording_key]) == (set(report.archived), report.failed)
+    gone = (good.recording_key, noted.recording_key)
+    assert {name: sha256 for name, sha256 in before.items() if not name.startswith(gone)} == left
+    for line in ("staging.orphan", "staging.bad_event", "staging.unknown", "recording.not_archived"):
+        assert line in caplog.text
+
+
+async def test_a_manifest_comes_after_every_blob_it_names(app: App, control: Control) -> None:
+    """Of all blobs of a recording the manifest is the youngest."""
+    await stage(app, await control.recording(500, 600))
+    await sweep(app)
+
+    async with container(app.settings, "archive") as blobs:
+        found = [(blob.creation_time, blob.name) async for blob in blobs.list_blobs()]
+    manifest = next(time for time, name in found if name.endswith("recording.json"))
+    assert manifest == max(time for time, _ in found)
+
+
+async def test_directories_are_no_blobs(app: App, control: Control) -> None:
+    """An account with a hierarchical namespace lists them beside what lies in them, and keeps them when it is gone."""
+    [job] = await stage(app, await control.recording(1000))
+    directories = [job.recording_key, f"{job.recording_key}/chunks", f"{job.recording_key}/events"]
+    for name in directories:
+        await put(app.settings, "staging", name, b"", hdi_isfolder="true")
+
+    first, second = await sweep(app), await sweep(app)
+
+    assert ([job.recording_key], []) == (first.archived, first.failed)
+    assert ([], [], []) == (second.archived, second.failed, second.waiting)
+    assert set(directories) == set(await listing(app.settings, "staging"))

@@ -1,0 +1,127 @@
+"""recording/timer.py: nobody is kept from a try, and nothing is passed over in silence."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from recording import timer
+from recording.app import App
+from recording.archive.run import PARALLELISM
+from recording.model.stored import Stored
+from recording.storage.blobs import CopyFailed, Storage
+from tests.conftest import Control
+from tests.support.facts import announce, listing, stage, sweep
+
+HOUR = timedelta(hours=1)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+async def test_what_is_lost_is_said_though_the_run_died_right_after_the_manifest(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run after it says it, for until then staging isn't empty."""
+    [job] = await announce(app, await control.recording(1000))
+    now = datetime.now(UTC) + 49 * HOUR
+
+    class Dying(Storage):
+        async def write_fact(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
+            await super().write_fact(where, name, data, **metadata)
+            raise Killed if name.endswith("recording.json") else AssertionError(name)
+
+    dying = Dying(app.settings)
+    with pytest.raises(BaseExceptionGroup):
+        await timer.run(dying, app.settings, app.notices, app.content, now=now)
+    await dying.aclose()
+    assert "chunk.lost" not in caplog.text
+
+    await sweep(app, now=now)
+
+    assert f'chunk.lost {{"recordingKey": "{job.recording_key}"' in caplog.text
+    assert {} == await listing(app.settings, "staging")
+
+
+async def test_copies_that_hang_keep_no_other_recording_from_its_rescue(app: App, control: Control) -> None:
+    """What is missing is queued again before the first copy begins, however many of them hang."""
+    for number in range(PARALLELISM + 1):
+        await stage(app, await control.recording(500), event_id=f"staged-{number}")
+    [job] = await announce(app, await control.recording(500), event_id="missing")
+
+    class Hanging(Storage):
+        async def copy_to_archive(self, source: Stored, name: str) -> Stored:
+            await asyncio.sleep(30)
+            raise AssertionError
+
+    hanging = Hanging(app.settings)
+    now = datetime.now(UTC) + HOUR
+    report = await timer.run(hanging, app.settings, app.notices, app.content, now=now, budget_seconds=3)
+    await hanging.aclose()
+
+    assert ([job], 0) == (report.jobs, report.not_reached)
+
+
+async def test_a_look_that_hangs_keeps_no_other_recording_from_the_archive(app: App, control: Control) -> None:
+    """Nor do more recordings than one run can look at: half of its time is for finishing."""
+    [hangs] = await announce(app, await control.recording(500), event_id="hangs")
+    [whole] = await stage(app, await control.recording(500), event_id="whole")
+
+    class Hanging(Storage):
+        async def read(self, where: Any, name: str) -> bytes | None:
+            if hangs.recording_key in name:
+                await asyncio.sleep(30)
+            return await super().read(where, name)
+
+    hanging = Hanging(app.settings)
+    report = await timer.run(hanging, app.settings, app.notices, app.content, now=datetime.now(UTC), budget_seconds=3)
+    await hanging.aclose()
+
+    assert ([whole.recording_key], [hangs.recording_key]) == (report.archived, report.failed)
+
+
+async def test_a_copy_that_fails_leaves_none_under_way(app: App, control: Control) -> None:
+    """When a recording is given up in a run, its other copies are too: the run after starts them anew."""
+    await stage(app, await control.recording(500, 500))
+    ended: list[str] = []
+
+    class Failing(Storage):
+        async def copy_to_archive(self, source: Stored, name: str) -> Stored:
+            if source.name.endswith(".json"):
+                await asyncio.sleep(0.1)
+                raise CopyFailed("on purpose")
+            try:
+                await asyncio.sleep(30)
+            finally:
+                ended.append(name)
+            raise AssertionError
+
+    failing = Failing(app.settings)
+    report = await timer.run(failing, app.settings, app.notices, app.content, now=datetime.now(UTC), budget_seconds=20)
+    await failing.aclose()
+
+    assert (1, 2) == (len(report.failed), len(ended))
+
+
+async def test_the_chunk_with_the_least_time_left_is_queued_first(app: App, control: Control) -> None:
+    """Whatever the order in which events came and recordings were looked at."""
+    now = datetime.now(UTC)
+    announced = [now - hours * HOUR for hours in (2, 47, 1, 20)]
+    jobs = [
+        await announce(app, await control.recording(500), event_id=f"at-{at:%H}", eventTime=at.isoformat())
+        for at in announced
+    ]
+
+    class Uneven(Storage):
+        async def read(self, where: Any, name: str) -> bytes | None:
+            if jobs[1][0].recording_key in name:
+                await asyncio.sleep(0.3)
+            return await super().read(where, name)
+
+    uneven = Uneven(app.settings)
+    report = await timer.run(uneven, app.settings, app.notices, app.content, now=now)
+    await uneven.aclose()
+
+    assert sorted(announced) == [job.announced_at for job in report.jobs]
