@@ -13,7 +13,7 @@ var all = [
   'StorageDelete'
 ]
 
-resource account 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource account 'Microsoft.Storage/storageAccounts@2025-08-01' existing = {
   name: accountName
 
   resource blobs 'blobServices' existing = {

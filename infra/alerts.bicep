@@ -30,11 +30,7 @@ param silenceHours int
 @description('Where the runbook is read, or empty.')
 param runbookUrl string
 
-var runbook = empty(runbookUrl)
-  ? 'Runbook: docs/operations.md, section '
-  : startsWith(runbookUrl, 'https://')
-      ? '${runbookUrl}#'
-      : fail('RUNBOOK_URL is "${runbookUrl}"; it must be the https address of docs/operations.md as your team reads it, or be left out.')
+var runbook = empty(runbookUrl) ? 'Runbook: docs/operations.md, section ' : '${runbookUrl}#'
 
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: 'ag-recordings-${token}'
@@ -296,7 +292,7 @@ ACSCallRecordingSummary
 
 var queryRules = concat(insightsRules, reconciles ? [missing] : [])
 
-resource fromLogs 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule in queryRules: {
+resource fromLogs 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [for rule in queryRules: {
   name: '${rule.name}-${token}'
   location: location
   tags: tags
@@ -372,7 +368,7 @@ var metricRules = [
   }
 ]
 
-resource fromMetrics 'Microsoft.Insights/metricAlerts@2018-03-01' = [for rule in metricRules: {
+resource fromMetrics 'Microsoft.Insights/metricAlerts@2026-01-01' = [for rule in metricRules: {
   name: '${rule.name}-${token}'
   location: 'global'
   tags: tags

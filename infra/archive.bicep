@@ -24,7 +24,7 @@ param deleteAfterDays int
 @description('For how many days a recording cannot be changed or deleted (WORM); 0 sets no policy. The policy begins unlocked: see docs/operations.md#retention.')
 param immutableDays int
 
-resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
   name: 'starc${token}'
   location: location
   tags: tags
@@ -43,7 +43,7 @@ resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
   }
 }
 
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
   parent: account
   name: 'default'
   properties: {
@@ -60,7 +60,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
   }
 }
 
-resource recordings 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = {
+resource recordings 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-08-01' = {
   parent: blobs
   name: container
   properties: {
@@ -73,7 +73,7 @@ resource recordings 'Microsoft.Storage/storageAccounts/blobServices/containers@2
   }
 }
 
-resource immutability 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2023-05-01' = if (immutableDays > 0) {
+resource immutability 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2025-08-01' = if (immutableDays > 0) {
   parent: recordings
   name: 'default'
   properties: {
@@ -142,7 +142,7 @@ var deleteVersions = {
 
 var rules = concat(empty(ofRecordings) ? [] : [retention], deleteAfterDays == 0 ? [] : [deleteVersions])
 
-resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05-01' = if (!empty(rules)) {
+resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08-01' = if (!empty(rules)) {
   parent: account
   name: 'default'
   properties: {

@@ -7,7 +7,7 @@ param workspaceId string
 @description('A resource takes up to five settings; an existing one may have others, also of other deployments of this app.')
 param settingName string
 
-resource communication 'Microsoft.Communication/communicationServices@2023-04-01' existing = {
+resource communication 'Microsoft.Communication/communicationServices@2025-09-01' existing = {
   name: communicationName
 }
 

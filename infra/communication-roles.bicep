@@ -3,7 +3,7 @@
 param communicationName string
 param appPrincipalId string
 
-resource communication 'Microsoft.Communication/communicationServices@2023-04-01' existing = {
+resource communication 'Microsoft.Communication/communicationServices@2025-09-01' existing = {
   name: communicationName
 }
 

@@ -6,11 +6,17 @@ param name string
 @description('Where ACS keeps its data at rest, for example Europe or United States. Cannot be changed later.')
 param dataLocation string
 
-resource communication 'Microsoft.Communication/communicationServices@2023-04-01' = {
+resource communication 'Microsoft.Communication/communicationServices@2025-09-01' = {
   name: name
   location: 'global'
   tags: tags
+  // Recordings into a container of one's own (externalStorage) are written with this identity.
+  identity: {
+    type: 'SystemAssigned'
+  }
   properties: {
     dataLocation: dataLocation
+    // No access keys: the app signs in with its identity, and so must whoever places the calls.
+    disableLocalAuth: true
   }
 }

@@ -8,6 +8,7 @@ param token string
 param identityId string
 param identityClientId string
 
+param storageAccountName string
 param storageBlobUri string
 param storageQueueUri string
 param storageTableUri string
@@ -43,9 +44,13 @@ param publicBaseUrl string
 param callbackKeySecretUri string
 
 param maximumInstanceCount int
+
+@description('What happens to running instances when code or settings change; empty leaves it as it is.')
+param siteUpdateStrategy string
+param zoneRedundant bool
 param instanceMemoryMB int
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: 'plan-${token}'
   location: location
   tags: tags
@@ -56,10 +61,11 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   }
   properties: {
     reserved: true
+    zoneRedundant: zoneRedundant
   }
 }
 
-resource app 'Microsoft.Web/sites@2024-04-01' = {
+resource app 'Microsoft.Web/sites@2025-03-01' = {
   name: 'func-${token}'
   location: location
   // azd finds the app that belongs to `services: app` in azure.yaml by this tag.
@@ -101,6 +107,9 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         name: 'python'
         version: '3.13'
       }
+      // The service takes it since API version 2024-11-01, though its published types lack it.
+      #disable-next-line BCP037
+      siteUpdateStrategy: empty(siteUpdateStrategy) ? null : { type: siteUpdateStrategy }
     }
   }
 
@@ -121,12 +130,15 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
 }
 
 // Every setting of recording/config/settings.py, with no key among them.
-resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
+resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: app
   name: 'appsettings'
   properties: {
     AZURE_CLIENT_ID: identityClientId
 
+    // The name beside the addresses: by the addresses alone a host now and then starts without its blob client, reads no
+    // keys, and answers 401 to valid ones (azure-functions-host issues 11787, 11782, 11636).
+    AzureWebJobsStorage__accountName: storageAccountName
     AzureWebJobsStorage__blobServiceUri: storageBlobUri
     AzureWebJobsStorage__queueServiceUri: storageQueueUri
     AzureWebJobsStorage__tableServiceUri: storageTableUri

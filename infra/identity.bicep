@@ -6,14 +6,14 @@ param tags object
 param token string
 
 @description('The function app: storage, queue, ACS, telemetry.')
-resource app 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+resource app 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-app-${token}'
   location: location
   tags: tags
 }
 
 @description('Event Grid, for dead-lettering only. User-assigned: a topic in the global location, as that of ACS, has no system-assigned one.')
-resource eventGrid 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+resource eventGrid 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-events-${token}'
   location: location
   tags: tags

@@ -87,7 +87,18 @@ param maximumInstanceCount int = 100
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('Redundancy of the archive account.')
+@description('Instances in several zones of the region. Needs a region with zones; always-ready instances then come in twos at least.')
+param zoneRedundant bool = false
+
+@description('What a deployment or a changed setting does to running instances: Recreate ends them, RollingUpdate (a preview) lets them finish. Empty leaves the app\'s strategy as it is, at first Recreate.')
+@allowed(['', 'Recreate', 'RollingUpdate'])
+param siteUpdateStrategy string = ''
+
+@description('Redundancy of the account with queue and staging. Regions without zones need Standard_LRS or Standard_GRS.')
+@allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS', 'Standard_RAGRS', 'Standard_RAGZRS'])
+param stagingSku string = 'Standard_ZRS'
+
+@description('Redundancy of the archive account. Regions without zones need Standard_LRS or Standard_GRS.')
 @allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS', 'Standard_RAGRS', 'Standard_RAGZRS'])
 param archiveSku string = 'Standard_ZRS'
 
@@ -143,12 +154,50 @@ var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = {
   'azd-env-name': environmentName
 }
-var groupName = 'rg-${environmentName}'
+
+// Values that are each right and together wrong, named as the azd environment does (main.bicepparam).
+var sourceHours = empty(sourceRetentionHours) ? (acsApiVersion == version2021 ? 48 : 24) : int(split(sourceRetentionHours, '.')[0])
+var version2021 = '2021-04-15-preview1'
+var contradictions = filter([
+  empty(existingCommunicationName) == empty(existingCommunicationGroup)
+    ? ''
+    : 'ACS_NAME and ACS_RESOURCE_GROUP name an existing ACS resource together: set both or neither.'
+  empty(existingTopicName) || !empty(existingCommunicationName)
+    ? ''
+    : 'ACS_TOPIC_NAME is the topic of an existing ACS resource: set ACS_NAME and ACS_RESOURCE_GROUP, too, or remove it.'
+  riskHours < sourceHours
+    ? ''
+    : 'RISK_HOURS (${riskHours}) is not below the ${sourceHours} hours for which ACS keeps a recording: every chunk would be at risk at once.'
+  sourceHours <= (acsApiVersion == version2021 ? 48 : 24)
+    ? ''
+    : 'SOURCE_RETENTION_HOURS (${sourceRetentionHours}) is longer than ACS keeps a recording: 24 hours, 48 in the API of 2021.'
+  !deleteSource || acsApiVersion != version2021
+    ? ''
+    : 'DELETE_SOURCE needs today\'s API: that of 2021 (ACS_API_VERSION) has no such operation.'
+  empty(callbackKeySecretUri) || !empty(publicBaseUrl)
+    ? ''
+    : 'CALLBACK_KEY_SECRET_URI is sent with PUBLIC_BASE_URL only: set both, or remove it.'
+  archiveCoolAfterDays == 0 || archiveColdAfterDays == 0 || archiveCoolAfterDays < archiveColdAfterDays
+    ? ''
+    : 'ARCHIVE_COLD_AFTER_DAYS (${archiveColdAfterDays}) must be more than ARCHIVE_COOL_AFTER_DAYS (${archiveCoolAfterDays}): recordings become colder with time. 0 omits a tier.'
+  archiveDeleteAfterDays == 0 || archiveDeleteAfterDays > max(archiveCoolAfterDays, archiveColdAfterDays)
+    ? ''
+    : 'ARCHIVE_DELETE_AFTER_DAYS (${archiveDeleteAfterDays}) must be more than ARCHIVE_COOL_AFTER_DAYS and ARCHIVE_COLD_AFTER_DAYS: what is deleted can not change its tier afterwards. 0 keeps recordings.'
+  archiveDeleteAfterDays == 0 || archiveImmutableDays == 0
+    ? ''
+    : 'ARCHIVE_DELETE_AFTER_DAYS must be 0 with ARCHIVE_IMMUTABLE_DAYS: a lifecycle rule deletes nothing from an immutable container.'
+  empty(runbookUrl) || startsWith(runbookUrl, 'https://')
+    ? ''
+    : 'RUNBOOK_URL must be the https address at which your team reads docs/operations.md, not ${runbookUrl}: remove it if there is none.'
+  !zoneRedundant || contains(stagingSku, 'ZRS')
+    ? ''
+    : 'ZONE_REDUNDANT needs a STAGING_SKU with zones, not ${stagingSku}: the app can not run without that account.'
+], sentence => !empty(sentence))
+
+var groupName = empty(contradictions) ? 'rg-${environmentName}' : fail(join(contradictions, ' '))
 var newCommunication = empty(existingCommunicationName)
 var communicationName = newCommunication ? 'acs-${token}' : existingCommunicationName
 var communicationGroup = newCommunication ? groupName : existingCommunicationGroup
-var speaks2021 = acsApiVersion == '2021-04-15-preview1'
-var retentionHours = empty(sourceRetentionHours) ? (speaks2021 ? 48 : 24) : int(split(sourceRetentionHours, '.')[0])
 var eventTopicName = empty(existingTopicName) ? 'evgt-acs-${token}' : existingTopicName
 
 var container = {
@@ -159,7 +208,7 @@ var container = {
   deployment: 'deployment'
 }
 
-resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: groupName
   location: location
   tags: tags
@@ -193,6 +242,7 @@ module storage 'storage.bicep' = {
     location: location
     tags: tags
     token: token
+    sku: stagingSku
     stagingContainer: container.staging
     quarantineContainer: container.quarantine
     deadLetterContainer: container.deadLetter
@@ -316,6 +366,7 @@ module functionApp 'function-app.bicep' = {
     token: token
     identityId: identity.outputs.appId
     identityClientId: identity.outputs.appClientId
+    storageAccountName: storage.outputs.accountName
     storageBlobUri: storage.outputs.blobUri
     storageQueueUri: storage.outputs.queueUri
     storageTableUri: storage.outputs.tableUri
@@ -342,6 +393,8 @@ module functionApp 'function-app.bicep' = {
     telemetry: telemetry
     publicBaseUrl: publicBaseUrl
     callbackKeySecretUri: callbackKeySecretUri
+    zoneRedundant: zoneRedundant
+    siteUpdateStrategy: siteUpdateStrategy
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
   }
@@ -359,8 +412,8 @@ module alerts 'alerts.bicep' = {
     insightsId: monitoring.outputs.insightsId
     workspaceId: monitoring.outputs.workspaceId
     eventTopicId: communicationEvents.outputs.topicId
-    reconciles: communicationLogs && !speaks2021
-    missingAfterHours: min(max(retentionHours - riskHours, 1), 40)
+    reconciles: communicationLogs && acsApiVersion != version2021
+    missingAfterHours: min(max(sourceHours - riskHours, 1), 40)
     emails: alertEmails
     silenceHours: silenceHours
     runbookUrl: runbookUrl

@@ -11,7 +11,10 @@ param existingCommunicationGroup = readEnvironmentVariable('ACS_RESOURCE_GROUP',
 param existingTopicName = readEnvironmentVariable('ACS_TOPIC_NAME', '')
 param communicationDataLocation = readEnvironmentVariable('ACS_DATA_LOCATION', 'Europe')
 
-param alertEmails = filter(split(readEnvironmentVariable('ALERT_EMAILS', ''), ','), email => !empty(email))
+param alertEmails = map(
+  filter(split(readEnvironmentVariable('ALERT_EMAILS', ''), ','), part => !empty(trim(part))),
+  part => contains(part, '@') ? trim(part) : fail('ALERT_EMAILS has "${part}", which is no address: separate addresses by commas.')
+)
 param runbookUrl = readEnvironmentVariable('RUNBOOK_URL', '')
 param accessLogs = bool(readEnvironmentVariable('ACCESS_LOGS', 'true'))
 param communicationLogs = bool(readEnvironmentVariable('COMMUNICATION_LOGS', 'true'))
@@ -21,6 +24,7 @@ param silenceHours = int(readEnvironmentVariable('SILENCE_HOURS', '6'))
 param autoRecord = readEnvironmentVariable('AUTO_RECORD', 'off')
 param acsApiVersion = readEnvironmentVariable('ACS_API_VERSION', '')
 param sourceRetentionHours = readEnvironmentVariable('SOURCE_RETENTION_HOURS', '')
+param riskHours = int(readEnvironmentVariable('RISK_HOURS', '8'))
 param deleteSource = bool(readEnvironmentVariable('DELETE_SOURCE', 'false'))
 param contentHosts = readEnvironmentVariable('CONTENT_HOSTS', '')
 param publicBaseUrl = readEnvironmentVariable('PUBLIC_BASE_URL', '')
@@ -34,7 +38,10 @@ var memory = readEnvironmentVariable('INSTANCE_MEMORY_MB', '2048')
 param instanceMemoryMB = memory == '2048'
   ? 2048
   : memory == '4096' ? 4096 : memory == '512' ? 512 : fail('INSTANCE_MEMORY_MB is "${memory}"; it must be 2048, 4096 or 512.')
+param zoneRedundant = bool(readEnvironmentVariable('ZONE_REDUNDANT', 'false'))
+param siteUpdateStrategy = readEnvironmentVariable('SITE_UPDATE_STRATEGY', '')
 
+param stagingSku = readEnvironmentVariable('STAGING_SKU', 'Standard_ZRS')
 param archiveSku = readEnvironmentVariable('ARCHIVE_SKU', 'Standard_ZRS')
 param archiveCoolAfterDays = int(readEnvironmentVariable('ARCHIVE_COOL_AFTER_DAYS', '30'))
 param archiveColdAfterDays = int(readEnvironmentVariable('ARCHIVE_COLD_AFTER_DAYS', '90'))

@@ -11,7 +11,7 @@ param token string
 @maxValue(730)
 param retentionDays int
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
   name: 'log-${token}'
   location: location
   tags: tags

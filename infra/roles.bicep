@@ -20,7 +20,7 @@ var role = {
   'EventGrid Data Sender': 'd5a91429-5739-47e2-a06b-3470a27159e7'
 }
 
-resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource storage 'Microsoft.Storage/storageAccounts@2025-08-01' existing = {
   name: storageAccountName
 
   resource blobs 'blobServices' existing = {
@@ -32,7 +32,7 @@ resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
   }
 }
 
-resource archive 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource archive 'Microsoft.Storage/storageAccounts@2025-08-01' existing = {
   name: archiveAccountName
 
   resource blobs 'blobServices' existing = {

@@ -5,6 +5,9 @@ param location string
 param tags object
 @minLength(13)
 param token string
+
+@description('Zones by default: a recording is only here between the call and the archive, and must outlive a failing zone.')
+param sku string
 param stagingContainer string
 param quarantineContainer string
 param deadLetterContainer string
@@ -29,14 +32,13 @@ var containerNames = [
   deploymentContainer
 ]
 
-resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
   name: 'st${token}'
   location: location
   tags: tags
   kind: 'StorageV2'
   sku: {
-    // Zones: a recording is only here between the call and the archive, and must outlive a failing zone.
-    name: 'Standard_ZRS'
+    name: sku
   }
   properties: {
     accessTier: 'Hot'
@@ -49,7 +51,7 @@ resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
   }
 }
 
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
   parent: account
   name: 'default'
   properties: {
@@ -65,7 +67,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
   }
 }
 
-resource containers 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = [for name in containerNames: {
+resource containers 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-08-01' = [for name in containerNames: {
   parent: blobs
   name: name
   properties: {
@@ -73,12 +75,12 @@ resource containers 'Microsoft.Storage/storageAccounts/blobServices/containers@2
   }
 }]
 
-resource queues 'Microsoft.Storage/storageAccounts/queueServices@2023-05-01' = {
+resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-08-01' = {
   parent: account
   name: 'default'
 }
 
-resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2023-05-01' = [for name in queueNames: {
+resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-08-01' = [for name in queueNames: {
   parent: queues
   name: name
 }]
@@ -130,7 +132,7 @@ var deleteEvents = {
 }
 
 // No rule deletes from the staging container: only the archive timer knows that a recording is safe elsewhere.
-resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05-01' = {
+resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08-01' = {
   parent: account
   name: 'default'
   properties: {

@@ -95,6 +95,13 @@ def test_archive_takes_immutability() -> None:
     assert recordings["immutableStorageWithVersioning"] == {"enabled": True}
 
 
+def test_redundancy_can_be_chosen() -> None:
+    """Both accounts use zones by default, and neither where the region has none."""
+    skus = {variant: [one.body["sku"]["name"] for one in resources(ACCOUNT, variant)] for variant in variants()}
+    assert skus["default"] == ["Standard_ZRS"] * 2
+    assert skus["without-zones"] == ["Standard_GRS"] * 2
+
+
 @pytest.mark.parametrize("variant", variants())
 def test_no_container_is_public(variant: str) -> None:
     """Each container says so itself."""
@@ -118,9 +125,11 @@ def test_nothing_deletes_from_staging(variant: str) -> None:
 
 @pytest.mark.parametrize("variant", variants())
 def test_local_authentication_is_off(variant: str) -> None:
-    """Telemetry and domain events are sent by identity only."""
+    """Telemetry, domain events and requests to a new ACS resource are sent by identity only."""
     assert resource("Microsoft.Insights/components", variant=variant).properties["DisableLocalAuth"] is True
     assert resource("Microsoft.EventGrid/topics", variant=variant).properties["disableLocalAuth"] is True
+    for acs in resources("Microsoft.Communication/communicationServices", variant):
+        assert acs.properties["disableLocalAuth"] is True
 
 
 @pytest.mark.parametrize("variant", variants())

@@ -1,5 +1,7 @@
 """The real Bicep compiler on infra/, where there is one: nothing to complain about, and snapshots that are current."""
 
+import re
+
 import pytest
 
 from tests.infra import compiler
@@ -33,23 +35,83 @@ def test_defaults_stand_in_one_place() -> None:
     assert given == {name: defaults[name] for name in given}
 
 
+# Environments that are wrong in as many ways at once as can be told at once, each with what is said.
+WRONG: list[tuple[dict[str, str], list[str]]] = [
+    (
+        {
+            "ALERT_EMAILS": "ops",
+            "AUTO_RECORD": "some",
+            "DELETE_SOURCE": "perhaps",
+            "INGEST_PARALLELISM": "many",
+            "INSTANCE_MEMORY_MB": "1024",
+        },
+        [
+            'ALERT_EMAILS has "ops", which is no address',
+            "Expected a value of type \"'all' | 'off'\"",
+            'Failed to evaluate parameter "deleteSource"',
+            "cannot convert provided value 'many'",
+            'INSTANCE_MEMORY_MB is "1024"; it must be',
+        ],
+    ),
+    ({"SILENCE_HOURS": "48"}, ["'silenceHours' is not valid"]),
+    (
+        {
+            "ACS_RESOURCE_GROUP": "rg-telephony",
+            "ACS_TOPIC_NAME": "evgt-contoso",
+            "ARCHIVE_COLD_AFTER_DAYS": "30",
+            "ARCHIVE_DELETE_AFTER_DAYS": "30",
+            "ARCHIVE_IMMUTABLE_DAYS": "30",
+            "CALLBACK_KEY_SECRET_URI": "https://contoso.vault.azure.net/secrets/callback-key",
+            "RISK_HOURS": "24",
+            "STAGING_SKU": "Standard_LRS",
+            "RUNBOOK_URL": "docs/operations.md",
+            "ZONE_REDUNDANT": "true",
+        },
+        [
+            "ACS_NAME and ACS_RESOURCE_GROUP name an existing ACS resource together",
+            "ACS_TOPIC_NAME is the topic of an existing ACS resource",
+            "ARCHIVE_COLD_AFTER_DAYS (30) must be more",
+            "ARCHIVE_DELETE_AFTER_DAYS (30) must be more",
+            "ARCHIVE_DELETE_AFTER_DAYS must be 0 with ARCHIVE_IMMUTABLE_DAYS",
+            "CALLBACK_KEY_SECRET_URI is sent with PUBLIC_BASE_URL only",
+            "RISK_HOURS (24) is not below the",
+            "RUNBOOK_URL must be the https address at which",
+            "ZONE_REDUNDANT needs a STAGING_SKU with zones",
+        ],
+    ),
+    (
+        {
+            "ACS_NAME": "acs-contoso",
+            "ACS_API_VERSION": "2021-04-15-preview1",
+            "DELETE_SOURCE": "true",
+            "SOURCE_RETENTION_HOURS": "72",
+        },
+        [
+            "ACS_NAME and ACS_RESOURCE_GROUP name an existing ACS resource together",
+            "DELETE_SOURCE needs today's API",
+            "SOURCE_RETENTION_HOURS (72) is longer",
+        ],
+    ),
+]
+
+
 @needs_compiler
-@pytest.mark.parametrize(
-    ("environment", "said"),
-    [
-        ({"INSTANCE_MEMORY_MB": "1024"}, 'INSTANCE_MEMORY_MB is "1024"; it must be'),
-        ({"INGEST_PARALLELISM": "many"}, "'many'"),
-        ({"DELETE_SOURCE": "perhaps"}, '"deleteSource"'),
-        ({"AUTO_RECORD": "some"}, "'off'"),
-        ({"SILENCE_HOURS": "48"}, "'silenceHours' is not valid"),
-    ],
-    ids=str,
-)
-def test_a_wrong_value_is_refused(environment: dict[str, str], said: str) -> None:
-    """What is wrong in the azd environment is named, before anything is deployed."""
+@pytest.mark.parametrize(("environment", "said"), WRONG, ids=[next(iter(one)) for one, _ in WRONG])
+def test_a_wrong_environment_is_refused_with_sentences(environment: dict[str, str], said: list[str]) -> None:
+    """A value that can't be right, or contradicts another, is named before anything is deployed: all at once."""
     with pytest.raises(compiler.Refused) as refused:
         compiler.evaluate("main.bicepparam", environment)
-    assert said in str(refused.value)
+    assert [sentence for sentence in said if sentence not in str(refused.value)] == []
+
+
+def test_every_contradiction_is_tried() -> None:
+    """Each sentence of the template is what one of the wrong environments gets to read."""
+    source = (INFRA / "main.bicep").read_text().partition("var contradictions")[2].partition("], sentence")[0]
+    sentences = re.findall(r"^    : '(.+)'$", source, re.MULTILINE)
+    assert len(sentences) == source.count("? ''")
+    tried = [re.sub(r" \(\d+\)", "", sentence) for _, said in WRONG for sentence in said]
+    told = [re.sub(r" \(\$\{\w+\}\)", "", sentence).replace("\\'", "'") for sentence in sentences]
+    assert [one for one in told if not any(one.startswith(sentence[:30]) for sentence in tried)] == []
 
 
 def test_a_compiler_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
