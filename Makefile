@@ -7,7 +7,7 @@ endif
 API = today
 PYTHON = .venv/bin/python
 
-.PHONY: help setup lock demo up soak bench infra test clean
+.PHONY: help setup lock demo up soak bench infra test acceptance clean
 
 help:  ## list these commands (what a bare `make` does)
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,6 +42,10 @@ test: setup  ## ruff, import-linter, mypy and every test
 	.venv/bin/lint-imports --no-logo
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest -n 3
+
+# Alone and one after the other: what is measured is sensitive to what else the machine does.
+acceptance: setup  ## what is too long or too sensitive for `make test`: soaks, large chunks and archives (half an hour)
+	$(PYTHON) -m pytest tests/acceptance --verbose --capture=no --durations=0
 
 clean:  ## remove everything that the other commands have made, but for .venv and node_modules
 	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -12,14 +12,13 @@ import azure.functions as func
 
 from recording import timer as archive
 from recording.api import request
-from recording.api.response import answers, reply
-from recording.app import App, clients, control_app
-from recording.app import app as bootstrap
+from recording.api.response import json_response, responds
+from recording.app import App, current, ready, ready_if_possible
 from recording.catalogue import browse, verify
 from recording.catalogue.browse import ListQuery
 from recording.clock import utc_now
 from recording.control.bodies import Caller, Operation, StartRecording, StartRecordingByUrl
-from recording.control.operations import Control
+from recording.control.operations import RecordingControl
 from recording.doctor.health import check as check_health
 from recording.errors import BadEvent, BadRequest, RecordingError
 from recording.intake import backlog, poison, receive
@@ -36,74 +35,76 @@ RECORDING = "conversations/{conversationId}/recordings/{recordingId}"
 
 
 @app.route(RECORDINGS, methods=["POST"])
-@answers
+@responds
 async def start_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Start recording a conversation."""
-    body = request.read(StartRecording, req.get_body())
-    return reply(await (await _control(req)).start(req.route_params["conversationId"], body))
+    body = request.read_body(StartRecording, req.get_body())
+    return json_response(await (await _control(req)).start(req.route_params["conversationId"], body))
 
 
 @app.route("recordings", methods=["POST"])
-@answers
+@responds
 async def start_recording_by_url(req: func.HttpRequest) -> func.HttpResponse:
     """Start recording the conversation of a URL or a server call id."""
-    body = request.read(StartRecordingByUrl, req.get_body())
-    return reply(await (await _control(req)).start_by_url(body))
+    body = request.read_body(StartRecordingByUrl, req.get_body())
+    return json_response(await (await _control(req)).start_by_url(body))
 
 
 @app.route(RECORDING, methods=["GET"])
-@answers
+@responds
 async def get_recording_state(req: func.HttpRequest) -> func.HttpResponse:
     """Tell whether a recording is active."""
-    return reply(await (await _control(req)).state(*_ids(req)))
+    return json_response(await (await _control(req)).state(*_ids(req)))
 
 
 @app.route(RECORDING, methods=["DELETE"])
-@answers
+@responds
 async def stop_recording(req: func.HttpRequest) -> func.HttpResponse:
     """End a recording."""
     await (await _control(req)).stop(*_ids(req), _operation(req))
-    return reply()
+    return json_response()
 
 
 @app.route(RECORDING + "/pause", methods=["POST"])
-@answers
+@responds
 async def pause_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Pause a recording."""
     await (await _control(req)).pause(*_ids(req), _operation(req))
-    return reply()
+    return json_response()
 
 
 @app.route(RECORDING + "/resume", methods=["POST"])
-@answers
+@responds
 async def resume_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Resume a paused recording."""
     await (await _control(req)).resume(*_ids(req), _operation(req))
-    return reply()
+    return json_response()
 
 
 @app.route("recordings", methods=["GET"])
-@answers
+@responds
 async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
     """List recordings, newest first."""
     query = request.read_query(ListQuery, req.params)
-    here = await bootstrap()
-    return reply(await browse.page(here.storage, query, retention=here.settings.retention))
+    here = await ready()
+    return json_response(await browse.page(here.storage, query, retention=here.settings.retention))
 
 
 @app.route("recordings/{recordingKey}", methods=["GET"])
-@answers
+@responds
 async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Answer with a recording's manifest, or its state while in flight."""
-    here = await bootstrap()
-    return reply(await browse.get(req.route_params["recordingKey"], here.storage, retention=here.settings.retention))
+    here = await ready()
+    return json_response(
+        await browse.get(req.route_params["recordingKey"], here.storage, retention=here.settings.retention)
+    )
 
 
 @app.route("recordings/{recordingKey}/chunks/{index}/content", methods=["GET"])
-@answers
+@responds
 async def get_chunk_content(req: func.HttpRequest) -> func.HttpResponse:
     """Redirect to a read-only link of a few minutes."""
-    here = await bootstrap()
+    here = await ready()
     link = await browse.content_link(
         req.route_params["recordingKey"], req.route_params["index"], here.storage, retention=here.settings.retention
     )
@@ -111,46 +112,46 @@ async def get_chunk_content(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route("recordings/{recordingKey}/verify", methods=["POST"])
-@answers
+@responds
 async def verify_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Re-read an archived recording and compare it with its manifest."""
     try:
-        # The platform gives a request 230 s, whatever functionTimeout says (functions-host.md 1).
+        # The platform gives a request 230 s, whatever functionTimeout says (docs/functions-host.md#http).
         async with asyncio.timeout(VERIFY_SECONDS):
-            return reply(await verify.verify(req.route_params["recordingKey"], (await bootstrap()).storage))
+            return json_response(await verify.verify(req.route_params["recordingKey"], (await ready()).storage))
     except TimeoutError:
         raise RecordingError("too large for one request: use python -m recording verify", code="TooLarge") from None
 
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@answers
+@responds
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Tell what the app can reach."""
-    here = clients()
+    here = current()
     found = await check_health(here.storage, here.queue, here.service)
-    return reply(found, status=200 if found.status == "ok" else 503)
+    return json_response(found, status=200 if found.status == "ok" else 503)
 
 
 @app.route("callbacks", methods=["POST"])
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
-@answers
+@responds
 async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpResponse:
     """Take what ACS sends by HTTP itself: one event or an array, with its token if ACS_RESOURCE_ID asks for one."""
-    here = await bootstrap()
+    here = await ready()
     await here.callbacks.check(req.headers.get("Authorization"))
     try:
-        received = event_parser.parse_all(req.get_body().decode())
+        received = event_parser.split_events(req.get_body().decode())
     except (BadEvent, UnicodeDecodeError) as bad:
         raise BadRequest(str(bad), target="body") from None
     jobs.set([message for text in received for message in await _take(here, text)])
-    return reply()
+    return json_response()
 
 
 @app.event_grid_trigger(arg_name="event")
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def receive_event(event: str, jobs: Jobs) -> None:
-    """Take an Event Grid event; `str` gets its text untouched in either schema (functions-host.md 2)."""
-    here = await bootstrap()
+    """Take an Event Grid event; `str` gets its text untouched in either schema (docs/functions-host.md#event-grid)."""
+    here = await ready()
     jobs.set(await _take(here, event, here.backlog))
 
 
@@ -158,7 +159,7 @@ async def receive_event(event: str, jobs: Jobs) -> None:
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def take_events(message: func.QueueMessage, jobs: Jobs) -> None:
     """Take the events that came when many were being taken; what it raises makes the queue try all of them again."""
-    here = await bootstrap()
+    here = await ready()
     held = backlog.read(message.get_body().decode())
     jobs.set(await backlog.take(held, functools.partial(_take, here), here.backlog))
 
@@ -166,14 +167,14 @@ async def take_events(message: func.QueueMessage, jobs: Jobs) -> None:
 @app.queue_trigger(arg_name="message", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def ingest_chunk(message: func.QueueMessage) -> None:
     """Bring one chunk into staging; what it raises makes the queue try again."""
-    await (await bootstrap()).ingest.run(job.read(message.get_body().decode()))
+    await (await ready()).ingest.run(job.read(message.get_body().decode()))
 
 
 @app.timer_trigger(schedule="%ARCHIVE_SCHEDULE%", arg_name="timer")
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
     """Finish, rescue, archive, report."""
-    here = await bootstrap()
+    here = await ready()
     await here.prepare_archive()
     now = utc_now()
     await poison.drain(here.poison, here.storage, here.notices, now=now)
@@ -197,10 +198,10 @@ async def _take(here: App, text: str, held_back: Backlog | None = None) -> list[
     return receive.messages(taken)
 
 
-async def _control(req: func.HttpRequest) -> Control:
-    here = await control_app()
+async def _control(req: func.HttpRequest) -> RecordingControl:
+    here = await ready_if_possible()
     caller = Caller(request.caller(req.headers), request.repeat_key(req.headers))
-    return Control(here.service, here.storage, caller, callback_uri=here.settings.callback_uri())
+    return RecordingControl(here.service, here.storage, caller, callback_uri=here.settings.callback_uri())
 
 
 def _ids(req: func.HttpRequest) -> tuple[str, str]:
@@ -208,4 +209,4 @@ def _ids(req: func.HttpRequest) -> tuple[str, str]:
 
 
 def _operation(req: func.HttpRequest) -> Operation:
-    return request.read(Operation, req.get_body())
+    return request.read_body(Operation, req.get_body())

@@ -24,7 +24,7 @@ from recording.ingest import relay
 from recording.model import event_parser, layout, manifest, payload
 from recording.model.events import FileStatusUpdated
 from recording.model.recording import assemble
-from recording.model.stored import Stored, Where
+from recording.model.stored import Container, StoredBlob
 
 CHUNK_BYTES = 4096
 # Of the archived ones: 100,000 of them are two years of calls.
@@ -44,7 +44,7 @@ class NotPut(RuntimeError):
 class Blob:
     """What is put: where, by which name, with which metadata."""
 
-    where: Where
+    where: Container
     name: str
     body: bytes
     metadata: dict[str, str]
@@ -101,7 +101,7 @@ class Recorded:
             source_bytes=str(len(body)),
             blocks="1",
             block_bytes=str(len(body)),
-            flight=relay.seal(in_flight),
+            flight=relay.combine(in_flight),
             proved_at=datetime.now(UTC).isoformat(timespec="seconds"),
             blocks_compared="1",
         )
@@ -109,11 +109,11 @@ class Recorded:
     def manifest(self) -> Blob:
         """Give what stands in the archive when it's archived: here nothing but the manifest."""
         blobs = [*self.announced(), self.content()]
-        event = event_parser.parse(blobs[0].body.decode())
-        stored = [Stored(blob.name, len(blob.body), "", blob.metadata) for blob in blobs]
+        event = event_parser.parse_event(blobs[0].body.decode())
+        stored = [StoredBlob(blob.name, len(blob.body), "", blob.metadata) for blob in blobs]
         known = [event] if isinstance(event, FileStatusUpdated) else []
         recording = assemble(self.key, events=known, blobs=stored, attempts={}, retention=_RETENTION)
-        written = manifest.write(recording, archived_at=self.start + _RETENTION)
+        written = manifest.write_manifest(recording, archived_at=self.start + _RETENTION)
         text = written.model_dump_json(by_alias=True, indent=2).encode()
         return _fact("archive", layout.manifest_blob(self.key), text)
 
@@ -124,7 +124,7 @@ def archived(numbers: Iterable[int]) -> Iterator[Blob]:
         yield Recorded(number, _FIRST_ARCHIVED + number * _BETWEEN).manifest()
 
 
-def _fact(where: Where, name: str, body: bytes, **metadata: str) -> Blob:
+def _fact(where: Container, name: str, body: bytes, **metadata: str) -> Blob:
     return Blob(where, name, body, {"sha256": hashlib.sha256(body).hexdigest(), **metadata})
 
 

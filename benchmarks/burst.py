@@ -118,7 +118,7 @@ async def _send(stack: Stack, body: bytes) -> _Answer:
 
 
 def event(recording: Any) -> Row:
-    """Write a recording's file event (acs-contract 2.8)."""
+    """Write a recording's file event (docs/acs-contract.md#2021-file-event)."""
     chunks = [{name: one[name] for name in ("documentId", "index", "endReason")} for one in recording["chunks"]]
     return {
         "id": str(uuid.uuid4()),

@@ -9,11 +9,11 @@ from typing import Any
 
 from benchmarks.place import KEY, Place
 from recording.acs.content import Content
-from recording.config.settings import Settings, read
-from recording.ingest.chunk import Ingest
+from recording.config.settings import Settings, read_settings
+from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob
-from recording.storage.blobs import Storage
-from recording.storage.hashing import Digest
+from recording.storage.blobs import Blobs
+from recording.storage.hashing import Sha256
 
 Copy = Callable[[str], Awaitable[None]]
 
@@ -22,16 +22,16 @@ class _Committed(BaseException):
     """The chunk is committed, and what comes after it isn't wanted; no `except Exception` takes it."""
 
 
-class _Watched(Storage):
+class _Watched(Blobs):
     """Storage that says when a chunk is committed."""
 
     def __init__(self, settings: Settings, on_commit: Callable[[], None]) -> None:
         super().__init__(settings)
         self._on_commit = on_commit
 
-    async def commit(self, *arguments: Any, **options: Any) -> bool:
+    async def commit_blocks(self, *arguments: Any, **options: Any) -> bool:
         """Commit, and say so."""
-        done = await super().commit(*arguments, **options)
+        done = await super().commit_blocks(*arguments, **options)
         self._on_commit()
         return done
 
@@ -39,7 +39,7 @@ class _Watched(Storage):
 @asynccontextmanager
 async def pump_and_proof(place: Place, on_commit: Callable[[], None]) -> AsyncIterator[Copy]:
     """Ingest with everything; `on_commit` is called between the pump and the proof."""
-    settings = read(
+    settings = read_settings(
         {
             "AzureWebJobsStorage": place.storage_connection_string,
             "ACS_CONNECTION_STRING": place.acs_connection_string,
@@ -49,7 +49,7 @@ async def pump_and_proof(place: Place, on_commit: Callable[[], None]) -> AsyncIt
     )
     storage, content = _Watched(settings, on_commit), Content(settings.resource())
     streams = asyncio.Semaphore(settings.ingest_parallelism)
-    ingest = Ingest(
+    ingest = ChunkIngest(
         storage=storage,
         content=content,
         streams=streams,
@@ -90,14 +90,14 @@ async def pump(place: Place) -> AsyncIterator[Copy]:
 async def pump_without_hash(place: Place) -> AsyncIterator[Copy]:
     """Do the same, with the hash in flight left out: what moving the bytes alone costs."""
 
-    async def pass_by(_: Digest, piece: bytes) -> None:
+    async def pass_by(_: Sha256, piece: bytes) -> None:
         pass
 
-    async def finish(_: Digest) -> str:
+    async def finish(_: Sha256) -> str:
         return ""
 
     # In this process only, which ends with the measurement.
     for name, replacement in (("update", pass_by), ("finish", finish)):
-        setattr(Digest, name, replacement)
+        setattr(Sha256, name, replacement)
     async with pump(place) as copy:
         yield copy

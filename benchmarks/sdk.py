@@ -1,7 +1,8 @@
 """What a user would write with the official clients: three ways, each as good as its kind can be.
 
-azure-communication-callautomation 1.6.0 downloads from Microsoft's hosts by https only (acs-contract 4.10). Its check
-is replaced here, and nowhere else, so that it can be measured against a source on this machine.
+azure-communication-callautomation 1.6.0 downloads from Microsoft's hosts by https only
+(docs/acs-contract.md#storage-host). Its check is replaced here, and nowhere else, so that it can be measured against a
+source on this machine.
 """
 
 import asyncio
@@ -87,7 +88,7 @@ async def tuned_pieces(place: Place) -> AsyncIterator[Copy]:
     """Run eight ranges at once, each streamed into a block of 32 MiB, then commit.
 
     Everything that the clients' options and the way of calling them can give: large reads instead of 4 KiB, and the
-    range in a header of our own, for the client leaves it out at offset 0 (peers.md 0.3).
+    range in a header of our own, for the client leaves it out at offset 0 (docs/measurements.md#sdk-ranges).
     """
     client = AsyncCallAutomationClient.from_connection_string(
         place.acs_connection_string, connection_data_block_size=_READ_BYTES

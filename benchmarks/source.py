@@ -1,4 +1,4 @@
-"""The source: the download route of ACS with filler content, shaped (acs-contract 2.9).
+"""The source: the download route of ACS with filler content, shaped (docs/acs-contract.md#2021-download).
 
 The emulator in `local/acs` checks signatures, keeps a journal and injects faults, which costs CPU that belongs to the
 contenders here; the bytes are the same filler.

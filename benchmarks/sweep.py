@@ -23,7 +23,7 @@ from benchmarks.blobs import Blob, Recorded
 from benchmarks.timer import Timer
 from local.azurite import Azurite
 from recording import timer as archive
-from recording.config.settings import Settings, read
+from recording.config.settings import Settings, read_settings
 
 ARCHIVES = (0, 10_000, 100_000)
 QUICK_ARCHIVES = (0, 500)
@@ -58,7 +58,7 @@ async def run(
             async with timer.running(bench.environment, log=folder / "sweep.log") as running:
                 for before, held in itertools.pairwise((0, *archives)):
                     await bench.put(blobs.archived(range(before, held)), held - before, "into the archive")
-                    rows.append(await _flat(bench, running, held, rounds))
+                    rows.append(await flat(bench, running, held, rounds))
         async with Azurite(Path(data) / "throughput", log=folder / "sweep-throughput-azurite.log") as azurite:
             bench = Bench(azurite, say)
             async with timer.running(bench.environment, log=folder / "sweep-throughput.log") as running:
@@ -73,7 +73,7 @@ class Bench:
         self.environment = {"AzureWebJobsStorage": azurite.connection_string, "ACS_CONNECTION_STRING": _ACS}
         self.say = say
         self._azurite = azurite
-        self._settings: Settings = read(self.environment)
+        self._settings: Settings = read_settings(self.environment)
         self._numbers = itertools.count(1)
 
     def recordings(self, count: int) -> list[Recorded]:
@@ -94,7 +94,7 @@ class Bench:
         await blobs.put(self._azurite, self._settings, some, done=done)
 
 
-async def _flat(bench: Bench, running: Timer, held: int, rounds: int) -> Row:
+async def flat(bench: Bench, running: Timer, held: int, rounds: int) -> Row:
     """Measure a run with nothing but waiting recordings, and one that archives them."""
     await running.run()
     waiting: list[Row] = []

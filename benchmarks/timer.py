@@ -123,7 +123,7 @@ async def _none_is_poisoned(event: str) -> list[str]:
 
 
 async def _serve() -> int:
-    app = await bootstrap.app()
+    app = await bootstrap.ready()
     try:
         count()
         print(READY, flush=True)

@@ -19,8 +19,8 @@ param existingCommunicationGroup string = ''
 @description('Name of the system topic that the existing ACS resource already has: a resource can have only one. Empty makes one.')
 param existingTopicName string = ''
 
-@description('Where a new ACS resource keeps its data at rest.')
-param communicationDataLocation string = 'Europe'
+@description('Where a new ACS resource keeps its data at rest, for example Europe or United States. Needed for a new one: it can never be changed.')
+param communicationDataLocation string = ''
 
 @description('Version of the recording API (setting ACS_API_VERSION). Empty: today\'s, at the SDK\'s own version.')
 param acsApiVersion string = ''
@@ -165,6 +165,9 @@ var contradictions = filter([
   empty(existingTopicName) || !empty(existingCommunicationName)
     ? ''
     : 'ACS_TOPIC_NAME is the topic of an existing ACS resource: set ACS_NAME and ACS_RESOURCE_GROUP, too, or remove it.'
+  !empty(existingCommunicationName) || !empty(communicationDataLocation)
+    ? ''
+    : 'ACS_DATA_LOCATION is where the new ACS resource keeps its data at rest, and can never be changed: set it, for example to Europe or United States.'
   riskHours < sourceHours
     ? ''
     : 'RISK_HOURS (${riskHours}) is not below the ${sourceHours} hours for which ACS keeps a recording: every chunk would be at risk at once.'
@@ -197,7 +200,8 @@ var contradictions = filter([
 var groupName = empty(contradictions) ? 'rg-${environmentName}' : fail(join(contradictions, ' '))
 var newCommunication = empty(existingCommunicationName)
 var communicationName = newCommunication ? 'acs-${token}' : existingCommunicationName
-var communicationGroup = newCommunication ? groupName : existingCommunicationGroup
+// Not groupName: what is deployed into the new group waits for the group itself.
+var communicationGroup = newCommunication ? group.name : existingCommunicationGroup
 var eventTopicName = empty(existingTopicName) ? 'evgt-acs-${token}' : existingTopicName
 
 var container = {

@@ -5,11 +5,11 @@ using './main.bicep'
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'recordings')
 param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')
 
-// An ACS resource that exists already; both empty makes a new one.
+// An ACS resource that exists already; both empty makes a new one, which needs ACS_DATA_LOCATION.
 param existingCommunicationName = readEnvironmentVariable('ACS_NAME', '')
 param existingCommunicationGroup = readEnvironmentVariable('ACS_RESOURCE_GROUP', '')
 param existingTopicName = readEnvironmentVariable('ACS_TOPIC_NAME', '')
-param communicationDataLocation = readEnvironmentVariable('ACS_DATA_LOCATION', 'Europe')
+param communicationDataLocation = readEnvironmentVariable('ACS_DATA_LOCATION', '')
 
 param alertEmails = map(
   filter(split(readEnvironmentVariable('ALERT_EMAILS', ''), ','), part => !empty(trim(part))),

@@ -1,1 +1,1 @@
-"""Everything Azure that the app needs, on one machine; never deployed."""
+"""Stand-ins for everything in Azure that the app needs, on one machine; never deployed."""

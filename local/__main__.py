@@ -3,20 +3,23 @@
 import importlib
 import sys
 
-# Imported only when asked for: none of them should wait for another's libraries.
+# A command is imported only when it is run, so that none waits for the libraries of another.
 COMMANDS = {
-    "acs": ("local.acs.server", "the ACS recording emulator alone"),
-    "functions": ("local.functions.host", "the Functions host alone"),
-    "up": ("local.up", "the whole stack, until Ctrl-C"),
-    "demo": ("local.demo", "a recording's way into the archive, told and checked"),
-    "trace": ("local.trace", "the traces of recordings in the app's log"),
-    "soak": ("local.soak.command", "many recordings through the whole stack while everything goes wrong, then checked"),
+    "acs": ("local.acs.server", "run the ACS recording emulator alone"),
+    "functions": ("local.functions.host", "run the Functions host alone"),
+    "up": ("local.up", "run the whole stack until Ctrl-C"),
+    "demo": ("local.demo", "record a call, archive the recording and check it"),
+    "trace": ("local.trace", "show the traces of recordings in the app's log"),
+    "soak": (
+        "local.soak.command",
+        "send many recordings through the stack with faults and kills, then check the archive",
+    ),
     "lock": ("local.lock", "compile the requirements files from pyproject.toml"),
 }
 
 
 def main(argv: list[str]) -> int:
-    """Run the subcommand that the first argument names; give its exit status."""
+    """Run the subcommand that the first argument names and return its exit status."""
     if not argv or argv[0] not in COMMANDS:
         print("usage: python -m local COMMAND [--help]\n", file=sys.stderr)
         for name, (_, does) in COMMANDS.items():

@@ -1,8 +1,8 @@
 """Azurite: Blob and Queue Storage on this machine.
 
-`package.json` pins its version. It picks free ports itself (port 0) and says which, so no port can be taken between
-choosing and binding it. Its table service can't be left out of the program; nobody uses it.
-`azurite_index.js` is loaded with it, so that a request costs the same however much is stored.
+`package.json` pins its version. It picks free ports itself (port 0) and prints them, so that no other program can take
+one in between. Its table service can't be switched off; nothing uses it. `azurite_index.js` is loaded into it, so that
+the cost of a request doesn't depend on how much is stored.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ READY = r"Azurite {service} service is successfully listening at (http://127\.0\
 class Azurite:
     """Run Azurite while the context lasts.
 
-    In memory, or in `folder` when one is given, where the data stay for the next run. `log` is the file for its output;
-    without one the output is kept only as long as Azurite runs. Raises ProcessError when Node or Azurite isn't
-    installed, or Azurite doesn't start.
+    Data is kept in memory, or in `folder`, where the next run finds it. `log` is the file for the output; without one
+    the output is deleted when Azurite stops. Raises ProcessError when Node or Azurite isn't installed, or Azurite
+    doesn't start.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Azurite:
             await process.start()
             self.blob_url = await self._address(process, "Blob")
             self.queue_url = await self._address(process, "Queue")
-            # Its signal handlers, which end it in good order, come only after the last of the three.
+            # Azurite installs the signal handlers that stop it cleanly only after the last of the three.
             await self._address(process, "Table")
         except BaseException:
             await self._stop()
@@ -63,12 +63,12 @@ class Azurite:
 
     @property
     def connection_string(self) -> str:
-        """Give the connection string, with the endpoints spelled out."""
+        """Return the connection string, with explicit endpoints."""
         return connection_string(self.blob_url, self.queue_url)
 
     @property
     def pid(self) -> int:
-        """Give the id of its process."""
+        """Return its process id."""
         if self._process is None:
             raise ProcessError("Azurite hasn't been started")
         return self._process.pid
@@ -86,11 +86,11 @@ class Azurite:
             self._folder.mkdir(parents=True, exist_ok=True)
             place = ["--location", str(self._folder)]
         options = ["--silent", "--disableTelemetry"]
-        # The storage client names API versions that Azurite doesn't know yet; what we use is the same in both.
+        # The storage client sends API versions that Azurite doesn't know yet; the operations in use are the same.
         options.append("--skipApiVersionCheck")
         for service in ("blob", "queue", "table"):
             options += [f"--{service}Host", "127.0.0.1", f"--{service}Port", "0"]
-            # Azurite closes idle connections after 5 s, which a client may notice only in its next request.
+            # By default Azurite closes idle connections after 5 s, which a client may notice only at its next request.
             options += [f"--{service}KeepAliveTimeout", "120"]
         return [node, "--require", str(INDEX), str(program), *place, *options]
 

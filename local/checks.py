@@ -1,7 +1,7 @@
 """Independent checks of an archived recording.
 
-Nothing here is shared with the app: the archive is read with the storage library as any auditor would, and compared
-with what the emulator says that it served.
+Nothing here is shared with the app: the archive is read with the storage library, as an auditor would, and compared
+with what the emulator reports it served.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ WIDTH, HEIGHT, FRAMES_PER_SECOND, SAMPLE_RATE = 1920, 1080, 8, 16_000
 
 @dataclass(frozen=True)
 class Film:
-    """What a decoder found in a media file: every frame decoded, duration in seconds."""
+    """What a decoder found in a media file, with every frame decoded; the duration is in seconds."""
 
     frames: int
     width: int
@@ -46,7 +46,7 @@ async def storage(connection_string: str) -> AsyncIterator[BlobServiceClient]:
 
 
 async def names(container: ContainerClient, prefix: str = "") -> list[str]:
-    """List the blobs under a prefix; a container that isn't there has none."""
+    """List the blobs under a prefix; a missing container has none."""
     try:
         return [name async for name in container.list_blob_names(name_starts_with=prefix)]
     except ResourceNotFoundError:
@@ -54,21 +54,21 @@ async def names(container: ContainerClient, prefix: str = "") -> list[str]:
 
 
 async def find_manifest(container: ContainerClient, call_id: str) -> str | None:
-    """Find the name of the manifest of the call's recording; None if it isn't archived."""
+    """Return the name of the manifest of the call's recording, None if it isn't archived."""
     found = [name for name in await names(container) if name.endswith(MANIFEST) and call_id in name]
     return found[0] if found else None
 
 
 async def fetch_chunk(container: ContainerClient, folder: str, chunk: Mapping[str, Any], target: Path) -> str:
-    """Fetch an archived chunk into `target` and compare it with what the emulator served; give its blob's name.
+    """Fetch an archived chunk into `target` and compare it with what the emulator served; return the blob's name.
 
-    `chunk` is the emulator's word: documentId, index, bytes, sha256. Raises StepError when anything differs.
+    `chunk` is the emulator's description: documentId, index, bytes, sha256. Raises StepError when anything differs.
     """
     document = chunk["documentId"]
     suffix = f"{chunk['index']:05}-{document}.mp4"
     found = [name for name in await names(container, folder) if name.endswith(suffix)]
     if len(found) != 1:
-        raise StepError(f"{document} should be archived once, and is archived as {found}")
+        raise StepError(f"{document} should be archived once; it is archived as {found or 'nothing'}")
     download = await container.get_blob_client(found[0]).download_blob()
     data = await download.readall()
     if len(data) != chunk["bytes"]:
@@ -86,7 +86,7 @@ async def check_manifest(container: ContainerClient, name: str, chunks: Sequence
     manifest = json.loads(await download.readall())
     for chunk in chunks:
         wanted = {chunk["documentId"], chunk["sha256"], chunk["bytes"]}
-        # By value, not by member name: the names are the app's own business.
+        # Entries are found by value, not by member name: this check doesn't depend on the app's names.
         entries = [part for part in _objects(manifest) if chunk["documentId"] in part.values()]
         if not any(wanted <= set(_scalars(entry)) for entry in entries):
             raise StepError(f"{name} doesn't list {chunk['documentId']} with its length and SHA-256")
@@ -102,7 +102,7 @@ async def check_metadata(container: ContainerClient, folder: str, chunk: Mapping
 
 
 def play(path: Path) -> Film:
-    """Decode every frame of a media file; raises StepError when it isn't what ACS records."""
+    """Decode every frame of a media file; raises StepError when it isn't in the format that ACS records."""
     with av.open(str(path)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         frames = sum(1 for _ in container.decode(video))

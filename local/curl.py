@@ -1,6 +1,6 @@
-"""The `curl` lines for a running stack: every operation of the app, and what bad input gets.
+"""The `curl` commands for a running stack: every operation of the app, and the answers to bad input.
 
-They work one after the other in bash or zsh, each building on variables that earlier ones have set.
+They work one after the other in bash or zsh; each uses variables that earlier ones have set.
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ RECORDING = '"$APP/conversations/$CONVERSATION/recordings/$RECORDING"'
 
 @dataclass(frozen=True)
 class Line:
-    """One thing to do: the command lines, and the HTTP status that the last request in them gets.
+    """One step: the command, and the HTTP status that its last request gets.
 
-    The title has no quotes: in an interactive zsh even a comment must not open one.
+    The title has no quotes: an interactive zsh would take one in a comment as the start of a string.
     """
 
     title: str
@@ -30,12 +30,12 @@ class Line:
 
 
 def lines(app_url: str, acs_url: str) -> list[Line]:
-    """Give the lines for a stack, in the order in which they work."""
+    """Return the commands for a stack, in the order in which they work."""
     return [*_variables(app_url, acs_url), *_recording(), *_by_url(), *_archive(), *_bad_input()]
 
 
 def text(app_url: str, acs_url: str) -> str:
-    """Lay the lines out for a terminal: a comment with the status, then the command."""
+    """Format the commands for a terminal: a comment with the status, then the command."""
     parts = []
     for line in lines(app_url, acs_url):
         status = f": {line.status}" if line.status else ""
@@ -46,7 +46,7 @@ def text(app_url: str, acs_url: str) -> str:
 def _variables(app_url: str, acs_url: str) -> list[Line]:
     return [
         Line(
-            "where things are, and how to read a member of a JSON answer",
+            "addresses, and a function that reads a member of a JSON answer",
             f"APP={app_url} ACS={acs_url}\n"
             "JSON='content-type: application/json' STATUS='  HTTP %{http_code}\\n'\n"
             """field() { sed -n 's/.*"'"$1"'": *"\\([^"]*\\)".*/\\1/p'; }""",
@@ -57,7 +57,7 @@ def _variables(app_url: str, acs_url: str) -> list[Line]:
 def _recording() -> list[Line]:
     return [
         Line(
-            "place a call (by the control plane of the emulator)",
+            "place a call (through the control plane of the emulator)",
             'CALL=$(curl -sSw "$STATUS" "$ACS/emulator/calls" -H "$JSON" -d \'{"participants":["Ada","Grace"]}\' '
             "| tee /dev/stderr)\n"
             'CONVERSATION=$(echo "$CALL" | field conversationId) CALL_ID=$(echo "$CALL" | field callId)',
@@ -73,7 +73,7 @@ def _recording() -> list[Line]:
         Line("pause", f'curl -sSw "$STATUS" -X POST {_at("/pause")}', 200),
         Line("resume", f'curl -sSw "$STATUS" -X POST {_at("/resume")}', 200),
         Line(
-            "let 20 seconds pass on the clock of the emulator",
+            "move the clock of the emulator by 20 seconds",
             'curl -sSw "$STATUS" "$ACS/emulator/clock" -H "$JSON" -d \'{"advanceSeconds":20}\'',
             200,
         ),
@@ -101,7 +101,7 @@ def _by_url() -> list[Line]:
             200,
         ),
         Line(
-            "an event of a call leg, by callback",
+            "an event of a call leg, sent as a callback",
             f'curl -sSw "$STATUS" "$APP/callbacks" -H "$JSON" -d \'{CALL_LEG_EVENT}\'',
             200,
         ),
@@ -111,7 +111,7 @@ def _by_url() -> list[Line]:
 def _archive() -> list[Line]:
     return [
         Line(
-            "wait until the first recording is archived, a minute at most",
+            "wait until the first recording is archived, at most one minute",
             """for _ in $(seq 60); do curl -sS "$APP/recordings" | """
             """grep -q "$CALL_ID\\", *\\"state\\": *\\"archived\\"" && break; sleep 1; done""",
         ),
@@ -121,14 +121,14 @@ def _archive() -> list[Line]:
             '| grep -o "[0-9]*T[0-9]*Z-$CALL_ID" | head -n 1)',
             200,
         ),
-        Line("one recording; its manifest, once it is archived", 'curl -sSw "$STATUS" "$APP/recordings/$KEY"', 200),
+        Line("one recording: its manifest, once it is archived", 'curl -sSw "$STATUS" "$APP/recordings/$KEY"', 200),
         Line(
             "read it again and compare it with its manifest",
             'curl -sSw "$STATUS" -X POST "$APP/recordings/$KEY/verify"',
             200,
         ),
         Line(
-            "the media of a chunk, by way of a link that is good for some minutes",
+            "the media of a chunk, through a link that is valid for a few minutes",
             'curl -sSLw "$STATUS" "$APP/recordings/$KEY/chunks/0/content" -o chunk.mp4',
             200,
         ),
@@ -151,7 +151,7 @@ def _bad_input() -> list[Line]:
             400,
         ),
         Line(
-            "bad: a conversation id that is none",
+            "bad: an invalid conversation id",
             f'curl -sSw "$STATUS" -X POST "$APP/conversations/{NO_CONVERSATION}/recordings"',
             400,
         ),

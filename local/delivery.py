@@ -1,6 +1,6 @@
-"""The delivery of events to one Event Grid subscription: attempts, delays, dead letters.
+"""Deliver events to one Event Grid subscription: attempts, delays, dead letters.
 
-Sources: acs-contract 6.3 (headers) and 6.4 (statuses, schedule, dead letters).
+Sources: docs/acs-contract.md#delivery-headers and #delivery-semantics (statuses, schedule, dead letters).
 """
 
 import asyncio
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 ORIGIN = "eventgrid.azure.net"
 CONCURRENCY = 8
-# How long events are gathered before they are sent in batches or in another order.
+# How long events are collected before they are sent in batches or in another order.
 GATHER_SECONDS = 0.05
 SUCCESS = (200, 201, 202, 203, 204)
 OUTCOMES = {
@@ -37,7 +37,7 @@ OUTCOMES = {
     429: "Busy",
     503: "Busy",
 }
-# What is dead-lettered after the first such answer, and the reason that is given.
+# Answers after which an event is dead-lettered at once, and the reason given.
 FINAL = {
     400: "UndeliverableDueToHttpBadRequest",
     401: "UndeliverableDueToHttpUnauthorized",
@@ -48,31 +48,31 @@ FINAL = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """Say how one attempt ended; `status` is None when there was no answer."""
+    """How one attempt ended; `status` is None when there was no answer."""
 
     name: str
     status: int | None = None
 
     @property
     def delivered(self) -> bool:
-        """Say whether the endpoint took the events."""
+        """Return whether the endpoint accepted the events."""
         return self.status in SUCCESS
 
 
 @dataclass
 class Pending:
-    """Hold an event that is still to be delivered."""
+    """An event that is still to be delivered."""
 
     event: dict[str, Any]
     published: datetime
     attempts: int = 0
-    # Unscaled, so that a time-to-live of a day means the same number of attempts at every scale.
+    # Before scaling, so that a time-to-live of a day allows the same number of attempts at every scale.
     waited_seconds: float = 0.0
 
 
 @dataclass
 class Counts:
-    """Count what has happened so far."""
+    """What has happened so far."""
 
     delivered: int = 0
     failed_attempts: int = 0
@@ -81,7 +81,7 @@ class Counts:
 
 
 class Delivery:
-    """Deliver what is added to one subscription's endpoint until it is closed."""
+    """Deliver what is added to the endpoint of one subscription, until it is closed."""
 
     def __init__(self, subscription: Subscription, *, session: aiohttp.ClientSession) -> None:
         self.subscription = subscription
@@ -92,13 +92,13 @@ class Delivery:
         self._in_flight = 0
         self._added = asyncio.Event()
         self._slots = asyncio.Semaphore(CONCURRENCY)
-        # Seeded: a run with a shuffled order can be repeated. Nothing secret depends on it.
+        # Seeded, so that a run with a shuffled order can be repeated; nothing secret depends on it.
         self._random = random.Random(0)  # noqa: S311
         self._attempts: set[asyncio.Task[None]] = set()
         self._loop = asyncio.create_task(self._run(), name=f"deliver {subscription.name}")
 
     async def close(self) -> None:
-        """End all attempts, whatever is pending."""
+        """End all attempts, even if events are pending."""
         tasks = {self._loop, *self._attempts}
         for task in tasks:
             task.cancel()
@@ -110,7 +110,7 @@ class Delivery:
             self._enqueue(Pending(event, datetime.now(UTC)), 0)
 
     def report(self) -> dict[str, Any]:
-        """Give the counts under the names of the emulator's control plane."""
+        """Return the counts, named as on the emulator's control plane."""
         return {
             "name": self.subscription.name,
             "endpoint": self.subscription.endpoint,
@@ -187,7 +187,7 @@ class Delivery:
             return FINAL[outcome.status]
         if item.attempts >= self.subscription.max_attempts:
             return "MaxDeliveryAttemptsExceeded"
-        # The service looks at the time-to-live when the next attempt is due; there is nothing to wait for, though.
+        # The service checks the time-to-live when the next attempt is due; waiting for that would change nothing.
         return "TimeToLiveExceeded" if item.waited_seconds + delay > TIME_TO_LIVE_SECONDS else None
 
     async def _give_up(self, item: Pending, outcome: Outcome, reason: str) -> None:
@@ -197,12 +197,12 @@ class Delivery:
             return
         letter = {
             **self._format(item.event),
-            **self._obituary(item, outcome, reason),
+            **self._dead_letter_members(item, outcome, reason),
         }
         await asyncio.to_thread(_write_dead_letter, folder, letter)
         self._counts.dead_lettered += 1
 
-    def _obituary(self, item: Pending, outcome: Outcome, reason: str) -> dict[str, Any]:
+    def _dead_letter_members(self, item: Pending, outcome: Outcome, reason: str) -> dict[str, Any]:
         members = {
             "deadLetterReason": reason,
             "deliveryAttempts": item.attempts,
@@ -249,17 +249,17 @@ class Delivery:
         return json.dumps(events).encode(), "application/cloudevents-batch+json"
 
     def _format(self, event: dict[str, Any]) -> dict[str, Any]:
-        as_it_is = self.subscription.schema == "EventGridSchema" or is_cloud_event(event)
-        return event if as_it_is else as_cloud_event(event)
+        unchanged = self.subscription.schema == "EventGridSchema" or is_cloud_event(event)
+        return event if unchanged else as_cloud_event(event)
 
 
 def is_cloud_event(event: dict[str, Any]) -> bool:
-    """Say whether an event was published as a CloudEvent."""
+    """Return whether an event was published as a CloudEvent."""
     return "specversion" in event
 
 
 def as_cloud_event(event: dict[str, Any]) -> dict[str, Any]:
-    """Convert an event from the Event Grid schema to CloudEvents 1.0; null attributes are left out."""
+    """Convert an event from the Event Grid schema to CloudEvents 1.0; null attributes are omitted."""
     attributes = {
         "id": event.get("id"),
         "source": event.get("topic"),
@@ -273,7 +273,7 @@ def as_cloud_event(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _header(value: Any) -> str:
-    # A line break in a published event's version must not end its delivery.
+    # A line break in the version of a published event must not break the request.
     return "".join(character for character in str(value or "") if " " <= character <= "~")
 
 
@@ -283,5 +283,5 @@ def _timestamp(moment: datetime) -> str:
 
 def _write_dead_letter(folder: Path, letter: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    # An array, as the service writes it. The name isn't the event's id: an id can hold anything.
+    # An array, as the service writes it. The file isn't named by the event's id, which may contain anything.
     (folder / f"{uuid.uuid4()}.json").write_text(json.dumps([letter], indent=2))

@@ -1,7 +1,7 @@
-"""The story of one recording, from the call to the archive, with every claim checked at the end.
+"""One recording from the call to the archive, with every result checked.
 
-It is told twice, through the same API of the app: with the recording API of today and with the preview of 2021.
-Progress is told in plain lines; the result is a table, the archived media and `summary.json` under `demo-output/`.
+It runs twice through the same API of the app: with the Call Automation API and with the 2021 preview API. It prints its
+progress in plain lines; the results are a table, the archived media and `summary.json` in `demo-output/`.
 """
 
 import argparse
@@ -22,17 +22,17 @@ from local.stack import HOSTS, LOGS, ROOT, Api, Stack, StackError, StackOptions
 from local.story import Story
 
 OUTPUT = ROOT / "demo-output"
-# A megabit a second: some eight seconds of video in a chunk, so that there are three of them.
+# At one megabit a second a chunk has about eight seconds of video, so there are three chunks.
 CHUNK_MAXIMUM_BYTES = 1_000_000
-TOLD: tuple[Api, ...] = ("today", "2021")
-# With its id the app asks callbacks for the token that only ACS can sign; the preview had none.
+SHOWN: tuple[Api, ...] = ("today", "2021")
+# With this id the app requires that callbacks carry a token signed by ACS; the preview had no tokens.
 SETTINGS: dict[Api, dict[str, str]] = {"today": {"ACS_RESOURCE_ID": RESOURCE_ID}, "2021": {}}
 TALK_SECONDS = (12, 8)
 PAUSE_SECONDS = 10
 
 
 async def place_call(story: Story, step: Step) -> None:
-    """Place a call; the app is told about it by Event Grid, and in 2021 by callback, too."""
+    """Place a call; the app gets its events from Event Grid, in 2021 also by callback."""
     body: dict[str, Any] = {"participants": ["Ada", "Grace"]}
     if story.api == "2021":
         body["callbackUri"] = f"{story.stack.app_url}/callbacks"
@@ -51,14 +51,14 @@ async def start(story: Story, step: Step) -> None:
 
 
 async def talk(story: Story, step: Step) -> None:
-    """Let the call go on."""
+    """Let the call continue."""
     seconds = TALK_SECONDS[0] if len(story.moments) == 1 else TALK_SECONDS[1]
     await story.pass_time(seconds)
     step.detail = f"{seconds} s on the emulator's clock"
 
 
 async def pause(story: Story, step: Step) -> None:
-    """Pause the recording, and let some time pass that must not be in it."""
+    """Pause the recording and let some time pass, which must not be in the media."""
     await story.request("POST", f"{story.recording_url}/pause", {"operationContext": "demo"})
     await story.mark()
     await story.expect_state("inactive")
@@ -98,18 +98,18 @@ async def announce(story: Story, step: Step) -> None:
     size = sum(chunk["bytes"] for chunk in chunks)
     step.detail = f"{len(chunks)} chunks, {size:,} bytes, announced and acknowledged"
     if len(chunks) < 2:
-        raise StepError(f"the recording should have two chunks or more, and has {len(chunks)}")
+        raise StepError(f"the recording should have at least two chunks; it has {len(chunks)}")
 
 
 async def ingest(story: Story, step: Step) -> None:
-    """Wait until every chunk is in the staging container, or already beyond it."""
+    """Wait until every chunk is in the staging container or already in the archive."""
     staging, archive = (story.blobs.get_container_client(name) for name in (checks.STAGING, checks.ARCHIVE))
     wanted = {f"{chunk['index']:05}-{chunk['documentId']}" for chunk in story.recording["chunks"]}
     seen: set[str] = set()
 
     async def look() -> bool:
         for container in (staging, archive):
-            # Whatever its extension: in staging it doesn't say yet what kind of file it is.
+            # Compared without the extension, which chunks in staging don't have yet.
             files = (name.rpartition("/")[2] for name in await checks.names(container) if not name.endswith(".json"))
             here = {file.rpartition(".")[0] for file in files} & wanted
             for name in sorted(here - seen):
@@ -133,7 +133,7 @@ async def archive(story: Story, step: Step) -> None:
 
 
 async def check_bytes(story: Story, step: Step) -> None:
-    """Fetch what is archived and compare it with what the emulator served."""
+    """Fetch the archived chunks and compare them with what the emulator served."""
     container = story.blobs.get_container_client(checks.ARCHIVE)
     folder = story.manifest.removesuffix(checks.MANIFEST)
     for chunk in story.recording["chunks"]:
@@ -145,11 +145,11 @@ async def check_bytes(story: Story, step: Step) -> None:
         story.chunks.append({"api": story.api, **found, **place})
     story.report.chunks += story.chunks
     await checks.check_manifest(container, story.manifest, story.recording["chunks"])
-    step.detail = "length and SHA-256 as served; metadata beside them; all of it in the manifest"
+    step.detail = "length and SHA-256 are as served; metadata files are archived; the manifest lists all of it"
 
 
 async def check_media(story: Story, step: Step) -> None:
-    """Decode every frame, and compare the length with the time that was recorded."""
+    """Decode every frame and compare the duration with the recorded time."""
     seconds = 0.0
     for chunk in story.chunks:
         film = await asyncio.to_thread(checks.play, story.output.parent / chunk["file"])
@@ -157,18 +157,18 @@ async def check_media(story: Story, step: Step) -> None:
         seconds += film.seconds
     if abs(seconds - story.recorded_seconds) > 1:
         raise StepError(f"the media last {seconds:.2f} s; {story.recorded_seconds:.2f} s were recorded")
-    step.detail = f"{seconds:.1f} s of 1920x1080 video at 8 frames a second; the pause isn't in it"
+    step.detail = f"{seconds:.1f} s of 1920x1080 video at 8 frames a second, without the pause"
 
 
 async def check_staging(story: Story, step: Step) -> None:
-    """See that nothing of the recording is left in staging."""
+    """Wait until nothing of the recording is left in staging."""
     container = story.blobs.get_container_client(checks.STAGING)
 
     async def look() -> bool:
         return not [name for name in await checks.names(container) if story.recording["callId"] in name]
 
     await story.wait_for("staging still holds blobs of the recording", look)
-    step.detail = "nothing left of it"
+    step.detail = "no blobs left"
 
 
 async def check_api(story: Story, step: Step) -> None:
@@ -194,23 +194,23 @@ STEPS: tuple[tuple[str, Callable[[Story, Step], Awaitable[None]]], ...] = (
     ("Resume the recording", resume),
     ("Let them talk again", talk),
     ("Stop the recording", stop),
-    ("Hear from Event Grid that the file is there", announce),
+    ("Receive the file event from Event Grid", announce),
     ("Ingest the chunks", ingest),
     ("Archive the recording", archive),
     ("Check the archived bytes", check_bytes),
     ("Play the archived media", check_media),
-    ("See that staging is empty", check_staging),
+    ("Check that staging is empty", check_staging),
     ("Fetch a chunk through the app's link", check_api),
 )
 
 
 async def demo(options: StackOptions, output: Path) -> int:
-    """Tell the whole story; 0 when every step of it went well."""
+    """Run the demo with both APIs; return 0 when every step succeeded."""
     report = Report()
     await asyncio.to_thread(clear, output)
     try:
-        for api in TOLD:
-            await tell(replace(options, api=api, settings=SETTINGS[api], logs=options.logs / api), report, output / api)
+        for api in SHOWN:
+            await run(replace(options, api=api, settings=SETTINGS[api], logs=options.logs / api), report, output / api)
     except (StepError, StackError, ProcessError) as error:
         report.facts["error"] = str(error)
     except Exception as error:
@@ -221,22 +221,22 @@ async def demo(options: StackOptions, output: Path) -> int:
     if not report.ok:
         print(f"Failed at: {report.steps[-1].name}\n  {report.facts.get('error')}\nLogs: {options.logs}")
         return 1
-    print(f"All of it is true, in {report.seconds:.0f} s. Play it: {output / report.chunks[0]['file']}")
+    print(f"All checks passed in {report.seconds:.0f} s. Play the recording: {output / report.chunks[0]['file']}")
     print(f"Summary: {output / 'summary.json'}")
     return 0
 
 
 def clear(output: Path) -> None:
-    """Make the folders, and remove from them what an earlier run has left; nothing else, whatever folder it is."""
-    for api in TOLD:
+    """Create the folders and delete the files of an earlier run; nothing else in them is touched."""
+    for api in SHOWN:
         (output / api).mkdir(parents=True, exist_ok=True)
         for path in (output / api).glob("[0-9][0-9][0-9][0-9][0-9]-*.mp4"):
             path.unlink()
     (output / "summary.json").unlink(missing_ok=True)
 
 
-async def tell(options: StackOptions, report: Report, output: Path) -> None:
-    """Start the stack, then do one step after the other; raises at the first that fails."""
+async def run(options: StackOptions, report: Report, output: Path) -> None:
+    """Start the stack, then run one step after the other; raises at the first that fails."""
     report.part = options.api
     async with contextlib.AsyncExitStack() as exits:
         async with report.step("Start Azurite, the ACS emulator and the app") as step:
@@ -252,11 +252,15 @@ async def tell(options: StackOptions, report: Report, output: Path) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run the demo; 0 only if everything in it is true."""
+    """Run the demo; return 0 only if every check passed."""
     parser = argparse.ArgumentParser(prog="python -m local demo", description=__doc__)
     parser.add_argument("--host", choices=HOSTS, default="local", help="what runs the app (func: Core Tools)")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help="for media and summary (default: demo-output)")
-    parser.add_argument("--logs", type=Path, default=LOGS, help="a log per process (default: .local/logs)")
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT, help="the folder for media and summary (default: demo-output)"
+    )
+    parser.add_argument(
+        "--logs", type=Path, default=LOGS, help="the folder for the logs, one per process (default: .local/logs)"
+    )
     arguments = parser.parse_args(argv)
     options = StackOptions(
         host=arguments.host,

@@ -1,7 +1,8 @@
-"""Event Grid: one topic with its subscriptions, delivering over HTTP as the service does.
+"""Event Grid: one topic with its subscriptions, which delivers over HTTP as the service does.
 
-At least once and in no order; acs-contract chapter 6 has the source of every header, status and delay. Not here:
-manual validation, delivery to anything but a webhook, and the probation of an endpoint that keeps failing.
+Delivery is at least once and in no order; docs/acs-contract.md#delivery has the source of every header, status and
+delay. Missing are manual validation, delivery to anything but a webhook, and the probation of an endpoint that keeps
+failing.
 """
 
 import json
@@ -26,13 +27,13 @@ DEFAULT_TOPIC = (
 
 
 class HandshakeError(Exception):
-    """The endpoint of a subscription didn't prove that it wants events."""
+    """The endpoint of a subscription didn't pass the validation."""
 
 
 class Topic:
-    """Deliver published events to every subscription that takes them.
+    """Deliver published events to every subscription for their type.
 
-    An async context manager: leaving it ends all deliveries, whatever is still pending. `answer_seconds` is how long
+    An async context manager: leaving it ends all deliveries, even if events are pending. `answer_seconds` is how long
     an endpoint may take to answer.
     """
 
@@ -43,7 +44,7 @@ class Topic:
         self._deliveries: dict[str, Delivery] = {}
 
     async def __aenter__(self) -> Self:
-        # No retry and no redirect here: a delivery has one answer, and the schedule decides about the next attempt.
+        # The client doesn't retry: each attempt has one answer, and the schedule decides on the next attempt.
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self._answer_seconds), cookie_jar=aiohttp.DummyCookieJar()
         )
@@ -58,13 +59,13 @@ class Topic:
             await self._session.close()
 
     async def subscribe(self, subscription: Subscription) -> None:
-        """Validate the endpoint, then deliver to it whatever is published from now on.
+        """Validate the endpoint, then deliver to it what is published from now on.
 
-        A subscription of the same name (in any case) is replaced. Raises HandshakeError with the reason.
+        A subscription of the same name (case-insensitive) is replaced. Raises HandshakeError with the reason.
         """
         session = self._session
         if session is None:
-            raise RuntimeError("Topic hasn't been entered")
+            raise RuntimeError("the topic is used outside of its context")
         try:
             if subscription.schema == "EventGridSchema":
                 await self._shake_hands(session, subscription)
@@ -83,28 +84,28 @@ class Topic:
             await delivery.close()
 
     def publish(self, event: dict[str, Any]) -> None:
-        """Queue an event, a dict in the Event Grid schema, for every subscription that takes its type.
+        """Queue an event, a dict in the Event Grid schema, for every subscription for its type.
 
-        `topic` and `metadataVersion` are filled in when absent, as the service does; nothing else is touched or
-        checked, so that receivers can be shown broken events too. A CloudEvent is delivered as one, as it is.
+        `topic` and `metadataVersion` are added when absent, as the service does; nothing else is changed or checked, so
+        that invalid events can be delivered, too. A CloudEvent is delivered unchanged.
         """
         if not is_cloud_event(event):
             event = {"topic": self.topic, **event, "metadataVersion": event.get("metadataVersion", "1")}
-        # A copy, by way of the bytes that would go over the wire: the caller may go on changing its own.
+        # Copied through JSON, as over the wire: the caller may change its own afterwards.
         copy = json.loads(json.dumps(event))
         for delivery in self._deliveries.values():
             if delivery.subscription.takes(copy.get("type" if is_cloud_event(copy) else "eventType")):
                 delivery.add(copy)
 
     def report(self) -> list[dict[str, Any]]:
-        """Give one dict per subscription.
+        """Return one dict per subscription.
 
-        Members: name, endpoint, delivered, failedAttempts, deadLettered, dropped, pending. Duplicates count.
+        Members: name, endpoint, delivered, failedAttempts, deadLettered, dropped, pending. Duplicates are counted.
         """
         return [delivery.report() for delivery in self._deliveries.values()]
 
     async def _shake_hands(self, session: aiohttp.ClientSession, subscription: Subscription) -> None:
-        """Do the validation of the Event Grid schema (acs-contract 6.1)."""
+        """Validate an endpoint as for the Event Grid schema (docs/acs-contract.md#validation)."""
         code = str(uuid.uuid4())
         event = {
             "id": str(uuid.uuid4()),
@@ -130,10 +131,15 @@ class Topic:
             if answer.status != 200:
                 raise HandshakeError(f"{subscription.endpoint} answered {answer.status}, not 200: {text[:200]}")
         if _validation_response(text) != code:
-            raise HandshakeError(f"{subscription.endpoint} didn't send back the validationCode but: {text[:200]!r}")
+            raise HandshakeError(
+                f"{subscription.endpoint} didn't return the validationCode; it answered {text[:200]!r}"
+            )
 
     async def _ask_permission(self, session: aiohttp.ClientSession, subscription: Subscription) -> None:
-        """Do the validation of CloudEvents' webhook specification (acs-contract 6.2)."""
+        """Validate an endpoint as the webhook specification of CloudEvents says.
+
+        See docs/acs-contract.md#cloudevents-validation.
+        """
         headers = {"WebHook-Request-Origin": ORIGIN, "aeg-subscription-name": subscription.name.upper()}
         async with session.options(subscription.endpoint, headers=headers, allow_redirects=False) as answer:
             if answer.status not in (200, 201, 202, 204):

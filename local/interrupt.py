@@ -1,4 +1,4 @@
-"""Run a command until it is done or somebody wants it to end."""
+"""Run a command until it ends or is interrupted."""
 
 import asyncio
 import signal
@@ -8,9 +8,9 @@ INTERRUPTED = 130
 
 
 def run(command: Coroutine[None, None, int]) -> int:
-    """Run `command` and give its exit status.
+    """Run `command` and return its exit status.
 
-    SIGINT (Ctrl-C) and SIGTERM cancel it, so that it can end what it has started; the status is 130 then.
+    SIGINT (Ctrl-C) and SIGTERM cancel it, so that it can end what it has started; the status is then 130.
     """
     return asyncio.run(_run(command))
 
@@ -19,7 +19,7 @@ async def _run(command: Coroutine[None, None, int]) -> int:
     task = asyncio.create_task(command)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Only once: a second, impatient signal must not leave the rest of the stack behind.
+        # Only once: a second signal must not interrupt the cleanup and leave processes behind.
         loop.add_signal_handler(number, lambda: task.cancelling() or task.cancel())
     try:
         return await task

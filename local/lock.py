@@ -1,9 +1,9 @@
 """Compile the requirements files from pyproject.toml: `make lock`.
 
-pyproject.toml declares what is needed directly; each requirements file pins all of it, and all that it needs in turn,
-with hashes for every platform. pip installs from these files alone: in Azure, in CI and on a developer's machine.
-In its first line each file has a digest of the declarations that it was compiled from, so that a test can tell an
-outdated file without a network.
+pyproject.toml declares the direct dependencies; each requirements file pins them and all transitive ones, with hashes
+for every platform. pip installs only from these files: in Azure, in CI and on a developer's machine. The first line of
+each file has a digest of the declarations that it was compiled from, so that a test recognizes an outdated file without
+a network.
 """
 
 import argparse
@@ -24,7 +24,7 @@ _DIGEST = re.compile(r"^# Compiled from the declarations with SHA-256 ([0-9a-f]{
 
 @dataclass(frozen=True)
 class Lock:
-    """A requirements file: what of pyproject.toml it has, and what else uv is told."""
+    """A requirements file: the declarations that it is compiled from, and options of uv."""
 
     file: str
     has_app: bool
@@ -37,7 +37,7 @@ LOCKS = (
     Lock("requirements.txt", has_app=True),
     # Constrained, so that the tests run on the versions that run in Azure.
     Lock("requirements-dev.txt", has_app=True, groups=("dev",), options=("--constraint", "requirements.txt")),
-    # Without what it needs: it is put in front of the newest release, whose dependencies it shares.
+    # Without its dependencies: it is put in front of the newest release, whose dependencies it shares.
     Lock("tests/local/acs/sdk-1.2.0.txt", has_app=False, groups=("sdk-1-2",), options=("--no-deps",)),
 )
 
@@ -61,7 +61,7 @@ def outdated(root: Path = _ROOT) -> list[str]:
 
 
 def recorded_digest(path: Path) -> str | None:
-    """Return the digest in a requirements file, None where there is none."""
+    """Return the digest in a requirements file, None if there is none."""
     found = _DIGEST.search(path.read_text()) if path.is_file() else None
     return found[1] if found else None
 
@@ -72,11 +72,11 @@ def read_project(root: Path = _ROOT) -> dict[str, Any]:
 
 
 def compile_lock(lock: Lock, root: Path, *, upgrade: bool) -> None:
-    """Compile one requirements file. Raises CalledProcessError when uv can't; then the file is as before."""
+    """Compile one requirements file; raises CalledProcessError when uv fails, which leaves the file unchanged."""
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.13"]
-    # No index and no folder of the machine that ran this may get into the file.
+    # Neither an index nor a folder of this machine must be written to the file.
     command += ["--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", COMMAND]
-    # What the file pins already stays as long as it satisfies the declarations.
+    # By default, versions that are already pinned are kept if they satisfy the declarations.
     command += ["--upgrade"] if upgrade else []
     command += [*lock.options, *(["pyproject.toml"] if lock.has_app else [])]
     command += [option for group in lock.groups for option in ("--group", group)]
@@ -87,9 +87,9 @@ def compile_lock(lock: Lock, root: Path, *, upgrade: bool) -> None:
 
 
 def main(argv: list[str], root: Path = _ROOT) -> int:
-    """Compile all requirements files; return 1 when uv refuses one, having said why itself."""
+    """Compile all requirements files; return 1 when uv fails, which prints the reason itself."""
     parser = argparse.ArgumentParser(prog="python -m local lock", description="Compile the requirements files.")
-    parser.add_argument("--upgrade", action="store_true", help="take the newest versions instead of those pinned now")
+    parser.add_argument("--upgrade", action="store_true", help="pin the newest versions instead of the present ones")
     arguments = parser.parse_args(argv)
     for lock in LOCKS:
         try:

@@ -13,9 +13,9 @@ from local.process import Process
 async def wait_until_ok(process: Process, url: str, *, seconds: float) -> None:
     """Wait until a server answers `GET url` with 200.
 
-    Raises ProcessError, with what it said last, when it ends or the time is over.
+    Raises ProcessError, with the last answer, when the process ends or the time is over.
     """
-    said = "no answer"
+    answered = "no answer"
     deadline = asyncio.get_running_loop().time() + seconds
     async with http(seconds=10) as session:
         while asyncio.get_running_loop().time() < deadline:
@@ -25,15 +25,15 @@ async def wait_until_ok(process: Process, url: str, *, seconds: float) -> None:
                 async with session.get(url) as answer:
                     if answer.status == 200:
                         return
-                    said = f"{answer.status} {await answer.text()}"
+                    answered = f"{answer.status} {await answer.text()}"
             except (aiohttp.ClientError, TimeoutError) as error:
-                said = repr(error)
+                answered = repr(error)
             await asyncio.sleep(0.1)
-    raise await process.error(f"wasn't ready after {seconds:g} s (GET {url}: {said})")
+    raise await process.error(f"wasn't ready after {seconds:g} s (GET {url}: {answered})")
 
 
 def free_port() -> int:
-    """Find a port that is free just now."""
+    """Return a port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -42,6 +42,6 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def http(seconds: float = 30.0) -> AsyncIterator[aiohttp.ClientSession]:
-    """Give an HTTP client whose requests take `seconds` at most."""
+    """Open an HTTP client whose requests take at most `seconds`."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session:
         yield session

@@ -1,8 +1,8 @@
-"""A program of the local stack: started, watched through its log, ended.
+"""A program of the local stack: start it, watch its log, stop it.
 
-The output goes straight into a log file, not through a pipe, so that a program is never blocked by a reader and its
-last words survive it. Each program leads a process group of its own: stopping it stops whatever it has started too,
-and Ctrl-C in a terminal reaches only the program that started the stack, which then ends the others in order.
+The output goes straight into a log file, not through a pipe, so that a reader never blocks the program and its last
+output is kept. Each program leads a process group of its own: stopping it also stops what it has started, and Ctrl-C in
+a terminal reaches only the program that started the stack, which then ends the others in order.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ POLL_SECONDS = 0.05
 
 
 class ProcessError(RuntimeError):
-    """A program of the local stack ended, or didn't get ready in time."""
+    """A program of the local stack ended, or wasn't ready in time."""
 
 
 class Process:
-    """Run one program in a process group of its own, its output in `log`.
+    """Run one program in a process group of its own, with its output in `log`.
 
     As an async context manager it is started on entry and ended on exit.
     """
@@ -56,16 +56,16 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Give the process id, which is also the id of its group."""
+        """Return the process id, which is also the id of its group."""
         return self._running().pid
 
     @property
     def returncode(self) -> int | None:
-        """Give the exit status, None while the program runs."""
+        """Return the exit status, None while the program runs."""
         return self._running().returncode
 
     async def start(self) -> None:
-        """Start the program; its log begins anew."""
+        """Start the program with an empty log."""
         with await asyncio.to_thread(self._open_log) as output:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -78,14 +78,14 @@ class Process:
             )
 
     async def wait_for(self, pattern: str, *, seconds: float) -> re.Match[str]:
-        """Wait until the log has a match of `pattern`, `seconds` at most.
+        """Wait until the log has a match of `pattern`, at most `seconds`, and return the match.
 
         Raises ProcessError with the last lines of the log when the program ends or the time is over.
         """
         expression = re.compile(pattern, re.MULTILINE)
         deadline = asyncio.get_running_loop().time() + seconds
         while True:
-            # Looked at before the log: what an ended program has written is all in the log by then.
+            # Checked before the log: when the program has ended, its log is complete.
             ended = self.returncode is not None
             if found := expression.search(await self.output()):
                 return found
@@ -96,16 +96,16 @@ class Process:
             await asyncio.sleep(POLL_SECONDS)
 
     async def output(self) -> str:
-        """Give everything that the program has written so far."""
+        """Return what the program has written so far."""
         return await asyncio.to_thread(self.log.read_text, errors="replace")
 
     async def error(self, reason: str) -> ProcessError:
-        """Build the error that says `reason`, names the log and quotes its end."""
+        """Return an error with `reason`, the name of the log and its last lines."""
         tail = "\n".join(f"    {line}" for line in (await self.output()).splitlines()[-TAIL_LINES:])
         return ProcessError(f"{self.name} {reason}; its log is {self.log}" + (f" and ends:\n{tail}" if tail else ""))
 
     async def stop(self, *, grace_seconds: float = 8.0) -> None:
-        """End the program and whatever it has started; by force after `grace_seconds`."""
+        """Stop the program and what it has started; kill them after `grace_seconds`."""
         process = self._process
         if process is None:
             return
@@ -113,7 +113,7 @@ class Process:
             _signal_group(process.pid, signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), grace_seconds)
-        # Unconditional: it also reaches a worker that outlived the leader of the group.
+        # Always sent: a worker may have outlived the leader of the group.
         _signal_group(process.pid, signal.SIGKILL)
         await process.wait()
 

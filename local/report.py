@@ -1,4 +1,4 @@
-"""What happened in a run, step by step: told while it happens, summed up at the end."""
+"""The steps of a run: printed while they run, summarized at the end."""
 
 import json
 import time
@@ -10,12 +10,12 @@ from typing import Any
 
 
 class StepError(Exception):
-    """A step didn't do what it had to; the message says what."""
+    """A step failed; the message says how."""
 
 
 @dataclass
 class Step:
-    """One step: what, in which part of the run, how long, with what result. `detail` is one line for people."""
+    """One step: its name, the part of the run, its duration and result. `detail` is a line for the reader."""
 
     name: str
     part: str = ""
@@ -26,7 +26,7 @@ class Step:
 
 @dataclass
 class Report:
-    """Collect steps and chunks, and tell about them in plain lines that need no terminal."""
+    """Collect steps and chunks, and print them in plain lines."""
 
     steps: list[Step] = field(default_factory=list)
     chunks: list[dict[str, Any]] = field(default_factory=list)
@@ -36,12 +36,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Say whether there were steps and all of them went well."""
+        """Return whether there were steps and all of them succeeded."""
         return bool(self.steps) and all(step.ok for step in self.steps)
 
     @property
     def seconds(self) -> float:
-        """Give the time since the start."""
+        """Return the time since the start."""
         return time.monotonic() - self.started
 
     def say(self, text: str) -> None:
@@ -50,7 +50,7 @@ class Report:
 
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[Step]:
-        """Time what is inside; whatever is raised there marks the step as failed and is raised on."""
+        """Time the body; an exception in it marks the step as failed and is raised again."""
         step = Step(name, self.part)
         self.steps.append(step)
         begun = time.monotonic()
@@ -79,7 +79,7 @@ class Report:
         path.write_text(json.dumps(summary, indent=2) + "\n")
 
     def table(self) -> str:
-        """Lay out the steps, then the chunks, in columns."""
+        """Return the steps, then the chunks, in columns."""
         steps = [[s.part, s.name, f"{s.seconds:.1f} s", "ok" if s.ok else "FAILED"] for s in self.steps]
         text = columns(["API", "step", "time", ""], steps)
         if self.chunks:
@@ -93,7 +93,7 @@ _LONGEST_RULE = 60
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out a table in plain text, each column as wide as its widest cell."""
+    """Return a table in plain text, each column as wide as its widest cell."""
     lines = [list(head), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     lines.insert(1, ["-" * min(width, _LONGEST_RULE) for width in widths])

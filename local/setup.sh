@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install what the project needs: `sh local/setup.sh python` into .venv, `sh local/setup.sh node` into node_modules.
-# Whichever is asked for, all tools are looked for first, so that everything that is missing is named at once.
+# Both check for all tools first, so that all missing ones are named at once.
 set -eu
 
 is_python_313() { "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' >/dev/null 2>&1; }
@@ -49,7 +49,7 @@ python)
     echo 'setup: installing Python packages into .venv (a minute or so the first time)'
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
         -r requirements-dev.txt
-    # A second release of one package cannot be in the same place; a test asks for it by PYTHONPATH.
+    # Two releases of one package can't be installed in the same place; a test selects this one by PYTHONPATH.
     rm -rf .venv/sdk-1.2.0
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
         --target .venv/sdk-1.2.0 -r tests/local/acs/sdk-1.2.0.txt
@@ -57,7 +57,7 @@ python)
     ;;
 node)
     echo 'setup: installing Azurite into node_modules (half a minute or so the first time)'
-    # Scripts of packages aren't needed, so none gets to run.
+    # No package needs its install scripts, so none is run.
     npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
     touch node_modules/.ready
     ;;

@@ -1,7 +1,7 @@
 """The whole stack on this machine: Azurite, the ACS emulator and the app in a Functions host.
 
-Each is a process of its own, on a port of its own, with a log of its own; what meets, meets over HTTP and in settings.
-Only the stand-in of Log Analytics, which keeps nothing, is served from here.
+Each is a process with its own port and log; they are connected only by HTTP and settings.
+Only the stand-in of Log Analytics, which keeps nothing, is served by this process.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from local.process import Process, ProcessError
 
 HostKind = Literal["local", "func"]
 HOSTS: tuple[str, ...] = get_args(HostKind)
-# Which generation of the recording API: today's Call Automation, or the preview of 2021.
+# Which recording API: Call Automation ("today"), or the 2021 preview.
 Api = Literal["today", "2021"]
 APIS: tuple[str, ...] = get_args(Api)
 
@@ -36,10 +36,10 @@ READY_SECONDS = 60.0
 # The first `func start` on a machine downloads the extension bundle.
 FUNC_READY_SECONDS = 300.0
 PORT_ATTEMPTS = 3
-# The emulator's custom topic takes any.
+# The emulator's custom topic accepts any key.
 TOPIC_KEY = "local-development-only"
 LOOPBACK = "127.0.0.1,localhost"
-# Settings of the app that happen to be in this shell must not reach the app: they could name a real account.
+# Settings of the app that are set in this shell must not reach the app: they could name a real account.
 APP_SETTINGS = (
     *("ACS_", "APPLICATIONINSIGHTS_", "ARCHIVE_", "AUTO_RECORD", "AZURE_", "AZUREFUNCTIONS", "AZUREWEBJOBS"),
     *("CALLBACK_", "CONTENT_HOSTS"),
@@ -49,19 +49,19 @@ APP_SETTINGS = (
 
 
 class StackError(RuntimeError):
-    """The stack, or a part of it, can't be started as asked for."""
+    """The stack, or a part of it, can't be started with these options."""
 
 
 @dataclass(frozen=True)
 class StackOptions:
-    """Say what to start; everything has a default.
+    """What to start; everything has a default.
 
-    Ports are free ones when 0. `api` is the generation that the app speaks (the emulator speaks both). `data` is the
-    folder where storage stays for the next run (None: in memory), `logs` the folder with a file per process.
-    `retention_hours` are the emulator's and the app's (None: what the service has in that generation). `settings` are
-    app settings on top of the stack's own, which they can replace. With `storage_faults` the app reaches storage
-    through a proxy that can make requests go wrong. `invisible_seconds` is how long a queue message in hand stays
-    hidden between two renewals (None: as in Azure).
+    A port of 0 picks a free one. `api` is the API that the app uses (the emulator offers both). `data` is the folder
+    where storage is kept for the next run (None: in memory), `logs` the folder with a log per process.
+    `retention_hours` is for the emulator and the app (None: as in the service). `settings` are app settings that
+    override those of the stack. With `storage_faults` the app reaches storage through a proxy that can make requests go
+    wrong. `invisible_seconds` is how long a queue message that is being processed stays hidden between two renewals
+    (None: as in Azure).
     """
 
     host: HostKind = "local"
@@ -83,7 +83,7 @@ class StackOptions:
 
 
 class Stack:
-    """Run the stack while the context lasts; nothing that it hasn't started is touched.
+    """Run the stack while the context lasts.
 
     Raises ProcessError or StackError, with the log's name and its last lines, when a part doesn't start.
     """
@@ -96,7 +96,7 @@ class Stack:
         # Where `python -m recording reconcile` finds what the emulator has recorded and what the app has logged.
         self.log_analytics_url = ""
         self.content_hosts: list[str] = []
-        # What the app has: with `storage_faults` the proxy's. The other one never goes wrong.
+        # The app's: with `storage_faults` that of the proxy. The direct one has no faults.
         self.storage_connection_string = ""
         self.direct_storage_connection_string = ""
         self.storage_control_url = ""
@@ -119,11 +119,11 @@ class Stack:
 
     @property
     def logs(self) -> Path:
-        """Give the folder with one log per process."""
+        """Return the folder with one log per process."""
         return self.options.logs
 
     def settings(self) -> dict[str, str]:
-        """Give the app settings, as they are in the environment of the app's host."""
+        """Return the app settings, as the app's host gets them."""
         retention = self.options.retention_hours
         return {
             "FUNCTIONS_WORKER_RUNTIME": "python",
@@ -133,25 +133,25 @@ class Stack:
             "ACS_CONNECTION_STRING": self.acs_connection_string,
             "ACS_API_VERSION": API_VERSIONS[self.options.api],
             "SOURCE_RETENTION_HOURS": f"{retention:g}" if retention else "",
-            # The storage host, and another region's that it may redirect to: in Azure they are Microsoft's own.
+            # The storage host, and that of another region to which it may redirect: in Azure both are Microsoft's.
             "CONTENT_HOSTS": ",".join(self.content_hosts),
             "ARCHIVE_SCHEDULE": self.options.archive_schedule,
             "AUTO_RECORD": self.options.auto_record,
             "PUBLIC_BASE_URL": self.app_url,
             "EVENTS_TOPIC_ENDPOINT": f"{self.acs_url}/emulator/topic/api/events",
             "EVENTS_TOPIC_KEY": TOPIC_KEY,
-            # For `python -m local trace`, which reads them in the app's log.
+            # For `python -m local trace`, which reads spans from the app's log.
             "TELEMETRY": "console",
             **self.options.settings,
         }
 
     @property
     def app(self) -> Process:
-        """Give the process of the app's host, which was started last."""
+        """Return the process of the app's host."""
         return self._processes[-1]
 
     def build_host(self, port: int, *, log: str, settings: Mapping[str, str] | None = None) -> Process:
-        """Build a host of the app that works on the same storage; who asks for it starts and stops it."""
+        """Return a host of the app for the same storage; the caller starts and stops it."""
         is_func = self.options.host == "func"
         return Process(
             "The Functions host",
@@ -162,7 +162,7 @@ class Stack:
         )
 
     async def watch(self) -> None:
-        """Return never; raise ProcessError when a process of the stack ends by itself."""
+        """Wait forever; raise ProcessError when a process of the stack ends by itself."""
         while True:
             for process in self._processes:
                 if process.returncode is not None:
@@ -170,7 +170,7 @@ class Stack:
             await asyncio.sleep(0.5)
 
     async def _start(self) -> None:
-        # Asked first: it is the answer to a wrong option, which needn't wait for the rest to start.
+        # Before the rest, so that a wrong option is reported at once.
         self._command = await asyncio.to_thread(host_command, self.options)
         azurite = Azurite(self.options.data, log=self.logs / "azurite.log")
         await self._exits.enter_async_context(azurite)
@@ -218,13 +218,13 @@ class Stack:
         self.acs_connection_string = f"endpoint={self.acs_url};accesskey={key}"
         async with http() as session, session.get(f"{self.acs_url}/emulator/settings") as answer:
             places = await answer.json()
-        # By both names of this machine: the emulator can redirect from one to the other.
+        # Under both names of this machine: the emulator can redirect from one to the other.
         ports = [urlsplit(place).port for place in (self.acs_url, places["storageUrl"], places["regionUrl"])]
         self.content_hosts = [f"{name}:{port}" for port in ports for name in LOOPBACK.split(",")]
 
     async def _start_app(self) -> None:
         def build(port: int) -> Process:
-            # Its own address is one of the app's settings, so the port is chosen before it starts.
+            # The app's address is one of its settings, so the port is chosen before it starts.
             self.app_url = f"http://127.0.0.1:{port}"
             return self.build_host(port, log="functions.log")
 
@@ -232,7 +232,7 @@ class Stack:
         await self._serve(build, port=self.options.app_port, ready_path="/health", seconds=seconds)
 
     async def _serve(self, build: Callable[[int], Process], *, port: int, ready_path: str, seconds: float) -> str:
-        """Start a server on `port`, or on a free one if that is 0; give its address once it is ready."""
+        """Start a server on `port` (0: a free one); return its address when it is ready."""
         for attempt in range(PORT_ATTEMPTS):
             chosen = port or await asyncio.to_thread(free_port)
             process = build(chosen)
@@ -242,7 +242,7 @@ class Stack:
                 await wait_until_ok(process, f"{address}{ready_path}", seconds=seconds)
             except BaseException as error:
                 await process.stop()
-                # Another program may have taken the port since it was found free.
+                # Another program may have taken the port in the meantime.
                 taken = isinstance(error, ProcessError) and "address already in use" in str(error).lower()
                 if not taken or port or attempt == PORT_ATTEMPTS - 1:
                     raise
@@ -253,7 +253,7 @@ class Stack:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _subscribe(self) -> None:
-        """Have the emulator's events delivered to the app, as an Event Grid subscription does in Azure."""
+        """Subscribe the app to the emulator's events, as an Event Grid subscription does in Azure."""
         body = {
             "name": "recording-events",
             "endpoint": f"{self.app_url}/runtime/webhooks/eventgrid?functionName=receive_event",
@@ -263,13 +263,13 @@ class Stack:
         }
         async with http() as session, session.post(f"{self.acs_url}/emulator/subscriptions", json=body) as answer:
             if answer.status != 201:
-                raise StackError(f"The app's Event Grid function wasn't subscribed: {await answer.text()}")
+                raise StackError(f"The app's Event Grid function couldn't be subscribed: {await answer.text()}")
 
 
 def host_command(options: StackOptions) -> list[str]:
-    """Build the command that starts the app's host, but for its port.
+    """Return the command that starts the app's host, without its port.
 
-    Raises StackError when Core Tools is asked for and isn't there.
+    Raises StackError when Core Tools is selected and isn't installed.
     """
     if options.host == "local":
         command = [sys.executable, "-m", "local", "functions", "--app-dir", str(options.app_folder)]
@@ -280,13 +280,13 @@ def host_command(options: StackOptions) -> list[str]:
     if func is None:
         raise StackError(
             "HOST=func needs Azure Functions Core Tools 4, and there is no `func` on the PATH. Get it with "
-            "`npm install --global azure-functions-core-tools@4`, or leave HOST out to use local/functions."
+            "`npm install --global azure-functions-core-tools@4`, or omit HOST to use local/functions."
         )
     return [func, "start"]
 
 
 def child_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Build the environment of a process: this one's without app settings, then `settings`."""
+    """Return the environment of a process: that of this one without app settings, plus `settings`."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(APP_SETTINGS)}
     return {
         **kept,
@@ -294,7 +294,7 @@ def child_environment(settings: Mapping[str, str]) -> dict[str, str]:
         "NO_PROXY": LOOPBACK,
         "no_proxy": LOOPBACK,
         "PYTHONUNBUFFERED": "1",
-        # Core Tools runs the Python that it finds first.
+        # Core Tools runs the first Python on the PATH.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "FUNCTIONS_CORE_TOOLS_TELEMETRY_OPTOUT": "1",
         **settings,

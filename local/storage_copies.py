@@ -1,7 +1,7 @@
-"""Server-side copies that stay pending, fail or are aborted: Azurite's own are whole at once.
+"""Server-side copies that stay pending, fail or are aborted: those of Azurite itself are complete at once.
 
-As in the service, a blob whose copy is pending takes no writes (409 PendingCopyOperation), and one whose copy
-was aborted has less content and its full metadata.
+As in the service, a blob whose copy is pending rejects writes (409 PendingCopyOperation), and one whose copy failed or
+was aborted has all of its metadata and only a part of its content.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class _Copy:
 
 
 class Copies:
-    """Know the copies that were made to go wrong, by the path of the blob that they lead to."""
+    """Keep track of the copies that are made to go wrong, by the path of the target blob."""
 
     def __init__(self, connection_string: str) -> None:
         self._service = BlobServiceClient.from_connection_string(connection_string)
@@ -50,16 +50,15 @@ class Copies:
         await self._service.close()
 
     def is_pending(self, call: StorageCall) -> bool:
-        """Tell whether a call is a write to a blob whose copy is pending."""
+        """Return whether a call is a write to a blob whose copy is pending."""
         copy = self._copies.get(call.path)
         return copy is not None and copy.is_pending and call.operation in _WRITES
 
     @asynccontextmanager
     async def passing(self, call: StorageCall, *, is_alone: bool) -> AsyncIterator[None]:
-        """Let the calls for a blob pass side by side, but a copy that is being spoiled alone.
+        """Run the calls for a blob concurrently, but a copy that is made to fail alone.
 
-        Azurite's copy is whole at once, as the service's never was: neither a call that comes meanwhile nor one that is
-        under way already may see it so.
+        Azurite's copy is complete at once, and such a copy never is: no other call may see it before it is cut.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: call.path not in self._alone)
@@ -78,11 +77,11 @@ class Copies:
                     self._alone.discard(call.path)
                 else:
                     self._passing[call.path] -= 1
-                self._passing += Counter()  # keeps what is above zero
+                self._passing += Counter()  # removes zeros
                 self._changed.notify_all()
 
     async def abort(self, call: StorageCall, copy_id: str) -> bool:
-        """Abort a pending copy; False if there is none with this id."""
+        """Abort a pending copy; return False if there is none with this id."""
         copy = self._copies.get(call.path)
         if call.operation != "AbortCopyBlob" or copy is None or not copy.is_pending or copy.copy_id != copy_id:
             return False
@@ -93,7 +92,7 @@ class Copies:
     async def touch(
         self, call: StorageCall, status: int, headers: "CIMultiDict[str]", *, rule: StorageRule | None, source: str
     ) -> None:
-        """Bend what Azurite answers: begin the copy that a rule spoils, or tell how such a copy is getting on."""
+        """Change what Azurite answers: start the copy that a rule applies to, or report its status."""
         if status >= 300:
             return
         if call.operation in _REPLACES:
@@ -101,7 +100,7 @@ class Copies:
         if call.operation == "CopyBlob" and rule is not None and rule.kind in COPY_KINDS:
             await self._begin(call.path, headers, rule, source=source)
         elif call.operation in ("GetBlob", "GetBlobProperties") and call.path in self._copies:
-            self._tell(call.path, headers)
+            self._report(call.path, headers)
 
     async def _begin(self, path: str, headers: "CIMultiDict[str]", rule: StorageRule, *, source: str) -> None:
         container, name = path.strip("/").split("/", 2)[1:]
@@ -111,11 +110,11 @@ class Copies:
             outcome, kept = rule.copy_status, min(rule.after_bytes or 0, total)
             headers["ETag"] = await self._shorten(path, kept)
         headers["x-ms-copy-status"] = "pending"
-        # A signature in the source is told to nobody, as in the service.
+        # The signature of the source isn't returned, as in the service.
         bare = source.partition("?")[0]
         self._copies[path] = _Copy(headers.get("x-ms-copy-id", ""), bare, total, kept, outcome, rule.polls)
 
-    def _tell(self, path: str, headers: "CIMultiDict[str]") -> None:
+    def _report(self, path: str, headers: "CIMultiDict[str]") -> None:
         copy = self._copies[path]
         headers["x-ms-copy-id"] = copy.copy_id
         headers["x-ms-copy-source"] = copy.source
@@ -132,11 +131,11 @@ class Copies:
             headers["x-ms-copy-status-description"] = '500 InternalServerError "Copy failed."'
 
     async def _shorten(self, path: str, kept: int) -> str:
-        """Replace a blob by its first bytes, with the metadata that it had; return the new ETag."""
+        """Replace a blob by its first bytes, keeping its metadata; return the new ETag."""
         container, name = path.strip("/").split("/", 2)[1:]
         blob = self._service.get_blob_client(container, name)
         found = await blob.get_blob_properties()
-        # The digest of the whole would be refused for a part.
+        # The MD5 of the whole content would be rejected for a part of it.
         found.content_settings.content_md5 = None
         head = b""
         if kept:

@@ -1,4 +1,4 @@
-"""Which requests to storage go wrong and how: operations, rules, random faults, error answers."""
+"""Faults of storage: operations, rules, random faults, error answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,14 +49,14 @@ class StorageCall(Call):
 
 
 class StorageRule(FaultRule):
-    """One rule as the control plane takes it, for blob and queue alike.
+    """One rule as the control plane accepts it, for Blob and Queue Storage.
 
     ``operation`` is a glob on the operation's name as the service's reference has it (PutBlock, PutBlockList,
     CopyBlob, GetBlob, PutMessage, ...). ``query`` has globs by parameter; null: the parameter must be absent.
     Fields by kind: status (status, code, retryAfter), cutBody (afterBytes, default half), slow (bytesPerSecond;
-    seconds, after which it goes on at full speed), hang (seconds, then it is done), lateAnswer (it is done, the
-    answer comes after seconds), corrupt (offset of the byte, default the middle one), pendingCopy (polls that
-    still find it pending), failedCopy (the same, then copyStatus; afterBytes of the content are there).
+    seconds, after which it continues at full speed), hang (seconds, then the request is carried out), lateAnswer (it is
+    carried out, the answer comes after seconds), corrupt (offset of the byte, default the middle one), pendingCopy
+    (polls that still find it pending), failedCopy (polls, then copyStatus; afterBytes of the content are copied).
     """
 
     kind: Kind
@@ -86,13 +86,13 @@ def _suits(found: str | None, wanted: str | None) -> bool:
 
 
 def read_call(service: Service, request: web.BaseRequest) -> StorageCall:
-    """Read what a request asks for."""
+    """Return what a request asks for."""
     name = operation(service, request.method, request.path, query=request.query, headers=request.headers)
     return StorageCall(request.method, request.path, name, request.query, service)
 
 
 def operation(service: Service, method: str, path: str, *, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
-    """Name the operation as the service's reference does; "Other" for those nobody here uses."""
+    """Return the operation's name in the service's reference, "Other" for one that isn't used here."""
     depth = len(path.strip("/").split("/", 3))
     comp = query.get("comp", "")
     if service == "queue":
@@ -143,8 +143,8 @@ _ALL = frozenset({*_BLOB.values(), *_QUEUE.values(), "CopyBlob", "PeekMessages"}
 _WITH_BODY = frozenset({"GetBlob", "GetBlockList", "ListBlobs", "GetMessages"})
 _CONTENT = frozenset({"PutBlock", "PutBlob", "GetBlob"})
 _CHANGES = frozenset(name for name in _ALL if not name.startswith(("Get", "List", "Peek")))
-# Which operations a random fault applies to. What corrupt does to a block is found by the proof; of what it does to an
-# answer only a reader with a digest can know.
+# The operations to which a random fault applies. A corrupt block is found by the proof; a corrupt answer can be found
+# only by a reader that knows the digest.
 KINDS: Mapping[str, frozenset[str]] = {
     "status503": _ALL,
     "status503RetryAfter": _ALL,
@@ -164,7 +164,7 @@ KINDS: Mapping[str, frozenset[str]] = {
 
 
 def rule_fields(kind: str, settings: ChaosBody) -> dict[str, Any]:
-    """Spell out a random fault in the fields of a rule."""
+    """Return a random fault as the fields of a rule."""
     fields: dict[str, dict[str, Any]] = {
         "lateAnswer": {"kind": "lateAnswer", "seconds": settings.hang_seconds},
         "pendingCopy": {"kind": "pendingCopy", "polls": 2},
@@ -176,7 +176,7 @@ def rule_fields(kind: str, settings: ChaosBody) -> dict[str, Any]:
 def error_answer(
     status: int, *, code: str | None = None, retry_after: str | int | None = None, method: str = "GET"
 ) -> web.Response:
-    """Build an error as storage gives it: XML body and the code in a header too (a HEAD has only that)."""
+    """Return an error as storage sends it: an XML body, and the code in a header (a HEAD has only the header)."""
     usual, message = _CODES.get(status, ("InternalError", "An injected fault."))
     name = code or usual
     headers = {"x-ms-error-code": name, "x-ms-version": VERSION}

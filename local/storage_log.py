@@ -1,4 +1,4 @@
-"""The log of requests that went through the storage proxy, and their totals by operation."""
+"""The log of requests through the storage proxy, and their totals by operation."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _CAPACITY = 50_000
 
 @dataclass
 class Entry:
-    """One request, as far as it has got; ``fault`` is the kind of the injected fault."""
+    """One request and its state; ``fault`` is the kind of the injected fault."""
 
     call: StorageCall
     range: str | None
@@ -22,7 +22,7 @@ class Entry:
     exchange: Exchange = field(default_factory=Exchange)
 
     def view(self) -> dict[str, Any]:
-        """Return the entry as JSON shows it, without a signature; ``status`` null: the client got no answer."""
+        """Return the entry as JSON shows it, without a signature; ``status`` is null if the client got no answer."""
         return {
             "time": self.time.isoformat().replace("+00:00", "Z"),
             "service": self.call.service,
@@ -40,18 +40,18 @@ class Entry:
 
 
 class Log:
-    """Keep the latest requests in order of arrival, and the totals of all that are done."""
+    """Keep the latest requests in order of arrival, and the totals of all that have ended."""
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=_CAPACITY)
         self._totals: dict[str, Counter[str]] = {}
 
     def begin(self, entry: Entry) -> None:
-        """Note a request that has arrived."""
+        """Record a request that has arrived."""
         self._entries.append(entry)
 
     def end(self, entry: Entry) -> None:
-        """Add a request that is done to the totals."""
+        """Add a request that has ended to the totals."""
         total = self._totals.setdefault(entry.call.operation, Counter())
         total["requests"] += 1
         total["faults"] += entry.fault is not None
@@ -59,7 +59,7 @@ class Log:
         total["bytesSent"] += entry.exchange.bytes_sent
 
     def view(self, limit: int) -> dict[str, Any]:
-        """Return the last requests, ``limit`` at most, and the totals by operation, as JSON shows them."""
+        """Return the last ``limit`` requests and the totals by operation, as JSON shows them."""
         latest = list(self._entries)[max(0, len(self._entries) - limit) :]
         return {"requests": [entry.view() for entry in latest], "totals": dict(sorted(self._totals.items()))}
 

@@ -1,8 +1,7 @@
 """A reverse proxy for Azurite's blob and queue endpoints that makes chosen requests go wrong.
 
-Both of its ports also have a control plane, JSON without authentication: ``/proxy/faults`` (GET, POST, DELETE),
-``/proxy/requests`` (GET, with ``limit``, and DELETE) ``/proxy/chaos`` (GET, POST, DELETE)
-and ``/proxy/outage`` (POST).
+Both of its ports also have a control plane, JSON without authentication: ``/proxy/faults`` and ``/proxy/chaos`` (GET,
+POST, DELETE), ``/proxy/requests`` (GET, with ``limit``, and DELETE) and ``/proxy/outage`` (POST).
 """
 
 import argparse
@@ -38,12 +37,12 @@ from local.storage_relay import NO_FAULT, Exchange, Relay, RelayFault, swallow
 CONTROL_PREFIX = "/proxy"
 _LATEST = 10_000
 _SHUTDOWN_SECONDS = 1.0
-# A copy source with a signature is checked by Azurite through a request of its own to the address it has, ours.
+# Azurite checks a signed copy source by a request of its own to the source's address, which is the proxy's.
 _AZURITES_OWN = "axios/"
 
 
 class StorageProxy:
-    """Stand in front of an Azurite while the context lasts; ports of 0 take free ones.
+    """Run in front of an Azurite while the context lasts; a port of 0 picks a free one.
 
     Raises OSError if a port is taken.
     """
@@ -51,7 +50,7 @@ class StorageProxy:
     def __init__(self, blob_url: str, queue_url: str, *, blob_port: int = 0, queue_port: int = 0) -> None:
         self._upstream: dict[Service, str] = {"blob": blob_url, "queue": queue_url}
         self._port: dict[Service, int] = {"blob": blob_port, "queue": queue_port}
-        self.faults = Faults(StorageRule, kinds=KINDS, spell_out=rule_fields)
+        self.faults = Faults(StorageRule, kinds=KINDS, rule_fields=rule_fields)
         self.log = Log()
         self._outages: list[outage.Outage] = []
         self._exits = contextlib.AsyncExitStack()
@@ -72,22 +71,22 @@ class StorageProxy:
 
     @property
     def control_url(self) -> str:
-        """Return where the control plane is, without a trailing slash."""
+        """Return the address of the control plane, without a trailing slash."""
         return f"http://127.0.0.1:{self._port['blob']}{CONTROL_PREFIX}"
 
     @property
     def blob_url(self) -> str:
-        """Return the blob endpoint, the account in its path."""
+        """Return the blob endpoint, with the account in its path."""
         return self._url("blob")
 
     @property
     def queue_url(self) -> str:
-        """Return the queue endpoint, the account in its path."""
+        """Return the queue endpoint, with the account in its path."""
         return self._url("queue")
 
     @property
     def connection_string(self) -> str:
-        """Return the connection string for whoever is to go through the proxy."""
+        """Return the connection string of a client that is to use the proxy."""
         return connection_string(self.blob_url, self.queue_url)
 
     def _url(self, service: Service) -> str:
@@ -125,11 +124,11 @@ class StorageProxy:
         entry = Entry(call, request.headers.get("x-ms-range") or request.headers.get("Range"))
         self.log.begin(entry)
         try:
-            return await self._harm(request, entry, base)
+            return await self._serve_call(request, entry, base)
         finally:
             self.log.end(entry)
 
-    async def _harm(self, request: web.Request, entry: Entry, base: str) -> web.StreamResponse:
+    async def _serve_call(self, request: web.Request, entry: Entry, base: str) -> web.StreamResponse:
         call = entry.call
         rule = self.faults.take(call)
         if rule is not None:
@@ -137,12 +136,12 @@ class StorageProxy:
         answer = await self._answer(request, call, entry.exchange, rule)
         if answer is not None:
             return answer
-        return await self._pass_on(request, call, base, exchange=entry.exchange, rule=rule)
+        return await self._forward(request, call, base, exchange=entry.exchange, rule=rule)
 
     async def _answer(
         self, request: web.Request, call: StorageCall, exchange: Exchange, rule: StorageRule | None
     ) -> web.Response | None:
-        """Answer what Azurite is not asked for; None: pass it on."""
+        """Return the answer to a request that isn't forwarded, None if it is to be forwarded."""
         kind = None if rule is None else rule.kind
         if kind == "refuse":
             return await disconnect(request)
@@ -166,7 +165,7 @@ class StorageProxy:
         exchange.bytes_sent = len(answer.body) if isinstance(answer.body, bytes) else 0
         return answer
 
-    async def _pass_on(
+    async def _forward(
         self, request: web.Request, call: StorageCall, base: str, *, exchange: Exchange, rule: StorageRule | None
     ) -> web.StreamResponse:
         if rule is not None and rule.kind == "hang":
@@ -184,7 +183,7 @@ class StorageProxy:
         async def list_requests(request: web.Request) -> web.Response:
             limit = request.query.get("limit", str(_LATEST))
             if not limit.isdecimal():
-                raise errors.BadRequest("The limit is a number of requests.", target="limit")
+                raise errors.BadRequest("The limit must be a number of requests.", target="limit")
             return web.json_response(self.log.view(int(limit)))
 
         async def clear_requests(_: web.Request) -> web.Response:
@@ -228,12 +227,12 @@ def _relay_fault(rule: StorageRule | None) -> RelayFault:
 def main(argv: list[str]) -> int:
     """Run the proxy until SIGINT or SIGTERM; return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m local.storage_proxy", description="Put a fault proxy in front of Azurite."
+        prog="python -m local.storage_proxy", description="Run a proxy in front of Azurite that injects faults."
     )
     parser.add_argument("--blob-url", required=True, help="Azurite's blob endpoint, with the account")
     parser.add_argument("--queue-url", required=True, help="Azurite's queue endpoint, with the account")
-    parser.add_argument("--blob-port", type=int, default=0, help="0 takes a free port")
-    parser.add_argument("--queue-port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument("--blob-port", type=int, default=0, help="0 picks a free port")
+    parser.add_argument("--queue-port", type=int, default=0, help="0 picks a free port")
     arguments = parser.parse_args(argv)
     proxy = StorageProxy(
         arguments.blob_url, arguments.queue_url, blob_port=arguments.blob_port, queue_port=arguments.queue_port
@@ -241,7 +240,7 @@ def main(argv: list[str]) -> int:
     try:
         return run(_serve(proxy))
     except OSError as error:
-        print(f"The storage proxy could not start: {error}", file=sys.stderr)
+        print(f"The storage proxy couldn't start: {error}", file=sys.stderr)
         return 1
 
 

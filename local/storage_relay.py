@@ -1,7 +1,7 @@
-"""Pass requests on to Azurite and its answers back, in pieces, straight or bent.
+"""Forward requests to Azurite and its answers back, in pieces, unchanged or with a fault.
 
-Path, query, Host and headers stay as they are: a SharedKey signature is made over path, query and headers,
-and Azurite takes a signed copy source only from the host that it was itself called by.
+Path, query, Host and headers aren't changed: a SharedKey signature covers path, query and headers, and Azurite accepts
+a signed copy source only from the host under which it was called itself.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from yarl import URL
 
 from local.faults.body import BodyEnded, BodyFault, disconnect, end_connection
 
-# Between two neighbours only (RFC 9110 7.6.1), or made anew by each of them.
+# Headers for one connection only (RFC 9110 7.6.1), or set by each sender.
 _HOP_BY_HOP = (
     *("Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection"),
     *("TE", "Trailer", "Transfer-Encoding", "Upgrade", "Expect"),
 )
-# A header that the client didn't send would change what its signature is made over.
+# A header that the client didn't send would invalidate its signature.
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _PIECE_BYTES = 256 * 1024
 _CONNECT_SECONDS, _READ_SECONDS = 10, 600
@@ -31,9 +31,10 @@ Touch = Callable[[int, "CIMultiDict[str]"], Any]
 
 @dataclass(frozen=True)
 class RelayFault(BodyFault):
-    """How one exchange goes wrong; by default it doesn't.
+    """What goes wrong in one exchange; by default nothing.
 
-    A byte is changed in what a PUT or POST sends, else in the answer. Both are slow; only the answer ends early.
+    A byte is changed in the body of a PUT or POST, otherwise in the answer. Both can be slow; only the answer can end
+    early.
     """
 
     late_seconds: float = 0.0
@@ -45,7 +46,7 @@ NO_FAULT = RelayFault()
 
 @dataclass
 class Exchange:
-    """What went over the wire; ``status`` is None as long as, or if, the client got none."""
+    """What was transferred; ``status`` is None while the client has no answer."""
 
     status: int | None = None
     upstream_status: int | None = None
@@ -54,7 +55,7 @@ class Exchange:
 
 
 class Relay:
-    """Talk to one Azurite; close it with ``aclose``."""
+    """Forward requests to an Azurite; close it with ``aclose``."""
 
     def __init__(self) -> None:
         self._session = aiohttp.ClientSession(
@@ -81,14 +82,14 @@ class Relay:
         fault: RelayFault = NO_FAULT,
         touch: Touch | None = None,
     ) -> web.StreamResponse:
-        """Pass a request on to ``base`` (scheme and authority) and answer with what comes back.
+        """Forward a request to ``base`` (scheme and authority) and return the answer.
 
-        ``touch`` is awaited with status and headers before they go out, and may change the headers.
+        ``touch`` is awaited with status and headers before they are sent, and may change the headers.
         """
         try:
             return await self._forward(request, base, exchange=exchange, fault=fault, touch=touch)
         except (aiohttp.ClientError, ConnectionError, TimeoutError):
-            # One side went away: the other one sees just that.
+            # One side closed its connection: the other connection is closed, too.
             return await disconnect(request)
 
     async def _forward(
@@ -131,7 +132,7 @@ class Relay:
 
 
 async def swallow(request: web.Request, exchange: Exchange) -> None:
-    """Read a body to its end and forget it: closing with unread bytes would be an RST at a moment of its own."""
+    """Read a body and discard it: with unread bytes the kernel would send an RST at a moment of its own."""
     async for _ in _counted(request.content.iter_any(), exchange):
         pass
 

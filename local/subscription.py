@@ -1,4 +1,4 @@
-"""An Event Grid subscription: who gets which events, and how."""
+"""An Event Grid subscription: which events go to which endpoint, and how."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 Schema = Literal["EventGridSchema", "CloudEventSchemaV1_0"]
 
-# acs-contract 6.4 (2023 page): the delay before the second attempt, the third, ...; the last one repeats.
+# docs/acs-contract.md#delivery-semantics (2023 page): the delay before the second attempt, the third, ...; the last one
+# repeats.
 RETRY_SECONDS = (10, 30, 60, 300, 600, 1800, 3600, 10800, 21600, 43200)
 TIME_TO_LIVE_SECONDS = 86400
 MAX_ATTEMPTS = 30
@@ -18,10 +19,10 @@ MAX_EVENTS_PER_BATCH = 5000
 
 @dataclass(frozen=True)
 class Subscription:
-    """Describe one subscription; raises ValueError with a sentence when it can't be.
+    """One subscription; raises ValueError with a sentence if it is invalid.
 
-    `duplicates` is how many more times than needed each event is delivered, `shuffle` delivers events in another order
-    than they came in, `time_scale` multiplies every delay of the retry schedule. Without a `dead_letter_folder` an
+    `duplicates` is how many additional times each event is delivered, `shuffle` delivers events in another order than
+    they were published in, `time_scale` multiplies every delay of the retry schedule. Without a `dead_letter_folder` an
     undeliverable event is dropped, as in the service.
     """
 
@@ -55,17 +56,17 @@ class Subscription:
 
     @classmethod
     def from_json(cls, body: Any) -> Self:
-        """Read the JSON body of a request to subscribe.
+        """Parse the JSON body of a request to subscribe.
 
         Members: name, endpoint, includedEventTypes?, eventDeliverySchema?, maxEventsPerBatch?, duplicates?, shuffle?,
-        timeScale?, deadLetterFolder?, maxAttempts?. Raises ValueError with a sentence that names the wrong one.
+        timeScale?, deadLetterFolder?, maxAttempts?. Raises ValueError with a sentence that names the invalid one.
         """
         if not isinstance(body, dict):
             raise ValueError("A subscription must be a JSON object.")
         if missing := [name for name in ("name", "endpoint") if name not in body]:
             raise ValueError(f"{' and '.join(missing)} must be given.")
         if unknown := sorted(set(body) - set(_MEMBERS)):
-            raise ValueError(f"Unknown: {', '.join(map(str, unknown))}. Known: {', '.join(_MEMBERS)}.")
+            raise ValueError(f"Unknown members: {', '.join(map(str, unknown))}. Known ones: {', '.join(_MEMBERS)}.")
         arguments: dict[str, Any] = {}
         for member, value in body.items():
             argument, accepts, wanted, convert = _MEMBERS[member]
@@ -75,13 +76,13 @@ class Subscription:
         return cls(**arguments)
 
     def takes(self, event_type: Any) -> bool:
-        """Say whether events of this type are to be delivered."""
+        """Return whether events of this type are to be delivered."""
         return not self.included_event_types or event_type in self.included_event_types
 
     def delay_after(self, attempts: int, status: int | None) -> float:
-        """Give the seconds, before scaling, until the next attempt.
+        """Return the seconds, before scaling, until the next attempt.
 
-        `attempts` counts from 1; `status` is the last answer's, None for no answer.
+        `attempts` counts from 1; `status` is that of the last answer, None for no answer.
         """
         least = {408: 120, 503: 30}.get(status or 0, 10)
         return max(least, RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1])
@@ -107,7 +108,7 @@ def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-# JSON member: argument, does it accept the value, what it wants, conversion.
+# JSON member: argument, check of the value, description of a valid one, conversion.
 _MEMBERS: dict[str, tuple[str, Callable[[Any], bool], str, Callable[[Any], Any]]] = {
     "name": ("name", _is_text, "a string", str),
     "endpoint": ("endpoint", _is_text, "a string", str),

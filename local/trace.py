@@ -1,7 +1,7 @@
-"""Show the traces in a log: `python -m local trace [LOG ...]`, a recording at a time, in order.
+"""Show the traces in a log, one recording after the other: `python -m local trace [LOG ...]`.
 
-The app prints a span as `span {"name": …}` when TELEMETRY is `console`. Its control operations are a trace of
-their own; the span of the file event links to it, and so does what is shown here.
+The app prints a span as `span {"name": …}` when TELEMETRY is `console`. Its control operations are a separate trace, to
+which the span of the file event links; both are shown together.
 """
 
 import argparse
@@ -15,16 +15,16 @@ from typing import Any
 
 from local.stack import LOGS
 
-# Core Tools puts the time before what a worker prints.
+# Core Tools prefixes the output of a worker with the time.
 _SPAN = re.compile(r'\bspan (\{"name": .*\})\s*$')
 _HIDDEN = ("recordingKey", "recordingId", "conversationId", "code")
 
 
 def read(lines: Iterable[str]) -> list[dict[str, Any]]:
-    """Find the spans in the lines of a log, the earliest first."""
+    """Return the spans in the lines of a log, the earliest first."""
     found = []
     for text in lines:
-        # Two processes that print at once can break a line.
+        # Two processes that print at the same time can break a line.
         with contextlib.suppress(ValueError):
             if match := _SPAN.search(text):
                 found.append(json.loads(match[1]))
@@ -32,21 +32,21 @@ def read(lines: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def show(spans: list[dict[str, Any]]) -> str:
-    """Write each recording's trace, with the one that it links to; then traces that no recording links to."""
+    """Return each recording's trace, with the one that it links to; then the traces to which no recording links."""
     traces: dict[str, list[dict[str, Any]]] = {}
     for span in spans:
         traces.setdefault(span["traceId"], []).append(span)
-    told, seen = [], set()
+    shown, seen = [], set()
     for trace_id, own in traces.items():
         if key := own[0]["attributes"].get("recordingKey"):
             linked = {one for span in own for one in span["links"] if one in traces}
             seen |= {trace_id, *linked}
             every = [span for one in linked for span in traces[one]] + own
-            told.append("\n".join([f"recording {key}, trace {trace_id}", *_rows(every)]))
+            shown.append("\n".join([f"recording {key}, trace {trace_id}", *_rows(every)]))
     for trace_id, own in traces.items():
         if trace_id not in seen:
-            told.append("\n".join([f"no recording links to trace {trace_id}", *_rows(own)]))
-    return "\n\n".join(told)
+            shown.append("\n".join([f"trace {trace_id}, to which no recording links", *_rows(own)]))
+    return "\n\n".join(shown)
 
 
 def _rows(spans: list[dict[str, Any]]) -> list[str]:
@@ -63,10 +63,10 @@ def _row(span: dict[str, Any], after: float) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Show the traces in the given logs; give 1 if there are none."""
+    """Show the traces in the given logs; return 1 if there are none."""
     parser = argparse.ArgumentParser(prog="python -m local trace", description="Show the traces in a log.")
-    parser.add_argument("logs", nargs="*", type=Path, help="the app's log (default: each of .local/logs)")
+    parser.add_argument("logs", nargs="*", type=Path, help="logs of the app (default: all in .local/logs)")
     logs = parser.parse_args(argv).logs or sorted(LOGS.rglob("functions*.log"))
     spans = read(line for log in logs for line in log.read_text(errors="replace").splitlines())
-    print(show(spans) or "no spans: is TELEMETRY=console set?")
+    print(show(spans) or "No spans found: is TELEMETRY=console set?")
     return 0 if spans else 1

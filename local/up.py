@@ -1,4 +1,4 @@
-"""Keep the whole stack running, and print `curl` lines for it."""
+"""Run the whole stack until Ctrl-C and print `curl` commands for it."""
 
 import argparse
 import asyncio
@@ -17,7 +17,7 @@ APP_PORT, ACS_PORT = 7071, 8080
 
 
 async def up(options: StackOptions) -> int:
-    """Run the stack until it is cancelled; 1 when a part of it doesn't start or ends."""
+    """Run the stack until it is cancelled; return 1 when a part of it doesn't start, or ends."""
     print("Starting Azurite, the ACS emulator and the app ...", flush=True)
     try:
         async with Stack(options) as stack:
@@ -32,7 +32,7 @@ async def up(options: StackOptions) -> int:
             print(f"Check it:  {command} doctor --settings {settings}")
             place = f"--workspace {WORKSPACE} --endpoint {stack.log_analytics_url}"
             print(f"Complete?  {command} reconcile --settings {settings} {place}")
-            print("Above are curl lines for all that the app can do. Ctrl-C ends the stack.", flush=True)
+            print("The curl commands above show all that the app can do. Ctrl-C stops the stack.", flush=True)
             await stack.watch()
     except (StackError, ProcessError) as error:
         print(error, file=sys.stderr)
@@ -41,7 +41,7 @@ async def up(options: StackOptions) -> int:
 
 
 def write_settings(stack: Stack) -> Path:
-    """Write the app's settings beside the logs, in the form of local.settings.json."""
+    """Write the app's settings beside the folder of logs, in the format of local.settings.json."""
     file = stack.logs.parent / "settings.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps({"IsEncrypted": False, "Values": stack.settings()}, indent=2))
@@ -54,17 +54,27 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--host", choices=HOSTS, default="local", help="what runs the app (func: Core Tools)")
     parser.add_argument("--api", choices=APIS, default="today", help="the recording API (default: %(default)s)")
     parser.add_argument("--app-dir", type=Path, default=ROOT, help="the folder of function_app.py (default: this one)")
-    parser.add_argument("--port", type=int, help=f"the app's; 0 takes a free one (default: {APP_PORT} if it is free)")
-    parser.add_argument("--acs-port", type=int, help=f"the emulator's, likewise (default: {ACS_PORT} if it is free)")
-    parser.add_argument("--data", type=Path, help="a folder where storage stays (default: in memory)")
-    parser.add_argument("--logs", type=Path, default=LOGS, help="a log per process (default: .local/logs)")
+    parser.add_argument(
+        "--port", type=int, help=f"the port of the app; 0 picks a free one (default: {APP_PORT} if it is free)"
+    )
+    parser.add_argument(
+        "--acs-port", type=int, help=f"the port of the emulator; 0 picks a free one (default: {ACS_PORT} if it is free)"
+    )
+    parser.add_argument(
+        "--data", type=Path, help="the folder where storage is kept for the next run (default: in memory)"
+    )
+    parser.add_argument(
+        "--logs", type=Path, default=LOGS, help="the folder for the logs, one per process (default: .local/logs)"
+    )
     parser.add_argument("--chunk-maximum-bytes", type=int, default=StackOptions.chunk_maximum_bytes)
     parser.add_argument("--archive-schedule", default="*/5 * * * * *", help="NCRONTAB (default: every 5 seconds)")
     parser.add_argument("--auto-record", choices=("off", "all"), default="off")
-    parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="an app setting more")
+    parser.add_argument(
+        "--setting", action="append", default=[], metavar="NAME=VALUE", help="an additional app setting"
+    )
     arguments = parser.parse_args(argv)
     if wrong := [setting for setting in arguments.setting if "=" not in setting]:
-        parser.error(f"--setting wants NAME=VALUE, not {wrong[0]}")
+        parser.error(f"--setting needs NAME=VALUE, not {wrong[0]}")
     options = StackOptions(
         host=arguments.host,
         api=arguments.api,
@@ -82,7 +92,7 @@ def main(argv: list[str]) -> int:
 
 
 def preferred(port: int) -> int:
-    """Give the port if it is free, else 0."""
+    """Return the port if it is free, otherwise 0."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

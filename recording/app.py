@@ -1,7 +1,7 @@
 """The composition root: settings become clients, once per process, on first use.
 
 Not at import: a missing setting would leave the whole app without functions, and with nothing
-but a stack trace to say why (functions-host.md 6).
+but a stack trace to say why (docs/functions-host.md#python-worker).
 """
 
 import asyncio
@@ -15,19 +15,19 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.queue.aio import QueueClient
 
-from recording.acs.call_automation import Calling
-from recording.acs.callbacks import Callbacks
+from recording.acs.call_automation import CallAutomation
+from recording.acs.callbacks import CallbackAuth
 from recording.acs.content import Content
-from recording.acs.preview_2021 import Conversations
+from recording.acs.preview_2021 import Preview2021
 from recording.config.resource import Resource
-from recording.config.settings import Settings, read
-from recording.ingest.chunk import LAST_RESORT, Ingest
+from recording.config.settings import Settings, read_settings
+from recording.ingest.chunk import LAST_RESORT, ChunkIngest
 from recording.intake import backlog
 from recording.intake.backlog import Backlog
 from recording.model.job import QUEUE
-from recording.notices import Notices
+from recording.notices import Topic
 from recording.storage import recordings
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from recording.storage.queues import open_queue
 from recording.telemetry import log, traces
 
@@ -37,22 +37,22 @@ class App:
     """Everything that a function needs."""
 
     settings: Settings
-    storage: Storage
+    storage: Blobs
     queue: QueueClient
     poison: QueueClient
     events: QueueClient
     poisoned_events: QueueClient
     backlog: Backlog
-    notices: Notices
-    service: Conversations | Calling
-    callbacks: Callbacks
+    notices: Topic
+    service: Preview2021 | CallAutomation
+    callbacks: CallbackAuth
     content: Content
-    ingest: Ingest
+    ingest: ChunkIngest
     credential: AsyncTokenCredential | None
 
     async def prepare(self) -> None:
         """Create the queues and the containers that are missing; raises what the service says, but of the archive."""
-        await self.storage.prepare("staging", "quarantine")
+        await self.storage.create_containers("staging", "quarantine")
         for queue in (self.queue, self.events):
             with contextlib.suppress(ResourceExistsError):
                 await queue.create_queue()
@@ -62,7 +62,7 @@ class App:
         """Create the archive container if it is missing; where it can't be reached, chunks are safe in staging."""
         try:
             async with asyncio.timeout(recordings.PATIENCE_SECONDS):
-                await self.storage.prepare("archive")
+                await self.storage.create_containers("archive")
         except (AzureError, TimeoutError) as failed:
             reason = type(failed).__name__
             log.error("archive.not_prepared", reason=reason, next="chunks go to staging; the timer tries again")
@@ -91,10 +91,10 @@ _is_prepared = False
 _preparing = asyncio.Lock()
 
 
-async def app() -> App:
+async def ready() -> App:
     """Give the process's app; raises Misconfigured that names what to mend."""
     global _is_prepared
-    here = clients()
+    here = current()
     if not _is_prepared:
         async with _preparing:
             if not _is_prepared:
@@ -103,28 +103,28 @@ async def app() -> App:
     return here
 
 
-async def control_app() -> App:
+async def ready_if_possible() -> App:
     """Give the process's app, prepared or not: a recording can be stopped while storage is down."""
     with contextlib.suppress(AzureError, TimeoutError):
         async with asyncio.timeout(_CONTROL_SECONDS):
-            return await app()
-    return clients()
+            return await ready()
+    return current()
 
 
-def clients() -> App:
+def current() -> App:
     """Give the process's app though storage may be out of reach: health has to tell just that.
 
     Raises Misconfigured that names what to mend.
     """
     global _app
     if _app is None:
-        settings = read(os.environ)
+        settings = read_settings(os.environ)
         traces.start(settings.telemetry, os.environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING"))
         _app = connect(settings)
     return _app
 
 
-async def build(settings: Settings) -> App:
+async def open_app(settings: Settings) -> App:
     """Build the clients; create the queues and the containers that are missing."""
     here = connect(settings)
     try:
@@ -145,7 +145,7 @@ def connect(settings: Settings) -> App:
     )
     # AZURE_CLIENT_ID picks a user-assigned identity.
     credential: AsyncTokenCredential | None = DefaultAzureCredential() if needs_identity else None
-    storage = Storage(settings, credential)
+    storage = Blobs(settings, credential)
     topic_key = settings.events_topic_key.get_secret_value() if settings.events_topic_key else None
     content = Content(resource, credential, extra_hosts=settings.content_hosts)
     streams = asyncio.Semaphore(settings.ingest_parallelism)
@@ -158,12 +158,12 @@ def connect(settings: Settings) -> App:
         events=events,
         poisoned_events=open_queue(settings, f"{backlog.QUEUE}-poison", credential),
         backlog=Backlog(events),
-        notices=Notices(settings.events_topic_endpoint, topic_key, credential),
+        notices=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
-        # The callbacks of 2021 bear no token (acs-contract 2.7).
-        callbacks=Callbacks(resource, None if settings.speaks_2021 else settings.acs_resource_id),
+        # The callbacks of 2021 bear no token (docs/acs-contract.md#2021-callbacks).
+        callbacks=CallbackAuth(resource, None if settings.speaks_2021 else settings.acs_resource_id),
         content=content,
-        ingest=Ingest(
+        ingest=ChunkIngest(
             storage=storage,
             content=content,
             streams=streams,
@@ -178,7 +178,7 @@ def connect(settings: Settings) -> App:
 
 def _service(
     settings: Settings, resource: Resource, credential: AsyncTokenCredential | None
-) -> Conversations | Calling:
+) -> Preview2021 | CallAutomation:
     if settings.speaks_2021:
-        return Conversations(resource, credential)
-    return Calling(resource, credential, api_version=settings.acs_api_version)
+        return Preview2021(resource, credential)
+    return CallAutomation(resource, credential, api_version=settings.acs_api_version)

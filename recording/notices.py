@@ -20,7 +20,7 @@ from recording.telemetry import log
 
 SOURCE = "acs-call-recording"
 # The client's own ten tries take minutes: a topic that is down would cost the archive its run, and an event
-# its 30 s (functions-host.md 2). Whoever publishes tries again later.
+# its 30 s (docs/functions-host.md#event-grid). Whoever publishes tries again later.
 _RETRIES = 2
 _SECONDS = 10.0
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "acs-call-recording")
@@ -44,7 +44,7 @@ class Notice:
         return str(uuid.uuid5(_NAMESPACE, f"{self.kind} {self.subject} {self.fact}"))
 
 
-class Notices:
+class Topic:
     """Publishes notices, or does nothing where no topic is set; close it with `aclose`."""
 
     def __init__(self, endpoint: str | None, key: str | None, credential: AsyncTokenCredential | None) -> None:
@@ -74,10 +74,10 @@ class Notices:
 
 
 @dataclass
-class Telling:
+class RunNotices:
     """The notices of one timer run; after the first failure the topic isn't tried again: the run has more to do."""
 
-    notices: Notices
+    notices: Topic
     failed: bool = False
 
     async def tell(self, notice: Notice) -> bool:

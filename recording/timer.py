@@ -15,14 +15,14 @@ from recording.acs.content import Content
 from recording.archive import sources, unannounced
 from recording.archive.finish import finish_one
 from recording.archive.review import review_one
-from recording.archive.run import Report, Run, each
+from recording.archive.run import Run, TimerReport, each
 from recording.config.settings import Settings
 from recording.model.manifest import Manifest
-from recording.model.recording import Recording
-from recording.model.stored import Stored
-from recording.notices import Notices, Telling
+from recording.model.recording import InFlightRecording
+from recording.model.stored import StoredBlob
+from recording.notices import RunNotices, Topic
 from recording.storage import endings, recordings
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from recording.telemetry import log, traces
 
 # Below `functionTimeout` (host.json) and the usual schedule: what isn't reached waits for the next run.
@@ -33,21 +33,21 @@ LARGEST_SHARE = 0.25
 
 
 async def run(
-    storage: Storage,
+    storage: Blobs,
     settings: Settings,
-    notices: Notices,
+    notices: Topic,
     content: Content,
     *,
     now: datetime,
     budget_seconds: float = BUDGET_SECONDS,
-) -> Report:
+) -> TimerReport:
     """Work on every recording in staging, the one with the oldest deadline first, several at a time."""
-    this = Run(storage, settings, content, Telling(notices), now, Report(), asyncio.Semaphore(COPIES))
+    this = Run(storage, settings, content, RunNotices(notices), now, TimerReport(), asyncio.Semaphore(COPIES))
     report, until = this.report, time.monotonic() + budget_seconds
     in_flight = await recordings.in_flight(storage)
     ordered = sorted(in_flight.items(), key=lambda item: _announced(item[1]))
     # First what is cheap and can't wait: a copy that hangs must not keep another recording from being rescued.
-    settled: dict[str, tuple[Recording, Manifest | None]] = {}
+    settled: dict[str, tuple[InFlightRecording, Manifest | None]] = {}
 
     async def look(key: str) -> None:
         if found := await review_one(this, key, in_flight[key]):
@@ -89,6 +89,6 @@ async def run(
     return report
 
 
-def _announced(blobs: list[Stored]) -> str:
+def _announced(blobs: list[StoredBlob]) -> str:
     """Say when the recording was first announced: the oldest deadline is worked on first."""
     return min((blob.metadata["announced"] for blob in blobs if "announced" in blob.metadata), default="")

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 _ADDRESS = re.compile(r"https?://[^\s\"'<>]*", re.IGNORECASE)
 
 
-def check(uri: str) -> str:
+def require_https(uri: str) -> str:
     """Return an absolute https URI as it is; http is taken for this machine's loopback, where nobody else answers.
 
     Raises ValueError that says what is asked for.
@@ -25,7 +25,7 @@ def check(uri: str) -> str:
     raise ValueError("must be an absolute https URI (http is taken for this machine's loopback only)")
 
 
-def without_queries(text: str) -> str:
+def strip_queries(text: str) -> str:
     """Cut the query off every address in a text that others wrote: it may hold a key.
 
     >>> without_queries("can't call https://app.example/callbacks?code=secret now")

@@ -13,7 +13,7 @@ from local.acs.server import Emulator, Options
 from local.azurite import Azurite
 from recording import app as bootstrap
 from recording.app import App
-from recording.config.settings import Settings, read
+from recording.config.settings import Settings, read_settings
 from recording.ingest import chunk
 from recording.storage import blobs
 from tests.infra import compiler
@@ -41,10 +41,10 @@ async def acs() -> AsyncIterator[Emulator]:
 
 
 @pytest.fixture
-def environment(azurite: Azurite, acs: Emulator) -> dict[str, str]:
-    """The app settings, with containers of the test's own."""
+def environment(azurite: Azurite, acs: Emulator, request: pytest.FixtureRequest) -> dict[str, str]:
+    """The app settings, with containers of the test's own; a mark `settings` has others on top."""
     number = next(_numbers)
-    return {
+    environment = {
         "AzureWebJobsStorage": azurite.connection_string,
         "ACS_CONNECTION_STRING": acs.connection_string,
         "ACS_API_VERSION": "2021-04-15-preview1",
@@ -52,12 +52,15 @@ def environment(azurite: Azurite, acs: Emulator) -> dict[str, str]:
         "ARCHIVE_CONTAINER": f"archive-{number}",
         "QUARANTINE_CONTAINER": f"quarantine-{number}",
     }
+    for mark in request.node.iter_markers("settings"):
+        environment |= mark.kwargs
+    return environment
 
 
 @pytest.fixture
 def settings(environment: dict[str, str]) -> Settings:
     """The settings, read."""
-    return read(environment)
+    return read_settings(environment)
 
 
 @pytest.fixture
@@ -71,7 +74,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest_asyncio.fixture
 async def app(settings: Settings) -> AsyncIterator[App]:
     """The app's clients, as the functions get them."""
-    built = await bootstrap.build(settings)
+    built = await bootstrap.open_app(settings)
     yield built
     await built.aclose()
 
@@ -118,7 +121,10 @@ async def control(acs: Emulator) -> AsyncIterator[Control]:
 def file_event(
     recording: Any, *, event_id: str = "7283825e-f8f1-4c61-a9ea-752c56890500", **more: Any
 ) -> dict[str, Any]:
-    """Write the file event of an emulator's recording, in the Event Grid schema (acs-contract 2.8)."""
+    """Write the file event of an emulator's recording, in the Event Grid schema.
+
+    See docs/acs-contract.md#2021-file-event.
+    """
     chunks = [
         {"documentId": c["documentId"], "index": c["index"], "endReason": c["endReason"]} for c in recording["chunks"]
     ]

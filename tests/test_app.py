@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 
 from recording import app as bootstrap
-from recording.acs.call_automation import Calling
-from recording.acs.preview_2021 import Conversations
-from recording.config.settings import Settings, read
+from recording.acs.call_automation import CallAutomation
+from recording.acs.preview_2021 import Preview2021
+from recording.config.settings import Settings, read_settings
 from recording.errors import Misconfigured, Unauthorized
 from tests.support.facts import listing
 
@@ -36,10 +36,10 @@ async def process(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.usefixtures("process")
 async def test_the_app_is_built_once() -> None:
     """However many functions ask at the same time."""
-    first, *others = await asyncio.gather(*(bootstrap.app() for _ in range(10)))
+    first, *others = await asyncio.gather(*(bootstrap.ready() for _ in range(10)))
 
     assert [True] * 9 == [other is first for other in others]
-    assert first is bootstrap.clients()
+    assert first is bootstrap.current()
 
 
 @pytest.mark.usefixtures("process")
@@ -47,25 +47,25 @@ async def test_storage_that_was_down_is_found_when_it_is_back(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A first use that fails isn't the last word; the clients are the same, so none is left open."""
-    first = bootstrap.clients()
+    first = bootstrap.current()
 
     async def down(*which: str) -> None:
         raise ConnectionError
 
-    monkeypatch.setattr(first.storage, "prepare", down)
+    monkeypatch.setattr(first.storage, "create_containers", down)
     with pytest.raises(ConnectionError):
-        await bootstrap.app()
+        await bootstrap.ready()
     monkeypatch.undo()
     monkeypatch.setattr(bootstrap, "_app", first)
 
-    assert first is await bootstrap.app()
+    assert first is await bootstrap.ready()
     await first.aclose()
 
 
 async def test_what_is_missing_is_created(settings: Settings) -> None:
     """Containers and queue are there after the first use, and building again is no error."""
     for _ in range(2):
-        app = await bootstrap.build(settings)
+        app = await bootstrap.open_app(settings)
         await app.queue.get_queue_properties()
         await app.aclose()
 
@@ -78,13 +78,13 @@ async def test_what_is_missing_is_created(settings: Settings) -> None:
 
 @pytest.mark.parametrize(
     ("version", "expected"),
-    [("2021-04-15-preview1", Conversations), ("", Calling), ("2024-09-15", Calling)],
+    [("2021-04-15-preview1", Preview2021), ("", CallAutomation), ("2024-09-15", CallAutomation)],
 )
 async def test_which_api_is_spoken(
-    environment: dict[str, str], version: str, expected: type[Conversations | Calling]
+    environment: dict[str, str], version: str, expected: type[Preview2021 | CallAutomation]
 ) -> None:
     """Today's, unless the settings ask for that of 2021; one of them is all that there is."""
-    app = bootstrap.connect(read(environment | {"ACS_API_VERSION": version}))
+    app = bootstrap.connect(read_settings(environment | {"ACS_API_VERSION": version}))
     await app.aclose()
 
     assert expected is type(app.service)
@@ -94,7 +94,7 @@ async def test_which_api_is_spoken(
 async def test_whose_callbacks_must_bear_a_token(environment: dict[str, str], version: str, passes: bool) -> None:
     """With the resource's id today's; those of 2021 have none, and would all be lost."""
     more = {"ACS_API_VERSION": version, "ACS_RESOURCE_ID": "29bd5ea9-e0fc-4d00-8f6f-339b1f0ee2e2"}
-    app = bootstrap.connect(read(environment | more))
+    app = bootstrap.connect(read_settings(environment | more))
     try:
         with contextlib.nullcontext() if passes else pytest.raises(Unauthorized):
             await app.callbacks.check(None)
@@ -107,7 +107,7 @@ async def test_a_build_that_fails_leaves_nothing_open(environment: dict[str, str
     wrong = environment["AzureWebJobsStorage"].replace("AccountKey=", "AccountKey=AAAA")
 
     with pytest.raises(Exception, match="AuthorizationFailure"):
-        await bootstrap.build(read(environment | {"STAGING_STORAGE": wrong}))
+        await bootstrap.open_app(read_settings(environment | {"STAGING_STORAGE": wrong}))
 
 
 @pytest.mark.usefixtures("process")
@@ -117,7 +117,7 @@ async def test_a_missing_setting_is_named(name: str, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv(name)
 
     with pytest.raises(Misconfigured, match=name) as raised:
-        await bootstrap.app()
+        await bootstrap.ready()
 
     assert "AccountKey" not in raised.value.message
 

@@ -139,7 +139,7 @@ def test_the_timer_waits_for_the_queue() -> None:
     queues = host()["extensions"]["queues"]
 
     assert attempts.QUEUE_TRIES == queues["maxDequeueCount"]
-    # A process that died is found out after ten minutes (functions-host.md 3); then come the other tries.
+    # A process that died is found out after ten minutes (docs/functions-host.md#queue); then come the other tries.
     tries = attempts.QUEUE_TRIES * seconds(queues["visibilityTimeout"])
     assert attempts.FIRST_RESCUE.total_seconds() >= 10 * 60 + tries
     assert queues["messageEncoding"] == "base64"
@@ -157,7 +157,7 @@ def test_the_example_settings_are_settings() -> None:
 
     assert (False, "python") == (example["IsEncrypted"], values.pop("FUNCTIONS_WORKER_RUNTIME"))
     assert set(values) <= known_names()
-    assert settings.read(values).resource().endpoint == "http://127.0.0.1:8080"
+    assert settings.read_settings(values).resource().endpoint == "http://127.0.0.1:8080"
     # A trigger's %NAME% is resolved by the host, which doesn't know our defaults.
     assert "ARCHIVE_SCHEDULE" in values
 
@@ -168,7 +168,7 @@ def test_readme_has_the_settings_table() -> None:
     found = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", readme, re.DOTALL)
 
     assert found is not None
-    assert settings.table() == found[1].strip()
+    assert settings.markdown_table() == found[1].strip()
 
 
 def test_what_is_needed_in_azure_is_named() -> None:

@@ -201,7 +201,7 @@ async def test_an_unexpected_error_has_a_body_too(
     async def broken() -> App:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(function_app, "bootstrap", broken)
+    monkeypatch.setattr(function_app, "ready", broken)
 
     status, error = read(await call("list_recordings"))
 
@@ -260,7 +260,7 @@ async def test_a_recording_can_be_stopped_while_storage_hangs(
 
     monkeypatch.setattr(bootstrap, "_is_prepared", False)
     monkeypatch.setattr(bootstrap, "_CONTROL_SECONDS", 0.2)
-    monkeypatch.setattr(app.storage, "prepare", hang)
+    monkeypatch.setattr(app.storage, "create_containers", hang)
     ids = {"conversationId": placed["conversationId"], "recordingId": started["recordingId"]}
 
     assert (200, {}) == read(await call("stop_recording", **ids))
@@ -273,7 +273,7 @@ async def test_health_is_200_or_503(app: App, monkeypatch: pytest.MonkeyPatch) -
     async def down() -> None:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(app.storage, "prepare", down)
+    monkeypatch.setattr(app.storage, "create_containers", down)
     ill = read(await call("health"))
 
     assert [(200, "ok"), (503, "unhealthy")] == [(status, body["status"]) for status, body in (well, ill)]

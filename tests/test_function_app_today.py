@@ -28,10 +28,8 @@ KIND = "azureCommunicationServices"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 
 
-@pytest.fixture
-def environment(environment: dict[str, str]) -> dict[str, str]:
-    """The app settings for today's API, with its callbacks signed for this resource."""
-    return environment | {"ACS_API_VERSION": "", "ACS_RESOURCE_ID": identifiers.RESOURCE_ID, "AUTO_RECORD": "all"}
+# Today's API, with its callbacks signed for this resource.
+pytestmark = pytest.mark.settings(ACS_API_VERSION="", ACS_RESOURCE_ID=identifiers.RESOURCE_ID, AUTO_RECORD="all")
 
 
 @pytest_asyncio.fixture(autouse=True)
@@ -206,7 +204,9 @@ async def test_a_start_asks_for_callbacks_at_this_app(
 
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
     async with serve(take) as address:
-        app = bootstrap.connect(settings.read(environment | {"PUBLIC_BASE_URL": address, "CALLBACK_KEY": "k=="}))
+        app = bootstrap.connect(
+            settings.read_settings(environment | {"PUBLIC_BASE_URL": address, "CALLBACK_KEY": "k=="})
+        )
         monkeypatch.setattr(bootstrap, "_app", app)
         try:
             status, _ = read(await call("start_recording", conversationId=placed["conversationId"]))

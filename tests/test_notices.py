@@ -16,10 +16,10 @@ from azure.core.exceptions import HttpResponseError
 
 from recording import app, notices
 from recording.app import App
-from recording.config.settings import read
+from recording.config.settings import read_settings
 from recording.model import layout
-from recording.notices import Notice, Notices, Telling
-from recording.storage.blobs import Storage
+from recording.notices import Notice, RunNotices, Topic
+from recording.storage.blobs import Blobs
 from tests.archive.test_archived import HOUR, LATE, lose
 from tests.conftest import Control
 from tests.support.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
@@ -66,7 +66,7 @@ async def test_a_notice_is_a_cloud_event(telling: App, control: Control) -> None
 @pytest.mark.parametrize("key", [None, TOPIC_KEY])
 async def test_without_an_endpoint_nothing_is_told(key: str | None) -> None:
     """A topic is the operator's choice."""
-    silent = Notices(None, key, None)
+    silent = Topic(None, key, None)
     await silent.publish(NOTICE)
     await silent.aclose()
 
@@ -95,7 +95,7 @@ async def test_a_topic_can_be_told_by_identity(tmp_path: Path, monkeypatch: pyte
     of_server, of_client = certified(tmp_path)
     monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", of_client)
     async with serve(take, tls=of_server) as address:
-        by_identity = Notices(f"{address}/api/events", None, Identity())
+        by_identity = Topic(f"{address}/api/events", None, Identity())
         await by_identity.publish(NOTICE)
         await by_identity.aclose()
 
@@ -111,7 +111,7 @@ async def test_a_recording_is_told_as_archived_once_its_manifest_is_there(
     [job, _] = await stage(telling, await control.recording(1000, 2000))
     seen = []
 
-    class Looking(Notices):
+    class Looking(Topic):
         async def publish(self, *some: Notice) -> None:
             seen.append(sorted(await listing(telling.settings, "archive")))
             await super().publish(*some)
@@ -138,7 +138,7 @@ async def test_a_notice_that_failed_is_published_by_the_next_run(app: App, contr
         return web.Response(status=401)
 
     async with serve(refuse) as address:
-        down = Notices(f"{address}/api/events", TOPIC_KEY, None)
+        down = Topic(f"{address}/api/events", TOPIC_KEY, None)
         report = await sweep(replace(app, notices=down))
         await down.aclose()
     assert (job.recording_key, True) == (report.archived[0], report.topic_failed)
@@ -158,7 +158,7 @@ async def test_a_run_that_was_killed_before_it_told_is_made_up_for(telling: App,
     """The run after one that died between telling and emptying tells again, under the same id."""
     await stage(telling, await control.recording(1000))
 
-    class Dying(Storage):
+    class Dying(Blobs):
         async def delete(self, *_: object, **__: object) -> None:
             raise TimeoutError
 
@@ -228,7 +228,7 @@ async def test_risk_hours_say_when_a_chunk_is_at_risk(
     environment: dict[str, str], control: Control, risk_hours: int
 ) -> None:
     """Not a minute before so many hours are left of its 48, and from then on."""
-    built = await app.build(read(environment | {"RISK_HOURS": str(risk_hours)}))
+    built = await app.open_app(read_settings(environment | {"RISK_HOURS": str(risk_hours)}))
     begun = datetime.now(UTC)
     [job] = await announce(built, await control.recording(1000), eventTime=begun.isoformat())
     moment = begun + (48 - risk_hours) * HOUR
@@ -252,7 +252,7 @@ async def test_a_topic_that_is_down_costs_no_chunk_its_next_try(app: App, contro
         return web.Response(status=403)
 
     async with serve(refuse) as address:
-        down = Notices(f"{address}/api/events", TOPIC_KEY, None)
+        down = Topic(f"{address}/api/events", TOPIC_KEY, None)
         report = await sweep(replace(app, notices=down), now=begun + 41 * HOUR)
         await down.aclose()
 
@@ -274,7 +274,7 @@ async def test_a_topic_that_is_down_is_given_up_soon(app: App, monkeypatch: pyte
 
     monkeypatch.setattr(notices, "_SECONDS", 4.0)
     async with serve(fail) as address:
-        down = Notices(f"{address}/api/events", TOPIC_KEY, None)
+        down = Topic(f"{address}/api/events", TOPIC_KEY, None)
         async with asyncio.timeout(6):
             with pytest.raises((HttpResponseError, TimeoutError)):
                 await down.publish(NOTICE)
@@ -302,7 +302,7 @@ async def test_no_key_is_in_an_error(app: App, control: Control, caplog: pytest.
         return web.json_response({"error": {"code": "Unauthorized", "message": "no"}}, status=401)
 
     async with serve(refuse) as address:
-        down = Notices(f"{address}/api/events", TOPIC_KEY, None)
+        down = Topic(f"{address}/api/events", TOPIC_KEY, None)
         with pytest.raises(HttpResponseError) as raised:
             await down.publish(NOTICE)
         await stage(app, await control.recording(1000))
@@ -323,8 +323,8 @@ async def test_a_run_tries_a_topic_that_is_down_once(caplog: pytest.LogCaptureFi
         return web.json_response({}, status=401)
 
     async with serve(fail) as address:
-        down = Notices(f"{address}/api/events", TOPIC_KEY, None)
-        telling = Telling(down)
+        down = Topic(f"{address}/api/events", TOPIC_KEY, None)
+        telling = RunNotices(down)
         told_both = [await telling.tell(NOTICE), await telling.tell(NOTICE)]
         await down.aclose()
 

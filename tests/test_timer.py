@@ -18,11 +18,11 @@ from recording import app as bootstrap
 from recording import timer
 from recording.app import App
 from recording.archive import run
-from recording.config.settings import read
+from recording.config.settings import read_settings
 from recording.errors import SourceGone
 from recording.model import attempts
-from recording.model.stored import Stored
-from recording.storage.blobs import Storage
+from recording.model.stored import StoredBlob
+from recording.storage.blobs import Blobs
 from tests.conftest import Control, file_event
 from tests.support.dying import Dying
 from tests.support.facts import announce, container, listing, put, receive, stage, sweep
@@ -37,7 +37,9 @@ WRITES = 11
 async def another(environment: dict[str, str], number: int) -> AsyncIterator[App]:
     """Build the app with other containers."""
     names = ("STAGING_CONTAINER", "ARCHIVE_CONTAINER", "QUARANTINE_CONTAINER")
-    app = await bootstrap.build(read(environment | {name: f"{environment[name]}-{number}" for name in names}))
+    app = await bootstrap.open_app(
+        read_settings(environment | {name: f"{environment[name]}-{number}" for name in names})
+    )
     try:
         yield app
     finally:
@@ -129,7 +131,7 @@ async def test_a_chunk_is_rescued_when_it_is_due_and_not_twice(app: App, control
 
 async def test_rescue_minutes_say_when_the_timer_steps_in(environment: dict[str, str], control: Control) -> None:
     """With three minutes instead of fifteen the timer does all of it in a fifth of the time."""
-    app = await bootstrap.build(read(environment | {"RESCUE_MINUTES": "3"}))
+    app = await bootstrap.open_app(read_settings(environment | {"RESCUE_MINUTES": "3"}))
     [job] = await announce(app, await control.recording(1000))
     begun = datetime.now(UTC)
 
@@ -210,8 +212,8 @@ async def test_a_recording_that_takes_too_long_is_left_for_the_next_run(app: App
     """A copy that hangs ends with the budget, and does no harm."""
     [job] = await stage(app, await control.recording(500))
 
-    class Hanging(Storage):
-        async def copy_to_archive(self, source: Stored, name: str) -> Stored:
+    class Hanging(Blobs):
+        async def copy_to_archive(self, source: StoredBlob, name: str) -> StoredBlob:
             await asyncio.sleep(30)
             raise AssertionError
 

@@ -9,8 +9,8 @@ import pytest
 from recording import timer
 from recording.app import App
 from recording.archive.run import PARALLELISM
-from recording.model.stored import Stored
-from recording.storage.blobs import CopyFailed, Storage
+from recording.model.stored import StoredBlob
+from recording.storage.blobs import Blobs, CopyFailed
 from tests.conftest import Control
 from tests.support.facts import announce, listing, stage, sweep
 
@@ -28,9 +28,9 @@ async def test_what_is_lost_is_said_though_the_run_died_right_after_the_manifest
     [job] = await announce(app, await control.recording(1000))
     now = datetime.now(UTC) + 49 * HOUR
 
-    class Dying(Storage):
-        async def write_fact(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
-            await super().write_fact(where, name, data, **metadata)
+    class Dying(Blobs):
+        async def create(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
+            await super().create(where, name, data, **metadata)
             raise Killed if name.endswith("recording.json") else AssertionError(name)
 
     dying = Dying(app.settings)
@@ -51,8 +51,8 @@ async def test_copies_that_hang_keep_no_other_recording_from_its_rescue(app: App
         await stage(app, await control.recording(500), event_id=f"staged-{number}")
     [job] = await announce(app, await control.recording(500), event_id="missing")
 
-    class Hanging(Storage):
-        async def copy_to_archive(self, source: Stored, name: str) -> Stored:
+    class Hanging(Blobs):
+        async def copy_to_archive(self, source: StoredBlob, name: str) -> StoredBlob:
             await asyncio.sleep(30)
             raise AssertionError
 
@@ -69,7 +69,7 @@ async def test_a_look_that_hangs_keeps_no_other_recording_from_the_archive(app: 
     [hangs] = await announce(app, await control.recording(500), event_id="hangs")
     [whole] = await stage(app, await control.recording(500), event_id="whole")
 
-    class Hanging(Storage):
+    class Hanging(Blobs):
         async def read(self, where: Any, name: str) -> bytes | None:
             if hangs.recording_key in name:
                 await asyncio.sleep(30)
@@ -87,8 +87,8 @@ async def test_a_copy_that_fails_leaves_none_under_way(app: App, control: Contro
     await stage(app, await control.recording(500, 500))
     ended: list[str] = []
 
-    class Failing(Storage):
-        async def copy_to_archive(self, source: Stored, name: str) -> Stored:
+    class Failing(Blobs):
+        async def copy_to_archive(self, source: StoredBlob, name: str) -> StoredBlob:
             if source.name.endswith(".json"):
                 await asyncio.sleep(0.1)
                 raise CopyFailed("on purpose")
@@ -114,7 +114,7 @@ async def test_the_chunk_with_the_least_time_left_is_queued_first(app: App, cont
         for at in announced
     ]
 
-    class Uneven(Storage):
+    class Uneven(Blobs):
         async def read(self, where: Any, name: str) -> bytes | None:
             if jobs[1][0].recording_key in name:
                 await asyncio.sleep(0.3)

@@ -1,4 +1,4 @@
-"""recording/urls.py: addresses from outside; those that are and aren't taken stand in test_contract.py."""
+"""recording/urls.py: addresses from outside; those that are and aren't taken stand in control/test_bodies.py."""
 
 import time
 
@@ -35,7 +35,7 @@ def test_which_hosts_are_this_machine(host: str, *, expected: bool) -> None:
 def test_no_text_does_more_than_be_refused(text: str) -> None:
     """Whatever the text, it is an address or a ValueError that doesn't repeat it."""
     try:
-        assert text == urls.check(text)
+        assert text == urls.require_https(text)
     except ValueError as refused:
         assert str(refused).startswith("must be an absolute https URI")  # noqa: PT017 - either is right
 
@@ -55,12 +55,12 @@ def test_no_text_does_more_than_be_refused(text: str) -> None:
 )
 def test_queries_are_cut_off(text: str, expected: str) -> None:
     """Those of addresses: a question stays one."""
-    assert expected == urls.without_queries(text)
+    assert expected == urls.strip_queries(text)
 
 
 def test_a_long_text_takes_no_time() -> None:
     """A callback's message may be as long as its body."""
     begun = time.monotonic()
-    urls.without_queries("https://" * 100_000)
+    urls.strip_queries("https://" * 100_000)
 
     assert time.monotonic() - begun < 1

@@ -1,5 +1,5 @@
-"""The Azure Communication Services recording emulator: the 2021-04 API as a real HTTP server.
+"""The emulator of the recording APIs of Azure Communication Services, as an HTTP server.
 
-Built from the service's wire contract ("acs-contract" in docstrings); where the contract says
-"unknown", the docstring of the function that had to choose names the choice.
+It is built from the service's wire contract (docs/acs-contract.md). Where the contract says "unknown", the
+docstring of the function that depends on it names the choice.
 """

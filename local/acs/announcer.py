@@ -1,4 +1,4 @@
-"""Carry the service's effects to the outside: callbacks, Event Grid events, media."""
+"""Carry out the effects of the service: callbacks, Event Grid events, media."""
 
 import asyncio
 import logging
@@ -20,14 +20,14 @@ _log = logging.getLogger(__name__)
 
 
 class Publisher(Protocol):
-    """What takes Event Grid events."""
+    """A receiver of Event Grid events."""
 
     def publish(self, event: dict[str, Any], /) -> None:
-        """Queue an event for every subscription; returns at once."""
+        """Queue an event for every subscription and return at once."""
 
 
 class Announcer:
-    """React to effects; long work runs in tasks that this object owns."""
+    """React to effects; long work runs in tasks of this object."""
 
     def __init__(self, service: Service, *, topic: Publisher, callbacks: Callbacks, studio: Studio) -> None:
         self._service = service
@@ -37,7 +37,7 @@ class Announcer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, effect: Effect) -> None:
-        """Tell the outside about one effect."""
+        """Carry out one effect."""
         now = self._service.clock.now()
         match effect:
             case CallLegChanged(call=call, state=state):
@@ -64,18 +64,18 @@ class Announcer:
                 self._run(self._finish(recording))
 
     async def produce(self, recording: Recording) -> None:
-        """Make and store the media of an ended recording; raises Conflict if ``cancel`` comes first."""
+        """Make and store the media of an ended recording; raises Conflict if it is cancelled."""
         settings = self._service.settings
         try:
             chunks = await self._studio.produce(recording, maximum_bytes=settings.chunk_maximum_bytes)
         except Cancelled:
             raise Conflict("The emulator stopped before the media was ready.") from None
-        # Nothing is written into the customer's container: an exported file is just not here.
+        # Nothing is written into the customer's container: an exported file is only missing here.
         recording.exported = recording.format.destination is not None and not settings.export_fails
         self._service.store(recording, chunks)
 
     def announce(self, recording: Recording, *, times: int = 1) -> None:
-        """Publish the file event of a recording, again if need be; raises Conflict before it has media."""
+        """Publish the file event of a recording; raises Conflict before it has media."""
         self._service.announce(recording)
         event = events.file_status_updated(recording, self._service.hosts)
         for _ in range(times):
@@ -83,7 +83,7 @@ class Announcer:
         _log.info("recording.announced recording_id=%s chunks=%d", recording.recording_id, len(recording.chunks))
 
     async def cancel(self) -> None:
-        """Drop all work under way."""
+        """Cancel all work in progress."""
         self._studio.cancel()
         await self._callbacks.cancel()
         tasks = list(self._tasks)
@@ -115,6 +115,9 @@ class Announcer:
 
 
 def _never_ran(recording: Recording) -> bool:
-    """Tell whether a recording began with a pause that was never over: no file comes of it (acs-contract 4.2)."""
+    """Return whether a recording began with a pause that never ended: it has no file.
+
+    See docs/acs-contract.md#start-request.
+    """
     first = recording.pauses[0] if recording.pauses else None
     return recording.generation == "today" and first == Pause(recording.start)

@@ -1,4 +1,7 @@
-"""Routes of the recording API of 2021, under both roots (acs-contract 2.3), and what guards every route."""
+"""Routes of the 2021 recording API, under both roots, and the checks of every request.
+
+See docs/acs-contract.md#2021-operations.
+"""
 
 import json
 import logging
@@ -12,7 +15,7 @@ from local.acs.errors import ServiceError
 from local.acs.journal import Handler, is_control
 from local.acs.service import Service
 
-# acs-contract 8; the first by the question mark there, because it names the same operations.
+# docs/acs-contract.md#emulator-profile; the first is marked with "?" there and has the same operations.
 API_VERSIONS = frozenset({"2021-03-28-preview0", "2021-04-15-preview1", "2021-05-28-preview2"})
 _ROOTS = ("/{_a:(?i:conversations)}", "/{_r:(?i:calling)}/{_a:(?i:conversations)}")
 _START = "/{conversationId}/{_b:(?i:recordings)}"
@@ -61,7 +64,7 @@ def routes(service: Service) -> list[web.RouteDef]:
 
 
 def authentication(verifier: auth.Verifier) -> Any:
-    """Return the middleware that answers 401 unless a request is signed; the clock is the real one."""
+    """Return the middleware that answers 401 unless a request is signed; it uses the real time."""
 
     @web.middleware
     async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -78,7 +81,7 @@ def authentication(verifier: auth.Verifier) -> Any:
 
 @web.middleware
 async def require_api_version(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer 400 unless ``api-version`` is one that the asked generation has."""
+    """Answer 400 unless ``api-version`` is a version of the API that the path belongs to."""
     unversioned = is_control(request) or tokens.is_public(request)
     if not unversioned and request.match_info.http_exception is None:
         version = request.query.get("api-version")
@@ -90,7 +93,7 @@ async def require_api_version(request: web.Request, handler: Handler) -> web.Str
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every refusal into a status with the error body of what was asked."""
+    """Convert every error to a status with the error body of the API."""
     try:
         return await handler(request)
     except ServiceError as error:
@@ -112,7 +115,7 @@ def _ids(request: web.Request) -> tuple[str, str]:
 
 
 def _dumps(body: Any) -> str:
-    # The captured lengths prove JSON without spaces (acs-contract 3.1).
+    # The captured lengths prove JSON without spaces (docs/acs-contract.md#previews).
     return json.dumps(body, separators=(",", ":"))
 
 

@@ -1,4 +1,4 @@
-"""Strict verification of the service's HMAC-SHA256 request signature (acs-contract 5.1)."""
+"""Strict verification of the service's HMAC-SHA256 request signature (docs/acs-contract.md#hmac)."""
 
 import base64
 import binascii
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-# From the resource's host name and the headers of a request to the names it may be signed with.
+# Maps the resource's host name and the headers of a request to the names it may be signed with.
 Candidates = Callable[[str, Mapping[str, str]], list[str]]
 _LOOPBACK = ("127.0.0.1", "localhost")
 _CLOCK_SKEW_SECONDS = 900.0
 MESSAGE = "HMAC-SHA256 validation failed"
-# The names only say which header the signed date came from; both orders of 2021 clients end in the same values.
+# The names only say which header has the signed date; clients of 2021 differ in their order, not in the values.
 _SCHEME = re.compile(
     r"HMAC-SHA256 SignedHeaders=(?P<date>x-ms-date|date);host;x-ms-content-sha256&Signature=(?P<signature>[^&\s]+)",
     re.IGNORECASE,
@@ -28,7 +28,7 @@ def content_hash(body: bytes) -> str:
 
 
 def string_to_sign(method: str, path_and_query: str, *, date: str, host: str, body_hash: str) -> str:
-    """Lay out the signed text; the path is as sent, percent-encoding kept."""
+    """Return the text that is signed; the path is as sent, with its percent-encoding."""
     return f"{method.upper()}\n{path_and_query}\n{date};{host};{body_hash}"
 
 
@@ -41,7 +41,7 @@ def sign(access_key: str, text: str) -> str:
 def candidate_hosts(resource_host: str, headers: Mapping[str, str]) -> list[str]:
     """List the host names a client may have signed with, each with and without its port.
 
-    In the order of acs-contract 5.1: the resource's own host, ``x-ms-host``, ``X-Forwarded-Host``,
+    In the order of docs/acs-contract.md#hmac: the resource's own host, ``x-ms-host``, ``X-Forwarded-Host``,
     ``Host``. A name without a port is also tried with the resource's port, because the Python SDK
     sends ``x-ms-host`` without the port while it signs with it.
     """
@@ -55,10 +55,10 @@ def candidate_hosts(resource_host: str, headers: Mapping[str, str]) -> list[str]
 
 
 def storage_candidate_hosts(resource_host: str, headers: Mapping[str, str]) -> list[str]:
-    """List the host names a request to the storage host may have been signed with (acs-contract 4.10).
+    """List the host names a request to the storage host may have been signed with (docs/acs-contract.md#storage-host).
 
-    It must name the resource in ``x-ms-host`` or ``X-Forwarded-Host``, or as its ``Host`` like a client of 2021. To
-    sign with the storage host's own name is the mistake that a client makes first, so that is not one of them.
+    It must name the resource in ``x-ms-host`` or ``X-Forwarded-Host``, or as its ``Host`` like a client of 2021. The
+    storage host's own name is not accepted: signing with it is the most likely mistake of a client.
     """
     name, _, port = resource_host.rpartition(":")
     aliases = {name, *(_LOOPBACK if name in _LOOPBACK else ())}
@@ -71,7 +71,7 @@ def storage_candidate_hosts(resource_host: str, headers: Mapping[str, str]) -> l
 
 @dataclass(frozen=True)
 class SignedRequest:
-    """What of a request takes part in its signature."""
+    """The parts of a request that its signature covers."""
 
     method: str
     path_and_query: str
@@ -88,14 +88,14 @@ class Verifier:
     candidates: Candidates = candidate_hosts
 
     def __post_init__(self) -> None:
-        """Refuse a key that is not base64, which could never match a signature."""
+        """Raise ValueError for a key that is not base64, which could never match a signature."""
         try:
             base64.b64decode(self.access_key, validate=True)
         except binascii.Error as error:
             raise ValueError("the access key is not base64") from error
 
     def refusal(self, request: SignedRequest, *, now: datetime) -> str | None:
-        """Return why the request is refused (a sentence for the log), or None if it is authentic.
+        """Return why the request is refused, as a sentence for the log, or None if it is authentic.
 
         ``now`` is real time, never the emulator's movable clock: a client signs with real time.
         """
@@ -127,7 +127,7 @@ class Verifier:
         body_hash = content_hash(request.body)
         for host in hosts:
             text = string_to_sign(request.method, request.path_and_query, date=date, host=host, body_hash=body_hash)
-            # No early exit: the time taken must not tell which candidate was close.
+            # No early exit: the time taken must not reveal which candidate matched.
             matched |= _same(signature, sign(self.access_key, text))
         return matched
 

@@ -1,4 +1,4 @@
-"""The JSON bodies that the emulator takes, checked at the door."""
+"""The JSON bodies of requests to the emulator, parsed and validated."""
 
 import json
 import uuid
@@ -48,19 +48,22 @@ def _guid(value: str) -> str:
 
 Uri = Annotated[str, AfterValidator(absolute_uri)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
-Names = Annotated[list[Name], Field(max_length=350)]  # Participants per call, acs-contract 4.13.
+Names = Annotated[list[Name], Field(max_length=350)]  # Participants per call, docs/acs-contract.md#limits.
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class ServiceBody(BaseModel):
-    """A body of the service API: fields it does not know are ignored."""
+    """A body of the service API: unknown fields are ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, strict=True, hide_input_in_errors=True)
 
 
 class OperationBody(ServiceBody):
-    """The body of stop, pause and resume; ``operationContext`` is accepted and ignored (acs-contract 2.3)."""
+    """The body of stop, pause and resume; ``operationContext`` is accepted and ignored.
+
+    See docs/acs-contract.md#2021-operations.
+    """
 
     operation_context: str | None = None
 
@@ -72,13 +75,13 @@ class StartBody(OperationBody):
 
 
 class ControlBody(BaseModel):
-    """A body of the control plane: a field it does not know is an error, not a surprise later."""
+    """A body of the control plane: an unknown field is an error."""
 
     model_config = ConfigDict(alias_generator=to_camel, strict=True, extra="forbid", hide_input_in_errors=True)
 
 
 class MediaBody(ControlBody):
-    """What a recording is made of: "video", or sound where its format says so; filler needs each chunk's size."""
+    """What a recording is made of: encoded media in its format ("video"), or filler with the size of each chunk."""
 
     kind: Literal["video", "filler"] = "video"
     chunk_bytes: list[Annotated[int, Field(ge=MINIMUM_BYTES)]] = []
@@ -86,7 +89,7 @@ class MediaBody(ControlBody):
     @model_validator(mode="after")
     def _sizes_belong_to_filler(self) -> Self:
         if (self.kind == "filler") != bool(self.chunk_bytes):
-            raise ValueError("filler needs chunkBytes, video has none")
+            raise ValueError("chunkBytes must be given for filler, and only for filler")
         return self
 
     def media(self) -> Media:
@@ -105,15 +108,15 @@ class CallBody(ControlBody):
 
 
 class ParticipantBody(ControlBody):
-    """Someone who joins."""
+    """A participant who joins a call."""
 
     display_name: Name
 
 
 class RecordingBody(ControlBody):
-    """A finished recording to make, by default as the API of 2021 does.
+    """A finished recording to make, by default one of the 2021 API.
 
-    ``channels`` are names of participants, or ids of people who never came; the content is that of the file type.
+    ``channels`` are names of participants, or ids of people who never joined.
     """
 
     media: MediaBody
@@ -130,9 +133,11 @@ class RecordingBody(ControlBody):
     @model_validator(mode="after")
     def _has_what_there_is(self) -> Self:
         if not self._formats():
-            raise ValueError("there is mixed audioVideo as mp4, mixed audio as mp3 and wav, unmixed audio as wav")
+            raise ValueError(
+                "the format must be mixed audioVideo as mp4, mixed audio as mp3 or wav, or unmixed audio as wav"
+            )
         if self.generation == "2021" and self.format() != Format():
-            raise ValueError("the API of 2021 makes mixed mp4 only")
+            raise ValueError("the 2021 API records mixed mp4 only")
         for size in self.media.chunk_bytes:
             Filler(size, seed=0, file_type=self.format_type, channels=MAXIMUM_CHANNELS)
         return self
@@ -164,18 +169,18 @@ _BOUNDS: dict[str, Any] = {
 }
 _TYPES = get_type_hints(Settings) | _BOUNDS
 _SETTINGS: dict[str, Any] = {setting.name: (_TYPES[setting.name] | None, None) for setting in fields(Settings)}
-# Every setting there is; what is absent stays.
+# All settings; those that are absent keep their value.
 SettingsBody = create_model("SettingsBody", __base__=ControlBody, **_SETTINGS)
 
 
 async def read[Body: BaseModel](request: web.Request, model: type[Body], *, optional: bool = False) -> Body:
-    """Parse a request's body; raises BadRequest that names the field. An optional body may be empty."""
+    """Parse a request's body; raises BadRequest, which names the field. An optional body may be empty."""
     raw = await request.read()
     return parse(b"{}" if optional and not raw.strip() else raw, model)
 
 
 def parse[Body: BaseModel](raw: bytes, model: type[Body]) -> Body:
-    """Parse JSON into a body; raises BadRequest that names the field."""
+    """Parse JSON into a body; raises BadRequest, which names the field."""
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
@@ -183,7 +188,7 @@ def parse[Body: BaseModel](raw: bytes, model: type[Body]) -> Body:
 
 
 def parse_list[Body: BaseModel](raw: bytes, model: type[Body]) -> list[Body]:
-    """Parse a JSON array of bodies; raises BadRequest that names the element and the field."""
+    """Parse a JSON array of bodies; raises BadRequest, which names the element and the field."""
     try:
         return TypeAdapter(list[model]).validate_json(raw)  # type: ignore[valid-type]  # a type made at run time
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Pure: the one byte range a Range header asks for, as the service's storage host reads it."""
+"""Parse the byte range in a Range header, as the service's storage host does."""
 
 import re
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ _RANGE = re.compile(r"bytes=(?P<first>\d*)-(?P<last>\d*)", re.ASCII | re.IGNOREC
 
 
 class Unsatisfiable(Exception):
-    """The range lies behind the end of the content."""
+    """The range begins after the end of the content."""
 
 
 @dataclass(frozen=True)
 class ByteRange:
-    """A part of a content, from ``offset``, never empty."""
+    """A part of a content from ``offset``; it is never empty."""
 
     offset: int
     length: int
@@ -26,7 +26,7 @@ def parse(header: str | None, size: int) -> ByteRange | None:
     """Return the range, or None for the whole content; raises Unsatisfiable.
 
     A malformed range is ignored, such as the ``bytes=None`` and ``bytes=3`` that old SDKs send
-    (acs-contract 4.10), and so are several ranges at once, as RFC 9110 allows.
+    (docs/acs-contract.md#storage-host), and so are several ranges at once, as RFC 9110 allows.
     """
     match = None if header is None else _RANGE.fullmatch(header.replace(" ", ""))
     if match is None or not (match["first"] or match["last"]):

@@ -1,4 +1,4 @@
-"""POST callbacks to the app, in order for each address."""
+"""POST callbacks to the app, in order for each URL."""
 
 import asyncio
 import logging
@@ -7,10 +7,11 @@ from typing import Any
 
 import aiohttp
 
-# The service's retry policy for callbacks is not published (acs-contract 4.8): a few quick attempts, then give up.
+# The service's retry policy for callbacks is not published (docs/acs-contract.md#callbacks): a few quick attempts, then
+# give up.
 _PAUSES_SECONDS = (0.2, 1.0, 5.0)
 _TIMEOUT_SECONDS = 10.0
-# One JSON object of 2021, or an array of today's.
+# A JSON object in the 2021 API, an array in today's.
 Payload = dict[str, Any] | list[dict[str, Any]]
 Authorization = Callable[[], dict[str, str]]
 _log = logging.getLogger(__name__)
@@ -29,13 +30,13 @@ class Callbacks:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Drop what was not sent and close the session."""
+        """Drop what hasn't been sent and close the session."""
         await self.cancel()
         if self._session is not None:
             await self._session.close()
 
     async def cancel(self) -> None:
-        """Forget every callback that was not delivered yet."""
+        """Drop every callback that hasn't been delivered."""
         tasks = list(self._last.values())
         self._last.clear()
         for task in tasks:
@@ -43,9 +44,9 @@ class Callbacks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def send(self, uri: str, payload: Payload, *, authorization: Authorization = dict) -> None:
-        """Queue one payload behind the earlier ones for the same address.
+        """Queue one payload after the earlier ones for the same URL.
 
-        ``authorization`` is called, in a thread, when its turn has come: the headers last for minutes only.
+        ``authorization`` is called in a thread right before the delivery: its headers expire after minutes.
         """
         task = asyncio.create_task(self._deliver(uri, payload, authorization, after=self._last.get(uri)))
         self._last[uri] = task

@@ -1,4 +1,4 @@
-"""Routes of today's recording API, that of Call Automation (acs-contract 4)."""
+"""Routes of the Call Automation recording API, called "today's" here (docs/acs-contract.md#call-automation)."""
 
 import json
 import re
@@ -25,7 +25,7 @@ _ONE = _ALL + "/{recordingId}"
 
 
 def is_served(version: str | None) -> bool:
-    """Tell whether an api-version is one of this API: its releases, and previews of later ones."""
+    """Return whether an api-version belongs to this API: its releases, and later previews."""
     preview = _PREVIEW.fullmatch(version or "")
     return version in API_VERSIONS or (preview is not None and preview[1] > min(API_VERSIONS))
 
@@ -69,7 +69,7 @@ def routes(service: Service) -> list[web.RouteDef]:
 
 
 def _begin(service: Service, wanted: start.Start, version: str) -> Outcome:
-    """Start a recording: 200, or 202 where only the callback tells what became of it."""
+    """Start a recording: 200, or 202 if only the callback has the result."""
     recording_id = identifiers.new_recording_id()
     accepted = service.settings.start_accepted and version >= _ACCEPTED_SINCE
     call = None
@@ -96,13 +96,14 @@ def _begin(service: Service, wanted: start.Start, version: str) -> Outcome:
         )
         return Outcome(202, _status(recording_id, "inactive", version))
     if accepted:
-        # It is only queued, so nothing is recorded yet.
+        # The start is only queued, so nothing is recorded yet.
         return Outcome(202, _status(recording_id, "inactive", version))
     return Outcome(200, _status(recording_id, recording.state, version))
 
 
 def _find(request: web.Request, service: Service) -> Recording:
-    # Live ids are unpadded and those of the specification padded (acs-contract 2.4): both are taken.
+    # Ids are unpadded in the service and padded in its specification (docs/acs-contract.md#2021-recording-id): both are
+    # accepted.
     return service.running_today(request.match_info["recordingId"].rstrip("="))
 
 

@@ -1,7 +1,7 @@
 """Which random faults the service API can have, in which operations, and what they are as rules.
 
-"Redirect" leads to the server's other name (localhost and 127.0.0.1 take turns), which a client has to allow;
-"redirectRefused" to a host that nobody allows, under a name that never resolves (RFC 2606).
+"Redirect" leads to the other name of the server (localhost or 127.0.0.1), which a client has to allow;
+"redirectRefused" leads to a host that no client allows, under a name that never resolves (RFC 2606).
 """
 
 import re
@@ -18,7 +18,7 @@ _ALL = _DOWNLOADS | _OPERATIONS
 _PATTERNS = (
     ("content", re.compile(r"GET /recording/download/[^/]+", re.IGNORECASE)),
     ("metadata", re.compile(r"GET /recording/download/[^/]+/metadata", re.IGNORECASE)),
-    # Today's: acs-contract 4.1 and 4.10. Whatever its view is called, what is not metadata is content.
+    # Today's: docs/acs-contract.md#operations and #storage-host. Every view but the metadata is content.
     ("metadata", re.compile(r"GET /v1/objects/[^/]+/content/acsmetadata", re.IGNORECASE)),
     ("content", re.compile(r"GET /v1/objects/[^/]+/content/[^/]+", re.IGNORECASE)),
     ("delete", re.compile(r"DELETE /v1/objects/[^/]+", re.IGNORECASE)),
@@ -62,17 +62,17 @@ KINDS: Mapping[str, frozenset[str]] = {
 
 
 def operation(method: str, path: str) -> str:
-    """Name the operation that a request to the service API asks for; "other" if it is none."""
+    """Return the operation that a request to the service API asks for, "other" if there is none."""
     line = f"{method} {path}"
     return next((name for name, pattern in _PATTERNS if pattern.fullmatch(line)), "other")
 
 
 def rule_fields(kind: str, settings: ChaosBody) -> dict[str, Any]:
-    """Spell out a random fault in the fields of a rule."""
+    """Return a random fault as the fields of a rule."""
     fields: dict[str, dict[str, Any]] = {
-        # What a clock that is wrong by more than 15 minutes leads to (acs-contract 5.1).
+        # The answer to a client whose clock is wrong by more than 15 minutes (docs/acs-contract.md#hmac).
         "status401": {"kind": "status", "status": 401, "body": errors.body("401", MESSAGE)},
-        # acs-contract 3.4.
+        # docs/acs-contract.md#preview-errors.
         "status500": {"kind": "status", "status": 500, "body": errors.body("9999", "Unknown internal server error.")},
         "html200": {"kind": "html", "status": 200},
         "html400": {"kind": "html", "status": 400},

@@ -1,21 +1,21 @@
-"""The emulator's movable clock: real time plus an offset that tests push forward."""
+"""The emulator's clock: real time plus an offset that tests increase."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
 
 
 def timestamp(moment: datetime) -> str:
-    """Render a moment as the service does: 7 fractional digits and ``Z`` (acs-contract 2.7).
+    """Render a moment as the service does: 7 fractional digits and ``Z`` (docs/acs-contract.md#2021-callbacks).
 
-    The seventh digit repeats the sixth instead of being 0, so that a reader that cannot take
-    100-nanosecond ticks fails here and not in production.
+    The seventh digit repeats the sixth instead of being 0, so that a reader that can't parse 100-nanosecond ticks fails
+    here and not in production.
     """
     utc = moment.astimezone(UTC)
     return f"{utc:%Y-%m-%dT%H:%M:%S.%f}{utc.microsecond % 10}Z"
 
 
 class Clock:
-    """Tell the emulator's time, which can be advanced and never runs backwards by itself."""
+    """The emulator's time, which can be moved forward."""
 
     def __init__(self) -> None:
         self._offset = timedelta()
@@ -26,7 +26,7 @@ class Clock:
         return datetime.now(UTC) + self._offset
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward and wake everyone who sleeps on it."""
+        """Move the clock forward and wake all tasks that sleep on it."""
         self._offset += timedelta(seconds=seconds)
         self._moved.set()
         self._moved = asyncio.Event()
@@ -36,7 +36,7 @@ class Clock:
         while (left := (moment - self.now()).total_seconds()) > 0:
             moved = self._moved
             try:
-                # The cap keeps a wait bounded whatever moment was asked for.
+                # The limit bounds each wait, whatever the moment.
                 await asyncio.wait_for(moved.wait(), timeout=min(left, 60.0))
             except TimeoutError:
                 continue

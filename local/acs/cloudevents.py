@@ -1,4 +1,4 @@
-"""What today's API tells the app about a recording: one CloudEvent per callback (acs-contract 4.8)."""
+"""The callbacks of today's API about a recording: one CloudEvent each (docs/acs-contract.md#callbacks)."""
 
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ _RESULT_SINCE, _KIND_SINCE = "2024-09-15", "2024-04-15"
 
 
 def recording_changed(change: RecordingChanged, now: datetime) -> dict[str, Any]:
-    """Return the event of a recording that began, paused, went on or ended."""
+    """Return the event of a recording that started, paused, resumed or ended."""
     recording = change.recording
     data: dict[str, Any] = {
         "recordingId": recording.recording_id,
@@ -34,7 +34,7 @@ def recording_changed(change: RecordingChanged, now: datetime) -> dict[str, Any]
 
 
 def start_failed(failure: StartFailed, now: datetime) -> dict[str, Any]:
-    """Return the event of an accepted start that came to nothing; of an unknown call it can say little."""
+    """Return the event of an accepted start that failed; for an unknown call it has fewer details."""
     call = failure.call
     data: dict[str, Any] = {
         "recordingId": failure.recording_id,
@@ -48,7 +48,7 @@ def start_failed(failure: StartFailed, now: datetime) -> dict[str, Any]:
 
 
 def _event(name: str, data: dict[str, Any], now: datetime) -> dict[str, Any]:
-    # Live events have no "recordingId/" before the id, unlike a unit test of 2022.
+    # Real events have no "recordingId/" before the id, unlike a unit test of 2022.
     source = f"calling/recordings/{data['serverCallId']}/{data['recordingId']}/{name}"
     return {
         "id": identifiers.new_guid(),
@@ -63,5 +63,5 @@ def _event(name: str, data: dict[str, Any], now: datetime) -> dict[str, Any]:
 
 
 def _offset(moment: datetime) -> str:
-    """Render a moment as live events do: with the offset, not Z."""
+    """Render a moment as real events do: with the offset, not Z."""
     return timestamp(moment).replace("Z", "+00:00")

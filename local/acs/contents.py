@@ -1,4 +1,4 @@
-"""Where the bytes of a document come from: a media file, filler, or plain bytes."""
+"""The content of a document: a media file, filler, or bytes in memory."""
 
 import asyncio
 import hashlib
@@ -14,7 +14,7 @@ PIECE_BYTES = 256 * 1024
 
 
 class Content(Protocol):
-    """What a download needs of a document: its size and its bytes at any offset."""
+    """The size of a document and its bytes at any offset."""
 
     @property
     def size(self) -> int:
@@ -25,7 +25,7 @@ class Content(Protocol):
 
 
 class BytesContent:
-    """Content that is already in memory: metadata files and JSON answers."""
+    """Content in memory: metadata files and JSON answers."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -68,12 +68,12 @@ class FillerContent:
         return self._filler.size
 
     async def read(self, offset: int, length: int) -> list[Bytes]:
-        """Return slices of the pattern: no copy, so no thread is needed."""
+        """Return slices of the pattern; they aren't copied, so no thread is needed."""
         return self._filler.pieces(offset, length)
 
 
 class ResizedContent:
-    """Another content cut, or padded with zeros, to a length: a document that changed."""
+    """Another content, cut or padded with zeros to a length: a document that has changed."""
 
     def __init__(self, inner: Content, size: int) -> None:
         self._inner = inner
@@ -93,7 +93,7 @@ class ResizedContent:
 
 
 class Digest:
-    """The SHA-256 of a content, computed in a thread when first asked for and then kept."""
+    """The SHA-256 of a content, computed in a thread at the first use and then kept."""
 
     def __init__(self, pieces: Callable[[], Iterator[Bytes]]) -> None:
         self._pieces = pieces
@@ -103,7 +103,7 @@ class Digest:
         """Return 64 lower-case hex digits, what ``sha256sum`` prints."""
         if self._task is None:
             self._task = asyncio.create_task(asyncio.to_thread(_hash, self._pieces))
-        # Shielded: the one who asked first may go away while others still wait.
+        # Shielded: the first caller may be cancelled while others still wait.
         return await asyncio.shield(self._task)
 
 

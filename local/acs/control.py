@@ -58,7 +58,7 @@ class Control:
         return [*ours, *self.faults.routes(CONTROL_PREFIX), *self.custom_topic.routes()]
 
     async def place_call(self, request: web.Request) -> web.Response:
-        """Place a call: 201 with its ids; the call-leg events are on their way."""
+        """Place a call: 201 with its ids; the call-leg events are sent."""
         body = await bodies.read(request, bodies.CallBody)
         call = self.service.place_call(
             body.participants,
@@ -90,7 +90,7 @@ class Control:
         return web.json_response({"recordings": [await views.recording(one, self.service) for one in recordings]})
 
     async def make_recording(self, request: web.Request) -> web.Response:
-        """Make a finished recording at once: 201 when its media is there."""
+        """Make a finished recording at once: 201 when its media is ready."""
         body = await bodies.read(request, bodies.RecordingBody)
         recording = self.service.recorded(
             body.participants,
@@ -129,7 +129,7 @@ class Control:
         return web.json_response({"subscriptions": self.topic.report()})
 
     async def subscribe(self, request: web.Request) -> web.Response:
-        """Subscribe an endpoint: 201 once the handshake succeeded, 400 with the reason if not."""
+        """Subscribe an endpoint: 201 if the handshake succeeded, otherwise 400 with the reason."""
         body = await bodies.read_json(request)
         try:
             await self.topic.subscribe(Subscription.from_json(body))
@@ -143,7 +143,7 @@ class Control:
         return web.json_response({})
 
     async def publish(self, request: web.Request) -> web.Response:
-        """Publish one Event Grid event, or an array of them, unchecked, so that broken ones can be sent too."""
+        """Publish one Event Grid event or an array of them, unchecked, so that invalid ones can be sent, too."""
         body = await bodies.read_json(request)
         batch = body if isinstance(body, list) else [body]
         if not all(isinstance(event, dict) for event in batch):
@@ -172,13 +172,13 @@ class Control:
         return web.json_response({})
 
     async def show_settings(self, request: web.Request) -> web.Response:
-        """Return the settings, and where the storage hosts are, which cannot be changed."""
+        """Return the settings, and the addresses of the storage hosts, which can't be changed."""
         settings, hosts = self.service.settings, self.service.hosts
         shown = {to_camel(name): value for name, value in asdict(settings).items()}
         return web.json_response(shown | {"storageUrl": hosts.storage, "regionUrl": hosts.region})
 
     async def change_settings(self, request: web.Request) -> web.Response:
-        """Change some settings; running recordings end under the new ones."""
+        """Change some settings; they also apply to the end of running recordings."""
         body = await bodies.read(request, bodies.SettingsBody)
         self.service.settings = replace(self.service.settings, **body.model_dump(exclude_none=True))
         return await self.show_settings(request)

@@ -1,7 +1,6 @@
-"""Routes of the download API: content and metadata of a document (acs-contract 2.9).
+"""Routes of the download API: content and metadata of a document (docs/acs-contract.md#2021-download).
 
-No conditional headers are honoured: the service documents none, so a client that resumes must compare
-the ETag itself.
+Conditional headers are ignored: the service documents none, so a client that resumes must compare the ETag itself.
 """
 
 from aiohttp import web

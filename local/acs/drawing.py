@@ -1,7 +1,7 @@
-"""Draw what a recording shows: one tile per participant, a REC mark and a clock.
+"""Draw the pictures of a recording: one tile per participant, a REC mark and a clock.
 
-Pictures are kept as planar YUV 4:2:0, the encoder's own format: the tiles are converted once per
-set of participants, and each second only the small clock region is.
+Pictures are in planar YUV 4:2:0, the encoder's format: the tiles are converted once per set of participants, and only
+the small region of the clock once per second.
 """
 
 import colorsys
@@ -21,7 +21,7 @@ _BAR = 104
 _GAP = 24
 _BACKGROUND = (22, 24, 30)
 _WHITE = (245, 246, 248)
-# Even numbers: a chroma sample covers two by two pixels.
+# Left, top, width, height; even numbers, because a chroma sample covers two by two pixels.
 CLOCK_BOX = (1180, 16, 720, 72)
 
 Picture = NDArray[np.uint8]
@@ -29,7 +29,7 @@ Picture = NDArray[np.uint8]
 
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    # Pillow brings this scalable font along, so no font of the system is needed.
+    # Pillow includes this scalable font, so no system font is needed.
     return ImageFont.load_default(size)
 
 
@@ -64,7 +64,7 @@ def tile_boxes(count: int) -> list[tuple[int, int, int, int]]:
 
 
 def draw_tiles(participants: Sequence[tuple[str, str]]) -> Picture:
-    """Draw everything that does not move for a set of (participant id, display name)."""
+    """Draw what stays the same for a set of (participant id, display name)."""
     image = Image.new("RGB", (WIDTH, HEIGHT), _BACKGROUND)
     draw = ImageDraw.Draw(image)
     draw.rounded_rectangle((_GAP, 18, 232, 86), 16, fill=(70, 22, 26))

@@ -1,4 +1,4 @@
-"""What the emulated service keeps: calls, recordings and chunks, and the effects of a change."""
+"""The state of the emulated service: calls, recordings and chunks, and the effects of a change."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,17 +10,18 @@ from local.acs.errors import Conflict
 from local.acs.filler import FileType
 from local.acs.timeline import Participant, Pause, Timeline
 
-# acs-contract 2.8 lists both without saying when which; the emulator uses the second for a stop by API.
+# docs/acs-contract.md#2021-file-event lists both without their conditions; the emulator uses the second for a stop by
+# the API.
 CALL_ENDED, INITIATOR_LEFT = "CallEnded", "InitiatorLeft"
 
-# Below this a chunk could not hold one frame and its index.
+# A smaller chunk couldn't contain one frame and its index.
 MINIMUM_CHUNK_BYTES = 100_000
 
-# Of unmixed sound (acs-contract 4.13).
+# In unmixed audio (docs/acs-contract.md#limits).
 MAXIMUM_CHANNELS = 5
 
 
-# Who signs the callbacks of today's API (acs-contract 4.8), and what can be wrong with the token.
+# The issuer of the tokens in callbacks of today's API (docs/acs-contract.md#callbacks), and the kinds of tokens.
 ISSUER = "https://acscallautomation.communication.azure.com"
 CallbackToken = Literal["good", "audience", "issuer", "expired", "key", "none"]
 
@@ -29,7 +30,7 @@ CallbackToken = Literal["good", "audience", "issuer", "expired", "key", "none"]
 class Settings:
     """What can be changed while the emulator runs.
 
-    Without ``retention_hours`` it is that of a recording's generation (acs-contract 4.13).
+    The default of ``retention_hours`` depends on the API of the recording (docs/acs-contract.md#limits).
     """
 
     chunk_maximum_bytes: int = 1_500_000_000
@@ -38,13 +39,13 @@ class Settings:
     redirect_to_region: bool = False
     export_fails: bool = False
     start_accepted: bool = False
-    callback_token: CallbackToken = "good"  # noqa: S105 - a word for what is wrong with it
+    callback_token: CallbackToken = "good"  # noqa: S105 - a kind of token
     issuer: str = ISSUER
 
 
 @dataclass(frozen=True)
 class Hosts:
-    """Scheme and authority of the storage host, and of that of the region where the objects lie."""
+    """Scheme and authority of the storage host, and of that of the region where the objects are stored."""
 
     storage: str = ""
     region: str = ""
@@ -57,7 +58,7 @@ class Media:
     filler_bytes: tuple[int, ...] = ()
 
 
-# Which API a recording was started with: that of 2021, or today's Call Automation.
+# The API that a recording was started with: that of 2021, or Call Automation ("today").
 Generation = Literal["2021", "today"]
 API_VERSIONS: dict[Generation, str] = {"2021": "2021-04-15-preview1", "today": "2026-03-12"}
 RETENTION_HOURS: dict[Generation, float] = {"2021": 48.0, "today": 24.0}
@@ -65,7 +66,7 @@ RETENTION_HOURS: dict[Generation, float] = {"2021": 48.0, "today": 24.0}
 
 ContentType = Literal["audio", "audioVideo"]
 ChannelType = Literal["mixed", "unmixed"]
-# What can be recorded, first what the service made in 2021 (acs-contract 4.2).
+# The formats that can be recorded, that of 2021 first (docs/acs-contract.md#start-request).
 _FORMATS: tuple[tuple[ContentType, ChannelType, FileType], ...] = (
     ("audioVideo", "mixed", "mp4"),
     ("audio", "mixed", "mp3"),
@@ -75,13 +76,16 @@ _FORMATS: tuple[tuple[ContentType, ChannelType, FileType], ...] = (
 
 
 def formats(*asked: str | None) -> list[tuple[ContentType, ChannelType, FileType]]:
-    """Return what can be recorded of the content, channels and file type asked for; None is any of them."""
+    """Return the formats with this content, channel type and file type; None matches any."""
     return [line for line in _FORMATS if all(want in (None, has) for want, has in zip(asked, line, strict=True))]
 
 
 @dataclass(frozen=True)
 class Format:
-    """What today's start may ask for (acs-contract 4.2); `channels` are raw ids, the channel their place."""
+    """The format options of today's start; `channels` are raw ids in the order of the channels.
+
+    See docs/acs-contract.md#start-request.
+    """
 
     content_type: ContentType = "audioVideo"
     channel_type: ChannelType = "mixed"
@@ -107,7 +111,7 @@ class Chunk:
 
 @dataclass
 class Call:
-    """One call, from established until terminated."""
+    """One call."""
 
     call_id: str
     call_leg_id: str
@@ -123,18 +127,18 @@ class Call:
 
     @property
     def server_call_id(self) -> str:
-        """Return the id that today's API takes: the conversation URL in padded base64 (acs-contract 4.4)."""
+        """Return the id in today's API: the conversation URL in padded base64 (docs/acs-contract.md#server-call-id)."""
         return identifiers.server_call_id(self.conversation_url)
 
     @property
     def conversation_id(self) -> str:
-        """Return the id that the 2021 API takes in the path."""
+        """Return the id in the paths of the 2021 API."""
         return identifiers.conversation_id(self.conversation_url)
 
 
 @dataclass
 class Recording:
-    """One recording, while it runs and after."""
+    """One recording, running or ended."""
 
     recording_id: str
     call: Call
@@ -154,7 +158,7 @@ class Recording:
 
     @property
     def paused(self) -> bool:
-        """Tell whether a pause is open."""
+        """Return whether the recording is paused."""
         return bool(self.pauses) and self.pauses[-1].end is None
 
     @property
@@ -165,7 +169,7 @@ class Recording:
         return "inactive" if self.paused else "active"
 
     def timeline(self) -> Timeline:
-        """Return what was recorded; only an ended recording has a timeline."""
+        """Return the timeline; raises Conflict for a recording that hasn't ended."""
         if self.end is None:
             raise Conflict("The recording has not ended.")
         return Timeline(self.start, self.end, tuple(self.pauses), tuple(self.call.participants))
@@ -189,7 +193,7 @@ class RecordingChanged:
 
 @dataclass(frozen=True)
 class StartFailed:
-    """A start that was accepted came to nothing: only its callback tells (acs-contract 4.1)."""
+    """An accepted start failed, which only its callback reports (docs/acs-contract.md#operations)."""
 
     recording_id: str
     callback_uri: str | None
@@ -202,7 +206,7 @@ class StartFailed:
 
 @dataclass(frozen=True)
 class RecordingEnded:
-    """A recording is over: its media is to be made and announced."""
+    """A recording has ended: its media is to be made and announced."""
 
     recording: Recording
 

@@ -1,7 +1,8 @@
-"""The errors of the service, and the three forms in which it tells them.
+"""The errors of the service, and their three formats.
 
-Bare in the 2021-04 API (acs-contract 2.6) and on the control plane, wrapped under ``/calling/recordings`` (4.7),
-without a body on the storage host (4.10).
+Bare in the 2021-04 API (docs/acs-contract.md#2021-errors) and on the control plane, wrapped under
+``/calling/recordings`` (docs/acs-contract.md#errors), without a body on the storage host
+(docs/acs-contract.md#storage-host).
 
 ServiceError          status, code, message, target
 ├── BadRequest        400
@@ -13,14 +14,14 @@ from typing import Any
 
 from aiohttp import web
 
-# The root of today's API (acs-contract 4.1).
+# The root of today's API (docs/acs-contract.md#operations).
 RECORDINGS = "/calling/recordings"
-# An application that has this set answers errors without a body.
+# Set on an application that answers errors without a body.
 BODILESS = web.AppKey("bodiless", bool)
 
 
 def is_of_today(path: str) -> bool:
-    """Tell whether a path belongs to today's recording API."""
+    """Return whether a path belongs to today's recording API."""
     lower = path.lower()
     return lower == RECORDINGS or lower.startswith(RECORDINGS + "/")
 
@@ -31,14 +32,17 @@ def body(code: str, message: str, target: str | None = None) -> dict[str, Any]:
 
 
 def response(status: int, message: str, *, code: str | None = None, target: str | None = None) -> web.Response:
-    """Answer with the bare error body; the code is the HTTP number unless given (acs-contract 3.4)."""
+    """Answer with the bare error body; the code is the HTTP number unless given.
+
+    See docs/acs-contract.md#preview-errors.
+    """
     return web.json_response(body(code or str(status), message, target), status=status)
 
 
 def answer(
     request: web.Request, status: int, message: str, *, code: str | None = None, target: str | None = None
 ) -> web.Response:
-    """Answer in the form that belongs to what was asked."""
+    """Answer in the format of the API that the path belongs to."""
     if request.app.get(BODILESS, False):
         return web.Response(status=status)
     if not is_of_today(request.path):
@@ -48,7 +52,7 @@ def answer(
 
 
 class ServiceError(Exception):
-    """A refusal that the HTTP layer turns into a status and an error body; the code is the status unless given."""
+    """An error that is answered with a status and an error body; the default code is the status."""
 
     status = 500
 
@@ -66,12 +70,12 @@ class BadRequest(ServiceError):
 
 
 class NotFound(ServiceError):
-    """The named thing is unknown, over, or expired."""
+    """What the request names is unknown, has ended, or has expired."""
 
     status = 404
 
 
 class Conflict(ServiceError):
-    """The thing is in a state that does not allow the operation."""
+    """The state of what the request names doesn't allow the operation."""
 
     status = 409

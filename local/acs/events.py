@@ -1,4 +1,7 @@
-"""What the service tells the app: callbacks of 2021 and the events of both APIs (acs-contract 2.7, 2.8, 4.9)."""
+"""The callbacks of the 2021 API and the events of both APIs.
+
+See docs/acs-contract.md#2021-callbacks, #2021-file-event, #file-event.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -31,7 +34,7 @@ def call_leg_changed(change: CallLegChanged, now: datetime) -> dict[str, Any]:
 
 
 def recording_changed(change: RecordingChanged, now: datetime) -> dict[str, Any]:
-    """Return the callback of a recording's state; its subject is not known from the service."""
+    """Return the callback of a recording's state; the subject in the service is unknown."""
     recording = change.recording
     conversation = recording.call.conversation_id
     return _callback(
@@ -39,7 +42,7 @@ def recording_changed(change: RecordingChanged, now: datetime) -> dict[str, Any]
         {
             "RecordingId": recording.recording_id,
             "State": change.state,
-            # The round-trip form of .NET shows the offset, not Z, in this one field.
+            # Only this field has the round-trip format of .NET, with the offset instead of Z.
             "StartDateTime": timestamp(recording.start).replace("Z", "+00:00"),
             "ConversationId": conversation,
         },
@@ -54,7 +57,10 @@ def as_event_grid(callback: dict[str, Any]) -> dict[str, Any]:
 
 
 def call_started(call: Call) -> dict[str, Any]:
-    """Return the event of a call's start: by whom, and the id that today's API takes (acs-contract 4.9)."""
+    """Return the event of a call's start, with its starter and the id for today's API.
+
+    See docs/acs-contract.md#file-event.
+    """
     starter = _starter(call)
     subject = f"call/{call.server_call_id}/startedBy/{starter}"
     return _event(subject, _call(call, starter), event_type=CALL_STARTED, event_id=new_guid(), at=call.started)
@@ -67,7 +73,7 @@ def call_ended(call: Call, now: datetime) -> dict[str, Any]:
 
 
 def file_status_updated(recording: Recording, hosts: Hosts) -> dict[str, Any]:
-    """Return the file event of an announced recording, in the form of its API."""
+    """Return the file event of an announced recording, in the format of its API."""
     if recording.announced is None:
         raise ValueError("only an announced recording has a file event")
     subject = f"/recording/call/{recording.call.call_id}"
@@ -85,13 +91,13 @@ def file_status_updated(recording: Recording, hosts: Hosts) -> dict[str, Any]:
 
 
 def _chunk(recording: Recording, chunk: Chunk, hosts: Hosts) -> dict[str, Any]:
-    """Return a chunk of a file event; that of 2021 has no locations (acs-contract 2.8)."""
+    """Return a chunk of a file event; that of 2021 has no locations (docs/acs-contract.md#2021-file-event)."""
     fields = {"documentId": chunk.document_id, "index": chunk.index, "endReason": chunk.end_reason}
     return fields if recording.generation == "2021" else fields | locations.of(recording, chunk, hosts).fields()
 
 
 def _format(recording: Recording) -> dict[str, Any]:
-    """Return what today's file event tells of the format, in Pascal case, and of the customer's own storage."""
+    """Return the format in today's file event, in Pascal case, and whether it was for the customer's storage."""
     asked = recording.format
     fields = {
         "recordingContentType": _pascal(asked.content_type),
@@ -108,7 +114,7 @@ def _pascal(word: str) -> str:
 
 
 def _starter(call: Call) -> str:
-    # A call that nobody is in was still started by someone.
+    # A call without participants also has a starter.
     return call.participants[0].participant_id if call.participants else f"8:acs:{RESOURCE_ID}_{call.call_id}"
 
 

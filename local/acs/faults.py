@@ -35,14 +35,14 @@ _BROKEN_JSON = '{\r\n  "resourceId": "'
 
 
 class Rule(FaultRule):
-    """One rule as the control plane takes it; ``times`` null means always.
+    """One rule as the control plane accepts it.
 
-    Fields by kind: status (status, retryAfter, body), refuse (the connection is closed before the body is
-    read), reset (it is closed after that), lostAnswer (only after the request has taken effect), cut and
-    short (afterBytes, default half), html (status), slow (bytesPerSecond; seconds, after which it goes on
-    at full speed), hang (seconds, then the normal answer), redirect (location, in which ``{path}`` stands
-    for path and query and ``{other}`` for this server by its other name; status, default 302), etag (etag,
-    length: the document has changed), expired, malformed (JSON that breaks off).
+    Fields by kind: status (status, retryAfter, body), refuse (the connection is closed before the body is read), reset
+    (it is closed after that), lostAnswer (it is closed after the request has taken effect), cut and short (afterBytes,
+    default half; cut ends by RST, short by FIN), html (status), slow (bytesPerSecond; seconds, after which it continues
+    at full speed), hang (seconds, then the normal answer), redirect (location, in which ``{path}`` is replaced by path
+    and query and ``{other}`` by this server under its other name; status, default 302), etag (etag, length: the
+    document has changed), expired, malformed (truncated JSON).
     """
 
     kind: Kind
@@ -56,7 +56,7 @@ class ServiceFaults(Faults[Rule]):
     """Apply rules and random faults to requests to the service API."""
 
     def __init__(self) -> None:
-        super().__init__(Rule, kinds=chaos.KINDS, spell_out=chaos.rule_fields)
+        super().__init__(Rule, kinds=chaos.KINDS, rule_fields=chaos.rule_fields)
 
     def middleware(self) -> Any:
         """Return the middleware that does so."""
@@ -82,7 +82,7 @@ async def _apply(rule: Rule, request: web.Request, handler: Handler) -> web.Stre
     if rule.kind == "refuse":
         return await disconnect(request)
     if rule.kind == "reset":
-        # The body is read first: closing with unread bytes would be the kernel's RST, at a moment of its own.
+        # The body is read first: with unread bytes the kernel would send an RST at a moment of its own.
         await request.read()
         return await disconnect(request)
     if rule.kind == "lostAnswer":
@@ -103,7 +103,7 @@ async def _apply(rule: Rule, request: web.Request, handler: Handler) -> web.Stre
 
 
 def _answer(rule: Rule, request: web.Request) -> web.Response | None:
-    """Return the whole answer of a fault that does not need the handler."""
+    """Return the answer of a fault that doesn't need the handler, None for other faults."""
     match rule.kind:
         case "status":
             status = rule.status or 500
@@ -133,7 +133,7 @@ def _answer(rule: Rule, request: web.Request) -> web.Response | None:
 
 
 def _other_name(request: web.Request) -> str:
-    """Return scheme and authority of this server by the name that the client didn't use."""
+    """Return scheme and authority of this server under the name that the client didn't use."""
     host, _, port = request.host.rpartition(":")
     return f"http://{'127.0.0.1' if host == 'localhost' else 'localhost'}:{port}"
 

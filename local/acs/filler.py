@@ -1,8 +1,8 @@
-"""Deterministic filler media: a well-formed MP4, WAV or MP3 of any size that takes no memory.
+"""Deterministic filler media: a well-formed MP4, WAV or MP3 of any size that uses no memory.
 
-The boxes of an MP4, the chunks of a WAV and the frames of an MP3 add up exactly to the size, so that a reader
-that walks them is satisfied; the payload is a pattern of odd period, so that a block copied to the wrong place
-shows in every digest.
+The boxes of an MP4, the chunks of a WAV and the frames of an MP3 add up exactly to the size, so that the file is
+structurally complete. The payload is a pattern with an odd period, so that a block copied to the wrong place changes
+the digest.
 """
 
 import random
@@ -20,10 +20,10 @@ _MVHD = struct.pack(">I4s4xIIIIIH10x36s24xI", 108, b"mvhd", 0, 0, 1000, 0, 0x000
 _HEAD = _FTYP + struct.pack(">I4s", 8 + len(_MVHD), b"moov") + _MVHD
 
 _SAMPLE_RATE, _SAMPLE_BYTES = 16_000, 2
-_RIFF_BYTES = 52  # RIFF, fmt, JUNK and data without what is in the last two.
+_RIFF_BYTES = 52  # RIFF, fmt, JUNK and data, without the content of the last two.
 
-# MPEG-2 layer III, 48 kbit/s, 16 kHz, mono: 216 bytes a frame. Side information of zeros means a silent frame
-# without main data, whatever follows.
+# MPEG-2 layer III, 48 kbit/s, 16 kHz, mono: 216 bytes per frame. With side information of zeros a frame is silent and
+# has no main data, whatever follows.
 _MP3_FRAME = bytes((0xFF, 0xF3, 0x68, 0xC0)) + bytes(9)
 _MP3_FRAME_BYTES = 216
 _MP3_FRAMES = 4861  # Prime, like the other period.
@@ -39,7 +39,7 @@ def _noise() -> bytes:
 
 @cache
 def _pattern(file_type: FileType) -> tuple[memoryview, int]:
-    """Return what is repeated, twice, so that any piece up to one period long is one slice; and the period."""
+    """Return the pattern twice, so that any piece of at most one period is one slice, and the period."""
     once = _noise()
     if file_type == "mp3":
         rest = _MP3_FRAME_BYTES - len(_MP3_FRAME)
@@ -48,10 +48,10 @@ def _pattern(file_type: FileType) -> tuple[memoryview, int]:
 
 
 class Filler:
-    """Filler content of one size; the seed shifts the pattern, so chunks differ."""
+    """Filler content of one size; the seed shifts the pattern, so that chunks differ."""
 
     def __init__(self, size: int, *, seed: int, file_type: FileType = "mp4", channels: int = 1) -> None:
-        """Lay out the file; raise ValueError if it cannot have ``size`` bytes."""
+        """Prepare the file; raises ValueError if it can't have ``size`` bytes."""
         self.size = size
         self._pattern, self._period = _pattern(file_type)
         self._shift = seed % self._period
@@ -64,7 +64,7 @@ class Filler:
             self._shift -= self._shift % _MP3_FRAME_BYTES
 
     def pieces(self, offset: int, length: int) -> list[bytes | memoryview]:
-        """Return the bytes ``offset .. offset+length``, cut at the end, as slices without copies."""
+        """Return the bytes ``offset .. offset+length``, at most to the end, as slices without copies."""
         end = min(offset + length, self.size)
         head = len(self._head)
         pieces: list[bytes | memoryview] = []
@@ -89,7 +89,7 @@ def _mp4_head(size: int) -> bytes:
 
 
 def _wav_head(size: int, channels: int) -> bytes:
-    """Return the chunks up to the samples; junk makes these whole, and a RIFF file always has an even size."""
+    """Return the chunks up to the samples; JUNK aligns these, and the size of a RIFF file is always even."""
     block = channels * _SAMPLE_BYTES
     if size % 2 or not _RIFF_BYTES + block <= size <= _LARGE:
         raise ValueError(f"wav filler needs an even size from {_RIFF_BYTES + block} to 4 GiB, not {size}")
@@ -106,9 +106,9 @@ def _wav_head(size: int, channels: int) -> bytes:
 
 
 def _mp3_head(size: int) -> bytes:
-    """Return an ID3 tag of such a length that whole frames follow."""
+    """Return an ID3 tag with such a length that complete frames follow."""
     frames, padding = divmod(size - _ID3_BYTES, _MP3_FRAME_BYTES)
     if frames < 1:
         raise ValueError(f"mp3 filler needs at least {_ID3_BYTES + _MP3_FRAME_BYTES} bytes, not {size}")
-    # The tag's size has seven bits to a byte; the padding is below two of these.
+    # The size in the tag has seven bits per byte; the padding always fits into two of them.
     return b"ID3\x04\0\0" + bytes((0, 0, padding >> 7, padding & 0x7F)) + bytes(padding)

@@ -1,4 +1,7 @@
-"""Ids of the forms the real service uses (acs-contract 2.2, 2.4, 2.8)."""
+"""Ids in the formats of the real service.
+
+See docs/acs-contract.md#2021-conversation-id, #2021-recording-id, #2021-file-event.
+"""
 
 import base64
 import json
@@ -31,32 +34,32 @@ def new_conversation_url() -> str:
 
 
 def conversation_id(conversation_url: str) -> str:
-    """Encode a conversation URL as the path segment of the 2021 API (acs-contract 2.2)."""
+    """Encode a conversation URL as the path segment of the 2021 API (docs/acs-contract.md#2021-conversation-id)."""
     return unpadded_base64url(conversation_url.encode("utf-8"))
 
 
 def server_call_id(conversation_url: str) -> str:
-    """Encode a conversation URL as today's API has it (acs-contract 4.4)."""
+    """Encode a conversation URL as today's API does (docs/acs-contract.md#server-call-id)."""
     return base64.b64encode(conversation_url.encode("utf-8")).decode("ascii")
 
 
 def new_recording_id() -> str:
-    """Make a recording id: 162 characters, Base64Url of compact JSON (acs-contract 2.4)."""
+    """Make a recording id: 162 characters, Base64Url of compact JSON (docs/acs-contract.md#2021-recording-id)."""
     parts = {"PlatformEndpointId": new_guid(), "ResourceSpecificId": new_guid()}
     return unpadded_base64url(json.dumps(parts, separators=(",", ":")).encode("ascii"))
 
 
 def recorder_leg(recording_id: str) -> str:
-    """Return the id of the recorder's own leg in the call, which its recording id holds (acs-contract 4.8)."""
+    """Return the id of the recorder's call leg, which is part of the recording id (docs/acs-contract.md#callbacks)."""
     parts = json.loads(base64.urlsafe_b64decode(recording_id + "=" * (-len(recording_id) % 4)))
     return str(parts["PlatformEndpointId"])
 
 
 def new_document_id() -> str:
-    """Make a document id ``0-<region>-d<n>-<32 hex>`` (acs-contract 2.8)."""
+    """Make a document id ``0-<region>-d<n>-<32 hex>`` (docs/acs-contract.md#2021-file-event)."""
     return f"0-{secrets.choice(_DATA_CENTRES)}-{secrets.token_hex(16)}"
 
 
 def new_participant_id() -> str:
-    """Make an ACS user id whose first GUID is the resource id (acs-contract 2.11)."""
+    """Make an ACS user id whose first GUID is the resource id (docs/acs-contract.md#2021-metadata-file)."""
     return f"8:acs:{RESOURCE_ID}_{new_guid()}"

@@ -1,4 +1,4 @@
-"""The journal of requests to the service API, which tests read to see what a client really did."""
+"""The journal of requests to the service API, which shows tests what a client did."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ _CAPACITY = 200_000
 
 @dataclass
 class Entry:
-    """One request; ``status`` is None while it is under way, and stays so if it got no answer.
+    """One request; ``status`` is None while it is in progress, and if it got no answer.
 
     ``fault`` is the kind of the injected fault.
     """
@@ -50,7 +50,7 @@ ENTRY = web.RequestKey("journal_entry", Entry)
 
 
 def is_control(request: web.Request) -> bool:
-    """Tell whether a request is for the control plane and so has no auth, faults or journal entry."""
+    """Return whether a request is for the control plane, which has no authentication, faults or journal."""
     return request.path == CONTROL_PREFIX or request.path.startswith(CONTROL_PREFIX + "/")
 
 
@@ -66,7 +66,7 @@ class Journal:
         return [entry.view() for entry in self._entries]
 
     def clear(self) -> None:
-        """Forget all entries."""
+        """Remove all entries."""
         self._entries.clear()
 
     def middleware(self) -> Any:

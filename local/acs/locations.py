@@ -1,4 +1,7 @@
-"""Pure: where the files of today's API lie, as its event tells (acs-contract 4.9, 4.10, 4.12)."""
+"""The locations of the files of today's API, as in its event.
+
+See docs/acs-contract.md#file-event, #storage-host, #own-storage.
+"""
 
 import uuid
 from dataclasses import dataclass
@@ -9,15 +12,16 @@ from local.acs.entities import Chunk, Hosts, Recording
 
 OBJECTS = "/v1/objects"
 METADATA_VIEW = "acsmetadata"
-# What the service calls audio on its storage host is unknown (acs-contract 10): clients copy the location.
+# The name of audio on the service's storage host is unknown (docs/acs-contract.md#not-found): clients copy the
+# location.
 _VIEWS = {"mp4": "video", "mp3": "audio", "wav": "audio"}
-# In the customer's container `audiomp3` is documented; the other two are inferred.
+# In the customer's container only `audiomp3` is documented; the other two are inferred.
 _EXPORTED_VIEWS = {"mp4": "video", "mp3": "audiomp3", "wav": "audiowav"}
 
 
 @dataclass(frozen=True)
 class Locations:
-    """The addresses of one chunk; what lies in the customer's own container is not ours to delete."""
+    """The locations of one chunk; one in the customer's container can't be deleted through the service."""
 
     content: str
     metadata: str
@@ -30,12 +34,12 @@ class Locations:
 
 
 def view(chunk: Chunk) -> str:
-    """Return the last segment of the address of a chunk's content."""
+    """Return the last segment of the URL of a chunk's content."""
     return _VIEWS[chunk.format_type]
 
 
 def of(recording: Recording, chunk: Chunk, hosts: Hosts) -> Locations:
-    """Return the addresses of a chunk, on the storage host or where it was exported to."""
+    """Return the locations of a chunk, on the storage host or in the container that it was exported to."""
     if recording.exported and recording.format.destination is not None:
         return _exported(recording, chunk, URL(recording.format.destination))
     path = f"{OBJECTS}/{chunk.document_id}"

@@ -1,6 +1,6 @@
 """Make the MP4 chunks of a recording: H.264 1920x1080 at 8 fps with 16 kHz mono AAC.
 
-Everything here blocks and is called in a thread; the encoders let go of the interpreter lock.
+Everything here blocks and is called in a thread; the encoders release the interpreter lock.
 """
 
 import threading
@@ -23,12 +23,12 @@ VIDEO_BIT_RATE = 940_000
 _AUDIO_BIT_RATE = 48_000
 _AAC_FRAME = 1024
 _AAC_PACKET_BYTES = 768  # The most that AAC allows one channel in a packet.
-_SOUND_PACKETS_LEFT = 6  # Up to two for the frame, one for the rest, and what the encoder holds back.
+_SOUND_PACKETS_LEFT = 6  # Up to two for the frame, one for the rest, and those that the encoder buffers.
 # What the muxer adds when it closes a file: fixed boxes, and per sample a few table entries.
 _CLOSING_BYTES = 4096
 _CLOSING_BYTES_PER_PACKET = 24
-# Constant 1 Mbit/s with the sound, 7.5 MB a minute as in the service (acs-contract 4.13), so that the size
-# of a chunk can be told from its length. zerolatency gives each packet at once, which exact splitting needs.
+# Constant 1 Mbit/s with the sound, 7.5 MB a minute as in the service (docs/acs-contract.md#limits), so that the size of
+# a chunk follows from its duration. zerolatency returns each packet at once, which exact splitting needs.
 _X264 = {
     "preset": "ultrafast",
     "tune": "zerolatency",
@@ -37,12 +37,12 @@ _X264 = {
 
 
 class Cancelled(Exception):
-    """The emulator stops; the chunk under work is of no use to anyone."""
+    """The emulator stops; the media is no longer needed."""
 
 
 @dataclass(frozen=True)
 class MediaChunk:
-    """One finished MP4: where it lies, and which part of the media it holds, in frames."""
+    """One finished file: its path, and the part of the media in it, in frames."""
 
     path: Path
     first_frame: int
@@ -51,30 +51,30 @@ class MediaChunk:
 
     @property
     def duration_ms(self) -> float:
-        """Return the playing time in milliseconds; pauses are not in it."""
+        """Return the playing time in milliseconds, without pauses."""
         return self.frames * 1000 / FRAMES_PER_SECOND
 
 
 @dataclass(frozen=True)
 class Still:
-    """One video frame to be: what is seen and who is heard."""
+    """One frame: its picture and who is heard."""
 
     picture: drawing.Picture
     participant_ids: tuple[str, ...]
 
 
 def frame_count(timeline: Timeline) -> int:
-    """Return how many frames the media has; a recording without length still shows one."""
+    """Return how many frames the media has, at least one."""
     return max(1, round(timeline.active_seconds() * FRAMES_PER_SECOND))
 
 
 def wall_at_frame(timeline: Timeline, frame: int) -> datetime:
-    """Return the wall-clock moment that a frame shows."""
+    """Return the wall-clock time that a frame shows."""
     return timeline.wall_at(frame / FRAMES_PER_SECOND)
 
 
 def stills(timeline: Timeline) -> Iterator[Still]:
-    """Draw the frames in order; only what changed since the last one is drawn anew."""
+    """Draw the frames in order; only what has changed since the last one is drawn again."""
     background: drawing.Picture | None = None
     people: tuple[tuple[str, str], ...] = ()
     second: datetime | None = None
@@ -90,10 +90,10 @@ def stills(timeline: Timeline) -> Iterator[Still]:
 
 
 def encode(timeline: Timeline, folder: Path, *, maximum_bytes: int, cancelled: threading.Event) -> list[MediaChunk]:
-    """Encode a recording into MP4 files below ``maximum_bytes`` each, playable on their own.
+    """Encode a recording into MP4 files of at most ``maximum_bytes`` each, which can be played on their own.
 
-    A file holds at least one frame, so a limit below about 80 kB cannot be kept. Blocks; raises
-    Cancelled when the event is set.
+    A file has at least one frame, so it may exceed a limit below about 80 kB. Blocks; raises Cancelled when the event
+    is set.
     """
     total = frame_count(timeline)
     chunks: list[MediaChunk] = []
@@ -132,9 +132,9 @@ class _Writer:
         self._speakers: tuple[str, ...] = ()
 
     def add(self, still: Still, *, maximum_bytes: int) -> bool:
-        """Append one frame and the sound up to its end; refuse if the file could not be closed below the limit.
+        """Append one frame and its sound; return False if the closed file would exceed the limit.
 
-        The first frame is always taken. After a refusal the file can only be closed.
+        The first frame is always appended. After False the file can only be closed.
         """
         frame = av.VideoFrame.from_ndarray(still.picture, format="yuv420p")
         frame.pts = self._frames
@@ -149,7 +149,7 @@ class _Writer:
         return True
 
     def close(self) -> Path:
-        """Write the rest and the index, and return the file."""
+        """Write the rest and the index, and return the path."""
         if rest := self._frames * SAMPLES_PER_FRAME - self._samples:
             self._add_sound(rest)
         self._mux(self._video.encode(None))
@@ -158,7 +158,7 @@ class _Writer:
         return self._path
 
     def _closed_bytes(self, packets: "Sequence[av.Packet[Any]]") -> int:
-        """Return the most the file can have if it takes these packets and is then closed."""
+        """Return the largest size that the file can have if these packets are added and it is closed."""
         tables = _CLOSING_BYTES_PER_PACKET * (self._packets + len(packets) + _SOUND_PACKETS_LEFT)
         sound = _SOUND_PACKETS_LEFT * _AAC_PACKET_BYTES
         return self._bytes + sum(packet.size for packet in packets) + sound + tables + _CLOSING_BYTES

@@ -1,4 +1,7 @@
-"""The metadata file of a chunk: today's, and with the quirks of 2021 (acs-contract 0.1 item 5, 2.11, 4.11)."""
+"""The metadata file of a chunk: today's, and that of 2021 with its quirks.
+
+See docs/acs-contract.md#surprises, #2021-metadata-file, #metadata-file.
+"""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +20,7 @@ _MP4_SOUND_BIT_RATE = 128_000
 
 
 def intervals(pauses: Sequence[Pause], *, until: datetime) -> list[dict[str, Any]]:
-    """Return ``pauseResumeIntervals``; an open pause counts until now, in whole milliseconds."""
+    """Return ``pauseResumeIntervals`` in whole milliseconds; an open pause lasts ``until``."""
     return [{"startTime": timestamp(pause.start), "duration": pause.milliseconds(until)} for pause in pauses]
 
 
@@ -36,8 +39,9 @@ def describe(
 ) -> dict[str, Any]:
     """Return the metadata of one chunk: with ``today``'s format, or as in 2021.
 
-    ``chunkDuration`` is the playing time; whether the service counts pauses is unknown (acs-contract 2.11).
-    ``voices`` are the participants in the order of their channels, where each has one of its own.
+    ``chunkDuration`` is the playing time; whether the service counts pauses is unknown
+    (docs/acs-contract.md#2021-metadata-file). ``voices`` are the participants in the order of their channels, if each
+    has one of its own.
     """
     described: dict[str, Any] = {
         "resourceId": RESOURCE_ID,
@@ -54,7 +58,7 @@ def describe(
 
 
 def _info_of_2021() -> dict[str, Any]:
-    """Return the format with contentType and channelType swapped and a string for a number, as in March 2021."""
+    """Return the format as in March 2021: contentType and channelType are swapped, and a number is a string."""
     return {
         "contentType": "mixed",
         "channelType": "audioVideo",
@@ -65,7 +69,7 @@ def _info_of_2021() -> dict[str, Any]:
 
 
 def _info(asked: Format, *, channels: int) -> dict[str, Any]:
-    """Return the format as it is told today; the frame rate is the service's, the emulator draws half of it."""
+    """Return the format as today; the frame rate is that of the service, the emulator draws half of it."""
     rates = {"mp4": _MP4_SOUND_BIT_RATE, "mp3": sound.MP3_BIT_RATE, "wav": sound.WAV_BIT_RATE * channels}
     info = {
         "contentType": asked.content_type,
@@ -88,5 +92,5 @@ def _participant(person: Participant, voices: Sequence[str]) -> dict[str, Any]:
 
 
 def render(metadata: dict[str, Any]) -> bytes:
-    """Render metadata as the service serves it: indented, with CRLF (acs-contract 4.10)."""
+    """Render metadata as the service serves it: indented, with CRLF (docs/acs-contract.md#storage-host)."""
     return json.dumps(metadata, indent=2, ensure_ascii=False).replace("\n", "\r\n").encode("utf-8")

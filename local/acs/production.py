@@ -1,4 +1,4 @@
-"""Turn an ended recording into chunks with their metadata, in temporary storage."""
+"""Make the chunks of an ended recording, with their metadata, in temporary storage."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from local.acs.identifiers import new_document_id
 from local.acs.media import MediaChunk
 from local.acs.timeline import Timeline
 
-_ENCODERS = 2  # Each keeps about one core busy.
+_ENCODERS = 2  # Each uses about one core.
 _log = logging.getLogger(__name__)
 
 
@@ -27,7 +27,7 @@ class Studio:
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
-        """Make encoding threads give up at their next frame; later work is not touched."""
+        """End encoding threads at their next frame; later work isn't affected."""
         self._cancelled.set()
         self._cancelled = threading.Event()
 
@@ -55,7 +55,7 @@ class Studio:
 
 
 def _voices(recording: Recording) -> tuple[str, ...]:
-    """Return whose voice has which channel; none has one of its own in mixed sound."""
+    """Return whose voice is in which channel; mixed sound has no channels of voices."""
     if recording.format.channel_type == "mixed":
         return ()
     return sound.channels(recording.timeline(), recording.format.channels)
@@ -77,7 +77,7 @@ def _encoded_chunk(recording: Recording, index: int, file: MediaChunk) -> Chunk:
 
 
 def _filler_chunks(recording: Recording, sizes: tuple[int, ...]) -> list[Chunk]:
-    """Share the recorded time among the chunks by their bytes."""
+    """Make filler chunks, among which the recorded time is divided by their sizes."""
     timeline = recording.timeline()
     file_type, channels = recording.format.format_type, len(_voices(recording)) or 1
     total, before = sum(sizes), 0

@@ -1,4 +1,4 @@
-"""Repeatable requests: a start that is sent again is carried out once (acs-contract 4.5)."""
+"""Repeatable requests: a start that is sent again is carried out only once (docs/acs-contract.md#repeatability)."""
 
 import hashlib
 import re
@@ -16,14 +16,14 @@ _IMF_FIXDATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a start was answered."""
+    """The answer to a start."""
 
     status: int
     body: dict[str, Any]
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """Return the id of a repeatable request, None if it is not one; raises BadRequest for half of it or nonsense."""
+    """Return the id of a repeatable request, None for any other; raises BadRequest for a missing or invalid header."""
     identity, first_sent = headers.get(REQUEST_ID), headers.get(FIRST_SENT)
     if identity is None and first_sent is None:
         return None
@@ -35,20 +35,20 @@ def request_id(headers: Mapping[str, str]) -> str | None:
 
 
 class Repeats:
-    """Remember what repeatable requests were answered; a refusal is not kept, so it can be tried again."""
+    """Keep the answers to repeatable requests; errors aren't kept, so that they can be retried."""
 
     def __init__(self) -> None:
         self._answered: dict[str, tuple[bytes, Outcome]] = {}
 
     def find(self, identity: str, body: bytes) -> Outcome | None:
-        """Return the earlier outcome; raises BadRequest if the id was used with another body."""
+        """Return the earlier answer, None if there is none; raises BadRequest if the id was used with another body."""
         digest, outcome = self._answered.get(identity, (b"", None))
         if outcome is not None and digest != hashlib.sha256(body).digest():
-            raise BadRequest(f"{REQUEST_ID} was used for another request.", target=REQUEST_ID)
+            raise BadRequest(f"{REQUEST_ID} was already used for a different request.", target=REQUEST_ID)
         return outcome
 
     def keep(self, identity: str, body: bytes, outcome: Outcome) -> None:
-        """Remember an outcome."""
+        """Keep an answer."""
         self._answered[identity] = hashlib.sha256(body).digest(), outcome
 
 

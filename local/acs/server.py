@@ -37,7 +37,7 @@ _SHUTDOWN_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Options:
-    """How to start an emulator; a port of 0 takes a free one. Raises ValueError with a sentence."""
+    """How to start an emulator; a port of 0 picks a free one. Raises ValueError with a sentence."""
 
     access_key: str = DEVELOPMENT_KEY
     port: int = 0
@@ -49,14 +49,14 @@ class Options:
     issuer: str = ISSUER
 
     def __post_init__(self) -> None:
-        """Refuse what could never work."""
+        """Raise ValueError for options that can't work."""
         for port in (self.port, self.storage_port, self.region_port):
             if not 0 <= port <= 65535:
                 raise ValueError(f"the port must be 0 to 65535, not {port}")
         if self.chunk_maximum_bytes < MINIMUM_CHUNK_BYTES:
-            raise ValueError(f"a chunk must be allowed at least {MINIMUM_CHUNK_BYTES} bytes")
+            raise ValueError(f"the maximum size of a chunk must be at least {MINIMUM_CHUNK_BYTES} bytes")
         if not ((self.retention_hours is None or self.retention_hours > 0) and self.announce_delay_seconds >= 0):
-            raise ValueError("the retention must be above 0 hours, the announce delay not negative")
+            raise ValueError("the retention must be more than 0 hours, and the announce delay must not be negative")
 
 
 class Emulator:
@@ -74,21 +74,24 @@ class Emulator:
 
     @property
     def storage_url(self) -> str:
-        """Return the same of the storage host, where the files of today's API lie (acs-contract 4.10)."""
+        """Return the URL of the storage host, which has the files of today's API.
+
+        See docs/acs-contract.md#storage-host.
+        """
         return self._url(1)
 
     @property
     def region_url(self) -> str:
-        """Return the same of the region's storage host, to which the other one may redirect."""
+        """Return the URL of the region's storage host, to which the other one may redirect."""
         return self._url(2)
 
     @property
     def connection_string(self) -> str:
-        """Return the connection string of the emulated resource (acs-contract 5.2)."""
+        """Return the connection string of the emulated resource (docs/acs-contract.md#connection-string)."""
         return f"endpoint={self.endpoint};accesskey={self.options.access_key}"
 
     async def __aenter__(self) -> "Emulator":
-        """Start listening; raises OSError if the port is taken."""
+        """Start listening; raises OSError if a port is in use."""
         async with contextlib.AsyncExitStack() as stack:
             folder = stack.enter_context(TemporaryDirectory(prefix="acs-emulator-", ignore_cleanup_errors=True))
             topic = await stack.enter_async_context(Topic(topic=TOPIC))
@@ -104,7 +107,7 @@ class Emulator:
             self._announcer = Announcer(service, topic=topic, callbacks=callbacks, studio=Studio(Path(folder)))
             stack.push_async_callback(self._announcer.cancel)
             control = Control(service, self._announcer, topic, ServiceFaults(), Journal(clock))
-            # The port is part of the signed host name, so it has to be known before the first request is verified.
+            # The port is part of the signed host name, so it must be known before the first request is verified.
             sockets = [stack.enter_context(_listen(port)) for port in self._ports]
             self._ports = tuple(sock.getsockname()[1] for sock in sockets)
             service.hosts = Hosts(self.storage_url, self.region_url)
@@ -124,7 +127,7 @@ class Emulator:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop listening and drop all state and temporary files."""
+        """Stop listening and delete all state and temporary files."""
         await self._stack.aclose()
 
     def _announce(self, effect: Effect) -> None:
@@ -147,7 +150,7 @@ class Emulator:
         return application
 
     def _guarded(self, control: Control, candidates: auth.Candidates, *more: Any) -> web.Application:
-        """Return an application with what every port has: journal, faults, authentication."""
+        """Return an application with the middlewares of every port: journal, faults, authentication."""
         verifier = auth.Verifier(
             self.options.access_key,
             resource_host=self.endpoint.removeprefix("http://"),
@@ -162,7 +165,7 @@ class Emulator:
 
 
 def _listen(port: int) -> socket.socket:
-    """Bind the port; raises OSError with a sentence if it is taken."""
+    """Bind the port; raises OSError with a sentence if it is in use."""
     try:
         return socket.create_server((HOST, port), backlog=128)
     except OSError as error:
@@ -170,7 +173,7 @@ def _listen(port: int) -> socket.socket:
 
 
 async def _add_service_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the headers that captured answers have (acs-contract 3.1)."""
+    """Add the headers of captured answers (docs/acs-contract.md#previews)."""
     if is_control(request):
         return
     response.headers["x-microsoft-skype-chain-id"] = new_guid()
@@ -184,7 +187,7 @@ def main(argv: list[str]) -> int:
     try:
         asyncio.run(_run(arguments))
     except (OSError, ValueError) as error:
-        print(f"The emulator could not start: {error}", file=sys.stderr)
+        print(f"The emulator couldn't start: {error}", file=sys.stderr)
         return 1
     return 0
 
@@ -194,14 +197,21 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         prog="python -m local acs", description="Emulate the recording API of Azure Communication Services."
     )
     default = Options()
-    parser.add_argument("--port", type=int, default=8080, help="0 takes a free port")
-    parser.add_argument("--storage-port", type=int, default=8081, help="of the storage host; likewise")
-    parser.add_argument("--region-port", type=int, default=8082, help="of its region's; likewise")
-    parser.add_argument("--access-key", default=default.access_key, help="base64; default: the development key")
-    parser.add_argument("--retention-hours", type=float, help="default: 48 for the 2021 API, 24 for today's")
-    parser.add_argument("--announce-delay", type=float, default=default.announce_delay_seconds, help="seconds")
+    parser.add_argument("--port", type=int, default=8080, help="0 picks a free port (default: %(default)s)")
+    parser.add_argument("--storage-port", type=int, default=8081, help="the port of the storage host, likewise")
+    parser.add_argument("--region-port", type=int, default=8082, help="the port of the region's storage host, likewise")
+    parser.add_argument("--access-key", default=default.access_key, help="in base64 (default: the development key)")
+    parser.add_argument(
+        "--retention-hours", type=float, help="how long files are kept (default: 48 for the 2021 API, 24 for today's)"
+    )
+    parser.add_argument(
+        "--announce-delay",
+        type=float,
+        default=default.announce_delay_seconds,
+        help="seconds between the end of a recording and its event",
+    )
     parser.add_argument("--chunk-maximum-bytes", type=int, default=default.chunk_maximum_bytes)
-    parser.add_argument("--issuer", default=default.issuer, help="of the tokens in callbacks of today's API")
+    parser.add_argument("--issuer", default=default.issuer, help="the issuer of the tokens in callbacks of today's API")
     return parser.parse_args(argv)
 
 

@@ -1,6 +1,6 @@
-"""The state of the emulated service: calls, recordings, documents. It knows nothing of HTTP.
+"""The state of the emulated service: calls, recordings, documents; independent of HTTP.
 
-What others must hear of (callbacks, events, making the media) leaves as effects, in order.
+Callbacks, events and the media are requested through effects, which are emitted in order.
 """
 
 from collections.abc import Callable
@@ -32,14 +32,14 @@ from local.acs.errors import BadRequest, Conflict, NotFound
 from local.acs.repeats import Repeats
 from local.acs.timeline import Participant, Pause
 
-# By what a call can be named: the first by the 2021 API, the group by both.
+# What can identify a call: the conversation in the 2021 API only, the group in both APIs.
 Handle = Literal["conversation", "group", "serverCall", "room", "connection"]
-# The code of a locator that names no running call (acs-contract 3.4).
+# The code of a locator that names no running call (docs/acs-contract.md#preview-errors).
 CANNOT_JOIN = "8527"
 
 
 class Service:
-    """Hold all state and apply every operation of the API and the control plane to it."""
+    """Keep the state, and apply the operations of the APIs and the control plane to it."""
 
     def __init__(self, clock: Clock, *, settings: Settings, emit: Callable[[Effect], None]) -> None:
         self.clock = clock
@@ -77,7 +77,7 @@ class Service:
         return call
 
     def end_call(self, call_id: str) -> Call:
-        """End a call and with it an active recording; ending it again changes nothing."""
+        """End a call and its running recording; ending it again changes nothing."""
         call = self.call(call_id)
         if call.ended is None:
             self.emit(CallLegChanged(call, "Terminating"))
@@ -102,7 +102,7 @@ class Service:
         return participant
 
     def leave(self, call_id: str, participant_id: str) -> Participant:
-        """Let a participant leave; the call goes on."""
+        """Let a participant leave; the call continues."""
         call = self._running_call(call_id)
         for index, participant in enumerate(call.participants):
             if participant.participant_id == participant_id and participant.left is None:
@@ -117,9 +117,10 @@ class Service:
         return self.begin(recording)
 
     def begin(self, recording: Recording) -> Recording:
-        """Let a recording run, which may begin with a pause.
+        """Begin a recording, which may start with a pause.
 
-        A second start while one runs, of either API, is a Conflict: acs-contract 4.6 leaves the status open.
+        A second start while one runs, in either API, is a Conflict: the status in the service is unknown
+        (docs/acs-contract.md#states).
         """
         call = recording.call
         if call.call_id in self._running:
@@ -130,19 +131,25 @@ class Service:
         return recording
 
     def locate(self, handle: Handle, value: str) -> Call:
-        """Return the running call that a locator of today's API names (acs-contract 3.4, 4.2)."""
+        """Return the running call that a locator of today's API names.
+
+        See docs/acs-contract.md#preview-errors, #start-request.
+        """
         call = self._handles.get((handle, value))
         if call is None or call.ended is not None:
             raise BadRequest("Invalid join identity, cannot join call.", code=CANNOT_JOIN)
         return call
 
     def running(self, conversation: str, recording_id: str) -> Recording:
-        """Return a recording that runs in a conversation; after its end it is NotFound (acs-contract 4.6)."""
+        """Return a recording that runs in a conversation; after its end it is NotFound.
+
+        See docs/acs-contract.md#states.
+        """
         call = self._conversation(conversation)
         return self._known(self._running.get(call.call_id), recording_id, generation="2021")
 
     def running_today(self, recording_id: str) -> Recording:
-        """Return a running recording of today's API; after its end it is NotFound (acs-contract 4.6)."""
+        """Return a running recording of today's API; after its end it is NotFound (docs/acs-contract.md#states)."""
         recording = self.recordings.get(recording_id)
         over = recording is None or recording.end is not None
         return self._known(None if over else recording, recording_id, generation="today")
@@ -160,13 +167,13 @@ class Service:
             self.emit(RecordingChanged(recording, "active"))
 
     def stop(self, recording: Recording) -> None:
-        """End a recording; the call goes on."""
+        """End a recording; the call continues."""
         self._end(recording, INITIATOR_LEFT)
 
     def recorded(
         self, names: list[str], *, media: Media, seconds: float, generation: Generation, format: Format
     ) -> Recording:
-        """Make a recording that ended just now, without callbacks and without its media."""
+        """Create a recording that has just ended, without callbacks and media."""
         end = self.clock.now()
         start = end - timedelta(seconds=seconds)
         call = self._new_call(names, media=media, group_id=identifiers.new_guid(), started=start)
@@ -198,19 +205,19 @@ class Service:
             self._documents.update({chunk.document_id: (recording, chunk) for chunk in chunks})
 
     def announce(self, recording: Recording) -> None:
-        """Note that the file event goes out; its id and time stay the same however often it does."""
+        """Mark a recording as announced; id and time of its event stay the same if it is published again."""
         if recording.stored is None:
             raise Conflict("The media of the recording is not ready.", target="recordingId")
         recording.announced = recording.announced or self.clock.now()
 
     def expires(self, recording: Recording) -> datetime | None:
-        """Return when the chunks are deleted: retention after the event, or after storing if there was none."""
+        """Return when the chunks expire: counted from the file event, or from storing if there was none."""
         available = recording.announced or recording.stored
         hours = self.settings.retention_hours or RETENTION_HOURS[recording.generation]
         return available and available + timedelta(hours=hours)
 
     def document(self, document_id: str, *, generation: Generation) -> Chunk:
-        """Return a chunk in temporary storage; unknown, expired and the other API's ones are NotFound alike."""
+        """Return a chunk in temporary storage; raises NotFound if it is unknown, expired or of the other API."""
         recording, chunk = self._documents.get(document_id, (None, None))
         expires = None if recording is None else self.expires(recording)
         if recording is None or chunk is None or expires is None or expires <= self.clock.now():
@@ -247,7 +254,7 @@ class Service:
 
     @staticmethod
     def _known(recording: Recording | None, recording_id: str, *, generation: Generation) -> Recording:
-        # A recording belongs to the API that started it; the other one does not know it.
+        # A recording belongs to the API that started it; it is unknown in the other one.
         if recording is None or recording.recording_id != recording_id or recording.generation != generation:
             raise NotFound("There is no such recording.", target="recordingId")
         return recording
@@ -259,7 +266,7 @@ class Service:
         return call
 
     def _conversation(self, conversation: str) -> Call:
-        # A group's GUID knows no case; the encoded URL does.
+        # The GUID of a group is case-insensitive; the encoded URL isn't.
         call = self._handles.get(("conversation", conversation)) or self._handles.get(("group", conversation.lower()))
         if call is None or call.ended is not None:
             raise NotFound("There is no such conversation.", target="conversationId")

@@ -1,4 +1,4 @@
-"""Make the MP3 and WAV chunks of a recording: 16 kHz, MP3 at 48 kbit/s, WAV with 16 bits (acs-contract 4.13).
+"""Make the MP3 and WAV chunks of a recording: 16 kHz, MP3 at 48 kbit/s, WAV with 16 bits (docs/acs-contract.md#limits).
 
 Everything here blocks and is called in a thread.
 """
@@ -20,20 +20,20 @@ from local.acs.timeline import Timeline
 MP3_BIT_RATE = 48_000
 WAV_BIT_RATE = 8 * 2 * tone.SAMPLE_RATE
 _WAV_HEAD_BYTES = 44
-# The ID3 tag, the frame with the table of contents, and the frames that the encoder is late by.
+# The ID3 tag, the frame with the table of contents, and the frames of the encoder's delay.
 _MP3_EXTRA_BYTES = 2048
 
 
 def channels(timeline: Timeline, asked: tuple[str, ...]) -> tuple[str, ...]:
     """Return whose voice is in which channel: the ids asked for, then the others as they joined, at most five.
 
-    An empty id among those asked for is a channel that is left to the others.
+    An empty id among those asked for is a channel for one of the others.
     """
     people = timeline.present_within(timeline.start, timeline.end)
     others = [person.participant_id for person in sorted(people, key=lambda person: person.joined)]
     others = [participant_id for participant_id in others if participant_id not in asked]
     taken = [participant_id or (others.pop(0) if others else "") for participant_id in asked]
-    # A file has at least one channel, though nobody is in it.
+    # A file has at least one channel, even without participants.
     return tuple([*taken, *others][:MAXIMUM_CHANNELS]) or ("",)
 
 
@@ -45,7 +45,7 @@ def encode_wav(
     maximum_bytes: int,
     cancelled: threading.Event,
 ) -> list[MediaChunk]:
-    """Write WAV files below ``maximum_bytes`` each; ``voices`` have a channel each; without any, all are mixed."""
+    """Write WAV files of at most ``maximum_bytes``; each of ``voices`` has a channel; without any, all are mixed."""
     count = len(voices) or 1
     frame_bytes = SAMPLES_PER_FRAME * 2 * count
     chunks = []
@@ -62,7 +62,7 @@ def encode_wav(
 
 
 def encode_mp3(timeline: Timeline, folder: Path, *, maximum_bytes: int, cancelled: threading.Event) -> list[MediaChunk]:
-    """Encode MP3 files below ``maximum_bytes`` each, with all voices mixed."""
+    """Encode MP3 files of at most ``maximum_bytes`` each, with all voices mixed."""
     frame_bytes = MP3_BIT_RATE // 8 * SAMPLES_PER_FRAME // tone.SAMPLE_RATE
     chunks = []
     for index, frames in enumerate(_parts(timeline, (maximum_bytes - _MP3_EXTRA_BYTES) // frame_bytes)):
@@ -80,7 +80,7 @@ def encode_mp3(timeline: Timeline, folder: Path, *, maximum_bytes: int, cancelle
 
 
 def _parts(timeline: Timeline, most: int) -> Iterator[range]:
-    """Cut the frames of a recording into parts of at most so many."""
+    """Divide the frames of a recording into parts of at most ``most``."""
     total = frame_count(timeline)
     for first in range(0, total, most):
         yield range(first, min(first + most, total))

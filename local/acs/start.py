@@ -1,4 +1,4 @@
-"""The body of today's start: which call, and what to make of it (acs-contract 4.2)."""
+"""The body of today's start: which call, and how to record it (docs/acs-contract.md#start-request)."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
@@ -15,19 +15,19 @@ from local.acs.service import Handle
 
 StorageKind = Literal["azureCommunicationServices", "azureBlobStorage"]
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-# Since which version the service knows a field.
+# The version that introduced a field.
 _SINCE = {"room_id": "2024-09-15", "pause_on_start": "2024-04-15", "external_storage": "2024-04-15"}
 CONNECTION_SINCE = "2025-06-15"
 
 
 def _spelling(choices: Any) -> BeforeValidator:
-    """Take an enumeration in any case: clients differ (acs-contract 4.2)."""
+    """Accept an enumeration in any case, because clients differ (docs/acs-contract.md#start-request)."""
     known = {choice.lower(): choice for choice in get_args(choices)}
     return BeforeValidator(lambda value: known.get(value.lower(), value) if isinstance(value, str) else value)
 
 
 class Locator(ServiceBody):
-    """Which call; the kind says which of the ids counts."""
+    """Which call; the kind says which of the ids is used."""
 
     kind: Literal["serverCallLocator", "groupCallLocator", "roomCallLocator"]
     server_call_id: str | None = None
@@ -84,7 +84,7 @@ class StartBody(ServiceBody):
 
 @dataclass(frozen=True)
 class Start:
-    """A start that makes sense."""
+    """A valid start."""
 
     handle: Handle
     value: str
@@ -131,7 +131,7 @@ def _callback_uri(body: StartBody) -> str | None:
     try:
         absolute_uri(uri)
     except ValueError:
-        # So captured, without a word (acs-contract 3.4).
+        # As captured, with an empty message (docs/acs-contract.md#preview-errors).
         raise BadRequest("", code="BadRequest") from None
     if not _is_private(uri):
         raise BadRequest("The field CallbackUri is invalid.", code="BadRequest", target="recordingStateCallbackUri")
@@ -139,14 +139,14 @@ def _callback_uri(body: StartBody) -> str | None:
 
 
 def _is_private(uri: str) -> bool:
-    """Tell whether nobody can listen on the way: https, or not leaving this machine."""
+    """Return whether a URI is encrypted or doesn't leave this machine."""
     parts = urlsplit(uri)
     return parts.scheme.lower() == "https" or parts.hostname in _LOOPBACK
 
 
 def _format(body: StartBody) -> Format:
     asked = (body.recording_content_type, body.recording_channel_type, body.recording_format_type)
-    # What is not given is taken from the first that has the rest: the service's own defaults are unknown.
+    # What isn't given is taken from the first format that matches: the service's defaults are unknown.
     fitting = formats(*asked)
     if not fitting:
         wanted = " ".join(part for part in asked if part is not None)
@@ -163,19 +163,19 @@ def _format(body: StartBody) -> Format:
 
 
 def _channels(body: StartBody) -> tuple[str, ...]:
-    """Return the raw ids with the channel as their place, empty where a channel is left open."""
+    """Return the raw ids in the order of their channels, empty for a channel that isn't assigned."""
     ordering = [person.value() for person in body.audio_channel_participant_ordering or []]
     affinity = {one.channel: one.participant.value() for one in body.channel_affinity or []}
     if ordering and affinity:
-        raise BadRequest("Channels are given by ordering or by affinity, not by both.", target="channelAffinity")
+        raise BadRequest("Channels must be given either by ordering or by affinity.", target="channelAffinity")
     if len(ordering) > MAXIMUM_CHANNELS:
         raise BadRequest("An unmixed recording has at most 5 channels.", target="audioChannelParticipantOrdering")
     if len(affinity) < len(body.channel_affinity or []):
-        raise BadRequest("A channel is given twice.", target="channelAffinity")
+        raise BadRequest("A channel is assigned twice.", target="channelAffinity")
     found = [*ordering, *affinity.values()]
     if len(set(found)) < len(found):
         target = "channelAffinity" if affinity else "audioChannelParticipantOrdering"
-        raise BadRequest("A participant is given two channels.", target=target)
+        raise BadRequest("A participant is assigned two channels.", target=target)
     return tuple(ordering) or tuple(affinity.get(channel, "") for channel in range(max(affinity, default=-1) + 1))
 
 

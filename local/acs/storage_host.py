@@ -1,7 +1,9 @@
-"""Routes of the storage host: content, metadata and deletion of a document of today's API (acs-contract 4.10).
+"""Routes of the storage host: content, metadata and deletion of a document of today's API.
 
 The same routes serve two ports: the storage host that an event's locations name, and the host of its region.
 Its application answers errors without a body, and no answer depends on an api-version.
+
+See docs/acs-contract.md#storage-host.
 """
 
 import re
@@ -21,7 +23,7 @@ _DOCUMENT_ID = re.compile(r"0-[a-z]+-d\d+-[0-9a-f]{32}", re.ASCII)
 
 
 def routes(service: Service) -> list[web.RouteDef]:
-    """Return the routes; content and metadata may be in the region, a deletion is done where it is asked for."""
+    """Return the routes; a download may be redirected to the region, a deletion never is."""
 
     async def download(request: web.Request) -> web.StreamResponse:
         if service.settings.redirect_to_region and _port(request) != URL(service.hosts.region).port:
@@ -39,7 +41,7 @@ def routes(service: Service) -> list[web.RouteDef]:
 
     async def delete(request: web.Request) -> web.StreamResponse:
         service.delete_document(_find(request, service).document_id)
-        # An answer with a content type would be an error to the official client (acs-contract 4.10).
+        # The official client treats an answer with a content type as an error (docs/acs-contract.md#storage-host).
         return web.Response()
 
     return [
@@ -56,6 +58,7 @@ def _find(request: web.Request, service: Service) -> Chunk:
 
 
 def _port(request: web.Request) -> int | None:
-    # A client may send the ACS resource's name as Host (acs-contract 4.10), so the socket is asked.
+    # A client may send the ACS resource's name as Host (docs/acs-contract.md#storage-host), so the port is taken from
+    # the socket.
     address = request.transport and request.transport.get_extra_info("sockname")
     return address[1] if address else None

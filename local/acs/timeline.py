@@ -1,4 +1,4 @@
-"""Pure: when a recording ran, when it was paused, and who was in the call."""
+"""When a recording ran, when it was paused, and who was in the call."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True)
 class Participant:
-    """Someone in a call, from ``joined`` until ``left`` (None: still there)."""
+    """A participant of a call, from ``joined`` until ``left`` (None: still in it)."""
 
     participant_id: str
     display_name: str
@@ -14,7 +14,7 @@ class Participant:
     left: datetime | None = None
 
     def present(self, start: datetime, end: datetime) -> bool:
-        """Tell whether the participant was there at some moment of ``start .. end``."""
+        """Return whether the participant was in the call at some moment of ``start .. end``."""
         return self.joined <= end and (self.left is None or self.left > start)
 
 
@@ -26,11 +26,11 @@ class Pause:
     end: datetime | None = None
 
     def closed(self, end: datetime) -> "Pause":
-        """Return the pause, ended at ``end`` unless it was resumed before."""
+        """Return the pause, ended at ``end`` if it is open."""
         return self if self.end is not None else Pause(self.start, end)
 
     def milliseconds(self, until: datetime) -> int:
-        """Return how long the pause took, or has taken until now."""
+        """Return the length of the pause; an open one lasts ``until``."""
         return round(((self.end or until) - self.start).total_seconds() * 1000)
 
 
@@ -55,11 +55,11 @@ class Timeline:
         return [(start, end) for start, end in intervals if end > start]
 
     def active_seconds(self) -> float:
-        """Return how much was recorded: the length of the media."""
+        """Return the recorded time, which is the duration of the media."""
         return sum((end - start).total_seconds() for start, end in self.active())
 
     def wall_at(self, seconds: float) -> datetime:
-        """Return the wall-clock moment that lies ``seconds`` into the media."""
+        """Return the wall-clock time at ``seconds`` in the media."""
         moment = self.start
         for start, end in self.active():
             length = (end - start).total_seconds()

@@ -1,4 +1,4 @@
-"""Who sends the callbacks of today's API: a signed token in each, and how to check it (acs-contract 4.8)."""
+"""The signed tokens in callbacks of today's API, and the keys to check them (docs/acs-contract.md#callbacks)."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ _ALGORITHM = "RS256"
 
 
 def is_public(request: web.Request) -> bool:
-    """Tell whether a request is for what everybody may read: whose tokens they are, and the keys."""
+    """Return whether a request is for the OpenID configuration or the keys, which are public."""
     return request.path in (CONFIGURATION_PATH, KEYS_PATH)
 
 
@@ -49,7 +49,7 @@ def routes(service: Service) -> list[web.RouteDef]:
 def authorization(kind: CallbackToken, *, issuer: str) -> dict[str, str]:
     """Return the header of one callback, with a new token; all kinds but ``good`` are wrong in one respect.
 
-    It blocks: the first call makes a key. The time is real, like that of a signed request.
+    Blocks: the first call makes a key. The time is the real one, as in a signed request.
     """
     if kind == "none":
         return {}
@@ -69,7 +69,7 @@ def authorization(kind: CallbackToken, *, issuer: str) -> dict[str, str]:
 
 @cache
 def _key(name: str) -> RSAPrivateKey:
-    # One per process: making it takes longer than starting an emulator.
+    # Once per process: making a key takes longer than starting an emulator.
     return generate_private_key(public_exponent=65537, key_size=2048)
 
 

@@ -1,7 +1,7 @@
-"""A custom Event Grid topic, ``/emulator/topic``: it takes what the app publishes and shows it.
+"""A custom Event Grid topic, ``/emulator/topic``, which keeps and shows what the app publishes.
 
-The address to publish to is ``/emulator/topic/api/events``, as ``https://NAME.REGION-1.eventgrid.azure.net/api/events``
-is in the service. Any key or token will do; nothing is delivered on.
+Events are published to ``/emulator/topic/api/events``, in the service to
+``https://NAME.REGION-1.eventgrid.azure.net/api/events``. Any key or token is accepted; nothing is delivered.
 """
 
 from typing import Any
@@ -15,13 +15,13 @@ from local.acs.journal import CONTROL_PREFIX
 PATH = CONTROL_PREFIX + "/topic"
 PUBLISH_PATH = PATH + "/api/events"
 _CREDENTIALS = ("aeg-sas-key", "aeg-sas-token", "Authorization")
-# What the service refuses an event without; the data version of the Event Grid schema is optional by now.
+# The required members of an event; the data version of the Event Grid schema is now optional.
 _CLOUD_EVENT = ("id", "source", "specversion", "type")
 _EVENT_GRID_EVENT = ("id", "subject", "eventType", "eventTime")
 
 
 class CustomTopic:
-    """Keep the events that were published, in order of arrival, repeats too."""
+    """Keep the published events in order of arrival, including repeats."""
 
     def __init__(self) -> None:
         self._events: list[dict[str, Any]] = []
@@ -34,7 +34,7 @@ class CustomTopic:
         ]
 
     async def publish(self, request: web.Request) -> web.Response:
-        """Take a batch in either schema: 200, or 400 that names what an event lacks, 401 without a credential."""
+        """Accept a batch in either schema: 200, 400 with what an event lacks, or 401 without a credential."""
         if not any(name in request.headers for name in _CREDENTIALS):
             return web.json_response({"error": {"code": "Unauthorized"}}, status=401)
         body = await read_json(request)
@@ -45,7 +45,7 @@ class CustomTopic:
         return web.json_response({})
 
     async def show(self, request: web.Request) -> web.Response:
-        """Return the events as they came."""
+        """Return the events as they were published."""
         return web.json_response({"events": self._events})
 
 

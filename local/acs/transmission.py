@@ -1,4 +1,4 @@
-"""Send bytes to a client without buffering them, or with what an injected fault does to them."""
+"""Send bytes to a client without buffering them, with or without an injected fault."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from local.faults.body import BodyEnded, BodyFault, end_connection
 
 @dataclass(frozen=True)
 class Shape(BodyFault):
-    """How an answer differs from what it should be; by default it doesn't."""
+    """What is wrong with an answer; by default nothing."""
 
     ignore_range: bool = False
     etag: str | None = None
@@ -48,7 +48,7 @@ async def transmit(
     except BodyEnded:
         await end_connection(request, reset=shape.reset)
     except ConnectionError:
-        # The client went away; the journal has what it got until then.
+        # The client closed the connection; the journal has what was sent until then.
         response.force_close()
     return response
 

@@ -1,4 +1,4 @@
-"""What the control plane shows of the state, as JSON."""
+"""Calls and recordings as the JSON of the control plane."""
 
 import asyncio
 from dataclasses import asdict
@@ -20,7 +20,7 @@ def participant(person: Participant) -> dict[str, Any]:
 
 
 def call(value: Call) -> dict[str, Any]:
-    """Return one call with those who are in it now."""
+    """Return one call with its present participants."""
     return {
         "callId": value.call_id,
         "callLegId": value.call_leg_id,
@@ -36,7 +36,7 @@ def call(value: Call) -> dict[str, Any]:
 
 
 async def recording(value: Recording, service: Service) -> dict[str, Any]:
-    """Return one recording; its chunks are there, with their digests, once the media is ready."""
+    """Return one recording; it has chunks, with their digests, when the media is ready."""
     expires = service.expires(value)
     digests = await asyncio.gather(*(chunk.digest.value() for chunk in value.chunks))
     return {
@@ -69,5 +69,5 @@ async def recording(value: Recording, service: Service) -> dict[str, Any]:
 
 
 def _locations(value: Recording, chunk: Chunk, service: Service) -> dict[str, str]:
-    """Return where a chunk lies; the event of 2021 does not tell."""
+    """Return the locations of a chunk, which the event of 2021 doesn't have."""
     return {} if value.generation == "2021" else locations.of(value, chunk, service.hosts).fields()

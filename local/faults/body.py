@@ -1,4 +1,4 @@
-"""What can go wrong with a body on its way, and with the connection under it."""
+"""What can go wrong with a body that is transferred, and with its connection."""
 
 import asyncio
 import fcntl
@@ -12,24 +12,24 @@ from aiohttp import web
 
 from local.acs.contents import Bytes
 
-# Stands for the middle of a body, where a position is expected.
+# As a position: the middle of the body.
 MIDDLE = -1
-# Set on a request whose connection was closed instead of an answer.
+# Set on a request whose connection was closed without an answer.
 UNANSWERED = web.RequestKey("unanswered", bool)
 _STEPS_PER_SECOND = 10
 _DRAIN_SECONDS = 2.0
 
 
 class BodyEnded(Exception):
-    """The body is to end here, though more was to come."""
+    """The body is to end here, before its real end."""
 
 
 @dataclass(frozen=True)
 class BodyFault:
-    """How a body is changed; by default it isn't.
+    """What goes wrong with a body; by default nothing.
 
-    It ends after ``stop_after`` bytes, by RST if ``reset``, else by FIN, whatever length was declared. One bit of the
-    byte at ``corrupt_at`` is flipped. It is slow for ``slow_seconds`` (None: to its end).
+    It ends after ``stop_after`` bytes, by RST if ``reset``, otherwise by FIN, whatever its declared length. One bit of
+    the byte at ``corrupt_at`` is flipped. It is slow for ``slow_seconds`` (None: to its end).
     """
 
     stop_after: int | None = None

@@ -1,8 +1,8 @@
 """Random faults that are the same in every run with the same seed, whatever the timing.
 
-Whether a request goes wrong is not drawn but computed: from the seed, the request's route, its document
-and how many requests of that route the document had before. What other requests do in between, and in
-which order they arrive, plays no part.
+Whether a request goes wrong is computed from the seed, the request's operation ("route" on the control plane), its
+document, and the number of earlier requests for both. Other requests, and the order in which they arrive, make no
+difference.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pydantic import Field
 from local.acs.bodies import ControlBody, NotNegative
 from local.acs.errors import BadRequest
 
-# Guids, recording keys, document ids: new in every run, so their number within their folder stands for them.
+# GUIDs, recording keys, document ids: new in every run, so each is replaced by its number within its folder.
 _TOKEN = re.compile(r"(?=[^/]*\d)[0-9a-z_-]{24,}")
 _SUM_TOLERANCE = 1e-9
 
@@ -25,10 +25,10 @@ Seconds = Annotated[NotNegative, Field(le=120)]
 
 
 class ChaosBody(ControlBody):
-    """What goes wrong how often: ``rates`` by kind, and by route and kind where that differs.
+    """How often requests go wrong: ``rates`` by kind; ``routes`` has other rates by route and kind.
 
-    A rate is the share of the requests of each route to which the kind applies. Seconds bound how long
-    one request is held up: a hang, and the slow part of a slow body.
+    A rate is the share of the requests on each route to which the kind applies. The seconds limit how long one request
+    is delayed: by a hang, and by a slow body.
     """
 
     seed: int
@@ -39,7 +39,7 @@ class ChaosBody(ControlBody):
     slow_seconds: Seconds = 2.0
 
     def rule_fields(self, kind: str) -> dict[str, Any]:
-        """Spell out a random fault in the fields of a rule, as far as it means the same everywhere."""
+        """Return a random fault as the fields of a rule, if its kind means the same for every server."""
         common: dict[str, dict[str, Any]] = {
             "status429": {"kind": "status", "status": 429},
             "status429RetryAfter": {"kind": "status", "status": 429, "retryAfter": self.retry_after_seconds},
@@ -53,9 +53,9 @@ class ChaosBody(ControlBody):
 
 
 class Chaos:
-    """Decide for each request which fault it gets, and count.
+    """Decide for each request which fault it gets, and count the faults.
 
-    ``kinds`` says for each kind of fault which routes it applies to.
+    ``kinds`` has the routes to which each kind of fault applies.
     """
 
     def __init__(self, kinds: Mapping[str, frozenset[str]]) -> None:
@@ -66,17 +66,19 @@ class Chaos:
         self._forget()
 
     def start(self, settings: ChaosBody) -> None:
-        """Begin anew with these rates, all counters at 0; raises BadRequest that names what is wrong."""
+        """Start with these rates and all counters at 0; raises BadRequest, which names what is wrong."""
         table = {route: self._rates(settings, route) for route in self._routes}
         for route, rates in settings.routes.items():
             if route not in table:
-                raise BadRequest(f"There is no route {route}: {', '.join(self._routes)}.", target="routes")
+                raise BadRequest(f"There is no route {route}; there are: {', '.join(self._routes)}.", target="routes")
             for kind in rates:
                 if route not in self._kinds.get(kind, frozenset()):
                     raise BadRequest(f"The kind {kind} does not apply to {route}.", target=f"routes.{route}")
         for kind in settings.rates:
             if kind not in self._kinds:
-                raise BadRequest(f"There is no kind {kind}: {', '.join(sorted(self._kinds))}.", target="rates")
+                raise BadRequest(
+                    f"There is no kind {kind}; there are: {', '.join(sorted(self._kinds))}.", target="rates"
+                )
         for route, found in table.items():
             if sum(rate for _, rate in found) > 1 + _SUM_TOLERANCE:
                 raise BadRequest(f"The rates of {route} add up to more than 1.", target="rates")
@@ -85,7 +87,7 @@ class Chaos:
         self.settings = settings
 
     def stop(self) -> None:
-        """Let every request through from now on; the counters stay."""
+        """Inject no more faults; the counters are kept."""
         self.settings = None
 
     def decide(self, route: str, document: str) -> str | None:
@@ -130,7 +132,7 @@ class Chaos:
         self._requests = 0
 
     def _name(self, document: str) -> str:
-        """Return a document's path with a number for each part that is new in every run."""
+        """Return a document's path with a number in place of each part that is new in every run."""
         name = ""
         for part in document.lower().split("/"):
             numbers = self._folders.setdefault(name, {}) if _TOKEN.search(part) else {}
@@ -139,5 +141,5 @@ class Chaos:
 
 
 def _draw(text: str) -> float:
-    """Return a number from 0 up to 1 that is as good as random, and always the same for a text."""
+    """Return a pseudo-random number from 0 up to 1, always the same for a text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64

@@ -1,4 +1,4 @@
-"""A server that isn't there for a while: its port refuses connections, like that of a process that has ended."""
+"""An outage of a server: for a while its port refuses connections, as after the end of its process."""
 
 import asyncio
 import contextlib
@@ -11,31 +11,31 @@ from pydantic import Field
 from local.acs import bodies
 from local.acs.errors import Conflict
 
-# Whoever asked for the outage is answered before it begins.
+# The request that starts the outage is answered before it begins.
 _NOTICE_SECONDS = 0.05
 
 
 class OutageBody(bodies.ControlBody):
-    """How long the port is shut, the control plane's too."""
+    """How long the port is closed, also for the control plane."""
 
     seconds: Annotated[float, Field(gt=0, le=120, allow_inf_nan=False)]
 
 
 class Outage:
-    """Shut a runner's port, drop its connections, and open it again."""
+    """Close a runner's port and its connections, and open the port again."""
 
     def __init__(self, runner: web.AppRunner) -> None:
         self._runner = runner
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, seconds: float) -> None:
-        """Be gone for a while, from now on; raises Conflict if it is gone already."""
+        """Start an outage; raises Conflict if there is one already."""
         if self._task is not None and not self._task.done():
             raise Conflict("There is an outage already.")
         self._task = asyncio.create_task(self._last(seconds))
 
     async def cancel(self) -> None:
-        """Forget about an outage that isn't over, before the runner is cleaned up."""
+        """Cancel an outage that isn't over, before the runner is cleaned up."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -53,7 +53,7 @@ class Outage:
 
 
 def route(prefix: str, outages: Sequence[Outage]) -> web.RouteDef:
-    """Return the route of a control plane that begins all these outages at once."""
+    """Return the control-plane route that starts all these outages at once."""
 
     async def begin(request: web.Request) -> web.Response:
         body = await bodies.read(request, OutageBody)

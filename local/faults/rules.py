@@ -1,4 +1,4 @@
-"""Which requests go wrong: those that a rule names, or random ones; and the control plane for both."""
+"""Which requests go wrong: those that match a rule, or random ones; and the control plane for both."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ _NEEDS = {
 
 @dataclass(frozen=True)
 class Call:
-    """What a request asks for; ``path`` is decoded, and each ``operation`` has random faults of its own."""
+    """What a request asks for; ``path`` is decoded, and random faults have a rate for each ``operation``."""
 
     method: str
     path: str
@@ -77,7 +77,8 @@ class _Counted[Rule: FaultRule]:
 class Faults[Rule: FaultRule]:
     """Hold the rules and the random faults of a server, and count how often each was applied.
 
-    ``kinds`` says to which operations each kind of random fault applies, ``spell_out`` makes a rule of one.
+    ``kinds`` has the operations to which each kind of random fault applies; ``rule_fields`` returns a random fault as
+    the fields of a rule.
     """
 
     def __init__(
@@ -85,10 +86,10 @@ class Faults[Rule: FaultRule]:
         model: type[Rule],
         *,
         kinds: Mapping[str, frozenset[str]],
-        spell_out: Callable[[str, ChaosBody], dict[str, Any]],
+        rule_fields: Callable[[str, ChaosBody], dict[str, Any]],
     ) -> None:
         self._model = model
-        self._spell_out = spell_out
+        self._rule_fields = rule_fields
         self._counted: list[_Counted[Rule]] = []
         self._cleared = asyncio.Event()
         self.chaos = Chaos(kinds)
@@ -130,7 +131,7 @@ class Faults[Rule: FaultRule]:
         kind = self.chaos.decide(call.operation, call.path)
         if kind is None or self.chaos.settings is None:
             return None
-        return self._model.model_validate(self._spell_out(kind, self.chaos.settings))
+        return self._model.model_validate(self._rule_fields(kind, self.chaos.settings))
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         """Return the control plane: ``/faults`` and ``/chaos``, each with GET, POST and DELETE."""

@@ -1,1 +1,1 @@
-"""Run a Python v2 function app locally, playing the part of the .NET Functions host."""
+"""Run a Python v2 function app locally, in place of the .NET Functions host."""

@@ -1,4 +1,4 @@
-"""Conversions that the host makes on the way out of a function: queue messages from outputs."""
+"""Conversions by the host: outputs to queue messages, events and messages to trigger metadata."""
 
 import json
 from typing import Any
@@ -9,10 +9,10 @@ from local.functions.values import TypedData
 def queue_messages(data: TypedData) -> list[bytes]:
     """Turn the value of a queue output into message bodies, as the host's collector does.
 
-    Text that looks like JSON is parsed: an array becomes one message per element, an object is written again with
-    indentation. Bytes, other text and the strings of an array go through untouched (functions-host 3; ReadAsEnumerable
-    in FunctionBinding.cs). Raises ValueError for text that looks like JSON and isn't. Dates in objects, which .NET may
-    write in another form, stay as they are.
+    Text that looks like JSON is parsed: an array becomes one message per element, an object is serialized again with
+    indentation. Bytes, other text and the strings of an array aren't changed (docs/functions-host.md#queue;
+    ReadAsEnumerable in FunctionBinding.cs). Raises ValueError for text that looks like JSON and isn't. Dates in
+    objects, which .NET may format differently, aren't changed either.
     """
     if data.kind == "bytes":
         return [data.value]
@@ -25,15 +25,15 @@ def queue_messages(data: TypedData) -> list[bytes]:
 
 
 def event_grid_data(event: dict[str, Any]) -> dict[str, TypedData]:
-    """Give an event's trigger metadata: its `data`."""
+    """Return the trigger metadata of an event: its `data`."""
     return {"data": TypedData("json", json.dumps(event["data"], ensure_ascii=False))} if "data" in event else {}
 
 
-def lay_over(metadata: dict[str, TypedData], body: str) -> dict[str, TypedData]:
-    """Lay the top-level members of a JSON object over trigger metadata, whatever their case.
+def overlay(metadata: dict[str, TypedData], body: str) -> dict[str, TypedData]:
+    """Overlay trigger metadata with the top-level members of a JSON object, whatever their case.
 
-    So a queue message with a member `id` changes `msg.id`: a known defect of the host that apps must live with
-    (functions-host 3; webjobs-sdk-extensions issue 882). Arrays and nulls are left out.
+    So a queue message with a member `id` changes `msg.id`: a known defect of the host that apps must expect
+    (docs/functions-host.md#queue; webjobs-sdk-extensions issue 882). Arrays and nulls are omitted.
     """
     if not (body.lstrip().startswith("{") and body.rstrip().endswith("}")):
         return metadata
@@ -41,14 +41,14 @@ def lay_over(metadata: dict[str, TypedData], body: str) -> dict[str, TypedData]:
         members = json.loads(body)
     except ValueError:
         return metadata
-    laid = dict(metadata)
+    overlaid = dict(metadata)
     keys = {key.lower(): key for key in metadata}
     for name, value in members.items():
         if value is None or isinstance(value, list):
             continue
         key = keys.setdefault(name.lower(), name)
-        laid[key] = TypedData("string", value) if isinstance(value, str) else TypedData("json", json.dumps(value))
-    return laid
+        overlaid[key] = TypedData("string", value) if isinstance(value, str) else TypedData("json", json.dumps(value))
+    return overlaid
 
 
 def _looks_like_json(text: str) -> bool:
@@ -66,5 +66,5 @@ def _text(element: Any) -> str:
             return str(element)
         case _:
             pass
-    # Newtonsoft's JToken.ToString() indents by two spaces and leaves non-ASCII characters as they are.
+    # Newtonsoft's JToken.ToString() indents by two spaces and doesn't escape non-ASCII characters.
     return json.dumps(element, indent=2, ensure_ascii=False)

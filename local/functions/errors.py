@@ -1,5 +1,5 @@
-"""What can keep the host from starting."""
+"""The error that keeps the host from starting."""
 
 
 class StartError(Exception):
-    """The app can't be started; the message is a sentence for the person at the terminal."""
+    """The app can't be started; the message is a sentence for the user."""

@@ -1,7 +1,7 @@
-"""The Event Grid webhook: `/runtime/webhooks/eventgrid?functionName=NAME` (functions-host 2).
+"""The Event Grid webhook: `/runtime/webhooks/eventgrid?functionName=NAME` (docs/functions-host.md#event-grid).
 
-One invocation per event, all at once; the answer comes when all have ended: 202, or 500 if any failed, upon which Event
-Grid sends the whole batch again.
+Each event is an invocation, and all run at the same time. When all have ended the answer is 202, or 500 if any failed;
+then Event Grid sends the whole batch again.
 """
 
 import asyncio
@@ -58,6 +58,6 @@ async def _run(event: dict[str, Any], function: Function, invoker: Invoker) -> b
 
 def _validation_code(event: Mapping[str, Any]) -> str:
     data = event["data"]
-    # In the CloudEvents form of the old handshake `data` is JSON inside a string.
+    # In the CloudEvents version of the old handshake `data` is JSON inside a string.
     code: str = (json.loads(data) if isinstance(data, str) else data)["validationCode"]
     return code

@@ -1,7 +1,7 @@
-"""How host and worker talk: messages in length-prefixed frames over a socket.
+"""The protocol between host and worker: messages in length-prefixed frames over a socket.
 
 A frame is two lengths (header: 4 bytes, byte strings: 8 bytes), the header as UTF-8 JSON, then the byte strings of the
-message one after another. Byte strings stay out of the JSON so that a request body of 100 MB is neither escaped nor
+message one after another. Byte strings are kept out of the JSON so that a request body of 100 MB is neither escaped nor
 parsed; in the header each is `{"$bytes": [offset, length]}`.
 """
 
@@ -12,11 +12,11 @@ from typing import Any
 
 _LENGTHS = struct.Struct("!IQ")
 MAXIMUM_BYTES = 2**31
-"""More than a message of the real host may have (gRPC: int.MaxValue); a longer frame means the stream is broken."""
+"""More than the limit of the real host (gRPC: int.MaxValue); a longer frame means that the stream is corrupt."""
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """Turn a message of JSON values and byte strings into a frame."""
+    """Encode a message of JSON values and byte strings as a frame."""
     parts: list[bytes] = []
     size = 0
 
@@ -33,7 +33,7 @@ def encode(message: dict[str, Any]) -> bytes:
 
 
 async def read(reader: asyncio.StreamReader) -> dict[str, Any] | None:
-    """Read the next message; None when the other side is gone."""
+    """Read the next message; return None when the connection is closed."""
     try:
         header_length, size = _LENGTHS.unpack(await reader.readexactly(_LENGTHS.size))
         if header_length > MAXIMUM_BYTES or size > MAXIMUM_BYTES:

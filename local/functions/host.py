@@ -1,6 +1,6 @@
 """The local Functions host: start the worker, serve HTTP, listen on queues and timers.
 
-`python -m local functions` runs it from a terminal; `async with Host(...)` from a test.
+Run it with `python -m local functions`, or in a test with `async with Host(...)`.
 """
 
 import argparse
@@ -41,10 +41,10 @@ type Listener = QueueListener | TimerListener
 
 
 class Host:
-    """Run one function app while the context lasts; raises StartError on entry when it can't.
+    """Run one function app while the context lasts; raises StartError on entry when that fails.
 
-    `environ` are the app settings, laid over the environment of this process. `port` 0 takes a free one.
-    `invisible_seconds` is how long a queue message in hand stays hidden between two renewals.
+    `environ` are the app settings, which override the environment of this process. `port` 0 picks a free one.
+    `invisible_seconds` is how long a queue message that is being processed stays hidden between two renewals.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class Host:
 
     @property
     def worker_pid(self) -> int | None:
-        """Give the process id of the worker, None while it restarts."""
+        """Return the process id of the worker, None while it is restarted."""
         return None if self._supervisor is None else self._supervisor.pid
 
     async def _start(self, stack: AsyncExitStack) -> None:
         if not self._app_dir.is_dir():
             raise StartError(f"There is no folder {self._app_dir}")
         host_json = read_host_json(self._app_dir / "host.json", self._settings)
-        # Bound before the worker starts: a port that is taken is told at once, and the app gets to know its address.
+        # Bound before the worker starts: a port in use is reported at once, and the app can be given its address.
         listening = stack.enter_context(_bind(self._port))
         port: int = listening.getsockname()[1]
         self.url = f"http://{ADDRESS}:{port}"
@@ -112,28 +112,28 @@ class Host:
             access_log=None,
             max_line_size=LINE_BYTES,
             max_field_size=LINE_BYTES,
-            # The host hands a compressed body to the function as it came.
+            # The host passes a compressed body to the function unchanged.
             auto_decompress=False,
             shutdown_timeout=self._grace_seconds,
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        # As Kestrel: what comes in a crowd isn't left to be tried again a second later.
+        # As Kestrel: in a burst, connections beyond a shorter backlog would be retried by the kernel a second later.
         site = web.SockSite(runner, listening, backlog=512)
         await site.start()
-        stack.push_async_callback(self._wind_down, site, listeners, invoker, supervisor)
+        stack.push_async_callback(self._shut_down, site, listeners, invoker, supervisor)
         for listener in listeners:
             listener.start()
 
-    async def _wind_down(
+    async def _shut_down(
         self, site: web.SockSite, listeners: Sequence[Listener], invoker: Invoker, supervisor: Supervisor
     ) -> None:
-        """Take nothing new, let running invocations end within the grace time, then end the worker."""
+        """Accept nothing new, let running invocations end within the grace time, then stop the worker."""
         await site.stop()
         await asyncio.gather(*(listener.pause() for listener in listeners))
         if not await invoker.idle(within=self._grace_seconds):
             log.logger.warning(log.line("invocations_cut_off", after_seconds=self._grace_seconds))
-        # What it cuts off fails, so that its queue messages are released for the next host.
+        # Invocations that this ends fail, so that their queue messages are released for the next host.
         await supervisor.stop()
         await asyncio.gather(*(listener.stop() for listener in listeners))
 
@@ -165,7 +165,7 @@ class Host:
         return listeners
 
     def _host_id(self) -> str:
-        """Give the id under which this app keeps its leases and timer status: set, or made from its folder."""
+        """Return the id of this app for leases and timer status: from the settings, or derived from its folder."""
         given = self._settings.get("AzureFunctionsWebHost__hostid")
         if given:
             return given
@@ -175,12 +175,12 @@ class Host:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the host until SIGTERM or SIGINT; 1 when it can't start."""
+    """Run the host until SIGTERM or SIGINT; return 1 when it can't start."""
     parser = argparse.ArgumentParser(
         prog="python -m local functions", description="Run a function app on this machine."
     )
     parser.add_argument("--app-dir", type=Path, default=Path(), help="the folder of function_app.py (default: here)")
-    parser.add_argument("--port", type=int, default=7071, help="0 takes a free one (default: 7071)")
+    parser.add_argument("--port", type=int, default=7071, help="0 picks a free one (default: 7071)")
     parser.add_argument(
         "--settings", type=Path, help="a file of app settings (default: local.settings.json in the app's folder)"
     )
@@ -188,7 +188,7 @@ def main(argv: Sequence[str]) -> int:
         "--invisible-seconds",
         type=float,
         default=queue_trigger.INVISIBLE_SECONDS,
-        help="how long a queue message in hand stays hidden between two renewals (default: %(default)g, as in Azure)",
+        help="how long a queue message stays hidden between two renewals (default: %(default)g, as in Azure)",
     )
     options = parser.parse_args(argv)
     log.configure()
@@ -210,7 +210,7 @@ async def _run(app_dir: Path, *, port: int, settings: Path | None, invisible_sec
     if settings is not None and not settings.exists():
         raise StartError(f"There is no settings file {settings}")
     values = read_values(settings or app_dir / "local.settings.json")
-    # A variable of the environment wins over the file, as with `func start` (functions-host 7).
+    # An environment variable overrides the file, as with `func start` (docs/functions-host.md#func-start).
     environ = {**values, **os.environ}
     async with Host(app_dir=app_dir, environ=environ, port=port, invisible_seconds=invisible_seconds) as host:
         lines = [f"Host ready on {host.url}", *(describe(function) for function in host.functions)]
@@ -219,7 +219,7 @@ async def _run(app_dir: Path, *, port: int, settings: Path | None, invisible_sec
 
 
 def describe(function: Function) -> str:
-    """Say in one line what starts a function."""
+    """Return a line that says what starts a function."""
     trigger = function.trigger
     match trigger.type:
         case "httpTrigger":
@@ -242,7 +242,7 @@ def _bind(port: int) -> Generator[socket.socket]:
         listening.bind((ADDRESS, port))
     except OSError as error:
         listening.close()
-        raise StartError(f"Port {port} is taken ({error.strerror}); choose another with --port") from error
+        raise StartError(f"Port {port} is in use ({error.strerror}); choose another with --port") from error
     try:
         yield listening
     finally:

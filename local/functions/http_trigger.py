@@ -1,4 +1,4 @@
-"""HTTP in and out of a function: a request as Python gets it, a response as the client gets it (functions-host 1)."""
+"""HTTP triggers: the request as Python gets it, the response as the client gets it (docs/functions-host.md#http)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,14 +11,14 @@ from local.functions.metadata import Function
 from local.functions.values import Outcome, TypedData
 
 BODY_LIMIT = 104_857_600
-"""Bytes; ScriptConstants.DefaultMaxRequestBodySize of the host, over it 413."""
+"""Bytes (ScriptConstants.DefaultMaxRequestBodySize of the host); a larger body gets a 413."""
 
-# aiohttp sets these itself from the body that it sends.
+# aiohttp sets these itself.
 _OWN_HEADERS = ("content-length", "transfer-encoding")
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """Split a request target into its raw path and its query; an absolute URI loses scheme and host."""
+    """Split a request target into raw path and query; scheme and host of an absolute URI are dropped."""
     path, _, query = target.partition("#")[0].partition("?")
     if not path.startswith("/"):
         path = "/" + path.partition("://")[2].partition("/")[2]
@@ -26,12 +26,12 @@ def split_target(target: str) -> tuple[str, str]:
 
 
 async def read_body(request: web.Request) -> bytes | None:
-    """Read the body if the request declares its length; a chunked body is not passed on, as in the host."""
+    """Read the body if the request declares its length; as in the host, a chunked body isn't passed on."""
     return await request.read() if request.content_length else None
 
 
 def to_data(request: web.Request, *, route_values: Mapping[str, str], body: bytes | None) -> TypedData:
-    """Turn a request into what the worker expects."""
+    """Convert a request to the data that the worker expects."""
     path, query = split_target(request.raw_path)
     suffix = f"?{query}" if query else ""
     return TypedData(
@@ -48,7 +48,7 @@ def to_data(request: web.Request, *, route_values: Mapping[str, str], body: byte
 
 
 def query_values(query: str) -> dict[str, str]:
-    """Parse a query string: repeated values joined with a comma, empty ones dropped, names without regard to case."""
+    """Parse a query string: join repeated values with a comma, drop empty ones, ignore the case of names."""
     joined: dict[str, tuple[str, list[str]]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         joined.setdefault(name.lower(), (name, []))[1].append(value)
@@ -57,7 +57,7 @@ def query_values(query: str) -> dict[str, str]:
 
 
 def to_response(function: Function, outcome: Outcome) -> web.Response:
-    """Turn the outcome of a function into the answer: 500 without a body for a failure."""
+    """Convert the outcome of a function to the response: 500 without a body for a failure."""
     if not outcome.ok:
         return web.Response(status=500)
     binding = next((output for output in function.outputs if output.type == "http"), None)
@@ -72,14 +72,14 @@ def to_response(function: Function, outcome: Outcome) -> web.Response:
     try:
         return _from_http(data.value)
     except ValueError:
-        # A status that isn't a number, a header with a line break: the host's answer is the same 500.
+        # An invalid status or a header with a line break: the host answers 500, too.
         return web.Response(status=500)
 
 
 def _from_http(value: Mapping[str, Any]) -> web.Response:
     headers: CIMultiDict[str] = CIMultiDict()
     for name, text in value["headers"].items():
-        # Of headers that differ only in case the first is kept (AccumulateDuplicateHeader).
+        # Of headers that differ only in case, the first is kept (AccumulateDuplicateHeader).
         if name.lower() not in _OWN_HEADERS and name not in headers:
             headers[name] = text
     return _checked(int(value["status"]), headers, value["body"])
@@ -87,9 +87,9 @@ def _from_http(value: Mapping[str, Any]) -> web.Response:
 
 def _checked(status: int, headers: CIMultiDict[str], body: bytes) -> web.Response:
     if not 200 <= status <= 999:
-        raise ValueError(f"{status} can't be the status of a response")
+        raise ValueError(f"{status} isn't a valid status")
     if any(character in text for item in headers.items() for text in item for character in "\r\n\0"):
-        raise ValueError("a header holds a line break")
+        raise ValueError("a header has a line break")
     return web.Response(status=status, headers=headers, body=body)
 
 

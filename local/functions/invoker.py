@@ -1,7 +1,7 @@
-"""One run of a function: worker, then output bindings, then the verdict.
+"""One run of a function: the worker, then the output bindings, then the outcome.
 
-Outputs are written after the function returned and before the run counts as succeeded; a failed write fails it
-(functions-host 3). The queue trigger therefore deletes its message only after the outputs are there.
+Outputs are written after the function has returned. A failed write makes the run fail (docs/functions-host.md#queue),
+so the queue trigger deletes its message only after all outputs are written.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from local.functions.values import Invocation, Outcome, TypedData
 
 
 class Invoker:
-    """Run functions and count those that run."""
+    """Run functions and count those that are running."""
 
     def __init__(self, *, supervisor: Supervisor, storage: Storage, base64_messages: bool) -> None:
         self._supervisor = supervisor
@@ -35,13 +35,13 @@ class Invoker:
         self._watchers: dict[tuple[str, str], Callable[[], None]] = {}
 
     def watch(self, queue: str, *, connection: str, wake: Callable[[], None]) -> None:
-        """Call `wake` whenever an output is put on this queue, as the SDK's SharedQueueWatcher does."""
+        """Call `wake` whenever an output is sent to this queue, as the SDK's SharedQueueWatcher does."""
         self._watchers[connection, queue] = wake
 
     async def run(
         self, function: Function, data: TypedData, *, metadata: Mapping[str, TypedData] | None = None
     ) -> Outcome:
-        """Run a function with its trigger's data; every failure is in the outcome, and logged."""
+        """Run a function with the data of its trigger; every failure is logged and is in the outcome."""
         started = time.monotonic()
         identifier = str(uuid.uuid4())
         self._running += 1
@@ -67,7 +67,7 @@ class Invoker:
         return outcome
 
     async def idle(self, *, within: float) -> bool:
-        """Wait until nothing runs; False when something still does after so many seconds."""
+        """Wait until nothing runs; return False if something still runs after so many seconds."""
         try:
             async with asyncio.timeout(within):
                 await self._idle.wait()
@@ -83,7 +83,7 @@ class Invoker:
             try:
                 await self._enqueue(binding, data)
             except (AzureError, StartError, ValueError) as error:
-                return replace(outcome, error=f"Output {binding.name} of {function.name} wasn't written: {error}")
+                return replace(outcome, error=f"Output {binding.name} of {function.name} couldn't be written: {error}")
         return outcome
 
     async def _enqueue(self, binding: Binding, data: TypedData) -> None:
@@ -94,7 +94,7 @@ class Invoker:
             try:
                 await queue.send_message(text)
             except ResourceNotFoundError:
-                # It exists by now when another invocation made it a moment ago.
+                # Another invocation may have created it in the meantime.
                 with contextlib.suppress(ResourceExistsError):
                     await queue.create_queue()
                 await queue.send_message(text)

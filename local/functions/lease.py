@@ -1,4 +1,4 @@
-"""A blob lease, so that of several hosts only one runs a timer (functions-host 4)."""
+"""A blob lease, which lets only one of several hosts run a timer (docs/functions-host.md#timer)."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from local.functions import log
 
 CONTAINER = "azure-webjobs-hosts"
 LEASE_SECONDS = 15
-"""The shortest that Blob Storage grants, and what the SDK of the host uses in Development."""
+"""The shortest that Blob Storage allows, and what the SDK of the host uses in Development."""
 
 
 class Lease:
@@ -26,7 +26,7 @@ class Lease:
         self._refusal = ""
 
     async def acquire(self) -> bool:
-        """Take the lease; False while another host has it or storage can't be reached."""
+        """Acquire the lease; return False while another host has it or storage can't be reached."""
         try:
             with contextlib.suppress(ResourceExistsError):
                 await self._container.create_container()
@@ -35,7 +35,7 @@ class Lease:
             self._client = BlobLeaseClient(self._blob)
             await self._client.acquire(lease_duration=LEASE_SECONDS)
         except AzureError as error:
-            # Once, not at every try: the lease of a host that was killed lasts for 15 seconds more.
+            # Logged once, not at every attempt: the lease of a killed host lasts up to 15 seconds.
             if self._refusal != _code(error):
                 self._refusal = _code(error)
                 log.logger.info(log.line("lease_not_acquired", blob=self._blob.blob_name, reason=self._refusal))
@@ -45,7 +45,7 @@ class Lease:
         return True
 
     async def release(self) -> None:
-        """Give the lease back so that another host needn't wait for it to run out."""
+        """Release the lease, so that another host needn't wait until it expires."""
         if self._keeping is None:
             return
         self._keeping.cancel()

@@ -1,4 +1,4 @@
-"""One log line: an event name and its fields."""
+"""The log lines of the host: an event name and its fields."""
 
 import logging
 import sys
@@ -8,12 +8,12 @@ logger = logging.getLogger("local.functions")
 
 
 def line(event: str, /, **fields: object) -> str:
-    """Write an event and its fields as `event key=value ...`; values with spaces are quoted."""
+    """Format an event and its fields as `event key=value ...`; values with spaces are quoted."""
     return " ".join([event, *(f"{key}={_text(value)}" for key, value in fields.items())])
 
 
 def configure() -> None:
-    """Send the host's own log lines to stderr, at level INFO, with the UTC time."""
+    """Send the host's log lines to stderr, at level INFO, with the UTC time."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(UtcFormatter("%(asctime)s %(levelname)s host: %(message)s"))
     logger.addHandler(handler)
@@ -27,8 +27,8 @@ def _text(value: object) -> str:
 
 
 class UtcFormatter(logging.Formatter):
-    """Write times as `2026-11-23T10:00:00.123Z`."""
+    """Format times as `2026-11-23T10:00:00.123Z`."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        """Give the record's time, with milliseconds."""
+        """Return the time of the record, with milliseconds."""
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""The functions of an app as the worker indexed them, checked as the host checks them (functions-host 6)."""
+"""The functions of an app as indexed by the worker, validated as by the host (docs/functions-host.md#python-worker)."""
 
 import json
 import re
@@ -18,20 +18,20 @@ _BINDING_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,127}|\$return")
 
 @dataclass(frozen=True)
 class Binding:
-    """One binding: its parameter name (or `$return`), its type and the rest of its JSON, settings resolved."""
+    """One binding: its parameter name (or `$return`), its type, and its JSON with settings resolved."""
 
     name: str
     type: str
     properties: Mapping[str, Any]
 
     def text(self, name: str, default: str = "") -> str:
-        """Give a property as text."""
+        """Return a property as text."""
         return str(self.properties.get(name, default))
 
 
 @dataclass(frozen=True)
 class Function:
-    """One function: what starts it and where its results go."""
+    """One function: its trigger and its output bindings."""
 
     name: str
     id: str
@@ -40,9 +40,9 @@ class Function:
 
 
 def parse(indexed: list[dict[str, Any]], settings: Mapping[str, str]) -> list[Function]:
-    """Turn the worker's answer into functions, ordered by name as the host orders them.
+    """Parse the worker's answer into functions, ordered by name as in the host.
 
-    Raises StartError for a name, trigger or binding that the host wouldn't take, or that this one hasn't got.
+    Raises StartError for a name, trigger or binding that the host wouldn't accept, or that this one doesn't support.
     """
     functions = [_function(entry, settings) for entry in indexed]
     return sorted(functions, key=lambda function: function.name.upper())
@@ -51,7 +51,7 @@ def parse(indexed: list[dict[str, Any]], settings: Mapping[str, str]) -> list[Fu
 def _function(entry: Mapping[str, Any], settings: Mapping[str, str]) -> Function:
     name: str = entry["name"]
     if not _FUNCTION_NAME.fullmatch(name) or name.lower() == "host":
-        raise StartError(f"{name!r} can't be the name of a function")
+        raise StartError(f"{name!r} isn't a valid function name")
     bindings = [json.loads(raw) for raw in entry["raw_bindings"]]
     names = [binding["name"].lower() for binding in bindings]
     if len(set(names)) < len(names):
@@ -59,12 +59,14 @@ def _function(entry: Mapping[str, Any], settings: Mapping[str, str]) -> Function
     triggers = [_binding(raw, name, settings) for raw in bindings if raw["type"].lower().endswith("trigger")]
     others = [raw for raw in bindings if not raw["type"].lower().endswith("trigger")]
     if len(triggers) != 1:
-        raise StartError(f"Function {name}: it has {len(triggers)} triggers, it must have one")
+        raise StartError(f"Function {name}: it has {len(triggers)} triggers; it must have one")
     if triggers[0].type not in TRIGGERS:
-        raise StartError(f"Function {name}: this host has no {triggers[0].type}")
+        raise StartError(f"Function {name}: this host doesn't support {triggers[0].type}")
     for raw in others:
         if raw["type"] not in OUTPUTS or raw["direction"].upper() != "OUT":
-            raise StartError(f"Function {name}: this host has no {raw['type']} binding of direction {raw['direction']}")
+            raise StartError(
+                f"Function {name}: this host supports no {raw['type']} binding of direction {raw['direction']}"
+            )
     return Function(
         name=name,
         id=entry["function_id"],
@@ -75,8 +77,8 @@ def _function(entry: Mapping[str, Any], settings: Mapping[str, str]) -> Function
 
 def _binding(raw: dict[str, Any], function: str, settings: Mapping[str, str]) -> Binding:
     if not _BINDING_NAME.fullmatch(raw["name"]):
-        raise StartError(f"Function {function}: {raw['name']!r} can't be the name of a binding")
-    # Routes are not resolved: in them `%` is a percent sign.
+        raise StartError(f"Function {function}: {raw['name']!r} isn't a valid binding name")
+    # Settings in routes aren't resolved: there `%` is a percent sign.
     resolved = {
         key: resolve(value, settings) if isinstance(value, str) and key != "route" else value
         for key, value in raw.items()

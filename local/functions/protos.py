@@ -1,8 +1,9 @@
 """Plain classes in place of the generated protobuf module that azure-functions-runtime expects.
 
-The library is handed its protobuf module (functions-host 12). It uses only constructors with keyword arguments,
-attributes, `WhichOneof` and a few enum constants, so neither a protobuf package nor a copy of Microsoft's definitions
-is needed. What the app doesn't use is missing (cookies, `@app.retry`): a function that uses it fails.
+The library gets its protobuf module as an argument (docs/functions-host.md#runtime-driver). It uses only constructors
+with keyword arguments, attributes, `WhichOneof` and a few enum constants, so neither a protobuf package nor a copy of
+Microsoft's definitions is needed. What the app doesn't use is missing (cookies, `@app.retry`): a function that uses it
+fails.
 """
 
 from typing import Any
@@ -23,7 +24,7 @@ class Message:
 class TypedData:
     """One value; its only field is its kind.
 
-    Not a Message: `Datum.from_typed_data` tells a value from the protobuf module by an attribute that must be missing.
+    Not a Message: `Datum.from_typed_data` distinguishes a value from the protobuf module by a missing attribute.
     """
 
     def __init__(self, **fields: Any) -> None:
@@ -38,7 +39,7 @@ class ParameterBinding(Message):
     """A parameter's name and data."""
 
     def WhichOneof(self, _group: str) -> str:
-        """Return that data travels in the message, never in shared memory."""
+        """Return `data`: it is always in the message, never in shared memory."""
         return "data"
 
 

@@ -1,4 +1,7 @@
-"""The queue listener: takes messages, runs the function, deletes, retries or poisons them (functions-host 3)."""
+"""The queue listener: receive messages, run the function, then delete, retry or poison them.
+
+See docs/functions-host.md#queue.
+"""
 
 import asyncio
 import base64
@@ -25,8 +28,8 @@ LONGEST_QUEUE_NAME = 63
 class QueueListener:
     """Listen on one queue for one function.
 
-    `poison` is the queue for what failed too often, None when there can't be one; `invisible_seconds` is how long a
-    received message stays hidden, renewed at half time while its function runs.
+    `poison` is the queue for messages that failed too often, None if there can't be one. `invisible_seconds` is how
+    long a received message stays hidden; while its function runs it is renewed after half of that time.
     """
 
     def __init__(
@@ -51,22 +54,22 @@ class QueueListener:
         self._polling: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to poll."""
+        """Start polling."""
         self._polling = asyncio.create_task(self._poll())
 
     def wake(self) -> None:
-        """Poll now: this host has just put a message on the queue."""
+        """Poll now, because this host has just sent a message to the queue."""
         self._woken.set()
 
     async def pause(self) -> None:
-        """Take no more messages; what runs goes on."""
+        """Receive no more messages; running invocations continue."""
         self._stopping.set()
         self._woken.set()
         if self._polling is not None:
             await self._polling
 
     async def stop(self) -> None:
-        """Take no more messages and wait for those in hand."""
+        """Receive no more messages and wait for those that are being processed."""
         await self.pause()
         await asyncio.gather(*self._tasks)
 
@@ -85,7 +88,7 @@ class QueueListener:
             if messages or await _wait(self._woken, seconds=delay):
                 delay = SHORTEST_POLL_SECONDS
                 continue
-            # Randomised so that several hosts on one queue don't ask in step.
+            # Randomised, so that several hosts on one queue don't poll at the same moments.
             delay = min(delay * random.uniform(1.6, 2.4), self._settings.maximum_polling_interval)  # noqa: S311
 
     async def _receive(self) -> Sequence[QueueMessage]:
@@ -96,10 +99,10 @@ class QueueListener:
             page = await anext(pages, None)
             return [] if page is None else [message async for message in page]
         except ResourceNotFoundError:
-            # The trigger doesn't create its queue; whoever writes the first message does.
+            # The trigger doesn't create its queue; the sender of the first message does.
             return []
         except Exception as error:
-            # Whatever it is, an end of the polling would leave the queue unread for as long as the host runs.
+            # Any error: if polling ended, the queue would stay unread as long as the host runs.
             log.logger.warning(log.line("queue_poll_failed", queue=self._queue.queue_name, error=error))
             return []
 
@@ -107,7 +110,7 @@ class QueueListener:
         try:
             await self._handle(message)
         except Exception as error:
-            # Nothing is lost: the message comes back when its invisibility ends.
+            # Nothing is lost: the message becomes visible again.
             log.logger.error(
                 log.line("queue_message_left", queue=self._queue.queue_name, message_id=message.id, error=error)
             )
@@ -129,7 +132,7 @@ class QueueListener:
                 metadata=_metadata(message, text),
             )
         finally:
-            # Awaited, not cancelled: a renewal under way changes the receipt that the next request needs.
+            # Awaited, not cancelled: a renewal in progress changes the receipt that the next request needs.
             ended.set()
             await renewal
         if outcome.ok:
@@ -177,7 +180,7 @@ class QueueListener:
 
 
 def poison_name(queue: str) -> str | None:
-    """Name the poison queue of a queue; None for a poison queue itself and where the name would be too long."""
+    """Return the poison queue of a queue, None for a poison queue and for a name that would be too long."""
     name = f"{queue}-poison"
     return None if queue.endswith("-poison") or len(name) > LONGEST_QUEUE_NAME else name
 
@@ -195,7 +198,7 @@ def _metadata(message: QueueMessage, body: str) -> dict[str, TypedData]:
         "NextVisibleTime": time(message.next_visible_on),
         "PopReceipt": TypedData("string", str(message.pop_receipt)),
     }
-    return bindings.lay_over(own, body)
+    return bindings.overlay(own, body)
 
 
 async def _create(queue: QueueClient) -> None:
@@ -206,7 +209,7 @@ async def _create(queue: QueueClient) -> None:
 
 
 async def _wait(event: asyncio.Event, *, seconds: float) -> bool:
-    """Wait for an event, but no longer than that; tell whether it came."""
+    """Wait for an event, at most so long; return whether it was set."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

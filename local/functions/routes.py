@@ -2,7 +2,7 @@
 
 A segment of a template is text or one parameter, `{name}`; a template with anything else of ASP.NET's keeps the host
 from starting. Matching ignores case and a trailing slash. When a route doesn't accept the method, the next one is
-tried; if none accepts it, the answer is 404 (functions-host 1).
+tried; if none accepts it, the answer is 404 (docs/functions-host.md#http).
 """
 
 import re
@@ -53,8 +53,8 @@ def compile_route(template: str, *, methods: Iterable[str], target: str) -> Rout
 def decode_path(raw: str) -> str:
     """Decode a request path as Azure does: `%2F` is a slash before it is routed, then dot segments are removed.
 
-    The host's own server, Kestrel, would leave `%2F` as it is. Azure's front end has decoded it by then, so that no
-    route matches an id with a slash in it (azure-functions-host #3998, #9290).
+    The host's own server, Kestrel, doesn't decode `%2F`, but Azure's front end does so before: no route matches an id
+    with a slash in it (azure-functions-host #3998, #9290).
     """
     decoded = "/".join(_decode_segment(segment) for segment in re.split("/|%2F", raw, flags=re.IGNORECASE))
     kept: list[str] = []

@@ -1,4 +1,4 @@
-"""NCRONTAB schedules: `{second} {minute} {hour} {day} {month} {day-of-week}` (functions-host 4)."""
+"""NCRONTAB schedules: `{second} {minute} {hour} {day} {month} {day-of-week}` (docs/functions-host.md#timer)."""
 
 import re
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 @dataclass(frozen=True)
 class Schedule:
-    """When a timer fires; six fields, seconds first."""
+    """When a timer fires: six fields, seconds first."""
 
     expression: str
 
     def after(self, moment: datetime) -> datetime:
-        """Give the first occurrence after a moment, in that moment's time zone."""
-        # NCRONTAB wants day and day-of-week both to hold, cron is content with one of them.
+        """Return the first occurrence after a moment, in that moment's time zone."""
+        # In NCRONTAB both day and day-of-week must match, in cron one of them is enough.
         times = croniter(self.expression, moment, second_at_beginning=True, day_or=False)
         following: datetime = times.get_next(datetime)
         return following
 
     def is_frequent(self, moment: datetime) -> bool:
-        """Tell whether it can fire more than once a minute, upon which the host keeps no status for it."""
+        """Return whether it can fire more than once a minute; the host then keeps no status."""
         times = [self.after(moment)]
         for _ in range(10):
             times.append(self.after(times[-1]))
@@ -37,7 +37,7 @@ class Schedule:
 
 
 def parse(text: str) -> Schedule:
-    """Read a schedule of six fields, or of five (without seconds); raises StartError for anything else."""
+    """Parse a schedule of six fields, or of five (without seconds); raises StartError for anything else."""
     fields = text.split()
     expression = _NAME.sub(_short_name, " ".join(fields if len(fields) == 6 else ["0", *fields]))
     is_schedule = (
@@ -51,6 +51,6 @@ def parse(text: str) -> Schedule:
 
 
 def _short_name(match: re.Match[str]) -> str:
-    # "!" for any other letters: croniter knows some, such as L, that NCRONTAB hasn't got.
+    # "!" makes other letters invalid: croniter knows some, such as L, that NCRONTAB doesn't.
     short = match[0][:3].lower()
     return short if short in _MONTHS + _DAYS else "!"

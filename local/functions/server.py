@@ -1,4 +1,7 @@
-"""The HTTP side of the host: its own endpoints first, then the app's routes in name order (functions-host 1)."""
+"""The HTTP server of the host: its own endpoint first, then the app's routes by name of function.
+
+See docs/functions-host.md#http.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +13,7 @@ from local.functions.metadata import Function
 from local.functions.routes import compile_route, decode_path, find
 
 TARGET_LIMIT = 8192
-"""Bytes of path and query; Kestrel's MaxRequestLineSize, over it 414."""
+"""Bytes of path and query (Kestrel's MaxRequestLineSize); a longer target gets a 414."""
 
 
 class Server:
@@ -38,7 +41,7 @@ class Server:
         ]
 
     def application(self) -> web.Application:
-        """Give the aiohttp application that serves all of it."""
+        """Return the aiohttp application."""
         application = web.Application(client_max_size=self._body_limit)
         application.router.add_route("*", "/{tail:.*}", self._answer)
         return application

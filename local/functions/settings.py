@@ -17,7 +17,7 @@ _OVERRIDE = "AzureFunctionsJobHost__"
 
 @dataclass(frozen=True)
 class QueueSettings:
-    """`extensions.queues` of host.json with the defaults of functions-host 3; times in seconds."""
+    """`extensions.queues` of host.json, with the defaults of docs/functions-host.md#queue; times are in seconds."""
 
     batch_size: int = 16
     new_batch_threshold: int = 8
@@ -29,7 +29,7 @@ class QueueSettings:
 
 @dataclass(frozen=True)
 class HostSettings:
-    """host.json; `function_timeout` in seconds, None for no limit."""
+    """host.json; `function_timeout` is in seconds, None for no limit."""
 
     route_prefix: str = "api"
     function_timeout: float | None = 1800.0
@@ -47,9 +47,9 @@ def read_values(path: Path) -> dict[str, str]:
 
 
 def read_host_json(path: Path, settings: Mapping[str, str] | None = None) -> HostSettings:
-    """Read host.json; what it leaves out has the host's default.
+    """Read host.json; what it omits has the host's default.
 
-    A setting such as `AzureFunctionsJobHost__extensions__queues__batchSize` goes over the file, as in Azure.
+    A setting such as `AzureFunctionsJobHost__extensions__queues__batchSize` overrides the file, as in Azure.
     """
     content: dict[str, Any] = _read_object(path) if path.exists() else {"version": "2.0"}
     for name, value in (settings or {}).items():
@@ -68,18 +68,18 @@ def read_host_json(path: Path, settings: Mapping[str, str] | None = None) -> Hos
 
 
 def resolve(text: str, settings: Mapping[str, str]) -> str:
-    """Put settings in the place of `%NAME%`; raises StartError for one that isn't set."""
+    """Replace each `%NAME%` by its setting; raises StartError for one that isn't set."""
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in settings:
-            raise StartError(f"The setting {match[1]} isn't set, but {text!r} needs it")
+            raise StartError(f"The setting {match[1]} isn't set; {text!r} needs it")
         return settings[match[1]]
 
     return _EXPRESSION.sub(value, text)
 
 
 def parse_span(text: str) -> float:
-    """Turn `hh:mm:ss` or `d.hh:mm:ss` into seconds."""
+    """Convert `hh:mm:ss` or `d.hh:mm:ss` to seconds."""
     match = _SPAN.fullmatch(text)
     if match is None:
         raise StartError(f"{text!r} isn't a time span such as 00:05:00")
@@ -95,14 +95,15 @@ def _queue_settings(content: Mapping[str, Any]) -> QueueSettings:
     defaults = QueueSettings()
     batch_size = int(content.get("batchSize", defaults.batch_size))
     if not 1 <= batch_size <= 32:
-        raise StartError(f"host.json: extensions.queues.batchSize is {batch_size}, it must be 1 to 32")
+        raise StartError(f"host.json: extensions.queues.batchSize is {batch_size}; it must be 1 to 32")
     encoding = content.get("messageEncoding", "base64").lower()
     if encoding not in ("base64", "none"):
-        raise StartError(f"host.json: extensions.queues.messageEncoding is {encoding!r}, it must be base64 or none")
+        raise StartError(f"host.json: extensions.queues.messageEncoding is {encoding!r}; it must be base64 or none")
     polling = content.get("maxPollingInterval")
     return QueueSettings(
         batch_size=batch_size,
-        # The real default is multiplied by the number of processors; dynamic plans count one (functions-host 3).
+        # The real default is multiplied by the number of processors; dynamic plans count one
+        # (docs/functions-host.md#queue).
         new_batch_threshold=int(content.get("newBatchThreshold", batch_size // 2)),
         maximum_dequeue_count=int(content.get("maxDequeueCount", defaults.maximum_dequeue_count)),
         visibility_timeout=parse_span(content.get("visibilityTimeout", "00:00:00")),
@@ -127,5 +128,5 @@ def _read_object(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise StartError(f"{path.name} can't be read: {error}") from error
     if not isinstance(content, dict):
-        raise StartError(f"{path.name} must hold a JSON object")
+        raise StartError(f"{path.name} must contain a JSON object")
     return content

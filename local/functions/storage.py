@@ -1,4 +1,4 @@
-"""Queue and Blob Storage as the host reaches it: one client per connection setting."""
+"""Clients of the host for Queue and Blob Storage, one per connection setting."""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -12,13 +12,13 @@ from local.functions.errors import StartError
 
 HOST_STORAGE = "AzureWebJobsStorage"
 
-# The storage SDK's own 15 seconds before a first retry suit a cloud, not loopback, where a failure is seldom a blip.
+# The storage SDK waits 15 seconds before its first retry, which is too long on loopback.
 _BACKOFF_SECONDS = 1
 _RETRIES = 2
 
 
 class Storage:
-    """Open clients on demand and close them together; use it in `async with`."""
+    """Open clients on demand and close them together; used with `async with`."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._settings = settings
@@ -35,7 +35,7 @@ class Storage:
         await self._stack.aclose()
 
     async def queue(self, name: str, *, connection: str) -> QueueClient:
-        """Give the client of a queue; raises StartError when the connection isn't set."""
+        """Return the client of a queue; raises StartError when the connection isn't set."""
         setting = connection or HOST_STORAGE
         if setting not in self._queues:
             client = QueueServiceClient.from_connection_string(
@@ -45,7 +45,7 @@ class Storage:
         return self._queues[setting].get_queue_client(name)
 
     async def blobs(self) -> BlobServiceClient:
-        """Give the client of the host's own account; raises StartError when it isn't set."""
+        """Return the client of the host's account; raises StartError when its connection isn't set."""
         if self._blobs is None:
             client = BlobServiceClient.from_connection_string(
                 self._connection(HOST_STORAGE), initial_backoff=_BACKOFF_SECONDS, increment_base=2, retry_total=_RETRIES
@@ -54,7 +54,7 @@ class Storage:
         return self._blobs
 
     def _connection(self, setting: str) -> str:
-        # The SDK of the host asks for the name with the prefix first.
+        # The SDK of the host looks up the name with the prefix first.
         value = self._settings.get(f"AzureWebJobs{setting}") or self._settings.get(setting)
         if not value:
             raise StartError(f"The setting {setting} isn't set; it must be the connection string of a storage account")

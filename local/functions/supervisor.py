@@ -1,7 +1,8 @@
 """The host's side of the worker process: start it, send invocations, restart it.
 
-functionTimeout is kept as the real host keeps it (functions-host 5): Python has no cancellation, so the whole process
-is killed, every invocation in it fails, and a new process is started. A process that ends by itself is restarted too.
+functionTimeout is enforced as by the real host (docs/functions-host.md#timeouts): Python has no cancellation, so the
+whole process is killed, every invocation in it fails, and a new process is started. A process that ends by itself is
+restarted, too.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from local.functions.values import Invocation, Outcome
 INDEX_SECONDS = 60.0
 STOP_SECONDS = 5.0
 RESTART_DELAYS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""Seconds to wait before a restart, by the number of processes in a row that ended without a single success."""
+"""Seconds to wait before a restart, by the number of consecutive processes that ended without a success."""
 
 _ROOT = Path(__file__).parents[2]
 
@@ -34,16 +35,16 @@ class Supervisor:
     def __init__(self, *, app_dir: Path, environ: Mapping[str, str], function_timeout: float | None) -> None:
         self._app_dir = app_dir
         self._environ = dict(environ)
-        # The worker's own code comes from here; the app's folder still comes first on its path.
+        # The worker's code is imported from here; the app's folder comes first on its path.
         self._environ["PYTHONPATH"] = os.pathsep.join(filter(None, [environ.get("PYTHONPATH"), str(_ROOT)]))
         self._function_timeout = function_timeout
         self._process: WorkerProcess | None = None
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._fruitless = 0
+        self._failed_processes = 0
 
     async def start(self) -> list[dict[str, Any]]:
-        """Start the process and give what it indexed: name, function_id and raw_bindings of each function.
+        """Start the process and return what it indexed: name, function_id and raw_bindings of each function.
 
         Raises StartError with the traceback when the app can't be imported.
         """
@@ -56,12 +57,12 @@ class Supervisor:
         return functions
 
     async def invoke(self, invocation: Invocation) -> Outcome:
-        """Run a function in the worker; never raises for what the function or the process does."""
+        """Run a function in the worker; failures of function and process are in the outcome."""
         try:
             async with asyncio.timeout(INDEX_SECONDS):
                 process = await self._current()
         except TimeoutError:
-            return Outcome(error="The worker process doesn't start")
+            return Outcome(error="The worker process didn't start")
         if process is None:
             return Outcome(error="The host is stopping")
         try:
@@ -75,16 +76,16 @@ class Supervisor:
             error = f"Timeout value of {self._function_timeout:g} s exceeded by function: {invocation.function_name}"
             return Outcome(error=error)
         if outcome.ok:
-            self._fruitless = 0
+            self._failed_processes = 0
         return outcome
 
     @property
     def pid(self) -> int | None:
-        """Give the id of the current process, None when there is none."""
+        """Return the id of the current process, None if there is none."""
         return self._process.pid if self._process is not None else None
 
     async def stop(self) -> None:
-        """End the process; what still runs in it fails."""
+        """End the process; running invocations fail."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -94,7 +95,7 @@ class Supervisor:
             await process.close()
 
     async def _current(self) -> "WorkerProcess | None":
-        """Wait for a process that takes invocations; None when the host is stopping."""
+        """Wait for a process that accepts invocations; return None when the host is stopping."""
         while True:
             await self._ready.wait()
             if self._process is None or not self._process.is_ending:
@@ -106,8 +107,8 @@ class Supervisor:
             code = await process.ended()
             self._ready.clear()
             self._process = None
-            delay = RESTART_DELAYS[min(self._fruitless, len(RESTART_DELAYS) - 1)]
-            self._fruitless += 1
+            delay = RESTART_DELAYS[min(self._failed_processes, len(RESTART_DELAYS) - 1)]
+            self._failed_processes += 1
             log.logger.warning(log.line("worker_ended", pid=process.pid, exit_code=code, restart_in_seconds=delay))
             process = await self._relaunch(delay)
             self._process = process
@@ -140,7 +141,7 @@ class Supervisor:
 
 
 class WorkerProcess:
-    """One run of the worker: a process, the socket to it, and the invocations it has not answered."""
+    """One worker process, the socket to it, and the invocations that it hasn't answered."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -154,17 +155,17 @@ class WorkerProcess:
 
     @classmethod
     async def spawn(cls, *, app_dir: Path, environ: Mapping[str, str]) -> "WorkerProcess":
-        """Start the process in the app's folder, its output on the host's stderr."""
+        """Start the process in the app's folder, with its output on the host's stderr."""
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                # -P: not even a module of the app called `http` may take the place of what the worker imports.
+                # -P: a module of the app, called `http` for example, must not replace what the worker imports.
                 *("-P", "-m", "local.functions.worker", str(theirs.fileno()), str(os.getpid())),
                 cwd=app_dir,
                 env=dict(environ),
                 stdin=asyncio.subprocess.DEVNULL,
-                # The host's stdout is for its ready line; what the app prints is log, as in Azure.
+                # The host's stdout is for its ready line; output of the app is log, as in Azure.
                 stdout=2,
                 pass_fds=(theirs.fileno(),),
             )
@@ -177,32 +178,32 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Give the process id."""
+        """Return the process id."""
         return self._process.pid
 
     async def index(self, app_dir: Path) -> dict[str, Any]:
-        """Have the app imported and its functions described."""
+        """Import the app and return the description of its functions."""
         return await self._ask("", {"kind": "index", "app_dir": str(app_dir)})
 
     async def invoke(self, invocation: Invocation) -> Outcome:
-        """Run one function and wait for its outcome, however long that takes."""
+        """Run one function and wait for its outcome, without a time limit."""
         answer = await self._ask(invocation.id, invocation.to_wire())
         return Outcome.from_wire(answer)
 
     async def ended(self) -> int:
-        """Wait until the process is gone and every invocation has its outcome; give the exit code."""
-        # Not awaited itself: whoever is cancelled while waiting must not cancel the reading with it.
+        """Wait until the process has ended and every invocation has its outcome; return the exit code."""
+        # Not awaited directly: cancelling this wait must not cancel the reading.
         await asyncio.wait([self._reading])
         return await self._process.wait()
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         self.is_ending = True
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
     async def close(self) -> None:
-        """End the process and wait until it is gone."""
+        """End the process and wait until it has ended."""
         self._writer.close()
         try:
             async with asyncio.timeout(STOP_SECONDS):
@@ -230,7 +231,7 @@ class WorkerProcess:
             waiting = self._pending.get(message.get("id", ""))
             if waiting is not None and not waiting.done():
                 waiting.set_result(message)
-        # Killed first: a worker that closed its socket but lives on would run a function twice at the same time.
+        # Killed first: if a worker closed its socket and continued, a function could run twice at the same time.
         self.kill()
         await self._process.wait()
         for identifier, waiting in self._pending.items():

@@ -1,4 +1,7 @@
-"""The timer listener: one run at a time, a missed one made up at the start, the status in a blob (functions-host 4)."""
+"""The timer listener: one run at a time, a missed run at the start, the status in a blob.
+
+See docs/functions-host.md#timer.
+"""
 
 import asyncio
 import json
@@ -18,21 +21,21 @@ from local.functions.schedule import Schedule
 from local.functions.values import TypedData
 
 LEASE_RETRY_SECONDS = 1.0
-# Slept in pieces, so that a laptop that was asleep finds out soon what time it is.
+# Long waits are split, so that a laptop that wakes up soon notices the time.
 LONGEST_SLEEP_SECONDS = 30.0
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Status:
-    """When a timer last ran and when it is due; kept in the status blob as JSON."""
+    """When a timer last ran and when it is due, as kept in the status blob."""
 
     last: datetime
     next: datetime
     last_updated: datetime
 
     def to_json(self) -> dict[str, str]:
-        """Give it as the blob and the function have it."""
+        """Return the status as in the blob and for the function."""
         return {
             "Last": self.last.isoformat(),
             "Next": self.next.isoformat(),
@@ -41,7 +44,7 @@ class Status:
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:
-        """Read the blob; raises ValueError when it isn't a status."""
+        """Parse the content of the blob; raises ValueError when it isn't a status."""
         content = json.loads(text)
         try:
             moments = [datetime.fromisoformat(content[key]) for key in ("Last", "Next", "LastUpdated")]
@@ -51,7 +54,7 @@ class Status:
 
 
 def to_data(status: Status | None, *, is_past_due: bool) -> TypedData:
-    """Give what the function's TimerRequest is made of."""
+    """Return the data of the function's TimerRequest."""
     value = {
         "Schedule": {"AdjustForDST": True},
         "ScheduleStatus": None if status is None else status.to_json(),
@@ -61,7 +64,7 @@ def to_data(status: Status | None, *, is_past_due: bool) -> TypedData:
 
 
 def local_now() -> datetime:
-    """Give the time in the host's time zone, in which schedules are meant."""
+    """Return the time in the host's time zone, which schedules use."""
     return datetime.now(UTC).astimezone()
 
 
@@ -93,16 +96,16 @@ class TimerListener:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to compete for the lease, then to run."""
+        """Start to wait for the lease, then to run on schedule."""
         self._task = asyncio.create_task(self._listen())
 
     async def pause(self) -> None:
-        """Start no more runs; one under way goes on."""
+        """Start no more runs; a run in progress continues."""
         self._stopping = True
         self._interrupted.set()
 
     async def stop(self) -> None:
-        """Start no more runs, wait for the one under way and give the lease back."""
+        """Start no more runs, wait for a run in progress and release the lease."""
         await self.pause()
         if self._task is not None:
             await self._task
@@ -116,7 +119,7 @@ class TimerListener:
                     continue
                 await self._tick()
             except Exception as error:
-                # A defect here must not end the schedule for good, nor the other listeners.
+                # An error must end neither the schedule nor the other listeners.
                 log.logger.exception(log.line("timer_listener_failed", function=self._function.name, error=error))
                 await self._sleep(LEASE_RETRY_SECONDS)
             finally:
@@ -129,7 +132,7 @@ class TimerListener:
         following = self._schedule.after(self._now())
         while await self._sleep_until(following):
             status = await self._run(status, is_past_due=False, due=following)
-            # From now, not from the last occurrence: those that passed while the function ran are skipped.
+            # From now, not from the last occurrence: those that passed during the run are skipped.
             following = self._schedule.after(max(self._now(), following))
 
     async def _run(self, status: Status | None, *, is_past_due: bool, due: datetime | None = None) -> Status | None:
@@ -142,7 +145,7 @@ class TimerListener:
         return status
 
     async def _first_status(self) -> Status | None:
-        """Read the status that an earlier host left; a new one when there is none or the schedule has changed."""
+        """Return the status that an earlier host stored, a new one if there is none or the schedule has changed."""
         if self._status_blob is None:
             return None
         now = self._now()
@@ -176,14 +179,14 @@ class TimerListener:
             log.logger.warning(log.line("timer_status_not_written", function=self._function.name, error=error))
 
     async def _sleep_until(self, moment: datetime) -> bool:
-        """Sleep until then; False when the listener was stopped or lost its lease."""
+        """Sleep until a moment; return False if the listener was stopped or lost its lease."""
         while (seconds := (moment - self._now()).total_seconds()) > 0:
             if await self._sleep(min(seconds, LONGEST_SLEEP_SECONDS)):
                 return False
         return not self._interrupted.is_set()
 
     async def _sleep(self, seconds: float) -> bool:
-        """Sleep that long; True as soon as the listener is interrupted."""
+        """Sleep; return True as soon as the listener is interrupted."""
         try:
             async with asyncio.timeout(seconds):
                 await self._interrupted.wait()

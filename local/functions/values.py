@@ -1,4 +1,4 @@
-"""What crosses the line between host and worker: typed data, an invocation, its outcome."""
+"""What host and worker exchange: typed data, an invocation, its outcome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,26 +11,26 @@ type Kind = Literal["string", "bytes", "json", "http"]
 class TypedData:
     """One value and its kind, after the host's protobuf `TypedData`.
 
-    `string` and `json` hold text, `bytes` a byte string. `http` holds, in a request, method, url, headers, query,
-    params and body (bytes or None); in a response status, headers and body.
+    `string` and `json` are text, `bytes` is a byte string. `http` has method, url, headers, query, params and body
+    (bytes or None) in a request; status, headers and body in a response.
     """
 
     kind: Kind
     value: Any
 
     def to_wire(self) -> list[Any]:
-        """Give it as frames carry it."""
+        """Return it in the form used in frames."""
         return [self.kind, self.value]
 
     @classmethod
     def from_wire(cls, wire: list[Any] | None) -> Self | None:
-        """Read it from a frame; None stays None."""
+        """Parse the form used in frames; None stays None."""
         return None if wire is None else cls(wire[0], wire[1])
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """One call of a function: the trigger's data by parameter name, and its metadata."""
+    """One call of a function: the data of its trigger by parameter name, and the metadata."""
 
     id: str
     function_id: str
@@ -39,7 +39,7 @@ class Invocation:
     metadata: Mapping[str, TypedData] = field(default_factory=dict)
 
     def to_wire(self) -> dict[str, Any]:
-        """Give it as frames carry it."""
+        """Return it in the form used in frames."""
         return {
             "kind": "invoke",
             "id": self.id,
@@ -61,11 +61,11 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Tell whether the function succeeded."""
+        """Return whether the function succeeded."""
         return not self.error
 
     @classmethod
     def from_wire(cls, message: dict[str, Any]) -> Self:
-        """Read it from a frame."""
+        """Parse the form used in frames."""
         outputs = {name: TypedData(*wire) for name, wire in message["outputs"].items()}
         return cls(message["error"], message["stack"], TypedData.from_wire(message["returned"]), outputs)

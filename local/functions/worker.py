@@ -1,8 +1,10 @@
-"""The worker process: runs the app on azure-functions-runtime, the library that runs it in Azure (functions-host 12).
+"""The worker process: run the app on azure-functions-runtime, the library that runs it in Azure.
 
-Started by the host as `python -m local.functions.worker FD HOST_PID` in the app's folder; FD is its end of a socket
-pair. It answers every message of the host in a task of its own, so invocations run side by side in one event loop, as
+The host starts it as `python -m local.functions.worker FD HOST_PID` in the app's folder; FD is its end of a socket
+pair. It handles every message of the host in a task of its own, so invocations run concurrently in one event loop, as
 in Azure. It ends when the socket closes, and on Linux when the host dies.
+
+See docs/functions-host.md#runtime-driver.
 """
 
 import asyncio
@@ -35,24 +37,24 @@ def main(arguments: list[str]) -> None:
 
 
 def request_of(name: str, message: object) -> SimpleNamespace:
-    """Wrap a message as the library's coroutines expect their one argument."""
+    """Wrap a message in the argument that the library's coroutines expect."""
     return SimpleNamespace(
         name=name, request=SimpleNamespace(**{name: message}), properties={"host": "127.0.0.1", "protos": protos}
     )
 
 
 def to_proto(data: list[Any]) -> protos.TypedData:
-    """Turn data as frames carry it into what the library reads."""
+    """Convert data from a frame to the type that the library expects."""
     kind, value = data
     if kind != "http":
         return protos.TypedData(**{kind: value})
-    # The library asks the body for its kind, so "no body" is an empty TypedData rather than None.
+    # The library reads the kind of the body, so "no body" is an empty TypedData, not None.
     body = protos.TypedData() if value["body"] is None else protos.TypedData(bytes=value["body"])
     return protos.TypedData(http=protos.RpcHttp(**{**value, "body": body}))
 
 
 def from_proto(data: protos.TypedData | None) -> list[Any] | None:
-    """Turn what the library returns into data as frames carry it; None when there is none."""
+    """Convert what the library returns to data for a frame; None when there is none."""
     kind = None if data is None else data.WhichOneof("data")
     if data is None or kind is None:
         return None
@@ -67,7 +69,7 @@ def from_proto(data: protos.TypedData | None) -> list[Any] | None:
 
 
 async def _serve(connection: socket.socket, *, names: dict[str, str]) -> None:
-    # Both may reach the whole process group; it is the host that decides when running functions have had their time.
+    # Both may be sent to the whole process group; the host decides how long running functions may continue.
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, lambda: None)
     reader, writer = await asyncio.open_connection(sock=connection)
@@ -133,7 +135,7 @@ async def _invoke(message: dict[str, Any], *, names: dict[str, str]) -> dict[str
         present = {name: data for name, data in outputs.items() if data is not None}
         return {**reply, "returned": from_proto(answer.return_value), "outputs": present}
     except Exception as error:
-        # For instance a header that isn't text: the library doesn't look at it, the frame can't carry it.
+        # For example, a header that isn't text: the library doesn't check it, and a frame can't contain it.
         message_text = f"{type(error).__name__}: {error}"
         return {**reply, "error": message_text, "stack": traceback.format_exc(), "outputs": {}}
     finally:
@@ -141,7 +143,7 @@ async def _invoke(message: dict[str, Any], *, names: dict[str, str]) -> dict[str
 
 
 def _leave() -> None:
-    """End at once: what still runs in the app, tasks or threads, must not outlive the host."""
+    """Exit at once: tasks and threads of the app must not outlive the host."""
     with contextlib.suppress(Exception):
         sys.stdout.flush()
         logging.shutdown()
@@ -149,11 +151,11 @@ def _leave() -> None:
 
 
 def _configure_logging(names: dict[str, str]) -> None:
-    """Send what the app logs to stderr with level and function name, as the host's console shows it."""
+    """Send the app's log to stderr with level and function name, as on the host's console."""
 
     def name_function(record: logging.LogRecord) -> bool:
         record.function = names.get(runtime.invocation_id_cv.get() or "", "app")
-        # System logs of the platform, which Azure doesn't show to the customer (functions-host 6).
+        # Azure doesn't show the system logs of the platform to the customer (docs/functions-host.md#python-worker).
         return not record.name.startswith(("azure.functions", "azure_functions"))
 
     handler = logging.StreamHandler(sys.stderr)
@@ -164,11 +166,11 @@ def _configure_logging(names: dict[str, str]) -> None:
 
 
 def _die_with(host_pid: int) -> None:
-    """Have Linux kill this process when the host dies, even while the app blocks the event loop."""
+    """Let Linux kill this process when the host dies, even while the app blocks the event loop."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != host_pid:
-        sys.exit("the host is gone")
+        sys.exit("The host has ended.")
 
 
 if __name__ == "__main__":

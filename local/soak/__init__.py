@@ -1,1 +1,1 @@
-"""The soak test: many recordings through the whole stack while everything goes wrong, then an independent check."""
+"""The soak test: many recordings through the whole stack with faults and kills, then an independent check."""

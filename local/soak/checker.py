@@ -1,6 +1,6 @@
-"""The independent check of a soak run: what the emulator serves against what the archive holds, byte by byte.
+"""The independent check of a soak run: the archive is compared with what the emulator serves, byte by byte.
 
-Nothing here knows the app's code; names of blobs and members of the manifest are those that are documented.
+Nothing is shared with the app's code; names of blobs and members of the manifest are the documented ones.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _MANIFEST = re.compile(r"recording(-\d+)?\.json")
 
 @dataclass
 class Findings:
-    """What is wrong, one sentence for each; `explained` chunks are those that the manifest rightly calls lost."""
+    """What is wrong, a sentence for each; `explained` counts the chunks that the manifest correctly lists as lost."""
 
     lost: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
@@ -34,19 +34,19 @@ class Findings:
     explained: int = 0
     chunks_compared: int = 0
     bytes_kept: int = 0
-    # How many manifests each recording has.
+    # The number of manifests of each recording.
     manifests: dict[str, int] = field(default_factory=dict)
     quarantined: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """Say whether nothing is wrong."""
+        """Return whether nothing is wrong."""
         return not (self.lost or self.damaged or self.duplicated or self.unexplained)
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What was sent: recordings as the emulator tells of them, which of them expired, markers of bad events."""
+    """What was sent: recordings as described by the emulator, which of them expired, markers of invalid events."""
 
     recordings: list[dict[str, Any]]
     expired: set[str]
@@ -54,7 +54,7 @@ class Sent:
 
 
 async def check(sent: Sent, *, source: Source, blobs: BlobServiceClient, queued: tuple[int, int]) -> Findings:
-    """Compare everything; `queued` are the messages left in the queues and in the poison queues."""
+    """Compare everything; `queued` counts the messages left in the queues and in the poison queues."""
     findings = Findings()
     archive = blobs.get_container_client(ARCHIVE)
     listed = {str(blob.name): blob async for blob in list_blobs(archive)}
@@ -78,7 +78,7 @@ async def check(sent: Sent, *, source: Source, blobs: BlobServiceClient, queued:
         if (k := _key(name)) is not None and k not in known
     ]
     async for blob in list_blobs(blobs.get_container_client(STAGING)):
-        findings.unexplained.append(f"{STAGING}/{blob.name} is left")
+        findings.unexplained.append(f"{STAGING}/{blob.name} is still there")
     await _quarantine(blobs.get_container_client(QUARANTINE), sent, findings)
     for count, what in zip(queued, ("queues", "poison queues"), strict=True):
         if count:
@@ -104,7 +104,7 @@ async def _recording(
         findings.manifests[key] = manifest.get("revision", 1)
     entries = {entry["documentId"]: entry for entry in (manifest or {}).get("chunks", [])}
     if stray := sorted(set(entries) - {chunk["documentId"] for chunk in recording["chunks"]}):
-        findings.unexplained.append(f"the manifest of {key} lists {stray}, which nobody announced")
+        findings.unexplained.append(f"the manifest of {key} lists {stray}, which were not announced")
     for chunk in recording["chunks"]:
         document = chunk["documentId"]
         entry = entries.get(document)
@@ -114,17 +114,19 @@ async def _recording(
         if recording["recordingId"] in sent.expired:
             _check_explained(document, entry, where, findings)
         elif not where:
-            findings.lost.append(f"{document} of {key} isn't in the archive; its manifest says {_outcome(entry)}")
+            findings.lost.append(
+                f"{document} of {key} isn't in the archive; its outcome in the manifest is {_outcome(entry)}"
+            )
         else:
             await _compare(chunk, where[0], entry, source=source, archive=archive, findings=findings)
             if not where[0].endswith(f".{recording['format']['formatType']}"):
-                findings.unexplained.append(f"{where[0]} is not called what it is")
+                findings.unexplained.append(f"{where[0]} doesn't have the extension of its format")
 
 
 def _check_explained(document: str, entry: dict[str, Any] | None, where: list[str], findings: Findings) -> None:
-    """A chunk that its source had deleted must be called lost, with a reason."""
+    """Check that the manifest lists a chunk as lost, with a reason, if its source had deleted it."""
     if entry is None or entry.get("outcome") != "lost" or not entry.get("reason") or where:
-        findings.unexplained.append(f"{document} had expired, but its manifest says {_outcome(entry)}")
+        findings.unexplained.append(f"{document} had expired, but its outcome in the manifest is {_outcome(entry)}")
     else:
         findings.explained += 1
 
@@ -144,11 +146,11 @@ async def _compare(
     if difference:
         findings.damaged.append(f"{name} {difference}")
     elif (size, digest) != (chunk["bytes"], chunk["sha256"]):
-        findings.damaged.append(f"{name} has {size} bytes and SHA-256 {digest}, not what the emulator calculated")
+        findings.damaged.append(f"{name} has {size} bytes and SHA-256 {digest}, which differ from the emulator's")
     content = (entry or {}).get("content") or {}
     said = (_outcome(entry), content.get("blob"), content.get("bytes"), content.get("sha256"))
     if said != ("archived", name, chunk["bytes"], chunk["sha256"]):
-        findings.unexplained.append(f"the manifest says {said} of {name}")
+        findings.unexplained.append(f"the manifest lists {name} as {said}")
     metadata = f"{name.rpartition('.')[0]}.json"
     if ((entry or {}).get("metadata") or {}).get("blob") != metadata:
         findings.unexplained.append(f"the manifest doesn't list {metadata}")
@@ -161,7 +163,7 @@ async def _compare(
 async def _against_source(
     archive: ContainerClient, name: str, *, source: Source, chunk: dict[str, Any], part: Part = "content"
 ) -> tuple[int, str, str]:
-    """Read a blob beside its source; give its bytes, its SHA-256 and in what it differs ("" if in nothing)."""
+    """Compare a blob with its source; return its size, its SHA-256 and the difference ("" if there is none)."""
     digest, size, difference = hashlib.sha256(), 0, ""
     download = await archive.get_blob_client(name).download_blob()
     async with source.document(chunk, part=part) as original:
@@ -171,7 +173,7 @@ async def _against_source(
                 difference = f"differs from the source between bytes {size} and {size + len(piece)}"
             size += len(piece)
         if not difference and await original.read(1):
-            difference = f"ends after {size} bytes, its source goes on"
+            difference = f"ends after {size} bytes, before its source"
     return size, digest.hexdigest(), difference
 
 
@@ -183,7 +185,7 @@ async def _read(stream: aiohttp.StreamReader, length: int) -> bytes:
 
 
 def _account_for(listed: Iterable[str], sent: Sent, findings: Findings) -> None:
-    """Look for blobs in the folders of recordings that are neither theirs nor documented."""
+    """Find blobs in the folders of recordings that are not documented."""
     documents = {key_of(r): {chunk["documentId"] for chunk in r["chunks"]} for r in sent.recordings}
     for name in listed:
         found = _DATED.fullmatch(name)
@@ -192,24 +194,24 @@ def _account_for(listed: Iterable[str], sent: Sent, findings: Findings) -> None:
         folder, _, rest = found["rest"].partition("/")
         is_chunk = folder == "chunks" and rest.partition("-")[2].rpartition(".")[0] in documents[found["key"]]
         if not (is_chunk or folder == "events" or _MANIFEST.fullmatch(found["rest"])):
-            findings.unexplained.append(f"{ARCHIVE}/{name} is nothing that is documented")
+            findings.unexplained.append(f"{ARCHIVE}/{name} is not a documented blob")
 
 
 async def _quarantine(container: ContainerClient, sent: Sent, findings: Findings) -> None:
-    """Each bad event must be there, and no other event."""
+    """Check that every invalid event is in quarantine, and no other event."""
     missing = set(sent.bad_markers)
     async for blob in list_blobs(container):
         text = (await (await container.get_blob_client(blob.name).download_blob()).readall()).decode()
         findings.quarantined.append(blob.name)
         found = set(re.findall(r"soak-bad-\d{6}", text))
         if not found & sent.bad_markers or not json.loads(text):
-            findings.unexplained.append(f"{QUARANTINE}/{blob.name} is none of the bad events")
+            findings.unexplained.append(f"{QUARANTINE}/{blob.name} is not one of the invalid events")
         missing -= found
-    findings.unexplained += [f"bad event {marker} isn't in quarantine" for marker in sorted(missing)]
+    findings.unexplained += [f"the invalid event {marker} isn't in quarantine" for marker in sorted(missing)]
 
 
 def _places(listed: Iterable[str]) -> dict[str, list[str]]:
-    """Find every archived copy of each document, wherever it lies."""
+    """Return all archived copies of each document."""
     places: dict[str, list[str]] = {}
     for name in listed:
         if found := _CONTENT.fullmatch(name):
@@ -223,4 +225,4 @@ def _key(name: str) -> str | None:
 
 
 def _outcome(entry: dict[str, Any] | None) -> str:
-    return "nothing" if entry is None else str(entry.get("outcome"))
+    return "missing" if entry is None else str(entry.get("outcome"))

@@ -1,4 +1,4 @@
-"""Run the soak test from a terminal; status 0 only if nothing was lost, damaged, duplicated or left unexplained."""
+"""Run the soak test; the exit status is 0 only if nothing was lost, damaged, duplicated or left unexplained."""
 
 import argparse
 import asyncio
@@ -51,28 +51,36 @@ async def _soak(options: Options, out: Path) -> int:
     for kind, examples in found["examples"].items():
         for example in examples:
             print(f"{kind.upper()}: {example}")
-    print(f"{'Nothing is lost' if found['ok'] else 'FAILED'}; figures in {out}, logs in {options.logs}")
+    print(f"{'Nothing was lost' if found['ok'] else 'FAILED'}; figures in {out}, logs in {options.logs}")
     return 0 if found["ok"] else 1
 
 
 def _first(failed: Exception) -> Exception:
-    """Take one failure out of a task group's: they have one cause."""
+    """Return the first failure of a task group: all have the same cause."""
     return _first(failed.exceptions[0]) if isinstance(failed, ExceptionGroup) else failed
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local soak", description=__doc__)
-    parser.add_argument("--recordings", type=int, default=1000, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--recordings", type=int, default=1000, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--api", choices=APIS, default="today", help="the recording API (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of plan, faults and kills (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="the seed of plan, faults and kills (default: %(default)s)")
     parser.add_argument(
-        "--kills", action="store_true", help="kill hosts and workers, and have a second host for a time"
+        "--kills", action="store_true", help="kill hosts and workers, and run a second host from time to time"
     )
-    parser.add_argument("--faults", type=float, default=1.0, help="multiplies all rates; 0 for none (default: 1)")
-    parser.add_argument("--per-second", type=float, default=PER_SECOND, help="recordings (default: %(default)s)")
-    parser.add_argument("--limit", type=float, metavar="SECONDS", help="then it has failed (default: 120 + 1.5 N)")
-    parser.add_argument("--out", type=Path, default=Path("soak.json"), help="the figures (default: soak.json)")
     parser.add_argument(
-        "--logs", type=Path, default=LOGS / "soak", help="a log per process (default: .local/logs/soak)"
+        "--faults", type=float, default=1.0, help="a factor for all rates of faults; 0 for none (default: 1)"
+    )
+    parser.add_argument(
+        "--per-second", type=float, default=PER_SECOND, help="recordings per second (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--limit", type=float, metavar="SECONDS", help="the time after which the run has failed (default: 120 + 1.5 N)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("soak.json"), help="the file for the figures (default: soak.json)"
+    )
+    parser.add_argument(
+        "--logs", type=Path, default=LOGS / "soak", help="the folder for the logs (default: .local/logs/soak)"
     )
     return parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""File events that the soak test makes itself: late ones, half bad ones, and ones that nobody can understand."""
+"""File events that the soak test makes itself: late, partly invalid and invalid ones."""
 
 import json
 from collections.abc import Callable
@@ -8,23 +8,23 @@ from typing import Any
 FILE_STATUS = "Microsoft.Communication.RecordingFileStatusUpdated"
 CALL_LEG = "Microsoft.Communication.CallLegStateChanged"
 OTHER = "Microsoft.Communication.ChatMessageReceived"
-# Of a chunk; only today's API tells where it lies (acs-contract 2.8, 4.9).
+# The members of a chunk; only today's API has the locations (docs/acs-contract.md#2021-file-event, #file-event).
 MEMBERS = ("documentId", "index", "endReason", "contentLocation", "metadataLocation", "deleteLocation")
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 CALL = "7f3e1b52-8c0d-4f4e-9a51-0d4f2c6b9e10"
 
 
 def file_event(recording: dict[str, Any], *, event_id: str, hours_ago: float, marker: str | None) -> dict[str, Any]:
-    """Build the event of a recording as the emulator would have published it so many hours ago.
+    """Return the event of a recording as the emulator would have published it so many hours ago.
 
-    With a `marker` it has a chunk entry more that is no chunk; the marker is in the event's data.
+    With a `marker` it has an additional, invalid chunk; the marker is in the event's data.
     """
     chunks = [{name: chunk[name] for name in MEMBERS if name in chunk} for chunk in recording["chunks"]]
     more: dict[str, Any] = {}
     subject = f"/recording/call/{recording['callId']}"
     if recording["generation"] == "today":
         subject += f"/serverCallId/{recording['serverCallId']}/recordingId/{recording['recordingId']}"
-        # Pascal case in events only (acs-contract 4.9).
+        # Pascal case in events only (docs/acs-contract.md#file-event).
         asked = recording["format"]
         more = {
             f"recording{name[0].upper()}{name[1:]}": asked[name][0].upper() + asked[name][1:]
@@ -51,12 +51,12 @@ def file_event(recording: dict[str, Any], *, event_id: str, hours_ago: float, ma
 
 
 def bad_event(kind: int, *, marker: str) -> dict[str, Any]:
-    """Build an event that can't be understood; `kind` picks the way, the marker is somewhere in its text."""
+    """Return an invalid event; `kind` selects what is wrong, and the marker is somewhere in its text."""
     return _WAYS[kind % len(_WAYS)](marker)
 
 
 def other_event(marker: str) -> dict[str, Any]:
-    """Build an event of a type that the app has no use for, which must not be quarantined."""
+    """Return an event of a type that the app ignores, which must not be quarantined."""
     return {**_envelope(marker), "eventType": OTHER, "data": {"text": "hello"}}
 
 

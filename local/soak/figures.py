@@ -1,4 +1,4 @@
-"""What a soak run came to: `soak.json`, and the lines at its end."""
+"""The figures of a soak run: `soak.json`, and the table at its end."""
 
 import json
 import math
@@ -10,19 +10,19 @@ from local.report import columns
 from local.soak.checker import Findings
 
 SHOWN = 20
-# Where chunks lie: in 2021, and today (acs-contract 2.9, 4.10).
+# The paths of chunks: in 2021, and today (docs/acs-contract.md#2021-download, #storage-host).
 DOWNLOADS = ("/recording/download/", "/v1/objects/")
 
 
 def seconds(values: Iterable[float]) -> dict[str, float | None]:
-    """Give the 50th, 95th and 99th percentile (nearest rank) and the largest, in seconds."""
+    """Return the 50th, 95th and 99th percentile (nearest rank) and the largest, in seconds."""
     ordered = sorted(values)
     ranks = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
     return {name: _rank(ordered, percent) for name, percent in ranks.items()}
 
 
 def fetched(requests: Iterable[Mapping[str, Any]], *, bytes_kept: int, chunks: int) -> dict[str, Any]:
-    """Sum up the emulator's journal: what was asked of the source for what is kept."""
+    """Summarize the emulator's journal: what was fetched from the source, compared with what is kept."""
     downloads = [entry for entry in requests if entry["path"].lower().startswith(DOWNLOADS)]
     total = sum(entry["bytesSent"] for entry in downloads)
     return {
@@ -35,7 +35,7 @@ def fetched(requests: Iterable[Mapping[str, Any]], *, bytes_kept: int, chunks: i
 
 
 def verdict(findings: Findings) -> dict[str, Any]:
-    """Count what is wrong, and say the first of each kind in words."""
+    """Count what is wrong, with the first examples of each kind."""
     kinds = {
         "lost": findings.lost,
         "damaged": findings.damaged,
@@ -53,7 +53,7 @@ def write(path: Path, figures: Mapping[str, Any]) -> None:
 
 
 def table(figures: Mapping[str, Any]) -> str:
-    """Lay the main figures out in lines."""
+    """Return a table of the main figures."""
     rows = [
         *([name, f"{figures[name]:,}"] for name in ("recordings", "chunks", "explained")),
         *([name, f"{figures[name]:,}"] for name in ("lost", "damaged", "duplicated", "unexplained")),

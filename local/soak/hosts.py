@@ -1,4 +1,4 @@
-"""The Functions hosts of a soak run: killed at planned moments, started again, a second one for a while."""
+"""The Functions hosts of a soak run: killed at planned moments and restarted, with a second one at times."""
 
 import asyncio
 import contextlib
@@ -23,8 +23,8 @@ WORKER = "local.functions.worker"
 class Hosts:
     """Keep the hosts of the app running: the stack's own and, in its shifts, a second one.
 
-    Every start of a host has a host id of its own, so that two hosts really run the timer at once instead of sharing
-    one lease, and nobody waits for the lease of a host that was killed.
+    Every start of a host has its own host id, so that two hosts run the timer at the same time instead of sharing one
+    lease, and none waits for the lease of a killed host.
     """
 
     def __init__(self, stack: Stack, source: Source) -> None:
@@ -35,14 +35,14 @@ class Hosts:
         self._second: Process | None = None
         self.starts = 0
         self.second_hosts = 0
-        # One at a time: a host must not be killed while it is being started again.
+        # A lock: a host must not be killed while it is being restarted.
         self._busy = asyncio.Lock()
         self._calm = asyncio.Event()
         self.kills: Counter[str] = Counter()
 
     @property
     def count(self) -> int:
-        """Give the number of hosts that are to run now."""
+        """Return the number of hosts that should be running."""
         return 1 if self._second is None else 2
 
     async def aclose(self) -> None:
@@ -51,11 +51,11 @@ class Hosts:
         await self._first.stop()
 
     def calm(self) -> None:
-        """Begin no kill and no shift any more; what is under way is brought to its end."""
+        """Start no more kills and shifts; those in progress are completed."""
         self._calm.set()
 
     async def kill_on(self, kills: Iterator[Kill]) -> None:
-        """Kill and start again by plan, until the end of the plan or until it is to be calm."""
+        """Kill and restart as planned, until the end of the plan or until `calm`."""
         for kill in kills:
             if await self._pause(kill.after_seconds):
                 return
@@ -64,7 +64,7 @@ class Hosts:
                 await self._kill(kill, is_second=is_second)
 
     async def work_shifts(self, shifts: Iterator[Shift]) -> None:
-        """Have a second host work beside the first by plan, until it is to be calm; there is none afterwards."""
+        """Run a second host as planned, until `calm`; stop it afterwards."""
         try:
             for shift in shifts:
                 if await self._pause(shift.off_seconds):
@@ -80,7 +80,7 @@ class Hosts:
             await self._stop_second()
 
     def check(self) -> None:
-        """Raise ProcessError when a host has ended that nobody killed."""
+        """Raise ProcessError when a host has ended without being killed."""
         if self._busy.locked():
             return
         for host in (self._first, self._second):
@@ -88,7 +88,7 @@ class Hosts:
                 raise ProcessError(f"{host.name} ended by itself with status {host.returncode}; its log is {host.log}")
 
     async def _pause(self, seconds: float) -> bool:
-        """Wait; True as soon as it is to be calm."""
+        """Wait; return True as soon as `calm` was called."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._calm.wait(), seconds)
         return self._calm.is_set()
@@ -113,7 +113,7 @@ class Hosts:
 
     def _kill_process(self, host: Process, name: str) -> None:
         self.kills[name] += 1
-        # The host alone: its worker has to find out by itself.
+        # Only the host: its worker has to notice by itself.
         with contextlib.suppress(ProcessLookupError):
             os.kill(host.pid, signal.SIGKILL)
 
@@ -137,7 +137,7 @@ class Hosts:
         self._second_url = f"http://127.0.0.1:{port}"
         self._second = await self._start(port)
         self.second_hosts += 1
-        # It hears of the same events in the other schema.
+        # It gets the same events in the other schema.
         body = {
             "name": SECOND,
             "endpoint": self._second_url + WEBHOOK,
@@ -158,7 +158,7 @@ class Hosts:
 
 
 def _worker(host: int) -> int | None:
-    """Find the worker process of a host."""
+    """Return the worker process of a host, None if there is none."""
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process(host).children():
             if WORKER in child.cmdline():

@@ -1,4 +1,4 @@
-"""The load of a soak run: recordings made in the emulator over time, and their events, good and bad."""
+"""The load of a soak run: recordings that are made in the emulator over time, and valid and invalid events."""
 
 import asyncio
 import uuid
@@ -11,14 +11,14 @@ from local.soak.plan import PlannedRecording
 from local.soak.source import Source
 from local.soak.watch import Watch
 
-# More in flight than this would only measure how long the queue is.
+# With more recordings in flight the run would only measure the length of the queue.
 MOST_OPEN = 150
 ROOM_SECONDS = 0.2
 
 
 @dataclass
 class Load:
-    """Make what is planned; know what was sent."""
+    """Make the planned recordings, and keep what was sent."""
 
     source: Source
     watch: Watch
@@ -28,18 +28,18 @@ class Load:
     recordings: list[str] = field(default_factory=list)
     expired: set[str] = field(default_factory=set)
     bad_markers: set[str] = field(default_factory=set)
-    # What was done to events, by kind.
+    # The number of changed or additional events, by kind.
     events: Counter[str] = field(default_factory=Counter)
 
     async def run(self) -> None:
-        """Make every recording, and publish the last repeat of every event."""
+        """Make all recordings and publish all their events."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         async with asyncio.TaskGroup() as group:
             for planned in self.planned:
                 await asyncio.sleep(started + planned.at_seconds - loop.time())
                 while len(self.watch.open) >= MOST_OPEN:
-                    # The plan waits with it: what is late is not made all at once afterwards.
+                    # The plan is delayed as well, so that late recordings aren't made all at once afterwards.
                     await asyncio.sleep(ROOM_SECONDS)
                     started += ROOM_SECONDS
                 group.create_task(self._one(planned))
@@ -64,7 +64,7 @@ class Load:
         body = {
             "media": {"kind": "filler", "chunkBytes": list(planned.chunk_bytes)},
             "announce": False,
-            # The call was before its event.
+            # The call took place before its event.
             "durationSeconds": planned.late_hours * 3600 + 10,
             "generation": planned.api,
             "formatType": planned.file_type,
@@ -78,7 +78,7 @@ class Load:
         return recording
 
     def _own_event(self, recording: dict[str, Any], planned: PlannedRecording) -> dict[str, Any] | None:
-        """Build the event of a recording that is late or half bad; None: the emulator's own will do."""
+        """Return the event of a recording if it is late or partly invalid, None to use the emulator's."""
         self.events["expired"] += planned.is_expired
         self.events["late"] += planned.late_hours > 0
         self.events["halfBad"] += planned.is_half_bad
@@ -95,7 +95,7 @@ class Load:
             await self.source.control("POST", "/events", [event] * times)
 
     async def _publish_beside(self, planned: PlannedRecording) -> None:
-        """Publish what can't be understood at the same moment, so that it shares a batch with what is good."""
+        """Publish invalid events at the same time, so that they share a batch with valid ones."""
         for kind in planned.bad_events:
             self.events["bad"] += 1
             self.events["other"] += 1

@@ -1,4 +1,4 @@
-"""The domain events of the app, as the emulator's custom topic got them: one fact, one id."""
+"""Check the domain events that the app published to the emulator's custom topic: one fact, one id."""
 
 import json
 import re
@@ -15,20 +15,20 @@ ARCHIVED, LOST, QUARANTINED = "Recording.Archived", "Recording.Lost", "Recording
 
 
 def check(published: Sequence[dict[str, Any]], sent: Sent, findings: Findings) -> dict[str, int]:
-    """Check what was told of every recording and quarantined event; count what was published by type.
+    """Check what was published about every recording and quarantined event; return the number of events by type.
 
-    Each manifest is told of under one id, each quarantined event under one. Repeats of one id are as allowed as the
-    service's own.
+    Each manifest and each quarantined event is published under one id. An event may be repeated under the same id, as
+    Event Grid itself does.
     """
     about = _about(published)
     for recording in sent.recordings:
         kind = LOST if recording["recordingId"] in sent.expired else ARCHIVED
         key = key_of(recording)
         if not about[kind, key]:
-            findings.unexplained.append(f"nobody was told of {key}: {kind}")
+            findings.unexplained.append(f"{kind} was not published for {key}")
         ids = about[ARCHIVED, key] | about[LOST, key]
         if len(ids) > findings.manifests.get(key, 1):
-            findings.duplicated.append(f"what became of {key} was published under {len(ids)} ids")
+            findings.duplicated.append(f"the result of {key} was published under {len(ids)} ids")
     for name in findings.quarantined:
         count = len(about[QUARANTINED, name])
         if count != 1:
@@ -38,10 +38,10 @@ def check(published: Sequence[dict[str, Any]], sent: Sent, findings: Findings) -
 
 
 def _about(published: Iterable[dict[str, Any]]) -> defaultdict[tuple[str, str], set[str]]:
-    """Collect the ids of the events of each type about each recording and each quarantined event."""
+    """Return the ids of the events of each type about each recording and each quarantined event."""
     about: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for event in published:
-        # By value, not by member name: the names are the app's own business.
+        # Found by value, not by member name: this check doesn't depend on the app's names.
         for key in _NAMED.findall(json.dumps(event)):
             about[str(event.get("type")), key].add(event["id"])
     return about

@@ -1,4 +1,4 @@
-"""What a soak run does, drawn from its seed: recordings, bad events, and when which process is killed."""
+"""The plan of a soak run, drawn from its seed: recordings, invalid events, kills and second hosts."""
 
 import random
 from collections.abc import Iterator
@@ -9,25 +9,25 @@ from local.stack import Api
 
 Target = Literal["host", "worker"]
 KIB, MIB = 1024, 1024 * 1024
-# Share of chunks, smallest and largest size; above 4 MiB a chunk has several blocks.
+# Share of the chunks, smallest and largest size; above 4 MiB a chunk has several blocks.
 SIZES = ((0.70, KIB, 64 * KIB), (0.26, 64 * KIB, MIB), (0.04, MIB, 12 * MIB))
 CHUNKS = (1, 1, 2, 2, 3, 4)
-# How often an event is published at once: most come once, some ten times.
+# How often an event is published at once: mostly once, sometimes ten times.
 REPEATS = (*([1] * 14), 2, 2, 3, 10)
 AGAIN_SHARE = 0.15
 LATE_SHARE = 0.10
 HALF_BAD_SHARE = 0.05
 EXPIRED_SHARE = 0.03
 BAD_SHARE = 0.12
-# Parts of the time that the service keeps a recording: 48 hours in 2021, 24 today.
+# How long the service keeps a recording, and how late events are, as fractions of that.
 RETENTION_HOURS: dict[Api, float] = {"2021": 48.0, "today": 24.0}
 LATE, EXPIRED = (0.01, 0.96), 1.02
-# Today's API has more than one; what they are made of says which sizes there can be.
+# Of today's API; the type limits the possible sizes.
 FILE_TYPES = ("mp4", "mp4", "mp3", "wav")
 
 
 def event_rates() -> dict[str, float]:
-    """Give the share of recordings to whose event each of these is done; duplicates: events more than one."""
+    """Return the share of recordings whose event is changed in each way; duplicates: additional events."""
     return {
         "duplicates": round(sum(REPEATS) / len(REPEATS) - 1, 3),
         "again": AGAIN_SHARE,
@@ -43,8 +43,8 @@ class PlannedRecording:
     """One recording to make, `at_seconds` after the start.
 
     Its event is published `repeats` times at once and again `again_after` seconds later (None: not again). The event's
-    time is `late_hours` ago; `is_expired` ones are so late that the source has deleted the chunks. `is_half_bad`: the
-    event has a chunk entry more, which nobody can understand. `bad_events` of that many kinds go out beside it.
+    time is `late_hours` ago; with `is_expired` it is so late that the source has deleted the chunks. With `is_half_bad`
+    the event has an additional, invalid chunk. An invalid event of each kind in `bad_events` is published as well.
     """
 
     api: Api
@@ -62,7 +62,7 @@ class PlannedRecording:
 
 @dataclass(frozen=True)
 class Kill:
-    """One SIGKILL, `after_seconds` after the one before; `choice` (0 to 1) picks one of the hosts that run."""
+    """One SIGKILL, `after_seconds` after the previous one; `choice` (0 to 1) selects one of the running hosts."""
 
     after_seconds: float
     target: Target
@@ -72,7 +72,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class Shift:
-    """A time without and a time with a second host; `is_killed` says how that one ends."""
+    """A time without and a time with a second host; `is_killed` says whether that one is killed."""
 
     off_seconds: float
     on_seconds: float
@@ -80,7 +80,7 @@ class Shift:
 
 
 def recordings(count: int, *, seed: int, per_second: float, api: Api) -> list[PlannedRecording]:
-    """Plan the recordings in the order in which they are made."""
+    """Plan the recordings, in the order in which they are made."""
     draw = random.Random(f"{seed}/recordings")  # noqa: S311 - a plan, not a secret
     types = random.Random(f"{seed}/types")  # noqa: S311 - likewise
     kept = RETENTION_HOURS[api]
@@ -113,12 +113,12 @@ def recordings(count: int, *, seed: int, per_second: float, api: Api) -> list[Pl
 
 
 def kills(count: int, *, seed: int, every_seconds: float) -> Iterator[Kill]:
-    """Plan so many SIGKILLs, `every_seconds` apart in the mean."""
+    """Plan `count` SIGKILLs with a mean distance of `every_seconds`."""
     draw = random.Random(f"{seed}/kills")  # noqa: S311 - a plan, not a secret
     for number in range(count):
         yield Kill(
             after_seconds=draw.uniform(0.4, 1.6) * every_seconds,
-            # In turn, so that even a short run has both.
+            # Alternating, so that even a short run has both.
             target=("host", "worker")[number % 2],
             choice=draw.random(),
             down_seconds=draw.uniform(0.0, 1.0),
@@ -126,7 +126,7 @@ def kills(count: int, *, seed: int, every_seconds: float) -> Iterator[Kill]:
 
 
 def shifts(*, seed: int, is_long: bool = False) -> Iterator[Shift]:
-    """Plan without end when a second host works beside the first; in a long run half of the time, else nearly all."""
+    """Plan, without end, when a second host runs: in a long run half of the time, otherwise nearly always."""
     draw = random.Random(f"{seed}/shifts")  # noqa: S311 - a plan, not a secret
     while True:
         off, on = (draw.uniform(60.0, 120.0), 90.0) if is_long else (draw.uniform(0.5, 3.0), draw.uniform(10.0, 30.0))
@@ -136,7 +136,7 @@ def shifts(*, seed: int, is_long: bool = False) -> Iterator[Shift]:
 def _size(draw: random.Random, file_type: str) -> int:
     weights = [share for share, _, _ in SIZES]
     _, low, high = draw.choices(SIZES, weights)[0]
-    # Evenly over the orders of magnitude.
+    # Uniformly distributed over the orders of magnitude.
     size = int(low * (high / low) ** draw.random())
-    # Samples of 16 bits: a WAV of an odd size there is not.
+    # With samples of 16 bits the size of a WAV is even.
     return size + size % 2 if file_type == "wav" else size

@@ -1,4 +1,4 @@
-"""How often what goes wrong in a soak run: the share of the requests to each route."""
+"""The rates of faults in a soak run: the share of the requests to each route."""
 
 from typing import Any
 
@@ -45,17 +45,17 @@ STORAGE = {
     "failedCopy": 0.01,
     "abortedCopy": 0.01,
 }
-# A byte that changes on its way into a block: the read-back has to find it.
+# A byte that changes on its way into a block, which the read-back has to find.
 STORAGE_ROUTES = {"PutBlock": {"corrupt": 0.01}}
 
 
 def source_chaos(seed: int, scale: float) -> dict[str, Any]:
-    """Give the body for the emulator's chaos mode, all rates multiplied by `scale`."""
+    """Return the body that starts the emulator's random faults, with all rates multiplied by `scale`."""
     return {"seed": seed, "rates": _scaled(SOURCE, scale), "hangSeconds": 1, "slowSeconds": 1}
 
 
 def storage_chaos(seed: int, scale: float) -> dict[str, Any]:
-    """Give the body for the storage proxy's chaos mode, all rates multiplied by `scale`."""
+    """Return the body that starts the storage proxy's random faults, with all rates multiplied by `scale`."""
     routes = {route: _scaled(rates, scale) for route, rates in STORAGE_ROUTES.items()}
     return {"seed": seed, "rates": _scaled(STORAGE, scale), "routes": routes, "hangSeconds": 1, "slowSeconds": 1}
 

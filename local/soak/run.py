@@ -1,4 +1,4 @@
-"""One soak run: the stack, the load, faults and kills, the wait for its end, the check."""
+"""One soak run: the stack, the load, faults and kills, the wait for the end, the check."""
 
 import asyncio
 import contextlib
@@ -20,34 +20,34 @@ from local.stack import Api, Stack, StackOptions
 
 PROGRESS_SECONDS = 2.0
 LOOK_SECONDS = 0.5
-# So small that a chunk of some MiB has several blocks.
+# Small, so that a chunk of a few MiB has several blocks.
 BLOCK_MIB = 4
 FEWEST_KILLS, RECORDINGS_PER_KILL = 4, 15
-# Kills and shifts end when only this share is open, so that a run has an end.
+# Kills and shifts end when only this share of the recordings is open, so that a run ends.
 CALM_SHARE = 0.1
-# What takes minutes or hours in Azure takes seconds here.
+# Seconds instead of the minutes or hours in Azure.
 SETTINGS = {
     "RESCUE_MINUTES": "0.1",
     "INGEST_BLOCK_MIB": str(BLOCK_MIB),
     "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02",
-    # Most messages wait for a pause after a fault: more of them at once keep the machine busy.
+    # Most messages wait for a pause after a fault; larger batches keep the machine busy.
     "AzureFunctionsJobHost__extensions__queues__batchSize": "24",
     "AzureFunctionsJobHost__extensions__queues__newBatchThreshold": "12",
 }
 INVISIBLE_SECONDS = 8.0
 SUBSCRIPTION = {"shuffle": True, "maxEventsPerBatch": 10, "timeScale": 0.01}
-# Beyond this storage is kept on disk: in memory each write is an extent of its own, and Azurite's first garbage
-# collection, after ten minutes, looks for each of them among all: it stands still for minutes (3.37.0).
+# With more recordings storage is kept on disk: in memory each write is an extent of its own, and Azurite's first
+# garbage collection, after ten minutes, searches all extents for each of them, which blocks it for minutes (3.37.0).
 IN_MEMORY_RECORDINGS = 400
-# When the timer runs, and the seconds between two kills. A small run has to meet both many times within a minute; in a
-# large one they would take a third of the CPU: a start costs two seconds of it, a run of the timer reads all in flight.
+# When the timer runs, and the seconds between two kills. A small run needs both many times within a minute; in a large
+# one that would take a third of the CPU: a start takes two seconds of it, and a timer run reads all that is in flight.
 SCHEDULE, LARGE_SCHEDULE = "*/2 * * * * *", "*/10 * * * * *"
 KILL_EVERY_SECONDS, LARGE_KILL_EVERY_SECONDS = 6.0, 30.0
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked for; `faults` multiplies all rates (0: none), `limit_seconds` bounds everything but the check."""
+    """The options of a run; `faults` multiplies all rates (0: none), `limit_seconds` limits all but the check."""
 
     api: Api
     recordings: int
@@ -61,23 +61,23 @@ class Options:
 
     @property
     def kills(self) -> int:
-        """Give how many processes are to be killed at most, not counting a second host at the end of its shift."""
+        """Return how many processes are killed at most, not counting a second host at the end of its shift."""
         return max(FEWEST_KILLS, self.recordings // RECORDINGS_PER_KILL) if self.has_kills else 0
 
     @property
     def kill_every_seconds(self) -> float:
-        """Give the mean time between two kills."""
+        """Return the mean time between two kills."""
         return LARGE_KILL_EVERY_SECONDS if self.is_large else KILL_EVERY_SECONDS
 
     @property
     def is_large(self) -> bool:
-        """Tell whether the run is one of those that take long."""
+        """Return whether the run is a long one."""
         return self.recordings > IN_MEMORY_RECORDINGS
 
 
 @dataclass
 class Soak:
-    """The parts of a run that has begun."""
+    """The parts of a running soak test."""
 
     options: Options
     stack: Stack
@@ -89,7 +89,7 @@ class Soak:
 
     @property
     def seconds(self) -> float:
-        """Give the seconds since the load began."""
+        """Return the seconds since the load began."""
         return time.monotonic() - self.started
 
     def say(self, text: str) -> None:
@@ -97,7 +97,7 @@ class Soak:
         print(f"[{self.seconds:6.1f} s] {text}", flush=True)
 
     async def faults(self) -> dict[str, dict[str, int]]:
-        """Count what was injected so far, by place and kind."""
+        """Count the faults so far, by place and kind."""
         found = {"events": {kind: count for kind, count in self.load.events.items() if count}}
         if self.options.faults:
             source = await self.source.control("GET", "/chaos")
@@ -107,7 +107,7 @@ class Soak:
 
 
 async def run(options: Options) -> dict[str, Any]:
-    """Do a whole run and give its figures, "ok" among them; raises what ends it early."""
+    """Do a complete run and return its figures, including "ok"; raises what ends it early."""
     stack_options = StackOptions(
         api=options.api,
         logs=options.logs,
@@ -133,7 +133,7 @@ async def run(options: Options) -> dict[str, Any]:
         async with contextlib.aclosing(Hosts(stack, source)) as hosts:
             soak = Soak(options, stack, source, watch, hosts, load, time.monotonic())
             await _start_chaos(soak)
-            is_settled = await _bear(soak)
+            is_settled = await _run_load(soak)
             await _stop_chaos(soak)
             took = soak.seconds
             soak.say("comparing the archive with the source")
@@ -143,23 +143,23 @@ async def run(options: Options) -> dict[str, Any]:
         sent = Sent(recordings, load.expired, load.bad_markers)
         findings = await checker.check(sent, source=source, blobs=blobs, queued=queued)
         published = (await source.control("GET", "/topic/events"))["events"]
-        told = notices.check(published, sent, findings)
+        notice_counts = notices.check(published, sent, findings)
         soak.say("compared")
         return {
             "ok": is_settled and findings.ok,
             **_figures(soak, findings, requests),
-            "notices": told,
+            "notices": notice_counts,
             "faults": await soak.faults(),
             "open": [one.key for one in watch.open.values()],
             "seconds": round(took, 1),
         }
 
 
-async def _bear(soak: Soak) -> bool:
-    """Put the load on and wait until all is settled; False when the limit came first."""
+async def _run_load(soak: Soak) -> bool:
+    """Run the load and wait until all is settled; return False if the time limit is reached first."""
     options = soak.options
     async with contextlib.AsyncExitStack() as exits:
-        background = [soak.watch.run(), _tell(soak)]
+        background = [soak.watch.run(), _print_progress(soak)]
         trouble: list[Coroutine[Any, Any, None]] = []
         if options.has_kills:
             trouble = [
@@ -181,14 +181,14 @@ async def _bear(soak: Soak) -> bool:
             if loading.done() and all(task.done() for task in troubles) and await _is_settled(soak):
                 return True
             await asyncio.sleep(LOOK_SECONDS)
-        soak.say(f"the limit of {options.limit_seconds:g} s is reached; open: {await _state(soak)}")
+        soak.say(f"the limit of {options.limit_seconds:g} s is reached: {await _state(soak)}")
         for one in list(soak.watch.open.values())[:10]:
             soak.say(f"  open: {one.key}")
         return False
 
 
 async def _is_settled(soak: Soak) -> bool:
-    """Say whether every recording is told of, every event delivered, and staging and queues empty."""
+    """Return whether every recording is archived, every event delivered, and staging and queues are empty."""
     if soak.watch.open or soak.watch.staging_blobs:
         return False
     report = await soak.source.control("GET", "/subscriptions")
@@ -196,12 +196,12 @@ async def _is_settled(soak: Soak) -> bool:
         return False
     if any(await soak.watch.queued()):
         return False
-    # Once more: a delivery may have put something there since the last look.
+    # Checked again: a delivery may have added something since the last look.
     await soak.watch.look()
     return not soak.watch.staging_blobs and not any(await soak.watch.queued())
 
 
-async def _tell(soak: Soak) -> None:
+async def _print_progress(soak: Soak) -> None:
     while True:
         soak.say(await _state(soak))
         await asyncio.sleep(PROGRESS_SECONDS)

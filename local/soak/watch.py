@@ -1,4 +1,4 @@
-"""Watching storage from outside while a soak run goes on: what is staged, what is archived, and when."""
+"""Watch storage from outside during a soak run: what is staged, what is archived, and when."""
 
 import asyncio
 import json
@@ -16,16 +16,16 @@ from azure.storage.queue.aio import QueueServiceClient
 STAGING, ARCHIVE, QUARANTINE = "recordings-staging", "recordings-archive", "recordings-quarantine"
 QUEUES = ("recording-chunks", "recording-events")
 EVERY_SECONDS = 0.5
-# A look at a full staging costs CPU here and in Azurite, of which there is little: it gets so much of the time at most.
+# Listing a full staging container costs CPU here and in Azurite, so it gets at most this share of the time.
 LOOKING_SHARE = 0.2
-# Manifests at a time: one after the other they took so long in a busy Azurite that the load waited for the watcher.
+# Manifests read concurrently: read one by one from a busy Azurite, they delayed the load.
 READING = 16
 _CONTENT = re.compile(r".*/chunks/[0-9]{5}-(?P<document>[0-9A-Za-z-]+)\.media")
 
 
 @dataclass
 class Open:
-    """A recording whose event was published and that isn't settled; times are of time.monotonic()."""
+    """A recording whose event was published and that isn't settled; times are from time.monotonic()."""
 
     recording: dict[str, Any]
     key: str
@@ -34,13 +34,13 @@ class Open:
 
     @property
     def folder(self) -> str:
-        """Give its folder in the archive."""
+        """Return the folder in the archive."""
         return f"{self.key[:4]}/{self.key[4:6]}/{self.key[6:8]}/{self.key}"
 
 
 @dataclass
 class Watch:
-    """Know what is open, and the seconds from event to staged (per chunk) and to archived (per recording)."""
+    """Keep what is open, and the seconds from event to staged (per chunk) and to archived (per recording)."""
 
     staging: ContainerClient
     archive: ContainerClient
@@ -52,19 +52,19 @@ class Watch:
     staging_blobs: int = 0
 
     def add(self, recording: dict[str, Any], *, is_expired: bool) -> None:
-        """Watch a recording from now, the moment when its event is published."""
+        """Watch a recording from now on, when its event is published."""
         key = key_of(recording)
         self.open[key] = Open(recording, key, time.monotonic(), is_expired)
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Look repeatedly, until cancelled."""
         while True:
             began = time.monotonic()
             await self.look()
             await asyncio.sleep(max(EVERY_SECONDS, (time.monotonic() - began) / LOOKING_SHARE))
 
     async def look(self) -> None:
-        """Look once at staging and at the manifests of what is open."""
+        """Look once at staging and at the manifests of open recordings."""
         waiting = dict(self.open)
         seen: set[str] = set()
         blobs = 0
@@ -80,13 +80,13 @@ class Watch:
 
         async def read(one: Open) -> None:
             async with turn:
-                if await self._is_told(one) and one.key in self.open:
+                if await self._is_archived(one) and one.key in self.open:
                     self._settle(one)
 
         await asyncio.gather(*(read(one) for key, one in waiting.items() if key not in seen))
 
     async def queued(self) -> tuple[int, int]:
-        """Count the messages in the queues, hidden ones too, and in their poison queues."""
+        """Count the messages in the queues, including hidden ones, and in their poison queues."""
         return (
             sum([await self._messages(name) for name in QUEUES]),
             sum([await self._messages(f"{name}-poison") for name in QUEUES]),
@@ -109,24 +109,24 @@ class Watch:
             return
         self.archived_seconds[one.key] = time.monotonic() - one.published
         for chunk in one.recording["chunks"]:
-            # Between two looks it was staged and archived.
+            # It was staged and archived between two looks.
             self._staged(one, chunk["documentId"])
 
-    async def _is_told(self, one: Open) -> bool:
-        """Say whether a manifest tells of the recording; its newest, if it had to be written again."""
+    async def _is_archived(self, one: Open) -> bool:
+        """Return whether the newest manifest of the recording is complete, or exists if the recording expired."""
         manifest = await read_manifest(self.archive, one.folder)
         return manifest is not None and (one.is_expired or manifest.get("complete") is True)
 
 
 def key_of(recording: dict[str, Any]) -> str:
-    """Name the recording as the archive does: `{start, microseconds, UTC}Z-{callId}`."""
+    """Return the key of a recording in the archive: `{start, microseconds, UTC}Z-{callId}`."""
     start = re.sub(r"[-:.]", "", recording["startTime"].rstrip("Z"))
-    # 100-nanosecond ticks have a digit too many.
+    # 100-nanosecond ticks have one digit more than the key.
     return f"{start[:21]}Z-{recording['callId']}"
 
 
 async def list_blobs(container: ContainerClient, prefix: str = "") -> AsyncIterator[Any]:
-    """List blobs with their metadata; a container that isn't there has none."""
+    """List blobs with their metadata; a missing container has none."""
     try:
         async for blob in container.list_blobs(name_starts_with=prefix, include=["metadata"]):
             yield blob
@@ -135,7 +135,7 @@ async def list_blobs(container: ContainerClient, prefix: str = "") -> AsyncItera
 
 
 async def read_manifest(archive: ContainerClient, folder: str) -> dict[str, Any] | None:
-    """Read the newest manifest in a folder of the archive; None if there is none."""
+    """Return the newest manifest in a folder of the archive, None if there is none."""
     newest: dict[str, Any] | None = None
     revision = 1
     while True:
@@ -149,7 +149,7 @@ async def read_manifest(archive: ContainerClient, folder: str) -> dict[str, Any]
 
 @asynccontextmanager
 async def watching(connection_string: str) -> AsyncIterator[tuple[Watch, BlobServiceClient]]:
-    """Open storage past the proxy, where nothing goes wrong."""
+    """Open storage without the proxy, where nothing goes wrong."""
     async with (
         BlobServiceClient.from_connection_string(connection_string) as blobs,
         QueueServiceClient.from_connection_string(connection_string) as queues,

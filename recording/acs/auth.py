@@ -1,4 +1,4 @@
-"""HMAC-SHA256 and Entra ID, as azure-core policies (acs-contract 5)."""
+"""HMAC-SHA256 and Entra ID, as azure-core policies (docs/acs-contract.md#authentication)."""
 
 import base64
 import hashlib
@@ -17,12 +17,12 @@ from yarl import URL
 from recording.config.resource import Resource
 from recording.errors import Misconfigured
 
-# The double slash is intended (acs-contract 5.3).
+# The double slash is intended (docs/acs-contract.md#entra-id).
 SCOPE = "https://communication.azure.com//.default"
 
 
 def sign(method: str, url: str, body: bytes, *, host: str, key: str, date: str) -> dict[str, str]:
-    """Make the headers that authenticate one request (acs-contract 5.1).
+    """Make the headers that authenticate one request (docs/acs-contract.md#hmac).
 
     `url` is signed as it is sent, percent-encoding kept; `host` is the ACS resource's authority
     whatever host the bytes are on; `key` is base64; `date` is RFC 1123 in GMT.
@@ -61,7 +61,7 @@ class HmacPolicy(SansIOHTTPPolicy[HttpRequest, Any]):
             http.headers["x-ms-host"] = self._authority
 
 
-def policy(
+def auth_policy(
     resource: Resource, credential: AsyncTokenCredential | None
 ) -> HmacPolicy | AsyncBearerTokenCredentialPolicy[Any, Any]:
     """Choose HMAC where there is a key, else the app's identity."""

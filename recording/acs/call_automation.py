@@ -1,9 +1,9 @@
 """Recording in today's Call Automation API: /calling/recordings, through the official client.
 
-Statuses and bodies as in acs-contract 4. The client makes the requests and reads the answers; they
-are signed, timed out and repeated as those of any API here. Its own signature is not used: it signs
+Statuses and bodies as in docs/acs-contract.md#call-automation. The client makes the requests and reads the answers;
+they are signed, timed out and repeated as those of any API here. Its own signature is not used: it signs
 `%3D` in a padded recording id where aiohttp sends `=`. Its own retry is not used: it repeats a start
-whenever the answer has a Retry-After (acs-contract 4.13).
+whenever the answer has a Retry-After (docs/acs-contract.md#limits).
 """
 
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.policies import AsyncHTTPPolicy, RequestIdPolicy, SansIOHTTPPolicy
 
-from recording.acs.auth import policy
-from recording.acs.failures import CONNECT_SECONDS, READ_SECONDS, REFUSALS, ConnectRetry, ours
+from recording.acs.auth import auth_policy
+from recording.acs.failures import CONNECT_SECONDS, READ_SECONDS, REFUSALS, ConnectRetry, translated
 from recording.acs.service import NO_RECORDING, RecordingStatus, State
 from recording.config.resource import Resource
 from recording.errors import UpstreamFailed
@@ -31,7 +31,7 @@ from recording.model import conversation
 from recording.model.options import StartOptions
 
 
-class Calling:
+class CallAutomation:
     """Today's recording API; close it with `aclose`."""
 
     def __init__(
@@ -40,10 +40,11 @@ class Calling:
         policies: list[AsyncHTTPPolicy[Any, Any] | SansIOHTTPPolicy[Any, Any]] = [
             RequestIdPolicy(),
             ConnectRetry(),
-            policy(resource, credential),
+            auth_policy(resource, credential),
         ]
         key = AzureKeyCredential(resource.access_key) if resource.access_key is not None else None
-        # Not `from_connection_string`: that drops http, which an emulator needs (acs-contract 5.2).
+        # Not `from_connection_string`: that drops http, which an emulator needs
+        # (docs/acs-contract.md#connection-string).
         self._client = CallAutomationClient(
             resource.endpoint,
             cast(AzureKeyCredential | AsyncTokenCredential, key or credential),
@@ -59,7 +60,7 @@ class Calling:
 
     def check(self, conversation_id: str, *, options: StartOptions | None = None) -> None:
         """Raise BadRequest for an id of no kind that there is; every option is this API's own."""
-        conversation.locate(conversation_id)
+        conversation.to_locator(conversation_id)
 
     async def start(
         self,
@@ -70,7 +71,7 @@ class Calling:
         options: StartOptions | None = None,
     ) -> str:
         """Start recording; this API has no operation context."""
-        where = conversation.locate(conversation_id)
+        where = conversation.to_locator(conversation_id)
         locator: dict[str, Any] = {where.kind: where.id}
         with _reading():
             started = await self._client.start_recording(
@@ -95,22 +96,22 @@ class Calling:
 
     async def stop(self, conversation_id: str, recording_id: str, *, operation_context: str | None = None) -> None:
         """End the recording."""
-        with ours():
+        with translated():
             await self._client.stop_recording(recording_id)
 
     async def pause(self, conversation_id: str, recording_id: str, *, operation_context: str | None = None) -> None:
         """Pause the recording."""
-        with ours():
+        with translated():
             await self._client.pause_recording(recording_id)
 
     async def resume(self, conversation_id: str, recording_id: str, *, operation_context: str | None = None) -> None:
         """Resume the recording."""
-        with ours():
+        with translated():
             await self._client.resume_recording(recording_id)
 
     async def ping(self) -> int:
         """Ask for a recording that isn't there."""
-        with ours():
+        with translated():
             try:
                 await self._client.get_recording_properties(NO_RECORDING)
             except HttpResponseError as answered:
@@ -124,7 +125,7 @@ class Calling:
 def _reading() -> Iterator[None]:
     """As `ours`, where an answer with a body is expected: the client's models choke on anything else."""
     try:
-        with ours():
+        with translated():
             yield
     except (ValueError, TypeError, AttributeError, RecursionError) as failed:
         raise UpstreamFailed("ACS gave an answer that can't be read") from failed

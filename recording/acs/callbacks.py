@@ -1,4 +1,4 @@
-"""Who sends a callback: the token that ACS signs for each one of today's API (acs-contract 4.8).
+"""Who sends a callback: the token that ACS signs for each one of today's API (docs/acs-contract.md#callbacks).
 
 A token says who sends, not what: whoever holds one can send it again within its five minutes, and
 with any body. No harm comes of a callback that is sent twice: a recording's state is only logged, a
@@ -45,7 +45,7 @@ class _Signer:
     keys: Mapping[str | None, jwt.PyJWK]
 
 
-class Callbacks:
+class CallbackAuth:
     """Checks who sends a callback, where `resource_id` says for whom it must be; close it with `aclose`."""
 
     def __init__(
@@ -118,7 +118,7 @@ class Callbacks:
         self._asked, self._failed = self._clock(), True
         try:
             configuration = await self._get(self._configuration)
-            keys = jwt.PyJWKSet.from_dict(await self._get(urls.check(str(configuration.get("jwks_uri")))))
+            keys = jwt.PyJWKSet.from_dict(await self._get(urls.require_https(str(configuration.get("jwks_uri")))))
             issuer = str(configuration.get("issuer") or "")
             if not issuer:
                 raise ValueError("no issuer")

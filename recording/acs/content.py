@@ -2,7 +2,7 @@
 
 The official client isn't used for bytes: it drops `Range` at offset 0, cannot resume, loses the
 signature on the storage host's redirect, and refuses every host but Microsoft's
-(acs-contract 4.10, peers.md 0.3 to 0.5).
+(docs/acs-contract.md#storage-host, docs/measurements.md#sdk-ranges, #sdk-hosts).
 """
 
 import json
@@ -20,7 +20,7 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy, AsyncRetryPolicy, Sans
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from recording.acs import hosts
-from recording.acs.auth import policy
+from recording.acs.auth import auth_policy
 from recording.acs.preview_2021 import API_VERSION
 from recording.config.resource import Resource
 from recording.errors import ChunkError, SourceChanged, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
@@ -67,7 +67,7 @@ class Content:
         # off is not repeated here but in ingest, for it alone knows where the bytes went.
         policies: list[AsyncHTTPPolicy[Any, Any] | SansIOHTTPPolicy[Any, Any]] = [
             _Retry(retry_total=4, retry_backoff_factor=0.5, retry_backoff_max=20),
-            policy(resource, credential),
+            auth_policy(resource, credential),
         ]
         self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
             resource.endpoint,
@@ -82,7 +82,10 @@ class Content:
         await self._client.close()
 
     def content_url(self, job: ChunkJob) -> str:
-        """Say where a chunk's bytes are: as its event says, else as in 2021 (acs-contract 4.10, 2.9)."""
+        """Say where a chunk's bytes are: as its event says, else as in 2021.
+
+        See docs/acs-contract.md#storage-host, #2021-download.
+        """
         return job.content_location or self._download(job)
 
     def metadata_url(self, job: ChunkJob) -> str:
@@ -105,7 +108,7 @@ class Content:
                 if len(body) > LARGEST_METADATA:
                     raise SourceDamaged(f"the metadata file has more than {LARGEST_METADATA} bytes")
         _refuse_error_page(bytes(body[:16]), response, json_is_fine=True)
-        # The storage host answers with 206 though no range was asked for (acs-contract 4.10).
+        # The storage host answers with 206 though no range was asked for (docs/acs-contract.md#storage-host).
         declared = _total(response)[0] if response.status_code == 206 else response.headers.get("Content-Length")
         if not body or (declared is not None and len(body) != int(declared)):
             raise SourceDamaged(f"the metadata file has {len(body)} bytes, {declared} were declared")
@@ -165,7 +168,7 @@ class Content:
             raise SourceDamaged(f"the body ended {left} bytes before the end of the range")
 
     async def delete(self, location: str) -> None:
-        """Delete a document where its event says (acs-contract 4.10); one that is gone is as good.
+        """Delete a document where its event says (docs/acs-contract.md#storage-host); one that is gone is as good.
 
         Raises ChunkError.
         """
@@ -193,10 +196,10 @@ class Content:
     ) -> AsyncIterator[AsyncHttpResponse]:
         """Follow redirects by hand: every hop is checked and signed anew."""
         for _ in range(MOST_REDIRECTS + 1):
-            hosts.check(url, self._hosts)
+            hosts.require_allowed(url, self._hosts)
             request = HttpRequest(method, url, headers=dict(headers or {}))
             if urlsplit(url).netloc != self._authority:
-                # Whose recording it is, with a key as with an identity (acs-contract 4.10).
+                # Whose recording it is, with a key as with an identity (docs/acs-contract.md#storage-host).
                 request.headers["x-ms-host"] = self._authority
             try:
                 response = await self._client.send_request(request, stream=True)
@@ -243,7 +246,7 @@ def _failure(response: AsyncHttpResponse, first: int | None) -> ChunkError:
     if status in (404, 410):
         return SourceGone(f"ACS has no such document ({status}): unknown, deleted or past its retention")
     if status == 416:
-        # The storage host's answer to any range of an empty file (acs-contract 4.10).
+        # The storage host's answer to any range of an empty file (docs/acs-contract.md#storage-host).
         if first == 0:
             return SourceDamaged("the document has no bytes (416)")
         return SourceChanged("the document is shorter than it was (416)")
@@ -276,7 +279,10 @@ def _version(response: AsyncHttpResponse, size: int) -> str:
 
 
 def _refuse_error_page(head: bytes, response: AsyncHttpResponse, *, json_is_fine: bool) -> None:
-    """Refuse a page or an error that came with status 200 (acs-contract 4.10, peers.md 3)."""
+    """Refuse a page or an error that came with status 200.
+
+    See docs/acs-contract.md#storage-host, docs/measurements.md#error-pages.
+    """
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     start = head.lstrip()[:1]
     is_json = kind == "application/json" or start == b"{"

@@ -23,7 +23,7 @@ from recording import urls
 from recording.errors import BadRequest, Conflict, Misconfigured, NotFound, Throttled, UpstreamFailed
 from recording.telemetry import log
 
-# A caller waits for the answer: the platform gives up at 230 s (functions-host.md 1).
+# A caller waits for the answer: the platform gives up at 230 s (docs/functions-host.md#http).
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 REFUSALS = (401, 403)
 _REFUSED = (
@@ -36,7 +36,7 @@ class ConnectRetry(AsyncRetryPolicy[HttpRequest, AsyncHttpResponse]):
     """Repeats what never reached the service, whatever the method, and nothing else.
 
     azure-core counts an answer that got lost as a failed connection too, never repeats a POST for one,
-    and repeats any request whose answer has a Retry-After (acs-contract 4.13). A status is the caller's
+    and repeats any request whose answer has a Retry-After (docs/acs-contract.md#limits). A status is the caller's
     to judge: it is handed the Retry-After.
     """
 
@@ -51,7 +51,7 @@ class ConnectRetry(AsyncRetryPolicy[HttpRequest, AsyncHttpResponse]):
 
 
 @contextmanager
-def ours() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Turn what azure-core raises in here into our errors."""
     try:
         yield
@@ -60,7 +60,7 @@ def ours() -> Iterator[None]:
     except HttpResponseError as failed:
         if failed.response is None or (failed.status_code or 0) < 300:
             raise UpstreamFailed("ACS gave an answer that can't be read") from failed
-        refuse(failed.response)
+        raise_for(failed.response)
     except AzureError as failed:
         raise UpstreamFailed(f"ACS could not be reached ({type(failed).__name__})") from failed
 
@@ -79,15 +79,18 @@ def read_json(response: Any) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def refuse(response: Any) -> NoReturn:
-    """Turn the service's error into ours; bare and wrapped bodies are understood (acs-contract 2.6, 3.4, 4.7)."""
+def raise_for(response: Any) -> NoReturn:
+    """Turn the service's error into ours; bare and wrapped bodies are understood.
+
+    See docs/acs-contract.md#2021-errors, #preview-errors, #errors.
+    """
     body = read_json(response)
     error = body.get("error") if isinstance(body.get("error"), dict) else body
     assert isinstance(error, dict)  # noqa: S101 - for the type checker: one of the two dicts above
     status = response.status_code
     code = str(error.get("code") or "") or None
     # It may repeat what was sent, and the callback address has a key of ours in its query.
-    message = urls.without_queries(str(error.get("message") or "")) or f"ACS answered with {status}"
+    message = urls.strip_queries(str(error.get("message") or "")) or f"ACS answered with {status}"
     target = str(error.get("target") or "") or None
     if status == 400:
         raise BadRequest(message, code=code, target=target)

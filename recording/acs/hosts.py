@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 from recording.errors import SourceRefused
 from recording.urls import is_loopback
 
-# The suffixes that the official client 1.6.0 allows (acs-contract 4.10).
+# The suffixes that the official client 1.6.0 allows (docs/acs-contract.md#storage-host).
 MICROSOFT_SUFFIXES = (".asm.skype.com", ".asyncgw.teams.microsoft.com", ".ams.gov.teams.microsoft.us")
 # A name, or an IPv6 address without its brackets: whatever else stands there, parsers disagree about it.
 _HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+")
 
 
-def check(url: str, named: Collection[str]) -> None:
+def require_allowed(url: str, named: Collection[str]) -> None:
     """Refuse any host but Microsoft's and those `named`, in small letters; https unless loopback.
 
     Raises SourceRefused, which shows the host and nothing else of the address.

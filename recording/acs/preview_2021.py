@@ -1,6 +1,6 @@
 """Recording in api-version 2021-04-15-preview1: /conversations/{conversationId}/recordings.
 
-Statuses and bodies as in acs-contract 2.3. The documentation of April 2021 and the swagger disagree
+Statuses and bodies as in docs/acs-contract.md#2021-operations. The documentation of April 2021 and the swagger disagree
 about the URL root; the former is used here.
 """
 
@@ -12,16 +12,16 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.pipeline.policies import AsyncHTTPPolicy, RequestIdPolicy, SansIOHTTPPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
-from recording.acs.auth import policy
+from recording.acs.auth import auth_policy
 from recording.acs.failures import (
     CONNECT_SECONDS,
     READ_SECONDS,
     REFUSALS,
     ConnectRetry,
-    ours,
+    raise_for,
     read_json,
-    refuse,
     refused,
+    translated,
 )
 from recording.acs.service import NO_RECORDING, RecordingStatus, State
 from recording.config.resource import Resource
@@ -35,16 +35,17 @@ NO_CONVERSATION = "00000000-0000-0000-0000-000000000000"
 _Method = Literal["GET", "POST", "DELETE"]
 
 
-class Conversations:
+class Preview2021:
     """The 2021 recording API; close it with `aclose`."""
 
     def __init__(self, resource: Resource, credential: AsyncTokenCredential | None = None) -> None:
         self._endpoint = resource.endpoint
-        # This API has no way to tell a repeated start from a second one (acs-contract 2.1: no Repeatability headers).
+        # This API has no way to tell a repeated start from a second one (docs/acs-contract.md#2021-base: no
+        # Repeatability headers).
         policies: list[AsyncHTTPPolicy[Any, Any] | SansIOHTTPPolicy[Any, Any]] = [
             RequestIdPolicy(),
             ConnectRetry(),
-            policy(resource, credential),
+            auth_policy(resource, credential),
         ]
         self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
             resource.endpoint,
@@ -61,7 +62,7 @@ class Conversations:
         """Raise BadRequest for what today's API has and this one hasn't."""
         if options is not None and (given := options.of_today()):
             raise BadRequest(f"{given[0]} is not in the API of 2021, which ACS_API_VERSION asks for", target=given[0])
-        conversation.check(conversation_id)
+        conversation.require_2021_id(conversation_id)
 
     async def start(
         self,
@@ -112,7 +113,7 @@ class Conversations:
     ) -> dict[str, Any]:
         response = await self._send(method, conversation_id, *rest, body=body)
         if response.status_code >= 300:
-            refuse(response)
+            raise_for(response)
         return read_json(response)
 
     async def _send(
@@ -120,9 +121,9 @@ class Conversations:
     ) -> AsyncHttpResponse:
         parts = ["conversations", conversation_id, "recordings", *rest]
         url = f"{self._endpoint}/{'/'.join(quote(part, safe='') for part in parts)}"
-        # A body-less POST sends Content-Length: 0, as the clients of 2021 did (acs-contract 2.3).
+        # A body-less POST sends Content-Length: 0, as the clients of 2021 did (docs/acs-contract.md#2021-operations).
         request = HttpRequest(method, url, params={"api-version": API_VERSION}, json=body)
-        with ours():
+        with translated():
             return await self._client.send_request(request)
 
 

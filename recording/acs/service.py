@@ -13,7 +13,7 @@ NO_RECORDING = "bm8tc3VjaC1yZWNvcmRpbmc"
 
 @dataclass(frozen=True)
 class RecordingStatus:
-    """What the service says of a recording; `kind` only in today's API (acs-contract 4.3)."""
+    """What the service says of a recording; `kind` only in today's API (docs/acs-contract.md#status)."""
 
     state: State
     kind: str | None = None

@@ -14,7 +14,7 @@ LONGEST_KEY = 255
 _PRINCIPAL = ("x-ms-client-principal-name", "x-ms-client-principal-id")
 
 
-def read[Model: BaseModel](model: type[Model], body: bytes) -> Model:
+def read_body[Model: BaseModel](model: type[Model], body: bytes) -> Model:
     """Read a request body; an empty one counts as `{}`.
 
     Raises BadRequest whose target is the first member that is wrong.

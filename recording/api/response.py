@@ -1,4 +1,4 @@
-"""How a request is answered: a JSON body, or the contract's bare error (acs-contract 2.6)."""
+"""How a request is answered: a JSON body, or the contract's bare error (docs/acs-contract.md#2021-errors)."""
 
 import functools
 import json
@@ -12,20 +12,20 @@ from recording.errors import RecordingError, Throttled
 from recording.telemetry import log
 
 
-def reply(body: BaseModel | None = None, *, status: int = 200) -> func.HttpResponse:
+def json_response(body: BaseModel | None = None, *, status: int = 200) -> func.HttpResponse:
     """Answer with a JSON body, `{}` for none."""
     text = body.model_dump_json(by_alias=True, exclude_none=True) if body else "{}"
     return func.HttpResponse(text, status_code=status, mimetype="application/json")
 
 
-def refuse(error: RecordingError) -> func.HttpResponse:
+def error_response(error: RecordingError) -> func.HttpResponse:
     """Answer with the contract's bare error body, and `Retry-After` where ACS gave one."""
     headers = {"Retry-After": error.retry_after} if isinstance(error, Throttled) and error.retry_after else {}
     body = json.dumps(error_body(error))
     return func.HttpResponse(body, status_code=error.http_status, mimetype="application/json", headers=headers)
 
 
-def answers[**P](handler: Callable[P, Awaitable[func.HttpResponse]]) -> Callable[P, Awaitable[func.HttpResponse]]:
+def responds[**P](handler: Callable[P, Awaitable[func.HttpResponse]]) -> Callable[P, Awaitable[func.HttpResponse]]:
     """Turn what a handler raises into an error body; the host would answer 500 with no body at all."""
 
     @functools.wraps(handler)
@@ -34,10 +34,10 @@ def answers[**P](handler: Callable[P, Awaitable[func.HttpResponse]]) -> Callable
             return await handler(*args, **kwargs)
         except RecordingError as error:
             log.warning("request.refused", function=handler.__name__, status=error.http_status, code=error.error_code)
-            return refuse(error)
+            return error_response(error)
         except Exception:
             log.exception("request.failed", function=handler.__name__)
-            return refuse(RecordingError("an unexpected error; the app's log has the details"))
+            return error_response(RecordingError("an unexpected error; the app's log has the details"))
 
     return wrapped
 

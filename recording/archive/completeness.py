@@ -109,5 +109,5 @@ def _by_start(rows: Iterable[Recorded], nameless: Iterable[Archived]) -> dict[st
 
 
 def _plain(recording_id: str) -> str:
-    # It may come with or without padding (acs-contract 2.4).
+    # It may come with or without padding (docs/acs-contract.md#2021-recording-id).
     return recording_id.rstrip("=")

@@ -5,12 +5,14 @@ import asyncio
 from recording.formats import media
 from recording.model import layout
 from recording.model.manifest import Manifest
-from recording.model.recording import Recording
-from recording.model.stored import Stored
-from recording.storage.blobs import Storage
+from recording.model.recording import InFlightRecording
+from recording.model.stored import StoredBlob
+from recording.storage.blobs import Blobs
 
 
-async def make(recording: Recording, before: Manifest | None, storage: Storage, *, gate: asyncio.Semaphore) -> None:
+async def copy_recording(
+    recording: InFlightRecording, before: Manifest | None, storage: Blobs, *, gate: asyncio.Semaphore
+) -> None:
     """Copy chunks, metadata files and events, each within `gate`, and verify each copy; can be repeated at will.
 
     What the manifest `before` tells of by its SHA-256 is never written again, whatever staging has got since. Raises
@@ -19,9 +21,9 @@ async def make(recording: Recording, before: Manifest | None, storage: Storage, 
     told = _told(recording.key, before)
     kinds = {chunk.job.content_blob: chunk.kind for chunk in recording.chunks}
 
-    async def copy(blob: Stored) -> None:
+    async def copy(blob: StoredBlob) -> None:
         async with gate:
-            name = layout.archived(blob.name, kinds.get(blob.name, media.kind(blob.metadata.get("kind"))))
+            name = layout.archived(blob.name, kinds.get(blob.name, media.parse_kind(blob.metadata.get("kind"))))
             if before and blob.name.split("/")[1] == "events":
                 name = await _event_name(blob, name, storage)
             await storage.copy_to_archive(blob, name)
@@ -48,9 +50,9 @@ def _told(key: str, before: Manifest | None) -> set[str]:
     }
 
 
-async def _event_name(event: Stored, name: str, storage: Storage) -> str:
+async def _event_name(event: StoredBlob, name: str, storage: Blobs) -> str:
     """Name an event's copy: another of the same id that is in the archive is evidence, and stays."""
-    there = await storage.find("archive", name)
+    there = await storage.stat("archive", name)
     if there is None or there.sha256 == event.sha256:
         return name
     text = await storage.read("staging", event.name) or b""

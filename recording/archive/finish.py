@@ -8,13 +8,13 @@ from recording.archive import sources as source
 from recording.archive.run import Run
 from recording.model import layout, manifest
 from recording.model.manifest import Manifest
-from recording.model.recording import Recording
-from recording.notices import Notice, Telling
+from recording.model.recording import InFlightRecording
+from recording.notices import Notice, RunNotices
 from recording.storage import calls, recordings
 from recording.telemetry import log
 
 
-async def tell(written: Manifest, telling: Telling) -> bool:
+async def tell(written: Manifest, telling: RunNotices) -> bool:
     """Say what became of a recording; False if other systems can't be reached.
 
     Staging isn't emptied before: a run that was killed, or couldn't reach the topic, is followed by
@@ -61,10 +61,10 @@ async def tell(written: Manifest, telling: Telling) -> bool:
     return await telling.tell(notice)
 
 
-async def finish_one(this: Run, whole: Recording, before: Manifest | None) -> None:
+async def finish_one(this: Run, whole: InFlightRecording, before: Manifest | None) -> None:
     """Archive a recording, tell what became of it, and empty staging, in this order."""
-    recording = manifest.beyond(whole, before) if before else whole
-    if before and not manifest.news(recording, before):
+    recording = manifest.without_archived(whole, before) if before else whole
+    if before and not manifest.new_chunks(recording, before):
         if not any(blob.name.split("/")[1] in ("chunks", "events") for blob in whole.blobs):
             # The note of an attempt that ended after the archive: it makes no manifest, and what did is gone, so told.
             await recordings.empty_staging(whole, this.storage)
@@ -75,32 +75,32 @@ async def finish_one(this: Run, whole: Recording, before: Manifest | None) -> No
         written = await _archive(this, recording, before)
     if written is None:
         return
-    told = layout.told_blob(whole.key, written.revision)
+    told = layout.published_blob(whole.key, written.revision)
     is_told = any(blob.name == told for blob in whole.blobs)
     if not is_told and not await tell(written, this.telling):
         return
-    sources = source.left(whole, written, this.now) if this.settings.delete_source else []
+    sources = source.deletable(whole, written, this.now) if this.settings.delete_source else []
     if not sources:
         await recordings.empty_staging(whole, this.storage)
         return
     if not is_told:
-        await this.storage.write_fact("staging", told, b"{}")
+        await this.storage.create("staging", told, b"{}")
     # The events tell what is still to be deleted at ACS, and the fact beside them that nothing else is to be done.
     kept = [b for b in whole.blobs if b.name == told or b.name.startswith(f"{whole.key}/events/")]
     await recordings.empty_staging(replace(whole, blobs=tuple(b for b in whole.blobs if b not in kept)), this.storage)
     this.sources[whole.key] = sources, replace(whole, blobs=tuple(kept)), told
 
 
-async def _archive(this: Run, recording: Recording, before: Manifest | None) -> Manifest | None:
+async def _archive(this: Run, recording: InFlightRecording, before: Manifest | None) -> Manifest | None:
     storage = this.storage
-    await copies.make(recording, before, storage, gate=this.copies)
+    await copies.copy_recording(recording, before, storage, gate=this.copies)
     call = next((event.server_call_id for event in reversed(recording.events) if event.server_call_id), None)
     correlation_id = await calls.correlation_id(storage, call)
     at = this.now.astimezone(UTC)
-    written = manifest.write(recording, archived_at=at, before=before, correlation_id=correlation_id)
+    written = manifest.write_manifest(recording, archived_at=at, before=before, correlation_id=correlation_id)
     text = written.model_dump_json(by_alias=True, indent=2).encode()
     name = layout.manifest_blob(recording.key, written.revision)
-    if not await storage.write_fact("archive", name, text) and await storage.read("archive", name) != text:
+    if not await storage.create("archive", name, text) and await storage.read("archive", name) != text:
         # Another run was quicker, perhaps with an older list of staging: what it doesn't tell of is told next time.
         log.warning("manifest.overtaken", recordingKey=recording.key, next="the next run compares")
         return None

@@ -1,21 +1,21 @@
 """Pure: which announced recording is which stopped one.
 
 Today's events name the recording; those of April 2021 name its call only, which we don't know
-(acs-contract 2.8), so an ending and an event are matched by time.
+(docs/acs-contract.md#2021-file-event), so an ending and an event are matched by time.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recording.model.pending import Pending
+from recording.model.pending import PendingEnding
 
 # Our clock and the service's, and the moment that starting or stopping takes.
 TOLERANCE = timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
-class Announced:
+class AnnouncedRecording:
     """A recording that is announced: known by its recording id, where the event has it, else by its times."""
 
     key: str
@@ -24,9 +24,12 @@ class Announced:
     end: datetime | None
 
 
-def match(
-    pending: Iterable[Pending], announced: Iterable[Announced], *, started: Mapping[str, datetime] | None = None
-) -> dict[Pending, Announced]:
+def match_endings(
+    pending: Iterable[PendingEnding],
+    announced: Iterable[AnnouncedRecording],
+    *,
+    started: Mapping[str, datetime] | None = None,
+) -> dict[PendingEnding, AnnouncedRecording]:
     """Decide which announced recording is which stopped one, each at most once.
 
     By recording id; where an event has none, by its end or (`started`, by word) its start, the
@@ -51,7 +54,7 @@ def match(
     return found
 
 
-def _away(one: Pending, event: Announced, started: datetime | None) -> timedelta:
+def _away(one: PendingEnding, event: AnnouncedRecording, started: datetime | None) -> timedelta:
     """Say how far from the stop the event's recording ended, or from the start it started; whichever is less."""
     by_end = abs(one.stopped - event.end) if event.end else timedelta.max
     by_start = abs(started - event.start) if started and event.start <= one.stopped else timedelta.max

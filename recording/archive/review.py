@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from recording.archive.run import PARALLELISM, Run
 from recording.model import attempts, layout, manifest
 from recording.model.manifest import Manifest
-from recording.model.recording import Chunk, Recording
-from recording.model.stored import Stored
-from recording.notices import Notice, Telling
+from recording.model.recording import InFlightChunk, InFlightRecording
+from recording.model.stored import StoredBlob
+from recording.notices import Notice, RunNotices
 from recording.storage import recordings
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
 # Requests in a row, by which a silent archive is told from a moment without answers: more than wait at once.
@@ -25,17 +25,17 @@ class ArchiveSilent(AzureError):
     """The archive's account doesn't answer."""
 
 
-def due(recording: Recording, now: datetime) -> bool:
+def is_due(recording: InFlightRecording, now: datetime) -> bool:
     """Decide whether a recording is to be archived: all is there, or nothing more can come."""
     return recording.is_staged or recording.is_past_deadline(now)
 
 
-def to_rescue(recording: Recording, now: datetime, *, first: timedelta) -> list[Chunk]:
+def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta) -> list[InFlightChunk]:
     """Decide which chunks are to be put on the queue again: announced, not staged, and their time has come."""
     return [c for c in recording.chunks if not c.is_staged and c.rescue_at(first) <= now < c.deadline]
 
 
-async def review_one(this: Run, key: str, blobs: list[Stored]) -> tuple[Recording, Manifest | None] | None:
+async def review_one(this: Run, key: str, blobs: list[StoredBlob]) -> tuple[InFlightRecording, Manifest | None] | None:
     """Rescue what is missing of a recording; the answer is what to finish, if it is due."""
     try:
         recording, before = await _load(this, key, blobs)
@@ -48,15 +48,15 @@ async def review_one(this: Run, key: str, blobs: list[Stored]) -> tuple[Recordin
     if not recording.events:
         log.error("staging.orphan", recordingKey=key, blobs=len(blobs), next="left alone; look at it")
         return None
-    new = manifest.beyond(recording, before) if before else recording
+    new = manifest.without_archived(recording, before) if before else recording
     this.seen.append(new)
-    if due(new, this.now):
+    if is_due(new, this.now):
         return recording, before
     await _rescue(this, new)
     return None
 
 
-async def _load(this: Run, key: str, blobs: list[Stored]) -> tuple[Recording, Manifest | None]:
+async def _load(this: Run, key: str, blobs: list[StoredBlob]) -> tuple[InFlightRecording, Manifest | None]:
     """Derive a recording, and read its manifest; a silent archive isn't asked again: the run has more to do."""
     if this.report.archive_silences >= _SILENT:
         raise ArchiveSilent("the archive does not answer")
@@ -73,10 +73,10 @@ async def _load(this: Run, key: str, blobs: list[Stored]) -> tuple[Recording, Ma
     return recording, before
 
 
-async def _rescue(this: Run, recording: Recording) -> None:
+async def _rescue(this: Run, recording: InFlightRecording) -> None:
     storage, settings, now = this.storage, this.settings, this.now
     this.report.waiting.append(recording.key)
-    for chunk in to_rescue(recording, now, first=settings.first_rescue):
+    for chunk in to_requeue(recording, now, first=settings.first_rescue):
         await recordings.note(
             chunk.job, storage, lambda before: attempts.queued_again(before, now=now, first=settings.first_rescue)
         )
@@ -88,7 +88,9 @@ async def _rescue(this: Run, recording: Recording) -> None:
             await warn(recording, chunk, this.telling, storage, now=now)
 
 
-async def warn(recording: Recording, chunk: Chunk, telling: Telling, storage: Storage, *, now: datetime) -> None:
+async def warn(
+    recording: InFlightRecording, chunk: InFlightChunk, telling: RunNotices, storage: Blobs, *, now: datetime
+) -> None:
     """Say that a chunk is at risk: in the log on every run, to other systems once."""
     document, left = chunk.job.document_id, round((chunk.deadline - now).total_seconds() / 3600, 2)
     tries, last = (chunk.attempts.count, chunk.attempts.last) if chunk.attempts else (0, None)
@@ -107,4 +109,4 @@ async def warn(recording: Recording, chunk: Chunk, telling: Telling, storage: St
         return
     data = {"documentId": document, "hoursLeft": left, "attempts": tries, "reason": reason}
     if await telling.tell(Notice("Recording.AtRisk", recording.key, document, now, data)):
-        await storage.write_fact("staging", told, json.dumps(data).encode())
+        await storage.create("staging", told, json.dumps(data).encode())

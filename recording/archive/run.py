@@ -11,16 +11,16 @@ from azure.core.exceptions import AzureError
 from recording.acs.content import Content
 from recording.config.settings import Settings
 from recording.model.job import ChunkJob
-from recording.model.recording import Chunk, Recording
-from recording.notices import Telling
-from recording.storage.blobs import CopyFailed, Storage
+from recording.model.recording import InFlightChunk, InFlightRecording
+from recording.notices import RunNotices
+from recording.storage.blobs import Blobs, CopyFailed
 from recording.telemetry import log
 
 PARALLELISM = 8
 
 
 @dataclass
-class Report:
+class TimerReport:
     """What one run did, by recording key; `jobs` are to be put on the queue again."""
 
     jobs: list[ChunkJob] = field(default_factory=list)
@@ -41,15 +41,15 @@ class Run:
     at ACS when all of them are.
     """
 
-    storage: Storage
+    storage: Blobs
     settings: Settings
     content: Content
-    telling: Telling
+    telling: RunNotices
     now: datetime
-    report: Report
+    report: TimerReport
     copies: asyncio.Semaphore
-    seen: list[Recording] = field(default_factory=list)
-    sources: dict[str, tuple[list[Chunk], Recording, str]] = field(default_factory=dict)
+    seen: list[InFlightRecording] = field(default_factory=list)
+    sources: dict[str, tuple[list[InFlightChunk], InFlightRecording, str]] = field(default_factory=dict)
 
 
 async def each(

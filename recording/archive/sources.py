@@ -7,12 +7,12 @@ from recording.acs.content import Content
 from recording.archive.run import Run
 from recording.errors import ChunkError, SourceRefused
 from recording.model.manifest import Manifest
-from recording.model.recording import Chunk, Recording
+from recording.model.recording import InFlightChunk, InFlightRecording
 from recording.storage import recordings
 from recording.telemetry import log
 
 
-def left(recording: Recording, written: Manifest, now: datetime) -> list[Chunk]:
+def deletable(recording: InFlightRecording, written: Manifest, now: datetime) -> list[InFlightChunk]:
     """Decide which chunks are to be deleted at ACS: those that the archive has all of.
 
     Behind its deadline ACS has deleted a chunk itself.
@@ -21,16 +21,16 @@ def left(recording: Recording, written: Manifest, now: datetime) -> list[Chunk]:
     return [c for c in recording.chunks if c.job.document_id in safe and c.delete_location and now < c.deadline]
 
 
-async def delete(chunks: list[Chunk], content: Content) -> bool:
+async def delete(chunks: list[InFlightChunk], content: Content) -> bool:
     """Delete chunks at ACS; False if one of them is still there. What was deleted before may be deleted again."""
     return all(await asyncio.gather(*(_delete(chunk, content) for chunk in chunks)))
 
 
-async def _delete(chunk: Chunk, content: Content) -> bool:
+async def _delete(chunk: InFlightChunk, content: Content) -> bool:
     location, document_id = chunk.delete_location or "", chunk.job.document_id
     try:
-        # Both known forms name the document (acs-contract 4.9): what doesn't is perhaps another's, as are bytes
-        # from an address that doesn't.
+        # Both known forms name the document (docs/acs-contract.md#file-event): what doesn't is perhaps another's, as
+        # are bytes from an address that doesn't.
         if not all(_names(one, document_id) for one in (location, chunk.job.content_location) if one):
             raise SourceRefused("the address to delete it at, or that of its bytes, does not name the document")
         await content.delete(location)

@@ -1,6 +1,6 @@
 """The watch over recordings that were stopped and are never announced.
 
-A stopped recording is announced minutes later (acs-contract 2.8). Where it isn't, no chunk is known
+A stopped recording is announced minutes later (docs/acs-contract.md#2021-file-event). Where it isn't, no chunk is known
 that could be at risk: the marker is what makes it seen. The timer takes it away when it meets the
 event, reports it when the event is overdue, and at last states the absence in a manifest.
 """
@@ -14,15 +14,15 @@ from itertools import batched
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
-from recording.archive.matching import Announced, match
+from recording.archive.matching import AnnouncedRecording, match_endings
 from recording.config.settings import Settings
 from recording.model import events, layout, pending
 from recording.model.manifest import Absence, Manifest
-from recording.model.pending import Pending
-from recording.model.recording import Recording
-from recording.notices import Notice, Notices, Telling
+from recording.model.pending import PendingEnding
+from recording.model.recording import InFlightRecording
+from recording.notices import Notice, RunNotices, Topic
 from recording.storage import audit, endings
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending
 from recording.telemetry import log
 
@@ -33,7 +33,7 @@ _PARALLELISM = 16
 
 
 async def sweep(
-    storage: Storage, settings: Settings, notices: Notices, recordings: Iterable[Recording], *, now: datetime
+    storage: Blobs, settings: Settings, notices: Topic, recordings: Iterable[InFlightRecording], *, now: datetime
 ) -> bool:
     """Look after every pending ending; `recordings` are those in flight, before any is emptied.
 
@@ -42,7 +42,7 @@ async def sweep(
     try:
         async with asyncio.timeout(_SECONDS):
             await _sweep(
-                _Sweep(storage, settings, Telling(notices), now), [a for one in recordings for a in _announced(one)]
+                _Sweep(storage, settings, RunNotices(notices), now), [a for one in recordings for a in _announced(one)]
             )
         return True
     except (AzureError, TimeoutError) as failed:
@@ -56,23 +56,23 @@ async def sweep(
 class _Sweep:
     """What one run works with."""
 
-    storage: Storage
+    storage: Blobs
     settings: Settings
-    telling: Telling
+    telling: RunNotices
     now: datetime
     started: dict[str, datetime] = field(default_factory=dict)
 
-    def is_past(self, one: Pending) -> bool:
+    def is_past(self, one: PendingEnding) -> bool:
         """Tell whether the service has deleted the recording, if it ever had it."""
         return one.stopped + self.settings.retention <= self.now
 
-    def key(self, one: Pending) -> str:
+    def key(self, one: PendingEnding) -> str:
         """Name the recording, by its start if that is known."""
         return layout.absent_key(self.started.get(one.word, one.stopped), one.word)
 
 
-async def _sweep(this: _Sweep, announced: list[Announced]) -> None:
-    markers = [blob.name async for blob in this.storage.names("staging", f"{layout.PENDING}/")]
+async def _sweep(this: _Sweep, announced: list[AnnouncedRecording]) -> None:
+    markers = [blob.name async for blob in this.storage.list_blobs("staging", f"{layout.PENDING}/")]
     left = await _settle(this, pending.read(markers), announced)
     overdue = timedelta(minutes=this.settings.unannounced_minutes)
     late = [one for one in left if one.stopped + overdue <= this.now]
@@ -80,17 +80,19 @@ async def _sweep(this: _Sweep, announced: list[Announced]) -> None:
     unsure = [one for one in late if not one.told or this.is_past(one)]
     if unsure:
         by_id = await audit.starts(this.storage, _days(unsure))
-        this.started = {layout.recording_word(recording_id): at for recording_id, at in by_id.items()}
+        this.started = {layout.recording_digest(recording_id): at for recording_id, at in by_id.items()}
         absent = await _settle(this, unsure, [*announced, *await _archived(this, unsure)])
         late = [one for one in late if one not in unsure or one in absent]
     await _each(lambda one: _report(this, one), late)
 
 
-async def _settle(this: _Sweep, stopped: Sequence[Pending], announced: Sequence[Announced]) -> list[Pending]:
+async def _settle(
+    this: _Sweep, stopped: Sequence[PendingEnding], announced: Sequence[AnnouncedRecording]
+) -> list[PendingEnding]:
     """Take the markers of what is announced away; the answer is what is still pending."""
     left, free = list(stopped), list(announced)
 
-    async def settle(pair: tuple[Pending, Announced]) -> None:
+    async def settle(pair: tuple[PendingEnding, AnnouncedRecording]) -> None:
         one, event = pair
         if event.word is None:
             free.remove(event)
@@ -99,7 +101,7 @@ async def _settle(this: _Sweep, stopped: Sequence[Pending], announced: Sequence[
         await endings.clear(this.storage, *one.blobs)
         left.remove(one)
 
-    while found := match(left, free, started=this.started):
+    while found := match_endings(left, free, started=this.started):
         await _each(settle, found.items())
     return left
 
@@ -110,7 +112,7 @@ async def _each[Item](step: Callable[[Item], Awaitable[None]], items: Iterable[I
         await asyncio.gather(*(step(one) for one in some))
 
 
-async def _report(this: _Sweep, one: Pending) -> None:
+async def _report(this: _Sweep, one: PendingEnding) -> None:
     """Say that a stopped recording isn't announced: in the log on every run, to others once, at last for good."""
     ending = await endings.read(this.storage, "staging", one.blobs[0])
     if ending is None:
@@ -127,16 +129,16 @@ async def _report(this: _Sweep, one: Pending) -> None:
     if past:
         written = _manifest(this, key, one, ending)
         name = layout.manifest_blob(key)
-        await this.storage.write_fact("archive", name, written.model_dump_json(by_alias=True, indent=2).encode())
+        await this.storage.create("archive", name, written.model_dump_json(by_alias=True, indent=2).encode())
         lost = {"recordingKey": key, "manifest": name, "chunks": 0, "missing": [], **facts}
         log.error("recording.absent", **lost)
         if await this.telling.tell(Notice("Recording.Lost", key, "revision 1", this.now, lost)):
             await endings.clear(this.storage, *one.blobs)
     elif not one.told and await this.telling.tell(Notice("Recording.AtRisk", key, "not announced", this.now, facts)):
-        await this.storage.write_fact("staging", pending.told(one.blobs[0]), b"{}")
+        await this.storage.create("staging", pending.told(one.blobs[0]), b"{}")
 
 
-def _manifest(this: _Sweep, key: str, one: Pending, ending: Ending) -> Manifest:
+def _manifest(this: _Sweep, key: str, one: PendingEnding, ending: Ending) -> Manifest:
     """State that a recording is absent, and how we know."""
     hours = round(this.settings.retention / timedelta(hours=1), 2)
     return Manifest(
@@ -161,25 +163,25 @@ def _manifest(this: _Sweep, key: str, one: Pending, ending: Ending) -> Manifest:
     )
 
 
-def _announced(recording: Recording) -> Iterable[Announced]:
+def _announced(recording: InFlightRecording) -> Iterable[AnnouncedRecording]:
     """Say what the events of a recording in flight announce."""
     for event in recording.events:
-        word = layout.recording_word(event.recording_id) if event.recording_id else None
-        yield Announced(recording.key, word, event.start, event.end)
+        word = layout.recording_digest(event.recording_id) if event.recording_id else None
+        yield AnnouncedRecording(recording.key, word, event.start, event.end)
 
 
-async def _archived(this: _Sweep, late: Sequence[Pending]) -> list[Announced]:
+async def _archived(this: _Sweep, late: Sequence[PendingEnding]) -> list[AnnouncedRecording]:
     """Look for recordings that were announced and archived before the marker of their stop was written.
 
     Of today's the fact of their ending tells; those of 2021 are known by their times only.
     """
-    found: list[Announced] = []
+    found: list[AnnouncedRecording] = []
 
-    async def ask(one: Pending) -> None:
+    async def ask(one: PendingEnding) -> None:
         ending = await endings.read(this.storage, "staging", one.blobs[0])
         known = await endings.find(this.storage, ending.recording_id) if ending else None
         if known and known.evidence == "announced":
-            found.append(Announced(one.word, one.word, this.now, None))
+            found.append(AnnouncedRecording(one.word, one.word, this.now, None))
 
     await _each(ask, late)
     if not this.settings.speaks_2021:
@@ -193,13 +195,15 @@ async def _archived(this: _Sweep, late: Sequence[Pending]) -> list[Announced]:
             return  # `verify` reports it
         if written and written.recording_id is None:
             start = written.recording_start_time
-            found.append(Announced(key, None, start, events.end(start, written.recording_duration_ms)))
+            found.append(
+                AnnouncedRecording(key, None, start, events.recording_end(start, written.recording_duration_ms))
+            )
 
     keys = [key for day in _days(late) for key in await this.storage.folders("archive", f"{day:%Y/%m/%d}/")]
     await _each(read, keys)
     return found
 
 
-def _days(late: Sequence[Pending]) -> list[datetime]:
+def _days(late: Sequence[PendingEnding]) -> list[datetime]:
     """List the days on which the recordings may have started: a recording is rarely longer than one."""
     return sorted({one.stopped.replace(hour=12) - back for one in late for back in (0 * _DAY, _DAY)})

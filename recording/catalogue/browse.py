@@ -19,9 +19,9 @@ from recording.formats import media
 from recording.model import layout, manifest
 from recording.model.manifest import Manifest
 from recording.model.record import Body
-from recording.model.stored import Where
+from recording.model.stored import Container
 from recording.storage import recordings
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
 
@@ -70,7 +70,7 @@ class RecordingList(Body):
     cursor: str | None = None
 
 
-async def page(storage: Storage, query: ListQuery, *, retention: timedelta) -> RecordingList:
+async def page(storage: Blobs, query: ListQuery, *, retention: timedelta) -> RecordingList:
     """List recordings that started in [from, to), newest first.
 
     `cursor` is the key of the last recording of the page before: keys sort by time, so a page is
@@ -94,7 +94,7 @@ async def page(storage: Storage, query: ListQuery, *, retention: timedelta) -> R
     )
 
 
-async def get(key: str, storage: Storage, *, retention: timedelta) -> Manifest:
+async def get(key: str, storage: Blobs, *, retention: timedelta) -> Manifest:
     """Read a recording's manifest, or its derived state while it is in flight.
 
     Raises BadRequest for something that is no recording key, NotFound for an unknown one.
@@ -107,7 +107,7 @@ async def get(key: str, storage: Storage, *, retention: timedelta) -> Manifest:
     return found
 
 
-async def content_link(key: str, index: str, storage: Storage, *, retention: timedelta) -> str:
+async def content_link(key: str, index: str, storage: Blobs, *, retention: timedelta) -> str:
     """Make a read-only link of a few minutes to the content of the chunk at `index`.
 
     Raises BadRequest for an index that isn't one, NotFound if there is no proved content yet.
@@ -117,23 +117,23 @@ async def content_link(key: str, index: str, storage: Storage, *, retention: tim
     found = await get(key, storage, retention=retention)
     for entry in found.chunks:
         if entry.index == int(index) and entry.content and entry.outcome in ("staged", "archived", "unproved"):
-            where: Where = "archive" if found.archived_at else "staging"
+            where: Container = "archive" if found.archived_at else "staging"
             # In staging the blob's name doesn't say what it is.
             extension = media.kind_of(entry.content.blob) or entry.format or media.UNKNOWN
-            return await storage.link(where, entry.content.blob, file_name=f"{key}-{entry.index:05}.{extension}")
+            return await storage.read_link(where, entry.content.blob, file_name=f"{key}-{entry.index:05}.{extension}")
     raise NotFound("this recording has no content at this index, or not yet", target="index")
 
 
-async def find(key: str, storage: Storage, *, retention: timedelta) -> Manifest | None:
+async def find(key: str, storage: Blobs, *, retention: timedelta) -> Manifest | None:
     """Look a recording up in the archive, then among those in flight."""
     archived = await recordings.newest_manifest(key, storage)
     if archived is not None:
         return archived
     recording = await recordings.load(key, storage, retention=retention)
-    return manifest.write(recording, archived_at=None) if recording.events else None
+    return manifest.write_manifest(recording, archived_at=None) if recording.events else None
 
 
-async def _readable(key: str, storage: Storage, *, retention: timedelta) -> Manifest | None:
+async def _readable(key: str, storage: Blobs, *, retention: timedelta) -> Manifest | None:
     """Look a recording up for a list: one that can't be read must not cost the others their place in it."""
     try:
         return await find(key, storage, retention=retention)
@@ -142,7 +142,7 @@ async def _readable(key: str, storage: Storage, *, retention: timedelta) -> Mani
         return None
 
 
-async def _newest_first(storage: Storage, before: str) -> AsyncIterator[str]:
+async def _newest_first(storage: Blobs, before: str) -> AsyncIterator[str]:
     """Walk recording keys downwards from `before`, day by day, in flight and archived together."""
     in_flight = {key for key in await storage.folders("staging") if layout.is_recording_key(key)}
     last = f"{before[:4]}/{before[4:6]}/{before[6:8]}" if before != "~" else "~"
@@ -154,7 +154,7 @@ async def _newest_first(storage: Storage, before: str) -> AsyncIterator[str]:
                     yield key
 
 
-async def _days(storage: Storage, more: set[str]) -> AsyncIterator[str]:
+async def _days(storage: Blobs, more: set[str]) -> AsyncIterator[str]:
     """Walk the days that have recordings, newest first: `2021/07/27`; `more` are days of those in flight."""
     left = sorted(more)
     async for day in _archive_days(storage):
@@ -166,7 +166,7 @@ async def _days(storage: Storage, more: set[str]) -> AsyncIterator[str]:
         yield left.pop()
 
 
-async def _archive_days(storage: Storage) -> AsyncIterator[str]:
+async def _archive_days(storage: Blobs) -> AsyncIterator[str]:
     for year in sorted((y for y in await storage.folders("archive") if y.isdecimal()), reverse=True):
         for month in sorted(await storage.folders("archive", f"{year}/"), reverse=True):
             for day in sorted(await storage.folders("archive", f"{year}/{month}/"), reverse=True):

@@ -11,9 +11,9 @@ from recording.errors import BadRequest, NotFound
 from recording.formats import media
 from recording.formats.media import Kind, Walker
 from recording.model.layout import is_recording_key, recording_start
-from recording.model.manifest import ChunkEntry, File
-from recording.storage.blobs import Storage
-from recording.storage.hashing import Digest
+from recording.model.manifest import ManifestChunk, ManifestFile
+from recording.storage.blobs import Blobs
+from recording.storage.hashing import Sha256
 from recording.storage.recordings import newest_manifest
 from recording.telemetry import log
 
@@ -22,7 +22,7 @@ class _Result(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
-class ChunkResult(_Result):
+class ChunkVerification(_Result):
     """What was found of one chunk; no problems = it is what the manifest says."""
 
     document_id: str
@@ -31,7 +31,7 @@ class ChunkResult(_Result):
     problems: list[str] = []
 
 
-class Verified(_Result):
+class RecordingVerification(_Result):
     """The verdict on one recording; `ok` = every chunk that the manifest lists as archived is intact.
 
     `problems` are those of the recording as a whole: its manifest is gone or can't be read.
@@ -41,10 +41,10 @@ class Verified(_Result):
     ok: bool
     complete: bool
     problems: list[str] = []
-    chunks: list[ChunkResult] = []
+    chunks: list[ChunkVerification] = []
 
 
-async def verify(key: str, storage: Storage) -> Verified:
+async def verify(key: str, storage: Blobs) -> RecordingVerification:
     """Re-read every archived chunk: SHA-256 and length against the manifest, and the structure of its kind of file.
 
     Raises BadRequest for something that is no recording key, NotFound if it isn't archived.
@@ -65,16 +65,16 @@ async def verify(key: str, storage: Storage) -> Verified:
         ok=ok,
         problems={result.document_id: result.problems for result in results if result.problems},
     )
-    return Verified(recording_key=key, ok=ok, complete=manifest.complete, chunks=results)
+    return RecordingVerification(recording_key=key, ok=ok, complete=manifest.complete, chunks=results)
 
 
-def _damaged(key: str, problem: str) -> Verified:
+def _damaged(key: str, problem: str) -> RecordingVerification:
     log.error("recording.verified", recordingKey=key, ok=False, problems={"manifest": [problem]})
-    return Verified(recording_key=key, ok=False, complete=False, problems=[problem])
+    return RecordingVerification(recording_key=key, ok=False, complete=False, problems=[problem])
 
 
-async def _chunk(entry: ChunkEntry, storage: Storage) -> ChunkResult:
-    result = ChunkResult(document_id=entry.document_id, index=entry.index)
+async def _chunk(entry: ManifestChunk, storage: Blobs) -> ChunkVerification:
+    result = ChunkVerification(document_id=entry.document_id, index=entry.index)
     # What was kept although it isn't whole by its own word is so still, and the manifest says it: no news.
     is_odd = entry.outcome == "unproved" and entry.content is not None and entry.content.sha256 is not None
     for file in (entry.content, entry.metadata):
@@ -86,15 +86,15 @@ async def _chunk(entry: ChunkEntry, storage: Storage) -> ChunkResult:
     return result
 
 
-async def _file(file: File, kind: Kind | None, storage: Storage) -> AsyncIterator[str]:
-    found = await storage.find("archive", file.blob)
+async def _file(file: ManifestFile, kind: Kind | None, storage: Blobs) -> AsyncIterator[str]:
+    found = await storage.stat("archive", file.blob)
     if found is None:
         yield "missing"
         return
     if found.size != file.bytes:
         yield f"has {found.size} bytes, the manifest says {file.bytes}"
-    digest, walker = Digest(), Walker(kind, found.size) if kind else None
-    async for piece in storage.stream("archive", found, ahead=4):
+    digest, walker = Sha256(), Walker(kind, found.size) if kind else None
+    async for piece in storage.read_ranges("archive", found, ahead=4):
         await digest.update(piece)
         if walker:
             walker.feed(piece)
@@ -105,11 +105,11 @@ async def _file(file: File, kind: Kind | None, storage: Storage) -> AsyncIterato
         yield problem
 
 
-async def verify_all(keys: Iterable[str], storage: Storage, *, at_once: int = 2) -> AsyncIterator[Verified]:
+async def verify_all(keys: Iterable[str], storage: Blobs, *, at_once: int = 2) -> AsyncIterator[RecordingVerification]:
     """Verify recordings, `at_once` at a time, as each is done; those that aren't archived yet are left out."""
     gate = asyncio.Semaphore(at_once)
 
-    async def one(key: str) -> Verified | None:
+    async def one(key: str) -> RecordingVerification | None:
         async with gate:
             return await _archived(key, storage)
 
@@ -118,12 +118,12 @@ async def verify_all(keys: Iterable[str], storage: Storage, *, at_once: int = 2)
             yield result
 
 
-async def _archived(key: str, storage: Storage) -> Verified | None:
+async def _archived(key: str, storage: Blobs) -> RecordingVerification | None:
     """Verify what has a folder in the archive; None if it is still on its way there."""
     try:
         return await verify(key, storage)
     except NotFound:
-        if [blob async for blob in storage.names("staging", f"{key}/")]:
+        if [blob async for blob in storage.list_blobs("staging", f"{key}/")]:
             return None
     try:
         return await verify(key, storage)  # it may have arrived meanwhile
@@ -131,7 +131,7 @@ async def _archived(key: str, storage: Storage) -> Verified | None:
         return _damaged(key, "it has no manifest")
 
 
-async def keys(storage: Storage, *, since: datetime | None = None, until: datetime | None = None) -> AsyncIterator[str]:
+async def keys(storage: Blobs, *, since: datetime | None = None, until: datetime | None = None) -> AsyncIterator[str]:
     """Walk the recordings of [since, until) that have a folder in the archive.
 
     Unlike a list of manifests it leaves none out.

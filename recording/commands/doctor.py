@@ -34,7 +34,7 @@ async def run(arguments: argparse.Namespace) -> int:
     finally:
         logging.disable(logging.NOTSET)
     print(finding.table(found))
-    return 0 if finding.is_well(found) else 1
+    return 0 if finding.has_passed(found) else 1
 
 
 async def _examine(arguments: argparse.Namespace) -> list[Finding]:
@@ -60,7 +60,7 @@ async def _subscription(topic: str | None, settings: Settings) -> list[Finding]:
     if topic is None:
         return subscription.not_looked_at("no --topic is given")
     async with DefaultAzureCredential() as credential:
-        return await subscription.check(topic, credential, retention=settings.retention)
+        return await subscription.examine_subscription(topic, credential, retention=settings.retention)
 
 
 def _topic(text: str) -> str:

@@ -23,7 +23,7 @@ from recording.archive.completeness import Archived, Compared, Recorded, compare
 from recording.config.settings import Settings, read_from
 from recording.errors import RecordingError
 from recording.model import layout
-from recording.urls import check, is_loopback
+from recording.urls import is_loopback, require_https
 
 ENDPOINT = "https://api.loganalytics.io"
 RECORDED = """ACSCallRecordingSummary
@@ -71,7 +71,7 @@ class Workspace:
     def __init__(self, workspace_id: str, credential: AsyncTokenCredential, *, endpoint: str = ENDPOINT) -> None:
         """Raise ValueError for an endpoint that a token must not be sent to."""
         self._id = workspace_id
-        parts = urlsplit(check(endpoint))
+        parts = urlsplit(require_https(endpoint))
         # By http on this machine's loopback no token is sent; azure-core sends none in the clear.
         is_open = parts.scheme == "http" and is_loopback(parts.hostname or "")
         options: dict[str, Any] = {"authentication_policy": SansIOHTTPPolicy()} if is_open else {}
@@ -202,6 +202,6 @@ def _time(text: str) -> datetime:
 
 def _endpoint(text: str) -> str:
     try:
-        return check(text)
+        return require_https(text)
     except ValueError as wrong:
         raise argparse.ArgumentTypeError(str(wrong)) from None

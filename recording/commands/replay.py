@@ -9,8 +9,8 @@ from pathlib import Path
 from recording.app import App, connect
 from recording.config.settings import read_from
 from recording.intake import replay
-from recording.intake.replay import Found, Intake
-from recording.storage.blobs import Storage
+from recording.intake.replay import EventFile, Intake
+from recording.storage.blobs import Blobs
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -49,18 +49,18 @@ def _plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
-async def _found(arguments: argparse.Namespace, app: App) -> AsyncGenerator[Found]:
-    for one in replay.files(arguments.files):
+async def _found(arguments: argparse.Namespace, app: App) -> AsyncGenerator[EventFile]:
+    for one in replay.read_files(arguments.files):
         yield one
     letters = app.storage
     if arguments.dead_letter_container:
         # It lies beside the quarantine, and is read as that.
-        letters = Storage(
+        letters = Blobs(
             app.settings.model_copy(update={"quarantine_container": arguments.dead_letter_container}), app.credential
         )
     try:
         if arguments.blob:
-            yield await replay.blob(letters, arguments.blob)
+            yield await replay.read_blob(letters, arguments.blob)
         if arguments.day:
             async for one in replay.quarantined_on(app.storage, arguments.day):
                 yield one

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recording.app import connect
 from recording.catalogue import verify
-from recording.catalogue.verify import Verified
+from recording.catalogue.verify import RecordingVerification
 from recording.config.settings import read_from
 
 
@@ -37,7 +37,7 @@ async def run(arguments: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def _told(result: Verified) -> str:
+def _told(result: RecordingVerification) -> str:
     verdict = "ok" if result.ok else "DAMAGED"
     whole = "" if result.complete else " (incomplete: its manifest says what is lost)"
     problems = [*result.problems, *(problem for chunk in result.chunks for problem in chunk.problems)]

@@ -27,7 +27,7 @@ def _check_connection(text: SecretStr) -> SecretStr:
     return text
 
 
-class Account(BaseModel):
+class StorageAccount(BaseModel):
     """Where a storage account is: a connection string, or URIs for the app's managed identity."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -37,8 +37,8 @@ class Account(BaseModel):
     queue_uri: str | None = Field(default=None, repr=False)
 
 
-def read(environment: Mapping[str, str], name: str) -> dict[str, str] | None:
-    """Read an account in the forms that the Functions host takes (functions-host.md 8)."""
+def read_account(environment: Mapping[str, str], name: str) -> dict[str, str] | None:
+    """Read an account in the forms that the Functions host takes (docs/functions-host.md#flex)."""
     if text := environment.get(name):
         return {"connection_string": text}
     host = environment.get(f"{name}__accountName")
@@ -49,7 +49,7 @@ def read(environment: Mapping[str, str], name: str) -> dict[str, str] | None:
     return {key: value for key, value in found.items() if value} or None
 
 
-def address(account: Account, service: Service) -> str:
+def service_url(account: StorageAccount, service: Service) -> str:
     """Say where an account's service is, without a query: that may be a token; "" if it isn't told."""
     if account.connection_string is None:
         return _bare((account.blob_uri if service == "blob" else account.queue_uri) or "")
@@ -65,9 +65,9 @@ def address(account: Account, service: Service) -> str:
     return f"{scheme}://{store}.{service}.{suffix}"
 
 
-def lacks(account: Account, service: Service) -> str:
+def missing_part(account: StorageAccount, service: Service) -> str:
     """Say what settings don't tell of an account's service, to be put behind the setting's name; "" if all is told."""
-    found = address(account, service)
+    found = service_url(account, service)
     if account.connection_string is not None:
         return "" if found else f": the connection string doesn't tell where the {service} service is"
     uri = account.blob_uri if service == "blob" else account.queue_uri
@@ -76,7 +76,7 @@ def lacks(account: Account, service: Service) -> str:
     return wrong and f"__{service}ServiceUri {wrong}"
 
 
-def name(address: str) -> str:
+def account_name(address: str) -> str:
     """Read the account's name from its address: the first label, or the path behind an IP address."""
     parts = urlsplit(address)
     host = parts.hostname or ""

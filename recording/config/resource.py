@@ -1,4 +1,4 @@
-"""Pure: an ACS resource, as settings name it (acs-contract 5.2)."""
+"""Pure: an ACS resource, as settings name it (docs/acs-contract.md#connection-string)."""
 
 import base64
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Resource:
 def parse_connection_string(text: str) -> Resource:
     """Read `endpoint=https://…;accesskey=…`; names without case, keys may hold `=`.
 
-    Raises Misconfigured without repeating any of the text (acs-contract 5.2).
+    Raises Misconfigured without repeating any of the text (docs/acs-contract.md#connection-string).
     """
     parts = dict(part.split("=", 1) for part in text.strip().split(";") if "=" in part)
     values = {name.strip().lower(): value.strip() for name, value in parts.items()}

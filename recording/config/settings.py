@@ -17,7 +17,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from recording.config import account
-from recording.config.account import Account, Service
+from recording.config.account import Service, StorageAccount
 from recording.config.resource import Resource, is_endpoint, parse_connection_string
 from recording.errors import Misconfigured
 from recording.urls import is_loopback
@@ -54,7 +54,7 @@ def _known(version: str) -> str:
 
 
 VERSION_2021 = "2021-04-15-preview1"
-# The first version that has /calling/recordings as it is today (acs-contract 4.1).
+# The first version that has /calling/recordings as it is today (docs/acs-contract.md#operations).
 FIRST_OF_TODAY = "2023-03-06"
 _VERSION = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(-preview[0-9]*)?")
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
@@ -174,18 +174,18 @@ class Settings(BaseModel):
     telemetry: Literal["auto", "console", "off"] = Field(
         default="auto", alias="TELEMETRY", description="Traces go to Application Insights, the `console`, or are `off`."
     )
-    host_storage: Account = Field(
-        default=Account(),
+    host_storage: StorageAccount = Field(
+        default=StorageAccount(),
         alias="AzureWebJobsStorage",
         description="The host's storage: a connection string, or `__blobServiceUri` and `__queueServiceUri`.",
     )
-    staging_storage: Account = Field(
-        default=Account(),
+    staging_storage: StorageAccount = Field(
+        default=StorageAccount(),
         alias="STAGING_STORAGE",
         description="Account of the staging and quarantine containers, in the same forms; else AzureWebJobsStorage.",
     )
-    archive_storage: Account = Field(
-        default=Account(),
+    archive_storage: StorageAccount = Field(
+        default=StorageAccount(),
         alias="ARCHIVE_STORAGE",
         description="Account of the archive container, in the same forms; else AzureWebJobsStorage.",
     )
@@ -238,7 +238,7 @@ class Settings(BaseModel):
         raise Misconfigured("set ACS_CONNECTION_STRING, or ACS_ENDPOINT for the app's managed identity")
 
 
-def read(environment: Mapping[str, str]) -> Settings:
+def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings from the environment; empty values count as absent.
 
     Raises Misconfigured that names the setting and never shows a value.
@@ -246,7 +246,9 @@ def read(environment: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {}
     for name, field in Settings.model_fields.items():
         alias = field.alias or name
-        value = account.read(environment, alias) if field.annotation is Account else environment.get(alias)
+        value = (
+            account.read_account(environment, alias) if field.annotation is StorageAccount else environment.get(alias)
+        )
         if value:
             values[alias] = value
     try:
@@ -254,9 +256,9 @@ def read(environment: Mapping[str, str]) -> Settings:
     except ValidationError as invalid:
         wrong = "; ".join(f"{error['loc'][0]}: {error['msg']}" for error in invalid.errors(include_input=False))
         raise Misconfigured(f"app settings are wrong: {wrong}") from None
-    if settings.host_storage == Account():
+    if settings.host_storage == StorageAccount():
         raise Misconfigured("app settings are wrong: AzureWebJobsStorage is not set")
-    unset = [name for name in ("staging_storage", "archive_storage") if getattr(settings, name) == Account()]
+    unset = [name for name in ("staging_storage", "archive_storage") if getattr(settings, name) == StorageAccount()]
     complete = settings.model_copy(update=dict.fromkeys(unset, settings.host_storage))
     needed: tuple[tuple[str, Service], ...] = (
         ("host_storage", "queue"),
@@ -264,8 +266,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         ("archive_storage", "blob"),
     )
     for name, service in needed:
-        place: Account = getattr(complete, name)
-        if wrong := account.lacks(place, service):
+        place: StorageAccount = getattr(complete, name)
+        if wrong := account.missing_part(place, service):
             setting = Settings.model_fields["host_storage" if name in unset else name].alias
             raise Misconfigured(f"app settings are wrong: {setting}{wrong}")
     return complete
@@ -273,7 +275,7 @@ def read(environment: Mapping[str, str]) -> Settings:
 
 def read_from(file: Path | None) -> Settings:
     """Read the settings of a file, or of the environment; those of local.settings.json fill its gaps."""
-    return read(read_file(file) if file else {**read_file(Path("local.settings.json")), **os.environ})
+    return read_settings(read_file(file) if file else {**read_file(Path("local.settings.json")), **os.environ})
 
 
 def read_file(file: Path) -> dict[str, str]:
@@ -290,7 +292,7 @@ def read_file(file: Path) -> dict[str, str]:
         raise wrong from None
 
 
-def table() -> str:
+def markdown_table() -> str:
     """Write the settings as README's Markdown table."""
     rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
     for field in Settings.model_fields.values():
@@ -301,4 +303,4 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    print(table())
+    print(markdown_table())

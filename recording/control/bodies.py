@@ -21,12 +21,12 @@ from recording.errors import BadRequest
 from recording.model.options import StartOptions
 from recording.model.record import Body
 
-# Live ids have 162 characters, unpadded base64url; some spec examples are padded (acs-contract 2.4), and today's
-# may hold + and / too (acs-contract 4.1).
+# Live ids have 162 characters, unpadded base64url; some spec examples are padded
+# (docs/acs-contract.md#2021-recording-id), and today's may hold + and / too (docs/acs-contract.md#operations).
 _RECORDING_ID = re.compile(r"[A-Za-z0-9+/_-]{1,1024}={0,2}")
 
 
-CallbackUri = Annotated[str, Field(max_length=2048), AfterValidator(urls.check)]
+CallbackUri = Annotated[str, Field(max_length=2048), AfterValidator(urls.require_https)]
 OperationContext = Annotated[str, Field(max_length=5000)]
 
 
@@ -63,15 +63,18 @@ class RecordingStarted(Body):
     conversation_id: str | None = None
 
 
-class RecordingState(Body):
-    """Answer of state: paused reads as inactive (acs-contract 2.5), and so does ended, with when it ended."""
+class RecordingStateAnswer(Body):
+    """Answer of state: paused reads as inactive, and so does ended, with when it ended.
+
+    See docs/acs-contract.md#2021-states.
+    """
 
     recording_state: Literal["active", "inactive"]
     recording_kind: str | None = None
     ended_at: datetime | None = None
 
 
-def check_recording_id(recording_id: str) -> str:
+def require_recording_id(recording_id: str) -> str:
     """Return the recording id if it can be one; it is opaque to us otherwise.
 
     Raises BadRequest (target recordingId).

@@ -18,28 +18,28 @@ from recording.control.bodies import (
     Caller,
     Operation,
     RecordingStarted,
-    RecordingState,
+    RecordingStateAnswer,
     RepeatKey,
     StartRecording,
     StartRecordingByUrl,
-    check_recording_id,
+    require_recording_id,
 )
 from recording.errors import BadRequest, NotFound
 from recording.model import conversation
 from recording.storage import audit, endings, starts
-from recording.storage.audit import Entry
-from recording.storage.blobs import Storage
+from recording.storage.audit import AuditRecord
+from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending
-from recording.storage.starts import AnotherRequest, Claim, Held, Outcome
+from recording.storage.starts import ClaimedByAnotherRequest, HeldClaim, StartClaim, StartOutcome
 from recording.telemetry import log
 
 
 @dataclass(frozen=True)
-class Control:
+class RecordingControl:
     """The recording operations for one caller; `callback_uri` is for starts that name none."""
 
     service: RecordingService
-    storage: Storage
+    storage: Blobs
     caller: Caller
     callback_uri: str | None = None
 
@@ -56,25 +56,25 @@ class Control:
     async def start_by_url(self, body: StartRecordingByUrl) -> RecordingStarted:
         """Start recording the conversation of a URL or of a server call id, which is encoded here."""
         conversation_id = (
-            conversation.of_server_call(body.server_call_id)
+            conversation.from_server_call_id(body.server_call_id)
             if body.server_call_id is not None
-            else conversation.encode(body.conversation_url or "")
+            else conversation.encode_url(body.conversation_url or "")
         )
         started = await self.start(conversation_id, body)
         return started.model_copy(update={"conversation_id": conversation_id})
 
-    async def state(self, conversation_id: str, recording_id: str) -> RecordingState:
+    async def state(self, conversation_id: str, recording_id: str) -> RecordingStateAnswer:
         """Tell whether a recording is active; paused reads as inactive, and so does one that is known to have ended."""
         self._check(conversation_id, recording_id)
         try:
             found = await self.service.state(conversation_id, recording_id)
         except NotFound:
-            # Today's API says so of an ended recording, too (acs-contract 4.6).
+            # Today's API says so of an ended recording, too (docs/acs-contract.md#states).
             ending = await self._ending(recording_id)
             if ending is None:
                 raise
-            return RecordingState(recording_state="inactive", ended_at=ending.at)
-        return RecordingState(recording_state=found.state, recording_kind=found.kind)
+            return RecordingStateAnswer(recording_state="inactive", ended_at=ending.at)
+        return RecordingStateAnswer(recording_state=found.state, recording_kind=found.kind)
 
     async def stop(self, conversation_id: str, recording_id: str, body: Operation) -> None:
         """End a recording; its files are announced some minutes later."""
@@ -107,26 +107,26 @@ class Control:
         """Start once per key, across processes; the same key with another request is refused."""
         asked = body.model_dump_json(by_alias=True, exclude_none=True)
         request = sha256(f"{conversation_id} {asked}".encode()).hexdigest()
-        mine = Claim(owner=uuid4().hex, conversation_id=conversation_id, request=request, at=datetime.now(UTC))
+        mine = StartClaim(owner=uuid4().hex, conversation_id=conversation_id, request=request, at=datetime.now(UTC))
         try:
             held = await starts.take(self.storage, f"repeatable {key.value}", mine)
-        except AnotherRequest:
+        except ClaimedByAnotherRequest:
             raise BadRequest("this key was used for another start; take a new one", target=key.header) from None
-        if not isinstance(held, Held):
+        if not isinstance(held, HeldClaim):
             return str(held[1].recording_id)
         try:
             recording_id = await self._start(conversation_id, body)
         except BaseException as failed:
             reason, at = type(failed).__name__, datetime.now(UTC)
-            await starts.settle(self.storage, held, Outcome(result="given_back", reason=reason, at=at))
+            await starts.settle(self.storage, held, StartOutcome(result="given_back", reason=reason, at=at))
             raise
         await starts.settle(
-            self.storage, held, Outcome(result="started", recording_id=recording_id, at=datetime.now(UTC))
+            self.storage, held, StartOutcome(result="started", recording_id=recording_id, at=datetime.now(UTC))
         )
         return recording_id
 
-    def _entry(self, operation: str, conversation_id: str, recording_id: str | None, body: Operation) -> Entry:
-        return Entry(
+    def _entry(self, operation: str, conversation_id: str, recording_id: str | None, body: Operation) -> AuditRecord:
+        return AuditRecord(
             at=datetime.now(UTC),
             operation=operation,
             who=self.caller.who,
@@ -137,7 +137,7 @@ class Control:
 
     def _check(self, conversation_id: str, recording_id: str) -> None:
         self.service.check(conversation_id)
-        check_recording_id(recording_id)
+        require_recording_id(recording_id)
 
     async def _ending(self, recording_id: str) -> Ending | None:
         """Look up how a recording ended; while storage is out of reach, nothing is known of it."""

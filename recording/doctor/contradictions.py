@@ -16,7 +16,7 @@ _NAME = "settings agree"
 _USUAL_PAUSE = timedelta(minutes=30)
 
 
-def find(settings: Settings) -> list[Finding]:
+def find_contradictions(settings: Settings) -> list[Finding]:
     """Name every contradiction; one good finding if there is none."""
     found = [*_deadlines(settings), *_timer(settings), *_callbacks(settings), *_acs(settings), *_storage(settings)]
     return found or [Finding(_NAME, "ok", "none contradicts another")]
@@ -141,7 +141,9 @@ def _acs(settings: Settings) -> Iterator[Finding]:
 
 
 def _storage(settings: Settings) -> Iterator[Finding]:
-    staging, archive = (account.address(one, "blob") for one in (settings.staging_storage, settings.archive_storage))
+    staging, archive = (
+        account.service_url(one, "blob") for one in (settings.staging_storage, settings.archive_storage)
+    )
     places = {
         "STAGING_CONTAINER": (staging, settings.staging_container),
         "ARCHIVE_CONTAINER": (archive, settings.archive_container),

@@ -12,7 +12,7 @@ from recording.doctor import contradictions, reach, stores
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
 from recording.errors import BadRequest, Conflict, Misconfigured, NotFound, RecordingError
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from recording.urls import is_loopback
 
 SECONDS = 15.0
@@ -33,7 +33,7 @@ def unreadable(wrong: Misconfigured) -> list[Finding]:
 async def examine(
     settings: Settings,
     *,
-    storage: Storage,
+    storage: Blobs,
     service: RecordingService,
     queues: Queues,
 ) -> list[Finding]:
@@ -41,16 +41,16 @@ async def examine(
     api = settings.acs_api_version or "today's"
     by = "a key" if settings.resource().access_key else "the identity"
     kept, called, hosts = await asyncio.gather(
-        stores.examine(settings, storage, queues), _acs(settings, service), _hosts(settings)
+        stores.examine_storage(settings, storage, queues), _acs(settings, service), _hosts(settings)
     )
     read = Finding("settings", "ok", f"read: ACS by {by}, its API {api}")
-    return [read, *contradictions.find(settings), *kept, *called, *hosts]
+    return [read, *contradictions.find_contradictions(settings), *kept, *called, *hosts]
 
 
 async def _acs(settings: Settings, service: RecordingService) -> list[Finding]:
     endpoint = settings.resource().endpoint
     name = urlsplit(endpoint).netloc.partition(".")[0]
-    looked = await reach.look(
+    looked = await reach.probe(
         "ACS",
         f"{endpoint}/",
         f"check the endpoint's name in {_setting(settings)}: az communication list --query [].hostName",
@@ -100,7 +100,7 @@ async def _hosts(settings: Settings) -> list[Finding]:
         return [Finding("content hosts", "skipped", "none named: ACS itself and Microsoft's own are asked")]
     mend = "name the host that chunk.failed tells of in CONTENT_HOSTS, and let this machine reach it"
     found = await asyncio.gather(
-        *(reach.look("content host", f"{_scheme(host)}://{host}/", mend) for host in settings.content_hosts)
+        *(reach.probe("content host", f"{_scheme(host)}://{host}/", mend) for host in settings.content_hosts)
     )
     bad = [one for one in found if one.mark != "ok"]
     return bad or [Finding("content hosts", "ok", f"{len(found)} named, each answers, the clocks agree")]

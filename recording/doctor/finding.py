@@ -21,7 +21,7 @@ class Finding:
     mend: str | None = None
 
 
-def is_well(findings: Sequence[Finding]) -> bool:
+def has_passed(findings: Sequence[Finding]) -> bool:
     """Tell whether nothing failed; what is only to be looked at is no failure."""
     return all(one.mark != "fail" for one in findings)
 

@@ -11,10 +11,10 @@ from azure.storage.queue.aio import QueueClient
 from recording.acs.service import RecordingService
 from recording.errors import Misconfigured
 from recording.model.record import Body
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 
 
-class Check(Body):
+class HealthItem(Body):
     """One thing that the app needs, and what to do if it can't be reached."""
 
     name: Literal["blob", "queue", "acs"]
@@ -27,13 +27,13 @@ class Health(Body):
     """Answer of `GET /health`."""
 
     status: Literal["ok", "unhealthy"]
-    checks: list[Check]
+    checks: list[HealthItem]
 
 
 _SECONDS = 8.0
 
 
-async def check(storage: Storage, queue: QueueClient, service: RecordingService) -> Health:
+async def check(storage: Blobs, queue: QueueClient, service: RecordingService) -> Health:
     """Ask Blob, Queue and ACS at once; each has eight seconds.
 
     Containers and queue are asked for by creating them, as on the first use of any function: a new deployment
@@ -42,7 +42,7 @@ async def check(storage: Storage, queue: QueueClient, service: RecordingService)
     checks = await asyncio.gather(
         _check(
             "blob",
-            storage.prepare,
+            storage.create_containers,
             "check AzureWebJobsStorage, STAGING_STORAGE, ARCHIVE_STORAGE, and the role Storage Blob Data Owner",
         ),
         _check(
@@ -60,15 +60,15 @@ async def _ask(queue: QueueClient) -> None:
         await queue.create_queue()
 
 
-async def _check(name: Literal["blob", "queue", "acs"], ask: Callable[[], Awaitable[object]], mend: str) -> Check:
+async def _check(name: Literal["blob", "queue", "acs"], ask: Callable[[], Awaitable[object]], mend: str) -> HealthItem:
     try:
         async with asyncio.timeout(_SECONDS):
             await ask()
     except Misconfigured as wrong:
         # It answered, and refused us; the message says what to mend, and nothing of what was signed.
-        return Check(name=name, ok=False, detail=wrong.message, mend=mend)
+        return HealthItem(name=name, ok=False, detail=wrong.message, mend=mend)
     except Exception as failed:
         # The message may hold a URL or a key's name: the kind of failure is enough here, the log has the rest.
         code = getattr(failed, "error_code", None) or type(failed).__name__
-        return Check(name=name, ok=False, detail=f"cannot be reached: {getattr(code, 'value', code)}", mend=mend)
-    return Check(name=name, ok=True, detail="reached")
+        return HealthItem(name=name, ok=False, detail=f"cannot be reached: {getattr(code, 'value', code)}", mend=mend)
+    return HealthItem(name=name, ok=True, detail="reached")

@@ -23,7 +23,7 @@ from recording.doctor.finding import Finding
 from recording.urls import is_loopback
 
 SECONDS = 5.0
-# A signature that is a quarter of an hour off is refused (acs-contract 5.1).
+# A signature that is a quarter of an hour off is refused (docs/acs-contract.md#hmac).
 _SKEW_LOOK, _SKEW_MOST = timedelta(minutes=2), timedelta(minutes=10)
 _CLOCK = "set this machine's clock: timedatectl set-ntp true"
 
@@ -88,7 +88,7 @@ def _ahead(response: AsyncHttpResponse, here: datetime) -> timedelta | None:
     return here - there.astimezone(UTC) - timedelta(seconds=0.5)
 
 
-async def look(name: str, url: str, mend: str) -> Finding:
+async def probe(name: str, url: str, mend: str) -> Finding:
     """Find out whether a host answers, and whether the clocks agree; nothing of the answer counts but its time."""
     host = urlsplit(url).netloc
     try:

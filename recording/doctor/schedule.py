@@ -1,4 +1,4 @@
-"""Pure: how long the archive timer may pause, read from its NCRONTAB schedule (functions-host.md 4)."""
+"""Pure: how long the archive timer may pause, read from its NCRONTAB schedule (docs/functions-host.md#timer)."""
 
 from datetime import date, timedelta
 from itertools import pairwise

@@ -16,17 +16,17 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from azure.storage.queue.aio import QueueClient
 
 from recording.config import account
-from recording.config.account import Account
+from recording.config.account import StorageAccount
 from recording.config.settings import Settings
 from recording.doctor import reach
 from recording.doctor.finding import Finding
 from recording.model import layout
-from recording.model.stored import Where
-from recording.storage.blobs import CopyFailed, Storage
+from recording.model.stored import Container
+from recording.storage.blobs import Blobs, CopyFailed
 
 SECONDS = 15.0
 _TIDY_SECONDS = 5.0
-_WHERES: tuple[Where, ...] = ("staging", "archive", "quarantine")
+_WHERES: tuple[Container, ...] = ("staging", "archive", "quarantine")
 _IMMUTABLE = ("BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold")
 
 
@@ -43,32 +43,32 @@ class Queues:
 class _Place:
     """An account's service, and the setting that names it."""
 
-    account: Account
+    account: StorageAccount
     setting: str
     service: Literal["blob", "queue"]
 
     @property
     def address(self) -> str:
-        return account.address(self.account, self.service)
+        return account.service_url(self.account, self.service)
 
     @property
     def name(self) -> str:
-        return account.name(self.address)
+        return account.account_name(self.address)
 
 
-async def examine(settings: Settings, storage: Storage, queues: Queues) -> list[Finding]:
+async def examine_storage(settings: Settings, storage: Blobs, queues: Queues) -> list[Finding]:
     """Try the containers, the copy between them, and the queues."""
     blobs, messages = await asyncio.gather(_containers(settings, storage), _queues(settings, queues))
     return [*blobs, *messages]
 
 
-async def _containers(settings: Settings, storage: Storage) -> list[Finding]:
+async def _containers(settings: Settings, storage: Blobs) -> list[Finding]:
     places = {where: _place(settings, where) for where in _WHERES}
     addresses = {place.address: place for place in places.values()}
     looked = dict(zip(addresses, await asyncio.gather(*map(_look, addresses.values())), strict=True))
     bad = {address for address, finding in looked.items() if finding.mark == "fail"}
 
-    async def container(where: Where) -> Finding:
+    async def container(where: Container) -> Finding:
         place, called = places[where], str(getattr(settings, f"{where}_container"))
         name = f"{where} container"
         if place.address in bad:
@@ -100,14 +100,14 @@ async def _queues(settings: Settings, queues: Queues) -> list[Finding]:
 
 async def _look(place: _Place) -> Finding:
     mend = f"check the account in {place.setting}, and its network rules: " + _show(place, "networkRuleSet")
-    return await reach.look(f"{place.service} storage", place.address, mend)
+    return await reach.probe(f"{place.service} storage", place.address, mend)
 
 
-async def _use(storage: Storage, where: Where) -> str:
+async def _use(storage: Blobs, where: Container) -> str:
     """Write, read and delete a blob."""
     name, body = _blob(), secrets.token_bytes(64)
     async with _left_tidy(storage, (where, name)):
-        await storage.write_fact(where, name, body)
+        await storage.create(where, name, body)
         if await storage.read(where, name) != body:
             raise CopyFailed("what was written reads differently")
         try:
@@ -119,12 +119,12 @@ async def _use(storage: Storage, where: Where) -> str:
     return "written, read, deleted"
 
 
-async def _copy(storage: Storage) -> str:
+async def _copy(storage: Blobs) -> str:
     """Copy a blob as the archive does, on the server's side."""
     name = _blob()
     async with _left_tidy(storage, ("staging", name), ("archive", name), always=True):
-        await storage.write_fact("staging", name, secrets.token_bytes(64))
-        if (source := await storage.find("staging", name)) is None:
+        await storage.create("staging", name, secrets.token_bytes(64))
+        if (source := await storage.stat("staging", name)) is None:
             raise CopyFailed("what was written is gone")
         await storage.copy_to_archive(source, name)
     return "copied from staging by the server"
@@ -163,7 +163,7 @@ def _blob() -> str:
 
 
 @asynccontextmanager
-async def _left_tidy(storage: Storage, *blobs: tuple[Where, str], always: bool = False) -> AsyncIterator[None]:
+async def _left_tidy(storage: Blobs, *blobs: tuple[Container, str], always: bool = False) -> AsyncIterator[None]:
     """Delete what a check has made, whatever came of it."""
     is_done = False
     try:
@@ -217,10 +217,10 @@ def _show(place: _Place, member: str) -> str:
     return f"az storage account show -n {place.name} --query {member}"
 
 
-def _place(settings: Settings, where: Where) -> _Place:
+def _place(settings: Settings, where: Container) -> _Place:
     field, setting = (
         ("archive_storage", "ARCHIVE_STORAGE") if where == "archive" else ("staging_storage", "STAGING_STORAGE")
     )
-    account: Account = getattr(settings, field)
+    account: StorageAccount = getattr(settings, field)
     # What isn't set is the host's (settings.py).
     return _Place(account, "AzureWebJobsStorage" if account == settings.host_storage else setting, "blob")

@@ -41,7 +41,9 @@ def not_looked_at(why: str) -> list[Finding]:
     return [Finding(_EVENTS, "skipped", f"and {_LETTERS}: {why}", _SHOW)]
 
 
-async def check(topic: str, credential: AsyncTokenCredential, *, retention: timedelta, arm: str = ARM) -> list[Finding]:
+async def examine_subscription(
+    topic: str, credential: AsyncTokenCredential, *, retention: timedelta, arm: str = ARM
+) -> list[Finding]:
     """Look for a subscription that delivers file events to this app, and keeps what it can't deliver."""
     url = f"{arm}{topic}/eventSubscriptions?api-version={_VERSION}"
     try:

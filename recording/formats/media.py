@@ -1,4 +1,7 @@
-"""Pure: the kinds of file that ACS records, told by their bytes: MP4, MP3 and WAV (acs-contract 4.11)."""
+"""Pure: the kinds of file that ACS records, told by their bytes: MP4, MP3 and WAV.
+
+See docs/acs-contract.md#metadata-file.
+"""
 
 from collections.abc import Generator
 from typing import Literal, get_args
@@ -24,14 +27,14 @@ def sniff(head: bytes) -> Kind | None:
     return "mp3" if head.startswith(mp3.TAG) or mp3.frame(head) else None
 
 
-def kind(text: str | None) -> Kind | None:
+def parse_kind(text: str | None) -> Kind | None:
     """Read a kind; None for anything else."""
     return next((one for one in get_args(Kind) if one == text), None)
 
 
 def kind_of(name: str) -> Kind | None:
     """Tell by its extension what an archived blob is."""
-    return kind(name.rpartition(".")[2])
+    return parse_kind(name.rpartition(".")[2])
 
 
 def walk(kind: Kind, size: int) -> Generator[int, bytes, int]:

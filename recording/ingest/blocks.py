@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 MIB = 1024 * 1024
-# Below this a request costs more than the bytes it moves (design.md section 8, measured).
+# Below this a request costs more than the bytes it moves (docs/measurements.md#streaming).
 SMALLEST_BLOCK = 4 * MIB
 # Limits of Blob Storage: https://learn.microsoft.com/azure/storage/blobs/scalability-targets
 MOST_BLOCKS = 50_000
@@ -28,7 +28,7 @@ class Block:
     length: int
 
 
-def plan(size: int, *, largest: int, streams: int) -> tuple[Block, ...]:
+def plan_blocks(size: int, *, largest: int, streams: int) -> tuple[Block, ...]:
     """Cut `size` bytes into equal blocks, the last one shorter.
 
     A block has at most `largest` bytes (INGEST_BLOCK_MIB), unless 50,000 blocks don't suffice, and
@@ -38,17 +38,17 @@ def plan(size: int, *, largest: int, streams: int) -> tuple[Block, ...]:
     if size <= 0:
         raise ValueError(f"size must be positive, not {size}")
     rounds = -(-size // (streams * largest))
-    return cut(size, max(SMALLEST_BLOCK, -(-size // (streams * rounds)), -(-size // MOST_BLOCKS)))
+    return split(size, max(SMALLEST_BLOCK, -(-size // (streams * rounds)), -(-size // MOST_BLOCKS)))
 
 
-def cut(size: int, length: int) -> tuple[Block, ...]:
+def split(size: int, length: int) -> tuple[Block, ...]:
     """Cut `size` bytes into blocks of `length`, the last one shorter."""
     return tuple(
         Block(index, offset, min(length, size - offset)) for index, offset in enumerate(range(0, size, length))
     )
 
 
-def whole(size: int) -> tuple[Block, ...]:
+def single_block(size: int) -> tuple[Block, ...]:
     """Plan one block for all bytes: for a source that ignores `Range`."""
     if size > LARGEST_BLOCK:
         raise ValueError(f"{size} bytes don't fit in one block of {LARGEST_BLOCK}")

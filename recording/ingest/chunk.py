@@ -22,9 +22,9 @@ from recording.ingest.relay import Relay
 from recording.model import attempts, payload
 from recording.model.attempts import Attempts, Failure
 from recording.model.job import ChunkJob
-from recording.model.stored import Stored
+from recording.model.stored import StoredBlob
 from recording.storage import recordings
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from recording.telemetry import log, traces
 
 # A body that breaks off is fetched again here and nowhere else; after that it's the queue's turn.
@@ -51,13 +51,13 @@ class _Passed:
 
 
 @dataclass(frozen=True)
-class Ingest:
+class ChunkIngest:
     """What ingest works with, once per process: `streams` bounds the transfers of all chunks together.
 
     `patience` is how long after its event a file that isn't whole by its own word is refused.
     """
 
-    storage: Storage
+    storage: Blobs
     content: Content
     streams: asyncio.Semaphore
     parallelism: int
@@ -88,10 +88,10 @@ class Ingest:
         await self._metadata(job)
 
     async def _metadata(self, job: ChunkJob) -> None:
-        if await self.storage.find("staging", job.metadata_blob) is None:
+        if await self.storage.stat("staging", job.metadata_blob) is None:
             body = await self.content.metadata(job)
             # What it says stands on the blob as well: a listing tells it without reading the file.
-            await self.storage.write_fact("staging", job.metadata_blob, body, **payload.read_metadata_file(body))
+            await self.storage.create("staging", job.metadata_blob, body, **payload.read_metadata_file(body))
 
     async def _content(self, job: ChunkJob) -> None:
         for _ in range(_VERSION_TRIES):
@@ -106,7 +106,7 @@ class Ingest:
 
     async def _one_version(self, job: ChunkJob) -> bool:
         """Bring one version of the document to a proved chunk; False if it is to be looked at anew."""
-        found = await self.storage.find("staging", job.content_blob)
+        found = await self.storage.stat("staging", job.content_blob)
         if found is not None and found.sha256:
             return True
         if found is not None and proof.is_ours(found):
@@ -123,19 +123,19 @@ class Ingest:
         facts = proof.facts(probe, plan, passed.digests, passed.problem)
         ids = [blocks.block_id(_version(probe, plan), b.index) for b in plan]
         content_type = media.CONTENT_TYPES[probe.kind] if probe.kind else _UNKNOWN_TYPE
-        await self.storage.commit(job.content_blob, ids, facts, content_type=content_type)
-        found = await self.storage.find("staging", job.content_blob)
+        await self.storage.commit_blocks(job.content_blob, ids, facts, content_type=content_type)
+        found = await self.storage.stat("staging", job.content_blob)
         if found is None or not proof.is_same_version(found, facts):
             return False
         return await self._prove(job, found)
 
-    async def _prove(self, job: ChunkJob, found: Stored) -> bool:
+    async def _prove(self, job: ChunkJob, found: StoredBlob) -> bool:
         return await proof.prove(job, found, self.storage, streams=self.streams, ahead=self.parallelism)
 
     def _plan(self, probe: Probe) -> tuple[Block, ...]:
         if not probe.takes_ranges:
-            return blocks.whole(probe.size)
-        return blocks.plan(probe.size, largest=self.largest_block, streams=self.parallelism)
+            return blocks.single_block(probe.size)
+        return blocks.plan_blocks(probe.size, largest=self.largest_block, streams=self.parallelism)
 
     async def _fetch(self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]) -> _Passed:
         """Stage what is missing and check the structure meanwhile; both are done when this returns."""
@@ -217,7 +217,7 @@ class Ingest:
 
         receipt_id = blocks.receipt_id(version, block.index, digest)
         try:
-            await self.storage.stage(job.content_blob, receipt_id, body(), length=1)
+            await self.storage.stage_block(job.content_blob, receipt_id, body(), length=1)
         except AzureError as failed:
             # Without it the block is fetched again if this attempt is killed, and only then.
             log.warning("receipt.not_staged", documentId=job.document_id, block=block.index, reason=_describe(failed))
@@ -230,7 +230,7 @@ class Ingest:
             source = self.content.stream(job, probe, offset=block.offset, length=block.length)
             relay = Relay(source, walker)
             try:
-                await self.storage.stage(job.content_blob, block_id, relay.body(), length=block.length)
+                await self.storage.stage_block(job.content_blob, block_id, relay.body(), length=block.length)
                 if walker and (problem := walker.problem()):
                     passed.problem = self._odd(job, problem)
                 passed.digests[block.index] = await relay.digest.finish()

@@ -13,11 +13,11 @@ from recording.acs.content import Probe
 from recording.errors import NotProved
 from recording.ingest import blocks
 from recording.ingest.blocks import Block
-from recording.ingest.relay import read_back, seal
+from recording.ingest.relay import combine, hash_blocks
 from recording.model.job import ChunkJob
-from recording.model.stored import Stored
-from recording.storage.blobs import Storage
-from recording.storage.hashing import Digest
+from recording.model.stored import StoredBlob
+from recording.storage.blobs import Blobs
+from recording.storage.hashing import Sha256
 from recording.telemetry import log
 
 
@@ -33,34 +33,34 @@ def facts(probe: Probe, plan: tuple[Block, ...], digests: Mapping[int, str], pro
         "source_bytes": str(probe.size),
         "blocks": str(len(plan)),
         "block_bytes": str(plan[0].length),
-        "flight": seal(digests),
+        "flight": combine(digests),
     }
     # A header without a value may get lost on its way.
     return {name: value for name, value in found.items() if value}
 
 
-def is_ours(found: Stored) -> bool:
+def is_ours(found: StoredBlob) -> bool:
     """Tell whether a chunk was committed by an ingest, which does so only when it is whole."""
     return found.metadata.get("source_bytes") == str(found.size) and "flight" in found.metadata
 
 
-def is_same_version(found: Stored, committed: Mapping[str, str]) -> bool:
+def is_same_version(found: StoredBlob, committed: Mapping[str, str]) -> bool:
     """Tell whether a chunk is of the version of the document that was committed, whoever was quicker."""
     return all(found.metadata.get(name) == committed.get(name) for name in ("source_etag", "source_bytes"))
 
 
-async def prove(job: ChunkJob, found: Stored, storage: Storage, *, streams: asyncio.Semaphore, ahead: int) -> bool:
+async def prove(job: ChunkJob, found: StoredBlob, storage: Blobs, *, streams: asyncio.Semaphore, ahead: int) -> bool:
     """Read the committed chunk back: SHA-256 of the whole, and each block against its digest in flight.
 
     False if another worker was quicker, to prove it or to delete it. Raises NotProved, and deletes the
     chunk, if it isn't what was fetched.
     """
-    whole = Digest()
-    plan = blocks.cut(found.size, int(found.metadata["block_bytes"]))
+    whole = Sha256()
+    plan = blocks.split(found.size, int(found.metadata["block_bytes"]))
     try:
-        pieces = storage.stream("staging", found, ahead=ahead, gate=streams)
-        stored = await read_back(pieces, plan, whole=whole)
-        if seal(stored) != found.metadata["flight"]:
+        pieces = storage.read_ranges("staging", found, ahead=ahead, gate=streams)
+        stored = await hash_blocks(pieces, plan, whole=whole)
+        if combine(stored) != found.metadata["flight"]:
             await storage.delete("staging", found.name, etag=found.etag)
             raise NotProved("the committed chunk differs from what was fetched; it is deleted and fetched again")
         proof = {
@@ -68,7 +68,7 @@ async def prove(job: ChunkJob, found: Stored, storage: Storage, *, streams: asyn
             "proved_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "blocks_compared": str(len(stored)),
         }
-        await storage.mark_proved(found.name, {**found.metadata, **proof}, etag=found.etag)
+        await storage.set_metadata(found.name, {**found.metadata, **proof}, etag=found.etag)
     except (ResourceModifiedError, ResourceNotFoundError):
         return False
     log.info(

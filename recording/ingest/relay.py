@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from recording.errors import ChunkError, NotProved
 from recording.formats.media import Walker
 from recording.ingest.blocks import DIGEST, Block
-from recording.storage.hashing import Digest
+from recording.storage.hashing import Sha256
 
 
 class Relay:
@@ -18,7 +18,7 @@ class Relay:
     def __init__(self, source: AsyncIterator[bytes], walker: Walker | None = None) -> None:
         self._source = source
         self._walker = walker
-        self.digest = Digest()
+        self.digest = Sha256()
         self.failure: ChunkError | None = None
 
     async def body(self) -> AsyncIterator[bytes]:
@@ -34,7 +34,7 @@ class Relay:
             raise
 
 
-async def read_back(pieces: AsyncIterator[bytes], plan: tuple[Block, ...], *, whole: Digest) -> dict[int, str]:
+async def hash_blocks(pieces: AsyncIterator[bytes], plan: tuple[Block, ...], *, whole: Sha256) -> dict[int, str]:
     """Hash a chunk that is read back: `whole` takes all of it, the answer is the SHA-256 of each block.
 
     Raises NotProved if the pieces aren't as many bytes as the plan has.
@@ -42,7 +42,7 @@ async def read_back(pieces: AsyncIterator[bytes], plan: tuple[Block, ...], *, wh
     digests: dict[int, str] = {}
     ahead = iter(plan)
     block = next(ahead)
-    digest, left = Digest(), block.length
+    digest, left = Sha256(), block.length
     async for received in pieces:
         piece = received
         await whole.update(piece)
@@ -51,7 +51,7 @@ async def read_back(pieces: AsyncIterator[bytes], plan: tuple[Block, ...], *, wh
                 following = next(ahead, None)
                 if following is None:
                     raise NotProved("the committed chunk is longer than what was fetched")
-                block, digest, left = following, Digest(), following.length
+                block, digest, left = following, Sha256(), following.length
             mine, piece = piece[:left], piece[left:]
             left -= len(mine)
             await digest.update(mine)
@@ -62,6 +62,6 @@ async def read_back(pieces: AsyncIterator[bytes], plan: tuple[Block, ...], *, wh
     return digests
 
 
-def seal(digests: Mapping[int, str]) -> str:
+def combine(digests: Mapping[int, str]) -> str:
     """Make one digest of many, by block index; of each as many digits count as a receipt has room for."""
     return hashlib.sha256("\n".join(f"{i}:{digests[i][:DIGEST]}" for i in sorted(digests)).encode()).hexdigest()

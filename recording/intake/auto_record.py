@@ -15,14 +15,14 @@ from recording.errors import BadEvent, BadRequest, Conflict, NotFound
 from recording.model import conversation
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.storage import audit, starts
-from recording.storage.audit import Entry
-from recording.storage.blobs import Storage
-from recording.storage.starts import Claim, Held, Outcome
+from recording.storage.audit import AuditRecord
+from recording.storage.blobs import Blobs
+from recording.storage.starts import HeldClaim, StartClaim, StartOutcome
 from recording.telemetry import log
 
 
 @dataclass(frozen=True)
-class ToRecord:
+class CallToRecord:
     """A call that is to be recorded; `call` tells it from a later one of the same conversation."""
 
     event_id: str
@@ -30,36 +30,36 @@ class ToRecord:
     call: str
 
 
-def of_leg(event: CallLegStateChanged) -> ToRecord:
+def of_leg(event: CallLegStateChanged) -> CallToRecord:
     """A group id may be met again by a later call, whose leg is another; a conversation URL is one call."""
     assert event.conversation_id is not None  # noqa: S101 - events.parse holds it for every state but Establishing
     known, leg = event.conversation_id, event.call_leg_id
-    return ToRecord(event.id, known, f"{known}/{leg}" if conversation.is_group_id(known) else known)
+    return CallToRecord(event.id, known, f"{known}/{leg}" if conversation.is_group_id(known) else known)
 
 
-def of_call(event: CallStarted) -> ToRecord:
+def of_call(event: CallStarted) -> CallToRecord:
     """A server call id is one call, though a group or a room may meet again."""
     try:
-        known = conversation.of_server_call(event.server_call_id)
+        known = conversation.from_server_call_id(event.server_call_id)
     except BadRequest as bad:
         raise BadEvent(bad.message) from None
-    return ToRecord(event.id, known, known)
+    return CallToRecord(event.id, known, known)
 
 
 async def start(
-    wanted: ToRecord, *, storage: Storage, service: RecordingService, settings: Settings, now: datetime
+    wanted: CallToRecord, *, storage: Blobs, service: RecordingService, settings: Settings, now: datetime
 ) -> None:
     """Start a recording once per call, however often the event comes.
 
     Raises StartInProgress while another worker is at it, and what ACS or storage says if that may pass: the event is
     to come again then.
     """
-    mine = Claim(owner=uuid4().hex, conversation_id=wanted.conversation_id, at=now)
+    mine = StartClaim(owner=uuid4().hex, conversation_id=wanted.conversation_id, at=now)
     held = await starts.take(storage, f"auto-record {wanted.call}", mine)
-    if not isinstance(held, Held):
+    if not isinstance(held, HeldClaim):
         log.info("auto_record.done_before", eventId=wanted.event_id, outcome=held[1].result)
         return
-    entry = Entry(at=now, operation="start", who="AUTO_RECORD", conversation_id=wanted.conversation_id)
+    entry = AuditRecord(at=now, operation="start", who="AUTO_RECORD", conversation_id=wanted.conversation_id)
     # These are settled: the service won't change its mind.
     with contextlib.suppress(Conflict, BadRequest, NotFound):
         async with audit.audited(storage, entry):
@@ -69,7 +69,13 @@ async def start(
 
 
 async def _start(
-    wanted: ToRecord, held: Held, *, storage: Storage, service: RecordingService, settings: Settings, now: datetime
+    wanted: CallToRecord,
+    held: HeldClaim,
+    *,
+    storage: Blobs,
+    service: RecordingService,
+    settings: Settings,
+    now: datetime,
 ) -> str:
     """Start a recording that is claimed, and settle the claim before anything else can fail."""
     try:
@@ -78,11 +84,11 @@ async def _start(
     except BaseException as failed:
         await _settle(wanted, held, _unsuccessful(failed, now), storage)
         raise
-    await _settle(wanted, held, Outcome(result="started", recording_id=recording_id, at=now), storage)
+    await _settle(wanted, held, StartOutcome(result="started", recording_id=recording_id, at=now), storage)
     return recording_id
 
 
-async def _settle(wanted: ToRecord, held: Held, outcome: Outcome, storage: Storage) -> None:
+async def _settle(wanted: CallToRecord, held: HeldClaim, outcome: StartOutcome, storage: Blobs) -> None:
     await starts.settle(storage, held, outcome)
     write = log.error if outcome.result == "refused" else log.info
     write(
@@ -94,13 +100,13 @@ async def _settle(wanted: ToRecord, held: Held, outcome: Outcome, storage: Stora
     )
 
 
-def _unsuccessful(failed: BaseException, now: datetime) -> Outcome:
+def _unsuccessful(failed: BaseException, now: datetime) -> StartOutcome:
     match failed:
         case Conflict():
-            return Outcome(result="already_recording", reason=failed.message, at=now)
+            return StartOutcome(result="already_recording", reason=failed.message, at=now)
         case BadRequest() | NotFound():
             # The call is over, or was never one that can be recorded.
-            return Outcome(result="refused", reason=failed.message, at=now)
+            return StartOutcome(result="refused", reason=failed.message, at=now)
         case _:
             # Not started for a reason that may pass: the claim is given back, and the event delivered again.
-            return Outcome(result="given_back", reason=type(failed).__name__, at=now)
+            return StartOutcome(result="given_back", reason=type(failed).__name__, at=now)

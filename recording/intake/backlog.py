@@ -1,6 +1,6 @@
 """File events beyond what is taken at once: they wait on the queue `recording-events`, many to a message.
 
-Event Grid sends an event as soon as it has one, each in a request of its own (functions-host.md 2),
+Event Grid sends an event as soon as it has one, each in a request of its own (docs/functions-host.md#event-grid),
 and to take one costs two writes to storage at least. When a thousand recordings end together, the
 last answer would wait for all of that. So only a few are taken at once; the others are handed over
 to the queue, one write for dozens of them, and taken from there. Either way an event is in storage
@@ -26,7 +26,7 @@ QUEUE = "recording-events"
 # Of a thousand events at once the answers' p99 is least with 4: 1.2 times that with 8, 1.4 with 16, and 7 times that if
 # all are taken (`python -m benchmarks --only burst`, with this number changed).
 AT_ONCE = 4
-# A queue message holds 64 KiB, which are 48 KiB before base64 (functions-host.md 3).
+# A queue message holds 64 KiB, which are 48 KiB before base64 (docs/functions-host.md#queue).
 LARGEST_MESSAGE = 48 * 1024
 _SEPARATOR = ","
 # Event Grid waits 30 s for an answer; a connection that hangs holds up everyone behind it.
@@ -34,7 +34,8 @@ _SECONDS = 10
 
 
 class _Message(BaseModel):
-    # An array: the host lays other members of a JSON message over the message's own metadata (functions-host.md 3).
+    # An array: the host lays other members of a JSON message over the message's own metadata
+    # (docs/functions-host.md#queue).
     model_config = ConfigDict(hide_input_in_errors=True)
 
     events: list[str]

@@ -20,8 +20,8 @@ from pydantic import ValidationError
 from recording.intake import backlog
 from recording.intake.quarantine import quarantine
 from recording.model import job
-from recording.notices import Notices
-from recording.storage.blobs import Storage
+from recording.notices import Topic
+from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
 # As many as one run takes: more would cost the archive its time.
@@ -31,7 +31,7 @@ _SECONDS, _MESSAGE_SECONDS = 30.0, 15.0
 _HIDDEN_SECONDS, _HUNG_SECONDS = 60, 600
 
 
-async def drain(queue: QueueClient, storage: Storage, notices: Notices, *, now: datetime) -> int:
+async def drain(queue: QueueClient, storage: Blobs, notices: Topic, *, now: datetime) -> int:
     """Take chunk jobs off their poison queue; the answer is how many there were.
 
     Raises nothing that storage or the topic says: the archive's run comes next, and must not wait for them.
@@ -57,8 +57,8 @@ async def drain(queue: QueueClient, storage: Storage, notices: Notices, *, now: 
 async def drain_events(
     queue: QueueClient,
     receive: Callable[[str], Awaitable[list[str]]],
-    storage: Storage,
-    notices: Notices,
+    storage: Blobs,
+    notices: Topic,
     *,
     now: datetime,
 ) -> list[str]:
@@ -125,7 +125,7 @@ async def _drain(queue: QueueClient, take: Callable[[str], Awaitable[bool]]) -> 
     return count
 
 
-async def _quarantine(text: str, what: str, storage: Storage, notices: Notices, *, now: datetime) -> None:
+async def _quarantine(text: str, what: str, storage: Blobs, notices: Topic, *, now: datetime) -> None:
     await quarantine(text, [f"not a {what}, on the poison queue"], storage=storage, notices=notices, now=now)
 
 

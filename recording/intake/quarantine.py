@@ -5,12 +5,12 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from recording.model import layout
-from recording.notices import Notice, Notices
-from recording.storage.blobs import Storage
+from recording.notices import Notice, Topic
+from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
 
-class Quarantined(BaseModel):
+class QuarantinedEvent(BaseModel):
     """An event that could not be understood, letter by letter, and why."""
 
     reasons: list[str]
@@ -18,12 +18,12 @@ class Quarantined(BaseModel):
     event: str
 
 
-async def quarantine(text: str, reasons: list[str], *, storage: Storage, notices: Notices, now: datetime) -> None:
+async def quarantine(text: str, reasons: list[str], *, storage: Blobs, notices: Topic, now: datetime) -> None:
     """Keep an event that could not be understood, with the reasons."""
     # Named by the text: the id of such an event may be anything.
     name = layout.quarantine_blob(now, layout.event_id(None, text))
-    body = Quarantined(reasons=reasons, received_at=now, event=text).model_dump_json(indent=2)
-    await storage.write_fact("quarantine", name, body.encode())
+    body = QuarantinedEvent(reasons=reasons, received_at=now, event=text).model_dump_json(indent=2)
+    await storage.create("quarantine", name, body.encode())
     log.error("event.quarantined", blob=name, reasons=reasons)
     digest = name.rpartition("/")[2].removesuffix(".json")
     await notices.publish(

@@ -32,22 +32,22 @@ from recording.model.events import (
     StartRecordingFailed,
 )
 from recording.model.job import ChunkJob
-from recording.model.stored import Where
-from recording.notices import Notices
+from recording.model.stored import Container
+from recording.notices import Topic
 from recording.storage import calls, endings
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from recording.telemetry import log, traces
 
-# Of Event Grid's 30 s (functions-host.md 2), for what can be done without.
+# Of Event Grid's 30 s (docs/functions-host.md#event-grid), for what can be done without.
 _PATIENCE_SECONDS = 10.0
 
 
 async def receive(
     text: str,
     *,
-    storage: Storage,
+    storage: Blobs,
     service: RecordingService,
-    notices: Notices,
+    notices: Topic,
     settings: Settings,
     now: datetime,
     backlog: Backlog | None = None,
@@ -58,11 +58,11 @@ async def receive(
     event of a call never is, for what it may start must not wait.
 
     An event that can't be understood goes to quarantine and counts as taken: Event Grid never
-    delivers again what was refused with 400 (acs-contract 6.4). Whatever is raised here is to be
+    delivers again what was refused with 400 (docs/acs-contract.md#delivery-semantics). Whatever is raised here is to be
     answered with 500, so that the event comes again.
     """
     try:
-        event = event_parser.parse(text)
+        event = event_parser.parse_event(text)
         if backlog and isinstance(event, FileStatusUpdated) and not backlog.has_room(text):
             await backlog.add(text)
             log.info("event.handed_over", eventId=event.id, recordingKey=event.recording_key)
@@ -80,9 +80,9 @@ async def take(
     event: Event,
     text: str,
     *,
-    storage: Storage,
+    storage: Blobs,
     service: RecordingService,
-    notices: Notices,
+    notices: Topic,
     settings: Settings,
     now: datetime,
 ) -> list[ChunkJob]:
@@ -121,7 +121,7 @@ async def take(
                 correlationId=event.correlation_id,
                 code=event.code,
                 subCode=event.sub_code,
-                message=event.message and urls.without_queries(event.message),
+                message=event.message and urls.strip_queries(event.message),
                 next="not started again by itself",
             )
         case OtherEvent():
@@ -132,7 +132,7 @@ async def take(
 
 
 async def _file_status(
-    event: FileStatusUpdated, text: str, *, storage: Storage, notices: Notices, now: datetime
+    event: FileStatusUpdated, text: str, *, storage: Blobs, notices: Topic, now: datetime
 ) -> list[ChunkJob]:
     key = event.recording_key
     if event.exported:
@@ -166,19 +166,25 @@ async def _file_status(
 
 
 async def _keep(
-    where: Where, name: Callable[[str, str], str], event: FileStatusUpdated, text: str, *, storage: Storage, **more: str
+    where: Container,
+    name: Callable[[str, str], str],
+    event: FileStatusUpdated,
+    text: str,
+    *,
+    storage: Blobs,
+    **more: str,
 ) -> tuple[str, bool]:
     """Keep an event as it was received; the answer is the fact's name and whether it is new."""
     blob, body = name(event.recording_key, event.id), text.encode()
-    fresh = await storage.write_fact(where, blob, body, **more)
+    fresh = await storage.create(where, blob, body, **more)
     if not fresh and await storage.read(where, blob) != body:
         # Another event under the same id: what it announces must be on record too.
         blob = name(event.recording_key, layout.event_id(None, text))
-        fresh = await storage.write_fact(where, blob, body, **more)
+        fresh = await storage.create(where, blob, body, **more)
     return blob, fresh
 
 
-async def _note_ending(event: FileStatusUpdated, storage: Storage) -> None:
+async def _note_ending(event: FileStatusUpdated, storage: Blobs) -> None:
     """Note that the recording ended, as far as the event tells."""
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):

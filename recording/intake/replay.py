@@ -20,11 +20,11 @@ from recording.acs.service import RecordingService
 from recording.config.settings import Settings
 from recording.errors import BadEvent, RecordingError
 from recording.intake import receive
-from recording.intake.quarantine import Quarantined
+from recording.intake.quarantine import QuarantinedEvent
 from recording.model import event_parser
 from recording.model.events import FileStatusUpdated, OtherEvent
-from recording.notices import Notices
-from recording.storage.blobs import Storage
+from recording.notices import Topic
+from recording.storage.blobs import Blobs
 
 # Event Grid doesn't pad: <SUBSCRIPTION>/2019/8/8/5/<guid>.json (year, month, day and hour in UTC).
 _LETTER = re.compile(r"(?:.*/)?(?P<year>[0-9]{4})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/[0-9]{1,2}/[^/]+")
@@ -33,7 +33,7 @@ Outcome = Literal["taken", "ignored", "partly", "not understood", "unreadable", 
 
 
 @dataclass(frozen=True)
-class Found:
+class EventFile:
     """What lies somewhere: its bytes, or why there are none."""
 
     source: str
@@ -42,7 +42,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayResult:
     """What came of one event."""
 
     source: str
@@ -67,79 +67,81 @@ class _Letter:
 class Intake:
     """What an event is taken in with; `dry` = only say what would come of it."""
 
-    storage: Storage
+    storage: Blobs
     queue: QueueClient
     service: RecordingService
-    notices: Notices
+    notices: Topic
     settings: Settings
     dry: bool = False
 
 
-def files(paths: Sequence[Path]) -> Iterator[Found]:
+def read_files(paths: Sequence[Path]) -> Iterator[EventFile]:
     """Read files, and those of folders in the order of their names."""
     for path in paths:
         inside = sorted(one for one in path.rglob("*.json") if one.is_file()) if path.is_dir() else [path]
         if not inside:
-            yield Found(str(path), None, "no .json file in this folder")
+            yield EventFile(str(path), None, "no .json file in this folder")
         for one in inside:
             try:
-                yield Found(str(one), one.read_bytes())
+                yield EventFile(str(one), one.read_bytes())
             except OSError as failed:
-                yield Found(str(one), None, str(failed.strerror))
+                yield EventFile(str(one), None, str(failed.strerror))
 
 
-async def blob(storage: Storage, name: str) -> Found:
+async def read_blob(storage: Blobs, name: str) -> EventFile:
     """Read one blob of the quarantine container."""
-    return Found(name, await storage.read("quarantine", name), "there is no such blob")
+    return EventFile(name, await storage.read("quarantine", name), "there is no such blob")
 
 
-async def quarantined_on(storage: Storage, day: date) -> AsyncIterator[Found]:
+async def quarantined_on(storage: Blobs, day: date) -> AsyncIterator[EventFile]:
     """Read what was quarantined on a day (UTC)."""
-    async for one in storage.names("quarantine", f"{day:%Y/%m/%d}/"):
-        yield await blob(storage, one.name)
+    async for one in storage.list_blobs("quarantine", f"{day:%Y/%m/%d}/"):
+        yield await read_blob(storage, one.name)
 
 
-async def dead_lettered_on(letters: Storage, day: date) -> AsyncIterator[Found]:
+async def dead_lettered_on(letters: Blobs, day: date) -> AsyncIterator[EventFile]:
     """Read what Event Grid gave up on a day (UTC); `letters` has its container for a quarantine."""
-    async for one in letters.names("quarantine"):
+    async for one in letters.list_blobs("quarantine"):
         at = _LETTER.fullmatch(one.name)
         if at and (int(at["year"]), int(at["month"]), int(at["day"])) == (day.year, day.month, day.day):
-            yield await blob(letters, one.name)
+            yield await read_blob(letters, one.name)
 
 
-async def replay(found: Found, into: Intake) -> list[Replayed]:
+async def replay(found: EventFile, into: Intake) -> list[ReplayResult]:
     """Take in every event of a file or blob; one that fails doesn't hold up the others."""
     if found.body is None:
-        return [Replayed(found.source, "unreadable", found.problem)]
+        return [ReplayResult(found.source, "unreadable", found.problem)]
     try:
         letters = _open(found.body)
     except (BadEvent, UnicodeDecodeError) as bad:
         reason = bad.message if isinstance(bad, BadEvent) else "it isn't text in UTF-8"
-        return [Replayed(found.source, "unreadable", reason)]
+        return [ReplayResult(found.source, "unreadable", reason)]
     return [await _take(letter, found.source, into) for letter in letters]
 
 
 def _open(body: bytes) -> list[_Letter]:
-    """Find the events: as received, as quarantined, or an array of them as Event Grid dead-letters (acs-contract 6.4).
+    """Find the events: as received, as quarantined, or an array of them as Event Grid dead-letters.
 
     What Event Grid adds to a dead letter stays: it is a part of what is known of the event.
+
+    See docs/acs-contract.md#delivery-semantics.
     """
     text = body.decode("utf-8-sig")
     try:
-        kept = Quarantined.model_validate_json(text)
+        kept = QuarantinedEvent.model_validate_json(text)
     except ValidationError:
-        return [_Letter(one) for one in event_parser.parse_all(text)]
+        return [_Letter(one) for one in event_parser.split_events(text)]
     return [_Letter(kept.event, kept.received_at)]
 
 
-async def _take(letter: _Letter, source: str, into: Intake) -> Replayed:
+async def _take(letter: _Letter, source: str, into: Intake) -> ReplayResult:
     try:
-        event = event_parser.parse(letter.text)
+        event = event_parser.parse_event(letter.text)
     except BadEvent as bad:
         # It lies where it came from: written down once more it would be two.
-        return Replayed(source, "not understood", bad.message)
+        return ReplayResult(source, "not understood", bad.message)
     if isinstance(event, OtherEvent):
-        return Replayed(source, "ignored", f"nothing to do for {event.type}")
+        return ReplayResult(source, "ignored", f"nothing to do for {event.type}")
     now = datetime.now(UTC)
     if isinstance(event, FileStatusUpdated):
         # What can't be understood of it is quarantined under this time, whenever it is replayed.
@@ -161,14 +163,14 @@ async def _take(letter: _Letter, source: str, into: Intake) -> Replayed:
                 # As the host writes and reads them (host.json).
                 await into.queue.send_message(base64.b64encode(message.encode()).decode())
     except BadEvent as bad:
-        return Replayed(source, "not understood", bad.message)
+        return ReplayResult(source, "not understood", bad.message)
     except RecordingError as failed:
-        return Replayed(source, "failed", failed.message)
+        return ReplayResult(source, "failed", failed.message)
     except (AzureError, TimeoutError) as failed:
-        return Replayed(source, "failed", f"storage or ACS failed ({type(failed).__name__}); replay it again")
+        return ReplayResult(source, "failed", f"storage or ACS failed ({type(failed).__name__}); replay it again")
     if not isinstance(event, FileStatusUpdated):
-        return Replayed(source, "taken", type(event).__name__)
+        return ReplayResult(source, "taken", type(event).__name__)
     count = f"{len(event.chunks)} chunks" if into.dry else f"{len(messages)} chunks queued"
     if event.problems:
-        return Replayed(source, "partly", f"{event.recording_key}, {count}; {'; '.join(event.problems)}")
-    return Replayed(source, "taken", f"{event.recording_key}, {count}")
+        return ReplayResult(source, "partly", f"{event.recording_key}, {count}; {'; '.join(event.problems)}")
+    return ReplayResult(source, "taken", f"{event.recording_key}, {count}")

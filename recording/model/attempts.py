@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 # The queue tries a message five times, half a minute apart, and a message of a process that died comes
-# back after ten minutes (functions-host.md 3): the timer steps in only when the queue has had its turn.
+# back after ten minutes (docs/functions-host.md#queue): the timer steps in only when the queue has had its turn.
 QUEUE_TRIES = 5
 FIRST_RESCUE = timedelta(minutes=15)  # the default of RESCUE_MINUTES
 # An attempt every hour for two days, five times each as the queue does, would be more: the oldest tell least.
@@ -50,7 +50,7 @@ def read(text: bytes | None) -> Attempts | None:
         return None
 
 
-def pause(count: int, *, first: timedelta = FIRST_RESCUE) -> timedelta:
+def backoff(count: int, *, first: timedelta = FIRST_RESCUE) -> timedelta:
     """Say how long to wait after `count` failures: 5 minutes, doubling to an hour once the queue gave up.
 
     These are a third of RESCUE_MINUTES and four times it.
@@ -68,7 +68,7 @@ def failed(before: Attempts | None, failure: Failure, *, first: timedelta = FIRS
     return Attempts(
         count=count,
         failures=(*known.failures, failure)[-KEPT:],
-        next_at=failure.at + pause(count, first=first),
+        next_at=failure.at + backoff(count, first=first),
         queued_at=known.queued_at,
     )
 
@@ -76,4 +76,4 @@ def failed(before: Attempts | None, failure: Failure, *, first: timedelta = FIRS
 def queued_again(before: Attempts | None, *, now: datetime, first: timedelta = FIRST_RESCUE) -> Attempts:
     """Note that the timer put the chunk on the queue again, so that its next run doesn't."""
     known = before or Attempts(next_at=now)
-    return known.model_copy(update={"next_at": now + max(first, pause(known.count, first=first)), "queued_at": now})
+    return known.model_copy(update={"next_at": now + max(first, backoff(known.count, first=first)), "queued_at": now})

@@ -1,8 +1,8 @@
 """Pure: conversation ids, and the mistakes that people make with them.
 
 The 2021 API takes the unpadded base64url of a conversation URL, or a group-call GUID
-(acs-contract 2.2). Today's takes a server call id, a group call id or a room id: a server call id
-is the padded base64 of the same URL (acs-contract 4.4), so each form is made of the other.
+(docs/acs-contract.md#2021-conversation-id). Today's takes a server call id, a group call id or a room id: a server call
+id is the padded base64 of the same URL (docs/acs-contract.md#server-call-id), so each form is made of the other.
 """
 
 import base64
@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from recording.errors import BadRequest
 
-# Real ids have about 120 characters; the longest URL that the host takes has 8,192 (functions-host.md 1).
+# Real ids have about 120 characters; the longest URL that the host takes has 8,192 (docs/functions-host.md#http).
 LONGEST = 4096
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Room ids are decimal numbers today; a letter more is the service's to judge.
@@ -29,13 +29,13 @@ _KINDS = (
 
 @dataclass(frozen=True)
 class Locator:
-    """How today's API finds a call: by `id`, which is of this kind (acs-contract 4.2)."""
+    """How today's API finds a call: by `id`, which is of this kind (docs/acs-contract.md#start-request)."""
 
     kind: Literal["server_call_id", "group_call_id", "room_id"]
     id: str
 
 
-def encode(url: str) -> str:
+def encode_url(url: str) -> str:
     """Turn a conversation URL into the conversation id that the service takes.
 
     Raises BadRequest (target conversationUrl) for anything but an absolute https URL.
@@ -51,12 +51,12 @@ def encode(url: str) -> str:
     return conversation_id
 
 
-def of_server_call(server_call_id: str) -> str:
+def from_server_call_id(server_call_id: str) -> str:
     """Turn a server call id into the conversation id that stands in our paths.
 
     A server call id may hold `/`, which a path can't, percent-encoded or not: Azure's front end decodes `%2F`
-    before it routes (functions-host.md 1). Padding or not, and either alphabet: the events that the documentation
-    shows differ in that.
+    before it routes (docs/functions-host.md#http). Padding or not, and either alphabet: the events that the
+    documentation shows differ in that.
 
     Raises BadRequest (target serverCallId) for anything but the base64 of an https URL.
 
@@ -66,10 +66,10 @@ def of_server_call(server_call_id: str) -> str:
     url = _url_of(server_call_id)
     if url is None:
         raise BadRequest("serverCallId must be the base64 of an https URL, as events have it", target="serverCallId")
-    return encode(url)
+    return encode_url(url)
 
 
-def locate(conversation_id: str) -> Locator:
+def to_locator(conversation_id: str) -> Locator:
     """Turn a conversation id into what today's API finds the call by.
 
     Raises BadRequest (target conversationId) that says which kinds of id there are.
@@ -84,7 +84,7 @@ def locate(conversation_id: str) -> Locator:
     return Locator("server_call_id", base64.b64encode(url.encode()).decode())
 
 
-def check(conversation_id: str) -> str:
+def require_2021_id(conversation_id: str) -> str:
     """Return the id if the 2021 API would take it.
 
     Raises BadRequest (target conversationId) that says what is wrong and how to mend it.

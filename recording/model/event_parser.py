@@ -28,7 +28,7 @@ from recording.model.events import (
 from recording.urls import is_loopback
 
 # 2021-04: /recording/call/{call-id}; later …/recordingId/{id}, then …/serverCallId/{id}/recordingId/{id};
-# a server call id is base64 and may hold slashes (acs-contract 3.5).
+# a server call id is base64 and may hold slashes (docs/acs-contract.md#preview-events).
 _SUBJECT = re.compile(
     r"/?recording/call/(?P<call>[^/]+)(?:/serverCallId/(?P<server>.+?))?(?:/recordingId/(?P<recording>[^/]+))?",
     re.IGNORECASE,
@@ -37,7 +37,7 @@ _SUBJECT = re.compile(
 _YEARS = range(2000, 3000)
 
 
-def parse_all(text: str) -> list[str]:
+def split_events(text: str) -> list[str]:
     """Split a request body into the texts of its events: one object, or an array of them.
 
     Raises BadEvent if the text isn't JSON or holds neither.
@@ -55,7 +55,7 @@ def parse_all(text: str) -> list[str]:
         raise BadEvent("the events are nested too deeply") from None
 
 
-def parse(text: str) -> Event:
+def parse_event(text: str) -> Event:
     """Read one event, in the Event Grid schema or as a CloudEvent.
 
     Raises BadEvent with a reason that a person can act on.
@@ -165,16 +165,18 @@ def _time(value: Any, name: str = "eventTime (or time)") -> datetime:
     return time
 
 
-# The paths of the service's storage hosts (acs-contract 4.10); no container has a name of two letters.
+# The paths of the service's storage hosts (docs/acs-contract.md#storage-host); no container has a name of two letters.
 _SERVICE_PATH = "/v1/objects/"
 
 
 def is_exported(chunk: AnnouncedChunk, storage_type: str | None) -> bool:
-    """Tell whether a chunk lies in the team's own storage: such an event says `storageType` (acs-contract 4.9).
+    """Tell whether a chunk lies in the team's own storage: such an event says `storageType`.
 
     Where the export failed, the event says where on the service's storage host the chunk is instead,
-    and it must be fetched in time (acs-contract 4.12). So is what lies nobody knows where: a refused
+    and it must be fetched in time (docs/acs-contract.md#own-storage). So is what lies nobody knows where: a refused
     address is reported, and a chunk that is taken for exported is not.
+
+    See docs/acs-contract.md#file-event.
     """
     if storage_type is None or storage_type.lower() == "azurecommunicationservices":
         return False
@@ -191,7 +193,7 @@ def _is_blob_storage(location: str) -> bool:
     return ".blob." in host or (is_loopback(host) and not parts.path.startswith(_SERVICE_PATH))
 
 
-def _locations(chunk: payload.Chunk) -> tuple[dict[str, str | None], list[str]]:
+def _locations(chunk: payload.ChunkFields) -> tuple[dict[str, str | None], list[str]]:
     """Read where a chunk lies; an address that can't be one is left away and named."""
     found: dict[str, str | None] = {}
     wrong: list[str] = []
@@ -213,7 +215,7 @@ def read_chunks(entries: list[Any]) -> tuple[tuple[AnnouncedChunk, ...], tuple[s
     problems: list[str] = []
     for position, entry in enumerate(entries):
         try:
-            chunk = payload.Chunk.model_validate(entry)
+            chunk = payload.ChunkFields.model_validate(entry)
         except ValidationError as invalid:
             problems.append(f"chunk entry {position}: {payload.reason(invalid)}")
             continue

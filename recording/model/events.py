@@ -11,7 +11,7 @@ from recording.model.payload import CallState, ChannelType, ContentType, FormatT
 
 @dataclass(frozen=True)
 class AnnouncedChunk:
-    """One media file that a file event tells of; today's events say where it lies (acs-contract 4.9)."""
+    """One media file that a file event tells of; today's events say where it lies (docs/acs-contract.md#file-event)."""
 
     document_id: str
     index: int
@@ -25,7 +25,7 @@ FILE_STATUS_UPDATED = SystemEventNames.AcsRecordingFileStatusUpdatedEventName.va
 CALL_STARTED = SystemEventNames.AcsCallStartedEventName.value
 CALL_ENDED = SystemEventNames.AcsCallEndedEventName.value
 CALL_LEG_STATE_CHANGED = "Microsoft.Communication.CallLegStateChanged"
-# Until 2022 the first, today the second (acs-contract 3.3).
+# Until 2022 the first, today the second (docs/acs-contract.md#preview-callbacks).
 CALL_RECORDING_STATE_CHANGED = "Microsoft.Communication.CallRecordingStateChanged"
 RECORDING_STATE_CHANGED = "Microsoft.Communication.RecordingStateChanged"
 START_RECORDING_FAILED = "Microsoft.Communication.StartRecordingFailed"
@@ -35,7 +35,7 @@ _LONGEST_DURATION = timedelta(days=365)
 
 @dataclass(frozen=True)
 class CallLegStateChanged:
-    """A call leg of the calling app changed state (acs-contract 2.7).
+    """A call leg of the calling app changed state (docs/acs-contract.md#2021-callbacks).
 
     `conversation_id` is None while `state` is Establishing.
     """
@@ -49,7 +49,10 @@ class CallLegStateChanged:
 
 @dataclass(frozen=True)
 class RecordingStateChanged:
-    """A recording became active or inactive (acs-contract 2.7, 4.8); paused reads as inactive."""
+    """A recording became active or inactive; paused reads as inactive.
+
+    See docs/acs-contract.md#2021-callbacks, #callbacks.
+    """
 
     id: str
     time: datetime
@@ -61,7 +64,7 @@ class RecordingStateChanged:
 
 @dataclass(frozen=True)
 class StartRecordingFailed:
-    """A start that the service had taken came to nothing (acs-contract 4.8)."""
+    """A start that the service had taken came to nothing (docs/acs-contract.md#callbacks)."""
 
     id: str
     recording_id: str | None
@@ -74,7 +77,7 @@ class StartRecordingFailed:
 
 @dataclass(frozen=True)
 class CallStarted:
-    """A call started; its server call id is what today's API records (acs-contract 4.9)."""
+    """A call started; its server call id is what today's API records (docs/acs-contract.md#file-event)."""
 
     id: str
     server_call_id: str
@@ -85,7 +88,7 @@ class CallStarted:
 
 @dataclass(frozen=True)
 class CallEnded:
-    """A call ended, and with it its recording (acs-contract 4.6, 4.9)."""
+    """A call ended, and with it its recording (docs/acs-contract.md#states, #file-event)."""
 
     id: str
     server_call_id: str
@@ -97,9 +100,9 @@ class CallEnded:
 
 @dataclass(frozen=True)
 class FileStatusUpdated:
-    """A recording's files are ready (acs-contract 2.8, 4.9).
+    """A recording's files are ready (docs/acs-contract.md#2021-file-event, #file-event).
 
-    `chunks` are to be ingested; `exported` lie in the team's own storage already (acs-contract 4.12).
+    `chunks` are to be ingested; `exported` lie in the team's own storage already (docs/acs-contract.md#own-storage).
     `problems` says which chunk entries could not be understood: the good ones among them are
     ingested all the same, and the event goes to quarantine as well.
     """
@@ -127,7 +130,7 @@ class FileStatusUpdated:
     @property
     def end(self) -> datetime | None:
         """When the recording ended, as far as start and duration tell."""
-        return end(self.start, self.duration_ms)
+        return recording_end(self.start, self.duration_ms)
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ Event = (
 )
 
 
-def end(start: datetime, duration_ms: int | None) -> datetime | None:
+def recording_end(start: datetime, duration_ms: int | None) -> datetime | None:
     """Say when a recording ended; None if its duration isn't known, or can't be."""
     if duration_ms is None or not 0 <= duration_ms <= _LONGEST_DURATION / timedelta(milliseconds=1):
         return None

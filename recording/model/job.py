@@ -1,7 +1,7 @@
 """A chunk job: the message on the queue `recording-chunks`.
 
 The payload is nested, for the Functions host lays top-level members of a JSON message over the
-message's own metadata (functions-host.md 3).
+message's own metadata (docs/functions-host.md#queue).
 """
 
 from datetime import datetime
@@ -27,15 +27,15 @@ def _document(text: str) -> str:
     return text
 
 
-# A queue message holds 64 KiB (functions-host.md 3).
+# A queue message holds 64 KiB (docs/functions-host.md#queue).
 Location = Annotated[str, Field(min_length=1, max_length=8192)]
 
 
 class ChunkJob(BaseModel):
     """One announced chunk that is to be ingested; `announced_at` is the event's time.
 
-    The locations are those of the file event, letter by letter (acs-contract 4.9); the events of
-    April 2021 have none (acs-contract 2.8). `content` checks their hosts before it asks any.
+    The locations are those of the file event, letter by letter (docs/acs-contract.md#file-event); the events of
+    April 2021 have none (docs/acs-contract.md#2021-file-event). `content` checks their hosts before it asks any.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, hide_input_in_errors=True)

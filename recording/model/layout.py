@@ -24,10 +24,11 @@ from datetime import UTC, datetime
 from recording.formats import media
 from recording.formats.media import Kind
 
-# A call id is a GUID in all samples (acs-contract 2.8); what matters here is that it is safe in a path.
+# A call id is a GUID in all samples (docs/acs-contract.md#2021-file-event); what matters here is that it is safe in a
+# path.
 CALL_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
-# `0-eus-d12-<32 hex>` in all samples (acs-contract 2.8). A new form of it must not cost a recording,
-# so anything with the same letters and no path meaning is taken.
+# `0-eus-d12-<32 hex>` in all samples (docs/acs-contract.md#2021-file-event). A new form of it must not cost a
+# recording, so anything with the same letters and no path meaning is taken.
 DOCUMENT_ID = re.compile(r"[0-9A-Za-z]+(?:-[0-9A-Za-z]+){1,11}")
 LONGEST_DOCUMENT_ID = 128
 LARGEST_INDEX = 99_999
@@ -74,7 +75,7 @@ def is_document_id(text: str) -> bool:
 def event_id(given: str | None, text: str) -> str:
     """Name an event: its own id where that is safe, else a digest of its text.
 
-    The 2021 callbacks have `id: null` (acs-contract 2.7); the same text gets the same name.
+    The 2021 callbacks have `id: null` (docs/acs-contract.md#2021-callbacks); the same text gets the same name.
     """
     if given and _EVENT_ID.fullmatch(given):
         return given
@@ -138,7 +139,10 @@ def outcome_blob(subject: str, number: int) -> str:
 
 
 def call_blob(server_call_id: str) -> str:
-    """Name what is known of a call; its id comes in either alphabet of base64, padded or not (acs-contract 4.4)."""
+    """Name what is known of a call; its id comes in either alphabet of base64, padded or not.
+
+    See docs/acs-contract.md#server-call-id.
+    """
     plain = server_call_id.rstrip("=").translate(str.maketrans("+/", "-_"))
     return f"calls/{hashlib.sha256(plain.encode(errors='backslashreplace')).hexdigest()}.json"
 
@@ -148,24 +152,30 @@ def audit_blob(at: datetime, operation: str, word: str) -> str:
     return f"audit/{at.astimezone(UTC):%Y/%m/%d/%H%M%S%f}-{operation}-{word}.json"
 
 
-def recording_word(recording_id: str) -> str:
-    """Make a recording id safe in a path; it may come with or without padding (acs-contract 2.4)."""
+def recording_digest(recording_id: str) -> str:
+    """Make a recording id safe in a path; it may come with or without padding.
+
+    See docs/acs-contract.md#2021-recording-id.
+    """
     return hashlib.sha256(recording_id.rstrip("=").encode()).hexdigest()
 
 
 def ending_blob(recording_id: str) -> str:
     """Name the fact that a recording ended."""
-    return f"endings/{recording_word(recording_id)}.json"
+    return f"endings/{recording_digest(recording_id)}.json"
 
 
-def taken_blob(key: str) -> str:
-    """Name the fact which ending a recording was taken for that its event names by a call only (acs-contract 2.8)."""
+def assigned_ending_blob(key: str) -> str:
+    """Name the fact which ending a recording was taken for that its event names by a call only.
+
+    See docs/acs-contract.md#2021-file-event.
+    """
     return f"endings/{key}.json"
 
 
 def pending_blob(stopped: datetime, recording_id: str) -> str:
     """Name the marker of a recording that was stopped and is to be announced: sorts by time."""
-    return f"{PENDING}/{recording_key(stopped, recording_word(recording_id))}.json"
+    return f"{PENDING}/{recording_key(stopped, recording_digest(recording_id))}.json"
 
 
 def absent_key(start: datetime, word: str) -> str:
@@ -174,7 +184,7 @@ def absent_key(start: datetime, word: str) -> str:
 
 
 def export_blob(key: str, event: str) -> str:
-    """Name the fact that chunks lie in the team's own storage (acs-contract 4.12)."""
+    """Name the fact that chunks lie in the team's own storage (docs/acs-contract.md#own-storage)."""
     return f"exports/{day(key)}/{key}-{event}.json"
 
 
@@ -183,7 +193,7 @@ def notice_blob(key: str, document_id: str) -> str:
     return f"{key}/notices/at-risk-{document_id}.json"
 
 
-def told_blob(key: str, revision: int) -> str:
+def published_blob(key: str, revision: int) -> str:
     """Name the fact that others were told of a manifest."""
     return f"{key}/notices/told-{revision}.json"
 

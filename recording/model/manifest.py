@@ -13,8 +13,8 @@ from pydantic.alias_generators import to_camel
 from recording.formats.media import Kind
 from recording.model import layout
 from recording.model.attempts import Failure
-from recording.model.recording import Chunk, Recording, newest
-from recording.model.stored import Stored
+from recording.model.recording import InFlightChunk, InFlightRecording, newest
+from recording.model.stored import StoredBlob
 
 
 class Written(BaseModel):
@@ -23,7 +23,7 @@ class Written(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
 
-class File(Written):
+class ManifestFile(Written):
     """A blob: its name in the archive container (in staging while in flight), bytes and SHA-256."""
 
     blob: str
@@ -31,7 +31,7 @@ class File(Written):
     sha256: str | None
 
 
-class ChunkEntry(Written):
+class ManifestChunk(Written):
     """What became of one announced chunk.
 
     waiting, staged: in flight, not proved yet or proved; never in an archived manifest.
@@ -57,8 +57,8 @@ class ChunkEntry(Written):
     channel_type: str | None = None
     format: Kind | None = None
     note: str | None = None
-    content: File | None = None
-    metadata: File | None = None
+    content: ManifestFile | None = None
+    metadata: ManifestFile | None = None
     source_etag: str | None = None
     proved_at: datetime | None = None
     blocks: int | None = None
@@ -97,11 +97,11 @@ class Manifest(Written):
     archived_at: datetime | None
     absent: Absence | None = None
     events: list[str]
-    chunks: list[ChunkEntry]
+    chunks: list[ManifestChunk]
 
 
-def write(
-    recording: Recording,
+def write_manifest(
+    recording: InFlightRecording,
     *,
     archived_at: datetime | None,
     before: Manifest | None = None,
@@ -113,10 +113,10 @@ def write(
     newest manifest always tells the whole story.
     """
     entries = {known.document_id: known for known in before.chunks} if before else {}
-    for chunk in news(recording, before):
+    for chunk in new_chunks(recording, before):
         new = write_entry(chunk, "archive" if archived_at else "staging")
         known = entries.get(new.document_id)
-        entries[new.document_id] = joined(known, new) if known else new
+        entries[new.document_id] = merge_entries(known, new) if known else new
     chunks = sorted(entries.values(), key=lambda e: (e.index, e.document_id))
     complete = all(e.is_safe for e in chunks)
     last = recording.events[-1]
@@ -143,20 +143,20 @@ def write(
     )
 
 
-def news(recording: Recording, before: Manifest | None) -> list[Chunk]:
+def new_chunks(recording: InFlightRecording, before: Manifest | None) -> list[InFlightChunk]:
     """Tell of which chunks staging has more than the manifest before tells of."""
     known = {e.document_id: e for e in before.chunks} if before else {}
     return [c for c in recording.chunks if has_more(c, known.get(c.job.document_id))]
 
 
-def beyond(recording: Recording, before: Manifest) -> Recording:
+def without_archived(recording: InFlightRecording, before: Manifest) -> InFlightRecording:
     """Leave the chunks away that the manifest before has in the archive, unless there is news of them."""
     kept = {e.document_id for e in before.chunks if e.content is not None}
-    new = news(recording, before)
+    new = new_chunks(recording, before)
     return replace(recording, chunks=tuple(c for c in recording.chunks if c in new or c.job.document_id not in kept))
 
 
-def has_more(chunk: Chunk, entry: ChunkEntry | None) -> bool:
+def has_more(chunk: InFlightChunk, entry: ManifestChunk | None) -> bool:
     """Tell whether staging has a chunk's content, its proof or its metadata file, and the entry hasn't."""
     if entry is None:
         return True
@@ -168,7 +168,7 @@ def has_more(chunk: Chunk, entry: ChunkEntry | None) -> bool:
     )
 
 
-def joined(known: ChunkEntry, new: ChunkEntry) -> ChunkEntry:
+def merge_entries(known: ManifestChunk, new: ManifestChunk) -> ManifestChunk:
     """Join what two archive runs have of one chunk: nothing that is in the archive goes out of the manifest."""
     entry = new if new.content is not None and (new.outcome == "archived" or known.content is None) else known
     metadata = known.metadata or new.metadata
@@ -189,7 +189,7 @@ def joined(known: ChunkEntry, new: ChunkEntry) -> ChunkEntry:
     )
 
 
-def write_entry(chunk: Chunk, where: Literal["staging", "archive"]) -> ChunkEntry:
+def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> ManifestChunk:
     """Write the entry of a chunk that lies in staging, or will lie in the archive."""
     content, facts = chunk.content, dict(chunk.content.metadata) if chunk.content else {}
     proved = content is not None and content.sha256 is not None
@@ -207,7 +207,7 @@ def write_entry(chunk: Chunk, where: Literal["staging", "archive"]) -> ChunkEntr
         what = "content" if content is None else "proof" if not proved else "metadata file"
         reason = f"no {what} by the deadline; the last attempt said: {reason or 'nothing, none was made'}"
     described = chunk.description
-    return ChunkEntry(
+    return ManifestChunk(
         document_id=chunk.job.document_id,
         index=chunk.job.index,
         end_reason=chunk.end_reason,
@@ -230,8 +230,8 @@ def write_entry(chunk: Chunk, where: Literal["staging", "archive"]) -> ChunkEntr
     )
 
 
-def _file(blob: Stored | None, kind: Kind | None, where: Literal["staging", "archive"]) -> File | None:
+def _file(blob: StoredBlob | None, kind: Kind | None, where: Literal["staging", "archive"]) -> ManifestFile | None:
     if blob is None:
         return None
     name = layout.archived(blob.name, kind) if where == "archive" else blob.name
-    return File(blob=name, bytes=blob.size, sha256=blob.sha256)
+    return ManifestFile(blob=name, bytes=blob.size, sha256=blob.sha256)

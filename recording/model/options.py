@@ -1,6 +1,6 @@
 """Pure: what a start may ask of today's API, named as there, and which of it goes together.
 
-What the service is known to refuse is refused here, where the reason can be said (acs-contract 4.2).
+What the service is known to refuse is refused here, where the reason can be said (docs/acs-contract.md#start-request).
 """
 
 from typing import Annotated, Any, Literal
@@ -25,7 +25,7 @@ def _raw_id(participant: Any) -> Any:
     return participant.get("rawId") if isinstance(participant, dict) else participant
 
 
-# A raw id, or an identifier object with one (acs-contract 4.2): `8:acs:…`, `4:+4912345`.
+# A raw id, or an identifier object with one (docs/acs-contract.md#start-request): `8:acs:…`, `4:+4912345`.
 Participant = Annotated[str, Field(min_length=1, max_length=512), BeforeValidator(_raw_id)]
 
 
@@ -37,13 +37,13 @@ class ChannelAffinity(_Option):
 
 
 def _check_container(url: str) -> str:
-    if urlsplit(urls.check(url)).query or urlsplit(url).fragment:
+    if urlsplit(urls.require_https(url)).query or urlsplit(url).fragment:
         raise ValueError("must be a container's URL without a query: ACS writes there with its own identity")
     return url
 
 
 class ExternalStorage(_Option):
-    """Where ACS puts the files itself, instead of into its temporary storage (acs-contract 4.12)."""
+    """Where ACS puts the files itself, instead of into its temporary storage (docs/acs-contract.md#own-storage)."""
 
     recording_storage_kind: Literal["azureCommunicationServices", "azureBlobStorage"]
     recording_destination_container_url: Annotated[str | None, Field(max_length=2048, validate_default=True)] = None
@@ -57,9 +57,11 @@ class ExternalStorage(_Option):
 
 
 class StartOptions(_Option):
-    """What today's API takes when a recording starts, named as there; none of it was there in 2021 (acs-contract 4.2).
+    """What today's API takes when a recording starts, named as there; none of it was there in 2021.
 
     What the service is known to refuse is refused here, where the reason can be said.
+
+    See docs/acs-contract.md#start-request.
     """
 
     recording_content_type: Literal["audio", "audioVideo"] | None = None

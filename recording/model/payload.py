@@ -1,8 +1,8 @@
 """Pure: the members of an event's `data`, as every generation of the service writes them.
 
 Member names are compared without case: the 2021 callbacks write `ConversationId`, Event Grid
-writes `conversationId` (acs-contract 2.7, 2.8). What a chunk cannot be fetched without is
-checked; what is only told on may have any form, and must not cost a recording.
+writes `conversationId` (docs/acs-contract.md#2021-callbacks, #2021-file-event). What a chunk cannot be fetched without
+is checked; what is only told on may have any form, and must not cost a recording.
 """
 
 import json
@@ -44,12 +44,15 @@ def _no_bool(value: Any) -> Any:
 
 
 def _word(value: Any) -> Any:
-    """Write a type as the REST API does: events write `AudioVideo` for `audioVideo` (acs-contract 4.9)."""
+    """Write a type as the REST API does: events write `AudioVideo` for `audioVideo`.
+
+    See docs/acs-contract.md#file-event.
+    """
     return _WORDS.get(value.lower()) if isinstance(value, str) else None
 
 
-Told = WrapValidator(_or_none)
-Part = WrapValidator(_or_empty)
+OrNone = WrapValidator(_or_none)
+OrEmpty = WrapValidator(_or_empty)
 Word = Annotated[str | None, BeforeValidator(_word)]
 Index = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=layout.LARGEST_INDEX)]
 ServerCallId = Annotated[str, Field(min_length=1, max_length=4096)]
@@ -69,7 +72,7 @@ class Fields(BaseModel):
 
 
 class CallLeg(Fields):
-    """`data` of CallLegStateChanged (acs-contract 2.7)."""
+    """`data` of CallLegStateChanged (docs/acs-contract.md#2021-callbacks)."""
 
     call_leg_id: str = Field(min_length=1, max_length=256)
     conversation_id: str | None = Field(default=None, min_length=1, max_length=4096)
@@ -77,54 +80,57 @@ class CallLeg(Fields):
 
 
 class Result(Fields):
-    """`resultInformation` of today's callbacks (acs-contract 4.8)."""
+    """`resultInformation` of today's callbacks (docs/acs-contract.md#callbacks)."""
 
-    code: Annotated[int | None, Told] = None
-    sub_code: Annotated[int | None, Told] = None
-    message: Annotated[str | None, Told] = None
+    code: Annotated[int | None, OrNone] = None
+    sub_code: Annotated[int | None, OrNone] = None
+    message: Annotated[str | None, OrNone] = None
 
 
 class RecordingState(Fields):
-    """`data` of CallRecordingStateChanged and of today's RecordingStateChanged (acs-contract 2.7, 3.3, 4.8)."""
+    """`data` of CallRecordingStateChanged and of today's RecordingStateChanged.
+
+    See docs/acs-contract.md#2021-callbacks, #preview-callbacks, #callbacks.
+    """
 
     recording_id: str = Field(min_length=1, max_length=4096)
     conversation_id: str | None = None
-    server_call_id: Annotated[str | None, Told] = None
+    server_call_id: Annotated[str | None, OrNone] = None
     state: str
-    result_information: Annotated[Result, Part] = Result()
+    result_information: Annotated[Result, OrEmpty] = Result()
 
 
 class StartFailed(Fields):
-    """`data` of StartRecordingFailed: nothing in it is sure to be there (acs-contract 4.8)."""
+    """`data` of StartRecordingFailed: nothing in it is sure to be there (docs/acs-contract.md#callbacks)."""
 
-    recording_id: Annotated[str | None, Told] = None
-    server_call_id: Annotated[str | None, Told] = None
-    correlation_id: Annotated[str | None, Told] = None
-    result_information: Annotated[Result, Part] = Result()
+    recording_id: Annotated[str | None, OrNone] = None
+    server_call_id: Annotated[str | None, OrNone] = None
+    correlation_id: Annotated[str | None, OrNone] = None
+    result_information: Annotated[Result, OrEmpty] = Result()
 
 
 class Identity(Fields):
     """A group or a room."""
 
-    id: Annotated[str | None, Told] = None
+    id: Annotated[str | None, OrNone] = None
 
 
 class Call(Fields):
-    """`data` of CallStarted and CallEnded (acs-contract 4.9)."""
+    """`data` of CallStarted and CallEnded (docs/acs-contract.md#file-event)."""
 
     server_call_id: ServerCallId
-    correlation_id: Annotated[str | None, Told] = None
-    group: Annotated[Identity, Part] = Identity()
-    room: Annotated[Identity, Part] = Identity()
-    duration_of_call: Annotated[float | None, Told] = None
+    correlation_id: Annotated[str | None, OrNone] = None
+    group: Annotated[Identity, OrEmpty] = Identity()
+    room: Annotated[Identity, OrEmpty] = Identity()
+    duration_of_call: Annotated[float | None, OrNone] = None
 
 
-class Chunk(Fields):
+class ChunkFields(Fields):
     """One entry of `recordingChunks`; where it lies is read by `location`."""
 
     document_id: str
     index: Index
-    end_reason: Annotated[str | None, Told] = None
+    end_reason: Annotated[str | None, OrNone] = None
     content_location: Any = None
     metadata_location: Any = None
     delete_location: Any = None
@@ -137,21 +143,24 @@ class Chunks(Fields):
 
 
 class FileStatus(Fields):
-    """`data` of RecordingFileStatusUpdated (acs-contract 2.8, 3.5, 4.9)."""
+    """`data` of RecordingFileStatusUpdated (docs/acs-contract.md#2021-file-event, #preview-events, #file-event)."""
 
     recording_storage_info: Chunks
     recording_start_time: Any = None
-    recording_duration_ms: Annotated[int | None, Told] = None
-    session_end_reason: Annotated[str | None, Told] = None
-    recording_id: Annotated[str | None, Told] = None
-    storage_type: Annotated[str | None, Told] = None
+    recording_duration_ms: Annotated[int | None, OrNone] = None
+    session_end_reason: Annotated[str | None, OrNone] = None
+    recording_id: Annotated[str | None, OrNone] = None
+    storage_type: Annotated[str | None, OrNone] = None
     recording_content_type: Word = None
     recording_channel_type: Word = None
     recording_format_type: Word = None
 
     @property
     def types(self) -> tuple[ContentType | None, ChannelType | None, FormatType | None]:
-        """Content, channel and format; in 2021 the first two stood in each other's place (acs-contract 2.11)."""
+        """Content, channel and format; in 2021 the first two stood in each other's place.
+
+        See docs/acs-contract.md#2021-metadata-file.
+        """
         told = (self.recording_content_type, self.recording_channel_type)
         content = next((word for word in told if word in ("audio", "audioVideo")), None)
         channel = next((word for word in told if word in ("mixed", "unmixed")), None)
@@ -185,13 +194,13 @@ class _Info(Fields):
 
 
 class _File(Fields):
-    recording_info: Annotated[_Info, Part] = _Info()
+    recording_info: Annotated[_Info, OrEmpty] = _Info()
 
 
 def read_metadata_file(body: bytes) -> dict[str, str]:
     """Read `content_type`, `channel_type` and `format`, as far as they're known, in today's words.
 
-    Of 2021 the first two stand in each other's place (acs-contract 0.1): a word tells itself which
+    Of 2021 the first two stand in each other's place (docs/acs-contract.md#surprises): a word tells itself which
     it is. A file that can't be read says nothing, and is archived as it is.
     """
     try:

@@ -8,7 +8,7 @@ from recording.model import layout
 
 
 @dataclass(frozen=True)
-class Pending:
+class PendingEnding:
     """A stopped recording that isn't announced yet; `blobs` are its markers, `told` that it was reported."""
 
     word: str
@@ -22,15 +22,15 @@ def told(marker: str) -> str:
     return marker.removesuffix(".json") + ".told"
 
 
-def read(names: Iterable[str]) -> list[Pending]:
+def read(names: Iterable[str]) -> list[PendingEnding]:
     """Read the names of markers; two of one recording, which were written at once, count as the older one."""
-    found: dict[str, Pending] = {}
+    found: dict[str, PendingEnding] = {}
     listed = sorted(names)
     reported = {name for name in listed if name.endswith(".told")}
     for name in listed:
         key = name.rpartition("/")[2].removesuffix(".json")
         if name in reported or not layout.is_recording_key(key):
             continue
-        known = found.get(word := key.partition("-")[2], Pending(word, layout.recording_start(key)))
-        found[word] = Pending(word, known.stopped, (*known.blobs, name), known.told or told(name) in reported)
+        known = found.get(word := key.partition("-")[2], PendingEnding(word, layout.recording_start(key)))
+        found[word] = PendingEnding(word, known.stopped, (*known.blobs, name), known.told or told(name) in reported)
     return list(found.values())

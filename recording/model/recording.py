@@ -10,20 +10,20 @@ from recording.formats.media import Kind
 from recording.model.attempts import FIRST_RESCUE, Attempts
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ChunkJob
-from recording.model.stored import Stored
+from recording.model.stored import StoredBlob
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Chunk:
+class InFlightChunk:
     """One announced chunk and what staging holds of it; `described` is what its events say of its media."""
 
     job: ChunkJob
     end_reason: str | None
     deadline: datetime
-    content: Stored | None
-    metadata: Stored | None
+    content: StoredBlob | None
+    metadata: StoredBlob | None
     attempts: Attempts | None
     delete_location: str | None
     described: dict[str, str]
@@ -35,7 +35,10 @@ class Chunk:
 
     @property
     def description(self) -> dict[str, str]:
-        """What its metadata file says of its media, and where that says nothing its events (acs-contract 7)."""
+        """What its metadata file says of its media, and where that says nothing its events.
+
+        See docs/acs-contract.md#app-duties.
+        """
         return self.described | ({} if self.metadata is None else dict(self.metadata.metadata))
 
     @property
@@ -45,8 +48,8 @@ class Chunk:
         A file with the wrong extension is one that nobody can open; where there are no bytes, the label is all
         there is.
         """
-        seen = media.kind(self.content.metadata.get("kind")) if self.content else None
-        return seen or media.kind(self.description.get("format"))
+        seen = media.parse_kind(self.content.metadata.get("kind")) if self.content else None
+        return seen or media.parse_kind(self.description.get("format"))
 
     @property
     def note(self) -> str | None:
@@ -67,13 +70,13 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Recording:
+class InFlightRecording:
     """A recording in flight: its file events, oldest first, and every chunk that they announce."""
 
     key: str
     events: tuple[FileStatusUpdated, ...]
-    chunks: tuple[Chunk, ...]
-    blobs: tuple[Stored, ...]
+    chunks: tuple[InFlightChunk, ...]
+    blobs: tuple[StoredBlob, ...]
 
     @property
     def is_staged(self) -> bool:
@@ -89,10 +92,10 @@ def assemble(
     key: str,
     *,
     events: Iterable[FileStatusUpdated],
-    blobs: Iterable[Stored],
+    blobs: Iterable[StoredBlob],
     attempts: dict[str, Attempts],
     retention: timedelta,
-) -> Recording:
+) -> InFlightRecording:
     """Derive a recording from its facts; `attempts` by document id.
 
     Several events may announce one chunk: the earliest sets its deadline, for that is when the
@@ -109,16 +112,16 @@ def assemble(
         for document_id, announcements in said.items()
     ]
     in_order = tuple(sorted(chunks, key=lambda c: (c.job.index, c.job.document_id)))
-    return Recording(key, ordered, in_order, tuple(named.values()))
+    return InFlightRecording(key, ordered, in_order, tuple(named.values()))
 
 
 def _chunk(
     key: str,
     said: list[tuple[FileStatusUpdated, AnnouncedChunk]],
-    named: dict[str, Stored],
+    named: dict[str, StoredBlob],
     attempts: Attempts | None,
     retention: timedelta,
-) -> Chunk:
+) -> InFlightChunk:
     event, first = said[0]
     job = ChunkJob(
         recording_key=key,
@@ -133,7 +136,7 @@ def _chunk(
         "channel_type": newest(event.channel_type for event, _ in said),
         "format": newest(event.format_type for event, _ in said),
     }
-    return Chunk(
+    return InFlightChunk(
         job=job,
         end_reason=newest(announced.end_reason for _, announced in said),
         deadline=event.time + retention,

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Where = Literal["staging", "archive", "quarantine"]
+Container = Literal["staging", "archive", "quarantine"]
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredBlob:
     """A blob as the service lists it: name in its container, bytes, ETag, metadata."""
 
     name: str

@@ -18,7 +18,7 @@ from pydantic.alias_generators import to_camel
 
 from recording.errors import RecordingError
 from recording.model import layout
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from recording.telemetry import log, traces
 
 # A caller waits meanwhile; storage that doesn't answer at all would hold it for minutes (60 s a try, five tries).
@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 10.0
 _READS = 16
 
 
-class Entry(BaseModel):
+class AuditRecord(BaseModel):
     """One control operation and what came of it; `outcome` is `ok` or an error code."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
@@ -42,7 +42,7 @@ class Entry(BaseModel):
 
 
 @asynccontextmanager
-async def audited(storage: Storage, entry: Entry) -> AsyncIterator[Entry]:
+async def audited(storage: Blobs, entry: AuditRecord) -> AsyncIterator[AuditRecord]:
     """Do an operation and put it on record, whether it succeeds or not.
 
     The operation has happened by then: a fact that can't be written is logged whole, as an error,
@@ -62,16 +62,16 @@ async def audited(storage: Storage, entry: Entry) -> AsyncIterator[Entry]:
         await _write(storage, entry)
 
 
-async def starts(storage: Storage, days: Iterable[datetime]) -> dict[str, datetime]:
+async def starts(storage: Blobs, days: Iterable[datetime]) -> dict[str, datetime]:
     """Look up which recordings were started through us on some days, and when: {recording id: time}."""
     found: dict[str, datetime] = {}
     for day in days:
         folder = layout.audit_blob(day, "start", "").rpartition("/")[0]
-        names = [blob.name async for blob in storage.names("archive", f"{folder}/") if "-start-" in blob.name]
+        names = [blob.name async for blob in storage.list_blobs("archive", f"{folder}/") if "-start-" in blob.name]
         for some in batched(names, _READS, strict=False):
             for text in await asyncio.gather(*(storage.read("archive", name) for name in some)):
                 try:
-                    entry = Entry.model_validate_json(text or b"")
+                    entry = AuditRecord.model_validate_json(text or b"")
                 except ValidationError:
                     continue  # it tells nothing
                 if entry.recording_id:
@@ -79,12 +79,12 @@ async def starts(storage: Storage, days: Iterable[datetime]) -> dict[str, dateti
     return found
 
 
-async def _write(storage: Storage, entry: Entry) -> None:
+async def _write(storage: Blobs, entry: AuditRecord) -> None:
     text = entry.model_dump_json(by_alias=True)
     name = layout.audit_blob(entry.at, entry.operation, secrets.token_hex(4))
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await storage.write_fact("archive", name, text.encode())
+            await storage.create("archive", name, text.encode())
     except (AzureError, TimeoutError) as failed:
         log.error("audit.not_written", reason=type(failed).__name__, entry=entry.model_dump(mode="json", by_alias=True))
     log.info(f"recording.{entry.operation}", **entry.model_dump(mode="json", by_alias=True, exclude_none=True))

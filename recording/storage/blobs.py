@@ -20,11 +20,12 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.storage.blob import BlobBlock, BlobProperties, BlobSasPermissions, ContentSettings, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
-from recording.config.account import Account
+from recording.config.account import StorageAccount
 from recording.config.settings import Settings
-from recording.model.stored import Stored, Where
+from recording.model.stored import Container, StoredBlob
 
-# The client's own pauses begin at 15 s: one failed request would outlast Event Grid's 30 s (functions-host.md 2).
+# The client's own pauses begin at 15 s: one failed request would outlast Event Grid's 30 s
+# (docs/functions-host.md#event-grid).
 RETRIES: dict[str, Any] = {"retry_total": 4, "initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
 # What one read asks for, and holds in memory.
 _READ_BYTES = 2 * 1024 * 1024
@@ -40,28 +41,28 @@ class CopyFailed(Exception):
     """A server-side copy ended without success; the next timer run does it again."""
 
 
-class Storage:
+class Blobs:
     """The containers; close it with `aclose`."""
 
     def __init__(self, settings: Settings, credential: AsyncTokenCredential | None = None) -> None:
         staging = _service(settings.staging_storage, credential)
         archive = _service(settings.archive_storage, credential)
-        # A streamed body can't be sent twice: ingest repeats the whole block instead (design.md 8).
+        # A streamed body can't be sent twice: ingest repeats the whole block instead (docs/measurements.md#streaming).
         self._no_retry = _service(settings.staging_storage, credential, retry_total=0)
         self._services = [staging, archive, self._no_retry]
-        self._service_of: dict[Where, BlobServiceClient] = {
+        self._service_of: dict[Container, BlobServiceClient] = {
             "staging": staging,
             "archive": archive,
             "quarantine": staging,
         }
-        self._containers: dict[Where, ContainerClient] = {
+        self._containers: dict[Container, ContainerClient] = {
             where: service.get_container_client(getattr(settings, f"{where}_container"))
             for where, service in self._service_of.items()
         }
         self._stage = self._no_retry.get_container_client(settings.staging_container)
-        self._delegation: dict[Where, tuple[datetime, Any]] = {}
+        self._delegation: dict[Container, tuple[datetime, Any]] = {}
 
-    async def prepare(self, *which: Where) -> None:
+    async def create_containers(self, *which: Container) -> None:
         """Ask for containers (all, if none is named) and create what isn't there yet; raises what the service says."""
         for container in [self._containers[where] for where in which or self._containers]:
             if not await container.exists():
@@ -73,7 +74,7 @@ class Storage:
         for service in self._services:
             await service.close()
 
-    async def write_fact(self, where: Where, name: str, data: bytes, **metadata: str) -> bool:
+    async def create(self, where: Container, name: str, data: bytes, **metadata: str) -> bool:
         """Create a blob with its SHA-256; False if it exists already, which stays as it is."""
         try:
             await self._containers[where].upload_blob(
@@ -89,7 +90,7 @@ class Storage:
             return False
         return True
 
-    async def replace(self, where: Where, name: str, data: bytes, *, over: Stored | None) -> bool:
+    async def replace(self, where: Container, name: str, data: bytes, *, over: StoredBlob | None) -> bool:
         """Write a blob over what was seen there; False if that has changed. For attempts, the one kind overwritten."""
         seen: dict[str, Any] = {"overwrite": True, "etag": over.etag, "match_condition": _SAME} if over else {}
         settings = ContentSettings(content_type="application/json")
@@ -99,14 +100,14 @@ class Storage:
             return False
         return True
 
-    async def read(self, where: Where, name: str) -> bytes | None:
+    async def read(self, where: Container, name: str) -> bytes | None:
         """Read a small blob whole; None if there is none."""
         try:
             return await (await self._containers[where].download_blob(name)).readall()
         except ResourceNotFoundError:
             return None
 
-    async def find(self, where: Where, name: str) -> Stored | None:
+    async def stat(self, where: Container, name: str) -> StoredBlob | None:
         """Look at a blob; None if there is none."""
         try:
             found = await self._containers[where].get_blob_client(name).get_blob_properties()
@@ -114,19 +115,19 @@ class Storage:
             return None
         return _stored(found)
 
-    async def names(self, where: Where, prefix: str = "") -> AsyncIterator[Stored]:
+    async def list_blobs(self, where: Container, prefix: str = "") -> AsyncIterator[StoredBlob]:
         """List blobs with their metadata, in the order of their names."""
         async for blob in self._containers[where].list_blobs(name_starts_with=prefix, include=["metadata"]):
             # An account with a hierarchical namespace lists its directories, too, and keeps empty ones.
             if "hdi_isfolder" not in (blob.metadata or {}):
                 yield _stored(blob)
 
-    async def folders(self, where: Where, prefix: str = "") -> list[str]:
+    async def folders(self, where: Container, prefix: str = "") -> list[str]:
         """List the folders right below `prefix` (which ends in `/` or is empty), without their slash."""
         walk = self._containers[where].walk_blobs(name_starts_with=prefix, delimiter="/")
         return [entry.name.removeprefix(prefix).rstrip("/") async for entry in walk if entry.name.endswith("/")]
 
-    async def delete(self, where: Where, name: str, *, etag: str | None = None) -> None:
+    async def delete(self, where: Container, name: str, *, etag: str | None = None) -> None:
         """Delete a blob, if it's still the version with `etag`; one that is gone or changed is left."""
         conditions: dict[str, Any] = {"etag": etag, "match_condition": _SAME} if etag else {}
         with contextlib.suppress(ResourceNotFoundError, ResourceModifiedError):
@@ -140,11 +141,13 @@ class Storage:
             return {}
         return {str(block.id): int(block.size or 0) for block in uncommitted}
 
-    async def stage(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> None:
+    async def stage_block(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> None:
         """Stream one block; staging an id again replaces it. Not retried: the body can't be replayed."""
         await self._stage.get_blob_client(name).stage_block(block_id, body, length=length)  # type: ignore[arg-type]
 
-    async def commit(self, name: str, block_ids: Sequence[str], metadata: dict[str, str], *, content_type: str) -> bool:
+    async def commit_blocks(
+        self, name: str, block_ids: Sequence[str], metadata: dict[str, str], *, content_type: str
+    ) -> bool:
         """Make a chunk of its blocks; False if there is one of this name already."""
         try:
             await (
@@ -161,8 +164,8 @@ class Storage:
             return False
         return True
 
-    async def stream(
-        self, where: Where, found: Stored, *, ahead: int = 1, gate: asyncio.Semaphore | None = None
+    async def read_ranges(
+        self, where: Container, found: StoredBlob, *, ahead: int = 1, gate: asyncio.Semaphore | None = None
     ) -> AsyncIterator[bytes]:
         """Read that very version of a blob in order, `ahead` ranges of 2 MiB at once, each within `gate`.
 
@@ -190,7 +193,7 @@ class Storage:
                 one.cancel()
             await asyncio.gather(*reading, return_exceptions=True)
 
-    async def mark_proved(self, name: str, metadata: dict[str, str], *, etag: str) -> None:
+    async def set_metadata(self, name: str, metadata: dict[str, str], *, etag: str) -> None:
         """Write the proof to the version that was read back."""
         await (
             self._containers["staging"]
@@ -198,26 +201,26 @@ class Storage:
             .set_blob_metadata(metadata, etag=etag, match_condition=_SAME)
         )
 
-    async def copy_to_archive(self, source: Stored, name: str) -> Stored:
+    async def copy_to_archive(self, source: StoredBlob, name: str) -> StoredBlob:
         """Copy a staging blob on the server's side and wait until it is there.
 
         One that is there already and matches is left alone: it can be repeated at will, and needs no look before.
         Raises CopyFailed if length, SHA-256 or copy status aren't what they must be.
         """
         await self._copy(source, name, over=None)
-        found = await self.find("archive", name)
+        found = await self.stat("archive", name)
         if found is not None and not (_matches(found, source) or found.copy_status == "pending"):
             await self._copy(source, name, over=found)
-            found = await self.find("archive", name)
+            found = await self.stat("archive", name)
         while found is not None and found.copy_status == "pending":
             await asyncio.sleep(_COPY_POLL_SECONDS)
-            found = await self.find("archive", name)
+            found = await self.stat("archive", name)
         if found is None or not _matches(found, source):
             status = found.copy_status if found else "missing"
             raise CopyFailed(f"the copy of {source.name} is not whole ({status}); it is made again")
         return found
 
-    async def _copy(self, source: Stored, name: str, *, over: Stored | None) -> None:
+    async def _copy(self, source: StoredBlob, name: str, *, over: StoredBlob | None) -> None:
         """Start a copy of that very version, over nothing but what was seen there.
 
         A copy over one that another run has made and told of, if it failed, would leave a part of the file.
@@ -228,11 +231,11 @@ class Storage:
         with contextlib.suppress(ResourceExistsError, ResourceModifiedError):
             await target.start_copy_from_url(address, source_etag=source.etag, source_match_condition=_SAME, **seen)
 
-    async def link(self, where: Where, name: str, *, file_name: str) -> str:
+    async def read_link(self, where: Container, name: str, *, file_name: str) -> str:
         """Make a read-only link of five minutes that saves as `file_name`."""
         return await self._signed(where, name, life=LINK_LIFE, content_disposition=f'inline; filename="{file_name}"')
 
-    async def _signed(self, where: Where, name: str, *, life: timedelta, **headers: Any) -> str:
+    async def _signed(self, where: Container, name: str, *, life: timedelta, **headers: Any) -> str:
         """Sign a link with the account's key, or with the identity's user delegation key."""
         blob = self._containers[where].get_blob_client(name)
         now = datetime.now(UTC)
@@ -251,7 +254,7 @@ class Storage:
         )
         return f"{blob.url}?{signature}"
 
-    async def _delegation_key(self, where: Where, now: datetime) -> Any:
+    async def _delegation_key(self, where: Container, now: datetime) -> Any:
         expiry, key = self._delegation.get(where, (now, None))
         if key is None or expiry - now < 2 * _COPY_LINK_LIFE:
             expiry = now + _DELEGATION_LIFE
@@ -260,19 +263,19 @@ class Storage:
         return key
 
 
-def _service(account: Account, credential: AsyncTokenCredential | None, **options: Any) -> BlobServiceClient:
+def _service(account: StorageAccount, credential: AsyncTokenCredential | None, **options: Any) -> BlobServiceClient:
     options = RETRIES | options | {"max_single_get_size": _READ_BYTES, "max_chunk_get_size": _READ_BYTES}
     if account.connection_string is not None:
         return BlobServiceClient.from_connection_string(account.connection_string.get_secret_value(), **options)
     return BlobServiceClient(str(account.blob_uri), credential=credential, **options)
 
 
-def _stored(blob: BlobProperties) -> Stored:
+def _stored(blob: BlobProperties) -> StoredBlob:
     copy = blob.copy.status if blob.copy else None
     # A listing gives ETags without the quotes that they have in headers (RFC 9110, 8.8.3).
     etag = '"' + str(blob.etag).strip('"') + '"'
-    return Stored(str(blob.name), int(blob.size), etag, dict(blob.metadata or {}), copy)
+    return StoredBlob(str(blob.name), int(blob.size), etag, dict(blob.metadata or {}), copy)
 
 
-def _matches(copy: Stored, source: Stored) -> bool:
+def _matches(copy: StoredBlob, source: StoredBlob) -> bool:
     return copy.copy_status in (None, "success") and (copy.size, copy.sha256) == (source.size, source.sha256)

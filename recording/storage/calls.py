@@ -1,4 +1,4 @@
-"""What a call's own events tell of it and the file event doesn't: its correlation id (acs-contract 4.9).
+"""What a call's own events tell of it and the file event doesn't: its correlation id (docs/acs-contract.md#file-event).
 
 Written once by whichever event of the call comes first, and read when the manifest is written.
 """
@@ -6,18 +6,18 @@ Written once by whichever event of the call comes first, and read when the manif
 import json
 
 from recording.model import layout
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
 
-async def note(storage: Storage, server_call_id: str, correlation_id: str | None) -> None:
+async def note(storage: Blobs, server_call_id: str, correlation_id: str | None) -> None:
     """Keep a call's correlation id, if it has one; raises what storage raises."""
     if correlation_id:
         fact = {"serverCallId": server_call_id, "correlationId": correlation_id}
-        await storage.write_fact("archive", layout.call_blob(server_call_id), json.dumps(fact).encode())
+        await storage.create("archive", layout.call_blob(server_call_id), json.dumps(fact).encode())
 
 
-async def correlation_id(storage: Storage, server_call_id: str | None) -> str | None:
+async def correlation_id(storage: Blobs, server_call_id: str | None) -> str | None:
     """Say under which correlation id ACS knows a call; None if no event of it came."""
     text = await storage.read("archive", layout.call_blob(server_call_id)) if server_call_id else None
     try:

@@ -7,8 +7,8 @@ import hashlib
 _HASH_BYTES = 1024 * 1024
 
 
-class Digest:
-    """SHA-256 taken in a thread: on the event loop it halves the speed (design.md 8, measured)."""
+class Sha256:
+    """SHA-256 taken in a thread, so that the event loop does not wait for it (docs/measurements.md#streaming)."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()

@@ -15,9 +15,9 @@ from recording.model.attempts import Attempts
 from recording.model.events import FileStatusUpdated
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
-from recording.model.recording import Recording, assemble
-from recording.model.stored import Stored
-from recording.storage.blobs import Storage
+from recording.model.recording import InFlightRecording, assemble
+from recording.model.stored import StoredBlob
+from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
 # For the archive, where staging suffices: one that is down must not cost a chunk its try.
@@ -25,10 +25,12 @@ PATIENCE_SECONDS = 10.0
 _NOTE_TRIES = 10
 
 
-async def load(key: str, storage: Storage, *, retention: timedelta, blobs: list[Stored] | None = None) -> Recording:
+async def load(
+    key: str, storage: Blobs, *, retention: timedelta, blobs: list[StoredBlob] | None = None
+) -> InFlightRecording:
     """Derive a recording in flight from its facts in staging."""
     if blobs is None:
-        blobs = [blob async for blob in storage.names("staging", f"{key}/")]
+        blobs = [blob async for blob in storage.list_blobs("staging", f"{key}/")]
     received: list[FileStatusUpdated] = []
     tried: dict[str, Attempts] = {}
     for blob in blobs:
@@ -42,7 +44,7 @@ async def load(key: str, storage: Storage, *, retention: timedelta, blobs: list[
     return assemble(key, events=received, blobs=blobs, attempts=tried, retention=retention)
 
 
-async def newest_manifest(key: str, storage: Storage) -> Manifest | None:
+async def newest_manifest(key: str, storage: Blobs) -> Manifest | None:
     """Read the manifest of an archived recording; the highest revision tells the whole story."""
     newest: Manifest | None = None
     revision = 1
@@ -52,7 +54,7 @@ async def newest_manifest(key: str, storage: Storage) -> Manifest | None:
     return newest
 
 
-async def is_archived(job: ChunkJob, storage: Storage) -> bool:
+async def is_archived(job: ChunkJob, storage: Blobs) -> bool:
     """Tell whether a chunk's content is in the archive: a duplicate of its event may come after that.
 
     The manifest says so, and no blob's name: content has one by what its bytes are found to be.
@@ -68,13 +70,13 @@ async def is_archived(job: ChunkJob, storage: Storage) -> bool:
     return any(e.document_id == job.document_id and e.content is not None for e in entries)
 
 
-async def note(job: ChunkJob, storage: Storage, change: Callable[[Attempts | None], Attempts]) -> Attempts:
+async def note(job: ChunkJob, storage: Blobs, change: Callable[[Attempts | None], Attempts]) -> Attempts:
     """Change the note of how a chunk has fared; what another attempt notes at the same moment isn't lost.
 
     Raises what storage says.
     """
     for _ in range(_NOTE_TRIES):
-        found = await storage.find("staging", job.attempts_blob)
+        found = await storage.stat("staging", job.attempts_blob)
         changed = change(attempts.read(await storage.read("staging", job.attempts_blob)) if found else None)
         text = changed.model_dump_json(by_alias=True).encode()
         if await storage.replace("staging", job.attempts_blob, text, over=found):
@@ -82,12 +84,12 @@ async def note(job: ChunkJob, storage: Storage, change: Callable[[Attempts | Non
     raise AzureError("the note was changed by others each time")
 
 
-async def in_flight(storage: Storage) -> dict[str, list[Stored]]:
+async def in_flight(storage: Blobs) -> dict[str, list[StoredBlob]]:
     """List staging once, by recording; memory grows with what is in flight, not with the archive."""
-    found: dict[str, list[Stored]] = defaultdict(list)
-    async for blob in storage.names("staging"):
+    found: dict[str, list[StoredBlob]] = defaultdict(list)
+    async for blob in storage.list_blobs("staging"):
         found[blob.name.partition("/")[0]].append(blob)
-    found.pop(layout.PENDING, None)  # `endings` watches over these
+    found.pop(layout.PENDING, None)  # `archive.unannounced` watches over these
     found.pop(layout.DOCTOR, None)
     for key in [key for key in found if not layout.is_recording_key(key)]:
         log.warning("staging.unknown", folder=key, blobs=len(found.pop(key)))
@@ -95,8 +97,8 @@ async def in_flight(storage: Storage) -> dict[str, list[Stored]]:
 
 
 async def load_with_archived_events(
-    key: str, blobs: list[Stored], before: Manifest | None, *, storage: Storage, retention: timedelta
-) -> Recording:
+    key: str, blobs: list[StoredBlob], before: Manifest | None, *, storage: Blobs, retention: timedelta
+) -> InFlightRecording:
     """Derive a recording; chunks that no event in staging tells of may have one in the archive.
 
     So it is when an ingest ends after the recording was archived without its chunk.
@@ -109,7 +111,7 @@ async def load_with_archived_events(
         return recording
     received = list(recording.events)
     async with asyncio.timeout(PATIENCE_SECONDS):
-        async for blob in storage.names("archive", f"{layout.archive_folder(key)}/events/"):
+        async for blob in storage.list_blobs("archive", f"{layout.archive_folder(key)}/events/"):
             received += _event(await storage.read("archive", blob.name), blob.name)
     tried = {c.job.document_id: c.attempts for c in recording.chunks if c.attempts}
     return assemble(key, events=received, blobs=blobs, attempts=tried, retention=retention)
@@ -117,14 +119,14 @@ async def load_with_archived_events(
 
 def _event(text: bytes | None, name: str) -> list[FileStatusUpdated]:
     try:
-        event = event_parser.parse(text.decode()) if text else None
+        event = event_parser.parse_event(text.decode()) if text else None
     except (BadEvent, UnicodeDecodeError) as bad:
         log.error("staging.bad_event", blob=name, reason=str(bad))
         return []
     return [event] if isinstance(event, FileStatusUpdated) else []
 
 
-async def empty_staging(recording: Recording, storage: Storage) -> None:
+async def empty_staging(recording: InFlightRecording, storage: Blobs) -> None:
     """Empty the staging prefix, events last: while one blob is left, its event tells what it is."""
     order = {"attempts": 0, "notices": 0, "chunks": 1, "events": 2}
     blobs = sorted(recording.blobs, key=lambda blob: order.get(blob.name.split("/")[1], 0))

@@ -4,7 +4,7 @@
     starts/{sha256}/00001-outcome.json    what came of it
     starts/{sha256}/00002-claim.json      the one before was given back, or its owner died
 
-The 2021 API has no way to repeat a start safely (acs-contract 2.1). Whoever creates a claim may
+The 2021 API has no way to repeat a start safely (docs/acs-contract.md#2021-base). Whoever creates a claim may
 ask ACS; whoever finds one knows that the start was made, or is being made.
 
 A start whose outcome could not be written looks like one whose owner died. Whoever takes it over
@@ -22,7 +22,7 @@ from pydantic.alias_generators import to_camel
 
 from recording.errors import StartInProgress
 from recording.model import layout
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
 # A worker that died in the middle is taken over from after this long.
@@ -31,7 +31,7 @@ LIFE = timedelta(seconds=60)
 PATIENCE_SECONDS = 30.0
 
 
-class AnotherRequest(Exception):
+class ClaimedByAnotherRequest(Exception):
     """The claim that is there was made for another request."""
 
 
@@ -39,7 +39,7 @@ class _Fact(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
 
-class Claim(_Fact):
+class StartClaim(_Fact):
     """Somebody is making a start; `owner` is a random word of theirs, `request` tells requests apart."""
 
     owner: str
@@ -48,7 +48,7 @@ class Claim(_Fact):
     at: datetime
 
 
-class Outcome(_Fact):
+class StartOutcome(_Fact):
     """What came of a start."""
 
     result: Literal["started", "already_recording", "refused", "given_back"]
@@ -58,14 +58,14 @@ class Outcome(_Fact):
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldClaim:
     """A claim that is ours; `number` is which try it is."""
 
     subject: str
     number: int
 
 
-async def take(storage: Storage, subject: str, mine: Claim) -> Held | tuple[Claim, Outcome]:
+async def take(storage: Blobs, subject: str, mine: StartClaim) -> HeldClaim | tuple[StartClaim, StartOutcome]:
     """Claim a start: ours now, or the claim and the outcome of the one that was made before.
 
     Raises StartInProgress while another worker is at it, AnotherRequest if the claim is another
@@ -75,17 +75,17 @@ async def take(storage: Storage, subject: str, mine: Claim) -> Held | tuple[Clai
         return await _take(storage, subject, mine)
 
 
-async def _take(storage: Storage, subject: str, mine: Claim) -> Held | tuple[Claim, Outcome]:
+async def _take(storage: Blobs, subject: str, mine: StartClaim) -> HeldClaim | tuple[StartClaim, StartOutcome]:
     number = 1
     while True:
         text = mine.model_dump_json(by_alias=True).encode()
-        if await storage.write_fact("archive", layout.claim_blob(subject, number), text):
-            return Held(subject, number)
-        known = Claim.model_validate_json(await storage.read("archive", layout.claim_blob(subject, number)) or b"")
+        if await storage.create("archive", layout.claim_blob(subject, number), text):
+            return HeldClaim(subject, number)
+        known = StartClaim.model_validate_json(await storage.read("archive", layout.claim_blob(subject, number)) or b"")
         if known.owner == mine.owner:
-            return Held(subject, number)  # the answer to writing it was lost
+            return HeldClaim(subject, number)  # the answer to writing it was lost
         if known.request != mine.request:
-            raise AnotherRequest
+            raise ClaimedByAnotherRequest
         outcome = await _outcome(storage, subject, number)
         if outcome is None and mine.at - known.at < LIFE:
             raise StartInProgress("another worker is making this start; try again in a minute")
@@ -97,7 +97,7 @@ async def _take(storage: Storage, subject: str, mine: Claim) -> Held | tuple[Cla
         number += 1
 
 
-async def settle(storage: Storage, held: Held, outcome: Outcome) -> None:
+async def settle(storage: Blobs, held: HeldClaim, outcome: StartOutcome) -> None:
     """Say what came of a start that is ours.
 
     It has happened by then: an outcome that can't be written is logged whole, as an error, and what
@@ -106,12 +106,12 @@ async def settle(storage: Storage, held: Held, outcome: Outcome) -> None:
     name = layout.outcome_blob(held.subject, held.number)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await storage.write_fact("archive", name, outcome.model_dump_json(by_alias=True).encode())
+            await storage.create("archive", name, outcome.model_dump_json(by_alias=True).encode())
     except (AzureError, TimeoutError) as failed:
         written = outcome.model_dump(mode="json", by_alias=True)
         log.error("start.outcome_not_written", blob=name, reason=type(failed).__name__, outcome=written)
 
 
-async def _outcome(storage: Storage, subject: str, number: int) -> Outcome | None:
+async def _outcome(storage: Blobs, subject: str, number: int) -> StartOutcome | None:
     text = await storage.read("archive", layout.outcome_blob(subject, number))
-    return Outcome.model_validate_json(text) if text else None
+    return StartOutcome.model_validate_json(text) if text else None

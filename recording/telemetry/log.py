@@ -15,9 +15,9 @@ import logging
 import traceback
 from collections.abc import Callable
 
-from recording.urls import without_queries
+from recording.urls import strip_queries
 
-# Not under "azure.functions": the host takes those for its own and hides them (functions-host.md 6).
+# Not under "azure.functions": the host takes those for its own and hides them (docs/functions-host.md#python-worker).
 _logger = logging.getLogger("recording")
 # Application Insights cuts a message off after 32,768 characters.
 LONGEST_LINE = 30_000
@@ -47,7 +47,7 @@ def error(event: str, **fields: object) -> None:
 def exception(event: str, **fields: object) -> None:
     """Log an unexpected exception with its traceback, in the field of that name."""
     # What others raise may quote the address that they asked.
-    raised = without_queries(traceback.format_exc())[-_TRACEBACK:]
+    raised = strip_queries(traceback.format_exc())[-_TRACEBACK:]
     _log(logging.ERROR, event, {**fields, "traceback": raised})
 
 

@@ -10,8 +10,8 @@ event, every attempt at every chunk and the archive's runs find the same trace b
     control.start …     one control operation, in a trace derived from the recording id
 
 Control operations know no recording key, only the recording id. Today's file event tells both
-(acs-contract 4.9), so it holds the link between the two traces. That of 2021 tells no recording id
-(acs-contract 2.8): nothing links to its control operations.
+(docs/acs-contract.md#file-event), so it holds the link between the two traces. That of 2021 tells no recording id
+(docs/acs-contract.md#2021-file-event): nothing links to its control operations.
 
 What counts is counted where it is logged, so that metrics and alerts see the same lines.
 """
@@ -146,7 +146,7 @@ def _conclude(step: str, mine: trace.Span, code: str) -> None:
 
 
 def _control(recording_id: str) -> str:
-    # It may come with or without padding (acs-contract 2.4).
+    # It may come with or without padding (docs/acs-contract.md#2021-recording-id).
     return f"control {recording_id.rstrip('=')}"
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from recording.acs.call_automation import Calling
-from recording.acs.preview_2021 import Conversations
+from recording.acs.call_automation import CallAutomation
+from recording.acs.preview_2021 import Preview2021
 
 CONVERSATION = "aHR0cHM6Ly9jb252LXRlc3QvY29udi94P2k9MSZlPTI"
 RECORDING = "eyJQbGF0Zm9ybUVuZHBvaW50SWQiOiI3ZjQy"
@@ -12,7 +12,7 @@ VERSION = "?api-version=2021-04-15-preview1"
 ONE = f"/conversations/{CONVERSATION}/recordings/{RECORDING}"
 JSON = {"Content-Type": "application/json; charset=utf-8"}
 
-Client = Conversations | Calling
+Client = Preview2021 | CallAutomation
 Call = Callable[[Client], Awaitable[Any]]
 CALLS: dict[str, Call] = {
     "start": lambda service: service.start(CONVERSATION, callback_uri="https://app.contoso.com/cb"),

@@ -6,29 +6,29 @@ import pytest_asyncio
 
 from local.acs.server import Emulator
 from recording.acs.content import Content
-from recording.acs.preview_2021 import Conversations
+from recording.acs.preview_2021 import Preview2021
 from recording.config.resource import Resource, parse_connection_string
-from tests.acs.origin import KEY, Origin, serve
+from tests.acs.origin import KEY, Origin, record
 
 
 @pytest_asyncio.fixture
 async def origin() -> AsyncIterator[Origin]:
     """The server in the place of ACS."""
-    async with serve() as running:
+    async with record() as running:
         yield running
 
 
 @pytest_asyncio.fixture
 async def elsewhere() -> AsyncIterator[Origin]:
     """Another server, as the storage host is another."""
-    async with serve() as running:
+    async with record() as running:
         yield running
 
 
 @pytest_asyncio.fixture
-async def service(origin: Origin) -> AsyncIterator[Conversations]:
+async def service(origin: Origin) -> AsyncIterator[Preview2021]:
     """The client, with a server behind it that does as the test says."""
-    client = Conversations(Resource(origin.url, KEY))
+    client = Preview2021(Resource(origin.url, KEY))
     yield client
     await client.aclose()
 

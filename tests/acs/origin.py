@@ -1,14 +1,15 @@
 """A tiny HTTP server that does as a test says and writes down what it was asked."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from recording.acs.auth import sign
+from tests.support.source import Answer, serve
 
-# base64 of 0123456789abcdef0123456789abcdef, as in the vectors of acs-contract 5.1.
+# base64 of 0123456789abcdef0123456789abcdef, as in the vectors of docs/acs-contract.md#hmac.
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 
@@ -26,9 +27,6 @@ class Received:
         date = self.headers["x-ms-date"]
         expected = sign(self.method, f"http://any{self.target}", self.body, host=host, key=KEY, date=date)
         return all(self.headers.get(name) == value for name, value in expected.items())
-
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass
@@ -56,7 +54,7 @@ class Origin:
 
 
 @asynccontextmanager
-async def serve(*, port: int = 0) -> AsyncIterator[Origin]:
+async def record(*, port: int = 0) -> AsyncIterator[Origin]:
     """Run a server on a port of the loopback, 0 for a free one."""
 
     async def silent(request: web.Request) -> web.StreamResponse:
@@ -67,13 +65,6 @@ async def serve(*, port: int = 0) -> AsyncIterator[Origin]:
         origin.received.append(Received(request.method, request.raw_path, dict(request.headers), body))
         return await origin.answer(request)
 
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.05)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    origin = Origin(f"127.0.0.1:{runner.addresses[0][1]}", silent)
-    try:
+    async with serve(handle, port=port) as address:
+        origin = Origin(address.removeprefix("http://"), silent)
         yield origin
-    finally:
-        await runner.cleanup()

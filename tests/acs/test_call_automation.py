@@ -11,7 +11,7 @@ import pytest_asyncio
 from azure.core.exceptions import ClientAuthenticationError
 
 from local.acs.server import Emulator
-from recording.acs.call_automation import Calling
+from recording.acs.call_automation import CallAutomation
 from recording.acs.service import RecordingStatus
 from recording.config.resource import Resource, parse_connection_string
 from recording.errors import BadRequest, Misconfigured, NotFound
@@ -30,17 +30,17 @@ SDKS_OWN = "2026-03-12"
 
 
 @pytest_asyncio.fixture
-async def service(origin: Origin) -> AsyncIterator[Calling]:
+async def service(origin: Origin) -> AsyncIterator[CallAutomation]:
     """The client, with a server behind it that does as the test says."""
-    client = Calling(Resource(origin.url, KEY))
+    client = CallAutomation(Resource(origin.url, KEY))
     yield client
     await client.aclose()
 
 
 @pytest_asyncio.fixture
-async def emulated(acs: Emulator) -> AsyncIterator[Calling]:
+async def emulated(acs: Emulator) -> AsyncIterator[CallAutomation]:
     """The client, with the emulator behind it."""
-    client = Calling(parse_connection_string(acs.connection_string))
+    client = CallAutomation(parse_connection_string(acs.connection_string))
     yield client
     await client.aclose()
 
@@ -55,7 +55,7 @@ async def asked(control: Control) -> list[Any]:
     return list((await control.call("GET", "requests"))["requests"])
 
 
-async def test_the_life_of_a_recording(emulated: Calling, control: Control) -> None:
+async def test_the_life_of_a_recording(emulated: CallAutomation, control: Control) -> None:
     """A recording is started, paused, resumed and stopped; paused reads as inactive, and ended as unknown."""
     call = await placed(control)
     where = call["conversationId"]
@@ -88,7 +88,7 @@ async def test_the_life_of_a_recording(emulated: Calling, control: Control) -> N
     ] == found
 
 
-async def test_every_kind_of_id_finds_its_call(emulated: Calling, control: Control) -> None:
+async def test_every_kind_of_id_finds_its_call(emulated: CallAutomation, control: Control) -> None:
     """A conversation URL's id, a server call id, a group call's GUID and a room each start a recording."""
     for kind in ("conversation", "server call", "group", "room"):
         call = await placed(control, **({"roomId": "99445276259151407"} if kind == "room" else {}))
@@ -102,15 +102,15 @@ async def test_every_kind_of_id_finds_its_call(emulated: Calling, control: Contr
         assert await emulated.start(where), kind
 
 
-async def test_a_call_that_is_not_there(emulated: Calling) -> None:
-    """The service's refusal is passed on with its code (acs-contract 3.4)."""
+async def test_a_call_that_is_not_there(emulated: CallAutomation) -> None:
+    """The service's refusal is passed on with its code (docs/acs-contract.md#preview-errors)."""
     with pytest.raises(BadRequest) as refused:
         await emulated.start(GROUP)
 
     assert "8527" == refused.value.error_code
 
 
-async def test_an_unmixed_recording_that_waits(emulated: Calling, control: Control) -> None:
+async def test_an_unmixed_recording_that_waits(emulated: CallAutomation, control: Control) -> None:
     """Options reach the service: what is recorded, who is on which channel, and that it begins paused."""
     call = await placed(control)
     ada = call["participants"][0]["participantId"]
@@ -131,9 +131,9 @@ async def test_an_unmixed_recording_that_waits(emulated: Calling, control: Contr
 
 async def test_a_wrong_key(acs: Emulator) -> None:
     """The service's own refusal of a signature is our misconfiguration, and tells nothing of the key."""
-    client = Calling(Resource(acs.endpoint, KEY))
+    client = CallAutomation(Resource(acs.endpoint, KEY))
     try:
-        for ask in (*CALLS.values(), Calling.ping):
+        for ask in (*CALLS.values(), CallAutomation.ping):
             with pytest.raises(Misconfigured) as caught:
                 await ask(client)
             assert (500, "AcsCredentialsRefused") == (caught.value.http_status, caught.value.error_code)
@@ -151,7 +151,7 @@ async def test_a_wrong_key(acs: Emulator) -> None:
         ("room:99445276259151407", {"kind": "roomCallLocator", "roomId": "99445276259151407"}),
     ],
 )
-async def test_what_a_start_sends(service: Calling, origin: Origin, conversation_id: str, locator: Any) -> None:
+async def test_what_a_start_sends(service: CallAutomation, origin: Origin, conversation_id: str, locator: Any) -> None:
     """A locator of the id's kind, and nothing that wasn't asked for; signed, and under an id of its own."""
     origin.replies((202, b'{"recordingId": "r"}', JSON))
 
@@ -164,8 +164,8 @@ async def test_what_a_start_sends(service: Calling, origin: Origin, conversation
     assert {"Repeatability-Request-ID", "Repeatability-First-Sent"} <= set(sent.headers)
 
 
-async def test_every_option_is_sent(service: Calling, origin: Origin) -> None:
-    """The body is the one that the contract shows (acs-contract 4.2)."""
+async def test_every_option_is_sent(service: CallAutomation, origin: Origin) -> None:
+    """The body is the one that the contract shows (docs/acs-contract.md#start-request)."""
     origin.replies((200, b'{"recordingId": "r"}', JSON))
     options = StartOptions(
         recording_content_type="audio",
@@ -200,7 +200,7 @@ async def test_every_option_is_sent(service: Calling, origin: Origin) -> None:
     } == json.loads(origin.received[0].body)
 
 
-async def test_temporary_storage_is_the_default(service: Calling, origin: Origin) -> None:
+async def test_temporary_storage_is_the_default(service: CallAutomation, origin: Origin) -> None:
     """Whoever names ACS's own storage gets it: the client says so by saying nothing."""
     origin.replies((200, b'{"recordingId": "r"}', JSON))
 
@@ -215,7 +215,7 @@ async def test_temporary_storage_is_the_default(service: Calling, origin: Origin
 async def test_a_version_that_is_asked_for(origin: Origin) -> None:
     """ACS_API_VERSION is what is sent, whatever the client would have."""
     origin.replies((204, b"", {}))
-    client = Calling(Resource(origin.url, KEY), api_version="2024-09-15")
+    client = CallAutomation(Resource(origin.url, KEY), api_version="2024-09-15")
     try:
         await client.stop(GROUP, RECORDING)
     finally:
@@ -225,7 +225,7 @@ async def test_a_version_that_is_asked_for(origin: Origin) -> None:
 
 
 @pytest.mark.parametrize("recording_id", [RECORDING, "eyJhIjoxfQ==", "a+b/c==", "~x", "../../x", "a b?c#d"])
-async def test_ids_stay_one_segment(service: Calling, origin: Origin, recording_id: str) -> None:
+async def test_ids_stay_one_segment(service: CallAutomation, origin: Origin, recording_id: str) -> None:
     """Whatever is in a recording id, it can't change the path, and what is signed is what is sent."""
     for ask, status in ((service.pause, 202), (service.resume, 202), (service.stop, 204)):
         origin.replies((status, b"", {}))
@@ -243,7 +243,7 @@ async def test_ids_stay_one_segment(service: Calling, origin: Origin, recording_
 
 
 @pytest.mark.parametrize("bad", ["", "..", "room:", "room:a/b", "nonsense", "aHR0cDovL3g", GROUP[:-1]])
-async def test_the_wrong_kind_of_id(service: Calling, origin: Origin, bad: str) -> None:
+async def test_the_wrong_kind_of_id(service: CallAutomation, origin: Origin, bad: str) -> None:
     """An id of no kind is refused before anything is asked, with the kinds that there are."""
     with pytest.raises(BadRequest, match="room:"):
         service.check(bad)
@@ -268,21 +268,21 @@ async def test_the_wrong_kind_of_id(service: Calling, origin: Origin, bad: str) 
         ({"recordingState": "active", "recordingKind": "new", "more": 1}, RecordingStatus("active", "new")),
     ],
 )
-async def test_states_and_kinds(service: Calling, origin: Origin, body: Any, expected: RecordingStatus) -> None:
+async def test_states_and_kinds(service: CallAutomation, origin: Origin, body: Any, expected: RecordingStatus) -> None:
     """States changed their casing over the years; a kind is passed on as it is, should nobody know it yet."""
     origin.replies((200, json.dumps(body).encode(), JSON))
 
     assert expected == await service.state(GROUP, RECORDING)
 
 
-async def test_ping(emulated: Calling, control: Control) -> None:
+async def test_ping(emulated: CallAutomation, control: Control) -> None:
     """A recording that isn't there is asked for: signed, and without any effect."""
     assert 404 == await emulated.ping()
     assert [("GET", 404)] == [(r["method"], r["status"]) for r in await asked(control)]
 
 
 @pytest.mark.parametrize("status", [200, 400, 429, 500, 503])
-async def test_ping_takes_any_other_answer(service: Calling, origin: Origin, status: int) -> None:
+async def test_ping_takes_any_other_answer(service: CallAutomation, origin: Origin, status: int) -> None:
     """What the service thinks of a made-up id is not known; that it answers is what counts."""
     origin.replies((status, b"{}", JSON))
 
@@ -303,7 +303,7 @@ async def test_an_identity_without_a_token() -> None:
 
         async def __aexit__(self, *_: object) -> None: ...
 
-    client = Calling(Resource("https://contoso.communication.azure.com"), Nobody())
+    client = CallAutomation(Resource("https://contoso.communication.azure.com"), Nobody())
     try:
         with pytest.raises(Misconfigured, match="no token") as caught:
             await client.state(CONVERSATION, RECORDING)
@@ -317,9 +317,9 @@ def test_an_identity_is_not_sent_in_the_clear() -> None:
     """A token goes over https only; without a key and an identity there is nothing to sign with."""
     for endpoint in ("http://127.0.0.1:9", "https://contoso.communication.azure.com"):
         with pytest.raises(Misconfigured):
-            Calling(Resource(endpoint), None)
+            CallAutomation(Resource(endpoint), None)
 
 
 def test_the_conversation_ids_of_tests_are_of_one_call() -> None:
     """What the other tests take for granted."""
-    assert CONVERSATION == conversation.of_server_call(SERVER_CALL)
+    assert CONVERSATION == conversation.from_server_call_id(SERVER_CALL)

@@ -23,10 +23,10 @@ from local.acs.entities import CallbackToken
 from local.acs.identifiers import RESOURCE_ID
 from local.acs.server import Emulator
 from recording.acs import callbacks
-from recording.acs.callbacks import CONFIGURATION, HOST, LIFE_SECONDS, PAUSE_SECONDS, Callbacks
+from recording.acs.callbacks import CONFIGURATION, HOST, LIFE_SECONDS, PAUSE_SECONDS, CallbackAuth
 from recording.config.resource import Resource, parse_connection_string
 from recording.errors import RecordingError, Unauthorized, UpstreamFailed
-from tests.acs.origin import KEY, Origin, serve
+from tests.acs.origin import KEY, Origin, record
 
 ID = UUID(RESOURCE_ID)
 KEYS = "/calling/keys"
@@ -82,14 +82,14 @@ async def signer(origin: Origin) -> Signer:
 
 
 @pytest_asyncio.fixture
-async def checks(signer: Signer) -> AsyncIterator[Callbacks]:
+async def checks(signer: Signer) -> AsyncIterator[CallbackAuth]:
     """The check, with a clock that a test moves."""
-    made = Callbacks(Resource(signer.origin.url, KEY), ID, clock=lambda: signer.now)
+    made = CallbackAuth(Resource(signer.origin.url, KEY), ID, clock=lambda: signer.now)
     yield made
     await made.aclose()
 
 
-async def outcome(checks: Callbacks, authorization: str | None) -> type[RecordingError] | None:
+async def outcome(checks: CallbackAuth, authorization: str | None) -> type[RecordingError] | None:
     """Check a callback: the error, or None if it passes."""
     try:
         await checks.check(authorization)
@@ -101,7 +101,7 @@ async def outcome(checks: Callbacks, authorization: str | None) -> type[Recordin
 @pytest.mark.parametrize("kind", get_args(CallbackToken))
 async def test_the_emulators_tokens(acs: Emulator, kind: CallbackToken) -> None:
     """A good token of the service passes; each one that is wrong in one respect doesn't."""
-    checks = Callbacks(parse_connection_string(acs.connection_string), ID)
+    checks = CallbackAuth(parse_connection_string(acs.connection_string), ID)
     header = await asyncio.to_thread(tokens.authorization, kind, issuer=HOST)
     try:
         found = await outcome(checks, header.get("Authorization"))
@@ -111,7 +111,7 @@ async def test_the_emulators_tokens(acs: Emulator, kind: CallbackToken) -> None:
     assert (None if kind == "good" else Unauthorized) is found
 
 
-async def test_the_keys_are_kept(signer: Signer, checks: Callbacks) -> None:
+async def test_the_keys_are_kept(signer: Signer, checks: CallbackAuth) -> None:
     """Configuration and keys are fetched once, however many callbacks come, and at the same time."""
     found = await asyncio.gather(*(outcome(checks, signer.token()) for _ in range(20)))
 
@@ -135,12 +135,12 @@ async def test_the_keys_are_kept(signer: Signer, checks: Callbacks) -> None:
         {"nbf": int(time.time()) + 600},
     ],
 )
-async def test_claims_that_are_wrong(signer: Signer, checks: Callbacks, claims: dict[str, Any]) -> None:
+async def test_claims_that_are_wrong(signer: Signer, checks: CallbackAuth, claims: dict[str, Any]) -> None:
     """Another's resource, another issuer, an old token or one without these claims is refused."""
     assert Unauthorized is await outcome(checks, signer.token(**claims))
 
 
-async def test_clocks_may_differ_a_little(signer: Signer, checks: Callbacks) -> None:
+async def test_clocks_may_differ_a_little(signer: Signer, checks: CallbackAuth) -> None:
     """A token that ended a moment ago by our clock has perhaps not ended by ACS's."""
     assert None is await outcome(checks, signer.token(exp=int(time.time()) - 10))
 
@@ -182,7 +182,7 @@ def forged(signer: Signer) -> dict[str, str | None]:
     }
 
 
-async def test_forgeries(signer: Signer, checks: Callbacks) -> None:
+async def test_forgeries(signer: Signer, checks: CallbackAuth) -> None:
     """Whatever is tried is refused as the sender's fault, and nothing of it is repeated."""
     for name, header in forged(signer).items():
         with pytest.raises(Unauthorized) as refused:
@@ -197,7 +197,7 @@ async def test_forgeries(signer: Signer, checks: Callbacks) -> None:
     assert None is await outcome(checks, signer.token())
 
 
-async def test_a_new_key_is_asked_for(signer: Signer, checks: Callbacks) -> None:
+async def test_a_new_key_is_asked_for(signer: Signer, checks: CallbackAuth) -> None:
     """A token that names a key nobody has seen leads to the keys being fetched again, once the pause is over."""
     assert None is await outcome(checks, signer.token())
     signer.names = ["two"]
@@ -209,7 +209,7 @@ async def test_a_new_key_is_asked_for(signer: Signer, checks: Callbacks) -> None
     assert 2 == signer.fetches
 
 
-async def test_bad_tokens_do_not_make_us_ask(signer: Signer, checks: Callbacks) -> None:
+async def test_bad_tokens_do_not_make_us_ask(signer: Signer, checks: CallbackAuth) -> None:
     """A flood of tokens with made-up keys costs one fetch in each pause, and known keys pass meanwhile."""
     for _ in range(3):
         for number in range(20):
@@ -220,7 +220,7 @@ async def test_bad_tokens_do_not_make_us_ask(signer: Signer, checks: Callbacks) 
     assert 3 == signer.fetches
 
 
-async def test_keys_grow_old(signer: Signer, checks: Callbacks) -> None:
+async def test_keys_grow_old(signer: Signer, checks: CallbackAuth) -> None:
     """After a day the keys are fetched again, though every token is good."""
     for _ in range(3):
         assert None is await outcome(checks, signer.token())
@@ -244,7 +244,7 @@ async def test_keys_grow_old(signer: Signer, checks: Callbacks) -> None:
         {"names": []},
     ],
 )
-async def test_keys_that_are_out_of_reach(signer: Signer, checks: Callbacks, broken: dict[str, Any]) -> None:
+async def test_keys_that_are_out_of_reach(signer: Signer, checks: CallbackAuth, broken: dict[str, Any]) -> None:
     """It isn't the sender's fault: the answer is a failure of ours, so that the callback may come again."""
     well = Signer(signer.origin)
     for name, value in broken.items():
@@ -258,7 +258,7 @@ async def test_keys_that_are_out_of_reach(signer: Signer, checks: Callbacks, bro
     assert None is await outcome(checks, signer.token())
 
 
-async def test_keys_that_are_known_stay_good(signer: Signer, checks: Callbacks) -> None:
+async def test_keys_that_are_known_stay_good(signer: Signer, checks: CallbackAuth) -> None:
     """An outage of the place where keys are doesn't stop callbacks; only a key that is new can't be judged."""
     assert None is await outcome(checks, signer.token())
     signer.status = 503
@@ -270,7 +270,7 @@ async def test_keys_that_are_known_stay_good(signer: Signer, checks: Callbacks) 
 
 async def test_nobody_answers(unused_tcp_port: int) -> None:
     """A place that can't be reached at all is a failure of ours, too; a callback without a token is not."""
-    checks = Callbacks(Resource(f"http://127.0.0.1:{unused_tcp_port}", KEY), ID)
+    checks = CallbackAuth(Resource(f"http://127.0.0.1:{unused_tcp_port}", KEY), ID)
     some = "Bearer " + jwt.encode({}, key("one"), "RS256", headers={"kid": "one"})
     try:
         assert [UpstreamFailed, Unauthorized] == [await outcome(checks, some), await outcome(checks, None)]
@@ -288,9 +288,9 @@ async def test_a_place_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
         await released.wait()
         return web.Response()
 
-    async with serve() as origin:
+    async with record() as origin:
         origin.answer = hang
-        checks = Callbacks(Resource(origin.url, KEY), ID)
+        checks = CallbackAuth(Resource(origin.url, KEY), ID)
         begun = time.monotonic()
         found = await outcome(checks, Signer(origin).token())
         released.set()
@@ -302,7 +302,7 @@ async def test_a_place_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_without_an_id_everything_passes(signer: Signer) -> None:
     """The API of 2021 signs nothing: where no id is set nothing is asked for, and nobody."""
-    checks = Callbacks(Resource(signer.origin.url, KEY), None)
+    checks = CallbackAuth(Resource(signer.origin.url, KEY), None)
 
     assert [None, None] == [await outcome(checks, None), await outcome(checks, "Bearer nonsense")]
     assert [] == signer.origin.received
@@ -319,7 +319,7 @@ async def test_without_an_id_everything_passes(signer: Signer) -> None:
 )
 async def test_whose_keys_are_asked_for(endpoint: str, expected: str) -> None:
     """Microsoft's, whatever the resource; an emulator's only on this machine."""
-    checks = Callbacks(Resource(endpoint, KEY), ID)
+    checks = CallbackAuth(Resource(endpoint, KEY), ID)
     await checks.aclose()
 
     assert expected + CONFIGURATION == checks._configuration

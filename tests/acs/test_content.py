@@ -63,7 +63,7 @@ async def test_what_is_sent(content: Content, origin: Origin) -> None:
 
 
 async def test_metadata_comes_as_it_is(content: Content, origin: Origin) -> None:
-    """The metadata file is handed on byte by byte, however it is written (acs-contract 4.10)."""
+    """The metadata file is handed on byte by byte, however it is written (docs/acs-contract.md#storage-host)."""
     body = b'\xef\xbb\xbf{\r\n  "callId": "\xc3\xbc",\r\n  "sampleRate": "16000"\r\n}\r\n'
     origin.replies((200, body, {"Content-Type": "application/octet-stream"}))
 
@@ -71,7 +71,7 @@ async def test_metadata_comes_as_it_is(content: Content, origin: Origin) -> None
 
 
 async def test_metadata_may_come_as_a_part_that_is_all_of_it(content: Content, origin: Origin) -> None:
-    """The storage host answers so (acs-contract 4.10); a part that isn't the whole is refused."""
+    """The storage host answers so (docs/acs-contract.md#storage-host); a part that isn't the whole is refused."""
     binary = {"Content-Type": "application/octet-stream"}
     origin.replies(
         (206, b'{"a":1}', binary | {"Content-Range": "bytes 0-6/7"}),

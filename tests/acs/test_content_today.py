@@ -24,7 +24,7 @@ async def content(origin: Origin, elsewhere: Origin) -> AsyncIterator[Content]:
 
 
 async def test_locations_are_taken_letter_by_letter(content: Content, origin: Origin, elsewhere: Origin) -> None:
-    """Nobody knows how the service names its views, so no address is built (acs-contract 4.10)."""
+    """Nobody knows how the service names its views, so no address is built (docs/acs-contract.md#storage-host)."""
     job = JOB.model_copy(
         update={
             "content_location": f"{elsewhere.url}{OBJECT}/content/any%2Fview?a=%2B",
@@ -45,7 +45,7 @@ async def test_locations_are_taken_letter_by_letter(content: Content, origin: Or
 
 
 async def test_one_location_may_be_missing(content: Content, origin: Origin, elsewhere: Origin) -> None:
-    """What the event doesn't place is asked for as in 2021 (acs-contract 2.9)."""
+    """What the event doesn't place is asked for as in 2021 (docs/acs-contract.md#2021-download)."""
     job = JOB.model_copy(update={"content_location": f"{elsewhere.url}{OBJECT}/content/video"})
     origin.replies((200, b"{}", {}))
     elsewhere.answer = ranged

@@ -11,8 +11,8 @@ import pytest_asyncio
 from aiohttp import web
 
 from recording.acs import call_automation, preview_2021
-from recording.acs.call_automation import Calling
-from recording.acs.preview_2021 import Conversations
+from recording.acs.call_automation import CallAutomation
+from recording.acs.preview_2021 import Preview2021
 from recording.config.resource import Resource
 from recording.errors import (
     BadRequest,
@@ -24,13 +24,13 @@ from recording.errors import (
     UpstreamFailed,
 )
 from tests.acs.calls import CALLS, CONVERSATION, JSON, RECORDING, Call, Client
-from tests.acs.origin import KEY, Origin, serve
+from tests.acs.origin import KEY, Origin, record
 
-# What each API answers to stop, pause and resume (acs-contract 2.3, 4.1).
-DONE = {Conversations: (200, 200, 200), Calling: (204, 202, 202)}
+# What each API answers to stop, pause and resume (docs/acs-contract.md#2021-operations, #operations).
+DONE = {Preview2021: (200, 200, 200), CallAutomation: (204, 202, 202)}
 
 
-@pytest_asyncio.fixture(params=[Conversations, Calling], ids=["2021", "today"])
+@pytest_asyncio.fixture(params=[Preview2021, CallAutomation], ids=["2021", "today"])
 async def service(request: pytest.FixtureRequest, origin: Origin) -> AsyncIterator[Client]:
     """The client of either API, with a server behind it that does as the test says."""
     kind: type[Client] = request.param
@@ -194,7 +194,7 @@ async def test_an_empty_answer(service: Client, origin: Origin, body: bytes) -> 
     assert len(origin.received) == 3
 
 
-EITHER = pytest.mark.parametrize("kind", [Conversations, Calling], ids=["2021", "today"])
+EITHER = pytest.mark.parametrize("kind", [Preview2021, CallAutomation], ids=["2021", "today"])
 
 
 @EITHER
@@ -204,7 +204,7 @@ async def test_a_service_that_comes_up_again(kind: type[Client], name: str, unus
     client = kind(Resource(f"http://127.0.0.1:{unused_tcp_port}", KEY))
     calling = asyncio.ensure_future(CALLS[name](client))
     await asyncio.sleep(0.3)
-    async with serve(port=unused_tcp_port) as late:
+    async with record(port=unused_tcp_port) as late:
         late.replies((DONE[kind][0] if name == "stop" else 200, b'{"recordingId": "r"}', JSON))
         try:
             await calling

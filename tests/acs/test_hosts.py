@@ -76,10 +76,10 @@ ALLOWED = [
 def test_hosts_that_are_refused(url: str) -> None:
     """Bytes are fetched from nobody but the service, its storage hosts and those that were set, safely."""
     with pytest.raises(SourceRefused):
-        hosts.check(url, NAMED)
+        hosts.require_allowed(url, NAMED)
 
 
 @pytest.mark.parametrize("url", ALLOWED)
 def test_hosts_that_are_allowed(url: str) -> None:
     """The service's own host, its storage hosts and those that were set are taken."""
-    hosts.check(url, NAMED)
+    hosts.require_allowed(url, NAMED)

@@ -9,7 +9,7 @@ import pytest_asyncio
 from azure.core.exceptions import ClientAuthenticationError
 
 from local.acs.server import Emulator
-from recording.acs.preview_2021 import Conversations
+from recording.acs.preview_2021 import Preview2021
 from recording.config.resource import Resource, parse_connection_string
 from recording.control.bodies import StartRecordingByUrl
 from recording.errors import BadRequest, Misconfigured, NotFound, UpstreamFailed
@@ -20,14 +20,14 @@ from tests.conftest import Control
 
 
 @pytest_asyncio.fixture
-async def emulated(acs: Emulator) -> AsyncIterator[Conversations]:
+async def emulated(acs: Emulator) -> AsyncIterator[Preview2021]:
     """The client, with the emulator behind it."""
-    client = Conversations(parse_connection_string(acs.connection_string))
+    client = Preview2021(parse_connection_string(acs.connection_string))
     yield client
     await client.aclose()
 
 
-async def test_the_life_of_a_recording(emulated: Conversations, control: Control) -> None:
+async def test_the_life_of_a_recording(emulated: Preview2021, control: Control) -> None:
     """A recording is started, paused, resumed and stopped; paused reads as inactive."""
     call = await control.call("POST", "calls", {"participants": ["Ada", "Grace"]})
     conversation = call["conversationId"]
@@ -62,7 +62,7 @@ async def requests(control: Control) -> list[Any]:
     return list((await control.call("GET", "requests"))["requests"])
 
 
-async def test_a_call_that_is_not_there(emulated: Conversations) -> None:
+async def test_a_call_that_is_not_there(emulated: Preview2021) -> None:
     """A conversation that the service doesn't know is a 404."""
     with pytest.raises(NotFound):
         await emulated.start(CONVERSATION)
@@ -70,7 +70,7 @@ async def test_a_call_that_is_not_there(emulated: Conversations) -> None:
 
 async def test_a_wrong_key(acs: Emulator) -> None:
     """The service's own refusal of a signature is our misconfiguration, and tells nothing of the key."""
-    client = Conversations(Resource(acs.endpoint, KEY))
+    client = Preview2021(Resource(acs.endpoint, KEY))
     try:
         with pytest.raises(Misconfigured) as caught:
             await client.state(CONVERSATION, RECORDING)
@@ -122,7 +122,7 @@ async def test_a_wrong_key(acs: Emulator) -> None:
     ],
 )
 async def test_what_is_sent(
-    service: Conversations, origin: Origin, call: Call, method: str, target: str, body: Any
+    service: Preview2021, origin: Origin, call: Call, method: str, target: str, body: Any
 ) -> None:
     """Each operation sends the documented method, path and body, signed, and always the version."""
     origin.replies((200, json.dumps({"recordingId": "r", "recordingState": "active"}).encode(), JSON))
@@ -138,7 +138,7 @@ async def test_what_is_sent(
 
 
 @pytest.mark.parametrize("bad", ["../../x", "a/b?c#d", "..", "a b", "ü"])
-async def test_ids_stay_one_segment(service: Conversations, origin: Origin, bad: str) -> None:
+async def test_ids_stay_one_segment(service: Preview2021, origin: Origin, bad: str) -> None:
     """Should an unchecked id ever come here, it can't change the path that is asked for."""
     origin.replies((200, b"", JSON))
 
@@ -150,7 +150,7 @@ async def test_ids_stay_one_segment(service: Conversations, origin: Origin, bad:
     assert sent.is_signed(host=origin.authority)
 
 
-async def test_padded_recording_ids(service: Conversations, origin: Origin) -> None:
+async def test_padded_recording_ids(service: Preview2021, origin: Origin) -> None:
     """An id with padding is signed as it is sent."""
     origin.replies((200, b"", JSON))
 
@@ -160,7 +160,7 @@ async def test_padded_recording_ids(service: Conversations, origin: Origin) -> N
     assert origin.received[0].is_signed(host=origin.authority)
 
 
-async def test_a_recording_id_that_is_no_text(service: Conversations, origin: Origin) -> None:
+async def test_a_recording_id_that_is_no_text(service: Preview2021, origin: Origin) -> None:
     """An id that isn't text can't be used in a path; a start that gives one is a failure of the service."""
     origin.replies((200, b'{"recordingId": 5}', JSON))
 
@@ -168,7 +168,7 @@ async def test_a_recording_id_that_is_no_text(service: Conversations, origin: Or
         await service.start(CONVERSATION)
 
 
-async def test_ping(emulated: Conversations, control: Control) -> None:
+async def test_ping(emulated: Preview2021, control: Control) -> None:
     """A recording that isn't there is asked for: signed, and without any effect."""
     assert await emulated.ping() == 404
     assert [("GET", 404)] == [(r["method"], r["status"]) for r in await requests(control)]
@@ -176,7 +176,7 @@ async def test_ping(emulated: Conversations, control: Control) -> None:
 
 async def test_ping_with_a_wrong_key(acs: Emulator) -> None:
     """A service that answers and refuses us isn't well."""
-    client = Conversations(Resource(acs.endpoint, KEY))
+    client = Preview2021(Resource(acs.endpoint, KEY))
     try:
         with pytest.raises(Misconfigured):
             await client.ping()
@@ -185,7 +185,7 @@ async def test_ping_with_a_wrong_key(acs: Emulator) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400, 429, 500, 503])
-async def test_ping_takes_any_other_answer(service: Conversations, origin: Origin, status: int) -> None:
+async def test_ping_takes_any_other_answer(service: Preview2021, origin: Origin, status: int) -> None:
     """What the service thinks of a made-up id is not known; that it answers is what counts."""
     origin.replies((status, b"", JSON))
 
@@ -202,7 +202,7 @@ async def test_ping_takes_any_other_answer(service: Conversations, origin: Origi
     ],
 )
 async def test_what_only_todays_api_has(
-    service: Conversations, origin: Origin, options: StartOptions, named: str
+    service: Preview2021, origin: Origin, options: StartOptions, named: str
 ) -> None:
     """An option is refused, and not left away: the caller would take another recording for the one asked for."""
     for ask in (service.check, service.start):
@@ -228,7 +228,7 @@ async def test_an_identity_without_a_token() -> None:
 
         async def __aexit__(self, *_: object) -> None: ...
 
-    client = Conversations(Resource("https://contoso.communication.azure.com"), Nobody())
+    client = Preview2021(Resource("https://contoso.communication.azure.com"), Nobody())
     try:
         with pytest.raises(Misconfigured) as caught:
             await client.state(CONVERSATION, RECORDING)

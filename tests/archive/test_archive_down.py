@@ -18,11 +18,11 @@ from recording import app as bootstrap
 from recording import timer
 from recording.app import App
 from recording.archive.run import PARALLELISM
-from recording.config.settings import read
+from recording.config.settings import read_settings
 from recording.model import layout
-from recording.model.stored import Where
+from recording.model.stored import Container
 from recording.storage import recordings
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from tests.archive.test_archived import HOUR, errors
 from tests.conftest import Control
 from tests.support.facts import announce, listing, put, stage, sweep
@@ -51,7 +51,7 @@ class Down:
 async def without_archive(environment: dict[str, str], address: str) -> AsyncIterator[App]:
     """Build the app whose archive's account is at an address where there is none."""
     account = f"DefaultEndpointsProtocol=http;AccountName=a;AccountKey={DEVELOPMENT_KEY};BlobEndpoint={address}/a;"
-    app = await bootstrap.build(read(environment | {"ARCHIVE_STORAGE": account}))
+    app = await bootstrap.open_app(read_settings(environment | {"ARCHIVE_STORAGE": account}))
     try:
         yield app
     finally:
@@ -89,7 +89,7 @@ async def test_chunks_are_safe_in_staging_meanwhile(
         }
 
     monkeypatch.setattr(recordings, "PATIENCE_SECONDS", 10.0)
-    app = bootstrap.connect(read(environment))
+    app = bootstrap.connect(read_settings(environment))
     try:
         await app.prepare_archive()
         assert [job.recording_key] == (await sweep(app)).archived
@@ -120,8 +120,8 @@ async def test_one_recording_whose_archive_is_silent_costs_no_other_its_archive(
     """A request that was unlucky isn't the account: those looked at after it are archived in the same run."""
     jobs = [(await stage(app, await control.recording(500), event_id=f"e{n}"))[0] for n in range(3)]
 
-    class Unlucky(Storage):
-        async def read(self, where: Where, name: str) -> bytes | None:
+    class Unlucky(Blobs):
+        async def read(self, where: Container, name: str) -> bytes | None:
             if where == "archive" and jobs[0].recording_key in name:
                 raise ServiceResponseError("no answer")
             return await super().read(where, name)

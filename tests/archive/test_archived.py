@@ -232,10 +232,10 @@ async def test_a_run_that_was_overtaken_takes_nothing_away(app: App, control: Co
     )
 
     class Overtaken(type(app.storage)):  # type: ignore[misc]
-        async def write_fact(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
+        async def create(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
             text = other.model_dump_json(by_alias=True).encode()
-            await super().write_fact(where, name, text)
-            return bool(await super().write_fact(where, name, data, **metadata))
+            await super().create(where, name, text)
+            return bool(await super().create(where, name, data, **metadata))
 
     storage = Overtaken(app.settings)
     await timer.run(storage, app.settings, app.notices, app.content, now=datetime.now(UTC))

@@ -7,7 +7,7 @@ import pytest
 
 from recording.app import App
 from recording.errors import SourceGone
-from recording.notices import Notices
+from recording.notices import Topic
 from tests.archive.test_archived import HOUR, LATE, errors, lose, manifest_of, outcomes
 from tests.conftest import Control, file_event
 from tests.support.facts import TOPIC_KEY, announce, listing, put, receive, stage, sweep, told, topic
@@ -79,7 +79,7 @@ async def test_what_came_late_is_told_though_the_topic_was_down(app: App, contro
     late = datetime.now(UTC) + LATE
     await sweep(app, now=late)
     await app.ingest.run(job)
-    notices = Notices("http://127.0.0.1:9/api/events", TOPIC_KEY, None)
+    notices = Topic("http://127.0.0.1:9/api/events", TOPIC_KEY, None)
     await sweep(replace(app, notices=notices), now=late)
     await notices.aclose()
     assert ["archived"] == outcomes(await manifest_of(app, job.recording_key, 2))
@@ -120,7 +120,7 @@ async def test_a_metadata_file_that_comes_late_is_not_thrown_away(app: App, cont
     late = datetime.now(UTC) + LATE
     await sweep(app, now=late)
 
-    await app.storage.write_fact("staging", job.metadata_blob, await app.content.metadata(job))
+    await app.storage.create("staging", job.metadata_blob, await app.content.metadata(job))
     await sweep(app, now=late)
 
     written = await manifest_of(app, job.recording_key, 2)
@@ -135,7 +135,7 @@ async def test_a_proof_that_comes_late_is_told(app: App, control: Control) -> No
     """Content that was archived unproved, and proved after that, is told as archived."""
     [job] = await stage(app, await control.recording(1000))
     body = await app.storage.read("staging", job.content_blob)
-    proved = await app.storage.find("staging", job.content_blob)
+    proved = await app.storage.stat("staging", job.content_blob)
     assert body is not None
     assert proved is not None
     await put(app.settings, "staging", job.content_blob, body)

@@ -5,21 +5,24 @@ import pytest
 from recording.archive import finish
 from recording.model import manifest
 from recording.model.manifest import Manifest
-from recording.model.stored import Stored
-from recording.notices import Notices, Telling
+from recording.model.stored import StoredBlob
+from recording.notices import RunNotices, Topic
 from tests.model.test_manifest import DONE, PROOF, content, event, metadata, recording
 
 
 def written(**label: str) -> Manifest:
     """Write a manifest: one chunk is whole, one lost."""
-    blobs = [content("a-0", **PROOF, kind="wav"), Stored(metadata("a-0").name, 10, "e", {"sha256": "1" * 64} | label)]
-    return manifest.write(recording([event("a-0", "a-1")], blobs), archived_at=DONE)
+    blobs = [
+        content("a-0", **PROOF, kind="wav"),
+        StoredBlob(metadata("a-0").name, 10, "e", {"sha256": "1" * 64} | label),
+    ]
+    return manifest.write_manifest(recording([event("a-0", "a-1")], blobs), archived_at=DONE)
 
 
 async def told(one: Manifest, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     """Tell of it where no topic is set: each line's level and its event."""
     caplog.set_level("INFO")
-    assert await finish.tell(one, Telling(Notices(None, None, None)))
+    assert await finish.tell(one, RunNotices(Topic(None, None, None)))
     return [(record.levelname, record.message.split()[0]) for record in caplog.records if record.name == "recording"]
 
 

@@ -14,12 +14,12 @@ from recording import timer
 from recording.acs.content import Content
 from recording.app import App
 from recording.archive import sources
-from recording.archive.run import Report
+from recording.archive.run import TimerReport
 from recording.errors import ChunkError
 from recording.model import layout, manifest
 from recording.model.events import AnnouncedChunk
-from recording.model.stored import Stored
-from recording.notices import Notices
+from recording.model.stored import StoredBlob
+from recording.notices import Topic
 from recording.storage import recordings
 from recording.storage.blobs import CopyFailed
 from tests.archive.test_archived import manifest_of
@@ -88,7 +88,9 @@ async def test_a_source_that_refuses_delays_nothing_and_is_tried_by_each_run(
         assert (3 * 2, 3 * 2) == (len(host.deletions()), caplog.text.count("source.not_deleted"))
         assert ["Recording.Archived"] == [notice["type"] for notice in await told(control)]
         assert 3 == caplog.text.count('"chunksInFlight": 0, "leastHoursLeft": null')
-        assert {layout.event_blob(key, "e1"), layout.told_blob(key, 1)} == set(await listing(app.settings, "staging"))
+        assert {layout.event_blob(key, "e1"), layout.published_blob(key, 1)} == set(
+            await listing(app.settings, "staging")
+        )
 
         host.refuse = None
         await sweep(app)
@@ -114,15 +116,15 @@ def test_only_what_the_archive_has_all_of_is_to_be_deleted() -> None:
     announced = [AnnouncedChunk(d, i, None, delete_location=f"https://x/{d}") for i, d in enumerate(documents)]
     announced.append(AnnouncedChunk("a-4", 4, None))
     named = {c.document_id: layout.chunk_blob(KEY, c.index, c.document_id) for c in announced}
-    blobs = [Stored(named[d], 9, "e", {} if d == "a-2" else PROOF) for d in ("a-0", "a-1", "a-2", "a-4")]
-    blobs += [Stored(layout.metadata_blob(KEY, i, f"a-{i}"), 9, "e", {"sha256": "1" * 64}) for i in (0, 2, 3, 4)]
+    blobs = [StoredBlob(named[d], 9, "e", {} if d == "a-2" else PROOF) for d in ("a-0", "a-1", "a-2", "a-4")]
+    blobs += [StoredBlob(layout.metadata_blob(KEY, i, f"a-{i}"), 9, "e", {"sha256": "1" * 64}) for i in (0, 2, 3, 4)]
     found = recording([event(chunks=tuple(announced))], blobs)
-    written = manifest.write(found, archived_at=DONE)
+    written = manifest.write_manifest(found, archived_at=DONE)
 
     assert ["archived", "archived", "unproved", "lost", "archived"] == [entry.outcome for entry in written.chunks]
-    assert ["a-0"] == [c.job.document_id for c in sources.left(found, written, START)]
-    assert [] == sources.left(found, written, DONE)
-    assert [] == sources.left(found, written.model_copy(update={"chunks": []}), START)
+    assert ["a-0"] == [c.job.document_id for c in sources.deletable(found, written, START)]
+    assert [] == sources.deletable(found, written, DONE)
+    assert [] == sources.deletable(found, written.model_copy(update={"chunks": []}), START)
 
 
 async def test_a_recording_that_is_not_archived_keeps_its_sources(environment: dict[str, str]) -> None:
@@ -130,7 +132,7 @@ async def test_a_recording_that_is_not_archived_keeps_its_sources(environment: d
     async with staged(environment) as (app, host, _):
 
         class Failing(type(app.storage)):  # type: ignore[misc]
-            async def copy_to_archive(self, source: Stored, name: str) -> Stored:
+            async def copy_to_archive(self, source: StoredBlob, name: str) -> StoredBlob:
                 raise CopyFailed("on purpose")
 
         failing = Failing(app.settings)
@@ -143,7 +145,7 @@ async def test_a_recording_that_is_not_archived_keeps_its_sources(environment: d
 async def test_a_topic_that_takes_nothing_keeps_the_sources(environment: dict[str, str], unused_tcp_port: int) -> None:
     """First it is told, then the source is deleted."""
     async with staged(environment) as (app, host, _):
-        deaf = Notices(f"http://127.0.0.1:{unused_tcp_port}/api/events", TOPIC_KEY, None)
+        deaf = Topic(f"http://127.0.0.1:{unused_tcp_port}/api/events", TOPIC_KEY, None)
         report = await sweep(replace(app, notices=deaf))
         await deaf.aclose()
         assert (True, []) == (report.topic_failed, host.asked)
@@ -285,7 +287,7 @@ async def test_a_late_duplicate_of_the_event_finds_nothing_to_do(environment: di
 
         for job in await receive(app, text):
             await app.ingest.run(job)
-        report: Report = await sweep(app)
+        report: TimerReport = await sweep(app)
 
         assert ([], [], {}) == (report.archived, report.failed, await listing(app.settings, "staging"))
 

@@ -18,12 +18,12 @@ from recording.catalogue import browse, verify
 from recording.catalogue.browse import ListQuery
 from recording.model import layout
 from recording.model.manifest import Manifest
-from recording.model.stored import Stored
-from recording.notices import Notices
+from recording.model.stored import StoredBlob
+from recording.notices import Topic
 from recording.storage import endings
 from recording.storage import recordings as state
-from recording.storage.audit import Entry
-from recording.storage.blobs import Storage
+from recording.storage.audit import AuditRecord
+from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending
 from tests.conftest import Control, file_event
 from tests.support.facts import body_of, listing, put, receive, sweep, told, topic
@@ -36,7 +36,7 @@ CONVERSATION = "3f2b0e4c-1111-4000-8000-000000000001"
 # recording_of() starts at 10:00 on 1 March 2026, and file_event() says that it played 6.62 s.
 STOPPED = datetime(2026, 3, 1, 10, 0, 7, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-ABSENT = f"20260301T100007000000Z-absent-{layout.recording_word(ID)[:16]}"
+ABSENT = f"20260301T100007000000Z-absent-{layout.recording_digest(ID)[:16]}"
 
 
 def stop(recording_id: str = ID, *, at: datetime = STOPPED) -> Ending:
@@ -90,7 +90,7 @@ def reported(caplog: pytest.LogCaptureFixture) -> list[str]:
 @asynccontextmanager
 async def down(app: App) -> AsyncIterator[App]:
     """Give the app a topic that takes nothing."""
-    notices = Notices("http://127.0.0.1:9/", "key", None)
+    notices = Topic("http://127.0.0.1:9/", "key", None)
     yield replace(app, notices=notices)
     await notices.aclose()
 
@@ -127,7 +127,7 @@ async def test_a_stop_after_the_announcement_waits_for_nothing(app: App) -> None
     assert ([], announced()) == (await pending(app), await endings.find(app.storage, ID))
 
 
-class Overtaken(Storage):
+class Overtaken(Blobs):
     """Storage in which somebody else notes the ending between our look and our writing."""
 
     def __init__(self, app: App, other: Ending) -> None:
@@ -187,7 +187,7 @@ async def test_an_event_of_2021_is_known_by_its_end(app: App, caplog: pytest.Log
 
     key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
     assert ([], []) == (await pending(app), reported(caplog))
-    assert ID == (await body_of(app.settings, "archive", layout.taken_blob(key)))["recordingId"]
+    assert ID == (await body_of(app.settings, "archive", layout.assigned_ending_blob(key)))["recordingId"]
 
 
 async def test_an_event_of_2021_is_one_recording(app: App, caplog: pytest.LogCaptureFixture) -> None:
@@ -231,9 +231,9 @@ async def test_an_event_that_came_and_went_before_the_marker_is_found(
 
 async def test_a_paused_recording_of_2021_is_known_by_its_start(app: App, caplog: pytest.LogCaptureFixture) -> None:
     """It took an hour and plays seven seconds: the record of its start tells whose event it is."""
-    started = Entry(at=STOPPED - timedelta(seconds=8), operation="start", recording_id=ID)
+    started = AuditRecord(at=STOPPED - timedelta(seconds=8), operation="start", recording_id=ID)
     name = layout.audit_blob(started.at, "start", "00")
-    await app.storage.write_fact("archive", name, started.model_dump_json(by_alias=True).encode())
+    await app.storage.create("archive", name, started.model_dump_json(by_alias=True).encode())
     await endings.note(app.storage, stop(at=STOPPED + HOUR))
     await receive(app, event_of(None, minutes=62))
     await run(app, now=STOPPED + HOUR + 90 * MINUTE)
@@ -260,7 +260,7 @@ async def test_a_recording_in_flight_ends_the_wait(app: App) -> None:
     assert [] == await pending(app)
 
 
-class Unlucky(Storage):
+class Unlucky(Blobs):
     """Storage that fails whatever has to do with markers and endings."""
 
     async def read(self, where: Any, name: str) -> bytes | None:
@@ -268,10 +268,10 @@ class Unlucky(Storage):
             raise ServiceResponseError("on purpose")
         return await super().read(where, name)
 
-    def names(self, where: Any, prefix: str = "") -> AsyncIterator[Stored]:
+    def list_blobs(self, where: Any, prefix: str = "") -> AsyncIterator[StoredBlob]:
         if prefix:
             raise ServiceResponseError("on purpose")
-        return super().names(where, prefix)
+        return super().list_blobs(where, prefix)
 
 
 @pytest.mark.parametrize("reads_endings", [True, False])
@@ -298,7 +298,7 @@ async def test_a_finding_of_2021_that_cannot_be_read_costs_no_other(app: App, ca
     """Whose event it is, is not known then: the stopped one is reported, and so is every other."""
     await receive(app, event_of(None))
     key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
-    await put(app.settings, "archive", layout.taken_blob(key), b"{")
+    await put(app.settings, "archive", layout.assigned_ending_blob(key), b"{")
     await endings.note(app.storage, stop())
     await endings.note(app.storage, stop(OTHER, at=STOPPED + MINUTE))
     await run(app, now=STOPPED + 90 * MINUTE)
@@ -394,9 +394,9 @@ async def test_an_absent_recording_is_found_like_any(app: App) -> None:
 
 async def test_an_absent_recording_stands_among_those_of_its_start(app: App) -> None:
     """Where it was started through us, that is known."""
-    started = Entry(at=STOPPED - 20 * HOUR, operation="start", recording_id=ID)
+    started = AuditRecord(at=STOPPED - 20 * HOUR, operation="start", recording_id=ID)
     name = layout.audit_blob(started.at, "start", "00")
-    await app.storage.write_fact("archive", name, started.model_dump_json(by_alias=True).encode())
+    await app.storage.create("archive", name, started.model_dump_json(by_alias=True).encode())
     await endings.note(app.storage, stop())
     await run(app, now=STOPPED + 48 * HOUR)
 
@@ -449,7 +449,7 @@ async def test_a_storage_that_fails_ends_nothing_but_the_sweep(app: App, caplog:
     """The archive's run goes on, and the next run looks again."""
     await endings.note(app.storage, stop())
     settings = app.settings.model_copy(update={"staging_container": "gone"})
-    storage = Storage(settings)
+    storage = Blobs(settings)
     await unannounced.sweep(storage, settings, app.notices, [], now=STOPPED + HOUR)
     await storage.aclose()
 

@@ -14,7 +14,7 @@ from benchmarks.shaping import NONE
 from benchmarks.source import handler
 from benchmarks.wire import Server
 from local.azurite import Azurite
-from recording.storage.hashing import Digest
+from recording.storage.hashing import Sha256
 
 SIZE = 9_000_001
 
@@ -38,7 +38,7 @@ async def test_a_copy_is_whole(
         monkeypatch.setattr(module, "validate_recording_url", lambda *_: None)
     # What one contender does without, the others and the tests after it want back.
     for name in ("update", "finish"):
-        monkeypatch.setattr(Digest, name, getattr(Digest, name))
+        monkeypatch.setattr(Sha256, name, getattr(Sha256, name))
     document = document_id(SIZE, number=CONTENDERS.index(contender))
     place = Place(source.url, azurite.connection_string, f"{CONTAINER}-{contender.name.replace('_', '-')}")
     async with ContainerClient.from_connection_string(azurite.connection_string, place.container) as container:

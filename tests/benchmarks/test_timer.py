@@ -9,7 +9,7 @@ from benchmarks import blobs, timer
 from benchmarks.blobs import Recorded
 from benchmarks.timer import TimerFailed
 from local.azurite import Azurite
-from recording.config.settings import read
+from recording.config.settings import read_settings
 
 
 async def test_runs_are_told_one_by_one(environment: dict[str, str], azurite: Azurite, tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ async def test_runs_are_told_one_by_one(environment: dict[str, str], azurite: Az
     async with timer.running(environment, log=tmp_path / "logs" / "timer.log") as running:
         idle = await running.run()
         again = await running.run()
-        await blobs.put(azurite, read(environment), [*one.announced(), one.content()], done=lambda _: None)
+        await blobs.put(azurite, read_settings(environment), [*one.announced(), one.content()], done=lambda _: None)
         archiving = await running.run()
 
     assert (0, 0, 1) == (idle["archived"], again["archived"], archiving["archived"])

@@ -8,24 +8,17 @@ import pytest
 
 from recording.app import App
 from recording.catalogue import verify
-from recording.catalogue.verify import Verified
+from recording.catalogue.verify import RecordingVerification
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.storage import recordings
 from tests.archive.test_archived import LATE, errors, lose
 from tests.conftest import Control
-from tests.support.facts import MIB, announce, container, listing, put, stage, sweep
+from tests.support.facts import MIB, announce, archived, container, listing, put, stage, sweep
 from tests.support.source import mp4 as file_of
 
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
-
-
-async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:
-    """Bring a recording into the archive."""
-    jobs = await stage(app, await control.recording(*sizes), **more)
-    assert (await sweep(app)).archived
-    return jobs
 
 
 async def spoil(app: App, name: str, body: bytes | None = None) -> str:
@@ -189,7 +182,7 @@ async def test_a_manifest_that_cannot_be_read_is_damage(app: App, control: Contr
     assert (False, ["its manifest cannot be read"], []) == (found.ok, found.problems, found.chunks)
 
 
-async def everything(app: App, **more: Any) -> dict[str, Verified]:
+async def everything(app: App, **more: Any) -> dict[str, RecordingVerification]:
     """Verify all of a window of time."""
     keys = [key async for key in verify.keys(app.storage, **more)]
     return {found.recording_key: found async for found in verify.verify_all(keys, app.storage)}

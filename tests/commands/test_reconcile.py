@@ -21,7 +21,7 @@ from local.acs.server import Emulator
 from local.functions.log import UtcFormatter
 from local.log_analytics import WORKSPACE, LogAnalytics
 from recording import __main__ as command
-from recording.app import App, build
+from recording.app import App, open_app
 from recording.archive.completeness import compare
 from recording.commands import reconcile
 from recording.errors import RecordingError
@@ -179,7 +179,7 @@ async def test_recordings_of_2021_are_found_by_their_start(
     """Their file event names no recording id, so the start is compared; of two at once the right one is missing."""
     monkeypatch.setenv("ACS_API_VERSION", "2021-04-15-preview1")
     missing, other = await record(control, 1000, generation="2021"), await record(control, 1000, generation="2021")
-    old = await build(app.settings.model_copy(update={"acs_api_version": "2021-04-15-preview1"}))
+    old = await open_app(app.settings.model_copy(update={"acs_api_version": "2021-04-15-preview1"}))
     try:
         await archive(old, file_event(other))
     finally:

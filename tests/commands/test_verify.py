@@ -13,11 +13,10 @@ import pytest
 from recording import __main__ as command
 from recording.app import App
 from recording.model import layout
-from recording.model.job import ChunkJob
 from tests.archive.test_archived import LATE, lose
 from tests.catalogue.test_verify import spoil
 from tests.conftest import Control
-from tests.support.facts import announce, put, stage, sweep
+from tests.support.facts import announce, archived, put, sweep
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,18 +34,11 @@ async def run(*arguments: str) -> int:
     return await asyncio.to_thread(command.main, ["verify", *arguments])
 
 
-async def archived(app: App, control: Control, *sizes: int, event_id: str = "e") -> ChunkJob:
-    """Bring a recording into the archive; the answer is its first job."""
-    jobs = await stage(app, await control.recording(*sizes), event_id=event_id)
-    await sweep(app)
-    return jobs[0]
-
-
 @pytest.mark.usefixtures("elsewhere")
 async def test_all_is_well(app: App, control: Control, capsys: pytest.CaptureFixture[str]) -> None:
     """Status 0, how many there are, a numbered line for each as it is done, and a sum."""
-    one = await archived(app, control, 1000, 2000, event_id="one")
-    other = await archived(app, control, 3000, event_id="other")
+    one, *_ = await archived(app, control, 1000, 2000, event_id="one")
+    other, *_ = await archived(app, control, 3000, event_id="other")
 
     assert 0 == await run()
 
@@ -61,7 +53,7 @@ async def test_all_is_well(app: App, control: Control, capsys: pytest.CaptureFix
 @pytest.mark.usefixtures("elsewhere")
 async def test_damage_is_told(app: App, control: Control, capsys: pytest.CaptureFixture[str]) -> None:
     """Status 1, and under the recording what is wrong with which blob."""
-    one = await archived(app, control, 1000)
+    one, *_ = await archived(app, control, 1000)
     blob = await spoil(app, one.content_blob)
 
     assert 1 == await run()
@@ -77,8 +69,8 @@ async def test_a_manifest_that_is_gone_is_damage(
     app: App, control: Control, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A recording that a list of manifests would leave out is told all the same."""
-    one = await archived(app, control, 1000, event_id="one")
-    other = await archived(app, control, 1000, event_id="other")
+    one, *_ = await archived(app, control, 1000, event_id="one")
+    other, *_ = await archived(app, control, 1000, event_id="other")
     await app.storage.delete("archive", layout.manifest_blob(one.recording_key))
     await put(app.settings, "archive", layout.manifest_blob(other.recording_key), b"\xff")
 
@@ -106,7 +98,7 @@ async def test_what_is_lost_is_no_damage(app: App, control: Control, capsys: pyt
 @pytest.mark.usefixtures("elsewhere")
 async def test_a_window_of_time(app: App, control: Control, capsys: pytest.CaptureFixture[str]) -> None:
     """`--from` is included, `--to` isn't; a time without a zone is UTC."""
-    one = await archived(app, control, 1000)
+    one, *_ = await archived(app, control, 1000)
     start = layout.recording_start(one.recording_key)
     after = start + timedelta(microseconds=1)
 
@@ -191,7 +183,7 @@ async def test_as_a_process_with_local_settings(
     app: App, control: Control, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """On a laptop the settings are those of local.settings.json, in the folder where the command is run."""
-    one = await archived(app, control, 1000)
+    one, *_ = await archived(app, control, 1000)
     file = tmp_path / "local.settings.json"
     file.write_text(json.dumps({"IsEncrypted": False, "Values": environment}))
     code = [sys.executable, "-m", "recording", "verify"]

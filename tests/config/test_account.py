@@ -6,7 +6,7 @@ from azure.storage.queue import QueueServiceClient
 from pydantic import SecretStr
 
 from recording.config import account as accounts
-from recording.config.account import Account
+from recording.config.account import StorageAccount
 
 KEY = "c2VjcmV0LWtleQ=="
 TOKEN = "sv=2021&sig=secret"
@@ -26,20 +26,22 @@ TOKEN = "sv=2021&sig=secret"
 )
 def test_a_connection_string_says_what_the_client_takes_it_for(text: str) -> None:
     """The official clients find the same addresses."""
-    account = Account(connection_string=SecretStr(text))
+    account = StorageAccount(connection_string=SecretStr(text))
     blob, queue = BlobServiceClient.from_connection_string(text), QueueServiceClient.from_connection_string(text)
 
-    assert f"{blob.scheme}://{blob.primary_hostname}" == accounts.address(account, "blob")
-    assert f"{queue.scheme}://{queue.primary_hostname}" == accounts.address(account, "queue")
+    assert f"{blob.scheme}://{blob.primary_hostname}" == accounts.service_url(account, "blob")
+    assert f"{queue.scheme}://{queue.primary_hostname}" == accounts.service_url(account, "queue")
 
 
 def test_an_address_is_told_without_its_token() -> None:
     """A URI in the settings may carry one, or a password."""
-    account = Account(blob_uri=f"https://store.blob.core.windows.net/?{TOKEN}", queue_uri=f"https://u:{KEY}@q.x.net")
+    account = StorageAccount(
+        blob_uri=f"https://store.blob.core.windows.net/?{TOKEN}", queue_uri=f"https://u:{KEY}@q.x.net"
+    )
 
     assert ("https://store.blob.core.windows.net", "https://q.x.net") == (
-        accounts.address(account, "blob"),
-        accounts.address(account, "queue"),
+        accounts.service_url(account, "blob"),
+        accounts.service_url(account, "queue"),
     )
 
 
@@ -53,4 +55,4 @@ def test_an_address_is_told_without_its_token() -> None:
 )
 def test_an_account_is_named_as_az_wants_it(address: str, name: str) -> None:
     """By the first label of its host, or by the path."""
-    assert name == accounts.name(address)
+    assert name == accounts.account_name(address)

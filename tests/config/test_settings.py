@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from recording.config import settings
-from recording.config.account import Account
+from recording.config.account import StorageAccount
 from recording.config.resource import Resource
 from recording.config.settings import Settings
 from recording.errors import Misconfigured
@@ -20,14 +20,14 @@ LEAST = {"AzureWebJobsStorage": STORAGE, "ACS_CONNECTION_STRING": f"endpoint={EN
 def misconfigured(environment: dict[str, str]) -> str:
     """Read settings that are wrong: the message."""
     with pytest.raises(Misconfigured) as caught:
-        settings.read(environment)
+        settings.read_settings(environment)
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
     return caught.value.message
 
 
 def test_the_least_that_works() -> None:
     """A storage account and an ACS resource are enough; all else has its default."""
-    read = settings.read({**LEAST, "PATH": "/bin", "unknown": "x"})
+    read = settings.read_settings({**LEAST, "PATH": "/bin", "unknown": "x"})
 
     assert (
         Resource(ENDPOINT, KEY),
@@ -60,7 +60,7 @@ def test_empty_counts_as_absent() -> None:
     """A setting that was emptied in the portal has its default again."""
     names = [str(field.alias) for field in Settings.model_fields.values()]
 
-    assert settings.read(LEAST) == settings.read({name: "" for name in names} | LEAST)
+    assert settings.read_settings(LEAST) == settings.read_settings({name: "" for name in names} | LEAST)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_setting_that_is_wrong_is_named(name: str, value: str) -> None:
 )
 def test_which_api_is_spoken(given: dict[str, str], is_2021: bool, hours: int) -> None:
     """Today's, unless 2021's is asked for; each keeps recordings for as long as it does, unless we are told."""
-    read = settings.read(LEAST | given)
+    read = settings.read_settings(LEAST | given)
 
     assert (is_2021, timedelta(hours=hours)) == (read.speaks_2021, read.retention)
 
@@ -159,7 +159,7 @@ def test_nothing_is_set() -> None:
 
 def test_no_acs_resource() -> None:
     """Without an ACS resource the app says which settings to choose from."""
-    read = settings.read({"AzureWebJobsStorage": STORAGE})
+    read = settings.read_settings({"AzureWebJobsStorage": STORAGE})
 
     with pytest.raises(
         Misconfigured, match="set ACS_CONNECTION_STRING, or ACS_ENDPOINT for the app's managed identity"
@@ -169,7 +169,7 @@ def test_no_acs_resource() -> None:
 
 def test_an_endpoint_without_key() -> None:
     """An endpoint alone means the app's identity."""
-    read = settings.read({"AzureWebJobsStorage": STORAGE, "ACS_ENDPOINT": ENDPOINT + "/"})
+    read = settings.read_settings({"AzureWebJobsStorage": STORAGE, "ACS_ENDPOINT": ENDPOINT + "/"})
 
     assert Resource(ENDPOINT, None) == read.resource()
 
@@ -177,7 +177,7 @@ def test_an_endpoint_without_key() -> None:
 def test_no_secret_is_ever_shown() -> None:
     """Neither repr nor str of the settings has a key, a connection string or a URI's token in it."""
     secret = "s3cretT0ken"
-    read = settings.read(
+    read = settings.read_settings(
         {
             "ACS_CONNECTION_STRING": f"endpoint={ENDPOINT};accesskey={secret}",
             "AzureWebJobsStorage": f"AccountName=a;AccountKey={secret}",
@@ -224,17 +224,17 @@ def test_forms_of_a_connection(name: str, environment: dict[str, str], expected:
     """Storage is named as the Functions host takes it: connection string, URIs or account name."""
     given = {key.replace("X", name): value for key, value in environment.items()}
 
-    read = settings.read({**LEAST, **given} if name != "AzureWebJobsStorage" else given)
+    read = settings.read_settings({**LEAST, **given} if name != "AzureWebJobsStorage" else given)
 
     found = {"AzureWebJobsStorage": read.host_storage, "STAGING_STORAGE": read.staging_storage}
-    assert Account.model_validate(expected) == found.get(name, read.archive_storage)
+    assert StorageAccount.model_validate(expected) == found.get(name, read.archive_storage)
 
 
 def test_accounts_of_their_own() -> None:
     """Staging and archive may be elsewhere, each on its own; the host's storage stays where it is."""
-    read = settings.read({**LEAST, "ARCHIVE_STORAGE__blobServiceUri": "https://b"})
+    read = settings.read_settings({**LEAST, "ARCHIVE_STORAGE__blobServiceUri": "https://b"})
 
-    assert (Account(blob_uri="https://b"), read.host_storage) == (read.archive_storage, read.staging_storage)
+    assert (StorageAccount(blob_uri="https://b"), read.host_storage) == (read.archive_storage, read.staging_storage)
 
 
 @pytest.mark.parametrize(
@@ -276,11 +276,11 @@ def test_a_connection_that_leads_nowhere(environment: dict[str, str], told: str)
 
 def test_the_queue_may_be_all_that_the_host_storage_is_for() -> None:
     """With accounts for both containers, the host's storage needs its queues only."""
-    read = settings.read(
+    read = settings.read_settings(
         {"AzureWebJobsStorage__queueServiceUri": "https://q", "STAGING_STORAGE": STORAGE, "ARCHIVE_STORAGE": STORAGE}
     )
 
-    assert Account(queue_uri="https://q") == read.host_storage
+    assert StorageAccount(queue_uri="https://q") == read.host_storage
 
 
 @pytest.mark.parametrize(
@@ -294,12 +294,12 @@ def test_the_queue_may_be_all_that_the_host_storage_is_for() -> None:
 )
 def test_content_hosts(value: str, expected: tuple[str, ...]) -> None:
     """Hosts are separated by commas, each perhaps with a port."""
-    assert expected == settings.read({**LEAST, "CONTENT_HOSTS": value}).content_hosts
+    assert expected == settings.read_settings({**LEAST, "CONTENT_HOSTS": value}).content_hosts
 
 
 def test_the_table_has_every_setting() -> None:
     """README's table has one row per setting, with no cell broken by what stands in it."""
-    rows = settings.table().splitlines()[2:]
+    rows = settings.markdown_table().splitlines()[2:]
 
     assert [f"`{field.alias}`" for field in Settings.model_fields.values()] == [row.split(" | ")[0][2:] for row in rows]
     assert all(row.count("|") == 4 for row in rows)
@@ -320,7 +320,7 @@ def test_the_table_has_every_setting() -> None:
 )
 def test_where_state_callbacks_go(given: dict[str, str], expected: str | None) -> None:
     """The callback address lets ACS in, by a key in its query; without an address none is asked for."""
-    read = settings.read({"AzureWebJobsStorage": STORAGE, "ACS_ENDPOINT": ENDPOINT, **given})
+    read = settings.read_settings({"AzureWebJobsStorage": STORAGE, "ACS_ENDPOINT": ENDPOINT, **given})
 
     assert expected == read.callback_uri()
 
@@ -329,4 +329,4 @@ def test_where_state_callbacks_go(given: dict[str, str], expected: str | None) -
 def test_an_address_that_acs_would_refuse(address: str) -> None:
     """A wrong address is found at the start, not by the first recording that ACS refuses."""
     with pytest.raises(Misconfigured, match="PUBLIC_BASE_URL"):
-        settings.read({"AzureWebJobsStorage": STORAGE, "ACS_ENDPOINT": ENDPOINT, "PUBLIC_BASE_URL": address})
+        settings.read_settings({"AzureWebJobsStorage": STORAGE, "ACS_ENDPOINT": ENDPOINT, "PUBLIC_BASE_URL": address})

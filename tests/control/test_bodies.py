@@ -11,7 +11,13 @@ from pydantic import BaseModel
 
 from recording.api import request, response
 from recording.control import bodies
-from recording.control.bodies import Operation, RecordingStarted, RecordingState, StartRecording, StartRecordingByUrl
+from recording.control.bodies import (
+    Operation,
+    RecordingStarted,
+    RecordingStateAnswer,
+    StartRecording,
+    StartRecordingByUrl,
+)
 from recording.errors import BadRequest, Conflict, RecordingError, Throttled
 
 URI = "recordingStateCallbackUri"
@@ -21,7 +27,7 @@ MODELS: list[type[BaseModel]] = [Operation, StartRecording, StartRecordingByUrl]
 def refused(model: type[BaseModel], body: bytes) -> BadRequest:
     """Read a body that isn't one."""
     with pytest.raises(BadRequest) as caught:
-        request.read(model, body)
+        request.read_body(model, body)
     return caught.value
 
 
@@ -29,7 +35,7 @@ def test_a_body_is_read() -> None:
     """Every member is taken, and members that nobody knows are ignored."""
     body = {"operationContext": "ü 😀 \n", URI: "https://app.contoso.com/cb?code=1", "more": [1]}
 
-    got = request.read(StartRecording, json.dumps(body).encode())
+    got = request.read_body(StartRecording, json.dumps(body).encode())
 
     expected = StartRecording(
         operation_context="ü 😀 \n", recording_state_callback_uri="https://app.contoso.com/cb?code=1"
@@ -40,7 +46,7 @@ def test_a_body_is_read() -> None:
 @pytest.mark.parametrize("body", [b"", b"  \r\n\t", b"{}", b' {"operationContext": null} '])
 def test_a_body_may_be_empty(body: bytes) -> None:
     """Stop, pause and resume came with no body at all in 2021."""
-    assert Operation() == request.read(Operation, body)
+    assert Operation() == request.read_body(Operation, body)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,7 @@ def test_an_operation_context_of_the_wrong_type(wrong: Any) -> None:
 )
 def test_callback_uris_that_are_taken(uri: str) -> None:
     """An absolute https URI is taken, and http where it stays on this machine."""
-    assert uri == request.read(StartRecording, json.dumps({URI: uri}).encode()).recording_state_callback_uri
+    assert uri == request.read_body(StartRecording, json.dumps({URI: uri}).encode()).recording_state_callback_uri
 
 
 @pytest.mark.parametrize(
@@ -177,8 +183,8 @@ def test_a_server_call_id_of_the_wrong_type(server_call_id: Any) -> None:
 
 def test_one_of_them_is_enough() -> None:
     """Either tells the conversation."""
-    assert "aHR0cHM6Ly94" == request.read(StartRecordingByUrl, b'{"serverCallId": "aHR0cHM6Ly94"}').server_call_id
-    assert "https://x" == request.read(StartRecordingByUrl, b'{"conversationUrl": "https://x"}').conversation_url
+    assert "aHR0cHM6Ly94" == request.read_body(StartRecordingByUrl, b'{"serverCallId": "aHR0cHM6Ly94"}').server_call_id
+    assert "https://x" == request.read_body(StartRecordingByUrl, b'{"conversationUrl": "https://x"}').conversation_url
 
 
 def test_a_conversation_url_that_is_too_long() -> None:
@@ -206,7 +212,7 @@ def test_what_was_sent_is_not_repeated() -> None:
 def test_no_bytes_do_more_than_be_refused(body: bytes) -> None:
     """Whatever the bytes, they are a body or a BadRequest whose answer can be written."""
     try:
-        request.read(StartRecordingByUrl, body)
+        request.read_body(StartRecordingByUrl, body)
     except BadRequest as bad:
         json.dumps(response.error_body(bad)).encode()
 
@@ -216,7 +222,7 @@ def test_no_bytes_do_more_than_be_refused(body: bytes) -> None:
 )
 def test_recording_ids_that_are_taken(good: str) -> None:
     """Base64 of either alphabet is taken, padded or not."""
-    assert good == bodies.check_recording_id(good)
+    assert good == bodies.require_recording_id(good)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +248,7 @@ def test_recording_ids_that_are_taken(good: str) -> None:
 def test_recording_ids_that_are_not(bad: str) -> None:
     """What is no base64 is refused: a dot, a colon, or what ends a path."""
     with pytest.raises(BadRequest) as caught:
-        bodies.check_recording_id(bad)
+        bodies.require_recording_id(bad)
 
     assert caught.value.target == "recordingId"
 
@@ -279,8 +285,10 @@ def test_answers_are_in_camel_case() -> None:
         '{"recordingState":"inactive","endedAt":"2026-03-01T00:00:00Z"}',
     ] == [
         RecordingStarted(recording_id="a").model_dump_json(by_alias=True, exclude_none=True),
-        RecordingState(recording_state="active", recording_kind="teams").model_dump_json(
+        RecordingStateAnswer(recording_state="active", recording_kind="teams").model_dump_json(
             by_alias=True, exclude_none=True
         ),
-        RecordingState(recording_state="inactive", ended_at=ended).model_dump_json(by_alias=True, exclude_none=True),
+        RecordingStateAnswer(recording_state="inactive", ended_at=ended).model_dump_json(
+            by_alias=True, exclude_none=True
+        ),
     ]

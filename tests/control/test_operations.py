@@ -13,19 +13,18 @@ import pytest
 from aiohttp import web
 
 from local.azurite import Azurite
-from recording.acs.call_automation import Calling
-from recording.acs.preview_2021 import Conversations
+from recording.acs.call_automation import CallAutomation
+from recording.acs.preview_2021 import Preview2021
 from recording.app import App
-from recording.config.account import Account
+from recording.config.account import StorageAccount
 from recording.config.resource import Resource
 from recording.config.settings import Settings
 from recording.control.bodies import Caller, Operation, StartRecording, StartRecordingByUrl
-from recording.control.operations import Control as Recordings
+from recording.control.operations import RecordingControl as Recordings
 from recording.errors import BadRequest, Conflict, NotFound
 from recording.storage import audit, endings
-from recording.storage.blobs import Storage
-from tests.acs.origin import KEY
-from tests.acs.origin import serve as serve_acs
+from recording.storage.blobs import Blobs
+from tests.acs.origin import KEY, record
 from tests.conftest import Control
 from tests.support.facts import listing
 from tests.support.source import serve
@@ -206,9 +205,9 @@ async def test_where_state_callbacks_go(
     app: App, api: str, own: str | None, given: str | None, expected: str | None
 ) -> None:
     """To the caller's address, else to the app's own, else nowhere."""
-    async with serve_acs() as origin:
+    async with record() as origin:
         origin.replies((200, b'{"recordingId": "r"}', {"Content-Type": "application/json"}))
-        service = (Conversations if api == "2021" else Calling)(Resource(origin.url, KEY))
+        service = (Preview2021 if api == "2021" else CallAutomation)(Resource(origin.url, KEY))
         do = Recordings(service, app.storage, Caller(), callback_uri=own)
         try:
             await do.start(GROUP, StartRecording(recording_state_callback_uri=given))
@@ -239,11 +238,11 @@ async def test_a_recording_that_never_was(recordings: Recordings) -> None:
 
 
 @asynccontextmanager
-async def storage_at(settings: Settings, azurite: Azurite, blob: str) -> AsyncIterator[Storage]:
+async def storage_at(settings: Settings, azurite: Azurite, blob: str) -> AsyncIterator[Blobs]:
     """A storage whose archive is elsewhere."""
     text = f"{azurite.connection_string.partition('BlobEndpoint=')[0]}BlobEndpoint={blob}/x"
-    account = Account.model_validate({"connection_string": text})
-    storage = Storage(settings.model_copy(update={"archive_storage": account}))
+    account = StorageAccount.model_validate({"connection_string": text})
+    storage = Blobs(settings.model_copy(update={"archive_storage": account}))
     yield storage
     await storage.aclose()
 

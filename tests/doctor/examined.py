@@ -5,7 +5,7 @@ import socket
 from local.acs.server import DEVELOPMENT_KEY
 from local.azurite import KEY
 from recording import app as bootstrap
-from recording.config.settings import read
+from recording.config.settings import read_settings
 from recording.doctor import examination, finding
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
@@ -18,7 +18,7 @@ SECRETS = (KEY, DEVELOPMENT_KEY, WRONG_KEY, "sig=", "SharedAccessSignature")
 
 async def examine(environment: dict[str, str], **more: str) -> dict[str, Finding]:
     """Examine a deployment; the answer is what was found by name, what failed first. No secret may be in it."""
-    settings = read(environment | SCHEDULE | more)
+    settings = read_settings(environment | SCHEDULE | more)
     app = bootstrap.connect(settings)
     scratch = open_queue(settings, "recording-doctor-test", app.credential)
     queues = Queues((app.queue, app.poison), (app.events, app.poisoned_events), scratch)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recording.config.settings import VERSION_2021, read
+from recording.config.settings import VERSION_2021, read_settings
 from recording.doctor import contradictions
 
 STORE = "AccountName=store;AccountKey=c2VjcmV0LWtleQ=="
@@ -27,7 +27,7 @@ GOOD = {
 )
 def test_what_agrees_is_one_good_finding(more: dict[str, str]) -> None:
     """Forms that look alike a contradiction and are none, among them."""
-    assert ["ok"] == [one.mark for one in contradictions.find(read(GOOD | more))]
+    assert ["ok"] == [one.mark for one in contradictions.find_contradictions(read_settings(GOOD | more))]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_agrees_is_one_good_finding(more: dict[str, str]) -> None:
 )
 def test_a_contradiction_is_told_with_the_setting_to_mend(more: dict[str, str], mark: str, names: list[str]) -> None:
     """Each alone, by the names of its settings and none of their secrets."""
-    [found] = contradictions.find(read(GOOD | more))
+    [found] = contradictions.find_contradictions(read_settings(GOOD | more))
 
     assert mark == found.mark
     assert [] == [name for name in names if name not in found.detail]
@@ -80,6 +80,8 @@ def test_a_contradiction_is_told_with_the_setting_to_mend(more: dict[str, str], 
 
 def test_several_are_told_at_once() -> None:
     """One run shows all there is to mend."""
-    found = contradictions.find(read(GOOD | {"RISK_HOURS": "100", "AUTO_RECORD": "all", "ARCHIVE_SCHEDULE": ""}))
+    found = contradictions.find_contradictions(
+        read_settings(GOOD | {"RISK_HOURS": "100", "AUTO_RECORD": "all", "ARCHIVE_SCHEDULE": ""})
+    )
 
     assert ["fail", "fail", "warn"] == [one.mark for one in found]

@@ -1,6 +1,6 @@
 """recording/doctor/finding.py: what was found, for a person at a terminal."""
 
-from recording.doctor.finding import Finding, is_well, table
+from recording.doctor.finding import Finding, has_passed, table
 
 GOOD = Finding("queue", "ok", "is there")
 WARNING = Finding("settings agree", "warn", "hardly", "set A")
@@ -24,4 +24,4 @@ def test_a_table_has_a_mark_per_check_and_how_to_mend_it() -> None:
 
 def test_only_a_failure_is_one() -> None:
     """A warning or a check that was skipped doesn't make a deployment unfit."""
-    assert (True, False) == (is_well([GOOD, WARNING, SKIPPED]), is_well([GOOD, BAD]))
+    assert (True, False) == (has_passed([GOOD, WARNING, SKIPPED]), has_passed([GOOD, BAD]))

@@ -21,7 +21,7 @@ async def look(ahead: timedelta | None) -> tuple[str, str, str | None]:
         return web.Response(status=404, headers={"Date": there})
 
     async with serve(answer) as address:
-        found = await reach.look("host", address, "mend it")
+        found = await reach.probe("host", address, "mend it")
     return found.mark, found.detail.partition(" ")[2], found.mend
 
 

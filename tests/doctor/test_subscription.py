@@ -79,7 +79,7 @@ async def arm(answer: Callable[[], web.Response]) -> AsyncIterator[str]:
 async def check(*subscriptions: Any, status: int = 200, login: Login | None = None) -> list[Finding]:
     """Look at a topic with these subscriptions."""
     async with arm(lambda: web.json_response({"value": list(subscriptions)}, status=status)) as address:
-        found = await subscription.check(TOPIC, login or Login(), retention=DAY, arm=address)
+        found = await subscription.examine_subscription(TOPIC, login or Login(), retention=DAY, arm=address)
     assert TOKEN not in str(found)
     return found
 
@@ -127,7 +127,7 @@ async def test_events_that_would_be_dropped_are_a_failure() -> None:
 
 
 async def test_a_delivery_that_outlives_the_recording_is_told() -> None:
-    """A dead letter after a day comes when ACS has deleted the files (acs-contract 6.4)."""
+    """A dead letter after a day comes when ACS has deleted the files (docs/acs-contract.md#delivery-semantics)."""
     events, _ = await check(listed(retryPolicy={"eventTimeToLiveInMinutes": 1440}))
 
     assert "warn" == events.mark
@@ -163,7 +163,7 @@ async def test_a_topic_that_is_not_there_is_a_failure() -> None:
 async def test_an_answer_that_is_no_list_is_skipped(body: str) -> None:
     """Nothing is concluded from what can't be read."""
     async with arm(lambda: web.Response(text=body)) as address:
-        [found] = await subscription.check(TOPIC, Login(), retention=DAY, arm=address)
+        [found] = await subscription.examine_subscription(TOPIC, Login(), retention=DAY, arm=address)
 
     assert "skipped" == found.mark
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LAST_LINE = "Ctrl-C ends the stack."
+LAST_LINE = "Ctrl-C stops the stack."
 
 
 @pytest.fixture(params=["today", "2021"])

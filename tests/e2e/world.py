@@ -20,7 +20,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 ROOT = Path(__file__).parents[2]
 WEBHOOK = "/runtime/webhooks/eventgrid?functionName=receive_event"
-LAST_LINE = "Ctrl-C ends the stack."
+LAST_LINE = "Ctrl-C stops the stack."
 READY_SECONDS = 90
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as some
 from recording.errors import SourceDamaged
 from recording.formats import media
 from recording.formats.media import Kind, Walker
-from tests.support.source import mp3, mp4, wav
+from tests.support.source import drive, mp3, mp4, wav
 
 FILES: dict[Kind, bytes] = {"mp4": mp4(300), "mp3": mp3(3, tag=20), "wav": wav(100, channels=2)}
 
@@ -59,7 +59,7 @@ def test_kinds_and_extensions() -> None:
     """An archived blob's extension tells its kind; any other text is none."""
     assert ["mp4", "mp3", "wav"] == [media.kind_of(f"a/b.{extension}") for extension in ("mp4", "mp3", "wav")]
     assert {None} == {media.kind_of(name) for name in ("a.media", "a.json", "mp4.x", "", "a.MP4")}
-    assert {None} == {media.kind(text) for text in (None, "", "../mp4", "MP4")}
+    assert {None} == {media.parse_kind(text) for text in (None, "", "../mp4", "MP4")}
     assert set(FILES) == set(media.CONTENT_TYPES)
 
 
@@ -73,15 +73,11 @@ def walk(kind: Kind, body: bytes, size: int) -> str | None:
 
 def walk_whole(kind: Kind, body: bytes) -> str | None:
     """Walk over it with all bytes at hand."""
-    steps = media.walk(kind, len(body))
     try:
-        offset = next(steps)
-        while True:
-            offset = steps.send(body[offset : offset + media.HEADER])
-    except StopIteration:
-        return None
+        drive(media.walk(kind, len(body)), body)
     except SourceDamaged as damaged:
         return damaged.message
+    return None
 
 
 SIZES = (1, 3, 8, 16, 17, 1000)

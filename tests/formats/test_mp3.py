@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from recording.errors import SourceDamaged
 from recording.formats import mp3
-from recording.formats.media import HEADER
+from tests.support.source import drive
 from tests.support.source import mp3 as file_of
 
 # MPEG-2, layer III, 48 kbit/s, 16 kHz, no padding: 216 bytes.
@@ -15,13 +15,7 @@ FRAME = file_of(1)
 
 def walk(file: bytes) -> int:
     """Feed a file to the walk: the number of frames that were looked at."""
-    steps = mp3.walk(len(file))
-    try:
-        offset = next(steps)
-        while True:
-            offset = steps.send(file[offset : offset + HEADER])
-    except StopIteration as ended:
-        return int(ended.value)
+    return drive(mp3.walk(len(file)), file)
 
 
 def frame(second: int, third: int, length: int) -> bytes:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from recording.errors import SourceDamaged
 from recording.formats import mp4
-from recording.formats.media import HEADER
+from tests.support.source import drive
 
 
 def box(kind: bytes, length: int, *, large: bool = False) -> bytes:
@@ -17,13 +17,7 @@ def box(kind: bytes, length: int, *, large: bool = False) -> bytes:
 
 def walk(file: bytes) -> int:
     """Feed a file to the walk: the number of its boxes."""
-    steps = mp4.walk(len(file))
-    try:
-        offset = next(steps)
-        while True:
-            offset = steps.send(file[offset : offset + HEADER])
-    except StopIteration as ended:
-        return int(ended.value)
+    return drive(mp4.walk(len(file)), file)
 
 
 FTYP, MOOV, MDAT = box(b"ftyp", 24), box(b"moov", 100), box(b"mdat", 500)

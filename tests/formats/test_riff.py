@@ -8,19 +8,12 @@ from hypothesis import strategies as st
 
 from recording.errors import SourceDamaged
 from recording.formats import riff
-from recording.formats.media import HEADER
-from tests.support.source import wav
+from tests.support.source import drive, wav
 
 
 def walk(file: bytes) -> int:
     """Feed a file to the walk: the number of its RIFF chunks."""
-    steps = riff.walk(len(file))
-    try:
-        offset = next(steps)
-        while True:
-            offset = steps.send(file[offset : offset + HEADER])
-    except StopIteration as ended:
-        return int(ended.value)
+    return drive(riff.walk(len(file)), file)
 
 
 def chunk(kind: bytes, length: int, *, told: int | None = None) -> bytes:

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from recording.app import App
 from recording.intake import backlog
 from recording.model import job, layout
-from recording.storage.audit import Entry
+from recording.storage.audit import AuditRecord
 from tests.conftest import Control
 from tests.infra.app_code import fields, functions, is_logged
 from tests.infra.snapshots import INFRA, ROOT, Resource, resource, resources, variants
@@ -34,7 +34,7 @@ PANELS = {item["name"]: item["content"]["query"] for item in WORKBOOK["items"] i
 QUERIES = {name: str(criterion(rule)["query"]) for name, rule in QUERY_RULES.items()} | {
     f"workbook {k}": v for k, v in PANELS.items()
 }
-# Written by the Functions host, not by the app: WebJobs' QueueProcessor (functions-host.md 3).
+# Written by the Functions host, not by the app: WebJobs' QueueProcessor (docs/functions-host.md#queue).
 OF_THE_HOST = ["Message has reached MaxDequeueCount"]
 # Durations that Azure Monitor takes as the window of a log alert.
 WINDOWS = ["PT5M", "PT10M", "PT15M", "PT30M", "PT45M", "PT1H", "PT2H", "PT3H", "PT4H", "PT5H", "PT6H", "P1D"]
@@ -47,7 +47,7 @@ def prefixes(query: str) -> list[str]:
 
 def written_with(prefix: str) -> set[str]:
     """Name the fields that lines with this beginning have; those of control operations are an audit record's."""
-    audited = {to_camel(name) for name in Entry.model_fields} if prefix == "recording.start " else set()
+    audited = {to_camel(name) for name in AuditRecord.model_fields} if prefix == "recording.start " else set()
     return fields(prefix.strip()) | audited
 
 

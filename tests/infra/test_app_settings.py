@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from recording.config.account import Account
-from recording.config.settings import Settings, read
+from recording.config.account import StorageAccount
+from recording.config.settings import Settings, read_settings
 from recording.intake import backlog
 from recording.model import job
 from tests.infra.snapshots import INFRA, ROOT, named, resource, resources, variants
@@ -63,7 +63,7 @@ def expected() -> set[str]:
     names = set()
     for name, field in Settings.model_fields.items():
         alias = field.alias or name
-        is_account = field.annotation is Account
+        is_account = field.annotation is StorageAccount
         names |= {f"{alias}__blobServiceUri"} if is_account else {alias}
     return names | {"AzureWebJobsStorage__queueServiceUri"}
 
@@ -76,7 +76,7 @@ def test_every_setting_is_set(variant: str) -> None:
 
 
 def test_nothing_that_flex_consumption_refuses() -> None:
-    """The runtime is named in functionAppConfig, not in settings (functions-host.md 8)."""
+    """The runtime is named in functionAppConfig, not in settings (docs/functions-host.md#flex)."""
     refused = {"FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE"}
     assert refused & set(app_settings()) == set()
 
@@ -90,7 +90,7 @@ def test_runtime_is_the_one_that_is_tested() -> None:
 
 def test_defaults_are_those_of_the_app() -> None:
     """A setting that nobody has changed has its own default, so that a laptop and Azure agree."""
-    settings = read(deployed())
+    settings = read_settings(deployed())
     # What has no default of its own comes from a resource.
     fields = {name: field for name, field in Settings.model_fields.items() if field.alias not in NOT_HERE}
     fixed = {
@@ -103,20 +103,20 @@ def test_defaults_are_those_of_the_app() -> None:
 @pytest.mark.parametrize("variant", variants())
 def test_app_accepts_what_is_set(variant: str) -> None:
     """Settings reads what a variant sets without a complaint, and no key is among it."""
-    settings = read(deployed(variant))
+    settings = read_settings(deployed(variant))
     assert settings.resource().access_key is None
     assert (settings.staging_storage, settings.archive_storage) == (
-        Account(blob_uri=KNOWN_LATER["primaryEndpoints.blob"]),
+        StorageAccount(blob_uri=KNOWN_LATER["primaryEndpoints.blob"]),
     ) * 2
 
 
 def test_what_the_environment_sets_reaches_the_app() -> None:
     """Each value of the variant with everything on is the setting's own."""
-    settings = read(deployed("everything-on"))
+    settings = read_settings(deployed("everything-on"))
     assert (settings.risk_hours, settings.delete_source) == (6, True)
     assert (settings.auto_record, settings.content_hosts) == ("all", ("files.example.com",))
     assert settings.public_base_url == "https://recordings.example.com"
-    old = read(deployed("api-of-2021"))
+    old = read_settings(deployed("api-of-2021"))
     assert (old.speaks_2021, old.source_retention_hours) == (True, 48)
 
 

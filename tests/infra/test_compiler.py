@@ -26,6 +26,16 @@ def test_a_snapshot_is_what_the_compiler_evaluates(parameters: str, variant: str
 
 
 @needs_compiler
+def test_every_module_waits_for_the_resource_group() -> None:
+    """A module that is deployed into the new group begins when the group is there."""
+    _, template = compiler.build("main.bicepparam", {})
+    made = template["resources"]
+    modules = {name for name, one in made.items() if one["type"] == "Microsoft.Resources/deployments"}
+    assert len(modules) >= 10
+    assert {name for name in modules if "group" not in made[name]["dependsOn"]} == set()
+
+
+@needs_compiler
 def test_defaults_stand_in_one_place() -> None:
     """Where main.bicepparam repeats a default of main.bicep, the two are equal."""
     parameters, template = compiler.build("main.bicepparam", {})
@@ -69,6 +79,7 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
         },
         [
             "ACS_NAME and ACS_RESOURCE_GROUP name an existing ACS resource together",
+            "ACS_DATA_LOCATION is where the new ACS resource keeps its data",
             "ACS_TOPIC_NAME is the topic of an existing ACS resource",
             "ARCHIVE_COLD_AFTER_DAYS (30) must be more",
             "ARCHIVE_DELETE_AFTER_DAYS (30) must be more",

@@ -16,7 +16,7 @@ from recording.archive.run import PARALLELISM
 from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
 from recording.control.bodies import Caller, Operation, StartRecording
-from recording.control.operations import Control as Recordings
+from recording.control.operations import RecordingControl as Recordings
 from recording.ingest import blocks, chunk
 from recording.ingest.blocks import MIB
 from recording.storage import endings
@@ -122,7 +122,7 @@ async def test_requests_are_those_of_the_app(
 def plan(size: int) -> tuple[blocks.Block, ...]:
     """Cut a chunk as the app does by default."""
     fields = Settings.model_fields
-    return blocks.plan(
+    return blocks.plan_blocks(
         size, largest=fields["ingest_block_mib"].default * MIB, streams=fields["ingest_parallelism"].default
     )
 
@@ -141,7 +141,7 @@ def test_sums_are_right() -> None:
 
 
 def test_the_scaler_is_that_of_the_queues() -> None:
-    """Instances come by what one of them takes at a time (functions-host.md 13)."""
+    """Instances come by what one of them takes at a time (docs/functions-host.md#queue)."""
     queues = json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]
     assert queues["batchSize"] + queues["newBatchThreshold"] == 12
     assert "one for twelve messages (`batchSize` + `newBatchThreshold` of `host.json`)" in " ".join(DOCS.split())

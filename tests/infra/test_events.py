@@ -8,7 +8,7 @@ import pytest
 import yaml
 from azure.eventgrid import SystemEventNames
 
-from recording.config.settings import read
+from recording.config.settings import read_settings
 from recording.model.events import CALL_ENDED, CALL_STARTED, FILE_STATUS_UPDATED
 from tests.infra.app_code import functions
 from tests.infra.snapshots import INFRA, ROOT, environments, resource, resources, snapshot, variants
@@ -46,7 +46,7 @@ def test_one_event_at_a_time() -> None:
 
 def test_an_event_is_given_up_while_its_recording_can_still_be_fetched() -> None:
     """Tries are the most there are, for half of the time that ACS keeps a recording."""
-    half = int(read(ACS | STORAGE).retention / timedelta(minutes=2))
+    half = int(read_settings(ACS | STORAGE).retention / timedelta(minutes=2))
     assert SUBSCRIPTION["retryPolicy"] == {"maxDeliveryAttempts": 30, "eventTimeToLiveInMinutes": half}
 
 

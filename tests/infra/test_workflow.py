@@ -48,6 +48,21 @@ def test_templates_are_compiled() -> None:
     assert "BICEP" in test["steps"][runs.index("make test")]["env"]
 
 
+def test_acceptance_runs_every_night() -> None:
+    """What takes too long for every change isn't collected by `make test`, and is run alone at night."""
+    nightly = read(ROOT / ".github" / "workflows" / "nightly.yml")
+    # YAML 1.1 reads `on` as true.
+    [when] = nightly[True]["schedule"]  # type: ignore[index]
+    assert re.fullmatch(r"\d+ \d+ \* \* \*", when["cron"])
+    assert "make acceptance" in [step.get("run") for step in nightly["jobs"]["acceptance"]["steps"]]
+    pytest_options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert "acceptance" in pytest_options["norecursedirs"]
+    recipe = (ROOT / "Makefile").read_text().partition("\nacceptance:")[2].splitlines()[1]
+    assert "pytest tests/acceptance" in recipe
+    # By one worker: no test beside the one that is measured.
+    assert "-n" not in recipe.split()
+
+
 def test_libraries_and_code_are_audited() -> None:
     """Every requirement is looked up among known vulnerabilities, weekly too; the tools have a version of their own."""
     workflow = read(ROOT / ".github" / "workflows" / "ci.yml")

@@ -22,7 +22,7 @@ STREAMS = st.integers(1, 64)
 @example(1_500_000_000, 32 * MIB, 8)
 def test_a_plan_covers_every_byte_once(size: int, largest: int, streams: int) -> None:
     """Blocks follow each other from the first byte to the last, without gap or overlap."""
-    plan = blocks.plan(size, largest=largest, streams=streams)
+    plan = blocks.plan_blocks(size, largest=largest, streams=streams)
 
     end = 0
     for index, block in enumerate(plan):
@@ -35,7 +35,7 @@ def test_a_plan_covers_every_byte_once(size: int, largest: int, streams: int) ->
 @given(SIZES, LARGEST, STREAMS)
 def test_blocks_are_as_large_as_they_may_be(size: int, largest: int, streams: int) -> None:
     """No block has more than the largest; none but the last has less than the smallest or differs."""
-    *equal, last = blocks.plan(size, largest=largest, streams=streams)
+    *equal, last = blocks.plan_blocks(size, largest=largest, streams=streams)
 
     assert len({block.length for block in equal}) <= 1
     assert all(SMALLEST_BLOCK <= block.length <= largest for block in equal)
@@ -48,7 +48,7 @@ def test_blocks_are_as_large_as_they_may_be(size: int, largest: int, streams: in
 )
 def test_only_the_limit_of_blocks_makes_them_larger(size: int) -> None:
     """Where the largest would need more than 50,000 blocks they grow, just enough."""
-    plan = blocks.plan(size, largest=4 * MIB, streams=8)
+    plan = blocks.plan_blocks(size, largest=4 * MIB, streams=8)
 
     assert len(plan) <= MOST_BLOCKS
     assert (size, -(-size // MOST_BLOCKS)) == (plan[-1].offset + plan[-1].length, plan[0].length)
@@ -68,21 +68,21 @@ def test_only_the_limit_of_blocks_makes_them_larger(size: int) -> None:
 )
 def test_a_chunk_is_cut_so_that_every_stream_has_work(size: int, lengths: list[int]) -> None:
     """The last round of blocks is as full as the others, but no request moves less than 4 MiB for it."""
-    assert lengths == [block.length for block in blocks.plan(size, largest=32 * MIB, streams=8)]
+    assert lengths == [block.length for block in blocks.plan_blocks(size, largest=32 * MIB, streams=8)]
 
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_no_plan_for_nothing(size: int) -> None:
     """A size that no document has is a bug of the caller."""
     with pytest.raises(ValueError, match="size must be positive"):
-        blocks.plan(size, largest=4 * MIB, streams=1)
+        blocks.plan_blocks(size, largest=4 * MIB, streams=1)
 
 
 def test_one_block_for_all() -> None:
     """A source that ignores ranges is copied in one block, up to the service's limit."""
-    assert (Block(0, 0, LARGEST_BLOCK),) == blocks.whole(LARGEST_BLOCK)
+    assert (Block(0, 0, LARGEST_BLOCK),) == blocks.single_block(LARGEST_BLOCK)
     with pytest.raises(ValueError, match="don't fit in one block"):
-        blocks.whole(LARGEST_BLOCK + 1)
+        blocks.single_block(LARGEST_BLOCK + 1)
 
 
 @given(st.text(max_size=200), st.integers(0, MOST_BLOCKS - 1), st.integers(0, MOST_BLOCKS - 1))
@@ -107,7 +107,7 @@ def test_a_version_may_be_any_bytes() -> None:
 @given(st.data(), st.integers(1, 200 * MIB))
 def test_what_was_staged_and_what_was_sent(data: st.DataObject, size: int) -> None:
     """A block counts only with its whole length and one receipt; those of other versions count for nothing."""
-    plan = blocks.plan(size, largest=4 * MIB, streams=1)
+    plan = blocks.plan_blocks(size, largest=4 * MIB, streams=1)
     staged, wrong, noted, twice = (data.draw(st.sets(st.sampled_from(plan))) for _ in range(4))
     digests = {b.index: hashlib.sha256(str(b.index).encode()).hexdigest() for b in plan}
     listed = {blocks.block_id("v", b.index): b.length - 1 if b in wrong else b.length for b in staged}

@@ -11,7 +11,7 @@ from local.acs.server import Emulator
 from local.azurite import Azurite
 from recording import app as bootstrap
 from recording.app import App
-from recording.config.settings import read
+from recording.config.settings import read_settings
 from recording.errors import ChunkError
 from recording.model.job import ChunkJob
 from recording.storage import blobs
@@ -73,7 +73,7 @@ async def test_after_a_302_to_another_host_that_is_allowed_the_chunk_is_whole(
     """It is followed, and the request signed anew for that host: the first attempt brings the bytes."""
     recording = await control.recording(5 * MIB)
     other = acs.endpoint.removeprefix("http://").replace("127.0.0.1", "localhost")
-    app = await bootstrap.build(read(environment | {"CONTENT_HOSTS": other}))
+    app = await bootstrap.open_app(read_settings(environment | {"CONTENT_HOSTS": other}))
     [job] = await announce(app, recording)
     await control.fault("redirect", f"*{job.document_id}", times=1, location="{other}{path}")
 

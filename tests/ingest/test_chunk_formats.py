@@ -10,7 +10,7 @@ from local.acs.server import Emulator
 from recording import app as bootstrap
 from recording.app import App
 from recording.catalogue import browse, verify
-from recording.config.settings import read
+from recording.config.settings import read_settings
 from recording.errors import SourceDamaged, SourceGone
 from recording.model import layout
 from recording.model.job import ChunkJob
@@ -79,7 +79,7 @@ async def test_a_listing_tells_what_lies_in_staging(environment: dict[str, str])
         [job] = await receive(app, today(host.add(*FILES["unmixed"][:2])))
         await app.ingest.run(job)
 
-        blobs = {blob.name: blob.metadata async for blob in app.storage.names("staging")}
+        blobs = {blob.name: blob.metadata async for blob in app.storage.list_blobs("staging")}
         assert "wav" == blobs[job.content_blob]["kind"]
         assert {"format": "wav", "content_type": "audio", "channel_type": "unmixed"}.items() <= blobs[
             job.metadata_blob
@@ -141,7 +141,7 @@ async def test_what_is_damaged_or_no_media_is_refused(
             with pytest.raises(SourceDamaged):
                 await app.ingest.run(job)
 
-        assert await app.storage.find("staging", job.content_blob) is None
+        assert await app.storage.stat("staging", job.content_blob) is None
 
 
 ODD = (
@@ -245,7 +245,7 @@ async def test_what_the_emulator_records_goes_all_the_way(
     media = {"kind": "filler", "chunkBytes": [5 * MIB]} if kind == "mp4" else {"kind": "video"}
     body = {"media": media, "generation": "today", "durationSeconds": 2, "announce": False, **sound}
     made = await control.call("POST", "recordings", body)
-    app = await bootstrap.build(read(environment | there))
+    app = await bootstrap.open_app(read_settings(environment | there))
     try:
         [job], written = await bring(app, *made["chunks"])
         [entry], [chunk] = written.chunks, made["chunks"]

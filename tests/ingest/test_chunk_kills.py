@@ -7,14 +7,14 @@ import pytest
 
 from recording import app
 from recording.app import App
-from recording.config.settings import read
-from recording.ingest.chunk import Ingest
-from recording.model.stored import Where
+from recording.config.settings import read_settings
+from recording.ingest.chunk import ChunkIngest
+from recording.model.stored import Container
 from tests.conftest import Control, file_event
 from tests.support.dying import Dying, Killed
 from tests.support.facts import MIB, announce, listing, receive, stored_sha256
 
-WHERE: tuple[Where, ...] = ("staging", "quarantine", "archive")
+WHERE: tuple[Container, ...] = ("staging", "quarantine", "archive")
 BLOCKS = 3
 # The blocks, each with its receipt, the commit, the proof, the metadata file.
 WRITES = 2 * BLOCKS + 3
@@ -22,10 +22,10 @@ WRITES = 2 * BLOCKS + 3
 
 async def cut_in_three(environment: dict[str, str]) -> App:
     """Build the app with blocks so small, sent one by one, that a kill can come between any two."""
-    return await app.build(read(environment | {"INGEST_BLOCK_MIB": "4", "INGEST_PARALLELISM": "1"}))
+    return await app.open_app(read_settings(environment | {"INGEST_BLOCK_MIB": "4", "INGEST_PARALLELISM": "1"}))
 
 
-def dying(app: App, *, after: int) -> tuple[Ingest, Dying]:
+def dying(app: App, *, after: int) -> tuple[ChunkIngest, Dying]:
     """Give an ingest that is killed after so many writes."""
     storage = Dying(app, after=after)
     return replace(app.ingest, storage=storage), storage
@@ -48,14 +48,14 @@ async def test_an_ingest_that_is_killed_after_any_write_is_gone_on_with(
     await app.ingest.run(job)
     fetched = sum(r["bytesSent"] for r in (await control.downloads())[before:])
 
-    found = await app.storage.find("staging", job.content_blob)
+    found = await app.storage.stat("staging", job.content_blob)
     size = recording["chunks"][0]["bytes"]
     # A block counts with its receipt. What is looked at of a document, its first KiB and its boxes, is some KiB more.
     left = max(0, size * (BLOCKS - after // 2) // BLOCKS)
     assert left <= fetched <= left + 8192
     assert found is not None
     assert recording["chunks"][0]["sha256"] == found.sha256 == await stored_sha256(app, job)
-    assert await app.storage.find("staging", job.metadata_blob) is not None
+    assert await app.storage.stat("staging", job.metadata_blob) is not None
     await app.aclose()
 
 

@@ -13,7 +13,7 @@ from recording.acs.content import Probe
 from recording.app import App
 from recording.errors import NotProved, SourceChanged, SourceDamaged
 from recording.ingest.blocks import Block
-from recording.ingest.chunk import Ingest
+from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob
 from tests.conftest import Control
 from tests.support.dying import Dying
@@ -42,7 +42,7 @@ async def test_only_what_is_missing_is_fetched(app: App, control: Control) -> No
 
     await app.ingest.run(job)
 
-    found = await app.storage.find("staging", job.content_blob)
+    found = await app.storage.stat("staging", job.content_blob)
     assert found is not None
     assert 1 == len(await blocks_fetched(control))
     assert ("3", "3") == (found.metadata["blocks"], found.metadata["blocks_compared"])
@@ -55,12 +55,12 @@ async def test_a_block_that_was_damaged_on_its_way_before_a_kill_is_found_out(ap
     [job] = await announce(app, recording)
 
     class Damaging(type(app.storage)):  # type: ignore[misc]
-        async def stage(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> None:
+        async def stage_block(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> None:
             async def damaged() -> AsyncIterator[bytes]:
                 async for piece in body:
                     yield bytes([piece[0] ^ 1]) + piece[1:]
 
-            await super().stage(name, block_id, damaged(), length=length)
+            await super().stage_block(name, block_id, damaged(), length=length)
 
     storage = Damaging(app.settings)
     await control.fault("hang", DOWNLOAD, seconds=30, skip=SMALL + 2)
@@ -69,7 +69,7 @@ async def test_a_block_that_was_damaged_on_its_way_before_a_kill_is_found_out(ap
 
     with pytest.raises(NotProved):
         await app.ingest.run(job)
-    assert await app.storage.find("staging", job.content_blob) is None
+    assert await app.storage.stat("staging", job.content_blob) is None
 
     await app.ingest.run(job)
     assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
@@ -96,7 +96,7 @@ async def test_blocks_of_another_plan_are_not_used(app: App, control: Control) -
     recording = await control.recording(20 * MIB)
     [job] = await announce(app, recording)
 
-    class Older(Ingest):
+    class Older(ChunkIngest):
         def _plan(self, probe: Probe) -> tuple[Block, ...]:
             return Block(0, 0, 8 * MIB), Block(1, 8 * MIB, 8 * MIB), Block(2, 16 * MIB, 4 * MIB)
 
@@ -120,7 +120,7 @@ async def test_a_committed_chunk_is_proved_without_fetching(app: App, control: C
 
     await app.ingest.run(job)
 
-    found = await app.storage.find("staging", job.content_blob)
+    found = await app.storage.stat("staging", job.content_blob)
     assert found is not None
     assert [] == await blocks_fetched(control)
     assert found.sha256 == recording["chunks"][0]["sha256"]
@@ -131,7 +131,7 @@ async def killed_before_the_proof(app: App, job: ChunkJob) -> None:
     """Run an ingest whose process dies when it begins to read back."""
 
     class Dying(type(app.storage)):  # type: ignore[misc]
-        async def stream(self, *_: Any, **__: Any) -> AsyncIterator[bytes]:
+        async def read_ranges(self, *_: Any, **__: Any) -> AsyncIterator[bytes]:
             raise asyncio.CancelledError
             yield b""
 
@@ -149,13 +149,13 @@ async def test_a_committed_chunk_is_kept_whatever_the_source_has_become(
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
     await killed_before_the_proof(app, job)
-    before = await app.storage.find("staging", job.content_blob)
+    before = await app.storage.stat("staging", job.content_blob)
     assert before is not None
     await control.fault(**fault, path=f"*{job.document_id}", times=None)
 
     await app.ingest.run(job)
 
-    found = await app.storage.find("staging", job.content_blob)
+    found = await app.storage.stat("staging", job.content_blob)
     assert found is not None
     assert found.sha256 == recording["chunks"][0]["sha256"]
     assert before.metadata["source_etag"] == found.metadata["source_etag"]
@@ -192,7 +192,7 @@ async def test_two_versions_are_never_mixed(environment: dict[str, str], after: 
         [job] = await announce(app, recording_of(DOCUMENT))
         await app.ingest.run(job)
 
-        found = await app.storage.find("staging", job.content_blob)
+        found = await app.storage.stat("staging", job.content_blob)
         assert found is not None
         assert "b" == found.metadata["source_etag"]
         assert hashlib.sha256(versions[1][0]).hexdigest() == await stored_sha256(app, job)

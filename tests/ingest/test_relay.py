@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from recording.errors import NotProved, SourceUnavailable
 from recording.ingest import blocks
 from recording.ingest.blocks import MIB, Block
-from recording.ingest.relay import Relay, read_back, seal
-from recording.storage.hashing import Digest
+from recording.ingest.relay import Relay, combine, hash_blocks
+from recording.storage.hashing import Sha256
 
 
 async def pieces(content: bytes, size: int) -> AsyncIterator[bytes]:
@@ -30,7 +30,7 @@ def digests_of(content: bytes, plan: tuple[Block, ...]) -> dict[int, str]:
 @pytest.mark.parametrize("content", [b"", b"a", bytes(3 * MIB + 1)], ids=len)
 async def test_a_digest_is_that_of_the_bytes(content: bytes, size: int) -> None:
     """Whatever pieces the bytes come in, the digest is the one that sha256sum prints."""
-    digest = Digest()
+    digest = Sha256()
     async for piece in pieces(content, max(size, len(content) // 100)):
         await digest.update(piece)
 
@@ -39,7 +39,7 @@ async def test_a_digest_is_that_of_the_bytes(content: bytes, size: int) -> None:
 
 async def test_the_loop_goes_on_while_a_digest_is_taken() -> None:
     """Hashing is done in a thread: other tasks have their turn meanwhile."""
-    digest, turns = Digest(), 0
+    digest, turns = Sha256(), 0
 
     async def count() -> None:
         nonlocal turns
@@ -82,11 +82,11 @@ async def test_a_relay_remembers_why_the_bytes_stopped() -> None:
 @settings(deadline=None, max_examples=60)
 def test_what_is_read_back_is_hashed_by_block(content: bytes, length: int, size: int) -> None:
     """Whatever pieces it comes in: each block has its own digest, and the whole has one."""
-    plan = blocks.cut(len(content), length)
+    plan = blocks.split(len(content), length)
 
     async def run() -> tuple[dict[int, str], str]:
-        whole = Digest()
-        found = await read_back(pieces(content, size), plan, whole=whole)
+        whole = Sha256()
+        found = await hash_blocks(pieces(content, size), plan, whole=whole)
         return found, await whole.finish()
 
     assert (digests_of(content, plan), hashlib.sha256(content).hexdigest()) == asyncio.run(run())
@@ -97,29 +97,33 @@ def test_what_is_read_back_is_hashed_by_block(content: bytes, length: int, size:
 async def test_another_length_is_not_proved(stored: int, word: str, size: int) -> None:
     """A committed chunk that is shorter or longer than the plan is not what was fetched."""
     with pytest.raises(NotProved, match=word):
-        await read_back(pieces(bytes(stored), size), blocks.cut(100, 30), whole=Digest())
+        await hash_blocks(pieces(bytes(stored), size), blocks.split(100, 30), whole=Sha256())
 
 
 async def test_a_real_plan() -> None:
     """Of a chunk of several blocks of 4 MiB only the block that changed has another digest."""
     content = bytes(9 * MIB)
-    plan = blocks.plan(len(content), largest=4 * MIB, streams=1)
+    plan = blocks.plan_blocks(len(content), largest=4 * MIB, streams=1)
     stored = bytearray(content)
     stored[-1] = 1
 
-    found = await read_back(pieces(bytes(stored), MIB), plan, whole=Digest())
+    found = await hash_blocks(pieces(bytes(stored), MIB), plan, whole=Sha256())
 
     known = digests_of(content, plan)
-    assert ([0, 1], seal(known)) == ([i for i in found if found[i] == known[i]], seal(digests_of(content, plan)))
-    assert seal(found) != seal(known)
+    assert ([0, 1], combine(known)) == ([i for i in found if found[i] == known[i]], combine(digests_of(content, plan)))
+    assert combine(found) != combine(known)
 
 
 @given(st.dictionaries(st.integers(0, 50_000), st.text("0123456789abcdef", min_size=64, max_size=64), max_size=5))
 def test_a_seal_tells_digests_apart(digests: dict[int, str]) -> None:
     """The order in which blocks came doesn't matter; any other digest, index or number of blocks does."""
-    sealed = seal(digests)
+    sealed = combine(digests)
 
-    assert sealed == seal(dict(reversed(digests.items())))
+    assert sealed == combine(dict(reversed(digests.items())))
     for index, digest in digests.items():
         others = {i: d for i, d in digests.items() if i != index}
-        assert sealed not in (seal(others), seal(others | {index: "x" + digest[::-1]}), seal(others | {-1: digest}))
+        assert sealed not in (
+            combine(others),
+            combine(others | {index: "x" + digest[::-1]}),
+            combine(others | {-1: digest}),
+        )

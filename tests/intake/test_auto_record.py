@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from recording.app import App
-from recording.config.settings import Settings
 from recording.errors import RecordingError, StartInProgress, Throttled
 from recording.model import layout
-from recording.storage.starts import Claim, Outcome
+from recording.storage.starts import StartClaim, StartOutcome
 from tests.conftest import Control
 from tests.support.facts import body_of, listing, receive
 
@@ -18,7 +17,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def leg_event(call: Any, state: str = "Established", **more: Any) -> dict[str, Any]:
-    """Write the event of a call leg (acs-contract 2.7)."""
+    """Write the event of a call leg (docs/acs-contract.md#2021-callbacks)."""
     return {
         "id": "8e7f5d6a-0b7c-4a52-9f0c-1f3b5f2c7d10",
         "subject": f"callLeg/{call['callLegId']}/callState",
@@ -33,10 +32,7 @@ def leg_event(call: Any, state: str = "Established", **more: Any) -> dict[str, A
     }
 
 
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """Start recordings by themselves."""
-    return settings.model_copy(update={"auto_record": "all", "public_base_url": "http://127.0.0.1:9/"})
+pytestmark = pytest.mark.settings(AUTO_RECORD="all", PUBLIC_BASE_URL="http://127.0.0.1:9/")
 
 
 async def started(control: Control) -> int:
@@ -47,7 +43,7 @@ async def started(control: Control) -> int:
 async def outcomes(app: App) -> list[str]:
     """Read what came of each try of AUTO_RECORD, in their order."""
     names = [name for name in sorted(await listing(app.settings, "archive")) if name.endswith("-outcome.json")]
-    return [Outcome.model_validate(await body_of(app.settings, "archive", name)).result for name in names]
+    return [StartOutcome.model_validate(await body_of(app.settings, "archive", name)).result for name in names]
 
 
 async def audited(app: App) -> list[Any]:
@@ -91,9 +87,9 @@ async def test_only_an_established_call_is_recorded(app: App, control: Control, 
 async def test_a_claim_is_taken_over_after_a_crash(app: App, control: Control) -> None:
     """A worker that claimed a start and died is waited for, then somebody else starts."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
-    dead = Claim(owner="dead", conversation_id=call["conversationId"], at=NOW)
+    dead = StartClaim(owner="dead", conversation_id=call["conversationId"], at=NOW)
     blob = layout.claim_blob(f"auto-record {call['conversationId']}", 1)
-    await app.storage.write_fact("archive", blob, dead.model_dump_json(by_alias=True).encode())
+    await app.storage.create("archive", blob, dead.model_dump_json(by_alias=True).encode())
 
     with pytest.raises(StartInProgress):
         await receive(app, leg_event(call), now=NOW + timedelta(seconds=59))

@@ -15,7 +15,7 @@ from azure.storage.queue.aio import QueueClient
 from recording.app import App
 from recording.intake import backlog, poison
 from recording.model import job
-from recording.notices import Notices
+from recording.notices import Topic
 from tests.conftest import Control, file_event
 from tests.support.facts import TOPIC_KEY, announce, body_of, listing, receive, sweep, told, topic
 
@@ -132,7 +132,7 @@ async def test_a_topic_that_is_down_does_not_cost_the_archive_its_run(
     [one] = await announce(app, await control.recording(1000))
     await queue.send_message("whose?")
     await queue.send_message(job.write(one))
-    notices = Notices("http://127.0.0.1:9/api/events", TOPIC_KEY, None)
+    notices = Topic("http://127.0.0.1:9/api/events", TOPIC_KEY, None)
 
     assert 1 == await poison.drain(app.poison, app.storage, notices, now=datetime.now(UTC))
 

@@ -18,7 +18,7 @@ from recording.errors import BadEvent
 from recording.intake import receive as intake
 from recording.model import event_parser, job, layout
 from recording.model.events import Event, FileStatusUpdated
-from recording.notices import Notices
+from recording.notices import Topic
 from tests.conftest import file_event
 from tests.model.test_event_parser_bad import EVENTS, NEARLY
 from tests.support.facts import body_of, listing, receive
@@ -96,7 +96,7 @@ async def test_a_start_time_that_cannot_be_costs_no_chunk(app: App) -> None:
 
 async def test_a_topic_that_is_down_keeps_no_chunk_from_the_timer(app: App) -> None:
     """The event is on record before others are told of its bad entry, which fails until the event comes again."""
-    down = dataclasses.replace(app, notices=Notices("http://127.0.0.1:9/", "key", None))
+    down = dataclasses.replace(app, notices=Topic("http://127.0.0.1:9/", "key", None))
     event = file_event(recording_of(DOCUMENT))
     event["data"]["recordingStorageInfo"]["recordingChunks"].append({"documentId": "../../x", "index": 1})
 
@@ -150,7 +150,7 @@ async def test_any_json_is_either_taken_or_quarantined(app: App, value: Any) -> 
     text = json.dumps(value)
     understood: Event | None = None
     with contextlib.suppress(BadEvent):
-        understood = event_parser.parse(text)
+        understood = event_parser.parse_event(text)
     file = understood if isinstance(understood, FileStatusUpdated) else None
 
     starting = dataclasses.replace(app, settings=app.settings.model_copy(update={"auto_record": "all"}))
@@ -161,4 +161,4 @@ async def test_any_json_is_either_taken_or_quarantined(app: App, value: Any) -> 
     assert kept is None or text == json.loads(kept)["event"]
     assert [chunk.document_id for chunk in (file.chunks if file else ())] == [one.document_id for one in jobs]
     for one in jobs:
-        assert [name async for name in app.storage.names("staging", f"{one.recording_key}/events/")]
+        assert [name async for name in app.storage.list_blobs("staging", f"{one.recording_key}/events/")]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from recording.app import App
-from recording.config.settings import Settings, read
+from recording.config.settings import read_settings
 from recording.errors import StartInProgress
 from recording.model import conversation, layout
 from recording.storage import endings
-from recording.storage.blobs import Storage
+from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending
 from tests.conftest import Control, file_event
 from tests.intake.test_auto_record import leg_event, outcomes, started
@@ -31,10 +31,7 @@ STOPPED = datetime(2026, 3, 1, 10, 0, 7, tzinfo=UTC)
 TEAMS = "https://team.blob.core.windows.net/calls/20260301/3f2b0e4c/0-video.mp4"
 
 
-@pytest.fixture
-def settings(environment: dict[str, str]) -> Settings:
-    """Speak today's API, and start recordings by themselves."""
-    return read(environment | {"ACS_API_VERSION": "", "AUTO_RECORD": "all"})
+pytestmark = pytest.mark.settings(ACS_API_VERSION="", AUTO_RECORD="all")
 
 
 def started_event(call: Any, **more: Any) -> dict[str, Any]:
@@ -72,9 +69,9 @@ async def test_a_call_is_recorded_once(app: App, control: Control) -> None:
 
 
 async def test_an_id_without_its_padding_is_the_same_call(app: App, control: Control) -> None:
-    """The forms of 2021 and of today name one call (acs-contract 4.4)."""
+    """The forms of 2021 and of today name one call (docs/acs-contract.md#server-call-id)."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
-    bare = conversation.of_server_call(call["serverCallId"])
+    bare = conversation.from_server_call_id(call["serverCallId"])
 
     await receive(app, started_event(call))
     await receive(app, started_event(call | {"serverCallId": bare}, id="again"))
@@ -100,7 +97,7 @@ async def test_with_the_api_of_2021_a_call_that_starts_is_only_logged(
     """There it is the leg that starts."""
     caplog.set_level(logging.INFO, "recording")
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
-    old = replace(app, settings=read(environment | {"AUTO_RECORD": "all"}))
+    old = replace(app, settings=read_settings(environment | {"ACS_API_VERSION": "2021-04-15-preview1"}))
 
     await receive(old, started_event(call))
 
@@ -112,8 +109,9 @@ async def test_unless_it_is_asked_for_nothing_is_recorded(
 ) -> None:
     """AUTO_RECORD is off by default."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    del environment["AUTO_RECORD"]
 
-    await receive(replace(app, settings=read(environment | {"ACS_API_VERSION": ""})), started_event(call))
+    await receive(replace(app, settings=read_settings(environment)), started_event(call))
 
     assert 0 == await started(control)
     assert ["calls"] == [name.partition("/")[0] for name in await listing(app.settings, "archive")]
@@ -150,7 +148,7 @@ async def test_a_call_that_cannot_be_named_is_kept(app: App, control: Control, s
     ],
 )
 async def test_what_is_only_told_is_logged(app: App, caplog: pytest.LogCaptureFixture, text: str, line: str) -> None:
-    """Nothing is written for it: a recording that is inactive may be paused (acs-contract 4.6)."""
+    """Nothing is written for it: a recording that is inactive may be paused (docs/acs-contract.md#states)."""
     caplog.set_level(logging.INFO, "recording")
 
     await receive(app, text)
@@ -174,7 +172,7 @@ async def test_a_start_that_failed_is_an_error(app: App, caplog: pytest.LogCaptu
 
 
 async def test_a_job_says_where_its_chunk_lies(app: App) -> None:
-    """Letter by letter, as the event has it (acs-contract 4.10)."""
+    """Letter by letter, as the event has it (docs/acs-contract.md#storage-host)."""
     [job] = await receive(app, today(f"{OBJECT}/content/video"))
 
     assert (f"{OBJECT}/content/video", f"{OBJECT}/content/video-metadata") == (
@@ -201,7 +199,7 @@ async def test_an_announced_recording_has_ended(app: App) -> None:
 
     found = await endings.find(app.storage, ID)
     assert found is not None
-    assert ("announced", conversation.of_server_call(server_call)) == (found.evidence, found.conversation_id)
+    assert ("announced", conversation.from_server_call_id(server_call)) == (found.evidence, found.conversation_id)
     assert "2026-03-01T10:00:06.620000+00:00" == found.at.isoformat()
 
 
@@ -218,7 +216,7 @@ async def test_an_archive_that_is_down_keeps_no_chunk_from_staging(
     app: App, environment: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The chunks are what can be lost: that the recording ended, the timer sees by them."""
-    storage = Storage(read(environment | {"ARCHIVE_CONTAINER": "not-there"}))
+    storage = Blobs(read_settings(environment | {"ARCHIVE_CONTAINER": "not-there"}))
 
     jobs = await receive(replace(app, storage=storage), today(f"{OBJECT}/content/video"))
     await storage.aclose()
@@ -231,7 +229,7 @@ async def test_an_archive_that_is_down_keeps_no_chunk_from_staging(
 async def test_what_was_exported_is_kept_as_a_fact_only(
     app: App, caplog: pytest.LogCaptureFixture, location: str | None
 ) -> None:
-    """It lies where the team wanted it (acs-contract 4.12): nothing is copied, nothing can be lost."""
+    """It lies where the team wanted it (docs/acs-contract.md#own-storage): nothing is copied, nothing can be lost."""
     caplog.set_level(logging.INFO, "recording")
     event = today(location, storageType="AzureBlob", recordingId=ID)
     stopped = Ending(recording_id=ID, at=STOPPED, evidence="stopped through us")
@@ -260,11 +258,11 @@ async def test_two_exports_under_one_event_id_are_both_kept(app: App) -> None:
 
 
 async def test_a_failed_export_is_ingested(app: App) -> None:
-    """It lies on the service's storage host for 24 hours (acs-contract 4.12): it is a chunk like any."""
+    """It lies on the service's storage host for 24 hours (docs/acs-contract.md#own-storage): it is a chunk like any."""
     jobs = await receive(app, today(f"{OBJECT}/content/video", storageType="AzureBlob", recordingId=ID))
 
     assert [f"{DOCUMENT}0"] == [job.document_id for job in jobs]
-    assert [f"endings/{layout.recording_word(ID)}.json"] == list(await listing(app.settings, "archive"))
+    assert [f"endings/{layout.recording_digest(ID)}.json"] == list(await listing(app.settings, "archive"))
 
 
 async def test_an_export_that_failed_in_part_is_both(app: App) -> None:
@@ -280,7 +278,7 @@ async def test_an_export_that_failed_in_part_is_both(app: App) -> None:
 
 async def test_an_export_that_cannot_be_put_on_record_comes_again(app: App, environment: dict[str, str]) -> None:
     """Nothing else tells of it."""
-    storage = Storage(read(environment | {"ARCHIVE_CONTAINER": "not-there"}))
+    storage = Blobs(read_settings(environment | {"ARCHIVE_CONTAINER": "not-there"}))
 
     with pytest.raises(Exception, match="ContainerNotFound"):
         await receive(replace(app, storage=storage), today(TEAMS, storageType="AzureBlob"))

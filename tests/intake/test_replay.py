@@ -16,13 +16,13 @@ import pytest_asyncio
 from local.delivery import as_cloud_event
 from recording import __main__ as command
 from recording import app as bootstrap
-from recording.acs.call_automation import Calling
+from recording.acs.call_automation import CallAutomation
 from recording.app import App
 from recording.config.resource import parse_connection_string
-from recording.config.settings import read
+from recording.config.settings import read_settings
 from recording.intake import replay
 from recording.intake.quarantine import quarantine
-from recording.intake.replay import Found, Intake, Replayed
+from recording.intake.replay import EventFile, Intake, ReplayResult
 from recording.model import job, layout
 from recording.model.job import ChunkJob
 from tests.conftest import Control, file_event
@@ -61,9 +61,9 @@ def into(app: App, *, dry: bool = False) -> Intake:
     return Intake(app.storage, app.queue, app.service, app.notices, app.settings, dry=dry)
 
 
-async def again(app: App, body: bytes | str, **more: bool) -> list[Replayed]:
+async def again(app: App, body: bytes | str, **more: bool) -> list[ReplayResult]:
     """Replay the body of a file."""
-    return await replay.replay(Found("a file", body.encode() if isinstance(body, str) else body), into(app, **more))
+    return await replay.replay(EventFile("a file", body.encode() if isinstance(body, str) else body), into(app, **more))
 
 
 async def queued(app: App) -> list[ChunkJob]:
@@ -91,7 +91,7 @@ async def test_a_quarantined_event_that_is_understood_by_now_is_taken(app: App, 
     text = json.dumps(event, indent=3) + "\n"
     name = await quarantined(app, text)
 
-    [done] = await replay.replay(await replay.blob(app.storage, name), into(app))
+    [done] = await replay.replay(await replay.read_blob(app.storage, name), into(app))
 
     key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
     assert ("taken", f"{key}, 2 chunks queued", True) == (done.outcome, done.detail, done.ok)
@@ -104,7 +104,7 @@ async def test_a_quarantined_event_that_is_understood_by_now_is_taken(app: App, 
 async def test_twice_changes_nothing(app: App, event: dict[str, Any]) -> None:
     """Facts are written once; the jobs are queued again, as by any duplicate."""
     name = await quarantined(app, json.dumps(event))
-    found = await replay.blob(app.storage, name)
+    found = await replay.read_blob(app.storage, name)
     first = await replay.replay(found, into(app))
     before, jobs = await all_blobs(app), await queued(app)
 
@@ -142,7 +142,10 @@ async def test_an_archived_recording_stays_as_it_is(app: App, control: Control) 
 
 @pytest.mark.parametrize("schema", ["EventGridSchema", "CloudEventSchemaV1_0"])
 async def test_dead_letters_are_taken_in_both_schemas(app: App, event: dict[str, Any], schema: str) -> None:
-    """An array of events with why they were given up; CloudEvents write that in small letters (acs-contract 6.4)."""
+    """An array of events with why they were given up; CloudEvents write that in small letters.
+
+    See docs/acs-contract.md#delivery-semantics.
+    """
     other = event | {"id": "other", "subject": "/recording/call/other"}
     if schema == "EventGridSchema":
         letters = [one | OBITUARY for one in (event, other)]
@@ -165,7 +168,7 @@ async def test_what_is_still_not_understood_is_not_written_twice(app: App) -> No
     name = await quarantined(app, '{"eventType": "Microsoft.Communication.RecordingFileStatusUpdated"}')
     before = await all_blobs(app)
 
-    [done] = await replay.replay(await replay.blob(app.storage, name), into(app))
+    [done] = await replay.replay(await replay.read_blob(app.storage, name), into(app))
 
     assert ("not understood", False) == (done.outcome, done.ok)
     assert "nobody knew then" not in done.detail
@@ -179,7 +182,7 @@ async def test_an_event_understood_in_part_is_taken_in_part(app: App, event: dic
     in_quarantine = await listing(app.settings, "quarantine")
 
     for _ in range(2):
-        [done] = await replay.replay(await replay.blob(app.storage, name), into(app))
+        [done] = await replay.replay(await replay.read_blob(app.storage, name), into(app))
         assert ("partly", False) == (done.outcome, done.ok)
         assert [DOCUMENT] == [one.document_id for one in await queued(app)]
     [done] = await again(app, json.dumps(event))
@@ -204,7 +207,7 @@ async def test_events_of_other_kinds(app: App) -> None:
 
 def records_all(app: App, environment: dict[str, str]) -> App:
     """The app with today's API, recording each call that starts."""
-    return dataclasses.replace(app, settings=read(environment | {"ACS_API_VERSION": "", "AUTO_RECORD": "all"}))
+    return dataclasses.replace(app, settings=read_settings(environment | {"ACS_API_VERSION": "", "AUTO_RECORD": "all"}))
 
 
 async def test_a_call_that_still_cannot_be_named_is_not_written_twice(app: App, environment: dict[str, str]) -> None:
@@ -212,7 +215,7 @@ async def test_a_call_that_still_cannot_be_named_is_not_written_twice(app: App, 
     name = await quarantined(app, json.dumps(call_event("CallStarted", serverCallId="not base64!")))
     before = await all_blobs(app)
 
-    [done] = await replay.replay(await replay.blob(app.storage, name), into(records_all(app, environment)))
+    [done] = await replay.replay(await replay.read_blob(app.storage, name), into(records_all(app, environment)))
 
     assert ("not understood", before) == (done.outcome, await all_blobs(app))
 
@@ -222,10 +225,11 @@ async def test_a_replayed_start_is_claimed_now(app: App, environment: dict[str, 
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
     name = await quarantined(app, json.dumps(call_event("CallStarted", serverCallId=placed["serverCallId"])))
     today = dataclasses.replace(
-        records_all(app, environment), service=Calling(parse_connection_string(environment["ACS_CONNECTION_STRING"]))
+        records_all(app, environment),
+        service=CallAutomation(parse_connection_string(environment["ACS_CONNECTION_STRING"])),
     )
 
-    [done] = await replay.replay(await replay.blob(app.storage, name), into(today))
+    [done] = await replay.replay(await replay.read_blob(app.storage, name), into(today))
     await today.service.aclose()
 
     [claimed] = [blob for blob in await listing(app.settings, "archive") if blob.endswith("-claim.json")]
@@ -294,7 +298,7 @@ async def test_storage_that_fails_holds_up_no_other_event(
 async def dead_letter_container(app: App, name: str) -> AsyncIterator[App]:
     """A container for dead letters beside the quarantine, seen as one."""
     settings = app.settings.model_copy(update={"quarantine_container": name})
-    there = await bootstrap.build(settings)
+    there = await bootstrap.open_app(settings)
     yield there
     await there.aclose()
 
@@ -351,7 +355,10 @@ async def test_what_is_not_there_is_told(
 async def test_a_day_of_the_quarantine_and_of_the_dead_letters(
     app: App, environment: dict[str, str], event: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What came on other days is left out; Event Grid writes a day without zeros (acs-contract 6.4)."""
+    """What came on other days is left out; Event Grid writes a day without zeros.
+
+    See docs/acs-contract.md#delivery-semantics.
+    """
     for number, at in enumerate((DAY, DAY + timedelta(days=1))):
         await quarantined(app, json.dumps(event | {"id": f"quarantined-{number}"}), at=at)
     name = environment["QUARANTINE_CONTAINER"].replace("quarantine", "letters")

@@ -110,10 +110,10 @@ async def test_handshake() -> None:
     ("answer", "reason"),
     [
         (lambda code: web.json_response({"validationResponse": code}, status=202), "answered 202, not 200"),
-        (lambda code: web.json_response({"validationResponse": f"{code}x"}), "didn't send back the validationCode"),
-        (lambda code: web.json_response([code]), "didn't send back the validationCode"),
-        (lambda _: web.Response(text="hello"), "didn't send back the validationCode"),
-        (lambda _: web.Response(), "didn't send back the validationCode"),
+        (lambda code: web.json_response({"validationResponse": f"{code}x"}), "didn't return the validationCode"),
+        (lambda code: web.json_response([code]), "didn't return the validationCode"),
+        (lambda _: web.Response(text="hello"), "didn't return the validationCode"),
+        (lambda _: web.Response(), "didn't return the validationCode"),
         (
             lambda _: web.Response(status=404, text="cannot find function"),
             "answered 404, not 200: cannot find function",

@@ -7,7 +7,7 @@ from local.faults.rules import Call, FaultRule, Faults
 
 def faults(*rules: dict[str, object]) -> Faults[FaultRule]:
     """Make faults with these rules."""
-    made = Faults(FaultRule, kinds={}, spell_out=lambda kind, _: {"kind": kind})
+    made = Faults(FaultRule, kinds={}, rule_fields=lambda kind, _: {"kind": kind})
     made.add([rule(fields) for fields in rules])
     return made
 

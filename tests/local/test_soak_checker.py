@@ -146,12 +146,12 @@ def _remove_manifest(files: Files) -> None:
     ("spoil", "kind", "says"),
     [
         (_flip, "damaged", "differs from the source between bytes"),
-        (_cut, "damaged", "its source goes on"),
-        (_cut_metadata, "damaged", "its source goes on"),
+        (_cut, "damaged", "before its source"),
+        (_cut_metadata, "damaged", "before its source"),
         (_lengthen, "damaged", "differs from the source"),
         (_remove, "lost", "isn't in the archive"),
         (_double, "duplicated", "is archived 2 times"),
-        (_add, "unexplained", "nothing that is documented"),
+        (_add, "unexplained", "not a documented blob"),
         (_remove_manifest, "unexplained", "has no manifest"),
     ],
 )
@@ -170,7 +170,7 @@ async def test_left_in_staging(archive: Archive) -> None:
 
     findings = await archive.check(*await archive.make(), staged=("a/chunks/x.mp4",))
 
-    assert findings.unexplained == [f"{STAGING}/a/chunks/x.mp4 is left"]
+    assert findings.unexplained == [f"{STAGING}/a/chunks/x.mp4 is still there"]
 
 
 async def test_called_lost(archive: Archive) -> None:
@@ -196,7 +196,7 @@ async def test_quarantine(archive: Archive) -> None:
     await archive.blobs.get_blob_client(QUARANTINE, "b.json").upload_blob(good)
 
     findings = await archive.check(recording, files)
-    assert findings.unexplained == [f"{QUARANTINE}/b.json is none of the bad events"]
+    assert findings.unexplained == [f"{QUARANTINE}/b.json is not one of the invalid events"]
 
 
 async def test_notices(archive: Archive) -> None:

@@ -23,8 +23,7 @@ from local.azurite import ACCOUNT, KEY, Azurite
 from local.process import Process
 from local.storage_faults import operation
 from local.storage_proxy import StorageProxy
-from tests.support.facts import until
-from tests.support.proxy import Proxy, before
+from tests.support.facts import add_fault, faults_met, until
 
 from .storage_rig import MIB, Rig, new_name, open_rig, outcome
 
@@ -289,25 +288,27 @@ async def test_copy_never_whole(rig: Rig) -> None:
 
 async def test_copy_never_whole_for_who_asked_before(azurite: Azurite) -> None:
     """Nor by a request that was on its way already when the copy began."""
-    async with before(azurite) as slow, open_rig(azurite, blob_url=slow.blob_url(azurite)) as rig:
+    async with (
+        StorageProxy(azurite.blob_url, azurite.queue_url) as slow,
+        open_rig(azurite, blob_url=slow.blob_url) as rig,
+    ):
         source = await rig.blocks("source", b"content")
         target = rig.container.get_blob_client("target")
         # The proxy's own looks, before it shortens the copy, are late as well.
-        slow.add("late", lambda request: request.method == "HEAD" and request.path.endswith("/target"), times=3)
+        add_fault(slow, kind="hang", seconds=0.5, method="HEAD", path="*/target", times=3)
         await rig.fault("failedCopy", copyStatus="failed")
 
         asking = asyncio.ensure_future(target.get_blob_properties())
-        await until(lambda: is_met(slow))
+
+        async def is_met() -> bool:
+            return faults_met(slow) > 0
+
+        await until(is_met)
         await target.start_copy_from_url(rig.link(source))
 
         with contextlib.suppress(ResourceNotFoundError):
             assert (await asking).copy.status != "success"
         assert await rig.stored("target") == b""
-
-
-async def is_met(proxy: Proxy) -> bool:
-    """Tell whether something has gone wrong yet."""
-    return proxy.met > 0
 
 
 async def test_azurite_gone() -> None:

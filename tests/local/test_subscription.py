@@ -64,7 +64,7 @@ def test_everything() -> None:
         ({**LEAST, "shuffle": 1}, "shuffle must be true or false"),
         ({**LEAST, "timeScale": 0}, "timeScale must be above 0"),
         ({**LEAST, "timeScale": "1"}, "timeScale must be a number"),
-        ({**LEAST, "colour": "red"}, "Unknown: colour"),
+        ({**LEAST, "colour": "red"}, "Unknown members: colour"),
     ],
 )
 def test_refused(body: Any, sentence: str) -> None:

@@ -54,7 +54,7 @@ def test_a_recording_is_shown_from_its_start(tmp_path: Path, capsys: pytest.Capt
         "  +   4.000 s      12.5 ms  recording.event    ok",
         "  +   6.000 s      12.5 ms  chunk.ingest       ok           documentId=d-1 index=0",
         "",
-        "no recording links to trace other",
+        "trace other, to which no recording links",
         "  +   0.000 s      12.5 ms  control.start      Conflict",
     ] == shown
 

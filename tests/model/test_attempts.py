@@ -19,7 +19,7 @@ FAILURE = Failure(at=NOW, code="SourceUnavailable", message="no answer")
 )
 def test_pauses_grow_once_the_queue_gave_up(count: int, minutes: int) -> None:
     """While the queue tries, the pause stays short; then it doubles up to an hour."""
-    assert timedelta(minutes=minutes) == attempts.pause(count)
+    assert timedelta(minutes=minutes) == attempts.backoff(count)
 
 
 def test_each_failure_is_on_record_with_its_reason() -> None:
@@ -78,11 +78,11 @@ def test_pauses_scale_with_rescue_minutes(count: int, parts: float, minutes: flo
     first = timedelta(minutes=minutes)
     note = Attempts(count=count, next_at=NOW)
 
-    assert abs(attempts.pause(count, first=first) - first * parts) < timedelta(seconds=1)
+    assert abs(attempts.backoff(count, first=first) - first * parts) < timedelta(seconds=1)
     failed = attempts.failed(note, FAILURE, first=first)
-    assert attempts.pause(count + 1, first=first) == failed.next_at - NOW
+    assert attempts.backoff(count + 1, first=first) == failed.next_at - NOW
     again = attempts.queued_again(note, now=NOW, first=first)
-    assert max(first, attempts.pause(count, first=first)) == again.next_at - NOW
+    assert max(first, attempts.backoff(count, first=first)) == again.next_at - NOW
 
 
 @given(st.integers(0, 10_000))

@@ -11,7 +11,7 @@ from recording.errors import BadRequest
 from recording.model import conversation
 from recording.model.conversation import Locator
 
-# The pair that the 2021 documentation shows (acs-contract 2.2).
+# The pair that the 2021 documentation shows (docs/acs-contract.md#2021-conversation-id).
 URL = "https://conv-ussc-02.conv.skype.com/conv/vDSZq1rLB0uZ-3GPv0ZmJg?i=8&e=637557437885831811"
 ID = (
     "aHR0cHM6Ly9jb252LXVzc2MtMDIuY29udi5za3lwZS5jb20vY29udi92RFNa"
@@ -38,13 +38,13 @@ def base64url_of(content: bytes) -> str:
 
 def test_the_documented_pair() -> None:
     """The documentation's URL gives the documentation's id."""
-    assert ID == conversation.encode(URL)
+    assert ID == conversation.encode_url(URL)
 
 
-@pytest.mark.parametrize("good", [ID, GROUP, GROUP.upper(), conversation.encode(AWKWARD)])
+@pytest.mark.parametrize("good", [ID, GROUP, GROUP.upper(), conversation.encode_url(AWKWARD)])
 def test_good_ids_are_handed_on_as_they_are(good: str) -> None:
     """An id that the service takes isn't touched."""
-    assert good == conversation.check(good)
+    assert good == conversation.require_2021_id(good)
 
 
 def test_what_makes_the_awkward_url_awkward() -> None:
@@ -59,7 +59,7 @@ def test_what_makes_the_awkward_url_awkward() -> None:
         pytest.param("a" * 5_000, "is longer than 4096 characters", id="5000"),
         pytest.param(base64_of(AWKWARD), CLASSIC, id="base64"),
         pytest.param(quote(base64_of(AWKWARD), safe=""), CLASSIC, id="base64-percent-encoded"),
-        pytest.param(conversation.encode(AWKWARD) + "==", CLASSIC, id="padded"),
+        pytest.param(conversation.encode_url(AWKWARD) + "==", CLASSIC, id="padded"),
         pytest.param(ID + "==", CLASSIC, id="padded-2"),
         pytest.param(ID + "%3D%3D", CLASSIC, id="padded-percent-encoded"),
         pytest.param(URL, NEITHER, id="the-url-itself"),
@@ -88,7 +88,7 @@ def test_what_makes_the_awkward_url_awkward() -> None:
 def test_mistakes_are_named(wrong: str, what: str) -> None:
     """What is wrong with an id is said, with the way to mend it."""
     with pytest.raises(BadRequest) as refused:
-        conversation.check(wrong)
+        conversation.require_2021_id(wrong)
 
     assert (f"the conversation id {what}{MEND}", "conversationId") == (refused.value.message, refused.value.target)
 
@@ -114,7 +114,7 @@ def test_mistakes_are_named(wrong: str, what: str) -> None:
 def test_urls_that_are_none(wrong: str) -> None:
     """Only an absolute https URL is encoded."""
     with pytest.raises(BadRequest) as refused:
-        conversation.encode(wrong)
+        conversation.encode_url(wrong)
 
     expected = ("conversationUrl must be an absolute https URL", "conversationUrl")
     assert expected == (refused.value.message, refused.value.target)
@@ -123,7 +123,7 @@ def test_urls_that_are_none(wrong: str) -> None:
 def test_a_url_that_is_too_long() -> None:
     """A URL whose id the service wouldn't take is refused here."""
     with pytest.raises(BadRequest, match="too long"):
-        conversation.encode("https://conv.test/" + "a" * 4_096)
+        conversation.encode_url("https://conv.test/" + "a" * 4_096)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_group_ids(text: str, *, expected: bool) -> None:
 def test_no_text_does_more_than_be_refused(text: str) -> None:
     """Whatever stands in the path, it is an id or a BadRequest."""
     try:
-        assert text == conversation.check(text)
+        assert text == conversation.require_2021_id(text)
     except BadRequest as bad:
         assert bad.target == "conversationId"  # noqa: PT017 - either is right
 
@@ -148,12 +148,12 @@ def test_encoded_urls_are_ids(path: str) -> None:
     """What is encoded here is an id, and decodes to the URL again."""
     url = f"https://conv.test/{path}"
 
-    encoded = conversation.check(conversation.encode(url))
+    encoded = conversation.require_2021_id(conversation.encode_url(url))
 
     assert url == base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
 
 
-# A live one (acs-contract 4.4); the documentation shows one without padding.
+# A live one (docs/acs-contract.md#server-call-id); the documentation shows one without padding.
 SERVER_URL = "https://api.flightproxy.skype.com/api/v2/cp/conv-uswe-04-prod-aks.conv.skype.com/conv/ZSPJd2pjtkqyctrHSm_M5w?i=10-128-85-133&e=638853537803496626"
 KINDS = (
     "send a server call id or its base64url, the base64url of the conversation URL, a group call's GUID, or "
@@ -164,7 +164,7 @@ KINDS = (
 @pytest.mark.parametrize("url", [URL, SERVER_URL, AWKWARD])
 def test_server_call_ids_and_conversation_ids_are_of_one_url(url: str) -> None:
     """Each form of a URL leads to the other, whichever alphabet it is in, and padded or not."""
-    server_call_id, conversation_id = base64_of(url), conversation.encode(url)
+    server_call_id, conversation_id = base64_of(url), conversation.encode_url(url)
 
     forms = (
         server_call_id,
@@ -172,8 +172,8 @@ def test_server_call_ids_and_conversation_ids_are_of_one_url(url: str) -> None:
         conversation_id,
         conversation_id + "=" * (-len(conversation_id) % 4),
     )
-    assert {conversation_id} == {conversation.of_server_call(form) for form in forms}
-    assert {Locator("server_call_id", server_call_id)} == {conversation.locate(form) for form in forms}
+    assert {conversation_id} == {conversation.from_server_call_id(form) for form in forms}
+    assert {Locator("server_call_id", server_call_id)} == {conversation.to_locator(form) for form in forms}
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_server_call_ids_and_conversation_ids_are_of_one_url(url: str) -> None:
 )
 def test_other_kinds_of_id(good: str, expected: Locator) -> None:
     """A group call's GUID and a room find their call, too."""
-    assert expected == conversation.locate(good)
+    assert expected == conversation.to_locator(good)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_other_kinds_of_id(good: str, expected: Locator) -> None:
 def test_ids_of_no_kind(wrong: str) -> None:
     """What today's API couldn't find a call by is refused with the kinds that there are."""
     with pytest.raises(BadRequest) as refused:
-        conversation.locate(wrong)
+        conversation.to_locator(wrong)
 
     assert (f"the conversation id is of no kind that there is; {KINDS}", "conversationId") == (
         refused.value.message,
@@ -230,9 +230,9 @@ def test_ids_of_no_kind(wrong: str) -> None:
 
 @pytest.mark.parametrize("wrong", ["", GROUP, URL, "room:1", base64_of("http://conv.test/"), "aaaaa", "ü"])
 def test_server_call_ids_that_are_none(wrong: str) -> None:
-    """A call's or a connection's GUID is the classic mistake (acs-contract 4.4)."""
+    """A call's or a connection's GUID is the classic mistake (docs/acs-contract.md#server-call-id)."""
     with pytest.raises(BadRequest, match="serverCallId must be the base64 of an https URL") as refused:
-        conversation.of_server_call(wrong)
+        conversation.from_server_call_id(wrong)
 
     assert "serverCallId" == refused.value.target
 
@@ -241,13 +241,16 @@ def test_the_api_of_2021_keeps_its_own_ids() -> None:
     """A padded server call id or a room is refused there, as it has always been."""
     for wrong in (base64_of(AWKWARD), "room:1"):
         with pytest.raises(BadRequest):
-            conversation.check(wrong)
+            conversation.require_2021_id(wrong)
 
 
 @given(st.text(max_size=200))
 def test_no_text_does_more_than_be_refused_today(text: str) -> None:
     """Whatever stands in the path or in the body, it is an id or a BadRequest."""
-    for read, target in ((conversation.locate, "conversationId"), (conversation.of_server_call, "serverCallId")):
+    for read, target in (
+        (conversation.to_locator, "conversationId"),
+        (conversation.from_server_call_id, "serverCallId"),
+    ):
         try:
             read(text)
         except BadRequest as bad:
@@ -259,4 +262,4 @@ def test_every_url_goes_there_and_back(path: str) -> None:
     """What a server call id becomes in our paths is what today's API is asked with, letter by letter."""
     server_call_id = base64_of(f"https://conv.test/{path}")
 
-    assert server_call_id == conversation.locate(conversation.of_server_call(server_call_id)).id
+    assert server_call_id == conversation.to_locator(conversation.from_server_call_id(server_call_id)).id

@@ -1,4 +1,4 @@
-"""recording/model/events.py: what the service sends becomes typed events."""
+"""recording/model/event_parser.py: what the service sends becomes typed events."""
 
 import json
 from datetime import UTC, datetime
@@ -48,7 +48,7 @@ def test_call_leg(name: str, conversation: str | None, state: str, *, cloud: boo
     event["data"] = with_case(event["data"], pascal=pascal)
     text = json.dumps(as_cloud_event(event) if cloud else event)
 
-    got = event_parser.parse(text)
+    got = event_parser.parse_event(text)
 
     assert isinstance(got, CallLegStateChanged)
     assert (
@@ -62,7 +62,7 @@ def test_call_leg(name: str, conversation: str | None, state: str, *, cloud: boo
 def test_an_event_without_id_is_named_by_its_text() -> None:
     """A callback has `id: null`: the same text gets the same safe name, another text another."""
     first, again, other = (
-        event_parser.parse(json.dumps(sample(name)))
+        event_parser.parse_event(json.dumps(sample(name)))
         for name in ("call-leg-established", "call-leg-established", "call-leg-terminated")
     )
 
@@ -73,7 +73,7 @@ def test_an_event_without_id_is_named_by_its_text() -> None:
 @pytest.mark.parametrize("given", ["../../etc/passwd", "a/b", "", ".", "a b", "ü", "x" * 129, 7, None, ["a"], {}])
 def test_an_event_id_that_is_unsafe_in_a_path_is_replaced(given: Any) -> None:
     """An id that can't be part of a blob's name is replaced by a digest of the event."""
-    assert event_parser.parse(file_status(id=given)).id.startswith("sha256-")
+    assert event_parser.parse_event(file_status(id=given)).id.startswith("sha256-")
 
 
 @pytest.mark.parametrize("pascal", [True, False], ids=["PascalCase", "camelCase"])
@@ -82,7 +82,7 @@ def test_recording_state(*, pascal: bool) -> None:
     event = sample("recording-state")
     event["data"] = with_case(event["data"] | {"State": "Active"}, pascal=pascal)
 
-    got = event_parser.parse(json.dumps(event))
+    got = event_parser.parse_event(json.dumps(event))
 
     assert isinstance(got, RecordingStateChanged)
     assert (
@@ -146,14 +146,14 @@ def test_file_status(
         channel_type=types[1],
         format_type=types[2],
     )
-    assert expected == event_parser.parse(json.dumps(event))
+    assert expected == event_parser.parse_event(json.dumps(event))
 
 
 def test_the_schemas_agree() -> None:
     """One event gives the same value in the Event Grid schema and as a CloudEvent."""
     event = sample("file-status-today")
 
-    assert event_parser.parse(json.dumps(event)) == event_parser.parse(json.dumps(as_cloud_event(event)))
+    assert event_parser.parse_event(json.dumps(event)) == event_parser.parse_event(json.dumps(as_cloud_event(event)))
 
 
 def test_the_recording_key_is_of_the_recording() -> None:
@@ -176,7 +176,7 @@ def test_other_events_are_told_apart() -> None:
     """An event of another type is no error."""
     text = json.dumps({"id": "a", "eventType": "Microsoft.Communication.SMSReceived", "data": None})
 
-    assert OtherEvent("a", "Microsoft.Communication.SMSReceived") == event_parser.parse(text)
+    assert OtherEvent("a", "Microsoft.Communication.SMSReceived") == event_parser.parse_event(text)
 
 
 def test_chunks_are_put_in_order() -> None:
@@ -192,26 +192,26 @@ def test_parse_all_keeps_one_event_as_it_was_received() -> None:
     """A body of one event is handed on letter by letter."""
     text = (DATA / "call-leg-established.json").read_text()
 
-    assert [text] == event_parser.parse_all(text)
+    assert [text] == event_parser.split_events(text)
 
 
 def test_parse_all_splits_an_array() -> None:
     """A body of several events gives the text of each, in order."""
     sent = [sample("call-leg-established"), sample("recording-state"), {"eventType": "ü\ud800"}]
 
-    assert sent == [json.loads(text) for text in event_parser.parse_all(json.dumps(sent))]
+    assert sent == [json.loads(text) for text in event_parser.split_events(json.dumps(sent))]
 
 
 def test_parse_all_gives_text_that_can_be_written() -> None:
     """Half of a surrogate pair, which JSON may hold escaped, stays escaped: it has no UTF-8."""
-    [text] = event_parser.parse_all('[{"eventType": "\\ud800"}]')
+    [text] = event_parser.split_events('[{"eventType": "\\ud800"}]')
 
     assert text.encode() == b'{"eventType": "\\ud800"}'
-    assert event_parser.parse(text).id.startswith("sha256-")
+    assert event_parser.parse_event(text).id.startswith("sha256-")
 
 
 @pytest.mark.parametrize("text", ["", "5", "null", '"text"', "[1]", "[[]]", "[{}, null]", "[" * 200_000])
 def test_parse_all_refuses_what_holds_no_events(text: str) -> None:
     """A body that is neither one event nor an array of them is refused."""
     with pytest.raises(BadEvent):
-        event_parser.parse_all(text)
+        event_parser.split_events(text)

@@ -1,4 +1,4 @@
-"""recording/model/events.py: what can't be understood is refused with a reason, and nothing else happens."""
+"""recording/model/event_parser.py: what can't be understood is refused with a reason, and nothing else happens."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ KINDS = (
 def reason(text: str) -> str:
     """Say why an event is refused."""
     with pytest.raises(BadEvent) as refused:
-        event_parser.parse(text)
+        event_parser.parse_event(text)
     return refused.value.message
 
 
@@ -295,8 +295,8 @@ NEARLY = st.builds(
 def is_taken_or_refused(text: str) -> bool:
     """Tell that a text is either an event or a BadEvent; anything else rises."""
     try:
-        for one in event_parser.parse_all(text):
-            event = event_parser.parse(one)
+        for one in event_parser.split_events(text):
+            event = event_parser.parse_event(one)
             if isinstance(event, FileStatusUpdated):
                 assert event.chunks or event.exported
                 for chunk in (*event.chunks, *event.exported):

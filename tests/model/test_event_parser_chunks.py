@@ -17,7 +17,7 @@ def chunk(location: str | None) -> AnnouncedChunk:
 
 
 def test_locations_are_kept_as_they_are() -> None:
-    """They are copied letter by letter and never built (acs-contract 4.10)."""
+    """They are copied letter by letter and never built (docs/acs-contract.md#storage-host)."""
     where = {
         "contentLocation": f"{OBJECT}/content/video",
         "metadataLocation": f"{OBJECT}/content/acsmetadata",
@@ -56,7 +56,10 @@ def test_a_location_that_cannot_be_one_costs_no_chunk(name: str, odd: Any) -> No
     ],
 )
 def test_a_failed_export_is_fetched(location: str) -> None:
-    """The chunk lies at the service (acs-contract 4.12), or nobody knows where: that must not pass in silence."""
+    """The chunk lies at the service, or nobody knows where: that must not pass in silence.
+
+    See docs/acs-contract.md#own-storage.
+    """
     assert not event_parser.is_exported(chunk(location), "AzureBlob")
 
 

@@ -1,4 +1,4 @@
-"""recording/model/events.py: what today's API sends beside the file event, and the forms of a subject."""
+"""recording/model/event_parser.py: what today's API sends beside the file event, and the forms of a subject."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ CORRELATION = "dba00566-c94d-4912-8087-3f54101e0aa4"
 
 
 def call_event(name: str, **more: Any) -> dict[str, Any]:
-    """Write a CallStarted or CallEnded event (acs-contract 4.9)."""
+    """Write a CallStarted or CallEnded event (docs/acs-contract.md#file-event)."""
     return {
         "id": "a8f5f015-1db8-410e-b50c-8f37a55f5350",
         "topic": "/subscriptions/0",
@@ -49,7 +49,7 @@ def call_event(name: str, **more: Any) -> dict[str, Any]:
 
 
 def callback(name: str, **more: Any) -> str:
-    """Write a callback of today's, as recorded from the service (acs-contract 4.8)."""
+    """Write a callback of today's, as recorded from the service (docs/acs-contract.md#callbacks)."""
     subject = f"calling/recordings/{SERVER_CALL}/{RECORDING}/{name}"
     return json.dumps(
         {
@@ -79,14 +79,16 @@ def test_a_call_that_starts(*, cloud: bool) -> None:
     """The server call id, which today's API records, and what a call may be known by besides."""
     event = call_event("CallStarted")
 
-    got = event_parser.parse(json.dumps(as_cloud_event(event) if cloud else event))
+    got = event_parser.parse_event(json.dumps(as_cloud_event(event) if cloud else event))
 
     assert CallStarted(str(event["id"]), SERVER_CALL, CORRELATION, GROUP, "") == got
 
 
 def test_a_call_that_ends() -> None:
     """The same, and how long it took."""
-    got = event_parser.parse(json.dumps(call_event("CallEnded", durationOfCall=71.5, group=None, room={"id": "99"})))
+    got = event_parser.parse_event(
+        json.dumps(call_event("CallEnded", durationOfCall=71.5, group=None, room={"id": "99"}))
+    )
 
     assert CallEnded("a8f5f015-1db8-410e-b50c-8f37a55f5350", SERVER_CALL, CORRELATION, None, "99", 71.5) == got
 
@@ -96,7 +98,7 @@ def test_a_call_is_known_by_its_server_call_id_alone(odd: Any) -> None:
     """Whatever else the event says, or doesn't, the call can be recorded."""
     event = call_event("CallStarted", group=odd, room=odd, correlationId=odd, startedBy=odd)
 
-    got = event_parser.parse(json.dumps(event | {"eventTime": odd, "subject": odd}))
+    got = event_parser.parse_event(json.dumps(event | {"eventTime": odd, "subject": odd}))
 
     assert isinstance(got, CallStarted)
     assert (SERVER_CALL, None) == (got.server_call_id, got.group_id)
@@ -106,12 +108,12 @@ def test_a_call_is_known_by_its_server_call_id_alone(odd: Any) -> None:
 def test_a_call_without_server_call_id_is_refused(odd: Any) -> None:
     """It can't be recorded: a person is to see the event."""
     with pytest.raises(BadEvent, match="servercallid"):
-        event_parser.parse(json.dumps(call_event("CallStarted", serverCallId=odd)))
+        event_parser.parse_event(json.dumps(call_event("CallStarted", serverCallId=odd)))
 
 
 def test_the_recording_state_of_today() -> None:
     """Another type than in 2021, a CloudEvent, and the call in place of the conversation."""
-    got = event_parser.parse(
+    got = event_parser.parse_event(
         callback("RecordingStateChanged", state="active", recordingKind="azureCommunicationServices")
     )
 
@@ -121,10 +123,10 @@ def test_the_recording_state_of_today() -> None:
 
 
 def test_the_recording_state_between_the_two() -> None:
-    """In August 2022 the type was still that of 2021, in the new envelope (acs-contract 3.3)."""
+    """In August 2022 the type was still that of 2021, in the new envelope (docs/acs-contract.md#preview-callbacks)."""
     text = callback("CallRecordingStateChanged", state="inactive", startDateTime="2022-08-01T00:00:00+00:00")
 
-    got = event_parser.parse(text)
+    got = event_parser.parse_event(text)
 
     assert isinstance(got, RecordingStateChanged)
     assert (RECORDING, "inactive") == (got.recording_id, got.state)
@@ -134,7 +136,7 @@ def test_a_start_that_failed() -> None:
     """It says why."""
     result = {"code": 500, "subCode": 9999, "message": "Unknown internal server error."}
 
-    got = event_parser.parse(callback("StartRecordingFailed", resultInformation=result))
+    got = event_parser.parse_event(callback("StartRecordingFailed", resultInformation=result))
 
     identity = "a8f5f015-1db8-410e-b50c-8f37a55f5350"
     assert (
@@ -146,7 +148,7 @@ def test_a_start_that_failed() -> None:
 @pytest.mark.parametrize("odd", [None, 5, "text", [], {"code": "many"}, {"message": ["no"]}])
 def test_a_start_that_failed_without_saying_why(odd: Any) -> None:
     """It failed all the same, and that must be told."""
-    got = event_parser.parse(callback("StartRecordingFailed", resultInformation=odd, recordingId=odd))
+    got = event_parser.parse_event(callback("StartRecordingFailed", resultInformation=odd, recordingId=odd))
 
     assert isinstance(got, StartRecordingFailed)
     assert (None, None, SERVER_CALL) == (got.code, got.message, got.server_call_id)
@@ -171,7 +173,7 @@ def test_the_subjects_of_all_years(subject: str, server_call: str | None, record
 
 
 def test_the_recording_id_of_the_data_is_second_choice() -> None:
-    """With the team's own storage the data names the recording too (acs-contract 4.9)."""
+    """With the team's own storage the data names the recording too (docs/acs-contract.md#file-event)."""
     event = sample("file-status-2021")
     event["data"]["recordingId"] = RECORDING
 

@@ -15,7 +15,7 @@ from recording.model.job import ChunkJob
 KEY = "20210727T152023608975Z-43563209-4ec6-4119-be5b-88398cda2caf"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 JOB = ChunkJob(recording_key=KEY, document_id=DOCUMENT, index=3, announced_at=datetime(2021, 7, 27, 15, tzinfo=UTC))
-# Top-level members that the host lays over the message's own metadata (functions-host.md 3).
+# Top-level members that the host lays over the message's own metadata (docs/functions-host.md#queue).
 TAKEN = {"id", "insertionTime", "expirationTime", "dequeueCount", "nextVisibleTime", "popReceipt", "queueTrigger"}
 
 

@@ -44,7 +44,7 @@ def test_every_name() -> None:
         layout.metadata_blob(KEY, 7, DOCUMENT),
         layout.attempts_blob(KEY, DOCUMENT),
         layout.notice_blob(KEY, DOCUMENT),
-        layout.told_blob(KEY, 2),
+        layout.published_blob(KEY, 2),
         layout.archived(layout.chunk_blob(KEY, 7, DOCUMENT), "wav"),
         layout.archived(layout.chunk_blob(KEY, 7, DOCUMENT)),
         layout.archived(layout.metadata_blob(KEY, 7, DOCUMENT), "wav"),

@@ -12,8 +12,8 @@ from recording.model.attempts import FIRST_RESCUE, Attempts, Failure
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.layout import chunk_blob, metadata_blob
 from recording.model.manifest import Manifest
-from recording.model.recording import Recording, assemble
-from recording.model.stored import Stored
+from recording.model.recording import InFlightRecording, assemble
+from recording.model.stored import StoredBlob
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 KEY = "20260301T100000000000Z-3f2b0e4c"
@@ -39,26 +39,26 @@ def event(*documents: str, hours: int = 0, **more: Any) -> FileStatusUpdated:
     return FileStatusUpdated(**(given | more))
 
 
-def content(document: str, **metadata: str) -> Stored:
+def content(document: str, **metadata: str) -> StoredBlob:
     """Make a chunk's content as staging has it."""
-    return Stored(chunk_blob(KEY, DOCUMENTS.index(document), document), 1000, "e", metadata)
+    return StoredBlob(chunk_blob(KEY, DOCUMENTS.index(document), document), 1000, "e", metadata)
 
 
-def metadata(document: str) -> Stored:
+def metadata(document: str) -> StoredBlob:
     """Make a chunk's metadata file as staging has it."""
-    return Stored(metadata_blob(KEY, DOCUMENTS.index(document), document), 10, "e", {"sha256": "1" * 64})
+    return StoredBlob(metadata_blob(KEY, DOCUMENTS.index(document), document), 10, "e", {"sha256": "1" * 64})
 
 
 def recording(
-    events: list[FileStatusUpdated], blobs: list[Stored], tried: dict[str, Attempts] | None = None
-) -> Recording:
+    events: list[FileStatusUpdated], blobs: list[StoredBlob], tried: dict[str, Attempts] | None = None
+) -> InFlightRecording:
     """Derive a recording."""
     return assemble(KEY, events=events, blobs=blobs, attempts=tried or {}, retention=RETENTION)
 
 
-def told(events: list[FileStatusUpdated], blobs: list[Stored], before: Manifest | None = None) -> Manifest:
+def told(events: list[FileStatusUpdated], blobs: list[StoredBlob], before: Manifest | None = None) -> Manifest:
     """Write the manifest of a recording that is archived now."""
-    return manifest.write(recording(events, blobs), archived_at=DONE, before=before)
+    return manifest.write_manifest(recording(events, blobs), archived_at=DONE, before=before)
 
 
 def test_the_first_announcement_sets_the_deadline() -> None:
@@ -124,7 +124,7 @@ def test_ids_of_several_events_are_joined() -> None:
         ([content("a-0", **PROOF), metadata("a-0")], True),
     ],
 )
-def test_a_chunk_is_staged_when_it_is_proved_and_has_its_metadata(blobs: list[Stored], is_staged: bool) -> None:
+def test_a_chunk_is_staged_when_it_is_proved_and_has_its_metadata(blobs: list[StoredBlob], is_staged: bool) -> None:
     """Nothing less counts."""
     found = recording([event("a-0")], blobs)
 
@@ -156,7 +156,7 @@ def test_every_chunk_has_an_outcome() -> None:
     gone = Failure(at=START, code="SourceGone", message="no such document")
     note = Attempts(count=7, failures=(gone,), next_at=START)
     blobs = [content("a-0", **PROOF), metadata("a-0"), content("a-1"), metadata("a-1")]
-    written = manifest.write(recording([event(*DOCUMENTS)], blobs, {"a-2": note}), archived_at=DONE)
+    written = manifest.write_manifest(recording([event(*DOCUMENTS)], blobs, {"a-2": note}), archived_at=DONE)
 
     first, second, third = written.chunks
     assert ["archived", "unproved", "lost"] == [e.outcome for e in written.chunks]
@@ -175,7 +175,7 @@ def test_every_chunk_has_an_outcome() -> None:
 
 def test_in_flight_it_tells_what_staging_holds() -> None:
     """The derived state names blobs in staging, and nothing as archived."""
-    waiting = manifest.write(recording([event("a-0", "a-1")], [content("a-0", **PROOF)]), archived_at=None)
+    waiting = manifest.write_manifest(recording([event("a-0", "a-1")], [content("a-0", **PROOF)]), archived_at=None)
 
     assert ["staged", "waiting"] == [e.outcome for e in waiting.chunks]
     assert ("ingesting", False, None) == (waiting.state, waiting.complete, waiting.archived_at)
@@ -204,7 +204,7 @@ def test_archived_chunks_are_left_to_the_manifest_before() -> None:
     before = told([event(*DOCUMENTS)], [content("a-0", **PROOF), metadata("a-0"), content("a-1", **PROOF)])
     now = recording([event(*DOCUMENTS, hours=1)], [metadata("a-1")])
 
-    assert ["a-1", "a-2"] == [c.job.document_id for c in manifest.beyond(now, before).chunks]
+    assert ["a-1", "a-2"] == [c.job.document_id for c in manifest.without_archived(now, before).chunks]
 
 
 PIECES = [piece for d in DOCUMENTS for piece in (content(d), content(d, **PROOF), metadata(d))]
@@ -213,7 +213,7 @@ RANKS = {"lost": 0, "unproved": 1, "archived": 2}
 
 
 @given(some.lists(SOME, min_size=1, max_size=4))
-def test_a_later_manifest_never_tells_less(rounds: list[list[Stored]]) -> None:
+def test_a_later_manifest_never_tells_less(rounds: list[list[StoredBlob]]) -> None:
     """Whatever is in staging at each run, no chunk's outcome gets worse, and no file goes out of the manifest."""
     before: Manifest | None = None
     for hours, blobs in enumerate(rounds):
@@ -224,13 +224,13 @@ def test_a_later_manifest_never_tells_less(rounds: list[list[Stored]]) -> None:
             assert old.content is None or new.content is not None
             assert old.metadata in (None, new.metadata)
         now = recording([event(*DOCUMENTS, hours=hours)], blobs)
-        assert [] == manifest.news(now, written)
+        assert [] == manifest.new_chunks(now, written)
         before = written
 
 
 @given(SOME)
-def test_complete_means_all_of_it(blobs: list[Stored]) -> None:
+def test_complete_means_all_of_it(blobs: list[StoredBlob]) -> None:
     """A manifest is complete exactly if every chunk was staged, and nothing but then."""
     found = recording([event(*DOCUMENTS)], blobs)
 
-    assert found.is_staged == manifest.write(found, archived_at=DONE).complete
+    assert found.is_staged == manifest.write_manifest(found, archived_at=DONE).complete

@@ -17,7 +17,7 @@ BLOB = "azureBlobStorage"
 
 def read(body: dict[str, Any]) -> StartRecording:
     """Read the body of a start."""
-    return request.read(StartRecording, json.dumps(body).encode())
+    return request.read_body(StartRecording, json.dumps(body).encode())
 
 
 def storage(**members: Any) -> dict[str, Any]:

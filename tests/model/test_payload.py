@@ -66,6 +66,6 @@ def test_a_location_fits_into_a_message(value: Any) -> None:
 
 def test_names_have_no_case() -> None:
     """2021's callbacks and Event Grid differ in it, and a third form costs nothing."""
-    chunk = payload.Chunk.model_validate({"DOCUMENTID": "0-a", "Index": 3, "contentlocation": "x"})
+    chunk = payload.ChunkFields.model_validate({"DOCUMENTID": "0-a", "Index": 3, "contentlocation": "x"})
 
     assert ("0-a", 3, "x") == (chunk.document_id, chunk.index, chunk.content_location)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from recording.model import payload
 
-# As recorded in March 2021 (acs-contract 2.11): two types in each other's place, a rate that is text.
+# As recorded in March 2021 (docs/acs-contract.md#2021-metadata-file): two types in each other's place, a rate that is
+# text.
 OF_2021 = {
     "contentType": "mixed",
     "channelType": "audioVideo",

@@ -7,22 +7,24 @@ import pytest
 from recording.model import manifest
 from recording.model.job import ChunkJob
 from recording.model.layout import chunk_blob, metadata_blob
-from recording.model.manifest import ChunkEntry
-from recording.model.recording import Chunk
-from recording.model.stored import Stored
+from recording.model.manifest import ManifestChunk
+from recording.model.recording import InFlightChunk
+from recording.model.stored import StoredBlob
 from tests.model.test_manifest import KEY, PROOF, RETENTION, START
 
 JOB = ChunkJob(recording_key=KEY, document_id="a-0", index=0, announced_at=START)
 
 
-def chunk(content: dict[str, str] | None = None, metadata: dict[str, str] | None = None, **described: str) -> Chunk:
+def chunk(
+    content: dict[str, str] | None = None, metadata: dict[str, str] | None = None, **described: str
+) -> InFlightChunk:
     """Make a chunk by what stands on its two blobs, and by what its events say of its media."""
-    return Chunk(
+    return InFlightChunk(
         job=JOB,
         end_reason=None,
         deadline=START + RETENTION,
-        content=None if content is None else Stored(chunk_blob(KEY, 0, "a-0"), 1000, "e", content),
-        metadata=None if metadata is None else Stored(metadata_blob(KEY, 0, "a-0"), 10, "e", metadata),
+        content=None if content is None else StoredBlob(chunk_blob(KEY, 0, "a-0"), 1000, "e", content),
+        metadata=None if metadata is None else StoredBlob(metadata_blob(KEY, 0, "a-0"), 10, "e", metadata),
         attempts=None,
         delete_location=None,
         described=described,
@@ -46,8 +48,11 @@ def chunk(content: dict[str, str] | None = None, metadata: dict[str, str] | None
         (chunk(), None, None),
     ],
 )
-def test_bytes_count_more_than_labels(found: Chunk, kind: str | None, note: str | None) -> None:
-    """And a metadata file more than an event (acs-contract 7); what is no kind never becomes part of a name."""
+def test_bytes_count_more_than_labels(found: InFlightChunk, kind: str | None, note: str | None) -> None:
+    """And a metadata file more than an event; what is no kind never becomes part of a name.
+
+    See docs/acs-contract.md#app-duties.
+    """
     written = manifest.write_entry(found, "archive")
 
     assert (kind, note) == (found.kind, found.note) == (written.format, written.note)
@@ -73,7 +78,7 @@ def test_what_was_archived_keeps_its_format() -> None:
         chunk(None, {"sha256": "1" * 64, "format": "mp3", "channel_type": "unmixed"}), "archive"
     )
 
-    joined = manifest.joined(first, late)
+    joined = manifest.merge_entries(first, late)
 
     assert joined.content == first.content
     assert ("wav", "unmixed", True) == (joined.format, joined.channel_type, joined.is_safe)
@@ -88,7 +93,7 @@ def test_what_was_archived_keeps_its_format() -> None:
         (chunk(None, {"sha256": "1" * 64}), False),
     ],
 )
-def test_safe_means_all_of_it(known: Chunk, is_safe: bool) -> None:
+def test_safe_means_all_of_it(known: InFlightChunk, is_safe: bool) -> None:
     """Content, proof and metadata file."""
     assert is_safe == manifest.write_entry(known, "archive").is_safe
     assert not manifest.write_entry(known, "staging").is_safe
@@ -100,7 +105,7 @@ def test_an_entry_of_an_older_manifest_can_be_read() -> None:
         by_alias=True, exclude={"format", "note", "content_type", "channel_type"}
     )
 
-    assert "a-0" == ChunkEntry.model_validate_json(text).document_id
+    assert "a-0" == ManifestChunk.model_validate_json(text).document_id
 
 
 def test_a_chunk_without_a_note_is_rescued_when_the_queue_had_its_turn() -> None:

@@ -15,14 +15,14 @@ from aiohttp import web
 from local.azurite import Azurite
 from recording.api import request
 from recording.app import App
-from recording.config.account import Account
+from recording.config.account import StorageAccount
 from recording.config.settings import Settings
 from recording.control.bodies import Caller, Operation, RepeatKey, StartRecording, StartRecordingByUrl
-from recording.control.operations import Control as Recordings
+from recording.control.operations import RecordingControl as Recordings
 from recording.errors import RecordingError
 from recording.storage import audit
-from recording.storage.audit import Entry
-from recording.storage.blobs import Storage
+from recording.storage.audit import AuditRecord
+from recording.storage.blobs import Blobs
 from tests.conftest import Control
 from tests.support.facts import body_of, listing
 from tests.support.source import serve
@@ -38,15 +38,15 @@ async def facts(app: App) -> list[Any]:
     return [await body_of(app.settings, "archive", name) for name in names]
 
 
-def recordings(app: App, storage: Storage | None = None, **caller: Any) -> Recordings:
+def recordings(app: App, storage: Blobs | None = None, **caller: Any) -> Recordings:
     """The operations, for a caller."""
     return Recordings(app.service, storage or app.storage, Caller(**caller))
 
 
 @asynccontextmanager
-async def storage_with(settings: Settings, **changes: Any) -> AsyncIterator[Storage]:
+async def storage_with(settings: Settings, **changes: Any) -> AsyncIterator[Blobs]:
     """A storage that isn't there, or isn't right."""
-    storage = Storage(settings.model_copy(update=changes))
+    storage = Blobs(settings.model_copy(update=changes))
     yield storage
     await storage.aclose()
 
@@ -125,11 +125,11 @@ async def test_what_is_not_foreseen_and_what_is_broken_off_is_on_record_too(app:
     asked = asyncio.Event()
 
     async def broken() -> None:
-        async with audit.audited(app.storage, Entry(at=NOW, operation="stop")):
+        async with audit.audited(app.storage, AuditRecord(at=NOW, operation="stop")):
             raise RuntimeError("secret detail")
 
     async def waiting() -> None:
-        async with audit.audited(app.storage, Entry(at=NOW + timedelta(seconds=1), operation="pause")):
+        async with audit.audited(app.storage, AuditRecord(at=NOW + timedelta(seconds=1), operation="pause")):
             asked.set()
             await asyncio.sleep(60)
 
@@ -151,7 +151,7 @@ async def test_what_is_not_foreseen_and_what_is_broken_off_is_on_record_too(app:
 async def test_facts_are_named_by_day_and_never_meet(app: App) -> None:
     """Two operations of the same microsecond are two facts."""
     for _ in range(2):
-        async with audit.audited(app.storage, Entry(at=NOW, operation="stop")):
+        async with audit.audited(app.storage, AuditRecord(at=NOW, operation="stop")):
             pass
 
     names = list(await listing(app.settings, "archive"))
@@ -207,7 +207,7 @@ async def test_storage_that_does_not_answer_does_not_hold_the_caller(
     begun = time.monotonic()
     async with serve(hang) as address:
         for blob in (address, "http://127.0.0.1:9"):
-            account = Account.model_validate(
+            account = StorageAccount.model_validate(
                 {"connection_string": f"{azurite.connection_string.partition('BlobEndpoint=')[0]}BlobEndpoint={blob}/x"}
             )
             async with storage_with(app.settings, archive_storage=account) as storage:
@@ -240,7 +240,7 @@ async def test_who_called_is_what_the_platform_says(
     """A name that is absurd is cut, one that is no text is escaped; neither forges a log line nor stops the record."""
     caplog.set_level("INFO")
 
-    async with audit.audited(app.storage, Entry(at=NOW, operation="stop", who=request.caller(headers))):
+    async with audit.audited(app.storage, AuditRecord(at=NOW, operation="stop", who=request.caller(headers))):
         pass
 
     [fact] = await facts(app)
@@ -275,9 +275,9 @@ async def test_no_secret_is_on_record(
 async def test_starts_are_found_by_their_day(app: App) -> None:
     """Each recording's own start, whatever else was asked for on that day; a record that is damaged costs no other."""
     for operation, recording, day in (("start", "a", 0), ("stop", "a", 0), ("start", None, 0), ("start", "b", 1)):
-        entry = Entry(at=NOW + timedelta(days=day), operation=operation, recording_id=recording)
+        entry = AuditRecord(at=NOW + timedelta(days=day), operation=operation, recording_id=recording)
         await audit._write(app.storage, entry)
-    await app.storage.write_fact("archive", "audit/2026/03/01/120000000005-start-bad.json", b"{")
+    await app.storage.create("archive", "audit/2026/03/01/120000000005-start-bad.json", b"{")
 
     assert {"a": NOW} == await audit.starts(app.storage, [NOW.replace(hour=1)])
     assert {"a", "b"} == set(await audit.starts(app.storage, [NOW, NOW + timedelta(days=1), NOW - timedelta(days=1)]))

@@ -4,77 +4,72 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import pytest
 import pytest_asyncio
-from aiohttp import web
 from azure.core.exceptions import AzureError
 
 from local.azurite import Azurite
+from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
 from recording.app import App
-from recording.config.settings import read
+from recording.config.settings import read_settings
 from recording.storage import blobs
-from recording.storage.blobs import CopyFailed, Storage
+from recording.storage.blobs import Blobs, CopyFailed
 from tests.conftest import Control
 from tests.intake.test_auto_record import leg_event
-from tests.support.facts import MIB, announce, harmed, listing, put, receive, stage, stored_sha256, sweep, until
-from tests.support.proxy import Proxy, before
+from tests.support.facts import (
+    MIB,
+    add_fault,
+    announce,
+    faults_met,
+    harmed,
+    listing,
+    put,
+    receive,
+    stage,
+    stored_sha256,
+    sweep,
+    until,
+)
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
+COMMIT = {"operation": "PutBlockList"}
+BLOCK = {"operation": "PutBlock"}
+PROOF = {"operation": "SetBlobMetadata"}
+DELETE = {"operation": "DeleteBlob"}
+# Put Blob and Copy Blob.
+BLOB: dict[str, Any] = {"method": "PUT", "query": {"comp": None, "restype": None}}
+
 
 @pytest_asyncio.fixture
-async def proxy(azurite: Azurite) -> AsyncIterator[Proxy]:
+async def proxy(azurite: Azurite) -> AsyncIterator[StorageProxy]:
     """A network between the app and its storage."""
-    async with before(azurite) as running:
+    async with StorageProxy(azurite.blob_url, azurite.queue_url) as running:
         yield running
 
 
 @pytest_asyncio.fixture
-async def distant(proxy: Proxy, environment: dict[str, str]) -> AsyncIterator[App]:
+async def distant(proxy: StorageProxy, environment: dict[str, str]) -> AsyncIterator[App]:
     """The app, with the proxy before its Blob Storage."""
     there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
-    built = await bootstrap.build(read(environment | there))
+    built = await bootstrap.open_app(read_settings(environment | there))
     yield built
     await built.aclose()
 
 
-def is_commit(request: web.Request) -> bool:
-    """Tell whether a request is Put Block List."""
-    return request.method == "PUT" and request.query.get("comp") == "blocklist"
-
-
-def is_block(request: web.Request) -> bool:
-    """Tell whether a request is Put Block."""
-    return request.method == "PUT" and request.query.get("comp") == "block"
-
-
-def is_proof(request: web.Request) -> bool:
-    """Tell whether a request is Set Blob Metadata."""
-    return request.method == "PUT" and request.query.get("comp") == "metadata"
-
-
-def is_blob(request: web.Request) -> bool:
-    """Tell whether a request is Put Blob or Copy Blob."""
-    return request.method == "PUT" and not request.query
-
-
-def is_delete(request: web.Request) -> bool:
-    """Tell whether a request is Delete Blob."""
-    return request.method == "DELETE"
-
-
 async def test_a_fact_is_written_once(app: App) -> None:
     """The first one stays, whatever comes later under its name."""
-    answers = await asyncio.gather(*(app.storage.write_fact("staging", "a/b", bytes([n])) for n in range(8)))
+    answers = await asyncio.gather(*(app.storage.create("staging", "a/b", bytes([n])) for n in range(8)))
     kept = await app.storage.read("staging", "a/b")
 
     assert 1 == sum(answers)
     assert kept == bytes([answers.index(True)])
-    assert await app.storage.write_fact("staging", "a/b", b"late") is False
+    assert await app.storage.create("staging", "a/b", b"late") is False
     assert kept == await app.storage.read("staging", "a/b")
 
 
@@ -82,14 +77,14 @@ async def test_what_is_not_there_is_none(app: App) -> None:
     """Reading, finding and deleting a blob that isn't there raise nothing."""
     await app.storage.delete("staging", "no/such")
 
-    assert (None, None) == (await app.storage.read("staging", "no/such"), await app.storage.find("archive", "no/such"))
+    assert (None, None) == (await app.storage.read("staging", "no/such"), await app.storage.stat("archive", "no/such"))
     assert {} == await app.storage.staged_blocks("no/such")
 
 
 async def test_only_the_version_that_was_meant_is_deleted(app: App) -> None:
     """A blob that has changed since it was looked at stays."""
     await put(app.settings, "staging", "a", b"1")
-    seen = await app.storage.find("staging", "a")
+    seen = await app.storage.stat("staging", "a")
     assert seen is not None
     await put(app.settings, "staging", "a", b"2")
 
@@ -100,16 +95,16 @@ async def test_only_the_version_that_was_meant_is_deleted(app: App) -> None:
 
 async def test_a_listing_and_a_look_give_the_same(app: App) -> None:
     """Name, size, ETag and metadata of a blob are one thing, wherever they come from."""
-    await app.storage.write_fact("staging", "a/b", b"12", announced="now")
+    await app.storage.create("staging", "a/b", b"12", announced="now")
 
-    listed = [blob async for blob in app.storage.names("staging", "a/")]
-    assert [await app.storage.find("staging", "a/b")] == listed
+    listed = [blob async for blob in app.storage.list_blobs("staging", "a/")]
+    assert [await app.storage.stat("staging", "a/b")] == listed
 
 
 async def test_a_wrong_copy_is_made_again(app: App, control: Control) -> None:
     """A copy of another length, or without the source's SHA-256, is replaced by one that matches."""
     [job] = await stage(app, await control.recording(5 * MIB))
-    source = await app.storage.find("staging", job.content_blob)
+    source = await app.storage.stat("staging", job.content_blob)
     assert source is not None
     assert source.sha256 is not None
 
@@ -122,7 +117,7 @@ async def test_a_wrong_copy_is_made_again(app: App, control: Control) -> None:
 async def test_a_copy_of_a_source_that_changed_is_not_taken(app: App) -> None:
     """What is compared is the version that was listed; another one under its name is no copy of it."""
     await put(app.settings, "staging", "a", b"1")
-    seen = await app.storage.find("staging", "a")
+    seen = await app.storage.stat("staging", "a")
     assert seen is not None
     await put(app.settings, "staging", "a", b"2")
 
@@ -138,8 +133,8 @@ async def test_a_copy_that_another_run_made_meanwhile_is_not_written_again(
     azurite: Azurite, environment: dict[str, str], app: App
 ) -> None:
     """The second copy comes late, perhaps after the manifest: were it to fail, it would damage what is archived."""
-    await app.storage.write_fact("staging", "a", b"media")
-    seen = await app.storage.find("staging", "a")
+    await app.storage.create("staging", "a", b"media")
+    seen = await app.storage.stat("staging", "a")
     assert seen is not None
     async with harmed(azurite, environment, {"operation": "CopyBlob", "kind": "hang", "seconds": 60}) as (late, proxy):
         second = asyncio.create_task(late.storage.copy_to_archive(seen, "copy"))
@@ -151,14 +146,14 @@ async def test_a_copy_that_another_run_made_meanwhile_is_not_written_again(
         first = await app.storage.copy_to_archive(seen, "copy")
         proxy.faults.clear()
 
-        assert first == await second == await app.storage.find("archive", "copy")
+        assert first == await second == await app.storage.stat("archive", "copy")
 
 
 async def test_a_link_reads_and_does_nothing_else(app: App) -> None:
     """The link of a blob answers to GET for five minutes, and to no other method or blob."""
     await put(app.settings, "staging", "a", b"media")
     await put(app.settings, "staging", "b", b"other")
-    link = await app.storage.link("staging", "a", file_name="a.mp4")
+    link = await app.storage.read_link("staging", "a", file_name="a.mp4")
 
     async with aiohttp.ClientSession() as http:
         async with http.get(link) as got:
@@ -177,76 +172,78 @@ async def test_a_link_expires(app: App, monkeypatch: pytest.MonkeyPatch) -> None
     """Once its time is over it opens nothing."""
     monkeypatch.setattr(blobs, "LINK_LIFE", timedelta(seconds=-1))
     await put(app.settings, "staging", "a", b"media")
-    link = await app.storage.link("staging", "a", file_name="a.mp4")
+    link = await app.storage.read_link("staging", "a", file_name="a.mp4")
 
     async with aiohttp.ClientSession() as http, http.get(link) as got:
         assert 403 == got.status
 
 
-@pytest.mark.parametrize("match", [is_commit, is_block, is_proof, is_blob], ids=lambda match: match.__name__)
-async def test_a_lost_answer_costs_nothing(distant: App, proxy: Proxy, control: Control, match: object) -> None:
+@pytest.mark.parametrize("requests", [COMMIT, BLOCK, PROOF, BLOB], ids=["commit", "block", "proof", "blob"])
+async def test_a_lost_answer_costs_nothing(distant: App, proxy: StorageProxy, control: Control, requests: Any) -> None:
     """A request that took effect though its answer was lost is repeated, and the chunk is right."""
     recording = await control.recording(12 * MIB)
     [job] = await announce(distant, recording)
-    proxy.add("lost", match)  # type: ignore[arg-type]
+    add_fault(proxy, kind="lostAnswer", **requests)
 
     await distant.ingest.run(job)
 
-    found = await distant.storage.find("staging", job.content_blob)
+    found = await distant.storage.stat("staging", job.content_blob)
     assert found is not None
-    assert 1 == proxy.met
+    assert 1 == faults_met(proxy)
     assert found.sha256 == recording["chunks"][0]["sha256"] == await stored_sha256(distant, job)
 
 
-@pytest.mark.parametrize("match", [is_commit, is_block, is_proof, is_blob], ids=lambda match: match.__name__)
-async def test_a_busy_storage_is_asked_again(distant: App, proxy: Proxy, control: Control, match: object) -> None:
+@pytest.mark.parametrize("requests", [COMMIT, BLOCK, PROOF, BLOB], ids=["commit", "block", "proof", "blob"])
+async def test_a_busy_storage_is_asked_again(
+    distant: App, proxy: StorageProxy, control: Control, requests: Any
+) -> None:
     """503 is no reason to give a chunk up."""
     recording = await control.recording(12 * MIB)
     [job] = await announce(distant, recording)
-    proxy.add("refused", match, times=2)  # type: ignore[arg-type]
+    add_fault(proxy, kind="status", status=503, times=2, **requests)
 
     await distant.ingest.run(job)
 
-    assert (2, recording["chunks"][0]["sha256"]) == (proxy.met, await stored_sha256(distant, job))
+    assert (2, recording["chunks"][0]["sha256"]) == (faults_met(proxy), await stored_sha256(distant, job))
 
 
-@pytest.mark.parametrize("match", [is_blob, is_delete], ids=lambda match: match.__name__)
+@pytest.mark.parametrize("requests", [BLOB, DELETE], ids=["blob", "delete"])
 async def test_lost_answers_leave_the_archive_whole(
-    distant: App, proxy: Proxy, control: Control, match: object
+    distant: App, proxy: StorageProxy, control: Control, requests: Any
 ) -> None:
     """Copies, the manifest and the emptying of staging may all be done twice."""
     await stage(distant, await control.recording(1000, 1000))
-    proxy.add("lost", match, times=5)  # type: ignore[arg-type]
+    add_fault(proxy, kind="lostAnswer", times=5, **requests)
 
     await sweep(distant)
     await sweep(distant)
 
-    assert 5 == proxy.met
+    assert 5 == faults_met(proxy)
     names = await listing(distant.settings, "archive")
     assert ({}, 6) == (await listing(distant.settings, "staging"), len(names))
     assert 1 == len([name for name in names if "/recording" in name])
 
 
 async def test_a_lost_answer_to_a_claim_does_not_delay_a_recording(
-    distant: App, proxy: Proxy, control: Control
+    distant: App, proxy: StorageProxy, control: Control
 ) -> None:
     """A worker whose claim was written knows it for its own, and starts the recording at once."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     app = replace(distant, settings=distant.settings.model_copy(update={"auto_record": "all"}))
-    proxy.add("lost", is_blob)
+    add_fault(proxy, kind="lostAnswer", **BLOB)
 
     await receive(app, leg_event(call))
 
-    assert (1, 1) == (proxy.met, len((await control.call("GET", "recordings"))["recordings"]))
+    assert (1, 1) == (faults_met(proxy), len((await control.call("GET", "recordings"))["recordings"]))
 
 
 async def test_storage_that_takes_nothing_fails_the_job_and_loses_nothing(
-    distant: App, proxy: Proxy, control: Control
+    distant: App, proxy: StorageProxy, control: Control
 ) -> None:
     """A job that storage refuses throughout is raised to the queue; the next one succeeds."""
     recording = await control.recording(5 * MIB)
     [job] = await announce(distant, recording)
-    proxy.add("refused", is_block, times=8)
+    add_fault(proxy, kind="status", status=503, times=8, **BLOCK)
 
     with pytest.raises(Exception, match="503 ServerBusy"):
         await distant.ingest.run(job)
@@ -264,7 +261,7 @@ async def test_another_account_gets_its_copy_by_a_link(
     async with Azurite() as azurite:
         there = azurite.connection_string
         more = {"STAGING_STORAGE": there, "ARCHIVE_STORAGE": there.replace("devstoreaccount1", "archive1")}
-        app = await bootstrap.build(read(environment | more))
+        app = await bootstrap.open_app(read_settings(environment | more))
         recording = await control.recording(5 * MIB, 1000)
         await stage(app, recording)
 
@@ -278,9 +275,9 @@ async def test_another_account_gets_its_copy_by_a_link(
 
 async def test_a_container_that_is_there_is_left_alone(settings: object, app: App) -> None:
     """Preparing twice, and at the same time, is no error."""
-    await app.storage.write_fact("staging", "a", b"1")
-    others = [Storage(app.settings) for _ in range(3)]
-    await asyncio.gather(*(one.prepare() for one in others))
+    await app.storage.create("staging", "a", b"1")
+    others = [Blobs(app.settings) for _ in range(3)]
+    await asyncio.gather(*(one.create_containers() for one in others))
 
     assert ["a"] == list(await listing(app.settings, "staging"))
     for one in others:

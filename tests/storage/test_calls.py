@@ -12,11 +12,7 @@ from tests.model.test_event_parser_today import CORRELATION, call_event
 from tests.support.facts import put, receive, sweep
 from tests.support.source import storage_host, today, wav
 
-
-@pytest.fixture
-def environment(environment: dict[str, str]) -> dict[str, str]:
-    """Today's API."""
-    return environment | {"ACS_API_VERSION": ""}
+pytestmark = pytest.mark.settings(ACS_API_VERSION="")
 
 
 @pytest.mark.parametrize("kind", ["CallStarted", "CallEnded"])
@@ -38,7 +34,7 @@ async def test_a_call_without_a_correlation_id_leaves_nothing(app: App) -> None:
     event = call_event("CallStarted")
     await receive(app, event | {"data": event["data"] | {"correlationId": None}})
 
-    assert [] == [blob.name async for blob in app.storage.names("archive", "calls/")]
+    assert [] == [blob.name async for blob in app.storage.list_blobs("archive", "calls/")]
 
 
 @pytest.mark.parametrize("fact", [None, b"", b"[]", b'{"correlationId": "c-1"}'])

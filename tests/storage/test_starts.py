@@ -11,23 +11,24 @@ import pytest_asyncio
 from azure.core.exceptions import AzureError
 
 from local.azurite import Azurite
+from local.storage_proxy import StorageProxy
 from recording.app import App
-from recording.config.account import Account
+from recording.config.account import StorageAccount
 from recording.config.settings import Settings
 from recording.control.bodies import Caller, RepeatKey, StartRecording
-from recording.control.operations import Control as Recordings
+from recording.control.operations import RecordingControl as Recordings
 from recording.errors import BadRequest, Conflict, RecordingError, StartInProgress, Throttled, UpstreamFailed
 from recording.model import layout
 from recording.storage import starts
-from recording.storage.blobs import Storage
-from recording.storage.starts import AnotherRequest, Claim, Held, Outcome
+from recording.storage.blobs import Blobs
+from recording.storage.starts import ClaimedByAnotherRequest, HeldClaim, StartClaim, StartOutcome
 from tests.conftest import Control
-from tests.support.facts import body_of, listing
-from tests.support.proxy import Match, Proxy, before
+from tests.support.facts import add_fault, body_of, faults_met, listing
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOTHING = StartRecording()
 HEADER = "Repeatability-Request-ID"
+BUSY: dict[str, Any] = {"kind": "status", "status": 503}
 
 
 @pytest_asyncio.fixture
@@ -37,29 +38,29 @@ async def call(control: Control) -> str:
 
 
 @pytest_asyncio.fixture
-async def proxy(azurite: Azurite) -> AsyncIterator[Proxy]:
+async def proxy(azurite: Azurite) -> AsyncIterator[StorageProxy]:
     """A network before storage that can be made to fail."""
-    async with before(azurite) as running:
+    async with StorageProxy(azurite.blob_url, azurite.queue_url) as running:
         yield running
 
 
 @pytest_asyncio.fixture
-async def distant(settings: Settings, proxy: Proxy) -> AsyncIterator[Storage]:
+async def distant(settings: Settings, proxy: StorageProxy) -> AsyncIterator[Blobs]:
     """The storage, with the proxy before it."""
-    account = Account.model_validate({"connection_string": proxy.connection_string})
-    storage = Storage(settings.model_copy(update={"archive_storage": account}))
+    account = StorageAccount.model_validate({"connection_string": proxy.connection_string})
+    storage = Blobs(settings.model_copy(update={"archive_storage": account}))
     yield storage
     await storage.aclose()
 
 
-def repeatable(app: App, storage: Storage | None = None, *, key: str = "one", header: str = HEADER) -> Recordings:
+def repeatable(app: App, storage: Blobs | None = None, *, key: str = "one", header: str = HEADER) -> Recordings:
     """The operations, for a caller with a key."""
     return Recordings(app.service, storage or app.storage, Caller(repeat_key=RepeatKey(header, key)))
 
 
-def writes(suffix: str) -> Match:
+def writes(suffix: str) -> dict[str, str]:
     """Match the writes of one kind of fact."""
-    return lambda request: request.method == "PUT" and request.path.endswith(f"-{suffix}.json")
+    return {"method": "PUT", "path": f"*-{suffix}.json"}
 
 
 async def tries(app: App) -> list[str]:
@@ -83,7 +84,7 @@ async def test_a_start_at_once_from_everywhere_happens_once(
     app: App, settings: Settings, control: Control, call: str
 ) -> None:
     """Twenty at once, by five clients of storage: one start, and its id for whoever is answered, even later."""
-    storages = [Storage(settings) for _ in range(5)]
+    storages = [Blobs(settings) for _ in range(5)]
 
     answers = await asyncio.gather(
         *(repeatable(app, storages[n % 5]).start(call, NOTHING) for n in range(20)), return_exceptions=True
@@ -104,11 +105,11 @@ async def test_a_start_at_once_from_everywhere_happens_once(
 @pytest.mark.parametrize("outcome", ["started", "given_back", None])
 async def test_a_key_belongs_to_one_request(app: App, control: Control, call: str, outcome: Any, header: str) -> None:
     """Another conversation, callback or context under the same key is a 400 that names the header."""
-    mine = Claim(owner="x", conversation_id=call, request="0" * 64, at=datetime.now(UTC))
+    mine = StartClaim(owner="x", conversation_id=call, request="0" * 64, at=datetime.now(UTC))
     await starts.take(app.storage, "repeatable one", mine)
     if outcome:
-        known = Outcome(result=outcome, recording_id="abc", at=NOW)
-        await starts.settle(app.storage, Held("repeatable one", 1), known)
+        known = StartOutcome(result=outcome, recording_id="abc", at=NOW)
+        await starts.settle(app.storage, HeldClaim("repeatable one", 1), known)
 
     for body in (NOTHING, StartRecording(operation_context="x")):
         with pytest.raises(BadRequest) as refused:
@@ -136,18 +137,18 @@ async def test_a_claim_whose_owner_died_is_taken_over_by_exactly_one(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Before 60 s nobody gets it; then one of ten does, the others wait for that one, and the log says so."""
-    await starts.take(app.storage, "x", Claim(owner="dead", conversation_id="c", at=NOW))
+    await starts.take(app.storage, "x", StartClaim(owner="dead", conversation_id="c", at=NOW))
 
     async def take(number: int, after: float) -> Any:
         at = NOW + timedelta(seconds=after)
-        return await starts.take(app.storage, "x", Claim(owner=str(number), conversation_id="c", at=at))
+        return await starts.take(app.storage, "x", StartClaim(owner=str(number), conversation_id="c", at=at))
 
     early = await asyncio.gather(*(take(n, 59.9) for n in range(10)), return_exceptions=True)
     late = await asyncio.gather(*(take(n, 60.1) for n in range(10)), return_exceptions=True)
 
     assert [StartInProgress] * 10 == [type(one) for one in early]
-    assert ([Held("x", 2)], 9) == (
-        [one for one in late if isinstance(one, Held)],
+    assert ([HeldClaim("x", 2)], 9) == (
+        [one for one in late if isinstance(one, HeldClaim)],
         len([one for one in late if isinstance(one, StartInProgress)]),
     )
     assert {layout.claim_blob("x", 1)} == {
@@ -157,18 +158,18 @@ async def test_a_claim_whose_owner_died_is_taken_over_by_exactly_one(
 
 async def test_the_first_word_on_a_try_stands(app: App) -> None:
     """An outcome is never overwritten, and a late one of a try that was given up is what a repeat gets."""
-    held = await starts.take(app.storage, "x", Claim(owner="slow", conversation_id="c", at=NOW))
-    assert isinstance(held, Held)
-    later = Claim(owner="next", conversation_id="c", at=NOW + timedelta(minutes=2))
-    assert Held("x", 2) == await starts.take(app.storage, "x", later)
+    held = await starts.take(app.storage, "x", StartClaim(owner="slow", conversation_id="c", at=NOW))
+    assert isinstance(held, HeldClaim)
+    later = StartClaim(owner="next", conversation_id="c", at=NOW + timedelta(minutes=2))
+    assert HeldClaim("x", 2) == await starts.take(app.storage, "x", later)
 
     for recording_id in ("first", "second"):
-        await starts.settle(app.storage, held, Outcome(result="started", recording_id=recording_id, at=NOW))
+        await starts.settle(app.storage, held, StartOutcome(result="started", recording_id=recording_id, at=NOW))
 
     found = await starts.take(app.storage, "x", later.model_copy(update={"owner": "third"}))
     assert isinstance(found, tuple)
     assert ("slow", "first") == (found[0].owner, found[1].recording_id)
-    with pytest.raises(AnotherRequest):
+    with pytest.raises(ClaimedByAnotherRequest):
         await starts.take(app.storage, "x", later.model_copy(update={"request": "another"}))
 
 
@@ -211,31 +212,31 @@ async def test_a_lost_answer_of_acs_is_no_second_recording(app: App, control: Co
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("kind", ["claim", "outcome"])
-@pytest.mark.parametrize("fault", ["lost", "refused"])
+@pytest.mark.parametrize("fault", [{"kind": "lostAnswer"}, BUSY], ids=["lost", "refused"])
 async def test_a_fact_whose_answer_is_lost_is_still_ours(
-    app: App, control: Control, call: str, proxy: Proxy, distant: Storage, kind: str, fault: Any
+    app: App, control: Control, call: str, proxy: StorageProxy, distant: Blobs, kind: str, fault: Any
 ) -> None:
     """The client writes again and is told that it exists: by ourselves."""
-    proxy.add(fault, writes(kind))
+    add_fault(proxy, **fault, **writes(kind))
 
     started = await repeatable(app, distant).start(call, NOTHING)
 
     assert started == await repeatable(app).start(call, NOTHING)
-    assert (1, 1, ["started"]) == (proxy.met, await asked(control), await tries(app))
+    assert (1, 1, ["started"]) == (faults_met(proxy), await asked(control), await tries(app))
 
 
 async def test_an_outcome_that_cannot_be_written_is_logged_and_the_answer_stays_true(
     app: App,
     control: Control,
     call: str,
-    proxy: Proxy,
-    distant: Storage,
+    proxy: StorageProxy,
+    distant: Blobs,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The caller gets the id; a repeat has to wait, and is then told that the call is being recorded."""
     monkeypatch.setattr(starts, "PATIENCE_SECONDS", 1.5)
-    proxy.add("refused", writes("outcome"), times=100)
+    add_fault(proxy, **BUSY, **writes("outcome"), times=100)
 
     started = await repeatable(app, distant).start(call, NOTHING)
     with pytest.raises(StartInProgress):
@@ -253,11 +254,11 @@ async def test_an_outcome_that_cannot_be_written_is_logged_and_the_answer_stays_
 
 
 async def test_a_claim_that_cannot_be_given_back_does_not_hide_what_failed(
-    app: App, control: Control, call: str, proxy: Proxy, distant: Storage, monkeypatch: pytest.MonkeyPatch
+    app: App, control: Control, call: str, proxy: StorageProxy, distant: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller is told what ACS said, and how long to wait."""
     monkeypatch.setattr(starts, "PATIENCE_SECONDS", 1.5)
-    proxy.add("refused", writes("outcome"), times=100)
+    add_fault(proxy, **BUSY, **writes("outcome"), times=100)
     rule = {"method": "POST", "path": "/conversations/*", "kind": "status", "status": 429, "retryAfter": "17"}
     await control.call("POST", "faults", rule)
 
@@ -268,12 +269,12 @@ async def test_a_claim_that_cannot_be_given_back_does_not_hide_what_failed(
 
 
 async def test_without_a_claim_nothing_is_started(
-    app: App, settings: Settings, control: Control, call: str, proxy: Proxy, distant: Storage, monkeypatch: Any
+    app: App, settings: Settings, control: Control, call: str, proxy: StorageProxy, distant: Blobs, monkeypatch: Any
 ) -> None:
     """Storage that is away or busy for good: ACS is not asked, and the caller is answered in time."""
     monkeypatch.setattr(starts, "PATIENCE_SECONDS", 0.5)
-    proxy.add("refused", writes("claim"), times=100)
-    nowhere = Storage(settings.model_copy(update={"archive_container": "nowhere"}))
+    add_fault(proxy, **BUSY, **writes("claim"), times=100)
+    nowhere = Blobs(settings.model_copy(update={"archive_container": "nowhere"}))
 
     with pytest.raises(AzureError):
         await repeatable(app, nowhere).start(call, NOTHING)
@@ -296,5 +297,5 @@ async def test_a_caller_that_goes_away_gives_its_claim_back(app: App, control: C
     await asyncio.wait([running])
 
     [name] = [name for name in await listing(app.settings, "archive") if name.endswith("-outcome.json")]
-    outcome = Outcome.model_validate(await body_of(app.settings, "archive", name))
+    outcome = StartOutcome.model_validate(await body_of(app.settings, "archive", name))
     assert ("given_back", "CancelledError", None) == (outcome.result, outcome.reason, outcome.recording_id)

@@ -16,15 +16,16 @@ from tests.storage.test_starts import asked, tries
 CHILD = """
 import asyncio, pathlib, sys
 from recording.errors import StartInProgress
-from recording.control.operations import Control
+from recording.control.operations import RecordingControl
 from recording.control.bodies import Caller
 from recording.control.bodies import RepeatKey
 from recording.control.bodies import StartRecording
 from recording import app as bootstrap
 
 async def main(conversation, key, go):
-    app = await bootstrap.app()
-    operations = Control(app.service, app.storage, Caller(repeat_key=RepeatKey("Repeatability-Request-ID", key)))
+    app = await bootstrap.ready()
+    caller = Caller(repeat_key=RepeatKey("Repeatability-Request-ID", key))
+    operations = RecordingControl(app.service, app.storage, caller)
     print("ready", flush=True)
     while not pathlib.Path(go).exists():
         await asyncio.sleep(0.005)

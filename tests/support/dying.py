@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from recording.app import App
-from recording.model.stored import Stored
-from recording.storage.blobs import Storage
+from recording.model.stored import StoredBlob
+from recording.storage.blobs import Blobs
 
 
 class Killed(BaseException):
     """The process is gone."""
 
 
-class Dying(Storage):
+class Dying(Blobs):
     """Storage of a process that is killed after its n-th write; nothing is done after that."""
 
     def __init__(self, app: App, *, after: int) -> None:
@@ -28,8 +28,8 @@ class Dying(Storage):
             raise Killed
         return answer
 
-    async def write_fact(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
-        return await self._write(lambda: super(Dying, self).write_fact(where, name, data, **metadata))
+    async def create(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
+        return await self._write(lambda: super(Dying, self).create(where, name, data, **metadata))
 
     async def replace(self, where: Any, name: str, data: bytes, **more: Any) -> bool:
         return await self._write(lambda: super(Dying, self).replace(where, name, data, **more))
@@ -37,14 +37,14 @@ class Dying(Storage):
     async def delete(self, where: Any, name: str, *, etag: str | None = None) -> None:
         await self._write(lambda: super(Dying, self).delete(where, name, etag=etag))
 
-    async def stage(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> None:
-        await self._write(lambda: super(Dying, self).stage(name, block_id, body, length=length))
+    async def stage_block(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> None:
+        await self._write(lambda: super(Dying, self).stage_block(name, block_id, body, length=length))
 
-    async def commit(self, name: str, block_ids: Sequence[str], metadata: dict[str, str], **more: Any) -> bool:
-        return await self._write(lambda: super(Dying, self).commit(name, block_ids, metadata, **more))
+    async def commit_blocks(self, name: str, block_ids: Sequence[str], metadata: dict[str, str], **more: Any) -> bool:
+        return await self._write(lambda: super(Dying, self).commit_blocks(name, block_ids, metadata, **more))
 
-    async def mark_proved(self, name: str, metadata: dict[str, str], *, etag: str) -> None:
-        await self._write(lambda: super(Dying, self).mark_proved(name, metadata, etag=etag))
+    async def set_metadata(self, name: str, metadata: dict[str, str], *, etag: str) -> None:
+        await self._write(lambda: super(Dying, self).set_metadata(name, metadata, etag=etag))
 
-    async def copy_to_archive(self, source: Stored, name: str, **more: Any) -> Stored:
+    async def copy_to_archive(self, source: StoredBlob, name: str, **more: Any) -> StoredBlob:
         return await self._write(lambda: super(Dying, self).copy_to_archive(source, name, **more))

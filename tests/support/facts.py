@@ -9,24 +9,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from aiohttp import ClientSession
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from local.azurite import Azurite
+from local.storage_faults import StorageRule
 from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
 from recording import timer
 from recording.app import App
-from recording.archive.run import Report
-from recording.config.settings import Settings, read
+from recording.archive.run import TimerReport
+from recording.config.settings import Settings, read_settings
 from recording.ingest.blocks import is_block
-from recording.ingest.chunk import Ingest
+from recording.ingest.chunk import ChunkIngest
 from recording.intake import receive as intake
 from recording.intake.backlog import Backlog
 from recording.model.job import ChunkJob
-from recording.model.stored import Where
-from recording.notices import Notices
-from recording.storage.blobs import Storage
+from recording.model.stored import Container
+from recording.notices import Topic
+from recording.storage.blobs import Blobs
 from tests.conftest import Control, file_event
 
 MIB = 1024 * 1024
@@ -34,7 +34,7 @@ TOPIC_KEY = "dG9waWMta2V5LW9mLXRoZS10ZXN0cw=="
 
 
 @asynccontextmanager
-async def container(settings: Settings, where: Where) -> AsyncIterator[ContainerClient]:
+async def container(settings: Settings, where: Container) -> AsyncIterator[ContainerClient]:
     """Open a container with a client of the test's own."""
     account = settings.archive_storage if where == "archive" else settings.staging_storage
     assert account.connection_string is not None
@@ -42,7 +42,7 @@ async def container(settings: Settings, where: Where) -> AsyncIterator[Container
         yield service.get_container_client(getattr(settings, f"{where}_container"))
 
 
-async def listing(settings: Settings, where: Where) -> dict[str, str]:
+async def listing(settings: Settings, where: Container) -> dict[str, str]:
     """List a container: {blob name: SHA-256 of its bytes}."""
     found = {}
     async with container(settings, where) as blobs:
@@ -52,13 +52,13 @@ async def listing(settings: Settings, where: Where) -> dict[str, str]:
     return found
 
 
-async def put(settings: Settings, where: Where, name: str, body: bytes, **metadata: str) -> None:
+async def put(settings: Settings, where: Container, name: str, body: bytes, **metadata: str) -> None:
     """Put a blob where the app doesn't expect it."""
     async with container(settings, where) as blobs:
         await blobs.upload_blob(name, body, overwrite=True, metadata=metadata)
 
 
-async def body_of(settings: Settings, where: Where, name: str) -> Any:
+async def body_of(settings: Settings, where: Container, name: str) -> Any:
     """Read a JSON blob."""
     async with container(settings, where) as blobs:
         return json.loads(await (await blobs.download_blob(name)).readall())
@@ -94,16 +94,23 @@ async def stage(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
     return jobs
 
 
-async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> Report:
+async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> TimerReport:
     """Run the archive timer once."""
     now = now or datetime.now(UTC)
     return await timer.run(app.storage, app.settings, app.notices, app.content, now=now, **more)
 
 
+async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:
+    """Bring a recording of chunks of these sizes into the archive; the answer is its jobs."""
+    jobs = await stage(app, await control.recording(*sizes), **more)
+    assert (await sweep(app)).archived
+    return jobs
+
+
 @asynccontextmanager
 async def topic(app: App, control: Control) -> AsyncIterator[App]:
     """Give the app the emulator's custom topic to publish to."""
-    notices = Notices(f"{control.endpoint}/emulator/topic/api/events", TOPIC_KEY, None)
+    notices = Topic(f"{control.endpoint}/emulator/topic/api/events", TOPIC_KEY, None)
     try:
         yield replace(app, notices=notices)
     finally:
@@ -128,12 +135,12 @@ async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10
             await asyncio.sleep(0.02)
 
 
-async def staged_receipts(storage: Storage, job: ChunkJob) -> int:
+async def staged_receipts(storage: Blobs, job: ChunkJob) -> int:
     """Count the blocks that are staged with their receipt."""
     return len([name for name in await storage.staged_blocks(job.content_blob) if not is_block(name)])
 
 
-async def killed_after(ingest: Ingest, job: ChunkJob, *, blocks: int) -> None:
+async def killed_after(ingest: ChunkIngest, job: ChunkJob, *, blocks: int) -> None:
     """Run an ingest and end it in the middle, once so many blocks are staged."""
     running = asyncio.ensure_future(ingest.run(job))
 
@@ -146,16 +153,26 @@ async def killed_after(ingest: Ingest, job: ChunkJob, *, blocks: int) -> None:
     await asyncio.wait([running])
 
 
+def add_fault(proxy: StorageProxy, **rule: Any) -> None:
+    """Add a rule for requests to storage."""
+    proxy.faults.add([StorageRule.model_validate(rule)])
+
+
+def faults_met(proxy: StorageProxy) -> int:
+    """Count the requests to which a rule was applied."""
+    return sum(rule["applied"] for rule in proxy.faults.view())
+
+
 @asynccontextmanager
 async def harmed(
     azurite: Azurite, environment: dict[str, str], *rules: dict[str, Any]
 ) -> AsyncIterator[tuple[App, StorageProxy]]:
     """The app, and the storage between that does what the rules say."""
-    async with StorageProxy(azurite.blob_url, azurite.queue_url) as proxy, ClientSession() as http:
+    async with StorageProxy(azurite.blob_url, azurite.queue_url) as proxy:
         there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
-        app = await bootstrap.build(read(environment | there))
-        async with http.post(f"{proxy.control_url}/faults", json=list(rules)) as answer:
-            assert answer.status == 201, await answer.text()
+        app = await bootstrap.open_app(read_settings(environment | there))
+        for rule in rules:
+            add_fault(proxy, **rule)
         try:
             yield app, proxy
         finally:

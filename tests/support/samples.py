@@ -1,4 +1,7 @@
-"""The official sample payloads (acs-contract 2.7, 2.8, 4.9), and variations of them."""
+"""The official sample payloads, and variations of them.
+
+See docs/acs-contract.md#2021-callbacks, #2021-file-event, #file-event.
+"""
 
 import json
 from pathlib import Path
@@ -57,6 +60,6 @@ def file_status(*, chunks: Any = None, **changes: Any) -> str:
 
 def parse_file_status(text: str) -> FileStatusUpdated:
     """Read a file event."""
-    event = event_parser.parse(text)
+    event = event_parser.parse_event(text)
     assert isinstance(event, FileStatusUpdated)
     return event

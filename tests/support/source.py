@@ -3,7 +3,7 @@
 import json
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,19 +21,20 @@ from cryptography.x509.oid import NameOID
 from local.acs.server import DEVELOPMENT_KEY
 from recording import app as bootstrap
 from recording.app import App
-from recording.config.settings import read
+from recording.config.settings import read_settings
+from recording.formats.media import HEADER
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def serve(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """Serve every request with one handler; the value is the server's address."""
+async def serve(answer: Answer, *, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """Serve every request with one handler; the value is the server's address. A port of 0 picks a free one."""
     server = web.Application(client_max_size=2**30)
     server.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
     await site.start()
     try:
         yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
@@ -64,11 +65,22 @@ async def app_with_source(environment: dict[str, str], answer: Answer) -> AsyncI
     """Build the app against a source of the test's own."""
     async with serve(answer) as address:
         more = {"ACS_CONNECTION_STRING": f"endpoint={address};accesskey={DEVELOPMENT_KEY}"}
-        app = await bootstrap.build(read(environment | more))
+        app = await bootstrap.open_app(read_settings(environment | more))
         try:
             yield app
         finally:
             await app.aclose()
+
+
+def drive[Result](walk: Generator[int, bytes, Result], file: bytes) -> Result:
+    """Give a walk over a file the header at each offset that it asks for; return its result."""
+    try:
+        offset = next(walk)
+        while True:
+            offset = walk.send(file[offset : offset + HEADER])
+    except StopIteration as ended:
+        result: Result = ended.value
+        return result
 
 
 def part(request: web.Request, body: bytes, etag: str) -> web.Response:
@@ -116,7 +128,7 @@ def wav(samples: int, *, channels: int = 1) -> bytes:
 
 @dataclass
 class Host:
-    """The storage host of today's API (acs-contract 4.10), with a region's host that it redirects to.
+    """The storage host of today's API (docs/acs-contract.md#storage-host), with a region's host that it redirects to.
 
     `refuse` is the status that deletions are answered with as long as it is set.
     """
@@ -180,7 +192,9 @@ async def storage_host(environment: dict[str, str], **more: str) -> AsyncIterato
     host = Host()
     async with serve(host.answer) as host.address, serve(host.answer) as host.region:
         allowed = ",".join(address.removeprefix("http://") for address in (host.address, host.region))
-        app = await bootstrap.build(read(environment | {"ACS_API_VERSION": "", "CONTENT_HOSTS": allowed} | more))
+        app = await bootstrap.open_app(
+            read_settings(environment | {"ACS_API_VERSION": "", "CONTENT_HOSTS": allowed} | more)
+        )
         try:
             yield app, host
         finally:
@@ -188,7 +202,7 @@ async def storage_host(environment: dict[str, str], **more: str) -> AsyncIterato
 
 
 def today(*chunks: dict[str, Any], event_id: str = "e1", **more: Any) -> dict[str, Any]:
-    """Write the file event of today's API that announces chunks (acs-contract 4.9)."""
+    """Write the file event of today's API that announces chunks (docs/acs-contract.md#file-event)."""
     return {
         "id": event_id,
         "subject": "/recording/call/3f2b0e4c-0000-4000-8000-000000000001/serverCallId/c2Nh/recordingId/cmlk",

@@ -11,7 +11,7 @@ from local import trace as local_trace
 from local.acs.server import Emulator
 from recording.app import App
 from recording.control.bodies import Caller, Operation, StartRecordingByUrl
-from recording.control.operations import Control as Recordings
+from recording.control.operations import RecordingControl as Recordings
 from recording.errors import ChunkError
 from recording.telemetry import exporters
 from tests.conftest import Control
@@ -97,7 +97,7 @@ async def test_a_recording_is_one_trace_from_event_to_archive(
     start, stop = told.spans("control.")
     assert trace_of(start) == trace_of(stop) != trace_of(own[0])
     assert [recording_id] * 2 == [(span.attributes or {})["recordingId"] for span in (start, stop)]
-    # Of 2021 the event doesn't say which recording it is (acs-contract 2.8).
+    # Of 2021 the event doesn't say which recording it is (docs/acs-contract.md#2021-file-event).
     known = [] if app.settings.speaks_2021 else [trace_of(start)]
     assert known == [link.context.trace_id for link in own[0].links]
 

@@ -83,7 +83,10 @@ class Client:
             return Answer(response.status, response.headers, raw, json.loads(raw) if is_whole_json else None)
 
     async def stored(self, method: str, location: str, **headers: str) -> Answer:
-        """Send one request to the storage host, signed with the name of the resource (acs-contract 4.10)."""
+        """Send one request to the storage host, signed with the name of the resource.
+
+        See docs/acs-contract.md#storage-host.
+        """
         host = self.endpoint.removeprefix("http://")
         url = URL(location, encoded=True)
         signed = signed_headers(method, url.raw_path_qs, host=host, key=self.key)

@@ -73,8 +73,9 @@ class Bench:
     def on_loopback(self, request: Any) -> Iterator[None]:
         """Send a request for the real storage hosts to the emulator's ports; host name and signature stay.
 
-        The SDK of today sends its signature to Microsoft's hosts only, and rightly so (acs-contract 4.10): what a
-        proxy or a name server would do in a laboratory is done below the SDK, in its transport.
+        The SDK of today sends its signature to Microsoft's hosts only, and rightly so
+        (docs/acs-contract.md#storage-host): what a proxy or a name server would do in a laboratory is done below the
+        SDK, in its transport.
         """
         real = request.url
         for official, port in ((STORAGE, self.storage), (REGION, self.region)):

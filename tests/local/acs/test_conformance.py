@@ -78,7 +78,8 @@ OUTCOMES = [
     ("wrong key: download", UNAUTHORIZED),
     ("wrong key: delete", UNAUTHORIZED),
 ]
-# What a client does not have (acs-contract 1, 4.2, 4.10), or gets wrong itself, before the emulator hears of it.
+# What a client does not have (docs/acs-contract.md#versions, #start-request, #storage-host), or gets wrong itself,
+# before the emulator hears of it.
 DIFFERENCES = {
     (NEWEST, "sync"): {},
     (NEWEST, "async"): {},

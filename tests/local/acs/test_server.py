@@ -60,7 +60,7 @@ async def test_port_taken() -> None:
             _, errors = await process.communicate()
 
     assert process.returncode == 1
-    assert errors.decode().startswith("The emulator could not start: cannot listen on 127.0.0.1:")
+    assert errors.decode().startswith("The emulator couldn't start: cannot listen on 127.0.0.1:")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ async def test_port_taken() -> None:
 def test_bad_options(arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     """An option that could never work is told in one sentence, with exit status 1."""
     assert main([*arguments]) == 1
-    assert capsys.readouterr().err.startswith("The emulator could not start: ")
+    assert capsys.readouterr().err.startswith("The emulator couldn't start: ")
 
 
 async def test_two_at_once() -> None:

@@ -28,7 +28,7 @@ def _ada(raw_id: str = "8:acs:ada") -> dict[str, Any]:
 
 
 def test_captured_body() -> None:
-    """The body that the SDK sends is understood in full (acs-contract 4.2)."""
+    """The body that the SDK sends is understood in full (docs/acs-contract.md#start-request)."""
     body = {
         **CALL,
         "recordingStateCallbackUri": "https://x/y",
@@ -128,13 +128,13 @@ def test_bad_fields(field: str, value: Any) -> None:
         ({"channelAffinity": [{"channel": 0, "participant": {}}]}, "A participant needs a rawId."),
         (
             {"channelAffinity": [{"channel": 0, "participant": _ada("a")}, {"channel": 0, "participant": _ada("b")}]},
-            "A channel is given twice.",
+            "A channel is assigned twice.",
         ),
         (
             {"channelAffinity": [{"channel": 0, "participant": _ada()}, {"channel": 1, "participant": _ada()}]},
-            "A participant is given two channels.",
+            "A participant is assigned two channels.",
         ),
-        ({"audioChannelParticipantOrdering": [_ada(), _ada()]}, "A participant is given two channels."),
+        ({"audioChannelParticipantOrdering": [_ada(), _ada()]}, "A participant is assigned two channels."),
         (
             {"audioChannelParticipantOrdering": [_ada(str(number)) for number in range(6)]},
             "An unmixed recording has at most 5 channels.",
@@ -144,7 +144,7 @@ def test_bad_fields(field: str, value: Any) -> None:
                 "audioChannelParticipantOrdering": [_ada("a")],
                 "channelAffinity": [{"channel": 0, "participant": _ada("b")}],
             },
-            "Channels are given by ordering or by affinity, not by both.",
+            "Channels must be given either by ordering or by affinity.",
         ),
     ],
 )
@@ -213,7 +213,10 @@ def test_since(body: dict[str, Any], since: str, before: str) -> None:
 
 @pytest.mark.parametrize("uri", ["/not/absolute/url", "x", "", "ftp://a/b", "https://"])
 def test_relative_callback(uri: str) -> None:
-    """A callback URI that is not absolute is refused without a word, as captured (acs-contract 3.4)."""
+    """A callback URI that is not absolute is refused without a word, as captured.
+
+    See docs/acs-contract.md#preview-errors.
+    """
     error = _refusal({**CALL, "recordingStateCallbackUri": uri})
 
     assert ("BadRequest", "", None) == (error.code, error.message, error.target)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.functions.bindings import lay_over, queue_messages
+from local.functions.bindings import overlay, queue_messages
 from local.functions.values import TypedData
 
 
@@ -31,15 +31,15 @@ def test_invalid_json_output() -> None:
         queue_messages(TypedData("string", "{not json}"))
 
 
-def test_lay_over() -> None:
+def test_overlay() -> None:
     """Members of a JSON body replace metadata of the same name in any case; arrays and nulls don't."""
     own = {"Id": TypedData("string", "1"), "DequeueCount": TypedData("json", "1")}
-    laid = lay_over(own, '{"id": "mine", "dequeuecount": 9, "other": true, "list": [1], "none": null}')
+    laid = overlay(own, '{"id": "mine", "dequeuecount": 9, "other": true, "list": [1], "none": null}')
 
     assert {
         "Id": TypedData("string", "mine"),
         "DequeueCount": TypedData("json", "9"),
         "other": TypedData("json", "true"),
     } == laid
-    assert own == lay_over(own, "not json")
-    assert own == lay_over(own, "{not json}")
+    assert own == overlay(own, "not json")
+    assert own == overlay(own, "{not json}")

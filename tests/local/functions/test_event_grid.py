@@ -1,4 +1,4 @@
-"""The Event Grid webhook answers as the table of functions-host 2 says."""
+"""The Event Grid webhook answers as the table of docs/functions-host.md#event-grid says."""
 
 import asyncio
 import json

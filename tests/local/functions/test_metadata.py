@@ -26,14 +26,14 @@ def test_order_and_settings() -> None:
 @pytest.mark.parametrize(
     ("name", "bindings", "reason"),
     [
-        ("1st", [TRIGGER], "can't be the name"),
-        ("host", [TRIGGER], "can't be the name"),
+        ("1st", [TRIGGER], "isn't a valid function name"),
+        ("host", [TRIGGER], "isn't a valid function name"),
         ("f", [], "0 triggers"),
         ("f", [TRIGGER, {**TRIGGER, "name": "other"}], "2 triggers"),
         ("f", [TRIGGER, {"direction": "OUT", "type": "queue", "name": "MSG"}], "same name"),
-        ("f", [{**TRIGGER, "type": "blobTrigger"}], "no blobTrigger"),
+        ("f", [{**TRIGGER, "type": "blobTrigger"}], "doesn't support blobTrigger"),
         ("f", [TRIGGER, {"direction": "OUT", "type": "table", "name": "t"}], "no table"),
-        ("f", [{**TRIGGER, "name": "a-b"}], "can't be the name of a binding"),
+        ("f", [{**TRIGGER, "name": "a-b"}], "isn't a valid binding name"),
         ("f", [{**TRIGGER, "queueName": "%MISSING%"}], "MISSING"),
     ],
 )

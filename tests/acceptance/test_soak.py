@@ -1,0 +1,58 @@
+"""A thousand recordings with every fault and with kills: nothing is lost, and it costs what it used to."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.stack import LOGS, ROOT
+
+RECORDINGS, SEED = 1000, 7
+LIMIT_SECONDS = 1500
+# Figures that a run must stay below: half as much again as README reports, for the worse of the two APIs.
+MOST = {
+    "seconds": 540,
+    "seconds to archived, p50": 60,
+    "seconds to archived, p99": 150,
+    "bytes fetched per byte kept": 2.4,
+    "chunks deleted before they could be fetched": 140,
+}
+
+
+def figures(found: dict[str, Any]) -> dict[str, float]:
+    """Pick the figures that are held."""
+    return {
+        "seconds": found["seconds"],
+        "seconds to archived, p50": found["secondsTo"]["archived"]["p50"],
+        "seconds to archived, p99": found["secondsTo"]["archived"]["p99"],
+        "bytes fetched per byte kept": found["fetched"]["bytesFetchedPerByteKept"],
+        "chunks deleted before they could be fetched": found["explained"],
+    }
+
+
+@pytest.mark.timeout(LIMIT_SECONDS + 300)
+@pytest.mark.parametrize("api", ["today", "2021"])
+async def test_a_thousand_recordings_survive_faults_and_kills(api: str, tmp_path: Path) -> None:
+    """Each is complete in the archive or explained, and the figures are those of before."""
+    result, logs = tmp_path / "soak.json", LOGS / f"acceptance-{api}"
+    command = [sys.executable, "-m", "local", "soak", "--recordings", str(RECORDINGS), "--seed", str(SEED), "--kills"]
+    command += ["--api", api, "--limit", str(LIMIT_SECONDS), "--out", str(result), "--logs", str(logs)]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+    try:
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+    again = f"`make soak N={RECORDINGS} SEED={SEED} API={api}` repeats it"
+    assert process.returncode == 0, f"the soak's last lines name what is wrong, {logs} has a log per process; {again}"
+    found = json.loads(result.read_text())
+    counts = {kind: found[kind] for kind in ("lost", "damaged", "duplicated", "unexplained")}
+    assert set(counts.values()) == {0}, f"{counts}: look for these recordings in {logs}; {again}"
+    held = figures(found)
+    above = {name: f"{held[name]} instead of at most {most}" for name, most in MOST.items() if held[name] > most}
+    assert above == {}, f"slower or more wasteful than before, if nothing else kept the machine busy; {again}"
