@@ -7,7 +7,7 @@ endif
 API = today
 PYTHON = .venv/bin/python
 
-.PHONY: help setup lock demo up soak bench infra test acceptance clean
+.PHONY: help setup lock demo up soak bench infra package test acceptance clean
 
 help:  ## list these commands (what a bare `make` does)
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -35,6 +35,9 @@ bench: setup  ## speed beside what a user would otherwise write: benchmarks/resu
 infra: setup  ## evaluate the Bicep templates anew, into infra/snapshots (needs the compiler: BICEP, or bicep on the PATH)
 	@$(PYTHON) -m tests.infra.compiler
 
+package: setup  ## build what azd deploys, and start it with no other library than it brings along (needs PyPI)
+	@$(PYTHON) -m tests.infra.package
+
 # More workers than cores: much of a test is waiting, for pauses and processes.
 test: setup  ## ruff, import-linter, mypy and every test
 	$(PYTHON) -m ruff check .
@@ -48,7 +51,7 @@ acceptance: setup  ## what is too long or too sensitive for `make test`: soaks, 
 	$(PYTHON) -m pytest tests/acceptance --verbose --capture=no --durations=0
 
 clean:  ## remove everything that the other commands have made, but for .venv and node_modules
-	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .python_packages
 
 # Needs uv only: the requirements files may be outdated, or conflict after a merge, and aren't installed for this.
 .venv/bin/uv:

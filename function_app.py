@@ -5,24 +5,20 @@ prefix is empty (host.json), so that the paths are the recording service's own.
 """
 
 import asyncio
-import functools
 from typing import List  # noqa: UP035 - see Jobs
 
 import azure.functions as func
 
-from recording import timer as archive
 from recording.api import request
 from recording.api.response import json_response, responds
-from recording.app import App, current, ready, ready_if_possible
+from recording.app import current, ready, ready_if_possible
 from recording.catalogue import browse, verify
 from recording.catalogue.browse import ListQuery
-from recording.clock import utc_now
 from recording.control.bodies import Caller, Operation, StartRecording, StartRecordingByUrl
 from recording.control.operations import RecordingControl
 from recording.doctor.health import check as check_health
 from recording.errors import BadEvent, BadRequest, RecordingError
-from recording.intake import backlog, poison, receive
-from recording.intake.backlog import Backlog
+from recording.intake import backlog
 from recording.model import event_parser, job
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -143,7 +139,7 @@ async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpRespon
         received = event_parser.split_events(req.get_body().decode())
     except (BadEvent, UnicodeDecodeError) as bad:
         raise BadRequest(str(bad), target="body") from None
-    jobs.set([message for text in received for message in await _take(here, text)])
+    jobs.set([message for text in received for message in await here.take(text)])
     return json_response()
 
 
@@ -152,7 +148,7 @@ async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpRespon
 async def receive_event(event: str, jobs: Jobs) -> None:
     """Take an Event Grid event; `str` gets its text untouched in either schema (docs/functions-host.md#event-grid)."""
     here = await ready()
-    jobs.set(await _take(here, event, here.backlog))
+    jobs.set(await here.take(event, here.backlog))
 
 
 @app.queue_trigger(arg_name="message", queue_name=backlog.QUEUE, connection="AzureWebJobsStorage")
@@ -161,7 +157,7 @@ async def take_events(message: func.QueueMessage, jobs: Jobs) -> None:
     """Take the events that came when many were being taken; what it raises makes the queue try all of them again."""
     here = await ready()
     held = backlog.read(message.get_body().decode())
-    jobs.set(await backlog.take(held, functools.partial(_take, here), here.backlog))
+    jobs.set(await backlog.take(held, here.take, here.backlog))
 
 
 @app.queue_trigger(arg_name="message", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
@@ -174,28 +170,8 @@ async def ingest_chunk(message: func.QueueMessage) -> None:
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
     """Finish, rescue, archive, report."""
-    here = await ready()
-    await here.prepare_archive()
-    now = utc_now()
-    await poison.drain(here.poison, here.storage, here.notices, now=now)
-    take = functools.partial(_take, here)
-    late = await poison.drain_events(here.poisoned_events, take, here.storage, here.notices, now=now)
-    report = await archive.run(here.storage, here.settings, here.notices, here.content, now=now)
-    # What was just taken in may be overdue, too: each chunk is queued once.
-    jobs.set(list(dict.fromkeys([*late, *receive.messages(report.jobs)])))
-
-
-async def _take(here: App, text: str, held_back: Backlog | None = None) -> list[str]:
-    taken = await receive.receive(
-        text,
-        storage=here.storage,
-        service=here.service,
-        notices=here.notices,
-        settings=here.settings,
-        now=utc_now(),
-        backlog=held_back,
-    )
-    return receive.messages(taken)
+    _, messages = await (await ready()).run_timer()
+    jobs.set(messages)
 
 
 async def _control(req: func.HttpRequest) -> RecordingControl:

@@ -21,8 +21,14 @@ param coldAfterDays int
 @description('After how many days recordings are deleted; 0 keeps them for ever.')
 param deleteAfterDays int
 
-@description('For how many days a recording cannot be changed or deleted (WORM); 0 sets no policy. The policy begins unlocked: see docs/operations.md#retention.')
+@description('Policies and legal holds per version of a blob. Easily given only when the container is made, never taken back, and the container can then be deleted only when it is empty: see docs/operations.md#retention.')
+param immutabilitySupport bool
+
+@description('For how many days a recording cannot be changed or deleted (WORM); 0 sets no policy. The policy begins unlocked.')
 param immutableDays int
+
+@description('The policy was locked by hand: it is not put again, which would be refused.')
+param immutabilityLocked bool
 
 resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
   name: 'starc${token}'
@@ -47,7 +53,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
   parent: account
   name: 'default'
   properties: {
-    // Immutability per version needs it.
+    // What is overwritten or deleted can be brought back; immutability per version needs it.
     isVersioningEnabled: true
     deleteRetentionPolicy: {
       enabled: true
@@ -65,15 +71,12 @@ resource recordings 'Microsoft.Storage/storageAccounts/blobServices/containers@2
   name: container
   properties: {
     publicAccess: 'None'
-    // Cannot be switched off again, and is easily given only when the container is made. Alone it
-    // forbids nothing; it lets a policy or a legal hold be set, now or later.
-    immutableStorageWithVersioning: {
-      enabled: true
-    }
+    // Nothing is sent where it is not wanted: a container that has it keeps it.
+    immutableStorageWithVersioning: immutabilitySupport ? { enabled: true } : null
   }
 }
 
-resource immutability 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2025-08-01' = if (immutableDays > 0) {
+resource immutability 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2025-08-01' = if (immutableDays > 0 && !immutabilityLocked) {
   parent: recordings
   name: 'default'
   properties: {
@@ -98,10 +101,16 @@ var deletion = deleteAfterDays == 0 ? {} : {
   }
 }
 var ofRecordings = union(toCool, toCold, deletion)
+// A rule needs an action, also where none is wanted and the rule is off.
+var noAction = {
+  tierToCold: {
+    daysAfterModificationGreaterThan: 99999
+  }
+}
 
 var retention = {
   name: 'recordings'
-  enabled: true
+  enabled: !empty(ofRecordings)
   type: 'Lifecycle'
   definition: {
     filters: {
@@ -114,7 +123,7 @@ var retention = {
       ]
     }
     actions: {
-      baseBlob: ofRecordings
+      baseBlob: empty(ofRecordings) ? noAction : ofRecordings
     }
   }
 }
@@ -140,14 +149,13 @@ var deleteVersions = {
   }
 }
 
-var rules = concat(empty(ofRecordings) ? [] : [retention], deleteAfterDays == 0 ? [] : [deleteVersions])
-
-resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08-01' = if (!empty(rules)) {
+// Always deployed: what an earlier deployment set would go on deleting.
+resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08-01' = {
   parent: account
   name: 'default'
   properties: {
     policy: {
-      rules: rules
+      rules: concat([retention], deleteAfterDays == 0 ? [] : [deleteVersions])
     }
   }
   dependsOn: [

@@ -135,6 +135,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   name: 'appsettings'
   properties: {
     AZURE_CLIENT_ID: identityClientId
+    // No other kind of credential is tried: a moment without the identity must not end in another one's token.
+    AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential'
 
     // The name beside the addresses: by the addresses alone a host now and then starts without its blob client, reads no
     // keys, and answers 401 to valid ones (azure-functions-host issues 11787, 11782, 11636).

@@ -114,6 +114,12 @@ param archiveColdAfterDays int = 90
 @minValue(0)
 param archiveDeleteAfterDays int = 0
 
+@description('Lets a policy or a legal hold be set on recordings, now or later. Decide before the first deployment: see docs/operations.md#retention.')
+param archiveImmutabilitySupport bool = false
+
+@description('The archive\'s policy was locked by hand; it is left as it is.')
+param archiveImmutabilityLocked bool = false
+
 @description('For how many days a recording cannot be changed or deleted; 0 sets no policy.')
 @minValue(0)
 @maxValue(146000)
@@ -186,9 +192,15 @@ var contradictions = filter([
   archiveDeleteAfterDays == 0 || archiveDeleteAfterDays > max(archiveCoolAfterDays, archiveColdAfterDays)
     ? ''
     : 'ARCHIVE_DELETE_AFTER_DAYS (${archiveDeleteAfterDays}) must be more than ARCHIVE_COOL_AFTER_DAYS and ARCHIVE_COLD_AFTER_DAYS: what is deleted can not change its tier afterwards. 0 keeps recordings.'
-  archiveDeleteAfterDays == 0 || archiveImmutableDays == 0
+  archiveDeleteAfterDays == 0 || !archiveImmutabilitySupport
     ? ''
-    : 'ARCHIVE_DELETE_AFTER_DAYS must be 0 with ARCHIVE_IMMUTABLE_DAYS: a lifecycle rule deletes nothing from an immutable container.'
+    : 'ARCHIVE_DELETE_AFTER_DAYS must be 0 with ARCHIVE_IMMUTABILITY_SUPPORT: a lifecycle rule deletes nothing from an immutable container.'
+  archiveImmutableDays == 0 || archiveImmutabilitySupport
+    ? ''
+    : 'ARCHIVE_IMMUTABLE_DAYS needs ARCHIVE_IMMUTABILITY_SUPPORT: without it the container takes no policy.'
+  !archiveImmutabilityLocked || archiveImmutableDays > 0
+    ? ''
+    : 'ARCHIVE_IMMUTABILITY_LOCKED says that a policy was locked: keep the ARCHIVE_IMMUTABLE_DAYS that it has.'
   empty(runbookUrl) || startsWith(runbookUrl, 'https://')
     ? ''
     : 'RUNBOOK_URL must be the https address at which your team reads docs/operations.md, not ${runbookUrl}: remove it if there is none.'
@@ -269,7 +281,9 @@ module archive 'archive.bicep' = {
     coolAfterDays: archiveCoolAfterDays
     coldAfterDays: archiveColdAfterDays
     deleteAfterDays: archiveDeleteAfterDays
+    immutabilitySupport: archiveImmutabilitySupport
     immutableDays: archiveImmutableDays
+    immutabilityLocked: archiveImmutabilityLocked
   }
 }
 

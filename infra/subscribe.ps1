@@ -1,18 +1,28 @@
 # Deploy the Event Grid subscriptions (subscriptions.bicepparam), as subscribe.sh does elsewhere.
 
-# A function can be seen by Event Grid some time after its deployment: ask again for a few minutes.
+function Fail($reason) {
+    $next = 'The app is deployed, but no event reaches it yet. See docs/operations.md#subscribing-failed'
+    [Console]::Error.WriteLine("$reason $next")
+    exit 1
+}
+
+az account show --output none
+if ($LASTEXITCODE -ne 0) { Fail 'The Azure CLI is not signed in (azd auth login does not do that): az login.' }
+
 for ($try = 1; $try -le 6; $try++) {
-    az deployment group create `
+    $said = az deployment group create `
         --subscription "$env:AZURE_SUBSCRIPTION_ID" `
         --resource-group "$env:EVENTS_GROUP" `
         --name recording-subscriptions `
         --parameters infra/subscriptions.bicepparam `
-        --output none
+        --output none 2>&1 | Out-String
     if ($LASTEXITCODE -eq 0) { exit 0 }
+    [Console]::Error.WriteLine($said)
+    # Event Grid sees a function some time after its deployment. No other failure gets better by waiting.
+    if ($said -notlike '*Destination endpoint not found*') { Fail 'Event Grid was not subscribed.' }
     if ($try -lt 6) {
-        Write-Warning 'Event Grid could not be subscribed yet; the next try is in 30 s.'
+        [Console]::Error.WriteLine('Event Grid does not see the function yet; the next try is in 30 s.')
         Start-Sleep -Seconds 30
     }
 }
-Write-Error 'The app is deployed, but no event reaches it yet. See docs/operations.md#subscribing-failed'
-exit 1
+Fail 'Event Grid does not see the function receive_event.'

@@ -3,20 +3,29 @@
 # time. What they are made of is in subscriptions.bicepparam, which reads the azd environment.
 set -eu
 
-# A function can be seen by Event Grid some time after its deployment: ask again for a few minutes.
+fail() {
+    echo "$1 The app is deployed, but no event reaches it yet. See docs/operations.md#subscribing-failed" >&2
+    exit 1
+}
+
+az account show --output none || fail 'The Azure CLI is not signed in (azd auth login does not do that): az login.'
+
 tries=6
-until az deployment group create \
+until said=$(az deployment group create \
     --subscription "$AZURE_SUBSCRIPTION_ID" \
     --resource-group "$EVENTS_GROUP" \
     --name recording-subscriptions \
     --parameters infra/subscriptions.bicepparam \
-    --output none
+    --output none 2>&1)
 do
+    printf '%s\n' "$said" >&2
+    # Event Grid sees a function some time after its deployment. No other failure gets better by waiting.
+    case $said in
+        *'Destination endpoint not found'*) ;;
+        *) fail 'Event Grid was not subscribed.' ;;
+    esac
     tries=$((tries - 1))
-    if [ "$tries" -eq 0 ]; then
-        echo 'The app is deployed, but no event reaches it yet. See docs/operations.md#subscribing-failed' >&2
-        exit 1
-    fi
-    echo 'Event Grid could not be subscribed yet; the next try is in 30 s.' >&2
+    [ "$tries" -gt 0 ] || fail 'Event Grid does not see the function receive_event.'
+    echo 'Event Grid does not see the function yet; the next try is in 30 s.' >&2
     sleep 30
 done

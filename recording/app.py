@@ -15,14 +15,18 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.queue.aio import QueueClient
 
+from recording import timer
 from recording.acs.call_automation import CallAutomation
 from recording.acs.callbacks import CallbackAuth
 from recording.acs.content import Content
 from recording.acs.preview_2021 import Preview2021
+from recording.archive.run import TimerReport
+from recording.clock import utc_now
 from recording.config.resource import Resource
 from recording.config.settings import Settings, read_settings
+from recording.errors import Misconfigured
 from recording.ingest.chunk import LAST_RESORT, ChunkIngest
-from recording.intake import backlog
+from recording.intake import backlog, poison, receive
 from recording.intake.backlog import Backlog
 from recording.model.job import QUEUE
 from recording.notices import Topic
@@ -66,6 +70,32 @@ class App:
         except (AzureError, TimeoutError) as failed:
             reason = type(failed).__name__
             log.error("archive.not_prepared", reason=reason, next="chunks go to staging; the timer tries again")
+
+    async def take(self, text: str, held_back: Backlog | None = None) -> list[str]:
+        """Take an event in; the answer is the messages to put on the chunk queue."""
+        taken = await receive.receive(
+            text,
+            storage=self.storage,
+            service=self.service,
+            notices=self.notices,
+            settings=self.settings,
+            now=utc_now(),
+            backlog=held_back,
+        )
+        return receive.messages(taken)
+
+    async def run_timer(self) -> tuple[TimerReport, list[str]]:
+        """Finish, rescue, archive, report; the answer has the messages to put on the chunk queue.
+
+        The timer does it, and `python -m recording archive`; two at once do no harm.
+        """
+        await self.prepare_archive()
+        now = utc_now()
+        await poison.drain(self.poison, self.storage, self.notices, now=now)
+        late = await poison.drain_events(self.poisoned_events, self.take, self.storage, self.notices, now=now)
+        report = await timer.run(self.storage, self.settings, self.notices, self.content, now=now)
+        # What was just taken in may be overdue, too: each chunk is queued once.
+        return report, list(dict.fromkeys([*late, *receive.messages(report.jobs)]))
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -143,8 +173,7 @@ def connect(settings: Settings) -> App:
     needs_identity = (
         needs_topic_identity or resource.access_key is None or any(one.connection_string is None for one in accounts)
     )
-    # AZURE_CLIENT_ID picks a user-assigned identity.
-    credential: AsyncTokenCredential | None = DefaultAzureCredential() if needs_identity else None
+    credential = _identity() if needs_identity else None
     storage = Blobs(settings, credential)
     topic_key = settings.events_topic_key.get_secret_value() if settings.events_topic_key else None
     content = Content(resource, credential, extra_hosts=settings.content_hosts)
@@ -174,6 +203,21 @@ def connect(settings: Settings) -> App:
         ),
         credential=credential,
     )
+
+
+def _identity() -> AsyncTokenCredential:
+    """Build the credential: AZURE_CLIENT_ID picks a user-assigned identity, AZURE_TOKEN_CREDENTIALS a kind of one.
+
+    Without the latter several kinds are tried in turn, and where the identity is out of reach for a moment, a token of
+    somebody else may be found instead.
+    """
+    try:
+        return DefaultAzureCredential()
+    except ValueError:
+        raise Misconfigured(
+            "app settings are wrong: AZURE_TOKEN_CREDENTIALS: must be ManagedIdentityCredential in Azure; on a laptop "
+            "omit it, or name a kind that azure-identity knows, such as dev or AzureCliCredential"
+        ) from None
 
 
 def _service(

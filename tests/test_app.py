@@ -6,15 +6,18 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from azure.identity.aio._credentials import default
 
 from recording import app as bootstrap
 from recording.acs.call_automation import CallAutomation
 from recording.acs.preview_2021 import Preview2021
 from recording.config.settings import Settings, read_settings
 from recording.errors import Misconfigured, Unauthorized
+from tests.infra.test_app_settings import app_settings
 from tests.support.facts import listing
 
 ROOT = Path(__file__).parents[1]
@@ -108,6 +111,32 @@ async def test_a_build_that_fails_leaves_nothing_open(environment: dict[str, str
 
     with pytest.raises(Exception, match="AuthorizationFailure"):
         await bootstrap.open_app(read_settings(environment | {"STAGING_STORAGE": wrong}))
+
+
+IDENTITY = {"AzureWebJobsStorage__accountName": "contoso", "ACS_ENDPOINT": "https://contoso.communication.azure.com"}
+
+
+async def test_in_azure_no_other_identity_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what the templates set, the credential is the app's own identity alone."""
+    client_id = "8c5f7a39-0000-4000-8000-000000000001"
+    for name in ("AZURE_TOKEN_CREDENTIALS", "AZURE_CLIENT_ID"):
+        monkeypatch.setenv(name, app_settings()[name])
+    monkeypatch.setenv("AZURE_CLIENT_ID", client_id)
+    clients: list[Any] = []
+    monkeypatch.setattr(default, "ManagedIdentityCredential", lambda **options: clients.append(options["client_id"]))
+
+    app = bootstrap.connect(read_settings(IDENTITY))
+
+    assert isinstance(app.credential, default.DefaultAzureCredential)
+    assert ([client_id], 1) == (clients, len(app.credential.credentials))
+
+
+async def test_a_kind_of_credential_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The setting is named, with what it should be."""
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentity")
+
+    with pytest.raises(Misconfigured, match="AZURE_TOKEN_CREDENTIALS: must be ManagedIdentityCredential in Azure"):
+        bootstrap.connect(read_settings(IDENTITY))
 
 
 @pytest.mark.usefixtures("process")

@@ -36,7 +36,9 @@ class Supervisor:
         self._app_dir = app_dir
         self._environ = dict(environ)
         # The worker's code is imported from here; the app's folder comes first on its path.
-        self._environ["PYTHONPATH"] = os.pathsep.join(filter(None, [environ.get("PYTHONPATH"), str(_ROOT)]))
+        # As in Azure, the libraries that the app brings along are found before any other.
+        libraries = str(app_dir / ".python_packages" / "lib" / "site-packages")
+        self._environ["PYTHONPATH"] = os.pathsep.join(filter(None, [libraries, environ.get("PYTHONPATH"), str(_ROOT)]))
         self._function_timeout = function_timeout
         self._process: WorkerProcess | None = None
         self._ready = asyncio.Event()

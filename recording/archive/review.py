@@ -81,7 +81,13 @@ async def _rescue(this: Run, recording: InFlightRecording) -> None:
             chunk.job, storage, lambda before: attempts.queued_again(before, now=now, first=settings.first_rescue)
         )
         this.report.jobs.append(chunk.job)
-        log.warning("chunk.queued_again", recordingKey=recording.key, documentId=chunk.job.document_id)
+        log.warning(
+            "chunk.queued_again",
+            recordingKey=recording.key,
+            documentId=chunk.job.document_id,
+            attempts=chunk.tries,
+            unfinished=len(chunk.unfinished),
+        )
     # Last: a topic that takes nothing must not cost a chunk its next try.
     for chunk in recording.chunks:
         if not chunk.is_staged and now < chunk.deadline <= now + settings.risk_margin:
@@ -93,20 +99,20 @@ async def warn(
 ) -> None:
     """Say that a chunk is at risk: in the log on every run, to other systems once."""
     document, left = chunk.job.document_id, round((chunk.deadline - now).total_seconds() / 3600, 2)
-    tries, last = (chunk.attempts.count, chunk.attempts.last) if chunk.attempts else (0, None)
-    reason = last.message if last else None
+    tries, unfinished, reason = chunk.tries, len(chunk.unfinished), chunk.reason
     log.error(
         "chunk.at_risk",
         recordingKey=recording.key,
         documentId=document,
         hoursLeft=left,
         attempts=tries,
+        unfinished=unfinished,
         reason=reason,
         next="it is tried until its deadline",
     )
     told = layout.notice_blob(recording.key, document)
     if any(blob.name == told for blob in recording.blobs):
         return
-    data = {"documentId": document, "hoursLeft": left, "attempts": tries, "reason": reason}
+    data = {"documentId": document, "hoursLeft": left, "attempts": tries, "unfinished": unfinished, "reason": reason}
     if await telling.tell(Notice("Recording.AtRisk", recording.key, document, now, data)):
         await storage.create("staging", told, json.dumps(data).encode())

@@ -7,7 +7,7 @@ README's table is generated from here (`python -m recording.config.settings`), a
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +16,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from recording.config import account
+from recording.config import account, references
 from recording.config.account import Service, StorageAccount
 from recording.config.resource import Resource, is_endpoint, parse_connection_string
 from recording.errors import Misconfigured
@@ -223,7 +223,8 @@ class Settings(BaseModel):
         """Say where ACS is asked to send state callbacks; the key is part of it, so it is never logged."""
         if self.public_base_url is None:
             return None
-        code = f"?code={quote(self.callback_key.get_secret_value(), safe='')}" if self.callback_key else ""
+        key = self.callback_key.get_secret_value() if self.callback_key else ""
+        code = "" if not key or references.is_reference(key) else f"?code={quote(key, safe='')}"
         return f"{self.public_base_url.rstrip('/')}/callbacks{code}"
 
     def resource(self) -> Resource:
@@ -238,11 +239,15 @@ class Settings(BaseModel):
         raise Misconfigured("set ACS_CONNECTION_STRING, or ACS_ENDPOINT for the app's managed identity")
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
+def read_settings(environment: Mapping[str, str], *, may_be_unresolved: Collection[str] = ()) -> Settings:
     """Read the settings from the environment; empty values count as absent.
 
+    A value may be kept in Key Vault: one that Azure did not put in place is refused, but of `may_be_unresolved`.
     Raises Misconfigured that names the setting and never shows a value.
     """
+    names = {field.alias or name for name, field in Settings.model_fields.items()}
+    if unresolved := references.unresolved(environment, names.difference(may_be_unresolved)):
+        raise Misconfigured(f"app settings are wrong: {', '.join(unresolved)}: {references.FIX}")
     values: dict[str, Any] = {}
     for name, field in Settings.model_fields.items():
         alias = field.alias or name
@@ -275,7 +280,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 def read_from(file: Path | None) -> Settings:
     """Read the settings of a file, or of the environment; those of local.settings.json fill its gaps."""
-    return read_settings(read_file(file) if file else {**read_file(Path("local.settings.json")), **os.environ})
+    if file is None:
+        return read_settings({**read_file(Path("local.settings.json")), **os.environ})
+    # `az functionapp config appsettings list` prints references, whether Azure resolves them or not. This one has never
+    # kept anybody from fetching a chunk.
+    return read_settings(read_file(file), may_be_unresolved=["CALLBACK_KEY"])
 
 
 def read_file(file: Path) -> dict[str, str]:

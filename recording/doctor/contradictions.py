@@ -5,6 +5,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from recording.config import account
+from recording.config.references import is_reference
 from recording.config.settings import Settings
 from recording.doctor import schedule
 from recording.doctor.finding import Finding
@@ -93,6 +94,11 @@ def _callbacks(settings: Settings) -> Iterator[Finding]:
         yield _warn(
             "AUTO_RECORD is all, and there is no PUBLIC_BASE_URL: no callback tells how a recording goes on",
             "set PUBLIC_BASE_URL to this app's https address",
+        )
+    if settings.callback_key and is_reference(settings.callback_key.get_secret_value()):
+        yield _warn(
+            "CALLBACK_KEY is a reference, which only Azure resolves: whether it does isn't seen from here",
+            "GET /health of the app must not answer that CALLBACK_KEY is not resolved",
         )
     if settings.callback_key and base is None:
         yield _warn(

@@ -10,17 +10,17 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError
 
 from recording.acs.content import Content, Probe
-from recording.errors import RecordingError, SourceChanged, SourceDamaged, SourceUnavailable
+from recording.errors import SourceChanged, SourceDamaged, SourceUnavailable
 from recording.formats import media
 from recording.formats.media import Walker
-from recording.ingest import blocks, proof
+from recording.ingest import attempt, blocks, proof
+from recording.ingest.attempt import Attempt, describe
 from recording.ingest.blocks import Block
 from recording.ingest.relay import Relay
-from recording.model import attempts, payload
-from recording.model.attempts import Attempts, Failure
+from recording.model import payload
 from recording.model.job import ChunkJob
 from recording.model.stored import StoredBlob
 from recording.storage import recordings
@@ -33,7 +33,6 @@ _BLOCK_PAUSE_SECONDS = 0.5
 _VERSION_TRIES = 3
 # Below `functionTimeout` (host.json), whose stroke would kill every other job of the process too.
 BUDGET_SECONDS = 25 * 60.0
-_NOTE_SECONDS = 60.0
 # Of the retention: a file that isn't whole by its own word until then is taken as it is, while ACS still has it.
 LAST_RESORT = 0.95
 _UNKNOWN_TYPE = "application/octet-stream"
@@ -72,31 +71,34 @@ class ChunkIngest:
         queue, then the timer, tries again.
         """
         with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
-            try:
-                async with asyncio.timeout(BUDGET_SECONDS):
-                    await self._run(job)
-            except Exception as failed:
-                await self._note(job, failed)
-                raise
+            if await recordings.is_archived(job, self.storage):
+                log.info("chunk.archived_before", recordingKey=job.recording_key, documentId=job.document_id)
+                return
+            async with (
+                attempt.begin(job, self.storage, first_rescue=self.first_rescue) as this,
+                asyncio.timeout(BUDGET_SECONDS),
+            ):
+                # A missing metadata file must not cost the content: it is fetched second and tried again.
+                await self._content(job, this)
+                await self._metadata(job, this)
 
-    async def _run(self, job: ChunkJob) -> None:
-        if await recordings.is_archived(job, self.storage):
-            log.info("chunk.archived_before", recordingKey=job.recording_key, documentId=job.document_id)
-            return
-        # A missing metadata file must not cost the content: it is fetched second and tried again.
-        await self._content(job)
-        await self._metadata(job)
-
-    async def _metadata(self, job: ChunkJob) -> None:
+    async def _metadata(self, job: ChunkJob, this: Attempt) -> None:
+        """Bring the metadata file into staging, which ends the attempt."""
+        await this.is_on_record()
         if await self.storage.stat("staging", job.metadata_blob) is None:
             body = await self.content.metadata(job)
-            # What it says stands on the blob as well: a listing tells it without reading the file.
-            await self.storage.create("staging", job.metadata_blob, body, **payload.read_metadata_file(body))
+            # What it says stands on the blob as well: a listing tells it without reading the file. So does which
+            # attempt succeeded, for its fact that it began may outlast this write by a moment, or by a kill.
+            metadata = payload.read_metadata_file(body) | {"attempt": this.id}
+            write = self.storage.create("staging", job.metadata_blob, body, **metadata)
+            await asyncio.gather(write, this.ended())
+        else:
+            await this.ended()
 
-    async def _content(self, job: ChunkJob) -> None:
+    async def _content(self, job: ChunkJob, this: Attempt) -> None:
         for _ in range(_VERSION_TRIES):
             try:
-                if await self._one_version(job):
+                if await self._one_version(job, this):
                     return
             except SourceChanged as changed:
                 log.warning(
@@ -104,7 +106,7 @@ class ChunkIngest:
                 )
         raise SourceChanged("the document kept changing while it was copied")
 
-    async def _one_version(self, job: ChunkJob) -> bool:
+    async def _one_version(self, job: ChunkJob, this: Attempt) -> bool:
         """Bring one version of the document to a proved chunk; False if it is to be looked at anew."""
         found = await self.storage.stat("staging", job.content_blob)
         if found is not None and found.sha256:
@@ -123,6 +125,7 @@ class ChunkIngest:
         facts = proof.facts(probe, plan, passed.digests, passed.problem)
         ids = [blocks.block_id(_version(probe, plan), b.index) for b in plan]
         content_type = media.CONTENT_TYPES[probe.kind] if probe.kind else _UNKNOWN_TYPE
+        await this.is_on_record()
         await self.storage.commit_blocks(job.content_blob, ids, facts, content_type=content_type)
         found = await self.storage.stat("staging", job.content_blob)
         if found is None or not proof.is_same_version(found, facts):
@@ -220,12 +223,12 @@ class ChunkIngest:
             await self.storage.stage_block(job.content_blob, receipt_id, body(), length=1)
         except AzureError as failed:
             # Without it the block is fetched again if this attempt is killed, and only then.
-            log.warning("receipt.not_staged", documentId=job.document_id, block=block.index, reason=_describe(failed))
+            log.warning("receipt.not_staged", documentId=job.document_id, block=block.index, reason=describe(failed))
 
     async def _stage_block(self, job: ChunkJob, probe: Probe, block: Block, version: str, passed: _Passed) -> None:
         """Stream one block from the source into Put Block; a broken one is repeated whole."""
         block_id = blocks.block_id(version, block.index)
-        for attempt in range(1, BLOCK_TRIES + 1):
+        for number in range(1, BLOCK_TRIES + 1):
             walker = Walker(probe.kind, probe.size) if probe.kind and not probe.takes_ranges else None
             source = self.content.stream(job, probe, offset=block.offset, length=block.length)
             relay = Relay(source, walker)
@@ -237,37 +240,14 @@ class ChunkIngest:
                 return
             except AzureError as failed:
                 # aiohttp reports a failing body as a failed connection: what really happened is in the relay.
-                cause = relay.failure or SourceUnavailable(f"storage did not take a block ({_describe(failed)})")
-                if isinstance(cause, SourceChanged) or attempt == BLOCK_TRIES:
+                cause = relay.failure or SourceUnavailable(f"storage did not take a block ({describe(failed)})")
+                if isinstance(cause, SourceChanged) or number == BLOCK_TRIES:
                     raise cause from failed
                 log.warning(
-                    "block.again", documentId=job.document_id, block=block.index, attempt=attempt, reason=str(cause)
+                    "block.again", documentId=job.document_id, block=block.index, attempt=number, reason=str(cause)
                 )
-                await asyncio.sleep(_BLOCK_PAUSE_SECONDS * 2**attempt)
+                await asyncio.sleep(_BLOCK_PAUSE_SECONDS * 2**number)
         raise AssertionError("unreachable: the last try returns or raises")
-
-    async def _note(self, job: ChunkJob, failed: BaseException) -> None:
-        """Put the failure on record, so that the timer knows when to try again; never hides `failed`."""
-        code = failed.error_code if isinstance(failed, RecordingError) else type(failed).__name__
-        message = failed.message if isinstance(failed, RecordingError) else _describe(failed)
-        note: Attempts | None = None
-        try:
-            async with asyncio.timeout(_NOTE_SECONDS):
-                failure = Failure(at=datetime.now(UTC), code=code, message=message)
-                note = await recordings.note(
-                    job, self.storage, lambda before: attempts.failed(before, failure, first=self.first_rescue)
-                )
-        except (AzureError, TimeoutError) as unnoted:
-            log.warning("attempt.not_noted", documentId=job.document_id, reason=_describe(unnoted))
-        log.warning(
-            "chunk.failed",
-            recordingKey=job.recording_key,
-            documentId=job.document_id,
-            code=code,
-            reason=message,
-            attempts=note.count if note else None,
-            next="the queue tries again, then the timer, until the deadline",
-        )
 
 
 def _version(probe: Probe, plan: tuple[Block, ...]) -> str:
@@ -283,11 +263,3 @@ def _first(several: ExceptionGroup[Exception]) -> Exception:
     """Take one failure out of a task group's: they stand for the same cause."""
     inner = several.exceptions[0]
     return _first(inner) if isinstance(inner, ExceptionGroup) else inner
-
-
-def _describe(failed: BaseException) -> str:
-    """Say what failed without its message, which may hold a URL."""
-    if isinstance(failed, HttpResponseError):
-        code = getattr(failed, "error_code", None) or failed.reason or ""
-        return f"{failed.status_code} {getattr(code, 'value', code)}".strip()
-    return type(failed).__name__

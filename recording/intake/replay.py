@@ -4,7 +4,6 @@ It goes the way of every event (`intake`), and its jobs onto the queue. Facts ar
 what they are named by doesn't depend on when this runs: a second replay changes nothing.
 """
 
-import base64
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from recording.model import event_parser
 from recording.model.events import FileStatusUpdated, OtherEvent
 from recording.notices import Topic
 from recording.storage.blobs import Blobs
+from recording.storage.queues import send
 
 # Event Grid doesn't pad: <SUBSCRIPTION>/2019/8/8/5/<guid>.json (year, month, day and hour in UTC).
 _LETTER = re.compile(r"(?:.*/)?(?P<year>[0-9]{4})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/[0-9]{1,2}/[^/]+")
@@ -160,8 +160,7 @@ async def _take(letter: _Letter, source: str, into: Intake) -> ReplayResult:
             )
             messages = receive.messages(taken)
             for message in messages:
-                # As the host writes and reads them (host.json).
-                await into.queue.send_message(base64.b64encode(message.encode()).decode())
+                await send(into.queue, message)
     except BadEvent as bad:
         return ReplayResult(source, "not understood", bad.message)
     except RecordingError as failed:

@@ -1,5 +1,11 @@
-"""The note of a chunk's failures: what and when each was, how many, and when the timer tries again."""
+"""The note of a chunk's failures: what and when each was, how many, and when the timer tries again.
 
+An attempt whose process is killed writes no failure (a worker that is ended for scale-in or a deployment gets no
+chance to). So each attempt begins with a fact, which is deleted when it has succeeded or its failure is on record:
+what is left has done neither.
+"""
+
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,11 +24,12 @@ class _Note(BaseModel):
 
 
 class Failure(_Note):
-    """One attempt that failed, and why."""
+    """One attempt that failed, and why; `attempt` is which one, where that is known."""
 
     at: datetime
     code: str
     message: str
+    attempt: str | None = None
 
 
 class Attempts(_Note):
@@ -48,6 +55,12 @@ def read(text: bytes | None) -> Attempts | None:
         return Attempts.model_validate_json(text) if text else None
     except ValidationError:
         return None
+
+
+def unfinished(begun: Iterable[str], note: Attempts | None, *, succeeded: str | None) -> tuple[str, ...]:
+    """Say which of the attempts that began neither failed nor succeeded, oldest first: each runs, or was killed."""
+    ended = {succeeded, *(failure.attempt for failure in note.failures)} if note else {succeeded}
+    return tuple(sorted(attempt for attempt in begun if attempt not in ended))
 
 
 def backoff(count: int, *, first: timedelta = FIRST_RESCUE) -> timedelta:

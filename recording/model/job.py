@@ -59,7 +59,7 @@ class ChunkJob(BaseModel):
 
     @property
     def attempts_blob(self) -> str:
-        """The name of the note of its last failure."""
+        """The name of the note of its failures."""
         return layout.attempts_blob(self.recording_key, self.document_id)
 
 

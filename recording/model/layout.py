@@ -4,6 +4,7 @@ staging     {key}/events/{event-id}.json            the event as received
             {key}/chunks/{index:05}-{documentId}.media  the chunk, whatever kind of file it is
             {key}/chunks/{index:05}-{documentId}.json   its metadata file, as received
             {key}/attempts/{documentId}.json        what failed and when, and when to try again
+            {key}/began/{documentId}/{attempt}.json that an attempt began, until it ended
             {key}/notices/at-risk-{documentId}.json that it was reported as at risk
             {key}/notices/told-{revision}.json      that its archive was told of, and sources are yet to be deleted
             pending-endings/{time}-{sha256}.json    that a recording was stopped, and isn't announced yet
@@ -100,6 +101,25 @@ def metadata_blob(key: str, index: int, document_id: str) -> str:
 def attempts_blob(key: str, document_id: str) -> str:
     """Name the note of a chunk's last failure."""
     return f"{key}/attempts/{document_id}.json"
+
+
+def attempt_id(began: datetime, word: str) -> str:
+    """Name one attempt at a chunk by when it began; `word` tells it from others of that moment."""
+    return recording_key(began, word)
+
+
+def began_blob(key: str, document_id: str, attempt: str) -> str:
+    """Name the fact that an attempt began."""
+    return f"{key}/began/{document_id}/{attempt}.json"
+
+
+def attempt_of(blob: str) -> tuple[str, str] | None:
+    """Read the document id and the attempt from the name of a `began_blob`; None for any other blob."""
+    match blob.split("/"):
+        case [_, "began", document_id, name] if is_recording_key(attempt := name.removesuffix(".json")):
+            return document_id, attempt
+        case _:
+            return None
 
 
 def day(key: str) -> str:

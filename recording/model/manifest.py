@@ -41,7 +41,8 @@ class ManifestChunk(Written):
     by its own word, for ACS had nothing better. `reason` says which.
     lost: not in our storage when ACS deleted it; `reason` says why.
     `format` is what its bytes are; `note` says it where it is called otherwise.
-    `attempts` is how many failed; `failures` says when and why each did, the newest hundred.
+    `attempts` is how many didn't succeed. `failures` says when and why each failed, the newest hundred; `unfinished`
+    when each of the others began: its process was killed, or it was still running when this was written.
     """
 
     document_id: str
@@ -51,6 +52,7 @@ class ManifestChunk(Written):
     reason: str | None = None
     attempts: int = 0
     failures: tuple[Failure, ...] = ()
+    unfinished: tuple[datetime, ...] = ()
     announced_at: datetime
     deadline: datetime
     content_type: str | None = None
@@ -173,12 +175,14 @@ def merge_entries(known: ManifestChunk, new: ManifestChunk) -> ManifestChunk:
     entry = new if new.content is not None and (new.outcome == "archived" or known.content is None) else known
     metadata = known.metadata or new.metadata
     failures = tuple(sorted({*known.failures, *new.failures}, key=lambda failure: failure.at))
+    unfinished = tuple(sorted({*known.unfinished, *new.unfinished}))
     return entry.model_copy(
         update={
             "metadata": metadata,
             "reason": None if entry.outcome == "archived" and metadata else entry.reason,
-            "attempts": max(known.attempts, new.attempts, len(failures)),
+            "attempts": max(known.attempts, new.attempts, len(failures) + len(unfinished)),
             "failures": failures,
+            "unfinished": unfinished,
             "announced_at": known.announced_at,
             "deadline": known.deadline,
             "content_type": new.content_type or known.content_type,
@@ -199,8 +203,7 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         outcome = "staged" if proved else "waiting"
     else:
         outcome = "lost" if content is None else "archived" if proved and "problem" not in facts else "unproved"
-    last = tried.last if tried else None
-    reason = f"{last.code}: {last.message}" if last and not chunk.is_staged else None
+    reason = None if chunk.is_staged else chunk.reason
     if "problem" in facts:
         reason = f"kept as it is: {facts['problem']}"
     elif where == "archive" and not chunk.is_staged:
@@ -213,8 +216,9 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         end_reason=chunk.end_reason,
         outcome=outcome,
         reason=reason,
-        attempts=tried.count if tried else 0,
+        attempts=chunk.tries,
         failures=tried.failures if tried else (),
+        unfinished=chunk.unfinished,
         announced_at=chunk.job.announced_at,
         deadline=chunk.deadline,
         content_type=described.get("content_type"),

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from recording.formats import media
 from recording.formats.media import Kind
-from recording.model.attempts import FIRST_RESCUE, Attempts
+from recording.model import layout
+from recording.model.attempts import FIRST_RESCUE, Attempts, unfinished
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ChunkJob
 from recording.model.stored import StoredBlob
@@ -17,7 +18,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class InFlightChunk:
-    """One announced chunk and what staging holds of it; `described` is what its events say of its media."""
+    """One announced chunk and what staging holds of it; `described` is what its events say of its media.
+
+    `unfinished` is when each attempt began that is neither known to have failed nor to have succeeded.
+    """
 
     job: ChunkJob
     end_reason: str | None
@@ -25,6 +29,7 @@ class InFlightChunk:
     content: StoredBlob | None
     metadata: StoredBlob | None
     attempts: Attempts | None
+    unfinished: tuple[datetime, ...]
     delete_location: str | None
     described: dict[str, str]
 
@@ -32,6 +37,19 @@ class InFlightChunk:
     def is_staged(self) -> bool:
         """Tell whether its proved content and its metadata file are both there."""
         return self.content is not None and self.content.sha256 is not None and self.metadata is not None
+
+    @property
+    def tries(self) -> int:
+        """How many attempts began, but for one that succeeded."""
+        return (self.attempts.count if self.attempts else 0) + len(self.unfinished)
+
+    @property
+    def reason(self) -> str | None:
+        """What the last failure was, and how many attempts have ended without one; None if none has begun."""
+        last, silent = self.attempts.last if self.attempts else None, len(self.unfinished)
+        said = f"{last.code}: {last.message}" if last else ""
+        killed = f"{silent} attempt{'s' if silent > 1 else ''} began and did not end" if silent else ""
+        return "; ".join(filter(None, (said, killed))) or None
 
     @property
     def description(self) -> dict[str, str]:
@@ -102,13 +120,16 @@ def assemble(
     service began to count; where it lies is told by the newest that says so.
     """
     named = {blob.name: blob for blob in blobs}
+    begun: dict[str, list[str]] = defaultdict(list)
+    for document_id, attempt in filter(None, map(layout.attempt_of, named)):
+        begun[document_id].append(attempt)
     ordered = tuple(sorted(events, key=lambda event: (event.time, event.id)))
     said: dict[str, list[tuple[FileStatusUpdated, AnnouncedChunk]]] = defaultdict(list)
     for event in ordered:
         for announced in event.chunks:
             said[announced.document_id].append((event, announced))
     chunks = [
-        _chunk(key, announcements, named, attempts.get(document_id), retention)
+        _chunk(key, announcements, named, attempts.get(document_id), begun[document_id], retention)
         for document_id, announcements in said.items()
     ]
     in_order = tuple(sorted(chunks, key=lambda c: (c.job.index, c.job.document_id)))
@@ -120,6 +141,7 @@ def _chunk(
     said: list[tuple[FileStatusUpdated, AnnouncedChunk]],
     named: dict[str, StoredBlob],
     attempts: Attempts | None,
+    begun: list[str],
     retention: timedelta,
 ) -> InFlightChunk:
     event, first = said[0]
@@ -136,13 +158,17 @@ def _chunk(
         "channel_type": newest(event.channel_type for event, _ in said),
         "format": newest(event.format_type for event, _ in said),
     }
+    metadata = named.get(job.metadata_blob)
+    # The last write of an attempt says which one it was.
+    succeeded = metadata.metadata.get("attempt") if metadata else None
     return InFlightChunk(
         job=job,
         end_reason=newest(announced.end_reason for _, announced in said),
         deadline=event.time + retention,
         content=named.get(job.content_blob),
-        metadata=named.get(job.metadata_blob),
+        metadata=metadata,
         attempts=attempts,
+        unfinished=tuple(map(layout.recording_start, unfinished(begun, attempts, succeeded=succeeded))),
         delete_location=newest(announced.delete_location for _, announced in said),
         described={name: word for name, word in described.items() if word},
     )

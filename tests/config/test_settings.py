@@ -325,6 +325,47 @@ def test_where_state_callbacks_go(given: dict[str, str], expected: str | None) -
     assert expected == read.callback_uri()
 
 
+REFERENCE = "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/s3cret)"
+PLACES = ("accountName", "blobServiceUri", "queueServiceUri")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(str(field.alias) for field in Settings.model_fields.values()),
+        *(f"{account}__{place}" for account in ("AzureWebJobsStorage", "STAGING_STORAGE") for place in PLACES),
+        "AZURE_CLIENT_ID",
+        "AZURE_TOKEN_CREDENTIALS",
+    ],
+)
+@pytest.mark.parametrize(
+    "text",
+    [REFERENCE, " @microsoft.keyvault (VaultName=v;SecretName=s3cret)", "@Microsoft.AppConfiguration(Key=s3cret)"],
+)
+def test_a_reference_that_azure_did_not_resolve(name: str, text: str) -> None:
+    """Whatever the setting, it is named with what to do; what stands in the reference isn't shown."""
+    message = misconfigured({**LEAST, name: text})
+
+    assert message.startswith(f"app settings are wrong: {name}: the reference is not resolved. In Azure: give")
+    assert "s3cret" not in message
+
+
+def test_references_of_others_are_none_of_ours() -> None:
+    """A setting that the app doesn't read costs it nothing; neither does a value that has such a text within."""
+    read = settings.read_settings({**LEAST, "THEIR_KEY": REFERENCE, "CALLBACK_KEY": f"key{REFERENCE}"})
+
+    assert read.callback_key is not None
+
+
+def test_a_reference_is_never_sent_as_the_key() -> None:
+    """Where the callback key may stay unknown, callbacks are asked for without it."""
+    given = {"PUBLIC_BASE_URL": "https://app.example", "CALLBACK_KEY": REFERENCE}
+
+    read = settings.read_settings({**LEAST, **given}, may_be_unresolved=["CALLBACK_KEY"])
+
+    assert "https://app.example/callbacks" == read.callback_uri()
+
+
 @pytest.mark.parametrize("address", ["app.example", "http://app.example", "https://app.example?code=1", "https://"])
 def test_an_address_that_acs_would_refuse(address: str) -> None:
     """A wrong address is found at the start, not by the first recording that ACS refuses."""

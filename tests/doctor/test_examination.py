@@ -155,6 +155,23 @@ async def test_as_a_process(environment: dict[str, str], tmp_path: Path) -> None
     assert [] == [secret for secret in SECRETS if secret in done.stdout]
 
 
+@pytest.mark.usefixtures("app")
+async def test_a_callback_key_in_a_vault(environment: dict[str, str], tmp_path: Path) -> None:
+    """What Azure lists as a reference is no failure: from here nobody sees whether it is resolved."""
+    key = {
+        "PUBLIC_BASE_URL": "https://app.example",
+        "CALLBACK_KEY": "@Microsoft.KeyVault(SecretUri=https://v.example/x)",
+    }
+    listed = environment | SCHEDULE | key
+    (tmp_path / "some.json").write_text(json.dumps([{"name": name, "value": value} for name, value in listed.items()]))
+
+    done = await to_thread(doctor_process, tmp_path, "--settings", "some.json")
+
+    assert (0, "") == (done.returncode, done.stderr)
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("!")]
+    assert "CALLBACK_KEY is a reference, which only Azure resolves" in line
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -167,6 +184,11 @@ async def test_as_a_process(environment: dict[str, str], tmp_path: Path) -> None
         ('{"Values": {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "AUTO_RECORD": "c2VjcmV0"}}', "AUTO_RECORD"),
         ('{"Values": {"AzureWebJobsStorage": "c2VjcmV0"}}', "Storage: Value error, is no connection string"),
         ('{"Values": {"AzureWebJobsStorage": "AccountKey=c2VjcmV0"}}', "neither an account's name and key nor"),
+        (
+            '{"Values": {"AzureWebJobsStorage": "UseDevelopmentStorage=true", '
+            '"ACS_CONNECTION_STRING": "@Microsoft.KeyVault(SecretUri=https://v.example/c2VjcmV0)"}}',
+            "ACS_CONNECTION_STRING: the reference is not resolved",
+        ),
         ("{", "cannot be read"),
         (None, "cannot be read"),
     ],

@@ -32,6 +32,9 @@ def differences(default: Any, here: Any, path: str = "") -> Iterator[str]:
     if isinstance(default, dict) and isinstance(here, dict):
         for name in [*default, *(name for name in here if name not in default)]:
             yield from differences(default.get(name), here.get(name), f"{path}.{name}".lstrip("."))
+    elif isinstance(default, list) and isinstance(here, list) and len(default) == len(here):
+        for index, (one, other) in enumerate(zip(default, here, strict=True)):
+            yield from differences(one, other, f"{path}[{index}]")
     elif default != here:
         yield f"{path}: {_short(default)} -> {_short(here)}"
 

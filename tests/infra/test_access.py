@@ -89,12 +89,6 @@ def test_there_are_two_accounts(variant: str) -> None:
     )
 
 
-def test_archive_takes_immutability() -> None:
-    """Support for it is given when the container is made: later it needs a migration."""
-    recordings = resource(f"{ACCOUNT}/blobServices/containers", "recordings-archive").properties
-    assert recordings["immutableStorageWithVersioning"] == {"enabled": True}
-
-
 def test_redundancy_can_be_chosen() -> None:
     """Both accounts use zones by default, and neither where the region has none."""
     skus = {variant: [one.body["sku"]["name"] for one in resources(ACCOUNT, variant)] for variant in variants()}
@@ -107,20 +101,6 @@ def test_no_container_is_public(variant: str) -> None:
     """Each container says so itself."""
     containers = resources(f"{ACCOUNT}/blobServices/containers", variant)
     assert {one.properties["publicAccess"] for one in containers} == {"None"}
-
-
-@pytest.mark.parametrize("variant", variants())
-def test_nothing_deletes_from_staging(variant: str) -> None:
-    """Only the timer knows that a recording is safe elsewhere: no lifecycle rule on current blobs names staging."""
-    staging = next(one for one in resources(ACCOUNT, variant) if not one.name.startswith("starc"))
-    policy = next(
-        one for one in resources(f"{ACCOUNT}/managementPolicies", variant) if one.name.startswith(staging.name)
-    )
-    on_current = [
-        r["definition"] for r in policy.properties["policy"]["rules"] if "baseBlob" in r["definition"]["actions"]
-    ]
-    prefixes = [prefix for rule in on_current for prefix in rule["filters"]["prefixMatch"]]
-    assert prefixes == ["recordings-quarantine/", "recordings-dead-letter/"]
 
 
 @pytest.mark.parametrize("variant", variants())

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from recording.config.account import StorageAccount
+from recording.config.references import is_reference
 from recording.config.settings import Settings, read_settings
+from recording.errors import Misconfigured
 from recording.intake import backlog
 from recording.model import job
 from tests.infra.snapshots import INFRA, ROOT, named, resource, resources, variants
@@ -19,6 +21,7 @@ HOSTS_OWN = {
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "AZURE_CLIENT_ID",
+    "AZURE_TOKEN_CREDENTIALS",
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__clientId",
     "AzureWebJobsStorage__credential",
@@ -51,11 +54,14 @@ def source(setting: str, variant: str = "default") -> tuple[str, str]:
 
 
 def deployed(variant: str = "default") -> dict[str, str]:
-    """Give the settings as the app would find them: what only Azure knows by an example of it."""
-    return {
-        name: KNOWN_LATER[source(name, variant)[1]] if "reference(" in value else value
-        for name, value in app_settings(variant).items()
-    }
+    """Give the settings as the app would find them: what only Azure knows, or keeps in a vault, by an example of it."""
+
+    def found(name: str, value: str) -> str:
+        if is_reference(value):
+            return "a key"
+        return KNOWN_LATER[source(name, variant)[1]] if "reference(" in value else value
+
+    return {name: found(name, value) for name, value in app_settings(variant).items()}
 
 
 def expected() -> set[str]:
@@ -108,6 +114,13 @@ def test_app_accepts_what_is_set(variant: str) -> None:
     assert (settings.staging_storage, settings.archive_storage) == (
         StorageAccount(blob_uri=KNOWN_LATER["primaryEndpoints.blob"]),
     ) * 2
+
+
+def test_a_callback_key_is_kept_in_a_vault() -> None:
+    """Azure puts it in place; until it does, the app refuses to work and names the setting."""
+    kept = app_settings("everything-on")["CALLBACK_KEY"]
+    with pytest.raises(Misconfigured, match="CALLBACK_KEY: the reference is not resolved"):
+        read_settings(deployed("everything-on") | {"CALLBACK_KEY": kept})
 
 
 def test_what_the_environment_sets_reaches_the_app() -> None:

@@ -1,8 +1,10 @@
 """infra/subscriptions.bicep and the hook that deploys it, against function_app.py."""
 
+import os
 import re
 import subprocess
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import yaml
@@ -109,6 +111,8 @@ def test_hooks_are_run_by_azd() -> None:
         "posix": "sh infra/subscribe.sh",
         "windows": "./infra/subscribe.ps1",
     }
+    # Older ones delete what isn't theirs.
+    assert project["requiredVersions"] == {"azd": ">= 1.25.0"}
     service = project["services"]["app"]
     assert (service["host"], service["language"], service["project"]) == ("function", "python", ".")
     assert resource("Microsoft.Web/sites").body["tags"]["azd-service-name"] == "app"
@@ -120,7 +124,66 @@ def test_posix_hook_is_valid_shell() -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+def subscribe(folder: Path, az: str) -> tuple[int, str, list[str]]:
+    """Run the hook with an `az` of a few lines of shell; give its status, what it said, and the calls of `az`."""
+    commands = {"az": f'echo "$@" >> {folder}/calls\n{az}', "sleep": ":"}
+    for name, body in commands.items():
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (folder / name).chmod(0o755)
+    names = ("AZURE_SUBSCRIPTION_ID", "EVENTS_GROUP")
+    environment = {name: "x" for name in names} | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    ran = subprocess.run(
+        ["sh", str(HOOKS["posix"])], env=environment, capture_output=True, text=True, timeout=20, check=False
+    )
+    return ran.returncode, ran.stderr, (folder / "calls").read_text().splitlines()
+
+
+NOT_SEEN = "ERROR: Endpoint validation: Destination endpoint not found. Resource details: resourceId: /subscriptions/0"
+
+
+def test_nothing_is_deployed_without_a_login(tmp_path: Path) -> None:
+    """`azd auth login` signs in azd alone: the hook says what is missing, and tries nothing."""
+    status, said, calls = subscribe(tmp_path, "exit 1")
+    assert (status, "az login" in said, calls) == (1, True, ["account show --output none"])
+
+
+def test_a_function_that_is_not_seen_yet_is_waited_for(tmp_path: Path) -> None:
+    """Event Grid sees a function some time after its deployment."""
+    early = f'[ "$1" = deployment ] && [ "$(grep -c deployment {tmp_path}/calls)" -lt 3 ]'
+    status, said, calls = subscribe(tmp_path, f'if {early}; then echo "{NOT_SEEN}" >&2; exit 1; fi')
+    assert (status, said.count("the next try is in 30 s"), len(calls)) == (0, 2, 4)
+
+
+def test_a_function_that_never_appears_ends_the_hook(tmp_path: Path) -> None:
+    """After six tries the hook fails, and says where to read on."""
+    status, said, calls = subscribe(tmp_path, f'[ "$1" = account ] || {{ echo "{NOT_SEEN}" >&2; exit 1; }}')
+    assert (status, len(calls)) == (1, 7)
+    assert said.rstrip().endswith("See docs/operations.md#subscribing-failed")
+
+
+def test_another_failure_is_not_repeated(tmp_path: Path) -> None:
+    """A missing right or a wrong value doesn't get better by waiting."""
+    status, said, calls = subscribe(
+        tmp_path, '[ "$1" = account ] || { echo "ERROR: AuthorizationFailed" >&2; exit 1; }'
+    )
+    assert (status, "AuthorizationFailed" in said, len(calls)) == (1, True, 2)
+
+
+def test_both_hooks_know_the_same() -> None:
+    """What one says and waits for, the other does, too."""
+    posix, windows = (path.read_text() for path in (HOOKS["posix"], HOOKS["windows"]))
+    said = [re.findall(r"(?i)\bfail '(.+)'", source) for source in (posix, windows)]
+    assert said[0] == said[1]
+    assert len(said[0]) == 3
+    assert [source.count("Destination endpoint not found") for source in (posix, windows)] == [1, 1]
+
+
 def test_no_key_passes_through_a_hook() -> None:
     """Neither script nor azure.yaml asks for a key: what isn't there can't end in a shell's history."""
     sources = [path.read_text() for path in (*HOOKS.values(), ROOT / "azure.yaml")]
     assert [s for s in sources if re.search(r"keys list|listKeys|code=|connection-string", s)] == []
+
+
+def test_what_azd_would_leave_out_is_left_out() -> None:
+    """.funcignore replaces azd's own list: caches and virtual environments."""
+    assert {"__pycache__/", "venv/", ".*"} <= set((ROOT / ".funcignore").read_text().splitlines())

@@ -47,6 +47,14 @@ def test_a_command_is_shell(typed: str) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+def test_a_repair_deploys_although_nothing_changed() -> None:
+    """`azd provision` skips a deployment whose template and parameters are those of the last one."""
+    lines = [line for line in SOURCE.splitlines() if "`azd provision" in line and "puts" in line]
+    assert lines
+    assert [line for line in lines if "`azd provision --no-state`" not in line] == []
+    assert "(`azd provision`)" not in SOURCE
+
+
 @pytest.mark.parametrize("typed", [one for one in commands() if "python -m recording" in one])
 def test_a_command_of_the_app_is_one(typed: str) -> None:
     """Its options exist, by the parser of the app itself."""

@@ -1,7 +1,9 @@
 """recording/intake/receive.py, recording/ingest/chunk.py: killed between any two writes, the next makes the same."""
 
+import asyncio
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -9,15 +11,17 @@ from recording import app
 from recording.app import App
 from recording.config.settings import read_settings
 from recording.ingest.chunk import ChunkIngest
+from recording.model.job import ChunkJob
 from recording.model.stored import Container
+from recording.storage import recordings
 from tests.conftest import Control, file_event
 from tests.support.dying import Dying, Killed
 from tests.support.facts import MIB, announce, listing, receive, stored_sha256
 
 WHERE: tuple[Container, ...] = ("staging", "quarantine", "archive")
 BLOCKS = 3
-# The blocks, each with its receipt, the commit, the proof, the metadata file.
-WRITES = 2 * BLOCKS + 3
+# That it began, the blocks, each with its receipt, the commit, the proof, the metadata file, that it has ended.
+WRITES = 1 + 2 * BLOCKS + 4
 
 
 async def cut_in_three(environment: dict[str, str]) -> App:
@@ -35,15 +39,20 @@ def dying(app: App, *, after: int) -> tuple[ChunkIngest, Dying]:
 async def test_an_ingest_that_is_killed_after_any_write_is_gone_on_with(
     environment: dict[str, str], control: Control, after: int
 ) -> None:
-    """The next try fetches what isn't staged, nothing twice, and proves the whole."""
+    """The next try fetches what isn't staged, nothing twice, and proves the whole; the kill is on record."""
     recording = await control.recording(BLOCKS * 4 * MIB - 1000)
     app = await cut_in_three(environment)
     [job] = await announce(app, recording)
     killed, storage = dying(app, after=after)
+    others = asyncio.all_tasks()
     with pytest.raises((Killed, BaseExceptionGroup)):
         await killed.run(job)
+    # A write that was under way arrives.
+    if on_their_way := asyncio.all_tasks() - others:
+        await asyncio.wait(on_their_way)
     await storage.aclose()
 
+    killed_ones = await unfinished(app, job)
     before = len(await control.downloads())
     await app.ingest.run(job)
     fetched = sum(r["bytesSent"] for r in (await control.downloads())[before:])
@@ -51,11 +60,14 @@ async def test_an_ingest_that_is_killed_after_any_write_is_gone_on_with(
     found = await app.storage.stat("staging", job.content_blob)
     size = recording["chunks"][0]["bytes"]
     # A block counts with its receipt. What is looked at of a document, its first KiB and its boxes, is some KiB more.
-    left = max(0, size * (BLOCKS - after // 2) // BLOCKS)
+    left = max(0, size * (BLOCKS - (after - 1) // 2) // BLOCKS)
     assert left <= fetched <= left + 8192
     assert found is not None
     assert recording["chunks"][0]["sha256"] == found.sha256 == await stored_sha256(app, job)
     assert await app.storage.stat("staging", job.metadata_blob) is not None
+    # What had written the metadata file had done all that an attempt is for.
+    assert [1 if after < WRITES - 1 else 0] == [len(killed_ones)]
+    assert killed_ones == await unfinished(app, job)
     await app.aclose()
 
 
@@ -69,6 +81,34 @@ async def test_an_ingest_makes_no_write_that_is_not_tried_above(environment: dic
 
     await storage.aclose()
     await app.aclose()
+
+
+# That it began, its failure, that it has ended.
+FAILING = 3
+
+
+@pytest.mark.parametrize("after", range(1, FAILING + 1))
+async def test_an_attempt_that_is_killed_while_it_fails_is_counted_once(app: App, control: Control, after: int) -> None:
+    """As one that failed, where that is on record, else as one that didn't end."""
+    [job] = await announce(app, await control.recording(1000))
+    await control.fault("expired", "/recording/download/*", times=None)
+    killed, storage = dying(app, after=after)
+    with pytest.raises(Killed):
+        await killed.run(job)
+    await storage.aclose()
+
+    [chunk] = (await recordings.load(job.recording_key, app.storage, retention=app.settings.retention)).chunks
+    assert ((1, 1, 0) if after == 1 else (1, 0, 1)) == (
+        chunk.tries,
+        len(chunk.unfinished),
+        chunk.attempts.count if chunk.attempts else 0,
+    )
+
+
+async def unfinished(app: App, job: ChunkJob) -> tuple[datetime, ...]:
+    """Say when the attempts at a chunk began of which nobody knows how they ended."""
+    [chunk] = (await recordings.load(job.recording_key, app.storage, retention=app.settings.retention)).chunks
+    return chunk.unfinished
 
 
 # The event, what of it can't be understood, that the recording ended.

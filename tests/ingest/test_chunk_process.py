@@ -8,6 +8,7 @@ from local.process import Process
 from recording.app import App
 from recording.model import job
 from recording.model.job import ChunkJob
+from recording.storage import recordings
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, staged_receipts, stored_sha256, until
 
@@ -63,3 +64,5 @@ async def test_a_killed_process_costs_the_blocks_in_flight_and_no_more(
     # What the emulator handed to the kernel, and the process never got, counts as well.
     assert again <= streams * block
     assert ("16", "16") == (found.metadata["blocks"], found.metadata["blocks_compared"])
+    [chunk] = (await recordings.load(one.recording_key, app.storage, retention=app.settings.retention)).chunks
+    assert (1, 1) == (chunk.tries, len(chunk.unfinished))

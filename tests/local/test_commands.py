@@ -20,7 +20,20 @@ def test_make_alone() -> None:
 
     assert 0 == listed.returncode
     words = [line.split()[0] for line in listed.stdout.splitlines()]
-    assert ["help", "setup", "lock", "demo", "up", "soak", "bench", "infra", "test", "acceptance", "clean"] == words
+    assert [
+        "help",
+        "setup",
+        "lock",
+        "demo",
+        "up",
+        "soak",
+        "bench",
+        "infra",
+        "package",
+        "test",
+        "acceptance",
+        "clean",
+    ] == words
 
 
 def test_setup_names_what_is_missing(tmp_path: Path) -> None:

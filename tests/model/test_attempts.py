@@ -99,7 +99,24 @@ def test_a_note_survives_its_blob() -> None:
     text = note.model_dump_json(by_alias=True)
 
     assert note == Attempts.model_validate_json(text)
-    assert '"failures":[{"at":"2021-07-27T15:20:34Z","code":"SourceUnavailable","message":"no answer"}]' in text
+    failure = '{"at":"2021-07-27T15:20:34Z","code":"SourceUnavailable","message":"no answer","attempt":null}'
+    assert f'"failures":[{failure}]' in text
+
+
+def test_what_has_neither_failed_nor_succeeded_is_unfinished() -> None:
+    """Of all attempts that began, whoever of them was first."""
+    note = attempts.failed(None, FAILURE.model_copy(update={"attempt": "b"}))
+
+    assert ("a", "d") == attempts.unfinished(["d", "c", "b", "a"], note, succeeded="c")
+    assert ("a", "b") == attempts.unfinished(["b", "a"], None, succeeded=None)
+    assert ("a",) == attempts.unfinished(["a"], attempts.failed(None, FAILURE), succeeded=None)
+
+
+def test_a_failure_of_an_older_app_counts() -> None:
+    """It doesn't say which attempt it was."""
+    old = b'{"count":1,"failures":[{"at":"2021-07-27T15:20:34Z","code":"SourceUnavailable","message":"no answer"}],'
+
+    assert attempts.failed(None, FAILURE) == attempts.read(old + b'"nextAt":"2021-07-27T15:25:34Z"}')
 
 
 def test_a_note_of_an_older_app_counts() -> None:

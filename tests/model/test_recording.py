@@ -26,6 +26,7 @@ def chunk(
         content=None if content is None else StoredBlob(chunk_blob(KEY, 0, "a-0"), 1000, "e", content),
         metadata=None if metadata is None else StoredBlob(metadata_blob(KEY, 0, "a-0"), 10, "e", metadata),
         attempts=None,
+        unfinished=(),
         delete_location=None,
         described=described,
     )

@@ -1,0 +1,48 @@
+"""`python -m recording archive`: one run of the archive timer, by hand."""
+
+import argparse
+from pathlib import Path
+
+from recording.app import connect
+from recording.archive.run import TimerReport
+from recording.config.settings import read_from
+from recording.storage.queues import send
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    once = commands.add_parser("archive", help="do what the timer does, once: archive, rescue, report")
+    once.add_argument("--settings", type=Path, metavar="FILE", help="settings of this file alone")
+    once.set_defaults(command=run)
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    """Run once and queue the chunks that need it; 1 if something was lost, failed or was not reached."""
+    app = connect(read_from(arguments.settings))
+    try:
+        await app.prepare()
+        report, messages = await app.run_timer()
+        for message in messages:
+            await send(app.queue, message)
+    finally:
+        await app.aclose()
+    print("\n".join([*_lines(report), _sum(report, queued=len(messages))]))
+    return 1 if report.failed or report.incomplete or report.not_reached or report.topic_failed else 0
+
+
+def _lines(report: TimerReport) -> list[str]:
+    """Write a line for each recording that a person should look at; the log on stderr says why."""
+    bad = {"incomplete": report.incomplete, "failed": report.failed}
+    lines = [f"{word:10} {key}" for word, keys in bad.items() for key in keys]
+    return [*lines, *(["the topic can't be reached: staging is not emptied before"] if report.topic_failed else [])]
+
+
+def _sum(report: TimerReport, *, queued: int) -> str:
+    counts = {
+        "archived": len(report.archived),
+        "incomplete": len(report.incomplete),
+        "waiting": len(report.waiting),
+        "failed": len(report.failed),
+        "not reached": report.not_reached,
+    }
+    return ", ".join([*(f"{count} {word}" for word, count in counts.items()), f"{queued} chunks queued"])

@@ -1,0 +1,99 @@
+"""recording/commands/archive.py: one run of the timer by hand."""
+
+import asyncio
+import base64
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import function_app
+from recording import __main__ as command
+from recording import app as bootstrap
+from recording.app import App
+from recording.intake import backlog
+from recording.model import job
+from recording.storage import recordings
+from tests.conftest import Control, file_event
+from tests.support.facts import announce, listing, stage
+from tests.test_function_app import Out
+
+
+@pytest.fixture
+def settings_file(environment: dict[str, str], tmp_path: Path) -> Path:
+    """A file of settings, as the portal's list is."""
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps([{"name": name, "value": value} for name, value in environment.items()]))
+    return file
+
+
+async def run(settings_file: Path) -> int:
+    """Run the command in a thread: it has a loop of its own."""
+    return await asyncio.to_thread(command.main, ["archive", "--settings", str(settings_file)])
+
+
+async def queued(app: App) -> list[job.ChunkJob]:
+    """Take the chunk jobs off their queue, as the host reads them."""
+    messages = [message async for message in app.queue.receive_messages(visibility_timeout=1)]
+    for message in messages:
+        await app.queue.delete_message(message)
+    return [job.read(base64.b64decode(message.content).decode()) for message in messages]
+
+
+async def test_what_the_timer_would_do_is_done(
+    app: App, control: Control, settings_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A whole recording is archived, a chunk that nobody fetched is queued, and so is a poisoned event's."""
+    await queued(app)
+    [whole] = await stage(app, await control.recording(1000), event_id="whole")
+    old = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    [missing] = await announce(app, await control.recording(1000), event_id="old", eventTime=old)
+    poisoned = await control.recording(1000)
+    await app.poisoned_events.create_queue()
+    text = backlog.write([json.dumps(file_event(poisoned, event_id="poisoned"))])
+    await app.poisoned_events.send_message(base64.b64encode(text).decode())
+
+    status = await run(settings_file)
+
+    assert 0 == status
+    expected = "1 archived, 0 incomplete, 2 waiting, 0 failed, 0 not reached, 2 chunks queued"
+    assert expected == capsys.readouterr().out.strip()
+    assert await recordings.is_archived(whole, app.storage)
+    documents = {missing.document_id, poisoned["chunks"][0]["documentId"]}
+    assert documents == {one.document_id for one in await queued(app)}
+    await app.poisoned_events.delete_queue()
+
+
+async def test_what_is_lost_is_named(
+    app: App, control: Control, settings_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status 1, with a line for the recording."""
+    old = (datetime.now(UTC) - timedelta(hours=50)).isoformat()
+    [lost] = await announce(app, await control.recording(1000), eventTime=old)
+
+    assert 1 == await run(settings_file)
+
+    first, last = capsys.readouterr().out.splitlines()
+    assert f"incomplete {lost.recording_key}" == first
+    assert re.match("0 archived, 1 incomplete, 0 waiting", last)
+
+
+async def test_beside_the_timer_it_does_no_harm(
+    app: App, control: Control, settings_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both at once make one archive, whole, and leave nothing in staging."""
+    monkeypatch.setattr(bootstrap, "_app", app)
+    monkeypatch.setattr(bootstrap, "_is_prepared", True)
+    jobs = [
+        job for number in range(3) for job in await stage(app, await control.recording(1000), event_id=f"e{number}")
+    ]
+
+    await asyncio.gather(run(settings_file), function_app.archive_recordings(None, Out()))
+    await function_app.archive_recordings(None, Out())
+
+    assert {} == await listing(app.settings, "staging")
+    manifests = [name for name in await listing(app.settings, "archive") if name.endswith("/recording.json")]
+    assert len(jobs) == len(manifests)
+    assert [True] * 3 == [await recordings.is_archived(job, app.storage) for job in jobs]

@@ -1,0 +1,75 @@
+"""infra/snapshots: what is deleted, moved to a cheaper tier or kept from both, and when."""
+
+from typing import Any
+
+import pytest
+
+from tests.infra.snapshots import named, resource, resources, variants
+
+ACCOUNT = "Microsoft.Storage/storageAccounts"
+ARCHIVE = "recordings-archive"
+
+
+def rules(account: str, variant: str = "default") -> dict[str, dict[str, Any]]:
+    """Give the lifecycle rules of an account, `st` or `starc`, by name."""
+    policies = resources(f"{ACCOUNT}/managementPolicies", variant)
+    [policy] = [one for one in policies if one.name.partition("/")[0][:-13] == account]
+    return {rule["name"]: rule for rule in policy.properties["policy"]["rules"]}
+
+
+def actions(variant: str) -> dict[str, int]:
+    """Give after how many days an archived recording gets which action; none, if the rule is off."""
+    rule = rules("starc", variant)["recordings"]
+    found = rule["definition"]["actions"]["baseBlob"] if rule["enabled"] else {}
+    return {action: next(iter(when.values())) for action, when in found.items()}
+
+
+@pytest.mark.parametrize("variant", variants())
+def test_nothing_deletes_from_staging(variant: str) -> None:
+    """Only the timer knows that a recording is safe elsewhere: no lifecycle rule on current blobs names staging."""
+    found = [rule["definition"] for rule in rules("st", variant).values()]
+    prefixes = [prefix for one in found if "baseBlob" in one["actions"] for prefix in one["filters"]["prefixMatch"]]
+    assert prefixes == ["recordings-quarantine/", "recordings-dead-letter/"]
+
+
+def test_tiers_and_deletion_are_the_parameters() -> None:
+    """Days become the rule's days; 0 omits an action, and turns the rule off when none is left."""
+    assert {variant: actions(variant) for variant in ("default", "everything-on", "everything-off")} == {
+        "default": {"tierToCool": 30, "tierToCold": 90},
+        "everything-on": {"tierToCool": 7, "tierToCold": 60, "delete": 365},
+        "everything-off": {},
+    }
+
+
+@pytest.mark.parametrize("variant", variants())
+def test_the_archive_always_has_its_lifecycle_policy(variant: str) -> None:
+    """An incremental deployment keeps what it is not given: without a policy the last one would go on deleting."""
+    found = rules("starc", variant)
+    recordings = found["recordings"]["definition"]
+    assert recordings["actions"]["baseBlob"]
+    assert recordings["filters"]["prefixMatch"] == [f"{ARCHIVE}/2"]
+    # Versions live as long as recordings: for ever, if those do.
+    assert ("delete-versions" in found) == ("delete" in recordings["actions"]["baseBlob"])
+
+
+def test_immutability_is_a_choice() -> None:
+    """Support for it can't be taken back and keeps a trial's group from being removed; a policy needs it."""
+    containers = {v: resource(f"{ACCOUNT}/blobServices/containers", ARCHIVE, v).properties for v in variants()}
+    supported = {v for v, found in containers.items() if found["immutableStorageWithVersioning"] == {"enabled": True}}
+    assert supported == {"immutable", "locked"}
+    assert containers["default"]["immutableStorageWithVersioning"] is None
+
+
+def test_a_locked_policy_is_not_put_again() -> None:
+    """What was locked by hand takes no second policy: a deployment would fail on it."""
+    policies = {
+        variant: [
+            one.properties for one in named(f"{ACCOUNT}/blobServices/containers/immutabilityPolicies", variant).values()
+        ]
+        for variant in ("default", "immutable", "locked")
+    }
+    assert policies == {
+        "default": [],
+        "immutable": [{"immutabilityPeriodSinceCreationInDays": 30, "allowProtectedAppendWrites": False}],
+        "locked": [],
+    }

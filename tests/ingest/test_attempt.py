@@ -1,0 +1,197 @@
+"""recording/ingest/attempt.py: an attempt that is killed is on record all the same, and told from none at all."""
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+
+from recording.app import App
+from recording.errors import SourceGone
+from recording.ingest.chunk import ChunkIngest
+from recording.model import layout
+from recording.model.job import ChunkJob
+from recording.model.recording import InFlightChunk
+from recording.storage import recordings
+from recording.storage.blobs import Blobs
+from tests.conftest import Control
+from tests.support.facts import MIB, announce, body_of, killed_after, listing, stored_sha256, sweep, told, topic
+
+DOWNLOAD = "/recording/download/*"
+
+
+async def chunk(app: App, job: ChunkJob) -> InFlightChunk:
+    """Give the one chunk of a recording, as staging has it."""
+    [found] = (await recordings.load(job.recording_key, app.storage, retention=app.settings.retention)).chunks
+    return found
+
+
+async def killed(app: App, control: Control, job: ChunkJob, *, times: int) -> None:
+    """Kill attempts at a chunk, each while it waits for its first bytes."""
+    await control.fault("hang", DOWNLOAD, seconds=20, times=None)
+    for number in range(1, times + 1):
+        running = asyncio.ensure_future(app.ingest.run(job))
+        async with asyncio.timeout(20):
+            while len((await chunk(app, job)).unfinished) < number:
+                await asyncio.sleep(0.02)
+        running.cancel()
+        await asyncio.wait([running])
+    await control.call("DELETE", "faults")
+
+
+def logged(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
+    """Read the fields of each line of an event."""
+    lines = [record.getMessage() for record in caplog.records if record.name == "recording"]
+    return [json.loads(line.partition(" ")[2]) for line in lines if line.startswith(f"{event} ")]
+
+
+async def test_killed_attempts_are_no_zero(app: App, control: Control, caplog: pytest.LogCaptureFixture) -> None:
+    """Five of them poison the message: who is warned reads that they began, in the log and in the notice."""
+    [job] = await announce(app, await control.recording(1000))
+    deadline = job.announced_at + app.settings.retention
+    none = await chunk(app, job)
+    await killed(app, control, job, times=5)
+
+    async with topic(app, control) as there:
+        await sweep(there, now=deadline - timedelta(hours=1))
+    [warned] = logged(caplog, "chunk.at_risk")
+    [requeued] = logged(caplog, "chunk.queued_again")
+    [notice] = await told(control)
+    await sweep(app, now=deadline + timedelta(minutes=1))
+    manifest = await body_of(app.settings, "archive", layout.manifest_blob(job.recording_key))
+    [entry] = manifest["chunks"]
+
+    why = "5 attempts began and did not end"
+    assert (0, None) == (none.tries, none.reason)
+    assert [(5, 5)] * 3 == [(one["attempts"], one["unfinished"]) for one in (warned, requeued, notice["data"])]
+    assert [why, why] == [warned["reason"], notice["data"]["reason"]]
+    assert (5, 5, [], f"no content by the deadline; the last attempt said: {why}") == (
+        entry["attempts"],
+        len(entry["unfinished"]),
+        entry["failures"],
+        entry["reason"],
+    )
+    assert {} == await listing(app.settings, "staging")
+
+
+async def test_failed_and_killed_attempts_are_told_apart(app: App, control: Control) -> None:
+    """Each counts once; one that succeeds counts as neither."""
+    recording = await control.recording(12 * MIB)
+    [job] = await announce(app, recording)
+    await killed(app, control, job, times=1)
+    await control.fault("expired", DOWNLOAD, times=2)
+    for _ in range(2):
+        with pytest.raises(SourceGone):
+            await app.ingest.run(job)
+    failing = await chunk(app, job)
+    await app.ingest.run(job)
+    done = await chunk(app, job)
+
+    for found in (failing, done):
+        assert (3, 1) == (found.tries, len(found.unfinished))
+        assert found.reason is not None
+        assert ["SourceGone", "1 attempt began and did not end"] == [
+            part.partition(":")[0] for part in found.reason.split("; ")
+        ]
+    assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+    await sweep(app)
+    manifest = await body_of(app.settings, "archive", layout.manifest_blob(job.recording_key))
+    assert [(3, 1, 2, None)] == [
+        (e["attempts"], len(e["unfinished"]), len(e["failures"]), e["reason"]) for e in manifest["chunks"]
+    ]
+
+
+async def test_what_succeeds_leaves_no_trace_of_having_begun(app: App, control: Control) -> None:
+    """Not of one that did the work, nor of two that were at it together, nor of one that found all done."""
+    [job] = await announce(app, await control.recording(12 * MIB))
+
+    await asyncio.gather(app.ingest.run(job), app.ingest.run(job))
+    await app.ingest.run(job)
+
+    assert {"events", "chunks"} == {name.split("/")[1] for name in await listing(app.settings, "staging")}
+    assert 0 == (await chunk(app, job)).tries
+
+
+async def test_an_attempt_that_was_killed_in_the_middle_of_a_chunk(app: App, control: Control) -> None:
+    """It says when it began, and its blocks are used."""
+    [job] = await announce(app, await control.recording(40 * MIB))
+    await control.fault("slow", DOWNLOAD, bytesPerSecond=6 * MIB, times=None)
+    await killed_after(app.ingest, job, blocks=1)
+    await control.call("DELETE", "faults")
+
+    await app.ingest.run(job)
+
+    [began] = (await chunk(app, job)).unfinished
+    assert timedelta(0) <= began - job.announced_at < timedelta(minutes=2)
+
+
+class Slow(Blobs):
+    """Storage that puts a beginning on record only when a block is staged already."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__(app.settings)
+        self.steps: list[str] = []
+        self._staged = asyncio.Event()
+
+    async def create(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
+        if "/began/" in name:
+            await asyncio.wait_for(self._staged.wait(), 10)
+            self.steps.append("began")
+        return await super().create(where, name, data, **metadata)
+
+    async def stage_block(self, *args: Any, **more: Any) -> None:
+        await super().stage_block(*args, **more)
+        self.steps.append("staged")
+        self._staged.set()
+
+    async def commit_blocks(self, *args: Any, **more: Any) -> bool:
+        self.steps.append("committed")
+        return await super().commit_blocks(*args, **more)
+
+
+async def test_no_byte_waits_for_the_record_and_the_commit_does(app: App, control: Control) -> None:
+    """It costs a small chunk no round trip."""
+    [job] = await announce(app, await control.recording(1000))
+    storage = Slow(app)
+
+    await with_storage(app, storage).run(job)
+
+    await storage.aclose()
+    assert ["staged", "began", "committed"] == storage.steps
+
+
+class Refusing(Blobs):
+    """Storage that takes no record of what begins or ends."""
+
+    async def create(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
+        if "/began/" in name:
+            raise HttpResponseError("refused")
+        return await super().create(where, name, data, **metadata)
+
+    async def delete(self, where: Any, name: str, **more: Any) -> None:
+        if "/began/" in name:
+            raise HttpResponseError("refused")
+        await super().delete(where, name, **more)
+
+
+async def test_a_record_that_cannot_be_written_costs_no_chunk(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The chunk is staged, and the log has why nothing is on record."""
+    recording = await control.recording(1000)
+    [job] = await announce(app, recording)
+    storage = Refusing(app.settings)
+
+    await with_storage(app, storage).run(job)
+
+    await storage.aclose()
+    assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+    assert 2 == len(logged(caplog, "attempt.not_noted"))
+
+
+def with_storage(app: App, storage: Blobs) -> ChunkIngest:
+    """Give the app's ingest with another storage."""
+    return replace(app.ingest, storage=storage)
