@@ -5,6 +5,9 @@ param location string
 param tags object
 @minLength(13)
 param token string
+
+@description('No network reaches the account but through its private endpoints (network.bicep).')
+param privateNetworking bool
 param container string
 
 @description('Redundancy, for example Standard_ZRS; those that can be chosen are in main.bicep.')
@@ -45,6 +48,11 @@ resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
     allowSharedKeyAccess: false
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
+    publicNetworkAccess: privateNetworking ? 'Disabled' : 'Enabled'
+    networkAcls: {
+      defaultAction: privateNetworking ? 'Deny' : 'Allow'
+      bypass: 'AzureServices'
+    }
     supportsHttpsTrafficOnly: true
   }
 }

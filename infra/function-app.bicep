@@ -43,6 +43,8 @@ param publicBaseUrl string
 @description('Address of a Key Vault secret; empty: the callback address has no key.')
 param callbackKeySecretUri string
 
+@description('The subnet through which all that the app sends goes; empty: no network.')
+param subnetId string
 param maximumInstanceCount int
 
 @description('What happens to running instances when code or settings change; empty leaves it as it is.')
@@ -82,6 +84,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     // Only where callbackKeySecretUri is set is there a reference to resolve.
     keyVaultReferenceIdentity: identityId
     siteConfig: {

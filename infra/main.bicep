@@ -87,6 +87,12 @@ param maximumInstanceCount int = 100
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
+@description('A virtual network, with the app in it and private endpoints for both storage accounts, which nothing else then reaches: see docs/operations.md#private-networking.')
+param privateNetworking bool = false
+
+@description('Addresses of that network: a /24 or larger, apart from those of networks that you connect to it.')
+param networkAddressPrefix string = '10.80.0.0/24'
+
 @description('Instances in several zones of the region. Needs a region with zones; always-ready instances then come in twos at least.')
 param zoneRedundant bool = false
 
@@ -259,6 +265,7 @@ module storage 'storage.bicep' = {
     tags: tags
     token: token
     sku: stagingSku
+    privateNetworking: privateNetworking
     stagingContainer: container.staging
     quarantineContainer: container.quarantine
     deadLetterContainer: container.deadLetter
@@ -277,6 +284,7 @@ module archive 'archive.bicep' = {
     token: token
     container: container.archive
     sku: archiveSku
+    privateNetworking: privateNetworking
     softDeleteDays: softDeleteDays
     coolAfterDays: archiveCoolAfterDays
     coldAfterDays: archiveColdAfterDays
@@ -284,6 +292,27 @@ module archive 'archive.bicep' = {
     immutabilitySupport: archiveImmutabilitySupport
     immutableDays: archiveImmutableDays
     immutabilityLocked: archiveImmutabilityLocked
+  }
+}
+
+module network 'network.bicep' = if (privateNetworking) {
+  name: 'network'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+    addressPrefix: networkAddressPrefix
+    accounts: [
+      {
+        name: storage.outputs.accountName
+        id: storage.outputs.accountId
+      }
+      {
+        name: archive.outputs.accountName
+        id: archive.outputs.accountId
+      }
+    ]
   }
 }
 
@@ -411,6 +440,7 @@ module functionApp 'function-app.bicep' = {
     telemetry: telemetry
     publicBaseUrl: publicBaseUrl
     callbackKeySecretUri: callbackKeySecretUri
+    subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
     zoneRedundant: zoneRedundant
     siteUpdateStrategy: siteUpdateStrategy
     maximumInstanceCount: maximumInstanceCount

@@ -38,6 +38,8 @@ var memory = readEnvironmentVariable('INSTANCE_MEMORY_MB', '2048')
 param instanceMemoryMB = memory == '2048'
   ? 2048
   : memory == '4096' ? 4096 : memory == '512' ? 512 : fail('INSTANCE_MEMORY_MB is "${memory}"; it must be 2048, 4096 or 512.')
+param privateNetworking = bool(readEnvironmentVariable('PRIVATE_NETWORKING', 'false'))
+param networkAddressPrefix = readEnvironmentVariable('NETWORK_ADDRESS_PREFIX', '10.80.0.0/24')
 param zoneRedundant = bool(readEnvironmentVariable('ZONE_REDUNDANT', 'false'))
 param siteUpdateStrategy = readEnvironmentVariable('SITE_UPDATE_STRATEGY', '')
 

@@ -8,6 +8,9 @@ param token string
 
 @description('Zones by default: a recording is only here between the call and the archive, and must outlive a failing zone.')
 param sku string
+
+@description('No network reaches the account but through its private endpoints (network.bicep).')
+param privateNetworking bool
 param stagingContainer string
 param quarantineContainer string
 param deadLetterContainer string
@@ -47,6 +50,12 @@ resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
     allowSharedKeyAccess: false
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
+    // Not publicNetworkAccess 'Disabled': by some documents that shuts out trusted services as well, and Event Grid,
+    // which is one, writes its dead letters here. Without a rule 'Deny' admits nobody else.
+    networkAcls: {
+      defaultAction: privateNetworking ? 'Deny' : 'Allow'
+      bypass: 'AzureServices'
+    }
     supportsHttpsTrafficOnly: true
   }
 }

@@ -134,7 +134,9 @@ class Content:
                 head += piece
                 if len(head) >= HEAD_BYTES:
                     break
-            _refuse_error_page(bytes(head[:16]), response, json_is_fine=False)
+            # Whatever its label says, only text can be an error page: docs/media.md#which-kind.
+            if media.is_text(bytes(head)):
+                _refuse_error_page(bytes(head[:16]), response, json_is_fine=False)
             kind, etag = media.sniff(bytes(head)), response.headers.get("ETag")
             return Probe(size, kind, _version(response, size), etag, takes_ranges, bytes(head[:HEAD_BYTES]))
 

@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from recording.errors import BadRequest, NotFound
 from recording.formats import media
-from recording.formats.media import Kind, Walker
+from recording.formats.media import Inspection, Kind
 from recording.model.layout import is_recording_key, recording_start
 from recording.model.manifest import ManifestChunk, ManifestFile
 from recording.storage.blobs import Blobs
@@ -93,15 +93,14 @@ async def _file(file: ManifestFile, kind: Kind | None, storage: Blobs) -> AsyncI
         return
     if found.size != file.bytes:
         yield f"has {found.size} bytes, the manifest says {file.bytes}"
-    digest, walker = Sha256(), Walker(kind, found.size) if kind else None
+    digest, inspection = Sha256(), Inspection(found.size)
     async for piece in storage.read_ranges("archive", found, ahead=4):
         await digest.update(piece)
-        if walker:
-            walker.feed(piece)
+        inspection.feed(piece)
     sha256 = await digest.finish()
     if file.sha256 is not None and sha256 != file.sha256:
         yield f"has SHA-256 {sha256}, the manifest says {file.sha256}"
-    if walker and (problem := walker.problem()):
+    if kind and (problem := inspection.verdict().problem):
         yield problem
 
 

@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError
 from recording.acs.content import Content, Probe
 from recording.errors import SourceChanged, SourceDamaged, SourceUnavailable
 from recording.formats import media
-from recording.formats.media import Walker
+from recording.formats.media import Inspection, Kind, Verdict
 from recording.ingest import attempt, blocks, proof
 from recording.ingest.attempt import Attempt, describe
 from recording.ingest.blocks import Block
@@ -42,10 +42,12 @@ _UNKNOWN_TYPE = "application/octet-stream"
 class _Passed:
     """What passed by on its way into storage: the SHA-256 of each block, by index.
 
-    `problem` is why the file is kept though it isn't whole by its own word, if so.
+    `kind` is what the file is found to be, if it is. `problem` is why it is kept though it isn't whole by its own word,
+    if so.
     """
 
     digests: dict[int, str]
+    kind: Kind | None = None
     problem: str | None = None
 
 
@@ -122,9 +124,10 @@ class ChunkIngest:
         probe, staged = await asyncio.gather(self.content.probe(job), self.storage.staged_blocks(job.content_blob))
         plan = self._plan(probe)
         passed = await self._fetch(job, probe, plan, staged)
-        facts = proof.facts(probe, plan, passed.digests, passed.problem)
+        kind = passed.kind or probe.kind
+        facts = proof.facts(probe, kind, plan, passed.digests, passed.problem)
         ids = [blocks.block_id(_version(probe, plan), b.index) for b in plan]
-        content_type = media.CONTENT_TYPES[probe.kind] if probe.kind else _UNKNOWN_TYPE
+        content_type = media.CONTENT_TYPES[kind] if kind else _UNKNOWN_TYPE
         await this.is_on_record()
         await self.storage.commit_blocks(job.content_blob, ids, facts, content_type=content_type)
         found = await self.storage.stat("staging", job.content_blob)
@@ -144,41 +147,38 @@ class ChunkIngest:
         """Stage what is missing and check the structure meanwhile; both are done when this returns."""
         try:
             async with asyncio.TaskGroup() as group:
-                structure = group.create_task(self._check_structure(job, probe))
+                # Of a source without ranges each read would fetch the whole file: it is looked at as it passes by.
+                looking = group.create_task(self._look_early(job, probe)) if probe.takes_ranges else None
                 staging = group.create_task(self._stage(job, probe, plan, staged))
         except ExceptionGroup as several:
             raise _first(several) from None
         passed = staging.result()
-        passed.problem = passed.problem or structure.result()
+        if looking:
+            passed.kind, passed.problem = looking.result()
         return passed
 
-    async def _check_structure(self, job: ChunkJob, probe: Probe) -> str | None:
-        """Check that the file is whole by its own word, by a few small reads from the source.
+    async def _look_early(self, job: ChunkJob, probe: Probe) -> tuple[Kind | None, str | None]:
+        """Judge the file by a few reads from the source: what it is, and what is wrong if it is kept all the same.
 
-        The answer is why it isn't, if it is to be kept all the same.
+        One that is undecided then is judged as it is read back.
         """
-        if probe.kind is None:
-            return self._odd(job, "the bytes are neither MP4 nor MP3 nor WAV")
-        if not probe.takes_ranges:
-            return None  # each small read would fetch the whole file: its structure is looked at as it passes by
-        walk, known = media.walk(probe.kind, probe.size), b""
-        while True:
-            try:
-                offset = walk.send(known) if known else next(walk)
-            except StopIteration:
-                return None
-            except SourceDamaged as damaged:
-                return self._odd(job, damaged.message)
-            length = min(media.HEADER, probe.size - offset)
-            known = probe.head[offset : offset + length]
-            if len(known) < length:
-                known = await self.content.read(job, probe, offset=offset, length=length)
+        look = media.early_look(probe.size, probe.head)
+        try:
+            span = next(look)
+            while True:
+                span = look.send(await self.content.read(job, probe, offset=span.offset, length=span.length))
+        except StopIteration as done:
+            verdict: Verdict = done.value
+            return verdict.kind, self._odd(job, verdict)
 
-    def _odd(self, job: ChunkJob, problem: str) -> str:
+    def _odd(self, job: ChunkJob, verdict: Verdict) -> str | None:
         """Refuse what may get better. At last the bytes are worth more than none: nobody has seen all that ACS writes.
 
         Raises SourceDamaged.
         """
+        problem = verdict.problem
+        if problem is None:
+            return None
         if datetime.now(UTC) < job.announced_at + self.patience:
             raise SourceDamaged(problem)
         log.error("chunk.kept_as_it_is", recordingKey=job.recording_key, documentId=job.document_id, reason=problem)
@@ -229,13 +229,14 @@ class ChunkIngest:
         """Stream one block from the source into Put Block; a broken one is repeated whole."""
         block_id = blocks.block_id(version, block.index)
         for number in range(1, BLOCK_TRIES + 1):
-            walker = Walker(probe.kind, probe.size) if probe.kind and not probe.takes_ranges else None
+            inspection = None if probe.takes_ranges else Inspection(probe.size)
             source = self.content.stream(job, probe, offset=block.offset, length=block.length)
-            relay = Relay(source, walker)
+            relay = Relay(source, inspection)
             try:
                 await self.storage.stage_block(job.content_blob, block_id, relay.body(), length=block.length)
-                if walker and (problem := walker.problem()):
-                    passed.problem = self._odd(job, problem)
+                if inspection:
+                    verdict = inspection.verdict()
+                    passed.kind, passed.problem = verdict.kind, self._odd(job, verdict)
                 passed.digests[block.index] = await relay.digest.finish()
                 return
             except AzureError as failed:

@@ -11,6 +11,7 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
 from recording.acs.content import Probe
 from recording.errors import NotProved
+from recording.formats.media import Inspection, Kind
 from recording.ingest import blocks
 from recording.ingest.blocks import Block
 from recording.ingest.relay import combine, hash_blocks
@@ -21,13 +22,15 @@ from recording.storage.hashing import Sha256
 from recording.telemetry import log
 
 
-def facts(probe: Probe, plan: tuple[Block, ...], digests: Mapping[int, str], problem: str | None) -> dict[str, str]:
+def facts(
+    probe: Probe, kind: Kind | None, plan: tuple[Block, ...], digests: Mapping[int, str], problem: str | None
+) -> dict[str, str]:
     """Write what is committed with a chunk: what it is, where it is from, and what passed by in flight.
 
     `problem` says why the file isn't whole by its own word, if it is kept all the same.
     """
     found = {
-        "kind": probe.kind,
+        "kind": kind,
         "problem": problem,
         "source_etag": _etag(probe),
         "source_bytes": str(probe.size),
@@ -52,14 +55,17 @@ def is_same_version(found: StoredBlob, committed: Mapping[str, str]) -> bool:
 async def prove(job: ChunkJob, found: StoredBlob, storage: Blobs, *, streams: asyncio.Semaphore, ahead: int) -> bool:
     """Read the committed chunk back: SHA-256 of the whole, and each block against its digest in flight.
 
+    The structure of a file that an early look left undecided is judged here. What is wrong with it is put on record
+    with the proof, and its bytes are kept: they are those of the source.
+
     False if another worker was quicker, to prove it or to delete it. Raises NotProved, and deletes the
     chunk, if it isn't what was fetched.
     """
-    whole = Sha256()
+    whole, inspection = Sha256(), Inspection(found.size)
     plan = blocks.split(found.size, int(found.metadata["block_bytes"]))
     try:
         pieces = storage.read_ranges("staging", found, ahead=ahead, gate=streams)
-        stored = await hash_blocks(pieces, plan, whole=whole)
+        stored = await hash_blocks(pieces, plan, whole=whole, inspection=inspection)
         if combine(stored) != found.metadata["flight"]:
             await storage.delete("staging", found.name, etag=found.etag)
             raise NotProved("the committed chunk differs from what was fetched; it is deleted and fetched again")
@@ -68,9 +74,18 @@ async def prove(job: ChunkJob, found: StoredBlob, storage: Blobs, *, streams: as
             "proved_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "blocks_compared": str(len(stored)),
         }
-        await storage.set_metadata(found.name, {**found.metadata, **proof}, etag=found.etag)
+        verdict = inspection.verdict()
+        seen = {name: text for name, text in (("kind", verdict.kind), ("problem", verdict.problem)) if text}
+        await storage.set_metadata(found.name, {**seen, **found.metadata, **proof}, etag=found.etag)
     except (ResourceModifiedError, ResourceNotFoundError):
         return False
+    if "problem" in seen and "problem" not in found.metadata:
+        log.error(
+            "chunk.kept_as_it_is",
+            recordingKey=job.recording_key,
+            documentId=job.document_id,
+            reason=seen["problem"],
+        )
     log.info(
         "chunk.staged",
         recordingKey=job.recording_key,

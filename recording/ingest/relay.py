@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping
 
 from recording.errors import ChunkError, NotProved
-from recording.formats.media import Walker
+from recording.formats.media import Inspection
 from recording.ingest.blocks import DIGEST, Block
 from recording.storage.hashing import Sha256
 
@@ -12,12 +12,12 @@ from recording.storage.hashing import Sha256
 class Relay:
     """Passes a block's bytes on, hashing them on the way, and remembers why they stopped.
 
-    `walker` is for a block that is the whole file: it sees the file's structure pass by.
+    `inspection` is for a block that is the whole file: it sees the file's structure pass by.
     """
 
-    def __init__(self, source: AsyncIterator[bytes], walker: Walker | None = None) -> None:
+    def __init__(self, source: AsyncIterator[bytes], inspection: Inspection | None = None) -> None:
         self._source = source
-        self._walker = walker
+        self._inspection = inspection
         self.digest = Sha256()
         self.failure: ChunkError | None = None
 
@@ -26,16 +26,18 @@ class Relay:
         try:
             async for piece in self._source:
                 await self.digest.update(piece)
-                if self._walker:
-                    self._walker.feed(piece)
+                if self._inspection:
+                    self._inspection.feed(piece)
                 yield piece
         except ChunkError as failed:
             self.failure = failed
             raise
 
 
-async def hash_blocks(pieces: AsyncIterator[bytes], plan: tuple[Block, ...], *, whole: Sha256) -> dict[int, str]:
-    """Hash a chunk that is read back: `whole` takes all of it, the answer is the SHA-256 of each block.
+async def hash_blocks(
+    pieces: AsyncIterator[bytes], plan: tuple[Block, ...], *, whole: Sha256, inspection: Inspection
+) -> dict[int, str]:
+    """Hash a chunk that is read back: `whole` and `inspection` get all of it, the answer is the SHA-256 of each block.
 
     Raises NotProved if the pieces aren't as many bytes as the plan has.
     """
@@ -46,6 +48,7 @@ async def hash_blocks(pieces: AsyncIterator[bytes], plan: tuple[Block, ...], *, 
     async for received in pieces:
         piece = received
         await whole.update(piece)
+        inspection.feed(piece)
         while piece:
             if not left:
                 following = next(ahead, None)

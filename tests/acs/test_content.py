@@ -11,6 +11,7 @@ from recording.errors import SourceDamaged
 from tests.acs.media import DOCUMENT, JOB, MEDIA, MIB, PROBE, VERSION, VIDEO, job_of, ranged, whole
 from tests.acs.origin import Origin
 from tests.conftest import Control
+from tests.support.source import mp3, mp4, wav
 
 
 async def test_a_document_of_the_emulator(emulated_content: Content, control: Control) -> None:
@@ -116,6 +117,19 @@ async def test_an_answer_that_is_no_media(
 
     with pytest.raises(SourceDamaged, match=message):
         await content.probe(JOB)
+
+
+@pytest.mark.parametrize("label", ["text/html", "application/json", "application/xml; charset=utf-8", "text/plain"])
+@pytest.mark.parametrize(
+    ("kind", "body"), [("mp4", mp4(500)), ("wav", wav(100)), ("mp3", mp3(9)), (None, b"<\0\1" * 500)]
+)
+async def test_a_label_refuses_no_media(
+    content: Content, origin: Origin, kind: str | None, body: bytes, label: str
+) -> None:
+    """Only text can be an error page: bytes outrank labels."""
+    origin.replies((200, body, {"Content-Type": label}))
+
+    assert (kind, len(body)) == ((found := await content.probe(JOB)).kind, found.size)
 
 
 @pytest.mark.parametrize("body", [b"Not now, try again later", b"\0" * 5_000])

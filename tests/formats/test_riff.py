@@ -1,4 +1,4 @@
-"""recording/formats/riff.py: whether the chunks of a WAV file add up to the file."""
+"""recording/formats/riff.py: whether a WAV is whole."""
 
 import struct
 
@@ -6,113 +6,155 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording.errors import SourceDamaged
-from recording.formats import riff
-from tests.support.source import drive, wav
+from recording.formats.verdict import Span
+from tests.support.judged import judged, walked
+from tests.support.source import wav
+from tests.support.vectors import chunk, ds64, fmt, riff
 
-
-def walk(file: bytes) -> int:
-    """Feed a file to the walk: the number of its RIFF chunks."""
-    return drive(riff.walk(len(file)), file)
-
-
-def chunk(kind: bytes, length: int, *, told: int | None = None) -> bytes:
-    """Write a RIFF chunk of so many bytes, and the one that fills up an odd length."""
-    return kind + struct.pack("<I", length if told is None else told) + bytes(length + (length & 1))
-
-
-def file_of(*chunks: bytes, told: int | None = None) -> bytes:
-    """Write a file of RIFF chunks."""
-    body = b"WAVE" + b"".join(chunks)
-    return b"RIFF" + struct.pack("<I", len(body) if told is None else told) + body
-
-
-FORMAT, DATA = chunk(b"fmt ", 16), chunk(b"data", 100)
-UNTOLD = 0xFFFF_FFFF
+GIB = 2**30
+DATA = bytes(100)
 
 
 @pytest.mark.parametrize(
-    ("file", "chunks"),
+    "file",
     [
-        pytest.param(wav(1000), 2, id="mixed"),
-        pytest.param(wav(1000, channels=5), 2, id="unmixed"),
-        pytest.param(file_of(FORMAT, chunk(b"LIST", 26), chunk(b"fact", 4), DATA), 4, id="more-chunks"),
-        pytest.param(file_of(DATA, FORMAT), 2, id="data-first"),
-        pytest.param(file_of(FORMAT, chunk(b"data", 0)), 2, id="silence-of-no-length"),
-        pytest.param(file_of(FORMAT, chunk(b"JUNK", 5), DATA), 3, id="odd-chunk"),
-        pytest.param(file_of(FORMAT, chunk(b"data", 7)), 2, id="odd-data"),
-        pytest.param(file_of(FORMAT, chunk(b"data", 7), told=4 + 24 + 15), 2, id="odd-data-fill-not-counted"),
-        pytest.param(file_of(FORMAT, chunk(b"data", 7)[:-1], told=4 + 24 + 15), 2, id="odd-data-not-filled"),
-        pytest.param(file_of(FORMAT, chunk(b"data", 90, told=UNTOLD), told=UNTOLD), 2, id="lengths-not-told"),
+        pytest.param(wav(1000), id="mixed"),
+        pytest.param(wav(1000, channels=5), id="unmixed"),
+        pytest.param(riff(fmt(), chunk(b"LIST", bytes(26)), chunk(b"fact", bytes(4)), chunk(b"data", DATA)), id="more"),
+        pytest.param(riff(fmt(), chunk(b"data", b""), chunk(b"data", b"")), id="empty-and-another"),
+        pytest.param(riff(fmt(), chunk(b"data", DATA), chunk(b"LIST", bytes(5))), id="odd-at-the-end"),
     ],
 )
-def test_whole_files(file: bytes, chunks: int) -> None:
-    """A file whose RIFF chunks end where it does is whole."""
-    assert chunks == walk(file)
+def test_chunks_that_add_up_are_complete(file: bytes) -> None:
+    """Whichever there are, and however long."""
+    assert "complete" == judged(file).outcome
+
+
+def test_how_long_it_plays() -> None:
+    """As many samples as the format says make a second."""
+    assert (0.5, 0.25) == (judged(wav(8000)).seconds, judged(wav(4000, channels=5)).seconds)
+
+
+def test_numbers_may_stand_in_the_other_order() -> None:
+    """RIFX is RIFF for machines with big-endian numbers."""
+    body = (
+        b"WAVE" + b"fmt " + struct.pack(">IHHIIHH", 16, 1, 1, 16_000, 32_000, 2, 16) + b"data" + struct.pack(">I", 100)
+    )
+    file = b"RIFX" + struct.pack(">I", len(body) + 100) + body + bytes(100)
+
+    assert ("complete", (), 100 / 32_000) == (judged(file).outcome, judged(file).remarks, judged(file).seconds)
+    assert "truncated" == judged(file[:-1]).outcome
 
 
 @pytest.mark.parametrize(
-    ("file", "message"),
+    ("file", "remark"),
     [
-        pytest.param(b"", "no RIFF header", id="empty"),
-        pytest.param(b"RIFF\4\0\0\0WAV", "no RIFF header", id="cut-header"),
-        pytest.param(wav(100).replace(b"WAVE", b"AVI "), "no RIFF header of a WAVE file", id="avi"),
-        pytest.param(wav(100).replace(b"RIFF", b"RIFX"), "no RIFF header of a WAVE file", id="big-endian"),
-        pytest.param(wav(100) + b"x", "the RIFF header tells of 244 bytes, the file has 245", id="one-more"),
-        pytest.param(wav(100)[:-1], "the RIFF header tells of 244 bytes, the file has 243", id="one-less"),
-        pytest.param(wav(100) * 2, "the RIFF header tells of 244 bytes, the file has 488", id="twice"),
-        pytest.param(file_of(), "the file has no 'data' and no 'fmt ' chunk", id="nothing-in-it"),
-        pytest.param(file_of(FORMAT), "the file has no 'data' chunk", id="no-data"),
-        pytest.param(file_of(DATA), "the file has no 'fmt ' chunk", id="no-format"),
-        pytest.param(file_of(FORMAT, DATA[:-2]), "RIFF chunk 'data' at byte 36 has 100 bytes, 98 are left", id="short"),
-        pytest.param(file_of(FORMAT, DATA, b"\0" * 8), "no RIFF chunk at byte 144", id="zeros"),
-        pytest.param(file_of(FORMAT, DATA, b"LIST"), "no RIFF chunk at byte 144", id="cut-chunk-header"),
-        pytest.param(file_of(FORMAT, chunk(b"LIST", 90, told=200), told=UNTOLD), "RIFF chunk 'LIST'", id="too-long"),
+        pytest.param(riff(fmt(), chunk(b"data", DATA), size=8), "the RIFF header declares 16 bytes", id="riff-length"),
+        pytest.param(
+            riff(fmt(), chunk(b"data", DATA[:99])), "99 bytes of samples are not a multiple of 2", id="blocks"
+        ),
+        pytest.param(riff(fmt(), chunk(b"data", b"")), "no sound", id="no-sound"),
+        pytest.param(riff(fmt(), chunk(b"data", b""), chunk(b"LIST", DATA)), "no sound", id="no-sound-and-a-list"),
+        pytest.param(riff(fmt(), chunk(b"data", DATA), chunk(b"LIST", DATA, size=200)), "RIFF chunk 'LIST'", id="long"),
+        pytest.param(riff(fmt(), chunk(b"data", DATA, size=100 * GIB // 128)), "838860800 bytes of", id="riff-fits"),
+        pytest.param(riff(fmt(), chunk(b"data", DATA), b"\0" * 9), "9 bytes behind the last", id="zeros"),
+        pytest.param(
+            riff(fmt(), chunk(b"LIST", b"abc", pad=False), chunk(b"data", DATA)), "behind 1 chunks", id="no-pad"
+        ),
+        pytest.param(
+            riff(fmt(), b"LIST\3\0\0\0abcX", chunk(b"data", DATA), b"x"), "1 bytes behind", id="pad-of-any-byte"
+        ),
     ],
 )
-def test_damaged_files(file: bytes, message: str) -> None:
-    """A file whose RIFF chunks don't add up is damaged, and it is said where."""
-    with pytest.raises(SourceDamaged) as refused:
-        walk(file)
+def test_what_is_odd_is_said(file: bytes, remark: str) -> None:
+    """And costs nothing."""
+    verdict = judged(file)
 
-    assert refused.value.message.startswith(message)
-
-
-def test_a_walk_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of nothing but tiny RIFF chunks doesn't keep the walk going for ever."""
-    monkeypatch.setattr(riff, "MOST_CHUNKS", 10)
-
-    with pytest.raises(SourceDamaged, match="more than 10 RIFF chunks"):
-        walk(file_of(FORMAT, DATA, *[chunk(b"JUNK", 0)] * 9))
+    assert "complete" == verdict.outcome
+    assert verdict.remarks[0].startswith(remark)
 
 
-OTHERS = st.lists(st.tuples(st.sampled_from([b"LIST", b"JUNK", b"fact"]), st.integers(0, 40)), max_size=4)
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        pytest.param(riff(), "the file has no samples", id="nothing-in-it"),
+        pytest.param(riff(fmt()), "the file has no samples", id="no-data"),
+        pytest.param(riff(chunk(b"data", DATA)), "the file has no format", id="no-format"),
+        pytest.param(riff(chunk(b"data", DATA), fmt()), "the file has no format in front", id="format-behind"),
+        pytest.param(riff(fmt()[:20]), "the file has no samples", id="cut-format"),
+        pytest.param(riff(fmt(), b"\0" * 50), "the file has no samples", id="zeros"),
+        pytest.param(riff(fmt(), chunk(b"LIST", DATA, size=200)), "the file has no samples", id="long-in-front"),
+        pytest.param(wav(100)[:-30], "30 of 200 bytes of samples are missing", id="cut"),
+        pytest.param(
+            riff(ds64(2**33, 2**33, 0), fmt(), chunk(b"data", DATA, size=2**32 - 1), size=2**32 - 1, magic=b"RF64"),
+            f"{2**33 - 100} of {2**33} bytes",
+            id="cut-64-bit",
+        ),
+    ],
+)
+def test_what_is_missing_is_said(file: bytes, reason: str) -> None:
+    """So that a reader can tell whether it is worth asking for again."""
+    verdict = judged(file)
+
+    assert "truncated" == verdict.outcome
+    assert verdict.remarks[0].startswith(reason)
 
 
-@given(OTHERS, st.integers(0, 60), st.data())
-def test_a_file_that_is_cut_anywhere_is_refused(
-    others: list[tuple[bytes, int]], length: int, data: st.DataObject
-) -> None:
-    """No part of a whole file passes for one."""
-    file = file_of(FORMAT, *(chunk(kind, size) for kind, size in others), chunk(b"data", length))
-
-    assert 2 + len(others) == walk(file)
-    with pytest.raises(SourceDamaged):
-        walk(file[: data.draw(st.integers(0, len(file) - 1))])
+PLACEHOLDERS = (
+    *(0, 2**32 - 1, 2**32 - 4096, 2**31, 2**31 - 4096, 2**31 + 4096),
+    *(count * 10**9 for count in (1, 2, 3, 4)),
+)
 
 
-@given(OTHERS, st.binary(min_size=1, max_size=60))
-def test_a_file_with_anything_behind_it_is_refused(others: list[tuple[bytes, int]], garbage: bytes) -> None:
-    """Nor does a whole file that goes on."""
-    with pytest.raises(SourceDamaged):
-        walk(file_of(FORMAT, *(chunk(kind, size) for kind, size in others), DATA) + garbage)
+@pytest.mark.parametrize("length", PLACEHOLDERS)
+def test_a_length_that_was_never_filled_in_means_to_the_end(length: int) -> None:
+    """Samples that are there play; nothing says that there were more."""
+    verdict = judged(riff(fmt(), chunk(b"data", DATA, size=length), size=0))
+
+    assert ("complete", 100 / 32_000) == (verdict.outcome, verdict.seconds)
+    assert verdict.remarks[0] == f"{length} bytes of samples are declared: they run to the end"
 
 
-@given(st.binary(max_size=300))
-def test_no_bytes_do_more_than_be_refused(body: bytes) -> None:
-    """Whatever the bytes, they are a whole file or SourceDamaged."""
-    for file in (body, b"RIFF" + struct.pack("<I", len(body) + 4) + b"WAVE" + body):
-        try:
-            assert walk(file) > 0
-        except SourceDamaged as damaged:
-            assert damaged.message  # noqa: PT017 - either is right
+@given(st.integers(101, 2**32 - 4097).filter(lambda length: abs(length - 2**31) > 4096 and length % 10**9))
+def test_any_other_length_is_believed(length: int) -> None:
+    """It is how a cut file is told."""
+    assert "truncated" == judged(riff(fmt(), chunk(b"data", DATA, size=length), size=0)).outcome
+
+
+def test_a_length_that_lost_its_upper_bits() -> None:
+    """More than 4 GiB in a plain WAV: the file goes on for so much longer."""
+    size = 5 * GIB + 44
+    head = wav(0)[:40] + struct.pack("<I", GIB)
+    verdict = walked(lambda span: (head + bytes(9000))[span.offset :][: span.length].ljust(span.length, b"\0"), size)
+
+    assert ("complete", 5 * GIB / 32_000) == (verdict.outcome, verdict.seconds)
+    assert f"{GIB} bytes of samples are declared: 1 times 4 GiB too few" == verdict.remarks[0]
+
+
+def test_a_file_of_tiny_chunks_is_walked_to_its_end() -> None:
+    """There is no cap."""
+    assert "complete" == judged(riff(fmt(), *[chunk(b"JUNK", b"")] * 5000, chunk(b"data", DATA))).outcome
+
+
+def test_remarks_are_counted() -> None:
+    """A file that is odd in a thousand places has not a thousand remarks."""
+    odd = [chunk(b"LIST", b"abc", pad=False)] * 1000 + [chunk(b"data", DATA)] * 1000
+
+    assert (
+        "behind 1000 chunks of odd length the pad byte is missing",
+        "999 more data chunks, which players leave out",
+    ) == (judged(riff(fmt(), *odd)).remarks)
+
+
+def test_64_bit_lengths_are_read() -> None:
+    """They count where the 32-bit ones are all ones."""
+    size = 12 + 36 + 24 + 8 + 8 * GIB
+    head = riff(
+        ds64(size - 8, 8 * GIB, 4 * GIB), fmt(), chunk(b"data", b"", size=0xFFFF_FFFF), size=0xFFFF_FFFF, magic=b"RF64"
+    )
+
+    def read(span: Span) -> bytes:
+        return head[span.offset : span.end].ljust(span.length, b"\0")
+
+    assert ("complete", ()) == (walked(read, size).outcome, walked(read, size).remarks)
+    assert "truncated" == walked(read, size - 1).outcome

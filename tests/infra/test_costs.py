@@ -22,7 +22,7 @@ from recording.ingest.blocks import MIB
 from recording.storage import endings
 from recording.storage.endings import Ending
 from tests.conftest import Control
-from tests.infra.snapshots import ROOT, Resource, resources
+from tests.infra.snapshots import ROOT, Resource, resource, resources
 from tests.model.test_event_parser_today import call_event
 from tests.support.facts import receive, sweep
 from tests.support.source import mp4, storage_host, today
@@ -159,6 +159,29 @@ def test_quantities_are_those_of_the_templates() -> None:
         series = [one.properties["criteria"]["allOf"][0]["dimensions"] for one in metrics]
         assert all(len(dimensions) == 1 == len(dimensions[0]["values"]) for dimensions in series)
         assert row("alert rules on metrics")[1] == str(len(series))
+
+
+def test_networks_and_instances_are_those_of_the_templates() -> None:
+    """What stands there all month: none of it by default, and so many of each with private networking."""
+    config = resource("Microsoft.Web/sites").properties["functionAppConfig"]["scaleAndConcurrency"]
+    ready = sum(group["instanceCount"] for group in config.get("alwaysReady", []))
+    seconds = 730 * 3600
+    gigabytes = config["instanceMemoryMB"] // 1024
+    told = row("always-ready instances")
+    assert told[0] == f"always-ready instances, {ready} by default; each: {gigabytes} GB {TIMES} {seconds:,} s"
+    assert told[1] == f"{gigabytes * seconds:,} GB-s"
+    count = {
+        name: len(resources(f"Microsoft.Network/{name}", "private-networking"))
+        for name in ("privateEndpoints", "privateDnsZones", "natGateways", "publicIPAddresses")
+    }
+    assert [one.type for one in resources() if one.type.startswith("Microsoft.Network/")] == []
+    assert row("private endpoints (")[0].endswith(f"{count['privateEndpoints']} {TIMES} 730 h")
+    assert row("private endpoints (")[1] == f"{count['privateEndpoints'] * 730:,} h"
+    assert row("private DNS zones")[1] == str(count["privateDnsZones"])
+    assert (count["natGateways"], count["publicIPAddresses"], row("NAT gateway")[1]) == (1, 1, "730 h")
+    stored = HOURS * CHUNK // 10**9
+    assert row("GB through private endpoints")[1] == f"{2 * stored} GB"
+    assert row("GB through the NAT gateway")[1] == f"{stored} GB"
 
 
 def test_rows_of_logs_are_the_requests_that_are_counted() -> None:

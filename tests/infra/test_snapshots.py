@@ -9,6 +9,8 @@ from tests.infra.snapshots import DIGESTS, INFRA, REPAIR, SNAPSHOTS, digests, en
 NAME = r"(?!-)[A-Za-z0-9-]{{{},{}}}(?<!-)"
 RULE = r"[^*<>%{{}}&:\\?/#|]{{1,{}}}(?<![ .])"
 GUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# Which end the names of a cloud's storage have is known to Azure only.
+ZONE = r"\[format\(.*'privatelink\..+\)\]"
 # https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
 NAMES = {
     "Microsoft.Authorization/roleAssignments": r"\[guid\(.+\)\]",
@@ -23,6 +25,13 @@ NAMES = {
     "Microsoft.Insights/scheduledQueryRules": RULE.format(260),
     "Microsoft.Insights/workbooks": GUID,
     "Microsoft.ManagedIdentity/userAssignedIdentities": r"[A-Za-z0-9][A-Za-z0-9_-]{2,127}",
+    "Microsoft.Network/natGateways": RULE.format(80),
+    "Microsoft.Network/privateDnsZones": ZONE,
+    "Microsoft.Network/privateDnsZones/virtualNetworkLinks": ZONE,
+    "Microsoft.Network/privateEndpoints": RULE.format(64),
+    "Microsoft.Network/privateEndpoints/privateDnsZoneGroups": "default",
+    "Microsoft.Network/publicIPAddresses": RULE.format(80),
+    "Microsoft.Network/virtualNetworks": NAME.format(2, 64),
     "Microsoft.OperationalInsights/workspaces": NAME.format(4, 63),
     "Microsoft.Resources/resourceGroups": r"[\w.()-]{1,90}(?<!\.)",
     "Microsoft.Storage/storageAccounts": r"[a-z0-9]{3,24}",

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recording.errors import NotProved, SourceUnavailable
+from recording.formats.media import Inspection
 from recording.ingest import blocks
 from recording.ingest.blocks import MIB, Block
 from recording.ingest.relay import Relay, combine, hash_blocks
@@ -84,12 +85,14 @@ def test_what_is_read_back_is_hashed_by_block(content: bytes, length: int, size:
     """Whatever pieces it comes in: each block has its own digest, and the whole has one."""
     plan = blocks.split(len(content), length)
 
+    whole, inspection = Sha256(), Inspection(len(content))
+
     async def run() -> tuple[dict[int, str], str]:
-        whole = Sha256()
-        found = await hash_blocks(pieces(content, size), plan, whole=whole)
+        found = await hash_blocks(pieces(content, size), plan, whole=whole, inspection=inspection)
         return found, await whole.finish()
 
     assert (digests_of(content, plan), hashlib.sha256(content).hexdigest()) == asyncio.run(run())
+    assert "undecided" != inspection.verdict().outcome
 
 
 @pytest.mark.parametrize("size", [1, 7, 16, 100])
@@ -97,7 +100,9 @@ def test_what_is_read_back_is_hashed_by_block(content: bytes, length: int, size:
 async def test_another_length_is_not_proved(stored: int, word: str, size: int) -> None:
     """A committed chunk that is shorter or longer than the plan is not what was fetched."""
     with pytest.raises(NotProved, match=word):
-        await hash_blocks(pieces(bytes(stored), size), blocks.split(100, 30), whole=Sha256())
+        await hash_blocks(
+            pieces(bytes(stored), size), blocks.split(100, 30), whole=Sha256(), inspection=Inspection(stored)
+        )
 
 
 async def test_a_real_plan() -> None:
@@ -107,7 +112,7 @@ async def test_a_real_plan() -> None:
     stored = bytearray(content)
     stored[-1] = 1
 
-    found = await hash_blocks(pieces(bytes(stored), MIB), plan, whole=Sha256())
+    found = await hash_blocks(pieces(bytes(stored), MIB), plan, whole=Sha256(), inspection=Inspection(len(content)))
 
     known = digests_of(content, plan)
     assert ([0, 1], combine(known)) == ([i for i in found if found[i] == known[i]], combine(digests_of(content, plan)))

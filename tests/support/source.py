@@ -3,7 +3,7 @@
 import json
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,6 @@ from local.acs.server import DEVELOPMENT_KEY
 from recording import app as bootstrap
 from recording.app import App
 from recording.config.settings import read_settings
-from recording.formats.media import HEADER
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -70,17 +69,6 @@ async def app_with_source(environment: dict[str, str], answer: Answer) -> AsyncI
             yield app
         finally:
             await app.aclose()
-
-
-def drive[Result](walk: Generator[int, bytes, Result], file: bytes) -> Result:
-    """Give a walk over a file the header at each offset that it asks for; return its result."""
-    try:
-        offset = next(walk)
-        while True:
-            offset = walk.send(file[offset : offset + HEADER])
-    except StopIteration as ended:
-        result: Result = ended.value
-        return result
 
 
 def part(request: web.Request, body: bytes, etag: str) -> web.Response:
