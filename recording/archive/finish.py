@@ -45,14 +45,16 @@ async def publish(written: Manifest, notices: RunNotices) -> bool:
                 _log_missing("chunk.unproved", written, entry)
             case "waiting" | "staged" | "archived":
                 pass
+    missing = [entry.document_id for entry in written.chunks if not entry.is_safe]
     write = log.info if written.complete else log.error
     write(
         "recording.archived",
         recordingKey=written.recording_key,
+        recordingId=written.recording_id,
         chunks=len(written.chunks),
+        missing=len(missing),
         complete=written.complete,
     )
-    missing = [entry.document_id for entry in written.chunks if not entry.is_safe]
     notice = Notice(
         "Recording.Lost" if missing else "Recording.Archived",
         subject=written.recording_key,
@@ -100,7 +102,7 @@ class Finish:
         whole, before = due.whole, due.before
         written: Manifest | None
         if before and not manifest.new_chunks(due.pending, before):
-            if not any(blob.name.split("/")[1] in ("chunks", "events") for blob in whole.blobs):
+            if all(layout.staged_kind(blob.name) in layout.TRANSIENT for blob in whole.blobs):
                 # What is left is the record of an attempt that ended after the archive: nothing to publish.
                 await self.recordings.empty_staging(whole)
                 return
@@ -121,7 +123,7 @@ class Finish:
         if not is_published:
             await self.blobs.create("staging", published, b"{}")
         # The events say what is still to be deleted at ACS, and the fact beside them that nothing else is left to do.
-        kept = [b for b in whole.blobs if b.name == published or b.name.startswith(f"{whole.key}/events/")]
+        kept = [b for b in whole.blobs if b.name == published or layout.staged_kind(b.name) == "event"]
         await self.recordings.empty_staging(replace(whole, blobs=tuple(b for b in whole.blobs if b not in kept)))
         run.deletable[whole.key] = Deletable(sources, replace(whole, blobs=tuple(kept)), published)
 

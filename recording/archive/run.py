@@ -115,10 +115,11 @@ class Run:
                     self.report.failed.append(key)
                     reason = str(failed) if isinstance(failed, CopyFailed) else type(failed).__name__
                     log.warning(failure, recordingKey=key, reason=reason, next="the next run tries again")
-                except Exception:
+                except Exception as failed:
                     # One recording that can't be worked on must not keep the others from their deadline.
                     self.report.failed.append(key)
-                    log.exception(failure, recordingKey=key, next="the next run tries again")
+                    reason = type(failed).__name__
+                    log.exception(failure, recordingKey=key, reason=reason, next="the next run tries again")
 
         async with asyncio.TaskGroup() as group:
             for _ in range(self.parallelism):
