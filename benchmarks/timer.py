@@ -23,7 +23,7 @@ from local.stack import ROOT, child_environment
 from recording import app as bootstrap
 from recording import timer
 from recording.app import App
-from recording.intake import poison, receive
+from recording.intake.receive import to_messages
 
 READY = "ready"
 _GRACE_SECONDS = 60.0
@@ -108,18 +108,14 @@ async def _run(app: App) -> dict[str, Any]:
     meter = Meter(idle_kib())
     now = datetime.now(UTC)
     await app.clients.prepare_archive()
-    await poison.drain(app.clients.chunk_poison, app.quarantine, now=now)
-    await poison.drain_events(app.clients.event_poison, _none_is_poisoned, app.quarantine, now=now)
+    if poisoned := await app.poison.drain(now):
+        raise TimerFailed(f"no event was poisoned, but the drain returned {len(poisoned)} messages")
     report = await app.timer.run(now=now)
-    jobs = receive.messages(report.jobs)
+    jobs = to_messages(report.jobs)
     cost = meter.read()
     lists = ("archived", "incomplete", "waiting", "failed")
     done = {name: len(getattr(report, name)) for name in lists}
     return {**asdict(cost), "requests": _sent, **done, "not_reached": report.not_reached, "jobs": len(jobs)}
-
-
-async def _none_is_poisoned(event: str) -> list[str]:
-    raise TimerFailed(f"no event was poisoned, and here is one: {event[:100]}")
 
 
 async def _serve() -> int:
