@@ -203,9 +203,8 @@ async def test_a_start_asks_for_callbacks_at_this_app(
 
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
     async with serve(take) as address:
-        app = bootstrap.connect(
-            settings.read_settings(environment | {"PUBLIC_BASE_URL": address, "CALLBACK_KEY": "k=="})
-        )
+        own = settings.read_settings(environment | {"PUBLIC_BASE_URL": address, "CALLBACK_KEY": "k=="})
+        app = bootstrap.assemble(own, bootstrap.connect(own))
         monkeypatch.setattr(bootstrap, "_app", app)
         try:
             status, _ = read(await call("start_recording", conversationId=placed["conversationId"]))
