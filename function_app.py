@@ -19,6 +19,7 @@ from recording.control.operations import RecordingControl
 from recording.doctor.health import check as check_health
 from recording.errors import BadEvent, BadRequest, RecordingError
 from recording.intake import backlog
+from recording.intake.receive import to_messages
 from recording.model import event_parser, job
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -135,32 +136,31 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 @responds
 async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpResponse:
-    """Take what ACS sends by HTTP itself: one event or an array, with its token if ACS_RESOURCE_ID asks for one."""
+    """Receive the callbacks of ACS: one event or an array, with a token if ACS_RESOURCE_ID is set."""
     here = await ready()
     await here.clients.callbacks.check(req.headers.get("Authorization"))
     try:
         received = event_parser.split_events(req.get_body().decode())
     except (BadEvent, UnicodeDecodeError) as bad:
         raise BadRequest(str(bad), target="body") from None
-    jobs.set([message for text in received for message in await here.take(text)])
+    jobs.set([message for text in received for message in to_messages(await here.intake.receive(text))])
     return json_response()
 
 
 @app.event_grid_trigger(arg_name="event")
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def receive_event(event: str, jobs: Jobs) -> None:
-    """Take an Event Grid event; `str` gets its text untouched in either schema (docs/functions-host.md#event-grid)."""
-    here = await ready()
-    jobs.set(await here.take(event, here.backlog))
+    """Receive an Event Grid event; `str` is its unchanged text in both schemas (docs/functions-host.md#event-grid)."""
+    jobs.set(to_messages(await (await ready()).intake.receive(event, may_defer=True)))
 
 
 @app.queue_trigger(arg_name="message", queue_name=backlog.QUEUE, connection="AzureWebJobsStorage")
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def take_events(message: func.QueueMessage, jobs: Jobs) -> None:
-    """Take the events that came when many were being taken; what it raises makes the queue try all of them again."""
-    here = await ready()
-    held = backlog.read(message.get_body().decode())
-    jobs.set(await backlog.take(held, here.take, here.backlog))
+    """Receive the events that were deferred; if all of them fail, the queue tries the message again."""
+    use_cases = await ready()
+    text = message.get_body().decode()
+    jobs.set(to_messages(await use_cases.backlog.accept_message(text, use_cases.intake.receive)))
 
 
 @app.queue_trigger(arg_name="message", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
@@ -172,9 +172,8 @@ async def ingest_chunk(message: func.QueueMessage) -> None:
 @app.timer_trigger(schedule="%ARCHIVE_SCHEDULE%", arg_name="timer")
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
-    """Finish, rescue, archive, report."""
-    _, messages = await (await ready()).run_timer()
-    jobs.set(messages)
+    """Do one run of the timer; recording/timer.py lists its steps."""
+    jobs.set((await (await ready()).timer.run()).messages)
 
 
 async def _control(req: func.HttpRequest) -> RecordingControl:

@@ -314,10 +314,10 @@ async def test_an_event_goes_all_the_way(app: App, control: Control) -> None:
 async def test_events_that_were_handed_over_are_taken(app: App, control: Control) -> None:
     """Each event of the message leaves its fact and its jobs; a message of somebody else's is refused."""
     recordings = [await control.recording(1000), await control.recording(1000, 2000)]
-    held = backlog.write([json.dumps(file_event(one, event_id=one["callId"])) for one in recordings])
+    held = backlog.format_message([json.dumps(file_event(one, event_id=one["callId"])) for one in recordings])
     jobs = Out()
 
-    await function_app.take_events(func.QueueMessage(body=held), jobs)
+    await function_app.take_events(func.QueueMessage(body=held.encode()), jobs)
 
     documents = [chunk["documentId"] for one in recordings for chunk in one["chunks"]]
     assert documents == [job.read(message).document_id for message in jobs.value]
@@ -329,9 +329,9 @@ async def test_events_that_were_handed_over_are_taken(app: App, control: Control
 async def test_the_timer_takes_the_events_that_the_queue_gave_up(app: App, control: Control) -> None:
     """They are no chunk's yet: without it nobody would know of them."""
     recording = await control.recording(1000)
-    held = backlog.write([json.dumps(file_event(recording))])
+    held = backlog.format_message([json.dumps(file_event(recording))])
     await app.clients.event_poison.create()
-    await app.clients.event_poison.send(held.decode())
+    await app.clients.event_poison.send(held)
     jobs = Out()
 
     await function_app.archive_recordings(None, jobs)

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from recording import app as bootstrap
 from recording.app import App
-from recording.archive import run
 from recording.config.settings import read_settings
 from recording.errors import SourceGone
 from recording.model import attempts
@@ -24,7 +23,7 @@ from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs
 from tests.conftest import Control, file_event
 from tests.support.dying import Dying
-from tests.support.facts import announce, container, listing, put, receive, stage, sweep, with_blobs
+from tests.support.facts import announce, container, listing, put, receive, run_timer, stage, sweep, with_blobs
 
 MINUTE = timedelta(minutes=1)
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
@@ -181,27 +180,23 @@ async def test_close_to_the_deadline_the_queue_still_has_its_turn(app: App, cont
     assert queued[-1] >= runs[-1] - 15
 
 
-async def test_the_oldest_deadline_comes_first(app: App, control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_oldest_deadline_comes_first(app: App, control: Control) -> None:
     """Recordings are worked on in the order in which the service will delete them."""
-    monkeypatch.setattr(run, "PARALLELISM", 1)
     now, keys = datetime.now(UTC), []
     for hours in (5, 9, 1, 7):
         when = (now - timedelta(hours=hours)).isoformat()
         jobs = await stage(app, await control.recording(500), event_id=f"e{hours}", eventTime=when)
         keys.append((when, jobs[0].recording_key))
 
-    assert [key for _, key in sorted(keys)] == (await sweep(app)).archived
+    assert [key for _, key in sorted(keys)] == (await sweep(app, parallelism=1)).archived
 
 
-async def test_a_run_ends_in_time_and_the_next_goes_on(
-    app: App, control: Control, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_run_ends_in_time_and_the_next_goes_on(app: App, control: Control) -> None:
     """What isn't reached within the time budget is counted, and left for the next run."""
-    monkeypatch.setattr(run, "PARALLELISM", 1)
     for number in range(3):
         await stage(app, await control.recording(500), event_id=f"e{number}")
 
-    none = await sweep(app, budget_seconds=0)
+    none = await sweep(app, budget_seconds=0, parallelism=1)
     rest = await sweep(app)
 
     assert (3, [], 3, 0) == (none.not_reached, none.archived, len(rest.archived), rest.not_reached)

@@ -11,7 +11,7 @@ from recording.archive.run import PARALLELISM
 from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs, CopyFailed
 from tests.conftest import Control
-from tests.support.facts import announce, listing, stage, sweep, with_blobs
+from tests.support.facts import announce, listing, run_timer, stage, sweep, with_blobs
 
 HOUR = timedelta(hours=1)
 

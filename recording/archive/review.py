@@ -33,7 +33,10 @@ def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta)
 
 
 async def load_due(recordings: RecordingStore, key: str, blobs: list[StoredBlob]) -> Due:
-    """Derive a recording from its facts, and compare it with its manifest. Raises azure-core's errors or TimeoutError."""
+    """Derive a recording from its facts, and compare it with its manifest.
+
+    Raises azure-core's errors, TimeoutError, or pydantic's ValidationError for a manifest that can't be read.
+    """
     async with asyncio.timeout(recordings.archive_timeout):
         before = await recordings.newest_manifest(key)
     whole = await recordings.load_with_archived_events(key, blobs, before)

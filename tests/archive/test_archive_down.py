@@ -23,7 +23,7 @@ from recording.model.stored import Container
 from recording.storage.blobs import Blobs
 from tests.archive.test_archived import HOUR, errors
 from tests.conftest import Control
-from tests.support.facts import announce, listing, put, stage, sweep, with_blobs
+from tests.support.facts import announce, listing, put, run_timer, stage, sweep, with_blobs
 from tests.support.source import serve
 
 MINUTE = timedelta(minutes=1)

@@ -12,7 +12,7 @@ from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from tests.conftest import Control
-from tests.support.facts import announce, body_of, listing, stage, sweep, with_blobs
+from tests.support.facts import announce, body_of, listing, run_timer, stage, sweep, with_blobs
 
 HOUR = timedelta(hours=1)
 LATE = timedelta(hours=49)

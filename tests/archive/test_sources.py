@@ -24,7 +24,7 @@ from tests.archive.test_archived import manifest_of
 from tests.conftest import Control
 from tests.model.test_manifest import DONE, KEY, PROOF, START, event, recording
 from tests.support.dying import Dying, Killed
-from tests.support.facts import TOPIC_KEY, listing, receive, sweep, told, topic, with_blobs
+from tests.support.facts import TOPIC_KEY, listing, receive, run_timer, sweep, told, topic, with_blobs
 from tests.support.source import Host, mp3, storage_host, today, wav
 
 HOUR = timedelta(hours=1)

@@ -17,7 +17,7 @@ from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from recording.storage.endings import Ending
 from tests.support.dying import Dying, Killed
-from tests.support.facts import listing, receive, sweep, with_blobs
+from tests.support.facts import listing, receive, run_timer, sweep, with_blobs
 from tests.support.source import Host, mp3, storage_host, today, wav
 
 STEPS = 25

@@ -12,18 +12,19 @@ import pytest
 from azure.core.exceptions import ServiceResponseError
 
 from recording.app import App, assemble
+from recording.archive.run import Run
 from recording.catalogue import browse, verify
 from recording.catalogue.browse import ListQuery
 from recording.model import layout
 from recording.model.manifest import Manifest
 from recording.model.recording import InFlightRecording
 from recording.model.stored import StoredBlob
-from recording.notices import Topic
+from recording.notices import RunNotices, Topic
 from recording.storage.audit import AuditRecord
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending, Endings
 from tests.conftest import Control, file_event
-from tests.support.facts import body_of, listing, put, receive, sweep, told, topic, with_blobs
+from tests.support.facts import body_of, listing, put, receive, run_timer, sweep, told, topic, with_blobs
 from tests.support.source import recording_of
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"

@@ -50,8 +50,8 @@ async def test_what_the_timer_would_do_is_done(
     [missing] = await announce(app, await control.recording(1000), event_id="old", eventTime=old)
     poisoned = await control.recording(1000)
     await app.clients.event_poison.create()
-    text = backlog.write([json.dumps(file_event(poisoned, event_id="poisoned"))])
-    await app.clients.event_poison.send(text.decode())
+    text = backlog.format_message([json.dumps(file_event(poisoned, event_id="poisoned"))])
+    await app.clients.event_poison.send(text)
 
     status = await run(settings_file)
 

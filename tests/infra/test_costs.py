@@ -12,6 +12,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from recording import timer
 from recording.acs import content
 from recording.api.request import LARGEST_BODY
+from recording.archive.finish import COPIES
 from recording.archive.run import PARALLELISM
 from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
@@ -246,5 +247,5 @@ def test_limits_are_those_of_the_code() -> None:
     assert row("metadata file")[1] == f"{content.LARGEST_METADATA // MIB} MiB"
     assert row("body of a control")[1] == f"{LARGEST_BODY // 1024} KiB"
     assert row("a page of")[1] == str(next(m.le for m in ListQuery.model_fields["limit"].metadata if hasattr(m, "le")))
-    told = f"{timer.BUDGET_SECONDS / 60:.0f} minutes, {PARALLELISM} recordings and {timer.COPIES} copies"
+    told = f"{timer.BUDGET_SECONDS / 60:.0f} minutes, {PARALLELISM} recordings and {COPIES} copies"
     assert row("a run of the timer | 4")[1].startswith(told)

@@ -20,7 +20,7 @@ from recording.app import App, assemble
 from recording.config.resource import parse_connection_string
 from recording.config.settings import read_settings
 from recording.intake import replay
-from recording.intake.replay import EventFile, ReplayResult, Target
+from recording.intake.replay import EventFile, Replay, ReplayResult
 from recording.model import job, layout
 from recording.model.job import ChunkJob
 from tests.conftest import Control, file_event
@@ -55,14 +55,15 @@ def event() -> dict[str, Any]:
     return file_event(recording_of(DOCUMENT, DOCUMENT + "0"), eventTime="2026-03-01T11:00:00Z")
 
 
-def into(app: App, *, dry: bool = False) -> Target:
-    """Say what is replayed into."""
-    return Target(app.intake, app.clients.chunk_queue, dry=dry)
+def replaying(app: App) -> Replay:
+    """Build the replay into an app."""
+    return Replay(app.intake, app.clients.chunk_queue)
 
 
 async def again(app: App, body: bytes | str, **more: bool) -> list[ReplayResult]:
     """Replay the body of a file."""
-    return await replay.replay(EventFile("a file", body.encode() if isinstance(body, str) else body), into(app, **more))
+    file = EventFile("a file", body.encode() if isinstance(body, str) else body)
+    return await replaying(app).run(file, **more)
 
 
 async def queued(app: App) -> list[ChunkJob]:
@@ -87,7 +88,7 @@ async def test_a_quarantined_event_that_is_understood_by_now_is_taken(app: App, 
     text = json.dumps(event, indent=3) + "\n"
     name = await quarantined(app, text)
 
-    [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(app))
+    [done] = await replaying(app).run(await replay.read_blob(app.clients.blobs, name))
 
     key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
     assert ("taken", f"{key}, 2 chunks queued", True) == (done.outcome, done.detail, done.ok)
@@ -101,10 +102,10 @@ async def test_twice_changes_nothing(app: App, event: dict[str, Any]) -> None:
     """Facts are written once; the jobs are queued again, as by any duplicate."""
     name = await quarantined(app, json.dumps(event))
     found = await replay.read_blob(app.clients.blobs, name)
-    first = await replay.replay(found, into(app))
+    first = await replaying(app).run(found)
     before, jobs = await all_blobs(app), await queued(app)
 
-    assert first == await replay.replay(found, into(app))
+    assert first == await replaying(app).run(found)
 
     assert (before, jobs) == (await all_blobs(app), await queued(app))
 
@@ -164,7 +165,7 @@ async def test_what_is_still_not_understood_is_not_written_twice(app: App) -> No
     name = await quarantined(app, '{"eventType": "Microsoft.Communication.RecordingFileStatusUpdated"}')
     before = await all_blobs(app)
 
-    [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(app))
+    [done] = await replaying(app).run(await replay.read_blob(app.clients.blobs, name))
 
     assert ("not understood", False) == (done.outcome, done.ok)
     assert "nobody knew then" not in done.detail
@@ -178,7 +179,7 @@ async def test_an_event_understood_in_part_is_taken_in_part(app: App, event: dic
     in_quarantine = await listing(app.settings, "quarantine")
 
     for _ in range(2):
-        [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(app))
+        [done] = await replaying(app).run(await replay.read_blob(app.clients.blobs, name))
         assert ("partly", False) == (done.outcome, done.ok)
         assert [DOCUMENT] == [one.document_id for one in await queued(app)]
     [done] = await again(app, json.dumps(event))
@@ -211,7 +212,7 @@ async def test_a_call_that_still_cannot_be_named_is_not_written_twice(app: App, 
     name = await quarantined(app, json.dumps(call_event("CallStarted", serverCallId="not base64!")))
     before = await all_blobs(app)
 
-    [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(records_all(app, environment)))
+    [done] = await replaying(records_all(app, environment)).run(await replay.read_blob(app.clients.blobs, name))
 
     assert ("not understood", before) == (done.outcome, await all_blobs(app))
 
@@ -223,7 +224,7 @@ async def test_a_replayed_start_is_claimed_now(app: App, environment: dict[str, 
     service = CallAutomation(parse_connection_string(environment["ACS_CONNECTION_STRING"]))
     today = assemble(records_all(app, environment).settings, replace(app.clients, service=service))
 
-    [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(today))
+    [done] = await replaying(today).run(await replay.read_blob(app.clients.blobs, name))
     await service.aclose()
 
     [claimed] = [blob for blob in await listing(app.settings, "archive") if blob.endswith("-claim.json")]
@@ -266,7 +267,7 @@ async def test_a_dry_run_changes_nothing(app: App, event: dict[str, Any]) -> Non
     """It says what would be taken, and what still isn't understood."""
     before = await all_blobs(app)
 
-    done = await again(app, json.dumps([event, {"id": "x"}]), dry=True)
+    done = await again(app, json.dumps([event, {"id": "x"}]), dry_run=True)
 
     assert ["taken", "not understood"] == [one.outcome for one in done]
     assert done[0].detail.endswith("2 chunks")

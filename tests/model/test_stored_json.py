@@ -51,7 +51,7 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "chunk-metadata.json": lambda text: json.dumps(ChunkFacts.from_metadata(json.loads(text)).to_metadata()),
     "claim.json": one_line(StartClaim),
     "ending.json": one_line(Ending),
-    "events-message.json": lambda text: backlog.write(backlog.read(text)).decode(),
+    "events-message.json": lambda text: backlog.format_message(backlog.parse_message(text)),
     "manifest-absent.json": indented(Manifest),
     "manifest.json": indented(Manifest),
     "manifest-unfinished.json": indented(Manifest),

@@ -23,7 +23,6 @@ from recording.control.bodies import Caller
 from recording.control.operations import RecordingControl
 from recording.ingest.blocks import is_block
 from recording.ingest.chunk import ChunkIngest
-from recording.intake.backlog import Backlog
 from recording.model.job import ChunkJob
 from recording.model.stored import Container
 from recording.notices import Topic
@@ -85,13 +84,12 @@ def control_for(app: App, caller: Caller | None = None, **more: Any) -> Recordin
     return RecordingControl(**parts | {"caller": caller or Caller()} | more)
 
 
-async def receive(
-    app: App, event: Any, *, now: datetime | None = None, backlog: Backlog | None = None
-) -> list[ChunkJob]:
-    """Take an event in; the answer is its chunk jobs."""
+async def receive(app: App, event: Any, *, now: datetime | None = None, may_defer: bool = False) -> list[ChunkJob]:
+    """Receive an event, at `now` if given; return its chunk jobs."""
     text = event if isinstance(event, str) else json.dumps(event)
-    now = now or datetime.now(UTC)
-    return await app.intake.receive(text, now=now, backlog=backlog)
+    if now is not None:
+        app = assemble(app.settings, app.clients, clock=lambda: now)
+    return await app.intake.receive(text, may_defer=may_defer)
 
 
 async def announce(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
