@@ -33,7 +33,7 @@ _PARALLELISM = 16
 
 @dataclass
 class _Sweep:
-    """One sweep: `started` is when recordings began, by the digest of their id, as far as their starts are on record."""
+    """One sweep; `started` is when recordings began, by the digest of their id, where a start is on record."""
 
     notices: RunNotices
     now: datetime
