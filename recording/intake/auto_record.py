@@ -112,7 +112,12 @@ class AutoRecord:
 
     async def _record_outcome(self, wanted: CallToRecord, held: HeldClaim, outcome: StartOutcome) -> None:
         await self._claims.record_outcome(held, outcome)
-        facts = {"eventId": wanted.event_id, "recordingId": outcome.recording_id, "reason": outcome.reason}
+        facts = {
+            "eventId": wanted.event_id,
+            "conversationId": wanted.conversation_id,
+            "recordingId": outcome.recording_id,
+            "reason": outcome.reason,
+        }
         match outcome.result:
             case "started":
                 log.info("auto_record.started", **facts)

@@ -1,4 +1,4 @@
-"""recording/intake/backlog.py: what comes while others are being taken is on the queue before it is answered."""
+"""recording/intake/backlog.py: a deferred event is on the queue before it is answered."""
 
 import asyncio
 import base64
@@ -48,14 +48,14 @@ def through(app: App, backlog: Backlog) -> Intake:
 
 
 def file_events(count: int, *, chunks: int = 1) -> list[str]:
-    """Write the file events of so many recordings."""
+    """Return the file events of `count` recordings."""
     documents = [f"{DOCUMENT[:-4]}{number:04}" for number in range(chunks)]
     made: list[Any] = [recording_of(*documents) | {"callId": str(uuid4())} for _ in range(count)]
     return [json.dumps(file_event(recording, event_id=str(uuid4()))) for recording in made]
 
 
 async def held(app: App) -> list[list[str]]:
-    """Take every message off the queue: the events of each."""
+    """Remove every message from the queue; return the events of each."""
     found = []
     async for message in app.clients.event_queue.receive(limit=1000, hidden_seconds=30):
         found.append(parse_message(message.text))
@@ -64,7 +64,7 @@ async def held(app: App) -> list[list[str]]:
 
 
 async def test_only_a_few_are_taken_at_once(app: App, full: Backlog) -> None:
-    """The others are on the queue, each once, when they are answered; none is in both places."""
+    """When they are answered, the others are on the queue, each once; no event is in both places."""
     events = file_events(20)
 
     answers = await asyncio.gather(*(receive(app, text, may_defer=True) for text in events))
@@ -75,7 +75,7 @@ async def test_only_a_few_are_taken_at_once(app: App, full: Backlog) -> None:
 
 
 async def test_there_is_room_again_when_an_event_was_taken(app: App, full: Backlog) -> None:
-    """One after the other they are all taken at once, those that fail among them."""
+    """Received one after the other, none is deferred, even after one that fails."""
     for text in ["no event", *file_events(2 * AT_ONCE)]:
         await receive(app, text, may_defer=True)
 
@@ -84,7 +84,7 @@ async def test_there_is_room_again_when_an_event_was_taken(app: App, full: Backl
 
 @pytest.mark.parametrize("more", range(-2, 3))
 async def test_a_message_is_as_large_as_it_may_be_and_no_larger(app: App, full: Backlog, more: int) -> None:
-    """At each length around the limit every event is on the queue, in messages that the service takes."""
+    """At each length around the limit every event is on the queue, in messages that the service accepts."""
     dozens = ["x" * 1000] * 40
     last = "y" * (LARGEST_MESSAGE - len(format_message([*dozens, ""])) + more)
     alone = "z" * (LARGEST_MESSAGE - len(format_message([""])) + more)
@@ -100,7 +100,7 @@ async def test_a_message_is_as_large_as_it_may_be_and_no_larger(app: App, full: 
 
 
 async def test_dozens_share_a_message(app: App, full: Backlog) -> None:
-    """A thousand events cost a few dozen writes, and no message is larger than the service takes."""
+    """A thousand events cost a few dozen writes, and no message is larger than the service allows."""
     events = file_events(1000)
 
     await asyncio.gather(*(full.defer(text) for text in events))
@@ -112,7 +112,7 @@ async def test_dozens_share_a_message(app: App, full: Backlog) -> None:
 
 
 async def test_an_event_of_a_call_never_waits(app: App, full: Backlog) -> None:
-    """What it may start is a recording: it is taken at once, whatever else is being taken."""
+    """It may start a recording: it is accepted at once, however many others are being accepted."""
     leg = {"callLegId": "57005a00-8ad2-4b8d", "conversationId": "3f2b0e4c-0000-4000-8000-000000000001"}
 
     await through(app, full).receive(json.dumps(leg_event(leg)), may_defer=True)
@@ -121,7 +121,7 @@ async def test_an_event_of_a_call_never_waits(app: App, full: Backlog) -> None:
 
 
 async def test_an_event_that_fits_into_no_message_is_taken_at_once(app: App, full: Backlog) -> None:
-    """A recording of hundreds of chunks has one."""
+    """The event of a recording of hundreds of chunks is so large."""
     [text] = file_events(1, chunks=600)
     assert len(text) > LARGEST_MESSAGE
 
@@ -131,14 +131,14 @@ async def test_an_event_that_fits_into_no_message_is_taken_at_once(app: App, ful
 
 
 async def test_what_is_no_event_goes_to_quarantine_without_waiting(app: App, full: Backlog) -> None:
-    """Only what was understood is handed over."""
+    """Only an event that was parsed is deferred."""
     await through(app, full).receive("[]", may_defer=True)
 
     assert ([], 1) == (await held(app), len(await listing(app.settings, "quarantine")))
 
 
 async def test_when_the_queue_fails_every_event_is_refused(app: App, full: Backlog) -> None:
-    """Event Grid then delivers each of them again; when the queue is back, they are handed over."""
+    """Event Grid then delivers each of them again; when the queue is back, they are deferred."""
     events, intake = file_events(100), through(app, full)
     await app.clients.event_queue.delete_queue()
 
@@ -152,7 +152,7 @@ async def test_when_the_queue_fails_every_event_is_refused(app: App, full: Backl
 
 
 async def test_a_sender_that_gave_up_costs_the_others_nothing(app: App, full: Backlog) -> None:
-    """Their events are on the queue; its own may be, and comes again anyway."""
+    """Their events are on the queue; that of the cancelled sender may be, and comes again anyway."""
     events = file_events(10)
     adding = [asyncio.ensure_future(full.defer(text)) for text in events]
     await asyncio.sleep(0)
@@ -167,7 +167,7 @@ async def test_a_sender_that_gave_up_costs_the_others_nothing(app: App, full: Ba
 
 
 async def test_an_event_that_fails_keeps_nobody_waiting(app: App, full: Backlog) -> None:
-    """It goes back to the queue in a message of its own; alone it is the queue's to try again, and to give up."""
+    """It goes back to the queue in a message of its own; if it is alone in one, the queue counts the tries."""
     first, failing, last = file_events(3)
 
     async def accept(text: str) -> list[ChunkJob]:
@@ -184,7 +184,7 @@ async def test_an_event_that_fails_keeps_nobody_waiting(app: App, full: Backlog)
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
 def test_a_message_reads_as_it_was_written(events: list[str]) -> None:
-    """Letter by letter: the fact in storage is the event as it was received."""
+    """Exactly: the fact in storage is the event as it was received."""
     assert events == parse_message(format_message(events).encode().decode("ascii"))
 
 

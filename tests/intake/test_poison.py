@@ -1,4 +1,4 @@
-"""recording/intake/poison.py: what a queue gave up is taken over by the timer, and nothing stays there."""
+"""recording/intake/poison.py: the timer takes over what a queue gave up, and the poison queues become empty."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ QUARTER = timedelta(minutes=16)
 
 @pytest_asyncio.fixture
 async def queue(app: App) -> AsyncIterator[QueueClient]:
-    """The poison queue as the host makes it."""
+    """The poison queue of the chunks, as the host creates it."""
     async with raw_queue(
         app.settings, app.clients.chunk_poison.name, message_encode_policy=TextBase64EncodePolicy()
     ) as client:
@@ -68,14 +68,14 @@ def chunk_job(document: str) -> ChunkJob:
 
 
 async def left(app: App) -> int:
-    """Count the messages, those that are being worked on too."""
+    """Count the messages, including those that are invisible."""
     return await app.clients.chunk_poison.depth()
 
 
 async def test_a_chunk_job_is_drained_and_queued_again_from_the_facts(
     app: App, control: Control, queue: QueueClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The message is deleted and logged; the chunk goes back on the queue when its time has come, and once."""
+    """The message is deleted and logged; the timer requeues the chunk when it is due, once."""
     [one] = await announce(app, await control.recording(1000))
     for _ in range(3):
         await queue.send_message(job.write(one))
@@ -88,7 +88,7 @@ async def test_a_chunk_job_is_drained_and_queued_again_from_the_facts(
 
 
 async def test_a_job_whose_chunk_is_done_is_just_deleted(app: App, control: Control, queue: QueueClient) -> None:
-    """The facts say that nothing is to be done, so nothing is."""
+    """By the facts nothing is left to do, so nothing is done."""
     [one] = await announce(app, await control.recording(1000))
     await app.ingest.run(one)
     await sweep(app)
@@ -106,7 +106,7 @@ async def test_a_job_whose_chunk_is_done_is_just_deleted(app: App, control: Cont
 async def test_a_message_that_is_not_ours_goes_to_quarantine(
     app: App, control: Control, queue: QueueClient, text: str
 ) -> None:
-    """It is kept with the reason, told to others, and in nobody's way."""
+    """It is kept with the reason, a notice is published, and the messages behind it are handled."""
     [one] = await announce(app, await control.recording(1000))
     await queue.send_message(text)
     await queue.send_message(job.write(one))
@@ -125,7 +125,7 @@ async def test_a_message_that_is_not_ours_goes_to_quarantine(
 async def test_a_message_that_is_not_in_base64_blocks_nothing(
     app: App, control: Control, queue: QueueClient, text: str
 ) -> None:
-    """Whoever put it there, it is kept as it is, and those behind it are taken."""
+    """It is kept unchanged, and the messages behind it are handled."""
     [one] = await announce(app, await control.recording(1000))
     async with raw_queue(app.settings, app.clients.chunk_poison.name) as plain:
         await plain.send_message(text)
@@ -138,12 +138,12 @@ async def test_a_message_that_is_not_in_base64_blocks_nothing(
 
 
 async def test_a_missing_queue_is_fine(app: App) -> None:
-    """The host makes it when it first needs it."""
+    """The host creates it when it first needs it."""
     assert [] == await drain(app)
 
 
 async def test_more_messages_than_one_page(app: App, control: Control, queue: QueueClient) -> None:
-    """A queue that has filled up is drained in one go."""
+    """A long queue is drained in one run."""
     [one] = await announce(app, await control.recording(1000))
     for _ in range(40):
         await queue.send_message(job.write(one))
@@ -154,7 +154,7 @@ async def test_more_messages_than_one_page(app: App, control: Control, queue: Qu
 async def test_a_topic_that_is_down_does_not_cost_the_archive_its_run(
     app: App, control: Control, queue: QueueClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing is raised; the message stays for the next run, the quarantine has it already, and others have a turn."""
+    """Nothing is raised; the message stays for the next run, is in quarantine already, and the others are handled."""
     [one] = await announce(app, await control.recording(1000))
     await queue.send_message("whose?")
     await queue.send_message(job.write(one))
@@ -170,7 +170,7 @@ async def test_a_topic_that_is_down_does_not_cost_the_archive_its_run(
 
 @pytest_asyncio.fixture
 async def poisoned_events(app: App) -> AsyncIterator[QueueClient]:
-    """The poison queue of the events, as the host makes it."""
+    """The poison queue of the events, as the host creates it."""
     async with raw_queue(
         app.settings, app.clients.event_poison.name, message_encode_policy=TextBase64EncodePolicy()
     ) as client:
@@ -180,7 +180,7 @@ async def poisoned_events(app: App) -> AsyncIterator[QueueClient]:
 
 
 async def test_events_that_were_given_up_are_taken(app: App, control: Control, poisoned_events: QueueClient) -> None:
-    """No fact tells of them yet: the message is deleted only when each has one."""
+    """There are no facts of them yet: the message is deleted only when each event has one."""
     recordings = [await control.recording(1000) for _ in range(3)]
     events = [json.dumps(file_event(one, event_id=str(uuid4()))) for one in recordings]
     await poisoned_events.send_message(backlog.format_message(events))
@@ -195,7 +195,7 @@ async def test_events_that_were_given_up_are_taken(app: App, control: Control, p
 async def test_one_event_that_fails_keeps_its_message_and_nobody_else(
     app: App, control: Control, poisoned_events: QueueClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Those beside it and behind it are taken; it is told of, and tried again by the next run."""
+    """Those beside it and behind it are accepted; it is logged, and the next run tries it again."""
     recordings = [await control.recording(1000) for _ in range(3)]
     first, second, third = (json.dumps(file_event(one, event_id=str(uuid4()))) for one in recordings)
     await poisoned_events.send_message(backlog.format_message([first, second]))
@@ -216,7 +216,7 @@ async def test_one_event_that_fails_keeps_its_message_and_nobody_else(
 async def test_where_storage_hangs_every_event_has_its_turn(
     app: App, control: Control, poisoned_events: QueueClient
 ) -> None:
-    """The last of a message, too: the time of a run is that of all of them together, and one is never done."""
+    """The events of a message are accepted at the same time: one that hangs delays no other."""
     events = [f"event-{number}" for number in range(20)]
     await poisoned_events.send_message(backlog.format_message(events))
 
@@ -231,7 +231,7 @@ async def test_where_storage_hangs_every_event_has_its_turn(
 
 
 async def test_messages_that_hang_keep_none_behind_them_from_its_turn(app: App, poisoned_events: QueueClient) -> None:
-    """They stay, for ten minutes unseen: what a run didn't reach for them the next one does."""
+    """They stay, invisible for ten minutes: the next run handles the messages that this one didn't reach."""
     limits = {"timeout": 3.0, "message_timeout": 1.6, "hidden_seconds": 1}
     for text in ("hangs-1", "hangs-too", "goes-1"):
         await poisoned_events.send_message(backlog.format_message([text]))
@@ -252,7 +252,7 @@ async def test_messages_that_hang_keep_none_behind_them_from_its_turn(app: App, 
 async def test_a_message_that_somebody_else_has_done_meanwhile_ends_no_drain(
     app: App, poisoned_events: QueueClient
 ) -> None:
-    """It can't be moved behind the others, for it is gone; the next one has its turn all the same."""
+    """It can't be hidden, for it doesn't exist any more; the next message is handled nevertheless."""
     limits = {"message_timeout": 2.0, "hidden_seconds": 1}
     for text in ("hangs-1", "goes-1"):
         await poisoned_events.send_message(backlog.format_message([text]))
@@ -272,7 +272,7 @@ async def test_a_message_that_somebody_else_has_done_meanwhile_ends_no_drain(
 
 
 async def test_a_message_without_events_goes_to_quarantine(app: App, poisoned_events: QueueClient) -> None:
-    """As one without a chunk job does."""
+    """As a message without a chunk job does."""
     await poisoned_events.send_message("whose?")
 
     assert [] == await drain(app)
