@@ -2,9 +2,9 @@
 
 import asyncio
 
-from recording.formats import media
 from recording.model import layout
 from recording.model.manifest import Manifest
+from recording.model.proof import ChunkFacts
 from recording.model.recording import InFlightRecording
 from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs
@@ -23,15 +23,15 @@ async def copy_recording(
 
     async def copy(blob: StoredBlob) -> None:
         async with gate:
-            name = layout.archived(blob.name, kinds.get(blob.name, media.parse_kind(blob.metadata.get("kind"))))
-            if before and blob.name.split("/")[1] == "events":
+            name = layout.archived(blob.name, kinds.get(blob.name, ChunkFacts.from_metadata(blob.metadata).kind))
+            if before and layout.staged_kind(blob.name) == "event":
                 name = await _event_name(blob, name, blobs)
             await blobs.copy_to_archive(blob, name)
 
     try:
         async with asyncio.TaskGroup() as group:
             for blob in recording.blobs:
-                if blob.name.split("/")[1] in ("chunks", "events") and blob.name not in told:
+                if layout.staged_kind(blob.name) not in layout.TRANSIENT and blob.name not in told:
                     group.create_task(copy(blob))
     except ExceptionGroup as several:
         raise several.exceptions[0] from None

@@ -62,7 +62,7 @@ async def finish_one(this: Run, whole: InFlightRecording, before: Manifest | Non
     """Archive a recording, tell what became of it, and empty staging, in this order."""
     recording = manifest.without_archived(whole, before) if before else whole
     if before and not manifest.new_chunks(recording, before):
-        if not any(blob.name.split("/")[1] in ("chunks", "events") for blob in whole.blobs):
+        if all(layout.staged_kind(blob.name) in layout.TRANSIENT for blob in whole.blobs):
             # The note of an attempt that ended after the archive: it makes no manifest, and what did is gone, so told.
             await this.recordings.empty_staging(whole)
             return
@@ -83,7 +83,7 @@ async def finish_one(this: Run, whole: InFlightRecording, before: Manifest | Non
     if not is_told:
         await this.blobs.create("staging", told, b"{}")
     # The events tell what is still to be deleted at ACS, and the fact beside them that nothing else is to be done.
-    kept = [b for b in whole.blobs if b.name == told or b.name.startswith(f"{whole.key}/events/")]
+    kept = [b for b in whole.blobs if b.name == told or layout.staged_kind(b.name) == "event"]
     await this.recordings.empty_staging(replace(whole, blobs=tuple(b for b in whole.blobs if b not in kept)))
     this.sources[whole.key] = sources, replace(whole, blobs=tuple(kept)), told
 

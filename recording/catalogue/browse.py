@@ -8,8 +8,6 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
 )
@@ -18,7 +16,7 @@ from recording.errors import BadRequest, NotFound
 from recording.formats import media
 from recording.model import layout, manifest
 from recording.model.manifest import Manifest
-from recording.model.record import Body
+from recording.model.record import Body, Record
 from recording.model.stored import Container
 from recording.storage.blobs import Blobs
 from recording.storage.recordings import RecordingStore
@@ -41,10 +39,11 @@ def _in_utc(time: datetime) -> datetime:
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
-class ListQuery(BaseModel):
-    """Query of `GET /recordings`: times in ISO 8601, `cursor` from the page before."""
+class ListQuery(Record, populate_by_name=False):
+    """Query of `GET /recordings`: times in ISO 8601, `cursor` from the page before.
 
-    model_config = ConfigDict(hide_input_in_errors=True, frozen=True)
+    By their aliases only: `?since=` is not a parameter.
+    """
 
     since: Time | None = Field(default=None, alias="from")
     until: Time | None = Field(default=None, alias="to")

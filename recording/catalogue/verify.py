@@ -3,34 +3,30 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import ValidationError
 
 from recording.errors import BadRequest, NotFound
 from recording.formats import media
 from recording.formats.media import Inspection, Kind
 from recording.model.layout import is_recording_key
 from recording.model.manifest import ManifestChunk, ManifestFile
+from recording.model.record import Record
 from recording.storage.blobs import Blobs
 from recording.storage.hashing import Sha256
 from recording.storage.recordings import RecordingStore
 from recording.telemetry import log
 
 
-class _Result(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-
-class ChunkVerification(_Result):
+class ChunkVerification(Record):
     """What was found of one chunk; no problems = it is what the manifest says."""
 
     document_id: str
     index: int
-    bytes: int = 0
-    problems: list[str] = []
+    bytes: int
+    problems: list[str]
 
 
-class RecordingVerification(_Result):
+class RecordingVerification(Record):
     """The verdict on one recording; `ok` = every chunk that the manifest lists as archived is intact.
 
     `problems` are those of the recording as a whole: its manifest is gone or can't be read.
@@ -39,8 +35,8 @@ class RecordingVerification(_Result):
     recording_key: str
     ok: bool
     complete: bool
-    problems: list[str] = []
-    chunks: list[ChunkVerification] = []
+    problems: list[str]
+    chunks: list[ChunkVerification]
 
 
 async def verify(key: str, blobs: Blobs, recordings: RecordingStore) -> RecordingVerification:
@@ -64,25 +60,25 @@ async def verify(key: str, blobs: Blobs, recordings: RecordingStore) -> Recordin
         ok=ok,
         problems={result.document_id: result.problems for result in results if result.problems},
     )
-    return RecordingVerification(recording_key=key, ok=ok, complete=manifest.complete, chunks=results)
+    return RecordingVerification(recording_key=key, ok=ok, complete=manifest.complete, problems=[], chunks=results)
 
 
 def _damaged(key: str, problem: str) -> RecordingVerification:
     log.error("recording.verified", recordingKey=key, ok=False, problems={"manifest": [problem]})
-    return RecordingVerification(recording_key=key, ok=False, complete=False, problems=[problem])
+    return RecordingVerification(recording_key=key, ok=False, complete=False, problems=[problem], chunks=[])
 
 
 async def _chunk(entry: ManifestChunk, blobs: Blobs) -> ChunkVerification:
-    result = ChunkVerification(document_id=entry.document_id, index=entry.index)
+    files = [file for file in (entry.content, entry.metadata) if file is not None]
     # What was kept although it isn't whole by its own word is so still, and the manifest says it: no news.
     is_odd = entry.outcome == "unproved" and entry.content is not None and entry.content.sha256 is not None
-    for file in (entry.content, entry.metadata):
-        if file is not None:
-            # A metadata file, and content of which nobody knows what it is, have no structure to look at.
-            kind = None if is_odd else media.kind_of(file.blob)
-            result.problems += [f"{file.blob}: {problem}" async for problem in _file(file, kind, blobs)]
-            result.bytes += file.bytes
-    return result
+    problems: list[str] = []
+    for file in files:
+        # A metadata file, and content of which nobody knows what it is, have no structure to look at.
+        kind = None if is_odd else media.kind_of(file.blob)
+        problems += [f"{file.blob}: {problem}" async for problem in _file(file, kind, blobs)]
+    size = sum(file.bytes for file in files)
+    return ChunkVerification(document_id=entry.document_id, index=entry.index, bytes=size, problems=problems)
 
 
 async def _file(file: ManifestFile, kind: Kind | None, blobs: Blobs) -> AsyncIterator[str]:

@@ -22,6 +22,7 @@ from recording.ingest.blocks import Block
 from recording.ingest.relay import Relay
 from recording.model import payload
 from recording.model.job import ChunkJob
+from recording.model.proof import ChunkFacts
 from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs
 from recording.storage.recordings import RecordingStore
@@ -114,7 +115,7 @@ class ChunkIngest:
         found = await self.blobs.stat("staging", job.content_blob)
         if found is not None and found.sha256:
             return True
-        if found is not None and proof.is_ours(found):
+        if found is not None and ChunkFacts.from_metadata(found.metadata).is_written_by_ingest(found.size):
             # Committed whole by a worker that died before the proof: the source, which may have another version
             # or none by now, isn't asked.
             return await self._prove(job, found)
@@ -130,9 +131,9 @@ class ChunkIngest:
         ids = [blocks.block_id(_version(probe, plan), b.index) for b in plan]
         content_type = media.CONTENT_TYPES[kind] if kind else _UNKNOWN_TYPE
         await this.is_on_record()
-        await self.blobs.commit_blocks(job.content_blob, ids, facts, content_type=content_type)
+        await self.blobs.commit_blocks(job.content_blob, ids, facts.to_metadata(), content_type=content_type)
         found = await self.blobs.stat("staging", job.content_blob)
-        if found is None or not proof.is_same_version(found, facts):
+        if found is None or not facts.is_same_version(ChunkFacts.from_metadata(found.metadata)):
             return False
         return await self._prove(job, found)
 

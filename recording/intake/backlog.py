@@ -16,8 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
-from pydantic import BaseModel, ConfigDict
-
+from recording.model.record import Record
 from recording.storage.queues import Queue
 from recording.telemetry import log
 
@@ -32,11 +31,9 @@ _SEPARATOR = ","
 _SECONDS = 10
 
 
-class _Message(BaseModel):
+class _Message(Record):
     # An array: the host lays other members of a JSON message over the message's own metadata
     # (docs/functions-host.md#queue).
-    model_config = ConfigDict(hide_input_in_errors=True)
-
     events: list[str]
 
 

@@ -13,21 +13,22 @@ from datetime import datetime
 from itertools import batched
 
 from azure.core.exceptions import AzureError
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import ValidationError
 
 from recording.errors import RecordingError
 from recording.model import layout
+from recording.model.record import Record
 from recording.storage.blobs import Blobs
 from recording.telemetry import log, traces
 
 _READS = 16
 
 
-class AuditRecord(BaseModel):
-    """One control operation and what came of it; `outcome` is `ok` or an error code."""
+class AuditRecord(Record, frozen=False):
+    """One control operation and what came of it; `outcome` is `ok` or an error code.
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+    Not frozen: what comes of the operation is added while it is recorded.
+    """
 
     at: datetime
     operation: str

@@ -11,22 +11,20 @@ does for one that never was (docs/acs-contract.md#states): this fact tells the t
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import ValidationError
 
 from recording.errors import BadRequest
 from recording.model import conversation, layout, pending
 from recording.model.events import FileStatusUpdated
 from recording.model.pending import PendingEnding
+from recording.model.record import Record
 from recording.model.stored import Container
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
 
-class Ending(BaseModel):
+class Ending(Record):
     """A recording ended; `at` and `who` as far as the evidence tells."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
     recording_id: str
     conversation_id: str | None = None

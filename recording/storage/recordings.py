@@ -70,13 +70,13 @@ class RecordingStore:
         received: list[FileStatusUpdated] = []
         tried: dict[str, Attempts] = {}
         for blob in blobs:
-            kind, _, name = blob.name.removeprefix(f"{key}/").partition("/")
-            if kind == "events":
+            staged = layout.parse(blob.name)
+            if staged is not None and staged.kind == "event":
                 received += _event(await self._blobs.read("staging", blob.name), blob.name)
-            elif kind == "attempts":
+            elif staged is not None and staged.kind == "attempts":
                 record = attempts.read(await self._blobs.read("staging", blob.name))
                 if record:
-                    tried[name.removesuffix(".json")] = record
+                    tried[staged.id] = record
         return assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
 
     async def load_with_archived_events(
@@ -89,7 +89,8 @@ class RecordingStore:
         recording = await self.load(key, blobs)
         announced = {name for c in recording.chunks for name in (c.job.content_blob, c.job.metadata_blob)}
         if before is None or (
-            recording.events and all(b.name in announced for b in blobs if b.name.startswith(f"{key}/chunks/"))
+            recording.events
+            and all(b.name in announced for b in blobs if layout.staged_kind(b.name) in ("content", "metadata"))
         ):
             return recording
         received = list(recording.events)
@@ -149,9 +150,12 @@ class RecordingStore:
 
     async def empty_staging(self, recording: InFlightRecording) -> None:
         """Empty the staging prefix, events last: while one blob is left, its event tells what it is."""
-        order = {"attempts": 0, "notices": 0, "chunks": 1, "events": 2}
-        blobs = sorted(recording.blobs, key=lambda blob: order.get(blob.name.split("/")[1], 0))
-        for _, group in groupby(blobs, key=lambda blob: blob.name.split("/")[1]):
+
+        def turn(blob: StoredBlob) -> int:
+            kind = layout.staged_kind(blob.name)
+            return 0 if kind in layout.TRANSIENT else 2 if kind == "event" else 1
+
+        for _, group in groupby(sorted(recording.blobs, key=turn), key=turn):
             await asyncio.gather(*(self._blobs.delete("staging", blob.name, etag=blob.etag) for blob in group))
 
     async def archived_keys(self, since: datetime | None = None, until: datetime | None = None) -> AsyncIterator[str]:

@@ -17,11 +17,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from azure.core.exceptions import AzureError
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
 
 from recording.errors import StartInProgress
 from recording.model import layout
+from recording.model.record import Record
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
@@ -30,11 +29,7 @@ class ClaimedByAnotherRequest(Exception):
     """The claim that is there was made for another request."""
 
 
-class _Fact(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
-
-
-class StartClaim(_Fact):
+class StartClaim(Record):
     """Somebody is making a start; `owner` is a random word of theirs, `request` tells requests apart."""
 
     owner: str
@@ -43,7 +38,7 @@ class StartClaim(_Fact):
     at: datetime
 
 
-class StartOutcome(_Fact):
+class StartOutcome(Record):
     """The outcome of a start."""
 
     result: Literal["started", "already_recording", "refused", "given_back"]
