@@ -44,7 +44,7 @@ class TimerRun:
         await self.prepare_archive()
         run = Run(self.clock(), RunNotices(self.topic), self.budget_seconds, self.parallelism)
 
-        # 1. Take over what the queues gave up. Events are accepted here; chunks are requeued from their facts in step 3.
+        # 1. Take over what the queues gave up: events are accepted here, chunks are requeued in step 3.
         messages = await self.poison.drain(run.now)
 
         # 2. List staging once; the recording with the oldest deadline comes first.

@@ -19,10 +19,10 @@ from recording.app import App, assemble
 from recording.config.settings import read_settings
 from recording.model import layout
 from recording.notices import Notice, RunNotices, Topic
-from recording.storage.blobs import Blobs
 from tests.archive.test_archived import HOUR, LATE, lose
 from tests.conftest import Control
 from tests.support.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
+from tests.support.faults import FaultyBlobs
 from tests.support.source import certified, serve
 
 NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -158,11 +158,7 @@ async def test_a_run_that_was_killed_before_it_told_is_made_up_for(telling: App,
     """The run after one that died between telling and emptying tells again, under the same id."""
     await stage(telling, await control.recording(1000))
 
-    class Dying(Blobs):
-        async def delete(self, *_: object, **__: object) -> None:
-            raise TimeoutError
-
-    dying = Dying(telling.settings)
+    dying = FaultyBlobs(telling.settings).on("delete", raises=TimeoutError)
     await sweep(assemble(telling.settings, replace(telling.clients, blobs=dying)))
     await dying.aclose()
     await sweep(telling)

@@ -1,6 +1,5 @@
 """recording/timer.py: runs that are killed, that run out of time, and that meet what they can't work on."""
 
-import asyncio
 import contextlib
 import itertools
 import json
@@ -19,11 +18,9 @@ from recording.app import App
 from recording.config.settings import read_settings
 from recording.errors import SourceGone
 from recording.model import attempts
-from recording.model.stored import StoredBlob
-from recording.storage.blobs import Blobs
 from tests.conftest import Control, file_event
-from tests.support.dying import Dying
 from tests.support.facts import announce, container, listing, put, receive, run_timer, stage, sweep, with_blobs
+from tests.support.faults import FaultyBlobs
 
 MINUTE = timedelta(minutes=1)
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
@@ -65,7 +62,7 @@ async def test_a_run_that_is_killed_anywhere_does_no_harm(environment: dict[str,
             for job in await receive(app, event):
                 await app.ingest.run(job)
             if after:
-                dying = Dying(app, after=after)
+                dying = FaultyBlobs(app.settings, kill_after=after)
                 if after <= WRITES:
                     with pytest.raises(BaseExceptionGroup):
                         await run_timer(with_blobs(app, dying), now=now)
@@ -103,7 +100,7 @@ async def test_runs_that_are_killed_one_after_the_other_do_no_harm(
                 if there:
                     await app.ingest.run(job)
             for after in prefixes:
-                dying = Dying(app, after=after)
+                dying = FaultyBlobs(app.settings, kill_after=after)
                 # One that has more writes to its name than there are to do isn't killed.
                 with contextlib.suppress(BaseExceptionGroup):
                     await run_timer(with_blobs(app, dying), now=now)
@@ -206,12 +203,7 @@ async def test_a_recording_that_takes_too_long_is_left_for_the_next_run(app: App
     """A copy that hangs ends with the budget, and does no harm."""
     [job] = await stage(app, await control.recording(500))
 
-    class Hanging(Blobs):
-        async def copy_to_archive(self, source: StoredBlob, name: str) -> StoredBlob:
-            await asyncio.sleep(30)
-            raise AssertionError
-
-    hanging = Hanging(app.settings)
+    hanging = FaultyBlobs(app.settings).on("copy_to_archive", hangs=30)
     report = await run_timer(with_blobs(app, hanging), now=datetime.now(UTC), budget_seconds=0.5)
     await hanging.aclose()
 

@@ -16,8 +16,8 @@ from recording.errors import ChunkError
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from recording.storage.endings import Ending
-from tests.support.dying import Dying, Killed
 from tests.support.facts import listing, receive, run_timer, sweep, with_blobs
+from tests.support.faults import FaultyBlobs, Killed
 from tests.support.source import Host, mp3, storage_host, today, wav
 
 STEPS = 25
@@ -82,8 +82,8 @@ class World:
     async def refuse(self) -> None:
         self.host.refuse = None if self.host.refuse else 403
 
-    async def dying(self, most: int, what: Callable[[Dying], Awaitable[object]]) -> None:
-        storage = Dying(self.app, after=self.chance.randint(1, most))
+    async def dying(self, most: int, what: Callable[[FaultyBlobs], Awaitable[object]]) -> None:
+        storage = FaultyBlobs(self.app.settings, kill_after=self.chance.randint(1, most))
         try:
             await what(storage)
         finally:

@@ -98,10 +98,8 @@ async def test_requests_are_those_of_the_app(
         facts = counted.take()
         await here.ingest.run(job)
         ingested = counted.take()
-        await here.clients.prepare_archive()
         await sweep(here)
         archived = counted.take()
-        await here.clients.prepare_archive()
         await sweep(here)
         idle = counted.take()
     # Between two accounts each copy reads its source; one is of a chunk, one of its metadata, one of the event.
