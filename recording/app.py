@@ -19,9 +19,13 @@ from recording.acs.callbacks import CallbackAuth
 from recording.acs.content import Content
 from recording.acs.preview_2021 import Preview2021
 from recording.archive.run import TimerReport
+from recording.catalogue.browse import Catalogue
+from recording.catalogue.verify import Verifier
 from recording.clock import utc_now
 from recording.config.resource import Resource
 from recording.config.settings import Settings, read_settings
+from recording.control.operations import RecordingControl
+from recording.doctor.health import HealthCheck
 from recording.errors import Misconfigured
 from recording.ingest.chunk import LAST_RESORT, ChunkIngest
 from recording.intake import backlog, poison, receive
@@ -100,9 +104,13 @@ class App:
     calls: CallIds
     quarantine: Quarantine
     backlog: Backlog
+    control: RecordingControl
     intake: Intake
     ingest: ChunkIngest
     timer: TimerRun
+    catalogue: Catalogue
+    verifier: Verifier
+    health: HealthCheck
 
     async def take(self, text: str, held_back: Backlog | None = None) -> list[str]:
         """Take an event in; the answer is the messages to put on the chunk queue."""
@@ -222,6 +230,13 @@ def assemble(settings: Settings, clients: Clients) -> App:
         calls=calls,
         quarantine=quarantine,
         backlog=Backlog(clients.event_queue),
+        control=RecordingControl(
+            clients.service,
+            audit=audit,
+            claims=claims,
+            endings=endings,
+            default_callback_uri=settings.callback_uri(),
+        ),
         intake=Intake(
             recordings=recordings,
             endings=endings,
@@ -252,6 +267,9 @@ def assemble(settings: Settings, clients: Clients) -> App:
             topic=clients.topic,
             content=clients.content,
         ),
+        catalogue=Catalogue(blobs, recordings),
+        verifier=Verifier(blobs, recordings),
+        health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )
 
 
