@@ -24,9 +24,13 @@ from recording.archive.finish import Finish
 from recording.archive.review import Review
 from recording.archive.sources import SourceCopies
 from recording.archive.unannounced import UnannouncedWatch
+from recording.catalogue.browse import Catalogue
+from recording.catalogue.verify import Verifier
 from recording.clock import Clock, utc_now
 from recording.config.resource import Resource
 from recording.config.settings import Settings, read_settings
+from recording.control.operations import RecordingControl
+from recording.doctor.health import HealthCheck
 from recording.errors import Misconfigured
 from recording.ingest.chunk import LAST_RESORT, ChunkIngest
 from recording.intake import backlog
@@ -108,9 +112,13 @@ class App:
     calls: CallIds
     quarantine: Quarantine
     backlog: Backlog
+    control: RecordingControl
     intake: Intake
     ingest: ChunkIngest
     timer: TimerRun
+    catalogue: Catalogue
+    verifier: Verifier
+    health: HealthCheck
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -223,6 +231,13 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
         calls=calls,
         quarantine=quarantine,
         backlog=event_backlog,
+        control=RecordingControl(
+            clients.service,
+            audit=audit,
+            claims=claims,
+            endings=endings,
+            default_callback_uri=settings.callback_uri(),
+        ),
         intake=intake,
         ingest=ChunkIngest(
             blobs=blobs,
@@ -253,6 +268,9 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
             topic=clients.topic,
             clock=clock,
         ),
+        catalogue=Catalogue(blobs, recordings),
+        verifier=Verifier(blobs, recordings),
+        health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )
 
 

@@ -13,7 +13,6 @@ from azure.core.exceptions import ServiceResponseError
 
 from recording.app import App, assemble
 from recording.archive.run import Run
-from recording.catalogue import browse, verify
 from recording.catalogue.browse import ListQuery
 from recording.model import layout
 from recording.model.manifest import Manifest
@@ -359,9 +358,9 @@ async def test_an_absent_recording_is_found_like_any(app: App) -> None:
     await app.endings.note(stop())
     await run(app, now=STOPPED + 48 * HOUR)
 
-    [listed] = (await browse.page(app.clients.blobs, app.recordings, ListQuery())).recordings
-    found = await browse.get(ABSENT, app.recordings)
-    checked = await verify.verify(ABSENT, app.clients.blobs, app.recordings)
+    [listed] = (await app.catalogue.page(ListQuery())).recordings
+    found = await app.catalogue.get(ABSENT)
+    checked = await app.verifier.verify(ABSENT)
 
     assert (ABSENT, "absent", 0) == (listed.recording_key, listed.state, listed.chunks)
     assert ("absent", ID) == (found.state, found.recording_id)

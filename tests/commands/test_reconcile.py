@@ -53,7 +53,9 @@ def log(tmp_path: Path) -> Iterator[Path]:
     handler.setFormatter(UtcFormatter("%(asctime)s %(levelname)s archive_recordings: %(message)s"))
     logger = logging.getLogger("recording")
     logger.addHandler(handler)
-    level, logger.level = logger.level, logging.INFO
+    level = logger.level
+    # Not by the attribute: the logger remembers which levels it was asked for until `setLevel` clears that.
+    logger.setLevel(logging.INFO)
     yield file
     logger.removeHandler(handler)
     logger.setLevel(level)

@@ -16,14 +16,14 @@ from recording.archive.finish import COPIES
 from recording.archive.run import PARALLELISM
 from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
-from recording.control.bodies import Operation, StartRecording
+from recording.control.bodies import Caller, Operation, StartRecording
 from recording.ingest import blocks, chunk
 from recording.ingest.blocks import MIB
 from recording.storage.endings import Ending
 from tests.conftest import Control
 from tests.infra.snapshots import ROOT, Resource, resource, resources
 from tests.model.test_event_parser_today import call_event
-from tests.support.facts import control_for, receive, sweep
+from tests.support.facts import receive, sweep
 from tests.support.source import mp4, storage_host, today
 
 DOCS = (ROOT / "docs" / "operations.md").read_text()
@@ -84,15 +84,14 @@ async def test_requests_are_those_of_the_app(
     app: Any, control: Control, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A recording from start to archive is counted, and a chunk of an hour reckoned from a small one."""
-    recordings = control_for(app)
     call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
     async with storage_host(environment) as (here, host):
         stopped = Ending(recording_id="cmlk", at=datetime.now(UTC), evidence="stopped through us")
         await here.endings.note(stopped)
         counted = Counted(monkeypatch)
         await receive(here, call_event("CallStarted"))
-        started = await recordings.start(call, StartRecording())
-        await recordings.stop(call, started.recording_id, Operation())
+        started = await app.control.start(Caller(), call, StartRecording())
+        await app.control.stop(Caller(), call, started.recording_id, Operation())
         await receive(here, call_event("CallEnded"))
         [job] = await receive(here, today(host.add(mp4(SMALL))))
         facts = counted.take()

@@ -16,10 +16,10 @@ from local.azurite import Azurite
 from local.storage_faults import StorageRule
 from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
+from recording.acs.service import RecordingService
 from recording.app import App, assemble
 from recording.archive.run import TimerReport
 from recording.config.settings import Settings, read_settings
-from recording.control.bodies import Caller
 from recording.control.operations import RecordingControl
 from recording.ingest.blocks import is_block
 from recording.ingest.chunk import ChunkIngest
@@ -78,10 +78,11 @@ def with_blobs(app: App, blobs: Blobs) -> App:
     return assemble(app.settings, replace(app.clients, blobs=blobs))
 
 
-def control_for(app: App, caller: Caller | None = None, **more: Any) -> RecordingControl:
-    """Give the recording operations for a caller."""
-    parts = {"service": app.clients.service, "audit": app.audit, "claims": app.starts, "endings": app.endings}
-    return RecordingControl(**parts | {"caller": caller or Caller()} | more)
+def control_with(app: App, service: RecordingService | None = None, **more: Any) -> RecordingControl:
+    """Wire the recording operations with some parts that aren't the app's."""
+    parts: dict[str, Any] = {"audit": app.audit, "claims": app.starts, "endings": app.endings}
+    parts["default_callback_uri"] = app.settings.callback_uri()
+    return RecordingControl(service or app.clients.service, **parts | more)
 
 
 async def receive(app: App, event: Any, *, now: datetime | None = None, may_defer: bool = False) -> list[ChunkJob]:
