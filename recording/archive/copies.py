@@ -19,7 +19,7 @@ async def copy_recording(
     CopyFailed, or what storage raises; no other copy is waited for then.
     """
     told = _told(recording.key, before)
-    kinds = {chunk.job.content_blob: chunk.kind for chunk in recording.chunks}
+    kinds = {chunk.content.name: chunk.kind for chunk in recording.chunks if chunk.content}
 
     async def copy(blob: StoredBlob) -> None:
         async with gate:

@@ -31,7 +31,7 @@ def is_due(recording: InFlightRecording, now: datetime) -> bool:
 
 def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta) -> list[InFlightChunk]:
     """Decide which chunks are to be put on the queue again: announced, not staged, and their time has come."""
-    return [c for c in recording.chunks if not c.is_staged and c.rescue_at(first) <= now < c.deadline]
+    return [c for c in recording.chunks if not c.is_staged and c.requeue_at(first) <= now < c.deadline]
 
 
 async def review_one(this: Run, key: str, blobs: list[StoredBlob]) -> tuple[InFlightRecording, Manifest | None] | None:
@@ -80,7 +80,7 @@ async def _rescue(this: Run, recording: InFlightRecording) -> None:
         log.warning(
             "chunk.queued_again",
             recordingKey=recording.key,
-            documentId=chunk.job.document_id,
+            documentId=chunk.document_id,
             attempts=chunk.tries,
             unfinished=len(chunk.unfinished),
         )
@@ -94,7 +94,7 @@ async def warn(
     recording: InFlightRecording, chunk: InFlightChunk, telling: RunNotices, blobs: Blobs, *, now: datetime
 ) -> None:
     """Say that a chunk is at risk: in the log on every run, to other systems once."""
-    document, left = chunk.job.document_id, round((chunk.deadline - now).total_seconds() / 3600, 2)
+    document, left = chunk.document_id, round((chunk.deadline - now).total_seconds() / 3600, 2)
     tries, unfinished, reason = chunk.tries, len(chunk.unfinished), chunk.reason
     log.error(
         "chunk.at_risk",

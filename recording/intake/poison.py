@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from recording.intake import backlog
 from recording.intake.quarantine import Quarantine
-from recording.model import job
+from recording.model.job import ChunkJob
 from recording.storage.queues import Queue, QueuedMessage
 from recording.telemetry import log
 
@@ -35,7 +35,7 @@ async def drain(queue: Queue, quarantine: Quarantine, *, now: datetime) -> int:
 
     async def take(text: str) -> bool:
         try:
-            chunk = job.read(text)
+            chunk = ChunkJob.from_message(text)
         except ValidationError:
             await _quarantine(text, "chunk job", quarantine, now=now)
             return True

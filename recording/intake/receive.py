@@ -21,7 +21,7 @@ from recording.intake import auto_record
 from recording.intake.auto_record import CallToRecord
 from recording.intake.backlog import Backlog
 from recording.intake.quarantine import Quarantine
-from recording.model import event_parser, job
+from recording.model import event_parser
 from recording.model.events import (
     CallEnded,
     CallLegStateChanged,
@@ -147,17 +147,7 @@ class Intake:
             # After the fact: what fails here brings the event again, and must not keep the good chunks from the timer.
             await self.quarantine.keep(text, list(event.problems), received_at=received_at)
         await self._note_ending(event)
-        return [
-            ChunkJob(
-                recording_key=key,
-                document_id=c.document_id,
-                index=c.index,
-                announced_at=event.time,
-                content_location=c.content_location,
-                metadata_location=c.metadata_location,
-            )
-            for c in event.chunks
-        ]
+        return [ChunkJob.of(key, chunk, event.time) for chunk in event.chunks]
 
     async def _note_ending(self, event: FileStatusUpdated) -> None:
         """Note that the recording ended, as far as the event tells."""
@@ -184,4 +174,4 @@ def _known(event: CallStarted | CallEnded) -> dict[str, str | None]:
 
 def messages(jobs: list[ChunkJob]) -> list[str]:
     """Write the jobs as queue messages."""
-    return [job.write(one) for one in jobs]
+    return [one.to_message() for one in jobs]

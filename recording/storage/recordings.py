@@ -87,7 +87,7 @@ class RecordingStore:
         So it is when an ingest ends after the recording was archived without its chunk.
         """
         recording = await self.load(key, blobs)
-        announced = {name for c in recording.chunks for name in (c.job.content_blob, c.job.metadata_blob)}
+        announced = {blob.name for c in recording.chunks for blob in (c.content, c.metadata) if blob}
         if before is None or (
             recording.events
             and all(b.name in announced for b in blobs if layout.staged_kind(b.name) in ("content", "metadata"))
@@ -97,7 +97,7 @@ class RecordingStore:
         async with asyncio.timeout(self.archive_timeout):
             async for blob in self._blobs.list_blobs("archive", f"{layout.archive_folder(key)}/events/"):
                 received += _event(await self._blobs.read("archive", blob.name), blob.name)
-        tried = {c.job.document_id: c.attempts for c in recording.chunks if c.attempts}
+        tried = {c.document_id: c.attempts for c in recording.chunks if c.attempts}
         return assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
 
     async def newest_manifest(self, key: str) -> Manifest | None:

@@ -15,7 +15,6 @@ from azure.storage.queue.aio import QueueClient
 from recording.app import App
 from recording.intake import backlog, poison
 from recording.intake.quarantine import Quarantine
-from recording.model import job
 from recording.notices import Topic
 from tests.conftest import Control, file_event
 from tests.support.facts import TOPIC_KEY, announce, body_of, listing, raw_queue, receive, sweep, told, topic
@@ -50,7 +49,7 @@ async def test_a_chunk_job_is_drained_and_queued_again_from_the_facts(
     """The message is deleted and logged; the chunk goes back on the queue when its time has come, and once."""
     [one] = await announce(app, await control.recording(1000))
     for _ in range(3):
-        await queue.send_message(job.write(one))
+        await queue.send_message(one.to_message())
 
     assert (3, 0, {}) == (await drain(app), await left(app), await listing(app.settings, "quarantine"))
 
@@ -64,7 +63,7 @@ async def test_a_job_whose_chunk_is_done_is_just_deleted(app: App, control: Cont
     [one] = await announce(app, await control.recording(1000))
     await app.ingest.run(one)
     await sweep(app)
-    await queue.send_message(job.write(one))
+    await queue.send_message(one.to_message())
 
     assert (1, [], {}) == (
         await drain(app),
@@ -80,7 +79,7 @@ async def test_a_message_that_is_not_ours_goes_to_quarantine(
     """It is kept with the reason, told to others, and in nobody's way."""
     [one] = await announce(app, await control.recording(1000))
     await queue.send_message(text)
-    await queue.send_message(job.write(one))
+    await queue.send_message(one.to_message())
 
     async with topic(app, control) as there:
         assert (2, 0) == (await drain(there), await left(app))
@@ -100,7 +99,7 @@ async def test_a_message_that_is_not_in_base64_blocks_nothing(
     [one] = await announce(app, await control.recording(1000))
     async with raw_queue(app.settings, app.clients.chunk_poison.name) as plain:
         await plain.send_message(text)
-    await queue.send_message(job.write(one))
+    await queue.send_message(one.to_message())
 
     assert (2, 0) == (await drain(app), await left(app))
 
@@ -117,7 +116,7 @@ async def test_more_messages_than_one_page(app: App, control: Control, queue: Qu
     """A queue that has filled up is drained in one go."""
     [one] = await announce(app, await control.recording(1000))
     for _ in range(40):
-        await queue.send_message(job.write(one))
+        await queue.send_message(one.to_message())
 
     assert (40, 0) == (await drain(app), await left(app))
 
@@ -128,7 +127,7 @@ async def test_a_topic_that_is_down_does_not_cost_the_archive_its_run(
     """Nothing is raised; the message stays for the next run, the quarantine has it already, and others have a turn."""
     [one] = await announce(app, await control.recording(1000))
     await queue.send_message("whose?")
-    await queue.send_message(job.write(one))
+    await queue.send_message(one.to_message())
     notices = Topic("http://127.0.0.1:9/api/events", TOPIC_KEY, None)
 
     assert 1 == await poison.drain(
