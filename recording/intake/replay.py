@@ -118,6 +118,8 @@ def _open(body: bytes) -> list[_Letter]:
 
     See docs/acs-contract.md#delivery-semantics.
     What Event Grid adds to a dead letter stays: it is a part of what is known of the event.
+
+    See docs/acs-contract.md#delivery-semantics.
     """
     text = body.decode("utf-8-sig")
     try:

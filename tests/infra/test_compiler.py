@@ -75,6 +75,7 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "CALLBACK_KEY_SECRET_URI": "https://contoso.vault.azure.net/secrets/callback-key",
             "RISK_HOURS": "24",
             "STAGING_SKU": "Standard_LRS",
+            "RUNBOOK_URL": "docs/operations.md",
             "ZONE_REDUNDANT": "true",
         },
         [
@@ -87,6 +88,7 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "ARCHIVE_IMMUTABILITY_LOCKED says that a policy was locked",
             "CALLBACK_KEY_SECRET_URI is sent with PUBLIC_BASE_URL only",
             "RISK_HOURS (24) is not below the",
+            "RUNBOOK_URL must be the https address at which",
             "ZONE_REDUNDANT needs a STAGING_SKU with zones",
         ],
     ),
