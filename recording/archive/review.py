@@ -8,7 +8,8 @@ from azure.core.exceptions import AzureError, ServiceRequestError, ServiceRespon
 from pydantic import ValidationError
 
 from recording.archive.run import PARALLELISM, Run
-from recording.model import attempts, layout, manifest
+from recording.model import layout, manifest
+from recording.model.attempts import Attempts
 from recording.model.manifest import Manifest
 from recording.model.recording import InFlightChunk, InFlightRecording
 from recording.model.stored import StoredBlob
@@ -74,7 +75,7 @@ async def _rescue(this: Run, recording: InFlightRecording) -> None:
     this.report.waiting.append(recording.key)
     for chunk in to_requeue(recording, now, first=settings.first_rescue):
         await this.recordings.update_attempts(
-            chunk.job, lambda before: attempts.queued_again(before, now=now, first=settings.first_rescue)
+            chunk.job, lambda before: (before or Attempts(next_at=now)).with_requeue(now, first=settings.first_rescue)
         )
         this.report.jobs.append(chunk.job)
         log.warning(

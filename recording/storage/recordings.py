@@ -11,7 +11,7 @@ from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
 from recording.errors import BadEvent
-from recording.model import attempts, event_parser, layout
+from recording.model import event_parser, layout
 from recording.model.attempts import Attempts
 from recording.model.events import FileStatusUpdated
 from recording.model.job import ChunkJob
@@ -74,7 +74,7 @@ class RecordingStore:
             if staged is not None and staged.kind == "event":
                 received += _event(await self._blobs.read("staging", blob.name), blob.name)
             elif staged is not None and staged.kind == "attempts":
-                record = attempts.read(await self._blobs.read("staging", blob.name))
+                record = Attempts.parse(await self._blobs.read("staging", blob.name))
                 if record:
                     tried[staged.id] = record
         return assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
@@ -142,7 +142,7 @@ class RecordingStore:
         """
         for _ in range(_ATTEMPTS_TRIES):
             found = await self._blobs.stat("staging", job.attempts_blob)
-            changed = change(attempts.read(await self._blobs.read("staging", job.attempts_blob)) if found else None)
+            changed = change(Attempts.parse(await self._blobs.read("staging", job.attempts_blob)) if found else None)
             text = changed.model_dump_json(by_alias=True).encode()
             if await self._blobs.replace("staging", job.attempts_blob, text, over=found):
                 return changed

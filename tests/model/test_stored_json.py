@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from recording.intake import backlog
 from recording.intake.quarantine import QuarantinedEvent
-from recording.model import attempts
+from recording.model.attempts import Attempts
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ChunkJob
 from recording.model.layout import chunk_blob
@@ -39,7 +39,7 @@ def indented(record: type[BaseModel]) -> Callable[[str], str]:
 
 def attempts_record(text: str) -> str:
     """Read and write an attempts record; one that can't be read would count as none."""
-    read = attempts.read(text.encode())
+    read = Attempts.parse(text.encode())
     assert read is not None
     return read.model_dump_json(by_alias=True, exclude_unset=True)
 
