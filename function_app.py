@@ -17,6 +17,7 @@ from recording.errors import BadEvent, BadRequest
 from recording.intake import backlog
 from recording.intake.receive import to_messages
 from recording.model import event_parser, job
+from recording.model.job import ChunkJob
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -152,7 +153,7 @@ async def take_events(message: func.QueueMessage, jobs: Jobs) -> None:
 @app.queue_trigger(arg_name="message", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def ingest_chunk(message: func.QueueMessage) -> None:
     """Bring one chunk into staging; what it raises makes the queue try again."""
-    await (await ready()).ingest.run(job.read(message.get_body().decode()))
+    await (await ready()).ingest.run(ChunkJob.from_message(message.get_body().decode()))
 
 
 @app.timer_trigger(schedule="%ARCHIVE_SCHEDULE%", arg_name="timer")

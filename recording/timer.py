@@ -11,7 +11,6 @@ from recording.archive.sources import SourceCopies
 from recording.archive.unannounced import UnannouncedWatch
 from recording.clock import Clock, utc_now
 from recording.intake.poison import PoisonQueues
-from recording.model import job
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
 from recording.storage.recordings import RecordingStore
@@ -68,7 +67,7 @@ class TimerRun:
 
         run.report.topic_failed = run.notices.failed
         # Chunks of the events accepted in step 1 may be overdue, too: each is queued once.
-        run.report.messages = list(dict.fromkeys([*messages, *(job.write(one) for one in run.report.jobs)]))
+        run.report.messages = list(dict.fromkeys([*messages, *(job.to_message() for job in run.report.jobs)]))
         run.log()
         return run.report
 

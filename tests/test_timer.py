@@ -17,7 +17,6 @@ from recording import app as bootstrap
 from recording.app import App
 from recording.config.settings import read_settings
 from recording.errors import SourceGone
-from recording.model import attempts
 from tests.conftest import Control, file_event
 from tests.support.facts import announce, container, listing, put, receive, run_timer, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
@@ -135,7 +134,7 @@ async def test_rescue_minutes_say_when_the_timer_steps_in(environment: dict[str,
     await app.clients.blobs.delete("staging", job.attempts_blob)
     with pytest.raises(SourceGone):
         await app.ingest.run(job)
-    note = attempts.read(await app.clients.blobs.read("staging", job.attempts_blob))
+    note = Attempts.parse(await app.clients.blobs.read("staging", job.attempts_blob))
 
     await app.aclose()
     assert {0: 0, 2: 0, 4: 1, 6: 0, 8: 1} == queued

@@ -9,7 +9,8 @@ from azure.core.exceptions import AzureError, ServiceRequestError, ServiceRespon
 from pydantic import ValidationError
 
 from recording.archive.run import Due, Run
-from recording.model import attempts, layout, manifest
+from recording.model import layout, manifest
+from recording.model.attempts import Attempts
 from recording.model.recording import InFlightChunk, InFlightRecording
 from recording.model.stored import StoredBlob
 from recording.notices import Notice
@@ -29,7 +30,7 @@ def is_due(recording: InFlightRecording, now: datetime) -> bool:
 
 def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta) -> list[InFlightChunk]:
     """Decide which chunks go back to the queue: announced, not staged, and the time of their next try has come."""
-    return [c for c in recording.chunks if not c.is_staged and c.rescue_at(first) <= now < c.deadline]
+    return [c for c in recording.chunks if not c.is_staged and c.requeue_at(first) <= now < c.deadline]
 
 
 async def load_due(recordings: RecordingStore, key: str, blobs: list[StoredBlob]) -> Due:
@@ -88,13 +89,14 @@ class Review:
         run.report.waiting.append(recording.key)
         for chunk in to_requeue(recording, run.now, first=self.first_requeue):
             await self.recordings.update_attempts(
-                chunk.job, lambda before: attempts.queued_again(before, now=run.now, first=self.first_requeue)
+                chunk.job,
+                lambda before: (before or Attempts(next_at=run.now)).with_requeue(run.now, first=self.first_requeue),
             )
             run.report.jobs.append(chunk.job)
             log.warning(
                 "chunk.queued_again",
                 recordingKey=recording.key,
-                documentId=chunk.job.document_id,
+                documentId=chunk.document_id,
                 attempts=chunk.tries,
                 unfinished=len(chunk.unfinished),
             )
@@ -105,7 +107,7 @@ class Review:
 
     async def _warn(self, run: Run, recording: InFlightRecording, chunk: InFlightChunk) -> None:
         """Report that a chunk is at risk: in the log on every run, to other systems once."""
-        document, left = chunk.job.document_id, round((chunk.deadline - run.now).total_seconds() / 3600, 2)
+        document, left = chunk.document_id, round((chunk.deadline - run.now).total_seconds() / 3600, 2)
         tries, unfinished, reason = chunk.tries, len(chunk.unfinished), chunk.reason
         log.error(
             "chunk.at_risk",

@@ -20,7 +20,7 @@ def deletable(recording: InFlightRecording, written: Manifest, now: datetime) ->
     After its deadline a chunk is deleted by ACS itself.
     """
     safe = {entry.document_id for entry in written.chunks if entry.is_safe}
-    return [c for c in recording.chunks if c.job.document_id in safe and c.delete_location and now < c.deadline]
+    return [c for c in recording.chunks if c.document_id in safe and c.announced.delete_location and now < c.deadline]
 
 
 async def delete(chunks: list[InFlightChunk], content: Content) -> bool:
@@ -29,23 +29,23 @@ async def delete(chunks: list[InFlightChunk], content: Content) -> bool:
 
 
 async def _delete(chunk: InFlightChunk, content: Content) -> bool:
-    location, document_id = chunk.delete_location or "", chunk.job.document_id
+    location, document_id = chunk.announced.delete_location or "", chunk.document_id
     try:
         # Both known forms name the document (docs/acs-contract.md#file-event). An address that doesn't may be that of
         # another document.
-        if not all(_names(one, document_id) for one in (location, chunk.job.content_location) if one):
+        if not all(_names(one, document_id) for one in (location, chunk.announced.content_location) if one):
             raise SourceRefused("the address to delete it at, or that of its bytes, does not name the document")
         await content.delete(location)
     except ChunkError as failed:
         log.warning(
             "source.not_deleted",
-            recordingKey=chunk.job.recording_key,
+            recordingKey=chunk.recording_key,
             documentId=document_id,
             reason=failed.message,
             next="each run of the timer tries again until ACS deletes it itself",
         )
         return False
-    log.info("source.deleted", recordingKey=chunk.job.recording_key, documentId=document_id)
+    log.info("source.deleted", recordingKey=chunk.recording_key, documentId=document_id)
     return True
 
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from recording.intake import backlog
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake, to_messages
-from recording.model import job
+from recording.model.job import ChunkJob
 from recording.storage.queues import Queue, QueuedMessage
 from recording.telemetry import log
 
@@ -65,7 +65,7 @@ class PoisonQueues:
     async def _discard(self, text: str, *, now: datetime) -> bool:
         """Log a chunk job that was given up."""
         try:
-            chunk = job.read(text)
+            chunk = ChunkJob.from_message(text)
         except ValidationError:
             await self._quarantine.keep(text, ["not a chunk job, on the poison queue"], received_at=now)
             return True

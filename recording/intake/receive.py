@@ -19,7 +19,7 @@ from recording.errors import BadEvent
 from recording.intake.auto_record import AutoRecord
 from recording.intake.backlog import Backlog
 from recording.intake.quarantine import Quarantine
-from recording.model import event_parser, job
+from recording.model import event_parser
 from recording.model.events import (
     CallEnded,
     CallLegStateChanged,
@@ -154,17 +154,7 @@ class Intake:
             # After the fact is written: if this fails, the event comes again, and the timer has the good chunks.
             await self._quarantine.keep(text, list(event.problems), received_at=received_at)
         await self._note_ending(event)
-        return [
-            ChunkJob(
-                recording_key=key,
-                document_id=c.document_id,
-                index=c.index,
-                announced_at=event.time,
-                content_location=c.content_location,
-                metadata_location=c.metadata_location,
-            )
-            for c in event.chunks
-        ]
+        return [ChunkJob.of(key, chunk, event.time) for chunk in event.chunks]
 
     async def _note_ending(self, event: FileStatusUpdated) -> None:
         """Note that the recording ended, if the event has the recording's id."""
@@ -191,4 +181,4 @@ def _ids_of(event: CallStarted | CallEnded) -> dict[str, str | None]:
 
 def to_messages(jobs: Iterable[ChunkJob]) -> list[str]:
     """Return the jobs as queue messages."""
-    return [job.write(one) for one in jobs]
+    return [job.to_message() for job in jobs]

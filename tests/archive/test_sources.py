@@ -120,7 +120,7 @@ def test_only_what_the_archive_has_all_of_is_to_be_deleted() -> None:
     written = manifest.write_manifest(found, archived_at=DONE)
 
     assert ["archived", "archived", "unproved", "lost", "archived"] == [entry.outcome for entry in written.chunks]
-    assert ["a-0"] == [c.job.document_id for c in sources.deletable(found, written, START)]
+    assert ["a-0"] == [c.document_id for c in sources.deletable(found, written, START)]
     assert [] == sources.deletable(found, written, DONE)
     assert [] == sources.deletable(found, written.model_copy(update={"chunks": []}), START)
 

@@ -259,9 +259,9 @@ async def test_a_newer_event_may_say_that_it_lies_elsewhere(environment: dict[st
 
         [known] = recording.chunks
         assert (chunk["contentLocation"], chunk["metadataLocation"], chunk["deleteLocation"]) == (
-            known.job.content_location,
-            known.job.metadata_location,
-            known.delete_location,
+            known.announced.content_location,
+            known.announced.metadata_location,
+            known.announced.delete_location,
         )
         await app.ingest.run(known.job)
         assert {} != await listing(app.settings, "staging")

@@ -18,7 +18,6 @@ from recording.app import App, assemble
 from recording.intake import backlog
 from recording.intake.poison import PoisonQueues
 from recording.intake.receive import Intake
-from recording.model import job
 from recording.model.job import ChunkJob
 from recording.notices import Topic
 from tests.conftest import Control, file_event
@@ -47,7 +46,7 @@ async def drain(app: App, intake: Intake | None = None, **limits: Any) -> list[s
         quarantine=app.quarantine,
         **limits,
     )
-    return [job.read(message).document_id for message in await queues.drain(datetime.now(UTC))]
+    return [ChunkJob.from_message(message).document_id for message in await queues.drain(datetime.now(UTC))]
 
 
 class Scripted(Intake):
@@ -78,7 +77,7 @@ async def test_a_chunk_job_is_drained_and_queued_again_from_the_facts(
     """The message is deleted and logged; the timer requeues the chunk when it is due, once."""
     [one] = await announce(app, await control.recording(1000))
     for _ in range(3):
-        await queue.send_message(job.write(one))
+        await queue.send_message(one.to_message())
 
     assert ([], 0, {}) == (await drain(app), await left(app), await listing(app.settings, "quarantine"))
 
@@ -92,7 +91,7 @@ async def test_a_job_whose_chunk_is_done_is_just_deleted(app: App, control: Cont
     [one] = await announce(app, await control.recording(1000))
     await app.ingest.run(one)
     await sweep(app)
-    await queue.send_message(job.write(one))
+    await queue.send_message(one.to_message())
 
     assert ([], 0, [], {}) == (
         await drain(app),
@@ -109,7 +108,7 @@ async def test_a_message_that_is_not_ours_goes_to_quarantine(
     """It is kept with the reason, a notice is published, and the messages behind it are handled."""
     [one] = await announce(app, await control.recording(1000))
     await queue.send_message(text)
-    await queue.send_message(job.write(one))
+    await queue.send_message(one.to_message())
 
     async with topic(app, control) as there:
         assert ([], 0) == (await drain(there), await left(app))
@@ -129,7 +128,7 @@ async def test_a_message_that_is_not_in_base64_blocks_nothing(
     [one] = await announce(app, await control.recording(1000))
     async with raw_queue(app.settings, app.clients.chunk_poison.name) as plain:
         await plain.send_message(text)
-    await queue.send_message(job.write(one))
+    await queue.send_message(one.to_message())
 
     assert ([], 0) == (await drain(app), await left(app))
 
@@ -146,7 +145,7 @@ async def test_more_messages_than_one_page(app: App, control: Control, queue: Qu
     """A long queue is drained in one run."""
     [one] = await announce(app, await control.recording(1000))
     for _ in range(40):
-        await queue.send_message(job.write(one))
+        await queue.send_message(one.to_message())
 
     assert (40, [], 0) == (await left(app), await drain(app), await left(app))
 
@@ -157,7 +156,7 @@ async def test_a_topic_that_is_down_does_not_cost_the_archive_its_run(
     """Nothing is raised; the message stays for the next run, is in quarantine already, and the others are handled."""
     [one] = await announce(app, await control.recording(1000))
     await queue.send_message("whose?")
-    await queue.send_message(job.write(one))
+    await queue.send_message(one.to_message())
     down = Topic("http://127.0.0.1:9/api/events", TOPIC_KEY, None)
 
     assert [] == await drain(assemble(app.settings, replace(app.clients, topic=down)))

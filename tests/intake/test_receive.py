@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given
 from recording.app import App, assemble
 from recording.errors import BadEvent
 from recording.intake.receive import to_messages
-from recording.model import event_parser, job, layout
+from recording.model import event_parser, layout
 from recording.model.events import Event, FileStatusUpdated
+from recording.model.job import ChunkJob
 from recording.notices import Topic
 from tests.conftest import file_event
 from tests.model.test_event_parser_bad import EVENTS, NEARLY
@@ -43,7 +44,7 @@ async def test_an_event_is_kept_as_received_and_makes_one_job_per_chunk(app: App
     key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
     assert [(key, DOCUMENT, 0), (key, DOCUMENT + "0", 1)] == [(j.recording_key, j.document_id, j.index) for j in jobs]
     assert text.encode() == await app.clients.blobs.read("staging", layout.event_blob(key, event["id"]))
-    assert jobs == [job.read(message) for message in to_messages(jobs)]
+    assert jobs == [ChunkJob.from_message(message) for message in to_messages(jobs)]
 
 
 async def test_a_duplicate_gives_the_same_jobs(app: App) -> None:

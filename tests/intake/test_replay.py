@@ -68,7 +68,9 @@ async def again(app: App, body: bytes | str, **more: bool) -> list[ReplayResult]
 
 async def queued(app: App) -> list[ChunkJob]:
     """Receive all jobs from the queue, as the host would."""
-    return [job.read(one.text) async for one in app.clients.chunk_queue.receive(limit=1000, hidden_seconds=60)]
+    return [
+        ChunkJob.from_message(one.text) async for one in app.clients.chunk_queue.receive(limit=1000, hidden_seconds=60)
+    ]
 
 
 async def all_blobs(app: App) -> list[dict[str, str]]:
