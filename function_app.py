@@ -83,7 +83,7 @@ async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
     """List recordings, newest first."""
     query = request.read_query(ListQuery, req.params)
     here = await ready()
-    return json_response(await browse.page(here.storage, query, retention=here.settings.retention))
+    return json_response(await browse.page(here.clients.blobs, here.recordings, query))
 
 
 @app.route("recordings/{recordingKey}", methods=["GET"])
@@ -91,9 +91,7 @@ async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
 async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Answer with a recording's manifest, or its state while in flight."""
     here = await ready()
-    return json_response(
-        await browse.get(req.route_params["recordingKey"], here.storage, retention=here.settings.retention)
-    )
+    return json_response(await browse.get(req.route_params["recordingKey"], here.recordings))
 
 
 @app.route("recordings/{recordingKey}/chunks/{index}/content", methods=["GET"])
@@ -102,7 +100,10 @@ async def get_chunk_content(req: func.HttpRequest) -> func.HttpResponse:
     """Redirect to a read-only link of a few minutes."""
     here = await ready()
     link = await browse.content_link(
-        req.route_params["recordingKey"], req.route_params["index"], here.storage, retention=here.settings.retention
+        req.route_params["recordingKey"],
+        req.route_params["index"],
+        here.clients.blobs,
+        here.recordings,
     )
     return func.HttpResponse(status_code=302, headers={"Location": link, "Cache-Control": "no-store"})
 
@@ -111,10 +112,12 @@ async def get_chunk_content(req: func.HttpRequest) -> func.HttpResponse:
 @responds
 async def verify_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Re-read an archived recording and compare it with its manifest."""
+    here = await ready()
     try:
         # The platform gives a request 230 s, whatever functionTimeout says (docs/functions-host.md#http).
         async with asyncio.timeout(VERIFY_SECONDS):
-            return json_response(await verify.verify(req.route_params["recordingKey"], (await ready()).storage))
+            key = req.route_params["recordingKey"]
+            return json_response(await verify.verify(key, here.clients.blobs, here.recordings))
     except TimeoutError:
         raise RecordingError("too large for one request: use python -m recording verify", code="TooLarge") from None
 
@@ -124,7 +127,7 @@ async def verify_recording(req: func.HttpRequest) -> func.HttpResponse:
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Tell what the app can reach."""
     here = current()
-    found = await check_health(here.storage, here.queue, here.service)
+    found = await check_health(here.clients.blobs, here.clients.chunk_queue, here.clients.service)
     return json_response(found, status=200 if found.status == "ok" else 503)
 
 
@@ -134,7 +137,7 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpResponse:
     """Take what ACS sends by HTTP itself: one event or an array, with its token if ACS_RESOURCE_ID asks for one."""
     here = await ready()
-    await here.callbacks.check(req.headers.get("Authorization"))
+    await here.clients.callbacks.check(req.headers.get("Authorization"))
     try:
         received = event_parser.split_events(req.get_body().decode())
     except (BadEvent, UnicodeDecodeError) as bad:
@@ -177,7 +180,9 @@ async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
 async def _control(req: func.HttpRequest) -> RecordingControl:
     here = await ready_if_possible()
     caller = Caller(request.caller(req.headers), request.repeat_key(req.headers))
-    return RecordingControl(here.service, here.storage, caller, callback_uri=here.settings.callback_uri())
+    return RecordingControl(
+        here.clients.service, here.audit, here.starts, here.endings, caller, callback_uri=here.settings.callback_uri()
+    )
 
 
 def _ids(req: func.HttpRequest) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from recording.config.settings import Settings
 from recording.ingest import relay
 from recording.model import event_parser, layout, manifest, payload
 from recording.model.events import FileStatusUpdated
+from recording.model.proof import ChunkFacts
 from recording.model.recording import assemble
 from recording.model.stored import Container, StoredBlob
 
@@ -96,14 +97,16 @@ class Recorded:
             "staging",
             layout.chunk_blob(self.key, 0, self.document),
             body,
-            kind="mp4",
-            source_etag=self.document,
-            source_bytes=str(len(body)),
-            blocks="1",
-            block_bytes=str(len(body)),
-            flight=relay.combine(in_flight),
-            proved_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            blocks_compared="1",
+            **ChunkFacts(
+                kind="mp4",
+                source_etag=self.document,
+                source_bytes=len(body),
+                blocks=1,
+                block_bytes=len(body),
+                flight=relay.combine(in_flight),
+                proved_at=datetime.now(UTC),
+                blocks_compared=1,
+            ).to_metadata(),
         )
 
     def manifest(self) -> Blob:

@@ -14,6 +14,7 @@ from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob
 from recording.storage.blobs import Blobs
 from recording.storage.hashing import Sha256
+from recording.storage.recordings import RecordingStore
 
 Copy = Callable[[str], Awaitable[None]]
 
@@ -47,10 +48,11 @@ async def pump_and_proof(place: Place, on_commit: Callable[[], None]) -> AsyncIt
             "ARCHIVE_CONTAINER": f"{place.container}-archive",
         }
     )
-    storage, content = _Watched(settings, on_commit), Content(settings.resource())
+    blobs, content = _Watched(settings, on_commit), Content(settings.resource())
     streams = asyncio.Semaphore(settings.ingest_parallelism)
     ingest = ChunkIngest(
-        storage=storage,
+        blobs=blobs,
+        recordings=RecordingStore(blobs, retention=settings.retention),
         content=content,
         streams=streams,
         parallelism=settings.ingest_parallelism,
@@ -66,7 +68,7 @@ async def pump_and_proof(place: Place, on_commit: Callable[[], None]) -> AsyncIt
     try:
         yield copy
     finally:
-        await storage.aclose()
+        await blobs.aclose()
         await content.aclose()
 
 

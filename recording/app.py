@@ -11,11 +11,9 @@ import os
 from dataclasses import dataclass
 
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import AzureError, ResourceExistsError
+from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
-from azure.storage.queue.aio import QueueClient
 
-from recording import timer
 from recording.acs.call_automation import CallAutomation
 from recording.acs.callbacks import CallbackAuth
 from recording.acs.content import Content
@@ -28,86 +26,104 @@ from recording.errors import Misconfigured
 from recording.ingest.chunk import LAST_RESORT, ChunkIngest
 from recording.intake import backlog, poison, receive
 from recording.intake.backlog import Backlog
-from recording.model.job import QUEUE
+from recording.intake.quarantine import Quarantine
+from recording.intake.receive import Intake
+from recording.model import job
 from recording.notices import Topic
-from recording.storage import recordings
+from recording.storage.audit import AuditLog
 from recording.storage.blobs import Blobs
-from recording.storage.queues import open_queue
+from recording.storage.calls import CallIds
+from recording.storage.endings import Endings
+from recording.storage.queues import Queue
+from recording.storage.recordings import ARCHIVE_SECONDS, RecordingStore
+from recording.storage.starts import StartClaims
 from recording.telemetry import log, traces
+from recording.timer import TimerRun
 
 
 @dataclass(frozen=True)
-class App:
-    """Everything that a function needs."""
+class Clients:
+    """Everything that has a connection; all are closed together."""
 
-    settings: Settings
-    storage: Blobs
-    queue: QueueClient
-    poison: QueueClient
-    events: QueueClient
-    poisoned_events: QueueClient
-    backlog: Backlog
-    notices: Topic
+    blobs: Blobs
+    chunk_queue: Queue
+    chunk_poison: Queue
+    event_queue: Queue
+    event_poison: Queue
+    topic: Topic
     service: Preview2021 | CallAutomation
     callbacks: CallbackAuth
     content: Content
-    ingest: ChunkIngest
     credential: AsyncTokenCredential | None
+    # How long the archive is waited for where staging suffices.
+    archive_timeout: float = ARCHIVE_SECONDS
 
     async def prepare(self) -> None:
-        """Create the queues and the containers that are missing; raises what the service says, but of the archive."""
-        await self.storage.create_containers("staging", "quarantine")
-        for queue in (self.queue, self.events):
-            with contextlib.suppress(ResourceExistsError):
-                await queue.create_queue()
+        """Create missing queues and containers; raises what the service says, except about the archive."""
+        await self.blobs.create_containers("staging", "quarantine")
+        for queue in (self.chunk_queue, self.event_queue):
+            await queue.create()
         await self.prepare_archive()
 
     async def prepare_archive(self) -> None:
         """Create the archive container if it is missing; where it can't be reached, chunks are safe in staging."""
         try:
-            async with asyncio.timeout(recordings.PATIENCE_SECONDS):
-                await self.storage.create_containers("archive")
+            async with asyncio.timeout(self.archive_timeout):
+                await self.blobs.create_containers("archive")
         except (AzureError, TimeoutError) as failed:
             reason = type(failed).__name__
             log.error("archive.not_prepared", reason=reason, next="chunks go to staging; the timer tries again")
 
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self.blobs.aclose()
+        for queue in (self.chunk_queue, self.chunk_poison, self.event_queue, self.event_poison):
+            await queue.aclose()
+        await self.topic.aclose()
+        await self.service.aclose()
+        await self.callbacks.aclose()
+        await self.content.aclose()
+        if self.credential:
+            await self.credential.close()
+
+
+@dataclass(frozen=True)
+class App:
+    """The stores and the use cases, wired; close it with `aclose`."""
+
+    settings: Settings
+    clients: Clients
+    recordings: RecordingStore
+    audit: AuditLog
+    starts: StartClaims
+    endings: Endings
+    calls: CallIds
+    quarantine: Quarantine
+    backlog: Backlog
+    intake: Intake
+    ingest: ChunkIngest
+    timer: TimerRun
+
     async def take(self, text: str, held_back: Backlog | None = None) -> list[str]:
         """Take an event in; the answer is the messages to put on the chunk queue."""
-        taken = await receive.receive(
-            text,
-            storage=self.storage,
-            service=self.service,
-            notices=self.notices,
-            settings=self.settings,
-            now=utc_now(),
-            backlog=held_back,
-        )
-        return receive.messages(taken)
+        return receive.messages(await self.intake.receive(text, now=utc_now(), backlog=held_back))
 
     async def run_timer(self) -> tuple[TimerReport, list[str]]:
         """Finish, rescue, archive, report; the answer has the messages to put on the chunk queue.
 
         The timer does it, and `python -m recording archive`; two at once do no harm.
         """
-        await self.prepare_archive()
+        await self.clients.prepare_archive()
         now = utc_now()
-        await poison.drain(self.poison, self.storage, self.notices, now=now)
-        late = await poison.drain_events(self.poisoned_events, self.take, self.storage, self.notices, now=now)
-        report = await timer.run(self.storage, self.settings, self.notices, self.content, now=now)
+        await poison.drain(self.clients.chunk_poison, self.quarantine, now=now)
+        late = await poison.drain_events(self.clients.event_poison, self.take, self.quarantine, now=now)
+        report = await self.timer.run(now=now)
         # What was just taken in may be overdue, too: each chunk is queued once.
         return report, list(dict.fromkeys([*late, *receive.messages(report.jobs)]))
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self.storage.aclose()
-        for queue in (self.queue, self.poison, self.events, self.poisoned_events):
-            await queue.close()
-        await self.notices.aclose()
-        await self.service.aclose()
-        await self.callbacks.aclose()
-        await self.content.aclose()
-        if self.credential:
-            await self.credential.close()
+        await self.clients.aclose()
 
 
 # The SDK logs every request at INFO: thousands of lines a chunk, with URLs in them.
@@ -128,7 +144,7 @@ async def ready() -> App:
     if not _is_prepared:
         async with _preparing:
             if not _is_prepared:
-                await here.prepare()
+                await here.clients.prepare()
                 _is_prepared = True
     return here
 
@@ -150,23 +166,23 @@ def current() -> App:
     if _app is None:
         settings = read_settings(os.environ)
         traces.start(settings.telemetry, os.environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING"))
-        _app = connect(settings)
+        _app = assemble(settings, connect(settings))
     return _app
 
 
 async def open_app(settings: Settings) -> App:
-    """Build the clients; create the queues and the containers that are missing."""
-    here = connect(settings)
+    """Wire an app; create the queues and the containers that are missing."""
+    clients = connect(settings)
     try:
-        await here.prepare()
+        await clients.prepare()
     except BaseException:
-        await here.aclose()
+        await clients.aclose()
         raise
-    return here
+    return assemble(settings, clients)
 
 
-def connect(settings: Settings) -> App:
-    """Build the clients; nothing is sent yet."""
+def connect(settings: Settings) -> Clients:
+    """Open the clients; nothing is sent yet."""
     resource = settings.resource()
     accounts = (settings.host_storage, settings.staging_storage, settings.archive_storage)
     needs_topic_identity = bool(settings.events_topic_endpoint) and settings.events_topic_key is None
@@ -174,34 +190,68 @@ def connect(settings: Settings) -> App:
         needs_topic_identity or resource.access_key is None or any(one.connection_string is None for one in accounts)
     )
     credential = _identity() if needs_identity else None
-    storage = Blobs(settings, credential)
     topic_key = settings.events_topic_key.get_secret_value() if settings.events_topic_key else None
-    content = Content(resource, credential, extra_hosts=settings.content_hosts)
-    streams = asyncio.Semaphore(settings.ingest_parallelism)
-    events = open_queue(settings, backlog.QUEUE, credential)
+    return Clients(
+        blobs=Blobs(settings, credential),
+        chunk_queue=Queue(settings, job.QUEUE, credential),
+        chunk_poison=Queue(settings, f"{job.QUEUE}-poison", credential),
+        event_queue=Queue(settings, backlog.QUEUE, credential),
+        event_poison=Queue(settings, f"{backlog.QUEUE}-poison", credential),
+        topic=Topic(settings.events_topic_endpoint, topic_key, credential),
+        service=_service(settings, resource, credential),
+        # The callbacks of 2021 have no token (docs/acs-contract.md#2021-callbacks).
+        callbacks=CallbackAuth(resource, None if settings.speaks_2021 else settings.acs_resource_id),
+        content=Content(resource, credential, extra_hosts=settings.content_hosts),
+        credential=credential,
+    )
+
+
+def assemble(settings: Settings, clients: Clients) -> App:
+    """Wire the stores and the use cases; does no I/O."""
+    blobs = clients.blobs
+    recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
+    audit, claims, endings, calls = AuditLog(blobs), StartClaims(blobs), Endings(blobs), CallIds(blobs)
+    quarantine = Quarantine(blobs, clients.topic)
     return App(
         settings=settings,
-        storage=storage,
-        queue=open_queue(settings, QUEUE, credential),
-        poison=open_queue(settings, f"{QUEUE}-poison", credential),
-        events=events,
-        poisoned_events=open_queue(settings, f"{backlog.QUEUE}-poison", credential),
-        backlog=Backlog(events),
-        notices=Topic(settings.events_topic_endpoint, topic_key, credential),
-        service=_service(settings, resource, credential),
-        # The callbacks of 2021 bear no token (docs/acs-contract.md#2021-callbacks).
-        callbacks=CallbackAuth(resource, None if settings.speaks_2021 else settings.acs_resource_id),
-        content=content,
+        clients=clients,
+        recordings=recordings,
+        audit=audit,
+        starts=claims,
+        endings=endings,
+        calls=calls,
+        quarantine=quarantine,
+        backlog=Backlog(clients.event_queue),
+        intake=Intake(
+            recordings=recordings,
+            endings=endings,
+            calls=calls,
+            quarantine=quarantine,
+            claims=claims,
+            audit=audit,
+            service=clients.service,
+            settings=settings,
+        ),
         ingest=ChunkIngest(
-            storage=storage,
-            content=content,
-            streams=streams,
+            blobs=blobs,
+            recordings=recordings,
+            content=clients.content,
+            streams=asyncio.Semaphore(settings.ingest_parallelism),
             parallelism=settings.ingest_parallelism,
             largest_block=settings.largest_block,
             first_rescue=settings.first_rescue,
             patience=settings.retention * LAST_RESORT,
         ),
-        credential=credential,
+        timer=TimerRun(
+            blobs=blobs,
+            recordings=recordings,
+            endings=endings,
+            audit=audit,
+            calls=calls,
+            settings=settings,
+            topic=clients.topic,
+            content=clients.content,
+        ),
     )
 
 

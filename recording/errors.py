@@ -142,3 +142,11 @@ class NotProved(ChunkError):
     """The committed chunk differs from what was fetched; it is deleted and fetched again."""
 
     code = "NotProved"
+
+
+def describe(failed: BaseException) -> str:
+    """Name a failure without its message, which may hold a URL: `403 AuthorizationFailure`, `TimeoutError`."""
+    # By their names: an error of the Azure SDK has these attributes, and its packages aren't needed here.
+    status, code = (getattr(failed, name, None) for name in ("status_code", "error_code"))
+    known = getattr(code, "value", code) or (status and getattr(failed, "reason", None)) or type(failed).__name__
+    return f"{status} {known}" if status else str(known)

@@ -55,7 +55,7 @@ async def test_storage_that_was_down_is_found_when_it_is_back(
     async def down(*which: str) -> None:
         raise ConnectionError
 
-    monkeypatch.setattr(first.storage, "create_containers", down)
+    monkeypatch.setattr(first.clients.blobs, "create_containers", down)
     with pytest.raises(ConnectionError):
         await bootstrap.ready()
     monkeypatch.undo()
@@ -69,7 +69,7 @@ async def test_what_is_missing_is_created(settings: Settings) -> None:
     """Containers and queue are there after the first use, and building again is no error."""
     for _ in range(2):
         app = await bootstrap.open_app(settings)
-        await app.queue.get_queue_properties()
+        await app.clients.chunk_queue.depth()
         await app.aclose()
 
     assert [{}, {}, {}] == [
@@ -87,22 +87,22 @@ async def test_which_api_is_spoken(
     environment: dict[str, str], version: str, expected: type[Preview2021 | CallAutomation]
 ) -> None:
     """Today's, unless the settings ask for that of 2021; one of them is all that there is."""
-    app = bootstrap.connect(read_settings(environment | {"ACS_API_VERSION": version}))
-    await app.aclose()
+    clients = bootstrap.connect(read_settings(environment | {"ACS_API_VERSION": version}))
+    await clients.aclose()
 
-    assert expected is type(app.service)
+    assert expected is type(clients.service)
 
 
 @pytest.mark.parametrize(("version", "passes"), [("2021-04-15-preview1", True), ("", False)])
 async def test_whose_callbacks_must_bear_a_token(environment: dict[str, str], version: str, passes: bool) -> None:
     """With the resource's id today's; those of 2021 have none, and would all be lost."""
     more = {"ACS_API_VERSION": version, "ACS_RESOURCE_ID": "29bd5ea9-e0fc-4d00-8f6f-339b1f0ee2e2"}
-    app = bootstrap.connect(read_settings(environment | more))
+    clients = bootstrap.connect(read_settings(environment | more))
     try:
         with contextlib.nullcontext() if passes else pytest.raises(Unauthorized):
-            await app.callbacks.check(None)
+            await clients.callbacks.check(None)
     finally:
-        await app.aclose()
+        await clients.aclose()
 
 
 async def test_a_build_that_fails_leaves_nothing_open(environment: dict[str, str]) -> None:
@@ -125,10 +125,10 @@ async def test_in_azure_no_other_identity_is_tried(monkeypatch: pytest.MonkeyPat
     clients: list[Any] = []
     monkeypatch.setattr(default, "ManagedIdentityCredential", lambda **options: clients.append(options["client_id"]))
 
-    app = bootstrap.connect(read_settings(IDENTITY))
+    built = bootstrap.connect(read_settings(IDENTITY))
 
-    assert isinstance(app.credential, default.DefaultAzureCredential)
-    assert ([client_id], 1) == (clients, len(app.credential.credentials))
+    assert isinstance(built.credential, default.DefaultAzureCredential)
+    assert ([client_id], 1) == (clients, len(built.credential.credentials))
 
 
 async def test_a_kind_of_credential_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from azure.storage.blob import StorageErrorCode
 
 from recording import errors
-from recording.errors import BadRequest, RecordingError, Throttled
+from recording.errors import BadRequest, RecordingError, Throttled, describe
 
 # `├── BadRequest                400 BadRequest              the caller mends the request`
 _LINE = re.compile(r"(?P<lines>[│├└─ ]*)(?P<name>[A-Z]\w+) {2,}(?P<rest>\S.*)")
@@ -91,3 +93,27 @@ def test_throttled_has_the_status_of_the_service(status: int, code: str) -> None
 def test_a_code_from_outside_stays_with_the_one_error() -> None:
     """An error's own code doesn't change its class."""
     assert (BadRequest("a", code="8527").error_code, BadRequest("b").error_code) == ("8527", "BadRequest")
+
+
+class _FromService(Exception):
+    """An error as the Azure SDK raises it."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__("https://account.blob.core.windows.net/staging?sig=secret")
+        self.__dict__.update(attributes)
+
+
+@pytest.mark.parametrize(
+    ("failed", "expected"),
+    [
+        (_FromService(status_code=403, error_code="AuthorizationFailure"), "403 AuthorizationFailure"),
+        (_FromService(status_code=404, error_code=StorageErrorCode.BLOB_NOT_FOUND), "404 BlobNotFound"),
+        (_FromService(status_code=503, reason="Service Unavailable"), "503 Service Unavailable"),
+        (_FromService(status_code=None, reason=None), "_FromService"),
+        (TimeoutError(), "TimeoutError"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "UnicodeDecodeError"),
+    ],
+)
+def test_a_failure_is_described_without_its_message(failed: Exception, expected: str) -> None:
+    """The message may hold a URL with a signature."""
+    assert expected == describe(failed)

@@ -1,7 +1,6 @@
 """function_app.py: every handler called as a plain function, with the process's settings."""
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -260,7 +259,7 @@ async def test_a_recording_can_be_stopped_while_storage_hangs(
 
     monkeypatch.setattr(bootstrap, "_is_prepared", False)
     monkeypatch.setattr(bootstrap, "_CONTROL_SECONDS", 0.2)
-    monkeypatch.setattr(app.storage, "create_containers", hang)
+    monkeypatch.setattr(app.clients.blobs, "create_containers", hang)
     ids = {"conversationId": placed["conversationId"], "recordingId": started["recordingId"]}
 
     assert (200, {}) == read(await call("stop_recording", **ids))
@@ -273,7 +272,7 @@ async def test_health_is_200_or_503(app: App, monkeypatch: pytest.MonkeyPatch) -
     async def down() -> None:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(app.storage, "create_containers", down)
+    monkeypatch.setattr(app.clients.blobs, "create_containers", down)
     ill = read(await call("health"))
 
     assert [(200, "ok"), (503, "unhealthy")] == [(status, body["status"]) for status, body in (well, ill)]
@@ -331,12 +330,12 @@ async def test_the_timer_takes_the_events_that_the_queue_gave_up(app: App, contr
     """They are no chunk's yet: without it nobody would know of them."""
     recording = await control.recording(1000)
     held = backlog.write([json.dumps(file_event(recording))])
-    await app.poisoned_events.create_queue()
-    await app.poisoned_events.send_message(base64.b64encode(held).decode())
+    await app.clients.event_poison.create()
+    await app.clients.event_poison.send(held.decode())
     jobs = Out()
 
     await function_app.archive_recordings(None, jobs)
-    await app.poisoned_events.delete_queue()
+    await app.clients.event_poison.delete_queue()
 
     assert [recording["chunks"][0]["documentId"]] == [job.read(message).document_id for message in jobs.value]
 

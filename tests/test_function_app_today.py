@@ -18,7 +18,6 @@ from recording import app as bootstrap
 from recording.acs.callbacks import HOST
 from recording.app import App
 from recording.config import settings
-from recording.storage import endings
 from tests.conftest import Control, file_event
 from tests.support.facts import listing
 from tests.support.source import recording_of, serve
@@ -102,7 +101,7 @@ async def test_a_room_is_recorded_from_start_to_stop(app: App, control: Control)
     assert 1 == len((await control.call("GET", "recordings"))["recordings"])
     for name in ("pause_recording", "resume_recording", "stop_recording"):
         assert (200, {}) == read(await call(name, **ids))
-    ending = await endings.find(app.storage, ids["recordingId"])
+    ending = await app.endings.find(ids["recordingId"])
     assert (ending is not None, "inactive") == (
         True,
         read(await call("get_recording_state", **ids))[1]["recordingState"],
@@ -204,9 +203,8 @@ async def test_a_start_asks_for_callbacks_at_this_app(
 
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
     async with serve(take) as address:
-        app = bootstrap.connect(
-            settings.read_settings(environment | {"PUBLIC_BASE_URL": address, "CALLBACK_KEY": "k=="})
-        )
+        own = settings.read_settings(environment | {"PUBLIC_BASE_URL": address, "CALLBACK_KEY": "k=="})
+        app = bootstrap.assemble(own, bootstrap.connect(own))
         monkeypatch.setattr(bootstrap, "_app", app)
         try:
             status, _ = read(await call("start_recording", conversationId=placed["conversationId"]))

@@ -15,7 +15,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError
 
 from recording import app, notices
-from recording.app import App
+from recording.app import App, assemble
 from recording.config.settings import read_settings
 from recording.model import layout
 from recording.notices import Notice, RunNotices, Topic
@@ -51,8 +51,8 @@ def test_an_id_is_made_of_what_is_told() -> None:
 
 async def test_a_notice_is_a_cloud_event(telling: App, control: Control) -> None:
     """Whoever subscribes gets its type, subject, time and data in the CloudEvents schema."""
-    await telling.notices.publish(NOTICE, replace(NOTICE, fact="revision 2"))
-    await telling.notices.publish(NOTICE)
+    await telling.clients.topic.publish(NOTICE, replace(NOTICE, fact="revision 2"))
+    await telling.clients.topic.publish(NOTICE)
 
     first, second, again = await told(control)
     assert ("1.0", notices.SOURCE, "Recording.Archived", "key", {"a": 1}) == tuple(
@@ -117,7 +117,7 @@ async def test_a_recording_is_told_as_archived_once_its_manifest_is_there(
             await super().publish(*some)
 
     looking = Looking(f"{control.endpoint}/emulator/topic/api/events", TOPIC_KEY, None)
-    await sweep(replace(telling, notices=looking))
+    await sweep(assemble(telling.settings, replace(telling.clients, topic=looking)))
     await looking.aclose()
 
     [event] = await told(control)
@@ -139,7 +139,7 @@ async def test_a_notice_that_failed_is_published_by_the_next_run(app: App, contr
 
     async with serve(refuse) as address:
         down = Topic(f"{address}/api/events", TOPIC_KEY, None)
-        report = await sweep(replace(app, notices=down))
+        report = await sweep(assemble(app.settings, replace(app.clients, topic=down)))
         await down.aclose()
     assert (job.recording_key, True) == (report.archived[0], report.topic_failed)
     assert 3 == len(await listing(app.settings, "staging"))
@@ -163,7 +163,7 @@ async def test_a_run_that_was_killed_before_it_told_is_made_up_for(telling: App,
             raise TimeoutError
 
     dying = Dying(telling.settings)
-    await sweep(replace(telling, storage=dying))
+    await sweep(assemble(telling.settings, replace(telling.clients, blobs=dying)))
     await dying.aclose()
     await sweep(telling)
 
@@ -177,7 +177,7 @@ async def test_what_is_lost_is_named(telling: App, control: Control) -> None:
     await telling.ingest.run(kept)
     await lose(telling, control, gone)
     await telling.ingest.run(bare)
-    await telling.storage.delete("staging", bare.metadata_blob)
+    await telling.clients.blobs.delete("staging", bare.metadata_blob)
 
     await sweep(telling, now=datetime.now(UTC) + LATE)
 
@@ -253,7 +253,7 @@ async def test_a_topic_that_is_down_costs_no_chunk_its_next_try(app: App, contro
 
     async with serve(refuse) as address:
         down = Topic(f"{address}/api/events", TOPIC_KEY, None)
-        report = await sweep(replace(app, notices=down), now=begun + 41 * HOUR)
+        report = await sweep(assemble(app.settings, replace(app.clients, topic=down)), now=begun + 41 * HOUR)
         await down.aclose()
 
     assert ([job], True) == (report.jobs, report.topic_failed)
@@ -306,7 +306,7 @@ async def test_no_key_is_in_an_error(app: App, control: Control, caplog: pytest.
         with pytest.raises(HttpResponseError) as raised:
             await down.publish(NOTICE)
         await stage(app, await control.recording(1000))
-        await sweep(replace(app, notices=down))
+        await sweep(assemble(app.settings, replace(app.clients, topic=down)))
         await down.aclose()
 
     assert "notice.failed" in caplog.text

@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from recording import app as bootstrap
-from recording import timer
 from recording.app import App
 from recording.archive import run
 from recording.config.settings import read_settings
@@ -25,7 +24,7 @@ from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs
 from tests.conftest import Control, file_event
 from tests.support.dying import Dying
-from tests.support.facts import announce, container, listing, put, receive, stage, sweep
+from tests.support.facts import announce, container, listing, put, receive, stage, sweep, with_blobs
 
 MINUTE = timedelta(minutes=1)
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
@@ -51,7 +50,7 @@ async def archived(app: App) -> dict[str, Any]:
     found: dict[str, Any] = dict(await listing(app.settings, "archive"))
     for name in found:
         if "/recording" in name:
-            text = json.loads(await app.storage.read("archive", name) or b"{}")
+            text = json.loads(await app.clients.blobs.read("archive", name) or b"{}")
             found[name] = text | {"chunks": [chunk | {"provedAt": None} for chunk in text["chunks"]]}
     return found
 
@@ -70,9 +69,9 @@ async def test_a_run_that_is_killed_anywhere_does_no_harm(environment: dict[str,
                 dying = Dying(app, after=after)
                 if after <= WRITES:
                     with pytest.raises(BaseExceptionGroup):
-                        await timer.run(dying, app.settings, app.notices, app.content, now=now)
+                        await with_blobs(app, dying).timer.run(now=now)
                 else:
-                    await timer.run(dying, app.settings, app.notices, app.content, now=now)
+                    await with_blobs(app, dying).timer.run(now=now)
                 await dying.aclose()
             await sweep(app, now=now)
             wanted = wanted or await archived(app)
@@ -108,7 +107,7 @@ async def test_runs_that_are_killed_one_after_the_other_do_no_harm(
                 dying = Dying(app, after=after)
                 # One that has more writes to its name than there are to do isn't killed.
                 with contextlib.suppress(BaseExceptionGroup):
-                    await timer.run(dying, app.settings, app.notices, app.content, now=now)
+                    await with_blobs(app, dying).timer.run(now=now)
                 await dying.aclose()
             await sweep(app, now=now)
             ends.append((await archived(app), await listing(app.settings, "staging")))
@@ -137,10 +136,10 @@ async def test_rescue_minutes_say_when_the_timer_steps_in(environment: dict[str,
 
     queued = {m: len((await sweep(app, now=begun + m * MINUTE)).jobs) for m in (0, 2, 4, 6, 8)}
     await control.fault("expired", "/recording/download/*", times=None)
-    await app.storage.delete("staging", job.attempts_blob)
+    await app.clients.blobs.delete("staging", job.attempts_blob)
     with pytest.raises(SourceGone):
         await app.ingest.run(job)
-    note = attempts.read(await app.storage.read("staging", job.attempts_blob))
+    note = attempts.read(await app.clients.blobs.read("staging", job.attempts_blob))
 
     await app.aclose()
     assert {0: 0, 2: 0, 4: 1, 6: 0, 8: 1} == queued
@@ -218,7 +217,7 @@ async def test_a_recording_that_takes_too_long_is_left_for_the_next_run(app: App
             raise AssertionError
 
     hanging = Hanging(app.settings)
-    report = await timer.run(hanging, app.settings, app.notices, app.content, now=datetime.now(UTC), budget_seconds=0.5)
+    report = await with_blobs(app, hanging).timer.run(now=datetime.now(UTC), budget_seconds=0.5)
     await hanging.aclose()
 
     assert [job.recording_key] == report.failed

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from recording import timer
 from recording.app import App
 from recording.archive.run import PARALLELISM
 from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs, CopyFailed
 from tests.conftest import Control
-from tests.support.facts import announce, listing, stage, sweep
+from tests.support.facts import announce, listing, stage, sweep, with_blobs
 
 HOUR = timedelta(hours=1)
 
@@ -35,7 +34,7 @@ async def test_what_is_lost_is_said_though_the_run_died_right_after_the_manifest
 
     dying = Dying(app.settings)
     with pytest.raises(BaseExceptionGroup):
-        await timer.run(dying, app.settings, app.notices, app.content, now=now)
+        await with_blobs(app, dying).timer.run(now=now)
     await dying.aclose()
     assert "chunk.lost" not in caplog.text
 
@@ -58,7 +57,7 @@ async def test_copies_that_hang_keep_no_other_recording_from_its_rescue(app: App
 
     hanging = Hanging(app.settings)
     now = datetime.now(UTC) + HOUR
-    report = await timer.run(hanging, app.settings, app.notices, app.content, now=now, budget_seconds=3)
+    report = await with_blobs(app, hanging).timer.run(now=now, budget_seconds=3)
     await hanging.aclose()
 
     assert ([job], 0) == (report.jobs, report.not_reached)
@@ -76,7 +75,7 @@ async def test_a_look_that_hangs_keeps_no_other_recording_from_the_archive(app: 
             return await super().read(where, name)
 
     hanging = Hanging(app.settings)
-    report = await timer.run(hanging, app.settings, app.notices, app.content, now=datetime.now(UTC), budget_seconds=3)
+    report = await with_blobs(app, hanging).timer.run(now=datetime.now(UTC), budget_seconds=3)
     await hanging.aclose()
 
     assert ([whole.recording_key], [hangs.recording_key]) == (report.archived, report.failed)
@@ -99,7 +98,7 @@ async def test_a_copy_that_fails_leaves_none_under_way(app: App, control: Contro
             raise AssertionError
 
     failing = Failing(app.settings)
-    report = await timer.run(failing, app.settings, app.notices, app.content, now=datetime.now(UTC), budget_seconds=20)
+    report = await with_blobs(app, failing).timer.run(now=datetime.now(UTC), budget_seconds=20)
     await failing.aclose()
 
     assert (1, 2) == (len(report.failed), len(ended))
@@ -121,7 +120,7 @@ async def test_the_chunk_with_the_least_time_left_is_queued_first(app: App, cont
             return await super().read(where, name)
 
     uneven = Uneven(app.settings)
-    report = await timer.run(uneven, app.settings, app.notices, app.content, now=now)
+    report = await with_blobs(app, uneven).timer.run(now=now)
     await uneven.aclose()
 
     assert sorted(announced) == [job.announced_at for job in report.jobs]

@@ -2,16 +2,16 @@
 
 import asyncio
 
-from recording.formats import media
 from recording.model import layout
 from recording.model.manifest import Manifest
+from recording.model.proof import ChunkFacts
 from recording.model.recording import InFlightRecording
 from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs
 
 
 async def copy_recording(
-    recording: InFlightRecording, before: Manifest | None, storage: Blobs, *, gate: asyncio.Semaphore
+    recording: InFlightRecording, before: Manifest | None, blobs: Blobs, *, gate: asyncio.Semaphore
 ) -> None:
     """Copy chunks, metadata files and events, each within `gate`, and verify each copy; can be repeated at will.
 
@@ -23,15 +23,15 @@ async def copy_recording(
 
     async def copy(blob: StoredBlob) -> None:
         async with gate:
-            name = layout.archived(blob.name, kinds.get(blob.name, media.parse_kind(blob.metadata.get("kind"))))
-            if before and blob.name.split("/")[1] == "events":
-                name = await _event_name(blob, name, storage)
-            await storage.copy_to_archive(blob, name)
+            name = layout.archived(blob.name, kinds.get(blob.name, ChunkFacts.from_metadata(blob.metadata).kind))
+            if before and layout.staged_kind(blob.name) == "event":
+                name = await _event_name(blob, name, blobs)
+            await blobs.copy_to_archive(blob, name)
 
     try:
         async with asyncio.TaskGroup() as group:
             for blob in recording.blobs:
-                if blob.name.split("/")[1] in ("chunks", "events") and blob.name not in told:
+                if layout.staged_kind(blob.name) not in layout.TRANSIENT and blob.name not in told:
                     group.create_task(copy(blob))
     except ExceptionGroup as several:
         raise several.exceptions[0] from None
@@ -50,10 +50,10 @@ def _told(key: str, before: Manifest | None) -> set[str]:
     }
 
 
-async def _event_name(event: StoredBlob, name: str, storage: Blobs) -> str:
+async def _event_name(event: StoredBlob, name: str, blobs: Blobs) -> str:
     """Name an event's copy: another of the same id that is in the archive is evidence, and stays."""
-    there = await storage.stat("archive", name)
+    there = await blobs.stat("archive", name)
     if there is None or there.sha256 == event.sha256:
         return name
-    text = await storage.read("staging", event.name) or b""
+    text = await blobs.read("staging", event.name) or b""
     return f"{name.rpartition('/')[0]}/{layout.event_id(None, text.decode(errors='replace'))}.json"

@@ -10,7 +10,6 @@ from recording.model import layout, manifest
 from recording.model.manifest import Manifest
 from recording.model.recording import InFlightRecording
 from recording.notices import Notice, RunNotices
-from recording.storage import calls, recordings
 from recording.telemetry import log
 
 
@@ -65,9 +64,9 @@ async def finish_one(this: Run, whole: InFlightRecording, before: Manifest | Non
     """Archive a recording, tell what became of it, and empty staging, in this order."""
     recording = manifest.without_archived(whole, before) if before else whole
     if before and not manifest.new_chunks(recording, before):
-        if not any(blob.name.split("/")[1] in ("chunks", "events") for blob in whole.blobs):
+        if all(layout.staged_kind(blob.name) in layout.TRANSIENT for blob in whole.blobs):
             # The note of an attempt that ended after the archive: it makes no manifest, and what did is gone, so told.
-            await recordings.empty_staging(whole, this.storage)
+            await this.recordings.empty_staging(whole)
             return
         # A run before this one was killed here, perhaps before it told, or a duplicate of the event came late.
         written: Manifest | None = before
@@ -81,26 +80,23 @@ async def finish_one(this: Run, whole: InFlightRecording, before: Manifest | Non
         return
     sources = source.deletable(whole, written, this.now) if this.settings.delete_source else []
     if not sources:
-        await recordings.empty_staging(whole, this.storage)
+        await this.recordings.empty_staging(whole)
         return
     if not is_told:
-        await this.storage.create("staging", told, b"{}")
+        await this.blobs.create("staging", told, b"{}")
     # The events tell what is still to be deleted at ACS, and the fact beside them that nothing else is to be done.
-    kept = [b for b in whole.blobs if b.name == told or b.name.startswith(f"{whole.key}/events/")]
-    await recordings.empty_staging(replace(whole, blobs=tuple(b for b in whole.blobs if b not in kept)), this.storage)
+    kept = [b for b in whole.blobs if b.name == told or layout.staged_kind(b.name) == "event"]
+    await this.recordings.empty_staging(replace(whole, blobs=tuple(b for b in whole.blobs if b not in kept)))
     this.sources[whole.key] = sources, replace(whole, blobs=tuple(kept)), told
 
 
 async def _archive(this: Run, recording: InFlightRecording, before: Manifest | None) -> Manifest | None:
-    storage = this.storage
-    await copies.copy_recording(recording, before, storage, gate=this.copies)
+    await copies.copy_recording(recording, before, this.blobs, gate=this.copies)
     call = next((event.server_call_id for event in reversed(recording.events) if event.server_call_id), None)
-    correlation_id = await calls.correlation_id(storage, call)
+    correlation_id = await this.calls.correlation_id(call)
     at = this.now.astimezone(UTC)
     written = manifest.write_manifest(recording, archived_at=at, before=before, correlation_id=correlation_id)
-    text = written.model_dump_json(by_alias=True, indent=2).encode()
-    name = layout.manifest_blob(recording.key, written.revision)
-    if not await storage.create("archive", name, text) and await storage.read("archive", name) != text:
+    if not await this.recordings.write_manifest(written):
         # Another run was quicker, perhaps with an older list of staging: what it doesn't tell of is told next time.
         log.warning("manifest.overtaken", recordingKey=recording.key, next="the next run compares")
         return None

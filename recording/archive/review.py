@@ -13,7 +13,6 @@ from recording.model.manifest import Manifest
 from recording.model.recording import InFlightChunk, InFlightRecording
 from recording.model.stored import StoredBlob
 from recording.notices import Notice, RunNotices
-from recording.storage import recordings
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
@@ -41,7 +40,7 @@ async def review_one(this: Run, key: str, blobs: list[StoredBlob]) -> tuple[InFl
         recording, before = await _load(this, key, blobs)
     except (AzureError, TimeoutError, ValidationError):
         # It can't be finished; to fetch what is missing nothing of the archive is needed.
-        alone = await recordings.load(key, this.storage, retention=this.settings.retention, blobs=blobs)
+        alone = await this.recordings.load(key, blobs)
         this.seen.append(alone)
         await _rescue(this, alone)
         raise
@@ -61,24 +60,21 @@ async def _load(this: Run, key: str, blobs: list[StoredBlob]) -> tuple[InFlightR
     if this.report.archive_silences >= _SILENT:
         raise ArchiveSilent("the archive does not answer")
     try:
-        async with asyncio.timeout(recordings.PATIENCE_SECONDS):
-            before = await recordings.newest_manifest(key, this.storage)
+        async with asyncio.timeout(this.recordings.archive_timeout):
+            before = await this.recordings.newest_manifest(key)
     except (ServiceRequestError, ServiceResponseError, TimeoutError):
         this.report.archive_silences += 1
         raise
     this.report.archive_silences = 0
-    recording = await recordings.load_with_archived_events(
-        key, blobs, before, storage=this.storage, retention=this.settings.retention
-    )
-    return recording, before
+    return await this.recordings.load_with_archived_events(key, blobs, before), before
 
 
 async def _rescue(this: Run, recording: InFlightRecording) -> None:
-    storage, settings, now = this.storage, this.settings, this.now
+    settings, now = this.settings, this.now
     this.report.waiting.append(recording.key)
     for chunk in to_requeue(recording, now, first=settings.first_rescue):
-        await recordings.note(
-            chunk.job, storage, lambda before: attempts.queued_again(before, now=now, first=settings.first_rescue)
+        await this.recordings.update_attempts(
+            chunk.job, lambda before: attempts.queued_again(before, now=now, first=settings.first_rescue)
         )
         this.report.jobs.append(chunk.job)
         log.warning(
@@ -91,11 +87,11 @@ async def _rescue(this: Run, recording: InFlightRecording) -> None:
     # Last: a topic that takes nothing must not cost a chunk its next try.
     for chunk in recording.chunks:
         if not chunk.is_staged and now < chunk.deadline <= now + settings.risk_margin:
-            await warn(recording, chunk, this.telling, storage, now=now)
+            await warn(recording, chunk, this.telling, this.blobs, now=now)
 
 
 async def warn(
-    recording: InFlightRecording, chunk: InFlightChunk, telling: RunNotices, storage: Blobs, *, now: datetime
+    recording: InFlightRecording, chunk: InFlightChunk, telling: RunNotices, blobs: Blobs, *, now: datetime
 ) -> None:
     """Say that a chunk is at risk: in the log on every run, to other systems once."""
     document, left = chunk.job.document_id, round((chunk.deadline - now).total_seconds() / 3600, 2)
@@ -115,4 +111,4 @@ async def warn(
         return
     data = {"documentId": document, "hoursLeft": left, "attempts": tries, "unfinished": unfinished, "reason": reason}
     if await telling.tell(Notice("Recording.AtRisk", recording.key, document, now, data)):
-        await storage.create("staging", told, json.dumps(data).encode())
+        await blobs.create("staging", told, json.dumps(data).encode())

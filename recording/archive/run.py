@@ -14,6 +14,8 @@ from recording.model.job import ChunkJob
 from recording.model.recording import InFlightChunk, InFlightRecording
 from recording.notices import RunNotices
 from recording.storage.blobs import Blobs, CopyFailed
+from recording.storage.calls import CallIds
+from recording.storage.recordings import RecordingStore
 from recording.telemetry import log
 
 PARALLELISM = 8
@@ -41,7 +43,9 @@ class Run:
     at ACS when all of them are.
     """
 
-    storage: Blobs
+    blobs: Blobs
+    recordings: RecordingStore
+    calls: CallIds
     settings: Settings
     content: Content
     telling: RunNotices

@@ -8,7 +8,6 @@ from recording.archive.run import Run
 from recording.errors import ChunkError, SourceRefused
 from recording.model.manifest import Manifest
 from recording.model.recording import InFlightChunk, InFlightRecording
-from recording.storage import recordings
 from recording.telemetry import log
 
 
@@ -55,5 +54,5 @@ async def delete_sources(this: Run, key: str) -> None:
     """Delete a recording's sources, and empty staging once all of them are gone."""
     sources, recording, told = this.sources[key]
     if await delete(sources, this.content):
-        await this.storage.delete("staging", told)
-        await recordings.empty_staging(recording, this.storage)
+        await this.blobs.delete("staging", told)
+        await this.recordings.empty_staging(recording)

@@ -16,14 +16,14 @@ from pydantic import ValidationError
 
 from recording.archive.matching import AnnouncedRecording, match_endings
 from recording.config.settings import Settings
-from recording.model import events, layout, pending
+from recording.model import events, layout
 from recording.model.manifest import Absence, Manifest
 from recording.model.pending import PendingEnding
 from recording.model.recording import InFlightRecording
 from recording.notices import Notice, RunNotices, Topic
-from recording.storage import audit, endings
-from recording.storage.blobs import Blobs
-from recording.storage.endings import Ending
+from recording.storage.audit import AuditLog
+from recording.storage.endings import Ending, Endings
+from recording.storage.recordings import RecordingStore
 from recording.telemetry import log
 
 _DAY = timedelta(days=1)
@@ -33,17 +33,23 @@ _PARALLELISM = 16
 
 
 async def sweep(
-    storage: Blobs, settings: Settings, notices: Topic, recordings: Iterable[InFlightRecording], *, now: datetime
+    recordings: RecordingStore,
+    endings: Endings,
+    audit: AuditLog,
+    settings: Settings,
+    topic: Topic,
+    in_flight: Iterable[InFlightRecording],
+    *,
+    now: datetime,
 ) -> bool:
-    """Look after every pending ending; `recordings` are those in flight, before any is emptied.
+    """Look after every pending ending; `in_flight` is taken before any recording is emptied.
 
     Raises nothing that storage or the topic says, for the archive's run goes on; False if the look isn't done.
     """
     try:
         async with asyncio.timeout(_SECONDS):
-            await _sweep(
-                _Sweep(storage, settings, RunNotices(notices), now), [a for one in recordings for a in _announced(one)]
-            )
+            this = _Sweep(recordings, endings, audit, settings, RunNotices(topic), now)
+            await _sweep(this, [a for one in in_flight for a in _announced(one)])
         return True
     except (AzureError, TimeoutError) as failed:
         log.warning("endings.not_swept", reason=type(failed).__name__, next="the next run tries again")
@@ -56,7 +62,9 @@ async def sweep(
 class _Sweep:
     """What one run works with."""
 
-    storage: Blobs
+    recordings: RecordingStore
+    endings: Endings
+    audit: AuditLog
     settings: Settings
     telling: RunNotices
     now: datetime
@@ -72,14 +80,13 @@ class _Sweep:
 
 
 async def _sweep(this: _Sweep, announced: list[AnnouncedRecording]) -> None:
-    markers = [blob.name async for blob in this.storage.list_blobs("staging", f"{layout.PENDING}/")]
-    left = await _settle(this, pending.read(markers), announced)
+    left = await _settle(this, await this.endings.pending(), announced)
     overdue = timedelta(minutes=this.settings.unannounced_minutes)
     late = [one for one in left if one.stopped + overdue <= this.now]
     # A look at what came and went before the marker did costs most: it's taken when something depends on it.
     unsure = [one for one in late if not one.told or this.is_past(one)]
     if unsure:
-        by_id = await audit.starts(this.storage, _days(unsure))
+        by_id = await this.audit.starts_on(_days(unsure))
         this.started = {layout.recording_digest(recording_id): at for recording_id, at in by_id.items()}
         absent = await _settle(this, unsure, [*announced, *await _archived(this, unsure)])
         late = [one for one in late if one not in unsure or one in absent]
@@ -96,9 +103,9 @@ async def _settle(
         one, event = pair
         if event.word is None:
             free.remove(event)
-            if not await endings.assign(this.storage, one, event.key):
+            if not await this.endings.assign(one, event.key):
                 return
-        await endings.clear(this.storage, *one.blobs)
+        await this.endings.clear(one)
         left.remove(one)
 
     while found := match_endings(left, free, started=this.started):
@@ -114,7 +121,7 @@ async def _each[Item](step: Callable[[Item], Awaitable[None]], items: Iterable[I
 
 async def _report(this: _Sweep, one: PendingEnding) -> None:
     """Say that a stopped recording isn't announced: in the log on every run, to others once, at last for good."""
-    ending = await endings.read(this.storage, "staging", one.blobs[0])
+    ending = await this.endings.find_pending(one)
     if ending is None:
         return
     past = this.is_past(one)
@@ -128,14 +135,13 @@ async def _report(this: _Sweep, one: PendingEnding) -> None:
     key = this.key(one)
     if past:
         written = _manifest(this, key, one, ending)
-        name = layout.manifest_blob(key)
-        await this.storage.create("archive", name, written.model_dump_json(by_alias=True, indent=2).encode())
-        lost = {"recordingKey": key, "manifest": name, "chunks": 0, "missing": [], **facts}
+        await this.recordings.write_manifest(written)
+        lost = {"recordingKey": key, "manifest": layout.manifest_blob(key), "chunks": 0, "missing": [], **facts}
         log.error("recording.absent", **lost)
         if await this.telling.tell(Notice("Recording.Lost", key, "revision 1", this.now, lost)):
-            await endings.clear(this.storage, *one.blobs)
+            await this.endings.clear(one)
     elif not one.told and await this.telling.tell(Notice("Recording.AtRisk", key, "not announced", this.now, facts)):
-        await this.storage.create("staging", pending.told(one.blobs[0]), b"{}")
+        await this.endings.mark_reported(one)
 
 
 def _manifest(this: _Sweep, key: str, one: PendingEnding, ending: Ending) -> Manifest:
@@ -178,8 +184,8 @@ async def _archived(this: _Sweep, late: Sequence[PendingEnding]) -> list[Announc
     found: list[AnnouncedRecording] = []
 
     async def ask(one: PendingEnding) -> None:
-        ending = await endings.read(this.storage, "staging", one.blobs[0])
-        known = await endings.find(this.storage, ending.recording_id) if ending else None
+        ending = await this.endings.find_pending(one)
+        known = await this.endings.find(ending.recording_id) if ending else None
         if known and known.evidence == "announced":
             found.append(AnnouncedRecording(one.word, one.word, this.now, None))
 
@@ -189,8 +195,7 @@ async def _archived(this: _Sweep, late: Sequence[PendingEnding]) -> list[Announc
 
     async def read(key: str) -> None:
         try:
-            text = await this.storage.read("archive", layout.manifest_blob(key))
-            written = Manifest.model_validate_json(text) if text else None
+            written = await this.recordings.first_manifest(key)
         except ValidationError:
             return  # `verify` reports it
         if written and written.recording_id is None:
@@ -199,7 +204,7 @@ async def _archived(this: _Sweep, late: Sequence[PendingEnding]) -> list[Announc
                 AnnouncedRecording(key, None, start, events.recording_end(start, written.recording_duration_ms))
             )
 
-    keys = [key for day in _days(late) for key in await this.storage.folders("archive", f"{day:%Y/%m/%d}/")]
+    keys = [key for day in _days(late) for key in await this.recordings.archived_keys_of(f"{day:%Y/%m/%d}")]
     await _each(read, keys)
     return found
 

@@ -3,10 +3,9 @@
 import argparse
 from pathlib import Path
 
-from recording.app import connect
+from recording.app import assemble, connect
 from recording.archive.run import TimerReport
 from recording.config.settings import read_from
-from recording.storage.queues import send
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -18,12 +17,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 async def run(arguments: argparse.Namespace) -> int:
     """Run once and queue the chunks that need it; 1 if something was lost, failed or was not reached."""
-    app = connect(read_from(arguments.settings))
+    settings = read_from(arguments.settings)
+    app = assemble(settings, connect(settings))
     try:
-        await app.prepare()
+        await app.clients.prepare()
         report, messages = await app.run_timer()
         for message in messages:
-            await send(app.queue, message)
+            await app.clients.chunk_queue.send(message)
     finally:
         await app.aclose()
     print("\n".join([*_lines(report), _sum(report, queued=len(messages))]))

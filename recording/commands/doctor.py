@@ -14,7 +14,7 @@ from recording.doctor import examination, finding, subscription
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
 from recording.errors import Misconfigured
-from recording.storage.queues import open_queue
+from recording.storage.queues import Queue
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -40,19 +40,23 @@ async def run(arguments: argparse.Namespace) -> int:
 async def _examine(arguments: argparse.Namespace) -> list[Finding]:
     try:
         settings = read_from(arguments.settings)
-        app = connect(settings)
+        clients = connect(settings)
     except Misconfigured as wrong:
         return examination.unreadable(wrong)
-    scratch = open_queue(settings, f"recording-doctor-{token_hex(4)}", app.credential)
-    queues = Queues((app.queue, app.poison), (app.events, app.poisoned_events), scratch)
+    scratch = Queue(settings, f"recording-doctor-{token_hex(4)}", clients.credential)
+    queues = Queues(
+        (clients.chunk_queue, clients.chunk_poison),
+        (clients.event_queue, clients.event_poison),
+        scratch,
+    )
     try:
         found, of_events = await asyncio.gather(
-            examination.examine(settings, storage=app.storage, service=app.service, queues=queues),
+            examination.examine(settings, storage=clients.blobs, service=clients.service, queues=queues),
             _subscription(arguments.topic, settings),
         )
     finally:
-        await scratch.close()
-        await app.aclose()
+        await scratch.aclose()
+        await clients.aclose()
     return [*found, *of_events]
 
 

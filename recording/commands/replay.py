@@ -6,10 +6,10 @@ from contextlib import aclosing
 from datetime import date
 from pathlib import Path
 
-from recording.app import App, connect
+from recording.app import App, assemble, connect
 from recording.config.settings import read_from
 from recording.intake import replay
-from recording.intake.replay import EventFile, Intake
+from recording.intake.replay import EventFile, Target
 from recording.storage.blobs import Blobs
 
 
@@ -27,12 +27,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 async def run(arguments: argparse.Namespace) -> int:
     """Take events in again; 1 if one was not taken."""
-    app = connect(read_from(arguments.settings))
-    into = Intake(app.storage, app.queue, app.service, app.notices, app.settings, dry=arguments.dry_run)
+    settings = read_from(arguments.settings)
+    app = assemble(settings, connect(settings))
+    into = Target(app.intake, app.clients.chunk_queue, dry=arguments.dry_run)
     count = bad = 0
     try:
         if not into.dry:
-            await app.prepare()
+            await app.clients.prepare()
         async with aclosing(_found(arguments, app)) as all_found:
             async for found in all_found:
                 for one in await replay.replay(found, into):
@@ -52,23 +53,24 @@ def _plain(text: str) -> str:
 async def _found(arguments: argparse.Namespace, app: App) -> AsyncGenerator[EventFile]:
     for one in replay.read_files(arguments.files):
         yield one
-    letters = app.storage
+    letters = app.clients.blobs
     if arguments.dead_letter_container:
         # It lies beside the quarantine, and is read as that.
         letters = Blobs(
-            app.settings.model_copy(update={"quarantine_container": arguments.dead_letter_container}), app.credential
+            app.settings.model_copy(update={"quarantine_container": arguments.dead_letter_container}),
+            app.clients.credential,
         )
     try:
         if arguments.blob:
             yield await replay.read_blob(letters, arguments.blob)
         if arguments.day:
-            async for one in replay.quarantined_on(app.storage, arguments.day):
+            async for one in replay.quarantined_on(app.clients.blobs, arguments.day):
                 yield one
-            if letters is not app.storage:
+            if letters is not app.clients.blobs:
                 async for one in replay.dead_lettered_on(letters, arguments.day):
                     yield one
     finally:
-        if letters is not app.storage:
+        if letters is not app.clients.blobs:
             await letters.aclose()
 
 

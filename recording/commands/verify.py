@@ -4,7 +4,7 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recording.app import connect
+from recording.app import assemble, connect
 from recording.catalogue import verify
 from recording.catalogue.verify import RecordingVerification
 from recording.config.settings import read_from
@@ -22,12 +22,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 async def run(arguments: argparse.Namespace) -> int:
     """Verify what is in the archive; 1 if something is not as its manifest says."""
-    app = connect(read_from(arguments.settings))
+    settings = read_from(arguments.settings)
+    app = assemble(settings, connect(settings))
     bad = count = size = 0
     try:
-        keys = [key async for key in verify.keys(app.storage, since=arguments.since, until=arguments.until)]
+        keys = [key async for key in app.recordings.archived_keys(arguments.since, arguments.until)]
         print(f"{len(keys)} recordings in the archive", flush=True)
-        async for result in verify.verify_all(keys, app.storage, at_once=arguments.at_once):
+        async for result in verify.verify_all(keys, app.clients.blobs, app.recordings, at_once=arguments.at_once):
             count, size = count + 1, size + sum(chunk.bytes for chunk in result.chunks)
             bad += not result.ok
             print(f"{count}/{len(keys)}  {_told(result)}", flush=True)

@@ -26,11 +26,9 @@ from recording.control.bodies import (
 )
 from recording.errors import BadRequest, NotFound
 from recording.model import conversation
-from recording.storage import audit, endings, starts
-from recording.storage.audit import AuditRecord
-from recording.storage.blobs import Blobs
-from recording.storage.endings import Ending
-from recording.storage.starts import ClaimedByAnotherRequest, HeldClaim, StartClaim, StartOutcome
+from recording.storage.audit import AuditLog, AuditRecord
+from recording.storage.endings import Ending, Endings
+from recording.storage.starts import ClaimedByAnotherRequest, HeldClaim, StartClaim, StartClaims, StartOutcome
 from recording.telemetry import log
 
 
@@ -39,15 +37,18 @@ class RecordingControl:
     """The recording operations for one caller; `callback_uri` is for starts that name none."""
 
     service: RecordingService
-    storage: Blobs
+    audit: AuditLog
+    claims: StartClaims
+    endings: Endings
     caller: Caller
     callback_uri: str | None = None
+    ending_timeout: float = 10.0
 
     async def start(self, conversation_id: str, body: StartRecording) -> RecordingStarted:
         """Start recording a conversation; with a repeat key, once however often it is asked for."""
         self.service.check(conversation_id, options=body)
         key = self.caller.repeat_key
-        async with audit.audited(self.storage, self._entry("start", conversation_id, None, body)) as entry:
+        async with self.audit.record(self._entry("start", conversation_id, None, body)) as entry:
             entry.recording_id = await (
                 self._start_once(key, conversation_id, body) if key else self._start(conversation_id, body)
             )
@@ -79,20 +80,20 @@ class RecordingControl:
     async def stop(self, conversation_id: str, recording_id: str, body: Operation) -> None:
         """End a recording; its files are announced some minutes later."""
         self._check(conversation_id, recording_id)
-        async with audit.audited(self.storage, self._entry("stop", conversation_id, recording_id, body)):
+        async with self.audit.record(self._entry("stop", conversation_id, recording_id, body)):
             await self.service.stop(conversation_id, recording_id, operation_context=body.operation_context)
             await self._note_ending(conversation_id, recording_id)
 
     async def pause(self, conversation_id: str, recording_id: str, body: Operation) -> None:
         """Pause a recording."""
         self._check(conversation_id, recording_id)
-        async with audit.audited(self.storage, self._entry("pause", conversation_id, recording_id, body)):
+        async with self.audit.record(self._entry("pause", conversation_id, recording_id, body)):
             await self.service.pause(conversation_id, recording_id, operation_context=body.operation_context)
 
     async def resume(self, conversation_id: str, recording_id: str, body: Operation) -> None:
         """Resume a paused recording."""
         self._check(conversation_id, recording_id)
-        async with audit.audited(self.storage, self._entry("resume", conversation_id, recording_id, body)):
+        async with self.audit.record(self._entry("resume", conversation_id, recording_id, body)):
             await self.service.resume(conversation_id, recording_id, operation_context=body.operation_context)
 
     async def _start(self, conversation_id: str, body: StartRecording) -> str:
@@ -109,19 +110,19 @@ class RecordingControl:
         request = sha256(f"{conversation_id} {asked}".encode()).hexdigest()
         mine = StartClaim(owner=uuid4().hex, conversation_id=conversation_id, request=request, at=datetime.now(UTC))
         try:
-            held = await starts.take(self.storage, f"repeatable {key.value}", mine)
+            held = await self.claims.claim(f"repeatable {key.value}", mine)
         except ClaimedByAnotherRequest:
             raise BadRequest("this key was used for another start; take a new one", target=key.header) from None
         if not isinstance(held, HeldClaim):
-            return str(held[1].recording_id)
+            return str(held.outcome.recording_id)
         try:
             recording_id = await self._start(conversation_id, body)
         except BaseException as failed:
             reason, at = type(failed).__name__, datetime.now(UTC)
-            await starts.settle(self.storage, held, StartOutcome(result="given_back", reason=reason, at=at))
+            await self.claims.record_outcome(held, StartOutcome(result="given_back", reason=reason, at=at))
             raise
-        await starts.settle(
-            self.storage, held, StartOutcome(result="started", recording_id=recording_id, at=datetime.now(UTC))
+        await self.claims.record_outcome(
+            held, StartOutcome(result="started", recording_id=recording_id, at=datetime.now(UTC))
         )
         return recording_id
 
@@ -142,8 +143,8 @@ class RecordingControl:
     async def _ending(self, recording_id: str) -> Ending | None:
         """Look up how a recording ended; while storage is out of reach, nothing is known of it."""
         try:
-            async with asyncio.timeout(audit.PATIENCE_SECONDS):
-                return await endings.find(self.storage, recording_id)
+            async with asyncio.timeout(self.ending_timeout):
+                return await self.endings.find(recording_id)
         except (AzureError, TimeoutError) as failed:
             log.warning("ending.not_read", recordingId=recording_id, reason=type(failed).__name__)
             return None
@@ -158,8 +159,8 @@ class RecordingControl:
             who=self.caller.who,
         )
         try:
-            async with asyncio.timeout(audit.PATIENCE_SECONDS):
-                await endings.note(self.storage, ending)
+            async with asyncio.timeout(self.ending_timeout):
+                await self.endings.note(ending)
         except (AzureError, TimeoutError) as failed:
             written = ending.model_dump(mode="json", by_alias=True)
             log.error("ending.not_written", reason=type(failed).__name__, ending=written)

@@ -1,17 +1,14 @@
 """Use case: what the app can reach, and what to do about what it can't."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
-from azure.core.exceptions import ResourceExistsError
-from azure.storage.queue.aio import QueueClient
-
 from recording.acs.service import RecordingService
-from recording.errors import Misconfigured
+from recording.errors import Misconfigured, describe
 from recording.model.record import Body
 from recording.storage.blobs import Blobs
+from recording.storage.queues import Queue
 
 
 class HealthItem(Body):
@@ -33,7 +30,7 @@ class Health(Body):
 _SECONDS = 8.0
 
 
-async def check(storage: Blobs, queue: QueueClient, service: RecordingService) -> Health:
+async def check(storage: Blobs, queue: Queue, service: RecordingService) -> Health:
     """Ask Blob, Queue and ACS at once; each has eight seconds.
 
     Containers and queue are asked for by creating them, as on the first use of any function: a new deployment
@@ -47,17 +44,12 @@ async def check(storage: Blobs, queue: QueueClient, service: RecordingService) -
         ),
         _check(
             "queue",
-            lambda: _ask(queue),
+            queue.create,
             "check AzureWebJobsStorage, and the role Storage Queue Data Contributor",
         ),
         _check("acs", service.ping, "check ACS_CONNECTION_STRING or ACS_ENDPOINT, and outbound access to that host"),
     )
     return Health(status="ok" if all(one.ok for one in checks) else "unhealthy", checks=list(checks))
-
-
-async def _ask(queue: QueueClient) -> None:
-    with contextlib.suppress(ResourceExistsError):
-        await queue.create_queue()
 
 
 async def _check(name: Literal["blob", "queue", "acs"], ask: Callable[[], Awaitable[object]], mend: str) -> HealthItem:
@@ -68,7 +60,5 @@ async def _check(name: Literal["blob", "queue", "acs"], ask: Callable[[], Awaita
         # It answered, and refused us; the message says what to mend, and nothing of what was signed.
         return HealthItem(name=name, ok=False, detail=wrong.message, mend=mend)
     except Exception as failed:
-        # The message may hold a URL or a key's name: the kind of failure is enough here, the log has the rest.
-        code = getattr(failed, "error_code", None) or type(failed).__name__
-        return HealthItem(name=name, ok=False, detail=f"cannot be reached: {getattr(code, 'value', code)}", mend=mend)
+        return HealthItem(name=name, ok=False, detail=f"cannot be reached: {describe(failed)}", mend=mend)
     return HealthItem(name=name, ok=True, detail="reached")

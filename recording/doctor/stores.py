@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
-from azure.storage.queue.aio import QueueClient
 
 from recording.config import account
 from recording.config.account import StorageAccount
 from recording.config.settings import Settings
 from recording.doctor import reach
 from recording.doctor.finding import Finding
+from recording.errors import describe
 from recording.model import layout
 from recording.model.stored import Container
 from recording.storage.blobs import Blobs, CopyFailed
+from recording.storage.queues import Queue
 
 SECONDS = 15.0
 _TIDY_SECONDS = 5.0
@@ -34,9 +35,9 @@ _IMMUTABLE = ("BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold")
 class Queues:
     """The app's queues, each with its poison queue, and one that isn't there yet."""
 
-    chunks: tuple[QueueClient, QueueClient]
-    events: tuple[QueueClient, QueueClient]
-    scratch: QueueClient
+    chunks: tuple[Queue, Queue]
+    events: tuple[Queue, Queue]
+    scratch: Queue
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,9 @@ async def _queues(settings: Settings, queues: Queues) -> list[Finding]:
         return [looked, *(Finding(name, "skipped", "its account comes first") for name in names)]
     chunks, events = queues.chunks, queues.events
     tried = await asyncio.gather(
-        _tried("queue use", queues.scratch.queue_name, place, _send(queues.scratch)),
-        _tried("chunk queue", chunks[0].queue_name, place, _depth("chunk queue", *chunks)),
-        _tried("event queue", events[0].queue_name, place, _depth("event queue", *events)),
+        _tried("queue use", queues.scratch.name, place, _send(queues.scratch)),
+        _tried("chunk queue", chunks[0].name, place, _depth("chunk queue", *chunks)),
+        _tried("event queue", events[0].name, place, _depth("event queue", *events)),
     )
     return [looked, *tried]
 
@@ -130,12 +131,12 @@ async def _copy(storage: Blobs) -> str:
     return "copied from staging by the server"
 
 
-async def _send(scratch: QueueClient) -> str:
+async def _send(scratch: Queue) -> str:
     """Send and receive a message, in a queue that nobody else reads."""
-    await scratch.create_queue()
+    await scratch.create()
     try:
-        await scratch.send_message("examination")
-        if await scratch.receive_message() is None:
+        await scratch.send("examination")
+        if not [message async for message in scratch.receive(limit=1, hidden_seconds=30)]:
             raise CopyFailed("a message that was sent did not arrive")
     finally:
         with contextlib.suppress(AzureError, TimeoutError):
@@ -144,15 +145,15 @@ async def _send(scratch: QueueClient) -> str:
     return "made, sent to, received from, deleted"
 
 
-async def _depth(name: str, queue: QueueClient, poison: QueueClient) -> str | Finding:
+async def _depth(name: str, queue: Queue, poison: Queue) -> str | Finding:
     """Count what waits; the host makes the poison queue when it first needs it."""
-    waiting = (await queue.get_queue_properties()).approximate_message_count or 0
+    waiting = await queue.depth()
     try:
-        poisoned = (await poison.get_queue_properties()).approximate_message_count or 0
+        poisoned = await poison.depth()
     except ResourceNotFoundError:
         poisoned = 0
     if poisoned:
-        why = f"{queue.queue_name}: {waiting} waiting, {poisoned} given up"
+        why = f"{queue.name}: {waiting} waiting, {poisoned} given up"
         mend = "see poison-message in docs/operations.md; the timer takes them over in its next run"
         return Finding(name, "warn", why, mend)
     return f"{waiting} waiting, none given up"
@@ -187,8 +188,7 @@ async def _tried(name: str, called: str, place: _Place, check: Awaitable[str | F
     except CopyFailed as failed:
         return Finding(name, "fail", f"{called}: {failed}", _show(place, "statusOfPrimary"))
     except AzureError as failed:
-        code = getattr(failed, "error_code", None) or type(failed).__name__
-        return Finding(name, "fail", f"{called}: {getattr(code, 'value', code)}", _mend(failed, called, place))
+        return Finding(name, "fail", f"{called}: {describe(failed)}", _mend(failed, called, place))
     return found if isinstance(found, Finding) else Finding(name, "ok", f"{called}: {found}")
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError
 
-from recording.errors import RecordingError
+from recording.errors import RecordingError, describe
 from recording.model import attempts, layout
 from recording.model.attempts import Attempts, Failure
 from recording.model.job import ChunkJob
-from recording.storage import recordings
 from recording.storage.blobs import Blobs
+from recording.storage.recordings import RecordingStore
 from recording.telemetry import log
 
 _BEGUN_SECONDS = 15.0
@@ -27,7 +27,8 @@ class Attempt:
 
     id: str
     job: ChunkJob
-    storage: Blobs
+    blobs: Blobs
+    recordings: RecordingStore
     begun: asyncio.Task[None]
 
     async def is_on_record(self) -> None:
@@ -38,19 +39,21 @@ class Attempt:
         """Take off the record that it began; where that fails, it counts as one that didn't end."""
         try:
             async with asyncio.timeout(_BEGUN_SECONDS):
-                await self.storage.delete("staging", _begun(self.job, self.id))
+                await self.blobs.delete("staging", _begun(self.job, self.id))
         except (AzureError, TimeoutError) as failed:
             log.warning("attempt.not_noted", documentId=self.job.document_id, reason=describe(failed))
 
 
 @asynccontextmanager
-async def begin(job: ChunkJob, storage: Blobs, *, first_rescue: timedelta) -> AsyncIterator[Attempt]:
+async def begin(
+    job: ChunkJob, blobs: Blobs, recordings: RecordingStore, *, first_rescue: timedelta
+) -> AsyncIterator[Attempt]:
     """Begin an attempt, and put its failure on record, so that the timer knows when to try again.
 
     Whoever succeeds says so by `ended`, beside the last write.
     """
     name = layout.attempt_id(datetime.now(UTC), token_hex(4))
-    attempt = Attempt(name, job, storage, asyncio.create_task(_note_begun(job, storage, name)))
+    attempt = Attempt(name, job, blobs, recordings, asyncio.create_task(_note_begun(job, blobs, name)))
     try:
         yield attempt
     except Exception as failed:
@@ -61,10 +64,10 @@ async def begin(job: ChunkJob, storage: Blobs, *, first_rescue: timedelta) -> As
         attempt.begun.cancel()
 
 
-async def _note_begun(job: ChunkJob, storage: Blobs, name: str) -> None:
+async def _note_begun(job: ChunkJob, blobs: Blobs, name: str) -> None:
     try:
         async with asyncio.timeout(_BEGUN_SECONDS):
-            await storage.create("staging", _begun(job, name), b"{}")
+            await blobs.create("staging", _begun(job, name), b"{}")
     except (AzureError, TimeoutError) as unnoted:
         log.warning("attempt.not_noted", documentId=job.document_id, reason=describe(unnoted))
 
@@ -81,7 +84,7 @@ async def _note_failure(attempt: Attempt, failed: Exception, *, first_rescue: ti
             def change(before: Attempts | None) -> Attempts:
                 return attempts.failed(before, failure, first=first_rescue)
 
-            note = await recordings.note(job, attempt.storage, change)
+            note = await attempt.recordings.update_attempts(job, change)
     except (AzureError, TimeoutError) as unnoted:
         log.warning("attempt.not_noted", documentId=job.document_id, reason=describe(unnoted))
     else:
@@ -95,14 +98,6 @@ async def _note_failure(attempt: Attempt, failed: Exception, *, first_rescue: ti
         attempts=note.count if note else None,
         next="the queue tries again, then the timer, until the deadline",
     )
-
-
-def describe(failed: BaseException) -> str:
-    """Say what failed without its message, which may hold a URL."""
-    if isinstance(failed, HttpResponseError):
-        code = getattr(failed, "error_code", None) or failed.reason or ""
-        return f"{failed.status_code} {getattr(code, 'value', code)}".strip()
-    return type(failed).__name__
 
 
 def _begun(job: ChunkJob, name: str) -> str:

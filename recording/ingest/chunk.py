@@ -13,18 +13,19 @@ from datetime import UTC, datetime, timedelta
 from azure.core.exceptions import AzureError
 
 from recording.acs.content import Content, Probe
-from recording.errors import SourceChanged, SourceDamaged, SourceUnavailable
+from recording.errors import SourceChanged, SourceDamaged, SourceUnavailable, describe
 from recording.formats import media
 from recording.formats.media import Inspection, Kind, Verdict
 from recording.ingest import attempt, blocks, proof
-from recording.ingest.attempt import Attempt, describe
+from recording.ingest.attempt import Attempt
 from recording.ingest.blocks import Block
 from recording.ingest.relay import Relay
 from recording.model import payload
 from recording.model.job import ChunkJob
+from recording.model.proof import ChunkFacts
 from recording.model.stored import StoredBlob
-from recording.storage import recordings
 from recording.storage.blobs import Blobs
+from recording.storage.recordings import RecordingStore
 from recording.telemetry import log, traces
 
 # A body that breaks off is fetched again here and nowhere else; after that it's the queue's turn.
@@ -58,7 +59,8 @@ class ChunkIngest:
     `patience` is how long after its event a file that isn't whole by its own word is refused.
     """
 
-    storage: Blobs
+    blobs: Blobs
+    recordings: RecordingStore
     content: Content
     streams: asyncio.Semaphore
     parallelism: int
@@ -73,11 +75,11 @@ class ChunkIngest:
         queue, then the timer, tries again.
         """
         with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
-            if await recordings.is_archived(job, self.storage):
+            if await self.recordings.is_archived(job):
                 log.info("chunk.archived_before", recordingKey=job.recording_key, documentId=job.document_id)
                 return
             async with (
-                attempt.begin(job, self.storage, first_rescue=self.first_rescue) as this,
+                attempt.begin(job, self.blobs, self.recordings, first_rescue=self.first_rescue) as this,
                 asyncio.timeout(BUDGET_SECONDS),
             ):
                 # A missing metadata file must not cost the content: it is fetched second and tried again.
@@ -87,12 +89,12 @@ class ChunkIngest:
     async def _metadata(self, job: ChunkJob, this: Attempt) -> None:
         """Bring the metadata file into staging, which ends the attempt."""
         await this.is_on_record()
-        if await self.storage.stat("staging", job.metadata_blob) is None:
+        if await self.blobs.stat("staging", job.metadata_blob) is None:
             body = await self.content.metadata(job)
             # What it says stands on the blob as well: a listing tells it without reading the file. So does which
             # attempt succeeded, for its fact that it began may outlast this write by a moment, or by a kill.
             metadata = payload.read_metadata_file(body) | {"attempt": this.id}
-            write = self.storage.create("staging", job.metadata_blob, body, **metadata)
+            write = self.blobs.create("staging", job.metadata_blob, body, **metadata)
             await asyncio.gather(write, this.ended())
         else:
             await this.ended()
@@ -110,18 +112,18 @@ class ChunkIngest:
 
     async def _one_version(self, job: ChunkJob, this: Attempt) -> bool:
         """Bring one version of the document to a proved chunk; False if it is to be looked at anew."""
-        found = await self.storage.stat("staging", job.content_blob)
+        found = await self.blobs.stat("staging", job.content_blob)
         if found is not None and found.sha256:
             return True
-        if found is not None and proof.is_ours(found):
+        if found is not None and ChunkFacts.from_metadata(found.metadata).is_written_by_ingest(found.size):
             # Committed whole by a worker that died before the proof: the source, which may have another version
             # or none by now, isn't asked.
             return await self._prove(job, found)
         if found is not None:
             log.warning("chunk.foreign", recordingKey=job.recording_key, documentId=job.document_id, next="replace it")
-            await self.storage.delete("staging", found.name, etag=found.etag)
+            await self.blobs.delete("staging", found.name, etag=found.etag)
             return False
-        probe, staged = await asyncio.gather(self.content.probe(job), self.storage.staged_blocks(job.content_blob))
+        probe, staged = await asyncio.gather(self.content.probe(job), self.blobs.staged_blocks(job.content_blob))
         plan = self._plan(probe)
         passed = await self._fetch(job, probe, plan, staged)
         kind = passed.kind or probe.kind
@@ -129,14 +131,14 @@ class ChunkIngest:
         ids = [blocks.block_id(_version(probe, plan), b.index) for b in plan]
         content_type = media.CONTENT_TYPES[kind] if kind else _UNKNOWN_TYPE
         await this.is_on_record()
-        await self.storage.commit_blocks(job.content_blob, ids, facts, content_type=content_type)
-        found = await self.storage.stat("staging", job.content_blob)
-        if found is None or not proof.is_same_version(found, facts):
+        await self.blobs.commit_blocks(job.content_blob, ids, facts.to_metadata(), content_type=content_type)
+        found = await self.blobs.stat("staging", job.content_blob)
+        if found is None or not facts.is_same_version(ChunkFacts.from_metadata(found.metadata)):
             return False
         return await self._prove(job, found)
 
     async def _prove(self, job: ChunkJob, found: StoredBlob) -> bool:
-        return await proof.prove(job, found, self.storage, streams=self.streams, ahead=self.parallelism)
+        return await proof.prove(job, found, self.blobs, streams=self.streams, ahead=self.parallelism)
 
     def _plan(self, probe: Probe) -> tuple[Block, ...]:
         if not probe.takes_ranges:
@@ -220,7 +222,7 @@ class ChunkIngest:
 
         receipt_id = blocks.receipt_id(version, block.index, digest)
         try:
-            await self.storage.stage_block(job.content_blob, receipt_id, body(), length=1)
+            await self.blobs.stage_block(job.content_blob, receipt_id, body(), length=1)
         except AzureError as failed:
             # Without it the block is fetched again if this attempt is killed, and only then.
             log.warning("receipt.not_staged", documentId=job.document_id, block=block.index, reason=describe(failed))
@@ -233,7 +235,7 @@ class ChunkIngest:
             source = self.content.stream(job, probe, offset=block.offset, length=block.length)
             relay = Relay(source, inspection)
             try:
-                await self.storage.stage_block(job.content_blob, block_id, relay.body(), length=block.length)
+                await self.blobs.stage_block(job.content_blob, block_id, relay.body(), length=block.length)
                 if inspection:
                     verdict = inspection.verdict()
                     passed.kind, passed.problem = verdict.kind, self._odd(job, verdict)

@@ -14,10 +14,8 @@ from recording.config.settings import Settings
 from recording.errors import BadEvent, BadRequest, Conflict, NotFound
 from recording.model import conversation
 from recording.model.events import CallLegStateChanged, CallStarted
-from recording.storage import audit, starts
-from recording.storage.audit import AuditRecord
-from recording.storage.blobs import Blobs
-from recording.storage.starts import HeldClaim, StartClaim, StartOutcome
+from recording.storage.audit import AuditLog, AuditRecord
+from recording.storage.starts import HeldClaim, StartClaim, StartClaims, StartOutcome
 from recording.telemetry import log
 
 
@@ -47,7 +45,13 @@ def of_call(event: CallStarted) -> CallToRecord:
 
 
 async def start(
-    wanted: CallToRecord, *, storage: Blobs, service: RecordingService, settings: Settings, now: datetime
+    wanted: CallToRecord,
+    *,
+    claims: StartClaims,
+    audit: AuditLog,
+    service: RecordingService,
+    settings: Settings,
+    now: datetime,
 ) -> None:
     """Start a recording once per call, however often the event comes.
 
@@ -55,24 +59,22 @@ async def start(
     to come again then.
     """
     mine = StartClaim(owner=uuid4().hex, conversation_id=wanted.conversation_id, at=now)
-    held = await starts.take(storage, f"auto-record {wanted.call}", mine)
+    held = await claims.claim(f"auto-record {wanted.call}", mine)
     if not isinstance(held, HeldClaim):
-        log.info("auto_record.done_before", eventId=wanted.event_id, outcome=held[1].result)
+        log.info("auto_record.done_before", eventId=wanted.event_id, outcome=held.outcome.result)
         return
     entry = AuditRecord(at=now, operation="start", who="AUTO_RECORD", conversation_id=wanted.conversation_id)
     # These are settled: the service won't change its mind.
     with contextlib.suppress(Conflict, BadRequest, NotFound):
-        async with audit.audited(storage, entry):
-            entry.recording_id = await _start(
-                wanted, held, storage=storage, service=service, settings=settings, now=now
-            )
+        async with audit.record(entry):
+            entry.recording_id = await _start(wanted, held, claims=claims, service=service, settings=settings, now=now)
 
 
 async def _start(
     wanted: CallToRecord,
     held: HeldClaim,
     *,
-    storage: Blobs,
+    claims: StartClaims,
     service: RecordingService,
     settings: Settings,
     now: datetime,
@@ -82,14 +84,14 @@ async def _start(
         service.check(wanted.conversation_id)
         recording_id = await service.start(wanted.conversation_id, callback_uri=settings.callback_uri())
     except BaseException as failed:
-        await _settle(wanted, held, _unsuccessful(failed, now), storage)
+        await _settle(wanted, held, _unsuccessful(failed, now), claims)
         raise
-    await _settle(wanted, held, StartOutcome(result="started", recording_id=recording_id, at=now), storage)
+    await _settle(wanted, held, StartOutcome(result="started", recording_id=recording_id, at=now), claims)
     return recording_id
 
 
-async def _settle(wanted: CallToRecord, held: HeldClaim, outcome: StartOutcome, storage: Blobs) -> None:
-    await starts.settle(storage, held, outcome)
+async def _settle(wanted: CallToRecord, held: HeldClaim, outcome: StartOutcome, claims: StartClaims) -> None:
+    await claims.record_outcome(held, outcome)
     write = log.error if outcome.result == "refused" else log.info
     write(
         "auto_record." + outcome.result,

@@ -11,15 +11,13 @@ recordings yet, so nothing else would bring them back.
 """
 
 import asyncio
-import base64
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
-from azure.storage.queue.aio import QueueClient
-from pydantic import BaseModel, ConfigDict
-
+from recording.model.record import Record
+from recording.storage.queues import Queue
 from recording.telemetry import log
 
 QUEUE = "recording-events"
@@ -33,18 +31,16 @@ _SEPARATOR = ","
 _SECONDS = 10
 
 
-class _Message(BaseModel):
+class _Message(Record):
     # An array: the host lays other members of a JSON message over the message's own metadata
     # (docs/functions-host.md#queue).
-    model_config = ConfigDict(hide_input_in_errors=True)
-
     events: list[str]
 
 
 class Backlog:
     """What one process is taking in, and what it hands over to the queue."""
 
-    def __init__(self, queue: QueueClient, *, at_once: int = AT_ONCE) -> None:
+    def __init__(self, queue: Queue, *, at_once: int = AT_ONCE) -> None:
         self._queue = queue
         self._at_once = at_once
         self._under_way = 0
@@ -93,10 +89,8 @@ class Backlog:
     async def _send(self, some: list[tuple[str, asyncio.Future[None]]]) -> None:
         failed: Exception | None = None
         try:
-            message = base64.b64encode(write([text for text, _ in some])).decode()
-            # By itself a message is deleted after seven days, taken or not.
             async with asyncio.timeout(_SECONDS):
-                await self._queue.send_message(message, time_to_live=-1)
+                await self._queue.send(write([text for text, _ in some]).decode())
         except Exception as error:
             failed = error
         for _, written in some:

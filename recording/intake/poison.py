@@ -7,21 +7,17 @@ message stays until all of its events are. One that isn't ours is kept in quaran
 """
 
 import asyncio
-import base64
 import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
-from azure.storage.queue import QueueMessage
-from azure.storage.queue.aio import QueueClient
 from pydantic import ValidationError
 
 from recording.intake import backlog
-from recording.intake.quarantine import quarantine
+from recording.intake.quarantine import Quarantine
 from recording.model import job
-from recording.notices import Topic
-from recording.storage.blobs import Blobs
+from recording.storage.queues import Queue, QueuedMessage
 from recording.telemetry import log
 
 # As many as one run takes: more would cost the archive its time.
@@ -31,7 +27,7 @@ _SECONDS, _MESSAGE_SECONDS = 30.0, 15.0
 _HIDDEN_SECONDS, _HUNG_SECONDS = 60, 600
 
 
-async def drain(queue: QueueClient, storage: Blobs, notices: Topic, *, now: datetime) -> int:
+async def drain(queue: Queue, quarantine: Quarantine, *, now: datetime) -> int:
     """Take chunk jobs off their poison queue; the answer is how many there were.
 
     Raises nothing that storage or the topic says: the archive's run comes next, and must not wait for them.
@@ -41,7 +37,7 @@ async def drain(queue: QueueClient, storage: Blobs, notices: Topic, *, now: date
         try:
             chunk = job.read(text)
         except ValidationError:
-            await _quarantine(text, "chunk job", storage, notices, now=now)
+            await _quarantine(text, "chunk job", quarantine, now=now)
             return True
         log.warning(
             "chunk.poisoned",
@@ -55,10 +51,9 @@ async def drain(queue: QueueClient, storage: Blobs, notices: Topic, *, now: date
 
 
 async def drain_events(
-    queue: QueueClient,
+    queue: Queue,
     receive: Callable[[str], Awaitable[list[str]]],
-    storage: Blobs,
-    notices: Topic,
+    quarantine: Quarantine,
     *,
     now: datetime,
 ) -> list[str]:
@@ -81,7 +76,7 @@ async def drain_events(
         try:
             events = backlog.read(text)
         except ValidationError:
-            await _quarantine(text, "message of events", storage, notices, now=now)
+            await _quarantine(text, "message of events", quarantine, now=now)
             return True
         # At once: where each waits for a storage that hangs, the last of them would never have its turn.
         is_done = all(await asyncio.gather(*(take_one(event) for event in events)))
@@ -92,31 +87,29 @@ async def drain_events(
     return found
 
 
-async def _drain(queue: QueueClient, take: Callable[[str], Awaitable[bool]]) -> int:
+async def _drain(queue: Queue, take: Callable[[str], Awaitable[bool]]) -> int:
     """Give each message to `take` and delete those for which it answers True; count these.
 
     One that fails or hangs stays, and the next run begins with those behind it.
     """
 
-    async def one(message: QueueMessage) -> bool:
+    async def one(message: QueuedMessage) -> bool:
         try:
             async with asyncio.timeout(_MESSAGE_SECONDS):
-                if is_done := await take(_text(str(message.content))):
-                    await queue.delete_message(message)
+                if is_done := await take(message.text):
+                    await queue.delete(message)
                 return is_done
         except (AzureError, TimeoutError) as failed:
             log.warning("poison.not_taken", reason=type(failed).__name__, next="a later run tries again")
             # A message that somebody else has taken meanwhile can't be moved: no reason to leave those behind it.
             with contextlib.suppress(AzureError):
-                await queue.update_message(message, visibility_timeout=_HUNG_SECONDS)
+                await queue.hide(message, seconds=_HUNG_SECONDS)
             return False
 
     count = 0
     try:
         async with asyncio.timeout(_SECONDS):
-            async for message in queue.receive_messages(
-                messages_per_page=32, visibility_timeout=_HIDDEN_SECONDS, max_messages=_MOST
-            ):
+            async for message in queue.receive(limit=_MOST, hidden_seconds=_HIDDEN_SECONDS):
                 count += await one(message)
     except ResourceNotFoundError:
         pass  # the host makes the queue when it first needs it
@@ -125,13 +118,5 @@ async def _drain(queue: QueueClient, take: Callable[[str], Awaitable[bool]]) -> 
     return count
 
 
-async def _quarantine(text: str, what: str, storage: Blobs, notices: Topic, *, now: datetime) -> None:
-    await quarantine(text, [f"not a {what}, on the poison queue"], storage=storage, notices=notices, now=now)
-
-
-def _text(content: str) -> str:
-    """Read what the host wrote in base64 (host.json); a message of anyone else's is taken as it is."""
-    try:
-        return base64.b64decode(content, validate=True).decode()
-    except ValueError:
-        return content
+async def _quarantine(text: str, what: str, quarantine: Quarantine, *, now: datetime) -> None:
+    await quarantine.keep(text, [f"not a {what}, on the poison queue"], received_at=now)

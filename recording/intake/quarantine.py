@@ -18,14 +18,21 @@ class QuarantinedEvent(BaseModel):
     event: str
 
 
-async def quarantine(text: str, reasons: list[str], *, storage: Blobs, notices: Topic, now: datetime) -> None:
-    """Keep an event that could not be understood, with the reasons."""
-    # Named by the text: the id of such an event may be anything.
-    name = layout.quarantine_blob(now, layout.event_id(None, text))
-    body = QuarantinedEvent(reasons=reasons, received_at=now, event=text).model_dump_json(indent=2)
-    await storage.create("quarantine", name, body.encode())
-    log.error("event.quarantined", blob=name, reasons=reasons)
-    digest = name.rpartition("/")[2].removesuffix(".json")
-    await notices.publish(
-        Notice("Recording.Quarantined", subject=digest, fact=digest, time=now, data={"blob": name, "reasons": reasons})
-    )
+class Quarantine:
+    """Keeps events that could not be understood, and tells other systems."""
+
+    def __init__(self, blobs: Blobs, topic: Topic) -> None:
+        self._blobs = blobs
+        self._topic = topic
+
+    async def keep(self, text: str, reasons: list[str], *, received_at: datetime) -> None:
+        """Keep an event that could not be understood, with the reasons; raises what storage or the topic says."""
+        # Named by the text: the id of such an event may be anything.
+        name = layout.quarantine_blob(received_at, layout.event_id(None, text))
+        body = QuarantinedEvent(reasons=reasons, received_at=received_at, event=text).model_dump_json(indent=2)
+        await self._blobs.create("quarantine", name, body.encode())
+        log.error("event.quarantined", blob=name, reasons=reasons)
+        digest, facts = name.rpartition("/")[2].removesuffix(".json"), {"blob": name, "reasons": reasons}
+        await self._topic.publish(
+            Notice("Recording.Quarantined", subject=digest, fact=digest, time=received_at, data=facts)
+        )

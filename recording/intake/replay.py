@@ -12,19 +12,16 @@ from pathlib import Path
 from typing import Literal
 
 from azure.core.exceptions import AzureError
-from azure.storage.queue.aio import QueueClient
 from pydantic import ValidationError
 
-from recording.acs.service import RecordingService
-from recording.config.settings import Settings
 from recording.errors import BadEvent, RecordingError
 from recording.intake import receive
 from recording.intake.quarantine import QuarantinedEvent
+from recording.intake.receive import Intake
 from recording.model import event_parser
 from recording.model.events import FileStatusUpdated, OtherEvent
-from recording.notices import Topic
 from recording.storage.blobs import Blobs
-from recording.storage.queues import send
+from recording.storage.queues import Queue
 
 # Event Grid doesn't pad: <SUBSCRIPTION>/2019/8/8/5/<guid>.json (year, month, day and hour in UTC).
 _LETTER = re.compile(r"(?:.*/)?(?P<year>[0-9]{4})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/[0-9]{1,2}/[^/]+")
@@ -64,14 +61,11 @@ class _Letter:
 
 
 @dataclass(frozen=True)
-class Intake:
-    """What an event is taken in with; `dry` = only say what would come of it."""
+class Target:
+    """What events are replayed into; `dry` = only say what would come of it."""
 
-    storage: Blobs
-    queue: QueueClient
-    service: RecordingService
-    notices: Topic
-    settings: Settings
+    intake: Intake
+    queue: Queue
     dry: bool = False
 
 
@@ -107,7 +101,7 @@ async def dead_lettered_on(letters: Blobs, day: date) -> AsyncIterator[EventFile
             yield await read_blob(letters, one.name)
 
 
-async def replay(found: EventFile, into: Intake) -> list[ReplayResult]:
+async def replay(found: EventFile, into: Target) -> list[ReplayResult]:
     """Take in every event of a file or blob; one that fails doesn't hold up the others."""
     if found.body is None:
         return [ReplayResult(found.source, "unreadable", found.problem)]
@@ -122,6 +116,7 @@ async def replay(found: EventFile, into: Intake) -> list[ReplayResult]:
 def _open(body: bytes) -> list[_Letter]:
     """Find the events: as received, as quarantined, or an array of them as Event Grid dead-letters.
 
+    See docs/acs-contract.md#delivery-semantics.
     What Event Grid adds to a dead letter stays: it is a part of what is known of the event.
 
     See docs/acs-contract.md#delivery-semantics.
@@ -134,7 +129,7 @@ def _open(body: bytes) -> list[_Letter]:
     return [_Letter(kept.event, kept.received_at)]
 
 
-async def _take(letter: _Letter, source: str, into: Intake) -> ReplayResult:
+async def _take(letter: _Letter, source: str, into: Target) -> ReplayResult:
     try:
         event = event_parser.parse_event(letter.text)
     except BadEvent as bad:
@@ -149,18 +144,9 @@ async def _take(letter: _Letter, source: str, into: Intake) -> ReplayResult:
     messages: list[str] = []
     try:
         if not into.dry:
-            taken = await receive.take(
-                event,
-                letter.text,
-                storage=into.storage,
-                service=into.service,
-                notices=into.notices,
-                settings=into.settings,
-                now=now,
-            )
-            messages = receive.messages(taken)
+            messages = receive.messages(await into.intake.accept(event, letter.text, received_at=now))
             for message in messages:
-                await send(into.queue, message)
+                await into.queue.send(message)
     except BadEvent as bad:
         return ReplayResult(source, "not understood", bad.message)
     except RecordingError as failed:

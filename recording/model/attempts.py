@@ -8,8 +8,9 @@ what is left has done neither.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import ValidationError
+
+from recording.model.record import Record
 
 # The queue tries a message five times, half a minute apart, and a message of a process that died comes
 # back after ten minutes (docs/functions-host.md#queue): the timer steps in only when the queue has had its turn.
@@ -19,11 +20,7 @@ FIRST_RESCUE = timedelta(minutes=15)  # the default of RESCUE_MINUTES
 KEPT = 100
 
 
-class _Note(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
-
-
-class Failure(_Note):
+class Failure(Record):
     """One attempt that failed, and why; `attempt` is which one, where that is known."""
 
     at: datetime
@@ -32,7 +29,7 @@ class Failure(_Note):
     attempt: str | None = None
 
 
-class Attempts(_Note):
+class Attempts(Record):
     """How a chunk has fared so far; the one kind of blob that is overwritten.
 
     `failures` are the newest `KEPT` of `count`, oldest first. `queued_at` is when the timer put it on the queue last.

@@ -7,10 +7,10 @@ message's own metadata (docs/functions-host.md#queue).
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field
 
 from recording.model import layout
+from recording.model.record import Record
 
 QUEUE = "recording-chunks"
 
@@ -31,14 +31,12 @@ def _document(text: str) -> str:
 Location = Annotated[str, Field(min_length=1, max_length=8192)]
 
 
-class ChunkJob(BaseModel):
+class ChunkJob(Record):
     """One announced chunk that is to be ingested; `announced_at` is the event's time.
 
     The locations are those of the file event, letter by letter (docs/acs-contract.md#file-event); the events of
     April 2021 have none (docs/acs-contract.md#2021-file-event). `content` checks their hosts before it asks any.
     """
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, hide_input_in_errors=True)
 
     recording_key: Annotated[str, AfterValidator(_key)]
     document_id: Annotated[str, AfterValidator(_document)]
@@ -63,10 +61,7 @@ class ChunkJob(BaseModel):
         return layout.attempts_blob(self.recording_key, self.document_id)
 
 
-class _Message(BaseModel):
-    # Of nested models pydantic takes the outermost one's word on this.
-    model_config = ConfigDict(hide_input_in_errors=True)
-
+class _Message(Record):
     chunk: ChunkJob
 
 

@@ -20,7 +20,9 @@ quarantine  {yyyy}/{MM}/{dd}/sha256-{digest}.json   an event that nobody could u
 
 import hashlib
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from recording.formats import media
 from recording.formats.media import Kind
@@ -39,6 +41,53 @@ PENDING = "pending-endings"
 DOCTOR = ".doctor"
 _KEY = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
+
+StagedKind = Literal["event", "content", "metadata", "attempts", "began", "at_risk", "published"]
+# Of use only while a recording is in flight. All else is archived, even what a later version of the app may have added.
+TRANSIENT: frozenset[StagedKind | None] = frozenset(("attempts", "began", "at_risk", "published"))
+# How each name goes on behind the key; `parse` checks the parts.
+_STAGED: dict[StagedKind, re.Pattern[str]] = {
+    "event": re.compile(r"events/(?P<id>[^/]+)\.json"),
+    "content": re.compile(rf"chunks/(?P<index>[0-9]{{5}})-(?P<id>[^/]+)\.{media.UNKNOWN}"),
+    "metadata": re.compile(r"chunks/(?P<index>[0-9]{5})-(?P<id>[^/]+)\.json"),
+    "attempts": re.compile(r"attempts/(?P<id>[^/]+)\.json"),
+    "began": re.compile(r"began/(?P<id>[^/]+)/(?P<attempt>[^/]+)\.json"),
+    "at_risk": re.compile(r"notices/at-risk-(?P<id>[^/]+)\.json"),
+    "published": re.compile(r"notices/told-(?P<id>[1-9][0-9]*)\.json"),
+}
+
+
+@dataclass(frozen=True)
+class StagedName:
+    """What the name of a recording's blob in staging says.
+
+    `id` is that of the event or of the document, or the revision that was published. `index` is that of content and
+    metadata, `attempt` names the one that began.
+    """
+
+    key: str
+    kind: StagedKind
+    id: str
+    index: int | None = None
+    attempt: str | None = None
+
+
+def parse(name: str) -> StagedName | None:
+    """Read the name of a blob in staging back; None for one that isn't a recording's, or that nobody knows."""
+    key, _, rest = name.partition("/")
+    for kind, pattern in _STAGED.items():
+        if found := pattern.fullmatch(rest):
+            index, attempt = found.groupdict().get("index"), found.groupdict().get("attempt")
+            is_known = is_recording_key(key) and (attempt is None or is_recording_key(attempt))
+            if is_known and (kind in ("event", "published") or is_document_id(found["id"])):
+                return StagedName(key, kind, found["id"], None if index is None else int(index), attempt)
+    return None
+
+
+def staged_kind(name: str) -> StagedKind | None:
+    """Say what kind of blob in staging has this name; None as `parse` answers."""
+    staged = parse(name)
+    return staged.kind if staged else None
 
 
 def recording_key(start: datetime, call_id: str) -> str:
@@ -111,15 +160,6 @@ def attempt_id(began: datetime, word: str) -> str:
 def began_blob(key: str, document_id: str, attempt: str) -> str:
     """Name the fact that an attempt began."""
     return f"{key}/began/{document_id}/{attempt}.json"
-
-
-def attempt_of(blob: str) -> tuple[str, str] | None:
-    """Read the document id and the attempt from the name of a `began_blob`; None for any other blob."""
-    match blob.split("/"):
-        case [_, "began", document_id, name] if is_recording_key(attempt := name.removesuffix(".json")):
-            return document_id, attempt
-        case _:
-            return None
 
 
 def day(key: str) -> str:

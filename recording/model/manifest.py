@@ -7,23 +7,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
-
 from recording.formats.media import Kind
 from recording.model import layout
 from recording.model.attempts import Failure
+from recording.model.record import Record
 from recording.model.recording import InFlightChunk, InFlightRecording, newest
 from recording.model.stored import StoredBlob
 
 
-class Written(BaseModel):
-    """A part of a manifest."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
-
-
-class ManifestFile(Written):
+class ManifestFile(Record):
     """A blob: its name in the archive container (in staging while in flight), bytes and SHA-256."""
 
     blob: str
@@ -31,7 +23,7 @@ class ManifestFile(Written):
     sha256: str | None
 
 
-class ManifestChunk(Written):
+class ManifestChunk(Record):
     """What became of one announced chunk.
 
     waiting, staged: in flight, not proved yet or proved; never in an archived manifest.
@@ -72,7 +64,7 @@ class ManifestChunk(Written):
         return self.outcome == "archived" and self.metadata is not None
 
 
-class Absence(Written):
+class Absence(Record):
     """What is known of a recording that was stopped through us and never announced."""
 
     evidence: str
@@ -81,7 +73,7 @@ class Absence(Written):
     conversation_id: str | None
 
 
-class Manifest(Written):
+class Manifest(Record):
     """`recording.json`; `complete` says that every announced chunk and its metadata file are there."""
 
     version: Literal[1] = 1
@@ -195,17 +187,17 @@ def merge_entries(known: ManifestChunk, new: ManifestChunk) -> ManifestChunk:
 
 def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> ManifestChunk:
     """Write the entry of a chunk that lies in staging, or will lie in the archive."""
-    content, facts = chunk.content, dict(chunk.content.metadata) if chunk.content else {}
+    content, facts = chunk.content, chunk.facts
     proved = content is not None and content.sha256 is not None
     tried = chunk.attempts
     outcome: Literal["waiting", "staged", "archived", "unproved", "lost"]
     if where == "staging":
         outcome = "staged" if proved else "waiting"
     else:
-        outcome = "lost" if content is None else "archived" if proved and "problem" not in facts else "unproved"
+        outcome = "lost" if content is None else "archived" if proved and facts.problem is None else "unproved"
     reason = None if chunk.is_staged else chunk.reason
-    if "problem" in facts:
-        reason = f"kept as it is: {facts['problem']}"
+    if facts.problem is not None:
+        reason = f"kept as it is: {facts.problem}"
     elif where == "archive" and not chunk.is_staged:
         what = "content" if content is None else "proof" if not proved else "metadata file"
         reason = f"no {what} by the deadline; the last attempt said: {reason or 'nothing, none was made'}"
@@ -227,10 +219,10 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         note=chunk.note,
         content=_file(content, chunk.kind, where),
         metadata=_file(chunk.metadata, None, where),
-        source_etag=facts.get("source_etag") or None,
-        proved_at=datetime.fromisoformat(facts["proved_at"]) if "proved_at" in facts else None,
-        blocks=int(facts["blocks"]) if "blocks" in facts else None,
-        blocks_compared=int(facts["blocks_compared"]) if "blocks_compared" in facts else None,
+        source_etag=facts.source_etag or None,
+        proved_at=facts.proved_at,
+        blocks=facts.blocks,
+        blocks_compared=facts.blocks_compared,
     )
 
 

@@ -6,19 +6,13 @@ What the service is known to refuse is refused here, where the reason can be sai
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from recording import urls
+from recording.model.record import Body
 
 MOST_CHANNELS = 5
 _MEMBERS_OF_2021 = {"operationContext", "recordingStateCallbackUri", "conversationUrl"}
-
-
-class _Option(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, strict=True, hide_input_in_errors=True, frozen=True
-    )
 
 
 def _raw_id(participant: Any) -> Any:
@@ -29,7 +23,7 @@ def _raw_id(participant: Any) -> Any:
 Participant = Annotated[str, Field(min_length=1, max_length=512), BeforeValidator(_raw_id)]
 
 
-class ChannelAffinity(_Option):
+class ChannelAffinity(Body):
     """Which participant is on which channel of an unmixed recording."""
 
     channel: int = Field(ge=0, lt=MOST_CHANNELS)
@@ -42,7 +36,7 @@ def _check_container(url: str) -> str:
     return url
 
 
-class ExternalStorage(_Option):
+class ExternalStorage(Body):
     """Where ACS puts the files itself, instead of into its temporary storage (docs/acs-contract.md#own-storage)."""
 
     recording_storage_kind: Literal["azureCommunicationServices", "azureBlobStorage"]
@@ -56,7 +50,7 @@ class ExternalStorage(_Option):
         return url if url is None else _check_container(url)
 
 
-class StartOptions(_Option):
+class StartOptions(Body):
     """What today's API takes when a recording starts, named as there; none of it was there in 2021.
 
     What the service is known to refuse is refused here, where the reason can be said.

@@ -1,12 +1,17 @@
-"""The base of the bodies of our HTTP API."""
+"""The base of what we store, send and answer as JSON."""
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 
-class Body(BaseModel):
-    """A JSON body: strict, frozen, and silent about what was sent."""
+class Record(BaseModel):
+    """A JSON object with camelCase members: frozen, and silent in errors about what it was made from.
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, strict=True, hide_input_in_errors=True, frozen=True
-    )
+    Of nested records the outermost one's configuration decides whether an error repeats its input.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, hide_input_in_errors=True)
+
+
+class Body(Record, strict=True):
+    """A body of our HTTP API: a member of the wrong type is refused, not converted."""

@@ -11,6 +11,7 @@ from recording.model import layout
 from recording.model.attempts import FIRST_RESCUE, Attempts, unfinished
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ChunkJob
+from recording.model.proof import ChunkFacts
 from recording.model.stored import StoredBlob
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -52,6 +53,11 @@ class InFlightChunk:
         return "; ".join(filter(None, (said, killed))) or None
 
     @property
+    def facts(self) -> ChunkFacts:
+        """What stands on its content."""
+        return ChunkFacts.from_metadata(self.content.metadata if self.content else {})
+
+    @property
     def description(self) -> dict[str, str]:
         """What its metadata file says of its media, and where that says nothing its events.
 
@@ -66,8 +72,7 @@ class InFlightChunk:
         A file with the wrong extension is one that nobody can open; where there are no bytes, the label is all
         there is.
         """
-        seen = media.parse_kind(self.content.metadata.get("kind")) if self.content else None
-        return seen or media.parse_kind(self.description.get("format"))
+        return self.facts.kind or media.parse_kind(self.description.get("format"))
 
     @property
     def note(self) -> str | None:
@@ -121,8 +126,9 @@ def assemble(
     """
     named = {blob.name: blob for blob in blobs}
     begun: dict[str, list[str]] = defaultdict(list)
-    for document_id, attempt in filter(None, map(layout.attempt_of, named)):
-        begun[document_id].append(attempt)
+    for staged in filter(None, map(layout.parse, named)):
+        if staged.attempt is not None:
+            begun[staged.id].append(staged.attempt)
     ordered = tuple(sorted(events, key=lambda event: (event.time, event.id)))
     said: dict[str, list[tuple[FileStatusUpdated, AnnouncedChunk]]] = defaultdict(list)
     for event in ordered:

@@ -1,22 +1,83 @@
-"""The queues in the host's account."""
+"""The only module that talks to queues. They are in the host's account."""
 
 import base64
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue.aio import QueueClient
 
 from recording.config.settings import Settings
 from recording.storage.blobs import RETRIES
 
-
-def open_queue(settings: Settings, name: str, credential: AsyncTokenCredential | None) -> QueueClient:
-    """Build the client of a queue in the host's account, which need not be there yet."""
-    account = settings.host_storage
-    if account.connection_string is not None:
-        return QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **RETRIES)
-    return QueueClient(str(account.queue_uri), name, credential=credential, **RETRIES)
+# What the service gives in one answer at most.
+_PAGE = 32
 
 
-async def send(queue: QueueClient, message: str) -> None:
-    """Put a message on a queue as the host writes and reads them (host.json)."""
-    await queue.send_message(base64.b64encode(message.encode()).decode())
+@dataclass(frozen=True)
+class QueuedMessage:
+    """A message that was received; `receipt` hides or deletes it, until someone else receives the message."""
+
+    text: str
+    id: str
+    receipt: str
+
+
+class Queue:
+    """A queue, which need not exist yet; close it with `aclose`."""
+
+    def __init__(self, settings: Settings, name: str, credential: AsyncTokenCredential | None = None) -> None:
+        self.name = name
+        account = settings.host_storage
+        self._client = (
+            QueueClient(str(account.queue_uri), name, credential=credential, **RETRIES)
+            if account.connection_string is None
+            else QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **RETRIES)
+        )
+
+    async def create(self) -> None:
+        """Create the queue if it is missing."""
+        with contextlib.suppress(ResourceExistsError):
+            await self._client.create_queue()
+
+    async def delete_queue(self) -> None:
+        """Delete the queue and all its messages."""
+        await self._client.delete_queue()
+
+    async def send(self, text: str) -> None:
+        """Send a message in base64, as the host reads it (host.json); it stays until it is deleted."""
+        # By default a message is deleted after seven days, processed or not.
+        await self._client.send_message(base64.b64encode(text.encode()).decode(), time_to_live=-1)
+
+    async def receive(self, *, limit: int, hidden_seconds: int) -> AsyncIterator[QueuedMessage]:
+        """Receive up to `limit` messages, each invisible to other consumers for so long."""
+        async for message in self._client.receive_messages(
+            messages_per_page=min(limit, _PAGE), visibility_timeout=hidden_seconds, max_messages=limit
+        ):
+            yield QueuedMessage(_decode(str(message.content)), str(message.id), str(message.pop_receipt))
+
+    async def hide(self, message: QueuedMessage, *, seconds: int) -> None:
+        """Keep a received message invisible for so long from now; `message` can't be used after that."""
+        await self._client.update_message(message.id, message.receipt, visibility_timeout=seconds)
+
+    async def delete(self, message: QueuedMessage) -> None:
+        """Delete a received message."""
+        await self._client.delete_message(message.id, message.receipt)
+
+    async def depth(self) -> int:
+        """Count the messages, roughly; raises ResourceNotFoundError if there is no such queue."""
+        return (await self._client.get_queue_properties()).approximate_message_count or 0
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+def _decode(content: str) -> str:
+    """Read what the host wrote in base64 (host.json); a message of anyone else's is taken as it is."""
+    try:
+        return base64.b64decode(content, validate=True).decode()
+    except ValueError:
+        return content

@@ -1,9 +1,10 @@
-"""Read the state of recordings from their facts: what staging lists, what the archive's manifest says."""
+"""The facts of recordings: what staging lists, what the archive's manifests say."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from azure.core.exceptions import AzureError
@@ -16,105 +17,182 @@ from recording.model.events import FileStatusUpdated
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from recording.model.recording import InFlightRecording, assemble
-from recording.model.stored import StoredBlob
+from recording.model.stored import Container, StoredBlob
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
 # For the archive, where staging suffices: one that is down must not cost a chunk its try.
-PATIENCE_SECONDS = 10.0
-_NOTE_TRIES = 10
+ARCHIVE_SECONDS = 10.0
+_ATTEMPTS_TRIES = 10
 
 
-async def load(
-    key: str, storage: Blobs, *, retention: timedelta, blobs: list[StoredBlob] | None = None
-) -> InFlightRecording:
-    """Derive a recording in flight from its facts in staging."""
-    if blobs is None:
-        blobs = [blob async for blob in storage.list_blobs("staging", f"{key}/")]
-    received: list[FileStatusUpdated] = []
-    tried: dict[str, Attempts] = {}
-    for blob in blobs:
-        kind, _, name = blob.name.removeprefix(f"{key}/").partition("/")
-        if kind == "events":
-            received += _event(await storage.read("staging", blob.name), blob.name)
-        elif kind == "attempts":
-            note = attempts.read(await storage.read("staging", blob.name))
-            if note:
-                tried[name.removesuffix(".json")] = note
-    return assemble(key, events=received, blobs=blobs, attempts=tried, retention=retention)
+@dataclass(frozen=True)
+class KeptEvent:
+    """The fact that an event was received; `is_new` is false for a duplicate."""
+
+    blob: str
+    is_new: bool
 
 
-async def newest_manifest(key: str, storage: Blobs) -> Manifest | None:
-    """Read the manifest of an archived recording; the highest revision tells the whole story."""
-    newest: Manifest | None = None
-    revision = 1
-    while text := await storage.read("archive", layout.manifest_blob(key, revision)):
-        newest = Manifest.model_validate_json(text)
-        revision += 1
-    return newest
+class RecordingStore:
+    """The recordings in staging and in the archive."""
 
+    def __init__(self, blobs: Blobs, *, retention: timedelta, archive_timeout: float = ARCHIVE_SECONDS) -> None:
+        self._blobs = blobs
+        self._retention = retention
+        self.archive_timeout = archive_timeout
 
-async def is_archived(job: ChunkJob, storage: Blobs) -> bool:
-    """Tell whether a chunk's content is in the archive: a duplicate of its event may come after that.
+    async def keep_event(self, event: FileStatusUpdated, text: str) -> KeptEvent:
+        """Keep an event of chunks that are to be fetched, as it was received."""
+        # The time stands in the blob's metadata too, so that the timer can order recordings by listing alone.
+        announced = event.time.astimezone(UTC).isoformat()
+        return await self._keep("staging", layout.event_blob, event, text, announced=announced)
 
-    The manifest says so, and no blob's name: content has one by what its bytes are found to be.
-    """
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            written = await newest_manifest(job.recording_key, storage)
-    except (AzureError, TimeoutError, ValidationError) as failed:
-        # At worst it is fetched once more, and the timer, which tells of it, throws that away.
-        log.warning("archive.not_read", recordingKey=job.recording_key, reason=type(failed).__name__)
-        return False
-    entries = written.chunks if written else []
-    return any(e.document_id == job.document_id and e.content is not None for e in entries)
+    async def keep_export(self, event: FileStatusUpdated, text: str) -> KeptEvent:
+        """Keep an event of chunks that are in the team's own storage, as it was received."""
+        return await self._keep("archive", layout.export_blob, event, text)
 
+    async def in_flight(self) -> dict[str, list[StoredBlob]]:
+        """List staging once, by recording; memory grows with what is in flight, not with the archive."""
+        found: dict[str, list[StoredBlob]] = defaultdict(list)
+        async for blob in self._blobs.list_blobs("staging"):
+            found[blob.name.partition("/")[0]].append(blob)
+        found.pop(layout.PENDING, None)  # `archive.unannounced` watches over these
+        found.pop(layout.DOCTOR, None)
+        for key in [key for key in found if not layout.is_recording_key(key)]:
+            log.warning("staging.unknown", folder=key, blobs=len(found.pop(key)))
+        return found
 
-async def note(job: ChunkJob, storage: Blobs, change: Callable[[Attempts | None], Attempts]) -> Attempts:
-    """Change the note of how a chunk has fared; what another attempt notes at the same moment isn't lost.
+    async def load(self, key: str, blobs: list[StoredBlob] | None = None) -> InFlightRecording:
+        """Derive a recording in flight from its facts in staging."""
+        if blobs is None:
+            blobs = [blob async for blob in self._blobs.list_blobs("staging", f"{key}/")]
+        received: list[FileStatusUpdated] = []
+        tried: dict[str, Attempts] = {}
+        for blob in blobs:
+            staged = layout.parse(blob.name)
+            if staged is not None and staged.kind == "event":
+                received += _event(await self._blobs.read("staging", blob.name), blob.name)
+            elif staged is not None and staged.kind == "attempts":
+                record = attempts.read(await self._blobs.read("staging", blob.name))
+                if record:
+                    tried[staged.id] = record
+        return assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
 
-    Raises what storage says.
-    """
-    for _ in range(_NOTE_TRIES):
-        found = await storage.stat("staging", job.attempts_blob)
-        changed = change(attempts.read(await storage.read("staging", job.attempts_blob)) if found else None)
-        text = changed.model_dump_json(by_alias=True).encode()
-        if await storage.replace("staging", job.attempts_blob, text, over=found):
-            return changed
-    raise AzureError("the note was changed by others each time")
+    async def load_with_archived_events(
+        self, key: str, blobs: list[StoredBlob], before: Manifest | None
+    ) -> InFlightRecording:
+        """Derive a recording; the event of a chunk that no event in staging announces may be in the archive.
 
+        So it is when an ingest ends after the recording was archived without its chunk.
+        """
+        recording = await self.load(key, blobs)
+        announced = {name for c in recording.chunks for name in (c.job.content_blob, c.job.metadata_blob)}
+        if before is None or (
+            recording.events
+            and all(b.name in announced for b in blobs if layout.staged_kind(b.name) in ("content", "metadata"))
+        ):
+            return recording
+        received = list(recording.events)
+        async with asyncio.timeout(self.archive_timeout):
+            async for blob in self._blobs.list_blobs("archive", f"{layout.archive_folder(key)}/events/"):
+                received += _event(await self._blobs.read("archive", blob.name), blob.name)
+        tried = {c.job.document_id: c.attempts for c in recording.chunks if c.attempts}
+        return assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
 
-async def in_flight(storage: Blobs) -> dict[str, list[StoredBlob]]:
-    """List staging once, by recording; memory grows with what is in flight, not with the archive."""
-    found: dict[str, list[StoredBlob]] = defaultdict(list)
-    async for blob in storage.list_blobs("staging"):
-        found[blob.name.partition("/")[0]].append(blob)
-    found.pop(layout.PENDING, None)  # `archive.unannounced` watches over these
-    found.pop(layout.DOCTOR, None)
-    for key in [key for key in found if not layout.is_recording_key(key)]:
-        log.warning("staging.unknown", folder=key, blobs=len(found.pop(key)))
-    return found
+    async def newest_manifest(self, key: str) -> Manifest | None:
+        """Read the manifest of an archived recording; the highest revision lists everything."""
+        newest: Manifest | None = None
+        revision = 1
+        while text := await self._blobs.read("archive", layout.manifest_blob(key, revision)):
+            newest = Manifest.model_validate_json(text)
+            revision += 1
+        return newest
 
+    async def first_manifest(self, key: str) -> Manifest | None:
+        """Read the first revision of the manifest of an archived recording."""
+        text = await self._blobs.read("archive", layout.manifest_blob(key))
+        return Manifest.model_validate_json(text) if text else None
 
-async def load_with_archived_events(
-    key: str, blobs: list[StoredBlob], before: Manifest | None, *, storage: Blobs, retention: timedelta
-) -> InFlightRecording:
-    """Derive a recording; chunks that no event in staging tells of may have one in the archive.
+    async def write_manifest(self, manifest: Manifest) -> bool:
+        """Write a revision of a manifest; False if another run was quicker and wrote something else."""
+        text = manifest.model_dump_json(by_alias=True, indent=2).encode()
+        name = layout.manifest_blob(manifest.recording_key, manifest.revision)
+        return await self._blobs.create("archive", name, text) or await self._blobs.read("archive", name) == text
 
-    So it is when an ingest ends after the recording was archived without its chunk.
-    """
-    recording = await load(key, storage, retention=retention, blobs=blobs)
-    announced = {name for c in recording.chunks for name in (c.job.content_blob, c.job.metadata_blob)}
-    if before is None or (
-        recording.events and all(b.name in announced for b in blobs if b.name.startswith(f"{key}/chunks/"))
-    ):
-        return recording
-    received = list(recording.events)
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        async for blob in storage.list_blobs("archive", f"{layout.archive_folder(key)}/events/"):
-            received += _event(await storage.read("archive", blob.name), blob.name)
-    tried = {c.job.document_id: c.attempts for c in recording.chunks if c.attempts}
-    return assemble(key, events=received, blobs=blobs, attempts=tried, retention=retention)
+    async def is_archived(self, job: ChunkJob) -> bool:
+        """Tell whether a chunk's content is in the archive: a duplicate of its event may come after that.
+
+        The manifest says so, and no blob's name: content has one by what its bytes are found to be.
+        """
+        try:
+            async with asyncio.timeout(self.archive_timeout):
+                written = await self.newest_manifest(job.recording_key)
+        except (AzureError, TimeoutError, ValidationError) as failed:
+            # At worst it is fetched once more, and the timer, which sees the manifest, throws that away.
+            log.warning("archive.not_read", recordingKey=job.recording_key, reason=type(failed).__name__)
+            return False
+        entries = written.chunks if written else []
+        return any(e.document_id == job.document_id and e.content is not None for e in entries)
+
+    async def update_attempts(self, job: ChunkJob, change: Callable[[Attempts | None], Attempts]) -> Attempts:
+        """Change a chunk's attempts record; what another attempt records at the same moment isn't lost.
+
+        Raises what storage says.
+        """
+        for _ in range(_ATTEMPTS_TRIES):
+            found = await self._blobs.stat("staging", job.attempts_blob)
+            changed = change(attempts.read(await self._blobs.read("staging", job.attempts_blob)) if found else None)
+            text = changed.model_dump_json(by_alias=True).encode()
+            if await self._blobs.replace("staging", job.attempts_blob, text, over=found):
+                return changed
+        raise AzureError("the attempts record was changed by others each time")
+
+    async def empty_staging(self, recording: InFlightRecording) -> None:
+        """Empty the staging prefix, events last: while one blob is left, its event tells what it is."""
+
+        def turn(blob: StoredBlob) -> int:
+            kind = layout.staged_kind(blob.name)
+            return 0 if kind in layout.TRANSIENT else 2 if kind == "event" else 1
+
+        for _, group in groupby(sorted(recording.blobs, key=turn), key=turn):
+            await asyncio.gather(*(self._blobs.delete("staging", blob.name, etag=blob.etag) for blob in group))
+
+    async def archived_keys(self, since: datetime | None = None, until: datetime | None = None) -> AsyncIterator[str]:
+        """Walk the recordings of [since, until) that have a folder in the archive, oldest first.
+
+        Unlike a list of manifests it leaves none out.
+        """
+        begin, end = (
+            time.replace(tzinfo=time.tzinfo or UTC) for time in (since or datetime.min, until or datetime.max)
+        )
+        async for day in self.archived_days(newest_first=False):
+            for key in await self.archived_keys_of(day):
+                if begin <= layout.recording_start(key) < end:
+                    yield key
+
+    async def archived_days(self, *, newest_first: bool = True) -> AsyncIterator[str]:
+        """Walk the days that have a folder in the archive: `2021/07/27`."""
+        years = [year for year in await self._blobs.folders("archive") if year.isdecimal()]
+        for year in sorted(years, reverse=newest_first):
+            for month in sorted(await self._blobs.folders("archive", f"{year}/"), reverse=newest_first):
+                for day in sorted(await self._blobs.folders("archive", f"{year}/{month}/"), reverse=newest_first):
+                    yield f"{year}/{month}/{day}"
+
+    async def archived_keys_of(self, day: str) -> list[str]:
+        """List the recordings of a day that have a folder in the archive."""
+        return [key for key in await self._blobs.folders("archive", f"{day}/") if layout.is_recording_key(key)]
+
+    async def _keep(
+        self, where: Container, name: Callable[[str, str], str], event: FileStatusUpdated, text: str, **metadata: str
+    ) -> KeptEvent:
+        blob, body = name(event.recording_key, event.id), text.encode()
+        is_new = await self._blobs.create(where, blob, body, **metadata)
+        if not is_new and await self._blobs.read(where, blob) != body:
+            # Another event under the same id: what it announces must be on record too.
+            blob = name(event.recording_key, layout.event_id(None, text))
+            is_new = await self._blobs.create(where, blob, body, **metadata)
+        return KeptEvent(blob, is_new)
 
 
 def _event(text: bytes | None, name: str) -> list[FileStatusUpdated]:
@@ -124,11 +202,3 @@ def _event(text: bytes | None, name: str) -> list[FileStatusUpdated]:
         log.error("staging.bad_event", blob=name, reason=str(bad))
         return []
     return [event] if isinstance(event, FileStatusUpdated) else []
-
-
-async def empty_staging(recording: InFlightRecording, storage: Blobs) -> None:
-    """Empty the staging prefix, events last: while one blob is left, its event tells what it is."""
-    order = {"attempts": 0, "notices": 0, "chunks": 1, "events": 2}
-    blobs = sorted(recording.blobs, key=lambda blob: order.get(blob.name.split("/")[1], 0))
-    for _, group in groupby(blobs, key=lambda blob: blob.name.split("/")[1]):
-        await asyncio.gather(*(storage.delete("staging", blob.name, etag=blob.etag) for blob in group))

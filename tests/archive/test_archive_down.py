@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,17 +15,15 @@ from azure.core.exceptions import ServiceResponseError
 
 from local.acs.server import DEVELOPMENT_KEY
 from recording import app as bootstrap
-from recording import timer
-from recording.app import App
+from recording.app import App, assemble
 from recording.archive.run import PARALLELISM
 from recording.config.settings import read_settings
 from recording.model import layout
 from recording.model.stored import Container
-from recording.storage import recordings
 from recording.storage.blobs import Blobs
 from tests.archive.test_archived import HOUR, errors
 from tests.conftest import Control
-from tests.support.facts import announce, listing, put, stage, sweep
+from tests.support.facts import announce, listing, put, stage, sweep, with_blobs
 from tests.support.source import serve
 
 MINUTE = timedelta(minutes=1)
@@ -51,17 +49,18 @@ class Down:
 async def without_archive(environment: dict[str, str], address: str) -> AsyncIterator[App]:
     """Build the app whose archive's account is at an address where there is none."""
     account = f"DefaultEndpointsProtocol=http;AccountName=a;AccountKey={DEVELOPMENT_KEY};BlobEndpoint={address}/a;"
-    app = await bootstrap.open_app(read_settings(environment | {"ARCHIVE_STORAGE": account}))
+    settings = read_settings(environment | {"ARCHIVE_STORAGE": account})
+    clients = replace(bootstrap.connect(settings), archive_timeout=0.5)
     try:
-        yield app
+        await clients.prepare()
+        yield assemble(settings, clients)
     finally:
-        await app.aclose()
+        await clients.aclose()
 
 
 @pytest_asyncio.fixture(params=["refuses", "forbids", "hangs"])
-async def down(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Down]:
+async def down(request: pytest.FixtureRequest) -> AsyncIterator[Down]:
     """The ways in which an account can be down."""
-    monkeypatch.setattr(recordings, "PATIENCE_SECONDS", 0.5)
     account = Down(hangs=request.param == "hangs")
     async with serve(account.answer) as account.address:
         if request.param == "refuses":
@@ -74,7 +73,6 @@ async def test_chunks_are_safe_in_staging_meanwhile(
     control: Control,
     down: Down,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """From a cold start on; once the archive is back, the timer makes its container and archives what waits."""
     recording = await control.recording(1000, 2000)
@@ -88,10 +86,10 @@ async def test_chunks_are_safe_in_staging_meanwhile(
             *(await listing(app.settings, "staging")).values()
         }
 
-    monkeypatch.setattr(recordings, "PATIENCE_SECONDS", 10.0)
-    app = bootstrap.connect(read_settings(environment))
+    settings = read_settings(environment)
+    app = assemble(settings, bootstrap.connect(settings))
     try:
-        await app.prepare_archive()
+        await app.clients.prepare_archive()
         assert [job.recording_key] == (await sweep(app)).archived
     finally:
         await app.aclose()
@@ -127,7 +125,7 @@ async def test_one_recording_whose_archive_is_silent_costs_no_other_its_archive(
             return await super().read(where, name)
 
     unlucky = Unlucky(app.settings)
-    report = await timer.run(unlucky, app.settings, app.notices, app.content, now=datetime.now(UTC))
+    report = await with_blobs(app, unlucky).timer.run(now=datetime.now(UTC))
     await unlucky.aclose()
 
     assert ([jobs[0].recording_key], {job.recording_key for job in jobs[1:]}) == (report.failed, {*report.archived})

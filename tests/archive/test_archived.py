@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from recording import timer
 from recording.app import App
 from recording.errors import ChunkError, SourceGone
 from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from tests.conftest import Control
-from tests.support.facts import announce, body_of, listing, stage, sweep
+from tests.support.facts import announce, body_of, listing, stage, sweep, with_blobs
 
 HOUR = timedelta(hours=1)
 LATE = timedelta(hours=49)
@@ -231,14 +230,14 @@ async def test_a_run_that_was_overtaken_takes_nothing_away(app: App, control: Co
         chunks=[],
     )
 
-    class Overtaken(type(app.storage)):  # type: ignore[misc]
+    class Overtaken(type(app.clients.blobs)):  # type: ignore[misc]
         async def create(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
             text = other.model_dump_json(by_alias=True).encode()
             await super().create(where, name, text)
             return bool(await super().create(where, name, data, **metadata))
 
     storage = Overtaken(app.settings)
-    await timer.run(storage, app.settings, app.notices, app.content, now=datetime.now(UTC))
+    await with_blobs(app, storage).timer.run(now=datetime.now(UTC))
     await storage.aclose()
     assert 5 == len(await listing(app.settings, "staging"))
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from recording.app import App
+from recording.app import App, assemble
 from recording.errors import SourceGone
 from recording.notices import Topic
 from tests.archive.test_archived import HOUR, LATE, errors, lose, manifest_of, outcomes
@@ -80,7 +80,7 @@ async def test_what_came_late_is_told_though_the_topic_was_down(app: App, contro
     await sweep(app, now=late)
     await app.ingest.run(job)
     notices = Topic("http://127.0.0.1:9/api/events", TOPIC_KEY, None)
-    await sweep(replace(app, notices=notices), now=late)
+    await sweep(assemble(app.settings, replace(app.clients, topic=notices)), now=late)
     await notices.aclose()
     assert ["archived"] == outcomes(await manifest_of(app, job.recording_key, 2))
 
@@ -120,7 +120,7 @@ async def test_a_metadata_file_that_comes_late_is_not_thrown_away(app: App, cont
     late = datetime.now(UTC) + LATE
     await sweep(app, now=late)
 
-    await app.storage.create("staging", job.metadata_blob, await app.content.metadata(job))
+    await app.clients.blobs.create("staging", job.metadata_blob, await app.clients.content.metadata(job))
     await sweep(app, now=late)
 
     written = await manifest_of(app, job.recording_key, 2)
@@ -134,8 +134,8 @@ async def test_a_metadata_file_that_comes_late_is_not_thrown_away(app: App, cont
 async def test_a_proof_that_comes_late_is_told(app: App, control: Control) -> None:
     """Content that was archived unproved, and proved after that, is told as archived."""
     [job] = await stage(app, await control.recording(1000))
-    body = await app.storage.read("staging", job.content_blob)
-    proved = await app.storage.stat("staging", job.content_blob)
+    body = await app.clients.blobs.read("staging", job.content_blob)
+    proved = await app.clients.blobs.stat("staging", job.content_blob)
     assert body is not None
     assert proved is not None
     await put(app.settings, "staging", job.content_blob, body)

@@ -41,6 +41,20 @@ async def test_an_event_in_the_archive_stays_though_another_comes_under_its_id(a
     assert {} == await listing(app.settings, "staging")
 
 
+async def test_a_blob_that_nobody_knows_is_archived(app: App, control: Control) -> None:
+    """A recording's folder in staging is emptied: what a later version of the app put there must not go with it."""
+    [job] = await stage(app, await control.recording(1000))
+    names = ("chunks/other.bin", "later/a.json")
+    for name in names:
+        await put(app.settings, "staging", f"{job.recording_key}/{name}", b"x")
+
+    await sweep(app)
+
+    found = await listing(app.settings, "archive")
+    assert [True, True] == [layout.archived(f"{job.recording_key}/{name}") in found for name in names]
+    assert {} == await listing(app.settings, "staging")
+
+
 async def test_a_copy_that_was_left_half_done_is_made_again(app: App, control: Control) -> None:
     """A blob of the wrong length in the archive is replaced before the manifest tells of it."""
     recording = await control.recording(5000)

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from recording import timer
 from recording.acs.content import Content
-from recording.app import App
+from recording.app import App, assemble
 from recording.archive import sources
 from recording.archive.run import TimerReport
 from recording.errors import ChunkError
@@ -20,13 +19,12 @@ from recording.model import layout, manifest
 from recording.model.events import AnnouncedChunk
 from recording.model.stored import StoredBlob
 from recording.notices import Topic
-from recording.storage import recordings
 from recording.storage.blobs import CopyFailed
 from tests.archive.test_archived import manifest_of
 from tests.conftest import Control
 from tests.model.test_manifest import DONE, KEY, PROOF, START, event, recording
 from tests.support.dying import Dying, Killed
-from tests.support.facts import TOPIC_KEY, listing, receive, sweep, told, topic
+from tests.support.facts import TOPIC_KEY, listing, receive, sweep, told, topic, with_blobs
 from tests.support.source import Host, mp3, storage_host, today, wav
 
 HOUR = timedelta(hours=1)
@@ -131,12 +129,12 @@ async def test_a_recording_that_is_not_archived_keeps_its_sources(environment: d
     """Neither a copy that fails nor a manifest that can't be written costs the source."""
     async with staged(environment) as (app, host, _):
 
-        class Failing(type(app.storage)):  # type: ignore[misc]
+        class Failing(type(app.clients.blobs)):  # type: ignore[misc]
             async def copy_to_archive(self, source: StoredBlob, name: str) -> StoredBlob:
                 raise CopyFailed("on purpose")
 
         failing = Failing(app.settings)
-        await timer.run(failing, app.settings, app.notices, app.content, now=datetime.now(UTC))
+        await with_blobs(app, failing).timer.run(now=datetime.now(UTC))
         await failing.aclose()
 
         assert [] == host.asked
@@ -146,7 +144,7 @@ async def test_a_topic_that_takes_nothing_keeps_the_sources(environment: dict[st
     """First it is told, then the source is deleted."""
     async with staged(environment) as (app, host, _):
         deaf = Topic(f"http://127.0.0.1:{unused_tcp_port}/api/events", TOPIC_KEY, None)
-        report = await sweep(replace(app, notices=deaf))
+        report = await sweep(assemble(app.settings, replace(app.clients, topic=deaf)))
         await deaf.aclose()
         assert (True, []) == (report.topic_failed, host.asked)
 
@@ -169,7 +167,7 @@ async def test_a_host_that_hangs_keeps_no_recording_from_the_archive(environment
                 await asyncio.sleep(30)
 
         hanging = Hanging(app.settings.resource())
-        report = await sweep(replace(app, content=hanging), budget_seconds=4)
+        report = await sweep(assemble(app.settings, replace(app.clients, content=hanging)), budget_seconds=4)
         await hanging.aclose()
 
         assert 3 == len(report.archived)
@@ -242,7 +240,7 @@ async def test_a_run_that_is_killed_at_any_write_does_no_harm(environment: dict[
     async with staged(environment) as (app, host, key):
         dying = Dying(app, after=after)
         with pytest.raises(BaseExceptionGroup):
-            await timer.run(dying, app.settings, app.notices, app.content, now=datetime.now(UTC))
+            await with_blobs(app, dying).timer.run(now=datetime.now(UTC))
         await dying.aclose()
         if len(host.bodies) < 2:
             assert (await manifest_of(app, key)).complete
@@ -268,7 +266,7 @@ async def test_a_run_that_is_killed_at_any_deletion_does_no_harm(
     async with staged(environment) as (app, host, key):
         dying = DyingContent(app, after=after, done=done)
         with pytest.raises(BaseExceptionGroup):
-            await timer.run(app.storage, app.settings, app.notices, dying, now=datetime.now(UTC))
+            await assemble(app.settings, replace(app.clients, content=dying)).timer.run(now=datetime.now(UTC))
         await dying.aclose()
         assert layout.event_blob(key, "e1") in await listing(app.settings, "staging")
 
@@ -317,7 +315,7 @@ async def test_a_late_chunk_is_told_though_sources_are_still_to_be_deleted(
 async def test_deleting_says_whether_all_is_gone(environment: dict[str, str]) -> None:
     """One that is refused doesn't keep the others from being deleted."""
     async with staged(environment) as (app, host, key):
-        found = await recordings.load(key, app.storage, retention=app.settings.retention)
+        found = await app.recordings.load(key)
 
         class Half(Content):
             async def delete(self, location: str) -> None:
@@ -329,5 +327,5 @@ async def test_deleting_says_whether_all_is_gone(environment: dict[str, str]) ->
         assert not await sources.delete(list(found.chunks), half)
         await half.aclose()
         assert 1 == len(host.bodies)
-        assert await sources.delete(list(found.chunks), app.content)
+        assert await sources.delete(list(found.chunks), app.clients.content)
         assert {} == host.bodies

@@ -5,21 +5,19 @@ import contextlib
 import hashlib
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from recording import timer
 from recording.app import App
 from recording.errors import ChunkError
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
-from recording.storage import endings, recordings
 from recording.storage.endings import Ending
 from tests.support.dying import Dying, Killed
-from tests.support.facts import listing, receive, sweep
+from tests.support.facts import listing, receive, sweep, with_blobs
 from tests.support.source import Host, mp3, storage_host, today, wav
 
 STEPS = 25
@@ -67,11 +65,11 @@ class World:
         await asyncio.gather(*(self.app.ingest.run(one) for one in self.chance.choices(self.jobs, k=2)))
 
     async def killed_ingest(self) -> None:
-        await self.dying(5, lambda it: replace(self.app.ingest, storage=it).run(self.chance.choice(self.jobs)))
+        await self.dying(5, lambda it: with_blobs(self.app, it).ingest.run(self.chance.choice(self.jobs)))
 
     async def killed_timer(self) -> None:
         app, now = self.app, datetime.now(UTC)
-        await self.dying(15, lambda it: timer.run(it, app.settings, app.notices, app.content, now=now))
+        await self.dying(15, lambda it: with_blobs(app, it).timer.run(now=now))
 
     async def two_timers(self) -> None:
         late = [self.app.ingest.run(one) for one in self.chance.sample(self.jobs, 1)]
@@ -79,7 +77,7 @@ class World:
 
     async def stop(self) -> None:
         ending = Ending(recording_id="cmlk", at=datetime.now(UTC), evidence="stopped through us")
-        await endings.note(self.app.storage, ending)
+        await self.app.endings.note(ending)
 
     async def refuse(self) -> None:
         self.host.refuse = None if self.host.refuse else 403
@@ -98,7 +96,7 @@ class World:
             await self.chance.choice([*steps, self.ingest, self.stop] if self.jobs else [self.announce])()
 
     async def manifest(self) -> Manifest:
-        written = await recordings.newest_manifest(self.jobs[0].recording_key, self.app.storage)
+        written = await self.app.recordings.newest_manifest(self.jobs[0].recording_key)
         assert written is not None
         return written
 

@@ -11,22 +11,20 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ServiceResponseError
 
-from recording import timer
-from recording.app import App
+from recording.app import App, assemble
 from recording.archive import unannounced
 from recording.catalogue import browse, verify
 from recording.catalogue.browse import ListQuery
 from recording.model import layout
 from recording.model.manifest import Manifest
+from recording.model.recording import InFlightRecording
 from recording.model.stored import StoredBlob
 from recording.notices import Topic
-from recording.storage import endings
-from recording.storage import recordings as state
 from recording.storage.audit import AuditRecord
 from recording.storage.blobs import Blobs
-from recording.storage.endings import Ending
+from recording.storage.endings import Ending, Endings
 from tests.conftest import Control, file_event
-from tests.support.facts import body_of, listing, put, receive, sweep, told, topic
+from tests.support.facts import body_of, listing, put, receive, sweep, told, topic, with_blobs
 from tests.support.source import recording_of
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
@@ -62,10 +60,14 @@ def event_of(recording_id: str | None = ID, *, minutes: int = 2, **data: Any) ->
 
 async def run(app: App, *, now: datetime) -> None:
     """Sweep once, with all that is in flight, as the timer does."""
-    found = await state.in_flight(app.storage)
-    retention = app.settings.retention
-    recordings = [await state.load(key, app.storage, retention=retention, blobs=blobs) for key, blobs in found.items()]
-    await unannounced.sweep(app.storage, app.settings, app.notices, recordings, now=now)
+    found = await app.recordings.in_flight()
+    in_flight = [await app.recordings.load(key, blobs) for key, blobs in found.items()]
+    await check(app, in_flight, now=now)
+
+
+async def check(app: App, in_flight: list[InFlightRecording], *, now: datetime) -> None:
+    """Look after the pending endings."""
+    await unannounced.sweep(app.recordings, app.endings, app.audit, app.settings, app.clients.topic, in_flight, now=now)
 
 
 async def pending(app: App) -> list[str]:
@@ -91,40 +93,40 @@ def reported(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def down(app: App) -> AsyncIterator[App]:
     """Give the app a topic that takes nothing."""
     notices = Topic("http://127.0.0.1:9/", "key", None)
-    yield replace(app, notices=notices)
+    yield assemble(app.settings, replace(app.clients, topic=notices))
     await notices.aclose()
 
 
 async def test_what_was_noted_first_stays(app: App) -> None:
     """A stop, and the announcement that follows it, are one ending."""
-    await endings.note(app.storage, stop())
-    await endings.note(app.storage, announced())
-    await endings.note(app.storage, stop(at=STOPPED + HOUR))
+    await app.endings.note(stop())
+    await app.endings.note(announced())
+    await app.endings.note(stop(at=STOPPED + HOUR))
 
-    assert stop() == await endings.find(app.storage, ID)
+    assert stop() == await app.endings.find(ID)
     assert [] == await pending(app)
 
 
 async def test_nothing_is_known_of_what_was_never_noted(app: App) -> None:
     """None, not an error."""
-    assert await endings.find(app.storage, ID) is None
+    assert await app.endings.find(ID) is None
 
 
 @pytest.mark.parametrize(("noted", "asked"), [("abc", "abc=="), ("abc=", "abc"), ("../../x", "../../x")])
 async def test_an_id_is_known_with_and_without_padding(app: App, noted: str, asked: str) -> None:
     """Live ids have none, those of some examples do; and whatever an id holds, it is no path."""
-    await endings.note(app.storage, announced(noted))
+    await app.endings.note(announced(noted))
 
-    assert announced(noted) == await endings.find(app.storage, asked)
+    assert announced(noted) == await app.endings.find(asked)
     assert all(name.startswith("endings/") and name.count("/") == 1 for name in await listing(app.settings, "archive"))
 
 
 async def test_a_stop_after_the_announcement_waits_for_nothing(app: App) -> None:
     """The call ended at the same moment, and the event was quicker."""
-    await endings.note(app.storage, announced())
-    await endings.note(app.storage, stop())
+    await app.endings.note(announced())
+    await app.endings.note(stop())
 
-    assert ([], announced()) == (await pending(app), await endings.find(app.storage, ID))
+    assert ([], announced()) == (await pending(app), await app.endings.find(ID))
 
 
 class Overtaken(Blobs):
@@ -139,7 +141,7 @@ class Overtaken(Blobs):
         found = await super().read(where, name)
         if other := self._other:
             self._other = None
-            await endings.note(self._app.storage, other)
+            await self._app.endings.note(other)
         return found
 
 
@@ -156,31 +158,31 @@ class Overtaken(Blobs):
 async def test_two_that_note_at_once(app: App, mine: Ending, other: Ending, markers: int) -> None:
     """The first one's fact stays, and exactly what isn't announced has a marker."""
     storage = Overtaken(app, other)
-    await endings.note(storage, mine)
+    await Endings(storage).note(mine)
     await storage.aclose()
 
-    assert (other, markers) == (await endings.find(app.storage, ID), len(await pending(app)))
+    assert (other, markers) == (await app.endings.find(ID), len(await pending(app)))
 
 
 async def test_an_event_of_today_ends_the_wait(app: App) -> None:
     """It names the recording: intake takes the marker away, and the fact tells of the stop."""
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
     await receive(app, event_of(ID))
 
-    assert ([], stop()) == (await pending(app), await endings.find(app.storage, ID))
+    assert ([], stop()) == (await pending(app), await app.endings.find(ID))
 
 
 async def test_a_stop_through_us_is_no_unknown_folder(app: App, caplog: pytest.LogCaptureFixture) -> None:
     """The timer knows what the markers are."""
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
 
-    assert {} == await state.in_flight(app.storage)
+    assert {} == await app.recordings.in_flight()
     assert [] == [r for r in caplog.records if "staging.unknown" in r.getMessage()]
 
 
 async def test_an_event_of_2021_is_known_by_its_end(app: App, caplog: pytest.LogCaptureFixture) -> None:
     """It names only the call; the ending says from then on whose it was."""
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
     await receive(app, event_of(None))
     await run(app, now=STOPPED + 5 * MINUTE)
     await run(app, now=STOPPED + 90 * MINUTE)
@@ -192,10 +194,10 @@ async def test_an_event_of_2021_is_known_by_its_end(app: App, caplog: pytest.Log
 
 async def test_an_event_of_2021_is_one_recording(app: App, caplog: pytest.LogCaptureFixture) -> None:
     """Two were stopped in one moment and one is announced: the other is reported, in whichever run it is met."""
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
     await receive(app, event_of(None))
     await run(app, now=STOPPED + 5 * MINUTE)
-    await endings.note(app.storage, stop(OTHER, at=STOPPED + timedelta(seconds=2)))
+    await app.endings.note(stop(OTHER, at=STOPPED + timedelta(seconds=2)))
     for minutes in (10, 70, 80):
         await run(app, now=STOPPED + minutes * MINUTE)
 
@@ -207,7 +209,7 @@ async def test_a_run_that_was_killed_before_the_marker_was_gone_goes_on(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whose event it is, is on record before the marker goes."""
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
     [marker] = await pending(app)
     await receive(app, event_of(None))
     await run(app, now=STOPPED + 5 * MINUTE)
@@ -223,7 +225,7 @@ async def test_an_event_that_came_and_went_before_the_marker_is_found(
     """The call ended at the same moment; the recording is archived, and nothing of it is left in staging."""
     [job] = await receive(app, event_of(None))
     assert job.recording_key in (await sweep(app, now=STOPPED + 3 * 24 * HOUR)).incomplete
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
     await run(app, now=STOPPED + 90 * MINUTE)
 
     assert ([], []) == (await pending(app), reported(caplog))
@@ -233,8 +235,8 @@ async def test_a_paused_recording_of_2021_is_known_by_its_start(app: App, caplog
     """It took an hour and plays seven seconds: the record of its start tells whose event it is."""
     started = AuditRecord(at=STOPPED - timedelta(seconds=8), operation="start", recording_id=ID)
     name = layout.audit_blob(started.at, "start", "00")
-    await app.storage.create("archive", name, started.model_dump_json(by_alias=True).encode())
-    await endings.note(app.storage, stop(at=STOPPED + HOUR))
+    await app.clients.blobs.create("archive", name, started.model_dump_json(by_alias=True).encode())
+    await app.endings.note(stop(at=STOPPED + HOUR))
     await receive(app, event_of(None, minutes=62))
     await run(app, now=STOPPED + HOUR + 90 * MINUTE)
 
@@ -245,7 +247,7 @@ async def test_a_marker_that_outlived_its_announcement_is_no_alarm(app: App, cap
     """A process that died between marker and fact: the fact, which the event then wrote, tells."""
     name = layout.pending_blob(STOPPED, ID)
     await put(app.settings, "staging", name, stop().model_dump_json(by_alias=True).encode())
-    await endings.note(app.storage, announced())
+    await app.endings.note(announced())
     await run(app, now=STOPPED + 90 * MINUTE)
 
     assert ([], []) == (await pending(app), reported(caplog))
@@ -279,13 +281,13 @@ async def test_what_was_archived_is_never_absent_though_every_look_at_its_marker
     app: App, caplog: pytest.LogCaptureFixture, reads_endings: bool
 ) -> None:
     """Intake and the timer could not take the marker away: the recording doesn't leave staging before it is gone."""
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
     unlucky = Unlucky(app.settings)
-    [job] = await receive(replace(app, storage=unlucky), event_of(ID))
+    [job] = await receive(assemble(app.settings, replace(app.clients, blobs=unlucky)), event_of(ID))
     if reads_endings:
-        unlucky.read = app.storage.read  # type: ignore[method-assign]
+        unlucky.read = app.clients.blobs.read  # type: ignore[method-assign]
     at = STOPPED + 3 * 24 * HOUR
-    report = await timer.run(unlucky, app.settings, app.notices, app.content, now=at)
+    report = await with_blobs(app, unlucky).timer.run(now=at)
     await unlucky.aclose()
     assert [job.recording_key] == (report.incomplete if reads_endings else report.failed)
     await sweep(app, now=at)
@@ -299,8 +301,8 @@ async def test_a_finding_of_2021_that_cannot_be_read_costs_no_other(app: App, ca
     await receive(app, event_of(None))
     key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
     await put(app.settings, "archive", layout.assigned_ending_blob(key), b"{")
-    await endings.note(app.storage, stop())
-    await endings.note(app.storage, stop(OTHER, at=STOPPED + MINUTE))
+    await app.endings.note(stop())
+    await app.endings.note(stop(OTHER, at=STOPPED + MINUTE))
     await run(app, now=STOPPED + 90 * MINUTE)
 
     assert {ID, OTHER} == set(reported(caplog))
@@ -308,7 +310,7 @@ async def test_a_finding_of_2021_that_cannot_be_read_costs_no_other(app: App, ca
 
 async def test_one_that_is_overdue_is_reported(app: App, control: Control, caplog: pytest.LogCaptureFixture) -> None:
     """In the log on every run, to other systems once."""
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
     async with topic(app, control) as telling:
         for minutes in (59, 60, 65, 70):
             await run(telling, now=STOPPED + minutes * MINUTE)
@@ -321,8 +323,8 @@ async def test_one_that_is_overdue_is_reported(app: App, control: Control, caplo
 
 async def test_how_long_is_too_long_can_be_set(app: App, caplog: pytest.LogCaptureFixture) -> None:
     """UNANNOUNCED_MINUTES."""
-    patient = replace(app, settings=app.settings.model_copy(update={"unannounced_minutes": 120.0}))
-    await endings.note(app.storage, stop())
+    patient = assemble(app.settings.model_copy(update={"unannounced_minutes": 120.0}), app.clients)
+    await app.endings.note(stop())
     await run(patient, now=STOPPED + 119 * MINUTE)
     assert [] == reported(caplog)
     await run(patient, now=STOPPED + 120 * MINUTE)
@@ -332,7 +334,7 @@ async def test_how_long_is_too_long_can_be_set(app: App, caplog: pytest.LogCaptu
 
 async def test_a_topic_that_is_down_is_told_later(app: App, control: Control) -> None:
     """At risk is told until it was heard; the absence is stated all the same, and told until it was heard."""
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
     async with down(app) as mute:
         await run(mute, now=STOPPED + 60 * MINUTE)
         await run(mute, now=STOPPED + 49 * HOUR)
@@ -350,7 +352,7 @@ async def test_absence_is_stated_when_the_retention_is_over(
     app: App, control: Control, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A manifest without chunks that says how we know, a notice, and the wait is over."""
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
     async with topic(app, control) as telling:
         await run(telling, now=STOPPED + 47 * HOUR)
         await run(telling, now=STOPPED + 48 * HOUR)
@@ -379,13 +381,12 @@ async def test_absence_is_stated_when_the_retention_is_over(
 
 async def test_an_absent_recording_is_found_like_any(app: App) -> None:
     """It is listed and can be asked for, has no content, and counts as what it is: not whole."""
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
     await run(app, now=STOPPED + 48 * HOUR)
-    retention = app.settings.retention
 
-    [listed] = (await browse.page(app.storage, ListQuery(), retention=retention)).recordings
-    found = await browse.get(ABSENT, app.storage, retention=retention)
-    checked = await verify.verify(ABSENT, app.storage)
+    [listed] = (await browse.page(app.clients.blobs, app.recordings, ListQuery())).recordings
+    found = await browse.get(ABSENT, app.recordings)
+    checked = await verify.verify(ABSENT, app.clients.blobs, app.recordings)
 
     assert (ABSENT, "absent", 0) == (listed.recording_key, listed.state, listed.chunks)
     assert ("absent", ID) == (found.state, found.recording_id)
@@ -396,8 +397,8 @@ async def test_an_absent_recording_stands_among_those_of_its_start(app: App) -> 
     """Where it was started through us, that is known."""
     started = AuditRecord(at=STOPPED - 20 * HOUR, operation="start", recording_id=ID)
     name = layout.audit_blob(started.at, "start", "00")
-    await app.storage.create("archive", name, started.model_dump_json(by_alias=True).encode())
-    await endings.note(app.storage, stop())
+    await app.clients.blobs.create("archive", name, started.model_dump_json(by_alias=True).encode())
+    await app.endings.note(stop())
     await run(app, now=STOPPED + 48 * HOUR)
 
     [stated] = await absent(app)
@@ -407,7 +408,7 @@ async def test_an_absent_recording_stands_among_those_of_its_start(app: App) -> 
 
 async def test_a_run_that_is_killed_states_the_absence_once(app: App, control: Control) -> None:
     """Manifest, notice, marker: whatever was done already is done again without harm."""
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
     [marker] = await pending(app)
     async with topic(app, control) as telling:
         await run(telling, now=STOPPED + 48 * HOUR)
@@ -427,7 +428,7 @@ async def test_a_marker_that_cannot_be_read_costs_no_other(
     """It is left alone and logged; what isn't a marker at all is, too."""
     await put(app.settings, "staging", layout.pending_blob(STOPPED, OTHER), body)
     await put(app.settings, "staging", "pending-endings/what is this", b"")
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
     await run(app, now=STOPPED + 48 * HOUR)
 
     assert 1 == len(await absent(app))
@@ -439,7 +440,7 @@ async def test_damage_in_the_archive_keeps_nobody_from_looking(app: App, caplog:
     key = "20260301T090000000000Z-3f2b0e4c"
     await put(app.settings, "archive", layout.manifest_blob(key), b"{")
     await put(app.settings, "archive", layout.audit_blob(STOPPED, "start", "00"), b"{")
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
     await run(app, now=STOPPED + 60 * MINUTE)
 
     assert [ID] == reported(caplog)
@@ -447,10 +448,10 @@ async def test_damage_in_the_archive_keeps_nobody_from_looking(app: App, caplog:
 
 async def test_a_storage_that_fails_ends_nothing_but_the_sweep(app: App, caplog: pytest.LogCaptureFixture) -> None:
     """The archive's run goes on, and the next run looks again."""
-    await endings.note(app.storage, stop())
+    await app.endings.note(stop())
     settings = app.settings.model_copy(update={"staging_container": "gone"})
     storage = Blobs(settings)
-    await unannounced.sweep(storage, settings, app.notices, [], now=STOPPED + HOUR)
+    await check(with_blobs(app, storage), [], now=STOPPED + HOUR)
     await storage.aclose()
 
     assert any("endings.not_swept" in r.getMessage() for r in caplog.records)

@@ -23,7 +23,7 @@ DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 
 async def page(app: App, **query: str) -> RecordingList:
     """Ask for a page with query parameters as they come."""
-    return await browse.page(app.storage, request.read_query(ListQuery, query), retention=app.settings.retention)
+    return await browse.page(app.clients.blobs, app.recordings, request.read_query(ListQuery, query))
 
 
 async def in_flight(app: App, start: str) -> str:
@@ -167,7 +167,7 @@ async def test_a_recording_is_found_in_flight_and_archived(app: App, control: Co
     found = []
 
     for _ in range(2):
-        one = await browse.get(job.recording_key, app.storage, retention=app.settings.retention)
+        one = await browse.get(job.recording_key, app.recordings)
         found.append((one.state, one.complete, one.chunks[0].outcome))
         await sweep(app)
 
@@ -189,12 +189,12 @@ async def test_a_recording_is_found_in_flight_and_archived(app: App, control: Co
 async def test_a_key_that_leads_nowhere_is_refused(app: App, key: str, error: type[Exception]) -> None:
     """Unknown is 404, malformed is 400."""
     with pytest.raises(error):
-        await browse.get(key, app.storage, retention=app.settings.retention)
+        await browse.get(key, app.recordings)
 
 
 async def link(app: App, key: str, index: str) -> str:
     """Make a link to a chunk."""
-    return await browse.content_link(key, index, app.storage, retention=app.settings.retention)
+    return await browse.content_link(key, index, app.clients.blobs, app.recordings)
 
 
 async def fetched(url: str, **more: Any) -> tuple[int, int]:
@@ -223,7 +223,7 @@ async def test_content_that_is_not_proved_yet_is_not_linked(app: App, control: C
     for index in ("0", "1"):
         with pytest.raises(NotFound):
             await link(app, job.recording_key, index)
-    await app.storage.delete("staging", job.content_blob)
+    await app.clients.blobs.delete("staging", job.content_blob)
     await sweep(app, now=datetime.now(UTC) + timedelta(hours=49))
     with pytest.raises(NotFound):
         await link(app, job.recording_key, "0")

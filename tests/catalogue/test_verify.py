@@ -12,7 +12,6 @@ from recording.catalogue.verify import RecordingVerification
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
 from recording.model.job import ChunkJob
-from recording.storage import recordings
 from tests.archive.test_archived import LATE, errors, lose
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, archived, container, listing, put, stage, sweep
@@ -24,7 +23,7 @@ KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
 async def spoil(app: App, name: str, body: bytes | None = None) -> str:
     """Change a byte in the middle of an archived blob, or all of it; the answer is its name there."""
     blob = layout.archived(name, "mp4")
-    old = bytearray(await app.storage.read("archive", blob) or b"")
+    old = bytearray(await app.clients.blobs.read("archive", blob) or b"")
     old[len(old) // 2] ^= 1
     await put(app.settings, "archive", blob, bytes(old) if body is None else body)
     return blob
@@ -32,7 +31,7 @@ async def spoil(app: App, name: str, body: bytes | None = None) -> str:
 
 async def problems(app: App, job: ChunkJob, *, chunk: int = 0) -> list[str]:
     """Verify a recording that isn't intact: what is wrong with one chunk of it."""
-    found = await verify.verify(job.recording_key, app.storage)
+    found = await verify.verify(job.recording_key, app.clients.blobs, app.recordings)
     assert not found.ok
     return found.chunks[chunk].problems
 
@@ -43,7 +42,7 @@ async def test_an_intact_recording_is_ok(app: App, control: Control, caplog: pyt
     jobs = await archived(app, control, 5 * MIB, 1000)
     before = await listing(app.settings, "archive")
 
-    found = await verify.verify(jobs[0].recording_key, app.storage)
+    found = await verify.verify(jobs[0].recording_key, app.clients.blobs, app.recordings)
 
     assert (True, True, [], [[], []]) == (found.ok, found.complete, found.problems, [c.problems for c in found.chunks])
     assert [(job.document_id, job.index) for job in jobs] == [(c.document_id, c.index) for c in found.chunks]
@@ -81,7 +80,7 @@ async def test_a_metadata_file_is_compared_too(app: App, control: Control) -> No
 async def test_a_truncated_chunk_is_told_with_its_length(app: App, control: Control) -> None:
     """Length, digest and boxes all say so."""
     [job] = await archived(app, control, 1000)
-    whole = await app.storage.read("archive", layout.archived(job.content_blob, "mp4"))
+    whole = await app.clients.blobs.read("archive", layout.archived(job.content_blob, "mp4"))
     assert whole is not None
     await spoil(app, job.content_blob, whole[:-1])
 
@@ -108,8 +107,8 @@ async def test_a_chunk_that_is_no_media_is_told(app: App, control: Control, body
 async def test_a_missing_blob_is_told(app: App, control: Control) -> None:
     """A file that the manifest names and the archive hasn't got."""
     first, second = await archived(app, control, 1000, 2000)
-    await app.storage.delete("archive", layout.archived(first.content_blob, "mp4"))
-    await app.storage.delete("archive", layout.archived(second.metadata_blob))
+    await app.clients.blobs.delete("archive", layout.archived(first.content_blob, "mp4"))
+    await app.clients.blobs.delete("archive", layout.archived(second.metadata_blob))
 
     assert [f"{layout.archived(first.content_blob, 'mp4')}: missing"] == await problems(app, first)
     assert [f"{layout.archived(second.metadata_blob)}: missing"] == await problems(app, first, chunk=1)
@@ -120,7 +119,7 @@ async def test_boxes_are_looked_at_though_the_digest_is_right(app: App, control:
     [job] = await archived(app, control, 1000)
     blob = await spoil(app, job.content_blob, file_of(1000).replace(b"moov", b"free"))
     name = layout.manifest_blob(job.recording_key)
-    manifest = json.loads(await app.storage.read("archive", name) or b"")
+    manifest = json.loads(await app.clients.blobs.read("archive", name) or b"")
     manifest["chunks"][0]["content"]["sha256"] = (await listing(app.settings, "archive"))[blob]
     await put(app.settings, "archive", name, json.dumps(manifest).encode())
 
@@ -134,7 +133,7 @@ async def test_an_incomplete_recording_is_as_its_manifest_says(app: App, control
     await lose(app, control, gone)
     await sweep(app, now=datetime.now(UTC) + LATE)
 
-    found = await verify.verify(kept.recording_key, app.storage)
+    found = await verify.verify(kept.recording_key, app.clients.blobs, app.recordings)
 
     assert (True, False, [[], []], 0) == (
         found.ok,
@@ -147,13 +146,15 @@ async def test_an_incomplete_recording_is_as_its_manifest_says(app: App, control
 async def test_content_that_was_never_read_back_is_looked_at(app: App, control: Control) -> None:
     """Nobody knows its digest: its structure is all there is to see damage by."""
     [job] = await stage(app, await control.recording(1000))
-    await put(app.settings, "staging", job.content_blob, await app.storage.read("staging", job.content_blob) or b"")
+    await put(
+        app.settings, "staging", job.content_blob, await app.clients.blobs.read("staging", job.content_blob) or b""
+    )
     await sweep(app, now=datetime.now(UTC) + LATE)
-    written = await recordings.newest_manifest(job.recording_key, app.storage)
+    written = await app.recordings.newest_manifest(job.recording_key)
     assert written is not None
     assert written.chunks[0].content is not None
     assert ("unproved", None) == (written.chunks[0].outcome, written.chunks[0].content.sha256)
-    assert (await verify.verify(job.recording_key, app.storage)).ok
+    assert (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok
 
     await put(app.settings, "archive", written.chunks[0].content.blob, bytes(1000))
 
@@ -166,14 +167,14 @@ async def test_an_unknown_recording_is_not_found(app: App, control: Control) -> 
 
     for key in (KEY, job.recording_key):
         with pytest.raises(NotFound):
-            await verify.verify(key, app.storage)
+            await verify.verify(key, app.clients.blobs, app.recordings)
 
 
 @pytest.mark.parametrize("key", ["", "x", "../x", f"{KEY}/recording.json", "20261301T100000000000Z-a"])
 async def test_a_malformed_key_is_refused(app: App, key: str) -> None:
     """Nothing is asked of storage for it."""
     with pytest.raises(BadRequest):
-        await verify.verify(key, app.storage)
+        await verify.verify(key, app.clients.blobs, app.recordings)
 
 
 async def test_a_manifest_that_cannot_be_read_is_damage(app: App, control: Control) -> None:
@@ -181,15 +182,15 @@ async def test_a_manifest_that_cannot_be_read_is_damage(app: App, control: Contr
     [job] = await archived(app, control, 1000)
     await put(app.settings, "archive", layout.manifest_blob(job.recording_key), b"{")
 
-    found = await verify.verify(job.recording_key, app.storage)
+    found = await verify.verify(job.recording_key, app.clients.blobs, app.recordings)
 
     assert (False, ["its manifest cannot be read"], []) == (found.ok, found.problems, found.chunks)
 
 
 async def everything(app: App, **more: Any) -> dict[str, RecordingVerification]:
     """Verify all of a window of time."""
-    keys = [key async for key in verify.keys(app.storage, **more)]
-    return {found.recording_key: found async for found in verify.verify_all(keys, app.storage)}
+    keys = [key async for key in app.recordings.archived_keys(**more)]
+    return {found.recording_key: found async for found in verify.verify_all(keys, app.clients.blobs, app.recordings)}
 
 
 async def test_all_are_verified_and_none_is_left_out(app: App, control: Control) -> None:
@@ -198,7 +199,7 @@ async def test_all_are_verified_and_none_is_left_out(app: App, control: Control)
     [bad] = await archived(app, control, 1000, event_id="bad")
     [bare] = await archived(app, control, 1000, event_id="bare")
     await put(app.settings, "archive", layout.manifest_blob(bad.recording_key), b"{")
-    await app.storage.delete("archive", layout.manifest_blob(bare.recording_key))
+    await app.clients.blobs.delete("archive", layout.manifest_blob(bare.recording_key))
     [moving] = await stage(app, await control.recording(1000), event_id="moving")
     await put(app.settings, "archive", layout.archived(moving.content_blob, "mp4"), b"half")
     await put(app.settings, "archive", "starts/x/00001-claim.json", b"{}")
@@ -235,10 +236,10 @@ async def test_newest_manifest_counts(app: App, control: Control) -> None:
     await stage(app, recording, event_id="late")
     await sweep(app)
 
-    found = await verify.verify(job.recording_key, app.storage)
+    found = await verify.verify(job.recording_key, app.clients.blobs, app.recordings)
 
     assert (True, 2) == (found.ok, len(found.chunks))
-    assert (await recordings.newest_manifest(job.recording_key, app.storage)) is not None
+    assert (await app.recordings.newest_manifest(job.recording_key)) is not None
     async with container(app.settings, "archive") as blobs:
         await blobs.delete_blob(
             layout.archived(
@@ -246,4 +247,4 @@ async def test_newest_manifest_counts(app: App, control: Control) -> None:
                 "mp4",
             )
         )
-    assert not (await verify.verify(job.recording_key, app.storage)).ok
+    assert not (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok

@@ -1,7 +1,6 @@
 """recording/commands/archive.py: one run of the timer by hand."""
 
 import asyncio
-import base64
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,6 @@ from recording import app as bootstrap
 from recording.app import App
 from recording.intake import backlog
 from recording.model import job
-from recording.storage import recordings
 from tests.conftest import Control, file_event
 from tests.support.facts import announce, listing, stage
 from tests.test_function_app import Out
@@ -36,10 +34,10 @@ async def run(settings_file: Path) -> int:
 
 async def queued(app: App) -> list[job.ChunkJob]:
     """Take the chunk jobs off their queue, as the host reads them."""
-    messages = [message async for message in app.queue.receive_messages(visibility_timeout=1)]
+    messages = [message async for message in app.clients.chunk_queue.receive(limit=1000, hidden_seconds=1)]
     for message in messages:
-        await app.queue.delete_message(message)
-    return [job.read(base64.b64decode(message.content).decode()) for message in messages]
+        await app.clients.chunk_queue.delete(message)
+    return [job.read(message.text) for message in messages]
 
 
 async def test_what_the_timer_would_do_is_done(
@@ -51,19 +49,19 @@ async def test_what_the_timer_would_do_is_done(
     old = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     [missing] = await announce(app, await control.recording(1000), event_id="old", eventTime=old)
     poisoned = await control.recording(1000)
-    await app.poisoned_events.create_queue()
+    await app.clients.event_poison.create()
     text = backlog.write([json.dumps(file_event(poisoned, event_id="poisoned"))])
-    await app.poisoned_events.send_message(base64.b64encode(text).decode())
+    await app.clients.event_poison.send(text.decode())
 
     status = await run(settings_file)
 
     assert 0 == status
     expected = "1 archived, 0 incomplete, 2 waiting, 0 failed, 0 not reached, 2 chunks queued"
     assert expected == capsys.readouterr().out.strip()
-    assert await recordings.is_archived(whole, app.storage)
+    assert await app.recordings.is_archived(whole)
     documents = {missing.document_id, poisoned["chunks"][0]["documentId"]}
     assert documents == {one.document_id for one in await queued(app)}
-    await app.poisoned_events.delete_queue()
+    await app.clients.event_poison.delete_queue()
 
 
 async def test_what_is_lost_is_named(
@@ -96,4 +94,4 @@ async def test_beside_the_timer_it_does_no_harm(
     assert {} == await listing(app.settings, "staging")
     manifests = [name for name in await listing(app.settings, "archive") if name.endswith("/recording.json")]
     assert len(jobs) == len(manifests)
-    assert [True] * 3 == [await recordings.is_archived(job, app.storage) for job in jobs]
+    assert [True] * 3 == [await app.recordings.is_archived(job) for job in jobs]

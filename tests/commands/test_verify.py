@@ -71,7 +71,7 @@ async def test_a_manifest_that_is_gone_is_damage(
     """A recording that a list of manifests would leave out is told all the same."""
     one, *_ = await archived(app, control, 1000, event_id="one")
     other, *_ = await archived(app, control, 1000, event_id="other")
-    await app.storage.delete("archive", layout.manifest_blob(one.recording_key))
+    await app.clients.blobs.delete("archive", layout.manifest_blob(one.recording_key))
     await put(app.settings, "archive", layout.manifest_blob(other.recording_key), b"\xff")
 
     assert 1 == await run()

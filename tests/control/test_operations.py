@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,11 +21,12 @@ from recording.config.settings import Settings
 from recording.control.bodies import Caller, Operation, StartRecording, StartRecordingByUrl
 from recording.control.operations import RecordingControl as Recordings
 from recording.errors import BadRequest, Conflict, NotFound
-from recording.storage import audit, endings
+from recording.storage.audit import AuditLog
 from recording.storage.blobs import Blobs
+from recording.storage.endings import Endings
 from tests.acs.origin import KEY, record
 from tests.conftest import Control
-from tests.support.facts import listing
+from tests.support.facts import control_for, listing
 from tests.support.source import serve
 
 NOTHING = Operation()
@@ -49,7 +49,7 @@ def environment(environment: dict[str, str], api: str) -> dict[str, str]:
 @pytest.fixture
 def recordings(app: App) -> Recordings:
     """The operations, for a caller."""
-    return Recordings(app.service, app.storage, Caller("ada@contoso.com"))
+    return control_for(app, Caller("ada@contoso.com"))
 
 
 async def test_a_recording_goes_through_its_life(recordings: Recordings, control: Control, api: str) -> None:
@@ -65,7 +65,7 @@ async def test_a_recording_goes_through_its_life(recordings: Recordings, control
     ended = await recordings.state(call, recording_id)
 
     assert [("inactive", KINDS[api]), ("active", KINDS[api])] == [(s.recording_state, s.recording_kind) for s in states]
-    noted = await endings.find(recordings.storage, recording_id)
+    noted = await recordings.endings.find(recording_id)
     assert noted
     assert ("inactive", noted.at) == (ended.recording_state, ended.ended_at)
     assert (call, "ada@contoso.com", "stopped through us") == (noted.conversation_id, noted.who, noted.evidence)
@@ -208,7 +208,7 @@ async def test_where_state_callbacks_go(
     async with record() as origin:
         origin.replies((200, b'{"recordingId": "r"}', {"Content-Type": "application/json"}))
         service = (Preview2021 if api == "2021" else CallAutomation)(Resource(origin.url, KEY))
-        do = Recordings(service, app.storage, Caller(), callback_uri=own)
+        do = control_for(app, service=service, callback_uri=own)
         try:
             await do.start(GROUP, StartRecording(recording_state_callback_uri=given))
         finally:
@@ -252,11 +252,9 @@ async def test_storage_that_is_down_holds_nobody(
     azurite: Azurite,
     recordings: Recordings,
     control: Control,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A recording is stopped, and the ending that can't be noted is logged whole; then ACS's 404 is passed on."""
-    monkeypatch.setattr(audit, "PATIENCE_SECONDS", 0.3)
 
     async def hang(request: web.Request) -> web.Response:
         await asyncio.sleep(60)
@@ -268,7 +266,8 @@ async def test_storage_that_is_down_holds_nobody(
             call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
             recording_id = (await recordings.start(call, StartRecording())).recording_id
             async with storage_at(app.settings, azurite, blob) as storage:
-                do = replace(recordings, storage=storage)
+                log = AuditLog(storage, timeout=0.3)
+                do = control_for(app, audit=log, endings=Endings(storage), ending_timeout=0.3)
                 await do.stop(call, recording_id, NOTHING)
                 with pytest.raises(NotFound):
                     await do.state(call, recording_id)

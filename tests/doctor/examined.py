@@ -9,7 +9,7 @@ from recording.config.settings import read_settings
 from recording.doctor import examination, finding
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
-from recording.storage.queues import open_queue
+from recording.storage.queues import Queue
 
 SCHEDULE = {"ARCHIVE_SCHEDULE": "0 */5 * * * *"}
 WRONG_KEY = "d3Jvbmcta2V5LXdyb25nLWtleS13cm9uZy1rZXk="
@@ -19,14 +19,18 @@ SECRETS = (KEY, DEVELOPMENT_KEY, WRONG_KEY, "sig=", "SharedAccessSignature")
 async def examine(environment: dict[str, str], **more: str) -> dict[str, Finding]:
     """Examine a deployment; the answer is what was found by name, what failed first. No secret may be in it."""
     settings = read_settings(environment | SCHEDULE | more)
-    app = bootstrap.connect(settings)
-    scratch = open_queue(settings, "recording-doctor-test", app.credential)
-    queues = Queues((app.queue, app.poison), (app.events, app.poisoned_events), scratch)
+    clients = bootstrap.connect(settings)
+    scratch = Queue(settings, "recording-doctor-test", clients.credential)
+    queues = Queues(
+        (clients.chunk_queue, clients.chunk_poison),
+        (clients.event_queue, clients.event_poison),
+        scratch,
+    )
     try:
-        found = await examination.examine(settings, storage=app.storage, service=app.service, queues=queues)
+        found = await examination.examine(settings, storage=clients.blobs, service=clients.service, queues=queues)
     finally:
-        await scratch.close()
-        await app.aclose()
+        await scratch.aclose()
+        await clients.aclose()
     shown = finding.table(found)
     assert [] == [secret for secret in SECRETS if secret in shown], shown
     return {one.name: one for one in sorted(found, key=lambda one: one.mark == "fail")}

@@ -8,17 +8,22 @@ import pytest
 from aiohttp import web
 
 from recording import app as bootstrap
-from recording.app import App
+from recording.app import App, assemble
 from recording.config.resource import parse_connection_string
-from recording.config.settings import read_settings
+from recording.config.settings import Settings, read_settings
 from recording.doctor import health
 from recording.doctor.health import Health
 from tests.support.source import serve
 
 
+def unprepared(settings: Settings) -> App:
+    """Wire an app whose containers and queues nobody has made."""
+    return assemble(settings, bootstrap.connect(settings))
+
+
 async def check(app: App) -> Health:
     """Ask for the app's health."""
-    return await health.check(app.storage, app.queue, app.service)
+    return await health.check(app.clients.blobs, app.clients.chunk_queue, app.clients.service)
 
 
 @pytest.fixture
@@ -54,7 +59,7 @@ async def test_everything_is_reached(app: App) -> None:
 
 async def test_a_new_deployment_is_healthy_before_its_first_event(environment: dict[str, str]) -> None:
     """Containers and queue that aren't there yet are made, as on any function's first use."""
-    app = bootstrap.connect(read_settings(environment))
+    app = unprepared(read_settings(environment))
 
     found = await check(app)
     await app.aclose()
@@ -69,7 +74,7 @@ async def test_a_part_that_is_down_is_named(
     """Within ten seconds it says which one, and what to do; nothing of the settings is shown."""
     assert health._SECONDS <= 8
     monkeypatch.setattr(health, "_SECONDS", 3)
-    app = bootstrap.connect(read_settings(broken(environment, part, closed)))
+    app = unprepared(read_settings(broken(environment, part, closed)))
     begun = time.monotonic()
 
     found = await check(app)
@@ -93,7 +98,7 @@ async def test_a_part_that_hangs_is_not_waited_for(
         return web.Response()
 
     async with serve(hang) as address:
-        app = bootstrap.connect(read_settings(broken(environment, "acs", int(address.rpartition(":")[2]))))
+        app = unprepared(read_settings(broken(environment, "acs", int(address.rpartition(":")[2]))))
         found = await check(app)
         await app.aclose()
 
@@ -104,13 +109,13 @@ async def test_a_wrong_key_is_told_from_a_wrong_address(environment: dict[str, s
     """What the service says is in the detail, as its code."""
     storage = environment["AzureWebJobsStorage"]
     wrong = storage.replace("AccountKey=", "AccountKey=AAAA")
-    app = bootstrap.connect(read_settings(environment | {"STAGING_STORAGE": wrong}))
+    app = unprepared(read_settings(environment | {"STAGING_STORAGE": wrong}))
 
     found = await check(app)
     await app.aclose()
 
     [blob] = [c for c in found.checks if not c.ok]
-    assert ("blob", "cannot be reached: AuthorizationFailure") == (blob.name, blob.detail)
+    assert ("blob", "cannot be reached: 403 AuthorizationFailure") == (blob.name, blob.detail)
 
 
 @pytest.mark.parametrize("version", ["2021-04-15-preview1", ""])
@@ -118,7 +123,7 @@ async def test_a_key_that_acs_refuses(environment: dict[str, str], version: str)
     """ACS answers, so it can be reached; but nothing is recorded with such a key, and the detail says what to mend."""
     endpoint = parse_connection_string(environment["ACS_CONNECTION_STRING"]).endpoint
     wrong = {"ACS_CONNECTION_STRING": f"endpoint={endpoint};accesskey=c2VjcmV0", "ACS_API_VERSION": version}
-    app = bootstrap.connect(read_settings(environment | wrong))
+    app = unprepared(read_settings(environment | wrong))
 
     found = await check(app)
     await app.aclose()
@@ -131,7 +136,7 @@ async def test_a_key_that_acs_refuses(environment: dict[str, str], version: str)
 
 async def test_todays_api_is_asked_too(environment: dict[str, str]) -> None:
     """Whichever API is spoken, it is the one that is asked."""
-    app = bootstrap.connect(read_settings(environment | {"ACS_API_VERSION": ""}))
+    app = unprepared(read_settings(environment | {"ACS_API_VERSION": ""}))
 
     found = await check(app)
     await app.aclose()

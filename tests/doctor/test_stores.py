@@ -80,33 +80,33 @@ async def test_an_archive_that_may_only_be_read(app: App, azurite: Azurite, envi
     assert {} == await listing(app.settings, "staging")
 
 
-@pytest.mark.parametrize(("name", "queue"), [("chunk queue", "queue"), ("event queue", "events")])
+@pytest.mark.parametrize(("name", "queue"), [("chunk queue", "chunk_queue"), ("event queue", "event_queue")])
 async def test_missing_queues(environment: dict[str, str], app: App, name: str, queue: str) -> None:
     """The app's own queues are looked for, not made."""
-    client = getattr(app, queue)
+    client = getattr(app.clients, queue)
     await client.delete_queue()
 
     found = await examine(environment)
 
-    await client.create_queue()
+    await client.create()
     assert {name} == bad(found)
     assert "az storage queue create" in str(found[name].mend)
 
 
-@pytest.mark.parametrize(("name", "queue"), [("chunk queue", "poison"), ("event queue", "poisoned_events")])
+@pytest.mark.parametrize(("name", "queue"), [("chunk queue", "chunk_poison"), ("event queue", "event_poison")])
 async def test_messages_that_were_given_up_are_told(
     app: App, environment: dict[str, str], name: str, queue: str
 ) -> None:
     """To be looked at, no failure; the message isn't touched."""
-    client = getattr(app, queue)
-    await client.create_queue()
-    await client.send_message("x")
+    client = getattr(app.clients, queue)
+    await client.create()
+    await client.send("x")
 
     found = await examine(environment)
 
     assert ("warn", set()) == (found[name].mark, bad(found))
     assert "1 given up" in found[name].detail
-    assert 1 == len(await client.peek_messages(5))
+    assert 1 == await client.depth()
     await client.delete_queue()
 
 

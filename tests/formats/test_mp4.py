@@ -178,13 +178,14 @@ LONG_RUN = (0x301, 3000, 0, *([2, 999] * 3000))
         pytest.param(fragment(*LONG_RUN), 750.0, id="own-durations-and-sizes"),
         pytest.param(fragment(0x100, 10**9, 8, 8), 2.0, id="false-count"),
         pytest.param(fragment(0, 16, number=9), None, id="unknown-track"),
+        pytest.param(fragment(0x100, 1, 90, number=2), 30.0, id="second-track"),
         pytest.param(fragment(0, 16) * 2, 2 * 16 * 3 / 8, id="one-behind-the-other"),
     ],
 )
 def test_fragments_say_how_long_they_play(moof: bytes, seconds: float | None) -> None:
     """Each sample of a run, by its own duration or by a default."""
     defaults = box(b"mvex", box(b"trex", struct.pack(">IIIIII", 0, 1, 1, 3, 0, 0)))
-    verdict = judged(FTYP + box(b"moov", track() + defaults) + moof)
+    verdict = judged(FTYP + box(b"moov", track() + track(number=2, timescale=3) + defaults) + moof)
 
     assert ("complete", (), seconds) == (verdict.outcome, verdict.remarks, verdict.seconds)
 

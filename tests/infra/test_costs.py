@@ -15,16 +15,14 @@ from recording.api.request import LARGEST_BODY
 from recording.archive.run import PARALLELISM
 from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
-from recording.control.bodies import Caller, Operation, StartRecording
-from recording.control.operations import RecordingControl as Recordings
+from recording.control.bodies import Operation, StartRecording
 from recording.ingest import blocks, chunk
 from recording.ingest.blocks import MIB
-from recording.storage import endings
 from recording.storage.endings import Ending
 from tests.conftest import Control
 from tests.infra.snapshots import ROOT, Resource, resource, resources
 from tests.model.test_event_parser_today import call_event
-from tests.support.facts import receive, sweep
+from tests.support.facts import control_for, receive, sweep
 from tests.support.source import mp4, storage_host, today
 
 DOCS = (ROOT / "docs" / "operations.md").read_text()
@@ -85,11 +83,11 @@ async def test_requests_are_those_of_the_app(
     app: Any, control: Control, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A recording from start to archive is counted, and a chunk of an hour reckoned from a small one."""
-    recordings = Recordings(app.service, app.storage, Caller(None))
+    recordings = control_for(app)
     call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
     async with storage_host(environment) as (here, host):
         stopped = Ending(recording_id="cmlk", at=datetime.now(UTC), evidence="stopped through us")
-        await endings.note(here.storage, stopped)
+        await here.endings.note(stopped)
         counted = Counted(monkeypatch)
         await receive(here, call_event("CallStarted"))
         started = await recordings.start(call, StartRecording())
@@ -99,10 +97,10 @@ async def test_requests_are_those_of_the_app(
         facts = counted.take()
         await here.ingest.run(job)
         ingested = counted.take()
-        await here.prepare_archive()
+        await here.clients.prepare_archive()
         await sweep(here)
         archived = counted.take()
-        await here.prepare_archive()
+        await here.clients.prepare_archive()
         await sweep(here)
         idle = counted.take()
     # Between two accounts each copy reads its source; one is of a chunk, one of its metadata, one of the event.

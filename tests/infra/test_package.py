@@ -64,7 +64,7 @@ LIBRARY = [
         "pyproject.toml",
         "some/.hidden/file",
         "some/LICENSE",
-        "some/docs/index.md",
+        "some/docs/index.rst",
         "some/infra/x.py",
         "some/local/x.py",
         "some/tests/x.py",
@@ -75,12 +75,12 @@ LIBRARY = [
 
 def test_libraries_are_deployed_whole(tmp_path: Path) -> None:
     """Whatever they are called: no line that is meant for the repository takes anything from within them."""
-    write(tmp_path, *LIBRARY, "docs/index.md", "some/.hidden/file")
+    write(tmp_path, *LIBRARY, "docs/index.rst", "some/.hidden/file")
 
     assert sorted(LIBRARY) == deployed(tmp_path)
 
 
-ABOUT = ["docs/index.md", ".env", "function_app.py", "recording/app.py", "recording/a/__pycache__/b.pyc", ".venv/x.py"]
+ABOUT = ["docs/index.rst", ".env", "function_app.py", "recording/app.py", "recording/a/__pycache__/b.pyc", ".venv/x.py"]
 
 
 @pytest.mark.parametrize("name", [*LIBRARY, *ABOUT])

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,17 +14,27 @@ from recording.ingest.chunk import ChunkIngest
 from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.recording import InFlightChunk
-from recording.storage import recordings
 from recording.storage.blobs import Blobs
 from tests.conftest import Control
-from tests.support.facts import MIB, announce, body_of, killed_after, listing, stored_sha256, sweep, told, topic
+from tests.support.facts import (
+    MIB,
+    announce,
+    body_of,
+    killed_after,
+    listing,
+    stored_sha256,
+    sweep,
+    told,
+    topic,
+    with_blobs,
+)
 
 DOWNLOAD = "/recording/download/*"
 
 
 async def chunk(app: App, job: ChunkJob) -> InFlightChunk:
     """Give the one chunk of a recording, as staging has it."""
-    [found] = (await recordings.load(job.recording_key, app.storage, retention=app.settings.retention)).chunks
+    [found] = (await app.recordings.load(job.recording_key)).chunks
     return found
 
 
@@ -194,4 +203,4 @@ async def test_a_record_that_cannot_be_written_costs_no_chunk(
 
 def with_storage(app: App, storage: Blobs) -> ChunkIngest:
     """Give the app's ingest with another storage."""
-    return replace(app.ingest, storage=storage)
+    return with_blobs(app, storage).ingest

@@ -35,7 +35,7 @@ async def test_a_chunk_arrives_whole_and_proved(app: App, control: Control) -> N
 
     await app.ingest.run(job)
 
-    found = await app.storage.stat("staging", job.content_blob)
+    found = await app.clients.blobs.stat("staging", job.content_blob)
     assert found is not None
     assert found.sha256 == recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
     assert (found.metadata["blocks"], found.metadata["blocks_compared"]) == ("5", "5")
@@ -45,7 +45,7 @@ async def test_the_metadata_file_is_kept_as_received(app: App, control: Control)
     """The metadata file in staging is the service's, and its SHA-256 is on it."""
     [job] = await stage(app, await control.recording(200))
 
-    found = await app.storage.stat("staging", job.metadata_blob)
+    found = await app.clients.blobs.stat("staging", job.metadata_blob)
     assert found is not None
     assert (await listing(app.settings, "staging"))[job.metadata_blob] == found.sha256
     assert job.document_id == (await body_of(app.settings, "staging", job.metadata_blob))["chunkDocumentId"]
@@ -72,7 +72,7 @@ async def test_a_source_that_ignores_ranges_is_copied_in_one_piece(app: App, con
 
     await app.ingest.run(job)
 
-    found = await app.storage.stat("staging", job.content_blob)
+    found = await app.clients.blobs.stat("staging", job.content_blob)
     assert found is not None
     assert (recording["chunks"][0]["sha256"], "1") == (await stored_sha256(app, job), found.metadata["blocks"])
 
@@ -89,7 +89,7 @@ async def test_boxes_are_checked_though_the_source_ignores_ranges(environment: d
         with pytest.raises(SourceDamaged, match="box"):
             await app.ingest.run(job)
 
-        assert await app.storage.stat("staging", job.content_blob) is None
+        assert await app.clients.blobs.stat("staging", job.content_blob) is None
 
 
 async def test_ranges_that_stop_being_taken_cost_traffic_and_nothing_else(app: App, control: Control) -> None:
@@ -157,13 +157,13 @@ async def test_a_missing_metadata_file_does_not_cost_the_content(app: App, contr
     with pytest.raises(SourceGone):
         await app.ingest.run(job)
 
-    found = await app.storage.stat("staging", job.content_blob)
+    found = await app.clients.blobs.stat("staging", job.content_blob)
     assert found is not None
     assert recording["chunks"][0]["sha256"] == found.sha256
     before = len(await control.downloads())
     await app.ingest.run(job)
     assert before == len(await control.downloads())
-    assert await app.storage.stat("staging", job.metadata_blob) is not None
+    assert await app.clients.blobs.stat("staging", job.metadata_blob) is not None
 
 
 async def test_attempts_are_noted_with_growing_pauses(app: App, control: Control) -> None:
@@ -243,10 +243,10 @@ async def test_two_workers_on_one_chunk_make_one(app: App, control: Control) -> 
 
     await asyncio.gather(app.ingest.run(job), app.ingest.run(job), app.ingest.run(job))
 
-    found = await app.storage.stat("staging", job.content_blob)
+    found = await app.clients.blobs.stat("staging", job.content_blob)
     assert found is not None
     assert found.sha256 == recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
-    assert await app.storage.stat("staging", job.attempts_blob) is None
+    assert await app.clients.blobs.stat("staging", job.attempts_blob) is None
 
 
 async def test_a_duplicate_job_after_the_archive_does_nothing(app: App, control: Control) -> None:
@@ -266,15 +266,15 @@ async def test_other_bytes_under_the_chunks_name_are_found_out(app: App, control
     """A blob that looks right and isn't what passed by is deleted; the next attempt fetches the chunk again."""
     recording = await control.recording(12 * MIB)
     [job] = await stage(app, recording)
-    right = await app.storage.stat("staging", job.content_blob)
+    right = await app.clients.blobs.stat("staging", job.content_blob)
     assert right is not None
     facts = {name: right.metadata[name] for name in ("source_etag", "source_bytes", "blocks", "block_bytes", "flight")}
-    await app.storage.delete("staging", job.content_blob)
+    await app.clients.blobs.delete("staging", job.content_blob)
     await control.fault("hang", DOWNLOAD, seconds=1.5, skip=3)
     running = asyncio.ensure_future(app.ingest.run(job))
 
     async def staged() -> bool:
-        return await staged_receipts(app.storage, job) == 2
+        return await staged_receipts(app.clients.blobs, job) == 2
 
     await until(staged)
     await put(app.settings, "staging", job.content_blob, mp4(12 * MIB), **facts)

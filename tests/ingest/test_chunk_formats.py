@@ -16,7 +16,6 @@ from recording.formats import media
 from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
-from recording.storage import recordings
 from tests.conftest import Control
 from tests.support.facts import MIB, container, listing, receive, sweep
 from tests.support.source import mp3, mp4, storage_host, today, wav
@@ -38,7 +37,7 @@ async def bring(app: App, *chunks: dict[str, Any], **more: Any) -> tuple[list[Ch
     for job in jobs:
         await app.ingest.run(job)
     await sweep(app)
-    written = await recordings.newest_manifest(jobs[0].recording_key, app.storage)
+    written = await app.recordings.newest_manifest(jobs[0].recording_key)
     assert written is not None
     return jobs, written
 
@@ -67,11 +66,9 @@ async def test_every_kind_of_file_arrives_as_what_it_is(environment: dict[str, s
             )
             assert hashlib.sha256(body).hexdigest() == entry.content.sha256
             assert served == await content_type(app, entry.content.blob)
-            link = await browse.content_link(
-                job.recording_key, str(entry.index), app.storage, retention=app.settings.retention
-            )
+            link = await browse.content_link(job.recording_key, str(entry.index), app.clients.blobs, app.recordings)
             assert f"{entry.index:05}.{kind}%22" in link
-        found = await verify.verify(written.recording_key, app.storage)
+        found = await verify.verify(written.recording_key, app.clients.blobs, app.recordings)
         assert (True, [[]] * 4) == (found.ok, [chunk.problems for chunk in found.chunks])
 
 
@@ -81,12 +78,12 @@ async def test_a_listing_tells_what_lies_in_staging(environment: dict[str, str])
         [job] = await receive(app, today(host.add(*FILES["unmixed"][:2])))
         await app.ingest.run(job)
 
-        blobs = {blob.name: blob.metadata async for blob in app.storage.list_blobs("staging")}
+        blobs = {blob.name: blob.metadata async for blob in app.clients.blobs.list_blobs("staging")}
         assert "wav" == blobs[job.content_blob]["kind"]
         assert {"format": "wav", "content_type": "audio", "channel_type": "unmixed"}.items() <= blobs[
             job.metadata_blob
         ].items()
-        link = await browse.content_link(job.recording_key, "0", app.storage, retention=app.settings.retention)
+        link = await browse.content_link(job.recording_key, "0", app.clients.blobs, app.recordings)
         assert "00000.wav%22" in link
         assert "0.media" in link
 
@@ -104,7 +101,7 @@ async def test_a_wrong_label_costs_nothing(
         assert (True, "wav", ".wav") == (written.complete, entry.format, entry.content.blob[-4:])
         assert f"it is called {info['format'].lower()}, and its bytes are wav" == entry.note
         assert f'chunk.mislabelled {{"recordingKey": "{job.recording_key}"' in caplog.text
-        assert (await verify.verify(job.recording_key, app.storage)).ok
+        assert (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok
 
 
 async def test_without_a_label_the_bytes_tell(environment: dict[str, str]) -> None:
@@ -142,7 +139,7 @@ async def test_what_is_damaged_or_no_media_is_refused(
             with pytest.raises(SourceDamaged):
                 await app.ingest.run(job)
 
-        assert await app.storage.stat("staging", job.content_blob) is None
+        assert await app.clients.blobs.stat("staging", job.content_blob) is None
 
 
 PLAYED = {
@@ -174,7 +171,7 @@ async def test_what_players_play_is_archived(environment: dict[str, str], takes_
             assert layout.archived(job.content_blob, kind) == entry.content.blob  # type: ignore[arg-type]
             assert hashlib.sha256(body).hexdigest() == entry.content.sha256
             assert media.CONTENT_TYPES[kind] == await content_type(app, entry.content.blob)  # type: ignore[index]
-        assert (await verify.verify(jobs[0].recording_key, app.storage)).ok
+        assert (await verify.verify(jobs[0].recording_key, app.clients.blobs, app.recordings)).ok
 
 
 async def test_what_takes_a_pass_to_judge_is_judged_as_it_is_read_back(
@@ -196,7 +193,7 @@ async def test_what_takes_a_pass_to_judge_is_judged_as_it_is_read_back(
         # A probe, and one block; each is redirected to the region.
         reads = [request for request in host.asked if request.path.endswith(f"{job.document_id}/content/media")]
         assert 2 * (1 + 1) == len(reads)
-        assert (await verify.verify(job.recording_key, app.storage)).ok
+        assert (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok
 
 
 ODD = (
@@ -227,7 +224,7 @@ async def test_what_never_looks_whole_is_taken_as_it_is_before_it_is_lost(
         assert (hashlib.sha256(body).hexdigest(), len(body)) == (entry.content.sha256, entry.content.bytes)
         assert layout.archived(job.content_blob, label) == entry.content.blob  # type: ignore[arg-type]
         assert ([], {}) == (host.deletions(), await listing(app.settings, "staging"))
-        assert (await verify.verify(job.recording_key, app.storage)).ok
+        assert (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok
 
 
 async def test_an_etag_may_be_longer_than_blob_metadata(environment: dict[str, str]) -> None:
@@ -259,9 +256,7 @@ async def test_a_newer_event_may_say_that_it_lies_elsewhere(environment: dict[st
         gone = {name: value.replace("/v1/", "/v0/") for name, value in chunk.items() if name.endswith("Location")}
         await receive(app, today(chunk | gone))
         await receive(app, today(chunk, event_id="e2", eventTime="2036-03-01T10:00:00Z"))
-        recording = await recordings.load(
-            (await receive(app, today(chunk)))[0].recording_key, app.storage, retention=app.settings.retention
-        )
+        recording = await app.recordings.load((await receive(app, today(chunk)))[0].recording_key)
 
         [known] = recording.chunks
         assert (chunk["contentLocation"], chunk["metadataLocation"], chunk["deleteLocation"]) == (
@@ -312,9 +307,9 @@ async def test_what_the_emulator_records_goes_all_the_way(
             entry.content_type,
             entry.channel_type,
         )
-        assert (await verify.verify(job.recording_key, app.storage)).ok
+        assert (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok
         assert {} == await listing(app.settings, "staging")
         with pytest.raises(SourceGone):
-            await app.content.probe(job)
+            await app.clients.content.probe(job)
     finally:
         await app.aclose()

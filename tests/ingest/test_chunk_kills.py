@@ -8,15 +8,14 @@ from datetime import datetime
 import pytest
 
 from recording import app
-from recording.app import App
+from recording.app import App, assemble
 from recording.config.settings import read_settings
 from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob
 from recording.model.stored import Container
-from recording.storage import recordings
 from tests.conftest import Control, file_event
 from tests.support.dying import Dying, Killed
-from tests.support.facts import MIB, announce, listing, receive, stored_sha256
+from tests.support.facts import MIB, announce, listing, receive, stored_sha256, with_blobs
 
 WHERE: tuple[Container, ...] = ("staging", "quarantine", "archive")
 BLOCKS = 3
@@ -32,7 +31,7 @@ async def cut_in_three(environment: dict[str, str]) -> App:
 def dying(app: App, *, after: int) -> tuple[ChunkIngest, Dying]:
     """Give an ingest that is killed after so many writes."""
     storage = Dying(app, after=after)
-    return replace(app.ingest, storage=storage), storage
+    return with_blobs(app, storage).ingest, storage
 
 
 @pytest.mark.parametrize("after", range(1, WRITES + 1))
@@ -57,14 +56,14 @@ async def test_an_ingest_that_is_killed_after_any_write_is_gone_on_with(
     await app.ingest.run(job)
     fetched = sum(r["bytesSent"] for r in (await control.downloads())[before:])
 
-    found = await app.storage.stat("staging", job.content_blob)
+    found = await app.clients.blobs.stat("staging", job.content_blob)
     size = recording["chunks"][0]["bytes"]
     # A block counts with its receipt. What is looked at of a document, its first KiB and its boxes, is some KiB more.
     left = max(0, size * (BLOCKS - (after - 1) // 2) // BLOCKS)
     assert left <= fetched <= left + 8192
     assert found is not None
     assert recording["chunks"][0]["sha256"] == found.sha256 == await stored_sha256(app, job)
-    assert await app.storage.stat("staging", job.metadata_blob) is not None
+    assert await app.clients.blobs.stat("staging", job.metadata_blob) is not None
     # What had written the metadata file had done all that an attempt is for.
     assert [1 if after < WRITES - 1 else 0] == [len(killed_ones)]
     assert killed_ones == await unfinished(app, job)
@@ -97,7 +96,7 @@ async def test_an_attempt_that_is_killed_while_it_fails_is_counted_once(app: App
         await killed.run(job)
     await storage.aclose()
 
-    [chunk] = (await recordings.load(job.recording_key, app.storage, retention=app.settings.retention)).chunks
+    [chunk] = (await app.recordings.load(job.recording_key)).chunks
     assert ((1, 1, 0) if after == 1 else (1, 0, 1)) == (
         chunk.tries,
         len(chunk.unfinished),
@@ -107,7 +106,7 @@ async def test_an_attempt_that_is_killed_while_it_fails_is_counted_once(app: App
 
 async def unfinished(app: App, job: ChunkJob) -> tuple[datetime, ...]:
     """Say when the attempts at a chunk began of which nobody knows how they ended."""
-    [chunk] = (await recordings.load(job.recording_key, app.storage, retention=app.settings.retention)).chunks
+    [chunk] = (await app.recordings.load(job.recording_key)).chunks
     return chunk.unfinished
 
 
@@ -123,7 +122,7 @@ async def test_an_intake_that_is_killed_after_any_fact_is_repeated(app: App, con
     event["data"]["recordingStorageInfo"]["recordingChunks"].append({"documentId": "../../x", "index": 2})
     storage = Dying(app, after=after)
     with pytest.raises(Killed) if after <= FACTS else nullcontext():
-        await receive(replace(app, storage=storage), event)
+        await receive(assemble(app.settings, replace(app.clients, blobs=storage)), event)
     await storage.aclose()
 
     jobs = await receive(app, event)

@@ -8,7 +8,6 @@ from local.process import Process
 from recording.app import App
 from recording.model import job
 from recording.model.job import ChunkJob
-from recording.storage import recordings
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, staged_receipts, stored_sha256, until
 
@@ -46,17 +45,17 @@ async def test_a_killed_process_costs_the_blocks_in_flight_and_no_more(
     await control.fault("slow", "/recording/download/*", bytesPerSecond=6 * MIB, times=None)
 
     async def staged() -> bool:
-        return await staged_receipts(app.storage, one) >= 6
+        return await staged_receipts(app.clients.blobs, one) >= 6
 
     async with ingest_process(one, environment, tmp_path / "killed.log") as first:
         await until(staged, seconds=30)
         os.kill(first.pid, 9)
-    assert await app.storage.stat("staging", one.content_blob) is None
+    assert await app.clients.blobs.stat("staging", one.content_blob) is None
     await control.call("DELETE", "faults")
     async with ingest_process(one, environment, tmp_path / "second.log") as second:
         await second.wait_for("ingested", seconds=30)
 
-    found = await app.storage.stat("staging", one.content_blob)
+    found = await app.clients.blobs.stat("staging", one.content_blob)
     assert found is not None
     assert found.sha256 == recording["chunks"][0]["sha256"] == await stored_sha256(app, one)
     again = sum(r["bytesSent"] for r in await control.downloads() if r["bytesSent"] > 64 * 1024) - size
@@ -64,5 +63,5 @@ async def test_a_killed_process_costs_the_blocks_in_flight_and_no_more(
     # What the emulator handed to the kernel, and the process never got, counts as well.
     assert again <= streams * block
     assert ("16", "16") == (found.metadata["blocks"], found.metadata["blocks_compared"])
-    [chunk] = (await recordings.load(one.recording_key, app.storage, retention=app.settings.retention)).chunks
+    [chunk] = (await app.recordings.load(one.recording_key)).chunks
     assert (1, 1) == (chunk.tries, len(chunk.unfinished))

@@ -17,7 +17,7 @@ from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob
 from tests.conftest import Control
 from tests.support.dying import Dying
-from tests.support.facts import MIB, announce, killed_after, put, staged_receipts, stored_sha256, until
+from tests.support.facts import MIB, announce, killed_after, put, staged_receipts, stored_sha256, until, with_blobs
 from tests.support.source import app_with_source, mp4, part, recording_of
 
 DOWNLOAD = "/recording/download/*"
@@ -42,7 +42,7 @@ async def test_only_what_is_missing_is_fetched(app: App, control: Control) -> No
 
     await app.ingest.run(job)
 
-    found = await app.storage.stat("staging", job.content_blob)
+    found = await app.clients.blobs.stat("staging", job.content_blob)
     assert found is not None
     assert 1 == len(await blocks_fetched(control))
     assert ("3", "3") == (found.metadata["blocks"], found.metadata["blocks_compared"])
@@ -54,7 +54,7 @@ async def test_a_block_that_was_damaged_on_its_way_before_a_kill_is_found_out(ap
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
 
-    class Damaging(type(app.storage)):  # type: ignore[misc]
+    class Damaging(type(app.clients.blobs)):  # type: ignore[misc]
         async def stage_block(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> None:
             async def damaged() -> AsyncIterator[bytes]:
                 async for piece in body:
@@ -64,12 +64,12 @@ async def test_a_block_that_was_damaged_on_its_way_before_a_kill_is_found_out(ap
 
     storage = Damaging(app.settings)
     await control.fault("hang", DOWNLOAD, seconds=30, skip=SMALL + 2)
-    await killed_after(replace(app.ingest, storage=storage), job, blocks=2)
+    await killed_after(with_blobs(app, storage).ingest, job, blocks=2)
     await storage.aclose()
 
     with pytest.raises(NotProved):
         await app.ingest.run(job)
-    assert await app.storage.stat("staging", job.content_blob) is None
+    assert await app.clients.blobs.stat("staging", job.content_blob) is None
 
     await app.ingest.run(job)
     assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
@@ -81,7 +81,7 @@ async def test_a_block_without_a_receipt_is_fetched_again(app: App, control: Con
     [job] = await announce(app, recording)
     dying = Dying(app, after=1)
     with pytest.raises(BaseExceptionGroup):
-        await replace(app.ingest, storage=dying, parallelism=1).run(job)
+        await replace(with_blobs(app, dying).ingest, parallelism=1).run(job)
     await dying.aclose()
     await control.call("DELETE", "requests")
 
@@ -120,7 +120,7 @@ async def test_a_committed_chunk_is_proved_without_fetching(app: App, control: C
 
     await app.ingest.run(job)
 
-    found = await app.storage.stat("staging", job.content_blob)
+    found = await app.clients.blobs.stat("staging", job.content_blob)
     assert found is not None
     assert [] == await blocks_fetched(control)
     assert found.sha256 == recording["chunks"][0]["sha256"]
@@ -130,14 +130,14 @@ async def test_a_committed_chunk_is_proved_without_fetching(app: App, control: C
 async def killed_before_the_proof(app: App, job: ChunkJob) -> None:
     """Run an ingest whose process dies when it begins to read back."""
 
-    class Dying(type(app.storage)):  # type: ignore[misc]
+    class Dying(type(app.clients.blobs)):  # type: ignore[misc]
         async def read_ranges(self, *_: Any, **__: Any) -> AsyncIterator[bytes]:
             raise asyncio.CancelledError
             yield b""
 
     storage = Dying(app.settings)
     with pytest.raises(asyncio.CancelledError):
-        await replace(app.ingest, storage=storage).run(job)
+        await with_blobs(app, storage).ingest.run(job)
     await storage.aclose()
 
 
@@ -149,13 +149,13 @@ async def test_a_committed_chunk_is_kept_whatever_the_source_has_become(
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
     await killed_before_the_proof(app, job)
-    before = await app.storage.stat("staging", job.content_blob)
+    before = await app.clients.blobs.stat("staging", job.content_blob)
     assert before is not None
     await control.fault(**fault, path=f"*{job.document_id}", times=None)
 
     await app.ingest.run(job)
 
-    found = await app.storage.stat("staging", job.content_blob)
+    found = await app.clients.blobs.stat("staging", job.content_blob)
     assert found is not None
     assert found.sha256 == recording["chunks"][0]["sha256"]
     assert before.metadata["source_etag"] == found.metadata["source_etag"]
@@ -192,7 +192,7 @@ async def test_two_versions_are_never_mixed(environment: dict[str, str], after: 
         [job] = await announce(app, recording_of(DOCUMENT))
         await app.ingest.run(job)
 
-        found = await app.storage.stat("staging", job.content_blob)
+        found = await app.clients.blobs.stat("staging", job.content_blob)
         assert found is not None
         assert "b" == found.metadata["source_etag"]
         assert hashlib.sha256(versions[1][0]).hexdigest() == await stored_sha256(app, job)
@@ -247,7 +247,7 @@ async def test_a_wrong_blob_that_comes_and_goes_is_no_harm(app: App, control: Co
     running = asyncio.ensure_future(app.ingest.run(job))
 
     async def staged() -> bool:
-        return await staged_receipts(app.storage, job) == 2
+        return await staged_receipts(app.clients.blobs, job) == 2
 
     await until(staged)
     await put(app.settings, "staging", job.content_blob, mp4(1000))

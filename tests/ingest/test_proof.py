@@ -48,7 +48,7 @@ async def test_damage_in_storage_is_found_by_the_second_worker(
         await first
         await app.ingest.run(job)
 
-        found = await app.storage.stat("staging", job.content_blob)
+        found = await app.clients.blobs.stat("staging", job.content_blob)
         assert found is not None
         assert recording["chunks"][0]["sha256"] == found.sha256 == await stored_sha256(app, job)
         assert found.metadata["blocks"] == found.metadata["blocks_compared"]
@@ -93,7 +93,7 @@ async def test_what_passed_by_is_in_the_commit(app: App, control: Control) -> No
 
     await app.ingest.run(job)
 
-    found = await app.storage.stat("staging", job.content_blob)
+    found = await app.clients.blobs.stat("staging", job.content_blob)
     assert found is not None
     assert (str(4 * MIB), "3") == (found.metadata["block_bytes"], found.metadata["blocks"])
     assert len(hashlib.sha256().hexdigest()) == len(found.metadata["flight"])
@@ -104,7 +104,7 @@ async def test_a_chunk_that_passed_by_before_a_kill_is_compared_all_the_same(app
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
 
-    class Dying(type(app.storage)):  # type: ignore[misc]
+    class Dying(type(app.clients.blobs)):  # type: ignore[misc]
         async def commit_blocks(self, *_: Any, **__: Any) -> bool:
             await asyncio.sleep(30)
             raise AssertionError
@@ -115,7 +115,7 @@ async def test_a_chunk_that_passed_by_before_a_kill_is_compared_all_the_same(app
 
     await app.ingest.run(job)
 
-    found = await app.storage.stat("staging", job.content_blob)
+    found = await app.clients.blobs.stat("staging", job.content_blob)
     assert found is not None
     assert ("3", "3") == (found.metadata["blocks"], found.metadata["blocks_compared"])
     assert recording["chunks"][0]["sha256"] == found.sha256 == await stored_sha256(app, job)
@@ -154,9 +154,9 @@ async def test_a_metadata_file_that_is_none_is_refused(environment: dict[str, st
         with pytest.raises(Exception, match=r"metadata file|no bytes|error page"):
             await app.ingest.run(job)
 
-        found = await app.storage.stat("staging", job.content_blob)
+        found = await app.clients.blobs.stat("staging", job.content_blob)
         assert found is not None
         assert (hashlib.sha256(whole).hexdigest(), None) == (
             found.sha256,
-            await app.storage.stat("staging", job.metadata_blob),
+            await app.clients.blobs.stat("staging", job.metadata_blob),
         )

@@ -89,7 +89,7 @@ async def test_a_claim_is_taken_over_after_a_crash(app: App, control: Control) -
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     dead = StartClaim(owner="dead", conversation_id=call["conversationId"], at=NOW)
     blob = layout.claim_blob(f"auto-record {call['conversationId']}", 1)
-    await app.storage.create("archive", blob, dead.model_dump_json(by_alias=True).encode())
+    await app.clients.blobs.create("archive", blob, dead.model_dump_json(by_alias=True).encode())
 
     with pytest.raises(StartInProgress):
         await receive(app, leg_event(call), now=NOW + timedelta(seconds=59))
@@ -141,7 +141,7 @@ async def test_a_conversation_that_cannot_be_one_is_refused_for_good(app: App, c
 async def test_a_recording_that_somebody_started_is_left_alone(app: App, control: Control) -> None:
     """409 means that the call is being recorded, which is what was wanted."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
-    await app.service.start(call["conversationId"])
+    await app.clients.service.start(call["conversationId"])
 
     await receive(app, leg_event(call))
 

@@ -19,7 +19,7 @@ from recording.intake import backlog
 from recording.intake.backlog import AT_ONCE, LARGEST_MESSAGE, Backlog
 from tests.conftest import file_event
 from tests.intake.test_auto_record import leg_event
-from tests.support.facts import listing, receive
+from tests.support.facts import listing, raw_queue, receive
 from tests.support.source import recording_of
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
@@ -28,8 +28,9 @@ DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 @pytest_asyncio.fixture
 async def full(app: App) -> AsyncIterator[Backlog]:
     """A backlog that has no room, on a queue with nothing in it."""
-    await app.events.clear_messages()
-    yield Backlog(app.events, at_once=0)
+    async with raw_queue(app.settings, backlog.QUEUE) as queue:
+        await queue.clear_messages()
+    yield Backlog(app.clients.event_queue, at_once=0)
 
 
 def file_events(count: int, *, chunks: int = 1) -> list[str]:
@@ -42,9 +43,9 @@ def file_events(count: int, *, chunks: int = 1) -> list[str]:
 async def held(app: App) -> list[list[str]]:
     """Take every message off the queue: the events of each."""
     found = []
-    async for message in app.events.receive_messages(messages_per_page=32):
-        found.append(backlog.read(base64.b64decode(str(message.content)).decode()))
-        await app.events.delete_message(message)
+    async for message in app.clients.event_queue.receive(limit=1000, hidden_seconds=30):
+        found.append(backlog.read(message.text))
+        await app.clients.event_queue.delete(message)
     return found
 
 
@@ -125,10 +126,10 @@ async def test_what_is_no_event_goes_to_quarantine_without_waiting(app: App, ful
 async def test_when_the_queue_fails_every_event_is_refused(app: App, full: Backlog) -> None:
     """Event Grid then delivers each of them again; when the queue is back, they are handed over."""
     events = file_events(100)
-    await app.events.delete_queue()
+    await app.clients.event_queue.delete_queue()
 
     failed = await asyncio.gather(*(receive(app, text, backlog=full) for text in events), return_exceptions=True)
-    await app.events.create_queue()
+    await app.clients.event_queue.create()
     again = await asyncio.gather(*(receive(app, text, backlog=full) for text in events))
 
     assert [ResourceNotFoundError] * 100 == [type(error) for error in failed]

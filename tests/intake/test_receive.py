@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from azure.core.exceptions import AzureError
 from hypothesis import HealthCheck, given
 
-from recording.app import App
+from recording.app import App, assemble
 from recording.errors import BadEvent
 from recording.intake import receive as intake
 from recording.model import event_parser, job, layout
@@ -42,7 +42,7 @@ async def test_an_event_is_kept_as_received_and_makes_one_job_per_chunk(app: App
 
     key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
     assert [(key, DOCUMENT, 0), (key, DOCUMENT + "0", 1)] == [(j.recording_key, j.document_id, j.index) for j in jobs]
-    assert text.encode() == await app.storage.read("staging", layout.event_blob(key, event["id"]))
+    assert text.encode() == await app.clients.blobs.read("staging", layout.event_blob(key, event["id"]))
     assert jobs == [job.read(message) for message in intake.messages(jobs)]
 
 
@@ -96,13 +96,13 @@ async def test_a_start_time_that_cannot_be_costs_no_chunk(app: App) -> None:
 
 async def test_a_topic_that_is_down_keeps_no_chunk_from_the_timer(app: App) -> None:
     """The event is on record before others are told of its bad entry, which fails until the event comes again."""
-    down = dataclasses.replace(app, notices=Topic("http://127.0.0.1:9/", "key", None))
+    down = assemble(app.settings, replace(app.clients, topic=Topic("http://127.0.0.1:9/", "key", None)))
     event = file_event(recording_of(DOCUMENT))
     event["data"]["recordingStorageInfo"]["recordingChunks"].append({"documentId": "../../x", "index": 1})
 
     with pytest.raises(AzureError):
         await receive(down, event)
-    await down.notices.aclose()
+    await down.clients.topic.aclose()
 
     assert 1 == len(await listing(app.settings, "staging"))
     assert [DOCUMENT] == [j.document_id for j in await receive(app, event)]
@@ -153,12 +153,12 @@ async def test_any_json_is_either_taken_or_quarantined(app: App, value: Any) -> 
         understood = event_parser.parse_event(text)
     file = understood if isinstance(understood, FileStatusUpdated) else None
 
-    starting = dataclasses.replace(app, settings=app.settings.model_copy(update={"auto_record": "all"}))
+    starting = assemble(app.settings.model_copy(update={"auto_record": "all"}), app.clients)
     jobs = await receive(starting, text, now=NOW)
 
-    kept = await app.storage.read("quarantine", layout.quarantine_blob(NOW, layout.event_id(None, text)))
+    kept = await app.clients.blobs.read("quarantine", layout.quarantine_blob(NOW, layout.event_id(None, text)))
     assert (kept is not None) == (understood is None or (file is not None and file.problems != ()))
     assert kept is None or text == json.loads(kept)["event"]
     assert [chunk.document_id for chunk in (file.chunks if file else ())] == [one.document_id for one in jobs]
     for one in jobs:
-        assert [name async for name in app.storage.list_blobs("staging", f"{one.recording_key}/events/")]
+        assert [name async for name in app.clients.blobs.list_blobs("staging", f"{one.recording_key}/events/")]

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from recording.app import App
+from recording.app import App, assemble
 from recording.config.settings import read_settings
 from recording.errors import StartInProgress
 from recording.model import conversation, layout
-from recording.storage import endings
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending
 from tests.conftest import Control, file_event
@@ -97,7 +96,7 @@ async def test_with_the_api_of_2021_a_call_that_starts_is_only_logged(
     """There it is the leg that starts."""
     caplog.set_level(logging.INFO, "recording")
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
-    old = replace(app, settings=read_settings(environment | {"ACS_API_VERSION": "2021-04-15-preview1"}))
+    old = assemble(read_settings(environment | {"ACS_API_VERSION": "2021-04-15-preview1"}), app.clients)
 
     await receive(old, started_event(call))
 
@@ -111,7 +110,7 @@ async def test_unless_it_is_asked_for_nothing_is_recorded(
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     del environment["AUTO_RECORD"]
 
-    await receive(replace(app, settings=read_settings(environment)), started_event(call))
+    await receive(assemble(read_settings(environment), app.clients), started_event(call))
 
     assert 0 == await started(control)
     assert ["calls"] == [name.partition("/")[0] for name in await listing(app.settings, "archive")]
@@ -197,7 +196,7 @@ async def test_an_announced_recording_has_ended(app: App) -> None:
     event["subject"] = event["subject"].replace(SERVER_CALL, server_call)
     await receive(app, event)
 
-    found = await endings.find(app.storage, ID)
+    found = await app.endings.find(ID)
     assert found is not None
     assert ("announced", conversation.from_server_call_id(server_call)) == (found.evidence, found.conversation_id)
     assert "2026-03-01T10:00:06.620000+00:00" == found.at.isoformat()
@@ -207,7 +206,7 @@ async def test_a_server_call_id_that_is_none_costs_no_chunk(app: App) -> None:
     """That the recording ended is noted without the call."""
     jobs = await receive(app, today(f"{OBJECT}/content/video"))
 
-    found = await endings.find(app.storage, ID)
+    found = await app.endings.find(ID)
     assert found is not None
     assert (1, None) == (len(jobs), found.conversation_id)
 
@@ -218,7 +217,7 @@ async def test_an_archive_that_is_down_keeps_no_chunk_from_staging(
     """The chunks are what can be lost: that the recording ended, the timer sees by them."""
     storage = Blobs(read_settings(environment | {"ARCHIVE_CONTAINER": "not-there"}))
 
-    jobs = await receive(replace(app, storage=storage), today(f"{OBJECT}/content/video"))
+    jobs = await receive(assemble(app.settings, replace(app.clients, blobs=storage)), today(f"{OBJECT}/content/video"))
     await storage.aclose()
 
     assert (1, 1) == (len(jobs), len(logged(caplog, "ending.not_noted")))
@@ -233,7 +232,7 @@ async def test_what_was_exported_is_kept_as_a_fact_only(
     caplog.set_level(logging.INFO, "recording")
     event = today(location, storageType="AzureBlob", recordingId=ID)
     stopped = Ending(recording_id=ID, at=STOPPED, evidence="stopped through us")
-    await endings.note(app.storage, stopped)
+    await app.endings.note(stopped)
 
     assert [] == await receive(app, event)
     assert [] == await receive(app, event)
@@ -281,5 +280,7 @@ async def test_an_export_that_cannot_be_put_on_record_comes_again(app: App, envi
     storage = Blobs(read_settings(environment | {"ARCHIVE_CONTAINER": "not-there"}))
 
     with pytest.raises(Exception, match="ContainerNotFound"):
-        await receive(replace(app, storage=storage), today(TEAMS, storageType="AzureBlob"))
+        await receive(
+            assemble(app.settings, replace(app.clients, blobs=storage)), today(TEAMS, storageType="AzureBlob")
+        )
     await storage.aclose()

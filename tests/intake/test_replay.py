@@ -1,11 +1,10 @@
 """recording/intake/replay.py: what was quarantined or dead-lettered comes in again, and twice is as good as once."""
 
-import base64
-import dataclasses
 import json
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,16 @@ from local.delivery import as_cloud_event
 from recording import __main__ as command
 from recording import app as bootstrap
 from recording.acs.call_automation import CallAutomation
-from recording.app import App
+from recording.app import App, assemble
 from recording.config.resource import parse_connection_string
 from recording.config.settings import read_settings
 from recording.intake import replay
-from recording.intake.quarantine import quarantine
-from recording.intake.replay import EventFile, Intake, ReplayResult
+from recording.intake.replay import EventFile, ReplayResult, Target
 from recording.model import job, layout
 from recording.model.job import ChunkJob
 from tests.conftest import Control, file_event
 from tests.model.test_event_parser_today import call_event
-from tests.support.facts import body_of, harmed, listing, put, receive, sweep
+from tests.support.facts import body_of, harmed, listing, put, raw_queue, receive, sweep
 from tests.support.source import recording_of
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
@@ -45,9 +43,10 @@ OBITUARY = {
 @pytest_asyncio.fixture(autouse=True)
 async def _own_queue(app: App) -> AsyncIterator[None]:
     """Nothing that other tests have left lies on the queue."""
-    await app.queue.clear_messages()
-    yield
-    await app.queue.clear_messages()
+    async with raw_queue(app.settings, job.QUEUE) as queue:
+        await queue.clear_messages()
+        yield
+        await queue.clear_messages()
 
 
 @pytest.fixture
@@ -56,9 +55,9 @@ def event() -> dict[str, Any]:
     return file_event(recording_of(DOCUMENT, DOCUMENT + "0"), eventTime="2026-03-01T11:00:00Z")
 
 
-def into(app: App, *, dry: bool = False) -> Intake:
+def into(app: App, *, dry: bool = False) -> Target:
     """Say what is replayed into."""
-    return Intake(app.storage, app.queue, app.service, app.notices, app.settings, dry=dry)
+    return Target(app.intake, app.clients.chunk_queue, dry=dry)
 
 
 async def again(app: App, body: bytes | str, **more: bool) -> list[ReplayResult]:
@@ -68,10 +67,7 @@ async def again(app: App, body: bytes | str, **more: bool) -> list[ReplayResult]
 
 async def queued(app: App) -> list[ChunkJob]:
     """Take all jobs off the queue as the host would."""
-    return [
-        job.read(base64.b64decode(message.content, validate=True).decode())
-        async for message in app.queue.receive_messages(messages_per_page=32, visibility_timeout=60)
-    ]
+    return [job.read(one.text) async for one in app.clients.chunk_queue.receive(limit=1000, hidden_seconds=60)]
 
 
 async def all_blobs(app: App) -> list[dict[str, str]]:
@@ -82,7 +78,7 @@ async def all_blobs(app: App) -> list[dict[str, str]]:
 async def quarantined(app: App, text: str, *, at: datetime = DAY) -> str:
     """Quarantine an event for a reason that this version hasn't any more; the answer is the blob's name."""
     reasons = ["a form that nobody knew then"]
-    await quarantine(text, reasons, storage=app.storage, notices=app.notices, now=at)
+    await app.quarantine.keep(text, reasons, received_at=at)
     return layout.quarantine_blob(at, layout.event_id(None, text))
 
 
@@ -91,11 +87,11 @@ async def test_a_quarantined_event_that_is_understood_by_now_is_taken(app: App, 
     text = json.dumps(event, indent=3) + "\n"
     name = await quarantined(app, text)
 
-    [done] = await replay.replay(await replay.read_blob(app.storage, name), into(app))
+    [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(app))
 
     key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
     assert ("taken", f"{key}, 2 chunks queued", True) == (done.outcome, done.detail, done.ok)
-    assert text.encode() == await app.storage.read("staging", layout.event_blob(key, event["id"]))
+    assert text.encode() == await app.clients.blobs.read("staging", layout.event_blob(key, event["id"]))
     assert [(key, DOCUMENT, 0), (key, DOCUMENT + "0", 1)] == [
         (one.recording_key, one.document_id, one.index) for one in await queued(app)
     ]
@@ -104,7 +100,7 @@ async def test_a_quarantined_event_that_is_understood_by_now_is_taken(app: App, 
 async def test_twice_changes_nothing(app: App, event: dict[str, Any]) -> None:
     """Facts are written once; the jobs are queued again, as by any duplicate."""
     name = await quarantined(app, json.dumps(event))
-    found = await replay.read_blob(app.storage, name)
+    found = await replay.read_blob(app.clients.blobs, name)
     first = await replay.replay(found, into(app))
     before, jobs = await all_blobs(app), await queued(app)
 
@@ -158,7 +154,7 @@ async def test_dead_letters_are_taken_in_both_schemas(app: App, event: dict[str,
     assert 4 == len(await queued(app))
     keys = {one.detail.partition(",")[0] for one in done}
     assert keys == {name.partition("/")[0] for name in await listing(app.settings, "staging")}
-    kept = await app.storage.read("staging", layout.event_blob(done[0].detail.partition(",")[0], event["id"]))
+    kept = await app.clients.blobs.read("staging", layout.event_blob(done[0].detail.partition(",")[0], event["id"]))
     assert kept is not None
     assert b"MaxDeliveryAttemptsExceeded" in kept
 
@@ -168,7 +164,7 @@ async def test_what_is_still_not_understood_is_not_written_twice(app: App) -> No
     name = await quarantined(app, '{"eventType": "Microsoft.Communication.RecordingFileStatusUpdated"}')
     before = await all_blobs(app)
 
-    [done] = await replay.replay(await replay.read_blob(app.storage, name), into(app))
+    [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(app))
 
     assert ("not understood", False) == (done.outcome, done.ok)
     assert "nobody knew then" not in done.detail
@@ -182,7 +178,7 @@ async def test_an_event_understood_in_part_is_taken_in_part(app: App, event: dic
     in_quarantine = await listing(app.settings, "quarantine")
 
     for _ in range(2):
-        [done] = await replay.replay(await replay.read_blob(app.storage, name), into(app))
+        [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(app))
         assert ("partly", False) == (done.outcome, done.ok)
         assert [DOCUMENT] == [one.document_id for one in await queued(app)]
     [done] = await again(app, json.dumps(event))
@@ -207,7 +203,7 @@ async def test_events_of_other_kinds(app: App) -> None:
 
 def records_all(app: App, environment: dict[str, str]) -> App:
     """The app with today's API, recording each call that starts."""
-    return dataclasses.replace(app, settings=read_settings(environment | {"ACS_API_VERSION": "", "AUTO_RECORD": "all"}))
+    return assemble(read_settings(environment | {"ACS_API_VERSION": "", "AUTO_RECORD": "all"}), app.clients)
 
 
 async def test_a_call_that_still_cannot_be_named_is_not_written_twice(app: App, environment: dict[str, str]) -> None:
@@ -215,7 +211,7 @@ async def test_a_call_that_still_cannot_be_named_is_not_written_twice(app: App, 
     name = await quarantined(app, json.dumps(call_event("CallStarted", serverCallId="not base64!")))
     before = await all_blobs(app)
 
-    [done] = await replay.replay(await replay.read_blob(app.storage, name), into(records_all(app, environment)))
+    [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(records_all(app, environment)))
 
     assert ("not understood", before) == (done.outcome, await all_blobs(app))
 
@@ -224,13 +220,11 @@ async def test_a_replayed_start_is_claimed_now(app: App, environment: dict[str, 
     """A claim of the day of the event would look as if its owner had died: another worker would start as well."""
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
     name = await quarantined(app, json.dumps(call_event("CallStarted", serverCallId=placed["serverCallId"])))
-    today = dataclasses.replace(
-        records_all(app, environment),
-        service=CallAutomation(parse_connection_string(environment["ACS_CONNECTION_STRING"])),
-    )
+    service = CallAutomation(parse_connection_string(environment["ACS_CONNECTION_STRING"]))
+    today = assemble(records_all(app, environment).settings, replace(app.clients, service=service))
 
-    [done] = await replay.replay(await replay.read_blob(app.storage, name), into(today))
-    await today.service.aclose()
+    [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(today))
+    await service.aclose()
 
     [claimed] = [blob for blob in await listing(app.settings, "archive") if blob.endswith("-claim.json")]
     age = datetime.now(UTC) - datetime.fromisoformat((await body_of(app.settings, "archive", claimed))["at"])

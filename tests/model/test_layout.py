@@ -1,12 +1,14 @@
 """recording/model/layout.py: the name of every blob."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import assert_never
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recording.model import layout
+from recording.model.layout import StagedName
 
 KEY = "20210727T152023608975Z-43563209-4ec6-4119-be5b-88398cda2caf"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
@@ -18,6 +20,40 @@ ZONES = st.timedeltas(timedelta(hours=-14), timedelta(hours=14)).map(
     lambda offset: timezone(timedelta(minutes=offset // timedelta(minutes=1)))
 )
 TIMES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=ZONES)
+KEYS = st.builds(layout.recording_key, TIMES, CALLS)
+EVENTS = st.builds(layout.event_id, st.none() | st.from_regex(r"[0-9A-Za-z_-]+", fullmatch=True), st.text())
+STAGED = st.one_of(
+    st.builds(StagedName, KEYS, st.just("event"), EVENTS),
+    st.builds(
+        StagedName, KEYS, st.sampled_from(["content", "metadata"]), DOCUMENTS, st.integers(0, layout.LARGEST_INDEX)
+    ),
+    st.builds(StagedName, KEYS, st.sampled_from(["attempts", "at_risk"]), DOCUMENTS),
+    st.builds(
+        StagedName, KEYS, st.just("began"), DOCUMENTS, attempt=st.builds(layout.attempt_id, TIMES, st.just("0a1b2c3d"))
+    ),
+    st.builds(StagedName, KEYS, st.just("published"), st.integers(1).map(str)),
+)
+
+
+def name_of(staged: StagedName) -> str:
+    """Name a blob in staging, as the app does."""
+    match staged.kind:
+        case "event":
+            return layout.event_blob(staged.key, staged.id)
+        case "content":
+            return layout.chunk_blob(staged.key, staged.index or 0, staged.id)
+        case "metadata":
+            return layout.metadata_blob(staged.key, staged.index or 0, staged.id)
+        case "attempts":
+            return layout.attempts_blob(staged.key, staged.id)
+        case "began":
+            return layout.began_blob(staged.key, staged.id, staged.attempt or "")
+        case "at_risk":
+            return layout.notice_blob(staged.key, staged.id)
+        case "published":
+            return layout.published_blob(staged.key, int(staged.id))
+        case _:
+            assert_never(staged.kind)
 
 
 def test_every_name() -> None:
@@ -64,6 +100,49 @@ def test_keys_round_trip(start: datetime, call: str) -> None:
 
     assert layout.is_recording_key(key)
     assert (start, f"{start.astimezone(UTC).date():%m/%d}") == (layout.recording_start(key), layout.day(key)[5:])
+
+
+@given(STAGED)
+def test_every_name_in_staging_can_be_read_back(staged: StagedName) -> None:
+    """What it was made from."""
+    assert staged == layout.parse(name_of(staged))
+
+
+@given(STAGED.map(name_of), st.data())
+def test_a_name_that_the_app_does_not_make_is_not_read(name: str, data: st.DataObject) -> None:
+    """Whatever is changed in a name, what is read from it has that very name."""
+    start, end = sorted((data.draw(st.integers(0, len(name))), data.draw(st.integers(0, len(name)))))
+    changed = name[:start] + data.draw(st.text(st.sampled_from("0a-/.Z\n" + ARABIC_TWO), max_size=3)) + name[end:]
+
+    staged = layout.parse(changed)
+
+    assert staged is None or changed == name_of(staged)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        KEY,
+        f"{KEY}/",
+        f"{KEY}/events/",
+        f"{KEY}/events/.json",
+        f"{KEY}/events/a/b.json",
+        f"{KEY}/chunks/7-{DOCUMENT}.media",
+        f"{KEY}/chunks/00007-{DOCUMENT}.mp4",
+        f"{KEY}/chunks/00007-forged.media",
+        f"{KEY}/began/{DOCUMENT}/1.json",
+        f"{KEY}/notices/told-02.json",
+        f"{KEY}/unknown/{DOCUMENT}.json",
+        f"x/events/{DOCUMENT}.json",
+        layout.pending_blob(layout.recording_start(KEY), "r"),
+        layout.archived(layout.chunk_blob(KEY, 7, DOCUMENT)),
+        f"{layout.DOCTOR}/x",
+    ],
+)
+def test_what_is_no_name_of_a_recording_in_staging(name: str) -> None:
+    """Names of other places, and of nothing."""
+    assert (None, None) == (layout.parse(name), layout.staged_kind(name))
 
 
 @given(TIMES, TIMES)

@@ -20,11 +20,10 @@ from recording.config.settings import Settings
 from recording.control.bodies import Caller, Operation, RepeatKey, StartRecording, StartRecordingByUrl
 from recording.control.operations import RecordingControl as Recordings
 from recording.errors import RecordingError
-from recording.storage import audit
-from recording.storage.audit import AuditRecord
+from recording.storage.audit import AuditLog, AuditRecord
 from recording.storage.blobs import Blobs
 from tests.conftest import Control
-from tests.support.facts import body_of, listing
+from tests.support.facts import body_of, control_for, listing, with_blobs
 from tests.support.source import serve
 
 GROUP = "3f2b0e4c-1111-4000-8000-000000000001"
@@ -40,7 +39,9 @@ async def facts(app: App) -> list[Any]:
 
 def recordings(app: App, storage: Blobs | None = None, **caller: Any) -> Recordings:
     """The operations, for a caller."""
-    return Recordings(app.service, storage or app.storage, Caller(**caller))
+    if storage is None:
+        return control_for(app, Caller(**caller))
+    return control_for(with_blobs(app, storage), Caller(**caller), audit=AuditLog(storage, timeout=0.3))
 
 
 @asynccontextmanager
@@ -125,11 +126,11 @@ async def test_what_is_not_foreseen_and_what_is_broken_off_is_on_record_too(app:
     asked = asyncio.Event()
 
     async def broken() -> None:
-        async with audit.audited(app.storage, AuditRecord(at=NOW, operation="stop")):
+        async with app.audit.record(AuditRecord(at=NOW, operation="stop")):
             raise RuntimeError("secret detail")
 
     async def waiting() -> None:
-        async with audit.audited(app.storage, AuditRecord(at=NOW + timedelta(seconds=1), operation="pause")):
+        async with app.audit.record(AuditRecord(at=NOW + timedelta(seconds=1), operation="pause")):
             asked.set()
             await asyncio.sleep(60)
 
@@ -151,7 +152,7 @@ async def test_what_is_not_foreseen_and_what_is_broken_off_is_on_record_too(app:
 async def test_facts_are_named_by_day_and_never_meet(app: App) -> None:
     """Two operations of the same microsecond are two facts."""
     for _ in range(2):
-        async with audit.audited(app.storage, AuditRecord(at=NOW, operation="stop")):
+        async with app.audit.record(AuditRecord(at=NOW, operation="stop")):
             pass
 
     names = list(await listing(app.settings, "archive"))
@@ -192,11 +193,8 @@ async def test_storage_that_does_not_answer_does_not_hold_the_caller(
     azurite: Azurite,
     control: Control,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whether it hangs or refuses connections, the answer comes after a while, and the fact is in the log."""
-    assert audit.PATIENCE_SECONDS <= 15
-    monkeypatch.setattr(audit, "PATIENCE_SECONDS", 0.3)
     call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
     recording_id = (await recordings(app).start(call, StartRecording())).recording_id
 
@@ -240,7 +238,7 @@ async def test_who_called_is_what_the_platform_says(
     """A name that is absurd is cut, one that is no text is escaped; neither forges a log line nor stops the record."""
     caplog.set_level("INFO")
 
-    async with audit.audited(app.storage, AuditRecord(at=NOW, operation="stop", who=request.caller(headers))):
+    async with app.audit.record(AuditRecord(at=NOW, operation="stop", who=request.caller(headers))):
         pass
 
     [fact] = await facts(app)
@@ -276,8 +274,8 @@ async def test_starts_are_found_by_their_day(app: App) -> None:
     """Each recording's own start, whatever else was asked for on that day; a record that is damaged costs no other."""
     for operation, recording, day in (("start", "a", 0), ("stop", "a", 0), ("start", None, 0), ("start", "b", 1)):
         entry = AuditRecord(at=NOW + timedelta(days=day), operation=operation, recording_id=recording)
-        await audit._write(app.storage, entry)
-    await app.storage.create("archive", "audit/2026/03/01/120000000005-start-bad.json", b"{")
+        await app.audit._write(entry)
+    await app.clients.blobs.create("archive", "audit/2026/03/01/120000000005-start-bad.json", b"{")
 
-    assert {"a": NOW} == await audit.starts(app.storage, [NOW.replace(hour=1)])
-    assert {"a", "b"} == set(await audit.starts(app.storage, [NOW, NOW + timedelta(days=1), NOW - timedelta(days=1)]))
+    assert {"a": NOW} == await app.audit.starts_on([NOW.replace(hour=1)])
+    assert {"a", "b"} == set(await app.audit.starts_on([NOW, NOW + timedelta(days=1), NOW - timedelta(days=1)]))

@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError
 from local.azurite import Azurite
 from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
-from recording.app import App
+from recording.app import App, assemble
 from recording.config.settings import read_settings
 from recording.storage import blobs
 from recording.storage.blobs import Blobs, CopyFailed
@@ -64,67 +64,70 @@ async def distant(proxy: StorageProxy, environment: dict[str, str]) -> AsyncIter
 
 async def test_a_fact_is_written_once(app: App) -> None:
     """The first one stays, whatever comes later under its name."""
-    answers = await asyncio.gather(*(app.storage.create("staging", "a/b", bytes([n])) for n in range(8)))
-    kept = await app.storage.read("staging", "a/b")
+    answers = await asyncio.gather(*(app.clients.blobs.create("staging", "a/b", bytes([n])) for n in range(8)))
+    kept = await app.clients.blobs.read("staging", "a/b")
 
     assert 1 == sum(answers)
     assert kept == bytes([answers.index(True)])
-    assert await app.storage.create("staging", "a/b", b"late") is False
-    assert kept == await app.storage.read("staging", "a/b")
+    assert await app.clients.blobs.create("staging", "a/b", b"late") is False
+    assert kept == await app.clients.blobs.read("staging", "a/b")
 
 
 async def test_what_is_not_there_is_none(app: App) -> None:
     """Reading, finding and deleting a blob that isn't there raise nothing."""
-    await app.storage.delete("staging", "no/such")
+    await app.clients.blobs.delete("staging", "no/such")
 
-    assert (None, None) == (await app.storage.read("staging", "no/such"), await app.storage.stat("archive", "no/such"))
-    assert {} == await app.storage.staged_blocks("no/such")
+    assert (None, None) == (
+        await app.clients.blobs.read("staging", "no/such"),
+        await app.clients.blobs.stat("archive", "no/such"),
+    )
+    assert {} == await app.clients.blobs.staged_blocks("no/such")
 
 
 async def test_only_the_version_that_was_meant_is_deleted(app: App) -> None:
     """A blob that has changed since it was looked at stays."""
     await put(app.settings, "staging", "a", b"1")
-    seen = await app.storage.stat("staging", "a")
+    seen = await app.clients.blobs.stat("staging", "a")
     assert seen is not None
     await put(app.settings, "staging", "a", b"2")
 
-    await app.storage.delete("staging", "a", etag=seen.etag)
+    await app.clients.blobs.delete("staging", "a", etag=seen.etag)
 
-    assert b"2" == await app.storage.read("staging", "a")
+    assert b"2" == await app.clients.blobs.read("staging", "a")
 
 
 async def test_a_listing_and_a_look_give_the_same(app: App) -> None:
     """Name, size, ETag and metadata of a blob are one thing, wherever they come from."""
-    await app.storage.create("staging", "a/b", b"12", announced="now")
+    await app.clients.blobs.create("staging", "a/b", b"12", announced="now")
 
-    listed = [blob async for blob in app.storage.list_blobs("staging", "a/")]
-    assert [await app.storage.stat("staging", "a/b")] == listed
+    listed = [blob async for blob in app.clients.blobs.list_blobs("staging", "a/")]
+    assert [await app.clients.blobs.stat("staging", "a/b")] == listed
 
 
 async def test_a_wrong_copy_is_made_again(app: App, control: Control) -> None:
     """A copy of another length, or without the source's SHA-256, is replaced by one that matches."""
     [job] = await stage(app, await control.recording(5 * MIB))
-    source = await app.storage.stat("staging", job.content_blob)
+    source = await app.clients.blobs.stat("staging", job.content_blob)
     assert source is not None
     assert source.sha256 is not None
 
     for body, sha256 in ((b"short", source.sha256), (b"\0" * 100, "0" * 64)):
         await put(app.settings, "archive", "copy", body, sha256=sha256)
-        await app.storage.copy_to_archive(source, "copy")
+        await app.clients.blobs.copy_to_archive(source, "copy")
         assert {"copy": source.sha256} == await listing(app.settings, "archive")
 
 
 async def test_a_copy_of_a_source_that_changed_is_not_taken(app: App) -> None:
     """What is compared is the version that was listed; another one under its name is no copy of it."""
     await put(app.settings, "staging", "a", b"1")
-    seen = await app.storage.stat("staging", "a")
+    seen = await app.clients.blobs.stat("staging", "a")
     assert seen is not None
     await put(app.settings, "staging", "a", b"2")
 
     with pytest.raises(CopyFailed):
-        await app.storage.copy_to_archive(seen, "copy")
+        await app.clients.blobs.copy_to_archive(seen, "copy")
     with pytest.raises(AzureError):
-        await app.storage.copy_to_archive(replace(seen, name="gone"), "copy")
+        await app.clients.blobs.copy_to_archive(replace(seen, name="gone"), "copy")
 
     assert {} == await listing(app.settings, "archive")
 
@@ -133,27 +136,27 @@ async def test_a_copy_that_another_run_made_meanwhile_is_not_written_again(
     azurite: Azurite, environment: dict[str, str], app: App
 ) -> None:
     """The second copy comes late, perhaps after the manifest: were it to fail, it would damage what is archived."""
-    await app.storage.create("staging", "a", b"media")
-    seen = await app.storage.stat("staging", "a")
+    await app.clients.blobs.create("staging", "a", b"media")
+    seen = await app.clients.blobs.stat("staging", "a")
     assert seen is not None
     async with harmed(azurite, environment, {"operation": "CopyBlob", "kind": "hang", "seconds": 60}) as (late, proxy):
-        second = asyncio.create_task(late.storage.copy_to_archive(seen, "copy"))
+        second = asyncio.create_task(late.clients.blobs.copy_to_archive(seen, "copy"))
 
         async def is_held() -> bool:
             return any(entry["fault"] == "hang" for entry in proxy.log.view(100)["requests"])
 
         await until(is_held)
-        first = await app.storage.copy_to_archive(seen, "copy")
+        first = await app.clients.blobs.copy_to_archive(seen, "copy")
         proxy.faults.clear()
 
-        assert first == await second == await app.storage.stat("archive", "copy")
+        assert first == await second == await app.clients.blobs.stat("archive", "copy")
 
 
 async def test_a_link_reads_and_does_nothing_else(app: App) -> None:
     """The link of a blob answers to GET for five minutes, and to no other method or blob."""
     await put(app.settings, "staging", "a", b"media")
     await put(app.settings, "staging", "b", b"other")
-    link = await app.storage.read_link("staging", "a", file_name="a.mp4")
+    link = await app.clients.blobs.read_link("staging", "a", file_name="a.mp4")
 
     async with aiohttp.ClientSession() as http:
         async with http.get(link) as got:
@@ -172,7 +175,7 @@ async def test_a_link_expires(app: App, monkeypatch: pytest.MonkeyPatch) -> None
     """Once its time is over it opens nothing."""
     monkeypatch.setattr(blobs, "LINK_LIFE", timedelta(seconds=-1))
     await put(app.settings, "staging", "a", b"media")
-    link = await app.storage.read_link("staging", "a", file_name="a.mp4")
+    link = await app.clients.blobs.read_link("staging", "a", file_name="a.mp4")
 
     async with aiohttp.ClientSession() as http, http.get(link) as got:
         assert 403 == got.status
@@ -187,7 +190,7 @@ async def test_a_lost_answer_costs_nothing(distant: App, proxy: StorageProxy, co
 
     await distant.ingest.run(job)
 
-    found = await distant.storage.stat("staging", job.content_blob)
+    found = await distant.clients.blobs.stat("staging", job.content_blob)
     assert found is not None
     assert 1 == faults_met(proxy)
     assert found.sha256 == recording["chunks"][0]["sha256"] == await stored_sha256(distant, job)
@@ -229,7 +232,7 @@ async def test_a_lost_answer_to_a_claim_does_not_delay_a_recording(
 ) -> None:
     """A worker whose claim was written knows it for its own, and starts the recording at once."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
-    app = replace(distant, settings=distant.settings.model_copy(update={"auto_record": "all"}))
+    app = assemble(distant.settings.model_copy(update={"auto_record": "all"}), distant.clients)
     add_fault(proxy, kind="lostAnswer", **BLOB)
 
     await receive(app, leg_event(call))
@@ -275,7 +278,7 @@ async def test_another_account_gets_its_copy_by_a_link(
 
 async def test_a_container_that_is_there_is_left_alone(settings: object, app: App) -> None:
     """Preparing twice, and at the same time, is no error."""
-    await app.storage.create("staging", "a", b"1")
+    await app.clients.blobs.create("staging", "a", b"1")
     others = [Blobs(app.settings) for _ in range(3)]
     await asyncio.gather(*(one.create_containers() for one in others))
 

@@ -19,11 +19,11 @@ async def test_a_stream_is_in_order(app: App, ahead: int, size: int) -> None:
     """However many ranges are read at once, and whichever comes first, the bytes are the blob's."""
     content = bytes(n % 251 for n in range(1000)) * (size // 1000 + 1)
     await put(app.settings, "staging", "a", content[:size])
-    found = await app.storage.stat("staging", "a")
+    found = await app.clients.blobs.stat("staging", "a")
     assert found is not None
     gate = asyncio.Semaphore(2)
 
-    pieces = [piece async for piece in app.storage.read_ranges("staging", found, ahead=ahead, gate=gate)]
+    pieces = [piece async for piece in app.clients.blobs.read_ranges("staging", found, ahead=ahead, gate=gate)]
 
     assert content[:size] == b"".join(pieces)
     assert [piece for piece in pieces if len(piece) > 2 * MIB] == []
@@ -34,12 +34,12 @@ async def test_a_stream_is_in_order(app: App, ahead: int, size: int) -> None:
 async def test_a_stream_is_of_one_version(app: App, ahead: int) -> None:
     """A blob that is replaced in the middle ends the stream: versions are never mixed, and nothing is left over."""
     await put(app.settings, "staging", "a", b"1" * 20 * MIB)
-    found = await app.storage.stat("staging", "a")
+    found = await app.clients.blobs.stat("staging", "a")
     assert found is not None
     gate, pieces = asyncio.Semaphore(4), list[bytes]()
 
     with pytest.raises(ResourceModifiedError):  # noqa: PT012 - the first piece has to come before it
-        async for piece in app.storage.read_ranges("staging", found, ahead=ahead, gate=gate):
+        async for piece in app.clients.blobs.read_ranges("staging", found, ahead=ahead, gate=gate):
             if not pieces:
                 await put(app.settings, "staging", "a", b"2" * 20 * MIB)
             pieces.append(piece)
@@ -52,7 +52,7 @@ async def test_a_stream_is_of_one_version(app: App, ahead: int) -> None:
 async def test_a_stream_reads_within_its_gate(app: App) -> None:
     """So many ranges at once and no more, whatever is asked for ahead."""
     await put(app.settings, "staging", "a", b"1" * 20 * MIB)
-    found = await app.storage.stat("staging", "a")
+    found = await app.clients.blobs.stat("staging", "a")
     assert found is not None
     under_way, most, gate = 0, 0, asyncio.Semaphore(3)
 
@@ -70,7 +70,7 @@ async def test_a_stream_reads_within_its_gate(app: App) -> None:
             gate.release()
 
     size = 0
-    async for piece in app.storage.read_ranges("staging", found, ahead=8, gate=Counting()):
+    async for piece in app.clients.blobs.read_ranges("staging", found, ahead=8, gate=Counting()):
         size += len(piece)
 
     assert (20 * MIB, 3, 0) == (size, most, under_way)

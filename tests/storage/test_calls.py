@@ -7,7 +7,6 @@ import pytest
 
 from recording.app import App
 from recording.model import layout
-from recording.storage import calls
 from tests.model.test_event_parser_today import CORRELATION, call_event
 from tests.support.facts import put, receive, sweep
 from tests.support.source import storage_host, today, wav
@@ -24,9 +23,9 @@ async def test_the_correlation_id_is_known_from_either_event(app: App, kind: str
         await receive(app, event)
 
     for same in (known, known.rstrip("="), known.translate(str.maketrans("+/", "-_"))):
-        assert CORRELATION == await calls.correlation_id(app.storage, same)
-    assert await calls.correlation_id(app.storage, f"{known[:-4]}AAAA") is None
-    assert await calls.correlation_id(app.storage, None) is None
+        assert CORRELATION == await app.calls.correlation_id(same)
+    assert await app.calls.correlation_id(f"{known[:-4]}AAAA") is None
+    assert await app.calls.correlation_id(None) is None
 
 
 async def test_a_call_without_a_correlation_id_leaves_nothing(app: App) -> None:
@@ -34,7 +33,7 @@ async def test_a_call_without_a_correlation_id_leaves_nothing(app: App) -> None:
     event = call_event("CallStarted")
     await receive(app, event | {"data": event["data"] | {"correlationId": None}})
 
-    assert [] == [blob.name async for blob in app.storage.list_blobs("archive", "calls/")]
+    assert [] == [blob.name async for blob in app.clients.blobs.list_blobs("archive", "calls/")]
 
 
 @pytest.mark.parametrize("fact", [None, b"", b"[]", b'{"correlationId": "c-1"}'])
@@ -48,5 +47,5 @@ async def test_the_manifest_has_it_if_it_is_known(environment: dict[str, str], f
             await app.ingest.run(job)
         [key] = (await sweep(app)).archived
 
-        written: Any = json.loads(await app.storage.read("archive", layout.manifest_blob(key)) or b"")
+        written: Any = json.loads(await app.clients.blobs.read("archive", layout.manifest_blob(key)) or b"")
         assert ("c-1" if fact and b"c-1" in fact else None) == written["correlationId"]

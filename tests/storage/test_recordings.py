@@ -8,7 +8,6 @@ import pytest
 from recording.app import App
 from recording.model import attempts, layout
 from recording.model.attempts import Attempts, Failure
-from recording.storage import recordings
 from tests.archive.test_archived import LATE, lose
 from tests.conftest import Control
 from tests.support.facts import announce, put, stage, sweep
@@ -18,14 +17,14 @@ async def test_a_chunk_is_archived_when_the_manifest_says_so(app: App, control: 
     """Not before, whatever lies there under its name; and of no other recording."""
     [job] = await stage(app, await control.recording(1000))
     await put(app.settings, "archive", layout.archived(job.content_blob, "mp4"), b"half")
-    assert not await recordings.is_archived(job, app.storage)
-    await app.storage.delete("archive", layout.archived(job.content_blob, "mp4"))
+    assert not await app.recordings.is_archived(job)
+    await app.clients.blobs.delete("archive", layout.archived(job.content_blob, "mp4"))
 
     await sweep(app)
 
-    assert await recordings.is_archived(job, app.storage)
+    assert await app.recordings.is_archived(job)
     others = {"document_id": "0-a-b"}, {"recording_key": f"{job.recording_key[:-1]}x"}
-    assert [False, False] == [await recordings.is_archived(job.model_copy(update=o), app.storage) for o in others]
+    assert [False, False] == [await app.recordings.is_archived(job.model_copy(update=o)) for o in others]
 
 
 async def test_a_lost_chunk_is_not_archived(app: App, control: Control) -> None:
@@ -34,10 +33,10 @@ async def test_a_lost_chunk_is_not_archived(app: App, control: Control) -> None:
     await lose(app, control, job)
     await sweep(app, now=job.announced_at + LATE)
 
-    written = await recordings.newest_manifest(job.recording_key, app.storage)
+    written = await app.recordings.newest_manifest(job.recording_key)
     assert written is not None
     assert ["lost"] == [entry.outcome for entry in written.chunks]
-    assert not await recordings.is_archived(job, app.storage)
+    assert not await app.recordings.is_archived(job)
 
 
 async def test_failures_at_the_same_moment_are_all_on_record(app: App, control: Control) -> None:
@@ -51,9 +50,9 @@ async def test_failures_at_the_same_moment_are_all_on_record(app: App, control: 
     def queue(before: Attempts | None) -> Attempts:
         return attempts.queued_again(before, now=job.announced_at)
 
-    await asyncio.gather(*(recordings.note(job, app.storage, change) for change in (*map(fail, failures), queue)))
+    await asyncio.gather(*(app.recordings.update_attempts(job, change) for change in (*map(fail, failures), queue)))
 
-    noted = attempts.read(await app.storage.read("staging", job.attempts_blob))
+    noted = attempts.read(await app.clients.blobs.read("staging", job.attempts_blob))
     assert noted is not None
     assert (5, {*failures}, job.announced_at) == (noted.count, {*noted.failures}, noted.queued_at)
 
@@ -64,5 +63,5 @@ async def test_a_manifest_that_cannot_be_read_costs_no_chunk(app: App, control: 
     [job] = await stage(app, await control.recording(1000))
     await put(app.settings, "archive", layout.manifest_blob(job.recording_key), text)
 
-    assert not await recordings.is_archived(job, app.storage)
+    assert not await app.recordings.is_archived(job)
     await app.ingest.run(job)

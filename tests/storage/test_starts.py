@@ -19,11 +19,17 @@ from recording.control.bodies import Caller, RepeatKey, StartRecording
 from recording.control.operations import RecordingControl as Recordings
 from recording.errors import BadRequest, Conflict, RecordingError, StartInProgress, Throttled, UpstreamFailed
 from recording.model import layout
-from recording.storage import starts
 from recording.storage.blobs import Blobs
-from recording.storage.starts import ClaimedByAnotherRequest, HeldClaim, StartClaim, StartOutcome
+from recording.storage.starts import (
+    ClaimedByAnotherRequest,
+    HeldClaim,
+    PriorStart,
+    StartClaim,
+    StartClaims,
+    StartOutcome,
+)
 from tests.conftest import Control
-from tests.support.facts import add_fault, body_of, faults_met, listing
+from tests.support.facts import add_fault, body_of, control_for, faults_met, listing, with_blobs
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOTHING = StartRecording()
@@ -53,9 +59,13 @@ async def distant(settings: Settings, proxy: StorageProxy) -> AsyncIterator[Blob
     await storage.aclose()
 
 
-def repeatable(app: App, storage: Blobs | None = None, *, key: str = "one", header: str = HEADER) -> Recordings:
+def repeatable(
+    app: App, storage: Blobs | None = None, *, key: str = "one", header: str = HEADER, **limits: Any
+) -> Recordings:
     """The operations, for a caller with a key."""
-    return Recordings(app.service, storage or app.storage, Caller(repeat_key=RepeatKey(header, key)))
+    there = with_blobs(app, storage) if storage else app
+    claims = StartClaims(there.clients.blobs, **limits)
+    return control_for(there, Caller(repeat_key=RepeatKey(header, key)), claims=claims)
 
 
 def writes(suffix: str) -> dict[str, str]:
@@ -90,7 +100,7 @@ async def test_a_start_at_once_from_everywhere_happens_once(
         *(repeatable(app, storages[n % 5]).start(call, NOTHING) for n in range(20)), return_exceptions=True
     )
     [recording] = (await control.call("GET", "recordings"))["recordings"]
-    await app.service.stop(call, recording["recordingId"])
+    await app.clients.service.stop(call, recording["recordingId"])
     later = [await repeatable(app, storage).start(call, NOTHING) for storage in storages]
     for storage in storages:
         await storage.aclose()
@@ -106,10 +116,10 @@ async def test_a_start_at_once_from_everywhere_happens_once(
 async def test_a_key_belongs_to_one_request(app: App, control: Control, call: str, outcome: Any, header: str) -> None:
     """Another conversation, callback or context under the same key is a 400 that names the header."""
     mine = StartClaim(owner="x", conversation_id=call, request="0" * 64, at=datetime.now(UTC))
-    await starts.take(app.storage, "repeatable one", mine)
+    await app.starts.claim("repeatable one", mine)
     if outcome:
         known = StartOutcome(result=outcome, recording_id="abc", at=NOW)
-        await starts.settle(app.storage, HeldClaim("repeatable one", 1), known)
+        await app.starts.record_outcome(HeldClaim("repeatable one", 1), known)
 
     for body in (NOTHING, StartRecording(operation_context="x")):
         with pytest.raises(BadRequest) as refused:
@@ -137,11 +147,11 @@ async def test_a_claim_whose_owner_died_is_taken_over_by_exactly_one(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Before 60 s nobody gets it; then one of ten does, the others wait for that one, and the log says so."""
-    await starts.take(app.storage, "x", StartClaim(owner="dead", conversation_id="c", at=NOW))
+    await app.starts.claim("x", StartClaim(owner="dead", conversation_id="c", at=NOW))
 
     async def take(number: int, after: float) -> Any:
         at = NOW + timedelta(seconds=after)
-        return await starts.take(app.storage, "x", StartClaim(owner=str(number), conversation_id="c", at=at))
+        return await app.starts.claim("x", StartClaim(owner=str(number), conversation_id="c", at=at))
 
     early = await asyncio.gather(*(take(n, 59.9) for n in range(10)), return_exceptions=True)
     late = await asyncio.gather(*(take(n, 60.1) for n in range(10)), return_exceptions=True)
@@ -158,19 +168,19 @@ async def test_a_claim_whose_owner_died_is_taken_over_by_exactly_one(
 
 async def test_the_first_word_on_a_try_stands(app: App) -> None:
     """An outcome is never overwritten, and a late one of a try that was given up is what a repeat gets."""
-    held = await starts.take(app.storage, "x", StartClaim(owner="slow", conversation_id="c", at=NOW))
+    held = await app.starts.claim("x", StartClaim(owner="slow", conversation_id="c", at=NOW))
     assert isinstance(held, HeldClaim)
     later = StartClaim(owner="next", conversation_id="c", at=NOW + timedelta(minutes=2))
-    assert HeldClaim("x", 2) == await starts.take(app.storage, "x", later)
+    assert HeldClaim("x", 2) == await app.starts.claim("x", later)
 
     for recording_id in ("first", "second"):
-        await starts.settle(app.storage, held, StartOutcome(result="started", recording_id=recording_id, at=NOW))
+        await app.starts.record_outcome(held, StartOutcome(result="started", recording_id=recording_id, at=NOW))
 
-    found = await starts.take(app.storage, "x", later.model_copy(update={"owner": "third"}))
-    assert isinstance(found, tuple)
-    assert ("slow", "first") == (found[0].owner, found[1].recording_id)
+    found = await app.starts.claim("x", later.model_copy(update={"owner": "third"}))
+    assert isinstance(found, PriorStart)
+    assert ("slow", "first") == (found.claim.owner, found.outcome.recording_id)
     with pytest.raises(ClaimedByAnotherRequest):
-        await starts.take(app.storage, "x", later.model_copy(update={"request": "another"}))
+        await app.starts.claim("x", later.model_copy(update={"request": "another"}))
 
 
 @pytest.mark.parametrize(
@@ -232,18 +242,15 @@ async def test_an_outcome_that_cannot_be_written_is_logged_and_the_answer_stays_
     proxy: StorageProxy,
     distant: Blobs,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The caller gets the id; a repeat has to wait, and is then told that the call is being recorded."""
-    monkeypatch.setattr(starts, "PATIENCE_SECONDS", 1.5)
     add_fault(proxy, **BUSY, **writes("outcome"), times=100)
 
-    started = await repeatable(app, distant).start(call, NOTHING)
+    started = await repeatable(app, distant, timeout=1.5).start(call, NOTHING)
     with pytest.raises(StartInProgress):
         await repeatable(app).start(call, NOTHING)
-    monkeypatch.setattr(starts, "LIFE", timedelta(0))
     with pytest.raises(Conflict):
-        await repeatable(app).start(call, NOTHING)
+        await repeatable(app, life=timedelta(0)).start(call, NOTHING)
 
     [line] = [r.message for r in caplog.records if r.message.startswith("start.outcome_not_written ")]
     assert started.recording_id == json.loads(line.partition(" ")[2])["outcome"]["recordingId"]
@@ -254,32 +261,30 @@ async def test_an_outcome_that_cannot_be_written_is_logged_and_the_answer_stays_
 
 
 async def test_a_claim_that_cannot_be_given_back_does_not_hide_what_failed(
-    app: App, control: Control, call: str, proxy: StorageProxy, distant: Blobs, monkeypatch: pytest.MonkeyPatch
+    app: App, control: Control, call: str, proxy: StorageProxy, distant: Blobs
 ) -> None:
     """The caller is told what ACS said, and how long to wait."""
-    monkeypatch.setattr(starts, "PATIENCE_SECONDS", 1.5)
     add_fault(proxy, **BUSY, **writes("outcome"), times=100)
     rule = {"method": "POST", "path": "/conversations/*", "kind": "status", "status": 429, "retryAfter": "17"}
     await control.call("POST", "faults", rule)
 
     with pytest.raises(Throttled) as failed:
-        await repeatable(app, distant).start(call, NOTHING)
+        await repeatable(app, distant, timeout=1.5).start(call, NOTHING)
 
     assert ("17", ["claim"]) == (failed.value.retry_after, await tries(app))
 
 
 async def test_without_a_claim_nothing_is_started(
-    app: App, settings: Settings, control: Control, call: str, proxy: StorageProxy, distant: Blobs, monkeypatch: Any
+    app: App, settings: Settings, control: Control, call: str, proxy: StorageProxy, distant: Blobs
 ) -> None:
     """Storage that is away or busy for good: ACS is not asked, and the caller is answered in time."""
-    monkeypatch.setattr(starts, "PATIENCE_SECONDS", 0.5)
     add_fault(proxy, **BUSY, **writes("claim"), times=100)
     nowhere = Blobs(settings.model_copy(update={"archive_container": "nowhere"}))
 
     with pytest.raises(AzureError):
-        await repeatable(app, nowhere).start(call, NOTHING)
+        await repeatable(app, nowhere, timeout=0.5).start(call, NOTHING)
     with pytest.raises(TimeoutError):
-        await repeatable(app, distant).start(call, NOTHING)
+        await repeatable(app, distant, timeout=0.5).start(call, NOTHING)
     await nowhere.aclose()
 
     assert 0 == await asked(control)

@@ -25,7 +25,7 @@ from recording import app as bootstrap
 async def main(conversation, key, go):
     app = await bootstrap.ready()
     caller = Caller(repeat_key=RepeatKey("Repeatability-Request-ID", key))
-    operations = RecordingControl(app.service, app.storage, caller)
+    operations = RecordingControl(app.clients.service, app.audit, app.starts, app.endings, caller)
     print("ready", flush=True)
     while not pathlib.Path(go).exists():
         await asyncio.sleep(0.005)

@@ -10,18 +10,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from azure.storage.queue.aio import QueueClient
 
 from local.azurite import Azurite
 from local.storage_faults import StorageRule
 from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
-from recording import timer
-from recording.app import App
+from recording.app import App, assemble
 from recording.archive.run import TimerReport
 from recording.config.settings import Settings, read_settings
+from recording.control.bodies import Caller
+from recording.control.operations import RecordingControl
 from recording.ingest.blocks import is_block
 from recording.ingest.chunk import ChunkIngest
-from recording.intake import receive as intake
 from recording.intake.backlog import Backlog
 from recording.model.job import ChunkJob
 from recording.model.stored import Container
@@ -40,6 +41,15 @@ async def container(settings: Settings, where: Container) -> AsyncIterator[Conta
     assert account.connection_string is not None
     async with BlobServiceClient.from_connection_string(account.connection_string.get_secret_value()) as service:
         yield service.get_container_client(getattr(settings, f"{where}_container"))
+
+
+@asynccontextmanager
+async def raw_queue(settings: Settings, name: str, **more: Any) -> AsyncIterator[QueueClient]:
+    """Open a queue with a client of the test's own."""
+    connection = settings.host_storage.connection_string
+    assert connection is not None
+    async with QueueClient.from_connection_string(connection.get_secret_value(), name, **more) as queue:
+        yield queue
 
 
 async def listing(settings: Settings, where: Container) -> dict[str, str]:
@@ -64,21 +74,24 @@ async def body_of(settings: Settings, where: Container, name: str) -> Any:
         return json.loads(await (await blobs.download_blob(name)).readall())
 
 
+def with_blobs(app: App, blobs: Blobs) -> App:
+    """Wire the app with another client of Blob Storage."""
+    return assemble(app.settings, replace(app.clients, blobs=blobs))
+
+
+def control_for(app: App, caller: Caller | None = None, **more: Any) -> RecordingControl:
+    """Give the recording operations for a caller."""
+    parts = {"service": app.clients.service, "audit": app.audit, "claims": app.starts, "endings": app.endings}
+    return RecordingControl(**parts | {"caller": caller or Caller()} | more)
+
+
 async def receive(
     app: App, event: Any, *, now: datetime | None = None, backlog: Backlog | None = None
 ) -> list[ChunkJob]:
     """Take an event in; the answer is its chunk jobs."""
     text = event if isinstance(event, str) else json.dumps(event)
     now = now or datetime.now(UTC)
-    return await intake.receive(
-        text,
-        storage=app.storage,
-        service=app.service,
-        notices=app.notices,
-        settings=app.settings,
-        now=now,
-        backlog=backlog,
-    )
+    return await app.intake.receive(text, now=now, backlog=backlog)
 
 
 async def announce(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
@@ -97,7 +110,7 @@ async def stage(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
 async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> TimerReport:
     """Run the archive timer once."""
     now = now or datetime.now(UTC)
-    return await timer.run(app.storage, app.settings, app.notices, app.content, now=now, **more)
+    return await app.timer.run(now=now, **more)
 
 
 async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:
@@ -112,7 +125,7 @@ async def topic(app: App, control: Control) -> AsyncIterator[App]:
     """Give the app the emulator's custom topic to publish to."""
     notices = Topic(f"{control.endpoint}/emulator/topic/api/events", TOPIC_KEY, None)
     try:
-        yield replace(app, notices=notices)
+        yield assemble(app.settings, replace(app.clients, topic=notices))
     finally:
         await notices.aclose()
 
@@ -135,9 +148,9 @@ async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10
             await asyncio.sleep(0.02)
 
 
-async def staged_receipts(storage: Blobs, job: ChunkJob) -> int:
+async def staged_receipts(blobs: Blobs, job: ChunkJob) -> int:
     """Count the blocks that are staged with their receipt."""
-    return len([name for name in await storage.staged_blocks(job.content_blob) if not is_block(name)])
+    return len([name for name in await blobs.staged_blocks(job.content_blob) if not is_block(name)])
 
 
 async def killed_after(ingest: ChunkIngest, job: ChunkJob, *, blocks: int) -> None:
@@ -145,7 +158,7 @@ async def killed_after(ingest: ChunkIngest, job: ChunkJob, *, blocks: int) -> No
     running = asyncio.ensure_future(ingest.run(job))
 
     async def staged() -> bool:
-        return running.done() or await staged_receipts(ingest.storage, job) >= blocks
+        return running.done() or await staged_receipts(ingest.blobs, job) >= blocks
 
     await until(staged)
     assert not running.done()

@@ -11,11 +11,10 @@ from local import trace as local_trace
 from local.acs.server import Emulator
 from recording.app import App
 from recording.control.bodies import Caller, Operation, StartRecordingByUrl
-from recording.control.operations import RecordingControl as Recordings
 from recording.errors import ChunkError
 from recording.telemetry import exporters
 from tests.conftest import Control
-from tests.support.facts import receive, sweep, until
+from tests.support.facts import control_for, receive, sweep, until
 from tests.telemetry.test_traces import Told, told, trace_of
 
 __all__ = ["told"]
@@ -60,7 +59,7 @@ async def recorded(app: App, control: Control, events: list[dict[str, Any]]) -> 
     """Start and stop a recording, both through us; the answer is its id and its file event."""
     media = {"kind": "filler", "chunkBytes": SIZES}
     call = await control.call("POST", "calls", {"participants": ["Ada"], "media": media})
-    recordings = Recordings(app.service, app.storage, Caller(who="ada@example.com"))
+    recordings = control_for(app, Caller(who="ada@example.com"))
     url = {"conversation_url": call["conversationUrl"]}
     whose = url if app.settings.speaks_2021 else {"server_call_id": call["serverCallId"]}
     started = await recordings.start_by_url(StartRecordingByUrl(**whose))

@@ -1,0 +1,53 @@
+"""What stands on the blob of a chunk in staging: what it is, where it is from, and how it was proved."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from recording.formats.media import Kind
+from recording.model.payload import OrNone
+
+
+class ChunkFacts(BaseModel):
+    """The metadata of a chunk's blob; a value that can't be read counts as missing.
+
+    The first seven are committed with the chunk, the others added by its proof. `problem` says why the file is
+    incomplete, if it is kept nevertheless. `flight` is the digest in transit: one of the digests of all blocks, taken
+    as they passed by.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Annotated[Kind | None, OrNone] = None
+    problem: str | None = None
+    source_etag: str | None = None
+    source_bytes: Annotated[int | None, OrNone] = None
+    blocks: Annotated[int | None, OrNone] = None
+    block_bytes: Annotated[int | None, OrNone] = None
+    flight: str | None = None
+    sha256: str | None = None
+    proved_at: Annotated[datetime | None, OrNone] = None
+    blocks_compared: Annotated[int | None, OrNone] = None
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Self:
+        """Read what stands on a blob, whoever wrote it."""
+        return cls.model_validate(dict(metadata))
+
+    def to_metadata(self) -> dict[str, str]:
+        """Write what is known; a header without a value may get lost on its way."""
+        return {
+            name: value.isoformat(timespec="seconds") if isinstance(value, datetime) else str(value)
+            for name, value in self
+            if value not in (None, "")
+        }
+
+    def is_written_by_ingest(self, size: int) -> bool:
+        """Tell whether a blob of this size was committed by ingest, which does so only when all of it is there."""
+        return self.source_bytes == size and self.flight is not None
+
+    def is_same_version(self, other: Self) -> bool:
+        """Tell whether both are of one version of the document."""
+        return (self.source_etag, self.source_bytes) == (other.source_etag, other.source_bytes)

@@ -1,0 +1,84 @@
+"""Stored JSON: what an older app wrote into storage and onto its queues is understood, and written the same."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from recording.intake import backlog
+from recording.intake.quarantine import QuarantinedEvent
+from recording.model import attempts, job
+from recording.model.events import AnnouncedChunk, FileStatusUpdated
+from recording.model.layout import chunk_blob
+from recording.model.manifest import Manifest, write_manifest
+from recording.model.proof import ChunkFacts
+from recording.model.recording import assemble
+from recording.model.stored import StoredBlob
+from recording.storage.audit import AuditRecord
+from recording.storage.endings import Ending
+from recording.storage.starts import StartClaim, StartOutcome
+
+STORED = Path(__file__).parents[1] / "data/stored"
+NOW = datetime(2026, 11, 3, 9, 12, 44, tzinfo=UTC)
+KEY = "20261103T091000000000Z-b7e0a1b2"
+
+
+def one_line(record: type[BaseModel]) -> Callable[[str], str]:
+    """Read a fact and write it as stores do."""
+    return lambda text: record.model_validate_json(text).model_dump_json(by_alias=True, exclude_unset=True)
+
+
+def indented(record: type[BaseModel]) -> Callable[[str], str]:
+    """Read a fact for human readers, and write it as it is written for them."""
+    return lambda text: record.model_validate_json(text).model_dump_json(by_alias=True, exclude_unset=True, indent=2)
+
+
+def attempts_record(text: str) -> str:
+    """Read and write an attempts record; one that can't be read would count as none."""
+    read = attempts.read(text.encode())
+    assert read is not None
+    return read.model_dump_json(by_alias=True, exclude_unset=True)
+
+
+AGAIN: dict[str, Callable[[str], str]] = {
+    "attempts.json": attempts_record,
+    "attempts-named.json": attempts_record,
+    "audit.json": one_line(AuditRecord),
+    "chunk-job.json": lambda text: job.write(job.read(text)),
+    "chunk-metadata.json": lambda text: json.dumps(ChunkFacts.from_metadata(json.loads(text)).to_metadata()),
+    "claim.json": one_line(StartClaim),
+    "ending.json": one_line(Ending),
+    "events-message.json": lambda text: backlog.write(backlog.read(text)).decode(),
+    "manifest-absent.json": indented(Manifest),
+    "manifest.json": indented(Manifest),
+    "manifest-unfinished.json": indented(Manifest),
+    "outcome-started.json": one_line(StartOutcome),
+    "outcome.json": one_line(StartOutcome),
+    "quarantined.json": indented(QuarantinedEvent),
+}
+
+
+@pytest.mark.parametrize("file", sorted(file.name for file in STORED.iterdir()))
+def test_what_is_stored_is_understood_and_written_the_same(file: str) -> None:
+    """Byte for byte, but for members that came later: each text was written by an older app."""
+    stored = (STORED / file).read_text()
+
+    assert stored == AGAIN[file](stored)
+
+
+def test_the_metadata_of_a_proved_chunk_is_understood() -> None:
+    """All that the manifest says of it comes from there."""
+    metadata = json.loads((STORED / "chunk-metadata.json").read_text())
+    blob = StoredBlob(chunk_blob(KEY, 0, "a-0"), int(metadata["source_bytes"]), '"e"', metadata)
+    event = FileStatusUpdated("e", NOW, "a", None, None, NOW, None, None, (AnnouncedChunk("a-0", 0, None),))
+    recording = assemble(KEY, events=[event], blobs=[blob], attempts={}, retention=timedelta(hours=24))
+
+    [entry] = write_manifest(recording, archived_at=NOW).chunks
+
+    assert ("unproved", "kept as it is: the last box is cut off", "mp4") == (entry.outcome, entry.reason, entry.format)
+    assert ("0x8DCFA1B2C3D4E5F", NOW, 4, 4) == (entry.source_etag, entry.proved_at, entry.blocks, entry.blocks_compared)
+    assert entry.content is not None
+    assert (12_582_929, "ab" * 32) == (entry.content.bytes, entry.content.sha256)
