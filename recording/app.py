@@ -137,7 +137,7 @@ _preparing = asyncio.Lock()
 
 
 async def ready() -> App:
-    """Give the process's app; raises Misconfigured that names what to mend."""
+    """Give the process's app; raises Misconfigured that names what to fix."""
     global _is_prepared
     here = current()
     if not _is_prepared:
@@ -159,7 +159,7 @@ async def ready_if_possible() -> App:
 def current() -> App:
     """Give the process's app though storage may be out of reach: health has to tell just that.
 
-    Raises Misconfigured that names what to mend.
+    Raises Misconfigured that names what to fix.
     """
     global _app
     if _app is None:

@@ -19,7 +19,7 @@ class AnnouncedRecording:
     """A recording that is announced: known by its recording id, where the event has it, else by its times."""
 
     key: str
-    word: str | None
+    digest: str | None
     start: datetime
     end: datetime | None
 
@@ -32,19 +32,19 @@ def match_endings(
 ) -> dict[PendingEnding, AnnouncedRecording]:
     """Decide which announced recording is which stopped one, each at most once.
 
-    By recording id; where an event has none, by its end or (`started`, by word) its start, the
+    By recording id; where an event has none, by its end or (`started`, by digest) its start, the
     closest first: a recording that was paused took longer than it plays.
     """
     waiting, came = list(pending), list(announced)
-    named = {event.word: event for event in came if event.word}
-    nameless = [event for event in came if event.word is None]
-    found = {one: named[one.word] for one in waiting if one.word in named}
+    named = {event.digest: event for event in came if event.digest}
+    nameless = [event for event in came if event.digest is None]
+    found = {one: named[one.digest] for one in waiting if one.digest in named}
     close = [
-        (away, one.stopped, one.word, event.key, one, event)
+        (away, one.stopped, one.digest, event.key, one, event)
         for one in waiting
         if one not in found
         for event in nameless
-        if (away := _away(one, event, (started or {}).get(one.word))) <= TOLERANCE
+        if (away := _away(one, event, (started or {}).get(one.digest))) <= TOLERANCE
     ]
     taken: set[str] = set()
     for *_, one, event in sorted(close, key=lambda pair: pair[:4]):

@@ -76,7 +76,7 @@ class ChunkIngest:
         """
         with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
             if await self.recordings.is_archived(job):
-                log.info("chunk.archived_before", recordingKey=job.recording_key, documentId=job.document_id)
+                log.info("chunk.already_archived", recordingKey=job.recording_key, documentId=job.document_id)
                 return
             async with (
                 attempt.begin(job, self.blobs, self.recordings, first_rescue=self.first_rescue) as this,
@@ -120,7 +120,9 @@ class ChunkIngest:
             # or none by now, isn't asked.
             return await self._prove(job, found)
         if found is not None:
-            log.warning("chunk.foreign", recordingKey=job.recording_key, documentId=job.document_id, next="replace it")
+            log.warning(
+                "chunk.unknown_blob", recordingKey=job.recording_key, documentId=job.document_id, next="replace it"
+            )
             await self.blobs.delete("staging", found.name, etag=found.etag)
             return False
         probe, staged = await asyncio.gather(self.content.probe(job), self.blobs.staged_blocks(job.content_blob))
@@ -247,7 +249,7 @@ class ChunkIngest:
                 if isinstance(cause, SourceChanged) or number == BLOCK_TRIES:
                     raise cause from failed
                 log.warning(
-                    "block.again", documentId=job.document_id, block=block.index, attempt=number, reason=str(cause)
+                    "block.retried", documentId=job.document_id, block=block.index, attempt=number, reason=str(cause)
                 )
                 await asyncio.sleep(_BLOCK_PAUSE_SECONDS * 2**number)
         raise AssertionError("unreachable: the last try returns or raises")

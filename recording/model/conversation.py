@@ -20,7 +20,7 @@ _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Room ids are decimal numbers today; a letter more is the service's to judge.
 _ROOM = re.compile(r"room:([A-Za-z0-9_-]{1,128})")
 _TO_BASE64URL = str.maketrans("+/", "-_")
-_MEND = "send the unpadded base64url of the conversation URL, or POST /recordings with conversationUrl"
+_FIX = "send the unpadded base64url of the conversation URL, or POST /recordings with conversationUrl"
 _KINDS = (
     "send a server call id or its base64url, the base64url of the conversation URL, a group call's GUID, or "
     "room:{room id}; or POST /recordings with conversationUrl or serverCallId"
@@ -87,7 +87,7 @@ def to_locator(conversation_id: str) -> Locator:
 def require_2021_id(conversation_id: str) -> str:
     """Return the id if the 2021 API would take it.
 
-    Raises BadRequest (target conversationId) that says what is wrong and how to mend it.
+    Raises BadRequest (target conversationId) that says what is wrong and how to fix it.
     """
     if not conversation_id or len(conversation_id) > LONGEST:
         raise _bad("is empty" if not conversation_id else f"is longer than {LONGEST} characters")
@@ -137,4 +137,4 @@ def _is_conversation_url(url: str) -> bool:
 
 
 def _bad(what: str) -> BadRequest:
-    return BadRequest(f"the conversation id {what}; {_MEND}", target="conversationId")
+    return BadRequest(f"the conversation id {what}; {_FIX}", target="conversationId")

@@ -14,7 +14,7 @@ archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its k
             endings/{key}.json                      which ending a recording of 2021 was taken for
             calls/{sha256}.json                     the correlation id of a call, named by its server call id
             exports/{yyyy}/{MM}/{dd}/{key}-{event-id}.json  an event of chunks in the team's own storage
-            audit/{yyyy}/{MM}/{dd}/{time}-{operation}-{word}.json   a control operation
+            audit/{yyyy}/{MM}/{dd}/{time}-{operation}-{random}.json   a control operation
 quarantine  {yyyy}/{MM}/{dd}/sha256-{digest}.json   an event that nobody could understand, named by its text
 """
 
@@ -152,9 +152,9 @@ def attempts_blob(key: str, document_id: str) -> str:
     return f"{key}/attempts/{document_id}.json"
 
 
-def attempt_id(began: datetime, word: str) -> str:
-    """Name one attempt at a chunk by when it began; `word` tells it from others of that moment."""
-    return recording_key(began, word)
+def attempt_id(began: datetime, random: str) -> str:
+    """Name one attempt at a chunk by when it began; `random` distinguishes it from others of that moment."""
+    return recording_key(began, random)
 
 
 def began_blob(key: str, document_id: str, attempt: str) -> str:
@@ -207,9 +207,9 @@ def call_blob(server_call_id: str) -> str:
     return f"calls/{hashlib.sha256(plain.encode(errors='backslashreplace')).hexdigest()}.json"
 
 
-def audit_blob(at: datetime, operation: str, word: str) -> str:
+def audit_blob(at: datetime, operation: str, random: str) -> str:
     """Name the record of one control operation."""
-    return f"audit/{at.astimezone(UTC):%Y/%m/%d/%H%M%S%f}-{operation}-{word}.json"
+    return f"audit/{at.astimezone(UTC):%Y/%m/%d/%H%M%S%f}-{operation}-{random}.json"
 
 
 def recording_digest(recording_id: str) -> str:
@@ -238,9 +238,9 @@ def pending_blob(stopped: datetime, recording_id: str) -> str:
     return f"{PENDING}/{recording_key(stopped, recording_digest(recording_id))}.json"
 
 
-def absent_key(start: datetime, word: str) -> str:
-    """Name a recording that was never announced, so that its call is not known; `word` is its recording_word."""
-    return recording_key(start, f"absent-{word[:16]}")
+def absent_key(start: datetime, digest: str) -> str:
+    """Name a recording that was never announced, so that its call is not known; `digest` is its recording_digest."""
+    return recording_key(start, f"absent-{digest[:16]}")
 
 
 def export_blob(key: str, event: str) -> str:

@@ -200,7 +200,7 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         reason = f"kept as it is: {facts.problem}"
     elif where == "archive" and not chunk.is_staged:
         what = "content" if content is None else "proof" if not proved else "metadata file"
-        reason = f"no {what} by the deadline; the last attempt said: {reason or 'nothing, none was made'}"
+        reason = f"no {what} by the deadline; last attempt: {reason or 'none was made'}"
     described = chunk.description
     return ManifestChunk(
         document_id=chunk.document_id,

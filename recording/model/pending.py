@@ -9,15 +9,15 @@ from recording.model import layout
 
 @dataclass(frozen=True)
 class PendingEnding:
-    """A stopped recording that isn't announced yet; `blobs` are its markers, `told` that it was reported."""
+    """A stopped recording that isn't announced yet; `blobs` are its markers, `reported` that it was reported."""
 
-    word: str
+    digest: str
     stopped: datetime
     blobs: tuple[str, ...] = ()
-    told: bool = False
+    reported: bool = False
 
 
-def told(marker: str) -> str:
+def reported_blob(marker: str) -> str:
     """Name what says that the recording of a marker was reported."""
     return marker.removesuffix(".json") + ".told"
 
@@ -31,6 +31,8 @@ def read(names: Iterable[str]) -> list[PendingEnding]:
         key = name.rpartition("/")[2].removesuffix(".json")
         if name in reported or not layout.is_recording_key(key):
             continue
-        known = found.get(word := key.partition("-")[2], PendingEnding(word, layout.recording_start(key)))
-        found[word] = PendingEnding(word, known.stopped, (*known.blobs, name), known.told or told(name) in reported)
+        known = found.get(digest := key.partition("-")[2], PendingEnding(digest, layout.recording_start(key)))
+        found[digest] = PendingEnding(
+            digest, known.stopped, (*known.blobs, name), known.reported or reported_blob(name) in reported
+        )
     return list(found.values())

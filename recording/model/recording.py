@@ -91,7 +91,7 @@ class InFlightChunk:
         label = self.description.get("format")
         if self.content is None or self.kind is None or label in (None, self.kind):
             return None
-        return f"it is called {label}, and its bytes are {self.kind}"
+        return f"labelled {label}, content is {self.kind}"
 
     def requeue_at(self, first: timedelta = FIRST_RESCUE) -> datetime:
         """Say when the timer puts it on the queue again, if it isn't staged by then."""

@@ -217,7 +217,7 @@ class Blobs:
             found = await self.stat("archive", name)
         if found is None or not _matches(found, source):
             status = found.copy_status if found else "missing"
-            raise CopyFailed(f"the copy of {source.name} is not whole ({status}); it is made again")
+            raise CopyFailed(f"the copy of {source.name} is incomplete ({status}); it will be retried")
         return found
 
     async def _copy(self, source: StoredBlob, name: str, *, over: StoredBlob | None) -> None:

@@ -145,7 +145,7 @@ def test_which_api_is_spoken(given: dict[str, str], is_2021: bool, hours: int) -
 
 
 def test_every_setting_that_is_wrong_is_named() -> None:
-    """One look at the log is enough to mend them all."""
+    """One look at the log is enough to fix them all."""
     message = misconfigured({**LEAST, "AUTO_RECORD": "s3cret", "INGEST_BLOCK_MIB": "s3cret", "RISK_HOURS": "s3cret"})
 
     assert all(name in message for name in ("AUTO_RECORD", "INGEST_BLOCK_MIB", "RISK_HOURS"))

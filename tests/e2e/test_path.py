@@ -97,7 +97,7 @@ async def test_a_crowd_of_events(world: World) -> None:
     for made in crowd:
         recording = await finish(world, made)
         assert whole(recording) == len(await world.archived(made["callId"]))
-    assert "event.handed_over" in await world.log()
+    assert "event.deferred" in await world.log()
 
 
 async def test_ten_times_late_and_beside_a_bad_event(world: World) -> None:
