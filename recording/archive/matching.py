@@ -55,7 +55,7 @@ def match_endings(
 
 
 def _away(one: PendingEnding, event: AnnouncedRecording, started: datetime | None) -> timedelta:
-    """Say how far from the stop the event's recording ended, or from the start it started; whichever is less."""
+    """Return the distance of the recording's end to the stop, or of its start to the start; whichever is less."""
     by_end = abs(one.stopped - event.end) if event.end else timedelta.max
     by_start = abs(started - event.start) if started and event.start <= one.stopped else timedelta.max
     return min(by_end, by_start)

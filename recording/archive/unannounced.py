@@ -164,7 +164,7 @@ class UnannouncedWatch:
     async def _archived(self, sweep: _Sweep, late: Sequence[PendingEnding]) -> list[AnnouncedRecording]:
         """List recordings that were announced and archived before the marker of their stop was written.
 
-        For today's API the fact of their ending shows it; those of 2021 are known by their times only.
+        With the Call Automation API the fact of their ending shows it; those of 2021 are known by their times only.
         """
         found: list[AnnouncedRecording] = []
 

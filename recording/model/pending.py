@@ -1,4 +1,4 @@
-"""Pure: which recordings were stopped and aren't announced, read from the names of their markers."""
+"""Pure: the recordings that were stopped and aren't announced, from the names of their markers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from recording.model import layout
 
 @dataclass(frozen=True)
 class PendingEnding:
-    """A stopped recording that isn't announced yet; `blobs` are its markers, `reported` that it was reported."""
+    """A stopped recording that isn't announced yet; `blobs` are its markers, `reported` whether it was reported."""
 
     digest: str
     stopped: datetime
@@ -18,12 +18,12 @@ class PendingEnding:
 
 
 def reported_blob(marker: str) -> str:
-    """Name what says that the recording of a marker was reported."""
+    """Name the blob that marks the recording of a marker as reported."""
     return marker.removesuffix(".json") + ".told"
 
 
 def read(names: Iterable[str]) -> list[PendingEnding]:
-    """Read the names of markers; two of one recording, which were written at once, count as the older one."""
+    """Parse the names of markers; two of one recording, written at the same time, count as the older one."""
     found: dict[str, PendingEnding] = {}
     listed = sorted(names)
     reported = {name for name in listed if name.endswith(".told")}

@@ -182,7 +182,7 @@ async def test_a_callback_key_in_a_vault(environment: dict[str, str], tmp_path: 
             "ACS_CONNECTION_STRING must",
         ),
         ('{"Values": {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "AUTO_RECORD": "c2VjcmV0"}}', "AUTO_RECORD"),
-        ('{"Values": {"AzureWebJobsStorage": "c2VjcmV0"}}', "Storage: Value error, is no connection string"),
+        ('{"Values": {"AzureWebJobsStorage": "c2VjcmV0"}}', "Storage: Value error, is not a connection string"),
         ('{"Values": {"AzureWebJobsStorage": "AccountKey=c2VjcmV0"}}', "neither an account's name and key nor"),
         (
             '{"Values": {"AzureWebJobsStorage": "UseDevelopmentStorage=true", '
