@@ -1,13 +1,13 @@
 """The error tree: each error knows its HTTP status, its code and what happens next.
 
 RecordingError                500 InternalServerError
-├── BadRequest                400 BadRequest              the caller mends the request
+├── BadRequest                400 BadRequest              the caller fixes the request
 ├── Unauthorized              401 Unauthorized            the sender of a callback proves that it is ACS
 ├── NotFound                  404 NotFound                the caller names another recording
 ├── Conflict                  409 Conflict                the service refuses in this state
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
 ├── StartInProgress           503 StartInProgress         another request makes this start; try again
-├── Misconfigured             500 Misconfigured           the operator mends a setting or a role
+├── Misconfigured             500 Misconfigured           the operator fixes a setting or a role
 ├── UpstreamFailed            500 UpstreamFailed          ACS failed; the caller may try again
 ├── BadEvent                  quarantined                 the operator looks at the event
 └── ChunkError                the queue, then the timer, tries again until the chunk's deadline

@@ -297,7 +297,7 @@ async def test_a_callback_is_taken_as_an_object_or_an_array(app: App, as_array: 
 
 
 async def test_an_event_goes_all_the_way(app: App, control: Control) -> None:
-    """Event, queue message, chunk, archive: each function hands over what the next one takes."""
+    """Event, queue message, chunk, archive: each function passes on what the next one needs."""
     recording = await control.recording(1000)
     jobs, again = Out(), Out()
 

@@ -223,7 +223,7 @@ class Blobs:
     async def _copy(self, source: StoredBlob, name: str, *, over: StoredBlob | None) -> None:
         """Start a copy of that very version, over nothing but what was seen there.
 
-        A copy over one that another run has made and told of, if it failed, would leave a part of the file.
+        A copy over one that another run has made and published, if it failed, would leave a part of the file.
         """
         seen = {"etag": over.etag, "match_condition": _SAME} if over else {"match_condition": MatchConditions.IfMissing}
         address = await self._signed("staging", source.name, life=_COPY_LINK_LIFE)

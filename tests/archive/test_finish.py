@@ -1,4 +1,4 @@
-"""recording/archive/finish.py: what became of a recording is told; to other systems by test_notices.py."""
+"""recording/archive/finish.py: the result for a recording is published; to other systems by test_notices.py."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def written(**label: str) -> Manifest:
 
 
 async def told(one: Manifest, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    """Tell of it where no topic is set: each line's level and its event."""
+    """Publish it where no topic is set: each line's level and its event."""
     caplog.set_level("INFO")
     assert await finish.publish(one, RunNotices(Topic(None, None, None)))
     return [(record.levelname, record.message.split()[0]) for record in caplog.records if record.name == "recording"]

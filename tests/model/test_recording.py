@@ -1,4 +1,4 @@
-"""recording/model/recording.py: pure: what staging holds of one chunk, and what a manifest tells of it."""
+"""recording/model/recording.py: pure: what staging holds of one chunk, and what a manifest lists of it."""
 
 from datetime import timedelta
 

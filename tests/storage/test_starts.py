@@ -80,7 +80,7 @@ def writes(suffix: str) -> dict[str, str]:
 
 
 async def tries(app: App) -> list[str]:
-    """Say what is known of each try: `claim`, or what came of it."""
+    """Say what is known of each try: `claim`, or its outcome."""
     found = {}
     for name in sorted(await listing(app.settings, "archive")):
         if name.startswith("starts/"):
