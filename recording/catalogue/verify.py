@@ -89,7 +89,7 @@ async def _file(file: ManifestFile, kind: Kind | None, blobs: Blobs) -> AsyncIte
     if found.size != file.bytes:
         yield f"has {found.size} bytes, the manifest says {file.bytes}"
     digest, inspection = Sha256(), Inspection(found.size)
-    async for piece in blobs.read_ranges("archive", found, ahead=4):
+    async for piece in blobs.read_ranges("archive", found, prefetch=4):
         await digest.update(piece)
         inspection.feed(piece)
     sha256 = await digest.finish()

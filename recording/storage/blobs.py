@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -44,11 +44,19 @@ class CopyFailed(Exception):
 class Blobs:
     """The containers; close it with `aclose`."""
 
-    def __init__(self, settings: Settings, credential: AsyncTokenCredential | None = None) -> None:
-        staging = _service(settings.staging_storage, credential)
-        archive = _service(settings.archive_storage, credential)
+    def __init__(
+        self,
+        settings: Settings,
+        credential: AsyncTokenCredential | None = None,
+        *,
+        retries: Mapping[str, Any] = RETRIES,
+        link_life: timedelta = LINK_LIFE,
+    ) -> None:
+        self._link_life = link_life
+        staging = _service(settings.staging_storage, credential, **retries)
+        archive = _service(settings.archive_storage, credential, **retries)
         # A streamed body can't be sent twice: ingest repeats the whole block instead (docs/measurements.md#streaming).
-        self._no_retry = _service(settings.staging_storage, credential, retry_total=0)
+        self._no_retry = _service(settings.staging_storage, credential, **{**retries, "retry_total": 0})
         self._services = [staging, archive, self._no_retry]
         self._service_of: dict[Container, BlobServiceClient] = {
             "staging": staging,
@@ -165,9 +173,9 @@ class Blobs:
         return True
 
     async def read_ranges(
-        self, where: Container, found: StoredBlob, *, ahead: int = 1, gate: asyncio.Semaphore | None = None
+        self, where: Container, found: StoredBlob, *, prefetch: int = 1, limit: asyncio.Semaphore | None = None
     ) -> AsyncIterator[bytes]:
-        """Read that very version of a blob in order, `ahead` ranges of 2 MiB at once, each within `gate`.
+        """Read exactly this version of a blob in order, `prefetch` ranges of 2 MiB at once, each within `limit`.
 
         A single connection to storage is capped: one range after the other took 61 s for 1.5 GB at
         25 MB/s, eight ahead 8 s (benchmarks, `proof_seconds`).
@@ -175,13 +183,13 @@ class Blobs:
         blob = self._containers[where].get_blob_client(found.name)
 
         async def read(offset: int) -> bytes:
-            async with gate or contextlib.nullcontext():
+            async with limit or contextlib.nullcontext():
                 length = min(_READ_BYTES, found.size - offset)
                 download = await blob.download_blob(offset, length, etag=found.etag, match_condition=_SAME)
                 return await download.readall()
 
         offsets = iter(range(0, found.size, _READ_BYTES))
-        reading = deque(asyncio.ensure_future(read(offset)) for offset in itertools.islice(offsets, ahead))
+        reading = deque(asyncio.ensure_future(read(offset)) for offset in itertools.islice(offsets, prefetch))
         try:
             while reading:
                 piece = await reading.popleft()
@@ -233,7 +241,7 @@ class Blobs:
 
     async def read_link(self, where: Container, name: str, *, file_name: str) -> str:
         """Make a read-only link of five minutes that saves as `file_name`."""
-        return await self._signed(where, name, life=LINK_LIFE, content_disposition=f'inline; filename="{file_name}"')
+        return await self._signed(where, name, life=self._link_life, content_disposition=f'inline; filename="{file_name}"')
 
     async def _signed(self, where: Container, name: str, *, life: timedelta, **headers: Any) -> str:
         """Sign a link with the account's key, or with the identity's user delegation key."""
@@ -264,7 +272,7 @@ class Blobs:
 
 
 def _service(account: StorageAccount, credential: AsyncTokenCredential | None, **options: Any) -> BlobServiceClient:
-    options = RETRIES | options | {"max_single_get_size": _READ_BYTES, "max_chunk_get_size": _READ_BYTES}
+    options |= {"max_single_get_size": _READ_BYTES, "max_chunk_get_size": _READ_BYTES}
     if account.connection_string is not None:
         return BlobServiceClient.from_connection_string(account.connection_string.get_secret_value(), **options)
     return BlobServiceClient(str(account.blob_uri), credential=credential, **options)

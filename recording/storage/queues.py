@@ -2,8 +2,9 @@
 
 import base64
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ResourceExistsError
@@ -28,13 +29,20 @@ class QueuedMessage:
 class Queue:
     """A queue, which need not exist yet; close it with `aclose`."""
 
-    def __init__(self, settings: Settings, name: str, credential: AsyncTokenCredential | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        credential: AsyncTokenCredential | None = None,
+        *,
+        retries: Mapping[str, Any] = RETRIES,
+    ) -> None:
         self.name = name
         account = settings.host_storage
         self._client = (
-            QueueClient(str(account.queue_uri), name, credential=credential, **RETRIES)
+            QueueClient(str(account.queue_uri), name, credential=credential, **retries)
             if account.connection_string is None
-            else QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **RETRIES)
+            else QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **retries)
         )
 
     async def create(self) -> None:

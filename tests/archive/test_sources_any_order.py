@@ -103,11 +103,11 @@ class World:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_what_is_gone_at_acs_is_archived_in_whatever_order(
-    environment: dict[str, str], seed: int, monkeypatch: pytest.MonkeyPatch
+    environment: dict[str, str], seed: int
 ) -> None:
     """And in the end everything is, staging is empty, and nothing is called absent."""
-    monkeypatch.setattr("recording.ingest.chunk._BLOCK_PAUSE_SECONDS", 0.001)
-    async with storage_host(environment, DELETE_SOURCE="true") as (app, host):
+    async with storage_host(environment, DELETE_SOURCE="true") as (patient, host):
+        app = with_limits(patient, block_pause_seconds=0.001)
         bodies = (wav(300), mp3(9), wav(301))
         chunks = [host.add(body, {"format": "wav"}) for body in bodies]
         wanted = {c["documentId"]: hashlib.sha256(b).hexdigest() for c, b in zip(chunks, bodies, strict=True)}

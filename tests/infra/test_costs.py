@@ -17,7 +17,6 @@ from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
 from recording.control.bodies import Operation, StartRecording
 from recording.ingest import blocks, chunk
-from recording.ingest.blocks import MIB
 from recording.storage.endings import Ending
 from tests.conftest import Control
 from tests.infra.snapshots import ROOT, Resource, resource, resources

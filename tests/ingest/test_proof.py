@@ -110,7 +110,7 @@ async def test_a_chunk_that_passed_by_before_a_kill_is_compared_all_the_same(app
             raise AssertionError
 
     storage = Dying(app.settings)
-    await killed_after(type(app.ingest)(**{**vars(app.ingest), "storage": storage}), job, blocks=3)
+    await killed_after(with_blobs(app, storage), job, blocks=3)
     await storage.aclose()
 
     await app.ingest.run(job)
