@@ -17,7 +17,7 @@ from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from recording.storage.endings import Ending
 from tests.support.dying import Dying, Killed
-from tests.support.facts import listing, receive, sweep, with_blobs
+from tests.support.facts import listing, receive, sweep, with_blobs, with_limits
 from tests.support.source import Host, mp3, storage_host, today, wav
 
 STEPS = 25
@@ -102,9 +102,7 @@ class World:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_what_is_gone_at_acs_is_archived_in_whatever_order(
-    environment: dict[str, str], seed: int
-) -> None:
+async def test_what_is_gone_at_acs_is_archived_in_whatever_order(environment: dict[str, str], seed: int) -> None:
     """And in the end everything is, staging is empty, and nothing is called absent."""
     async with storage_host(environment, DELETE_SOURCE="true") as (patient, host):
         app = with_limits(patient, block_pause_seconds=0.001)

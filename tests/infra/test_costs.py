@@ -21,7 +21,7 @@ from recording.storage.endings import Ending
 from tests.conftest import Control
 from tests.infra.snapshots import ROOT, Resource, resource, resources
 from tests.model.test_event_parser_today import call_event
-from tests.support.facts import control_for, receive, sweep
+from tests.support.facts import MIB, control_for, receive, sweep
 from tests.support.source import mp4, storage_host, today
 
 DOCS = (ROOT / "docs" / "operations.md").read_text()

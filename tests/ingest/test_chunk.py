@@ -196,9 +196,7 @@ async def test_a_note_that_cannot_be_read_hides_nothing(app: App, control: Contr
     assert 1 == (await body_of(app.settings, "staging", job.attempts_blob))["count"]
 
 
-async def test_a_job_that_takes_too_long_is_ended_and_noted(
-    app: App, control: Control
-) -> None:
+async def test_a_job_that_takes_too_long_is_ended_and_noted(app: App, control: Control) -> None:
     """The host's own time limit would kill every other job of the process too."""
     recording = await control.recording(5 * MIB)
     [job] = await announce(app, recording)

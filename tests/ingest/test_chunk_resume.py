@@ -17,7 +17,17 @@ from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob
 from tests.conftest import Control
 from tests.support.dying import Dying
-from tests.support.facts import MIB, announce, killed_after, put, staged_receipts, stored_sha256, until, with_blobs, with_limits
+from tests.support.facts import (
+    MIB,
+    announce,
+    killed_after,
+    put,
+    staged_receipts,
+    stored_sha256,
+    until,
+    with_blobs,
+    with_limits,
+)
 from tests.support.source import app_with_source, mp4, part, recording_of
 
 DOWNLOAD = "/recording/download/*"

@@ -11,7 +11,7 @@ from local.azurite import Azurite
 from recording.app import App
 from recording.errors import NotProved
 from tests.conftest import Control
-from tests.support.facts import MIB, announce, body_of, harmed, killed_after, stored_sha256, until
+from tests.support.facts import MIB, announce, body_of, harmed, killed_after, stored_sha256, until, with_blobs
 from tests.support.source import app_with_source, mp4, part, recording_of
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"

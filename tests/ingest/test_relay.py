@@ -14,6 +14,7 @@ from recording.ingest import blocks
 from recording.ingest.blocks import Block
 from recording.ingest.relay import Relay, combine, hash_blocks
 from recording.storage.hashing import Sha256
+from tests.support.facts import MIB
 
 
 async def pieces(content: bytes, size: int) -> AsyncIterator[bytes]:
