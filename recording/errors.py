@@ -145,7 +145,7 @@ class NotProved(ChunkError):
 
 
 def describe(failed: BaseException) -> str:
-    """Return the name of a failure without its message, which may have a URL: `403 AuthorizationFailure`, `TimeoutError`."""
+    """Name a failure without its message, which may have a URL: `403 AuthorizationFailure`, `TimeoutError`."""
     # By attribute names: errors of the Azure SDK have these, and its packages need not be imported.
     status, code = (getattr(failed, name, None) for name in ("status_code", "error_code"))
     known = getattr(code, "value", code) or (status and getattr(failed, "reason", None)) or type(failed).__name__

@@ -8,7 +8,7 @@ _ADDRESS = re.compile(r"https?://[^\s\"'<>]*", re.IGNORECASE)
 
 
 def require_https(uri: str) -> str:
-    """Return an absolute https URI unchanged; http is allowed for the loopback of this machine, where nobody else answers.
+    """Return an absolute https URI unchanged; http is allowed for this machine's loopback, where nobody else answers.
 
     Raises ValueError with the requirement.
     """

@@ -178,7 +178,7 @@ class Content:
             raise SourceDamaged(f"the body ended {left} bytes before the end of the range")
 
     async def delete(self, location: str) -> None:
-        """Delete a document at the location in its event (docs/acs-contract.md#storage-host); succeed if it is gone already.
+        """Delete a document at the location in its event (docs/acs-contract.md#storage-host), if it still exists.
 
         Raises ChunkError.
         """
@@ -209,7 +209,7 @@ class Content:
             hosts.require_allowed(url, self._hosts)
             request = HttpRequest(method, url, headers=dict(headers or {}))
             if urlsplit(url).netloc != self._authority:
-                # The resource that owns the recording, with a key as with an identity (docs/acs-contract.md#storage-host).
+                # The resource of the recording, with a key as with an identity (docs/acs-contract.md#storage-host).
                 request.headers["x-ms-host"] = self._authority
             try:
                 response = await self._client.send_request(request, stream=True)

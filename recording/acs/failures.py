@@ -65,7 +65,7 @@ def translated() -> Iterator[None]:
 
 
 def credentials_refused(why: int | str) -> Misconfigured:
-    """Return the error for refused credentials; the service's own message may repeat what was signed: it is not used."""
+    """Return the error for refused credentials; not with the service's message, which may repeat what was signed."""
     return Misconfigured(_REFUSED.format(why), code="AcsCredentialsRefused")
 
 

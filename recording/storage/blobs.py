@@ -55,7 +55,7 @@ class Blobs:
         self._link_life = link_life
         staging = _service(settings.staging_storage, credential, **retries)
         archive = _service(settings.archive_storage, credential, **retries)
-        # A streamed body can't be sent twice: ingest fetches the whole block again instead (docs/measurements.md#streaming).
+        # A streamed body can't be sent twice: ingest fetches the block again (docs/measurements.md#streaming).
         self._no_retry = _service(settings.staging_storage, credential, **{**retries, "retry_total": 0})
         self._services = [staging, archive, self._no_retry]
         self._service_of: dict[Container, BlobServiceClient] = {

@@ -32,7 +32,7 @@ _SPANS_MS = 1000
 _METRICS_MS = 15_000
 # At its end a process waits for what is being sent: not for minutes, if Application Insights hangs or is down.
 SEND_SECONDS, _RETRIES = 5.0, 1
-# Statistics about the exporter itself and its remote configuration go to hosts that are not documented for this app;
+# Statistics about the exporter itself and its remote configuration go to hosts that the operator has not allowed;
 # the metric about the resource needs the global provider, and logs an error each time because there is none.
 _UNWANTED = (
     "STATSBEAT_DISABLED_ALL",

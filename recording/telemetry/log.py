@@ -6,7 +6,7 @@ line break (U+2028 and U+0085 too), so that an id from outside cannot forge a se
 Never pass a URL: it may have a token.
 
 Every query, alert and panel reads the fields with `parse_json(substring(message, indexof(message, "{")))`,
-which gives nothing at all if a single character follows the JSON or if its end is cut off. So nothing follows it: a
+which returns nothing if a single character follows the JSON or if its end is cut off. So nothing follows it: a
 traceback is a field like any other, and each line is shorter than the length at which it would be cut.
 """
 

@@ -169,15 +169,15 @@ def _shown(**attributes: Value) -> dict[str, str | int | float | bool]:
 
 def _on_log(event: str, fields: dict[str, object]) -> None:
     """Count a log line, and add its fields to the current span."""
-    shown = {name: value for name in _SPAN_FIELDS if isinstance(value := fields.get(name), str | int | float)}
-    trace.get_current_span().set_attributes(_shown(**shown))
+    known = {name: value for name in _SPAN_FIELDS if isinstance(value := fields.get(name), str | int | float)}
+    trace.get_current_span().set_attributes(_shown(**known))
     match event:
         case "chunk.staged":
-            _count("recording.bytes.staged", shown.get("bytes"))
+            _count("recording.bytes.staged", known.get("bytes"))
         case "chunk.lost" | "chunk.unproved":
             _count("recording.chunks.lost", 1, outcome=event.removeprefix("chunk."))
         case "recording.archived":
-            _count("recording.archived", 1, complete=shown.get("complete"))
+            _count("recording.archived", 1, complete=known.get("complete"))
         case "archive.ran" if _started:
             seen = {name: fields.get(shown) for name, shown in _GAUGES.items()}
             _started.latest.update({name: value for name, value in seen.items() if isinstance(value, int | float)})
