@@ -1,8 +1,8 @@
 """Pure: whether an MP3 is complete.
 
 An MP3 consists of frames, each with a header of 4 bytes that determines its length (ISO/IEC 11172-3 and 13818-3, layer
-III; MPEG-2.5 is the same at half the rates). Tags may precede and follow the frames: ID3v2 (id3.org, ID3v2.4.0 structure,
-3.1), APEv2, ID3v1. The first frame may have no sound but the number of the others (Xing, Info, VBRI).
+III; MPEG-2.5 is the same at half the rates). Tags may precede and follow the frames: ID3v2 (id3.org, ID3v2.4.0
+structure, 3.1), APEv2, ID3v1. The first frame may have no sound but the number of the others (Xing, Info, VBRI).
 
 How players treat unusual files: docs/media.md#mp3.
 """
