@@ -1,8 +1,8 @@
 """Pure: whether an MP4 is complete.
 
 It is a sequence of boxes: a 32-bit size and a 4-letter type; size 1 means that a 64-bit size follows, size 0 that the
-box extends to the end of the file (ISO/IEC 14496-12, 4.2). The tables in `moov` have the position of each picture and sound
-in `mdat` (8.5 to 8.7). A fragmented file has a smaller table, `moof`, before each `mdat` (8.8).
+box extends to the end of the file (ISO/IEC 14496-12, 4.2). The tables in `moov` have the position of each picture and
+sound in `mdat` (8.5 to 8.7). A fragmented file has a smaller table, `moof`, before each `mdat` (8.8).
 
 How players treat unusual files: docs/media.md#mp4.
 """
