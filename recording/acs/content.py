@@ -275,7 +275,7 @@ def _total(response: AsyncHttpResponse) -> tuple[int, bool]:
     try:
         return int(response.headers["Content-Length"]), False
     except (KeyError, ValueError):
-        raise SourceDamaged("the source sent no Content-Length") from None
+        raise SourceDamaged("the source sent no valid Content-Length") from None
 
 
 def _first(response: AsyncHttpResponse) -> int:

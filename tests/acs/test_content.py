@@ -188,7 +188,7 @@ async def test_an_answer_without_a_length(content: Content, origin: Origin) -> N
 
     origin.answer = chunked
 
-    with pytest.raises(SourceDamaged, match="does not say how long"):
+    with pytest.raises(SourceDamaged, match="no valid Content-Length"):
         await content.probe(JOB)
 
 

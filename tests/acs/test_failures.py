@@ -163,7 +163,7 @@ async def test_a_start_without_an_id(service: Client, origin: Origin, body: byte
     """A start that gives no id is a failure of the service."""
     origin.replies((200, body, JSON))
 
-    with pytest.raises(UpstreamFailed, match=r"gave no recordingId|that can't be read"):
+    with pytest.raises(UpstreamFailed, match=r"returned no recordingId|that can't be read"):
         await service.start(CONVERSATION)
 
 
