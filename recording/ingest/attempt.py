@@ -11,7 +11,7 @@ from azure.core.exceptions import AzureError
 
 from recording.clock import Clock, utc_now
 from recording.errors import RecordingError, describe
-from recording.model import attempts, layout
+from recording.model import layout
 from recording.model.attempts import Attempts, Failure
 from recording.model.job import ChunkJob
 from recording.storage.blobs import Blobs
@@ -81,7 +81,7 @@ async def _record_failure(attempt: Attempt, failed: Exception, *, first_requeue:
     job, record = attempt.job, None
 
     def with_failure(before: Attempts | None) -> Attempts:
-        return attempts.failed(before, failure, first=first_requeue)
+        return (before or Attempts(next_at=failure.at)).with_failure(failure, first=first_requeue)
 
     try:
         async with asyncio.timeout(_FAILURE_SECONDS):
