@@ -14,15 +14,13 @@ from local.azurite import Azurite
 from recording import app as bootstrap
 from recording.app import App
 from recording.config.settings import Settings, read_settings
-from recording.ingest import chunk
-from recording.storage import blobs
 from tests.infra import compiler
 
 _numbers = itertools.count()
 
 
 def pytest_report_header() -> str:
-    """Say whether a Bicep compiler takes part: without one some tests are skipped."""
+    """Return whether a Bicep compiler takes part: without one some tests are skipped."""
     return compiler.state()
 
 
@@ -63,14 +61,6 @@ def settings(environment: dict[str, str]) -> Settings:
     return read_settings(environment)
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Storage and source are asked again as often as ever, with hardly a pause; for apps that are built after this."""
-    for name in ("initial_backoff", "increment_base", "random_jitter_range"):
-        monkeypatch.setitem(blobs.RETRIES, name, 0)
-    monkeypatch.setattr(chunk, "_BLOCK_PAUSE_SECONDS", 0.01)
-
-
 @pytest_asyncio.fixture
 async def app(settings: Settings) -> AsyncIterator[App]:
     """The app's clients, as the functions get them."""
@@ -102,7 +92,7 @@ class Control:
         await self.call("POST", "faults", {"method": "GET", "path": path, "kind": kind, **more})
 
     async def applied(self) -> list[int]:
-        """Say how often each fault rule was met."""
+        """Return how often each fault rule was met."""
         return [rule["applied"] for rule in (await self.call("GET", "faults"))["faults"]]
 
     async def downloads(self) -> list[Any]:

@@ -45,7 +45,7 @@ class Out:
         self.value = value
 
     def get(self) -> list[str]:
-        """Give them back."""
+        """Return them."""
         return self.value
 
 

@@ -157,7 +157,7 @@ class Intake:
         return [ChunkJob.of(key, chunk, event.time) for chunk in event.chunks]
 
     async def _note_ending(self, event: FileStatusUpdated) -> None:
-        """Note that the recording ended, if the event has the recording's id."""
+        """Record that the recording ended, if the event has the recording's id."""
         try:
             async with asyncio.timeout(self._ending_timeout):
                 await self._endings.note_announced(event)

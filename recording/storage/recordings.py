@@ -125,7 +125,7 @@ class RecordingStore:
         return await self._blobs.create("archive", name, text) or await self._blobs.read("archive", name) == text
 
     async def is_archived(self, job: ChunkJob) -> bool:
-        """Tell whether a chunk's content is in the archive: a duplicate of its event may come after that.
+        """Return whether a chunk's content is in the archive: a duplicate of its event may come after that.
 
         The manifest says so, and no blob's name: content has one by what its bytes are found to be.
         """

@@ -14,7 +14,7 @@ SECOND = timedelta(seconds=1)
 
 
 def at(seconds: float) -> datetime:
-    """Say a moment."""
+    """Return a moment."""
     return NOON + seconds * SECOND
 
 

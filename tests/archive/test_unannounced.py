@@ -44,7 +44,7 @@ def stop(recording_id: str = ID, *, at: datetime = STOPPED) -> Ending:
 
 
 def announced(recording_id: str = ID) -> Ending:
-    """Say that a recording was announced."""
+    """Return the ending of an announced recording."""
     return Ending(recording_id=recording_id, at=STOPPED, evidence="announced")
 
 
@@ -65,7 +65,7 @@ async def run(app: App, *, now: datetime) -> None:
 
 
 async def check(app: App, in_flight: list[InFlightRecording], *, now: datetime) -> None:
-    """Look after the pending endings."""
+    """Check the pending endings."""
     run = Run(now, RunNotices(app.clients.topic), seconds=60, seen=in_flight)
     await app.timer.unannounced.sweep(run)
 
@@ -91,7 +91,7 @@ def reported(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @asynccontextmanager
 async def down(app: App) -> AsyncIterator[App]:
-    """Give the app a topic that takes nothing."""
+    """Set a topic that accepts nothing."""
     notices = Topic("http://127.0.0.1:9/", "key", None)
     yield assemble(app.settings, replace(app.clients, topic=notices))
     await notices.aclose()

@@ -27,7 +27,7 @@ async def check(app: App, *, timeout: float = 8.0) -> Health:
 
 @pytest.fixture
 def closed() -> int:
-    """Give a port on which nobody listens."""
+    """Return a port on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
 

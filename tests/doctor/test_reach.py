@@ -14,7 +14,7 @@ from tests.support.source import serve
 
 
 async def look(ahead: timedelta | None) -> tuple[str, str, str | None]:
-    """Look at a host whose clock is that far before ours; None: it doesn't tell."""
+    """Probe a host whose clock is that far ahead; None: its answer has no time."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         there = "never" if ahead is None else format_datetime(datetime.now(UTC) + ahead, usegmt=True)

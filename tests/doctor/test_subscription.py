@@ -30,7 +30,7 @@ class Login:
         self._token = token
 
     async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """Give the token for Azure Resource Manager."""
+        """Return the token for Azure Resource Manager."""
         assert scopes == ("https://management.azure.com/.default",)
         if self._token is None:
             raise ClientAuthenticationError("run az login")
@@ -77,7 +77,7 @@ async def arm(answer: Callable[[], web.Response]) -> AsyncIterator[str]:
 
 
 async def check(*subscriptions: Any, status: int = 200, login: Login | None = None) -> list[Finding]:
-    """Look at a topic with these subscriptions."""
+    """Examine a topic with these subscriptions."""
     async with arm(lambda: web.json_response({"value": list(subscriptions)}, status=status)) as address:
         found = await subscription.examine_subscription(TOPIC, login or Login(), retention=DAY, arm=address)
     assert TOKEN not in str(found)

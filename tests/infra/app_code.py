@@ -12,7 +12,7 @@ _EVENT = re.compile(r"[a-z_]+\.[a-z_]+")
 
 
 def is_logged(event: str) -> bool:
-    """Tell whether some line of the app can log this event.
+    """Return whether some line of the app can log this event.
 
     Where a part of the name is computed, `f"chunk.{entry.outcome}"`, that part must at least be a
     constant of the app; a name that is handed in, a constant of its module.
@@ -21,7 +21,7 @@ def is_logged(event: str) -> bool:
 
 
 def fields(event: str) -> set[str]:
-    """Give the names of the fields that the lines of an event have, over all lines that may log it."""
+    """Return the names of the fields that the lines of an event have, over all lines that may log it."""
     return {
         field
         for module in _modules()
@@ -33,7 +33,7 @@ def fields(event: str) -> set[str]:
 
 
 def functions() -> dict[str, str]:
-    """Give the app's functions by name, each with its trigger's decorator.
+    """Return the app's functions by name, each with its trigger's decorator.
 
     From the source, for `FunctionApp.get_functions` can be called once in a process only.
     """
@@ -56,7 +56,7 @@ def _modules() -> tuple[tuple[ast.AST, ...], ...]:
 
 
 def _calls(module: tuple[ast.AST, ...]) -> Iterator[tuple[ast.Call, ast.expr]]:
-    """Give each call that logs, `log.info(…)` or `write(…)` with an event's name, and that name."""
+    """Return each call that logs, `log.info(…)` or `write(…)` with an event's name, and that name."""
     for node in module:
         if isinstance(node, ast.Call) and node.args and _logs(node):
             yield node, node.args[0]
@@ -70,7 +70,7 @@ def _may_be(name: ast.expr, event: str, module: tuple[ast.AST, ...]) -> bool:
 
 
 def _members(value: ast.expr, module: tuple[ast.AST, ...]) -> Iterator[str]:
-    """Give the keys of `**facts`, where `facts` is written out as a dictionary in the same module."""
+    """Return the keys of `**facts`, where `facts` is written out as a dictionary in the same module."""
     if not isinstance(value, ast.Name):
         return
     for node in module:

@@ -23,7 +23,7 @@ RULES = QUERY_RULES | METRIC_RULES
 
 
 def criterion(rule: Resource) -> dict[str, Any]:
-    """Give the one criterion of an alert."""
+    """Return the one criterion of an alert."""
     [found] = rule.properties["criteria"]["allOf"]
     assert isinstance(found, dict)
     return found
@@ -41,7 +41,7 @@ WINDOWS = ["PT5M", "PT10M", "PT15M", "PT30M", "PT45M", "PT1H", "PT2H", "PT3H", "
 
 
 def prefixes(query: str) -> list[str]:
-    """Give the beginnings of messages that a query looks for."""
+    """Return the beginnings of messages that a query looks for."""
     return re.findall(r'startswith "([^"]+)"', query)
 
 
@@ -52,7 +52,7 @@ def written_with(prefix: str) -> set[str]:
 
 
 def headings(source: str) -> set[str]:
-    """Give the anchors of a Markdown file's headings, as GitHub makes them."""
+    """Return the anchors of a Markdown file's headings, as GitHub makes them."""
     titles = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", source, flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -122,7 +122,7 @@ def test_queries_name_the_tables_of_their_resource(rule: Resource) -> None:
 
 
 def split(rule: Resource, messages: list[str]) -> set[tuple[str, ...]]:
-    """Say which alerts lines lead to: the values of the rule's dimensions, as Azure Monitor and Kusto find them.
+    """Return which alerts lines lead to: the values of the rule's dimensions, as Azure Monitor and Kusto find them.
 
     `parse_json` of text that isn't JSON has no members, and `tostring` of none is empty.
     """

@@ -18,12 +18,11 @@ from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
 from recording.control.bodies import Caller, Operation, StartRecording
 from recording.ingest import blocks, chunk
-from recording.ingest.blocks import MIB
 from recording.storage.endings import Ending
 from tests.conftest import Control
 from tests.infra.snapshots import ROOT, Resource, resource, resources
 from tests.model.test_event_parser_today import call_event
-from tests.support.facts import receive, sweep
+from tests.support.facts import MIB, receive, sweep
 from tests.support.source import mp4, storage_host, today
 
 DOCS = (ROOT / "docs" / "operations.md").read_text()
@@ -63,7 +62,7 @@ class Counted:
         monkeypatch.setattr(AioHttpTransport, "send", counting)
 
     def take(self) -> Counter[str]:
-        """Give what was asked since the last time."""
+        """Return what was asked since the last time."""
         asked, self.asked = self.asked, Counter()
         return asked
 
@@ -75,7 +74,7 @@ def environment(environment: dict[str, str]) -> dict[str, str]:
 
 
 def row(beginning: str) -> list[str]:
-    """Give the cells of a row of the tables."""
+    """Return the cells of a row of the tables."""
     line = next(line for line in DOCS.splitlines() if line.startswith(f"| {beginning}"))
     return [cell.strip(" *") for cell in line.strip("|").split("|")]
 

@@ -23,13 +23,13 @@ SECURITY = (ROOT / "SECURITY.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
-    """Give the fenced blocks of a language, without their indentation."""
+    """Return the fenced blocks of a language, without their indentation."""
     found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", SOURCE + SECURITY, re.MULTILINE | re.DOTALL)
     return [dedent(body) for _, body in found]
 
 
 def commands() -> list[str]:
-    """Give each command of the console blocks, its continued lines joined, and placeholders made words."""
+    """Return each command of the console blocks, its continued lines joined, and placeholders made words."""
     typed = [one for block in blocks("console") for one in re.split(r"^\$ ", block, flags=re.MULTILINE) if one.strip()]
     return [re.sub(r"<([^<>\n]+)>", "placeholder", one).replace("\\\n", " ").strip() for one in typed]
 

@@ -12,7 +12,7 @@ app = func.FunctionApp()
 
 @app.route("conversations/{conversationId}/recordings/{recordingId}/pause", methods=["POST"])
 async def pause(req: func.HttpRequest) -> func.HttpResponse:
-    """Tell everything about the request."""
+    """Return everything about the request."""
     seen = {
         "method": req.method,
         "url": req.url,
