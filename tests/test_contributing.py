@@ -58,17 +58,6 @@ def test_a_module_that_is_run_exists(module: str) -> None:
     assert importlib.util.find_spec(module) is not None
 
 
-def test_names_of_recipes_are_those_of_the_code() -> None:
-    """A name that a step mentions stands in the file that the same step names."""
-    for title in ("Adding a setting", "Adding an event type", "Adding a stored fact"):
-        for step in re.split(r"^\d\. ", recipe(title), flags=re.MULTILINE)[1:]:
-            words = re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```", "", step, flags=re.MULTILINE | re.DOTALL))
-            files = [ROOT / word for word in words if word.endswith((".py", ".bicep"))]
-            names = [word.rpartition(".")[2] for word in words if re.fullmatch(r"(\w+\.)?[A-Za-z]\w+", word)]
-            text = SOURCE if not files else "".join(path.read_text() for path in files)
-            assert [name for name in names if name not in text and name not in ("match", "case", "create")] == []
-
-
 def test_the_example_is_a_test() -> None:
     """The crash test that is shown is one that runs."""
     [shown] = re.findall(r"^   ```python\n(.*?)^   ```", SOURCE, re.MULTILINE | re.DOTALL)
