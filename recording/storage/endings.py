@@ -59,7 +59,7 @@ class Endings:
             await self._delete_markers(_marker(known))
 
     async def note_announced(self, event: FileStatusUpdated) -> None:
-        """Record the ending that a file event announces; an event of the 2021 API has no recording id, and is skipped."""
+        """Record the ending that a file event announces; an event without a recording id (2021 API) is skipped."""
         if event.recording_id is None:
             return
         try:

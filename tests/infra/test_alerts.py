@@ -13,7 +13,7 @@ from recording.intake import backlog
 from recording.model import job, layout
 from recording.storage.audit import AuditRecord
 from tests.conftest import Control
-from tests.infra.app_code import fields, functions, is_logged
+from tests.infra.app_code import computed_names, fields, functions, is_logged
 from tests.infra.snapshots import INFRA, ROOT, Resource, resource, resources, variants
 from tests.support.facts import put, stage, sweep
 
@@ -119,6 +119,11 @@ def test_queries_name_the_tables_of_their_resource(rule: Resource) -> None:
     foreign = workspace if "/components/" in scope else insights
     assert "/components/" in scope or "/workspaces/" in scope
     assert words & foreign == set()
+
+
+def test_the_name_of_every_log_event_is_written_out() -> None:
+    """Grep finds it, from the alert to the line that logs it."""
+    assert [] == computed_names()
 
 
 def split(rule: Resource, messages: list[str]) -> set[tuple[str, ...]]:

@@ -54,7 +54,7 @@ def source(setting: str, variant: str = "default") -> tuple[str, str]:
 
 
 def deployed(variant: str = "default") -> dict[str, str]:
-    """Return the settings as the app would find them: what only Azure knows, or keeps in a vault, by an example of it."""
+    """Return the settings as the app would find them; what only Azure or a vault knows is replaced by an example."""
 
     def found(name: str, value: str) -> str:
         if is_reference(value):

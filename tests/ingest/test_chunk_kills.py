@@ -29,7 +29,7 @@ async def cut_in_three(environment: dict[str, str]) -> App:
 
 
 def dying(app: App, *, after: int) -> tuple[ChunkIngest, FaultyBlobs]:
-    """Give an ingest that is killed after so many writes."""
+    """Return an ingest that is killed after so many writes."""
     storage = FaultyBlobs(app.settings, kill_after=after)
     return with_blobs(app, storage).ingest, storage
 

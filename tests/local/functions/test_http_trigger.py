@@ -26,7 +26,7 @@ async def url(apps: Path) -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client() -> AsyncIterator[ClientSession]:
-    """Give an HTTP client."""
+    """Return an HTTP client."""
     async with ClientSession() as session:
         yield session
 

@@ -51,5 +51,5 @@ async def work(msg: func.QueueMessage, done: func.Out[bytes]) -> None:
 @app.timer_trigger(schedule="* * * * * *", arg_name="timer")
 @app.queue_output(arg_name="ticks", queue_name="ticks", connection="AzureWebJobsStorage")
 def tick(timer: func.TimerRequest, ticks: func.Out[str]) -> None:
-    """Leave a message each second."""
+    """Queue a message each second."""
     ticks.set(json.dumps({"past_due": timer.past_due}))
