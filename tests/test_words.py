@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 # (retired, what to write): regular expressions without case; a space matches a line break, too.
 RETIRED = [
     (r"whole by its own (?:word|structure)", "structurally complete"),
-    (r"(?:leav(?:e|es|ing)|left) (?:it|them|the \S+|this)? ?away", "omit, omitted"),
+    (r"(?:leav(?:e|es|ing)|left)(?: (?:it|them|the \S+|this))? away", "omit, omitted"),
     (r"mend(?:s|ed|ing)?", "fix"),
     (r"tells? of|told of|tells? nothing of", "list, announce, publish, report"),
     (r"what (?:became|came|becomes|comes) of", "result, outcome"),

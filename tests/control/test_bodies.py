@@ -285,7 +285,7 @@ def test_errors_are_bare(error: RecordingError, expected: dict[str, Any]) -> Non
 
 
 def test_answers_are_in_camel_case() -> None:
-    """Members are named as the service names them; absent ones are left away."""
+    """Members are named as the service names them; absent ones are omitted."""
     ended = datetime(2026, 3, 1, tzinfo=UTC)
     assert [
         '{"recordingId":"a"}',
