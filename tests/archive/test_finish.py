@@ -12,8 +12,8 @@ from recording.model.manifest import Manifest
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
 from tests.conftest import Control
-from tests.model.test_manifest import DONE, PROOF, content, event, metadata, recording
 from tests.support.facts import listing, stage
+from tests.support.manifests import DONE, PROOF, content, event, metadata, recording
 
 
 def written(**label: str) -> Manifest:

@@ -22,7 +22,7 @@ from recording.ingest.blocks import MIB
 from recording.storage.endings import Ending
 from tests.conftest import Control
 from tests.infra.snapshots import ROOT, Resource, resource, resources
-from tests.model.test_event_parser_today import call_event
+from tests.support.events import call_event
 from tests.support.facts import receive, sweep
 from tests.support.source import mp4, storage_host, today
 

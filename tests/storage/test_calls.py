@@ -7,7 +7,7 @@ import pytest
 
 from recording.app import App
 from recording.model import layout
-from tests.model.test_event_parser_today import CORRELATION, call_event
+from tests.support.events import CORRELATION, call_event
 from tests.support.facts import put, receive, sweep
 from tests.support.source import storage_host, today, wav
 
