@@ -1,6 +1,8 @@
-// Alerts. Each one's description says what to do first and links to its section of the runbook,
+// Alerts. Each one's description says what to do first and names its section of the runbook,
 // docs/operations.md#<name>. The queries read the app's log lines (recording/telemetry/log.py): an event name,
-// a space, its fields as JSON.
+// a space, its fields as JSON, and nothing behind them.
+//
+// A rule with dimensions fires once for each value of them: the mail lists them, and its subject has the first.
 
 param location string
 param tags object
@@ -8,12 +10,27 @@ param tags object
 param token string
 param insightsId string
 
+@description('The Log Analytics workspace. There the lines are in AppTraces; Application Insights shows the same rows as traces.')
+param workspaceId string
+
 @description('The system topic of the ACS resource.')
 param eventTopicId string
 
+@description('Compare what ACS reports that it recorded with what was archived. For the 2021 API it cannot be: its file events name no recording id.')
+param reconciles bool
+
+@description('A recording that ACS has made is missing so many hours after its end: RISK_HOURS before its deadline. At most 40, for an alert sees two days.')
+@minValue(1)
+@maxValue(40)
+param missingAfterHours int
+
 param emails string[]
 param silenceHours int
+
+@description('Where the runbook is read, or empty.')
 param runbookUrl string
+
+var runbook = empty(runbookUrl) ? 'Runbook: docs/operations.md, section ' : '${runbookUrl}#'
 
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: 'ag-recordings-${token}'
@@ -30,26 +47,6 @@ resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
-var byRecording = [
-  {
-    name: 'recordingKey'
-    operator: 'Include'
-    values: [
-      '*'
-    ]
-  }
-]
-
-var byRecordingId = [
-  {
-    name: 'recordingId'
-    operator: 'Include'
-    values: [
-      '*'
-    ]
-  }
-]
-
 type queryRule = {
   name: string
   severity: int
@@ -58,22 +55,20 @@ type queryRule = {
 
   @description('How far back the query looks, where that is further than the window.')
   range: string?
-  operator: string
   threshold: int
-  dimensions: object[]
+  dimensions: string[]
   advice: string
   query: string
 }
 
-var queryRules queryRule[] = [
+var insightsRules queryRule[] = [
   {
     name: 'recording-lost'
     severity: 0
     frequency: 'PT5M'
     window: 'PT15M'
-    operator: 'GreaterThan'
     threshold: 0
-    dimensions: byRecording
+    dimensions: ['recordingKey']
     advice: 'A chunk was not proved to be in our storage when ACS deleted it, or a whole recording was never announced. Read the reason in the manifest, and tell those who own the call.'
     query: '''
 traces
@@ -87,9 +82,8 @@ traces
     severity: 1
     frequency: 'PT5M'
     window: 'PT15M'
-    operator: 'GreaterThan'
     threshold: 0
-    dimensions: byRecording
+    dimensions: ['recordingKey']
     advice: 'A chunk is close to its deadline and not safe. Find out why from its reason; it is tried until the deadline.'
     query: '''
 traces
@@ -103,9 +97,8 @@ traces
     severity: 1
     frequency: 'PT5M'
     window: 'PT15M'
-    operator: 'GreaterThan'
     threshold: 0
-    dimensions: byRecordingId
+    dimensions: ['recordingId']
     advice: 'A recording was stopped, and no file event has told of it. Check the Event Grid subscription, then ask ACS support while its files are still there.'
     query: '''
 traces
@@ -120,14 +113,15 @@ traces
     frequency: 'PT30M'
     window: 'PT30M'
     range: 'P2D'
-    operator: 'GreaterThan'
     threshold: 0
     dimensions: []
     advice: 'Recordings were started, and no file event has come since. Check the Event Grid subscription before ACS deletes what was recorded.'
     query: replace('''
 let announced = toscalar(traces | where message startswith "recording.announced " | summarize max(timestamp));
 traces
-| where message startswith "recording.start " and message has '"status": 200'
+| where message startswith "recording.start "
+| extend fields = parse_json(substring(message, indexof(message, "{")))
+| where toint(fields.status) between (200 .. 299)
 | where timestamp < ago({hours}h) and timestamp > coalesce(announced, datetime(2000-01-01))
 | summarize started = count(), first = min(timestamp)
 | where started > 0
@@ -138,13 +132,18 @@ traces
     severity: 1
     frequency: 'PT15M'
     window: 'PT30M'
-    operator: 'LessThan'
-    threshold: 1
+    range: 'P2D'
+    threshold: 0
     dimensions: []
-    advice: 'The archive timer has not ended a run for half an hour: nothing is archived or rescued. Check that the app starts.'
+    advice: 'The app runs, and its archive timer has not ended a run for half an hour: nothing is archived or rescued. Check that the app starts.'
+    // Only once a function has run: between provisioning and the first deployment there is no timer to hear of.
     query: '''
-traces
-| where message startswith "archive.ran "
+let ran = toscalar(traces | where timestamp > ago(30m) and message startswith "archive.ran " | count);
+requests
+| where name in ("archive_recordings", "receive_event", "take_events", "ingest_chunk", "health")
+| where timestamp < ago(30m) and ran == 0
+| summarize invocations = count(), latest = max(timestamp)
+| where invocations > 0
 '''
   }
   {
@@ -152,13 +151,16 @@ traces
     severity: 2
     frequency: 'PT15M'
     window: 'PT30M'
-    operator: 'GreaterThan'
     threshold: 2
     dimensions: []
-    advice: 'The archive timer failed three times in half an hour. Read the exception; chunks go on being ingested meanwhile.'
+    advice: 'The archive timer failed three times, and has not ended a run since. Read the exception; chunks go on being ingested meanwhile.'
+    // A run that was cut off by a deployment or by scale-in counts as failed, too; the next one ends.
     query: '''
+let ran = toscalar(traces | where message startswith "archive.ran " | summarize max(timestamp));
 requests
 | where name == "archive_recordings" and success == false
+| where timestamp > coalesce(ran, datetime(2000-01-01))
+| project timestamp, resultCode
 '''
   }
   {
@@ -166,9 +168,8 @@ requests
     severity: 2
     frequency: 'PT15M'
     window: 'PT1H'
-    operator: 'GreaterThan'
     threshold: 2
-    dimensions: byRecording
+    dimensions: ['recordingKey']
     advice: 'The timer could not archive one recording three times in an hour. The others are not held up.'
     query: '''
 traces
@@ -182,7 +183,6 @@ traces
     severity: 2
     frequency: 'PT5M'
     window: 'PT15M'
-    operator: 'GreaterThan'
     threshold: 0
     dimensions: []
     advice: 'A chunk or an event failed five times in a row. The timer tries it again; find out what fails.'
@@ -198,9 +198,8 @@ traces
     severity: 2
     frequency: 'PT5M'
     window: 'PT15M'
-    operator: 'GreaterThan'
     threshold: 0
-    dimensions: []
+    dimensions: ['blob']
     advice: 'An event could not be understood. Read it in the quarantine container: it may be about a recording that nobody fetches.'
     query: '''
 traces
@@ -214,9 +213,8 @@ traces
     severity: 2
     frequency: 'PT5M'
     window: 'PT15M'
-    operator: 'GreaterThan'
     threshold: 0
-    dimensions: []
+    dimensions: ['recordingId', 'serverCallId']
     advice: 'ACS had taken a start and then could not record. Nothing is started again by itself: if the call still goes on, start it again.'
     query: '''
 traces
@@ -230,9 +228,8 @@ traces
     severity: 3
     frequency: 'PT15M'
     window: 'PT1H'
-    operator: 'GreaterThan'
     threshold: 2
-    dimensions: byRecording
+    dimensions: ['recordingKey']
     advice: 'A chunk that is safe in the archive could not be deleted at ACS in three runs. Nothing is lost; ACS deletes it itself at its deadline.'
     query: '''
 traces
@@ -246,18 +243,54 @@ traces
     severity: 2
     frequency: 'PT5M'
     window: 'PT15M'
-    operator: 'GreaterThan'
     threshold: 0
-    dimensions: []
+    dimensions: ['conversationId']
     advice: 'AUTO_RECORD could not start a recording, and will not try again for that call. If the call still goes on, start it by hand.'
     query: '''
 traces
 | where message startswith "auto_record.refused "
 | extend fields = parse_json(substring(message, indexof(message, "{")))
-| project timestamp, eventId = tostring(fields.eventId), reason = tostring(fields.reason)
+| project timestamp, conversationId = tostring(fields.conversationId), eventId = tostring(fields.eventId), reason = tostring(fields.reason)
 '''
   }
 ]
+
+// Both tables are in the workspace only. Recording ids come with or without padding. An end that is reckoned without the
+// pauses is early, and never late; a row may be hours late. A line is no older than the end, so within 44 of the 48 hours
+// that an alert sees, none has left them.
+var missing queryRule = {
+  name: 'recording-missing'
+  severity: 1
+  frequency: 'PT30M'
+  window: 'PT30M'
+  range: 'P2D'
+  threshold: 0
+  dimensions: ['recordingId']
+  advice: 'ACS reports a recording that is not in the archive, or not with all of its chunks, and will delete it in a few hours. Fetch it while it is there.'
+  query: replace('''
+let archived = AppTraces
+| where Message startswith "recording.archived "
+| extend fields = parse_json(substring(Message, indexof(Message, "{")))
+| summarize archivedChunks = max(toint(fields.chunks) - coalesce(toint(fields.missing), 0)) by id = trim_end("=+", tostring(fields.recordingId));
+let exported = AppTraces
+| where Message startswith "recording.exported "
+| extend fields = parse_json(substring(Message, indexof(Message, "{")))
+| mv-expand document = fields.documentIds
+| summarize exportedChunks = dcount(tostring(document)) by id = trim_end("=+", tostring(fields.recordingId));
+ACSCallRecordingSummary
+| extend ended = coalesce(RecordingStartTime + RecordingLength * 1s, TimeGenerated)
+| extend ready = iff(ended < TimeGenerated, ended, TimeGenerated)
+| summarize chunks = max(ChunkCount), ready = min(ready), endReason = take_any(RecordingEndReason) by recordingId = RecordingId
+| extend id = trim_end("=+", recordingId)
+| join kind=leftouter archived on id
+| join kind=leftouter exported on id
+| extend safe = coalesce(archivedChunks, 0) + coalesce(exportedChunks, 0)
+| where safe < chunks and ready between (ago(44h) .. ago({hours}h))
+| project recordingId = tostring(recordingId), chunks, safe, ready, endReason
+''', '{hours}', string(missingAfterHours))
+}
+
+var queryRules = concat(insightsRules, reconciles ? [missing] : [])
 
 resource fromLogs 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [for rule in queryRules: {
   name: '${rule.name}-${token}'
@@ -266,11 +299,11 @@ resource fromLogs 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [for rul
   kind: 'LogAlert'
   properties: {
     displayName: rule.name
-    description: '${rule.advice} ${runbookUrl}#${rule.name}'
+    description: '${rule.advice} ${runbook}${rule.name}'
     severity: rule.severity
     enabled: true
     scopes: [
-      insightsId
+      rule.name == missing.name ? workspaceId : insightsId
     ]
     evaluationFrequency: rule.frequency
     windowSize: rule.window
@@ -283,9 +316,15 @@ resource fromLogs 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [for rul
         {
           query: rule.query
           timeAggregation: 'Count'
-          operator: rule.operator
+          operator: 'GreaterThan'
           threshold: rule.threshold
-          dimensions: rule.dimensions
+          dimensions: map(rule.dimensions, name => {
+            name: name
+            operator: 'Include'
+            values: [
+              '*'
+            ]
+          })
           failingPeriods: {
             numberOfEvaluationPeriods: 1
             minFailingPeriodsToAlert: 1
@@ -297,6 +336,10 @@ resource fromLogs 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [for rul
       actionGroups: [
         people.id
       ]
+      // Custom properties do not reach a mail; its subject does.
+      actionProperties: empty(rule.dimensions) ? {} : {
+        'Email.Subject': '${rule.name}: \${data.alertContext.condition.allOf[0].dimensions[0].value}'
+      }
     }
   }
 }]
@@ -330,7 +373,7 @@ resource fromMetrics 'Microsoft.Insights/metricAlerts@2026-01-01' = [for rule in
   location: 'global'
   tags: tags
   properties: {
-    description: '${rule.advice} ${runbookUrl}#${rule.name}'
+    description: '${rule.advice} ${runbook}${rule.name}'
     severity: rule.severity
     enabled: true
     scopes: [
@@ -350,6 +393,16 @@ resource fromMetrics 'Microsoft.Insights/metricAlerts@2026-01-01' = [for rule in
           timeAggregation: 'Total'
           operator: 'GreaterThan'
           threshold: rule.threshold
+          // An existing topic may have subscriptions of others: their failures are not ours (subscriptions.bicep).
+          dimensions: [
+            {
+              name: 'EventSubscriptionName'
+              operator: 'Include'
+              values: [
+                'recording-files'
+              ]
+            }
+          ]
         }
       ]
     }

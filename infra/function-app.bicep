@@ -192,8 +192,6 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
 
     APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
-    // Alerts count traces one by one (alerts.bicep): a sampled chunk.lost would be a silent one.
-    AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__excludedTypes: 'Request;Exception;Trace'
   }
 }
 

@@ -163,8 +163,14 @@ param alertEmails string[] = []
 @maxValue(47)
 param silenceHours int = 6
 
-@description('Where the runbook is read: the address of docs/operations.md as your team sees it. Alerts link to its sections.')
-param runbookUrl string = 'docs/operations.md'
+@description('Where the runbook is read: the https address of docs/operations.md as your team sees it. Alerts link to its sections; empty: they name them.')
+param runbookUrl string = ''
+
+@description('Log every request to both storage accounts in the workspace: who has read, written or deleted a recording.')
+param accessLogs bool = true
+
+@description('Have the ACS resource report its recordings to the workspace, and compare that with what was archived.')
+param communicationLogs bool = true
 
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = {
@@ -213,6 +219,9 @@ var contradictions = filter([
   !archiveImmutabilityLocked || archiveImmutableDays > 0
     ? ''
     : 'ARCHIVE_IMMUTABILITY_LOCKED says that a policy was locked: keep the ARCHIVE_IMMUTABLE_DAYS that it has.'
+  empty(runbookUrl) || startsWith(runbookUrl, 'https://')
+    ? ''
+    : 'RUNBOOK_URL must be the https address at which your team reads docs/operations.md, not ${runbookUrl}: remove it if there is none.'
   !zoneRedundant || contains(stagingSku, 'ZRS')
     ? ''
     : 'ZONE_REDUNDANT needs a STAGING_SKU with zones, not ${stagingSku}: the app can not run without that account.'
@@ -357,6 +366,37 @@ module communicationRoles 'communication-roles.bicep' = {
   dependsOn: [communication]
 }
 
+module communicationLog 'communication-logs.bicep' = if (communicationLogs) {
+  name: 'communication-logs'
+  scope: resourceGroup(communicationGroup)
+  params: {
+    communicationName: communicationName
+    workspaceId: monitoring.outputs.workspaceId
+    settingName: 'recordings-${token}'
+  }
+  dependsOn: [communication]
+}
+
+module stagingLog 'access-logs.bicep' = if (accessLogs) {
+  name: 'access-logs-staging'
+  scope: group
+  params: {
+    accountName: storage.outputs.accountName
+    workspaceId: monitoring.outputs.workspaceId
+    settingName: 'recordings-${token}'
+  }
+}
+
+module archiveLog 'access-logs.bicep' = if (accessLogs) {
+  name: 'access-logs-archive'
+  scope: group
+  params: {
+    accountName: archive.outputs.accountName
+    workspaceId: monitoring.outputs.workspaceId
+    settingName: 'recordings-${token}'
+  }
+}
+
 module domainEvents 'domain-events.bicep' = {
   name: 'domain-events'
   scope: group
@@ -438,7 +478,10 @@ module alerts 'alerts.bicep' = {
     tags: tags
     token: token
     insightsId: monitoring.outputs.insightsId
+    workspaceId: monitoring.outputs.workspaceId
     eventTopicId: communicationEvents.outputs.topicId
+    reconciles: communicationLogs && acsApiVersion != version2021
+    missingAfterHours: min(max(sourceHours - riskHours, 1), 40)
     emails: alertEmails
     silenceHours: silenceHours
     runbookUrl: runbookUrl
@@ -470,4 +513,5 @@ output ARCHIVE_ACCOUNT_NAME string = archive.outputs.accountName
 output STAGING_CONTAINER_NAME string = container.staging
 output ARCHIVE_CONTAINER_NAME string = container.archive
 output DEAD_LETTER_CONTAINER string = container.deadLetter
+output LOG_WORKSPACE_ID string = monitoring.outputs.workspaceCustomerId
 output QUARANTINE_CONTAINER_NAME string = container.quarantine

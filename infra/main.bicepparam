@@ -15,7 +15,10 @@ param alertEmails = map(
   filter(split(readEnvironmentVariable('ALERT_EMAILS', ''), ','), part => !empty(trim(part))),
   part => contains(part, '@') ? trim(part) : fail('ALERT_EMAILS has "${part}", which is no address: separate addresses by commas.')
 )
-param runbookUrl = readEnvironmentVariable('RUNBOOK_URL', 'docs/operations.md')
+param runbookUrl = readEnvironmentVariable('RUNBOOK_URL', '')
+param accessLogs = bool(readEnvironmentVariable('ACCESS_LOGS', 'true'))
+param communicationLogs = bool(readEnvironmentVariable('COMMUNICATION_LOGS', 'true'))
+param logRetentionDays = int(readEnvironmentVariable('LOG_RETENTION_DAYS', '30'))
 param silenceHours = int(readEnvironmentVariable('SILENCE_HOURS', '6'))
 
 param autoRecord = readEnvironmentVariable('AUTO_RECORD', 'off')

@@ -35,6 +35,10 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   }
 }
 
+output workspaceId string = workspace.id
+
+@description('The id that queries name the workspace by: `python -m recording reconcile --workspace`.')
+output workspaceCustomerId string = workspace.properties.customerId
 output insightsId string = insights.id
 output insightsName string = insights.name
 // Not a secret here: with local authentication off it says where to send, and allows nothing.

@@ -1,6 +1,7 @@
 """The whole stack on this machine: Azurite, the ACS emulator and the app in a Functions host.
 
 Each is a process with its own port and log; they are connected only by HTTP and settings.
+Only the stand-in of Log Analytics, which keeps nothing, is served by this process.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from typing import Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from local.azurite import Azurite, connection_string
+from local.log_analytics import LogAnalytics
 from local.loopback import free_port, http, wait_until_ok
 from local.process import Process, ProcessError
 
@@ -91,6 +93,8 @@ class Stack:
         self.app_url = ""
         self.acs_url = ""
         self.acs_connection_string = ""
+        # Where `python -m recording reconcile` finds what the emulator has recorded and what the app has logged.
+        self.log_analytics_url = ""
         self.content_hosts: list[str] = []
         # The app's: with `storage_faults` that of the proxy. The direct one has no faults.
         self.storage_connection_string = ""
@@ -176,6 +180,8 @@ class Stack:
         await self._start_acs()
         await self._start_app()
         await self._subscribe()
+        analytics = LogAnalytics(self.acs_url, lambda: sorted(self.logs.glob("functions*.log")))
+        self.log_analytics_url = (await self._exits.enter_async_context(analytics)).endpoint
 
     async def _start_storage_proxy(self, azurite: Azurite) -> None:
         command = [sys.executable, "-m", "local.storage_proxy", "--blob-url", azurite.blob_url]

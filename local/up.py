@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from local import curl, interrupt
+from local.log_analytics import WORKSPACE
 from local.process import ProcessError
 from local.stack import APIS, HOSTS, LOGS, ROOT, Stack, StackError, StackOptions
 
@@ -27,7 +28,10 @@ async def up(options: StackOptions) -> int:
             print(f"Storage:   {stack.storage_connection_string}")
             print(f"Logs:      {stack.logs}")
             settings = os.path.relpath(await asyncio.to_thread(write_settings, stack))
-            print(f"Check it:  {os.path.relpath(sys.executable)} -m recording doctor --settings {settings}")
+            command = f"{os.path.relpath(sys.executable)} -m recording"
+            print(f"Check it:  {command} doctor --settings {settings}")
+            place = f"--workspace {WORKSPACE} --endpoint {stack.log_analytics_url}"
+            print(f"Complete?  {command} reconcile --settings {settings} {place}")
             print("The curl commands above show all that the app can do. Ctrl-C stops the stack.", flush=True)
             await stack.watch()
     except (StackError, ProcessError) as error:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from aiohttp import web
 from pydantic.alias_generators import to_camel
 
-from local.acs import bodies, views
+from local.acs import bodies, summary, views
 from local.acs.announcer import Announcer
 from local.acs.clock import timestamp
 from local.acs.errors import BadRequest
@@ -42,6 +42,7 @@ class Control:
             ("POST", "/recordings", self.make_recording),
             ("GET", "/recordings/{recordingId}", self.show_recording),
             ("POST", "/recordings/{recordingId}/announce", self.announce),
+            ("GET", f"/logs/{summary.TABLE}", self.list_summaries),
             ("GET", "/subscriptions", self.list_subscriptions),
             ("POST", "/subscriptions", self.subscribe),
             ("DELETE", "/subscriptions/{name}", self.unsubscribe),
@@ -117,6 +118,11 @@ class Control:
         recording = self.service.recording(request.match_info["recordingId"])
         self.announcer.announce(recording, times=body.times)
         return web.json_response(await views.recording(recording, self.service))
+
+    async def list_summaries(self, request: web.Request) -> web.Response:
+        """Return what the service reports to Azure Monitor of the recordings that it has made."""
+        rows = [row for one in self.service.recordings.values() if (row := summary.row(one))]
+        return web.json_response({"rows": rows})
 
     async def list_subscriptions(self, request: web.Request) -> web.Response:
         """Return the subscriptions with their delivery counts."""

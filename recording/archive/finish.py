@@ -35,14 +35,16 @@ async def tell(written: Manifest, telling: RunNotices) -> bool:
                 documentId=entry.document_id,
                 reason=entry.reason,
             )
+    missing = [entry.document_id for entry in written.chunks if not entry.is_safe]
     write = log.info if written.complete else log.error
     write(
         "recording.archived",
         recordingKey=written.recording_key,
+        recordingId=written.recording_id,
         chunks=len(written.chunks),
+        missing=len(missing),
         complete=written.complete,
     )
-    missing = [entry.document_id for entry in written.chunks if not entry.is_safe]
     notice = Notice(
         "Recording.Lost" if missing else "Recording.Archived",
         subject=written.recording_key,

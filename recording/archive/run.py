@@ -81,10 +81,11 @@ async def each(
                 report.failed.append(key)
                 reason = str(failed) if isinstance(failed, CopyFailed) else type(failed).__name__
                 log.warning(failing, recordingKey=key, reason=reason, next="the next run tries again")
-            except Exception:
+            except Exception as failed:
                 # One recording that can't be worked on must not keep the others from their deadline.
                 report.failed.append(key)
-                log.exception(failing, recordingKey=key, next="the next run tries again")
+                reason = type(failed).__name__
+                log.exception(failing, recordingKey=key, reason=reason, next="the next run tries again")
 
     async with asyncio.TaskGroup() as group:
         for _ in range(min(PARALLELISM, len(keys))):

@@ -96,6 +96,7 @@ async def _settle(wanted: CallToRecord, held: HeldClaim, outcome: StartOutcome, 
     write(
         "auto_record." + outcome.result,
         eventId=wanted.event_id,
+        conversationId=wanted.conversation_id,
         recordingId=outcome.recording_id,
         reason=outcome.reason,
     )

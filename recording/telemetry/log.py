@@ -4,14 +4,27 @@ The Functions host forwards only the message text to Application Insights, so th
 it, as JSON: `chunk.staged {"recordingKey": "…", "bytes": 1500000000}`. JSON in ASCII escapes every
 line break (U+2028 and U+0085 too), so that an id from outside cannot forge a second line.
 Never pass a URL: it may carry a token.
+
+Every query, alert and panel reads the fields with `parse_json(substring(message, indexof(message, "{")))`,
+which gives nothing at all if a single character follows the JSON or if its end is cut off. So nothing follows it: a
+traceback is a field like any other, and a line is kept below the length at which it would be cut.
 """
 
 import json
 import logging
+import traceback
 from collections.abc import Callable
+
+from recording.urls import strip_queries
 
 # Not under "azure.functions": the host takes those for its own and hides them (docs/functions-host.md#python-worker).
 _logger = logging.getLogger("recording")
+# Application Insights cuts a message off after 32,768 characters.
+LONGEST_LINE = 30_000
+# Of a field, if the line would be too long: the line of most fields has a dozen.
+_SHORTENED = 1_000
+# The end of a traceback says what was raised, and where.
+_TRACEBACK = 8_000
 # Who else hears of it: traces.py counts what is logged.
 listeners: list[Callable[[str, dict[str, object]], None]] = []
 
@@ -32,16 +45,23 @@ def error(event: str, **fields: object) -> None:
 
 
 def exception(event: str, **fields: object) -> None:
-    """Log an unexpected exception with its traceback."""
-    _logger.exception("%s %s", event, json.dumps(fields, default=str))
-    _tell(event, fields)
+    """Log an unexpected exception with its traceback, in the field of that name."""
+    # What others raise may quote the address that they asked.
+    raised = strip_queries(traceback.format_exc())[-_TRACEBACK:]
+    _log(logging.ERROR, event, {**fields, "traceback": raised})
 
 
 def _log(level: int, event: str, fields: dict[str, object]) -> None:
-    _logger.log(level, "%s %s", event, json.dumps(fields, default=str))
-    _tell(event, fields)
-
-
-def _tell(event: str, fields: dict[str, object]) -> None:
+    _logger.log(level, "%s %s", event, _write(fields))
     for hear in listeners:
         hear(event, fields)
+
+
+def _write(fields: dict[str, object]) -> str:
+    """Write the fields as JSON; where they are too long for one line, each long one as the beginning of its JSON."""
+    text = json.dumps(fields, default=str)
+    if len(text) <= LONGEST_LINE:
+        return text
+    written = {name: json.dumps(value, default=str) for name, value in fields.items()}
+    short = {name: f"{written[name][:_SHORTENED]}…" for name in fields if len(written[name]) > _SHORTENED}
+    return json.dumps({**fields, **short}, default=str)

@@ -50,6 +50,21 @@ async def finish(world: World, made: dict[str, Any]) -> dict[str, Any]:
     return await world.recording(made["recordingId"])
 
 
+async def test_what_was_never_announced_is_found(world: World) -> None:
+    """The command that `up` prints finds a recording that ACS made and nobody told the app of, by two logs alone."""
+    lost = await world.make_recording(MIB, announce=False)
+    await finish(world, await world.make_recording(2 * MIB, generation="today"))
+    process = await asyncio.create_subprocess_exec(
+        *world.reconcile,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    rows = [line for line in out.decode().splitlines() if line.endswith(lost["recordingId"])]
+    assert ([row.split()[:4] for row in rows], process.returncode) == ([["not", "due", "1", "0"]], 0), out.decode()
+
+
 async def test_duplicates(world: World) -> None:
     """An event that comes four times at once leaves one recording, whole, archived once."""
 

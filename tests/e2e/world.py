@@ -33,6 +33,7 @@ class World:
     logs: Path
     session: aiohttp.ClientSession
     blobs: BlobServiceClient
+    reconcile: list[str]
 
     async def request(
         self, method: str, url: str, body: Any = None, *, status: int = 200, headers: dict[str, str] | None = None
@@ -109,13 +110,16 @@ async def running(folder: Path, *arguments: str) -> AsyncIterator[World]:
 
     try:
         said = dict(
-            re.findall(r"^(App|Emulator|Storage): +(\S+)$", await eventually(ready, seconds=READY_SECONDS), re.M)
+            re.findall(
+                r"^(App|Emulator|Storage|Complete)[:?] +(.+)$", await eventually(ready, seconds=READY_SECONDS), re.M
+            )
         )
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
             BlobServiceClient.from_connection_string(said["Storage"]) as blobs,
         ):
-            yield World(said["App"], said["Emulator"], folder / "logs", session, blobs)
+            complete = said["Complete"].split()
+            yield World(said["App"], said["Emulator"], folder / "logs", session, blobs, complete)
     finally:
         if up.returncode is None:
             up.send_signal(signal.SIGTERM)

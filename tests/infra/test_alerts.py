@@ -1,15 +1,21 @@
 """infra/alerts.bicep and workbook.json against what the app logs, and docs/operations.md."""
 
 import json
+import logging
 import re
 from typing import Any
 
 import pytest
+from pydantic.alias_generators import to_camel
 
+from recording.app import App
 from recording.intake import backlog
-from recording.model import job
+from recording.model import job, layout
+from recording.storage.audit import AuditRecord
+from tests.conftest import Control
 from tests.infra.app_code import fields, functions, is_logged
-from tests.infra.snapshots import INFRA, ROOT, Resource, resources
+from tests.infra.snapshots import INFRA, ROOT, Resource, resource, resources, variants
+from tests.support.facts import put, stage, sweep
 
 QUERY_RULES = {one.properties["displayName"]: one for one in resources("Microsoft.Insights/scheduledQueryRules")}
 METRIC_RULES = {one.name.rpartition("-")[0]: one for one in resources("Microsoft.Insights/metricAlerts")}
@@ -39,6 +45,12 @@ def prefixes(query: str) -> list[str]:
     return re.findall(r'startswith "([^"]+)"', query)
 
 
+def written_with(prefix: str) -> set[str]:
+    """Name the fields that lines with this beginning have; those of control operations are an audit record's."""
+    audited = {to_camel(name) for name in AuditRecord.model_fields} if prefix == "recording.start " else set()
+    return fields(prefix.strip()) | audited
+
+
 def headings(source: str) -> set[str]:
     """Give the anchors of a Markdown file's headings, as GitHub makes them."""
     titles = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", source, flags=re.DOTALL), re.MULTILINE)
@@ -50,7 +62,7 @@ def test_everything_that_was_asked_for_is_watched() -> None:
     assert set(RULES) >= {
         "recording-at-risk", "recording-lost", "poison-message", "event-quarantined", "event-dead-lettered",
         "timer-failed", "timer-silent", "no-events", "recording-not-announced", "recording-start-failed",
-        "source-not-deleted",
+        "source-not-deleted", "recording-missing",
     }  # fmt: skip
 
 
@@ -65,7 +77,7 @@ def test_queries_look_for_lines_that_the_app_writes(name: str) -> None:
 def test_queries_read_fields_that_the_lines_have(name: str) -> None:
     """A field that a query reads is one that the app writes with one of the query's events."""
     query = QUERIES[name]
-    written = {field for prefix in prefixes(query) for field in fields(prefix.strip())}
+    written = {field for prefix in prefixes(query) for field in written_with(prefix)}
     assert set(re.findall(r"fields\.(\w+)", query)) - written == set()
 
 
@@ -88,6 +100,68 @@ def test_queries_have_their_brackets(name: str) -> None:
     assert re.match(r"(traces|requests|let )", query)
 
 
+@pytest.mark.parametrize("name", QUERIES)
+def test_queries_read_fields_in_one_way(name: str) -> None:
+    """There is one way to read a line's fields, the one that tests of recording/logs.py prove for every line."""
+    query = QUERIES[name]
+    message = "Message" if "AppTraces" in query else "message"
+    read = f'extend fields = parse_json(substring({message}, indexof({message}, "{{")))'
+    assert query.count("parse_json") == query.count(read)
+    assert ("fields." in query) == (read in query)
+
+
+@pytest.mark.parametrize("rule", QUERY_RULES.values(), ids=QUERY_RULES)
+def test_queries_name_the_tables_of_their_resource(rule: Resource) -> None:
+    """The workspace calls AppTraces what Application Insights shows as traces, and its columns otherwise, too."""
+    [scope] = rule.properties["scopes"]
+    words = set(re.findall(r"\w+", re.sub(r'"[^"]*"', "", criterion(rule)["query"])))
+    insights, workspace = {"traces", "requests", "message", "timestamp"}, {"AppTraces", "Message", "TimeGenerated"}
+    foreign = workspace if "/components/" in scope else insights
+    assert "/components/" in scope or "/workspaces/" in scope
+    assert words & foreign == set()
+
+
+def split(rule: Resource, messages: list[str]) -> set[tuple[str, ...]]:
+    """Say which alerts lines lead to: the values of the rule's dimensions, as Azure Monitor and Kusto find them.
+
+    `parse_json` of text that isn't JSON has no members, and `tostring` of none is empty.
+    """
+    query, found = criterion(rule)["query"], set()
+    read = dict(re.findall(r"(\w+) = tostring\(fields\.(\w+)\)", query))
+    for message in messages:
+        if message.startswith(tuple(prefixes(query))):
+            try:
+                fields: dict[str, Any] = json.loads(message[message.index("{") :])
+            except ValueError:
+                fields = {}
+            names = [dimension["name"] for dimension in criterion(rule)["dimensions"]]
+            found.add(tuple(str(fields.get(read[name]) or "") for name in names))
+    return found
+
+
+async def test_recordings_that_fail_are_told_apart(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two recordings that an unexpected exception keeps from the archive are two alerts, each with its own name."""
+    keys = []
+    for number in range(2):
+        [job] = await stage(app, await control.recording(500), event_id=f"e{number}")
+        keys.append(job.recording_key)
+        await put(app.settings, "archive", layout.manifest_blob(job.recording_key), b"{")
+    await sweep(app)
+
+    # What a worker hands to the host is the text that a formatter makes of a record.
+    messages = [logging.Formatter().format(record) for record in caplog.records]
+    assert any("Traceback (most recent call last)" in message for message in messages)
+    assert split(QUERY_RULES["recording-not-archived"], messages) == {(key,) for key in keys}
+
+
+def test_a_line_that_could_not_be_read_would_be_noticed() -> None:
+    """The check itself: with a traceback behind the JSON, different recordings look like one."""
+    behind = [f'recording.not_archived {{"recordingKey": "{key}"}}\nTraceback (most recent call last):' for key in "ab"]
+    assert split(QUERY_RULES["recording-not-archived"], behind) == {("",)}
+
+
 @pytest.mark.parametrize("queue", [job.QUEUE, backlog.QUEUE])
 def test_poison_queues_are_those_of_the_code(queue: str) -> None:
     """The host's line is counted only for our queues."""
@@ -96,9 +170,27 @@ def test_poison_queues_are_those_of_the_code(queue: str) -> None:
 
 def test_requests_are_looked_up_by_names_of_functions() -> None:
     """`requests | where name == …` names a function of the app."""
-    named = re.findall(r'name == "(\w+)"', " ".join(QUERIES.values()))
-    assert named
+    text = " ".join(QUERIES.values())
+    listed = re.findall(r"name in \(([^)]+)\)", text)
+    named = re.findall(r'name == "(\w+)"', text) + re.findall(r'"(\w+)"', " ".join(listed))
+    assert len(named) > 4
     assert set(named) <= set(functions())
+
+
+def test_a_silent_timer_needs_an_app_that_runs() -> None:
+    """Between provisioning and the first deployment no function has run, and nobody is to be called."""
+    rule = QUERY_RULES["timer-silent"]
+    query = criterion(rule)["query"]
+    assert query.index("\nrequests\n") < query.index("where invocations > 0")
+    assert rule.properties["overrideQueryTimeRange"] == "P2D"
+    assert (criterion(rule)["operator"], criterion(rule)["threshold"]) == ("GreaterThan", 0)
+
+
+def test_a_failing_timer_is_one_that_ends_no_run() -> None:
+    """Runs that were cut off count only as long as none has ended since."""
+    query = criterion(QUERY_RULES["timer-failed"])["query"]
+    assert 'startswith "archive.ran "' in query
+    assert "timestamp > coalesce(ran, datetime(2000-01-01))" in query
 
 
 @pytest.mark.parametrize("rule", QUERY_RULES.values(), ids=QUERY_RULES)
@@ -109,11 +201,49 @@ def test_windows_are_valid(rule: Resource) -> None:
     assert WINDOWS.index(frequency) <= WINDOWS.index(window)
 
 
+NAMES = {"recordingKey", "recordingId", "conversationId", "blob"}
+
+
 @pytest.mark.parametrize("rule", QUERY_RULES.values(), ids=QUERY_RULES)
 def test_dimensions_are_columns(rule: Resource) -> None:
     """An alert per recording has the recording's key or id in its result."""
     columns = [found["name"] for found in criterion(rule)["dimensions"]]
     assert [name for name in columns if f"{name} = " not in criterion(rule)["query"]] == []
+
+
+@pytest.mark.parametrize("rule", QUERY_RULES.values(), ids=QUERY_RULES)
+def test_a_mail_says_what_it_is_about(rule: Resource) -> None:
+    """Where lines name a recording, a call or a blob, the alert is one of each, and its subject names it."""
+    query, dimensions = criterion(rule)["query"], criterion(rule)["dimensions"]
+    counts = re.search(r"\b(summarize|requests)\b", query) is not None and "ACSCallRecordingSummary" not in query
+    named = {field for prefix in prefixes(query) for field in written_with(prefix)} & NAMES
+    assert bool(dimensions) == bool(named and not counts)
+    first = "${data.alertContext.condition.allOf[0].dimensions[0].value}"
+    subject = {"Email.Subject": f"{rule.properties['displayName']}: {first}"}
+    assert rule.properties["actions"]["actionProperties"] == (subject if dimensions else {})
+
+
+@pytest.mark.parametrize("variant", variants())
+def test_failures_of_other_subscriptions_are_not_ours(variant: str) -> None:
+    """An existing topic may have more subscriptions than the one that is made here."""
+    [subscription] = resources("Microsoft.EventGrid/systemTopics/eventSubscriptions", "subscriptions")
+    for rule in resources("Microsoft.Insights/metricAlerts", variant):
+        [dimension] = criterion(rule)["dimensions"]
+        assert (dimension["name"], dimension["operator"]) == ("EventSubscriptionName", "Include")
+        assert dimension["values"] == [subscription.name.rpartition("/")[2]]
+
+
+@pytest.mark.parametrize(
+    ("variant", "hours"),
+    [("default", 16), ("existing-acs", 16), ("everything-on", 18), ("api-of-2021", None), ("everything-off", None)],
+)
+def test_what_acs_recorded_is_compared_where_it_can_be(variant: str, hours: int | None) -> None:
+    """RISK_HOURS before the deadline; not for the API of 2021, nor without the logs of ACS."""
+    rules = resources("Microsoft.Insights/scheduledQueryRules", variant)
+    found = [criterion(one)["query"] for one in rules if one.properties["displayName"] == "recording-missing"]
+    assert [f"ago(44h) .. ago({hours}h)" in query for query in found] == [True] * (hours is not None)
+    workspace = resource("Microsoft.OperationalInsights/workspaces", variant=variant)
+    assert len(found) == 0 or rules[-1].properties["scopes"] == [workspace.id]
 
 
 def test_silence_is_measured_from_starts_that_are_logged() -> None:
@@ -125,11 +255,11 @@ def test_silence_is_measured_from_starts_that_are_logged() -> None:
 
 @pytest.mark.parametrize("name", RULES)
 def test_each_alert_leads_to_its_section(name: str) -> None:
-    """The description says what to do and ends in a link to a heading of the runbook that exists."""
-    advice, _, link = RULES[name].properties["description"].rpartition(" ")
+    """The description says what to do and ends in the name of a section of the runbook that exists."""
+    advice, _, section = RULES[name].properties["description"].partition(" Runbook: docs/operations.md, section ")
     assert len(advice) > 60
     assert advice.endswith(".")
-    assert link == f"docs/operations.md#{name}"
+    assert section == name
     assert name in headings((ROOT / "docs" / "operations.md").read_text())
     assert RULES[name].properties["enabled"] is True
 
@@ -142,9 +272,8 @@ def test_links_lead_to_where_the_runbook_is_read() -> None:
         for one in resources(next(iter(type.values())).type, "everything-on")
     ]
     links = [one.properties["description"].rpartition(" ")[2] for one in rules]
-    assert [link.partition("#")[0] for link in links] == ["https://wiki.example.com/recordings/operations.md"] * len(
-        RULES
-    )
+    assert {link.partition("#")[0] for link in links} == {"https://wiki.example.com/recordings/operations.md"}
+    assert {link.partition("#")[2] for link in links} == set(RULES)
 
 
 def test_runbook_has_no_dead_link() -> None:

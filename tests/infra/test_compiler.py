@@ -77,6 +77,7 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "AUTO_RECORD": "all",
             "HTTP_ALWAYS_READY": "1",
             "STAGING_SKU": "Standard_LRS",
+            "RUNBOOK_URL": "docs/operations.md",
             "ZONE_REDUNDANT": "true",
         },
         [
@@ -90,6 +91,7 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "CALLBACK_KEY_SECRET_URI is sent with PUBLIC_BASE_URL only",
             "RISK_HOURS (24) is not below the",
             "HTTP_ALWAYS_READY is 1, and ZONE_REDUNDANT needs two",
+            "RUNBOOK_URL must be the https address at which",
             "ZONE_REDUNDANT needs a STAGING_SKU with zones",
         ],
     ),

@@ -20,7 +20,7 @@ from recording.ingest import blocks, chunk
 from recording.ingest.blocks import MIB
 from recording.storage.endings import Ending
 from tests.conftest import Control
-from tests.infra.snapshots import ROOT
+from tests.infra.snapshots import ROOT, Resource, resource, resources
 from tests.model.test_event_parser_today import call_event
 from tests.support.facts import control_for, receive, sweep
 from tests.support.source import mp4, storage_host, today
@@ -31,8 +31,9 @@ CHUNK = 450_000_000
 SMALL = 5_000_000
 READ = 2 * MIB
 TIMES = "\N{MULTIPLICATION SIGN}"
-# Classes of https://learn.microsoft.com/azure/storage/blobs/map-rest-apis-transaction-categories; DELETE is free.
+# Classes of https://learn.microsoft.com/azure/storage/blobs/map-rest-apis-transaction-categories; deletions are free.
 CLASSES = {
+    ("DELETE", ""): "delete",
     ("PUT", ""): "write",
     ("PUT", "block"): "write",
     ("PUT", "blocklist"): "write",
@@ -53,7 +54,7 @@ class Counted:
         send = AioHttpTransport.send
 
         async def counting(transport: Any, request: Any, **options: Any) -> Any:
-            if "/devstoreaccount1/" in request.url and request.method != "DELETE":
+            if "/devstoreaccount1/" in request.url:
                 part = re.search(r"[?&]comp=(\w+)", request.url) or re.search(r"[?&]restype=(\w+)", request.url)
                 self.asked[CLASSES[request.method, part[1] if part else ""]] += 1
             return await send(transport, request, **options)
@@ -109,10 +110,10 @@ async def test_requests_are_those_of_the_app(
 
     told = [row("start, stop, events"), row("ingest:"), row("archive:"), row("**sum**")]
     found = [facts, ingested, archived - idle, facts + ingested + (archived - idle)]
-    assert [[int(cell) for cell in cells[1:4]] for cells in told] == [
-        [one["write"], one["read"], one["other"]] for one in found
+    assert [[int(cell) for cell in cells[1:5]] for cells in told] == [
+        [one["write"], one["read"], one["other"], one["delete"]] for one in found
     ]
-    other, lists = map(int, row("a run of the timer (")[3:5])
+    other, lists = (int(row("a run of the timer (")[column]) for column in (3, 5))
     assert ({"other": other, "list": lists}, archived["list"]) == (dict(idle), idle["list"])
 
 
@@ -135,6 +136,68 @@ def test_sums_are_right() -> None:
     assert f"(450 MB: {len(plan(CHUNK))})" in DOCS
     assert f"(450 MB: {-(-CHUNK // READ)})" in DOCS
     assert CHUNK == 60 * 7_500_000
+
+
+def test_the_scaler_is_that_of_the_queues() -> None:
+    """Instances come by what one of them takes at a time (docs/functions-host.md#queue)."""
+    queues = json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]
+    assert queues["batchSize"] + queues["newBatchThreshold"] == 12
+    assert "one for twelve messages (`batchSize` + `newBatchThreshold` of `host.json`)" in " ".join(DOCS.split())
+
+
+def test_quantities_are_those_of_the_templates() -> None:
+    """Rules on logs by how often they run, and rules on metrics, whatever is turned on; a price is a letter."""
+    for variant in ("default", "existing-topic"):
+        rules = resources("Microsoft.Insights/scheduledQueryRules", variant)
+        frequencies = Counter(one.properties["evaluationFrequency"] for one in rules)
+        assert {f"PT{minutes}M" for minutes in (5, 15, 30)} == set(frequencies)
+        for minutes in (5, 15, 30):
+            assert row(f"alert rules on logs, every {minutes} minutes")[1] == str(frequencies[f"PT{minutes}M"])
+        metrics = resources("Microsoft.Insights/metricAlerts", variant)
+        series = [one.properties["criteria"]["allOf"][0]["dimensions"] for one in metrics]
+        assert all(len(dimensions) == 1 == len(dimensions[0]["values"]) for dimensions in series)
+        assert row("alert rules on metrics")[1] == str(len(series))
+
+
+def test_networks_and_instances_are_those_of_the_templates() -> None:
+    """What stands there all month: none of it by default, and so many of each with private networking."""
+    config = resource("Microsoft.Web/sites").properties["functionAppConfig"]["scaleAndConcurrency"]
+    ready = sum(group["instanceCount"] for group in config.get("alwaysReady", []))
+    seconds = 730 * 3600
+    gigabytes = config["instanceMemoryMB"] // 1024
+    told = row("always-ready instances")
+    assert told[0] == f"always-ready instances, {ready} by default; each: {gigabytes} GB {TIMES} {seconds:,} s"
+    assert told[1] == f"{gigabytes * seconds:,} GB-s"
+    count = {
+        name: len(resources(f"Microsoft.Network/{name}", "private-networking"))
+        for name in ("privateEndpoints", "privateDnsZones", "natGateways", "publicIPAddresses")
+    }
+    assert [one.type for one in resources() if one.type.startswith("Microsoft.Network/")] == []
+    assert row("private endpoints (")[0].endswith(f"{count['privateEndpoints']} {TIMES} 730 h")
+    assert row("private endpoints (")[1] == f"{count['privateEndpoints'] * 730:,} h"
+    assert row("private DNS zones")[1] == str(count["privateDnsZones"])
+    assert (count["natGateways"], count["publicIPAddresses"], row("NAT gateway")[1]) == (1, 1, "730 h")
+    stored = HOURS * CHUNK // 10**9
+    assert row("GB through private endpoints")[1] == f"{2 * stored} GB"
+    assert row("GB through the NAT gateway")[1] == f"{stored} GB"
+
+
+def test_rows_of_logs_are_the_requests_that_are_counted() -> None:
+    """Each request to storage is a row, the free ones too; ACS reports a recording once, and each operation."""
+    write, read, other, delete = (int(cell) for cell in row("**sum**")[1:5])
+    sent = {category for one in resources("Microsoft.Insights/diagnosticSettings") for category in _categories(one)}
+    assert sent == {"StorageRead", "StorageWrite", "StorageDelete", "CallRecordingSummary", "CallRecordingOperational"}
+    sum_of_rows = f"1,000 {TIMES} ({write} + {read} + {other} + {delete})"
+    assert row("rows of `StorageBlobLogs`")[0].endswith(sum_of_rows)
+    assert row("rows of `StorageBlobLogs`")[1] == f"{(write + read + other + delete) * HOURS:,}"
+    assert row("rows of `ACSCallRecordingSummary`")[1] == f"{(1 + 2) * HOURS:,}"
+    of_timer = sum(int(row("a run of the timer (")[column]) for column in (3, 5))
+    assert row("rows of the timer's own requests")[0].endswith(f"8,640 {TIMES} {of_timer}")
+    assert row("rows of the timer's own requests")[1] == f"{8640 * of_timer:,}"
+
+
+def _categories(setting: Resource) -> list[str]:
+    return [log["category"] for log in setting.properties["logs"]]
 
 
 def test_prices_times_amounts() -> None:

@@ -20,6 +20,7 @@ NAMES = {
     "Microsoft.EventGrid/topics": NAME.format(3, 50),
     "Microsoft.Insights/actionGroups": RULE.format(260),
     "Microsoft.Insights/components": RULE.format(260),
+    "Microsoft.Insights/diagnosticSettings": r"[\w.-]{1,260}",
     "Microsoft.Insights/metricAlerts": RULE.format(260),
     "Microsoft.Insights/scheduledQueryRules": RULE.format(260),
     "Microsoft.Insights/workbooks": GUID,
@@ -89,7 +90,11 @@ def test_each_resource_is_made_once(variant: str) -> None:
 
 @pytest.mark.parametrize("variant", variants())
 def test_everything_is_in_the_group_of_the_deployment(variant: str) -> None:
-    """Only topic and role of an existing ACS resource are made elsewhere: in that resource's group."""
+    """Only topic, role and logs of an existing ACS resource are made elsewhere: in that resource's group."""
     elsewhere = {one.type for one in resources(variant=variant) if one.group not in ("rg-recordings", "")}
-    existing = {"Microsoft.EventGrid/systemTopics", "Microsoft.Authorization/roleAssignments"}
+    existing = {
+        "Microsoft.Authorization/roleAssignments",
+        "Microsoft.EventGrid/systemTopics",
+        "Microsoft.Insights/diagnosticSettings",
+    }
     assert elsewhere == (existing if variant.startswith("existing-") else set())

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -83,14 +84,71 @@ def test_values_of_any_kind(caplog: pytest.LogCaptureFixture) -> None:
     assert expected == fields(caplog, "x")
 
 
-def test_an_exception_brings_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    """What nobody expected is logged with where it came from."""
+def extracted(record: logging.LogRecord) -> dict[str, Any]:
+    """Read a line's fields as every query does: `parse_json(substring(message, indexof(message, "{")))`.
+
+    The message is what the worker hands to the host: the text that a formatter makes of the record, which has a
+    traceback behind it if the record has one. `parse_json` gives text that isn't JSON back as text, so that each
+    field of it is empty.
+    """
+    message = logging.Formatter().format(record)
     try:
-        raise LookupError("what")
+        found = json.loads(message[message.index("{") :])
+    except ValueError:
+        return {}
+    assert isinstance(found, dict)
+    return found
+
+
+def failing(depth: int, text: str) -> None:
+    """Raise from so many calls down."""
+    if depth:
+        failing(depth - 1, text)
+    raise LookupError(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["what", 'a "quoted" {brace}', "two\nlines", "\ud800 é 🎥" * 3000, "https://a.example/x?sig=secret&se=1 failed"],
+    ids=["plain", "quoted", "lines", "long", "address"],
+)
+def test_an_exception_brings_its_traceback_as_a_field(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    """What nobody expected is logged with where it came from, and queries still read the other fields."""
+    try:
+        failing(50, text)
     except LookupError:
-        log.exception("request.failed", function="health")
+        log.exception("recording.not_archived", recordingKey="k", next="the next run tries again")
 
     [record] = caplog.records
-    assert ('request.failed {"function": "health"}', logging.ERROR) == (record.getMessage(), record.levelno)
-    assert record.exc_info is not None
-    assert record.exc_info[0] is LookupError
+    found = extracted(record)
+    assert (logging.ERROR, "k", "the next run tries again") == (record.levelno, found["recordingKey"], found["next"])
+    assert text.startswith("\ud800") or "in failing" in found["traceback"]
+    assert text.startswith("\ud800") or "LookupError: " in found["traceback"]
+    assert "secret" not in record.getMessage()
+
+
+@given(st.dictionaries(st.sampled_from("abcdefgh"), st.text(max_size=20) | st.lists(st.text(), max_size=5)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_line_is_never_cut_off(caplog: pytest.LogCaptureFixture, fields: dict[str, Any]) -> None:
+    """However long its fields are, a line ends below the length at which its JSON would lose its end."""
+    caplog.clear()
+    long = {name: value * 20_000 for name, value in fields.items()}
+    with caplog.at_level(logging.INFO, "recording"):
+        log.info("event.quarantined", blob="2026/11/24/x.json", **long)
+
+    [record] = caplog.records
+    assert len(record.getMessage()) < 32_768
+    assert {"blob": "2026/11/24/x.json"}.items() <= extracted(record).items()
+    assert extracted(record).keys() == {"blob", *fields}
+
+
+def test_a_long_field_keeps_its_beginning(caplog: pytest.LogCaptureFixture) -> None:
+    """What had to be shortened says so by its last character."""
+    reasons = [f"recordingChunks[{index}].documentId is missing" for index in range(2000)]
+    with caplog.at_level(logging.INFO, "recording"):
+        log.error("event.quarantined", blob="b", reasons=reasons)
+
+    [record] = caplog.records
+    shown = extracted(record)["reasons"]
+    assert shown.startswith('["recordingChunks[0].documentId is missing", ')
+    assert shown.endswith("…")

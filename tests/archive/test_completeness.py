@@ -1,0 +1,57 @@
+"""recording/archive/completeness.py: what ACS recorded, compared with what is archived."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from recording.archive.completeness import Archived, Recorded, compare
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+DAY, MARGIN = timedelta(days=1), timedelta(hours=8)
+
+
+def row(name: str, *, chunks: int = 1, hours_ago: float = 20.0) -> Recorded:
+    """Make a recording of ACS's."""
+    ready = NOW - timedelta(hours=hours_ago)
+    return Recorded(name, start=ready - timedelta(hours=1), ready_at=ready, chunks=chunks, end_reason="CallEnded")
+
+
+def line(name: str | None, *, chunks: int = 0, exported: tuple[str, ...] = (), start: datetime = NOW) -> Archived:
+    """Make a line of ours."""
+    key = f"{start:%Y%m%dT%H%M%S%f}Z-3f2b0e4c-0000-4000-8000-000000000001"
+    return Archived(key, name, chunks=chunks, exported=frozenset(exported))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "archived", "state"),
+    [
+        (row("a"), [], "missing"),
+        (row("a", hours_ago=30), [], "missing"),
+        (row("a", hours_ago=15.9), [], "not due"),
+        (row("a", hours_ago=16), [], "missing"),
+        (row("a", chunks=0), [], "no files"),
+        (row("a", chunks=2), [line("a", chunks=1)], "incomplete"),
+        (row("a", chunks=2), [line("a", chunks=1), line("a", chunks=2)], "archived"),
+        (row("a", chunks=2), [line("a", chunks=1), line("a", chunks=1)], "incomplete"),
+        (row("a="), [line("a", chunks=1)], "archived"),
+        (row("a"), [line("a==", chunks=1)], "archived"),
+        (row("a"), [line("b", chunks=1)], "missing"),
+        (row("a", chunks=2), [line("a", exported=("x", "y")), line("a", exported=("x", "y"))], "archived"),
+        (row("a", chunks=3), [line("a", exported=("x", "y")), line("a", chunks=1)], "archived"),
+        (row("a", chunks=2), [line("a", exported=("x",)), line("a", exported=("x",))], "incomplete"),
+        (row("a"), [line(None, chunks=1, start=NOW - timedelta(hours=21))], "archived"),
+        (row("a"), [line(None, chunks=1, start=NOW - timedelta(hours=21, seconds=-1))], "archived"),
+        (row("a"), [line(None, chunks=1, start=NOW - timedelta(hours=21, seconds=2))], "missing"),
+    ],
+)
+def test_states(recorded: Recorded, archived: list[Archived], state: str) -> None:
+    """What isn't safe in time is due eight hours before its deadline, as a chunk at risk is."""
+    [found] = compare([recorded], archived, now=NOW, retention=DAY, margin=MARGIN)
+    assert (state, recorded.ready_at + DAY) == (found.state, found.deadline)
+
+
+def test_a_line_stands_for_one_recording_only() -> None:
+    """Of two recordings that started at once, and one archived one without an id, one is missing."""
+    start = NOW - timedelta(hours=21)
+    found = compare([row("a"), row("b")], [line(None, chunks=1, start=start)], now=NOW, retention=DAY, margin=MARGIN)
+    assert ["archived", "missing"] == sorted(one.state for one in found)
