@@ -8,8 +8,10 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
@@ -32,7 +34,7 @@ from recording.config.settings import Settings, read_settings
 from recording.control.operations import RecordingControl
 from recording.doctor.health import HealthCheck
 from recording.errors import Misconfigured
-from recording.ingest.chunk import LAST_RESORT, ChunkIngest
+from recording.ingest.chunk import LAST_RESORT, ChunkIngest, IngestLimits
 from recording.intake import backlog
 from recording.intake.auto_record import AutoRecord
 from recording.intake.backlog import Backlog
@@ -43,7 +45,7 @@ from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.notices import Topic
 from recording.storage.audit import AuditLog
-from recording.storage.blobs import Blobs
+from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.queues import Queue
@@ -169,9 +171,9 @@ def current() -> App:
     return _app
 
 
-async def open_app(settings: Settings) -> App:
+async def open_app(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> App:
     """Wire an app; create the queues and the containers that are missing."""
-    clients = connect(settings)
+    clients = connect(settings, retries=retries)
     try:
         await clients.prepare()
     except BaseException:
@@ -180,8 +182,8 @@ async def open_app(settings: Settings) -> App:
     return assemble(settings, clients)
 
 
-def connect(settings: Settings) -> Clients:
-    """Open the clients; nothing is sent yet."""
+def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clients:
+    """Open the clients; nothing is sent yet. `retries` are those of Blob Storage."""
     resource = settings.resource()
     accounts = (settings.host_storage, settings.staging_storage, settings.archive_storage)
     needs_topic_identity = bool(settings.events_topic_endpoint) and settings.events_topic_key is None
@@ -191,7 +193,7 @@ def connect(settings: Settings) -> Clients:
     credential = _identity() if needs_identity else None
     topic_key = settings.events_topic_key.get_secret_value() if settings.events_topic_key else None
     return Clients(
-        blobs=Blobs(settings, credential),
+        blobs=Blobs(settings, credential, retries=retries),
         chunk_queue=Queue(settings, job.QUEUE, credential),
         chunk_poison=Queue(settings, f"{job.QUEUE}-poison", credential),
         event_queue=Queue(settings, backlog.QUEUE, credential),
@@ -240,14 +242,15 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
         ),
         intake=intake,
         ingest=ChunkIngest(
-            blobs=blobs,
-            recordings=recordings,
-            content=clients.content,
-            streams=asyncio.Semaphore(settings.ingest_parallelism),
-            parallelism=settings.ingest_parallelism,
-            largest_block=settings.largest_block,
-            first_rescue=settings.first_rescue,
-            patience=settings.retention * LAST_RESORT,
+            blobs,
+            recordings,
+            clients.content,
+            limits=IngestLimits(
+                parallelism=settings.ingest_parallelism,
+                largest_block=settings.largest_block,
+                first_requeue=settings.first_rescue,
+                accept_incomplete_after=settings.retention * LAST_RESORT,
+            ),
         ),
         timer=TimerRun(
             prepare_archive=clients.prepare_archive,

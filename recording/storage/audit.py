@@ -65,7 +65,7 @@ class AuditLog:
             raise
         finally:
             ids = {"recording_id": entry.recording_id, "conversationId": entry.conversation_id}
-            traces.control(entry.operation, began=entry.at, code=entry.outcome, **ids)
+            traces.control_span(entry.operation, began=entry.at, code=entry.outcome, **ids)
             await self._write(entry)
 
     async def starts_on(self, days: Iterable[datetime]) -> dict[str, datetime]:

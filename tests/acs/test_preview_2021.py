@@ -164,7 +164,7 @@ async def test_a_recording_id_that_is_no_text(service: Preview2021, origin: Orig
     """An id that isn't text can't be used in a path; a start that gives one is a failure of the service."""
     origin.replies((200, b'{"recordingId": 5}', JSON))
 
-    with pytest.raises(UpstreamFailed, match="gave no recordingId"):
+    with pytest.raises(UpstreamFailed, match="returned no recordingId"):
         await service.start(CONVERSATION)
 
 

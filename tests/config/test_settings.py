@@ -9,7 +9,7 @@ from recording.config.account import StorageAccount
 from recording.config.resource import Resource
 from recording.config.settings import Settings
 from recording.errors import Misconfigured
-from recording.ingest.blocks import MIB
+from tests.support.facts import MIB
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 ENDPOINT = "https://contoso.communication.azure.com"

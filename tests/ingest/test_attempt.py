@@ -127,7 +127,7 @@ async def test_an_attempt_that_was_killed_in_the_middle_of_a_chunk(app: App, con
     """It says when it began, and its blocks are used."""
     [job] = await announce(app, await control.recording(40 * MIB))
     await control.fault("slow", DOWNLOAD, bytesPerSecond=6 * MIB, times=None)
-    await killed_after(app.ingest, job, blocks=1)
+    await killed_after(app, job, blocks=1)
     await control.call("DELETE", "faults")
 
     await app.ingest.run(job)

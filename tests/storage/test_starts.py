@@ -28,7 +28,7 @@ from recording.storage.starts import (
     StartOutcome,
 )
 from tests.conftest import Control
-from tests.support.facts import add_fault, body_of, control_with, faults_met, listing, with_blobs
+from tests.support.facts import QUICK, add_fault, body_of, control_with, faults_met, listing, with_blobs
 from tests.support.starts import asked, tries
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -52,9 +52,9 @@ async def proxy(azurite: Azurite) -> AsyncIterator[StorageProxy]:
 
 @pytest_asyncio.fixture
 async def distant(settings: Settings, proxy: StorageProxy) -> AsyncIterator[Blobs]:
-    """The storage, with the proxy before it."""
+    """The storage, with the proxy before it, asked again without pauses."""
     account = StorageAccount.model_validate({"connection_string": proxy.connection_string})
-    storage = Blobs(settings.model_copy(update={"archive_storage": account}))
+    storage = Blobs(settings.model_copy(update={"archive_storage": account}), retries=QUICK)
     yield storage
     await storage.aclose()
 
@@ -208,7 +208,6 @@ async def test_a_lost_answer_of_acs_is_no_second_recording(app: App, control: Co
     assert 1 == len((await control.call("GET", "recordings"))["recordings"])
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("kind", ["claim", "outcome"])
 @pytest.mark.parametrize("fault", [{"kind": "lostAnswer"}, BUSY], ids=["lost", "refused"])
 async def test_a_fact_whose_answer_is_lost_is_still_ours(

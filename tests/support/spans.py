@@ -41,7 +41,7 @@ class Told:
 def told() -> Iterator[Told]:
     """Turn telemetry on for a test, and keep what it tells."""
     kept = Told(InMemorySpanExporter(), InMemoryMetricReader())
-    traces.begin(exporters.providers(SimpleSpanProcessor(kept.exporter), [kept.reader]))
+    traces.start_with(exporters.providers(SimpleSpanProcessor(kept.exporter), [kept.reader]))
     yield kept
     traces.stop()
 

@@ -37,8 +37,8 @@ def test_steps_that_know_nothing_of_each_other_are_one_trace(told: Told) -> None
 def test_an_event_links_to_the_control_operations(told: Told) -> None:
     """Start and stop are one trace, by the recording id with or without padding; the event's span links there."""
     began = datetime.now(UTC) - timedelta(seconds=2)
-    traces.control("start", began=began, code="ok", recording_id="eyJQ=", conversationId="Y29udg")
-    traces.control("stop", began=began, code="ok", recording_id="eyJQ")
+    traces.control_span("start", began=began, code="ok", recording_id="eyJQ=", conversationId="Y29udg")
+    traces.control_span("stop", began=began, code="ok", recording_id="eyJQ")
     with traces.span("recording.event", KEY, recording_id="eyJQ"):
         pass
 
@@ -52,7 +52,7 @@ def test_an_event_links_to_the_control_operations(told: Told) -> None:
 def test_a_start_that_failed_is_told_too(told: Told) -> None:
     """It has made no recording, so it is a trace of its own."""
     for _ in range(2):
-        traces.control("start", began=datetime.now(UTC), code="NotFound", recording_id=None)
+        traces.control_span("start", began=datetime.now(UTC), code="NotFound", recording_id=None)
 
     one, two = told.spans()
     assert (None, None) == (one.parent, two.parent)
@@ -96,7 +96,7 @@ def test_what_may_hold_a_token_is_not_shown(told: Told, secret: str) -> None:
     """Whoever passes an address by mistake finds that it isn't there, in a span or in a metric."""
     with traces.span("chunk.ingest", KEY, recording_id="eyJQ", documentId=secret):
         log.info("chunk.staged", bytes=secret, chunks=secret)
-    traces.control("start", began=datetime.now(UTC), code=secret, recording_id="eyJQ", conversationId=secret)
+    traces.control_span("start", began=datetime.now(UTC), code=secret, recording_id="eyJQ", conversationId=secret)
 
     assert {"(not shown)"} == {(span.attributes or {}).get("documentId", "(not shown)") for span in told.spans()}
     for span in told.spans():
@@ -180,10 +180,10 @@ def test_telemetry_that_is_off_does_nothing(where: Any, connection_string: str |
     traces.start(where, connection_string)
 
     with traces.span("chunk.ingest", KEY):
-        traces.control("start", began=datetime.now(UTC), code="ok", recording_id="eyJQ")
+        traces.control_span("start", began=datetime.now(UTC), code="ok", recording_id="eyJQ")
     traces.stop()
 
-    assert (None, []) == (traces._started, log.listeners)
+    assert (None, []) == (traces._started, log.subscribers)
 
 
 def test_telemetry_that_is_off_loads_no_sdk() -> None:
