@@ -98,14 +98,26 @@ def _compared(
 def _by_start(rows: Iterable[Recorded], nameless: Iterable[Archived]) -> dict[str, list[Archived]]:
     """Find the recordings that started with a row's, the closest first: each stands for one row only."""
     lines: dict[str, list[Archived]] = {}
+    by_second: dict[int, set[str]] = {}
     for line in nameless:
         lines.setdefault(line.recording_key, []).append(line)
-    starts = [(abs(layout.recording_start(key) - row.start), row, key) for row in rows if row.start for key in lines]
+        by_second.setdefault(_second(layout.recording_start(line.recording_key)), set()).add(line.recording_key)
+    near = [
+        (abs(layout.recording_start(key) - row.start), row, key)
+        for row in rows
+        if row.start
+        for second in range(_second(row.start) - 1, _second(row.start) + 2)
+        for key in by_second.get(second, ())
+    ]
     found: dict[str, list[Archived]] = {}
-    for apart, row, key in sorted(starts, key=lambda pair: pair[0]):
+    for apart, row, key in sorted(near, key=lambda pair: pair[0]):
         if apart <= _SAME_START and key in lines and row.recording_id not in found:
             found[row.recording_id] = lines.pop(key)
     return found
+
+
+def _second(time: datetime) -> int:
+    return int(time.timestamp())
 
 
 def _plain(recording_id: str) -> str:

@@ -163,7 +163,9 @@ def _archived(message: str) -> Archived | None:
         if not layout.is_recording_key(key):
             return None
         if event == "recording.exported":
-            return Archived(key, recording_id, exported=frozenset(fields["documentIds"]))
+            # A very long line has the beginning of the list as a text: that proves nothing.
+            documents = fields["documentIds"] if isinstance(fields["documentIds"], list) else []
+            return Archived(key, recording_id, exported=frozenset(documents))
         return Archived(key, recording_id, chunks=int(fields["chunks"]) - int(fields.get("missing") or 0))
     except (ValueError, LookupError, TypeError):
         return None

@@ -53,7 +53,9 @@ def log(tmp_path: Path) -> Iterator[Path]:
     handler.setFormatter(UtcFormatter("%(asctime)s %(levelname)s archive_recordings: %(message)s"))
     logger = logging.getLogger("recording")
     logger.addHandler(handler)
-    level, logger.level = logger.level, logging.INFO
+    level = logger.level
+    # Not by the attribute: the logger remembers which levels it was asked for until `setLevel` clears that.
+    logger.setLevel(logging.INFO)
     yield file
     logger.removeHandler(handler)
     logger.setLevel(level)
@@ -291,3 +293,13 @@ def test_a_late_report_does_not_move_the_deadline() -> None:
 def test_a_line_that_cannot_be_read_counts_for_nothing(message: str) -> None:
     """A line that was cut off, or that somebody else wrote, must not prove that a recording is there."""
     assert reconcile._archived(message) is None
+
+
+def test_a_list_that_was_shortened_proves_nothing() -> None:
+    """The line of an event with thousands of documents has only the beginning of their list, as a text."""
+    key = "20261124T014104712906Z-b7e47c6c-d930-43ba-9cc2-5f5d5d3f2392"
+    for documents, count in (('["a", "b"]', 2), ('"[\\"a\\", \\"b…"', 0)):
+        text = f'recording.exported {{"recordingKey": "{key}", "recordingId": "r", "documentIds": {documents}}}'
+        found = reconcile._archived(text)
+        assert found is not None
+        assert len(found.exported) == count
