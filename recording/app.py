@@ -251,6 +251,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
                 first_requeue=settings.first_rescue,
                 accept_incomplete_after=settings.retention * LAST_RESORT,
             ),
+            clock=clock,
         ),
         timer=TimerRun(
             prepare_archive=clients.prepare_archive,

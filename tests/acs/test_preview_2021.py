@@ -208,7 +208,7 @@ async def test_what_only_todays_api_has(
     for ask in (service.check, service.start):
         with pytest.raises(BadRequest) as refused:
             await ask(CONVERSATION, options=options)  # type: ignore[misc]
-        expected = f"{named} is not in the API of 2021, which ACS_API_VERSION asks for"
+        expected = f"{named} is not supported by the 2021 preview API, which ACS_API_VERSION selects"
         assert (expected, named) == (refused.value.message, refused.value.target)
 
     assert [] == origin.received

@@ -54,7 +54,8 @@ class Counted:
         send = AioHttpTransport.send
 
         async def counting(transport: Any, request: Any, **options: Any) -> Any:
-            if "/devstoreaccount1/" in request.url:
+            # Messages are operations of a queue, and have a price of their own.
+            if "/devstoreaccount1/" in request.url and "/messages" not in request.url:
                 part = re.search(r"[?&]comp=(\w+)", request.url) or re.search(r"[?&]restype=(\w+)", request.url)
                 self.asked[CLASSES[request.method, part[1] if part else ""]] += 1
             return await send(transport, request, **options)
