@@ -53,7 +53,8 @@ def log(tmp_path: Path) -> Iterator[Path]:
     handler.setFormatter(UtcFormatter("%(asctime)s %(levelname)s archive_recordings: %(message)s"))
     logger = logging.getLogger("recording")
     logger.addHandler(handler)
-    level, logger.level = logger.level, logging.INFO
+    level = logger.level
+    logger.setLevel(logging.INFO)
     yield file
     logger.removeHandler(handler)
     logger.setLevel(level)
