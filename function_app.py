@@ -4,28 +4,25 @@ The names are public: they stand in the Event Grid subscription and in dashboard
 prefix is empty (host.json), so that the paths are the recording service's own.
 """
 
-import asyncio
 from typing import List  # noqa: UP035 - see Jobs
 
 import azure.functions as func
 
-from recording.api import request
+from recording.api.request import path_value, read_body, read_caller, read_query
 from recording.api.response import json_response, responds
 from recording.app import current, ready, ready_if_possible
-from recording.catalogue import browse, verify
 from recording.catalogue.browse import ListQuery
-from recording.control.bodies import Caller, Operation, StartRecording, StartRecordingByUrl
-from recording.control.operations import RecordingControl
-from recording.doctor.health import check as check_health
-from recording.errors import BadEvent, BadRequest, RecordingError
+from recording.control.bodies import Operation, StartRecording, StartRecordingByUrl
+from recording.errors import BadEvent, BadRequest
 from recording.intake import backlog
+from recording.intake.receive import to_messages
 from recording.model import event_parser, job
+from recording.model.job import ChunkJob
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 # typing.List: the runtime refuses list[str] here as "invalid non-type annotation" (azure-functions-runtime 1.3.0).
 Jobs = func.Out[List[str]]  # noqa: UP006
-VERIFY_SECONDS = 200.0
 RECORDINGS = "conversations/{conversationId}/recordings"
 RECORDING = "conversations/{conversationId}/recordings/{recordingId}"
 
@@ -34,30 +31,34 @@ RECORDING = "conversations/{conversationId}/recordings/{recordingId}"
 @responds
 async def start_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Start recording a conversation."""
-    body = request.read_body(StartRecording, req.get_body())
-    return json_response(await (await _control(req)).start(req.route_params["conversationId"], body))
+    body = read_body(StartRecording, req)
+    control = (await ready_if_possible()).control
+    return json_response(await control.start(read_caller(req), path_value(req, "conversationId"), body))
 
 
 @app.route("recordings", methods=["POST"])
 @responds
 async def start_recording_by_url(req: func.HttpRequest) -> func.HttpResponse:
     """Start recording the conversation of a URL or a server call id."""
-    body = request.read_body(StartRecordingByUrl, req.get_body())
-    return json_response(await (await _control(req)).start_by_url(body))
+    body = read_body(StartRecordingByUrl, req)
+    control = (await ready_if_possible()).control
+    return json_response(await control.start_by_url(read_caller(req), body))
 
 
 @app.route(RECORDING, methods=["GET"])
 @responds
 async def get_recording_state(req: func.HttpRequest) -> func.HttpResponse:
-    """Tell whether a recording is active."""
-    return json_response(await (await _control(req)).state(*_ids(req)))
+    """Answer whether a recording is active."""
+    control = (await ready_if_possible()).control
+    return json_response(await control.get_state(*_ids(req)))
 
 
 @app.route(RECORDING, methods=["DELETE"])
 @responds
 async def stop_recording(req: func.HttpRequest) -> func.HttpResponse:
-    """End a recording."""
-    await (await _control(req)).stop(*_ids(req), _operation(req))
+    """Stop a recording."""
+    control = (await ready_if_possible()).control
+    await control.stop(read_caller(req), *_ids(req), read_body(Operation, req))
     return json_response()
 
 
@@ -65,7 +66,8 @@ async def stop_recording(req: func.HttpRequest) -> func.HttpResponse:
 @responds
 async def pause_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Pause a recording."""
-    await (await _control(req)).pause(*_ids(req), _operation(req))
+    control = (await ready_if_possible()).control
+    await control.pause(read_caller(req), *_ids(req), read_body(Operation, req))
     return json_response()
 
 
@@ -73,7 +75,8 @@ async def pause_recording(req: func.HttpRequest) -> func.HttpResponse:
 @responds
 async def resume_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Resume a paused recording."""
-    await (await _control(req)).resume(*_ids(req), _operation(req))
+    control = (await ready_if_possible()).control
+    await control.resume(read_caller(req), *_ids(req), read_body(Operation, req))
     return json_response()
 
 
@@ -81,53 +84,38 @@ async def resume_recording(req: func.HttpRequest) -> func.HttpResponse:
 @responds
 async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
     """List recordings, newest first."""
-    query = request.read_query(ListQuery, req.params)
-    here = await ready()
-    return json_response(await browse.page(here.clients.blobs, here.recordings, query))
+    query = read_query(ListQuery, req)
+    return json_response(await (await ready()).catalogue.page(query))
 
 
 @app.route("recordings/{recordingKey}", methods=["GET"])
 @responds
 async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Answer with a recording's manifest, or its state while in flight."""
-    here = await ready()
-    return json_response(await browse.get(req.route_params["recordingKey"], here.recordings))
+    return json_response(await (await ready()).catalogue.get(path_value(req, "recordingKey")))
 
 
 @app.route("recordings/{recordingKey}/chunks/{index}/content", methods=["GET"])
 @responds
 async def get_chunk_content(req: func.HttpRequest) -> func.HttpResponse:
     """Redirect to a read-only link of a few minutes."""
-    here = await ready()
-    link = await browse.content_link(
-        req.route_params["recordingKey"],
-        req.route_params["index"],
-        here.clients.blobs,
-        here.recordings,
-    )
+    catalogue = (await ready()).catalogue
+    link = await catalogue.content_link(path_value(req, "recordingKey"), path_value(req, "index"))
     return func.HttpResponse(status_code=302, headers={"Location": link, "Cache-Control": "no-store"})
 
 
 @app.route("recordings/{recordingKey}/verify", methods=["POST"])
 @responds
 async def verify_recording(req: func.HttpRequest) -> func.HttpResponse:
-    """Re-read an archived recording and compare it with its manifest."""
-    here = await ready()
-    try:
-        # The platform gives a request 230 s, whatever functionTimeout says (docs/functions-host.md#http).
-        async with asyncio.timeout(VERIFY_SECONDS):
-            key = req.route_params["recordingKey"]
-            return json_response(await verify.verify(key, here.clients.blobs, here.recordings))
-    except TimeoutError:
-        raise RecordingError("too large for one request: use python -m recording verify", code="TooLarge") from None
+    """Read an archived recording again and compare it with its manifest."""
+    return json_response(await (await ready()).verifier.verify_in_request(path_value(req, "recordingKey")))
 
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @responds
 async def health(req: func.HttpRequest) -> func.HttpResponse:
-    """Tell what the app can reach."""
-    here = current()
-    found = await check_health(here.clients.blobs, here.clients.chunk_queue, here.clients.service)
+    """Answer what the app can reach."""
+    found = await current().health.run()
     return json_response(found, status=200 if found.status == "ok" else 503)
 
 
@@ -135,59 +123,45 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 @responds
 async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpResponse:
-    """Take what ACS sends by HTTP itself: one event or an array, with its token if ACS_RESOURCE_ID asks for one."""
+    """Receive the callbacks of ACS: one event or an array, with a token if ACS_RESOURCE_ID is set."""
     here = await ready()
     await here.clients.callbacks.check(req.headers.get("Authorization"))
     try:
         received = event_parser.split_events(req.get_body().decode())
     except (BadEvent, UnicodeDecodeError) as bad:
         raise BadRequest(str(bad), target="body") from None
-    jobs.set([message for text in received for message in await here.take(text)])
+    jobs.set([message for text in received for message in to_messages(await here.intake.receive(text))])
     return json_response()
 
 
 @app.event_grid_trigger(arg_name="event")
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def receive_event(event: str, jobs: Jobs) -> None:
-    """Take an Event Grid event; `str` gets its text untouched in either schema (docs/functions-host.md#event-grid)."""
-    here = await ready()
-    jobs.set(await here.take(event, here.backlog))
+    """Receive an Event Grid event; `str` is its unchanged text in both schemas (docs/functions-host.md#event-grid)."""
+    jobs.set(to_messages(await (await ready()).intake.receive(event, may_defer=True)))
 
 
 @app.queue_trigger(arg_name="message", queue_name=backlog.QUEUE, connection="AzureWebJobsStorage")
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def take_events(message: func.QueueMessage, jobs: Jobs) -> None:
-    """Take the events that came when many were being taken; what it raises makes the queue try all of them again."""
-    here = await ready()
-    held = backlog.read(message.get_body().decode())
-    jobs.set(await backlog.take(held, here.take, here.backlog))
+    """Receive the events that were deferred; if all of them fail, the queue tries the message again."""
+    use_cases = await ready()
+    text = message.get_body().decode()
+    jobs.set(to_messages(await use_cases.backlog.accept_message(text, use_cases.intake.receive)))
 
 
 @app.queue_trigger(arg_name="message", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def ingest_chunk(message: func.QueueMessage) -> None:
     """Bring one chunk into staging; what it raises makes the queue try again."""
-    await (await ready()).ingest.run(job.read(message.get_body().decode()))
+    await (await ready()).ingest.run(ChunkJob.from_message(message.get_body().decode()))
 
 
 @app.timer_trigger(schedule="%ARCHIVE_SCHEDULE%", arg_name="timer")
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
-    """Finish, rescue, archive, report."""
-    _, messages = await (await ready()).run_timer()
-    jobs.set(messages)
-
-
-async def _control(req: func.HttpRequest) -> RecordingControl:
-    here = await ready_if_possible()
-    caller = Caller(request.caller(req.headers), request.repeat_key(req.headers))
-    return RecordingControl(
-        here.clients.service, here.audit, here.starts, here.endings, caller, callback_uri=here.settings.callback_uri()
-    )
+    """Do one run of the timer; recording/timer.py lists its steps."""
+    jobs.set((await (await ready()).timer.run()).messages)
 
 
 def _ids(req: func.HttpRequest) -> tuple[str, str]:
-    return req.route_params["conversationId"], req.route_params["recordingId"]
-
-
-def _operation(req: func.HttpRequest) -> Operation:
-    return request.read_body(Operation, req.get_body())
+    return path_value(req, "conversationId"), path_value(req, "recordingId")

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import bars, burst, chart, control, pump, results, resume, sweep
+from benchmarks import bars, burst, chart, concurrency, control, pump, results, resume, sweep
 from benchmarks.blobs import NotPut
 from benchmarks.cases import FULL, QUICK, SIZES, cases
 from benchmarks.timer import TimerFailed
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure; write results and charts.")
     parser.add_argument("--quick", action="store_true", help="small sizes, each once, in about two minutes")
     parser.add_argument("--sizes", help=f"of the pump, comma-separated, out of {', '.join(SIZES)}")
-    parser.add_argument("--only", choices=tuple(_CHARTS))
+    parser.add_argument("--only", choices=tuple(_MEASURES))
     parser.add_argument("--events", type=int, help=f"of the burst (default: {burst.EVENTS})")
     parser.add_argument("--output", type=Path, help="folder for results.json and the charts")
     arguments = parser.parse_args(argv)
@@ -80,6 +80,11 @@ async def _burst(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[resu
     return await burst.run(events, folder=_LOGS, say=_say)
 
 
+async def _concurrency(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+    events = arguments.events or (concurrency.QUICK_EVENTS if arguments.quick else concurrency.EVENTS)
+    return await concurrency.run(events, folder=_LOGS, say=_say)
+
+
 async def _control(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
     requests = control.QUICK_REQUESTS if arguments.quick else control.REQUESTS
     return await control.run(requests, folder=_LOGS, say=_say)
@@ -97,7 +102,14 @@ async def _resume(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[res
     return await resume.run(list(resume.kills(sizes, quick=arguments.quick)), say=_say)
 
 
-_MEASURES = {"pump": _pump, "burst": _burst, "control": _control, "sweep": _sweep, "resume": _resume}
+_MEASURES = {
+    "pump": _pump,
+    "burst": _burst,
+    "concurrency": _concurrency,
+    "control": _control,
+    "sweep": _sweep,
+    "resume": _resume,
+}
 
 
 def _command(arguments: argparse.Namespace) -> str:

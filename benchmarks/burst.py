@@ -42,7 +42,7 @@ class BurstFailed(RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Answer:
+class Answer:
     seconds: float
     status: int
 
@@ -66,23 +66,23 @@ async def run(events: int, *, folder: Path, say: Callable[[str], None]) -> list[
 
 async def _burst(http: aiohttp.ClientSession, stack: Stack, *, events: int, connections: int, before: int) -> Row:
     """Send events by so many connections; `before` chunks are staged already."""
-    recordings = await _recordings(http, stack, events)
+    made = await recordings(http, stack, events)
     free = asyncio.Semaphore(connections)
 
-    async def send(body: bytes) -> _Answer:
+    async def one(body: bytes) -> Answer:
         async with free:
-            return await _send(stack, body)
+            return await send(stack, body)
 
-    bodies = [json.dumps([event(recording)]).encode() for recording in recordings]
+    bodies = [json.dumps([event(recording)]).encode() for recording in made]
     started = time.time()
-    answers = await asyncio.gather(*(send(body) for body in bodies))
+    answers = await asyncio.gather(*(one(body) for body in bodies))
     if refused := [answer.status for answer in answers if answer.status // 100 != 2]:
         raise BurstFailed(f"{len(refused)} events were answered with {sorted(set(refused))}")
-    moments = sorted(await _staged(stack, before + events))[before:]
+    moments = sorted(await staged(stack, before + events))[before:]
     return _row(connections, answers, [at - started for at in moments])
 
 
-async def _recordings(http: aiohttp.ClientSession, stack: Stack, count: int) -> list[Any]:
+async def recordings(http: aiohttp.ClientSession, stack: Stack, count: int) -> list[Any]:
     """Make finished recordings of one small chunk each, unannounced."""
     at_once = asyncio.Semaphore(_MAKING_AT_ONCE)
     body = {"media": {"kind": "filler", "chunkBytes": [CHUNK_BYTES]}, "announce": False}
@@ -95,7 +95,7 @@ async def _recordings(http: aiohttp.ClientSession, stack: Stack, count: int) -> 
     return await asyncio.gather(*(make() for _ in range(count)))
 
 
-async def _send(stack: Stack, body: bytes) -> _Answer:
+async def send(stack: Stack, body: bytes) -> Answer:
     """Deliver a file event as Event Grid does, by a connection of its own; time the answer.
 
     Not by an HTTP client: two fifths of the CPU would be the sender's, and the answers would wait for it.
@@ -114,7 +114,7 @@ async def _send(stack: Stack, body: bytes) -> _Answer:
     finally:
         writer.close()
     status = int(answer.split(maxsplit=2)[1]) if answer.startswith(b"HTTP/1.1 ") else 0
-    return _Answer(time.perf_counter() - began, status)
+    return Answer(time.perf_counter() - began, status)
 
 
 def event(recording: Any) -> Row:
@@ -137,7 +137,7 @@ def event(recording: Any) -> Row:
     }
 
 
-async def _staged(stack: Stack, count: int) -> list[float]:
+async def staged(stack: Stack, count: int) -> list[float]:
     """Wait until `count` chunks are proved; the answer is when each was, in Unix time, to the second.
 
     What is asked while the app works is only how long the queue is: a list of thousands of blobs with their metadata
@@ -162,7 +162,7 @@ async def _staged(stack: Stack, count: int) -> list[float]:
     raise BurstFailed(f"{len(proved)} of {count} chunks were staged within {_MOST_SECONDS:.0f} s")
 
 
-def _row(connections: int, answers: list[_Answer], moments: list[float]) -> Row:
+def _row(connections: int, answers: list[Answer], moments: list[float]) -> Row:
     seconds = [answer.seconds for answer in answers]
     # Blobs have their time to the second.
     staged = [max(1.0, at) for at in moments]

@@ -38,6 +38,14 @@ _BLOCKS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
             ("p99 above sdk", "p99_milliseconds_above_sdk"),
         ),
     ),
+    "concurrency": (
+        "file events to one worker, by so many connections",
+        (
+            ("connections", "connections"),
+            ("answered a second", "answered_per_second"),
+            ("p99, s", "answer_p99_seconds"),
+        ),
+    ),
     "sweep": (
         "the timer with ten recordings in flight: waiting, then whole and archived",
         (

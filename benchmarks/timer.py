@@ -12,7 +12,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from local.stack import ROOT, child_environment
 from recording import app as bootstrap
 from recording import timer
 from recording.app import App
-from recording.intake import poison, receive
 
 READY = "ready"
 _GRACE_SECONDS = 60.0
@@ -106,20 +104,11 @@ async def _run(app: App) -> dict[str, Any]:
     global _sent
     _sent = 0
     meter = Meter(idle_kib())
-    now = datetime.now(UTC)
-    await app.clients.prepare_archive()
-    await poison.drain(app.clients.chunk_poison, app.quarantine, now=now)
-    await poison.drain_events(app.clients.event_poison, _none_is_poisoned, app.quarantine, now=now)
-    report = await app.timer.run(now=now)
-    jobs = receive.messages(report.jobs)
+    report = await app.timer.run()
     cost = meter.read()
     lists = ("archived", "incomplete", "waiting", "failed")
     done = {name: len(getattr(report, name)) for name in lists}
-    return {**asdict(cost), "requests": _sent, **done, "not_reached": report.not_reached, "jobs": len(jobs)}
-
-
-async def _none_is_poisoned(event: str) -> list[str]:
-    raise TimerFailed(f"no event was poisoned, and here is one: {event[:100]}")
+    return {**asdict(cost), "requests": _sent, **done, "not_reached": report.not_reached, "jobs": len(report.messages)}
 
 
 async def _serve() -> int:

@@ -46,6 +46,8 @@ param callbackKeySecretUri string
 @description('The subnet through which all that the app sends goes; empty: no network.')
 param subnetId string
 param maximumInstanceCount int
+param httpAlwaysReadyInstances int
+param httpConcurrency int
 
 @description('What happens to running instances when code or settings change; empty leaves it as it is.')
 param siteUpdateStrategy string
@@ -105,6 +107,21 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       scaleAndConcurrency: {
         maximumInstanceCount: maximumInstanceCount
         instanceMemoryMB: instanceMemoryMB
+        // Event Grid triggers belong to the group http. The first delivery to an app at rest can come before the key that
+        // it is to be checked with: it is refused, and comes again after five minutes (azure-functions-host issue 11834).
+        alwaysReady: httpAlwaysReadyInstances == 0
+          ? []
+          : [
+              {
+                name: 'http'
+                instanceCount: httpAlwaysReadyInstances
+              }
+            ]
+        triggers: {
+          http: {
+            perInstanceConcurrency: httpConcurrency
+          }
+        }
       }
       runtime: {
         name: 'python'

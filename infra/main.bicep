@@ -83,8 +83,18 @@ param requireCallbackToken bool = true
 @maxValue(1000)
 param maximumInstanceCount int = 100
 
-@description('Memory of an instance.')
-@allowed([512, 2048, 4096])
+@description('Instances of HTTP and Event Grid triggers that are always ready. Not set: one with AUTO_RECORD, for what comes to an app at rest may be answered minutes late; two where the plan is zone-redundant.')
+@minValue(0)
+@maxValue(1000)
+param httpAlwaysReadyInstances int?
+
+@description('How many requests an instance gets at a time before another one is started. 32: by as many connections one worker answers a thousand events within 0.12 s (p99; benchmarks/results.json, burst). The platform\'s own 1 starts an instance for each.')
+@minValue(1)
+@maxValue(1000)
+param httpConcurrency int = 32
+
+@description('Memory of an instance. 512 MB was not measured, and has to hold the host, the worker and its streams.')
+@allowed([2048, 4096])
 param instanceMemoryMB int = 2048
 
 @description('A virtual network, with the app in it and private endpoints for both storage accounts, which nothing else then reaches: see docs/operations.md#private-networking.')
@@ -167,6 +177,8 @@ var tags = {
   'azd-env-name': environmentName
 }
 
+var alwaysReady = httpAlwaysReadyInstances ?? (autoRecord == 'off' ? 0 : zoneRedundant ? 2 : 1)
+
 // Values that are each right and together wrong, named as the azd environment does (main.bicepparam).
 var sourceHours = empty(sourceRetentionHours) ? (acsApiVersion == version2021 ? 48 : 24) : int(split(sourceRetentionHours, '.')[0])
 var version2021 = '2021-04-15-preview1'
@@ -213,6 +225,12 @@ var contradictions = filter([
   !zoneRedundant || contains(stagingSku, 'ZRS')
     ? ''
     : 'ZONE_REDUNDANT needs a STAGING_SKU with zones, not ${stagingSku}: the app can not run without that account.'
+  !zoneRedundant || alwaysReady != 1
+    ? ''
+    : 'HTTP_ALWAYS_READY is 1, and ZONE_REDUNDANT needs two at least, or none.'
+  alwaysReady <= maximumInstanceCount
+    ? ''
+    : 'HTTP_ALWAYS_READY (${alwaysReady}) is more than MAXIMUM_INSTANCE_COUNT (${maximumInstanceCount}).'
 ], sentence => !empty(sentence))
 
 var groupName = empty(contradictions) ? 'rg-${environmentName}' : fail(join(contradictions, ' '))
@@ -444,6 +462,8 @@ module functionApp 'function-app.bicep' = {
     zoneRedundant: zoneRedundant
     siteUpdateStrategy: siteUpdateStrategy
     maximumInstanceCount: maximumInstanceCount
+    httpAlwaysReadyInstances: alwaysReady
+    httpConcurrency: httpConcurrency
     instanceMemoryMB: instanceMemoryMB
   }
   // Without its roles the app starts, fails and is started again until they are there.

@@ -37,7 +37,11 @@ param maximumInstanceCount = int(readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT
 var memory = readEnvironmentVariable('INSTANCE_MEMORY_MB', '2048')
 param instanceMemoryMB = memory == '2048'
   ? 2048
-  : memory == '4096' ? 4096 : memory == '512' ? 512 : fail('INSTANCE_MEMORY_MB is "${memory}"; it must be 2048, 4096 or 512.')
+  : memory == '4096' ? 4096 : fail('INSTANCE_MEMORY_MB is "${memory}"; it must be 2048 or 4096.')
+
+var ready = readEnvironmentVariable('HTTP_ALWAYS_READY', '')
+param httpAlwaysReadyInstances = empty(ready) ? null : int(ready)
+param httpConcurrency = int(readEnvironmentVariable('HTTP_CONCURRENCY', '32'))
 param privateNetworking = bool(readEnvironmentVariable('PRIVATE_NETWORKING', 'false'))
 param networkAddressPrefix = readEnvironmentVariable('NETWORK_ADDRESS_PREFIX', '10.80.0.0/24')
 param zoneRedundant = bool(readEnvironmentVariable('ZONE_REDUNDANT', 'false'))

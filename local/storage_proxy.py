@@ -208,20 +208,21 @@ async def _answer_errors(request: web.Request, handler: Any) -> web.StreamRespon
 
 
 def _relay_fault(rule: StorageRule | None) -> RelayFault:
-    match rule:
-        case StorageRule(kind="lostAnswer"):
+    if rule is None:
+        return NO_FAULT
+    match rule.kind:
+        case "lostAnswer":
             return RelayFault(loses_answer=True)
-        case StorageRule(kind="cutBody", after_bytes=after):
-            return RelayFault(stop_after=MIDDLE if after is None else after)
-        case StorageRule(kind="corrupt", offset=offset):
-            return RelayFault(corrupt_at=MIDDLE if offset is None else offset)
-        case StorageRule(kind="slow", bytes_per_second=speed, seconds=seconds):
-            return RelayFault(bytes_per_second=speed, slow_seconds=seconds)
-        case StorageRule(kind="lateAnswer", seconds=seconds):
-            return RelayFault(late_seconds=seconds or 0)
-        case _:
-            pass
-    return NO_FAULT
+        case "cutBody":
+            return RelayFault(stop_after=MIDDLE if rule.after_bytes is None else rule.after_bytes)
+        case "corrupt":
+            return RelayFault(corrupt_at=MIDDLE if rule.offset is None else rule.offset)
+        case "slow":
+            return RelayFault(bytes_per_second=rule.bytes_per_second, slow_seconds=rule.seconds)
+        case "lateAnswer":
+            return RelayFault(late_seconds=rule.seconds or 0)
+        case "status" | "refuse" | "reset" | "hang" | "pendingCopy" | "failedCopy":
+            return NO_FAULT
 
 
 def main(argv: list[str]) -> int:

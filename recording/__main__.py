@@ -16,7 +16,7 @@ from recording.errors import RecordingError
 
 
 def main(argv: list[str]) -> int:
-    """Run a command; 0 = all is well, 1 = something is not, 2 = it could not be looked at."""
+    """Run a command; 0 = success, 1 = it found something wrong, 2 = it could not do its work."""
     for stream in (sys.stdout, sys.stderr):
         # Into a file on Windows a mark such as ✓ has no encoding, and would end the command.
         if isinstance(stream, TextIOWrapper):
@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.command is replay.run and not (arguments.files or arguments.day or arguments.blob):
-        parser.error("replay what? a file, a folder, --day or --blob")
+        parser.error("nothing to replay: give a file, a folder, --day or --blob")
     try:
         status: int = asyncio.run(arguments.command(arguments))
         return status

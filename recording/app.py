@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
@@ -18,17 +19,28 @@ from recording.acs.call_automation import CallAutomation
 from recording.acs.callbacks import CallbackAuth
 from recording.acs.content import Content
 from recording.acs.preview_2021 import Preview2021
-from recording.archive.run import TimerReport
-from recording.clock import utc_now
+from recording.acs.service import RecordingService
+from recording.archive.finish import Finish
+from recording.archive.review import Review
+from recording.archive.sources import SourceCopies
+from recording.archive.unannounced import UnannouncedWatch
+from recording.catalogue.browse import Catalogue
+from recording.catalogue.verify import Verifier
+from recording.clock import Clock, utc_now
 from recording.config.resource import Resource
 from recording.config.settings import Settings, read_settings
+from recording.control.operations import RecordingControl
+from recording.doctor.health import HealthCheck
 from recording.errors import Misconfigured
 from recording.ingest.chunk import LAST_RESORT, ChunkIngest
-from recording.intake import backlog, poison, receive
+from recording.intake import backlog
+from recording.intake.auto_record import AutoRecord
 from recording.intake.backlog import Backlog
+from recording.intake.poison import PoisonQueues
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake
 from recording.model import job
+from recording.model.events import CallLegStateChanged, CallStarted
 from recording.notices import Topic
 from recording.storage.audit import AuditLog
 from recording.storage.blobs import Blobs
@@ -100,26 +112,13 @@ class App:
     calls: CallIds
     quarantine: Quarantine
     backlog: Backlog
+    control: RecordingControl
     intake: Intake
     ingest: ChunkIngest
     timer: TimerRun
-
-    async def take(self, text: str, held_back: Backlog | None = None) -> list[str]:
-        """Take an event in; the answer is the messages to put on the chunk queue."""
-        return receive.messages(await self.intake.receive(text, now=utc_now(), backlog=held_back))
-
-    async def run_timer(self) -> tuple[TimerReport, list[str]]:
-        """Finish, rescue, archive, report; the answer has the messages to put on the chunk queue.
-
-        The timer does it, and `python -m recording archive`; two at once do no harm.
-        """
-        await self.clients.prepare_archive()
-        now = utc_now()
-        await poison.drain(self.clients.chunk_poison, self.quarantine, now=now)
-        late = await poison.drain_events(self.clients.event_poison, self.take, self.quarantine, now=now)
-        report = await self.timer.run(now=now)
-        # What was just taken in may be overdue, too: each chunk is queued once.
-        return report, list(dict.fromkeys([*late, *receive.messages(report.jobs)]))
+    catalogue: Catalogue
+    verifier: Verifier
+    health: HealthCheck
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -206,12 +205,22 @@ def connect(settings: Settings) -> Clients:
     )
 
 
-def assemble(settings: Settings, clients: Clients) -> App:
+def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) -> App:
     """Wire the stores and the use cases; does no I/O."""
     blobs = clients.blobs
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
     audit, claims, endings, calls = AuditLog(blobs), StartClaims(blobs), Endings(blobs), CallIds(blobs)
     quarantine = Quarantine(blobs, clients.topic)
+    event_backlog = Backlog(clients.event_queue)
+    intake = Intake(
+        recordings=recordings,
+        endings=endings,
+        calls=calls,
+        quarantine=quarantine,
+        backlog=event_backlog,
+        auto_record=_auto_record(settings, clients.service, claims=claims, audit=audit, clock=clock),
+        clock=clock,
+    )
     return App(
         settings=settings,
         clients=clients,
@@ -221,17 +230,15 @@ def assemble(settings: Settings, clients: Clients) -> App:
         endings=endings,
         calls=calls,
         quarantine=quarantine,
-        backlog=Backlog(clients.event_queue),
-        intake=Intake(
-            recordings=recordings,
-            endings=endings,
-            calls=calls,
-            quarantine=quarantine,
-            claims=claims,
+        backlog=event_backlog,
+        control=RecordingControl(
+            clients.service,
             audit=audit,
-            service=clients.service,
-            settings=settings,
+            claims=claims,
+            endings=endings,
+            default_callback_uri=settings.callback_uri(),
         ),
+        intake=intake,
         ingest=ChunkIngest(
             blobs=blobs,
             recordings=recordings,
@@ -243,15 +250,27 @@ def assemble(settings: Settings, clients: Clients) -> App:
             patience=settings.retention * LAST_RESORT,
         ),
         timer=TimerRun(
-            blobs=blobs,
+            prepare_archive=clients.prepare_archive,
+            poison=PoisonQueues(clients.chunk_poison, clients.event_poison, intake=intake, quarantine=quarantine),
             recordings=recordings,
-            endings=endings,
-            audit=audit,
-            calls=calls,
-            settings=settings,
+            review=Review(blobs, recordings, first_requeue=settings.first_rescue, risk_margin=settings.risk_margin),
+            unannounced=UnannouncedWatch(
+                recordings,
+                endings,
+                audit,
+                clients.topic,
+                retention=settings.retention,
+                overdue=timedelta(minutes=settings.unannounced_minutes),
+                matches_by_time=settings.speaks_2021,
+            ),
+            finish=Finish(blobs, recordings, endings, calls, delete_source=settings.delete_source),
+            sources=SourceCopies(blobs, recordings, clients.content),
             topic=clients.topic,
-            content=clients.content,
+            clock=clock,
         ),
+        catalogue=Catalogue(blobs, recordings),
+        verifier=Verifier(blobs, recordings),
+        health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )
 
 
@@ -276,3 +295,19 @@ def _service(
     if settings.speaks_2021:
         return Preview2021(resource, credential)
     return CallAutomation(resource, credential, api_version=settings.acs_api_version)
+
+
+def _auto_record(
+    settings: Settings, service: RecordingService, *, claims: StartClaims, audit: AuditLog, clock: Clock
+) -> AutoRecord | None:
+    if settings.auto_record == "off":
+        return None
+    return AutoRecord(
+        service,
+        claims=claims,
+        audit=audit,
+        callback_uri=settings.callback_uri(),
+        # The 2021 preview API takes the conversation id that only a leg's event has, Call Automation a server call id.
+        starts_on=CallLegStateChanged if settings.speaks_2021 else CallStarted,
+        clock=clock,
+    )

@@ -6,7 +6,7 @@ RecordingError                500 InternalServerError
 ├── NotFound                  404 NotFound                the caller names another recording
 ├── Conflict                  409 Conflict                the service refuses in this state
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
-├── StartInProgress           503 StartInProgress         another worker is making this start; try again
+├── StartInProgress           503 StartInProgress         another request makes this start; try again
 ├── Misconfigured             500 Misconfigured           the operator mends a setting or a role
 ├── UpstreamFailed            500 UpstreamFailed          ACS failed; the caller may try again
 ├── BadEvent                  quarantined                 the operator looks at the event

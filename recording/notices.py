@@ -1,7 +1,7 @@
 """Domain events for other systems, on a custom Event Grid topic of the operator's.
 
-Published when EVENTS_TOPIC_ENDPOINT is set. The id of a notice is made of what it tells, so that
-a repeat after a crash has the same id and a receiver can tell it from a second fact.
+Published if EVENTS_TOPIC_ENDPOINT is set. The id of a notice follows from its content, so that a
+repeat after a crash has the same id, and a receiver can recognise it.
 """
 
 import asyncio
@@ -19,10 +19,9 @@ from azure.eventgrid.aio import EventGridPublisherClient
 from recording.telemetry import log
 
 SOURCE = "acs-call-recording"
-# The client's own ten tries take minutes: a topic that is down would cost the archive its run, and an event
-# its 30 s (docs/functions-host.md#event-grid). Whoever publishes tries again later.
+# By default the client tries ten times, which takes minutes: a topic that is down would use up a timer run, and the
+# 30 s that Event Grid waits (docs/functions-host.md#event-grid). The caller publishes again later.
 _RETRIES = 2
-_SECONDS = 10.0
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "acs-call-recording")
 
 Kind = Literal["Recording.Archived", "Recording.AtRisk", "Recording.Lost", "Recording.Quarantined"]
@@ -30,7 +29,7 @@ Kind = Literal["Recording.Archived", "Recording.AtRisk", "Recording.Lost", "Reco
 
 @dataclass(frozen=True)
 class Notice:
-    """One thing that other systems may want to know; `fact` tells it from every other."""
+    """One event for other systems; `fact` distinguishes it from others of the same kind and subject."""
 
     kind: Kind
     subject: str
@@ -40,14 +39,22 @@ class Notice:
 
     @property
     def id(self) -> str:
-        """The same for the same fact, however often it is published."""
+        """Return the same id for the same fact, however often it is published."""
         return str(uuid.uuid5(_NAMESPACE, f"{self.kind} {self.subject} {self.fact}"))
 
 
 class Topic:
-    """Publishes notices, or does nothing where no topic is set; close it with `aclose`."""
+    """Publishes notices, or does nothing if no topic is set; close it with `aclose`."""
 
-    def __init__(self, endpoint: str | None, key: str | None, credential: AsyncTokenCredential | None) -> None:
+    def __init__(
+        self,
+        endpoint: str | None,
+        key: str | None,
+        credential: AsyncTokenCredential | None,
+        *,
+        timeout: float = 10.0,
+    ) -> None:
+        self._timeout = timeout
         chosen = AzureKeyCredential(key) if key else credential
         self._client = EventGridPublisherClient(endpoint, chosen, retry_total=_RETRIES) if endpoint and chosen else None
 
@@ -57,38 +64,35 @@ class Topic:
             await self._client.close()
 
     async def publish(self, *notices: Notice) -> None:
-        """Publish, in ten seconds at most; raises azure-core's errors or TimeoutError.
-
-        The caller's fact is then told again by its next try.
-        """
+        """Publish notices; raises azure-core's errors or TimeoutError, after which the caller must try again later."""
         if not self._client or not notices:
             return
-        told = [
+        events = [
             CloudEvent(source=SOURCE, type=n.kind, subject=n.subject, id=n.id, time=n.time, data=n.data)
             for n in notices
         ]
-        async with asyncio.timeout(_SECONDS):
-            await self._client.send(told)
+        async with asyncio.timeout(self._timeout):
+            await self._client.send(events)
         for notice in notices:
             log.info("notice.published", kind=notice.kind, subject=notice.subject, noticeId=notice.id)
 
 
 @dataclass
 class RunNotices:
-    """The notices of one timer run; after the first failure the topic isn't tried again: the run has more to do."""
+    """Publishes the notices of one timer run; after the first failure it doesn't try again, to save the run's time."""
 
-    notices: Topic
+    topic: Topic
     failed: bool = False
 
     async def tell(self, notice: Notice) -> bool:
-        """Publish a notice; False if the next run must do it."""
+        """Publish a notice; return False if the next run must do it."""
         if self.failed:
             return False
         try:
-            await self.notices.publish(notice)
+            await self.topic.publish(notice)
         except (AzureError, TimeoutError) as failed:
             self.failed = True
             reason = type(failed).__name__
-            log.warning("notice.failed", kind=notice.kind, reason=reason, next="the next run tells it again")
+            log.warning("notice.failed", kind=notice.kind, reason=reason, next="the next run publishes it")
             return False
         return True

@@ -14,7 +14,7 @@ import function_app
 from recording import app as bootstrap
 from recording.app import App
 from recording.intake import backlog
-from recording.model import job
+from recording.model.job import ChunkJob
 from tests.conftest import Control, file_event
 from tests.support.facts import announce, body_of, listing, put, stage, sweep
 from tests.support.source import recording_of
@@ -289,7 +289,7 @@ async def test_a_callback_is_taken_as_an_object_or_an_array(app: App, as_array: 
     answer = await function_app.receive_callback(func.HttpRequest("POST", "/", body=text), jobs)
 
     assert (200, {}) == read(answer)
-    assert [DOCUMENT] == [job.read(message).document_id for message in jobs.value]
+    assert [DOCUMENT] == [ChunkJob.from_message(message).document_id for message in jobs.value]
     assert (1, int(as_array)) == (
         len(await listing(app.settings, "staging")),
         len(await listing(app.settings, "quarantine")),
@@ -314,13 +314,13 @@ async def test_an_event_goes_all_the_way(app: App, control: Control) -> None:
 async def test_events_that_were_handed_over_are_taken(app: App, control: Control) -> None:
     """Each event of the message leaves its fact and its jobs; a message of somebody else's is refused."""
     recordings = [await control.recording(1000), await control.recording(1000, 2000)]
-    held = backlog.write([json.dumps(file_event(one, event_id=one["callId"])) for one in recordings])
+    held = backlog.format_message([json.dumps(file_event(one, event_id=one["callId"])) for one in recordings])
     jobs = Out()
 
-    await function_app.take_events(func.QueueMessage(body=held), jobs)
+    await function_app.take_events(func.QueueMessage(body=held.encode()), jobs)
 
     documents = [chunk["documentId"] for one in recordings for chunk in one["chunks"]]
-    assert documents == [job.read(message).document_id for message in jobs.value]
+    assert documents == [ChunkJob.from_message(message).document_id for message in jobs.value]
     assert 2 == len(await listing(app.settings, "staging"))
     with pytest.raises(ValueError, match="events"):
         await function_app.take_events(func.QueueMessage(body=b'{"foreign": 1}'), jobs)
@@ -329,15 +329,17 @@ async def test_events_that_were_handed_over_are_taken(app: App, control: Control
 async def test_the_timer_takes_the_events_that_the_queue_gave_up(app: App, control: Control) -> None:
     """They are no chunk's yet: without it nobody would know of them."""
     recording = await control.recording(1000)
-    held = backlog.write([json.dumps(file_event(recording))])
+    held = backlog.format_message([json.dumps(file_event(recording))])
     await app.clients.event_poison.create()
-    await app.clients.event_poison.send(held.decode())
+    await app.clients.event_poison.send(held)
     jobs = Out()
 
     await function_app.archive_recordings(None, jobs)
     await app.clients.event_poison.delete_queue()
 
-    assert [recording["chunks"][0]["documentId"]] == [job.read(message).document_id for message in jobs.value]
+    assert [recording["chunks"][0]["documentId"]] == [
+        ChunkJob.from_message(message).document_id for message in jobs.value
+    ]
 
 
 async def test_what_an_ingest_raises_reaches_the_queue(app: App, control: Control) -> None:
@@ -346,6 +348,6 @@ async def test_what_an_ingest_raises_reaches_the_queue(app: App, control: Contro
     await control.fault("expired", "/recording/download/*")
 
     with pytest.raises(Exception, match="no such document"):
-        await function_app.ingest_chunk(func.QueueMessage(body=job.write(one).encode()))
+        await function_app.ingest_chunk(func.QueueMessage(body=one.to_message().encode()))
     with pytest.raises(ValueError, match="chunk"):
         await function_app.ingest_chunk(func.QueueMessage(body=b'{"foreign": 1}'))

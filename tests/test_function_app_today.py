@@ -16,7 +16,7 @@ from local.acs import identifiers, tokens
 from local.acs.entities import CallbackToken
 from recording import app as bootstrap
 from recording.acs.callbacks import HOST
-from recording.app import App
+from recording.app import App, assemble, connect
 from recording.config import settings
 from tests.conftest import Control, file_event
 from tests.support.facts import listing
@@ -204,7 +204,7 @@ async def test_a_start_asks_for_callbacks_at_this_app(
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
     async with serve(take) as address:
         own = settings.read_settings(environment | {"PUBLIC_BASE_URL": address, "CALLBACK_KEY": "k=="})
-        app = bootstrap.assemble(own, bootstrap.connect(own))
+        app = assemble(own, connect(own))
         monkeypatch.setattr(bootstrap, "_app", app)
         try:
             status, _ = read(await call("start_recording", conversationId=placed["conversationId"]))

@@ -19,10 +19,10 @@ from recording.app import App, assemble
 from recording.config.settings import read_settings
 from recording.model import layout
 from recording.notices import Notice, RunNotices, Topic
-from recording.storage.blobs import Blobs
 from tests.archive.test_archived import HOUR, LATE, lose
 from tests.conftest import Control
 from tests.support.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
+from tests.support.faults import FaultyBlobs
 from tests.support.source import certified, serve
 
 NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -158,11 +158,7 @@ async def test_a_run_that_was_killed_before_it_told_is_made_up_for(telling: App,
     """The run after one that died between telling and emptying tells again, under the same id."""
     await stage(telling, await control.recording(1000))
 
-    class Dying(Blobs):
-        async def delete(self, *_: object, **__: object) -> None:
-            raise TimeoutError
-
-    dying = Dying(telling.settings)
+    dying = FaultyBlobs(telling.settings).on("delete", raises=TimeoutError)
     await sweep(assemble(telling.settings, replace(telling.clients, blobs=dying)))
     await dying.aclose()
     await sweep(telling)
@@ -263,7 +259,7 @@ async def test_a_topic_that_is_down_costs_no_chunk_its_next_try(app: App, contro
 
 
 @pytest.mark.parametrize("status", [500, 503])
-async def test_a_topic_that_is_down_is_given_up_soon(app: App, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+async def test_a_topic_that_is_down_is_given_up_soon(status: int) -> None:
     """The run goes on to other recordings; ten tries of the client's own would take minutes."""
     tries = 0
 
@@ -272,9 +268,8 @@ async def test_a_topic_that_is_down_is_given_up_soon(app: App, monkeypatch: pyte
         tries += 1
         return web.Response(status=status, headers={"Retry-After": "60"} if status == 503 else {})
 
-    monkeypatch.setattr(notices, "_SECONDS", 4.0)
     async with serve(fail) as address:
-        down = Topic(f"{address}/api/events", TOPIC_KEY, None)
+        down = Topic(f"{address}/api/events", TOPIC_KEY, None, timeout=4.0)
         async with asyncio.timeout(6):
             with pytest.raises((HttpResponseError, TimeoutError)):
                 await down.publish(NOTICE)

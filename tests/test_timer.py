@@ -1,6 +1,5 @@
 """recording/timer.py: runs that are killed, that run out of time, and that meet what they can't work on."""
 
-import asyncio
 import contextlib
 import itertools
 import json
@@ -16,15 +15,12 @@ from hypothesis import strategies as st
 
 from recording import app as bootstrap
 from recording.app import App
-from recording.archive import run
 from recording.config.settings import read_settings
 from recording.errors import SourceGone
-from recording.model import attempts
-from recording.model.stored import StoredBlob
-from recording.storage.blobs import Blobs
+from recording.model.attempts import Attempts
 from tests.conftest import Control, file_event
-from tests.support.dying import Dying
-from tests.support.facts import announce, container, listing, put, receive, stage, sweep, with_blobs
+from tests.support.facts import announce, container, listing, put, receive, run_timer, stage, sweep, with_blobs
+from tests.support.faults import FaultyBlobs
 
 MINUTE = timedelta(minutes=1)
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
@@ -66,12 +62,12 @@ async def test_a_run_that_is_killed_anywhere_does_no_harm(environment: dict[str,
             for job in await receive(app, event):
                 await app.ingest.run(job)
             if after:
-                dying = Dying(app, after=after)
+                dying = FaultyBlobs(app.settings, kill_after=after)
                 if after <= WRITES:
                     with pytest.raises(BaseExceptionGroup):
-                        await with_blobs(app, dying).timer.run(now=now)
+                        await run_timer(with_blobs(app, dying), now=now)
                 else:
-                    await with_blobs(app, dying).timer.run(now=now)
+                    await run_timer(with_blobs(app, dying), now=now)
                 await dying.aclose()
             await sweep(app, now=now)
             wanted = wanted or await archived(app)
@@ -104,10 +100,10 @@ async def test_runs_that_are_killed_one_after_the_other_do_no_harm(
                 if there:
                     await app.ingest.run(job)
             for after in prefixes:
-                dying = Dying(app, after=after)
+                dying = FaultyBlobs(app.settings, kill_after=after)
                 # One that has more writes to its name than there are to do isn't killed.
                 with contextlib.suppress(BaseExceptionGroup):
-                    await with_blobs(app, dying).timer.run(now=now)
+                    await run_timer(with_blobs(app, dying), now=now)
                 await dying.aclose()
             await sweep(app, now=now)
             ends.append((await archived(app), await listing(app.settings, "staging")))
@@ -139,7 +135,7 @@ async def test_rescue_minutes_say_when_the_timer_steps_in(environment: dict[str,
     await app.clients.blobs.delete("staging", job.attempts_blob)
     with pytest.raises(SourceGone):
         await app.ingest.run(job)
-    note = attempts.read(await app.clients.blobs.read("staging", job.attempts_blob))
+    note = Attempts.parse(await app.clients.blobs.read("staging", job.attempts_blob))
 
     await app.aclose()
     assert {0: 0, 2: 0, 4: 1, 6: 0, 8: 1} == queued
@@ -181,27 +177,23 @@ async def test_close_to_the_deadline_the_queue_still_has_its_turn(app: App, cont
     assert queued[-1] >= runs[-1] - 15
 
 
-async def test_the_oldest_deadline_comes_first(app: App, control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_oldest_deadline_comes_first(app: App, control: Control) -> None:
     """Recordings are worked on in the order in which the service will delete them."""
-    monkeypatch.setattr(run, "PARALLELISM", 1)
     now, keys = datetime.now(UTC), []
     for hours in (5, 9, 1, 7):
         when = (now - timedelta(hours=hours)).isoformat()
         jobs = await stage(app, await control.recording(500), event_id=f"e{hours}", eventTime=when)
         keys.append((when, jobs[0].recording_key))
 
-    assert [key for _, key in sorted(keys)] == (await sweep(app)).archived
+    assert [key for _, key in sorted(keys)] == (await sweep(app, parallelism=1)).archived
 
 
-async def test_a_run_ends_in_time_and_the_next_goes_on(
-    app: App, control: Control, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_run_ends_in_time_and_the_next_goes_on(app: App, control: Control) -> None:
     """What isn't reached within the time budget is counted, and left for the next run."""
-    monkeypatch.setattr(run, "PARALLELISM", 1)
     for number in range(3):
         await stage(app, await control.recording(500), event_id=f"e{number}")
 
-    none = await sweep(app, budget_seconds=0)
+    none = await sweep(app, budget_seconds=0, parallelism=1)
     rest = await sweep(app)
 
     assert (3, [], 3, 0) == (none.not_reached, none.archived, len(rest.archived), rest.not_reached)
@@ -211,13 +203,8 @@ async def test_a_recording_that_takes_too_long_is_left_for_the_next_run(app: App
     """A copy that hangs ends with the budget, and does no harm."""
     [job] = await stage(app, await control.recording(500))
 
-    class Hanging(Blobs):
-        async def copy_to_archive(self, source: StoredBlob, name: str) -> StoredBlob:
-            await asyncio.sleep(30)
-            raise AssertionError
-
-    hanging = Hanging(app.settings)
-    report = await with_blobs(app, hanging).timer.run(now=datetime.now(UTC), budget_seconds=0.5)
+    hanging = FaultyBlobs(app.settings).on("copy_to_archive", hangs=30)
+    report = await run_timer(with_blobs(app, hanging), now=datetime.now(UTC), budget_seconds=0.5)
     await hanging.aclose()
 
     assert [job.recording_key] == report.failed

@@ -2,22 +2,18 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from recording.app import App
 from recording.archive.run import PARALLELISM
-from recording.model.stored import StoredBlob
-from recording.storage.blobs import Blobs, CopyFailed
+from recording.model import layout
+from recording.storage.blobs import CopyFailed
 from tests.conftest import Control
-from tests.support.facts import announce, listing, stage, sweep, with_blobs
+from tests.support.facts import announce, listing, run_timer, stage, sweep, with_blobs
+from tests.support.faults import FaultyBlobs
 
 HOUR = timedelta(hours=1)
-
-
-class Killed(BaseException):
-    """The process is gone."""
 
 
 async def test_what_is_lost_is_said_though_the_run_died_right_after_the_manifest(
@@ -27,15 +23,12 @@ async def test_what_is_lost_is_said_though_the_run_died_right_after_the_manifest
     [job] = await announce(app, await control.recording(1000))
     now = datetime.now(UTC) + 49 * HOUR
 
-    class Dying(Blobs):
-        async def create(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
-            await super().create(where, name, data, **metadata)
-            raise Killed if name.endswith("recording.json") else AssertionError(name)
-
-    dying = Dying(app.settings)
+    # The event is copied, then the manifest is written.
+    dying = FaultyBlobs(app.settings, kill_after=2)
     with pytest.raises(BaseExceptionGroup):
-        await with_blobs(app, dying).timer.run(now=now)
+        await run_timer(with_blobs(app, dying), now=now)
     await dying.aclose()
+    assert layout.manifest_blob(job.recording_key) in await listing(app.settings, "archive")
     assert "chunk.lost" not in caplog.text
 
     await sweep(app, now=now)
@@ -50,14 +43,9 @@ async def test_copies_that_hang_keep_no_other_recording_from_its_rescue(app: App
         await stage(app, await control.recording(500), event_id=f"staged-{number}")
     [job] = await announce(app, await control.recording(500), event_id="missing")
 
-    class Hanging(Blobs):
-        async def copy_to_archive(self, source: StoredBlob, name: str) -> StoredBlob:
-            await asyncio.sleep(30)
-            raise AssertionError
-
-    hanging = Hanging(app.settings)
+    hanging = FaultyBlobs(app.settings).on("copy_to_archive", hangs=30)
     now = datetime.now(UTC) + HOUR
-    report = await with_blobs(app, hanging).timer.run(now=now, budget_seconds=3)
+    report = await run_timer(with_blobs(app, hanging), now=now, budget_seconds=3)
     await hanging.aclose()
 
     assert ([job], 0) == (report.jobs, report.not_reached)
@@ -68,14 +56,8 @@ async def test_a_look_that_hangs_keeps_no_other_recording_from_the_archive(app: 
     [hangs] = await announce(app, await control.recording(500), event_id="hangs")
     [whole] = await stage(app, await control.recording(500), event_id="whole")
 
-    class Hanging(Blobs):
-        async def read(self, where: Any, name: str) -> bytes | None:
-            if hangs.recording_key in name:
-                await asyncio.sleep(30)
-            return await super().read(where, name)
-
-    hanging = Hanging(app.settings)
-    report = await with_blobs(app, hanging).timer.run(now=datetime.now(UTC), budget_seconds=3)
+    hanging = FaultyBlobs(app.settings).on("read", name=hangs.recording_key, hangs=30)
+    report = await run_timer(with_blobs(app, hanging), now=datetime.now(UTC), budget_seconds=3)
     await hanging.aclose()
 
     assert ([whole.recording_key], [hangs.recording_key]) == (report.archived, report.failed)
@@ -86,19 +68,16 @@ async def test_a_copy_that_fails_leaves_none_under_way(app: App, control: Contro
     await stage(app, await control.recording(500, 500))
     ended: list[str] = []
 
-    class Failing(Blobs):
-        async def copy_to_archive(self, source: StoredBlob, name: str) -> StoredBlob:
-            if source.name.endswith(".json"):
-                await asyncio.sleep(0.1)
-                raise CopyFailed("on purpose")
-            try:
-                await asyncio.sleep(30)
-            finally:
-                ended.append(name)
-            raise AssertionError
+    async def hang() -> None:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.append("a copy")
 
-    failing = Failing(app.settings)
-    report = await with_blobs(app, failing).timer.run(now=datetime.now(UTC), budget_seconds=20)
+    failing = FaultyBlobs(app.settings)
+    failing.on("copy_to_archive", name=r"\.json/", hangs=0.1, raises=CopyFailed("on purpose"))
+    failing.on("copy_to_archive", name=r"\.media/", before=hang)
+    report = await run_timer(with_blobs(app, failing), now=datetime.now(UTC), budget_seconds=20)
     await failing.aclose()
 
     assert (1, 2) == (len(report.failed), len(ended))
@@ -113,14 +92,8 @@ async def test_the_chunk_with_the_least_time_left_is_queued_first(app: App, cont
         for at in announced
     ]
 
-    class Uneven(Blobs):
-        async def read(self, where: Any, name: str) -> bytes | None:
-            if jobs[1][0].recording_key in name:
-                await asyncio.sleep(0.3)
-            return await super().read(where, name)
-
-    uneven = Uneven(app.settings)
-    report = await with_blobs(app, uneven).timer.run(now=now)
+    uneven = FaultyBlobs(app.settings).on("read", name=jobs[1][0].recording_key, hangs=0.3)
+    report = await run_timer(with_blobs(app, uneven), now=now)
     await uneven.aclose()
 
     assert sorted(announced) == [job.announced_at for job in report.jobs]

@@ -127,9 +127,8 @@ def _answer(rule: Rule, request: web.Request) -> web.Response | None:
             return errors.answer(request, 404, "The document does not exist or has expired.", target="documentId")
         case "malformed":
             return web.Response(status=200, text=_BROKEN_JSON, content_type="application/json")
-        case _:
-            pass
-    return None
+        case "refuse" | "reset" | "lostAnswer" | "cut" | "short" | "slow" | "hang" | "ignoreRange" | "etag":
+            return None
 
 
 def _other_name(request: web.Request) -> str:
@@ -149,6 +148,16 @@ def _shape(rule: Rule) -> Shape:
             return Shape(ignore_range=True)
         case "etag":
             return Shape(etag=rule.etag or f'"0x{secrets.token_hex(8).upper()}"', size=rule.length)
-        case _:
-            pass
-    return Shape()
+        case (
+            "status"
+            | "refuse"
+            | "reset"
+            | "lostAnswer"
+            | "empty"
+            | "html"
+            | "hang"
+            | "redirect"
+            | "expired"
+            | "malformed"
+        ):
+            return Shape()

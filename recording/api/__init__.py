@@ -1,1 +1,1 @@
-"""How the HTTP API is read and answered."""
+"""Read HTTP requests, write HTTP responses."""

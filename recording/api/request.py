@@ -1,24 +1,27 @@
-"""How a request is read: its body, query, path, and who sends it."""
+"""Read an HTTP request: its body, query, path, and who sends it."""
 
 from collections.abc import Mapping
 
+import azure.functions as func
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 
-from recording.control.bodies import RepeatKey
+from recording.control.bodies import Caller, RepeatKey
 from recording.errors import BadRequest
 
 LARGEST_BODY = 64 * 1024
 LONGEST_KEY = 255
-# App Service authentication (Easy Auth) tells who called; a function key's name doesn't reach the app.
+# App Service authentication (Easy Auth) names the caller; the name of a function key doesn't reach the app.
 _PRINCIPAL = ("x-ms-client-principal-name", "x-ms-client-principal-id")
+_REPEAT_KEY = ("Repeatability-Request-ID", "Idempotency-Key")
 
 
-def read_body[Model: BaseModel](model: type[Model], body: bytes) -> Model:
-    """Read a request body; an empty one counts as `{}`.
+def read_body[Model: BaseModel](model: type[Model], req: func.HttpRequest) -> Model:
+    """Read the body; an empty one counts as `{}`.
 
     Raises BadRequest whose target is the first member that is wrong.
     """
+    body = req.get_body()
     if len(body) > LARGEST_BODY:
         raise BadRequest(f"the body has more than {LARGEST_BODY} bytes", target="body")
     try:
@@ -27,30 +30,39 @@ def read_body[Model: BaseModel](model: type[Model], body: bytes) -> Model:
         raise _bad(invalid, "body") from None
 
 
-def read_query[Model: BaseModel](model: type[Model], params: Mapping[str, str]) -> Model:
-    """Read query parameters.
+def read_query[Model: BaseModel](model: type[Model], req: func.HttpRequest) -> Model:
+    """Read the query parameters.
 
     Raises BadRequest whose target is the first parameter that is wrong.
     """
     try:
-        return model.model_validate(dict(params))
+        return model.model_validate(dict(req.params))
     except ValidationError as invalid:
         raise _bad(invalid, "query") from None
 
 
-def _bad(invalid: ValidationError, whole: str) -> BadRequest:
-    first = invalid.errors(include_input=False, include_url=False)[0]
-    # A member that is missing is named as in Python (pydantic 2.14.3).
-    target = ".".join(to_camel(str(part)) for part in first["loc"]) or whole
-    return BadRequest(f"{target}: {first['msg']}", target=target)
+def path_value(req: func.HttpRequest, name: str) -> str:
+    """Return the part of the path that the route calls `name`."""
+    value: str = req.route_params[name]
+    return value
 
 
-def repeat_key(headers: Mapping[str, str]) -> RepeatKey | None:
-    """Read the key under which a start may be repeated: `Repeatability-Request-ID` or `Idempotency-Key`.
+def read_caller(req: func.HttpRequest) -> Caller:
+    """Read who is calling, and the key under which a start may be repeated.
 
-    Raises BadRequest for one that is empty or absurdly long.
+    Raises BadRequest for a key that is empty, too long or not printable.
     """
-    for name in ("Repeatability-Request-ID", "Idempotency-Key"):
+    return Caller(_principal(req.headers), _repeat_key(req.headers))
+
+
+def _principal(headers: Mapping[str, str]) -> str | None:
+    found = next((headers[name][:256] for name in _PRINCIPAL if headers.get(name)), None)
+    # A header may hold bytes that are not UTF-8, read as lone surrogates; JSON can't carry them.
+    return found.encode(errors="backslashreplace").decode() if found else None
+
+
+def _repeat_key(headers: Mapping[str, str]) -> RepeatKey | None:
+    for name in _REPEAT_KEY:
         key = headers.get(name)
         if key is not None:
             if not key.strip() or len(key) > LONGEST_KEY or not key.isprintable():
@@ -59,8 +71,8 @@ def repeat_key(headers: Mapping[str, str]) -> RepeatKey | None:
     return None
 
 
-def caller(headers: Mapping[str, str]) -> str | None:
-    """Say who is calling, where the platform has authenticated a principal."""
-    found = next((headers[name][:256] for name in _PRINCIPAL if headers.get(name)), None)
-    # A header may hold bytes that are no text; JSON in UTF-8 can't carry them (lone surrogates).
-    return found.encode(errors="backslashreplace").decode() if found else None
+def _bad(invalid: ValidationError, whole: str) -> BadRequest:
+    first = invalid.errors(include_input=False, include_url=False)[0]
+    # A missing member is named as in Python (pydantic 2.14.3).
+    target = ".".join(to_camel(str(part)) for part in first["loc"]) or whole
+    return BadRequest(f"{target}: {first['msg']}", target=target)

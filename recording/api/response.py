@@ -1,4 +1,4 @@
-"""How a request is answered: a JSON body, or the contract's bare error (docs/acs-contract.md#2021-errors)."""
+"""Answer an HTTP request: a JSON body, or the error body of the contract (docs/acs-contract.md#2021-errors)."""
 
 import functools
 import json
@@ -19,14 +19,14 @@ def json_response(body: BaseModel | None = None, *, status: int = 200) -> func.H
 
 
 def error_response(error: RecordingError) -> func.HttpResponse:
-    """Answer with the contract's bare error body, and `Retry-After` where ACS gave one."""
+    """Answer with the error body of the contract, and `Retry-After` where ACS gave one."""
     headers = {"Retry-After": error.retry_after} if isinstance(error, Throttled) and error.retry_after else {}
     body = json.dumps(error_body(error))
     return func.HttpResponse(body, status_code=error.http_status, mimetype="application/json", headers=headers)
 
 
 def responds[**P](handler: Callable[P, Awaitable[func.HttpResponse]]) -> Callable[P, Awaitable[func.HttpResponse]]:
-    """Turn what a handler raises into an error body; the host would answer 500 with no body at all."""
+    """Answer what a handler raises with an error body; the host would answer 500 without a body."""
 
     @functools.wraps(handler)
     async def wrapped(*args: P.args, **kwargs: P.kwargs) -> func.HttpResponse:
@@ -43,5 +43,5 @@ def responds[**P](handler: Callable[P, Awaitable[func.HttpResponse]]) -> Callabl
 
 
 def error_body(error: RecordingError) -> dict[str, Any]:
-    """Write an error as the contract does: code, message, target, details."""
+    """Return the error body of the contract: code, message, target, details."""
     return {"code": error.error_code, "message": error.message, "target": error.target, "details": []}

@@ -11,18 +11,18 @@ from recording.storage.blobs import Blobs
 
 
 async def copy_recording(
-    recording: InFlightRecording, before: Manifest | None, blobs: Blobs, *, gate: asyncio.Semaphore
+    recording: InFlightRecording, before: Manifest | None, blobs: Blobs, *, limit: asyncio.Semaphore
 ) -> None:
-    """Copy chunks, metadata files and events, each within `gate`, and verify each copy; can be repeated at will.
+    """Copy chunks, metadata files and events, as many at once as `limit` allows, and verify each copy.
 
-    What the manifest `before` tells of by its SHA-256 is never written again, whatever staging has got since. Raises
-    CopyFailed, or what storage raises; no other copy is waited for then.
+    Repeating it is harmless. What the manifest `before` lists with its SHA-256 is never written again, whatever has
+    arrived in staging since. Raises CopyFailed, or what storage raises; the other copies are then not waited for.
     """
-    told = _told(recording.key, before)
+    done = _already_archived(recording.key, before)
     kinds = {chunk.job.content_blob: chunk.kind for chunk in recording.chunks}
 
     async def copy(blob: StoredBlob) -> None:
-        async with gate:
+        async with limit:
             name = layout.archived(blob.name, kinds.get(blob.name, ChunkFacts.from_metadata(blob.metadata).kind))
             if before and layout.staged_kind(blob.name) == "event":
                 name = await _event_name(blob, name, blobs)
@@ -31,14 +31,14 @@ async def copy_recording(
     try:
         async with asyncio.TaskGroup() as group:
             for blob in recording.blobs:
-                if layout.staged_kind(blob.name) not in layout.TRANSIENT and blob.name not in told:
+                if layout.staged_kind(blob.name) not in layout.TRANSIENT and blob.name not in done:
                     group.create_task(copy(blob))
     except ExceptionGroup as several:
         raise several.exceptions[0] from None
 
 
-def _told(key: str, before: Manifest | None) -> set[str]:
-    """List what lies in the archive for good, by its name in staging."""
+def _already_archived(key: str, before: Manifest | None) -> set[str]:
+    """List what is in the archive for good, by its name in staging."""
     return {
         name
         for entry in (before.chunks if before else ())
@@ -51,7 +51,7 @@ def _told(key: str, before: Manifest | None) -> set[str]:
 
 
 async def _event_name(event: StoredBlob, name: str, blobs: Blobs) -> str:
-    """Name an event's copy: another of the same id that is in the archive is evidence, and stays."""
+    """Name an event's copy; a different event of the same id in the archive is evidence, and stays."""
     there = await blobs.stat("archive", name)
     if there is None or there.sha256 == event.sha256:
         return name

@@ -1,23 +1,33 @@
-"""Archive a recording that is due, tell what became of it in the log and to other systems, and empty staging."""
+"""Archive one recording that is due: copies, manifest, log and notice, and then staging is emptied, in this order.
 
-from dataclasses import replace
+A process may be killed anywhere: the next run finds each step that is done, and continues from there.
+"""
+
+import asyncio
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 
-from recording.archive import copies
-from recording.archive import sources as source
-from recording.archive.run import Run
+from recording.archive.copies import copy_recording
+from recording.archive.review import load_due
+from recording.archive.run import Deletable, Due, Run
+from recording.archive.sources import deletable
 from recording.model import layout, manifest
 from recording.model.manifest import Manifest
-from recording.model.recording import InFlightRecording
 from recording.notices import Notice, RunNotices
-from recording.telemetry import log
+from recording.storage.blobs import Blobs
+from recording.storage.calls import CallIds
+from recording.storage.endings import Endings
+from recording.storage.recordings import RecordingStore
+from recording.telemetry import log, traces
+
+COPIES = 16
 
 
-async def tell(written: Manifest, telling: RunNotices) -> bool:
-    """Say what became of a recording; False if other systems can't be reached.
+async def publish(written: Manifest, notices: RunNotices) -> bool:
+    """Report the result for a recording, in the log and to other systems; False if these can't be reached.
 
-    Staging isn't emptied before: a run that was killed, or couldn't reach the topic, is followed by
-    one that tells it again, under the same id.
+    Staging isn't emptied before: after a run that was killed, or couldn't reach the topic, the next one publishes the
+    same notice under the same id.
     """
     for entry in written.chunks:
         if entry.note:
@@ -28,13 +38,13 @@ async def tell(written: Manifest, telling: RunNotices) -> bool:
                 reason=entry.note,
                 next="its extension is that of its bytes",
             )
-        if entry.outcome != "archived":
-            log.error(
-                f"chunk.{entry.outcome}",
-                recordingKey=written.recording_key,
-                documentId=entry.document_id,
-                reason=entry.reason,
-            )
+        match entry.outcome:
+            case "lost":
+                _log_missing("chunk.lost", written, entry)
+            case "unproved":
+                _log_missing("chunk.unproved", written, entry)
+            case "waiting" | "staged" | "archived":
+                pass
     missing = [entry.document_id for entry in written.chunks if not entry.is_safe]
     write = log.info if written.complete else log.error
     write(
@@ -57,48 +67,77 @@ async def tell(written: Manifest, telling: RunNotices) -> bool:
             "missing": missing,
         },
     )
-    return await telling.tell(notice)
+    return await notices.tell(notice)
 
 
-async def finish_one(this: Run, whole: InFlightRecording, before: Manifest | None) -> None:
-    """Archive a recording, tell what became of it, and empty staging, in this order."""
-    recording = manifest.without_archived(whole, before) if before else whole
-    if before and not manifest.new_chunks(recording, before):
-        if all(layout.staged_kind(blob.name) in layout.TRANSIENT for blob in whole.blobs):
-            # The note of an attempt that ended after the archive: it makes no manifest, and what did is gone, so told.
-            await this.recordings.empty_staging(whole)
+def _log_missing(event: str, written: Manifest, entry: manifest.ManifestChunk) -> None:
+    log.error(event, recordingKey=written.recording_key, documentId=entry.document_id, reason=entry.reason)
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Archives recordings; `copies` bounds the server-side copies under way at once."""
+
+    blobs: Blobs
+    recordings: RecordingStore
+    endings: Endings
+    calls: CallIds
+    delete_source: bool
+    copies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COPIES))
+
+    async def one(self, run: Run, key: str, *, note_endings: bool = False) -> None:
+        """Archive a recording, publish the result, and empty staging.
+
+        Its facts are loaded here, unless the run's review has loaded them a moment ago (`run.due`).
+        """
+        with traces.span("recording.archive", key):
+            due = run.due.get(key) or await load_due(self.recordings, key, await self.recordings.staged(key))
+            if note_endings:
+                # Once staging is empty nothing shows that it was announced: its marker must be gone by then.
+                for event in due.whole.events:
+                    await self.endings.note_announced(event)
+            await self._finish(run, due)
+
+    async def _finish(self, run: Run, due: Due) -> None:
+        whole, before = due.whole, due.before
+        written: Manifest | None
+        if before and not manifest.new_chunks(due.pending, before):
+            if all(layout.staged_kind(blob.name) in layout.TRANSIENT for blob in whole.blobs):
+                # What is left is the record of an attempt that ended after the archive: nothing to publish.
+                await self.recordings.empty_staging(whole)
+                return
+            # An earlier run was killed here, perhaps before it published, or a duplicate of the event came late.
+            written = before
+        else:
+            written = await self._archive(run, due)
+        if written is None:
             return
-        # A run before this one was killed here, perhaps before it told, or a duplicate of the event came late.
-        written: Manifest | None = before
-    else:
-        written = await _archive(this, recording, before)
-    if written is None:
-        return
-    told = layout.published_blob(whole.key, written.revision)
-    is_told = any(blob.name == told for blob in whole.blobs)
-    if not is_told and not await tell(written, this.telling):
-        return
-    sources = source.deletable(whole, written, this.now) if this.settings.delete_source else []
-    if not sources:
-        await this.recordings.empty_staging(whole)
-        return
-    if not is_told:
-        await this.blobs.create("staging", told, b"{}")
-    # The events tell what is still to be deleted at ACS, and the fact beside them that nothing else is to be done.
-    kept = [b for b in whole.blobs if b.name == told or layout.staged_kind(b.name) == "event"]
-    await this.recordings.empty_staging(replace(whole, blobs=tuple(b for b in whole.blobs if b not in kept)))
-    this.sources[whole.key] = sources, replace(whole, blobs=tuple(kept)), told
+        published = layout.published_blob(whole.key, written.revision)
+        is_published = any(blob.name == published for blob in whole.blobs)
+        if not is_published and not await publish(written, run.notices):
+            return
+        sources = deletable(whole, written, run.now) if self.delete_source else []
+        if not sources:
+            await self.recordings.empty_staging(whole)
+            return
+        if not is_published:
+            await self.blobs.create("staging", published, b"{}")
+        # The events say what is still to be deleted at ACS, and the fact beside them that nothing else is left to do.
+        kept = [b for b in whole.blobs if b.name == published or layout.staged_kind(b.name) == "event"]
+        await self.recordings.empty_staging(replace(whole, blobs=tuple(b for b in whole.blobs if b not in kept)))
+        run.deletable[whole.key] = Deletable(sources, replace(whole, blobs=tuple(kept)), published)
 
-
-async def _archive(this: Run, recording: InFlightRecording, before: Manifest | None) -> Manifest | None:
-    await copies.copy_recording(recording, before, this.blobs, gate=this.copies)
-    call = next((event.server_call_id for event in reversed(recording.events) if event.server_call_id), None)
-    correlation_id = await this.calls.correlation_id(call)
-    at = this.now.astimezone(UTC)
-    written = manifest.write_manifest(recording, archived_at=at, before=before, correlation_id=correlation_id)
-    if not await this.recordings.write_manifest(written):
-        # Another run was quicker, perhaps with an older list of staging: what it doesn't tell of is told next time.
-        log.warning("manifest.overtaken", recordingKey=recording.key, next="the next run compares")
-        return None
-    (this.report.archived if written.complete else this.report.incomplete).append(recording.key)
-    return written
+    async def _archive(self, run: Run, due: Due) -> Manifest | None:
+        """Copy what is pending and write the manifest; None if another run was quicker with a different one."""
+        recording = due.pending
+        await copy_recording(recording, due.before, self.blobs, limit=self.copies)
+        call = next((event.server_call_id for event in reversed(recording.events) if event.server_call_id), None)
+        correlation_id = await self.calls.correlation_id(call)
+        at = run.now.astimezone(UTC)
+        written = manifest.write_manifest(recording, archived_at=at, before=due.before, correlation_id=correlation_id)
+        if not await self.recordings.write_manifest(written):
+            # Perhaps from an older list of staging: what it doesn't list is archived by the next run.
+            log.warning("manifest.overtaken", recordingKey=recording.key, next="the next run compares")
+            return None
+        (run.report.archived if written.complete else run.report.incomplete).append(recording.key)
+        return written

@@ -1,30 +1,33 @@
-"""What one run of the timer works with, and its report."""
+"""One run of the timer: its time, what it has found so far, and its report."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from azure.core.exceptions import AzureError
 
-from recording.acs.content import Content
-from recording.config.settings import Settings
 from recording.model.job import ChunkJob
+from recording.model.manifest import Manifest
 from recording.model.recording import InFlightChunk, InFlightRecording
 from recording.notices import RunNotices
-from recording.storage.blobs import Blobs, CopyFailed
-from recording.storage.calls import CallIds
-from recording.storage.recordings import RecordingStore
+from recording.storage.blobs import CopyFailed
 from recording.telemetry import log
 
 PARALLELISM = 8
+# Of the time of a run, for one recording: a copy that takes longer goes on by itself, and the next run finds it.
+_LARGEST_SHARE = 0.25
 
 
 @dataclass
 class TimerReport:
-    """What one run did, by recording key; `jobs` are to be put on the queue again."""
+    """What one run did, by recording key.
 
+    `jobs` are the chunks that it requeues, and `messages` all that is to be put on the chunk queue.
+    """
+
+    messages: list[str] = field(default_factory=list)
     jobs: list[ChunkJob] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
@@ -32,61 +35,112 @@ class TimerReport:
     failed: list[str] = field(default_factory=list)
     not_reached: int = 0
     topic_failed: bool = False
-    archive_silences: int = 0
 
 
 @dataclass(frozen=True)
-class Run:
-    """What one run works with; `copies` bounds the server-side copies under way at once.
+class Due:
+    """A recording that is to be archived.
 
-    `seen` are the recordings in flight, each without the chunks that are archived; `sources` is what is to be deleted
-    at ACS when all of them are.
+    `whole` is all that staging has of it, `pending` the same without the chunks that the archive has, and `before` its
+    newest manifest, if it was archived before.
     """
 
-    blobs: Blobs
-    recordings: RecordingStore
-    calls: CallIds
-    settings: Settings
-    content: Content
-    telling: RunNotices
+    whole: InFlightRecording
+    pending: InFlightRecording
+    before: Manifest | None
+
+
+@dataclass(frozen=True)
+class Deletable:
+    """The chunks to delete at ACS, the rest of their recording in staging, and the fact that it was published."""
+
+    chunks: list[InFlightChunk]
+    rest: InFlightRecording
+    published: str
+
+
+@dataclass
+class Run:
+    """What the steps of one run share, by recording key; `seen` are the recordings in flight."""
+
     now: datetime
-    report: TimerReport
-    copies: asyncio.Semaphore
+    notices: RunNotices
+    seconds: float
+    parallelism: int = PARALLELISM
+    report: TimerReport = field(default_factory=TimerReport)
+    in_flight: int = 0
     seen: list[InFlightRecording] = field(default_factory=list)
-    sources: dict[str, tuple[list[InFlightChunk], InFlightRecording, str]] = field(default_factory=dict)
+    due: dict[str, Due] = field(default_factory=dict)
+    deletable: dict[str, Deletable] = field(default_factory=dict)
+    # Requests in a row that the archive has not answered.
+    archive_silences: int = 0
+    _begun: float = field(default_factory=time.monotonic)
 
+    @property
+    def half_time(self) -> float:
+        """The moment, on the monotonic clock, when half of the run's time is over."""
+        return self._begun + self.seconds / 2
 
-async def each(
-    this: Run,
-    keys: list[str],
-    step: Callable[[str], Awaitable[None]],
-    *,
-    until: float,
-    share: float | None = None,
-    failing: str = "recording.not_archived",
-) -> None:
-    """Do a step for each recording, several at a time, each within its share of the time."""
-    report, waiting = this.report, iter(keys)
+    @property
+    def quarter(self) -> float:
+        """The longest time for one recording, in seconds."""
+        return self.seconds * _LARGEST_SHARE
 
-    async def work() -> None:
-        for key in waiting:
-            left = until - time.monotonic()
-            if left <= 0:
-                report.not_reached += 1
-                continue
-            try:
-                async with asyncio.timeout(min(left, share or left)):
-                    await step(key)
-            except (AzureError, CopyFailed, TimeoutError) as failed:
-                report.failed.append(key)
-                reason = str(failed) if isinstance(failed, CopyFailed) else type(failed).__name__
-                log.warning(failing, recordingKey=key, reason=reason, next="the next run tries again")
-            except Exception as failed:
-                # One recording that can't be worked on must not keep the others from their deadline.
-                report.failed.append(key)
-                reason = type(failed).__name__
-                log.exception(failing, recordingKey=key, reason=reason, next="the next run tries again")
+    async def for_each(
+        self,
+        keys: Iterable[str],
+        step: Callable[["Run", str], Awaitable[None]],
+        *,
+        until: float | None = None,
+        share: float | None = None,
+        failure: str = "recording.not_archived",
+    ) -> None:
+        """Do a step for each recording, several at a time, until the run's time is over.
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(PARALLELISM, len(keys))):
-            group.create_task(work())
+        Each has `share` seconds at most. One that fails is logged as the event `failure` and doesn't stop the others.
+        """
+        end = self._begun + self.seconds if until is None else until
+        waiting = iter(list(keys))
+
+        async def work() -> None:
+            for key in waiting:
+                left = end - time.monotonic()
+                if left <= 0:
+                    self.report.not_reached += 1
+                    continue
+                try:
+                    async with asyncio.timeout(min(left, share or left)):
+                        await step(self, key)
+                except (AzureError, CopyFailed, TimeoutError) as failed:
+                    self.report.failed.append(key)
+                    reason = str(failed) if isinstance(failed, CopyFailed) else type(failed).__name__
+                    log.warning(failure, recordingKey=key, reason=reason, next="the next run tries again")
+                except Exception as failed:
+                    # One recording that can't be worked on must not keep the others from their deadline.
+                    self.report.failed.append(key)
+                    reason = type(failed).__name__
+                    log.exception(failure, recordingKey=key, reason=reason, next="the next run tries again")
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.parallelism):
+                group.create_task(work())
+
+    def log(self) -> None:
+        """Log what the run did, as `archive.ran`: alerts and the workbook read it."""
+        left = [
+            chunk.deadline - self.now
+            for recording in self.seen
+            for chunk in recording.chunks
+            if not chunk.is_staged and chunk.deadline > self.now
+        ]
+        log.info(
+            "archive.ran",
+            inFlight=self.in_flight,
+            chunksInFlight=len(left),
+            leastHoursLeft=round(min(left) / timedelta(hours=1), 2) if left else None,
+            archived=len(self.report.archived),
+            incomplete=len(self.report.incomplete),
+            queuedAgain=len(self.report.jobs),
+            failed=len(self.report.failed),
+            notReached=self.report.not_reached,
+        )

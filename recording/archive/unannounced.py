@@ -1,8 +1,9 @@
 """The watch over recordings that were stopped and are never announced.
 
-A stopped recording is announced minutes later (docs/acs-contract.md#2021-file-event). Where it isn't, no chunk is known
-that could be at risk: the marker is what makes it seen. The timer takes it away when it meets the
-event, reports it when the event is overdue, and at last states the absence in a manifest.
+A stopped recording is announced minutes later (docs/acs-contract.md#2021-file-event). Without that event no chunk is
+known that could be at risk; the marker that the stop left in staging is what makes it visible. The timer clears the
+marker when it meets the event, reports the recording when the event is overdue, and at last records its absence in a
+manifest.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
 from recording.archive.matching import AnnouncedRecording, match_endings
-from recording.config.settings import Settings
+from recording.archive.run import Run
 from recording.model import events, layout
 from recording.model.manifest import Absence, Manifest
 from recording.model.pending import PendingEnding
@@ -27,90 +28,169 @@ from recording.storage.recordings import RecordingStore
 from recording.telemetry import log
 
 _DAY = timedelta(days=1)
-# The archive's run comes next, and must not wait for this.
-_SECONDS = 60.0
 _PARALLELISM = 16
-
-
-async def sweep(
-    recordings: RecordingStore,
-    endings: Endings,
-    audit: AuditLog,
-    settings: Settings,
-    topic: Topic,
-    in_flight: Iterable[InFlightRecording],
-    *,
-    now: datetime,
-) -> bool:
-    """Look after every pending ending; `in_flight` is taken before any recording is emptied.
-
-    Raises nothing that storage or the topic says, for the archive's run goes on; False if the look isn't done.
-    """
-    try:
-        async with asyncio.timeout(_SECONDS):
-            this = _Sweep(recordings, endings, audit, settings, RunNotices(topic), now)
-            await _sweep(this, [a for one in in_flight for a in _announced(one)])
-        return True
-    except (AzureError, TimeoutError) as failed:
-        log.warning("endings.not_swept", reason=type(failed).__name__, next="the next run tries again")
-    except Exception:
-        log.exception("endings.not_swept", next="the next run tries again")
-    return False
 
 
 @dataclass
 class _Sweep:
-    """What one run works with."""
+    """One sweep; `started` is when recordings began, by the digest of their id, where a start is on record."""
 
-    recordings: RecordingStore
-    endings: Endings
-    audit: AuditLog
-    settings: Settings
-    telling: RunNotices
+    notices: RunNotices
     now: datetime
     started: dict[str, datetime] = field(default_factory=dict)
-
-    def is_past(self, one: PendingEnding) -> bool:
-        """Tell whether the service has deleted the recording, if it ever had it."""
-        return one.stopped + self.settings.retention <= self.now
 
     def key(self, one: PendingEnding) -> str:
         """Name the recording, by its start if that is known."""
         return layout.absent_key(self.started.get(one.word, one.stopped), one.word)
 
 
-async def _sweep(this: _Sweep, announced: list[AnnouncedRecording]) -> None:
-    left = await _settle(this, await this.endings.pending(), announced)
-    overdue = timedelta(minutes=this.settings.unannounced_minutes)
-    late = [one for one in left if one.stopped + overdue <= this.now]
-    # A look at what came and went before the marker did costs most: it's taken when something depends on it.
-    unsure = [one for one in late if not one.told or this.is_past(one)]
-    if unsure:
-        by_id = await this.audit.starts_on(_days(unsure))
-        this.started = {layout.recording_digest(recording_id): at for recording_id, at in by_id.items()}
-        absent = await _settle(this, unsure, [*announced, *await _archived(this, unsure)])
-        late = [one for one in late if one not in unsure or one in absent]
-    await _each(lambda one: _report(this, one), late)
+@dataclass(frozen=True)
+class UnannouncedWatch:
+    """Watches over stopped recordings; `overdue` is how long after the stop the event is waited for.
 
+    `retention` is how long ACS keeps a recording. `matches_by_time` is for the 2021 API, whose events don't name the
+    recording. `timeout` is in seconds: archiving comes next, and must not wait.
+    """
 
-async def _settle(
-    this: _Sweep, stopped: Sequence[PendingEnding], announced: Sequence[AnnouncedRecording]
-) -> list[PendingEnding]:
-    """Take the markers of what is announced away; the answer is what is still pending."""
-    left, free = list(stopped), list(announced)
+    recordings: RecordingStore
+    endings: Endings
+    audit: AuditLog
+    topic: Topic
+    retention: timedelta
+    overdue: timedelta
+    matches_by_time: bool
+    timeout: float = 60.0
 
-    async def settle(pair: tuple[PendingEnding, AnnouncedRecording]) -> None:
-        one, event = pair
-        if event.word is None:
-            free.remove(event)
-            if not await this.endings.assign(one, event.key):
-                return
-        await this.endings.clear(one)
-        left.remove(one)
+    async def sweep(self, run: Run) -> bool:
+        """Check every pending ending against the recordings in flight; False if that could not be completed.
 
-    while found := match_endings(left, free, started=this.started):
-        await _each(settle, found.items())
-    return left
+        To be done before any recording in flight is emptied. Raises nothing that storage or the topic says.
+        """
+        try:
+            async with asyncio.timeout(self.timeout):
+                sweep = _Sweep(RunNotices(self.topic), run.now)
+                await self._sweep(sweep, [one for recording in run.seen for one in _announced(recording)])
+            return True
+        except (AzureError, TimeoutError) as failed:
+            log.warning("endings.not_swept", reason=type(failed).__name__, next="the next run tries again")
+        except Exception:
+            log.exception("endings.not_swept", next="the next run tries again")
+        return False
+
+    async def _sweep(self, sweep: _Sweep, announced: list[AnnouncedRecording]) -> None:
+        left = await self._clear_announced(sweep, await self.endings.pending(), announced)
+        late = [one for one in left if one.stopped + self.overdue <= sweep.now]
+        # Looking for what was archived before its marker was written costs most: only when something depends on it.
+        unsure = [one for one in late if not one.told or self._is_past(sweep, one)]
+        if unsure:
+            by_id = await self.audit.starts_on(_days(unsure))
+            sweep.started = {layout.recording_digest(recording_id): at for recording_id, at in by_id.items()}
+            absent = await self._clear_announced(sweep, unsure, [*announced, *await self._archived(sweep, unsure)])
+            late = [one for one in late if one not in unsure or one in absent]
+        await _each(lambda one: self._report(sweep, one), late)
+
+    async def _clear_announced(
+        self, sweep: _Sweep, stopped: Sequence[PendingEnding], announced: Sequence[AnnouncedRecording]
+    ) -> list[PendingEnding]:
+        """Clear the markers of announced recordings, and return what is still pending."""
+        left, free = list(stopped), list(announced)
+
+        async def clear(pair: tuple[PendingEnding, AnnouncedRecording]) -> None:
+            one, event = pair
+            if event.word is None:
+                free.remove(event)
+                if not await self.endings.assign(one, event.key):
+                    return
+            await self.endings.clear(one)
+            left.remove(one)
+
+        while found := match_endings(left, free, started=sweep.started):
+            await _each(clear, found.items())
+        return left
+
+    def _is_past(self, sweep: _Sweep, one: PendingEnding) -> bool:
+        """Return whether the service has deleted the recording, if it ever had it."""
+        return one.stopped + self.retention <= sweep.now
+
+    async def _report(self, sweep: _Sweep, one: PendingEnding) -> None:
+        """Report a recording that isn't announced: in the log on every run, to others once, at last in a manifest."""
+        ending = await self.endings.find_pending(one)
+        if ending is None:
+            return
+        is_past = self._is_past(sweep, one)
+        facts: dict[str, object] = {
+            "recordingId": ending.recording_id,
+            "conversationId": ending.conversation_id,
+            "stoppedAt": ending.at.isoformat(),
+        }
+        action = "its absence is recorded in the archive" if is_past else "its event is waited for until ACS deletes it"
+        log.error("recording.not_announced", **facts, next=action)
+        key = sweep.key(one)
+        if is_past:
+            await self.recordings.write_manifest(self._absence(sweep, key, one, ending))
+            lost = {"recordingKey": key, "manifest": layout.manifest_blob(key), "chunks": 0, "missing": [], **facts}
+            log.error("recording.absent", **lost)
+            if await sweep.notices.tell(Notice("Recording.Lost", key, "revision 1", sweep.now, lost)):
+                await self.endings.clear(one)
+        elif not one.told and await sweep.notices.tell(
+            Notice("Recording.AtRisk", key, "not announced", sweep.now, facts)
+        ):
+            await self.endings.mark_reported(one)
+
+    def _absence(self, sweep: _Sweep, key: str, one: PendingEnding, ending: Ending) -> Manifest:
+        """Build the manifest of an absent recording, with the evidence."""
+        hours = round(self.retention / timedelta(hours=1), 2)
+        return Manifest(
+            recording_key=key,
+            call_id="unknown",
+            recording_id=ending.recording_id,
+            server_call_id=None,
+            recording_start_time=sweep.started.get(one.word, one.stopped),
+            recording_duration_ms=None,
+            session_end_reason=None,
+            complete=False,
+            state="absent",
+            archived_at=sweep.now,
+            absent=Absence(
+                evidence=f"it was stopped through us, and no file event told of it within {hours:g} hours",
+                stopped_at=ending.at,
+                stopped_by=ending.who,
+                conversation_id=ending.conversation_id,
+            ),
+            events=[],
+            chunks=[],
+        )
+
+    async def _archived(self, sweep: _Sweep, late: Sequence[PendingEnding]) -> list[AnnouncedRecording]:
+        """List recordings that were announced and archived before the marker of their stop was written.
+
+        For today's API the fact of their ending shows it; those of 2021 are known by their times only.
+        """
+        found: list[AnnouncedRecording] = []
+
+        async def ask(one: PendingEnding) -> None:
+            ending = await self.endings.find_pending(one)
+            known = await self.endings.find(ending.recording_id) if ending else None
+            if known and known.evidence == "announced":
+                found.append(AnnouncedRecording(one.word, one.word, sweep.now, None))
+
+        await _each(ask, late)
+        if not self.matches_by_time:
+            return found
+
+        async def read(key: str) -> None:
+            try:
+                written = await self.recordings.first_manifest(key)
+            except ValidationError:
+                return  # `verify` reports it
+            if written and written.recording_id is None:
+                start = written.recording_start_time
+                end = events.recording_end(start, written.recording_duration_ms)
+                found.append(AnnouncedRecording(key, None, start, end))
+
+        keys = [key for day in _days(late) for key in await self.recordings.archived_keys_of(f"{day:%Y/%m/%d}")]
+        await _each(read, keys)
+        return found
 
 
 async def _each[Item](step: Callable[[Item], Awaitable[None]], items: Iterable[Item]) -> None:
@@ -119,94 +199,11 @@ async def _each[Item](step: Callable[[Item], Awaitable[None]], items: Iterable[I
         await asyncio.gather(*(step(one) for one in some))
 
 
-async def _report(this: _Sweep, one: PendingEnding) -> None:
-    """Say that a stopped recording isn't announced: in the log on every run, to others once, at last for good."""
-    ending = await this.endings.find_pending(one)
-    if ending is None:
-        return
-    past = this.is_past(one)
-    facts: dict[str, object] = {
-        "recordingId": ending.recording_id,
-        "conversationId": ending.conversation_id,
-        "stoppedAt": ending.at.isoformat(),
-    }
-    left = "its absence is stated in the archive" if past else "it is waited for until ACS has deleted it"
-    log.error("recording.not_announced", **facts, next=left)
-    key = this.key(one)
-    if past:
-        written = _manifest(this, key, one, ending)
-        await this.recordings.write_manifest(written)
-        lost = {"recordingKey": key, "manifest": layout.manifest_blob(key), "chunks": 0, "missing": [], **facts}
-        log.error("recording.absent", **lost)
-        if await this.telling.tell(Notice("Recording.Lost", key, "revision 1", this.now, lost)):
-            await this.endings.clear(one)
-    elif not one.told and await this.telling.tell(Notice("Recording.AtRisk", key, "not announced", this.now, facts)):
-        await this.endings.mark_reported(one)
-
-
-def _manifest(this: _Sweep, key: str, one: PendingEnding, ending: Ending) -> Manifest:
-    """State that a recording is absent, and how we know."""
-    hours = round(this.settings.retention / timedelta(hours=1), 2)
-    return Manifest(
-        recording_key=key,
-        call_id="unknown",
-        recording_id=ending.recording_id,
-        server_call_id=None,
-        recording_start_time=this.started.get(one.word, one.stopped),
-        recording_duration_ms=None,
-        session_end_reason=None,
-        complete=False,
-        state="absent",
-        archived_at=this.now,
-        absent=Absence(
-            evidence=f"it was stopped through us, and no file event told of it within {hours:g} hours",
-            stopped_at=ending.at,
-            stopped_by=ending.who,
-            conversation_id=ending.conversation_id,
-        ),
-        events=[],
-        chunks=[],
-    )
-
-
 def _announced(recording: InFlightRecording) -> Iterable[AnnouncedRecording]:
-    """Say what the events of a recording in flight announce."""
+    """List what the events of a recording in flight announce."""
     for event in recording.events:
         word = layout.recording_digest(event.recording_id) if event.recording_id else None
         yield AnnouncedRecording(recording.key, word, event.start, event.end)
-
-
-async def _archived(this: _Sweep, late: Sequence[PendingEnding]) -> list[AnnouncedRecording]:
-    """Look for recordings that were announced and archived before the marker of their stop was written.
-
-    Of today's the fact of their ending tells; those of 2021 are known by their times only.
-    """
-    found: list[AnnouncedRecording] = []
-
-    async def ask(one: PendingEnding) -> None:
-        ending = await this.endings.find_pending(one)
-        known = await this.endings.find(ending.recording_id) if ending else None
-        if known and known.evidence == "announced":
-            found.append(AnnouncedRecording(one.word, one.word, this.now, None))
-
-    await _each(ask, late)
-    if not this.settings.speaks_2021:
-        return found
-
-    async def read(key: str) -> None:
-        try:
-            written = await this.recordings.first_manifest(key)
-        except ValidationError:
-            return  # `verify` reports it
-        if written and written.recording_id is None:
-            start = written.recording_start_time
-            found.append(
-                AnnouncedRecording(key, None, start, events.recording_end(start, written.recording_duration_ms))
-            )
-
-    keys = [key for day in _days(late) for key in await this.recordings.archived_keys_of(f"{day:%Y/%m/%d}")]
-    await _each(read, keys)
-    return found
 
 
 def _days(late: Sequence[PendingEnding]) -> list[datetime]:

@@ -1,1 +1,1 @@
-"""Use case: look recordings up, and read archived ones again."""
+"""Use cases: look recordings up, and verify archived ones."""

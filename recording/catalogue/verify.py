@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from pydantic import ValidationError
 
-from recording.errors import BadRequest, NotFound
+from recording.errors import BadRequest, NotFound, RecordingError
 from recording.formats import media
 from recording.formats.media import Inspection, Kind
 from recording.model.layout import is_recording_key
@@ -18,7 +18,7 @@ from recording.telemetry import log
 
 
 class ChunkVerification(Record):
-    """What was found of one chunk; no problems = it is what the manifest says."""
+    """The verdict on one chunk; without problems it matches the manifest."""
 
     document_id: str
     index: int
@@ -27,9 +27,9 @@ class ChunkVerification(Record):
 
 
 class RecordingVerification(Record):
-    """The verdict on one recording; `ok` = every chunk that the manifest lists as archived is intact.
+    """The verdict on one recording; `ok` = every file that the manifest lists is intact.
 
-    `problems` are those of the recording as a whole: its manifest is gone or can't be read.
+    `problems` are those of the recording itself: its manifest is missing or can't be read.
     """
 
     recording_key: str
@@ -39,89 +39,103 @@ class RecordingVerification(Record):
     chunks: list[ChunkVerification]
 
 
-async def verify(key: str, blobs: Blobs, recordings: RecordingStore) -> RecordingVerification:
-    """Re-read every archived chunk: SHA-256 and length against the manifest, and the structure of its kind of file.
+class Verifier:
+    """Reads archived recordings again; one HTTP request may take `request_timeout`."""
 
-    Raises BadRequest for something that is no recording key, NotFound if it isn't archived.
-    """
-    if not is_recording_key(key):
-        raise BadRequest("a recording key reads 20210727T152023608975Z-<call id>", target="recordingKey")
-    try:
-        manifest = await recordings.newest_manifest(key)
-    except ValidationError:
-        return _damaged(key, "its manifest cannot be read")
-    if manifest is None:
-        raise NotFound("there is no archived recording of this key", target="recordingKey")
-    results = [await _chunk(entry, blobs) for entry in manifest.chunks]
-    ok = not any(result.problems for result in results)
-    (log.info if ok else log.error)(
-        "recording.verified",
-        recordingKey=key,
-        ok=ok,
-        problems={result.document_id: result.problems for result in results if result.problems},
-    )
-    return RecordingVerification(recording_key=key, ok=ok, complete=manifest.complete, problems=[], chunks=results)
+    def __init__(self, blobs: Blobs, recordings: RecordingStore, *, request_timeout: float = 200.0) -> None:
+        self._blobs = blobs
+        self._recordings = recordings
+        # The platform gives a request 230 s, whatever functionTimeout says (docs/functions-host.md#http).
+        self._request_timeout = request_timeout
+
+    async def verify(self, key: str) -> RecordingVerification:
+        """Read every archived chunk again: SHA-256 and length as in the manifest, and the structure of its format.
+
+        Raises BadRequest for a malformed recording key, NotFound if the recording isn't archived.
+        """
+        if not is_recording_key(key):
+            raise BadRequest("a recording key reads 20210727T152023608975Z-<call id>", target="recordingKey")
+        try:
+            manifest = await self._recordings.newest_manifest(key)
+        except ValidationError:
+            return _damaged(key, "its manifest cannot be read")
+        if manifest is None:
+            raise NotFound("there is no archived recording of this key", target="recordingKey")
+        results = [await self._verify_chunk(entry) for entry in manifest.chunks]
+        ok = not any(result.problems for result in results)
+        (log.info if ok else log.error)(
+            "recording.verified",
+            recordingKey=key,
+            ok=ok,
+            problems={result.document_id: result.problems for result in results if result.problems},
+        )
+        return RecordingVerification(recording_key=key, ok=ok, complete=manifest.complete, problems=[], chunks=results)
+
+    async def verify_in_request(self, key: str) -> RecordingVerification:
+        """Verify a recording in the time of one HTTP request.
+
+        Raises RecordingError (TooLarge) if it takes longer, and what `verify` raises.
+        """
+        try:
+            async with asyncio.timeout(self._request_timeout):
+                return await self.verify(key)
+        except TimeoutError:
+            raise RecordingError("too large for one request: use python -m recording verify", code="TooLarge") from None
+
+    async def verify_all(self, keys: Iterable[str], *, concurrency: int = 2) -> AsyncIterator[RecordingVerification]:
+        """Verify recordings, some at a time, as each is done; those that aren't archived yet are omitted."""
+        limit = asyncio.Semaphore(concurrency)
+
+        async def one(key: str) -> RecordingVerification | None:
+            async with limit:
+                return await self._verify_archived(key)
+
+        for done in asyncio.as_completed([one(key) for key in keys]):
+            if (result := await done) is not None:
+                yield result
+
+    async def _verify_archived(self, key: str) -> RecordingVerification | None:
+        """Verify a recording that has a folder in the archive; None if it is still being archived."""
+        try:
+            return await self.verify(key)
+        except NotFound:
+            if [blob async for blob in self._blobs.list_blobs("staging", f"{key}/")]:
+                return None
+        try:
+            return await self.verify(key)  # it may have been archived meanwhile
+        except NotFound:
+            return _damaged(key, "it has no manifest")
+
+    async def _verify_chunk(self, entry: ManifestChunk) -> ChunkVerification:
+        files = [file for file in (entry.content, entry.metadata) if file is not None]
+        # An incomplete file that was accepted is in the manifest as such, and is no news.
+        is_incomplete = entry.outcome == "unproved" and entry.content is not None and entry.content.sha256 is not None
+        problems: list[str] = []
+        for file in files:
+            # A metadata file, and content of an unknown kind, have no structure to check.
+            kind = None if is_incomplete else media.kind_of(file.blob)
+            problems += [f"{file.blob}: {problem}" async for problem in self._problems(file, kind)]
+        size = sum(file.bytes for file in files)
+        return ChunkVerification(document_id=entry.document_id, index=entry.index, bytes=size, problems=problems)
+
+    async def _problems(self, file: ManifestFile, kind: Kind | None) -> AsyncIterator[str]:
+        found = await self._blobs.stat("archive", file.blob)
+        if found is None:
+            yield "missing"
+            return
+        if found.size != file.bytes:
+            yield f"has {found.size} bytes, the manifest says {file.bytes}"
+        digest, inspection = Sha256(), Inspection(found.size)
+        async for piece in self._blobs.read_ranges("archive", found, ahead=4):
+            await digest.update(piece)
+            inspection.feed(piece)
+        sha256 = await digest.finish()
+        if file.sha256 is not None and sha256 != file.sha256:
+            yield f"has SHA-256 {sha256}, the manifest says {file.sha256}"
+        if kind and (problem := inspection.verdict().problem):
+            yield problem
 
 
 def _damaged(key: str, problem: str) -> RecordingVerification:
     log.error("recording.verified", recordingKey=key, ok=False, problems={"manifest": [problem]})
     return RecordingVerification(recording_key=key, ok=False, complete=False, problems=[problem], chunks=[])
-
-
-async def _chunk(entry: ManifestChunk, blobs: Blobs) -> ChunkVerification:
-    files = [file for file in (entry.content, entry.metadata) if file is not None]
-    # What was kept although it isn't whole by its own word is so still, and the manifest says it: no news.
-    is_odd = entry.outcome == "unproved" and entry.content is not None and entry.content.sha256 is not None
-    problems: list[str] = []
-    for file in files:
-        # A metadata file, and content of which nobody knows what it is, have no structure to look at.
-        kind = None if is_odd else media.kind_of(file.blob)
-        problems += [f"{file.blob}: {problem}" async for problem in _file(file, kind, blobs)]
-    size = sum(file.bytes for file in files)
-    return ChunkVerification(document_id=entry.document_id, index=entry.index, bytes=size, problems=problems)
-
-
-async def _file(file: ManifestFile, kind: Kind | None, blobs: Blobs) -> AsyncIterator[str]:
-    found = await blobs.stat("archive", file.blob)
-    if found is None:
-        yield "missing"
-        return
-    if found.size != file.bytes:
-        yield f"has {found.size} bytes, the manifest says {file.bytes}"
-    digest, inspection = Sha256(), Inspection(found.size)
-    async for piece in blobs.read_ranges("archive", found, ahead=4):
-        await digest.update(piece)
-        inspection.feed(piece)
-    sha256 = await digest.finish()
-    if file.sha256 is not None and sha256 != file.sha256:
-        yield f"has SHA-256 {sha256}, the manifest says {file.sha256}"
-    if kind and (problem := inspection.verdict().problem):
-        yield problem
-
-
-async def verify_all(
-    keys: Iterable[str], blobs: Blobs, recordings: RecordingStore, *, at_once: int = 2
-) -> AsyncIterator[RecordingVerification]:
-    """Verify recordings, `at_once` at a time, as each is done; those that aren't archived yet are left out."""
-    gate = asyncio.Semaphore(at_once)
-
-    async def one(key: str) -> RecordingVerification | None:
-        async with gate:
-            return await _archived(key, blobs, recordings)
-
-    for done in asyncio.as_completed([one(key) for key in keys]):
-        if (result := await done) is not None:
-            yield result
-
-
-async def _archived(key: str, blobs: Blobs, recordings: RecordingStore) -> RecordingVerification | None:
-    """Verify what has a folder in the archive; None if it is still on its way there."""
-    try:
-        return await verify(key, blobs, recordings)
-    except NotFound:
-        if [blob async for blob in blobs.list_blobs("staging", f"{key}/")]:
-            return None
-    try:
-        return await verify(key, blobs, recordings)  # it may have arrived meanwhile
-    except NotFound:
-        return _damaged(key, "it has no manifest")

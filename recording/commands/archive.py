@@ -21,12 +21,12 @@ async def run(arguments: argparse.Namespace) -> int:
     app = assemble(settings, connect(settings))
     try:
         await app.clients.prepare()
-        report, messages = await app.run_timer()
-        for message in messages:
+        report = await app.timer.run()
+        for message in report.messages:
             await app.clients.chunk_queue.send(message)
     finally:
         await app.aclose()
-    print("\n".join([*_lines(report), _sum(report, queued=len(messages))]))
+    print("\n".join([*_lines(report), _sum(report)]))
     return 1 if report.failed or report.incomplete or report.not_reached or report.topic_failed else 0
 
 
@@ -37,7 +37,7 @@ def _lines(report: TimerReport) -> list[str]:
     return [*lines, *(["the topic can't be reached: staging is not emptied before"] if report.topic_failed else [])]
 
 
-def _sum(report: TimerReport, *, queued: int) -> str:
+def _sum(report: TimerReport) -> str:
     counts = {
         "archived": len(report.archived),
         "incomplete": len(report.incomplete),
@@ -45,4 +45,4 @@ def _sum(report: TimerReport, *, queued: int) -> str:
         "failed": len(report.failed),
         "not reached": report.not_reached,
     }
-    return ", ".join([*(f"{count} {word}" for word, count in counts.items()), f"{queued} chunks queued"])
+    return ", ".join([*(f"{count} {word}" for word, count in counts.items()), f"{len(report.messages)} chunks queued"])

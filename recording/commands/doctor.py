@@ -1,4 +1,4 @@
-"""`python -m recording doctor`: try everything that a deployment needs, and say how to mend it."""
+"""`python -m recording doctor`: try everything that a deployment needs, and name the fix for what fails."""
 
 import argparse
 import asyncio
@@ -19,15 +19,17 @@ from recording.storage.queues import Queue
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
-    examine = commands.add_parser("doctor", help="try everything that a deployment needs, and say how to mend it")
-    examine.add_argument("--topic", type=_topic, help="resource id of the Event Grid system topic, to look at it, too")
+    examine = commands.add_parser(
+        "doctor", help="try everything that a deployment needs, and name the fix for what fails"
+    )
+    examine.add_argument("--topic", type=_topic, help="resource id of the Event Grid system topic, to examine it, too")
     examine.set_defaults(command=run)
     examine.add_argument("--settings", type=Path, metavar="FILE", help="settings of this file alone")
 
 
 async def run(arguments: argparse.Namespace) -> int:
     """Examine the deployment; 1 if something failed."""
-    # A finding says what a person can do about it: what the libraries log of the same has no place in the table.
+    # A finding names the fix; log lines of the libraries about the same failure would clutter the table.
     logging.disable(logging.CRITICAL)
     try:
         found = await _examine(arguments)
@@ -62,7 +64,7 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
 
 async def _subscription(topic: str | None, settings: Settings) -> list[Finding]:
     if topic is None:
-        return subscription.not_looked_at("no --topic is given")
+        return subscription.not_examined("no --topic is given")
     async with DefaultAzureCredential() as credential:
         return await subscription.examine_subscription(topic, credential, retention=settings.retention)
 

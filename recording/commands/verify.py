@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from recording.app import assemble, connect
-from recording.catalogue import verify
 from recording.catalogue.verify import RecordingVerification
 from recording.config.settings import read_from
 
@@ -21,28 +20,28 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 async def run(arguments: argparse.Namespace) -> int:
-    """Verify what is in the archive; 1 if something is not as its manifest says."""
+    """Verify what is in the archive; 1 if a recording doesn't match its manifest."""
     settings = read_from(arguments.settings)
     app = assemble(settings, connect(settings))
     bad = count = size = 0
     try:
         keys = [key async for key in app.recordings.archived_keys(arguments.since, arguments.until)]
         print(f"{len(keys)} recordings in the archive", flush=True)
-        async for result in verify.verify_all(keys, app.clients.blobs, app.recordings, at_once=arguments.at_once):
+        async for result in app.verifier.verify_all(keys, concurrency=arguments.at_once):
             count, size = count + 1, size + sum(chunk.bytes for chunk in result.chunks)
             bad += not result.ok
-            print(f"{count}/{len(keys)}  {_told(result)}", flush=True)
+            print(f"{count}/{len(keys)}  {_line(result)}", flush=True)
     finally:
         await app.aclose()
-    print(f"{count} recordings, {size:,} bytes read again, {bad} not as their manifest says")
+    print(f"{count} recordings, {size:,} bytes read again, {bad} do not match their manifest")
     return 1 if bad else 0
 
 
-def _told(result: RecordingVerification) -> str:
+def _line(result: RecordingVerification) -> str:
     verdict = "ok" if result.ok else "DAMAGED"
-    whole = "" if result.complete else " (incomplete: its manifest says what is lost)"
+    note = "" if result.complete else " (incomplete: its manifest says what is lost)"
     problems = [*result.problems, *(problem for chunk in result.chunks for problem in chunk.problems)]
-    first = f"{verdict:8} {result.recording_key}  {len(result.chunks)} chunks{whole}"
+    first = f"{verdict:8} {result.recording_key}  {len(result.chunks)} chunks{note}"
     return "\n         ".join([first, *problems])
 
 

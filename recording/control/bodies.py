@@ -1,7 +1,6 @@
 """Pure: the JSON bodies of the recording operations.
 
-Requests are strict: a wrong type is a 400 that names the member. Members that we don't know are
-ignored, as the service does.
+Requests are strict: a wrong type is a 400 that names the member. Unknown members are ignored, as the service does.
 """
 
 import re
@@ -22,7 +21,8 @@ from recording.model.options import StartOptions
 from recording.model.record import Body
 
 # Live ids have 162 characters, unpadded base64url; some spec examples are padded
-# (docs/acs-contract.md#2021-recording-id), and today's may hold + and / too (docs/acs-contract.md#operations).
+# (docs/acs-contract.md#2021-recording-id), and those of the Call Automation API may hold + and / too
+# (docs/acs-contract.md#operations).
 _RECORDING_ID = re.compile(r"[A-Za-z0-9+/_-]{1,1024}={0,2}")
 
 
@@ -43,7 +43,7 @@ class StartRecording(Operation, StartOptions):
 
 
 class StartRecordingByUrl(StartRecording):
-    """Body of `POST /recordings`: either tells the conversation."""
+    """Body of `POST /recordings`: either a URL or a server call id names the conversation."""
 
     server_call_id: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     conversation_url: Annotated[str | None, Field(min_length=1, max_length=3000, validate_default=True)] = None
@@ -52,19 +52,19 @@ class StartRecordingByUrl(StartRecording):
     @classmethod
     def _is_one(cls, url: str | None, given: ValidationInfo) -> str | None:
         if (url is None) == (given.data.get("server_call_id") is None):
-            raise ValueError("give conversationUrl or, with today's API, serverCallId; one of them")
+            raise ValueError("give either conversationUrl or, with the Call Automation API, serverCallId")
         return url
 
 
 class RecordingStarted(Body):
-    """Answer of start; `conversationId` where we encoded it."""
+    """Answer of start; `conversationId` if the app encoded it."""
 
     recording_id: str
     conversation_id: str | None = None
 
 
 class RecordingStateAnswer(Body):
-    """Answer of state: paused reads as inactive, and so does ended, with when it ended.
+    """Answer of state: a paused recording is inactive, and so is one that has ended, which has a time.
 
     See docs/acs-contract.md#2021-states.
     """
@@ -75,13 +75,13 @@ class RecordingStateAnswer(Body):
 
 
 def require_recording_id(recording_id: str) -> str:
-    """Return the recording id if it can be one; it is opaque to us otherwise.
+    """Return the recording id if it has the form of one; what it holds is opaque.
 
     Raises BadRequest (target recordingId).
     """
     if not _RECORDING_ID.fullmatch(recording_id):
         raise BadRequest(
-            "the recording id must be the base64 text that start answered with, at most 1,024 characters",
+            "the recording id must be the base64 text in the answer of start, at most 1,024 characters",
             target="recordingId",
         )
     return recording_id
@@ -89,7 +89,7 @@ def require_recording_id(recording_id: str) -> str:
 
 @dataclass(frozen=True)
 class RepeatKey:
-    """The key under which a start may be repeated, and the header that it came in."""
+    """The key under which a start may be repeated, and the name of its header."""
 
     header: str
     value: str
@@ -97,7 +97,7 @@ class RepeatKey:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, where that is known, and the key under which a start may be repeated."""
+    """Who asks, if that is known, and the key under which a start may be repeated."""
 
     who: str | None = None
     repeat_key: RepeatKey | None = None

@@ -1,1 +1,1 @@
-"""What `python -m recording doctor` examines: can this deployment do its work?"""
+"""Use cases: `GET /health`, and the examination of `python -m recording doctor`."""

@@ -1,4 +1,4 @@
-"""Pure: settings that are each right and together wrong."""
+"""Pure: find settings that are valid one by one and contradict each other."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,17 +18,17 @@ _USUAL_PAUSE = timedelta(minutes=30)
 
 
 def find_contradictions(settings: Settings) -> list[Finding]:
-    """Name every contradiction; one good finding if there is none."""
+    """Return a finding for every contradiction, or one finding that there is none."""
     found = [*_deadlines(settings), *_timer(settings), *_callbacks(settings), *_acs(settings), *_storage(settings)]
     return found or [Finding(_NAME, "ok", "none contradicts another")]
 
 
-def _fail(detail: str, mend: str) -> Finding:
-    return Finding(_NAME, "fail", detail, mend)
+def _fail(detail: str, fix: str) -> Finding:
+    return Finding(_NAME, "fail", detail, fix)
 
 
-def _warn(detail: str, mend: str) -> Finding:
-    return Finding(_NAME, "warn", detail, mend)
+def _warn(detail: str, fix: str) -> Finding:
+    return Finding(_NAME, "warn", detail, fix)
 
 
 def _deadlines(settings: Settings) -> Iterator[Finding]:
@@ -54,7 +54,7 @@ def _deadlines(settings: Settings) -> Iterator[Finding]:
     if timedelta(minutes=settings.unannounced_minutes) >= settings.retention:
         yield _warn(
             f"UNANNOUNCED_MINUTES ({settings.unannounced_minutes:g}) is not below SOURCE_RETENTION_HOURS ({hours:g}): "
-            "a missing announcement is told when it is too late",
+            "a missing announcement is reported when it is too late",
             "set UNANNOUNCED_MINUTES to 60, or remove it",
         )
 
@@ -92,17 +92,17 @@ def _callbacks(settings: Settings) -> Iterator[Finding]:
     base = settings.public_base_url
     if settings.auto_record == "all" and base is None:
         yield _warn(
-            "AUTO_RECORD is all, and there is no PUBLIC_BASE_URL: no callback tells how a recording goes on",
+            "AUTO_RECORD is all, and there is no PUBLIC_BASE_URL: no callback reports the state of a recording",
             "set PUBLIC_BASE_URL to this app's https address",
         )
     if settings.callback_key and is_reference(settings.callback_key.get_secret_value()):
         yield _warn(
-            "CALLBACK_KEY is a reference, which only Azure resolves: whether it does isn't seen from here",
-            "GET /health of the app must not answer that CALLBACK_KEY is not resolved",
+            "CALLBACK_KEY is a reference, which only Azure resolves: this machine can't check it",
+            "check that GET /health of the app doesn't answer that CALLBACK_KEY is not resolved",
         )
     if settings.callback_key and base is None:
         yield _warn(
-            "CALLBACK_KEY is set, and there is no PUBLIC_BASE_URL that it could be sent with",
+            "CALLBACK_KEY is set without PUBLIC_BASE_URL: it is never sent",
             "set PUBLIC_BASE_URL to this app's https address, or remove CALLBACK_KEY",
         )
     if base and not settings.callback_key and not is_loopback(urlsplit(base).hostname or ""):
@@ -122,26 +122,26 @@ def _acs(settings: Settings) -> Iterator[Finding]:
         try:
             used = settings.resource().authority
         except Misconfigured:
-            used = ""  # told where the connection string is read
+            used = ""  # reported where the connection string is read
         if used and used.lower() != urlsplit(settings.acs_endpoint).netloc.lower():
             yield _fail(
                 "ACS_CONNECTION_STRING and ACS_ENDPOINT name two resources; the connection string is used",
-                "remove the one that isn't meant",
+                "remove the wrong one",
             )
     if settings.acs_resource_id and settings.speaks_2021:
         yield _warn(
-            "ACS_RESOURCE_ID is set, and the API of 2021 signs no callback: the function key alone keeps others out",
-            "remove ACS_RESOURCE_ID, or ACS_API_VERSION for today's API",
+            "ACS_RESOURCE_ID is set, and the 2021 preview API signs no callback: only the function key protects them",
+            "remove ACS_RESOURCE_ID, or ACS_API_VERSION to use the Call Automation API",
         )
     if settings.delete_source and settings.speaks_2021:
         yield _warn(
-            "DELETE_SOURCE is true, and the API of 2021 deletes nothing",
-            "remove DELETE_SOURCE, or ACS_API_VERSION for today's API",
+            "DELETE_SOURCE is true, and the 2021 preview API deletes nothing",
+            "remove DELETE_SOURCE, or ACS_API_VERSION to use the Call Automation API",
         )
     for host in settings.content_hosts:
         if host.startswith(".") or ".." in host:
             yield _fail(
-                f"CONTENT_HOSTS has {host!r}: it names whole hosts, there is no wildcard, so this matches none",
+                f"CONTENT_HOSTS has {host!r}: wildcards aren't supported, so this matches no host",
                 "name the host itself in CONTENT_HOSTS; Microsoft's own are known",
             )
 

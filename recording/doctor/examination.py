@@ -1,4 +1,4 @@
-"""Use case: can this deployment do its work? What is examined, and what came of it."""
+"""Use case: examine whether a deployment can do its work."""
 
 import asyncio
 import json
@@ -15,17 +15,15 @@ from recording.errors import BadRequest, Conflict, Misconfigured, NotFound, Reco
 from recording.storage.blobs import Blobs
 from recording.urls import is_loopback
 
-SECONDS = 15.0
-
 
 def unreadable(wrong: Misconfigured) -> list[Finding]:
-    """Say that the settings can't be read, upon which nothing else can be looked at."""
-    mend = (
+    """Return the findings for settings that can't be read: nothing else can be examined."""
+    fix = (
         'az functionapp config appsettings set -g "$AZURE_RESOURCE_GROUP" -n "$FUNCTION_APP_NAME" '
         "--settings <name>=<value>; on a laptop: local.settings.json"
     )
     return [
-        Finding("settings", "fail", wrong.message, mend),
+        Finding("settings", "fail", wrong.message, fix),
         Finding("all else", "skipped", "needs settings that can be read"),
     ]
 
@@ -36,52 +34,55 @@ async def examine(
     storage: Blobs,
     service: RecordingService,
     queues: Queues,
+    timeout: float = 15.0,
 ) -> list[Finding]:
-    """Look at everything at once, each for a quarter of a minute at most; nothing is changed."""
-    api = settings.acs_api_version or "today's"
+    """Examine everything at once; each check has `timeout` seconds, and leaves nothing behind."""
+    api = settings.acs_api_version or "Call Automation"
     by = "a key" if settings.resource().access_key else "the identity"
-    kept, called, hosts = await asyncio.gather(
-        stores.examine_storage(settings, storage, queues), _acs(settings, service), _hosts(settings)
+    stored, called, hosts = await asyncio.gather(
+        stores.examine_storage(settings, storage, queues, timeout=timeout),
+        _acs(settings, service, timeout),
+        _hosts(settings),
     )
     read = Finding("settings", "ok", f"read: ACS by {by}, its API {api}")
-    return [read, *contradictions.find_contradictions(settings), *kept, *called, *hosts]
+    return [read, *contradictions.find_contradictions(settings), *stored, *called, *hosts]
 
 
-async def _acs(settings: Settings, service: RecordingService) -> list[Finding]:
+async def _acs(settings: Settings, service: RecordingService, timeout: float) -> list[Finding]:
     endpoint = settings.resource().endpoint
     name = urlsplit(endpoint).netloc.partition(".")[0]
-    looked = await reach.probe(
+    probed = await reach.probe(
         "ACS",
         f"{endpoint}/",
         f"check the endpoint's name in {_setting(settings)}: az communication list --query [].hostName",
     )
-    if looked.mark == "fail":
-        return [looked, Finding("ACS credentials", "skipped", "the line above comes first")]
-    return [looked, await _credentials(settings, service, name)]
+    if probed.mark == "fail":
+        return [probed, Finding("ACS credentials", "skipped", "skipped until ACS is reachable")]
+    return [probed, await _credentials(settings, service, name, timeout)]
 
 
-async def _credentials(settings: Settings, service: RecordingService, resource: str) -> Finding:
-    """Ask for a recording that can't be there: what the service says of it, it says to whom it knows."""
+async def _credentials(settings: Settings, service: RecordingService, resource: str, timeout: float) -> Finding:
+    """Ask for a recording id that doesn't exist: the service answers that only if it accepts the credentials."""
     ids = {"PlatformEndpointId": str(uuid4()), "ResourceSpecificId": str(uuid4())}
-    nobody = urlsafe_b64encode(json.dumps(ids, separators=(",", ":")).encode()).decode().rstrip("=")
+    unknown_id = urlsafe_b64encode(json.dumps(ids, separators=(",", ":")).encode()).decode().rstrip("=")
     name, by = "ACS credentials", "key" if settings.resource().access_key else "identity"
     try:
-        async with asyncio.timeout(SECONDS):
-            await service.state(str(uuid4()), nobody)
+        async with asyncio.timeout(timeout):
+            await service.state(str(uuid4()), unknown_id)
     except (NotFound, BadRequest, Conflict):
         return Finding(name, "ok", f"the {by} is accepted")
     except Misconfigured:
-        return Finding(name, "fail", f"the {by} is refused", _credentials_mend(by, resource))
+        return Finding(name, "fail", f"the {by} is refused", _credentials_fix(by, resource))
     except (RecordingError, TimeoutError) as failed:
         code = failed.error_code if isinstance(failed, RecordingError) else "no answer in time"
-        mend = "run this again in a minute; https://azure.status.microsoft tells of outages"
+        fix = "run this again in a minute; https://azure.status.microsoft lists outages"
         return Finding(
-            name, "warn", f"ACS answers with a failure ({code}), so that the {by} isn't known to be good", mend
+            name, "warn", f"ACS answers with a failure ({code}), so it is unknown whether the {by} is accepted", fix
         )
     return Finding(name, "ok", f"the {by} is accepted")
 
 
-def _credentials_mend(by: str, resource: str) -> str:
+def _credentials_fix(by: str, resource: str) -> str:
     if by == "key":
         return (
             "set ACS_CONNECTION_STRING to the primaryConnectionString of: "
@@ -95,19 +96,19 @@ def _credentials_mend(by: str, resource: str) -> str:
 
 
 async def _hosts(settings: Settings) -> list[Finding]:
-    """Try the hosts that are named; Microsoft's own are known by their endings only."""
+    """Try the configured hosts; of Microsoft's own only the endings are known."""
     if not settings.content_hosts:
-        return [Finding("content hosts", "skipped", "none named: ACS itself and Microsoft's own are asked")]
-    mend = "name the host that chunk.failed tells of in CONTENT_HOSTS, and let this machine reach it"
+        return [Finding("content hosts", "skipped", "none configured beside ACS itself and Microsoft's hosts")]
+    fix = "add the host that chunk.failed names to CONTENT_HOSTS, and let this machine reach it"
     found = await asyncio.gather(
-        *(reach.probe("content host", f"{_scheme(host)}://{host}/", mend) for host in settings.content_hosts)
+        *(reach.probe("content host", f"{_scheme(host)}://{host}/", fix) for host in settings.content_hosts)
     )
     bad = [one for one in found if one.mark != "ok"]
-    return bad or [Finding("content hosts", "ok", f"{len(found)} named, each answers, the clocks agree")]
+    return bad or [Finding("content hosts", "ok", f"{len(found)} configured, each answers, the clocks agree")]
 
 
 def _scheme(host: str) -> str:
-    """As chunks are fetched: without TLS only where nobody else can answer."""
+    """Return the scheme with which chunks are fetched: without TLS only on this machine."""
     return "http" if is_loopback(urlsplit(f"//{host}").hostname or "") else "https"
 
 

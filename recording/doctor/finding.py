@@ -1,4 +1,4 @@
-"""Pure: what an examination found, as a table for a person at a terminal."""
+"""Pure: the findings of an examination, as a table for a terminal."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,27 +7,27 @@ from typing import Literal
 
 Mark = Literal["ok", "warn", "fail", "skipped"]
 
-_SIGNS: dict[Mark, str] = {"ok": "✓", "warn": "!", "fail": "✗", "skipped": "–"}  # noqa: RUF001 - a mark, no minus
-_WORDS: dict[Mark, str] = {"ok": "ok", "warn": "to look at", "fail": "failed", "skipped": "skipped"}
+_SIGNS: dict[Mark, str] = {"ok": "✓", "warn": "!", "fail": "✗", "skipped": "–"}  # noqa: RUF001 - a mark, not a minus
+_WORDS: dict[Mark, str] = {"ok": "ok", "warn": "warnings", "fail": "failed", "skipped": "skipped"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at, and what to do about it: a command or a setting."""
+    """The result of one check, and the fix for it: a command or a setting."""
 
     name: str
     mark: Mark
     detail: str
-    mend: str | None = None
+    fix: str | None = None
 
 
 def has_passed(findings: Sequence[Finding]) -> bool:
-    """Tell whether nothing failed; what is only to be looked at is no failure."""
+    """Return whether nothing failed; a warning is no failure."""
     return all(one.mark != "fail" for one in findings)
 
 
 def table(findings: Sequence[Finding]) -> str:
-    """Write one line for each finding, below it how it is mended, and the sum.
+    """Write one line for each finding, below it the fix, and the counts.
 
     >>> print(table([Finding("queue", "ok", "is there"), Finding("ACS", "fail", "refused", "set a key")]))
     ✓ queue  is there
@@ -39,7 +39,7 @@ def table(findings: Sequence[Finding]) -> str:
     lines = []
     for one in findings:
         lines.append(f"{_SIGNS[one.mark]} {one.name:{width}}  {one.detail}")
-        if one.mend:
-            lines.append(f"  {'':{width}}  mend: {one.mend}")
+        if one.fix:
+            lines.append(f"  {'':{width}}  mend: {one.fix}")
     counts = Counter(one.mark for one in findings)
     return "\n".join([*lines, ", ".join(f"{counts[mark]} {_WORDS[mark]}" for mark in _SIGNS if counts[mark])])

@@ -14,15 +14,15 @@ _FIELDS: tuple[tuple[int, int, tuple[str, ...]], ...] = (
     (1, 12, _MONTHS),
     (0, 6, _DAYS),
 )
-# A leap year in it: a schedule of 29 February has its longest pause then.
+# With a leap year in it: a schedule of 29 February has its longest pause then.
 _FIRST_DAY = date(2023, 1, 1)
 _SOME_DAYS = 8 * 366
 
 
 def longest_pause(text: str) -> timedelta:
-    """Say how far two runs lie apart at most; five fields are taken as without seconds.
+    """Return the longest time between two runs; with five fields the seconds are 0.
 
-    Raises ValueError for what isn't such a schedule, or never fires.
+    Raises ValueError for an invalid schedule, and for one that never fires.
 
     >>> longest_pause("0 */5 * * * *")
     datetime.timedelta(seconds=300)
@@ -33,7 +33,7 @@ def longest_pause(text: str) -> timedelta:
     read = [_values(field, *known) for field, known in zip(["0", *fields][-6:], _FIELDS, strict=True)]
     seconds, minutes, hours, days, months, weekdays = read
     times = sorted(h * 3600 + m * 60 + s for h in hours for m in minutes for s in seconds)
-    # NCRONTAB wants day and day of the week both to hold.
+    # In NCRONTAB both the day and the day of the week must match.
     calendar = (_FIRST_DAY + timedelta(number) for number in range(_SOME_DAYS))
     fires = [d for d in calendar if d.day in days and d.month in months and d.isoweekday() % 7 in weekdays]
     if len(fires) < 2:
@@ -44,7 +44,7 @@ def longest_pause(text: str) -> timedelta:
 
 
 def _values(field: str, first: int, last: int, names: tuple[str, ...]) -> set[int]:
-    """Read one field: `*`, a number, a name, a range, each perhaps with a step; or some of these with commas."""
+    """Read one field: `*`, a number, a name or a range, each perhaps with a step; several are separated by commas."""
     found: set[int] = set()
     for entry in field.split(","):
         span, _, step = entry.partition("/")
@@ -56,7 +56,7 @@ def _values(field: str, first: int, last: int, names: tuple[str, ...]) -> set[in
             high = _number(end, names, first) if end else (last if step else low)
         every = int(step) if step else 1
         if not (first <= low <= high <= last and every > 0):
-            raise ValueError("a field of the schedule is out of its range")
+            raise ValueError("a field of the schedule is out of range")
         found.update(range(low, high + 1, every))
     return found
 

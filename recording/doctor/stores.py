@@ -1,7 +1,6 @@
-"""Use case: are the containers and queues fit for use? Each is tried as the app uses it, and left as it was.
+"""Examine containers and queues: each is tried as the app uses it, and left as it was.
 
-Nothing here is the app's: test blobs lie in a folder that the timer passes over, and messages go
-into a queue of the examination's own.
+Test blobs are in a folder that the timer ignores, test messages in a queue that is made for the examination.
 """
 
 import asyncio
@@ -25,15 +24,13 @@ from recording.model.stored import Container
 from recording.storage.blobs import Blobs, CopyFailed
 from recording.storage.queues import Queue
 
-SECONDS = 15.0
-_TIDY_SECONDS = 5.0
-_WHERES: tuple[Container, ...] = ("staging", "archive", "quarantine")
+_CONTAINERS: tuple[Container, ...] = ("staging", "archive", "quarantine")
 _IMMUTABLE = ("BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold")
 
 
 @dataclass(frozen=True)
 class Queues:
-    """The app's queues, each with its poison queue, and one that isn't there yet."""
+    """The app's queues, each with its poison queue, and one that doesn't exist yet, for test messages."""
 
     chunks: tuple[Queue, Queue]
     events: tuple[Queue, Queue]
@@ -42,7 +39,7 @@ class Queues:
 
 @dataclass(frozen=True)
 class _Place:
-    """An account's service, and the setting that names it."""
+    """The service of an account, and the setting that names the account."""
 
     account: StorageAccount
     setting: str
@@ -57,60 +54,66 @@ class _Place:
         return account.account_name(self.address)
 
 
-async def examine_storage(settings: Settings, storage: Blobs, queues: Queues) -> list[Finding]:
-    """Try the containers, the copy between them, and the queues."""
-    blobs, messages = await asyncio.gather(_containers(settings, storage), _queues(settings, queues))
+async def examine_storage(
+    settings: Settings, storage: Blobs, queues: Queues, *, timeout: float = 15.0
+) -> list[Finding]:
+    """Try the containers, the copy between them, and the queues.
+
+    Each check has `timeout` seconds, and a third of that for deleting what it made.
+    """
+    blobs, messages = await asyncio.gather(_containers(settings, storage, timeout), _queues(settings, queues, timeout))
     return [*blobs, *messages]
 
 
-async def _containers(settings: Settings, storage: Blobs) -> list[Finding]:
-    places = {where: _place(settings, where) for where in _WHERES}
+async def _containers(settings: Settings, storage: Blobs, timeout: float) -> list[Finding]:
+    places = {where: _place(settings, where) for where in _CONTAINERS}
     addresses = {place.address: place for place in places.values()}
-    looked = dict(zip(addresses, await asyncio.gather(*map(_look, addresses.values())), strict=True))
-    bad = {address for address, finding in looked.items() if finding.mark == "fail"}
+    probed = dict(zip(addresses, await asyncio.gather(*map(_probe, addresses.values())), strict=True))
+    bad = {address for address, finding in probed.items() if finding.mark == "fail"}
 
     async def container(where: Container) -> Finding:
         place, called = places[where], str(getattr(settings, f"{where}_container"))
         name = f"{where} container"
         if place.address in bad:
-            return Finding(name, "skipped", "its account comes first")
-        return await _tried(name, called, place, _use(storage, where))
+            return Finding(name, "skipped", "skipped until the account is reachable")
+        return await _try(name, called, place, _use(storage, where, timeout / 3), timeout)
 
     async def copy() -> Finding:
         if bad:
-            return Finding("archive copy", "skipped", "its account comes first")
-        return await _tried("archive copy", settings.archive_container, places["archive"], _copy(storage))
+            return Finding("archive copy", "skipped", "skipped until the account is reachable")
+        check = _copy(storage, timeout / 3)
+        return await _try("archive copy", settings.archive_container, places["archive"], check, timeout)
 
-    return [*looked.values(), *await asyncio.gather(*map(container, _WHERES), copy())]
+    return [*probed.values(), *await asyncio.gather(*map(container, _CONTAINERS), copy())]
 
 
-async def _queues(settings: Settings, queues: Queues) -> list[Finding]:
+async def _queues(settings: Settings, queues: Queues, timeout: float) -> list[Finding]:
     place = _Place(settings.host_storage, "AzureWebJobsStorage", "queue")
-    looked = await _look(place)
-    if looked.mark == "fail":
+    probed = await _probe(place)
+    if probed.mark == "fail":
         names = ("queue use", "chunk queue", "event queue")
-        return [looked, *(Finding(name, "skipped", "its account comes first") for name in names)]
+        return [probed, *(Finding(name, "skipped", "skipped until the account is reachable") for name in names)]
     chunks, events = queues.chunks, queues.events
     tried = await asyncio.gather(
-        _tried("queue use", queues.scratch.name, place, _send(queues.scratch)),
-        _tried("chunk queue", chunks[0].name, place, _depth("chunk queue", *chunks)),
-        _tried("event queue", events[0].name, place, _depth("event queue", *events)),
+        _try("queue use", queues.scratch.name, place, _send(queues.scratch, timeout / 3), timeout),
+        _try("chunk queue", chunks[0].name, place, _depth("chunk queue", *chunks), timeout),
+        _try("event queue", events[0].name, place, _depth("event queue", *events), timeout),
     )
-    return [looked, *tried]
+    return [probed, *tried]
 
 
-async def _look(place: _Place) -> Finding:
-    mend = f"check the account in {place.setting}, and its network rules: " + _show(place, "networkRuleSet")
-    return await reach.probe(f"{place.service} storage", place.address, mend)
+async def _probe(place: _Place) -> Finding:
+    fix = f"check the account in {place.setting}, and its network rules: " + _show(place, "networkRuleSet")
+    return await reach.probe(f"{place.service} storage", place.address, fix)
 
 
-async def _use(storage: Blobs, where: Container) -> str:
+async def _use(storage: Blobs, where: Container, tidy_timeout: float) -> str:
     """Write, read and delete a blob."""
     name, body = _blob(), secrets.token_bytes(64)
-    async with _left_tidy(storage, (where, name)):
+    async with _tidied(storage, (where, name), timeout=tidy_timeout):
         await storage.create(where, name, body)
         if await storage.read(where, name) != body:
-            raise CopyFailed("what was written reads differently")
+            raise CopyFailed("read back differs from what was written")
         try:
             await storage.delete(where, name)
         except HttpResponseError as kept:
@@ -120,18 +123,18 @@ async def _use(storage: Blobs, where: Container) -> str:
     return "written, read, deleted"
 
 
-async def _copy(storage: Blobs) -> str:
-    """Copy a blob as the archive does, on the server's side."""
+async def _copy(storage: Blobs, tidy_timeout: float) -> str:
+    """Copy a blob as the archive does, by the server."""
     name = _blob()
-    async with _left_tidy(storage, ("staging", name), ("archive", name), always=True):
+    async with _tidied(storage, ("staging", name), ("archive", name), timeout=tidy_timeout, always=True):
         await storage.create("staging", name, secrets.token_bytes(64))
         if (source := await storage.stat("staging", name)) is None:
-            raise CopyFailed("what was written is gone")
+            raise CopyFailed("the blob that was written doesn't exist")
         await storage.copy_to_archive(source, name)
     return "copied from staging by the server"
 
 
-async def _send(scratch: Queue) -> str:
+async def _send(scratch: Queue, tidy_timeout: float) -> str:
     """Send and receive a message, in a queue that nobody else reads."""
     await scratch.create()
     try:
@@ -140,13 +143,13 @@ async def _send(scratch: Queue) -> str:
             raise CopyFailed("a message that was sent did not arrive")
     finally:
         with contextlib.suppress(AzureError, TimeoutError):
-            async with asyncio.timeout(_TIDY_SECONDS):
+            async with asyncio.timeout(tidy_timeout):
                 await scratch.delete_queue()
     return "made, sent to, received from, deleted"
 
 
 async def _depth(name: str, queue: Queue, poison: Queue) -> str | Finding:
-    """Count what waits; the host makes the poison queue when it first needs it."""
+    """Count the messages; the host creates the poison queue when it first needs it."""
     waiting = await queue.depth()
     try:
         poisoned = await poison.depth()
@@ -154,8 +157,8 @@ async def _depth(name: str, queue: Queue, poison: Queue) -> str | Finding:
         poisoned = 0
     if poisoned:
         why = f"{queue.name}: {waiting} waiting, {poisoned} given up"
-        mend = "see poison-message in docs/operations.md; the timer takes them over in its next run"
-        return Finding(name, "warn", why, mend)
+        fix = "see poison-message in docs/operations.md; the next run of the timer accepts them"
+        return Finding(name, "warn", why, fix)
     return f"{waiting} waiting, none given up"
 
 
@@ -164,8 +167,10 @@ def _blob() -> str:
 
 
 @asynccontextmanager
-async def _left_tidy(storage: Blobs, *blobs: tuple[Container, str], always: bool = False) -> AsyncIterator[None]:
-    """Delete what a check has made, whatever came of it."""
+async def _tidied(
+    storage: Blobs, *blobs: tuple[Container, str], timeout: float, always: bool = False
+) -> AsyncIterator[None]:
+    """Delete the blobs of a check that failed; `always` those of one that succeeded, too."""
     is_done = False
     try:
         yield
@@ -173,38 +178,38 @@ async def _left_tidy(storage: Blobs, *blobs: tuple[Container, str], always: bool
     finally:
         if always or not is_done:
             with contextlib.suppress(AzureError, TimeoutError):
-                async with asyncio.timeout(_TIDY_SECONDS):
+                async with asyncio.timeout(timeout):
                     for where, name in blobs:
                         await storage.delete(where, name)
 
 
-async def _tried(name: str, called: str, place: _Place, check: Awaitable[str | Finding]) -> Finding:
-    """Do one check in its time; what it raises becomes the finding."""
+async def _try(name: str, called: str, place: _Place, check: Awaitable[str | Finding], timeout: float) -> Finding:
+    """Run one check in its time; what it raises becomes the finding."""
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(timeout):
             found = await check
     except TimeoutError:
-        return Finding(name, "fail", f"{called}: not done within {SECONDS:g} s", _show(place, "statusOfPrimary"))
+        return Finding(name, "fail", f"{called}: not done within {timeout:g} s", _show(place, "statusOfPrimary"))
     except CopyFailed as failed:
         return Finding(name, "fail", f"{called}: {failed}", _show(place, "statusOfPrimary"))
     except AzureError as failed:
-        return Finding(name, "fail", f"{called}: {describe(failed)}", _mend(failed, called, place))
+        return Finding(name, "fail", f"{called}: {describe(failed)}", _fix(failed, called, place))
     return found if isinstance(found, Finding) else Finding(name, "ok", f"{called}: {found}")
 
 
-def _mend(failed: AzureError, called: str, place: _Place) -> str:
+def _fix(failed: AzureError, called: str, place: _Place) -> str:
     if isinstance(failed, ResourceNotFoundError):
         kind = "container" if place.service == "blob" else "queue"
         made = f"az storage {kind} create --auth-mode login --account-name {place.name} --name {called}"
-        return f"{made}; or GET /health of the app, which makes what is missing"
+        return f"{made}; or GET /health of the app, which creates what is missing"
     if isinstance(failed, ClientAuthenticationError) and failed.response is None:
         return f"az login (there is no token for the identity), or put a connection string into {place.setting}"
     if not isinstance(failed, ClientAuthenticationError) and getattr(failed, "status_code", None) not in (401, 403):
         return _show(place, "statusOfPrimary")
     if place.account.connection_string is not None:
         return (
-            f"put a good key, or a SAS with every right, into {place.setting}: "
-            f"az storage account keys list -n {place.name}; then look at: {_show(place, 'networkRuleSet')}"
+            f"put a valid key, or a SAS with all permissions, into {place.setting}: "
+            f"az storage account keys list -n {place.name}; then check: {_show(place, 'networkRuleSet')}"
         )
     role = f"Storage {place.service.title()} Data {'Owner' if place.service == 'blob' else 'Contributor'}"
     return (
@@ -222,5 +227,5 @@ def _place(settings: Settings, where: Container) -> _Place:
         ("archive_storage", "ARCHIVE_STORAGE") if where == "archive" else ("staging_storage", "STAGING_STORAGE")
     )
     account: StorageAccount = getattr(settings, field)
-    # What isn't set is the host's (settings.py).
+    # An account that isn't set is the host's (settings.py).
     return _Place(account, "AzureWebJobsStorage" if account == settings.host_storage else setting, "blob")

@@ -1,6 +1,6 @@
-"""The Event Grid subscription of the system topic, as Azure Resource Manager tells of it.
+"""Examine the Event Grid subscription of the system topic, as Azure Resource Manager describes it.
 
-Its REST API is asked for one list; the management library isn't worth a dependency for that.
+One request to its REST API is enough; the management library isn't worth a dependency for that.
 """
 
 import json
@@ -23,7 +23,7 @@ _TOPIC = re.compile(
     r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[\w.()-]{1,90}/providers/Microsoft\.EventGrid/systemTopics/[\w-]{3,50}",
     re.IGNORECASE | re.ASCII,
 )
-_EVENTS, _LETTERS = "event subscription", "dead letters"
+_EVENTS, _DEAD_LETTERS = "event subscription", "dead letters"
 _SHOW = (
     'az eventgrid system-topic event-subscription show -g "$EVENTS_GROUP" --system-topic-name "$EVENTS_TOPIC_NAME" '
     "-n recording-files"
@@ -32,56 +32,56 @@ _SUBSCRIBE = "azd hooks run postdeploy"
 
 
 def is_topic(text: str) -> bool:
-    """Tell whether `text` is the resource id of a system topic."""
+    """Return whether `text` is the resource id of a system topic."""
     return _TOPIC.fullmatch(text) is not None
 
 
-def not_looked_at(why: str) -> list[Finding]:
-    """Say how a person can look at both."""
-    return [Finding(_EVENTS, "skipped", f"and {_LETTERS}: {why}", _SHOW)]
+def not_examined(why: str) -> list[Finding]:
+    """Return the finding for a subscription that can't be examined, with the command that shows it."""
+    return [Finding(_EVENTS, "skipped", f"and {_DEAD_LETTERS}: {why}", _SHOW)]
 
 
 async def examine_subscription(
     topic: str, credential: AsyncTokenCredential, *, retention: timedelta, arm: str = ARM
 ) -> list[Finding]:
-    """Look for a subscription that delivers file events to this app, and keeps what it can't deliver."""
+    """Find a subscription that delivers file events to this app, and keeps the events that it can't deliver."""
     url = f"{arm}{topic}/eventSubscriptions?api-version={_VERSION}"
     try:
         answer = await reach.ask(url, login=credential, scope=f"{ARM}/.default")
     except ClientAuthenticationError:
-        return not_looked_at("there is no login here: az login")
+        return not_examined("there is no login here: az login")
     except NotReached as failed:
-        return not_looked_at(f"Azure Resource Manager: {failed}")
+        return not_examined(f"Azure Resource Manager: {failed}")
     if answer.status in (401, 403):
-        return not_looked_at(f"your login may not read the topic ({answer.status})")
+        return not_examined(f"your login may not read the topic ({answer.status})")
     if answer.status == 404:
-        return [Finding(_EVENTS, "fail", "there is no such system topic", "azd provision, or mend --topic")]
+        return [Finding(_EVENTS, "fail", "there is no such system topic", "azd provision, or correct --topic")]
     try:
         listed = [_read(one) for one in json.loads(answer.body)["value"]] if answer.status == 200 else None
     except (ValueError, LookupError, TypeError, AttributeError):
         listed = None
     if listed is None:
-        return not_looked_at(f"Azure Resource Manager gave no list ({answer.status})")
+        return not_examined(f"Azure Resource Manager gave no list ({answer.status})")
     return _judge([one for one in listed if one.is_of_files], retention)
 
 
 @dataclass(frozen=True)
 class _Subscription:
-    """What counts of a subscription; `is_ours` = it calls this app's function, as far as that is told."""
+    """A subscription, as far as it matters; `is_ours` = it calls this app's function, or an unknown webhook."""
 
     name: str
     state: str
     is_of_files: bool
     is_ours: bool
-    letters: str | None
+    dead_letters: str | None
     time_to_live: timedelta
 
 
 def _read(body: dict[str, Any]) -> _Subscription:
-    """Read a subscription; raises LookupError, TypeError, ValueError or AttributeError for what is none."""
+    """Read a subscription; raises LookupError, TypeError, ValueError or AttributeError for anything else."""
     properties = body["properties"]
     types = (properties.get("filter") or {}).get("includedEventTypes") or ["All"]
-    # With an identity both destinations stand one level deeper.
+    # With an identity both destinations are one level deeper.
     sent = properties.get("destination") or (properties.get("deliveryWithResourceIdentity") or {}).get("destination")
     kept = properties.get("deadLetterDestination") or (properties.get("deadLetterWithResourceIdentity") or {}).get(
         "deadLetterDestination"
@@ -91,9 +91,9 @@ def _read(body: dict[str, Any]) -> _Subscription:
         name=str(body["name"]),
         state=str(properties.get("provisioningState")),
         is_of_files=any(str(one).lower() in ("all", FILE_STATUS_UPDATED.lower()) for one in types),
-        # The address of a webhook is a secret that isn't told.
+        # The address of a webhook is a secret that the answer doesn't have.
         is_ours=(sent or {}).get("endpointType") == "WebHook" or target.lower().endswith("/functions/receive_event"),
-        letters=((kept or {}).get("properties") or {}).get("blobContainerName"),
+        dead_letters=((kept or {}).get("properties") or {}).get("blobContainerName"),
         time_to_live=timedelta(
             minutes=int((properties.get("retryPolicy") or {}).get("eventTimeToLiveInMinutes") or 1440)
         ),
@@ -108,12 +108,12 @@ def _judge(listed: list[_Subscription], retention: timedelta) -> list[Finding]:
     good = [one for one in ours if one.state == "Succeeded"]
     if not good:
         return [Finding(_EVENTS, "fail", f"{ours[0].name} is {ours[0].state}, not Succeeded", _SUBSCRIBE)]
-    one = next((one for one in good if one.letters), good[0])
+    one = next((one for one in good if one.dead_letters), good[0])
     events = Finding(_EVENTS, "ok", f"{one.name} delivers file events")
     if one.time_to_live >= retention:
         why = f"{one.name} tries an event for {one.time_to_live}, until ACS has deleted the recording"
         half = int(retention / timedelta(minutes=2))
         events = Finding(_EVENTS, "warn", why, f"azd env set EVENT_MINUTES_TO_LIVE {half} && {_SUBSCRIBE}")
-    if one.letters:
-        return [events, Finding(_LETTERS, "ok", f"kept in the container {one.letters}")]
-    return [events, Finding(_LETTERS, "fail", f"{one.name} drops what it can't deliver", _SUBSCRIBE)]
+    if one.dead_letters:
+        return [events, Finding(_DEAD_LETTERS, "ok", f"kept in the container {one.dead_letters}")]
+    return [events, Finding(_DEAD_LETTERS, "fail", f"{one.name} drops what it can't deliver", _SUBSCRIBE)]

@@ -10,7 +10,7 @@ from secrets import token_hex
 from azure.core.exceptions import AzureError
 
 from recording.errors import RecordingError, describe
-from recording.model import attempts, layout
+from recording.model import layout
 from recording.model.attempts import Attempts, Failure
 from recording.model.job import ChunkJob
 from recording.storage.blobs import Blobs
@@ -82,7 +82,7 @@ async def _note_failure(attempt: Attempt, failed: Exception, *, first_rescue: ti
         async with asyncio.timeout(_NOTE_SECONDS):
 
             def change(before: Attempts | None) -> Attempts:
-                return attempts.failed(before, failure, first=first_rescue)
+                return (before or Attempts(next_at=failure.at)).with_failure(failure, first=first_rescue)
 
             note = await attempt.recordings.update_attempts(job, change)
     except (AzureError, TimeoutError) as unnoted:

@@ -1,13 +1,13 @@
-"""File events beyond what is taken at once: they wait on the queue `recording-events`, many to a message.
+"""File events beyond those that are accepted at once: they wait on the queue `recording-events`, many to a message.
 
-Event Grid sends an event as soon as it has one, each in a request of its own (docs/functions-host.md#event-grid),
-and to take one costs two writes to storage at least. When a thousand recordings end together, the
-last answer would wait for all of that. So only a few are taken at once; the others are handed over
-to the queue, one write for dozens of them, and taken from there. Either way an event is in storage
-before it is answered.
+Event Grid sends each event as soon as it has one, in a request of its own
+(docs/functions-host.md#event-grid), and to accept one takes at least two writes to storage. When a
+thousand recordings end together, the last answer would wait for all these writes. So only a few
+events are accepted at once. The others are deferred: one write to the queue holds dozens of them,
+and they are accepted from there. Either way an event is in storage before it is answered.
 
-A message that the queue gives up is taken by the timer (`poison.py`): no fact tells of these
-recordings yet, so nothing else would bring them back.
+A message that the queue gives up is accepted by the timer (`poison.py`): there are no facts of
+these recordings yet, so nothing else would bring them back.
 """
 
 import asyncio
@@ -16,19 +16,18 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
+from recording.model.job import ChunkJob
 from recording.model.record import Record
 from recording.storage.queues import Queue
 from recording.telemetry import log
 
 QUEUE = "recording-events"
 # Of a thousand events at once the answers' p99 is least with 4: 1.2 times that with 8, 1.4 with 16, and 7 times that if
-# all are taken (`python -m benchmarks --only burst`, with this number changed).
+# all are accepted at once (`python -m benchmarks --only burst`, with this number changed).
 AT_ONCE = 4
 # A queue message holds 64 KiB, which are 48 KiB before base64 (docs/functions-host.md#queue).
 LARGEST_MESSAGE = 48 * 1024
 _SEPARATOR = ","
-# Event Grid waits 30 s for an answer; a connection that hangs holds up everyone behind it.
-_SECONDS = 10
 
 
 class _Message(Record):
@@ -38,38 +37,61 @@ class _Message(Record):
 
 
 class Backlog:
-    """What one process is taking in, and what it hands over to the queue."""
+    """Counts the events that this process is accepting, and defers others to the queue."""
 
-    def __init__(self, queue: Queue, *, at_once: int = AT_ONCE) -> None:
+    def __init__(self, queue: Queue, *, at_once: int = AT_ONCE, timeout: float = 10.0) -> None:
         self._queue = queue
         self._at_once = at_once
-        self._under_way = 0
+        # Event Grid waits 30 s for an answer; a connection that hangs holds up every event behind it.
+        self._timeout = timeout
+        self._accepting = 0
         self._waiting: deque[tuple[str, asyncio.Future[None]]] = deque()
         self._sending: asyncio.Task[None] | None = None
 
     def has_room(self, text: str) -> bool:
-        """Tell whether an event is to be taken now: few enough are under way, or it fits into no message."""
-        return self._under_way < self._at_once or len(write([text])) > LARGEST_MESSAGE
+        """Return whether to accept an event now: few others are being accepted, or it is too large for a message."""
+        return self._accepting < self._at_once or len(format_message([text])) > LARGEST_MESSAGE
 
     @contextmanager
-    def under_way(self) -> Generator[None]:
-        """Count an event as being taken."""
-        self._under_way += 1
+    def accepting(self) -> Generator[None]:
+        """Count an event as being accepted."""
+        self._accepting += 1
         try:
             yield
         finally:
-            self._under_way -= 1
+            self._accepting -= 1
 
-    async def add(self, text: str) -> None:
-        """Put an event on the queue, in a message with those that come while another message is being written.
+    async def defer(self, text: str) -> None:
+        """Put an event on the queue, in one message with others that come while the previous message is written.
 
-        Raises what the queue says, to everyone whose event was in the message: none of these is in storage.
+        If the queue fails, the error is raised to the caller of each event of the message: none of them is in storage.
         """
         written = asyncio.get_running_loop().create_future()
         self._waiting.append((text, written))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send_all())
         await written
+
+    async def accept_message(self, message: str, receive: Callable[[str], Awaitable[list[ChunkJob]]]) -> list[ChunkJob]:
+        """Accept each event of a message by `receive`, and return all their chunk jobs.
+
+        Events that fail go back to the queue in a message of their own, so that they don't delay the others. If all
+        of them fail, the last failure is raised: the queue then counts the tries and pauses between them. Raises the
+        queue's errors, too, if an event can't be put back; to accept an event twice changes nothing.
+        """
+        events = parse_message(message)
+        jobs: list[ChunkJob] = []
+        failed: list[str] = []
+        for event in events:
+            try:
+                jobs += await receive(event)
+            except Exception as error:
+                failed.append(event)
+                if len(failed) == len(events):
+                    raise
+                log.warning("event.not_taken_yet", reason=type(error).__name__, next="it is queued again")
+        await asyncio.gather(*(self.defer(event) for event in failed))
+        return jobs
 
     async def _send_all(self) -> None:
         try:
@@ -79,9 +101,9 @@ class Backlog:
             self._sending = None
 
     def _next(self) -> list[tuple[str, asyncio.Future[None]]]:
-        """Take as many of those that wait as fit into a message."""
+        """Remove as many waiting events as fit into one message, and return them."""
         some = [self._waiting.popleft()]
-        size = len(write([some[0][0]]))
+        size = len(format_message([some[0][0]]))
         while self._waiting and (size := size + len(_SEPARATOR + json.dumps(self._waiting[0][0]))) <= LARGEST_MESSAGE:
             some.append(self._waiting.popleft())
         return some
@@ -89,45 +111,24 @@ class Backlog:
     async def _send(self, some: list[tuple[str, asyncio.Future[None]]]) -> None:
         failed: Exception | None = None
         try:
-            async with asyncio.timeout(_SECONDS):
-                await self._queue.send(write([text for text, _ in some]).decode())
+            async with asyncio.timeout(self._timeout):
+                await self._queue.send(format_message([text for text, _ in some]))
         except Exception as error:
             failed = error
         for _, written in some:
             if written.done():
-                continue  # who waited for it is gone
+                continue  # its caller was cancelled
             if failed is None:
                 written.set_result(None)
             else:
                 written.set_exception(failed)
 
 
-async def take(events: list[str], receive: Callable[[str], Awaitable[list[str]]], held: Backlog) -> list[str]:
-    """Take the events of a message, each by `receive`; the answer is what that answers, together.
-
-    Those that fail go back to the queue in a message of their own, so that they keep nobody waiting. If all of them
-    fail the last failure is raised: the queue then counts the tries, and pauses between them. Raises what the queue
-    says, too, when it doesn't take them back; to take an event twice changes nothing.
-    """
-    found: list[str] = []
-    failed: list[str] = []
-    for event in events:
-        try:
-            found += await receive(event)
-        except Exception as error:
-            failed.append(event)
-            if len(failed) == len(events):
-                raise
-            log.warning("event.not_taken_yet", reason=type(error).__name__, next="the queue tries it again")
-    await asyncio.gather(*(held.add(event) for event in failed))
-    return found
+def format_message(events: list[str]) -> str:
+    """Return events as a queue message: `{"events": ["…", …]}`, in ASCII."""
+    return json.dumps({"events": events}, separators=(_SEPARATOR, ":"))
 
 
-def write(events: list[str]) -> bytes:
-    """Write events as a queue message: `{"events": ["…", …]}`, in ASCII."""
-    return json.dumps({"events": events}, separators=(_SEPARATOR, ":")).encode()
-
-
-def read(message: str) -> list[str]:
-    """Read a queue message; raises pydantic's ValidationError for one that isn't ours."""
+def parse_message(message: str) -> list[str]:
+    """Return the events of a queue message; raises pydantic's ValidationError if it isn't a message of events."""
     return _Message.model_validate_json(message).events

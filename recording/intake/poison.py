@@ -1,9 +1,9 @@
-"""Drain the poison queues: what a queue gave up, the timer takes over.
+"""Drain the poison queues: the timer takes over what a queue gave up.
 
-A message there was tried five times. Whether a chunk still needs work is told by the facts in
-staging, and `archive` puts it on the queue again from them; the message itself adds nothing and
-is deleted. Of events that were handed over there may be no fact yet: they are taken here, and a
-message stays until all of its events are. One that isn't ours is kept in quarantine.
+A message there was tried five times. A chunk job is deleted: whether its chunk still needs work
+follows from the facts in staging, and `archive` queues it again from them. Of deferred events
+there may be no facts yet: they are accepted here, and their message stays until all of them are.
+A message that is neither is kept in quarantine.
 """
 
 import asyncio
@@ -16,107 +16,109 @@ from pydantic import ValidationError
 
 from recording.intake import backlog
 from recording.intake.quarantine import Quarantine
-from recording.model import job
+from recording.intake.receive import Intake, to_messages
+from recording.model.job import ChunkJob
 from recording.storage.queues import Queue, QueuedMessage
 from recording.telemetry import log
 
-# As many as one run takes: more would cost the archive its time.
-_MOST = 320
-_SECONDS, _MESSAGE_SECONDS = 30.0, 15.0
-# How long a message that was taken off comes to nobody; one that hangs comes after those that wait behind it.
-_HIDDEN_SECONDS, _HUNG_SECONDS = 60, 600
 
+class PoisonQueues:
+    """The two queues onto which the host puts what it gave up; each is drained for `timeout` seconds at most."""
 
-async def drain(queue: Queue, quarantine: Quarantine, *, now: datetime) -> int:
-    """Take chunk jobs off their poison queue; the answer is how many there were.
+    def __init__(
+        self,
+        chunks: Queue,
+        events: Queue,
+        *,
+        intake: Intake,
+        quarantine: Quarantine,
+        timeout: float = 30.0,
+        message_timeout: float = 15.0,
+        limit: int = 320,
+        hidden_seconds: int = 60,
+        hidden_after_failure: int = 600,
+    ) -> None:
+        self._chunks = chunks
+        self._events = events
+        self._intake = intake
+        self._quarantine = quarantine
+        self._timeout = timeout
+        self._message_timeout = message_timeout
+        # More messages in one run would take the archive's time.
+        self._limit = limit
+        # How long a received message is invisible to other consumers.
+        self._hidden_seconds = hidden_seconds
+        # A message that failed or hung: meanwhile those behind it are received.
+        self._hidden_after_failure = hidden_after_failure
 
-    Raises nothing that storage or the topic says: the archive's run comes next, and must not wait for them.
-    """
+    async def drain(self, now: datetime) -> list[str]:
+        """Drain both queues, and return the messages for the chunk queue.
 
-    async def take(text: str) -> bool:
+        Raises nothing: the archive's work comes next, and must not wait for a queue or a topic.
+        """
+        await self._drain(self._chunks, lambda text: self._discard(text, now=now))
+        # Collected event by event: if one hangs until the time is over, the others keep their jobs.
+        messages: list[str] = []
+        await self._drain(self._events, lambda text: self._accept(text, messages, now=now))
+        return messages
+
+    async def _discard(self, text: str, *, now: datetime) -> bool:
+        """Log a chunk job that was given up."""
         try:
-            chunk = job.read(text)
+            chunk = ChunkJob.from_message(text)
         except ValidationError:
-            await _quarantine(text, "chunk job", quarantine, now=now)
+            await self._quarantine.keep(text, ["not a chunk job, on the poison queue"], received_at=now)
             return True
         log.warning(
             "chunk.poisoned",
             recordingKey=chunk.recording_key,
             documentId=chunk.document_id,
-            next="the timer tries it until its deadline",
+            next="the timer requeues it until its deadline",
         )
         return True
 
-    return await _drain(queue, take)
+    async def _accept(self, text: str, messages: list[str], *, now: datetime) -> bool:
+        """Accept the events of a message, and return whether all of them were; add their jobs to `messages`."""
 
-
-async def drain_events(
-    queue: Queue,
-    receive: Callable[[str], Awaitable[list[str]]],
-    quarantine: Quarantine,
-    *,
-    now: datetime,
-) -> list[str]:
-    """Take the events off their poison queue, each by `receive`; the answer is what that answers, together.
-
-    An event that fails doesn't hold up the others, and its message stays. Raises nothing, as `drain`.
-    """
-    found: list[str] = []
-
-    async def take_one(event: str) -> bool:
-        try:
-            # As each is done: one that hangs until the time is over must not cost the others their jobs.
-            found.extend(await receive(event))
-        except Exception:
-            log.exception("event.not_taken", next="it stays on the poison queue; the timer tries again")
-            return False
-        return True
-
-    async def take(text: str) -> bool:
-        try:
-            events = backlog.read(text)
-        except ValidationError:
-            await _quarantine(text, "message of events", quarantine, now=now)
+        async def accept_one(event: str) -> bool:
+            try:
+                messages.extend(to_messages(await self._intake.receive(event)))
+            except Exception:
+                log.exception("event.not_taken", next="it stays on the poison queue; the timer tries again")
+                return False
             return True
-        # At once: where each waits for a storage that hangs, the last of them would never have its turn.
-        is_done = all(await asyncio.gather(*(take_one(event) for event in events)))
+
+        try:
+            events = backlog.parse_message(text)
+        except ValidationError:
+            await self._quarantine.keep(text, ["not a message of events, on the poison queue"], received_at=now)
+            return True
+        # All at the same time: if storage hangs for each of them, the last would never have its turn.
+        is_done = all(await asyncio.gather(*(accept_one(event) for event in events)))
         log.warning("events.poisoned", events=len(events), taken=is_done)
         return is_done
 
-    await _drain(queue, take)
-    return found
+    async def _drain(self, queue: Queue, handle: Callable[[str], Awaitable[bool]]) -> None:
+        """Pass each message to `handle`, and delete it if the answer is True.
 
-
-async def _drain(queue: Queue, take: Callable[[str], Awaitable[bool]]) -> int:
-    """Give each message to `take` and delete those for which it answers True; count these.
-
-    One that fails or hangs stays, and the next run begins with those behind it.
-    """
-
-    async def one(message: QueuedMessage) -> bool:
+        A message that fails or hangs stays, and the next run begins with those behind it.
+        """
         try:
-            async with asyncio.timeout(_MESSAGE_SECONDS):
-                if is_done := await take(message.text):
+            async with asyncio.timeout(self._timeout):
+                async for message in queue.receive(limit=self._limit, hidden_seconds=self._hidden_seconds):
+                    await self._drain_one(queue, message, handle)
+        except ResourceNotFoundError:
+            pass  # the host creates the queue when it first needs it
+        except (AzureError, TimeoutError) as failed:
+            log.warning("poison.not_drained", reason=type(failed).__name__, next="the next run tries again")
+
+    async def _drain_one(self, queue: Queue, message: QueuedMessage, handle: Callable[[str], Awaitable[bool]]) -> None:
+        try:
+            async with asyncio.timeout(self._message_timeout):
+                if await handle(message.text):
                     await queue.delete(message)
-                return is_done
         except (AzureError, TimeoutError) as failed:
             log.warning("poison.not_taken", reason=type(failed).__name__, next="a later run tries again")
-            # A message that somebody else has taken meanwhile can't be moved: no reason to leave those behind it.
+            # If another consumer has deleted the message meanwhile, it can't be hidden; those behind it are handled.
             with contextlib.suppress(AzureError):
-                await queue.hide(message, seconds=_HUNG_SECONDS)
-            return False
-
-    count = 0
-    try:
-        async with asyncio.timeout(_SECONDS):
-            async for message in queue.receive(limit=_MOST, hidden_seconds=_HIDDEN_SECONDS):
-                count += await one(message)
-    except ResourceNotFoundError:
-        pass  # the host makes the queue when it first needs it
-    except (AzureError, TimeoutError) as failed:
-        log.warning("poison.not_drained", reason=type(failed).__name__, next="the next run tries again")
-    return count
-
-
-async def _quarantine(text: str, what: str, quarantine: Quarantine, *, now: datetime) -> None:
-    await quarantine.keep(text, [f"not a {what}, on the poison queue"], received_at=now)
+                await queue.hide(message, seconds=self._hidden_after_failure)

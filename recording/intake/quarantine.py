@@ -1,4 +1,4 @@
-"""Events that could not be understood, kept letter by letter."""
+"""Events that could not be parsed, kept exactly as they were received."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from recording.telemetry import log
 
 
 class QuarantinedEvent(BaseModel):
-    """An event that could not be understood, letter by letter, and why."""
+    """An event that could not be parsed, exactly as it was received, and the reasons."""
 
     reasons: list[str]
     received_at: datetime
@@ -19,15 +19,15 @@ class QuarantinedEvent(BaseModel):
 
 
 class Quarantine:
-    """Keeps events that could not be understood, and tells other systems."""
+    """Keeps events that could not be parsed, and notifies other systems of them."""
 
     def __init__(self, blobs: Blobs, topic: Topic) -> None:
         self._blobs = blobs
         self._topic = topic
 
     async def keep(self, text: str, reasons: list[str], *, received_at: datetime) -> None:
-        """Keep an event that could not be understood, with the reasons; raises what storage or the topic says."""
-        # Named by the text: the id of such an event may be anything.
+        """Keep an event with the reasons, then publish a notice; raises azure-core's errors or TimeoutError."""
+        # Named by its text: the id of such an event may be anything.
         name = layout.quarantine_blob(received_at, layout.event_id(None, text))
         body = QuarantinedEvent(reasons=reasons, received_at=received_at, event=text).model_dump_json(indent=2)
         await self._blobs.create("quarantine", name, body.encode())

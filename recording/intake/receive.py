@@ -1,27 +1,25 @@
-"""Use case: an event becomes facts and one chunk job per chunk.
+"""Use case: an event becomes facts, and one chunk job for each chunk.
 
-It answers in well under a second whatever the size of the recording: the bytes' work goes
-through the queue. The fact is written before the jobs are handed over, and both are repeated
-when the event comes again, so that a crash in between loses nothing.
+It is answered in well under a second, however large the recording is: the bytes are copied by
+`ingest`, which gets its work from a queue. The fact is written before the jobs are queued, and
+both are repeated when the event comes again, so that a crash in between loses nothing.
 """
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime
 from typing import assert_never
 
 from azure.core.exceptions import AzureError
 
 from recording import urls
-from recording.acs.service import RecordingService
-from recording.config.settings import Settings
+from recording.clock import Clock, utc_now
 from recording.errors import BadEvent
-from recording.intake import auto_record
-from recording.intake.auto_record import CallToRecord
+from recording.intake.auto_record import AutoRecord
 from recording.intake.backlog import Backlog
 from recording.intake.quarantine import Quarantine
-from recording.model import event_parser, job
+from recording.model import event_parser
 from recording.model.events import (
     CallEnded,
     CallLegStateChanged,
@@ -33,56 +31,64 @@ from recording.model.events import (
     StartRecordingFailed,
 )
 from recording.model.job import ChunkJob
-from recording.storage.audit import AuditLog
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.recordings import RecordingStore
-from recording.storage.starts import StartClaims
 from recording.telemetry import log, traces
 
-# Of Event Grid's 30 s (docs/functions-host.md#event-grid), for what can be done without.
-_PATIENCE_SECONDS = 10.0
 
-
-@dataclass(frozen=True)
 class Intake:
-    """Takes events in, whichever way they come."""
+    """Accepts events from every source: Event Grid, callbacks, the queues, a replay."""
 
-    recordings: RecordingStore
-    endings: Endings
-    calls: CallIds
-    quarantine: Quarantine
-    claims: StartClaims
-    audit: AuditLog
-    service: RecordingService
-    settings: Settings
+    def __init__(
+        self,
+        *,
+        recordings: RecordingStore,
+        endings: Endings,
+        calls: CallIds,
+        quarantine: Quarantine,
+        backlog: Backlog,
+        auto_record: AutoRecord | None,
+        clock: Clock = utc_now,
+        ending_timeout: float = 10.0,
+    ) -> None:
+        self._recordings = recordings
+        self._endings = endings
+        self._calls = calls
+        self._quarantine = quarantine
+        self._backlog = backlog
+        self._auto_record = auto_record
+        self._clock = clock
+        # Event Grid waits 30 s (docs/functions-host.md#event-grid), and the event can be accepted without the ending.
+        self._ending_timeout = ending_timeout
 
-    async def receive(self, text: str, *, now: datetime, backlog: Backlog | None = None) -> list[ChunkJob]:
-        """Take one event; the answer is the chunk jobs to put on the queue.
+    async def receive(self, text: str, *, may_defer: bool = False) -> list[ChunkJob]:
+        """Accept one event and return its chunk jobs, which are to be queued.
 
-        With a `backlog` a file event that comes while others are being taken is handed over to it; an
-        event of a call never is, for what it may start must not wait.
+        With `may_defer` a file event goes to the backlog while several others are being accepted. The event of a call
+        is never deferred: it may start a recording, which must not wait.
 
-        An event that can't be understood goes to quarantine and counts as taken: Event Grid never delivers again
-        what was refused with 400 (docs/acs-contract.md#delivery-semantics). Whatever is raised here is to be answered
-        with 500, so that the event comes again.
+        An event that can't be parsed goes to quarantine and counts as accepted, because Event Grid never delivers
+        again what was answered with 400 (docs/acs-contract.md#delivery-semantics). Whatever is raised here must be
+        answered with 500, so that the event comes again.
         """
+        received_at = self._clock()
         try:
             event = event_parser.parse_event(text)
-            if backlog and isinstance(event, FileStatusUpdated) and not backlog.has_room(text):
-                await backlog.add(text)
+            if may_defer and isinstance(event, FileStatusUpdated) and not self._backlog.has_room(text):
+                await self._backlog.defer(text)
                 log.info("event.handed_over", eventId=event.id, recordingKey=event.recording_key)
                 return []
-            with backlog.under_way() if backlog else contextlib.nullcontext():
-                return await self.accept(event, text, received_at=now)
+            with self._backlog.accepting() if may_defer else contextlib.nullcontext():
+                return await self.accept(event, text, received_at=received_at)
         except BadEvent as bad:
-            await self.quarantine.keep(text, [bad.message], received_at=now)
+            await self._quarantine.keep(text, [bad.message], received_at=received_at)
             return []
 
     async def accept(self, event: Event, text: str, *, received_at: datetime) -> list[ChunkJob]:
-        """Take an event that was understood, as `receive` does.
+        """Accept a parsed event, as `receive` does.
 
-        Raises BadEvent for a call that is to be recorded and can't be named.
+        Raises BadEvent for a call that is to be recorded and has no valid conversation id.
         """
         match event:
             case FileStatusUpdated():
@@ -91,16 +97,16 @@ class Intake:
                     return await self._file_status(event, text, received_at=received_at)
             case CallLegStateChanged():
                 log.info("call_leg.changed", eventId=event.id, callLegId=event.call_leg_id, state=event.state)
-                if event.state == "Established" and self.settings.auto_record == "all" and self.settings.speaks_2021:
-                    await self._auto_record(auto_record.of_leg(event), now=received_at)
+                if self._auto_record:
+                    await self._auto_record.start(event)
             case CallStarted():
-                log.info("call.started", **_known(event))
-                if self.settings.auto_record == "all" and not self.settings.speaks_2021:
-                    await self._auto_record(auto_record.of_call(event), now=received_at)
-                await self.calls.remember(event.server_call_id, event.correlation_id)
+                log.info("call.started", **_ids_of(event))
+                if self._auto_record:
+                    await self._auto_record.start(event)
+                await self._calls.remember(event.server_call_id, event.correlation_id)
             case CallEnded():
-                log.info("call.ended", **_known(event), seconds=event.seconds)
-                await self.calls.remember(event.server_call_id, event.correlation_id)
+                log.info("call.ended", **_ids_of(event), seconds=event.seconds)
+                await self._calls.remember(event.server_call_id, event.correlation_id)
             case RecordingStateChanged():
                 log.info("recording.changed", eventId=event.id, recordingId=event.recording_id, state=event.state)
             case StartRecordingFailed():
@@ -113,7 +119,7 @@ class Intake:
                     code=event.code,
                     subCode=event.sub_code,
                     message=event.message and urls.strip_queries(event.message),
-                    next="not started again by itself",
+                    next="it is not started again automatically",
                 )
             case OtherEvent():
                 log.info("event.ignored", eventId=event.id, type=event.type)
@@ -121,21 +127,22 @@ class Intake:
                 assert_never(event)
         return []
 
-    async def _auto_record(self, wanted: CallToRecord, *, now: datetime) -> None:
-        await auto_record.start(
-            wanted, claims=self.claims, audit=self.audit, service=self.service, settings=self.settings, now=now
-        )
-
     async def _file_status(self, event: FileStatusUpdated, text: str, *, received_at: datetime) -> list[ChunkJob]:
         key = event.recording_key
         if event.exported:
-            # They lie where the team wanted them: nothing has a deadline, and nothing is to be copied.
-            kept = await self.recordings.keep_export(event, text)
-            documents = [c.document_id for c in event.exported]
-            where = {"recordingKey": key, "recordingId": event.recording_id, "documentIds": documents}
-            log.info("recording.exported", eventId=event.id, **where, blob=kept.blob, duplicate=not kept.is_new)
+            # These files are in the team's own storage already: they have no deadline, and nothing is copied.
+            kept = await self._recordings.keep_export(event, text)
+            log.info(
+                "recording.exported",
+                eventId=event.id,
+                recordingKey=key,
+                recordingId=event.recording_id,
+                documentIds=[chunk.document_id for chunk in event.exported],
+                blob=kept.blob,
+                duplicate=not kept.is_new,
+            )
         if event.chunks:
-            kept = await self.recordings.keep_event(event, text)
+            kept = await self._recordings.keep_event(event, text)
             log.info(
                 "recording.announced",
                 recordingKey=key,
@@ -144,35 +151,25 @@ class Intake:
                 duplicate=not kept.is_new,
             )
         if event.problems:
-            # After the fact: what fails here brings the event again, and must not keep the good chunks from the timer.
-            await self.quarantine.keep(text, list(event.problems), received_at=received_at)
+            # After the fact is written: if this fails, the event comes again, and the timer has the good chunks.
+            await self._quarantine.keep(text, list(event.problems), received_at=received_at)
         await self._note_ending(event)
-        return [
-            ChunkJob(
-                recording_key=key,
-                document_id=c.document_id,
-                index=c.index,
-                announced_at=event.time,
-                content_location=c.content_location,
-                metadata_location=c.metadata_location,
-            )
-            for c in event.chunks
-        ]
+        return [ChunkJob.of(key, chunk, event.time) for chunk in event.chunks]
 
     async def _note_ending(self, event: FileStatusUpdated) -> None:
-        """Note that the recording ended, as far as the event tells."""
+        """Note that the recording ended, if the event has the recording's id."""
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self.endings.note_announced(event)
+            async with asyncio.timeout(self._ending_timeout):
+                await self._endings.note_announced(event)
         except (AzureError, TimeoutError) as failed:
             if not event.chunks:
-                raise  # nothing of it is in staging, where the timer would meet it: the event is to come again
-            # An archive that is down must not keep the chunks from staging: the timer sees by them that it ended.
+                raise  # nothing of this event is in staging, where the timer would find it: it must come again
+            # An archive that is down must not keep chunks from staging; the timer notes the ending from these.
             log.warning("ending.not_noted", recordingKey=event.recording_key, reason=type(failed).__name__)
 
 
-def _known(event: CallStarted | CallEnded) -> dict[str, str | None]:
-    """Say what a call may be known by, for the log."""
+def _ids_of(event: CallStarted | CallEnded) -> dict[str, str | None]:
+    """Return all ids of a call, for the log."""
     return {
         "eventId": event.id,
         "serverCallId": event.server_call_id,
@@ -182,6 +179,6 @@ def _known(event: CallStarted | CallEnded) -> dict[str, str | None]:
     }
 
 
-def messages(jobs: list[ChunkJob]) -> list[str]:
-    """Write the jobs as queue messages."""
-    return [job.write(one) for one in jobs]
+def to_messages(jobs: Iterable[ChunkJob]) -> list[str]:
+    """Return the jobs as queue messages."""
+    return [job.to_message() for job in jobs]

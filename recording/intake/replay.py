@@ -1,37 +1,37 @@
-"""Use case: an event that was quarantined or dead-lettered is taken in again.
+"""Use case: an event that was quarantined or dead-lettered is accepted again.
 
-It goes the way of every event (`intake`), and its jobs onto the queue. Facts are written once, and
-what they are named by doesn't depend on when this runs: a second replay changes nothing.
+It is handled as every event (`Intake.accept`), and its jobs are queued. Facts are written once,
+and their names don't depend on when this runs: a second replay changes nothing.
 """
 
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
+from recording.clock import Clock, utc_now
 from recording.errors import BadEvent, RecordingError
-from recording.intake import receive
 from recording.intake.quarantine import QuarantinedEvent
-from recording.intake.receive import Intake
+from recording.intake.receive import Intake, to_messages
 from recording.model import event_parser
 from recording.model.events import FileStatusUpdated, OtherEvent
 from recording.storage.blobs import Blobs
 from recording.storage.queues import Queue
 
 # Event Grid doesn't pad: <SUBSCRIPTION>/2019/8/8/5/<guid>.json (year, month, day and hour in UTC).
-_LETTER = re.compile(r"(?:.*/)?(?P<year>[0-9]{4})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/[0-9]{1,2}/[^/]+")
+_DEAD_LETTER = re.compile(r"(?:.*/)?(?P<year>[0-9]{4})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/[0-9]{1,2}/[^/]+")
 
 Outcome = Literal["taken", "ignored", "partly", "not understood", "unreadable", "failed"]
 
 
 @dataclass(frozen=True)
 class EventFile:
-    """What lies somewhere: its bytes, or why there are none."""
+    """The bytes of a file or a blob, or why there are none."""
 
     source: str
     body: bytes | None
@@ -40,7 +40,7 @@ class EventFile:
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What came of one event."""
+    """The result for one event."""
 
     source: str
     outcome: Outcome
@@ -48,29 +48,74 @@ class ReplayResult:
 
     @property
     def ok(self) -> bool:
-        """Tell whether nothing is left to do about it."""
+        """Return whether nothing is left to do about the event."""
         return self.outcome in ("taken", "ignored")
 
 
 @dataclass(frozen=True)
-class _Letter:
-    """One event's text; `received` is when it was quarantined."""
+class _EventText:
+    """The text of one event; `quarantined_at` only if it was in quarantine."""
 
     text: str
-    received: datetime | None = None
+    quarantined_at: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Target:
-    """What events are replayed into; `dry` = only say what would come of it."""
+class Replay:
+    """Accepts events from files and blobs again."""
 
-    intake: Intake
-    queue: Queue
-    dry: bool = False
+    def __init__(self, intake: Intake, queue: Queue, *, clock: Clock = utc_now) -> None:
+        self._intake = intake
+        self._queue = queue
+        self._clock = clock
+
+    async def run(self, file: EventFile, *, dry_run: bool = False) -> list[ReplayResult]:
+        """Accept every event of a file or blob; one that fails doesn't keep the others from being accepted.
+
+        With `dry_run` nothing is written: the results say what would happen.
+        """
+        if file.body is None:
+            return [ReplayResult(file.source, "unreadable", file.problem)]
+        try:
+            texts = _events_of(file.body)
+        except (BadEvent, UnicodeDecodeError) as bad:
+            reason = bad.message if isinstance(bad, BadEvent) else "it isn't text in UTF-8"
+            return [ReplayResult(file.source, "unreadable", reason)]
+        return [await self._replay(one, file.source, dry_run=dry_run) for one in texts]
+
+    async def _replay(self, one: _EventText, source: str, *, dry_run: bool) -> ReplayResult:
+        try:
+            event = event_parser.parse_event(one.text)
+        except BadEvent as bad:
+            # It isn't quarantined: it is kept already where it was read from.
+            return ReplayResult(source, "not understood", bad.message)
+        if isinstance(event, OtherEvent):
+            return ReplayResult(source, "ignored", f"nothing to do for {event.type}")
+        received_at = self._clock()
+        if isinstance(event, FileStatusUpdated):
+            # Its unparsable parts get the same name in quarantine, whenever it is replayed.
+            received_at = one.quarantined_at or event.time
+        messages: list[str] = []
+        try:
+            if not dry_run:
+                messages = to_messages(await self._intake.accept(event, one.text, received_at=received_at))
+                for message in messages:
+                    await self._queue.send(message)
+        except BadEvent as bad:
+            return ReplayResult(source, "not understood", bad.message)
+        except RecordingError as failed:
+            return ReplayResult(source, "failed", failed.message)
+        except (AzureError, TimeoutError) as failed:
+            return ReplayResult(source, "failed", f"storage or ACS failed ({type(failed).__name__}); replay it again")
+        if not isinstance(event, FileStatusUpdated):
+            return ReplayResult(source, "taken", type(event).__name__)
+        count = f"{len(event.chunks)} chunks" if dry_run else f"{len(messages)} chunks queued"
+        if event.problems:
+            return ReplayResult(source, "partly", f"{event.recording_key}, {count}; {'; '.join(event.problems)}")
+        return ReplayResult(source, "taken", f"{event.recording_key}, {count}")
 
 
 def read_files(paths: Sequence[Path]) -> Iterator[EventFile]:
-    """Read files, and those of folders in the order of their names."""
+    """Read files, and the files of folders in the order of their names."""
     for path in paths:
         inside = sorted(one for one in path.rglob("*.json") if one.is_file()) if path.is_dir() else [path]
         if not inside:
@@ -82,80 +127,34 @@ def read_files(paths: Sequence[Path]) -> Iterator[EventFile]:
                 yield EventFile(str(one), None, str(failed.strerror))
 
 
-async def read_blob(storage: Blobs, name: str) -> EventFile:
+async def read_blob(blobs: Blobs, name: str) -> EventFile:
     """Read one blob of the quarantine container."""
-    return EventFile(name, await storage.read("quarantine", name), "there is no such blob")
+    return EventFile(name, await blobs.read("quarantine", name), "there is no such blob")
 
 
-async def quarantined_on(storage: Blobs, day: date) -> AsyncIterator[EventFile]:
-    """Read what was quarantined on a day (UTC)."""
-    async for one in storage.list_blobs("quarantine", f"{day:%Y/%m/%d}/"):
-        yield await read_blob(storage, one.name)
+async def quarantined_on(blobs: Blobs, day: date) -> AsyncIterator[EventFile]:
+    """Read the events that were quarantined on a day (UTC)."""
+    async for one in blobs.list_blobs("quarantine", f"{day:%Y/%m/%d}/"):
+        yield await read_blob(blobs, one.name)
 
 
-async def dead_lettered_on(letters: Blobs, day: date) -> AsyncIterator[EventFile]:
-    """Read what Event Grid gave up on a day (UTC); `letters` has its container for a quarantine."""
-    async for one in letters.list_blobs("quarantine"):
-        at = _LETTER.fullmatch(one.name)
+async def dead_lettered_on(dead_letters: Blobs, day: date) -> AsyncIterator[EventFile]:
+    """Read the events that Event Grid gave up on a day (UTC); `dead_letters` has their container as its quarantine."""
+    async for one in dead_letters.list_blobs("quarantine"):
+        at = _DEAD_LETTER.fullmatch(one.name)
         if at and (int(at["year"]), int(at["month"]), int(at["day"])) == (day.year, day.month, day.day):
-            yield await read_blob(letters, one.name)
+            yield await read_blob(dead_letters, one.name)
 
 
-async def replay(found: EventFile, into: Target) -> list[ReplayResult]:
-    """Take in every event of a file or blob; one that fails doesn't hold up the others."""
-    if found.body is None:
-        return [ReplayResult(found.source, "unreadable", found.problem)]
-    try:
-        letters = _open(found.body)
-    except (BadEvent, UnicodeDecodeError) as bad:
-        reason = bad.message if isinstance(bad, BadEvent) else "it isn't text in UTF-8"
-        return [ReplayResult(found.source, "unreadable", reason)]
-    return [await _take(letter, found.source, into) for letter in letters]
+def _events_of(body: bytes) -> list[_EventText]:
+    """Return the events: as received, as quarantined, or an array of dead letters.
 
-
-def _open(body: bytes) -> list[_Letter]:
-    """Find the events: as received, as quarantined, or an array of them as Event Grid dead-letters.
-
-    See docs/acs-contract.md#delivery-semantics.
-    What Event Grid adds to a dead letter stays: it is a part of what is known of the event.
-
-    See docs/acs-contract.md#delivery-semantics.
+    See docs/acs-contract.md#delivery-semantics. The members that Event Grid adds to a dead letter are kept: they are
+    part of what is known of the event.
     """
     text = body.decode("utf-8-sig")
     try:
         kept = QuarantinedEvent.model_validate_json(text)
     except ValidationError:
-        return [_Letter(one) for one in event_parser.split_events(text)]
-    return [_Letter(kept.event, kept.received_at)]
-
-
-async def _take(letter: _Letter, source: str, into: Target) -> ReplayResult:
-    try:
-        event = event_parser.parse_event(letter.text)
-    except BadEvent as bad:
-        # It lies where it came from: written down once more it would be two.
-        return ReplayResult(source, "not understood", bad.message)
-    if isinstance(event, OtherEvent):
-        return ReplayResult(source, "ignored", f"nothing to do for {event.type}")
-    now = datetime.now(UTC)
-    if isinstance(event, FileStatusUpdated):
-        # What can't be understood of it is quarantined under this time, whenever it is replayed.
-        now = letter.received or event.time
-    messages: list[str] = []
-    try:
-        if not into.dry:
-            messages = receive.messages(await into.intake.accept(event, letter.text, received_at=now))
-            for message in messages:
-                await into.queue.send(message)
-    except BadEvent as bad:
-        return ReplayResult(source, "not understood", bad.message)
-    except RecordingError as failed:
-        return ReplayResult(source, "failed", failed.message)
-    except (AzureError, TimeoutError) as failed:
-        return ReplayResult(source, "failed", f"storage or ACS failed ({type(failed).__name__}); replay it again")
-    if not isinstance(event, FileStatusUpdated):
-        return ReplayResult(source, "taken", type(event).__name__)
-    count = f"{len(event.chunks)} chunks" if into.dry else f"{len(messages)} chunks queued"
-    if event.problems:
-        return ReplayResult(source, "partly", f"{event.recording_key}, {count}; {'; '.join(event.problems)}")
-    return ReplayResult(source, "taken", f"{event.recording_key}, {count}")
+        return [_EventText(one) for one in event_parser.split_events(text)]
+    return [_EventText(kept.event, kept.received_at)]

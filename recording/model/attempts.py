@@ -7,6 +7,7 @@ what is left has done neither.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Self
 
 from pydantic import ValidationError
 
@@ -45,13 +46,31 @@ class Attempts(Record):
         """The newest failure, if any."""
         return self.failures[-1] if self.failures else None
 
+    @classmethod
+    def parse(cls, text: bytes | None) -> Self | None:
+        """Read a record; one that can't be read counts as none, for it must not cost the chunk."""
+        try:
+            return cls.model_validate_json(text) if text else None
+        except ValidationError:
+            return None
 
-def read(text: bytes | None) -> Attempts | None:
-    """Read a note; one that can't be read counts as none, for it must not cost the chunk."""
-    try:
-        return Attempts.model_validate_json(text) if text else None
-    except ValidationError:
-        return None
+    def with_failure(self, failure: Failure, *, first: timedelta = FIRST_RESCUE) -> Self:
+        """Add a failure; one that is there already, for the answer to writing it was lost, is not added again."""
+        if failure in self.failures:
+            return self
+        count = self.count + 1
+        return self.model_copy(
+            update={
+                "count": count,
+                "failures": (*self.failures, failure)[-KEPT:],
+                "next_at": failure.at + backoff(count, first=first),
+            }
+        )
+
+    def with_requeue(self, now: datetime, *, first: timedelta = FIRST_RESCUE) -> Self:
+        """Add that the timer put the chunk on the queue again, so that its next run doesn't."""
+        pause = max(first, backoff(self.count, first=first))
+        return self.model_copy(update={"next_at": now + pause, "queued_at": now})
 
 
 def unfinished(begun: Iterable[str], note: Attempts | None, *, succeeded: str | None) -> tuple[str, ...]:
@@ -67,23 +86,3 @@ def backoff(count: int, *, first: timedelta = FIRST_RESCUE) -> timedelta:
     """
     doublings = max(0, min(count - QUEUE_TRIES, 10))
     return min(first * 4, first / 3 * (1 << doublings))
-
-
-def failed(before: Attempts | None, failure: Failure, *, first: timedelta = FIRST_RESCUE) -> Attempts:
-    """Note a failure; one that is noted already, for the answer to that was lost, stays as it is."""
-    if before and failure in before.failures:
-        return before
-    known = before or Attempts(next_at=failure.at)
-    count = known.count + 1
-    return Attempts(
-        count=count,
-        failures=(*known.failures, failure)[-KEPT:],
-        next_at=failure.at + backoff(count, first=first),
-        queued_at=known.queued_at,
-    )
-
-
-def queued_again(before: Attempts | None, *, now: datetime, first: timedelta = FIRST_RESCUE) -> Attempts:
-    """Note that the timer put the chunk on the queue again, so that its next run doesn't."""
-    known = before or Attempts(next_at=now)
-    return known.model_copy(update={"next_at": now + max(first, backoff(known.count, first=first)), "queued_at": now})

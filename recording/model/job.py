@@ -5,11 +5,12 @@ message's own metadata (docs/functions-host.md#queue).
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field
 
 from recording.model import layout
+from recording.model.events import AnnouncedChunk
 from recording.model.record import Record
 
 QUEUE = "recording-chunks"
@@ -60,16 +61,27 @@ class ChunkJob(Record):
         """The name of the note of its failures."""
         return layout.attempts_blob(self.recording_key, self.document_id)
 
+    @classmethod
+    def of(cls, key: str, chunk: AnnouncedChunk, announced_at: datetime) -> Self:
+        """Make the job of a chunk that a file event of `announced_at` announces."""
+        return cls(
+            recording_key=key,
+            document_id=chunk.document_id,
+            index=chunk.index,
+            announced_at=announced_at,
+            content_location=chunk.content_location,
+            metadata_location=chunk.metadata_location,
+        )
+
+    @classmethod
+    def from_message(cls, message: str) -> "ChunkJob":
+        """Read a queue message; raises pydantic's ValidationError for one that isn't ours."""
+        return _Message.model_validate_json(message).chunk
+
+    def to_message(self) -> str:
+        """Write the job as the text of a queue message: `{"chunk": {"recordingKey": …}}`."""
+        return _Message(chunk=self).model_dump_json(by_alias=True, exclude_none=True)
+
 
 class _Message(Record):
     chunk: ChunkJob
-
-
-def write(job: ChunkJob) -> str:
-    """Write a job as the text of a queue message: `{"chunk": {"recordingKey": …}}`."""
-    return _Message(chunk=job).model_dump_json(by_alias=True, exclude_none=True)
-
-
-def read(message: str) -> ChunkJob:
-    """Read a queue message; raises pydantic's ValidationError for one that isn't ours."""
-    return _Message.model_validate_json(message).chunk

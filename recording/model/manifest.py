@@ -140,14 +140,14 @@ def write_manifest(
 def new_chunks(recording: InFlightRecording, before: Manifest | None) -> list[InFlightChunk]:
     """Tell of which chunks staging has more than the manifest before tells of."""
     known = {e.document_id: e for e in before.chunks} if before else {}
-    return [c for c in recording.chunks if has_more(c, known.get(c.job.document_id))]
+    return [c for c in recording.chunks if has_more(c, known.get(c.document_id))]
 
 
 def without_archived(recording: InFlightRecording, before: Manifest) -> InFlightRecording:
     """Leave the chunks away that the manifest before has in the archive, unless there is news of them."""
     kept = {e.document_id for e in before.chunks if e.content is not None}
     new = new_chunks(recording, before)
-    return replace(recording, chunks=tuple(c for c in recording.chunks if c in new or c.job.document_id not in kept))
+    return replace(recording, chunks=tuple(c for c in recording.chunks if c in new or c.document_id not in kept))
 
 
 def has_more(chunk: InFlightChunk, entry: ManifestChunk | None) -> bool:
@@ -203,20 +203,20 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         reason = f"no {what} by the deadline; the last attempt said: {reason or 'nothing, none was made'}"
     described = chunk.description
     return ManifestChunk(
-        document_id=chunk.job.document_id,
-        index=chunk.job.index,
-        end_reason=chunk.end_reason,
+        document_id=chunk.document_id,
+        index=chunk.announced.index,
+        end_reason=chunk.announced.end_reason,
         outcome=outcome,
         reason=reason,
         attempts=chunk.tries,
         failures=tried.failures if tried else (),
         unfinished=chunk.unfinished,
-        announced_at=chunk.job.announced_at,
+        announced_at=chunk.announced_at,
         deadline=chunk.deadline,
         content_type=described.get("content_type"),
         channel_type=described.get("channel_type"),
         format=chunk.kind,
-        note=chunk.note,
+        note=chunk.label_mismatch,
         content=_file(content, chunk.kind, where),
         metadata=_file(chunk.metadata, None, where),
         source_etag=facts.source_etag or None,

@@ -19,20 +19,31 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class InFlightChunk:
-    """One announced chunk and what staging holds of it; `described` is what its events say of its media.
+    """One announced chunk and what staging holds of it.
 
-    `unfinished` is when each attempt began that is neither known to have failed nor to have succeeded.
+    `announced` is what its events say of it together, `described` what they say of its media. `unfinished` is when
+    each attempt began that is neither known to have failed nor to have succeeded.
     """
 
-    job: ChunkJob
-    end_reason: str | None
+    recording_key: str
+    announced: AnnouncedChunk
+    announced_at: datetime
     deadline: datetime
     content: StoredBlob | None
     metadata: StoredBlob | None
     attempts: Attempts | None
     unfinished: tuple[datetime, ...]
-    delete_location: str | None
     described: dict[str, str]
+
+    @property
+    def document_id(self) -> str:
+        """The id of the chunk's document."""
+        return self.announced.document_id
+
+    @property
+    def job(self) -> ChunkJob:
+        """The job that ingests it."""
+        return ChunkJob.of(self.recording_key, self.announced, self.announced_at)
 
     @property
     def is_staged(self) -> bool:
@@ -75,20 +86,20 @@ class InFlightChunk:
         return self.facts.kind or media.parse_kind(self.description.get("format"))
 
     @property
-    def note(self) -> str | None:
-        """Say it where the label is wrong."""
+    def label_mismatch(self) -> str | None:
+        """Say how it is labelled and what it is, where these differ."""
         label = self.description.get("format")
         if self.content is None or self.kind is None or label in (None, self.kind):
             return None
         return f"it is called {label}, and its bytes are {self.kind}"
 
-    def rescue_at(self, first: timedelta = FIRST_RESCUE) -> datetime:
+    def requeue_at(self, first: timedelta = FIRST_RESCUE) -> datetime:
         """Say when the timer puts it on the queue again, if it isn't staged by then."""
         if self.attempts is None:
-            return self.job.announced_at + first
+            return self.announced_at + first
         # Close to the deadline the pauses grow no more: the last of them would outlast it.
         last = self.attempts.last
-        began = max(self.job.announced_at, last.at if last else _NEVER, self.attempts.queued_at or _NEVER)
+        began = max(self.announced_at, last.at if last else _NEVER, self.attempts.queued_at or _NEVER)
         return min(self.attempts.next_at, max(self.deadline - 4 * first, began + first))
 
 
@@ -138,7 +149,7 @@ def assemble(
         _chunk(key, announcements, named, attempts.get(document_id), begun[document_id], retention)
         for document_id, announcements in said.items()
     ]
-    in_order = tuple(sorted(chunks, key=lambda c: (c.job.index, c.job.document_id)))
+    in_order = tuple(sorted(chunks, key=lambda c: (c.announced.index, c.document_id)))
     return InFlightRecording(key, ordered, in_order, tuple(named.values()))
 
 
@@ -151,31 +162,31 @@ def _chunk(
     retention: timedelta,
 ) -> InFlightChunk:
     event, first = said[0]
-    job = ChunkJob(
-        recording_key=key,
+    announced = AnnouncedChunk(
         document_id=first.document_id,
         index=first.index,
-        announced_at=event.time,
-        content_location=newest(announced.content_location for _, announced in said),
-        metadata_location=newest(announced.metadata_location for _, announced in said),
+        end_reason=newest(one.end_reason for _, one in said),
+        content_location=newest(one.content_location for _, one in said),
+        metadata_location=newest(one.metadata_location for _, one in said),
+        delete_location=newest(one.delete_location for _, one in said),
     )
     described = {
         "content_type": newest(event.content_type for event, _ in said),
         "channel_type": newest(event.channel_type for event, _ in said),
         "format": newest(event.format_type for event, _ in said),
     }
-    metadata = named.get(job.metadata_blob)
+    metadata = named.get(layout.metadata_blob(key, first.index, first.document_id))
     # The last write of an attempt says which one it was.
     succeeded = metadata.metadata.get("attempt") if metadata else None
     return InFlightChunk(
-        job=job,
-        end_reason=newest(announced.end_reason for _, announced in said),
+        recording_key=key,
+        announced=announced,
+        announced_at=event.time,
         deadline=event.time + retention,
-        content=named.get(job.content_blob),
+        content=named.get(layout.chunk_blob(key, first.index, first.document_id)),
         metadata=metadata,
         attempts=attempts,
         unfinished=tuple(map(layout.recording_start, unfinished(begun, attempts, succeeded=succeeded))),
-        delete_location=newest(announced.delete_location for _, announced in said),
         described={name: word for name, word in described.items() if word},
     )
 

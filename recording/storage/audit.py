@@ -1,6 +1,6 @@
-"""Who asked for what: one fact per control operation that changes something, written before the answer.
+"""Who asked for what: one fact for each control operation that changes something, written before the answer.
 
-A question for the state is none: a client that polls would fill the archive.
+Requests for the state are not recorded: a client that polls would fill the archive.
 
 audit/{yyyy}/{MM}/{dd}/{HHmmssffffff}-{operation}-{random}.json     in the archive container
 """
@@ -25,9 +25,9 @@ _READS = 16
 
 
 class AuditRecord(Record, frozen=False):
-    """One control operation and what came of it; `outcome` is `ok` or an error code.
+    """One control operation and its result; `outcome` is `ok` or an error code.
 
-    Not frozen: what comes of the operation is added while it is recorded.
+    Not frozen: the result is added while the operation runs.
     """
 
     at: datetime
@@ -41,19 +41,19 @@ class AuditRecord(Record, frozen=False):
 
 
 class AuditLog:
-    """The control operations on record."""
+    """Keeps the records of control operations."""
 
     def __init__(self, blobs: Blobs, *, timeout: float = 10.0) -> None:
-        # A caller waits meanwhile; storage that doesn't answer would hold it for minutes (60 s a try, five tries).
+        # The caller waits meanwhile; storage that doesn't answer would block it for minutes (five tries of 60 s).
         self._timeout = timeout
         self._blobs = blobs
 
     @asynccontextmanager
     async def record(self, entry: AuditRecord) -> AsyncIterator[AuditRecord]:
-        """Do an operation and put it on record, whether it succeeds or not.
+        """Record the operation that the `with` block does, whether it succeeds or not.
 
-        The operation can't be undone: a fact that can't be written is logged in full, as an error, and the answer
-        stays true.
+        The operation can't be undone. So a record that can't be written is logged in full, as an error, and nothing
+        is raised.
         """
         try:
             yield entry
@@ -69,7 +69,7 @@ class AuditLog:
             await self._write(entry)
 
     async def starts_on(self, days: Iterable[datetime]) -> dict[str, datetime]:
-        """Look up which recordings were started through this app on some days, and when: {recording id: time}."""
+        """Return the recordings that were started through this app on these days: {recording id: time of the start}."""
         found: dict[str, datetime] = {}
         for day in days:
             folder = layout.audit_blob(day, "start", "").rpartition("/")[0]
@@ -80,7 +80,7 @@ class AuditLog:
                     try:
                         entry = AuditRecord.model_validate_json(text or b"")
                     except ValidationError:
-                        continue  # it says nothing
+                        continue  # not a record
                     if entry.recording_id:
                         found[entry.recording_id] = entry.at
         return found

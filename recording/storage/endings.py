@@ -1,11 +1,12 @@
 """The fact that a recording ended.
 
-    endings/{sha256(recording id)}.json     in the archive: it ended, and how we know
-    pending-endings/{time}-{sha256}.json    in staging: it was stopped and isn't announced yet
-    endings/{key}.json                      in the archive: whose event it was, if it was one of 2021
+    endings/{sha256(recording id)}.json     in the archive: it ended, and the evidence
+    pending-endings/{time}-{sha256}.json    in staging: a marker; it was stopped and isn't announced yet
+    endings/{key}.json                      in the archive: the stop that an event of the 2021 API announces
 
-Whoever learns of an ending first writes it. Today's API answers 404 for an ended recording, as it
-does for one that never was (docs/acs-contract.md#states): this fact tells the two apart.
+The first process that learns of an ending writes it. The Call Automation API answers 404 for a
+recording that ended and for an id that doesn't exist (docs/acs-contract.md#states); with this fact
+the app can distinguish them.
 """
 
 from datetime import datetime
@@ -24,7 +25,7 @@ from recording.telemetry import log
 
 
 class Ending(Record):
-    """A recording ended; `at` and `who` as far as the evidence tells."""
+    """A recording ended; `at` is the best time that the evidence has, `who` stopped it."""
 
     recording_id: str
     conversation_id: str | None = None
@@ -34,31 +35,31 @@ class Ending(Record):
 
 
 class Endings:
-    """What is known of how recordings ended."""
+    """Keeps the endings of recordings, and which of them no event has announced yet."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
 
     async def note(self, ending: Ending) -> None:
-        """Note that a recording ended; what was noted before stays.
+        """Note that a recording ended; the first ending that was noted stays.
 
         A stop is pending until the recording is announced. Raises azure-core's errors.
         """
         known = await self.find(ending.recording_id)
         if known is None:
-            # The marker first: a fact without one would look like a recording that nobody waits for.
+            # The marker first: without it nobody would notice that no event announces this stop.
             if ending.evidence == "stopped through us":
                 await self._blobs.create("staging", _marker(ending), _text(ending))
             if await self._blobs.create("archive", layout.ending_blob(ending.recording_id), _text(ending)):
                 return
             known = await self.find(ending.recording_id)
-            if known and known != ending:  # somebody else was quicker
+            if known and known != ending:  # another process was faster
                 await self._delete_markers(_marker(ending))
         if known and ending.evidence == "announced":
             await self._delete_markers(_marker(known))
 
     async def note_announced(self, event: FileStatusUpdated) -> None:
-        """Note the ending that a file event announces; one in 2021 doesn't say which recording it is."""
+        """Note the ending that a file event announces; an event of the 2021 API has no recording id, and is skipped."""
         if event.recording_id is None:
             return
         try:
@@ -69,19 +70,19 @@ class Endings:
         await self.note(Ending(recording_id=event.recording_id, conversation_id=call, at=at, evidence="announced"))
 
     async def find(self, recording_id: str) -> Ending | None:
-        """Look up how a recording ended; None if nothing is known of it."""
+        """Return the ending of a recording; None if none is known."""
         return await self._read("archive", layout.ending_blob(recording_id))
 
     async def pending(self) -> list[PendingEnding]:
-        """List the stopped recordings that aren't announced yet, from the names of their markers."""
+        """List the recordings that were stopped and aren't announced yet, from the names of their markers."""
         return pending.read([blob.name async for blob in self._blobs.list_blobs("staging", f"{layout.PENDING}/")])
 
     async def find_pending(self, one: PendingEnding) -> Ending | None:
-        """Look up how a recording was stopped; None if its marker is gone or can't be read."""
+        """Return the ending that a marker has; None if the marker is gone or can't be read."""
         return await self._read("staging", one.blobs[0])
 
     async def assign(self, one: PendingEnding, key: str) -> bool:
-        """Assign a stop to an announced recording, for good; False if it has another one, or the marker is gone."""
+        """Assign a stop to an announced recording, once; False if it has another one, or the marker is gone."""
         ending = await self.find_pending(one)
         if ending is None:
             return False
@@ -92,26 +93,26 @@ class Endings:
         return known is not None and known.recording_id == ending.recording_id
 
     async def mark_reported(self, one: PendingEnding) -> None:
-        """Mark a pending ending as reported, so that it is reported once."""
+        """Mark a pending ending as reported, so that it is reported only once."""
         await self._blobs.create("staging", pending.told(one.blobs[0]), b"{}")
 
     async def clear(self, one: PendingEnding) -> None:
-        """Clear a pending ending."""
+        """Delete the markers of a pending ending."""
         await self._delete_markers(*one.blobs)
 
     async def _delete_markers(self, *markers: str) -> None:
-        """Delete markers, each after the mark that it was reported."""
+        """Delete markers; for each, first the blob that marks it as reported."""
         for marker in markers:
             await self._blobs.delete("staging", pending.told(marker))
             await self._blobs.delete("staging", marker)
 
     async def _read(self, where: Container, name: str) -> Ending | None:
-        """Read an ending, or the marker of one; one that can't be read counts as none."""
+        """Read an ending or a marker; None if it doesn't exist or can't be parsed."""
         text = await self._blobs.read(where, name)
         try:
             return Ending.model_validate_json(text) if text else None
         except ValidationError:
-            log.error("ending.unreadable", blob=name, next="left alone; look at it")
+            log.error("ending.unreadable", blob=name, next="not touched; inspect it")
             return None
 
 

@@ -11,7 +11,7 @@ from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
 from recording.errors import BadEvent
-from recording.model import attempts, event_parser, layout
+from recording.model import event_parser, layout
 from recording.model.attempts import Attempts
 from recording.model.events import FileStatusUpdated
 from recording.model.job import ChunkJob
@@ -63,10 +63,14 @@ class RecordingStore:
             log.warning("staging.unknown", folder=key, blobs=len(found.pop(key)))
         return found
 
+    async def staged(self, key: str) -> list[StoredBlob]:
+        """List what staging has of a recording."""
+        return [blob async for blob in self._blobs.list_blobs("staging", f"{key}/")]
+
     async def load(self, key: str, blobs: list[StoredBlob] | None = None) -> InFlightRecording:
         """Derive a recording in flight from its facts in staging."""
         if blobs is None:
-            blobs = [blob async for blob in self._blobs.list_blobs("staging", f"{key}/")]
+            blobs = await self.staged(key)
         received: list[FileStatusUpdated] = []
         tried: dict[str, Attempts] = {}
         for blob in blobs:
@@ -74,7 +78,7 @@ class RecordingStore:
             if staged is not None and staged.kind == "event":
                 received += _event(await self._blobs.read("staging", blob.name), blob.name)
             elif staged is not None and staged.kind == "attempts":
-                record = attempts.read(await self._blobs.read("staging", blob.name))
+                record = Attempts.parse(await self._blobs.read("staging", blob.name))
                 if record:
                     tried[staged.id] = record
         return assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
@@ -87,7 +91,7 @@ class RecordingStore:
         So it is when an ingest ends after the recording was archived without its chunk.
         """
         recording = await self.load(key, blobs)
-        announced = {name for c in recording.chunks for name in (c.job.content_blob, c.job.metadata_blob)}
+        announced = {blob.name for c in recording.chunks for blob in (c.content, c.metadata) if blob}
         if before is None or (
             recording.events
             and all(b.name in announced for b in blobs if layout.staged_kind(b.name) in ("content", "metadata"))
@@ -97,7 +101,7 @@ class RecordingStore:
         async with asyncio.timeout(self.archive_timeout):
             async for blob in self._blobs.list_blobs("archive", f"{layout.archive_folder(key)}/events/"):
                 received += _event(await self._blobs.read("archive", blob.name), blob.name)
-        tried = {c.job.document_id: c.attempts for c in recording.chunks if c.attempts}
+        tried = {c.document_id: c.attempts for c in recording.chunks if c.attempts}
         return assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
 
     async def newest_manifest(self, key: str) -> Manifest | None:
@@ -142,7 +146,7 @@ class RecordingStore:
         """
         for _ in range(_ATTEMPTS_TRIES):
             found = await self._blobs.stat("staging", job.attempts_blob)
-            changed = change(attempts.read(await self._blobs.read("staging", job.attempts_blob)) if found else None)
+            changed = change(Attempts.parse(await self._blobs.read("staging", job.attempts_blob)) if found else None)
             text = changed.model_dump_json(by_alias=True).encode()
             if await self._blobs.replace("staging", job.attempts_blob, text, over=found):
                 return changed

@@ -1,14 +1,16 @@
 """A start that happens once: claimed by a fact before ACS is asked.
 
-    starts/{sha256}/00001-claim.json      somebody is making this start
+    starts/{sha256}/00001-claim.json      a process is making this start
     starts/{sha256}/00001-outcome.json    its outcome
-    starts/{sha256}/00002-claim.json      the one before was given back, or its owner died
+    starts/{sha256}/00002-claim.json      the previous claim was given back, or its owner died
 
-The 2021 API has no way to repeat a start safely (docs/acs-contract.md#2021-base). Whoever creates a claim may
-ask ACS; whoever finds one knows that the start was made, or is being made.
+With the 2021 preview API a start can't be repeated safely (docs/acs-contract.md#2021-base). The
+process that creates the claim may ask ACS; any other finds the claim, and knows that the start was
+made or is in progress.
 
-A start whose outcome could not be written looks like one whose owner died. Whoever takes it over
-asks ACS again, which answers 409 while the recording goes on: it is never silently made twice.
+A start whose outcome could not be written looks like one whose owner died. The process that takes
+it over asks ACS again, which answers 409 while the recording is active: no second recording is
+started unnoticed.
 """
 
 import asyncio
@@ -26,11 +28,11 @@ from recording.telemetry import log
 
 
 class ClaimedByAnotherRequest(Exception):
-    """The claim that is there was made for another request."""
+    """The subject is claimed by a different request."""
 
 
 class StartClaim(Record):
-    """Somebody is making a start; `owner` is a random word of theirs, `request` tells requests apart."""
+    """A process is making a start; `owner` is random, one for each try, and `request` is a digest of the request."""
 
     owner: str
     conversation_id: str
@@ -49,7 +51,7 @@ class StartOutcome(Record):
 
 @dataclass(frozen=True)
 class HeldClaim:
-    """A claim that is ours; `number` is which try it is."""
+    """A claim that the caller holds; `number` counts the claims of its subject."""
 
     subject: str
     number: int
@@ -57,35 +59,36 @@ class HeldClaim:
 
 @dataclass(frozen=True)
 class PriorStart:
-    """A start that was made before, and its outcome."""
+    """The claim and the outcome of a start that was made before."""
 
     claim: StartClaim
     outcome: StartOutcome
 
 
 class StartClaims:
-    """The claims of starts; one whose owner has been silent for `life` is taken over."""
+    """Keeps the claims of starts; a claim without an outcome is taken over after `life`."""
 
     def __init__(self, blobs: Blobs, *, life: timedelta = timedelta(seconds=60), timeout: float = 30.0) -> None:
         self._blobs = blobs
         self._life = life
-        # Storage that doesn't answer at all would hold the caller for minutes (60 s a try, five tries).
+        # Without it, storage that doesn't answer would block the caller for minutes (five tries of 60 s).
         self._timeout = timeout
 
     async def claim(self, subject: str, mine: StartClaim) -> HeldClaim | PriorStart:
-        """Claim a start: it is ours now, or was made before.
+        """Claim a start, or return the one that was made before.
 
-        Raises StartInProgress while another request for it is in progress, ClaimedByAnotherRequest if the claim was
-        made for another one, and azure-core's errors or TimeoutError if storage fails: ACS was not asked then.
+        Raises StartInProgress while another process makes this start, ClaimedByAnotherRequest if the subject was
+        claimed for a different request, and azure-core's errors or TimeoutError if storage fails. ACS must not be
+        asked after any of these.
         """
         async with asyncio.timeout(self._timeout):
             return await self._claim(subject, mine)
 
     async def record_outcome(self, held: HeldClaim, outcome: StartOutcome) -> None:
-        """Record the outcome of a start that is ours.
+        """Record the outcome of a start that the caller claimed.
 
-        The operation can't be undone: an outcome that can't be written is logged in full, as an error, and what the
-        caller is told stays true.
+        The start can't be undone. So an outcome that can't be written is logged in full, as an error, and nothing is
+        raised.
         """
         name = layout.outcome_blob(held.subject, held.number)
         try:
@@ -103,16 +106,18 @@ class StartClaims:
                 return HeldClaim(subject, number)
             known = StartClaim.model_validate_json(await self._blobs.read("archive", name) or b"")
             if known.owner == mine.owner:
-                return HeldClaim(subject, number)  # the answer to writing it was lost
+                return HeldClaim(subject, number)  # it was written by an earlier try, whose answer was lost
             if known.request != mine.request:
                 raise ClaimedByAnotherRequest
             outcome = await self._outcome(subject, number)
             if outcome is None and mine.at - known.at < self._life:
-                raise StartInProgress("another worker is making this start; try again in a minute")
+                raise StartInProgress("another request for this start is in progress; try again in a minute")
             if outcome is not None and outcome.result != "given_back":
                 return PriorStart(known, outcome)
             if outcome is None:
-                log.warning("start.taken_over", claim=name, since=known.at, note="the one before may have started")
+                log.warning(
+                    "start.taken_over", claim=name, since=known.at, note="the previous owner may have started it"
+                )
             number += 1
 
     async def _outcome(self, subject: str, number: int) -> StartOutcome | None:

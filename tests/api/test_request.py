@@ -1,23 +1,29 @@
-"""recording/control/bodies.py: query parameters, and the headers under which a start may be repeated."""
+"""recording/api/request.py: query parameters, and the headers that name the caller and the key of a start."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import azure.functions as func
 import pytest
 
 from recording.api import request
 from recording.catalogue.browse import ListQuery
-from recording.control.bodies import RepeatKey
+from recording.control.bodies import Caller, RepeatKey
 from recording.errors import BadRequest
 
 KEY = "20210727T152023608975Z-43563209-4ec6-4119-be5b-88398cda2caf"
 
 
+def asked(**parts: Any) -> func.HttpRequest:
+    """Make a request with some query parameters or headers."""
+    return func.HttpRequest("POST", "/", body=b"", **parts)
+
+
 def test_a_query_is_read() -> None:
     """Times come with a zone and are kept in UTC; the limit is a number."""
-    got = request.read_query(
-        ListQuery, {"from": "2021-07-27T17:00:00+02:00", "to": "2021-07-28T00:00:00Z", "limit": "5", "cursor": KEY}
-    )
+    params = {"from": "2021-07-27T17:00:00+02:00", "to": "2021-07-28T00:00:00Z", "limit": "5", "cursor": KEY}
+
+    got = request.read_query(ListQuery, asked(params=params))
 
     expected = (datetime(2021, 7, 27, 15, tzinfo=UTC), datetime(2021, 7, 28, tzinfo=UTC), 5, KEY)
     assert expected == (got.since, got.until, got.limit, got.cursor)
@@ -25,7 +31,7 @@ def test_a_query_is_read() -> None:
 
 def test_a_query_may_be_empty() -> None:
     """Without parameters a list has everything, 50 at a time; unknown parameters are ignored."""
-    got = request.read_query(ListQuery, {"code": "k"})
+    got = request.read_query(ListQuery, asked(params={"code": "k"}))
 
     assert (None, None, 50, None) == (got.since, got.until, got.limit, got.cursor)
 
@@ -52,7 +58,7 @@ def test_a_query_may_be_empty() -> None:
 def test_a_query_that_is_none(name: str, value: str) -> None:
     """A parameter that can't be understood is a 400 that names it."""
     with pytest.raises(BadRequest) as caught:
-        request.read_query(ListQuery, {name: value})
+        request.read_query(ListQuery, asked(params={name: value}))
 
     assert name == caught.value.target
 
@@ -61,10 +67,10 @@ def test_a_query_that_is_none(name: str, value: str) -> None:
 def test_a_repeat_key_is_read(name: str) -> None:
     """Either header is taken, whatever its case; of both, the one that Azure's guidelines name."""
     for key in ("3f2b0e4c-1111-4000-8000-000000000001", "x", " x ", "ü" * 255):
-        headers = func.HttpRequest("POST", "/", headers={name.lower(): key}, body=b"").headers
-        assert RepeatKey(name, key) == request.repeat_key(headers)
+        assert RepeatKey(name, key) == request.read_caller(asked(headers={name.lower(): key})).repeat_key
     both = {"Idempotency-Key": "a", "Repeatability-Request-ID": "b"}
-    assert (None, RepeatKey("Repeatability-Request-ID", "b")) == (request.repeat_key({}), request.repeat_key(both))
+    assert RepeatKey("Repeatability-Request-ID", "b") == request.read_caller(asked(headers=both)).repeat_key
+    assert Caller() == request.read_caller(asked())
 
 
 @pytest.mark.parametrize("name", ["Repeatability-Request-ID", "Idempotency-Key"])
@@ -72,6 +78,6 @@ def test_a_repeat_key_is_read(name: str) -> None:
 def test_a_repeat_key_that_is_none(name: str, key: str) -> None:
     """A key that is empty, endless or not printable is a 400 that names its header, and is not repeated."""
     with pytest.raises(BadRequest) as caught:
-        request.repeat_key({name: key})
+        request.read_caller(asked(headers={name: key}))
 
     assert (name, False) == (caught.value.target, len(caught.value.message) > 100)

@@ -19,11 +19,10 @@ from recording.app import App, assemble
 from recording.archive.run import PARALLELISM
 from recording.config.settings import read_settings
 from recording.model import layout
-from recording.model.stored import Container
-from recording.storage.blobs import Blobs
 from tests.archive.test_archived import HOUR, errors
 from tests.conftest import Control
-from tests.support.facts import announce, listing, put, stage, sweep, with_blobs
+from tests.support.facts import announce, listing, put, run_timer, stage, sweep, with_blobs
+from tests.support.faults import FaultyBlobs
 from tests.support.source import serve
 
 MINUTE = timedelta(minutes=1)
@@ -118,14 +117,9 @@ async def test_one_recording_whose_archive_is_silent_costs_no_other_its_archive(
     """A request that was unlucky isn't the account: those looked at after it are archived in the same run."""
     jobs = [(await stage(app, await control.recording(500), event_id=f"e{n}"))[0] for n in range(3)]
 
-    class Unlucky(Blobs):
-        async def read(self, where: Container, name: str) -> bytes | None:
-            if where == "archive" and jobs[0].recording_key in name:
-                raise ServiceResponseError("no answer")
-            return await super().read(where, name)
-
-    unlucky = Unlucky(app.settings)
-    report = await with_blobs(app, unlucky).timer.run(now=datetime.now(UTC))
+    unlucky = FaultyBlobs(app.settings)
+    unlucky.on("read", name=f"^archive/.*{jobs[0].recording_key}", raises=ServiceResponseError("no answer"))
+    report = await run_timer(with_blobs(app, unlucky), now=datetime.now(UTC))
     await unlucky.aclose()
 
     assert ([jobs[0].recording_key], {job.recording_key for job in jobs[1:]}) == (report.failed, {*report.archived})

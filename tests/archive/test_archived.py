@@ -12,7 +12,8 @@ from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from tests.conftest import Control
-from tests.support.facts import announce, body_of, listing, stage, sweep, with_blobs
+from tests.support.facts import announce, body_of, listing, run_timer, stage, sweep, with_blobs
+from tests.support.faults import FaultyBlobs
 
 HOUR = timedelta(hours=1)
 LATE = timedelta(hours=49)
@@ -230,15 +231,12 @@ async def test_a_run_that_was_overtaken_takes_nothing_away(app: App, control: Co
         chunks=[],
     )
 
-    class Overtaken(type(app.clients.blobs)):  # type: ignore[misc]
-        async def create(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
-            text = other.model_dump_json(by_alias=True).encode()
-            await super().create(where, name, text)
-            return bool(await super().create(where, name, data, **metadata))
+    async def overtake() -> None:
+        await app.recordings.write_manifest(other)
 
-    storage = Overtaken(app.settings)
-    await with_blobs(app, storage).timer.run(now=datetime.now(UTC))
-    await storage.aclose()
+    overtaken = FaultyBlobs(app.settings).on("create", name=r"/recording\.json$", before=overtake)
+    await run_timer(with_blobs(app, overtaken), now=datetime.now(UTC))
+    await overtaken.aclose()
     assert 5 == len(await listing(app.settings, "staging"))
 
     await sweep(app)

@@ -22,7 +22,7 @@ def written(**label: str) -> Manifest:
 async def told(one: Manifest, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     """Tell of it where no topic is set: each line's level and its event."""
     caplog.set_level("INFO")
-    assert await finish.tell(one, RunNotices(Topic(None, None, None)))
+    assert await finish.publish(one, RunNotices(Topic(None, None, None)))
     return [(record.levelname, record.message.split()[0]) for record in caplog.records if record.name == "recording"]
 
 

@@ -23,8 +23,8 @@ from recording.storage.blobs import CopyFailed
 from tests.archive.test_archived import manifest_of
 from tests.conftest import Control
 from tests.model.test_manifest import DONE, KEY, PROOF, START, event, recording
-from tests.support.dying import Dying, Killed
-from tests.support.facts import TOPIC_KEY, listing, receive, sweep, told, topic, with_blobs
+from tests.support.facts import TOPIC_KEY, listing, receive, run_timer, sweep, told, topic, with_blobs
+from tests.support.faults import FaultyBlobs, Killed
 from tests.support.source import Host, mp3, storage_host, today, wav
 
 HOUR = timedelta(hours=1)
@@ -120,7 +120,7 @@ def test_only_what_the_archive_has_all_of_is_to_be_deleted() -> None:
     written = manifest.write_manifest(found, archived_at=DONE)
 
     assert ["archived", "archived", "unproved", "lost", "archived"] == [entry.outcome for entry in written.chunks]
-    assert ["a-0"] == [c.job.document_id for c in sources.deletable(found, written, START)]
+    assert ["a-0"] == [c.document_id for c in sources.deletable(found, written, START)]
     assert [] == sources.deletable(found, written, DONE)
     assert [] == sources.deletable(found, written.model_copy(update={"chunks": []}), START)
 
@@ -128,13 +128,8 @@ def test_only_what_the_archive_has_all_of_is_to_be_deleted() -> None:
 async def test_a_recording_that_is_not_archived_keeps_its_sources(environment: dict[str, str]) -> None:
     """Neither a copy that fails nor a manifest that can't be written costs the source."""
     async with staged(environment) as (app, host, _):
-
-        class Failing(type(app.clients.blobs)):  # type: ignore[misc]
-            async def copy_to_archive(self, source: StoredBlob, name: str) -> StoredBlob:
-                raise CopyFailed("on purpose")
-
-        failing = Failing(app.settings)
-        await with_blobs(app, failing).timer.run(now=datetime.now(UTC))
+        failing = FaultyBlobs(app.settings).on("copy_to_archive", raises=CopyFailed("on purpose"))
+        await run_timer(with_blobs(app, failing), now=datetime.now(UTC))
         await failing.aclose()
 
         assert [] == host.asked
@@ -238,9 +233,9 @@ WRITES = 13
 async def test_a_run_that_is_killed_at_any_write_does_no_harm(environment: dict[str, str], after: int) -> None:
     """What is deleted at ACS is in the archive by then, and the next run ends what was begun."""
     async with staged(environment) as (app, host, key):
-        dying = Dying(app, after=after)
+        dying = FaultyBlobs(app.settings, kill_after=after)
         with pytest.raises(BaseExceptionGroup):
-            await with_blobs(app, dying).timer.run(now=datetime.now(UTC))
+            await run_timer(with_blobs(app, dying), now=datetime.now(UTC))
         await dying.aclose()
         if len(host.bodies) < 2:
             assert (await manifest_of(app, key)).complete
@@ -266,7 +261,7 @@ async def test_a_run_that_is_killed_at_any_deletion_does_no_harm(
     async with staged(environment) as (app, host, key):
         dying = DyingContent(app, after=after, done=done)
         with pytest.raises(BaseExceptionGroup):
-            await assemble(app.settings, replace(app.clients, content=dying)).timer.run(now=datetime.now(UTC))
+            await run_timer(assemble(app.settings, replace(app.clients, content=dying)), now=datetime.now(UTC))
         await dying.aclose()
         assert layout.event_blob(key, "e1") in await listing(app.settings, "staging")
 

@@ -16,8 +16,8 @@ from recording.errors import ChunkError
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from recording.storage.endings import Ending
-from tests.support.dying import Dying, Killed
-from tests.support.facts import listing, receive, sweep, with_blobs
+from tests.support.facts import listing, receive, run_timer, sweep, with_blobs
+from tests.support.faults import FaultyBlobs, Killed
 from tests.support.source import Host, mp3, storage_host, today, wav
 
 STEPS = 25
@@ -69,7 +69,7 @@ class World:
 
     async def killed_timer(self) -> None:
         app, now = self.app, datetime.now(UTC)
-        await self.dying(15, lambda it: with_blobs(app, it).timer.run(now=now))
+        await self.dying(15, lambda it: run_timer(with_blobs(app, it), now=now))
 
     async def two_timers(self) -> None:
         late = [self.app.ingest.run(one) for one in self.chance.sample(self.jobs, 1)]
@@ -82,8 +82,8 @@ class World:
     async def refuse(self) -> None:
         self.host.refuse = None if self.host.refuse else 403
 
-    async def dying(self, most: int, what: Callable[[Dying], Awaitable[object]]) -> None:
-        storage = Dying(self.app, after=self.chance.randint(1, most))
+    async def dying(self, most: int, what: Callable[[FaultyBlobs], Awaitable[object]]) -> None:
+        storage = FaultyBlobs(self.app.settings, kill_after=self.chance.randint(1, most))
         try:
             await what(storage)
         finally:

@@ -12,19 +12,18 @@ import pytest
 from azure.core.exceptions import ServiceResponseError
 
 from recording.app import App, assemble
-from recording.archive import unannounced
-from recording.catalogue import browse, verify
+from recording.archive.run import Run
 from recording.catalogue.browse import ListQuery
 from recording.model import layout
 from recording.model.manifest import Manifest
 from recording.model.recording import InFlightRecording
-from recording.model.stored import StoredBlob
-from recording.notices import Topic
+from recording.notices import RunNotices, Topic
 from recording.storage.audit import AuditRecord
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending, Endings
 from tests.conftest import Control, file_event
-from tests.support.facts import body_of, listing, put, receive, sweep, told, topic, with_blobs
+from tests.support.facts import body_of, listing, put, receive, run_timer, sweep, told, topic, with_blobs
+from tests.support.faults import FaultyBlobs
 from tests.support.source import recording_of
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
@@ -67,7 +66,8 @@ async def run(app: App, *, now: datetime) -> None:
 
 async def check(app: App, in_flight: list[InFlightRecording], *, now: datetime) -> None:
     """Look after the pending endings."""
-    await unannounced.sweep(app.recordings, app.endings, app.audit, app.settings, app.clients.topic, in_flight, now=now)
+    run = Run(now, RunNotices(app.clients.topic), seconds=60, seen=in_flight)
+    await app.timer.unannounced.sweep(run)
 
 
 async def pending(app: App) -> list[str]:
@@ -129,22 +129,6 @@ async def test_a_stop_after_the_announcement_waits_for_nothing(app: App) -> None
     assert ([], announced()) == (await pending(app), await app.endings.find(ID))
 
 
-class Overtaken(Blobs):
-    """Storage in which somebody else notes the ending between our look and our writing."""
-
-    def __init__(self, app: App, other: Ending) -> None:
-        super().__init__(app.settings)
-        self._other: Ending | None = other
-        self._app = app
-
-    async def read(self, where: Any, name: str) -> bytes | None:
-        found = await super().read(where, name)
-        if other := self._other:
-            self._other = None
-            await self._app.endings.note(other)
-        return found
-
-
 @pytest.mark.parametrize(
     ("mine", "other", "markers"),
     [
@@ -157,9 +141,10 @@ class Overtaken(Blobs):
 )
 async def test_two_that_note_at_once(app: App, mine: Ending, other: Ending, markers: int) -> None:
     """The first one's fact stays, and exactly what isn't announced has a marker."""
-    storage = Overtaken(app, other)
-    await Endings(storage).note(mine)
-    await storage.aclose()
+    # Somebody else notes the ending between our look and our writing.
+    overtaken = FaultyBlobs(app.settings).on("read", after=lambda: app.endings.note(other), times=1)
+    await Endings(overtaken).note(mine)
+    await overtaken.aclose()
 
     assert (other, markers) == (await app.endings.find(ID), len(await pending(app)))
 
@@ -262,33 +247,22 @@ async def test_a_recording_in_flight_ends_the_wait(app: App) -> None:
     assert [] == await pending(app)
 
 
-class Unlucky(Blobs):
-    """Storage that fails whatever has to do with markers and endings."""
-
-    async def read(self, where: Any, name: str) -> bytes | None:
-        if name.startswith("endings/"):
-            raise ServiceResponseError("on purpose")
-        return await super().read(where, name)
-
-    def list_blobs(self, where: Any, prefix: str = "") -> AsyncIterator[StoredBlob]:
-        if prefix:
-            raise ServiceResponseError("on purpose")
-        return super().list_blobs(where, prefix)
-
-
 @pytest.mark.parametrize("reads_endings", [True, False])
 async def test_what_was_archived_is_never_absent_though_every_look_at_its_marker_failed(
     app: App, caplog: pytest.LogCaptureFixture, reads_endings: bool
 ) -> None:
     """Intake and the timer could not take the marker away: the recording doesn't leave staging before it is gone."""
     await app.endings.note(stop())
-    unlucky = Unlucky(app.settings)
-    [job] = await receive(assemble(app.settings, replace(app.clients, blobs=unlucky)), event_of(ID))
-    if reads_endings:
-        unlucky.read = app.clients.blobs.read  # type: ignore[method-assign]
+    failure = ServiceResponseError("on purpose")
+    intake_fails = FaultyBlobs(app.settings).on("read", name="/endings/", raises=failure)
+    [job] = await receive(with_blobs(app, intake_fails), event_of(ID))
+    await intake_fails.aclose()
     at = STOPPED + 3 * 24 * HOUR
-    report = await with_blobs(app, unlucky).timer.run(now=at)
-    await unlucky.aclose()
+    timer_fails = FaultyBlobs(app.settings).on("list_blobs", name="/.", raises=failure)
+    if not reads_endings:
+        timer_fails.on("read", name="/endings/", raises=failure)
+    report = await run_timer(with_blobs(app, timer_fails), now=at)
+    await timer_fails.aclose()
     assert [job.recording_key] == (report.incomplete if reads_endings else report.failed)
     await sweep(app, now=at)
     await sweep(app, now=at)
@@ -384,9 +358,9 @@ async def test_an_absent_recording_is_found_like_any(app: App) -> None:
     await app.endings.note(stop())
     await run(app, now=STOPPED + 48 * HOUR)
 
-    [listed] = (await browse.page(app.clients.blobs, app.recordings, ListQuery())).recordings
-    found = await browse.get(ABSENT, app.recordings)
-    checked = await verify.verify(ABSENT, app.clients.blobs, app.recordings)
+    [listed] = (await app.catalogue.page(ListQuery())).recordings
+    found = await app.catalogue.get(ABSENT)
+    checked = await app.verifier.verify(ABSENT)
 
     assert (ABSENT, "absent", 0) == (listed.recording_key, listed.state, listed.chunks)
     assert ("absent", ID) == (found.state, found.recording_id)

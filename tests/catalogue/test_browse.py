@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
+import azure.functions as func
 import pytest
 
 from recording.api import request
 from recording.app import App
-from recording.catalogue import browse
 from recording.catalogue.browse import ListQuery, RecordingList
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
@@ -23,7 +23,8 @@ DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 
 async def page(app: App, **query: str) -> RecordingList:
     """Ask for a page with query parameters as they come."""
-    return await browse.page(app.clients.blobs, app.recordings, request.read_query(ListQuery, query))
+    asked = func.HttpRequest("GET", "/", params=query, body=b"")
+    return await app.catalogue.page(request.read_query(ListQuery, asked))
 
 
 async def in_flight(app: App, start: str) -> str:
@@ -167,7 +168,7 @@ async def test_a_recording_is_found_in_flight_and_archived(app: App, control: Co
     found = []
 
     for _ in range(2):
-        one = await browse.get(job.recording_key, app.recordings)
+        one = await app.catalogue.get(job.recording_key)
         found.append((one.state, one.complete, one.chunks[0].outcome))
         await sweep(app)
 
@@ -189,12 +190,12 @@ async def test_a_recording_is_found_in_flight_and_archived(app: App, control: Co
 async def test_a_key_that_leads_nowhere_is_refused(app: App, key: str, error: type[Exception]) -> None:
     """Unknown is 404, malformed is 400."""
     with pytest.raises(error):
-        await browse.get(key, app.recordings)
+        await app.catalogue.get(key)
 
 
 async def link(app: App, key: str, index: str) -> str:
     """Make a link to a chunk."""
-    return await browse.content_link(key, index, app.clients.blobs, app.recordings)
+    return await app.catalogue.content_link(key, index)
 
 
 async def fetched(url: str, **more: Any) -> tuple[int, int]:

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from recording.app import App
-from recording.catalogue import verify
-from recording.catalogue.verify import RecordingVerification
-from recording.errors import BadRequest, NotFound
+from recording.catalogue.verify import RecordingVerification, Verifier
+from recording.errors import BadRequest, NotFound, RecordingError
 from recording.model import layout
 from recording.model.job import ChunkJob
 from tests.archive.test_archived import LATE, errors, lose
@@ -31,7 +30,7 @@ async def spoil(app: App, name: str, body: bytes | None = None) -> str:
 
 async def problems(app: App, job: ChunkJob, *, chunk: int = 0) -> list[str]:
     """Verify a recording that isn't intact: what is wrong with one chunk of it."""
-    found = await verify.verify(job.recording_key, app.clients.blobs, app.recordings)
+    found = await app.verifier.verify(job.recording_key)
     assert not found.ok
     return found.chunks[chunk].problems
 
@@ -42,7 +41,7 @@ async def test_an_intact_recording_is_ok(app: App, control: Control, caplog: pyt
     jobs = await archived(app, control, 5 * MIB, 1000)
     before = await listing(app.settings, "archive")
 
-    found = await verify.verify(jobs[0].recording_key, app.clients.blobs, app.recordings)
+    found = await app.verifier.verify(jobs[0].recording_key)
 
     assert (True, True, [], [[], []]) == (found.ok, found.complete, found.problems, [c.problems for c in found.chunks])
     assert [(job.document_id, job.index) for job in jobs] == [(c.document_id, c.index) for c in found.chunks]
@@ -133,7 +132,7 @@ async def test_an_incomplete_recording_is_as_its_manifest_says(app: App, control
     await lose(app, control, gone)
     await sweep(app, now=datetime.now(UTC) + LATE)
 
-    found = await verify.verify(kept.recording_key, app.clients.blobs, app.recordings)
+    found = await app.verifier.verify(kept.recording_key)
 
     assert (True, False, [[], []], 0) == (
         found.ok,
@@ -154,7 +153,7 @@ async def test_content_that_was_never_read_back_is_looked_at(app: App, control: 
     assert written is not None
     assert written.chunks[0].content is not None
     assert ("unproved", None) == (written.chunks[0].outcome, written.chunks[0].content.sha256)
-    assert (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok
+    assert (await app.verifier.verify(job.recording_key)).ok
 
     await put(app.settings, "archive", written.chunks[0].content.blob, bytes(1000))
 
@@ -167,14 +166,26 @@ async def test_an_unknown_recording_is_not_found(app: App, control: Control) -> 
 
     for key in (KEY, job.recording_key):
         with pytest.raises(NotFound):
-            await verify.verify(key, app.clients.blobs, app.recordings)
+            await app.verifier.verify(key)
 
 
 @pytest.mark.parametrize("key", ["", "x", "../x", f"{KEY}/recording.json", "20261301T100000000000Z-a"])
 async def test_a_malformed_key_is_refused(app: App, key: str) -> None:
     """Nothing is asked of storage for it."""
     with pytest.raises(BadRequest):
-        await verify.verify(key, app.clients.blobs, app.recordings)
+        await app.verifier.verify(key)
+
+
+async def test_a_recording_too_large_for_one_request_is_refused(app: App, control: Control) -> None:
+    """The error names the command that has no limit of time; within the limit it is verified."""
+    [job] = await archived(app, control, 1000)
+    hasty = Verifier(app.clients.blobs, app.recordings, request_timeout=0)
+
+    with pytest.raises(RecordingError, match="python -m recording verify") as refused:
+        await hasty.verify_in_request(job.recording_key)
+
+    assert (500, "TooLarge") == (refused.value.http_status, refused.value.error_code)
+    assert (await app.verifier.verify_in_request(job.recording_key)).ok
 
 
 async def test_a_manifest_that_cannot_be_read_is_damage(app: App, control: Control) -> None:
@@ -182,7 +193,7 @@ async def test_a_manifest_that_cannot_be_read_is_damage(app: App, control: Contr
     [job] = await archived(app, control, 1000)
     await put(app.settings, "archive", layout.manifest_blob(job.recording_key), b"{")
 
-    found = await verify.verify(job.recording_key, app.clients.blobs, app.recordings)
+    found = await app.verifier.verify(job.recording_key)
 
     assert (False, ["its manifest cannot be read"], []) == (found.ok, found.problems, found.chunks)
 
@@ -190,7 +201,7 @@ async def test_a_manifest_that_cannot_be_read_is_damage(app: App, control: Contr
 async def everything(app: App, **more: Any) -> dict[str, RecordingVerification]:
     """Verify all of a window of time."""
     keys = [key async for key in app.recordings.archived_keys(**more)]
-    return {found.recording_key: found async for found in verify.verify_all(keys, app.clients.blobs, app.recordings)}
+    return {found.recording_key: found async for found in app.verifier.verify_all(keys)}
 
 
 async def test_all_are_verified_and_none_is_left_out(app: App, control: Control) -> None:
@@ -236,7 +247,7 @@ async def test_newest_manifest_counts(app: App, control: Control) -> None:
     await stage(app, recording, event_id="late")
     await sweep(app)
 
-    found = await verify.verify(job.recording_key, app.clients.blobs, app.recordings)
+    found = await app.verifier.verify(job.recording_key)
 
     assert (True, 2) == (found.ok, len(found.chunks))
     assert (await app.recordings.newest_manifest(job.recording_key)) is not None
@@ -247,4 +258,4 @@ async def test_newest_manifest_counts(app: App, control: Control) -> None:
                 "mp4",
             )
         )
-    assert not (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok
+    assert not (await app.verifier.verify(job.recording_key)).ok

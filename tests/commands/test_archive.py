@@ -14,6 +14,7 @@ from recording import app as bootstrap
 from recording.app import App
 from recording.intake import backlog
 from recording.model import job
+from recording.model.job import ChunkJob
 from tests.conftest import Control, file_event
 from tests.support.facts import announce, listing, stage
 from tests.test_function_app import Out
@@ -37,7 +38,7 @@ async def queued(app: App) -> list[job.ChunkJob]:
     messages = [message async for message in app.clients.chunk_queue.receive(limit=1000, hidden_seconds=1)]
     for message in messages:
         await app.clients.chunk_queue.delete(message)
-    return [job.read(message.text) for message in messages]
+    return [ChunkJob.from_message(message.text) for message in messages]
 
 
 async def test_what_the_timer_would_do_is_done(
@@ -50,8 +51,8 @@ async def test_what_the_timer_would_do_is_done(
     [missing] = await announce(app, await control.recording(1000), event_id="old", eventTime=old)
     poisoned = await control.recording(1000)
     await app.clients.event_poison.create()
-    text = backlog.write([json.dumps(file_event(poisoned, event_id="poisoned"))])
-    await app.clients.event_poison.send(text.decode())
+    text = backlog.format_message([json.dumps(file_event(poisoned, event_id="poisoned"))])
+    await app.clients.event_poison.send(text)
 
     status = await run(settings_file)
 

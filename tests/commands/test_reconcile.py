@@ -54,6 +54,7 @@ def log(tmp_path: Path) -> Iterator[Path]:
     logger = logging.getLogger("recording")
     logger.addHandler(handler)
     level = logger.level
+    # Not by the attribute: the logger remembers which levels it was asked for until `setLevel` clears that.
     logger.setLevel(logging.INFO)
     yield file
     logger.removeHandler(handler)

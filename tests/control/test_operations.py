@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,17 +20,18 @@ from recording.config.account import StorageAccount
 from recording.config.resource import Resource
 from recording.config.settings import Settings
 from recording.control.bodies import Caller, Operation, StartRecording, StartRecordingByUrl
-from recording.control.operations import RecordingControl as Recordings
+from recording.control.operations import RecordingControl
 from recording.errors import BadRequest, Conflict, NotFound
 from recording.storage.audit import AuditLog
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Endings
 from tests.acs.origin import KEY, record
 from tests.conftest import Control
-from tests.support.facts import control_for, listing
+from tests.support.facts import control_with, listing
 from tests.support.source import serve
 
 NOTHING = Operation()
+ADA = Caller("ada@contoso.com")
 GROUP = "3f2b0e4c-1111-4000-8000-000000000001"
 KINDS = {"2021": None, "today": "azureCommunicationServices"}
 
@@ -47,65 +49,69 @@ def environment(environment: dict[str, str], api: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def recordings(app: App) -> Recordings:
-    """The operations, for a caller."""
-    return control_for(app, Caller("ada@contoso.com"))
+def recordings(app: App) -> RecordingControl:
+    """The operations."""
+    return app.control
 
 
-async def test_a_recording_goes_through_its_life(recordings: Recordings, control: Control, api: str) -> None:
+async def test_a_recording_goes_through_its_life(
+    app: App, recordings: RecordingControl, control: Control, api: str
+) -> None:
     """Each operation changes the state as the service says; after stop it says 404, and we know better."""
     call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
-    recording_id = (await recordings.start(call, StartRecording())).recording_id
+    recording_id = (await recordings.start(ADA, call, StartRecording())).recording_id
     states = []
 
     for operation in (recordings.pause, recordings.resume):
-        await operation(call, recording_id, NOTHING)
-        states.append(await recordings.state(call, recording_id))
-    await recordings.stop(call, recording_id, NOTHING)
-    ended = await recordings.state(call, recording_id)
+        await operation(ADA, call, recording_id, NOTHING)
+        states.append(await recordings.get_state(call, recording_id))
+    await recordings.stop(ADA, call, recording_id, NOTHING)
+    ended = await recordings.get_state(call, recording_id)
 
     assert [("inactive", KINDS[api]), ("active", KINDS[api])] == [(s.recording_state, s.recording_kind) for s in states]
-    noted = await recordings.endings.find(recording_id)
+    noted = await app.endings.find(recording_id)
     assert noted
     assert ("inactive", noted.at) == (ended.recording_state, ended.ended_at)
     assert (call, "ada@contoso.com", "stopped through us") == (noted.conversation_id, noted.who, noted.evidence)
     for operation in (recordings.stop, recordings.pause, recordings.resume):
         with pytest.raises(NotFound):
-            await operation(call, recording_id, NOTHING)
+            await operation(ADA, call, recording_id, NOTHING)
 
 
-async def test_a_url_is_encoded_here(recordings: Recordings, control: Control) -> None:
+async def test_a_url_is_encoded_here(recordings: RecordingControl, control: Control) -> None:
     """The answer has the conversation id that the other operations take."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
 
-    started = await recordings.start_by_url(StartRecordingByUrl(conversation_url=call["conversationUrl"]))
+    started = await recordings.start_by_url(ADA, StartRecordingByUrl(conversation_url=call["conversationUrl"]))
 
     assert call["conversationId"] == started.conversation_id
-    state = await recordings.state(str(started.conversation_id), started.recording_id)
+    state = await recordings.get_state(str(started.conversation_id), started.recording_id)
     assert "active" == state.recording_state
 
 
 async def test_an_operation_context_is_logged_and_passed_on(
-    recordings: Recordings, control: Control, caplog: pytest.LogCaptureFixture
+    recordings: RecordingControl, control: Control, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who asked for what is a field of the log line, and cannot forge another line."""
     caplog.set_level("INFO")
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
 
-    await recordings.start(call["conversationId"], StartRecording(operation_context="me\nforged {}"))
+    await recordings.start(ADA, call["conversationId"], StartRecording(operation_context="me\nforged {}"))
 
     [line] = [r.message for r in caplog.records if r.message.startswith("recording.start ")]
     assert "me\nforged {}" == json.loads(line.removeprefix("recording.start "))["operationContext"]
     assert "\n" not in line
 
 
-async def test_without_a_key_a_second_start_is_a_conflict(app: App, recordings: Recordings, control: Control) -> None:
+async def test_without_a_key_a_second_start_is_a_conflict(
+    app: App, recordings: RecordingControl, control: Control
+) -> None:
     """What the service refuses is passed on; nothing is claimed."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
-    await recordings.start(call["conversationId"], StartRecording())
+    await recordings.start(ADA, call["conversationId"], StartRecording())
 
     with pytest.raises(Conflict):
-        await recordings.start(call["conversationId"], StartRecording())
+        await recordings.start(ADA, call["conversationId"], StartRecording())
 
     assert [] == [name for name in await listing(app.settings, "archive") if "starts/" in name]
 
@@ -127,15 +133,15 @@ BASE64 = base64.b64encode(b"https://conv.example/conv/x?i=1&e=~~~").decode()
     ],
 )
 async def test_bad_ids_are_refused_before_anything_is_called(
-    app: App, recordings: Recordings, control: Control, conversation_id: str, recording_id: str, target: str
+    app: App, recordings: RecordingControl, control: Control, conversation_id: str, recording_id: str, target: str
 ) -> None:
     """The error names the part that is wrong; the service is not asked, and nothing is on record."""
-    operations: tuple[Any, ...] = (recordings.state, recordings.stop, recordings.pause, recordings.resume)
+    changes = (recordings.stop, recordings.pause, recordings.resume)
+    operations: list[Any] = [recordings.get_state, *(partial(change, ADA, body=NOTHING) for change in changes)]
 
     for operation in operations:
-        more = () if operation == recordings.state else (NOTHING,)
         with pytest.raises(BadRequest) as refused:
-            await operation(conversation_id, recording_id, *more)
+            await operation(conversation_id, recording_id)
         assert target == refused.value.target
 
     assert [] == (await control.call("GET", "requests"))["requests"]
@@ -143,51 +149,51 @@ async def test_bad_ids_are_refused_before_anything_is_called(
 
 
 async def test_a_bad_url_is_refused_before_anything_is_called(
-    app: App, recordings: Recordings, control: Control
+    app: App, recordings: RecordingControl, control: Control
 ) -> None:
     """Only an absolute https URL can be a conversation's."""
     for url in ("http://conv.example/x", "conv.example/x", "https://", "https://a b/"):
         with pytest.raises(BadRequest):
-            await recordings.start_by_url(StartRecordingByUrl(conversation_url=url))
+            await recordings.start_by_url(ADA, StartRecordingByUrl(conversation_url=url))
 
     assert [] == (await control.call("GET", "requests"))["requests"]
     assert {} == await listing(app.settings, "archive")
 
 
-async def test_a_server_call_id_is_encoded_here(recordings: Recordings, control: Control, api: str) -> None:
+async def test_a_server_call_id_is_encoded_here(recordings: RecordingControl, control: Control, api: str) -> None:
     """It may hold a slash, which no path takes; the answer has the id that paths take. In 2021 there was none."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     body = StartRecordingByUrl(server_call_id=call["serverCallId"])
 
     if api == "today":
-        started = await recordings.start_by_url(body)
+        started = await recordings.start_by_url(ADA, body)
         assert call["conversationId"] == started.conversation_id
-        assert "active" == (await recordings.state(call["conversationId"], started.recording_id)).recording_state
+        assert "active" == (await recordings.get_state(call["conversationId"], started.recording_id)).recording_state
     else:
         with pytest.raises(BadRequest, match="not in the API of 2021"):
-            await recordings.start_by_url(body)
+            await recordings.start_by_url(ADA, body)
 
 
-async def test_a_server_call_id_that_is_none(app: App, recordings: Recordings, control: Control) -> None:
+async def test_a_server_call_id_that_is_none(app: App, recordings: RecordingControl, control: Control) -> None:
     """A call connection's id is the classic mistake: it is refused before anything is called."""
     with pytest.raises(BadRequest) as refused:
-        await recordings.start_by_url(StartRecordingByUrl(server_call_id=GROUP))
+        await recordings.start_by_url(ADA, StartRecordingByUrl(server_call_id=GROUP))
 
     assert "serverCallId" == refused.value.target
     assert ([], {}) == ((await control.call("GET", "requests"))["requests"], await listing(app.settings, "archive"))
 
 
-async def test_an_option_of_the_other_api(app: App, recordings: Recordings, control: Control, api: str) -> None:
+async def test_an_option_of_the_other_api(app: App, recordings: RecordingControl, control: Control, api: str) -> None:
     """An option that isn't there is refused before anything is called, claimed or on record; else it is passed on."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     body = StartRecording(pause_on_start=True)
 
     if api == "today":
-        started = await recordings.start(call["conversationId"], body)
-        assert "inactive" == (await recordings.state(call["conversationId"], started.recording_id)).recording_state
+        started = await recordings.start(ADA, call["conversationId"], body)
+        assert "inactive" == (await recordings.get_state(call["conversationId"], started.recording_id)).recording_state
     else:
         with pytest.raises(BadRequest) as refused:
-            await recordings.start(call["conversationId"], body)
+            await recordings.start(ADA, call["conversationId"], body)
         assert "pauseOnStart" == refused.value.target
         assert ([], {}) == ((await control.call("GET", "requests"))["requests"], await listing(app.settings, "archive"))
 
@@ -208,33 +214,33 @@ async def test_where_state_callbacks_go(
     async with record() as origin:
         origin.replies((200, b'{"recordingId": "r"}', {"Content-Type": "application/json"}))
         service = (Preview2021 if api == "2021" else CallAutomation)(Resource(origin.url, KEY))
-        do = control_for(app, service=service, callback_uri=own)
+        do = control_with(app, service, default_callback_uri=own)
         try:
-            await do.start(GROUP, StartRecording(recording_state_callback_uri=given))
+            await do.start(ADA, GROUP, StartRecording(recording_state_callback_uri=given))
         finally:
             await service.aclose()
 
     assert expected == json.loads(origin.received[0].body).get("recordingStateCallbackUri")
 
 
-async def test_polling_leaves_nothing(app: App, recordings: Recordings, control: Control) -> None:
+async def test_polling_leaves_nothing(app: App, recordings: RecordingControl, control: Control) -> None:
     """A question for the state is no operation: it isn't put on record, however often it is asked."""
     call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
-    recording_id = (await recordings.start(call, StartRecording())).recording_id
+    recording_id = (await recordings.start(ADA, call, StartRecording())).recording_id
     before = await listing(app.settings, "archive")
 
     for _ in range(3):
-        await recordings.state(call, recording_id)
+        await recordings.get_state(call, recording_id)
         with pytest.raises(NotFound):
-            await recordings.state(call, "abc")
+            await recordings.get_state(call, "abc")
 
     assert before == await listing(app.settings, "archive")
 
 
-async def test_a_recording_that_never_was(recordings: Recordings) -> None:
+async def test_a_recording_that_never_was(recordings: RecordingControl) -> None:
     """What nobody knows stays a 404."""
     with pytest.raises(NotFound):
-        await recordings.state(GROUP, "abc")
+        await recordings.get_state(GROUP, "abc")
 
 
 @asynccontextmanager
@@ -250,7 +256,7 @@ async def storage_at(settings: Settings, azurite: Azurite, blob: str) -> AsyncIt
 async def test_storage_that_is_down_holds_nobody(
     app: App,
     azurite: Azurite,
-    recordings: Recordings,
+    recordings: RecordingControl,
     control: Control,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -264,13 +270,13 @@ async def test_storage_that_is_down_holds_nobody(
     async with serve(hang) as hanging:
         for blob in (hanging, "http://127.0.0.1:9"):
             call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
-            recording_id = (await recordings.start(call, StartRecording())).recording_id
+            recording_id = (await recordings.start(ADA, call, StartRecording())).recording_id
             async with storage_at(app.settings, azurite, blob) as storage:
                 log = AuditLog(storage, timeout=0.3)
-                do = control_for(app, audit=log, endings=Endings(storage), ending_timeout=0.3)
-                await do.stop(call, recording_id, NOTHING)
+                do = control_with(app, audit=log, endings=Endings(storage), ending_timeout=0.3)
+                await do.stop(ADA, call, recording_id, NOTHING)
                 with pytest.raises(NotFound):
-                    await do.state(call, recording_id)
+                    await do.get_state(call, recording_id)
             lost = [r.message for r in caplog.records if r.message.startswith("ending.not_written ")]
             assert recording_id == json.loads(lost[-1].partition(" ")[2])["ending"]["recordingId"]
 

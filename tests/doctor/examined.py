@@ -4,7 +4,7 @@ import socket
 
 from local.acs.server import DEVELOPMENT_KEY
 from local.azurite import KEY
-from recording import app as bootstrap
+from recording.app import connect
 from recording.config.settings import read_settings
 from recording.doctor import examination, finding
 from recording.doctor.finding import Finding
@@ -16,10 +16,10 @@ WRONG_KEY = "d3Jvbmcta2V5LXdyb25nLWtleS13cm9uZy1rZXk="
 SECRETS = (KEY, DEVELOPMENT_KEY, WRONG_KEY, "sig=", "SharedAccessSignature")
 
 
-async def examine(environment: dict[str, str], **more: str) -> dict[str, Finding]:
+async def examine(environment: dict[str, str], *, timeout: float = 15.0, **more: str) -> dict[str, Finding]:
     """Examine a deployment; the answer is what was found by name, what failed first. No secret may be in it."""
     settings = read_settings(environment | SCHEDULE | more)
-    clients = bootstrap.connect(settings)
+    clients = connect(settings)
     scratch = Queue(settings, "recording-doctor-test", clients.credential)
     queues = Queues(
         (clients.chunk_queue, clients.chunk_poison),
@@ -27,7 +27,9 @@ async def examine(environment: dict[str, str], **more: str) -> dict[str, Finding
         scratch,
     )
     try:
-        found = await examination.examine(settings, storage=clients.blobs, service=clients.service, queues=queues)
+        found = await examination.examine(
+            settings, storage=clients.blobs, service=clients.service, queues=queues, timeout=timeout
+        )
     finally:
         await scratch.aclose()
         await clients.aclose()
@@ -39,7 +41,7 @@ async def examine(environment: dict[str, str], **more: str) -> dict[str, Finding
 def bad(found: dict[str, Finding]) -> set[str]:
     """Name what failed; each with advice."""
     failed = {name for name, one in found.items() if one.mark == "fail"}
-    assert [] == [name for name in failed if not found[name].mend]
+    assert [] == [name for name in failed if not found[name].fix]
     return failed
 
 

@@ -74,8 +74,8 @@ def test_a_contradiction_is_told_with_the_setting_to_mend(more: dict[str, str], 
 
     assert mark == found.mark
     assert [] == [name for name in names if name not in found.detail]
-    assert found.mend
-    assert "secret" not in f"{found.detail} {found.mend}"
+    assert found.fix
+    assert "secret" not in f"{found.detail} {found.fix}"
 
 
 def test_several_are_told_at_once() -> None:

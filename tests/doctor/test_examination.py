@@ -50,8 +50,8 @@ async def test_a_wrong_acs_key_is_told_from_all_else(environment: dict[str, str]
 
     assert {"ACS credentials"} == bad(found)
     assert "ok" == found["ACS"].mark
-    assert "az communication list-key" in str(found["ACS credentials"].mend)
-    assert "ACS_CONNECTION_STRING" in str(found["ACS credentials"].mend)
+    assert "az communication list-key" in str(found["ACS credentials"].fix)
+    assert "ACS_CONNECTION_STRING" in str(found["ACS credentials"].fix)
 
 
 @pytest.mark.usefixtures("app")
@@ -63,7 +63,7 @@ async def test_acs_that_is_down(environment: dict[str, str]) -> None:
 
     assert {"ACS"} == bad(found)
     assert "skipped" == found["ACS credentials"].mark
-    assert "ACS_CONNECTION_STRING" in str(found["ACS"].mend)
+    assert "ACS_CONNECTION_STRING" in str(found["ACS"].fix)
 
 
 @pytest.mark.usefixtures("app")
@@ -81,7 +81,7 @@ async def test_a_clock_that_is_off_is_told_before_the_key(
         found = await examine(environment, ACS_CONNECTION_STRING=f"endpoint={address};accesskey={WRONG_KEY}")
 
     assert (mark, credentials) == (found["ACS"].mark, found["ACS credentials"].mark)
-    assert "timedatectl" in str(found["ACS"].mend)
+    assert "timedatectl" in str(found["ACS"].fix)
 
 
 @pytest.mark.usefixtures("app")
@@ -110,7 +110,7 @@ async def test_content_hosts_are_tried(environment: dict[str, str], acs: Emulato
     found = await examine(environment, CONTENT_HOSTS=f"{host}, 127.0.0.1:{port}")
     assert {"content host"} == bad(found)
     assert f"127.0.0.1:{port}: no connection" in found["content host"].detail
-    assert "CONTENT_HOSTS" in str(found["content host"].mend)
+    assert "CONTENT_HOSTS" in str(found["content host"].fix)
     found = await examine(environment, CONTENT_HOSTS=".asm.skype.com")
     assert {"content host", "settings agree"} == bad(found)
 
@@ -121,7 +121,7 @@ async def test_settings_that_contradict_each_other_are_told(environment: dict[st
     found = await examine(environment, RISK_HOURS="48")
 
     assert {"settings agree"} == bad(found)
-    assert "RISK_HOURS" in str(found["settings agree"].mend)
+    assert "RISK_HOURS" in str(found["settings agree"].fix)
 
 
 def doctor_process(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,7 @@ def test_a_table_has_a_mark_per_check_and_how_to_mend_it() -> None:
         "                  mend: az something",
         "– topic           not asked for",  # noqa: RUF001 - a mark, no minus
         "                  mend: az other",
-        "1 ok, 1 to look at, 1 failed, 1 skipped",
+        "1 ok, 1 warnings, 1 failed, 1 skipped",
     ] == table([GOOD, WARNING, BAD, SKIPPED]).splitlines()
 
 

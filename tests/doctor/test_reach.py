@@ -21,8 +21,8 @@ async def look(ahead: timedelta | None) -> tuple[str, str, str | None]:
         return web.Response(status=404, headers={"Date": there})
 
     async with serve(answer) as address:
-        found = await reach.probe("host", address, "mend it")
-    return found.mark, found.detail.partition(" ")[2], found.mend
+        found = await reach.probe("host", address, "fix it")
+    return found.mark, found.detail.partition(" ")[2], found.fix
 
 
 @pytest.mark.parametrize("ahead", [timedelta(0), timedelta(seconds=90), timedelta(seconds=-90)])
@@ -51,7 +51,7 @@ async def test_a_clock_that_is_off_is_told(ahead: timedelta, mark: str, told: st
 
 async def test_a_host_that_tells_no_time_answers_all_the_same() -> None:
     """A header that isn't a date is as good as none."""
-    assert ("ok", "answers, and doesn't tell the time", None) == await look(None)
+    assert ("ok", "answers, without a time", None) == await look(None)
 
 
 async def test_nobody_there() -> None:
@@ -63,10 +63,8 @@ async def test_nobody_there() -> None:
         await reach.ask(f"http://127.0.0.1:{port}/?sig=secret")
 
 
-async def test_a_host_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is given five seconds, no more."""
-    assert reach.SECONDS <= 5
-    monkeypatch.setattr(reach, "SECONDS", 0.2)
+async def test_a_host_that_hangs() -> None:
+    """It is given its time, no more."""
     ended = asyncio.Event()
 
     async def hang(request: web.Request) -> web.StreamResponse:
@@ -75,7 +73,7 @@ async def test_a_host_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async with serve(hang) as address:
         with pytest.raises(NotReached, match="no answer within"):
-            await reach.ask(address)
+            await reach.ask(address, timeout=0.2)
         ended.set()
 
 

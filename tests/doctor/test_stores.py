@@ -9,7 +9,6 @@ from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_ac
 
 from local.azurite import ACCOUNT, KEY, Azurite
 from recording.app import App
-from recording.doctor import stores
 from recording.model import layout
 from tests.doctor.examined import WRONG_KEY, bad, closed_port, examine
 from tests.support.facts import harmed, listing, put, sweep
@@ -43,8 +42,8 @@ async def test_a_wrong_storage_key_names_its_setting(environment: dict[str, str]
 
     assert {"staging container", "quarantine container", "archive copy"} == bad(found)
     assert "ok" == found["archive container"].mark
-    assert "STAGING_STORAGE" in str(found["staging container"].mend)
-    assert f"az storage account keys list -n {ACCOUNT}" in str(found["staging container"].mend)
+    assert "STAGING_STORAGE" in str(found["staging container"].fix)
+    assert f"az storage account keys list -n {ACCOUNT}" in str(found["staging container"].fix)
 
 
 async def test_what_is_missing_is_not_made_but_told_how_to_make(app: App, environment: dict[str, str]) -> None:
@@ -54,7 +53,7 @@ async def test_what_is_missing_is_not_made_but_told_how_to_make(app: App, enviro
     assert {"archive container", "archive copy"} == bad(found)
     assert "ContainerNotFound" in found["archive container"].detail
     assert f"container create --auth-mode login --account-name {ACCOUNT} --name no-such-archive" in str(
-        found["archive container"].mend
+        found["archive container"].fix
     )
     assert {} == await listing(app.settings, "staging")
     again = await examine(environment, ARCHIVE_CONTAINER="no-such-archive")
@@ -76,7 +75,7 @@ async def test_an_archive_that_may_only_be_read(app: App, azurite: Azurite, envi
 
     assert {"archive container", "archive copy"} == bad(found)
     assert "Authorization" in found["archive container"].detail
-    assert "ARCHIVE_STORAGE" in str(found["archive container"].mend)
+    assert "ARCHIVE_STORAGE" in str(found["archive container"].fix)
     assert {} == await listing(app.settings, "staging")
 
 
@@ -90,7 +89,7 @@ async def test_missing_queues(environment: dict[str, str], app: App, name: str, 
 
     await client.create()
     assert {name} == bad(found)
-    assert "az storage queue create" in str(found[name].mend)
+    assert "az storage queue create" in str(found[name].fix)
 
 
 @pytest.mark.parametrize(("name", "queue"), [("chunk queue", "chunk_poison"), ("event queue", "event_poison")])
@@ -127,16 +126,13 @@ async def test_messages_that_were_given_up_are_told(
 async def test_storage_that_does_one_thing_wrong(
     azurite: Azurite,
     environment: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
     rule: dict[str, Any],
     failed: set[str],
 ) -> None:
     """Each check does what the app does, so it fails with it; a policy that keeps blobs is no fault."""
-    monkeypatch.setattr(stores, "SECONDS", 0.8)
-    monkeypatch.setattr(stores, "_TIDY_SECONDS", 0.3)
     async with harmed(azurite, environment, {"times": 1000, **rule}) as (_, proxy):
         there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
-        found = await examine(environment, **there)
+        found = await examine(environment, timeout=0.8, **there)
 
     assert failed == bad(found)
 

@@ -115,7 +115,7 @@ async def test_no_delivery_is_a_failure(subscriptions: list[Any], told: str) -> 
     """It says what is missing, and which command subscribes."""
     [found] = await check(*subscriptions)
 
-    assert ("fail", "azd hooks run postdeploy") == (found.mark, found.mend)
+    assert ("fail", "azd hooks run postdeploy") == (found.mark, found.fix)
     assert told in found.detail
 
 
@@ -123,7 +123,7 @@ async def test_events_that_would_be_dropped_are_a_failure() -> None:
     """Delivery is good, but what fails for a day is gone."""
     events, letters = await check(listed(deadLetterWithResourceIdentity=None))
 
-    assert ("ok", "fail", "azd hooks run postdeploy") == (events.mark, letters.mark, letters.mend)
+    assert ("ok", "fail", "azd hooks run postdeploy") == (events.mark, letters.mark, letters.fix)
 
 
 async def test_a_delivery_that_outlives_the_recording_is_told() -> None:
@@ -131,7 +131,7 @@ async def test_a_delivery_that_outlives_the_recording_is_told() -> None:
     events, _ = await check(listed(retryPolicy={"eventTimeToLiveInMinutes": 1440}))
 
     assert "warn" == events.mark
-    assert "EVENT_MINUTES_TO_LIVE 720" in str(events.mend)
+    assert "EVENT_MINUTES_TO_LIVE 720" in str(events.fix)
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
@@ -140,7 +140,7 @@ async def test_what_may_not_be_seen_is_skipped_with_a_command(status: int) -> No
     [found] = await check(status=status)
 
     assert "skipped" == found.mark
-    assert "az eventgrid system-topic event-subscription show" in str(found.mend)
+    assert "az eventgrid system-topic event-subscription show" in str(found.fix)
 
 
 async def test_without_a_login_it_is_skipped() -> None:

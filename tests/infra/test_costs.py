@@ -12,17 +12,18 @@ from azure.core.pipeline.transport import AioHttpTransport
 from recording import timer
 from recording.acs import content
 from recording.api.request import LARGEST_BODY
+from recording.archive.finish import COPIES
 from recording.archive.run import PARALLELISM
 from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
-from recording.control.bodies import Operation, StartRecording
+from recording.control.bodies import Caller, Operation, StartRecording
 from recording.ingest import blocks, chunk
 from recording.ingest.blocks import MIB
 from recording.storage.endings import Ending
 from tests.conftest import Control
 from tests.infra.snapshots import ROOT, Resource, resource, resources
 from tests.model.test_event_parser_today import call_event
-from tests.support.facts import control_for, receive, sweep
+from tests.support.facts import receive, sweep
 from tests.support.source import mp4, storage_host, today
 
 DOCS = (ROOT / "docs" / "operations.md").read_text()
@@ -83,24 +84,21 @@ async def test_requests_are_those_of_the_app(
     app: Any, control: Control, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A recording from start to archive is counted, and a chunk of an hour reckoned from a small one."""
-    recordings = control_for(app)
     call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
     async with storage_host(environment) as (here, host):
         stopped = Ending(recording_id="cmlk", at=datetime.now(UTC), evidence="stopped through us")
         await here.endings.note(stopped)
         counted = Counted(monkeypatch)
         await receive(here, call_event("CallStarted"))
-        started = await recordings.start(call, StartRecording())
-        await recordings.stop(call, started.recording_id, Operation())
+        started = await app.control.start(Caller(), call, StartRecording())
+        await app.control.stop(Caller(), call, started.recording_id, Operation())
         await receive(here, call_event("CallEnded"))
         [job] = await receive(here, today(host.add(mp4(SMALL))))
         facts = counted.take()
         await here.ingest.run(job)
         ingested = counted.take()
-        await here.clients.prepare_archive()
         await sweep(here)
         archived = counted.take()
-        await here.clients.prepare_archive()
         await sweep(here)
         idle = counted.take()
     # Between two accounts each copy reads its source; one is of a chunk, one of its metadata, one of the event.
@@ -246,5 +244,5 @@ def test_limits_are_those_of_the_code() -> None:
     assert row("metadata file")[1] == f"{content.LARGEST_METADATA // MIB} MiB"
     assert row("body of a control")[1] == f"{LARGEST_BODY // 1024} KiB"
     assert row("a page of")[1] == str(next(m.le for m in ListQuery.model_fields["limit"].metadata if hasattr(m, "le")))
-    told = f"{timer.BUDGET_SECONDS / 60:.0f} minutes, {PARALLELISM} recordings and {timer.COPIES} copies"
+    told = f"{timer.BUDGET_SECONDS / 60:.0f} minutes, {PARALLELISM} recordings and {COPIES} copies"
     assert row("a run of the timer | 4")[1].startswith(told)

@@ -1,10 +1,47 @@
 """The evaluated plan and app: how they run, scale and are updated."""
 
+import json
+from typing import Any
+
 import pytest
 
-from tests.infra.snapshots import resource, variants
+from tests.infra.snapshots import ROOT, resource, variants
 
 APP, PLAN = "Microsoft.Web/sites", "Microsoft.Web/serverfarms"
+
+
+def scale(variant: str) -> dict[str, Any]:
+    """Give how a variant's app scales."""
+    found: dict[str, Any] = resource(APP, variant=variant).properties["functionAppConfig"]["scaleAndConcurrency"]
+    return found
+
+
+def test_an_app_that_records_by_itself_is_always_ready() -> None:
+    """Event Grid's first delivery to an app at rest comes again minutes later: with AUTO_RECORD one instance waits."""
+    found = {variant: scale(variant)["alwaysReady"] for variant in variants()}
+    assert (found["default"], found["private-networking"]) == ([], [{"name": "http", "instanceCount": 1}])
+    # Two in a plan with zones, and as many as were asked for.
+    assert [found[v][0]["instanceCount"] for v in ("everything-on", "without-zones")] == [2, 3]
+
+
+def test_an_instance_gets_as_many_requests_as_were_measured() -> None:
+    """By default the platform gives an instance of Python one at a time, and starts a hundred for a burst of events."""
+    [measured] = [
+        row
+        for row in json.loads((ROOT / "benchmarks" / "results.json").read_text())["rows"]
+        if row["benchmark"] == "burst"
+        and row["connections"] == scale("default")["triggers"]["http"]["perInstanceConcurrency"]
+    ]
+    said = f"a thousand events within {measured['answer_p99_seconds']} s (p99"
+    assert measured["events"] == 1000
+    assert said in (ROOT / "infra" / "main.bicep").read_text()
+    assert scale("everything-on")["triggers"]["http"]["perInstanceConcurrency"] == 64
+
+
+@pytest.mark.parametrize("variant", variants())
+def test_memory_is_enough_for_what_was_measured(variant: str) -> None:
+    """A size that no measurement carries isn't offered."""
+    assert scale(variant)["instanceMemoryMB"] in (2048, 4096)
 
 
 def test_zones_are_a_choice() -> None:

@@ -10,11 +10,9 @@ from azure.core.exceptions import HttpResponseError
 
 from recording.app import App
 from recording.errors import SourceGone
-from recording.ingest.chunk import ChunkIngest
 from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.recording import InFlightChunk
-from recording.storage.blobs import Blobs
 from tests.conftest import Control
 from tests.support.facts import (
     MIB,
@@ -28,6 +26,7 @@ from tests.support.facts import (
     topic,
     with_blobs,
 )
+from tests.support.faults import FaultyBlobs
 
 DOWNLOAD = "/recording/download/*"
 
@@ -137,53 +136,30 @@ async def test_an_attempt_that_was_killed_in_the_middle_of_a_chunk(app: App, con
     assert timedelta(0) <= began - job.announced_at < timedelta(minutes=2)
 
 
-class Slow(Blobs):
-    """Storage that puts a beginning on record only when a block is staged already."""
-
-    def __init__(self, app: App) -> None:
-        super().__init__(app.settings)
-        self.steps: list[str] = []
-        self._staged = asyncio.Event()
-
-    async def create(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
-        if "/began/" in name:
-            await asyncio.wait_for(self._staged.wait(), 10)
-            self.steps.append("began")
-        return await super().create(where, name, data, **metadata)
-
-    async def stage_block(self, *args: Any, **more: Any) -> None:
-        await super().stage_block(*args, **more)
-        self.steps.append("staged")
-        self._staged.set()
-
-    async def commit_blocks(self, *args: Any, **more: Any) -> bool:
-        self.steps.append("committed")
-        return await super().commit_blocks(*args, **more)
-
-
 async def test_no_byte_waits_for_the_record_and_the_commit_does(app: App, control: Control) -> None:
     """It costs a small chunk no round trip."""
     [job] = await announce(app, await control.recording(1000))
-    storage = Slow(app)
+    steps: list[str] = []
+    is_staged = asyncio.Event()
 
-    await with_storage(app, storage).run(job)
+    async def begin() -> None:
+        await asyncio.wait_for(is_staged.wait(), 10)
+        steps.append("began")
 
-    await storage.aclose()
-    assert ["staged", "began", "committed"] == storage.steps
+    async def staged() -> None:
+        steps.append("staged")
+        is_staged.set()
 
+    async def commit() -> None:
+        steps.append("committed")
 
-class Refusing(Blobs):
-    """Storage that takes no record of what begins or ends."""
+    slow = FaultyBlobs(app.settings).on("create", name="/began/", before=begin)
+    slow.on("stage_block", after=staged).on("commit_blocks", before=commit)
 
-    async def create(self, where: Any, name: str, data: bytes, **metadata: str) -> bool:
-        if "/began/" in name:
-            raise HttpResponseError("refused")
-        return await super().create(where, name, data, **metadata)
+    await with_blobs(app, slow).ingest.run(job)
 
-    async def delete(self, where: Any, name: str, **more: Any) -> None:
-        if "/began/" in name:
-            raise HttpResponseError("refused")
-        await super().delete(where, name, **more)
+    await slow.aclose()
+    assert ["staged", "began", "committed"] == steps
 
 
 async def test_a_record_that_cannot_be_written_costs_no_chunk(
@@ -192,15 +168,12 @@ async def test_a_record_that_cannot_be_written_costs_no_chunk(
     """The chunk is staged, and the log has why nothing is on record."""
     recording = await control.recording(1000)
     [job] = await announce(app, recording)
-    storage = Refusing(app.settings)
+    refusing = FaultyBlobs(app.settings)
+    for method in ("create", "delete"):
+        refusing.on(method, name="/began/", raises=HttpResponseError("refused"))
 
-    await with_storage(app, storage).run(job)
+    await with_blobs(app, refusing).ingest.run(job)
 
-    await storage.aclose()
+    await refusing.aclose()
     assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
     assert 2 == len(logged(caplog, "attempt.not_noted"))
-
-
-def with_storage(app: App, storage: Blobs) -> ChunkIngest:
-    """Give the app's ingest with another storage."""
-    return with_blobs(app, storage).ingest

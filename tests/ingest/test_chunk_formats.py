@@ -9,7 +9,6 @@ import pytest
 from local.acs.server import Emulator
 from recording import app as bootstrap
 from recording.app import App
-from recording.catalogue import browse, verify
 from recording.config.settings import read_settings
 from recording.errors import SourceDamaged, SourceGone
 from recording.formats import media
@@ -66,9 +65,9 @@ async def test_every_kind_of_file_arrives_as_what_it_is(environment: dict[str, s
             )
             assert hashlib.sha256(body).hexdigest() == entry.content.sha256
             assert served == await content_type(app, entry.content.blob)
-            link = await browse.content_link(job.recording_key, str(entry.index), app.clients.blobs, app.recordings)
+            link = await app.catalogue.content_link(job.recording_key, str(entry.index))
             assert f"{entry.index:05}.{kind}%22" in link
-        found = await verify.verify(written.recording_key, app.clients.blobs, app.recordings)
+        found = await app.verifier.verify(written.recording_key)
         assert (True, [[]] * 4) == (found.ok, [chunk.problems for chunk in found.chunks])
 
 
@@ -83,7 +82,7 @@ async def test_a_listing_tells_what_lies_in_staging(environment: dict[str, str])
         assert {"format": "wav", "content_type": "audio", "channel_type": "unmixed"}.items() <= blobs[
             job.metadata_blob
         ].items()
-        link = await browse.content_link(job.recording_key, "0", app.clients.blobs, app.recordings)
+        link = await app.catalogue.content_link(job.recording_key, "0")
         assert "00000.wav%22" in link
         assert "0.media" in link
 
@@ -101,7 +100,7 @@ async def test_a_wrong_label_costs_nothing(
         assert (True, "wav", ".wav") == (written.complete, entry.format, entry.content.blob[-4:])
         assert f"it is called {info['format'].lower()}, and its bytes are wav" == entry.note
         assert f'chunk.mislabelled {{"recordingKey": "{job.recording_key}"' in caplog.text
-        assert (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok
+        assert (await app.verifier.verify(job.recording_key)).ok
 
 
 async def test_without_a_label_the_bytes_tell(environment: dict[str, str]) -> None:
@@ -171,7 +170,7 @@ async def test_what_players_play_is_archived(environment: dict[str, str], takes_
             assert layout.archived(job.content_blob, kind) == entry.content.blob  # type: ignore[arg-type]
             assert hashlib.sha256(body).hexdigest() == entry.content.sha256
             assert media.CONTENT_TYPES[kind] == await content_type(app, entry.content.blob)  # type: ignore[index]
-        assert (await verify.verify(jobs[0].recording_key, app.clients.blobs, app.recordings)).ok
+        assert (await app.verifier.verify(jobs[0].recording_key)).ok
 
 
 async def test_what_takes_a_pass_to_judge_is_judged_as_it_is_read_back(
@@ -193,7 +192,7 @@ async def test_what_takes_a_pass_to_judge_is_judged_as_it_is_read_back(
         # A probe, and one block; each is redirected to the region.
         reads = [request for request in host.asked if request.path.endswith(f"{job.document_id}/content/media")]
         assert 2 * (1 + 1) == len(reads)
-        assert (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok
+        assert (await app.verifier.verify(job.recording_key)).ok
 
 
 ODD = (
@@ -224,7 +223,7 @@ async def test_what_never_looks_whole_is_taken_as_it_is_before_it_is_lost(
         assert (hashlib.sha256(body).hexdigest(), len(body)) == (entry.content.sha256, entry.content.bytes)
         assert layout.archived(job.content_blob, label) == entry.content.blob  # type: ignore[arg-type]
         assert ([], {}) == (host.deletions(), await listing(app.settings, "staging"))
-        assert (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok
+        assert (await app.verifier.verify(job.recording_key)).ok
 
 
 async def test_an_etag_may_be_longer_than_blob_metadata(environment: dict[str, str]) -> None:
@@ -260,9 +259,9 @@ async def test_a_newer_event_may_say_that_it_lies_elsewhere(environment: dict[st
 
         [known] = recording.chunks
         assert (chunk["contentLocation"], chunk["metadataLocation"], chunk["deleteLocation"]) == (
-            known.job.content_location,
-            known.job.metadata_location,
-            known.delete_location,
+            known.announced.content_location,
+            known.announced.metadata_location,
+            known.announced.delete_location,
         )
         await app.ingest.run(known.job)
         assert {} != await listing(app.settings, "staging")
@@ -307,7 +306,7 @@ async def test_what_the_emulator_records_goes_all_the_way(
             entry.content_type,
             entry.channel_type,
         )
-        assert (await verify.verify(job.recording_key, app.clients.blobs, app.recordings)).ok
+        assert (await app.verifier.verify(job.recording_key)).ok
         assert {} == await listing(app.settings, "staging")
         with pytest.raises(SourceGone):
             await app.clients.content.probe(job)

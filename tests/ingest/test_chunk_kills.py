@@ -14,8 +14,8 @@ from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob
 from recording.model.stored import Container
 from tests.conftest import Control, file_event
-from tests.support.dying import Dying, Killed
 from tests.support.facts import MIB, announce, listing, receive, stored_sha256, with_blobs
+from tests.support.faults import FaultyBlobs, Killed
 
 WHERE: tuple[Container, ...] = ("staging", "quarantine", "archive")
 BLOCKS = 3
@@ -28,9 +28,9 @@ async def cut_in_three(environment: dict[str, str]) -> App:
     return await app.open_app(read_settings(environment | {"INGEST_BLOCK_MIB": "4", "INGEST_PARALLELISM": "1"}))
 
 
-def dying(app: App, *, after: int) -> tuple[ChunkIngest, Dying]:
+def dying(app: App, *, after: int) -> tuple[ChunkIngest, FaultyBlobs]:
     """Give an ingest that is killed after so many writes."""
-    storage = Dying(app, after=after)
+    storage = FaultyBlobs(app.settings, kill_after=after)
     return with_blobs(app, storage).ingest, storage
 
 
@@ -120,7 +120,7 @@ async def test_an_intake_that_is_killed_after_any_fact_is_repeated(app: App, con
     event = file_event(await control.recording(1000, 2000))
     event["subject"] += "/serverCallId/c2Nh/recordingId/cmlk"
     event["data"]["recordingStorageInfo"]["recordingChunks"].append({"documentId": "../../x", "index": 2})
-    storage = Dying(app, after=after)
+    storage = FaultyBlobs(app.settings, kill_after=after)
     with pytest.raises(Killed) if after <= FACTS else nullcontext():
         await receive(assemble(app.settings, replace(app.clients, blobs=storage)), event)
     await storage.aclose()

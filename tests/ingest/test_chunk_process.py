@@ -6,7 +6,6 @@ from pathlib import Path
 
 from local.process import Process
 from recording.app import App
-from recording.model import job
 from recording.model.job import ChunkJob
 from tests.conftest import Control
 from tests.support.facts import MIB, announce, staged_receipts, stored_sha256, until
@@ -19,7 +18,7 @@ from recording.model import job
 
 async def main():
     app = await bootstrap.ready()
-    await app.ingest.run(job.read(sys.argv[1]))
+    await app.ingest.run(ChunkJob.from_message(sys.argv[1]))
     print("ingested", flush=True)
     await app.aclose()
 
@@ -30,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 def ingest_process(one: ChunkJob, environment: dict[str, str], log: Path) -> Process:
     """Make a process that does one chunk job."""
-    command = [sys.executable, "-c", CHILD, job.write(one)]
+    command = [sys.executable, "-c", CHILD, one.to_message()]
     return Process("ingest", command, log=log, environment=os.environ | environment, folder=ROOT)
 
 

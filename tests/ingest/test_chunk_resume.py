@@ -15,9 +15,10 @@ from recording.errors import NotProved, SourceChanged, SourceDamaged
 from recording.ingest.blocks import Block
 from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob
+from recording.storage.blobs import Blobs
 from tests.conftest import Control
-from tests.support.dying import Dying
 from tests.support.facts import MIB, announce, killed_after, put, staged_receipts, stored_sha256, until, with_blobs
+from tests.support.faults import FaultyBlobs
 from tests.support.source import app_with_source, mp4, part, recording_of
 
 DOWNLOAD = "/recording/download/*"
@@ -54,7 +55,7 @@ async def test_a_block_that_was_damaged_on_its_way_before_a_kill_is_found_out(ap
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
 
-    class Damaging(type(app.clients.blobs)):  # type: ignore[misc]
+    class Damaging(Blobs):
         async def stage_block(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> None:
             async def damaged() -> AsyncIterator[bytes]:
                 async for piece in body:
@@ -79,7 +80,7 @@ async def test_a_block_without_a_receipt_is_fetched_again(app: App, control: Con
     """Between a block and its receipt a process dies: nobody can say what was sent, so the block isn't used."""
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
-    dying = Dying(app, after=1)
+    dying = FaultyBlobs(app.settings, kill_after=1)
     with pytest.raises(BaseExceptionGroup):
         await replace(with_blobs(app, dying).ingest, parallelism=1).run(job)
     await dying.aclose()
@@ -129,13 +130,7 @@ async def test_a_committed_chunk_is_proved_without_fetching(app: App, control: C
 
 async def killed_before_the_proof(app: App, job: ChunkJob) -> None:
     """Run an ingest whose process dies when it begins to read back."""
-
-    class Dying(type(app.clients.blobs)):  # type: ignore[misc]
-        async def read_ranges(self, *_: Any, **__: Any) -> AsyncIterator[bytes]:
-            raise asyncio.CancelledError
-            yield b""
-
-    storage = Dying(app.settings)
+    storage = FaultyBlobs(app.settings).on("read_ranges", raises=asyncio.CancelledError)
     with pytest.raises(asyncio.CancelledError):
         await with_blobs(app, storage).ingest.run(job)
     await storage.aclose()

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -11,7 +10,8 @@ from local.azurite import Azurite
 from recording.app import App
 from recording.errors import NotProved
 from tests.conftest import Control
-from tests.support.facts import MIB, announce, body_of, harmed, killed_after, stored_sha256, until
+from tests.support.facts import MIB, announce, body_of, harmed, killed_after, stored_sha256, until, with_blobs
+from tests.support.faults import FaultyBlobs
 from tests.support.source import app_with_source, mp4, part, recording_of
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
@@ -103,15 +103,9 @@ async def test_a_chunk_that_passed_by_before_a_kill_is_compared_all_the_same(app
     """An ingest that was killed right before its commit leaves a receipt of each block."""
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
-
-    class Dying(type(app.clients.blobs)):  # type: ignore[misc]
-        async def commit_blocks(self, *_: Any, **__: Any) -> bool:
-            await asyncio.sleep(30)
-            raise AssertionError
-
-    storage = Dying(app.settings)
-    await killed_after(type(app.ingest)(**{**vars(app.ingest), "storage": storage}), job, blocks=3)
-    await storage.aclose()
+    hanging = FaultyBlobs(app.settings).on("commit_blocks", hangs=30)
+    await killed_after(with_blobs(app, hanging).ingest, job, blocks=3)
+    await hanging.aclose()
 
     await app.ingest.run(job)
 

@@ -1,4 +1,4 @@
-"""recording/intake/auto_record.py: a call is recorded without anybody asking, once."""
+"""recording/intake/auto_record.py: with AUTO_RECORD a call is recorded, once."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def leg_event(call: Any, state: str = "Established", **more: Any) -> dict[str, Any]:
-    """Write the event of a call leg (docs/acs-contract.md#2021-callbacks)."""
+    """Return the event of a call leg (docs/acs-contract.md#2021-callbacks)."""
     return {
         "id": "8e7f5d6a-0b7c-4a52-9f0c-1f3b5f2c7d10",
         "subject": f"callLeg/{call['callLegId']}/callState",
@@ -41,7 +41,7 @@ async def started(control: Control) -> int:
 
 
 async def outcomes(app: App) -> list[str]:
-    """Read what came of each try of AUTO_RECORD, in their order."""
+    """Read the outcomes of all tries of AUTO_RECORD, in their order."""
     names = [name for name in sorted(await listing(app.settings, "archive")) if name.endswith("-outcome.json")]
     return [StartOutcome.model_validate(await body_of(app.settings, "archive", name)).result for name in names]
 
@@ -85,7 +85,7 @@ async def test_only_an_established_call_is_recorded(app: App, control: Control, 
 
 
 async def test_a_claim_is_taken_over_after_a_crash(app: App, control: Control) -> None:
-    """A worker that claimed a start and died is waited for, then somebody else starts."""
+    """While the claim is younger than a minute nobody else starts, after that another worker does."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     dead = StartClaim(owner="dead", conversation_id=call["conversationId"], at=NOW)
     blob = layout.claim_blob(f"auto-record {call['conversationId']}", 1)
@@ -103,7 +103,7 @@ async def test_a_claim_is_taken_over_after_a_crash(app: App, control: Control) -
 async def test_a_failure_that_may_pass_gives_the_claim_back(
     app: App, control: Control, status: int, error: type[Exception]
 ) -> None:
-    """The event is to come again, and then the recording is started at once."""
+    """The event comes again, and then the recording is started at once."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     await control.call("POST", "faults", {"method": "POST", "kind": "status", "status": status})
 
@@ -117,7 +117,7 @@ async def test_a_failure_that_may_pass_gives_the_claim_back(
 
 
 async def test_a_call_that_is_over_is_refused_for_good(app: App, control: Control) -> None:
-    """404 is on record; later deliveries don't ask again."""
+    """The outcome of the 404 is recorded; later deliveries don't ask ACS again."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     await control.call("DELETE", f"calls/{call['callId']}")
     await control.call("DELETE", "requests")
@@ -129,7 +129,7 @@ async def test_a_call_that_is_over_is_refused_for_good(app: App, control: Contro
 
 
 async def test_a_conversation_that_cannot_be_one_is_refused_for_good(app: App, control: Control) -> None:
-    """ACS isn't asked, and the event isn't to come again: it would be the same one."""
+    """ACS isn't asked, and the event must not come again: it would be the same."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     await control.call("DELETE", "requests")
 
@@ -139,7 +139,7 @@ async def test_a_conversation_that_cannot_be_one_is_refused_for_good(app: App, c
 
 
 async def test_a_recording_that_somebody_started_is_left_alone(app: App, control: Control) -> None:
-    """409 means that the call is being recorded, which is what was wanted."""
+    """409 means that the call is being recorded already."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     await app.clients.service.start(call["conversationId"])
 
@@ -149,7 +149,7 @@ async def test_a_recording_that_somebody_started_is_left_alone(app: App, control
 
 
 async def test_a_group_that_meets_again_is_recorded_again(app: App, control: Control) -> None:
-    """A group's id is the same for every call of it; the leg tells one from the other."""
+    """A group's id is the same for each of its calls; the legs differ."""
     group = "3f2b0e4c-1111-4000-8000-000000000001"
     for _ in range(2):
         call = await control.call("POST", "calls", {"participants": ["Ada"], "groupId": group})

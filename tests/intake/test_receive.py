@@ -1,4 +1,4 @@
-"""recording/intake/receive.py: an event becomes facts and one chunk job per chunk, or lies in quarantine."""
+"""recording/intake/receive.py: an event becomes facts and one chunk job per chunk, or goes to quarantine."""
 
 import asyncio
 import contextlib
@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given
 
 from recording.app import App, assemble
 from recording.errors import BadEvent
-from recording.intake import receive as intake
-from recording.model import event_parser, job, layout
+from recording.intake.receive import to_messages
+from recording.model import event_parser, layout
 from recording.model.events import Event, FileStatusUpdated
+from recording.model.job import ChunkJob
 from recording.notices import Topic
 from tests.conftest import file_event
 from tests.model.test_event_parser_bad import EVENTS, NEARLY
@@ -29,12 +30,12 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 async def quarantined(app: App) -> list[Any]:
-    """Read everything that lies in quarantine."""
+    """Read every event in quarantine."""
     return [await body_of(app.settings, "quarantine", name) for name in await listing(app.settings, "quarantine")]
 
 
 async def test_an_event_is_kept_as_received_and_makes_one_job_per_chunk(app: App) -> None:
-    """The text of the event is the fact; the jobs carry what ingest needs."""
+    """The text of the event is the fact; the jobs have everything that ingest needs."""
     event = file_event(recording_of(DOCUMENT, DOCUMENT + "0"), eventTime="2026-03-01T11:00:00Z")
     text = json.dumps(event, indent=3) + "\n"
 
@@ -43,11 +44,11 @@ async def test_an_event_is_kept_as_received_and_makes_one_job_per_chunk(app: App
     key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
     assert [(key, DOCUMENT, 0), (key, DOCUMENT + "0", 1)] == [(j.recording_key, j.document_id, j.index) for j in jobs]
     assert text.encode() == await app.clients.blobs.read("staging", layout.event_blob(key, event["id"]))
-    assert jobs == [job.read(message) for message in intake.messages(jobs)]
+    assert jobs == [ChunkJob.from_message(message) for message in to_messages(jobs)]
 
 
 async def test_a_duplicate_gives_the_same_jobs(app: App) -> None:
-    """A crash between the fact and the queue is mended by the event's next delivery."""
+    """After a crash between the fact and the queue, the event's next delivery queues the jobs."""
     event = file_event(recording_of(DOCUMENT))
 
     first, *others = await asyncio.gather(*(receive(app, event) for _ in range(5)))
@@ -57,18 +58,18 @@ async def test_a_duplicate_gives_the_same_jobs(app: App) -> None:
 
 
 async def test_five_hundred_chunks_are_taken_in_under_a_second(app: App) -> None:
-    """The size of a recording is the queue's business."""
+    """The time to accept an event doesn't depend on the size of the recording."""
     event = file_event(recording_of(*(f"{DOCUMENT[:-4]}{n:04}" for n in range(500))))
     begun = time.monotonic()
 
     jobs = await receive(app, event)
 
-    assert 500 == len(intake.messages(jobs))
+    assert 500 == len(to_messages(jobs))
     assert time.monotonic() - begun < 1
 
 
 async def test_good_chunks_go_on_and_the_event_is_quarantined(app: App) -> None:
-    """An entry that can't be understood doesn't cost the others."""
+    """An entry that can't be parsed doesn't affect the others."""
     event = file_event(recording_of(DOCUMENT))
     event["data"]["recordingStorageInfo"]["recordingChunks"] += [
         {"documentId": "../../x", "index": 1},
@@ -84,7 +85,7 @@ async def test_good_chunks_go_on_and_the_event_is_quarantined(app: App) -> None:
 
 
 async def test_a_start_time_that_cannot_be_costs_no_chunk(app: App) -> None:
-    """The event's own time names the recording then, and a person sees the event."""
+    """The recording's key has the event's own time instead, and the event is in quarantine."""
     event = file_event(recording_of(DOCUMENT) | {"startTime": "0001-01-01T00:00:00"}, eventTime="2026-03-01T11:00:00Z")
 
     jobs = await receive(app, event)
@@ -95,7 +96,7 @@ async def test_a_start_time_that_cannot_be_costs_no_chunk(app: App) -> None:
 
 
 async def test_a_topic_that_is_down_keeps_no_chunk_from_the_timer(app: App) -> None:
-    """The event is on record before others are told of its bad entry, which fails until the event comes again."""
+    """The event is a fact before the notice of its bad entry is published; that fails, so the event comes again."""
     down = assemble(app.settings, replace(app.clients, topic=Topic("http://127.0.0.1:9/", "key", None)))
     event = file_event(recording_of(DOCUMENT))
     event["data"]["recordingStorageInfo"]["recordingChunks"].append({"documentId": "../../x", "index": 1})
@@ -124,7 +125,7 @@ async def test_a_topic_that_is_down_keeps_no_chunk_from_the_timer(app: App) -> N
     ],
 )
 async def test_what_cannot_be_understood_is_kept_byte_for_byte(app: App, text: str) -> None:
-    """Quarantine has the very text and a reason, once; nothing else is written, and nothing is raised."""
+    """Quarantine has exactly the text and a reason, once; nothing else is written, and nothing is raised."""
     assert [] == await receive(app, text, now=NOW)
     assert [] == await receive(app, text, now=NOW)
 
@@ -146,7 +147,7 @@ async def test_other_events_are_acknowledged_and_forgotten(app: App) -> None:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 async def test_any_json_is_either_taken_or_quarantined(app: App, value: Any) -> None:
-    """Nothing raises, whatever comes; what isn't understood lies in quarantine letter by letter, and makes no job."""
+    """Nothing raises; what can't be parsed is in quarantine unchanged, and makes no job."""
     text = json.dumps(value)
     understood: Event | None = None
     with contextlib.suppress(BadEvent):

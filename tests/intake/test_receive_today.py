@@ -1,4 +1,4 @@
-"""recording/intake/receive.py: the events of today's API: calls, files with locations, the team's own storage."""
+"""recording/intake/receive.py: the events of Call Automation: calls, files with locations, the team's own storage."""
 
 import asyncio
 import json
@@ -34,12 +34,12 @@ pytestmark = pytest.mark.settings(ACS_API_VERSION="", AUTO_RECORD="all")
 
 
 def started_event(call: Any, **more: Any) -> dict[str, Any]:
-    """Write the event of a call of the emulator's that started."""
+    """Return the event that a call of the emulator started."""
     return call_event("CallStarted", serverCallId=call["serverCallId"]) | more
 
 
 def today(*locations: str | None, **data: Any) -> dict[str, Any]:
-    """Write a file event of today's whose chunks lie there."""
+    """Return a file event of the Call Automation API with these content locations."""
     recording = recording_of(*(f"{DOCUMENT}{n}" for n in range(len(locations))))
     event = file_event(recording, eventTime="2026-03-01T10:02:00Z")
     event["subject"] += f"/serverCallId/{SERVER_CALL}/recordingId/{ID}"
@@ -68,7 +68,7 @@ async def test_a_call_is_recorded_once(app: App, control: Control) -> None:
 
 
 async def test_an_id_without_its_padding_is_the_same_call(app: App, control: Control) -> None:
-    """The forms of 2021 and of today name one call (docs/acs-contract.md#server-call-id)."""
+    """The unpadded and the padded form are the id of one call (docs/acs-contract.md#server-call-id)."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     bare = conversation.from_server_call_id(call["serverCallId"])
 
@@ -79,7 +79,7 @@ async def test_an_id_without_its_padding_is_the_same_call(app: App, control: Con
 
 
 async def test_a_call_that_has_both_events_is_started_once(app: App, control: Control) -> None:
-    """The call leg is 2021's way to tell, the call today's."""
+    """The leg's event is for the 2021 preview API, the call's for Call Automation."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
 
     await receive(app, leg_event(call))
@@ -93,7 +93,7 @@ async def test_a_call_that_has_both_events_is_started_once(app: App, control: Co
 async def test_with_the_api_of_2021_a_call_that_starts_is_only_logged(
     app: App, environment: dict[str, str], control: Control, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """There it is the leg that starts."""
+    """With that API the leg's event starts the recording."""
     caplog.set_level(logging.INFO, "recording")
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     old = assemble(read_settings(environment | {"ACS_API_VERSION": "2021-04-15-preview1"}), app.clients)
@@ -117,7 +117,7 @@ async def test_unless_it_is_asked_for_nothing_is_recorded(
 
 
 async def test_a_call_that_is_over_is_refused_for_good(app: App, control: Control) -> None:
-    """It is on record; later deliveries don't ask again."""
+    """The outcome is recorded; later deliveries don't ask ACS again."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     await control.call("DELETE", f"calls/{call['callId']}")
     await control.call("DELETE", "requests")
@@ -131,7 +131,7 @@ async def test_a_call_that_is_over_is_refused_for_good(app: App, control: Contro
 
 @pytest.mark.parametrize("server_call", ["not base64!", "aHR0cDovL3g=", "../../x"])
 async def test_a_call_that_cannot_be_named_is_kept(app: App, control: Control, server_call: str) -> None:
-    """An id that is none of a conversation goes to quarantine, for a person to look at."""
+    """An invalid id goes to quarantine, for a person to inspect."""
     await receive(app, call_event("CallStarted", serverCallId=server_call))
 
     [kept] = await quarantined(app)
@@ -157,7 +157,7 @@ async def test_what_is_only_told_is_logged(app: App, caplog: pytest.LogCaptureFi
 
 
 async def test_a_start_that_failed_is_an_error(app: App, caplog: pytest.LogCaptureFixture) -> None:
-    """A call isn't recorded that was to be: the log says which, and why."""
+    """A call that was to be recorded isn't: the log has its ids and the reason."""
     await receive(app, callback("StartRecordingFailed", resultInformation={"code": 500, "message": "no\nway"}))
 
     [line] = logged(caplog, "recording.start_failed")
@@ -171,7 +171,7 @@ async def test_a_start_that_failed_is_an_error(app: App, caplog: pytest.LogCaptu
 
 
 async def test_a_job_says_where_its_chunk_lies(app: App) -> None:
-    """Letter by letter, as the event has it (docs/acs-contract.md#storage-host)."""
+    """Exactly as the event has it (docs/acs-contract.md#storage-host)."""
     [job] = await receive(app, today(f"{OBJECT}/content/video"))
 
     assert (f"{OBJECT}/content/video", f"{OBJECT}/content/video-metadata") == (
@@ -181,7 +181,7 @@ async def test_a_job_says_where_its_chunk_lies(app: App) -> None:
 
 
 async def test_a_location_that_cannot_be_one_goes_to_quarantine_too(app: App) -> None:
-    """The chunk is taken without it, and a person sees the event."""
+    """The chunk is accepted without it, and the event is in quarantine."""
     [job] = await receive(app, today("https://x/\n"))
 
     [kept] = await quarantined(app)
@@ -190,7 +190,7 @@ async def test_a_location_that_cannot_be_one_goes_to_quarantine_too(app: App) ->
 
 
 async def test_an_announced_recording_has_ended(app: App) -> None:
-    """Today's event says which recording it is."""
+    """The event of Call Automation has the recording's id."""
     server_call = "aHR0cHM6Ly9hcGkuZmxpZ2h0cHJveHkuc2t5cGUuY29tL2M/aT0xPg=="
     event = today(f"{OBJECT}/content/video")
     event["subject"] = event["subject"].replace(SERVER_CALL, server_call)
@@ -203,7 +203,7 @@ async def test_an_announced_recording_has_ended(app: App) -> None:
 
 
 async def test_a_server_call_id_that_is_none_costs_no_chunk(app: App) -> None:
-    """That the recording ended is noted without the call."""
+    """The ending is noted without the call."""
     jobs = await receive(app, today(f"{OBJECT}/content/video"))
 
     found = await app.endings.find(ID)
@@ -214,7 +214,7 @@ async def test_a_server_call_id_that_is_none_costs_no_chunk(app: App) -> None:
 async def test_an_archive_that_is_down_keeps_no_chunk_from_staging(
     app: App, environment: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The chunks are what can be lost: that the recording ended, the timer sees by them."""
+    """Only the chunks can be lost; the timer notes the ending from them."""
     storage = Blobs(read_settings(environment | {"ARCHIVE_CONTAINER": "not-there"}))
 
     jobs = await receive(assemble(app.settings, replace(app.clients, blobs=storage)), today(f"{OBJECT}/content/video"))
@@ -228,7 +228,7 @@ async def test_an_archive_that_is_down_keeps_no_chunk_from_staging(
 async def test_what_was_exported_is_kept_as_a_fact_only(
     app: App, caplog: pytest.LogCaptureFixture, location: str | None
 ) -> None:
-    """It lies where the team wanted it (docs/acs-contract.md#own-storage): nothing is copied, nothing can be lost."""
+    """It is in the team's own storage (docs/acs-contract.md#own-storage): nothing is copied, nothing can be lost."""
     caplog.set_level(logging.INFO, "recording")
     event = today(location, storageType="AzureBlob", recordingId=ID)
     stopped = Ending(recording_id=ID, at=STOPPED, evidence="stopped through us")
@@ -249,7 +249,7 @@ async def test_what_was_exported_is_kept_as_a_fact_only(
 
 
 async def test_two_exports_under_one_event_id_are_both_kept(app: App) -> None:
-    """As in staging: what it tells must be on record."""
+    """As in staging: the content of each event must be kept."""
     await receive(app, today(TEAMS, storageType="AzureBlob"))
     await receive(app, today(TEAMS, TEAMS, storageType="AzureBlob"))
 
@@ -257,7 +257,7 @@ async def test_two_exports_under_one_event_id_are_both_kept(app: App) -> None:
 
 
 async def test_a_failed_export_is_ingested(app: App) -> None:
-    """It lies on the service's storage host for 24 hours (docs/acs-contract.md#own-storage): it is a chunk like any."""
+    """It is on the service's storage host for 24 hours (docs/acs-contract.md#own-storage): it is a normal chunk."""
     jobs = await receive(app, today(f"{OBJECT}/content/video", storageType="AzureBlob", recordingId=ID))
 
     assert [f"{DOCUMENT}0"] == [job.document_id for job in jobs]
@@ -265,7 +265,7 @@ async def test_a_failed_export_is_ingested(app: App) -> None:
 
 
 async def test_an_export_that_failed_in_part_is_both(app: App) -> None:
-    """Chunk by chunk: what lies with the team has no deadline, what doesn't is fetched."""
+    """Each chunk by itself: one in the team's storage has no deadline, the other is ingested."""
     event = today(TEAMS, f"{OBJECT}/content/video", storageType="AzureBlob", recordingId=ID)
 
     jobs = await receive(app, event)
@@ -276,7 +276,7 @@ async def test_an_export_that_failed_in_part_is_both(app: App) -> None:
 
 
 async def test_an_export_that_cannot_be_put_on_record_comes_again(app: App, environment: dict[str, str]) -> None:
-    """Nothing else tells of it."""
+    """There is no other fact of it."""
     storage = Blobs(read_settings(environment | {"ARCHIVE_CONTAINER": "not-there"}))
 
     with pytest.raises(Exception, match="ContainerNotFound"):

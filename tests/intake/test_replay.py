@@ -1,4 +1,4 @@
-"""recording/intake/replay.py: what was quarantined or dead-lettered comes in again, and twice is as good as once."""
+"""recording/intake/replay.py: quarantined and dead-lettered events are accepted again; a repeat changes nothing."""
 
 import json
 from asyncio import to_thread
@@ -20,7 +20,7 @@ from recording.app import App, assemble
 from recording.config.resource import parse_connection_string
 from recording.config.settings import read_settings
 from recording.intake import replay
-from recording.intake.replay import EventFile, ReplayResult, Target
+from recording.intake.replay import EventFile, Replay, ReplayResult
 from recording.model import job, layout
 from recording.model.job import ChunkJob
 from tests.conftest import Control, file_event
@@ -42,7 +42,7 @@ OBITUARY = {
 
 @pytest_asyncio.fixture(autouse=True)
 async def _own_queue(app: App) -> AsyncIterator[None]:
-    """Nothing that other tests have left lies on the queue."""
+    """The queue is empty before and after the test."""
     async with raw_queue(app.settings, job.QUEUE) as queue:
         await queue.clear_messages()
         yield
@@ -55,19 +55,22 @@ def event() -> dict[str, Any]:
     return file_event(recording_of(DOCUMENT, DOCUMENT + "0"), eventTime="2026-03-01T11:00:00Z")
 
 
-def into(app: App, *, dry: bool = False) -> Target:
-    """Say what is replayed into."""
-    return Target(app.intake, app.clients.chunk_queue, dry=dry)
+def replaying(app: App) -> Replay:
+    """Build the replay of an app."""
+    return Replay(app.intake, app.clients.chunk_queue)
 
 
 async def again(app: App, body: bytes | str, **more: bool) -> list[ReplayResult]:
     """Replay the body of a file."""
-    return await replay.replay(EventFile("a file", body.encode() if isinstance(body, str) else body), into(app, **more))
+    file = EventFile("a file", body.encode() if isinstance(body, str) else body)
+    return await replaying(app).run(file, **more)
 
 
 async def queued(app: App) -> list[ChunkJob]:
-    """Take all jobs off the queue as the host would."""
-    return [job.read(one.text) async for one in app.clients.chunk_queue.receive(limit=1000, hidden_seconds=60)]
+    """Receive all jobs from the queue, as the host would."""
+    return [
+        ChunkJob.from_message(one.text) async for one in app.clients.chunk_queue.receive(limit=1000, hidden_seconds=60)
+    ]
 
 
 async def all_blobs(app: App) -> list[dict[str, str]]:
@@ -76,7 +79,7 @@ async def all_blobs(app: App) -> list[dict[str, str]]:
 
 
 async def quarantined(app: App, text: str, *, at: datetime = DAY) -> str:
-    """Quarantine an event for a reason that this version hasn't any more; the answer is the blob's name."""
+    """Quarantine an event for a reason that this version doesn't have any more; return the blob's name."""
     reasons = ["a form that nobody knew then"]
     await app.quarantine.keep(text, reasons, received_at=at)
     return layout.quarantine_blob(at, layout.event_id(None, text))
@@ -87,7 +90,7 @@ async def test_a_quarantined_event_that_is_understood_by_now_is_taken(app: App, 
     text = json.dumps(event, indent=3) + "\n"
     name = await quarantined(app, text)
 
-    [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(app))
+    [done] = await replaying(app).run(await replay.read_blob(app.clients.blobs, name))
 
     key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
     assert ("taken", f"{key}, 2 chunks queued", True) == (done.outcome, done.detail, done.ok)
@@ -98,19 +101,19 @@ async def test_a_quarantined_event_that_is_understood_by_now_is_taken(app: App, 
 
 
 async def test_twice_changes_nothing(app: App, event: dict[str, Any]) -> None:
-    """Facts are written once; the jobs are queued again, as by any duplicate."""
+    """Facts are written once; the jobs are queued again, as for any duplicate."""
     name = await quarantined(app, json.dumps(event))
     found = await replay.read_blob(app.clients.blobs, name)
-    first = await replay.replay(found, into(app))
+    first = await replaying(app).run(found)
     before, jobs = await all_blobs(app), await queued(app)
 
-    assert first == await replay.replay(found, into(app))
+    assert first == await replaying(app).run(found)
 
     assert (before, jobs) == (await all_blobs(app), await queued(app))
 
 
 async def test_an_event_that_arrived_by_itself_is_a_duplicate(app: App, event: dict[str, Any]) -> None:
-    """So replaying what needn't be does no harm."""
+    """So an unnecessary replay does no harm."""
     text = json.dumps(event)
     jobs = await receive(app, text)
     before = await all_blobs(app)
@@ -121,7 +124,7 @@ async def test_an_event_that_arrived_by_itself_is_a_duplicate(app: App, event: d
 
 
 async def test_an_archived_recording_stays_as_it_is(app: App, control: Control) -> None:
-    """Its manifest is the same when the replayed jobs and the timer have run."""
+    """Its manifest is the same after the replayed jobs and the timer have run."""
     event = file_event(await control.recording(1000, 2000))
     for one in await receive(app, event):
         await app.ingest.run(one)
@@ -138,7 +141,7 @@ async def test_an_archived_recording_stays_as_it_is(app: App, control: Control) 
 
 @pytest.mark.parametrize("schema", ["EventGridSchema", "CloudEventSchemaV1_0"])
 async def test_dead_letters_are_taken_in_both_schemas(app: App, event: dict[str, Any], schema: str) -> None:
-    """An array of events with why they were given up; CloudEvents write that in small letters.
+    """An array of events with the reason why each was given up; in CloudEvents these members are lower case.
 
     See docs/acs-contract.md#delivery-semantics.
     """
@@ -160,11 +163,11 @@ async def test_dead_letters_are_taken_in_both_schemas(app: App, event: dict[str,
 
 
 async def test_what_is_still_not_understood_is_not_written_twice(app: App) -> None:
-    """It stays where it is, whatever day it is replayed on; the reason is today's."""
+    """It stays where it is, whenever it is replayed; the reason is that of this version."""
     name = await quarantined(app, '{"eventType": "Microsoft.Communication.RecordingFileStatusUpdated"}')
     before = await all_blobs(app)
 
-    [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(app))
+    [done] = await replaying(app).run(await replay.read_blob(app.clients.blobs, name))
 
     assert ("not understood", False) == (done.outcome, done.ok)
     assert "nobody knew then" not in done.detail
@@ -172,13 +175,13 @@ async def test_what_is_still_not_understood_is_not_written_twice(app: App) -> No
 
 
 async def test_an_event_understood_in_part_is_taken_in_part(app: App, event: dict[str, Any]) -> None:
-    """The good chunk is queued, the other is told again; the quarantine has it once, on its old day."""
+    """The good chunk is queued, the other is reported again; the quarantine has the event once, on its old day."""
     event["data"]["recordingStorageInfo"]["recordingChunks"][1]["documentId"] = "../x"
     name = await quarantined(app, json.dumps(event))
     in_quarantine = await listing(app.settings, "quarantine")
 
     for _ in range(2):
-        [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(app))
+        [done] = await replaying(app).run(await replay.read_blob(app.clients.blobs, name))
         assert ("partly", False) == (done.outcome, done.ok)
         assert [DOCUMENT] == [one.document_id for one in await queued(app)]
     [done] = await again(app, json.dumps(event))
@@ -188,7 +191,7 @@ async def test_an_event_understood_in_part_is_taken_in_part(app: App, event: dic
 
 
 async def test_events_of_other_kinds(app: App) -> None:
-    """One that the app knows is taken, one that it has no use for is ignored; both are well."""
+    """One that the app knows is accepted, one that it doesn't use is ignored; both are ok."""
     leg = {"callLegId": "leg", "callState": "Establishing"}
     known = {"id": "1", "eventType": "Microsoft.Communication.CallLegStateChanged", "data": leg}
     other = {"id": "2", "eventType": "Microsoft.Communication.ChatMessageReceived", "data": {}}
@@ -202,28 +205,28 @@ async def test_events_of_other_kinds(app: App) -> None:
 
 
 def records_all(app: App, environment: dict[str, str]) -> App:
-    """The app with today's API, recording each call that starts."""
+    """Return the app with the Call Automation API and AUTO_RECORD."""
     return assemble(read_settings(environment | {"ACS_API_VERSION": "", "AUTO_RECORD": "all"}), app.clients)
 
 
 async def test_a_call_that_still_cannot_be_named_is_not_written_twice(app: App, environment: dict[str, str]) -> None:
-    """It isn't taken: a person has to look at it, and not a second time."""
+    """It isn't accepted: a person has to inspect it, but only once."""
     name = await quarantined(app, json.dumps(call_event("CallStarted", serverCallId="not base64!")))
     before = await all_blobs(app)
 
-    [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(records_all(app, environment)))
+    [done] = await replaying(records_all(app, environment)).run(await replay.read_blob(app.clients.blobs, name))
 
     assert ("not understood", before) == (done.outcome, await all_blobs(app))
 
 
 async def test_a_replayed_start_is_claimed_now(app: App, environment: dict[str, str], control: Control) -> None:
-    """A claim of the day of the event would look as if its owner had died: another worker would start as well."""
+    """A claim with the time of the event would look as if its owner had died: another worker would start, too."""
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
     name = await quarantined(app, json.dumps(call_event("CallStarted", serverCallId=placed["serverCallId"])))
     service = CallAutomation(parse_connection_string(environment["ACS_CONNECTION_STRING"]))
     today = assemble(records_all(app, environment).settings, replace(app.clients, service=service))
 
-    [done] = await replay.replay(await replay.read_blob(app.clients.blobs, name), into(today))
+    [done] = await replaying(today).run(await replay.read_blob(app.clients.blobs, name))
     await service.aclose()
 
     [claimed] = [blob for blob in await listing(app.settings, "archive") if blob.endswith("-claim.json")]
@@ -234,7 +237,7 @@ async def test_a_replayed_start_is_claimed_now(app: App, environment: dict[str, 
 async def test_words_from_outside_do_not_reach_the_terminal(
     environment: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Neither what moves its cursor nor what no encoding has; the events behind it are told as well."""
+    """Neither control characters nor lone surrogates; the events behind are printed, too."""
     hostile = {"id": "1", "eventType": "\x1b[2J\r\ud800", "data": {}}
     (tmp_path / "events.json").write_text(json.dumps([hostile, hostile]))
 
@@ -248,7 +251,7 @@ async def test_words_from_outside_do_not_reach_the_terminal(
     "body", [b"", b"{", b"\xff\xfe", b"5", b"[1]", b'["x"]', b'{"reasons": [], "received_at": "x"}', b"[" * 100_000]
 )
 async def test_a_damaged_file_is_told(app: App, body: bytes) -> None:
-    """Nothing comes of it, and nothing is written."""
+    """The result says so, and nothing is written."""
     before = await all_blobs(app)
 
     [done] = await again(app, body)
@@ -258,15 +261,15 @@ async def test_a_damaged_file_is_told(app: App, body: bytes) -> None:
 
 
 async def test_a_byte_order_mark_is_no_damage(app: App, event: dict[str, Any]) -> None:
-    """An editor may have put it there."""
+    """An editor may have added it."""
     assert ["taken"] == [one.outcome for one in await again(app, b"\xef\xbb\xbf" + json.dumps(event).encode())]
 
 
 async def test_a_dry_run_changes_nothing(app: App, event: dict[str, Any]) -> None:
-    """It says what would be taken, and what still isn't understood."""
+    """The results say what would be accepted, and what still can't be parsed."""
     before = await all_blobs(app)
 
-    done = await again(app, json.dumps([event, {"id": "x"}]), dry=True)
+    done = await again(app, json.dumps([event, {"id": "x"}]), dry_run=True)
 
     assert ["taken", "not understood"] == [one.outcome for one in done]
     assert done[0].detail.endswith("2 chunks")
@@ -276,7 +279,7 @@ async def test_a_dry_run_changes_nothing(app: App, event: dict[str, Any]) -> Non
 async def test_storage_that_fails_holds_up_no_other_event(
     azurite: Any, environment: dict[str, str], event: dict[str, Any]
 ) -> None:
-    """The one that failed is told, and the next replay takes it."""
+    """The failure is reported, and the next replay accepts the event."""
     key_of_first = "20260301T100000000000Z-3f2b0e4c*"
     rule = {"kind": "status", "status": 403, "operation": "PutBlob", "path": f"*{key_of_first}*", "times": 1}
     other = event | {"id": "other", "subject": "/recording/call/other"}
@@ -290,7 +293,7 @@ async def test_storage_that_fails_holds_up_no_other_event(
 
 @asynccontextmanager
 async def dead_letter_container(app: App, name: str) -> AsyncIterator[App]:
-    """A container for dead letters beside the quarantine, seen as one."""
+    """A container for dead letters in the quarantine's account, read as the quarantine container."""
     settings = app.settings.model_copy(update={"quarantine_container": name})
     there = await bootstrap.open_app(settings)
     yield there
@@ -298,7 +301,7 @@ async def dead_letter_container(app: App, name: str) -> AsyncIterator[App]:
 
 
 async def run(environment: dict[str, str], folder: Path, *arguments: str) -> int:
-    """Run the command in a thread: it has a loop of its own."""
+    """Run the command in a thread: it has its own event loop."""
     file = folder / "settings-of-the-test"
     file.write_text(json.dumps({"Values": environment}))
     return await to_thread(command.main, ["replay", *arguments, "--settings", str(file)])
@@ -307,7 +310,7 @@ async def run(environment: dict[str, str], folder: Path, *arguments: str) -> int
 async def test_a_folder_is_replayed_and_told(
     app: App, environment: dict[str, str], event: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A line for each event and a sum; 0 when all were taken, 1 when one wasn't."""
+    """It prints a line for each event and the totals; the status is 0 if all were accepted, otherwise 1."""
     inner = tmp_path / "letters" / "2026"
     inner.mkdir(parents=True)
     (inner / "one.json").write_text(json.dumps([event | OBITUARY]))
@@ -332,7 +335,7 @@ async def test_a_folder_is_replayed_and_told(
 async def test_what_is_not_there_is_told(
     app: App, environment: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file, a blob, the events of an empty folder: 1; a container: 2."""
+    """The status for a file, a blob or the events of an empty folder is 1, for a container 2."""
     (tmp_path / "empty").mkdir()
 
     for arguments, told in (
@@ -349,7 +352,7 @@ async def test_what_is_not_there_is_told(
 async def test_a_day_of_the_quarantine_and_of_the_dead_letters(
     app: App, environment: dict[str, str], event: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What came on other days is left out; Event Grid writes a day without zeros.
+    """Events of other days are omitted; Event Grid writes month and day without leading zeros.
 
     See docs/acs-contract.md#delivery-semantics.
     """
@@ -375,7 +378,7 @@ async def test_a_day_of_the_quarantine_and_of_the_dead_letters(
 async def test_a_blob_of_the_dead_letters(
     app: App, environment: dict[str, str], event: dict[str, Any], tmp_path: Path
 ) -> None:
-    """By the name that the log line or the portal shows."""
+    """By the name that the log line or the portal has."""
     name = environment["QUARANTINE_CONTAINER"].replace("quarantine", "letters")
     async with dead_letter_container(app, name) as letters:
         await put(letters.settings, "quarantine", "A/2026/3/1/9/x.json", json.dumps([event | OBITUARY]).encode())
@@ -388,7 +391,7 @@ async def test_a_blob_of_the_dead_letters(
 
 @pytest.mark.parametrize("arguments", [[], ["--day", "yesterday"], ["--dry-run"], ["--settings", "x"]])
 def test_a_wrong_command_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Status 2, and how it is used."""
+    """The status is 2, and the usage is printed."""
     with pytest.raises(SystemExit) as ended:
         command.main(["replay", *arguments])
 

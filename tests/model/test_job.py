@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from recording.model import job, layout
+from recording.model import layout
+from recording.model.events import AnnouncedChunk
 from recording.model.job import ChunkJob
 
 KEY = "20210727T152023608975Z-43563209-4ec6-4119-be5b-88398cda2caf"
@@ -21,7 +22,7 @@ TAKEN = {"id", "insertionTime", "expirationTime", "dequeueCount", "nextVisibleTi
 
 def test_a_message_is_nested() -> None:
     """Nothing of the job stands where the host would take it for the message's metadata."""
-    body = json.loads(job.write(JOB))
+    body = json.loads(JOB.to_message())
 
     assert {
         "chunk": {
@@ -34,15 +35,26 @@ def test_a_message_is_nested() -> None:
     assert not TAKEN & set(body)
 
 
+def test_the_job_of_an_announced_chunk_says_where_it_lies() -> None:
+    """And when it was announced: its deadline counts from there."""
+    chunk = AnnouncedChunk(DOCUMENT, 3, "SessionEnded", "https://a/content", "https://a/metadata", "https://a/delete")
+
+    job = ChunkJob.of(KEY, chunk, JOB.announced_at)
+
+    assert job == JOB.model_copy(
+        update={"content_location": "https://a/content", "metadata_location": "https://a/metadata"}
+    )
+
+
 def test_locations_survive_the_queue() -> None:
     """Letter by letter, and a message of the longest ones fits into the queue's 64 KiB of base64."""
     placed = JOB.model_copy(
         update={"content_location": "https://a/%2F?x=ü&y=%7E", "metadata_location": "https://a/" + "m" * 8182}
     )
 
-    assert placed == job.read(job.write(placed))
+    assert placed == ChunkJob.from_message(placed.to_message())
     longest = placed.model_copy(update={"content_location": placed.metadata_location})
-    assert len(job.write(longest)) * 4 / 3 < 64 * 1024
+    assert len(longest.to_message()) * 4 / 3 < 64 * 1024
 
 
 @given(
@@ -55,7 +67,7 @@ def test_a_job_survives_the_queue(start: datetime, document: str, index: int) ->
     key = layout.recording_key(start, "a-1")
     one = ChunkJob(recording_key=key, document_id=document, index=index, announced_at=start + timedelta(minutes=1))
 
-    again = job.read(job.write(one))
+    again = ChunkJob.from_message(one.to_message())
 
     assert one == again
     assert all(name.startswith(f"{key}/") for name in (again.content_blob, again.metadata_blob, again.attempts_blob))
@@ -79,11 +91,11 @@ def test_a_job_survives_the_queue(start: datetime, document: str, index: int) ->
 )
 def test_a_message_that_is_not_ours(changes: dict[str, Any]) -> None:
     """A message whose job couldn't be one is refused, and what it says isn't repeated."""
-    body = json.loads(job.write(JOB))
+    body = json.loads(JOB.to_message())
     body["chunk"] |= changes
 
     with pytest.raises(ValidationError) as refused:
-        job.read(json.dumps(body))
+        ChunkJob.from_message(json.dumps(body))
 
     [sent] = changes.values()
     assert f"input_value={sent!r}" not in str(refused.value)
@@ -93,4 +105,4 @@ def test_a_message_that_is_not_ours(changes: dict[str, Any]) -> None:
 def test_a_message_that_is_no_job(text: str) -> None:
     """Anything else on the queue is refused too."""
     with pytest.raises(ValidationError):
-        job.read(text)
+        ChunkJob.from_message(text)

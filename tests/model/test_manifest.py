@@ -66,7 +66,7 @@ def test_the_first_announcement_sets_the_deadline() -> None:
     found = recording([event("a-0", "a-1", hours=5), event("a-0", hours=1)], [])
 
     assert [("a-0", 49), ("a-1", 53)] == [
-        (c.job.document_id, (c.deadline - START) / timedelta(hours=1)) for c in found.chunks
+        (c.document_id, (c.deadline - START) / timedelta(hours=1)) for c in found.chunks
     ]
 
 
@@ -81,12 +81,12 @@ def test_the_newest_announcement_says_where_a_chunk_lies() -> None:
     for some_order in (events, events[::-1]):
         [chunk] = recording(some_order, []).chunks
         assert ("https://new/c", "https://old/m", "https://new/d", "SessionEnded") == (
-            chunk.job.content_location,
-            chunk.job.metadata_location,
-            chunk.delete_location,
-            chunk.end_reason,
+            chunk.announced.content_location,
+            chunk.announced.metadata_location,
+            chunk.announced.delete_location,
+            chunk.announced.end_reason,
         )
-        assert (START, DONE) == (chunk.job.announced_at, chunk.deadline)
+        assert (START, DONE) == (chunk.announced_at, chunk.deadline)
 
 
 def test_what_events_say_of_the_media_is_joined() -> None:
@@ -148,7 +148,7 @@ def test_a_rescue_comes_when_the_note_says() -> None:
     note = Attempts(count=1, next_at=START + timedelta(hours=3))
     found = recording([event("a-0", "a-1")], [], {"a-1": note})
 
-    assert [START + FIRST_RESCUE, note.next_at] == [c.rescue_at() for c in found.chunks]
+    assert [START + FIRST_RESCUE, note.next_at] == [c.requeue_at() for c in found.chunks]
 
 
 def test_every_chunk_has_an_outcome() -> None:
@@ -204,7 +204,7 @@ def test_archived_chunks_are_left_to_the_manifest_before() -> None:
     before = told([event(*DOCUMENTS)], [content("a-0", **PROOF), metadata("a-0"), content("a-1", **PROOF)])
     now = recording([event(*DOCUMENTS, hours=1)], [metadata("a-1")])
 
-    assert ["a-1", "a-2"] == [c.job.document_id for c in manifest.without_archived(now, before).chunks]
+    assert ["a-1", "a-2"] == [c.document_id for c in manifest.without_archived(now, before).chunks]
 
 
 PIECES = [piece for d in DOCUMENTS for piece in (content(d), content(d, **PROOF), metadata(d))]

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import azure.functions as func
 import pytest
 
 from recording.api import request
@@ -17,7 +18,7 @@ BLOB = "azureBlobStorage"
 
 def read(body: dict[str, Any]) -> StartRecording:
     """Read the body of a start."""
-    return request.read_body(StartRecording, json.dumps(body).encode())
+    return request.read_body(StartRecording, func.HttpRequest("POST", "/", body=json.dumps(body).encode()))
 
 
 def storage(**members: Any) -> dict[str, Any]:

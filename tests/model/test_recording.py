@@ -5,14 +5,12 @@ from datetime import timedelta
 import pytest
 
 from recording.model import manifest
-from recording.model.job import ChunkJob
+from recording.model.events import AnnouncedChunk
 from recording.model.layout import chunk_blob, metadata_blob
 from recording.model.manifest import ManifestChunk
 from recording.model.recording import InFlightChunk
 from recording.model.stored import StoredBlob
 from tests.model.test_manifest import KEY, PROOF, RETENTION, START
-
-JOB = ChunkJob(recording_key=KEY, document_id="a-0", index=0, announced_at=START)
 
 
 def chunk(
@@ -20,14 +18,14 @@ def chunk(
 ) -> InFlightChunk:
     """Make a chunk by what stands on its two blobs, and by what its events say of its media."""
     return InFlightChunk(
-        job=JOB,
-        end_reason=None,
+        recording_key=KEY,
+        announced=AnnouncedChunk("a-0", 0, None),
+        announced_at=START,
         deadline=START + RETENTION,
         content=None if content is None else StoredBlob(chunk_blob(KEY, 0, "a-0"), 1000, "e", content),
         metadata=None if metadata is None else StoredBlob(metadata_blob(KEY, 0, "a-0"), 10, "e", metadata),
         attempts=None,
         unfinished=(),
-        delete_location=None,
         described=described,
     )
 
@@ -56,7 +54,7 @@ def test_bytes_count_more_than_labels(found: InFlightChunk, kind: str | None, no
     """
     written = manifest.write_entry(found, "archive")
 
-    assert (kind, note) == (found.kind, found.note) == (written.format, written.note)
+    assert (kind, note) == (found.kind, found.label_mismatch) == (written.format, written.note)
     if written.content:
         assert written.content.blob.endswith(f"/chunks/00000-a-0.{kind or 'media'}")
 
@@ -111,4 +109,4 @@ def test_an_entry_of_an_older_manifest_can_be_read() -> None:
 
 def test_a_chunk_without_a_note_is_rescued_when_the_queue_had_its_turn() -> None:
     """A quarter of an hour after it was announced, unless the settings say otherwise."""
-    assert START + timedelta(minutes=3) == chunk().rescue_at(timedelta(minutes=3))
+    assert START + timedelta(minutes=3) == chunk().requeue_at(timedelta(minutes=3))

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 
 from recording.intake import backlog
 from recording.intake.quarantine import QuarantinedEvent
-from recording.model import attempts, job
+from recording.model.attempts import Attempts
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
+from recording.model.job import ChunkJob
 from recording.model.layout import chunk_blob
 from recording.model.manifest import Manifest, write_manifest
 from recording.model.proof import ChunkFacts
@@ -38,7 +39,7 @@ def indented(record: type[BaseModel]) -> Callable[[str], str]:
 
 def attempts_record(text: str) -> str:
     """Read and write an attempts record; one that can't be read would count as none."""
-    read = attempts.read(text.encode())
+    read = Attempts.parse(text.encode())
     assert read is not None
     return read.model_dump_json(by_alias=True, exclude_unset=True)
 
@@ -47,11 +48,11 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "attempts.json": attempts_record,
     "attempts-named.json": attempts_record,
     "audit.json": one_line(AuditRecord),
-    "chunk-job.json": lambda text: job.write(job.read(text)),
+    "chunk-job.json": lambda text: (ChunkJob.from_message(text)).to_message(),
     "chunk-metadata.json": lambda text: json.dumps(ChunkFacts.from_metadata(json.loads(text)).to_metadata()),
     "claim.json": one_line(StartClaim),
     "ending.json": one_line(Ending),
-    "events-message.json": lambda text: backlog.write(backlog.read(text)).decode(),
+    "events-message.json": lambda text: backlog.format_message(backlog.parse_message(text)),
     "manifest-absent.json": indented(Manifest),
     "manifest.json": indented(Manifest),
     "manifest-unfinished.json": indented(Manifest),

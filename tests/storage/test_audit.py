@@ -5,10 +5,10 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import azure.functions as func
 import pytest
 from aiohttp import web
 
@@ -18,16 +18,17 @@ from recording.app import App
 from recording.config.account import StorageAccount
 from recording.config.settings import Settings
 from recording.control.bodies import Caller, Operation, RepeatKey, StartRecording, StartRecordingByUrl
-from recording.control.operations import RecordingControl as Recordings
+from recording.control.operations import RecordingControl
 from recording.errors import RecordingError
 from recording.storage.audit import AuditLog, AuditRecord
 from recording.storage.blobs import Blobs
 from tests.conftest import Control
-from tests.support.facts import body_of, control_for, listing, with_blobs
+from tests.support.facts import body_of, control_with, listing, with_blobs
 from tests.support.source import serve
 
 GROUP = "3f2b0e4c-1111-4000-8000-000000000001"
 NOTHING = Operation()
+NOBODY, ADA = Caller(), Caller("ada@contoso.com")
 NOW = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
 
 
@@ -37,11 +38,9 @@ async def facts(app: App) -> list[Any]:
     return [await body_of(app.settings, "archive", name) for name in names]
 
 
-def recordings(app: App, storage: Blobs | None = None, **caller: Any) -> Recordings:
-    """The operations, for a caller."""
-    if storage is None:
-        return control_for(app, Caller(**caller))
-    return control_for(with_blobs(app, storage), Caller(**caller), audit=AuditLog(storage, timeout=0.3))
+def control_over(app: App, storage: Blobs) -> RecordingControl:
+    """Wire the operations with another storage, for which they wait a moment only."""
+    return control_with(with_blobs(app, storage), audit=AuditLog(storage, timeout=0.3))
 
 
 @asynccontextmanager
@@ -61,15 +60,15 @@ def unwritten(caplog: pytest.LogCaptureFixture) -> list[Any]:
 async def test_every_operation_is_on_record(app: App, control: Control) -> None:
     """One fact each: what, when, by whom, on which recording, with which context, and what came of it."""
     call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
-    do, context = recordings(app, who="ada@contoso.com"), Operation(operation_context="lunch")
+    do, context = app.control, Operation(operation_context="lunch")
     begun = datetime.now(UTC)
 
-    recording_id = (await do.start(call, StartRecording(operation_context="call 7"))).recording_id
+    recording_id = (await do.start(ADA, call, StartRecording(operation_context="call 7"))).recording_id
     assert 1 == len(await facts(app))
-    await do.pause(call, recording_id, context)
-    await do.state(call, recording_id)
-    await do.resume(call, recording_id, NOTHING)
-    await do.stop(call, recording_id, context)
+    await do.pause(ADA, call, recording_id, context)
+    await do.get_state(call, recording_id)
+    await do.resume(ADA, call, recording_id, NOTHING)
+    await do.stop(ADA, call, recording_id, context)
 
     written = await facts(app)
     contexts = {"start": "call 7", "pause": "lunch", "resume": None, "stop": "lunch"}
@@ -108,12 +107,11 @@ async def test_every_kind_of_failure_is_on_record(
 ) -> None:
     """The fact has the code and the status of the answer; the failure is passed on."""
     await control.call("POST", "faults", {"method": "*", "path": "/conversations/*", "times": 20, **fault})
-    do = recordings(app, who="ada")
 
     with pytest.raises(RecordingError) as start:
-        await do.start(GROUP, StartRecording())
+        await app.control.start(ADA, GROUP, StartRecording())
     with pytest.raises(RecordingError) as pause:
-        await do.pause(GROUP, "abc", NOTHING)
+        await app.control.pause(ADA, GROUP, "abc", NOTHING)
 
     assert [("start", None, outcome, status), ("pause", "abc", outcome, status)] == [
         (one["operation"], one["recordingId"], one["outcome"], one["status"]) for one in await facts(app)
@@ -166,12 +164,12 @@ async def test_a_fact_that_cannot_be_written_is_logged_whole_and_the_answer_stay
     """The operation has happened by then: its answer is given, or its own failure raised."""
     call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
     async with storage_with(app.settings, archive_container="nowhere") as storage:
-        do = recordings(app, storage, who="ada")
+        do = control_over(app, storage)
         if fails:
             with pytest.raises(RecordingError) as failed:
-                await do.stop(call, "abc", Operation(operation_context="7"))
+                await do.stop(ADA, call, "abc", Operation(operation_context="7"))
         else:
-            started = await do.start(call, StartRecording(operation_context="7"))
+            started = await do.start(ADA, call, StartRecording(operation_context="7"))
 
     [line] = unwritten(caplog)
     entry = line["entry"]
@@ -179,7 +177,7 @@ async def test_a_fact_that_cannot_be_written_is_logged_whole_and_the_answer_stay
     assert "ResourceNotFoundError" == line["reason"]
     assert {
         "operation": "stop" if fails else "start",
-        "who": "ada",
+        "who": "ada@contoso.com",
         "conversationId": call,
         "recordingId": "abc" if fails else started.recording_id,
         "operationContext": "7",
@@ -196,7 +194,7 @@ async def test_storage_that_does_not_answer_does_not_hold_the_caller(
 ) -> None:
     """Whether it hangs or refuses connections, the answer comes after a while, and the fact is in the log."""
     call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
-    recording_id = (await recordings(app).start(call, StartRecording())).recording_id
+    recording_id = (await app.control.start(NOBODY, call, StartRecording())).recording_id
 
     async def hang(request: web.Request) -> web.Response:
         await asyncio.sleep(60)
@@ -209,10 +207,10 @@ async def test_storage_that_does_not_answer_does_not_hold_the_caller(
                 {"connection_string": f"{azurite.connection_string.partition('BlobEndpoint=')[0]}BlobEndpoint={blob}/x"}
             )
             async with storage_with(app.settings, archive_storage=account) as storage:
-                await recordings(app, storage).pause(call, recording_id, NOTHING)
+                await control_over(app, storage).pause(NOBODY, call, recording_id, NOTHING)
 
     assert time.monotonic() - begun < 5
-    assert "inactive" == (await recordings(app).state(call, recording_id)).recording_state
+    assert "inactive" == (await app.control.get_state(call, recording_id)).recording_state
     assert [("TimeoutError", "pause", recording_id)] * 2 == [
         (one["reason"], one["entry"]["operation"], one["entry"]["recordingId"]) for one in unwritten(caplog)
     ]
@@ -238,7 +236,9 @@ async def test_who_called_is_what_the_platform_says(
     """A name that is absurd is cut, one that is no text is escaped; neither forges a log line nor stops the record."""
     caplog.set_level("INFO")
 
-    async with app.audit.record(AuditRecord(at=NOW, operation="stop", who=request.caller(headers))):
+    caller = request.read_caller(func.HttpRequest("POST", "/", headers=headers, body=b""))
+
+    async with app.audit.record(AuditRecord(at=NOW, operation="stop", who=caller.who)):
         pass
 
     [fact] = await facts(app)
@@ -257,11 +257,11 @@ async def test_no_secret_is_on_record(
         "conversation_url": call["conversationUrl"],
         "recording_state_callback_uri": "https://app.contoso.com/cb?code=TOKEN",
     }
-    do = recordings(app, repeat_key=RepeatKey("Idempotency-Key", "KEY-OF-THE-REQUEST"))
+    with_key = Caller(repeat_key=RepeatKey("Idempotency-Key", "KEY-OF-THE-REQUEST"))
 
-    await do.start_by_url(StartRecordingByUrl(**body))
+    await app.control.start_by_url(with_key, StartRecordingByUrl(**body))
     with pytest.raises(RecordingError):
-        await replace(do, caller=Caller()).start_by_url(StartRecordingByUrl(**body))
+        await app.control.start_by_url(NOBODY, StartRecordingByUrl(**body))
 
     names = await listing(app.settings, "archive")
     kept = json.dumps([[name, await body_of(app.settings, "archive", name)] for name in names]) + caplog.text

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from recording.app import App
-from recording.model import attempts, layout
+from recording.model import layout
 from recording.model.attempts import Attempts, Failure
 from tests.archive.test_archived import LATE, lose
 from tests.conftest import Control
@@ -44,15 +44,17 @@ async def test_failures_at_the_same_moment_are_all_on_record(app: App, control: 
     [job] = await announce(app, await control.recording(1000))
     failures = [Failure(at=job.announced_at, code="SourceGone", message=f"attempt {n}") for n in range(5)]
 
+    blank = Attempts(next_at=job.announced_at)
+
     def fail(failure: Failure) -> Callable[[Attempts | None], Attempts]:
-        return lambda before: attempts.failed(before, failure)
+        return lambda before: (before or blank).with_failure(failure)
 
     def queue(before: Attempts | None) -> Attempts:
-        return attempts.queued_again(before, now=job.announced_at)
+        return (before or blank).with_requeue(job.announced_at)
 
     await asyncio.gather(*(app.recordings.update_attempts(job, change) for change in (*map(fail, failures), queue)))
 
-    noted = attempts.read(await app.clients.blobs.read("staging", job.attempts_blob))
+    noted = Attempts.parse(await app.clients.blobs.read("staging", job.attempts_blob))
     assert noted is not None
     assert (5, {*failures}, job.announced_at) == (noted.count, {*noted.failures}, noted.queued_at)
 

@@ -15,8 +15,7 @@ from local.storage_proxy import StorageProxy
 from recording.app import App
 from recording.config.account import StorageAccount
 from recording.config.settings import Settings
-from recording.control.bodies import Caller, RepeatKey, StartRecording
-from recording.control.operations import RecordingControl as Recordings
+from recording.control.bodies import Caller, RecordingStarted, RepeatKey, StartRecording
 from recording.errors import BadRequest, Conflict, RecordingError, StartInProgress, Throttled, UpstreamFailed
 from recording.model import layout
 from recording.storage.blobs import Blobs
@@ -29,7 +28,7 @@ from recording.storage.starts import (
     StartOutcome,
 )
 from tests.conftest import Control
-from tests.support.facts import add_fault, body_of, control_for, faults_met, listing, with_blobs
+from tests.support.facts import add_fault, body_of, control_with, faults_met, listing, with_blobs
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOTHING = StartRecording()
@@ -59,13 +58,20 @@ async def distant(settings: Settings, proxy: StorageProxy) -> AsyncIterator[Blob
     await storage.aclose()
 
 
-def repeatable(
-    app: App, storage: Blobs | None = None, *, key: str = "one", header: str = HEADER, **limits: Any
-) -> Recordings:
-    """The operations, for a caller with a key."""
+async def start_once(
+    app: App,
+    call: str,
+    body: StartRecording = NOTHING,
+    *,
+    storage: Blobs | None = None,
+    key: str = "one",
+    header: str = HEADER,
+    **limits: Any,
+) -> RecordingStarted:
+    """Start a recording, for a caller with a key."""
     there = with_blobs(app, storage) if storage else app
-    claims = StartClaims(there.clients.blobs, **limits)
-    return control_for(there, Caller(repeat_key=RepeatKey(header, key)), claims=claims)
+    control = control_with(there, claims=StartClaims(there.clients.blobs, **limits))
+    return await control.start(Caller(repeat_key=RepeatKey(header, key)), call, body)
 
 
 def writes(suffix: str) -> dict[str, str]:
@@ -97,11 +103,11 @@ async def test_a_start_at_once_from_everywhere_happens_once(
     storages = [Blobs(settings) for _ in range(5)]
 
     answers = await asyncio.gather(
-        *(repeatable(app, storages[n % 5]).start(call, NOTHING) for n in range(20)), return_exceptions=True
+        *(start_once(app, call, storage=storages[n % 5]) for n in range(20)), return_exceptions=True
     )
     [recording] = (await control.call("GET", "recordings"))["recordings"]
     await app.clients.service.stop(call, recording["recordingId"])
-    later = [await repeatable(app, storage).start(call, NOTHING) for storage in storages]
+    later = [await start_once(app, call, storage=storage) for storage in storages]
     for storage in storages:
         await storage.aclose()
 
@@ -123,7 +129,7 @@ async def test_a_key_belongs_to_one_request(app: App, control: Control, call: st
 
     for body in (NOTHING, StartRecording(operation_context="x")):
         with pytest.raises(BadRequest) as refused:
-            await repeatable(app, header=header).start(call, body)
+            await start_once(app, call, body, header=header)
         assert (header, 400) == (refused.value.target, refused.value.http_status)
 
     assert 0 == await asked(control)
@@ -134,9 +140,7 @@ async def test_other_keys_are_other_starts(app: App, control: Control) -> None:
     calls = [(await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"] for _ in range(3)]
     keys = ["../../x", "../../X", "ü 😀 %2F?#"]
 
-    ids = [
-        (await repeatable(app, key=key).start(one, NOTHING)).recording_id for key, one in zip(keys, calls, strict=True)
-    ]
+    ids = [(await start_once(app, one, key=key)).recording_id for key, one in zip(keys, calls, strict=True)]
 
     names = {n for n in await listing(app.settings, "archive") if n.startswith("starts/")}
     assert (3, 6) == (len(set(ids)), len(names))
@@ -200,11 +204,11 @@ async def test_a_start_that_failed_is_given_back(
     await control.call("POST", "faults", {"method": "POST", "path": "/conversations/*", **fault})
 
     with pytest.raises(error):
-        await repeatable(app).start(call, NOTHING)
+        await start_once(app, call)
     assert ["given_back"] == await tries(app)
-    started = await repeatable(app).start(call, NOTHING)
+    started = await start_once(app, call)
 
-    assert started == await repeatable(app).start(call, NOTHING)
+    assert started == await start_once(app, call)
     assert (["given_back", "started"], 2) == (await tries(app), await asked(control))
 
 
@@ -213,9 +217,9 @@ async def test_a_lost_answer_of_acs_is_no_second_recording(app: App, control: Co
     await control.call("POST", "faults", {"method": "POST", "path": "/conversations/*", "kind": "lostAnswer"})
 
     with pytest.raises(UpstreamFailed):
-        await repeatable(app).start(call, NOTHING)
+        await start_once(app, call)
     with pytest.raises(Conflict):
-        await repeatable(app).start(call, NOTHING)
+        await start_once(app, call)
 
     assert 1 == len((await control.call("GET", "recordings"))["recordings"])
 
@@ -229,9 +233,9 @@ async def test_a_fact_whose_answer_is_lost_is_still_ours(
     """The client writes again and is told that it exists: by ourselves."""
     add_fault(proxy, **fault, **writes(kind))
 
-    started = await repeatable(app, distant).start(call, NOTHING)
+    started = await start_once(app, call, storage=distant)
 
-    assert started == await repeatable(app).start(call, NOTHING)
+    assert started == await start_once(app, call)
     assert (1, 1, ["started"]) == (faults_met(proxy), await asked(control), await tries(app))
 
 
@@ -246,11 +250,11 @@ async def test_an_outcome_that_cannot_be_written_is_logged_and_the_answer_stays_
     """The caller gets the id; a repeat has to wait, and is then told that the call is being recorded."""
     add_fault(proxy, **BUSY, **writes("outcome"), times=100)
 
-    started = await repeatable(app, distant, timeout=1.5).start(call, NOTHING)
+    started = await start_once(app, call, storage=distant, timeout=1.5)
     with pytest.raises(StartInProgress):
-        await repeatable(app).start(call, NOTHING)
+        await start_once(app, call)
     with pytest.raises(Conflict):
-        await repeatable(app, life=timedelta(0)).start(call, NOTHING)
+        await start_once(app, call, life=timedelta(0))
 
     [line] = [r.message for r in caplog.records if r.message.startswith("start.outcome_not_written ")]
     assert started.recording_id == json.loads(line.partition(" ")[2])["outcome"]["recordingId"]
@@ -269,7 +273,7 @@ async def test_a_claim_that_cannot_be_given_back_does_not_hide_what_failed(
     await control.call("POST", "faults", rule)
 
     with pytest.raises(Throttled) as failed:
-        await repeatable(app, distant, timeout=1.5).start(call, NOTHING)
+        await start_once(app, call, storage=distant, timeout=1.5)
 
     assert ("17", ["claim"]) == (failed.value.retry_after, await tries(app))
 
@@ -282,9 +286,9 @@ async def test_without_a_claim_nothing_is_started(
     nowhere = Blobs(settings.model_copy(update={"archive_container": "nowhere"}))
 
     with pytest.raises(AzureError):
-        await repeatable(app, nowhere, timeout=0.5).start(call, NOTHING)
+        await start_once(app, call, storage=nowhere, timeout=0.5)
     with pytest.raises(TimeoutError):
-        await repeatable(app, distant, timeout=0.5).start(call, NOTHING)
+        await start_once(app, call, storage=distant, timeout=0.5)
     await nowhere.aclose()
 
     assert 0 == await asked(control)
@@ -294,7 +298,7 @@ async def test_a_caller_that_goes_away_gives_its_claim_back(app: App, control: C
     """What is broken off while ACS is asked is on record as not known to have started."""
     rule = {"method": "POST", "path": "/conversations/*", "kind": "hang", "seconds": 0.3}
     await control.call("POST", "faults", rule)
-    running = asyncio.ensure_future(repeatable(app).start(call, NOTHING))
+    running = asyncio.ensure_future(start_once(app, call))
     async with asyncio.timeout(10):
         while not await tries(app):
             await asyncio.sleep(0.02)

@@ -16,20 +16,16 @@ from tests.storage.test_starts import asked, tries
 CHILD = """
 import asyncio, pathlib, sys
 from recording.errors import StartInProgress
-from recording.control.operations import RecordingControl
-from recording.control.bodies import Caller
-from recording.control.bodies import RepeatKey
-from recording.control.bodies import StartRecording
-from recording import app as bootstrap
+from recording.control.bodies import Caller, RepeatKey, StartRecording
+from recording.app import ready
 
 async def main(conversation, key, go):
-    app = await bootstrap.ready()
+    app = await ready()
     caller = Caller(repeat_key=RepeatKey("Repeatability-Request-ID", key))
-    operations = RecordingControl(app.clients.service, app.audit, app.starts, app.endings, caller)
     print("ready", flush=True)
     while not pathlib.Path(go).exists():
         await asyncio.sleep(0.005)
-    starts = (operations.start(conversation, StartRecording()) for _ in range(5))
+    starts = (app.control.start(caller, conversation, StartRecording()) for _ in range(5))
     for told in await asyncio.gather(*starts, return_exceptions=True):
         if not isinstance(told, StartInProgress):
             print("told", told.recording_id, flush=True)

@@ -16,14 +16,13 @@ from local.azurite import Azurite
 from local.storage_faults import StorageRule
 from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
+from recording.acs.service import RecordingService
 from recording.app import App, assemble
 from recording.archive.run import TimerReport
 from recording.config.settings import Settings, read_settings
-from recording.control.bodies import Caller
 from recording.control.operations import RecordingControl
 from recording.ingest.blocks import is_block
 from recording.ingest.chunk import ChunkIngest
-from recording.intake.backlog import Backlog
 from recording.model.job import ChunkJob
 from recording.model.stored import Container
 from recording.notices import Topic
@@ -79,19 +78,19 @@ def with_blobs(app: App, blobs: Blobs) -> App:
     return assemble(app.settings, replace(app.clients, blobs=blobs))
 
 
-def control_for(app: App, caller: Caller | None = None, **more: Any) -> RecordingControl:
-    """Give the recording operations for a caller."""
-    parts = {"service": app.clients.service, "audit": app.audit, "claims": app.starts, "endings": app.endings}
-    return RecordingControl(**parts | {"caller": caller or Caller()} | more)
+def control_with(app: App, service: RecordingService | None = None, **more: Any) -> RecordingControl:
+    """Wire the recording operations with some parts that aren't the app's."""
+    parts: dict[str, Any] = {"audit": app.audit, "claims": app.starts, "endings": app.endings}
+    parts["default_callback_uri"] = app.settings.callback_uri()
+    return RecordingControl(service or app.clients.service, **parts | more)
 
 
-async def receive(
-    app: App, event: Any, *, now: datetime | None = None, backlog: Backlog | None = None
-) -> list[ChunkJob]:
-    """Take an event in; the answer is its chunk jobs."""
+async def receive(app: App, event: Any, *, now: datetime | None = None, may_defer: bool = False) -> list[ChunkJob]:
+    """Receive an event, at `now` if given; return its chunk jobs."""
     text = event if isinstance(event, str) else json.dumps(event)
-    now = now or datetime.now(UTC)
-    return await app.intake.receive(text, now=now, backlog=backlog)
+    if now is not None:
+        app = assemble(app.settings, app.clients, clock=lambda: now)
+    return await app.intake.receive(text, may_defer=may_defer)
 
 
 async def announce(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
@@ -109,8 +108,12 @@ async def stage(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
 
 async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> TimerReport:
     """Run the archive timer once."""
-    now = now or datetime.now(UTC)
-    return await app.timer.run(now=now, **more)
+    return await run_timer(app, now=now or datetime.now(UTC), **more)
+
+
+async def run_timer(app: App, *, now: datetime, **more: Any) -> TimerReport:
+    """Run the timer once, at a time and within limits of the test's own."""
+    return await replace(app.timer, clock=lambda: now, **more).run()
 
 
 async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:

@@ -14,7 +14,7 @@ from recording.control.bodies import Caller, Operation, StartRecordingByUrl
 from recording.errors import ChunkError
 from recording.telemetry import exporters
 from tests.conftest import Control
-from tests.support.facts import control_for, receive, sweep, until
+from tests.support.facts import receive, sweep, until
 from tests.telemetry.test_traces import Told, told, trace_of
 
 __all__ = ["told"]
@@ -59,11 +59,11 @@ async def recorded(app: App, control: Control, events: list[dict[str, Any]]) -> 
     """Start and stop a recording, both through us; the answer is its id and its file event."""
     media = {"kind": "filler", "chunkBytes": SIZES}
     call = await control.call("POST", "calls", {"participants": ["Ada"], "media": media})
-    recordings = control_for(app, Caller(who="ada@example.com"))
+    caller = Caller(who="ada@example.com")
     url = {"conversation_url": call["conversationUrl"]}
     whose = url if app.settings.speaks_2021 else {"server_call_id": call["serverCallId"]}
-    started = await recordings.start_by_url(StartRecordingByUrl(**whose))
-    await recordings.stop(str(started.conversation_id), started.recording_id, Operation())
+    started = await app.control.start_by_url(caller, StartRecordingByUrl(**whose))
+    await app.control.stop(caller, str(started.conversation_id), started.recording_id, Operation())
 
     async def is_announced() -> bool:
         return bool(events)

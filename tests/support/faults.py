@@ -1,0 +1,128 @@
+"""Blob Storage that fails, hangs or ends the process at a chosen call."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+from recording.config.settings import Settings
+from recording.model.stored import StoredBlob
+from recording.storage.blobs import Blobs
+
+_WRITES = ("create", "replace", "delete", "stage_block", "commit_blocks", "set_metadata", "copy_to_archive")
+_READS = ("create_containers", "read", "stat", "folders", "staged_blocks")
+_STREAMS = ("list_blobs", "read_ranges")
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@dataclass
+class _Rule:
+    method: str
+    name: str
+    hangs: float
+    raises: BaseException | type[BaseException] | None
+    before: Callable[[], Awaitable[object]] | None
+    after: Callable[[], Awaitable[object]] | None
+    times: int | None
+
+    def matches(self, method: str, path: str) -> bool:
+        if self.times == 0 or self.method != method or not re.search(self.name, path):
+            return False
+        self.times = None if self.times is None else self.times - 1
+        return True
+
+
+class FaultyBlobs(Blobs):
+    """A client of Blob Storage whose process is killed after its n-th write, and that follows rules."""
+
+    def __init__(self, settings: Settings, *, kill_after: int | None = None) -> None:
+        super().__init__(settings)
+        self._left = kill_after
+        self._rules: list[_Rule] = []
+
+    def on(
+        self,
+        method: str,
+        *,
+        name: str = "",
+        hangs: float = 0.0,
+        raises: BaseException | type[BaseException] | None = None,
+        before: Callable[[], Awaitable[object]] | None = None,
+        after: Callable[[], Awaitable[object]] | None = None,
+        times: int | None = None,
+    ) -> Self:
+        """Add a rule for calls of a method; `name` is a pattern for `container/blob`, or what else names the blob.
+
+        A call sleeps (`hangs`), does something before, raises or is done, and does something after that.
+        """
+        assert method in (*_WRITES, *_READS, *_STREAMS)
+        self._rules.append(_Rule(method, name, hangs, raises, before, after, times))
+        return self
+
+    def _matching(self, method: str, arguments: tuple[object, ...]) -> list[_Rule]:
+        parts = (one.name if isinstance(one, StoredBlob) else one for one in arguments)
+        path = "/".join(part for part in parts if isinstance(part, str))
+        return [rule for rule in self._rules if rule.matches(method, path)]
+
+    async def _call(self, method: str, arguments: tuple[object, ...], call: Callable[[], Awaitable[Any]]) -> Any:
+        if self._left is None or method not in _WRITES:
+            return await self._follow(self._matching(method, arguments), call)
+        self._left -= 1
+        if self._left < 0:
+            raise Killed
+        answer = await self._follow(self._matching(method, arguments), call)
+        if self._left <= 0:
+            raise Killed
+        return answer
+
+    async def _follow(self, rules: list[_Rule], call: Callable[[], Awaitable[Any]]) -> Any:
+        await _begin(rules)
+        answer = await call()
+        for rule in rules:
+            if rule.after:
+                await rule.after()
+        return answer
+
+    async def _stream(
+        self, method: str, arguments: tuple[object, ...], call: Callable[[], AsyncGenerator[Any]]
+    ) -> AsyncIterator[Any]:
+        await _begin(self._matching(method, arguments))
+        async with aclosing(call()) as items:
+            async for item in items:
+                yield item
+
+
+async def _begin(rules: list[_Rule]) -> None:
+    for rule in rules:
+        if rule.hangs:
+            await asyncio.sleep(rule.hangs)
+        if rule.before:
+            await rule.before()
+        if rule.raises:
+            raise rule.raises
+
+
+def _called(method: str) -> Callable[..., Awaitable[Any]]:
+    async def call(self: FaultyBlobs, *arguments: Any, **options: Any) -> Any:
+        return await self._call(method, arguments, partial(getattr(Blobs, method), self, *arguments, **options))
+
+    return call
+
+
+def _streamed(method: str) -> Callable[..., AsyncIterator[Any]]:
+    def stream(self: FaultyBlobs, *arguments: Any, **options: Any) -> AsyncIterator[Any]:
+        return self._stream(method, arguments, partial(getattr(Blobs, method), self, *arguments, **options))
+
+    return stream
+
+
+for _name in (*_WRITES, *_READS):
+    setattr(FaultyBlobs, _name, _called(_name))
+for _name in _STREAMS:
+    setattr(FaultyBlobs, _name, _streamed(_name))
