@@ -185,5 +185,6 @@ def test_no_key_passes_through_a_hook() -> None:
 
 
 def test_what_azd_would_leave_out_is_left_out() -> None:
-    """.funcignore replaces azd's own list: caches and virtual environments."""
-    assert {"__pycache__/", "venv/", ".*"} <= set((ROOT / ".funcignore").read_text().splitlines())
+    """.funcignore replaces azd's own list: nothing is sent but what it names, and no caches of that."""
+    lines = [line for line in (ROOT / ".funcignore").read_text().splitlines() if not line.startswith("#")]
+    assert (lines[0], lines[-1]) == ("*", "__pycache__")
