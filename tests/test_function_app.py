@@ -175,7 +175,7 @@ async def test_an_unexpected_error_has_a_body_too(
 
     assert (500, "InternalServerError", []) == (status, error["code"], error["details"])
     assert "secret" not in json.dumps(error)
-    assert 'request.failed {"function": "list_recordings"}' in caplog.text
+    assert 'request.failed {"function": "list_recordings", "traceback": ' in caplog.text
     assert "secret detail" in caplog.text
 
 

@@ -47,7 +47,7 @@ CLASSES = {
 
 
 class Counted:
-    """What was asked of storage, by class of operation."""
+    """What was asked of Blob Storage, by class of operation."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: Counter[str] = Counter()
