@@ -99,7 +99,7 @@ traces
     window: 'PT15M'
     threshold: 0
     dimensions: ['recordingId']
-    advice: 'A recording was stopped, and no file event has told of it. Check the Event Grid subscription, then ask ACS support while its files are still there.'
+    advice: 'A recording was stopped, and no file event has announced it. Check the Event Grid subscription, then ask ACS support while its files are still there.'
     query: '''
 traces
 | where message startswith "recording.not_announced "

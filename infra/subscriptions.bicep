@@ -1,6 +1,6 @@
 // The Event Grid subscriptions of the system topic. Deployed after the code (azure.yaml, postdeploy):
 // Event Grid checks that the function exists. It fetches the function's key itself, so none is passed
-// here. Deploying it again changes nothing, or mends what was changed by hand.
+// here. Deploying it again changes nothing, or restores what was changed by hand.
 
 @description('The system topic of the ACS resource, in this resource group.')
 param topicName string

@@ -1,7 +1,7 @@
 """The composition root: settings become clients, once per process, on first use.
 
-Not at import: a missing setting would leave the whole app without functions, and with nothing
-but a stack trace to say why (docs/functions-host.md#python-worker).
+Not at import: a missing setting would leave the app without functions, and with nothing
+but a stack trace as the reason (docs/functions-host.md#python-worker).
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class Clients:
     callbacks: CallbackAuth
     content: Content
     credential: AsyncTokenCredential | None
-    # How long the archive is waited for where staging suffices.
+    # How long to wait for the archive where staging suffices.
     archive_timeout: float = ARCHIVE_SECONDS
 
     async def prepare(self) -> None:
@@ -130,7 +130,7 @@ class App:
 # The SDK logs every request at INFO: thousands of lines a chunk, with URLs in them.
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
-# How long a control operation waits for containers to be looked at after a cold start.
+# How long a control operation waits for the containers to be prepared after a cold start.
 _CONTROL_SECONDS = 5.0
 
 _app: App | None = None
@@ -139,19 +139,19 @@ _preparing = asyncio.Lock()
 
 
 async def ready() -> App:
-    """Give the process's app; raises Misconfigured that names what to mend."""
+    """Return the process's app, prepared; raises Misconfigured, which says what to fix."""
     global _is_prepared
-    here = current()
+    app = current()
     if not _is_prepared:
         async with _preparing:
             if not _is_prepared:
-                await here.clients.prepare()
+                await app.clients.prepare()
                 _is_prepared = True
-    return here
+    return app
 
 
 async def ready_if_possible() -> App:
-    """Give the process's app, prepared or not: a recording can be stopped while storage is down."""
+    """Return the process's app, prepared if possible: a recording can be stopped while storage is down."""
     with contextlib.suppress(AzureError, TimeoutError):
         async with asyncio.timeout(_CONTROL_SECONDS):
             return await ready()
@@ -159,9 +159,9 @@ async def ready_if_possible() -> App:
 
 
 def current() -> App:
-    """Give the process's app though storage may be out of reach: health has to tell just that.
+    """Return the process's app without any I/O: health must report that storage can't be reached.
 
-    Raises Misconfigured that names what to mend.
+    Raises Misconfigured, which says what to fix.
     """
     global _app
     if _app is None:
@@ -201,7 +201,7 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # The callbacks of 2021 have no token (docs/acs-contract.md#2021-callbacks).
-        callbacks=CallbackAuth(resource, None if settings.speaks_2021 else settings.acs_resource_id),
+        callbacks=CallbackAuth(resource, None if settings.uses_preview_2021 else settings.acs_resource_id),
         content=Content(resource, credential, extra_hosts=settings.content_hosts),
         credential=credential,
     )
@@ -265,7 +265,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
                 clients.topic,
                 retention=settings.retention,
                 overdue=timedelta(minutes=settings.unannounced_minutes),
-                matches_by_time=settings.speaks_2021,
+                matches_by_time=settings.uses_preview_2021,
             ),
             finish=Finish(blobs, recordings, endings, calls, delete_source=settings.delete_source),
             sources=SourceCopies(blobs, recordings, clients.content),
@@ -296,7 +296,7 @@ def _identity() -> AsyncTokenCredential:
 def _service(
     settings: Settings, resource: Resource, credential: AsyncTokenCredential | None
 ) -> Preview2021 | CallAutomation:
-    if settings.speaks_2021:
+    if settings.uses_preview_2021:
         return Preview2021(resource, credential)
     return CallAutomation(resource, credential, api_version=settings.acs_api_version)
 
@@ -312,6 +312,6 @@ def _auto_record(
         audit=audit,
         callback_uri=settings.callback_uri(),
         # The 2021 preview API takes the conversation id that only a leg's event has, Call Automation a server call id.
-        starts_on=CallLegStateChanged if settings.speaks_2021 else CallStarted,
+        starts_on=CallLegStateChanged if settings.uses_preview_2021 else CallStarted,
         clock=clock,
     )

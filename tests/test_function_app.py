@@ -180,7 +180,7 @@ async def test_an_unexpected_error_has_a_body_too(
 
 
 async def test_a_missing_setting_is_said_in_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever calls a misconfigured app learns which setting to mend."""
+    """Whoever calls a misconfigured app learns which setting to fix."""
     monkeypatch.setattr(bootstrap, "_app", None)
     monkeypatch.setattr(bootstrap, "_is_prepared", False)
     for name in ("AzureWebJobsStorage", "ACS_CONNECTION_STRING", "ACS_ENDPOINT"):
@@ -266,7 +266,7 @@ async def test_a_callback_is_taken_as_an_object_or_an_array(app: App, as_array: 
 
 
 async def test_an_event_goes_all_the_way(app: App, control: Control) -> None:
-    """Event, queue message, chunk, archive: each function hands over what the next one takes."""
+    """Event, queue message, chunk, archive: each function passes on what the next one needs."""
     recording = await control.recording(1000)
     jobs, again = Out(), Out()
 
@@ -280,7 +280,7 @@ async def test_an_event_goes_all_the_way(app: App, control: Control) -> None:
     assert (await body_of(app.settings, "archive", manifest))["complete"]
 
 
-async def test_events_that_were_handed_over_are_taken(app: App, control: Control) -> None:
+async def test_deferred_events_are_accepted(app: App, control: Control) -> None:
     """Each event of the message leaves its fact and its jobs; a message of somebody else's is refused."""
     recordings = [await control.recording(1000), await control.recording(1000, 2000)]
     held = backlog.format_message([json.dumps(file_event(one, event_id=one["callId"])) for one in recordings])

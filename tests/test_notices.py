@@ -319,9 +319,9 @@ async def test_a_run_tries_a_topic_that_is_down_once(caplog: pytest.LogCaptureFi
 
     async with serve(fail) as address:
         down = Topic(f"{address}/api/events", TOPIC_KEY, None)
-        telling = RunNotices(down)
-        told_both = [await telling.tell(NOTICE), await telling.tell(NOTICE)]
+        notices = RunNotices(down)
+        told_both = [await notices.publish(NOTICE), await notices.publish(NOTICE)]
         await down.aclose()
 
-    assert ([False, False], True, 1) == (told_both, telling.failed, tries)
+    assert ([False, False], True, 1) == (told_both, notices.failed, tries)
     assert 1 == caplog.text.count("notice.failed")

@@ -88,7 +88,7 @@ class ChunkIngest:
         """
         with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
             if await self._recordings.is_archived(job):
-                log.info("chunk.archived_before", recordingKey=job.recording_key, documentId=job.document_id)
+                log.info("chunk.already_archived", recordingKey=job.recording_key, documentId=job.document_id)
                 return
             beginning = begin_attempt(
                 job, self._blobs, self._recordings, first_requeue=self.limits.first_requeue, clock=self._clock
@@ -133,7 +133,9 @@ class ChunkIngest:
             # or none by now, is not asked.
             return await self._proof.run(job, found)
         if found is not None:
-            log.warning("chunk.foreign", recordingKey=job.recording_key, documentId=job.document_id, next="replace it")
+            log.warning(
+                "chunk.unknown_blob", recordingKey=job.recording_key, documentId=job.document_id, next="replace it"
+            )
             await self._blobs.delete("staging", found.name, etag=found.etag)
             return False
         probe, staged = await asyncio.gather(self._content.probe(job), self._blobs.staged_blocks(job.content_blob))

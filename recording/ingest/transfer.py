@@ -175,7 +175,7 @@ class BlockTransfer:
                 if isinstance(cause, SourceChanged) or number == BLOCK_TRIES:
                     raise cause from failed
                 log.warning(
-                    "block.again", documentId=job.document_id, block=block.index, attempt=number, reason=str(cause)
+                    "block.retried", documentId=job.document_id, block=block.index, attempt=number, reason=str(cause)
                 )
                 await asyncio.sleep(self._block_pause_seconds * 2**number)
         raise AssertionError("unreachable: the last try returns or raises")

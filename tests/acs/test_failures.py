@@ -1,4 +1,4 @@
-"""recording/acs/failures.py: what the service refuses, and what becomes of it, whichever API is spoken."""
+"""recording/acs/failures.py: what the service refuses, and the error that follows, with either API."""
 
 import asyncio
 import json

@@ -69,7 +69,7 @@ async def test_a_call_that_is_not_there(emulated: Preview2021) -> None:
 
 
 async def test_a_wrong_key(acs: Emulator) -> None:
-    """The service's own refusal of a signature is our misconfiguration, and tells nothing of the key."""
+    """The service's own refusal of a signature is our misconfiguration, and shows nothing of the key."""
     client = Preview2021(Resource(acs.endpoint, KEY))
     try:
         with pytest.raises(Misconfigured) as caught:
@@ -169,7 +169,7 @@ async def test_a_recording_id_that_is_no_text(service: Preview2021, origin: Orig
 
 
 async def test_ping(emulated: Preview2021, control: Control) -> None:
-    """A recording that isn't there is asked for: signed, and without any effect."""
+    """A recording id that doesn't exist is asked for: signed, and without any effect."""
     assert await emulated.ping() == 404
     assert [("GET", 404)] == [(r["method"], r["status"]) for r in await requests(control)]
 

@@ -147,7 +147,7 @@ async def test_what_was_announced_after_it_had_been_deleted_is_lost(app: App, co
 
     [entry] = (await manifest_of(app, job.recording_key)).chunks
     assert (["lost"], [job.recording_key], [], ()) == ([entry.outcome], report.incomplete, report.jobs, entry.failures)
-    assert "no content by the deadline; the last attempt said: nothing, none was made" == entry.reason
+    assert "no content by the deadline; last attempt: none was made" == entry.reason
 
 
 async def test_a_missing_metadata_file_is_told(app: App, control: Control) -> None:
@@ -187,7 +187,7 @@ async def test_another_event_of_the_same_id_counts_too(app: App, control: Contro
     assert ["archived", "archived"] == outcomes(await manifest_of(app, job.recording_key))
 
 
-async def test_a_run_that_was_overtaken_takes_nothing_away(app: App, control: Control) -> None:
+async def test_a_run_whose_manifest_was_superseded_deletes_nothing(app: App, control: Control) -> None:
     """A run that finds a manifest written meanwhile leaves staging alone; what it lacks is told by the next."""
     recording = await control.recording(1000, 2000)
     jobs = await stage(app, recording)
@@ -209,9 +209,9 @@ async def test_a_run_that_was_overtaken_takes_nothing_away(app: App, control: Co
     async def overtake() -> None:
         await app.recordings.write_manifest(other)
 
-    overtaken = FaultyBlobs(app.settings).on("create", name=r"/recording\.json$", before=overtake)
-    await run_timer(with_blobs(app, overtaken), now=datetime.now(UTC))
-    await overtaken.aclose()
+    quicker = FaultyBlobs(app.settings).on("create", name=r"/recording\.json$", before=overtake)
+    await run_timer(with_blobs(app, quicker), now=datetime.now(UTC))
+    await quicker.aclose()
     assert 5 == len(await listing(app.settings, "staging"))
 
     await sweep(app)

@@ -1,4 +1,4 @@
-"""recording/archive/finish.py: what became of a recording is told; to other systems by test_notices.py."""
+"""recording/archive/finish.py: the result for a recording is published; to other systems by test_notices.py."""
 
 from datetime import UTC, datetime
 
@@ -26,18 +26,20 @@ def written(**label: str) -> Manifest:
 
 
 async def told(one: Manifest, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    """Tell of it where no topic is set: each line's level and its event."""
+    """Publish it where no topic is set: each line's level and its event."""
     caplog.set_level("INFO")
     assert await finish.publish(one, RunNotices(Topic(None, None, None)))
     return [(record.levelname, record.message.split()[0]) for record in caplog.records if record.name == "recording"]
 
 
-async def test_what_is_lost_and_what_is_mislabelled_is_named(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_lost_and_a_mislabelled_chunk_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """The one is an error, the other a warning: nothing is missing."""
-    assert [("WARNING", "chunk.mislabelled"), ("ERROR", "chunk.lost"), ("ERROR", "recording.archived")] == await told(
-        written(format="mp4"), caplog
-    )
-    assert "it is called mp4, and its bytes are wav" in caplog.text
+    assert [
+        ("WARNING", "chunk.label_mismatch"),
+        ("ERROR", "chunk.lost"),
+        ("ERROR", "recording.archived"),
+    ] == await told(written(format="mp4"), caplog)
+    assert "labelled mp4, content is wav" in caplog.text
 
 
 async def test_a_right_label_is_nothing_to_tell(caplog: pytest.LogCaptureFixture) -> None:

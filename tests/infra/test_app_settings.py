@@ -125,7 +125,7 @@ def test_what_the_environment_sets_reaches_the_app() -> None:
     assert (settings.auto_record, settings.content_hosts) == ("all", ("files.example.com",))
     assert settings.public_base_url == "https://recordings.example.com"
     old = read_settings(deployed("api-of-2021"))
-    assert (old.speaks_2021, old.source_retention_hours) == (True, 48)
+    assert (old.uses_preview_2021, old.source_retention_hours) == (True, 48)
 
 
 def test_settings_name_the_resources_that_are_theirs() -> None:

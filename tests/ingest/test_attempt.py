@@ -76,7 +76,7 @@ async def test_killed_attempts_are_no_zero(app: App, control: Control, caplog: p
     assert (0, None) == (none.tries, none.reason)
     assert [(5, 5)] * 3 == [(one["attempts"], one["unfinished"]) for one in (warned, requeued, notice["data"])]
     assert [why, why] == [warned["reason"], notice["data"]["reason"]]
-    assert (5, 5, [], f"no content by the deadline; the last attempt said: {why}") == (
+    assert (5, 5, [], f"no content by the deadline; last attempt: {why}") == (
         entry["attempts"],
         len(entry["unfinished"]),
         entry["failures"],

@@ -1,4 +1,4 @@
-"""recording/ingest/chunk.py, recording/timer.py: each fault by its name, met once, and what comes of it."""
+"""recording/ingest/chunk.py, recording/timer.py: each fault by its name, met once, and the result."""
 
 import asyncio
 import contextlib

@@ -98,8 +98,8 @@ async def test_a_wrong_label_costs_nothing(
         [entry] = written.chunks
         assert entry.content is not None
         assert (True, "wav", ".wav") == (written.complete, entry.format, entry.content.blob[-4:])
-        assert f"it is called {info['format'].lower()}, and its bytes are wav" == entry.note
-        assert f'chunk.mislabelled {{"recordingKey": "{job.recording_key}"' in caplog.text
+        assert f"labelled {info['format'].lower()}, content is wav" == entry.note
+        assert f'chunk.label_mismatch {{"recordingKey": "{job.recording_key}"' in caplog.text
         assert (await app.verifier.verify(job.recording_key)).ok
 
 

@@ -80,7 +80,7 @@ def test_a_document_at_two_indexes_is_kept_once() -> None:
     got = parse_file_status(file_status(chunks=[GOOD_CHUNK, {"documentId": DOCUMENT, "index": 1}]))
 
     assert [0] == [c.index for c in got.chunks]
-    assert ("chunk entry 1: the document stands at index 0 already",) == got.problems
+    assert ("chunk entry 1: the document is already listed at index 0",) == got.problems
 
 
 def test_an_entry_that_is_there_twice_is_one_chunk() -> None:
@@ -148,8 +148,8 @@ CALLLESS = "the subject does not name a call: expected /recording/call/{call-id}
         ({"eventTime": 1627399234}, TIMELESS),
         ({"eventTime": "0001-01-01T00:00:00+14:00"}, TIMELESS),
         ({"eventTime": "9999-12-31T23:59:59-14:00"}, TIMELESS),
-        ({"eventTime": "9999-12-31T23:59:59Z"}, "eventTime (or time) is in the year 9999: that can't be"),
-        ({"eventTime": "0001-01-01T00:00:00Z"}, "eventTime (or time) is in the year 1: that can't be"),
+        ({"eventTime": "9999-12-31T23:59:59Z"}, "eventTime (or time) is in the year 9999, which is not plausible"),
+        ({"eventTime": "0001-01-01T00:00:00Z"}, "eventTime (or time) is in the year 1, which is not plausible"),
         ({"subject": None}, CALLLESS),
         ({"subject": 5}, CALLLESS),
         ({"subject": "/recording/call/"}, CALLLESS),

@@ -42,7 +42,7 @@ class Insights:
         return web.json_response(answer, status=self.status)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
-        """List what came of a kind."""
+        """List the items received of a kind."""
         return [item for item in self.items if item["data"]["baseType"] == kind]
 
 
