@@ -81,40 +81,40 @@ class Settings(BaseModel):
     acs_resource_id: UUID | None = Field(
         default=None,
         alias="ACS_RESOURCE_ID",
-        description="The ACS resource's immutable id. With it, Call Automation callbacks must carry ACS's token.",
+        description="The ACS resource's immutable id. If set, Call Automation callbacks must carry ACS's token for it.",
     )
     acs_api_version: Annotated[str, AfterValidator(_known)] | None = Field(
         default=None,
         alias="ACS_API_VERSION",
-        description=f"`{VERSION_2021}` selects the 2021 preview API. Else Call Automation: this version, or the SDK's.",
+        description=f"`{VERSION_2021}` selects the 2021 preview API; else a Call Automation version, or the SDK's own.",
     )
     source_retention_hours: float | None = Field(
         default=None,
         gt=0,
         le=24 * 30,
         alias="SOURCE_RETENTION_HOURS",
-        description="How long ACS keeps a recording after its file event; it sets deadlines. 24, with 2021's API 48.",
+        description="Hours that ACS keeps a recording after its file event. Default: 24, or 48 with the 2021 API.",
     )
     risk_hours: float = Field(
         default=8,
         ge=0,
         le=24 * 30,
         alias="RISK_HOURS",
-        description="A chunk that isn't safe this long before its deadline is reported as at risk.",
+        description="A chunk that isn't safe this many hours before its deadline is reported as at risk.",
     )
     rescue_minutes: float = Field(
         default=15,
         gt=0,
         le=24 * 60,
         alias="RESCUE_MINUTES",
-        description="How long after it was announced or queued a chunk may take before the timer queues it again.",
+        description="Minutes that a chunk may take, once announced or queued, before the timer queues it again.",
     )
     unannounced_minutes: float = Field(
         default=60,
         gt=0,
         le=24 * 60,
         alias="UNANNOUNCED_MINUTES",
-        description="A recording that was stopped this long ago and isn't announced is reported.",
+        description="A recording that was stopped this many minutes ago and isn't announced is reported.",
     )
     staging_container: Container = Field(
         default="recordings-staging", alias="STAGING_CONTAINER", description="Recordings in flight."
@@ -123,12 +123,12 @@ class Settings(BaseModel):
         default="recordings-archive", alias="ARCHIVE_CONTAINER", description="Long-term storage."
     )
     quarantine_container: Container = Field(
-        default="recordings-quarantine", alias="QUARANTINE_CONTAINER", description="Events that could not be parsed."
+        default="recordings-quarantine", alias="QUARANTINE_CONTAINER", description="Events that couldn't be parsed."
     )
     archive_schedule: str = Field(
         default="0 */5 * * * *",
         alias="ARCHIVE_SCHEDULE",
-        description="When the archive timer runs (NCRONTAB, six fields, UTC). The host reads it: it must be set.",
+        description="When the archive timer runs (NCRONTAB, six fields, UTC). Required, because the host reads it.",
     )
     ingest_block_mib: int = Field(
         default=32, ge=4, le=4000, alias="INGEST_BLOCK_MIB", description="The largest block of a chunk, in MiB."
@@ -138,17 +138,17 @@ class Settings(BaseModel):
         ge=1,
         le=64,
         alias="INGEST_PARALLELISM",
-        description="Streams per process, however many chunks are in flight.",
+        description="Streams per process, for all its chunks together.",
     )
     content_hosts: Hosts = Field(
         default=(),
         alias="CONTENT_HOSTS",
-        description="More hosts (`name`, `name:port`, comma-separated) to fetch chunks from; they see credentials.",
+        description="More hosts (`name`, `name:port`, comma-separated) to fetch chunks from; they receive credentials.",
     )
     delete_source: bool = Field(
         default=False,
         alias="DELETE_SOURCE",
-        description="`true` deletes a chunk at ACS once its archive copy was verified (Call Automation API).",
+        description="`true` deletes a chunk at ACS once its archive copy was verified (Call Automation API only).",
     )
     auto_record: Literal["off", "all"] = Field(
         default="off", alias="AUTO_RECORD", description="`all` starts a recording when a call is established."
@@ -156,23 +156,25 @@ class Settings(BaseModel):
     public_base_url: Address | None = Field(
         default=None,
         alias="PUBLIC_BASE_URL",
-        description="This app's https URL: a start without a callback URI has its state sent to `/callbacks` there.",
+        description="This app's https address. A start without a callback address uses its `/callbacks`.",
     )
     callback_key: SecretStr | None = Field(
         default=None,
         alias="CALLBACK_KEY",
-        description="A function key, added to that callback URI as `code`: ACS can't send it otherwise.",
+        description="A function key, sent as `code` in that callback address: ACS can't send a header.",
     )
     events_topic_endpoint: Address | None = Field(
         default=None,
         alias="EVENTS_TOPIC_ENDPOINT",
-        description="A custom Event Grid topic: notices of what is archived, at risk, lost or quarantined.",
+        description="A custom Event Grid topic for the app's notices: archived, at risk, lost or quarantined.",
     )
     events_topic_key: SecretStr | None = Field(
         default=None, alias="EVENTS_TOPIC_KEY", description="The topic's key. Omit it to use the identity."
     )
     telemetry: Literal["auto", "console", "off"] = Field(
-        default="auto", alias="TELEMETRY", description="Traces go to Application Insights, the `console`, or are `off`."
+        default="auto",
+        alias="TELEMETRY",
+        description="`auto` sends traces to Application Insights, `console` prints them, `off` disables them.",
     )
     host_storage: StorageAccount = Field(
         default=StorageAccount(),
@@ -182,12 +184,12 @@ class Settings(BaseModel):
     staging_storage: StorageAccount = Field(
         default=StorageAccount(),
         alias="STAGING_STORAGE",
-        description="Account of the staging and quarantine containers, in the same forms; default AzureWebJobsStorage.",
+        description="Account of the staging and quarantine containers (same forms). Default: AzureWebJobsStorage.",
     )
     archive_storage: StorageAccount = Field(
         default=StorageAccount(),
         alias="ARCHIVE_STORAGE",
-        description="Account of the archive container, in the same forms; default AzureWebJobsStorage.",
+        description="Account of the archive container (same forms). Default: AzureWebJobsStorage.",
     )
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:

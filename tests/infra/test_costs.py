@@ -223,7 +223,7 @@ def test_measurements_are_those_of_the_benchmarks() -> None:
         and one["shaping"] == "30 ms, 25 MB/s per connection"
     )
     flat = " ".join(DOCS.split())
-    said = re.search(r"brings in (\d+) MB/s .+? for ([\d.]+) CPU-seconds per GiB and (\d+) MiB", flat)
+    said = re.search(r"fetches (\d+) MB/s .+? at ([\d.]+) CPU-seconds per GiB and (\d+) MiB", flat)
     assert said is not None
     speed = int(said[1])
     assert [float(one) for one in said.groups()] == [
@@ -238,7 +238,7 @@ def test_measurements_are_those_of_the_benchmarks() -> None:
 def test_limits_are_those_of_the_code() -> None:
     """A limit that the app sets stands in the table as it is."""
     assert row("an attempt at a chunk")[1].startswith(f"{chunk.BUDGET_SECONDS / 60:.0f} minutes")
-    assert row("a chunk, as this app")[1].startswith(
+    assert row("a chunk that this app accepts")[1].startswith(
         f"{blocks.MOST_BLOCKS:,} blocks of {blocks.LARGEST_BLOCK // MIB:,}"
     )
     assert row("metadata file")[1] == f"{content.LARGEST_METADATA // MIB} MiB"

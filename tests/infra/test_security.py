@@ -12,7 +12,7 @@ from tests.support.documents import headings
 
 SOURCE = (ROOT / "SECURITY.md").read_text()
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", SOURCE)))
-THREATS = re.split(r"^### ", SOURCE.partition("## Threats and answers")[2], flags=re.MULTILINE)[1:]
+THREATS = re.split(r"^### ", SOURCE.partition("## Threats and defences")[2], flags=re.MULTILINE)[1:]
 
 
 @cache
@@ -24,18 +24,18 @@ def functions_in(path: str) -> frozenset[str]:
 
 @pytest.mark.parametrize(("path", "name"), NAMED, ids=[name for _, name in NAMED])
 def test_a_named_test_exists(path: str, name: str) -> None:
-    """A test that was renamed or removed takes an answer with it."""
+    """A test that was renamed or removed takes a defence with it."""
     assert (ROOT / path).is_file()
     assert name in functions_in(path)
 
 
 @pytest.mark.parametrize("threat", THREATS, ids=lambda text: text.partition("\n")[0])
 def test_each_threat_has_its_tests(threat: str) -> None:
-    """An answer without a test isn't one."""
-    assert re.search(r"^Held by:\n\n\* `tests/", threat, re.MULTILINE)
+    """A defence without a test is only a claim."""
+    assert re.search(r"^Tests:\n\n\* `tests/", threat, re.MULTILINE)
 
 
-def test_every_threat_that_was_thought_of_is_answered() -> None:
+def test_every_threat_that_is_known_has_a_defence() -> None:
     """Spoofing, forged requests, paths, replays, stolen keys and links, logs, sizes, files, deletion, libraries."""
     assert len(THREATS) >= 12
     assert len(NAMED) >= 50

@@ -1,5 +1,6 @@
 """recording/storage/calls.py: what a call's events tell is in the manifest of its recording."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 
 from recording.app import App
 from recording.model import layout
-from tests.support.events import CORRELATION, call_event
-from tests.support.facts import put, receive, sweep
+from tests.support.events import CORRELATION, SERVER_CALL, call_event
+from tests.support.facts import put, receive, sweep, with_blobs
+from tests.support.faults import FaultyBlobs, Killed
 from tests.support.source import storage_host, today, wav
 
 pytestmark = pytest.mark.settings(ACS_API_VERSION="")
@@ -49,3 +51,16 @@ async def test_the_manifest_has_it_if_it_is_known(environment: dict[str, str], f
 
         written: Any = json.loads(await app.clients.blobs.read("archive", layout.manifest_blob(key)) or b"")
         assert ("c-1" if fact and b"c-1" in fact else None) == written["correlationId"]
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+async def test_a_kill_at_any_write_of_a_call_event_does_no_harm(app: App, writes: int) -> None:
+    """Event Grid delivers an event again that was not answered."""
+    dying = FaultyBlobs(app.settings, kill_after=writes)
+    with contextlib.suppress(Killed):
+        await receive(with_blobs(app, dying), call_event("CallEnded"))
+    await dying.aclose()
+
+    await receive(app, call_event("CallEnded"))
+
+    assert await app.calls.correlation_id(SERVER_CALL) == CORRELATION
