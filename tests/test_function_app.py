@@ -17,12 +17,12 @@ from recording.intake import backlog
 from recording.model.job import ChunkJob
 from tests.conftest import Control, file_event
 from tests.support.facts import announce, body_of, listing, put, stage, sweep
+from tests.support.functions import Out, call, read
 from tests.support.source import recording_of
 
 GROUP = "3f2b0e4c-1111-4000-8000-000000000001"
 REPEAT = "Repeatability-Request-ID"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
-Answer = func.HttpResponse
 UNKNOWN = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-00000000000f"
 
 
@@ -32,37 +32,6 @@ async def process(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[No
     monkeypatch.setattr(bootstrap, "_app", app)
     monkeypatch.setattr(bootstrap, "_is_prepared", True)
     yield
-
-
-class Out:
-    """What the host gives for an output binding."""
-
-    def __init__(self) -> None:
-        self.value: list[str] = []
-
-    def set(self, value: list[str]) -> None:
-        """Take the messages."""
-        self.value = value
-
-    def get(self) -> list[str]:
-        """Return them."""
-        return self.value
-
-
-async def call(name: str, body: Any = b"", *, params: Any = None, headers: Any = None, **route: str) -> Answer:
-    """Call an HTTP function."""
-    text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = func.HttpRequest("POST", "/", headers=headers, params=params, route_params=route, body=text)
-    more = {"jobs": Out()} if name == "receive_callback" else {}
-    answer = await getattr(function_app, name)(request, **more)
-    assert isinstance(answer, func.HttpResponse)
-    return answer
-
-
-def read(answer: func.HttpResponse) -> tuple[int, Any]:
-    """Read an answer: status and JSON body."""
-    assert "application/json" == answer.mimetype
-    return answer.status_code, json.loads(answer.get_body())
 
 
 async def test_the_operations_answer_as_the_service_does(control: Control) -> None:

@@ -1,7 +1,7 @@
 """recording/timer.py: what is whole goes into the archive, and what is lost is named."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,36 +9,11 @@ import pytest
 from recording.app import App
 from recording.errors import ChunkError, SourceGone
 from recording.model import layout
-from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from tests.conftest import Control
-from tests.support.facts import announce, body_of, listing, run_timer, stage, sweep, with_blobs
+from tests.support.archives import LATE, errors, lose, manifest_of, outcomes
+from tests.support.facts import announce, listing, run_timer, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
-
-HOUR = timedelta(hours=1)
-LATE = timedelta(hours=49)
-
-
-async def manifest_of(app: App, key: str, revision: int = 1) -> Manifest:
-    """Read a recording's manifest."""
-    return Manifest.model_validate(await body_of(app.settings, "archive", layout.manifest_blob(key, revision)))
-
-
-def outcomes(manifest: Manifest) -> list[str]:
-    """List the outcome of each chunk."""
-    return [entry.outcome for entry in manifest.chunks]
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """List what the app said as an error, by the name of each line."""
-    return [r.message.split()[0] for r in caplog.records if r.levelname == "ERROR" and r.name == "recording"]
-
-
-async def lose(app: App, control: Control, job: ChunkJob) -> None:
-    """Let the service have no such document, and one attempt find that out."""
-    await control.fault("expired", f"*{job.document_id}*", times=None)
-    with pytest.raises(SourceGone):
-        await app.ingest.run(job)
 
 
 async def test_a_whole_recording_goes_into_the_archive(app: App, control: Control) -> None:

@@ -20,11 +20,11 @@ from recording.model.events import AnnouncedChunk
 from recording.model.stored import StoredBlob
 from recording.notices import Topic
 from recording.storage.blobs import CopyFailed
-from tests.archive.test_archived import manifest_of
 from tests.conftest import Control
-from tests.model.test_manifest import DONE, KEY, PROOF, START, event, recording
+from tests.support.archives import manifest_of
 from tests.support.facts import TOPIC_KEY, listing, receive, run_timer, sweep, told, topic, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
+from tests.support.manifests import DONE, KEY, PROOF, START, event, recording
 from tests.support.source import Host, mp3, storage_host, today, wav
 
 HOUR = timedelta(hours=1)

@@ -10,7 +10,7 @@ from recording.model.layout import chunk_blob, metadata_blob
 from recording.model.manifest import ManifestChunk
 from recording.model.recording import InFlightChunk
 from recording.model.stored import StoredBlob
-from tests.model.test_manifest import KEY, PROOF, RETENTION, START
+from tests.support.manifests import KEY, PROOF, RETENTION, START
 
 
 def chunk(

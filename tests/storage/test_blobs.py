@@ -19,7 +19,7 @@ from recording.app import App, assemble
 from recording.config.settings import read_settings
 from recording.storage.blobs import Blobs, CopyFailed
 from tests.conftest import Control
-from tests.intake.test_auto_record import leg_event
+from tests.support.calls import leg_event
 from tests.support.facts import (
     MIB,
     QUICK,

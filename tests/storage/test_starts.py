@@ -29,6 +29,7 @@ from recording.storage.starts import (
 )
 from tests.conftest import Control
 from tests.support.facts import QUICK, add_fault, body_of, control_with, faults_met, listing, with_blobs
+from tests.support.starts import asked, tries
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOTHING = StartRecording()
@@ -77,23 +78,6 @@ async def start_once(
 def writes(suffix: str) -> dict[str, str]:
     """Match the writes of one kind of fact."""
     return {"method": "PUT", "path": f"*-{suffix}.json"}
-
-
-async def tries(app: App) -> list[str]:
-    """Return what is known of each try: `claim`, or its outcome."""
-    found = {}
-    for name in sorted(await listing(app.settings, "archive")):
-        if name.startswith("starts/"):
-            number, _, kind = name.rpartition("/")[2].partition("-")
-            body = await body_of(app.settings, "archive", name)
-            found[number] = body["result"] if kind == "outcome.json" else "claim"
-    return list(found.values())
-
-
-async def asked(control: Control) -> int:
-    """Count how often ACS was asked to start."""
-    requests = (await control.call("GET", "requests"))["requests"]
-    return len([r for r in requests if r["method"] == "POST" and r["path"].endswith("/recordings")])
 
 
 async def test_a_start_at_once_from_everywhere_happens_once(

@@ -15,7 +15,7 @@ from recording.errors import ChunkError
 from recording.telemetry import exporters
 from tests.conftest import Control
 from tests.support.facts import receive, sweep, until
-from tests.telemetry.test_traces import Told, told, trace_of
+from tests.support.spans import Told, told, trace_of
 
 __all__ = ["told"]
 FILE_EVENT = "Microsoft.Communication.RecordingFileStatusUpdated"
