@@ -127,7 +127,7 @@ async def test_a_key_that_acs_refuses(environment: dict[str, str], version: str)
 
 
 async def test_todays_api_is_asked_too(environment: dict[str, str]) -> None:
-    """Whichever API is spoken, it is the one that is asked."""
+    """The API in use is the one that is asked."""
     app = unprepared(read_settings(environment | {"ACS_API_VERSION": ""}))
 
     found = await check(app)

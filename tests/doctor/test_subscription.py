@@ -90,7 +90,7 @@ async def test_a_subscription_as_deployed_is_good() -> None:
 
 
 async def test_a_plain_dead_letter_destination_and_a_webhook_are_good_too() -> None:
-    """Without an identity both stand elsewhere; a webhook's address isn't told by Azure."""
+    """Without an identity both are in other members; Azure doesn't show a webhook's address."""
     letters = {"endpointType": "StorageBlob", "properties": {"blobContainerName": "letters"}}
     hook = {"endpointType": "WebHook", "properties": {"endpointBaseUrl": "https://app.example"}}
     more = {"destination": hook, "deadLetterDestination": letters, "deadLetterWithResourceIdentity": None, "filter": {}}

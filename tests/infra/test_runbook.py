@@ -1,4 +1,4 @@
-"""docs/operations.md and SECURITY.md: what they tell an operator to type can be typed."""
+"""docs/operations.md and SECURITY.md: the commands that they give an operator are valid."""
 
 import asyncio
 import json

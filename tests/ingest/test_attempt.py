@@ -1,4 +1,4 @@
-"""recording/ingest/attempt.py: an attempt that is killed is on record all the same, and told from none at all."""
+"""recording/ingest/attempt.py: an attempt that is killed is on record, and distinguished from none."""
 
 import asyncio
 import json
