@@ -74,7 +74,7 @@ class Recorded:
         return document_id(CHUNK_BYTES, number=self.number)
 
     def announced(self) -> list[Blob]:
-        """Give what is there while it's in flight: its event and its metadata file, no content."""
+        """Return what is there while it's in flight: its event and its metadata file, no content."""
         chunk = {"documentId": self.document, "index": 0, "endReason": "SessionEnded", "durationMs": 60_000}
         event = burst.event({"callId": self.call_id, "startTime": self.start.isoformat(), "chunks": [chunk]})
         name = layout.event_blob(self.key, event["id"])
@@ -89,7 +89,7 @@ class Recorded:
         ]
 
     def content(self) -> Blob:
-        """Give its chunk, committed and proved."""
+        """Return its chunk, committed and proved."""
         found = filler(self.document)
         body = b"".join(found.pieces(0, CHUNK_BYTES)) if found else b""
         in_flight = {0: hashlib.sha256(body).hexdigest()}
@@ -110,7 +110,7 @@ class Recorded:
         )
 
     def manifest(self) -> Blob:
-        """Give what stands in the archive when it's archived: here nothing but the manifest."""
+        """Return what stands in the archive when it's archived: here nothing but the manifest."""
         blobs = [*self.announced(), self.content()]
         event = event_parser.parse_event(blobs[0].body.decode())
         stored = [StoredBlob(blob.name, len(blob.body), "", blob.metadata) for blob in blobs]
@@ -122,7 +122,7 @@ class Recorded:
 
 
 def archived(numbers: Iterable[int]) -> Iterator[Blob]:
-    """Give the manifests of recordings of the past, a day's worth in each day."""
+    """Return the manifests of recordings of the past, a day's worth in each day."""
     for number in numbers:
         yield Recorded(number, _FIRST_ARCHIVED + number * _BETWEEN).manifest()
 
@@ -157,7 +157,7 @@ async def put(azurite: Azurite, settings: Settings, blobs: Iterable[Blob], *, do
 
 
 def _signed(azurite: Azurite, container: str) -> tuple[str, str]:
-    """Give the container's URL, and a signature to write with."""
+    """Return the container's URL, and a signature to write with."""
     may, expiry = ContainerSasPermissions(write=True, create=True), datetime.now(UTC) + timedelta(hours=6)
     signature = generate_container_sas(ACCOUNT, container, account_key=KEY, permission=may, expiry=expiry)
     return f"{azurite.blob_url}/{container}", signature

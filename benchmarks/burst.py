@@ -183,6 +183,6 @@ def _row(connections: int, answers: list[Answer], moments: list[float]) -> Row:
 
 
 def percentile(values: list[float], percent: int) -> float:
-    """Give the smallest value that `percent` of `values` don't exceed."""
+    """Return the smallest value that `percent` of `values` don't exceed."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]

@@ -147,7 +147,7 @@ def table(checkouts: list[Path], found: list[list[Start]]) -> str:
 
 
 def is_within(found: list[list[Start]]) -> bool:
-    """Tell whether the last checkout's median is at most MOST times the first's."""
+    """Return whether the last checkout's median is at most MOST times the first's."""
     first, last = (statistics.median(one.seconds for one in starts) for starts in (found[0], found[-1]))
     return last <= MOST * first
 

@@ -19,6 +19,6 @@ def document_id(size: int, *, number: int) -> str:
 
 @lru_cache(maxsize=64)
 def filler(text: str) -> Filler | None:
-    """Give the content that the document id in `text`, a URL or blob name, stands for; None without one."""
+    """Return the content that the document id in `text`, a URL or blob name, stands for; None without one."""
     match = _ID.search(text)
     return Filler(int(match["size"]), seed=int(match["number"])) if match else None

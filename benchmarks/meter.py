@@ -28,13 +28,13 @@ class Meter:
         self._start = time.perf_counter()
 
     def read(self) -> Cost:
-        """Say what it has cost until now."""
+        """Return the cost until now."""
         seconds, cpu = time.perf_counter() - self._start, _cpu_seconds() - self._cpu
         return Cost(seconds, cpu, max(0, _memory_kib("VmHWM") - self._idle_kib) / 1024)
 
 
 def idle_kib() -> int:
-    """Say what the process has in memory now, in KiB (VmRSS), and let its peak (VmHWM) begin anew."""
+    """Return what the process has in memory now, in KiB (VmRSS), and let its peak (VmHWM) begin anew."""
     # 5 sets the high-water mark back to what is in use now: see proc(5).
     _CLEAR.write_text("5")
     return _memory_kib("VmRSS")

@@ -78,7 +78,7 @@ async def _measure(case: Case, say: Callable[[str], None]) -> list[Row]:
 
 @asynccontextmanager
 async def _side(case: Case, folder: Path) -> AsyncIterator[Side]:
-    """Give a fresh sink with its containers; Azurite keeps in memory what it has, so it must not be used twice."""
+    """Return a fresh sink with its containers; Azurite keeps in memory what it has, so it must not be used twice."""
     async with AsyncExitStack() as stack:
         if case.sink == "azurite":
             azurite = await stack.enter_async_context(Azurite())
@@ -142,7 +142,7 @@ async def finish(process: asyncio.subprocess.Process, contender: Contender, size
 
 
 async def check(size: int, source: Running, side: Side, *, number: int) -> None:
-    """Look whether all of a document has arrived."""
+    """Return whether all of a document has arrived."""
     place = Place(source.url, side.connection_string)
     async with ContainerClient.from_connection_string(side.connection_string, CONTAINER) as container:
         blob = container.get_blob_client(place.blob(document_id(size, number=number)))
@@ -188,7 +188,7 @@ def _row(case: Case, contender: Contender, copies: list[Row]) -> Row:
 
 
 def _proof(case: Case, copies: list[Row]) -> Row:
-    """Say what the proof costs beside the pump: from committed to the end."""
+    """Return what the proof costs beside the pump: from committed to the end."""
     seconds = statistics.median(one["whole"]["seconds"] - one["pump"]["seconds"] for one in copies)
     cpu = statistics.median(one["whole"]["cpu_seconds"] - one["pump"]["cpu_seconds"] for one in copies)
     return {

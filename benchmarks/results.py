@@ -158,5 +158,5 @@ def _text(value: Any) -> str:
 
 
 def key(row: Row) -> tuple[Any, ...]:
-    """Tell which measurement a row is of: a later one with the same key takes its place."""
+    """Return which measurement a row is of: a later one with the same key takes its place."""
     return tuple(row.get(name) for name in _KEY)

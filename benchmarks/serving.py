@@ -31,7 +31,7 @@ class Running:
         await self._control("DELETE")
 
     async def counters(self) -> dict[str, int]:
-        """Tell what was counted since: requests, bytes_received, bytes_sent, connections, and requests by kind."""
+        """Return what was counted since: requests, bytes_received, bytes_sent, connections, and requests by kind."""
         pairs = (line.rsplit("=", 1) for line in (await self._control("GET")).splitlines())
         return {name: int(count) for name, count in pairs}
 

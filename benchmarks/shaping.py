@@ -19,7 +19,7 @@ class Shaping:
     bytes_per_second: float | None = None
 
     def arguments(self) -> list[str]:
-        """Give the command-line arguments that `parse` reads."""
+        """Return the command-line arguments that `parse` reads."""
         rate = self.bytes_per_second or 0
         return ["--latency-seconds", str(self.latency_seconds), "--bytes-per-second", str(rate)]
 

@@ -30,7 +30,7 @@ class _Blob:
 
 
 def connection_string(url: str) -> str:
-    """Give the connection string of the account at a sink's address."""
+    """Return the connection string of the account at a sink's address."""
     return (
         f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={_KEY};BlobEndpoint={url}/{ACCOUNT};"
         f"QueueEndpoint={url}/{ACCOUNT}-queue;"
@@ -45,7 +45,7 @@ class Sink:
         self._changes = 0
 
     def handler(self) -> Handler:
-        """Give what the sink does."""
+        """Return what the sink does."""
         return Handler(keeps=lambda request: request.query.get("comp") == "blocklist", answer=self.answer)
 
     def answer(self, request: Request) -> Answer:

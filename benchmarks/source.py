@@ -14,7 +14,7 @@ _METADATA = b'{"resourceId": "bench"}'
 
 
 def handler() -> Handler:
-    """Give what the source does."""
+    """Return what the source does."""
     return Handler(keeps=lambda _: False, answer=answer)
 
 

@@ -168,7 +168,7 @@ class _Connection:
         await self._loop.sock_sendall(self._peer, "\r\n".join([*lines, "", ""]).encode("latin-1"))
 
     async def _send_counters(self, request: Request) -> None:
-        """Say in plain text what was counted; DELETE starts anew."""
+        """Return the counts as plain text; DELETE resets them."""
         text = "\n".join(f"{name}={count}" for name, count in sorted(self._counters.items())).encode()
         if request.method == "DELETE":
             self._counters.clear()

@@ -50,7 +50,7 @@ class LogAnalytics:
 
     @property
     def endpoint(self) -> str:
-        """Give the address, in place of https://api.loganalytics.io."""
+        """Return the address, in place of https://api.loganalytics.io."""
         return f"http://127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> Self:

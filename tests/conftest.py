@@ -20,7 +20,7 @@ _numbers = itertools.count()
 
 
 def pytest_report_header() -> str:
-    """Say whether a Bicep compiler takes part: without one some tests are skipped."""
+    """Return whether a Bicep compiler takes part: without one some tests are skipped."""
     return compiler.state()
 
 
@@ -92,7 +92,7 @@ class Control:
         await self.call("POST", "faults", {"method": "GET", "path": path, "kind": kind, **more})
 
     async def applied(self) -> list[int]:
-        """Say how often each fault rule was met."""
+        """Return how often each fault rule was met."""
         return [rule["applied"] for rule in (await self.call("GET", "faults"))["faults"]]
 
     async def downloads(self) -> list[Any]:

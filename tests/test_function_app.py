@@ -203,7 +203,7 @@ async def test_content_is_a_redirect_that_is_not_cached(app: App, control: Contr
 
 
 async def test_recordings_are_listed_and_shown(app: App, control: Control) -> None:
-    """Members are named as in the contract; what is not known is left away."""
+    """Members are named as in the contract; what is not known is omitted."""
     [one] = await stage(app, await control.recording(1000))
     await sweep(app)
 

@@ -194,7 +194,7 @@ async def test_keys_that_are_out_of_reach_are_our_fault(control: Control) -> Non
 async def test_a_start_asks_for_callbacks_at_this_app(
     environment: dict[str, str], control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With PUBLIC_BASE_URL ACS is told where to send state, and how to get in."""
+    """With PUBLIC_BASE_URL ACS gets the address for state callbacks, with the key."""
     received: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
 
     async def take(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""recording/notices.py: what happened is told to other systems, once they can tell repeats from news."""
+"""recording/notices.py: results are published to other systems, under ids that show repeats."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ async def telling(app: App, control: Control) -> AsyncIterator[App]:
 
 
 def test_an_id_is_made_of_what_is_told() -> None:
-    """Time and data may differ from one try to the next; kind, subject and fact tell notices apart."""
+    """Time and data may differ from one try to the next; kind, subject and fact distinguish notices."""
     again = replace(NOTICE, time=NOW + HOUR, data={})
     others = [
         replace(NOTICE, kind="Recording.Lost"),
@@ -107,7 +107,7 @@ async def test_a_topic_can_be_told_by_identity(tmp_path: Path, monkeypatch: pyte
 async def test_a_recording_is_told_as_archived_once_its_manifest_is_there(
     telling: App, control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever hears of it finds it."""
+    """The blob that a notice names exists."""
     [job, _] = await stage(telling, await control.recording(1000, 2000))
     seen = []
 
@@ -129,7 +129,7 @@ async def test_a_recording_is_told_as_archived_once_its_manifest_is_there(
 
 
 async def test_a_notice_that_failed_is_published_by_the_next_run(app: App, control: Control) -> None:
-    """Staging isn't emptied before it is told, so that the next run comes by; two tries have one id."""
+    """Staging isn't emptied before the notice is published, so that the next run retries; both tries have one id."""
     [job] = await stage(app, await control.recording(1000))
     refused = []
 
@@ -155,7 +155,7 @@ async def test_a_notice_that_failed_is_published_by_the_next_run(app: App, contr
 
 
 async def test_a_run_that_was_killed_before_it_told_is_made_up_for(telling: App, control: Control) -> None:
-    """The run after one that died between telling and emptying tells again, under the same id."""
+    """The run after one that died between publishing and emptying publishes again, under the same id."""
     await stage(telling, await control.recording(1000))
 
     dying = FaultyBlobs(telling.settings).on("delete", raises=TimeoutError)
@@ -168,7 +168,7 @@ async def test_a_run_that_was_killed_before_it_told_is_made_up_for(telling: App,
 
 
 async def test_what_is_lost_is_named(telling: App, control: Control) -> None:
-    """A manifest that isn't complete is told as a loss, with the documents that are missing."""
+    """A manifest that isn't complete is published as a loss, with the documents that are missing."""
     kept, gone, bare = await announce(telling, await control.recording(1000, 2000, 3000))
     await telling.ingest.run(kept)
     await lose(telling, control, gone)
@@ -240,7 +240,7 @@ async def test_risk_hours_say_when_a_chunk_is_at_risk(
 
 
 async def test_a_topic_that_is_down_costs_no_chunk_its_next_try(app: App, control: Control) -> None:
-    """What is at risk is queued again though nobody could be told."""
+    """What is at risk is requeued though the topic can't be reached."""
     [job] = await announce(app, await control.recording(1000))
     begun = datetime.now(UTC)
 
@@ -309,7 +309,7 @@ async def test_no_key_is_in_an_error(app: App, control: Control, caplog: pytest.
 
 
 async def test_a_run_tries_a_topic_that_is_down_once(caplog: pytest.LogCaptureFixture) -> None:
-    """It has more to do: what wasn't told is told by the next run."""
+    """It has more to do: what wasn't published is published by the next run."""
     tries = 0
 
     async def fail(request: web.Request) -> web.Response:

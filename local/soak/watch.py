@@ -57,14 +57,14 @@ class Watch:
         self.open[key] = Open(recording, key, time.monotonic(), is_expired)
 
     async def run(self) -> None:
-        """Look repeatedly, until cancelled."""
+        """Poll until cancelled."""
         while True:
             began = time.monotonic()
             await self.look()
             await asyncio.sleep(max(EVERY_SECONDS, (time.monotonic() - began) / LOOKING_SHARE))
 
     async def look(self) -> None:
-        """Look once at staging and at the manifests of open recordings."""
+        """Check staging and the manifests once: those of open recordings."""
         waiting = dict(self.open)
         seen: set[str] = set()
         blobs = 0

@@ -106,7 +106,7 @@ class Finish:
                 # What is left is the record of an attempt that ended after the archive: nothing to publish.
                 await self.recordings.empty_staging(whole)
                 return
-            # An earlier run was killed here, perhaps before it published, or a duplicate of the event came late.
+            # An earlier run was killed after the archive, or a duplicate of the event came late.
             written = before
         else:
             written = await self._archive(run, due)

@@ -10,7 +10,7 @@ from recording.config.settings import read_from
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
-    once = commands.add_parser("archive", help="do what the timer does, once: archive, rescue, report")
+    once = commands.add_parser("archive", help="do what the timer does, once: requeue, archive, report")
     once.add_argument("--settings", type=Path, metavar="FILE", help="settings of this file alone")
     once.set_defaults(command=run)
 
@@ -31,7 +31,7 @@ async def run(arguments: argparse.Namespace) -> int:
 
 
 def _lines(report: TimerReport) -> list[str]:
-    """Write a line for each recording that a person should look at; the log on stderr says why."""
+    """Write a line for each recording that an operator should inspect; the log on stderr says why."""
     bad = {"incomplete": report.incomplete, "failed": report.failed}
     lines = [f"{word:10} {key}" for word, keys in bad.items() for key in keys]
     return [*lines, *(["the topic can't be reached: staging is not emptied before"] if report.topic_failed else [])]

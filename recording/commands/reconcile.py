@@ -111,7 +111,7 @@ async def _compare(
 ) -> list[Compared]:
     """Compare the recordings that ACS has reported between two times with all that was archived since.
 
-    Raises RecordingError where the workspace can't tell.
+    Raises RecordingError if the workspace gives no answer.
     """
     recorded = await workspace.recorded(begin, end)
     archived = await workspace.archived(begin - MARGIN, now)
@@ -180,7 +180,7 @@ def _left(left: timedelta) -> str:
 def _refusal(refused: HttpResponseError) -> str:
     match refused.status_code:
         case None:
-            return "the workspace could not be asked: there is no login here (az login)"
+            return "the workspace could not be asked: there is no login on this machine (az login)"
         case 401 | 403:
             return (
                 f"your login may not read the workspace ({refused.status_code}): "

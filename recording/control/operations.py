@@ -167,7 +167,7 @@ class RecordingControl:
             return None
 
     async def _note_ending(self, caller: Caller, conversation_id: str, recording_id: str) -> None:
-        """Note that a recording was stopped.
+        """Record that a recording was stopped.
 
         The operation can't be undone: an ending that can't be written is logged in full, and the answer stays the same.
         """

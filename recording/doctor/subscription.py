@@ -49,7 +49,7 @@ async def examine_subscription(
     try:
         answer = await reach.ask(url, login=credential, scope=f"{ARM}/.default")
     except ClientAuthenticationError:
-        return not_examined("there is no login here: az login")
+        return not_examined("there is no login on this machine: az login")
     except NotReached as failed:
         return not_examined(f"Azure Resource Manager: {failed}")
     if answer.status in (401, 403):

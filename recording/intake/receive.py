@@ -157,14 +157,14 @@ class Intake:
         return [ChunkJob.of(key, chunk, event.time) for chunk in event.chunks]
 
     async def _note_ending(self, event: FileStatusUpdated) -> None:
-        """Note that the recording ended, if the event has the recording's id."""
+        """Record that the recording ended, if the event has the recording's id."""
         try:
             async with asyncio.timeout(self._ending_timeout):
                 await self._endings.note_announced(event)
         except (AzureError, TimeoutError) as failed:
             if not event.chunks:
                 raise  # nothing of this event is in staging, where the timer would find it: it must come again
-            # An archive that is down must not keep chunks from staging; the timer notes the ending from these.
+            # An archive that is down must not keep chunks from staging; the timer records the ending from these.
             log.warning("ending.not_noted", recordingKey=event.recording_key, reason=type(failed).__name__)
 
 

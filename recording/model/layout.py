@@ -244,7 +244,7 @@ def absent_key(start: datetime, digest: str) -> str:
 
 
 def export_blob(key: str, event: str) -> str:
-    """Name the fact that chunks lie in the team's own storage (docs/acs-contract.md#own-storage)."""
+    """Name the fact that chunks are in the team's own storage (docs/acs-contract.md#own-storage)."""
     return f"exports/{day(key)}/{key}-{event}.json"
 
 

@@ -41,7 +41,7 @@ class Endings:
         self._blobs = blobs
 
     async def note(self, ending: Ending) -> None:
-        """Note that a recording ended; the first ending that was noted stays.
+        """Record that a recording ended; the first ending that was recorded stays.
 
         A stop is pending until the recording is announced. Raises azure-core's errors.
         """
@@ -59,7 +59,7 @@ class Endings:
             await self._delete_markers(_marker(known))
 
     async def note_announced(self, event: FileStatusUpdated) -> None:
-        """Note the ending that a file event announces; an event of the 2021 API has no recording id, and is skipped."""
+        """Record the ending that a file event announces; an event without a recording id (2021 API) is skipped."""
         if event.recording_id is None:
             return
         try:

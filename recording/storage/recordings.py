@@ -44,7 +44,7 @@ class RecordingStore:
 
     async def keep_event(self, event: FileStatusUpdated, text: str) -> KeptEvent:
         """Keep an event of chunks that are to be fetched, as it was received."""
-        # The time stands in the blob's metadata too, so that the timer can order recordings by listing alone.
+        # The time is in the blob's metadata too, so that the timer can order recordings by listing alone.
         announced = event.time.astimezone(UTC).isoformat()
         return await self._keep("staging", layout.event_blob, event, text, announced=announced)
 
@@ -125,7 +125,7 @@ class RecordingStore:
         return await self._blobs.create("archive", name, text) or await self._blobs.read("archive", name) == text
 
     async def is_archived(self, job: ChunkJob) -> bool:
-        """Tell whether a chunk's content is in the archive: a duplicate of its event may come after that.
+        """Return whether a chunk's content is in the archive: a duplicate of its event may come after that.
 
         The manifest says so, and no blob's name: content has one by what its bytes are found to be.
         """
@@ -133,7 +133,7 @@ class RecordingStore:
             async with asyncio.timeout(self.archive_timeout):
                 written = await self.newest_manifest(job.recording_key)
         except (AzureError, TimeoutError, ValidationError) as failed:
-            # At worst it is fetched once more, and the timer, which sees the manifest, throws that away.
+            # At worst it is fetched once more, and the timer, which reads the manifest, deletes it.
             log.warning("archive.not_read", recordingKey=job.recording_key, reason=type(failed).__name__)
             return False
         entries = written.chunks if written else []
@@ -153,7 +153,7 @@ class RecordingStore:
         raise AzureError("the attempts record was changed by others each time")
 
     async def empty_staging(self, recording: InFlightRecording) -> None:
-        """Empty the staging prefix, events last: while one blob is left, its event tells what it is."""
+        """Empty the staging prefix, events last: as long as one blob is left, an event describes it."""
 
         def turn(blob: StoredBlob) -> int:
             kind = layout.staged_kind(blob.name)

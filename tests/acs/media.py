@@ -13,7 +13,7 @@ from tests.support.samples import KEY
 MIB = 1024 * 1024
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 VERSION = "?api-version=2021-04-15-preview1"
-# Starts like an MP4; what follows tells every byte from its neighbours.
+# Starts like an MP4; after that every byte differs from its neighbours.
 MEDIA = b"\0\0\0\x18ftypisom" + bytes(range(256)) * 40
 PROBE = Probe(len(MEDIA), "mp4", f'"v1"|{len(MEDIA)}', '"v1"', takes_ranges=True, head=MEDIA[:16])
 JOB = ChunkJob(recording_key=KEY, document_id=DOCUMENT, index=0, announced_at=datetime(2021, 7, 27, tzinfo=UTC))

@@ -23,7 +23,7 @@ class Received:
     body: bytes
 
     def is_signed(self, *, host: str) -> bool:
-        """Tell whether the signature is that of what arrived, made over `host`."""
+        """Return whether the signature is that of what arrived, made over `host`."""
         date = self.headers["x-ms-date"]
         expected = sign(self.method, f"http://any{self.target}", self.body, host=host, key=KEY, date=date)
         return all(self.headers.get(name) == value for name, value in expected.items())

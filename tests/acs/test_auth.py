@@ -30,7 +30,7 @@ class Credential:
         self.scopes: list[str] = []
 
     async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        """Give a token."""
+        """Return a token."""
         self.scopes += scopes
         return AccessToken("t0ken", 4_000_000_000)
 

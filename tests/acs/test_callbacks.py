@@ -65,7 +65,7 @@ class Signer:
         return len([one for one in self.origin.received if one.target == CONFIGURATION])
 
     def token(self, name: str = "one", *, kid: str | None = None, **claims: Any) -> str:
-        """Sign a token; a claim of None is left away."""
+        """Sign a token; a claim of None is omitted."""
         now = int(time.time())
         said = {"iss": HOST, "aud": RESOURCE_ID, "iat": now, "exp": now + 300} | claims
         given = {claim: value for claim, value in said.items() if value is not None}

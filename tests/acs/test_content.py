@@ -135,7 +135,7 @@ async def test_a_label_refuses_no_media(
 
 @pytest.mark.parametrize("body", [b"Not now, try again later", b"\0" * 5_000])
 async def test_bytes_that_are_nothing_known(content: Content, origin: Origin, body: bytes) -> None:
-    """They are told as such, whatever the type says; `ingest` decides."""
+    """They are reported as such, whatever the type says; `ingest` decides."""
     origin.replies((200, body, {"Content-Type": "video/mp4"}))
 
     assert (None, len(body)) == ((found := await content.probe(JOB)).kind, found.size)

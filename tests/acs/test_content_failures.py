@@ -76,7 +76,7 @@ async def test_a_document_that_changes(emulated_content: Content, control: Contr
 
 @pytest.mark.parametrize("headers", [{"Last-Modified": "Wed, 14 Apr 2021 16:32:34 GMT"}, {}])
 async def test_a_document_without_etag(content: Content, origin: Origin, headers: dict[str, str]) -> None:
-    """Without an ETag the date tells versions apart, and at least the length."""
+    """Without an ETag the date distinguishes versions, or at least the length."""
     origin.replies((200, MEDIA, headers))
     probe = await content.probe(JOB)
     assert MEDIA[:9] == await content.read(JOB, probe, offset=0, length=9)
@@ -99,7 +99,7 @@ async def test_a_document_without_etag(content: Content, origin: Origin, headers
     ],
 )
 async def test_statuses(content: Content, origin: Origin, status: int, error: type[Exception], message: str) -> None:
-    """What the service says is told apart, and none of it is repeated."""
+    """The answers of the service are distinguished, and none of them is repeated."""
     origin.replies((status, b"", {}))
 
     with pytest.raises(error, match=re.escape(message)):

@@ -204,7 +204,7 @@ async def test_ping_takes_any_other_answer(service: Preview2021, origin: Origin,
 async def test_what_only_todays_api_has(
     service: Preview2021, origin: Origin, options: StartOptions, named: str
 ) -> None:
-    """An option is refused, and not left away: the caller would take another recording for the one asked for."""
+    """An option is refused, and not omitted: the caller would take another recording for the one asked for."""
     for ask in (service.check, service.start):
         with pytest.raises(BadRequest) as refused:
             await ask(CONVERSATION, options=options)  # type: ignore[misc]

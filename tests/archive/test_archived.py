@@ -90,7 +90,7 @@ async def test_a_late_duplicate_of_the_event_changes_nothing(app: App, control: 
 
 
 async def test_a_deadline_names_what_is_lost(app: App, control: Control, caplog: pytest.LogCaptureFixture) -> None:
-    """After the deadline what there is is archived; the manifest and an error tell what isn't, and why."""
+    """After the deadline what exists is archived; the manifest and an error name what doesn't, and why."""
     recording = await control.recording(1000, 2000)
     kept, gone = await announce(app, recording)
     await app.ingest.run(kept)
@@ -188,7 +188,7 @@ async def test_another_event_of_the_same_id_counts_too(app: App, control: Contro
 
 
 async def test_a_run_whose_manifest_was_superseded_deletes_nothing(app: App, control: Control) -> None:
-    """A run that finds a manifest written meanwhile leaves staging alone; what it lacks is told by the next."""
+    """A run that finds a manifest written meanwhile leaves staging unchanged; the next run archives the rest."""
     recording = await control.recording(1000, 2000)
     jobs = await stage(app, recording)
     other = Manifest(

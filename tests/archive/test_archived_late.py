@@ -94,7 +94,7 @@ async def test_what_came_late_is_told_though_the_topic_was_down(app: App, contro
 async def test_a_failure_that_comes_late_is_no_news(
     app: App, control: Control, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is lost is told once, though an attempt that was under way then still leaves its note."""
+    """A loss is reported once, though an attempt that was under way still writes its record."""
     [job] = await announce(app, await control.recording(1000))
     late = datetime.now(UTC) + LATE
     await sweep(app, now=late)
@@ -132,7 +132,7 @@ async def test_a_metadata_file_that_comes_late_is_not_thrown_away(app: App, cont
 
 
 async def test_a_proof_that_comes_late_is_told(app: App, control: Control) -> None:
-    """Content that was archived unproved, and proved after that, is told as archived."""
+    """Content that was archived unproved, and proved after that, is reported as archived."""
     [job] = await stage(app, await control.recording(1000))
     body = await app.clients.blobs.read("staging", job.content_blob)
     proved = await app.clients.blobs.stat("staging", job.content_blob)

@@ -14,12 +14,12 @@ SECOND = timedelta(seconds=1)
 
 
 def at(seconds: float) -> datetime:
-    """Say a moment."""
+    """Return a moment."""
     return NOON + seconds * SECOND
 
 
 def nameless(key: str, end: float, *, length: float = 60) -> AnnouncedRecording:
-    """Write what a file event of 2021 tells."""
+    """Return the announced recording of a file event of 2021."""
     return AnnouncedRecording(key, None, at(end - length), at(end))
 
 

@@ -136,7 +136,7 @@ async def test_a_recording_that_is_not_archived_keeps_its_sources(environment: d
 
 
 async def test_a_topic_that_takes_nothing_keeps_the_sources(environment: dict[str, str], unused_tcp_port: int) -> None:
-    """First it is told, then the source is deleted."""
+    """First the result is published, then the source is deleted."""
     async with staged(environment) as (app, host, _):
         deaf = Topic(f"http://127.0.0.1:{unused_tcp_port}/api/events", TOPIC_KEY, None)
         report = await sweep(assemble(app.settings, replace(app.clients, topic=deaf)))
@@ -224,7 +224,7 @@ class DyingContent(Content):
             raise Killed
 
 
-# Two chunks, two metadata files and an event are copied, the manifest and that it was told are written, the chunks
+# Two chunks, two metadata files and an event are copied, the manifest and the fact of its notice are written, the chunks
 # and metadata files are deleted, then what was written and the event.
 WRITES = 13
 

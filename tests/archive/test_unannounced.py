@@ -44,7 +44,7 @@ def stop(recording_id: str = ID, *, at: datetime = STOPPED) -> Ending:
 
 
 def announced(recording_id: str = ID) -> Ending:
-    """Say that a recording was announced."""
+    """Return the ending of an announced recording."""
     return Ending(recording_id=recording_id, at=STOPPED, evidence="announced")
 
 
@@ -65,7 +65,7 @@ async def run(app: App, *, now: datetime) -> None:
 
 
 async def check(app: App, in_flight: list[InFlightRecording], *, now: datetime) -> None:
-    """Look after the pending endings."""
+    """Check the pending endings."""
     run = Run(now, RunNotices(app.clients.topic), seconds=60, seen=in_flight)
     await app.timer.unannounced.sweep(run)
 
@@ -91,7 +91,7 @@ def reported(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @asynccontextmanager
 async def down(app: App) -> AsyncIterator[App]:
-    """Give the app a topic that takes nothing."""
+    """Set a topic that accepts nothing."""
     notices = Topic("http://127.0.0.1:9/", "key", None)
     yield assemble(app.settings, replace(app.clients, topic=notices))
     await notices.aclose()
@@ -187,7 +187,7 @@ async def test_an_event_of_2021_is_one_recording(app: App, caplog: pytest.LogCap
         await run(app, now=STOPPED + minutes * MINUTE)
 
     assert [OTHER, OTHER] == reported(caplog)
-    assert 2 == len(await pending(app))  # the marker, and that it was told
+    assert 2 == len(await pending(app))  # the marker, and that it was reported
 
 
 async def test_a_run_that_was_killed_before_the_marker_was_gone_goes_on(
@@ -217,7 +217,7 @@ async def test_an_event_that_came_and_went_before_the_marker_is_found(
 
 
 async def test_a_paused_recording_of_2021_is_known_by_its_start(app: App, caplog: pytest.LogCaptureFixture) -> None:
-    """It took an hour and plays seven seconds: the record of its start tells whose event it is."""
+    """It took an hour and plays seven seconds: the record of its start shows whose event it is."""
     started = AuditRecord(at=STOPPED - timedelta(seconds=8), operation="start", recording_id=ID)
     name = layout.audit_blob(started.at, "start", "00")
     await app.clients.blobs.create("archive", name, started.model_dump_json(by_alias=True).encode())
@@ -229,7 +229,7 @@ async def test_a_paused_recording_of_2021_is_known_by_its_start(app: App, caplog
 
 
 async def test_a_marker_that_outlived_its_announcement_is_no_alarm(app: App, caplog: pytest.LogCaptureFixture) -> None:
-    """A process that died between marker and fact: the fact, which the event then wrote, tells."""
+    """A process that died between marker and fact: the fact, which the event then wrote, shows it."""
     name = layout.pending_blob(STOPPED, ID)
     await put(app.settings, "staging", name, stop().model_dump_json(by_alias=True).encode())
     await app.endings.note(announced())
@@ -307,7 +307,7 @@ async def test_how_long_is_too_long_can_be_set(app: App, caplog: pytest.LogCaptu
 
 
 async def test_a_topic_that_is_down_is_told_later(app: App, control: Control) -> None:
-    """At risk is told until it was heard; the absence is stated all the same, and told until it was heard."""
+    """At risk is published until it arrives; the absence is recorded nevertheless, and published until it arrives."""
     await app.endings.note(stop())
     async with down(app) as mute:
         await run(mute, now=STOPPED + 60 * MINUTE)

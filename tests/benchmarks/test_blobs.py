@@ -63,7 +63,7 @@ async def test_an_archived_recording_has_the_manifest_that_the_timer_writes(app:
 
 
 def shape(value: object) -> object:
-    """Leave nothing but member names and types."""
+    """Reduce a value to member names and types."""
     if isinstance(value, dict):
         return {name: shape(member) for name, member in value.items()}
     return [shape(member) for member in value] if isinstance(value, list) else type(value)

@@ -4,7 +4,7 @@ from benchmarks.control import Way, row, with_overhead
 
 
 async def ask() -> str:
-    """Tell the state."""
+    """Return the state."""
     return "active"
 
 

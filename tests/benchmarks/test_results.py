@@ -31,7 +31,7 @@ def row(contender: str, seconds: float, *, size: int = 1_500_000_000, cap: float
 
 
 def test_bars_are_met_or_not_by_their_figures() -> None:
-    """A bar says what was wanted, what was measured, and tells the two apart."""
+    """A bar says what was wanted, what was measured, and distinguishes the two."""
     rows = [row("ours", 10.0), row("sdk_read", 140.0), row("sdk_stream", 90.0), row("sdk_tuned", 10.0)]
 
     met = {bar.name: bar.met for bar in bars.check(rows)}

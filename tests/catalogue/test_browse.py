@@ -56,7 +56,7 @@ async def archived(app: App, start: str) -> str:
 
 @pytest.fixture
 def starts() -> list[str]:
-    """Give starts of recordings, oldest first: over years, months, days and within one."""
+    """Return starts of recordings, oldest first: over years, months, days and within one."""
     return [
         "2025-12-31T23:59:59Z",
         "2026-01-01T00:00:00Z",

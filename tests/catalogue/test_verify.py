@@ -43,7 +43,7 @@ async def test_an_intact_recording_is_ok(app: App, control: Control, caplog: pyt
 
 @pytest.mark.filterwarnings("ignore:Sending a large body")
 async def test_a_flipped_bit_is_found(app: App, control: Control, caplog: pytest.LogCaptureFixture) -> None:
-    """One bit in one chunk is told with both digests, and the other chunk is intact."""
+    """One changed bit in one chunk is reported with both digests, and the other chunk is intact."""
     recording = await control.recording(5 * MIB, 1000)
     jobs = await stage(app, recording)
     await sweep(app)
@@ -117,7 +117,7 @@ async def test_boxes_are_looked_at_though_the_digest_is_right(app: App, control:
 
 
 async def test_an_incomplete_recording_is_as_its_manifest_says(app: App, control: Control) -> None:
-    """What is lost is told by the manifest: it is no damage, and not complete."""
+    """A loss is listed in the manifest: the recording is incomplete, not damaged."""
     kept, gone = await announce(app, await control.recording(1000, 2000))
     await app.ingest.run(kept)
     await lose(app, control, gone)
@@ -180,7 +180,7 @@ async def test_a_recording_too_large_for_one_request_is_refused(app: App, contro
 
 
 async def test_a_manifest_that_cannot_be_read_is_damage(app: App, control: Control) -> None:
-    """It is told, not raised: others are still to be verified."""
+    """It is reported, not raised: others are still to be verified."""
     [job] = await archived(app, control, 1000)
     await put(app.settings, "archive", layout.manifest_blob(job.recording_key), b"{")
 

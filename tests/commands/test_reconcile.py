@@ -251,7 +251,7 @@ async def test_a_missing_login_is_told() -> None:
     """A token is asked for before anything leaves this machine; without a login there is none."""
     workspace = reconcile.Workspace(WORKSPACE, NoLogin())
     try:
-        with pytest.raises(RecordingError, match="there is no login here"):
+        with pytest.raises(RecordingError, match="there is no login on this machine"):
             await workspace.recorded(NOW - DAY, NOW)
     finally:
         await workspace.aclose()

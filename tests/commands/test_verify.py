@@ -67,7 +67,7 @@ async def test_damage_is_told(app: App, control: Control, capsys: pytest.Capture
 async def test_a_manifest_that_is_gone_is_damage(
     app: App, control: Control, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A recording that a list of manifests would leave out is told all the same."""
+    """A recording that a list of manifests would omit is reported nevertheless."""
     one, *_ = await archived(app, control, 1000, event_id="one")
     other, *_ = await archived(app, control, 1000, event_id="other")
     await app.clients.blobs.delete("archive", layout.manifest_blob(one.recording_key))

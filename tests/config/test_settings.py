@@ -138,7 +138,7 @@ def test_a_setting_that_is_wrong_is_named(name: str, value: str) -> None:
     ],
 )
 def test_which_api_is_spoken(given: dict[str, str], is_2021: bool, hours: int) -> None:
-    """Today's, unless 2021's is asked for; each keeps recordings for as long as it does, unless we are told."""
+    """The Call Automation API by default, each with its own retention unless a setting says otherwise."""
     read = settings.read_settings(LEAST | given)
 
     assert (is_2021, timedelta(hours=hours)) == (read.uses_preview_2021, read.retention)

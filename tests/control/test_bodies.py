@@ -190,7 +190,7 @@ def test_a_server_call_id_of_the_wrong_type(server_call_id: Any) -> None:
 
 
 def test_one_of_them_is_enough() -> None:
-    """Either tells the conversation."""
+    """Either names the conversation."""
     assert "aHR0cHM6Ly94" == read(StartRecordingByUrl, b'{"serverCallId": "aHR0cHM6Ly94"}').server_call_id
     assert "https://x" == read(StartRecordingByUrl, b'{"conversationUrl": "https://x"}').conversation_url
 
@@ -285,7 +285,7 @@ def test_errors_are_bare(error: RecordingError, expected: dict[str, Any]) -> Non
 
 
 def test_answers_are_in_camel_case() -> None:
-    """Members are named as the service names them; absent ones are left away."""
+    """Members are named as the service names them; absent ones are omitted."""
     ended = datetime(2026, 3, 1, tzinfo=UTC)
     assert [
         '{"recordingId":"a"}',

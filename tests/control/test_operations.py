@@ -38,7 +38,7 @@ KINDS = {"2021": None, "today": "azureCommunicationServices"}
 
 @pytest.fixture(params=["2021", "today"])
 def api(request: pytest.FixtureRequest) -> str:
-    """Which API is spoken."""
+    """Return which API is used."""
     return str(request.param)
 
 

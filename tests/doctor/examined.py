@@ -46,6 +46,6 @@ def bad(found: dict[str, Finding]) -> set[str]:
 
 
 def closed_port() -> int:
-    """Give a port on which nobody listens."""
+    """Return a port on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])

@@ -27,7 +27,7 @@ async def check(app: App, *, timeout: float = 8.0) -> Health:
 
 @pytest.fixture
 def closed() -> int:
-    """Give a port on which nobody listens."""
+    """Return a port on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
 
@@ -127,7 +127,7 @@ async def test_a_key_that_acs_refuses(environment: dict[str, str], version: str)
 
 
 async def test_todays_api_is_asked_too(environment: dict[str, str]) -> None:
-    """Whichever API is spoken, it is the one that is asked."""
+    """The API in use is the one that is asked."""
     app = unprepared(read_settings(environment | {"ACS_API_VERSION": ""}))
 
     found = await check(app)

@@ -14,7 +14,7 @@ from tests.support.source import serve
 
 
 async def look(ahead: timedelta | None) -> tuple[str, str, str | None]:
-    """Look at a host whose clock is that far before ours; None: it doesn't tell."""
+    """Probe a host whose clock is that far ahead; None: its answer has no time."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         there = "never" if ahead is None else format_datetime(datetime.now(UTC) + ahead, usegmt=True)
@@ -78,7 +78,7 @@ async def test_a_host_that_hangs() -> None:
 
 
 async def test_a_host_without_tls() -> None:
-    """What speaks plain HTTP isn't taken for a secure host."""
+    """A host with plain HTTP isn't accepted as a secure one."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         return web.Response()
@@ -106,6 +106,6 @@ async def test_a_connection_that_breaks_off() -> None:
 
 @pytest.mark.parametrize("url", ["https://.asm.skype.com/", "https://a..b/", "http://127.0.0.1:99999/"])
 async def test_an_address_that_cannot_be(url: str) -> None:
-    """It is told like any other that isn't reached."""
+    """It is reported like any other that isn't reached."""
     with pytest.raises(NotReached):
         await reach.ask(url)

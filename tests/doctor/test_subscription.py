@@ -30,7 +30,7 @@ class Login:
         self._token = token
 
     async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """Give the token for Azure Resource Manager."""
+        """Return the token for Azure Resource Manager."""
         assert scopes == ("https://management.azure.com/.default",)
         if self._token is None:
             raise ClientAuthenticationError("run az login")
@@ -77,7 +77,7 @@ async def arm(answer: Callable[[], web.Response]) -> AsyncIterator[str]:
 
 
 async def check(*subscriptions: Any, status: int = 200, login: Login | None = None) -> list[Finding]:
-    """Look at a topic with these subscriptions."""
+    """Examine a topic with these subscriptions."""
     async with arm(lambda: web.json_response({"value": list(subscriptions)}, status=status)) as address:
         found = await subscription.examine_subscription(TOPIC, login or Login(), retention=DAY, arm=address)
     assert TOKEN not in str(found)
@@ -90,7 +90,7 @@ async def test_a_subscription_as_deployed_is_good() -> None:
 
 
 async def test_a_plain_dead_letter_destination_and_a_webhook_are_good_too() -> None:
-    """Without an identity both stand elsewhere; a webhook's address isn't told by Azure."""
+    """Without an identity both are in other members; Azure doesn't show a webhook's address."""
     letters = {"endpointType": "StorageBlob", "properties": {"blobContainerName": "letters"}}
     hook = {"endpointType": "WebHook", "properties": {"endpointBaseUrl": "https://app.example"}}
     more = {"destination": hook, "deadLetterDestination": letters, "deadLetterWithResourceIdentity": None, "filter": {}}

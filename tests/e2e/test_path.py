@@ -51,7 +51,7 @@ async def finish(world: World, made: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_what_was_never_announced_is_found(world: World) -> None:
-    """The command that `up` prints finds a recording that ACS made and nobody told the app of, by two logs alone."""
+    """The command that `up` prints finds a recording that ACS made and no event announced, by two logs alone."""
     lost = await world.make_recording(MIB, announce=False)
     await finish(world, await world.make_recording(2 * MIB, generation="today"))
     process = await asyncio.create_subprocess_exec(

@@ -56,12 +56,12 @@ class World:
         return made
 
     async def recording(self, recording_id: str) -> dict[str, Any]:
-        """Give the emulator's word on a recording."""
+        """Return what the emulator knows of a recording."""
         found: dict[str, Any] = await self.request("GET", f"{self.acs}/emulator/recordings/{recording_id}")
         return found
 
     async def recordings(self) -> list[dict[str, Any]]:
-        """Give the emulator's recordings."""
+        """Return the emulator's recordings."""
         listed: list[dict[str, Any]] = (await self.request("GET", f"{self.acs}/emulator/recordings"))["recordings"]
         return listed
 
@@ -77,7 +77,7 @@ class World:
             return []
 
     async def archived(self, call_id: str, *, seconds: float = 45) -> list[str]:
-        """Give the archive's blobs of a call once staging has none left, without the folder."""
+        """Return the archive's blobs of a call once staging has none left, without the folder."""
 
         async def look() -> list[str] | None:
             here = [name for name in await self.names("recordings-archive") if call_id in name]
@@ -89,7 +89,7 @@ class World:
         return sorted(name.partition(f"-{call_id}/")[2] for name in here)
 
     async def log(self, name: str = "functions") -> str:
-        """Give what a process has written."""
+        """Return what a process has written."""
         return await asyncio.to_thread((self.logs / f"{name}.log").read_text)
 
 
@@ -138,7 +138,7 @@ def impatient_app(folder: Path) -> Path:
 
 
 async def eventually[Found](look: Callable[[], Awaitable[Found | None]], *, seconds: float = 30) -> Found:
-    """Look until something is found."""
+    """Poll until something is found."""
     async with asyncio.timeout(seconds):
         while not (found := await look()):
             await asyncio.sleep(0.1)

@@ -25,7 +25,7 @@ def test_a_file_is_told_by_its_first_bytes(kind: Kind) -> None:
 
 
 def test_an_mp3_may_come_without_a_tag() -> None:
-    """Its first frame tells it; in a RIFF file the form does."""
+    """Its first frame shows it; in a RIFF file the form does."""
     assert ("mp3", "mp3") == (media.sniff(mp3(2)), media.sniff(b"RIFF\x10\0\0\0RMP3data"))
 
 
@@ -61,7 +61,7 @@ def test_what_is_none_of_the_three(head: bytes) -> None:
 
 
 def test_kinds_and_extensions() -> None:
-    """An archived blob's extension tells its kind; any other text is none."""
+    """An archived blob's extension is its kind; any other text is none."""
     assert ["mp4", "mp3", "wav"] == [media.kind_of(f"a/b.{extension}") for extension in ("mp4", "mp3", "wav")]
     assert {None} == {media.kind_of(name) for name in ("a.media", "a.json", "mp4.x", "", "a.MP4")}
     assert {None} == {media.parse_kind(text) for text in (None, "", "../mp4", "MP4")}

@@ -82,7 +82,7 @@ def test_a_header_tells_how_long_its_frame_is(header: bytes, length: int) -> Non
     ],
 )
 def test_frames_in_a_row_are_complete(file: bytes, seconds: float) -> None:
-    """They tell how long they play; one that holds their number plays nothing."""
+    """Their durations are added; a frame with only their count has none."""
     verdict = judged(file)
 
     assert ("complete", "mp3", ()) == (verdict.outcome, verdict.kind, verdict.remarks)

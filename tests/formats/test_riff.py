@@ -93,7 +93,7 @@ def test_what_is_odd_is_said(file: bytes, remark: str) -> None:
     ],
 )
 def test_what_is_missing_is_said(file: bytes, reason: str) -> None:
-    """So that a reader can tell whether it is worth asking for again."""
+    """So that a reader can decide whether to ask for it again."""
     verdict = judged(file)
 
     assert "truncated" == verdict.outcome
@@ -117,7 +117,7 @@ def test_a_length_that_was_never_filled_in_means_to_the_end(length: int) -> None
 
 @given(st.integers(101, 2**32 - 4097).filter(lambda length: abs(length - 2**31) > 4096 and length % 10**9))
 def test_any_other_length_is_believed(length: int) -> None:
-    """It is how a cut file is told."""
+    """That is how a truncated file is recognised."""
     assert "truncated" == judged(riff(fmt(), chunk(b"data", DATA, size=length), size=0)).outcome
 
 

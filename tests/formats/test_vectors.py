@@ -126,7 +126,7 @@ STRICTER = {"mp3, cut within a frame", "mp4, moov last, 100 bytes missing"}
 
 
 def plays_whole(file: bytes, kind: str) -> bool:
-    """Tell whether ffmpeg decodes all that the whole file of a kind has."""
+    """Return whether ffmpeg decodes all that the whole file of a kind has."""
     found = decoded(file)
     return all(found.get(stream, 0) >= count for stream, count in decoded(WHOLE[kind]()).items())
 

@@ -12,16 +12,25 @@ _EVENT = re.compile(r"[a-z_]+\.[a-z_]+")
 
 
 def is_logged(event: str) -> bool:
-    """Tell whether some line of the app can log this event.
+    """Return whether some line of the app can log this event.
 
-    Where a part of the name is computed, `f"chunk.{entry.outcome}"`, that part must at least be a
-    constant of the app; a name that is handed in, a constant of its module.
+    The name is written out in the call, or, where it is a parameter, elsewhere in the module.
     """
     return any(_may_be(name, event, module) for module in _modules() for _, name in _calls(module))
 
 
+def computed_names() -> list[str]:
+    """List the names of events that are computed, such as `f"chunk.{outcome}"`: nobody finds these with grep."""
+    return [
+        ast.unparse(call)
+        for module in _modules()
+        for call, name in _calls(module)
+        if not isinstance(name, ast.Constant | ast.Name)
+    ]
+
+
 def fields(event: str) -> set[str]:
-    """Give the names of the fields that the lines of an event have, over all lines that may log it."""
+    """Return the names of the fields that the lines of an event have, over all lines that may log it."""
     return {
         field
         for module in _modules()
@@ -33,7 +42,7 @@ def fields(event: str) -> set[str]:
 
 
 def functions() -> dict[str, str]:
-    """Give the app's functions by name, each with its trigger's decorator.
+    """Return the app's functions by name, each with its trigger's decorator.
 
     From the source, for `FunctionApp.get_functions` can be called once in a process only.
     """
@@ -56,7 +65,7 @@ def _modules() -> tuple[tuple[ast.AST, ...], ...]:
 
 
 def _calls(module: tuple[ast.AST, ...]) -> Iterator[tuple[ast.Call, ast.expr]]:
-    """Give each call that logs, `log.info(…)` or `write(…)` with an event's name, and that name."""
+    """Return each call that logs, `log.info(…)` or `write(…)` with an event's name, and that name."""
     for node in module:
         if isinstance(node, ast.Call) and node.args and _logs(node):
             yield node, node.args[0]
@@ -65,12 +74,11 @@ def _calls(module: tuple[ast.AST, ...]) -> Iterator[tuple[ast.Call, ast.expr]]:
 def _may_be(name: ast.expr, event: str, module: tuple[ast.AST, ...]) -> bool:
     if isinstance(name, ast.Name):  # `log.warning(failing, …)`
         return event in _constants(module)
-    found = re.fullmatch(_pattern(name), event)
-    return found is not None and all(any(part in _constants(one) for one in _modules()) for part in found.groups())
+    return isinstance(name, ast.Constant) and name.value == event
 
 
 def _members(value: ast.expr, module: tuple[ast.AST, ...]) -> Iterator[str]:
-    """Give the keys of `**facts`, where `facts` is written out as a dictionary in the same module."""
+    """Return the keys of `**facts`, where `facts` is written out as a dictionary in the same module."""
     if not isinstance(value, ast.Name):
         return
     for node in module:
@@ -85,22 +93,10 @@ def _logs(call: ast.Call) -> bool:
         case ast.Attribute(value=ast.Name(id="log"), attr=level):
             return level in _LEVELS
         case ast.Name(id="write"):  # `write = log.error if … else log.info`
-            return _EVENT.fullmatch(_pattern(call.args[0]).replace("([a-z_]+)", "x").replace("\\", "")) is not None
+            return isinstance(call.args[0], ast.Constant) and _EVENT.fullmatch(str(call.args[0].value)) is not None
         case _:
             pass
     return False
-
-
-def _pattern(name: ast.expr) -> str:
-    match name:
-        case ast.Constant(value=str(constant)):
-            return re.escape(constant)
-        case ast.JoinedStr(values=parts):
-            return "".join(_pattern(part) for part in parts)
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return _pattern(left) + _pattern(right)
-        case _:
-            return "([a-z_]+)"
 
 
 @cache

@@ -36,7 +36,7 @@ def compiler() -> str | None:
 
 
 def state() -> str:
-    """Say what checks the templates: the compiler and the snapshots, or the snapshots alone."""
+    """Return what checks the templates: the compiler and the snapshots, or the snapshots alone."""
     if compiler() is None:
         return f"bicep: templates are checked by their snapshots alone; {MISSING}"
     version = re.search(r"\d+\.\d+\.\d+", _run("--version"))

@@ -106,7 +106,7 @@ def resource(type: str, name: str = "", variant: str = "default") -> Resource:
 
 
 def named(type: str, variant: str = "default") -> dict[str, Resource]:
-    """Give the resources of a type by the last part of their name."""
+    """Return the resources of a type by the last part of their name."""
     return {one.name.rpartition("/")[2]: one for one in resources(type, variant)}
 
 

@@ -13,7 +13,7 @@ from recording.intake import backlog
 from recording.model import job, layout
 from recording.storage.audit import AuditRecord
 from tests.conftest import Control
-from tests.infra.app_code import fields, functions, is_logged
+from tests.infra.app_code import computed_names, fields, functions, is_logged
 from tests.infra.snapshots import INFRA, ROOT, Resource, resource, resources, variants
 from tests.support.documents import headings
 from tests.support.facts import put, stage, sweep
@@ -24,7 +24,7 @@ RULES = QUERY_RULES | METRIC_RULES
 
 
 def criterion(rule: Resource) -> dict[str, Any]:
-    """Give the one criterion of an alert."""
+    """Return the one criterion of an alert."""
     [found] = rule.properties["criteria"]["allOf"]
     assert isinstance(found, dict)
     return found
@@ -42,7 +42,7 @@ WINDOWS = ["PT5M", "PT10M", "PT15M", "PT30M", "PT45M", "PT1H", "PT2H", "PT3H", "
 
 
 def prefixes(query: str) -> list[str]:
-    """Give the beginnings of messages that a query looks for."""
+    """Return the beginnings of messages that a query looks for."""
     return re.findall(r'startswith "([^"]+)"', query)
 
 
@@ -116,8 +116,13 @@ def test_queries_name_the_tables_of_their_resource(rule: Resource) -> None:
     assert words & foreign == set()
 
 
+def test_the_name_of_every_log_event_is_written_out() -> None:
+    """Grep finds it, from the alert to the line that logs it."""
+    assert [] == computed_names()
+
+
 def split(rule: Resource, messages: list[str]) -> set[tuple[str, ...]]:
-    """Say which alerts lines lead to: the values of the rule's dimensions, as Azure Monitor and Kusto find them.
+    """Return which alerts lines lead to: the values of the rule's dimensions, as Azure Monitor and Kusto find them.
 
     `parse_json` of text that isn't JSON has no members, and `tostring` of none is empty.
     """

@@ -42,14 +42,14 @@ KNOWN_LATER = {
 
 
 def source(setting: str, variant: str = "default") -> tuple[str, str]:
-    """Say which resource a setting is read from, by name, and which member of it."""
+    """Return which resource a setting is read from, by name, and which member of it."""
     found = re.search(r"reference\('\S+/([^/']+)', '[\d-]+'\)\.([\w.]+)", app_settings(variant)[setting])
     assert found is not None, f"{setting} is read from no resource"
     return found[1], found[2]
 
 
 def deployed(variant: str = "default") -> dict[str, str]:
-    """Give the settings as the app would find them: what only Azure knows, or keeps in a vault, by an example of it."""
+    """Return the settings as the app would find them; what only Azure or a vault knows is replaced by an example."""
 
     def found(name: str, value: str) -> str:
         if is_reference(value):

@@ -45,7 +45,7 @@ def test_defaults_stand_in_one_place() -> None:
     assert given == {name: defaults[name] for name in given}
 
 
-# Environments that are wrong in as many ways at once as can be told at once, each with what is said.
+# Environments with several errors at once, each with the messages.
 WRONG: list[tuple[dict[str, str], list[str]]] = [
     (
         {

@@ -63,7 +63,7 @@ class Counted:
         monkeypatch.setattr(AioHttpTransport, "send", counting)
 
     def take(self) -> Counter[str]:
-        """Give what was asked since the last time."""
+        """Return what was asked since the last time."""
         asked, self.asked = self.asked, Counter()
         return asked
 
@@ -75,7 +75,7 @@ def environment(environment: dict[str, str]) -> dict[str, str]:
 
 
 def row(beginning: str) -> list[str]:
-    """Give the cells of a row of the tables."""
+    """Return the cells of a row of the tables."""
     line = next(line for line in DOCS.splitlines() if line.startswith(f"| {beginning}"))
     return [cell.strip(" *") for cell in line.strip("|").split("|")]
 

@@ -11,7 +11,7 @@ APP, PLAN = "Microsoft.Web/sites", "Microsoft.Web/serverfarms"
 
 
 def scale(variant: str) -> dict[str, Any]:
-    """Give how a variant's app scales."""
+    """Return how a variant's app scales."""
     found: dict[str, Any] = resource(APP, variant=variant).properties["functionAppConfig"]["scaleAndConcurrency"]
     return found
 

@@ -30,7 +30,7 @@ def categories(setting: Resource) -> list[str]:
 
 
 def sent(variant: str) -> dict[str, list[str]]:
-    """Give the categories of each resource that sends its logs, by the resource's id."""
+    """Return the categories of each resource that sends its logs, by the resource's id."""
     return {one.id.partition("/providers/Microsoft.Insights/")[0]: categories(one) for one in resources(TYPE, variant)}
 
 

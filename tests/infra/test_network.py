@@ -15,7 +15,7 @@ SERVICES = ("blob", "queue", "table")
 
 
 def subnets() -> dict[str, dict[str, Any]]:
-    """Give the subnets of the network by name."""
+    """Return the subnets of the network by name."""
     return {
         one["name"]: one["properties"]
         for one in resource(f"{NETWORK}/virtualNetworks", variant=PRIVATE).properties["subnets"]
@@ -23,7 +23,7 @@ def subnets() -> dict[str, dict[str, Any]]:
 
 
 def accounts(variant: str) -> tuple[Resource, Resource]:
-    """Give the account of staging and that of the archive."""
+    """Return the account of staging and that of the archive."""
     staging, archive = sorted(resources(ACCOUNT, variant), key=lambda one: one.name.startswith("starc"))
     return staging, archive
 

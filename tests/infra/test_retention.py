@@ -11,14 +11,14 @@ ARCHIVE = "recordings-archive"
 
 
 def rules(account: str, variant: str = "default") -> dict[str, dict[str, Any]]:
-    """Give the lifecycle rules of an account, `st` or `starc`, by name."""
+    """Return the lifecycle rules of an account, `st` or `starc`, by name."""
     policies = resources(f"{ACCOUNT}/managementPolicies", variant)
     [policy] = [one for one in policies if one.name.partition("/")[0][:-13] == account]
     return {rule["name"]: rule for rule in policy.properties["policy"]["rules"]}
 
 
 def actions(variant: str) -> dict[str, int]:
-    """Give after how many days an archived recording gets which action; none, if the rule is off."""
+    """Return after how many days an archived recording gets which action; none, if the rule is off."""
     rule = rules("starc", variant)["recordings"]
     found = rule["definition"]["actions"]["baseBlob"] if rule["enabled"] else {}
     return {action: next(iter(when.values())) for action, when in found.items()}

@@ -1,4 +1,4 @@
-"""docs/operations.md and SECURITY.md: what they tell an operator to type can be typed."""
+"""docs/operations.md and SECURITY.md: the commands that they give an operator are valid."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.support.facts import listing
 
 
 def commands() -> list[str]:
-    """Give each command of the console blocks, its continued lines joined, and placeholders made words."""
+    """Return each command of the console blocks, its continued lines joined, and placeholders made words."""
     typed = [one for block in blocks("console") for one in re.split(r"^\$ ", block, flags=re.MULTILINE) if one.strip()]
     return [re.sub(r"<([^<>\n]+)>", "placeholder", one).replace("\\\n", " ").strip() for one in typed]
 

@@ -1,4 +1,4 @@
-"""recording/ingest/attempt.py: an attempt that is killed is on record all the same, and told from none at all."""
+"""recording/ingest/attempt.py: an attempt that is killed is on record, and distinguished from none."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ DOWNLOAD = "/recording/download/*"
 
 
 async def chunk(app: App, job: ChunkJob) -> InFlightChunk:
-    """Give the one chunk of a recording, as staging has it."""
+    """Return the one chunk of a recording, as staging has it."""
     [found] = (await app.recordings.load(job.recording_key)).chunks
     return found
 

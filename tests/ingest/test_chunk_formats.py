@@ -42,7 +42,7 @@ async def bring(app: App, *chunks: dict[str, Any], **more: Any) -> tuple[list[Ch
 
 
 async def content_type(app: App, name: str) -> str | None:
-    """Say under which type an archived blob is served."""
+    """Return the type under which an archived blob is served."""
     async with container(app.settings, "archive") as blobs:
         return (await blobs.get_blob_client(name).get_blob_properties()).content_settings.content_type
 
@@ -226,7 +226,7 @@ async def test_what_never_looks_whole_is_taken_as_it_is_before_it_is_lost(
 
 
 async def test_an_etag_may_be_longer_than_blob_metadata(environment: dict[str, str]) -> None:
-    """Which has room for 8 KiB in all: what of it tells versions apart is kept."""
+    """Which has room for 8 KiB in all: what distinguishes versions is kept."""
     async with storage_host(environment) as (app, host):
         host.etag = '"' + "x" * 8000 + '"'
         _, written = await bring(app, host.add(wav(1000)))

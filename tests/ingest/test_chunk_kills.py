@@ -29,7 +29,7 @@ async def cut_in_three(environment: dict[str, str]) -> App:
 
 
 def dying(app: App, *, after: int) -> tuple[ChunkIngest, FaultyBlobs]:
-    """Give an ingest that is killed after so many writes."""
+    """Return an ingest that is killed after so many writes."""
     storage = FaultyBlobs(app.settings, kill_after=after)
     return with_blobs(app, storage).ingest, storage
 
@@ -105,7 +105,7 @@ async def test_an_attempt_that_is_killed_while_it_fails_is_counted_once(app: App
 
 
 async def unfinished(app: App, job: ChunkJob) -> tuple[datetime, ...]:
-    """Say when the attempts at a chunk began of which nobody knows how they ended."""
+    """Return when the unfinished attempts at a chunk began."""
     [chunk] = (await app.recordings.load(job.recording_key)).chunks
     return chunk.unfinished
 

@@ -61,7 +61,7 @@ async def test_only_what_is_missing_is_fetched(app: App, control: Control) -> No
 
 
 async def test_a_block_that_was_damaged_on_its_way_before_a_kill_is_found_out(app: App, control: Control) -> None:
-    """What storage kept of a block isn't what was sent, and who sent it is gone: its receipt tells the next one."""
+    """What storage kept of a block isn't what was sent, and the sender is gone: its receipt shows that."""
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
 
@@ -151,7 +151,7 @@ async def killed_before_the_proof(app: App, job: ChunkJob) -> None:
 async def test_a_committed_chunk_is_kept_whatever_the_source_has_become(
     app: App, control: Control, fault: dict[str, Any]
 ) -> None:
-    """What was committed whole is proved as it is, and told by its own ETag: the source may have nothing better."""
+    """Complete content is proved as committed, and identified by its own ETag: the source may have nothing better."""
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
     await killed_before_the_proof(app, job)

@@ -73,7 +73,7 @@ async def test_damage_in_storage_is_found_by_the_same_worker(
 async def test_damage_on_the_way_back_costs_a_second_try_and_nothing_else(
     azurite: Azurite, environment: dict[str, str], control: Control
 ) -> None:
-    """Nobody can tell which way the byte changed: what can't be proved is fetched again."""
+    """It is unknown which side of the byte is right: what can't be proved is fetched again."""
     recording = await control.recording(60_000)
     rule = {"operation": "GetBlob", "path": "*.media", "kind": "corrupt", "times": 1}
     async with harmed(azurite, environment, rule) as (app, _):
@@ -116,7 +116,7 @@ async def test_a_chunk_that_passed_by_before_a_kill_is_compared_all_the_same(app
 
 
 async def test_a_source_without_an_etag_is_copied(environment: dict[str, str]) -> None:
-    """There is nothing to tell versions by but the length, and nothing to write into the metadata."""
+    """Only the length distinguishes versions, and nothing to write into the metadata."""
     whole = mp4(5 * MIB)
 
     async def answer(request: web.Request) -> web.Response:

@@ -57,7 +57,7 @@ class Receiver:
         return web.Response(status=answer)
 
     async def wait_for(self, count: int) -> list[Any]:
-        """Give the bodies, once there are `count` of them."""
+        """Return the bodies, once there are `count` of them."""
         async with asyncio.timeout(5):
             while len(self.deliveries) < count:
                 await asyncio.sleep(0.005)
@@ -82,7 +82,7 @@ def subscription(receiver: Receiver, **changes: Any) -> Subscription:
 
 
 async def settled(topic: Topic) -> dict[str, Any]:
-    """Give the report of the only subscription, once nothing is pending."""
+    """Return the report of the only subscription, once nothing is pending."""
     async with asyncio.timeout(5):
         while (report := topic.report()[0])["pending"]:
             await asyncio.sleep(0.005)

@@ -130,7 +130,7 @@ def test_a_url_that_is_too_long() -> None:
     ("text", "expected"), [(GROUP, True), (GROUP.upper(), True), (ID, False), (GROUP + "a", False), ("", False)]
 )
 def test_group_ids(text: str, *, expected: bool) -> None:
-    """A group call's GUID is told from a conversation URL's id."""
+    """A group call's GUID is distinguished from a conversation URL's id."""
     assert expected == conversation.is_group_id(text)
 
 

@@ -15,7 +15,7 @@ from tests.support.samples import CALL, DOCUMENT, GOOD_CHUNK, file_status, parse
 
 
 def reason(text: str) -> str:
-    """Say why an event is refused."""
+    """Return why an event is rejected."""
     with pytest.raises(BadEvent) as refused:
         event_parser.parse_event(text)
     return refused.value.message
@@ -219,7 +219,7 @@ def test_a_reason_never_repeats_what_was_sent() -> None:
 
 
 def is_taken_or_refused(text: str) -> bool:
-    """Tell that a text is either an event or a BadEvent; anything else rises."""
+    """Check that a text is either an event or a BadEvent; anything else is raised."""
     try:
         for one in event_parser.split_events(text):
             event = event_parser.parse_event(one)

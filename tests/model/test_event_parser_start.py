@@ -22,7 +22,7 @@ STARTLESS = "the event has no recordingStartTime in ISO 8601"
     ],
 )
 def test_a_start_that_cannot_be_read_costs_no_recording(start: Any, expected: str) -> None:
-    """The event's own time names the recording, and the problem is told."""
+    """The event's own time names the recording, and the problem is listed."""
     got = parse_file_status(file_status(recordingStartTime=start))
 
     assert (got.time, [DOCUMENT]) == (got.start, [c.document_id for c in got.chunks])

@@ -95,7 +95,7 @@ def test_a_start_that_failed() -> None:
 
 @pytest.mark.parametrize("odd", [None, 5, "text", [], {"code": "many"}, {"message": ["no"]}])
 def test_a_start_that_failed_without_saying_why(odd: Any) -> None:
-    """It failed all the same, and that must be told."""
+    """It failed nevertheless, and that must be reported."""
     got = event_parser.parse_event(callback("StartRecordingFailed", resultInformation=odd, recordingId=odd))
 
     assert isinstance(got, StartRecordingFailed)

@@ -1,4 +1,4 @@
-"""recording/storage/calls.py: what a call's events tell is in the manifest of its recording."""
+"""recording/storage/calls.py: the correlation id of a call's events is in the manifest of its recording."""
 
 import contextlib
 import json

@@ -82,7 +82,7 @@ async def test_no_more_is_received_than_was_asked_for(queue: Queue, limit: int) 
 
 
 async def test_a_queue_that_is_missing(settings: Settings) -> None:
-    """It is told from one that is empty; to create it twice is no error."""
+    """It is distinguished from an empty one; to create it twice is no error."""
     queue = Queue(settings, f"test-{uuid4().hex}")
     with pytest.raises(ResourceNotFoundError):
         await queue.depth()

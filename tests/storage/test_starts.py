@@ -120,7 +120,7 @@ async def test_a_key_belongs_to_one_request(app: App, control: Control, call: st
 
 
 async def test_other_keys_are_other_starts(app: App, control: Control) -> None:
-    """Keys are told apart to the last character, and none becomes part of a blob's name."""
+    """Keys are distinguished to the last character, and none becomes part of a blob's name."""
     calls = [(await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"] for _ in range(3)]
     keys = ["../../x", "../../X", "ü 😀 %2F?#"]
 
@@ -197,7 +197,7 @@ async def test_a_start_that_failed_is_given_back(
 
 
 async def test_a_lost_answer_of_acs_is_no_second_recording(app: App, control: Control, call: str) -> None:
-    """Nobody knows the id then; the repeat is told that the call is being recorded."""
+    """Nobody knows the id then; the repeat is answered that the call is being recorded."""
     await control.call("POST", "faults", {"method": "POST", "path": "/conversations/*", "kind": "lostAnswer"})
 
     with pytest.raises(UpstreamFailed):
@@ -213,7 +213,7 @@ async def test_a_lost_answer_of_acs_is_no_second_recording(app: App, control: Co
 async def test_a_fact_whose_answer_is_lost_is_still_ours(
     app: App, control: Control, call: str, proxy: StorageProxy, distant: Blobs, kind: str, fault: Any
 ) -> None:
-    """The client writes again and is told that it exists: by ourselves."""
+    """The client writes again and is answered that it exists: the client's own write."""
     add_fault(proxy, **fault, **writes(kind))
 
     started = await start_once(app, call, storage=distant)
@@ -230,7 +230,7 @@ async def test_an_outcome_that_cannot_be_written_is_logged_and_the_answer_stays_
     distant: Blobs,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The caller gets the id; a repeat has to wait, and is then told that the call is being recorded."""
+    """The caller gets the id; a repeat has to wait, and is then answered that the call is being recorded."""
     add_fault(proxy, **BUSY, **writes("outcome"), times=100)
 
     started = await start_once(app, call, storage=distant, timeout=1.5)
@@ -250,7 +250,7 @@ async def test_an_outcome_that_cannot_be_written_is_logged_and_the_answer_stays_
 async def test_a_claim_that_cannot_be_given_back_does_not_hide_what_failed(
     app: App, control: Control, call: str, proxy: StorageProxy, distant: Blobs
 ) -> None:
-    """The caller is told what ACS said, and how long to wait."""
+    """The caller gets the answer of ACS, and how long to wait."""
     add_fault(proxy, **BUSY, **writes("outcome"), times=100)
     rule = {"method": "POST", "path": "/conversations/*", "kind": "status", "status": 429, "retryAfter": "17"}
     await control.call("POST", "faults", rule)

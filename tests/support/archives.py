@@ -25,7 +25,7 @@ async def manifest_of(app: App, key: str, revision: int = 1) -> Manifest:
 
 
 def outcomes(manifest: Manifest) -> list[str]:
-    """List what became of each chunk."""
+    """List the outcome of each chunk."""
     return [entry.outcome for entry in manifest.chunks]
 
 

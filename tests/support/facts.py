@@ -135,7 +135,7 @@ async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list
 
 @asynccontextmanager
 async def topic(app: App, control: Control) -> AsyncIterator[App]:
-    """Give the app the emulator's custom topic to publish to."""
+    """Set the emulator's custom topic as the app's topic."""
     notices = Topic(f"{control.endpoint}/emulator/topic/api/events", TOPIC_KEY, None)
     try:
         yield assemble(app.settings, replace(app.clients, topic=notices))

@@ -21,7 +21,7 @@ class Out:
         self.value = value
 
     def get(self) -> list[str]:
-        """Give them back."""
+        """Return them."""
         return self.value
 
 

@@ -33,7 +33,7 @@ def walked(read: Callable[[Span], bytes], size: int) -> Verdict:
 
 
 def looked_at(read: Callable[[Span], bytes], size: int, head: bytes = b"") -> tuple[Verdict, list[Span]]:
-    """Look at a file early; the result has the reads that it took."""
+    """Judge a file by an early look; the result has the reads that it took."""
     look, asked = early_look(size, head), list[Span]()
     try:
         span = next(look)
@@ -48,5 +48,5 @@ def looked_at(read: Callable[[Span], bytes], size: int, head: bytes = b"") -> tu
 
 
 def looked_at_file(file: bytes, head: bytes = b"") -> tuple[Verdict, list[Span]]:
-    """Look at a file early that is at hand."""
+    """Judge local bytes by an early look."""
     return looked_at(lambda span: file[span.offset : span.end], len(file), head)

@@ -15,7 +15,7 @@ from recording.telemetry import exporters, traces
 
 @dataclass(frozen=True)
 class Told:
-    """What was told since the test began."""
+    """The spans and metrics since the test began."""
 
     exporter: InMemorySpanExporter
     reader: InMemoryMetricReader
@@ -39,7 +39,7 @@ class Told:
 
 @pytest.fixture
 def told() -> Iterator[Told]:
-    """Turn telemetry on for a test, and keep what it tells."""
+    """Turn telemetry on for a test, and keep its spans and metrics."""
     kept = Told(InMemorySpanExporter(), InMemoryMetricReader())
     traces.start_with(exporters.providers(SimpleSpanProcessor(kept.exporter), [kept.reader]))
     yield kept
@@ -47,5 +47,5 @@ def told() -> Iterator[Told]:
 
 
 def trace_of(span: ReadableSpan) -> int:
-    """Give the span's trace."""
+    """Return the span's trace."""
     return int(span.context.trace_id)

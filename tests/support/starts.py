@@ -6,7 +6,7 @@ from tests.support.facts import body_of, listing
 
 
 async def tries(app: App) -> list[str]:
-    """Say what is known of each try: `claim`, or what came of it."""
+    """Return what is known of each try: `claim`, or its outcome."""
     found = {}
     for name in sorted(await listing(app.settings, "archive")):
         if name.startswith("starts/"):

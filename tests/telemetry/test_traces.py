@@ -70,7 +70,7 @@ def test_a_start_that_failed_is_told_too(told: Told) -> None:
     ],
 )
 def test_a_failure_goes_on_its_way_and_leaves_its_code(told: Told, failed: BaseException, code: str) -> None:
-    """The code tells what went wrong; the message, which may hold a URL, stays out."""
+    """The code says what went wrong; the message, which may hold a URL, stays out."""
     with pytest.raises(type(failed)), traces.span("chunk.ingest", KEY):
         raise failed
 
@@ -157,7 +157,7 @@ def test_what_is_logged_is_counted(told: Told) -> None:
 
 
 def test_the_timers_numbers_are_told_once(told: Told) -> None:
-    """Of many instances the one whose timer ran last knows; what another saw an hour ago must not be told again."""
+    """Of many instances the one whose timer ran last knows; what another saw an hour ago must not be reported again."""
     log.info("archive.ran", chunksInFlight=9, leastHoursLeft=20)
     log.info("archive.ran", chunksInFlight=3, leastHoursLeft=7.5)
 
@@ -176,7 +176,7 @@ def test_with_nothing_in_flight_no_time_is_left(told: Told) -> None:
     ("where", "connection_string"), [("auto", None), ("auto", ""), ("off", "InstrumentationKey=x")]
 )
 def test_telemetry_that_is_off_does_nothing(where: Any, connection_string: str | None) -> None:
-    """Without an address, or switched off, nothing is made, heard or told."""
+    """Without an address, or switched off, nothing is created, subscribed or exported."""
     traces.start(where, connection_string)
 
     with traces.span("chunk.ingest", KEY):
@@ -196,7 +196,7 @@ def test_telemetry_that_is_off_loads_no_sdk() -> None:
 
 
 def test_it_is_turned_on_once(told: Told) -> None:
-    """A second start changes nothing: no span is told twice."""
+    """A second start changes nothing: no span is exported twice."""
     traces.start("console", None)
 
     with traces.span("chunk.ingest", KEY):

@@ -104,7 +104,7 @@ async def test_a_recording_is_one_trace_from_event_to_archive(
 async def test_no_secret_and_no_address_is_in_a_trace(
     app: App, control: Control, events: list[dict[str, Any]], told: Told
 ) -> None:
-    """Neither a key, nor a URL, nor who asked for it: what is told may be read by many."""
+    """Neither a key, nor a URL, nor who asked for it: traces may be read by many."""
     _, event = await recorded(app, control, events)
     for job in await receive(app, event):
         await app.ingest.run(job)

@@ -63,7 +63,7 @@ def _clock_error(picture: drawing.Picture, moment: datetime) -> float:
 
 
 def _shows(picture: drawing.Picture, moment: datetime) -> bool:
-    """Tell whether the burnt-in clock shows this second better than its neighbours."""
+    """Return whether the burnt-in clock shows this second better than its neighbours."""
     errors = {shift: _clock_error(picture, moment + timedelta(seconds=shift)) for shift in (-1, 0, 1, 20)}
     return min(errors, key=lambda shift: errors[shift]) == 0
 

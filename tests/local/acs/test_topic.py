@@ -16,7 +16,7 @@ GOOD = {"id": "1", "source": "app", "specversion": "1.0", "type": "Recording.Arc
 
 
 async def events(client: Client) -> list[dict[str, Any]]:
-    """Give what the topic shows."""
+    """Return what the topic shows."""
     answer = await client.control("GET", "/topic/events")
     shown: list[dict[str, Any]] = answer.json["events"]
     return shown

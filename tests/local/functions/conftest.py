@@ -11,12 +11,12 @@ from local.azurite import Azurite
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def storage() -> AsyncIterator[str]:
-    """Give the connection string of an Azurite that runs as long as the tests."""
+    """Return the connection string of an Azurite that runs as long as the tests."""
     async with Azurite() as azurite:
         yield azurite.connection_string
 
 
 @pytest.fixture(scope="session")
 def apps() -> Path:
-    """Give the folder of the sample apps."""
+    """Return the folder of the sample apps."""
     return Path(__file__).parent / "apps"

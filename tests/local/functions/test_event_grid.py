@@ -20,7 +20,7 @@ NOTIFICATION = {"aeg-event-type": "Notification"}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url(apps: Path, storage: str) -> AsyncIterator[str]:
-    """Give the address of the webhook of a host that runs the app `queue`."""
+    """Return the address of the webhook of a host that runs the app `queue`."""
     environ = {"AzureWebJobsStorage": storage, "JOBS": "event-jobs"}
     async with Host(app_dir=apps / "queue", environ=environ) as host:
         yield f"{host.url}/runtime/webhooks/EventGrid"

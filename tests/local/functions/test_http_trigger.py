@@ -19,14 +19,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url(apps: Path) -> AsyncIterator[str]:
-    """Give the address of a host without storage that runs the app `http`."""
+    """Return the address of a host without storage that runs the app `http`."""
     async with Host(app_dir=apps / "http", environ={"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "200000"}) as host:
         yield host.url
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client() -> AsyncIterator[ClientSession]:
-    """Give an HTTP client."""
+    """Return an HTTP client."""
     async with ClientSession() as session:
         yield session
 

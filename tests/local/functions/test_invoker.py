@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url(apps: Path, storage: str) -> AsyncIterator[str]:
-    """Give the address of a host that runs the app `queue`."""
+    """Return the address of a host that runs the app `queue`."""
     environ = {"AzureWebJobsStorage": storage, "JOBS": "output-jobs"}
     async with Host(app_dir=apps / "queue", environ=environ) as host:
         yield f"{host.url}/api"

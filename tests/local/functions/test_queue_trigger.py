@@ -21,7 +21,7 @@ QUEUE = "work-jobs"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def connection(apps: Path, storage: str) -> AsyncIterator[str]:
-    """Give storage on which a host runs the app `queue`, with messages hidden for 2 seconds at a time."""
+    """Return storage on which a host runs the app `queue`, with messages hidden for 2 seconds at a time."""
     environ = {"AzureWebJobsStorage": storage, "JOBS": QUEUE}
     async with Host(app_dir=apps / "queue", environ=environ, invisible_seconds=2):
         yield storage

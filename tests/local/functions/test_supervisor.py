@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def host(apps: Path) -> AsyncIterator[Host]:
-    """Give a host that runs the app `fragile`, whose functionTimeout is 0.6 seconds."""
+    """Return a host that runs the app `fragile`, whose functionTimeout is 0.6 seconds."""
     async with Host(app_dir=apps / "fragile") as running:
         yield running
 

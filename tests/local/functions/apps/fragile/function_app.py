@@ -11,7 +11,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 @app.route("pid")
 async def pid(req: func.HttpRequest) -> func.HttpResponse:
-    """Tell the process."""
+    """Return the process id."""
     return func.HttpResponse(str(os.getpid()))
 
 

@@ -10,7 +10,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 
 def answer(req: func.HttpRequest, name: str) -> func.HttpResponse:
-    """Tell everything about the request, and which function got it."""
+    """Return everything about the request, and which function got it."""
     seen = {
         "function": name,
         "method": req.method,

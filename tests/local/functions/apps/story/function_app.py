@@ -12,7 +12,7 @@ app = func.FunctionApp()
 
 @app.route("conversations/{conversationId}/recordings/{recordingId}/pause", methods=["POST"])
 async def pause(req: func.HttpRequest) -> func.HttpResponse:
-    """Tell everything about the request."""
+    """Return everything about the request."""
     seen = {
         "method": req.method,
         "url": req.url,
@@ -51,5 +51,5 @@ async def work(msg: func.QueueMessage, done: func.Out[bytes]) -> None:
 @app.timer_trigger(schedule="* * * * * *", arg_name="timer")
 @app.queue_output(arg_name="ticks", queue_name="ticks", connection="AzureWebJobsStorage")
 def tick(timer: func.TimerRequest, ticks: func.Out[str]) -> None:
-    """Leave a message each second."""
+    """Queue a message each second."""
     ticks.set(json.dumps({"past_due": timer.past_due}))
