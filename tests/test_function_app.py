@@ -1,9 +1,9 @@
 """function_app.py: every handler called as a plain function, with the process's settings."""
 
-from functools import partial
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
