@@ -1,6 +1,5 @@
 """Our own way: `recording.ingest`, as the queue's function calls it."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +9,7 @@ from typing import Any
 from benchmarks.place import KEY, Place
 from recording.acs.content import Content
 from recording.config.settings import Settings, read_settings
-from recording.ingest.chunk import ChunkIngest
+from recording.ingest.chunk import ChunkIngest, IngestLimits
 from recording.model.job import ChunkJob
 from recording.storage.blobs import Blobs
 from recording.storage.hashing import Sha256
@@ -49,16 +48,16 @@ async def pump_and_proof(place: Place, on_commit: Callable[[], None]) -> AsyncIt
         }
     )
     blobs, content = _Watched(settings, on_commit), Content(settings.resource())
-    streams = asyncio.Semaphore(settings.ingest_parallelism)
     ingest = ChunkIngest(
-        blobs=blobs,
-        recordings=RecordingStore(blobs, retention=settings.retention),
-        content=content,
-        streams=streams,
-        parallelism=settings.ingest_parallelism,
-        largest_block=settings.largest_block,
-        first_rescue=settings.first_rescue,
-        patience=settings.retention,
+        blobs,
+        RecordingStore(blobs, retention=settings.retention),
+        content,
+        limits=IngestLimits(
+            parallelism=settings.ingest_parallelism,
+            largest_block=settings.largest_block,
+            first_requeue=settings.first_rescue,
+            accept_incomplete_after=settings.retention,
+        ),
     )
 
     async def copy(document: str) -> None:

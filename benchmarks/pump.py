@@ -100,7 +100,7 @@ async def create_containers(side: Side) -> None:
 
 
 async def _copy(case: Case, contender: Contender, source: Running, side: Side, *, number: int) -> Row:
-    """Let one contender make one copy, in a process of its own, and look at what came of it."""
+    """Let one contender make one copy, in a process of its own, and check the result."""
     costs = await finish(await start(contender, case.size, source, side, number=number), contender, case.size)
     costs["requests"] = [(await server.counters()).get("requests", 0) for server in _servers(source, side)]
     await check(case.size, source, side, number=number)

@@ -17,14 +17,14 @@ from azure.storage.blob import BlobBlock, ContainerClient
 from azure.storage.blob.aio import ContainerClient as AsyncContainerClient
 
 from benchmarks.place import Place
-from recording.ingest.blocks import MIB
 
 Copy = Callable[[str], Awaitable[None]]
 
 # As many streams as ours has, and blocks of the size that served best in the design's measurements.
 STREAMS = 8
-_BLOCK_BYTES = 32 * MIB
-_READ_BYTES = MIB
+_MIB = 1024 * 1024
+_BLOCK_BYTES = 32 * _MIB
+_READ_BYTES = _MIB
 # The modules that check which host a recording is downloaded from.
 CHECKED = (_content_downloader, _content_downloader_async)
 
@@ -104,7 +104,7 @@ async def tuned_pieces(place: Place) -> AsyncIterator[Copy]:
         size = int(head.headers["Content-Range"].rpartition("/")[2])
         await head.close()
         blob = container.get_blob_client(place.blob(document))
-        offsets = range(0, size, min(_BLOCK_BYTES, max(4 * MIB, -(-size // STREAMS))))
+        offsets = range(0, size, min(_BLOCK_BYTES, max(4 * _MIB, -(-size // STREAMS))))
         waiting = iter(enumerate(offsets))
 
         async def stream() -> None:

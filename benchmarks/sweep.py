@@ -67,7 +67,7 @@ async def run(
 
 
 class Bench:
-    """An Azurite, what the app is told of it, and recordings with numbers of their own."""
+    """An Azurite, the settings for it, and recordings with numbers of their own."""
 
     def __init__(self, azurite: Azurite, say: Callable[[str], None]) -> None:
         self.environment = {"AzureWebJobsStorage": azurite.connection_string, "ACS_CONNECTION_STRING": _ACS}

@@ -21,7 +21,7 @@ for ($try = 1; $try -le 6; $try++) {
     # Event Grid finds a function only some time after its deployment. Waiting helps with no other failure.
     if ($said -notlike '*Destination endpoint not found*') { Fail 'Event Grid was not subscribed.' }
     if ($try -lt 6) {
-        [Console]::Error.WriteLine('Event Grid does not find the function yet; next try in 30 s.')
+        [Console]::Error.WriteLine('Event Grid does not find the function yet; the next try is in 30 s.')
         Start-Sleep -Seconds 30
     }
 }

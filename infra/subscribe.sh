@@ -26,6 +26,6 @@ do
     esac
     tries=$((tries - 1))
     [ "$tries" -gt 0 ] || fail 'Event Grid does not find the function receive_event.'
-    echo 'Event Grid does not find the function yet; next try in 30 s.' >&2
+    echo 'Event Grid does not find the function yet; the next try is in 30 s.' >&2
     sleep 30
 done

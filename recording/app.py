@@ -1,15 +1,17 @@
 """The composition root: settings become clients, once per process, on first use.
 
-Not at import: a missing setting would leave the whole app without functions, and with nothing
-but a stack trace to say why (docs/functions-host.md#python-worker).
+Not at import: a missing setting would leave the app without functions, and with nothing
+but a stack trace as the reason (docs/functions-host.md#python-worker).
 """
 
 import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
@@ -32,7 +34,7 @@ from recording.config.settings import Settings, read_settings
 from recording.control.operations import RecordingControl
 from recording.doctor.health import HealthCheck
 from recording.errors import Misconfigured
-from recording.ingest.chunk import LAST_RESORT, ChunkIngest
+from recording.ingest.chunk import LAST_RESORT, ChunkIngest, IngestLimits
 from recording.intake import backlog
 from recording.intake.auto_record import AutoRecord
 from recording.intake.backlog import Backlog
@@ -43,7 +45,7 @@ from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.notices import Topic
 from recording.storage.audit import AuditLog
-from recording.storage.blobs import Blobs
+from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.queues import Queue
@@ -67,7 +69,7 @@ class Clients:
     callbacks: CallbackAuth
     content: Content
     credential: AsyncTokenCredential | None
-    # How long the archive is waited for where staging suffices.
+    # How long to wait for the archive where staging suffices.
     archive_timeout: float = ARCHIVE_SECONDS
 
     async def prepare(self) -> None:
@@ -128,7 +130,7 @@ class App:
 # The SDK logs every request at INFO: thousands of lines a chunk, with URLs in them.
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
-# How long a control operation waits for containers to be looked at after a cold start.
+# How long a control operation waits for the containers to be prepared after a cold start.
 _CONTROL_SECONDS = 5.0
 
 _app: App | None = None
@@ -137,19 +139,19 @@ _preparing = asyncio.Lock()
 
 
 async def ready() -> App:
-    """Give the process's app; raises Misconfigured that names what to mend."""
+    """Return the process's app, prepared; raises Misconfigured, which says what to fix."""
     global _is_prepared
-    here = current()
+    app = current()
     if not _is_prepared:
         async with _preparing:
             if not _is_prepared:
-                await here.clients.prepare()
+                await app.clients.prepare()
                 _is_prepared = True
-    return here
+    return app
 
 
 async def ready_if_possible() -> App:
-    """Give the process's app, prepared or not: a recording can be stopped while storage is down."""
+    """Return the process's app, prepared if possible: a recording can be stopped while storage is down."""
     with contextlib.suppress(AzureError, TimeoutError):
         async with asyncio.timeout(_CONTROL_SECONDS):
             return await ready()
@@ -157,9 +159,9 @@ async def ready_if_possible() -> App:
 
 
 def current() -> App:
-    """Give the process's app though storage may be out of reach: health has to tell just that.
+    """Return the process's app without any I/O: health must report that storage can't be reached.
 
-    Raises Misconfigured that names what to mend.
+    Raises Misconfigured, which says what to fix.
     """
     global _app
     if _app is None:
@@ -169,9 +171,9 @@ def current() -> App:
     return _app
 
 
-async def open_app(settings: Settings) -> App:
+async def open_app(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> App:
     """Wire an app; create the queues and the containers that are missing."""
-    clients = connect(settings)
+    clients = connect(settings, retries=retries)
     try:
         await clients.prepare()
     except BaseException:
@@ -180,8 +182,8 @@ async def open_app(settings: Settings) -> App:
     return assemble(settings, clients)
 
 
-def connect(settings: Settings) -> Clients:
-    """Open the clients; nothing is sent yet."""
+def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clients:
+    """Open the clients; nothing is sent yet. `retries` are those of Blob Storage."""
     resource = settings.resource()
     accounts = (settings.host_storage, settings.staging_storage, settings.archive_storage)
     needs_topic_identity = bool(settings.events_topic_endpoint) and settings.events_topic_key is None
@@ -191,7 +193,7 @@ def connect(settings: Settings) -> Clients:
     credential = _identity() if needs_identity else None
     topic_key = settings.events_topic_key.get_secret_value() if settings.events_topic_key else None
     return Clients(
-        blobs=Blobs(settings, credential),
+        blobs=Blobs(settings, credential, retries=retries),
         chunk_queue=Queue(settings, job.QUEUE, credential),
         chunk_poison=Queue(settings, f"{job.QUEUE}-poison", credential),
         event_queue=Queue(settings, backlog.QUEUE, credential),
@@ -199,7 +201,7 @@ def connect(settings: Settings) -> Clients:
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # The callbacks of 2021 have no token (docs/acs-contract.md#2021-callbacks).
-        callbacks=CallbackAuth(resource, None if settings.speaks_2021 else settings.acs_resource_id),
+        callbacks=CallbackAuth(resource, None if settings.uses_preview_2021 else settings.acs_resource_id),
         content=Content(resource, credential, extra_hosts=settings.content_hosts),
         credential=credential,
     )
@@ -240,14 +242,16 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
         ),
         intake=intake,
         ingest=ChunkIngest(
-            blobs=blobs,
-            recordings=recordings,
-            content=clients.content,
-            streams=asyncio.Semaphore(settings.ingest_parallelism),
-            parallelism=settings.ingest_parallelism,
-            largest_block=settings.largest_block,
-            first_rescue=settings.first_rescue,
-            patience=settings.retention * LAST_RESORT,
+            blobs,
+            recordings,
+            clients.content,
+            limits=IngestLimits(
+                parallelism=settings.ingest_parallelism,
+                largest_block=settings.largest_block,
+                first_requeue=settings.first_rescue,
+                accept_incomplete_after=settings.retention * LAST_RESORT,
+            ),
+            clock=clock,
         ),
         timer=TimerRun(
             prepare_archive=clients.prepare_archive,
@@ -261,7 +265,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
                 clients.topic,
                 retention=settings.retention,
                 overdue=timedelta(minutes=settings.unannounced_minutes),
-                matches_by_time=settings.speaks_2021,
+                matches_by_time=settings.uses_preview_2021,
             ),
             finish=Finish(blobs, recordings, endings, calls, delete_source=settings.delete_source),
             sources=SourceCopies(blobs, recordings, clients.content),
@@ -292,7 +296,7 @@ def _identity() -> AsyncTokenCredential:
 def _service(
     settings: Settings, resource: Resource, credential: AsyncTokenCredential | None
 ) -> Preview2021 | CallAutomation:
-    if settings.speaks_2021:
+    if settings.uses_preview_2021:
         return Preview2021(resource, credential)
     return CallAutomation(resource, credential, api_version=settings.acs_api_version)
 
@@ -308,6 +312,6 @@ def _auto_record(
         audit=audit,
         callback_uri=settings.callback_uri(),
         # The 2021 preview API takes the conversation id that only a leg's event has, Call Automation a server call id.
-        starts_on=CallLegStateChanged if settings.speaks_2021 else CallStarted,
+        starts_on=CallLegStateChanged if settings.uses_preview_2021 else CallStarted,
         clock=clock,
     )

@@ -1,29 +1,29 @@
 """The error tree: each error knows its HTTP status, its code and what happens next.
 
 RecordingError                500 InternalServerError
-├── BadRequest                400 BadRequest              the caller mends the request
-├── Unauthorized              401 Unauthorized            the sender of a callback proves that it is ACS
-├── NotFound                  404 NotFound                the caller names another recording
+├── BadRequest                400 BadRequest              the caller fixes the request
+├── Unauthorized              401 Unauthorized            a callback needs a valid token of ACS
+├── NotFound                  404 NotFound                the caller needs another recording id
 ├── Conflict                  409 Conflict                the service refuses in this state
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
-├── StartInProgress           503 StartInProgress         another request makes this start; try again
-├── Misconfigured             500 Misconfigured           the operator mends a setting or a role
+├── StartInProgress           503 StartInProgress         another request for this start is in progress; try again
+├── Misconfigured             500 Misconfigured           the operator fixes a setting or a role
 ├── UpstreamFailed            500 UpstreamFailed          ACS failed; the caller may try again
-├── BadEvent                  quarantined                 the operator looks at the event
+├── BadEvent                  quarantined                 the operator inspects the event
 └── ChunkError                the queue, then the timer, tries again until the chunk's deadline
     ├── SourceUnavailable     the service did not answer, or answered with an error
-    ├── SourceGone            the service says that it has no such document (404, 410)
-    ├── SourceDamaged         empty, an error page, no media, or not whole by its own word
+    ├── SourceGone            the service has no such document (404, 410)
+    ├── SourceDamaged         empty, an error page, no media, or structurally incomplete
     ├── SourceChanged         another length or ETag than before: start over, never mix
-    ├── SourceRefused         the address isn't on an allowed host
-    └── NotProved             what lies in our storage differs from what was fetched
+    ├── SourceRefused         the URL isn't on an allowed host
+    └── NotProved             the blob in storage differs from what was fetched
 """
 
 from typing import ClassVar
 
 
 class RecordingError(Exception):
-    """Something in this app failed."""
+    """Any failure of this app that has a meaning to its caller."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "InternalServerError"
@@ -37,35 +37,35 @@ class RecordingError(Exception):
 
 
 class BadRequest(RecordingError):
-    """The request is not one that this API takes; `target` names the part."""
+    """The request is invalid; `target` names the part."""
 
     status = 400
     code = "BadRequest"
 
 
 class Unauthorized(RecordingError):
-    """A callback bears no token of ACS's, or one that isn't good."""
+    """A callback has no token of ACS, or an invalid one."""
 
     status = 401
     code = "Unauthorized"
 
 
 class NotFound(RecordingError):
-    """What the request names does not exist."""
+    """The recording or blob that the request names does not exist."""
 
     status = 404
     code = "NotFound"
 
 
 class Conflict(RecordingError):
-    """The service refuses the operation in the recording's present state."""
+    """The service refuses the operation in the current state of the recording."""
 
     status = 409
     code = "Conflict"
 
 
 class Throttled(RecordingError):
-    """ACS asks to wait; `retry_after` is its `Retry-After` header, as received."""
+    """ACS asks the caller to wait; `retry_after` is its `Retry-After` header, unchanged."""
 
     status = 503
     code = "ServiceUnavailable"
@@ -77,39 +77,39 @@ class Throttled(RecordingError):
 
 
 class StartInProgress(RecordingError):
-    """Another worker is making the same start; nothing was asked of ACS."""
+    """Another request for the same start is in progress; no request was sent to ACS."""
 
     status = 503
     code = "StartInProgress"
 
 
 class Misconfigured(RecordingError):
-    """A setting, a key or a role of this app is wrong; the message says which."""
+    """A setting, a key or a role of this app is wrong; the message names it."""
 
     code = "Misconfigured"
 
 
 class UpstreamFailed(RecordingError):
-    """ACS answered with a failure, or not at all."""
+    """ACS answered with an error, or not at all."""
 
     code = "UpstreamFailed"
 
 
 class BadEvent(RecordingError):
-    """An event cannot be understood; it goes to quarantine with this reason."""
+    """An event cannot be parsed; it goes to quarantine with this reason."""
 
     status = 400
     code = "BadEvent"
 
 
 class ChunkError(RecordingError):
-    """A chunk could not be ingested this time."""
+    """An attempt at a chunk failed."""
 
     code = "ChunkFailed"
 
 
 class SourceUnavailable(ChunkError):
-    """The service did not give the bytes; a later attempt may succeed."""
+    """The service did not send the bytes; a later attempt may succeed."""
 
     code = "SourceUnavailable"
 
@@ -121,19 +121,19 @@ class SourceGone(ChunkError):
 
 
 class SourceDamaged(ChunkError):
-    """The service gave something that is not the whole media file."""
+    """The service sent something other than a complete media file."""
 
     code = "SourceDamaged"
 
 
 class SourceChanged(ChunkError):
-    """The document's length or ETag is not what it was; the copy starts over."""
+    """The document's length or ETag has changed; the copy starts over."""
 
     code = "SourceChanged"
 
 
 class SourceRefused(ChunkError):
-    """The address of the bytes is not on an allowed host (CONTENT_HOSTS)."""
+    """The URL of the bytes is not on an allowed host (CONTENT_HOSTS)."""
 
     code = "SourceRefused"
 
@@ -145,8 +145,8 @@ class NotProved(ChunkError):
 
 
 def describe(failed: BaseException) -> str:
-    """Name a failure without its message, which may hold a URL: `403 AuthorizationFailure`, `TimeoutError`."""
-    # By their names: an error of the Azure SDK has these attributes, and its packages aren't needed here.
+    """Name a failure without its message, which may have a URL: `403 AuthorizationFailure`, `TimeoutError`."""
+    # By attribute names: errors of the Azure SDK have these, and its packages need not be imported.
     status, code = (getattr(failed, name, None) for name in ("status_code", "error_code"))
     known = getattr(code, "value", code) or (status and getattr(failed, "reason", None)) or type(failed).__name__
     return f"{status} {known}" if status else str(known)

@@ -84,7 +84,7 @@ class RunNotices:
     topic: Topic
     failed: bool = False
 
-    async def tell(self, notice: Notice) -> bool:
+    async def publish(self, notice: Notice) -> bool:
         """Publish a notice; return False if the next run must do it."""
         if self.failed:
             return False

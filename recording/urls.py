@@ -1,4 +1,4 @@
-"""Pure: addresses that come from outside, and which of them may be asked."""
+"""Pure: URLs from outside, and which of them may be requested."""
 
 import ipaddress
 import re
@@ -8,9 +8,9 @@ _ADDRESS = re.compile(r"https?://[^\s\"'<>]*", re.IGNORECASE)
 
 
 def require_https(uri: str) -> str:
-    """Return an absolute https URI as it is; http is taken for this machine's loopback, where nobody else answers.
+    """Return an absolute https URI unchanged; http is allowed for this machine's loopback, where nobody else answers.
 
-    Raises ValueError that says what is asked for.
+    Raises ValueError with the requirement.
     """
     try:
         parts = urlsplit(uri)
@@ -22,20 +22,20 @@ def require_https(uri: str) -> str:
         raise ValueError("must be an absolute https URI")
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
         return uri
-    raise ValueError("must be an absolute https URI (http is taken for this machine's loopback only)")
+    raise ValueError("must be an absolute https URI (http is allowed only for the loopback of this machine)")
 
 
 def strip_queries(text: str) -> str:
-    """Cut the query off every address in a text that others wrote: it may hold a key.
+    """Remove the query of every URL in a text from outside: it may have a key.
 
-    >>> without_queries("can't call https://app.example/callbacks?code=secret now")
+    >>> strip_queries("can't call https://app.example/callbacks?code=secret now")
     "can't call https://app.example/callbacks?… now"
     """
     return _ADDRESS.sub(lambda found: re.sub(r"\?.*", "?…", found[0]), text)
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name means this machine."""
+    """Return whether a host name means this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -14,8 +14,6 @@ from local.azurite import Azurite
 from recording import app as bootstrap
 from recording.app import App
 from recording.config.settings import Settings, read_settings
-from recording.ingest import chunk
-from recording.storage import blobs
 from tests.infra import compiler
 
 _numbers = itertools.count()
@@ -61,14 +59,6 @@ def environment(azurite: Azurite, acs: Emulator, request: pytest.FixtureRequest)
 def settings(environment: dict[str, str]) -> Settings:
     """The settings, read."""
     return read_settings(environment)
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Storage and source are asked again as often as ever, with hardly a pause; for apps that are built after this."""
-    for name in ("initial_backoff", "increment_base", "random_jitter_range"):
-        monkeypatch.setitem(blobs.RETRIES, name, 0)
-    monkeypatch.setattr(chunk, "_BLOCK_PAUSE_SECONDS", 0.01)
 
 
 @pytest_asyncio.fixture

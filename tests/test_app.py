@@ -17,7 +17,7 @@ from recording.acs.call_automation import CallAutomation
 from recording.acs.preview_2021 import Preview2021
 from recording.config.settings import Settings, read_settings
 from recording.errors import Misconfigured, Unauthorized
-from tests.infra.test_app_settings import app_settings
+from tests.support.deployment import app_settings
 from tests.support.facts import listing
 
 ROOT = Path(__file__).parents[1]

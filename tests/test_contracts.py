@@ -59,6 +59,13 @@ def functions() -> dict[str, dict[str, Any]]:
     return {one.get_function_name(): one.get_trigger().get_dict_repr() for one in module.app.get_functions()}
 
 
+def test_what_several_tests_need_is_in_support() -> None:
+    """No test module imports another one."""
+    imported = re.compile(r"^ *(?:from|import) +[.\w]*\btest_\w+", re.MULTILINE)
+    found = {name: imported.findall(path.read_text()) for name, path in sources("tests").items()}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
 def test_routes_are_the_designs() -> None:
     """Function names, methods and routes are public: they stand in clients and dashboards."""
     one = "conversations/{conversationId}/recordings/{recordingId}"

@@ -10,7 +10,7 @@ from azure.storage.blob import StorageErrorCode
 from recording import errors
 from recording.errors import BadRequest, RecordingError, Throttled, describe
 
-# `├── BadRequest                400 BadRequest              the caller mends the request`
+# `├── BadRequest                400 BadRequest              the caller fixes the request`
 _LINE = re.compile(r"(?P<lines>[│├└─ ]*)(?P<name>[A-Z]\w+) {2,}(?P<rest>\S.*)")
 
 

@@ -17,12 +17,12 @@ from recording.intake import backlog
 from recording.model.job import ChunkJob
 from tests.conftest import Control, file_event
 from tests.support.facts import announce, body_of, listing, put, stage, sweep
+from tests.support.functions import Out, call, read
 from tests.support.source import recording_of
 
 GROUP = "3f2b0e4c-1111-4000-8000-000000000001"
 REPEAT = "Repeatability-Request-ID"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
-Answer = func.HttpResponse
 UNKNOWN = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-00000000000f"
 
 
@@ -32,37 +32,6 @@ async def process(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[No
     monkeypatch.setattr(bootstrap, "_app", app)
     monkeypatch.setattr(bootstrap, "_is_prepared", True)
     yield
-
-
-class Out:
-    """What the host gives for an output binding."""
-
-    def __init__(self) -> None:
-        self.value: list[str] = []
-
-    def set(self, value: list[str]) -> None:
-        """Take the messages."""
-        self.value = value
-
-    def get(self) -> list[str]:
-        """Give them back."""
-        return self.value
-
-
-async def call(name: str, body: Any = b"", *, params: Any = None, headers: Any = None, **route: str) -> Answer:
-    """Call an HTTP function."""
-    text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = func.HttpRequest("POST", "/", headers=headers, params=params, route_params=route, body=text)
-    more = {"jobs": Out()} if name == "receive_callback" else {}
-    answer = await getattr(function_app, name)(request, **more)
-    assert isinstance(answer, func.HttpResponse)
-    return answer
-
-
-def read(answer: func.HttpResponse) -> tuple[int, Any]:
-    """Read an answer: status and JSON body."""
-    assert "application/json" == answer.mimetype
-    return answer.status_code, json.loads(answer.get_body())
 
 
 async def test_the_operations_answer_as_the_service_does(control: Control) -> None:
@@ -206,12 +175,12 @@ async def test_an_unexpected_error_has_a_body_too(
 
     assert (500, "InternalServerError", []) == (status, error["code"], error["details"])
     assert "secret" not in json.dumps(error)
-    assert 'request.failed {"function": "list_recordings"}' in caplog.text
+    assert 'request.failed {"function": "list_recordings", "traceback": ' in caplog.text
     assert "secret detail" in caplog.text
 
 
 async def test_a_missing_setting_is_said_in_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever calls a misconfigured app learns which setting to mend."""
+    """Whoever calls a misconfigured app learns which setting to fix."""
     monkeypatch.setattr(bootstrap, "_app", None)
     monkeypatch.setattr(bootstrap, "_is_prepared", False)
     for name in ("AzureWebJobsStorage", "ACS_CONNECTION_STRING", "ACS_ENDPOINT"):
@@ -297,7 +266,7 @@ async def test_a_callback_is_taken_as_an_object_or_an_array(app: App, as_array: 
 
 
 async def test_an_event_goes_all_the_way(app: App, control: Control) -> None:
-    """Event, queue message, chunk, archive: each function hands over what the next one takes."""
+    """Event, queue message, chunk, archive: each function passes on what the next one needs."""
     recording = await control.recording(1000)
     jobs, again = Out(), Out()
 
@@ -311,7 +280,7 @@ async def test_an_event_goes_all_the_way(app: App, control: Control) -> None:
     assert (await body_of(app.settings, "archive", manifest))["complete"]
 
 
-async def test_events_that_were_handed_over_are_taken(app: App, control: Control) -> None:
+async def test_deferred_events_are_accepted(app: App, control: Control) -> None:
     """Each event of the message leaves its fact and its jobs; a message of somebody else's is refused."""
     recordings = [await control.recording(1000), await control.recording(1000, 2000)]
     held = backlog.format_message([json.dumps(file_event(one, event_id=one["callId"])) for one in recordings])

@@ -20,8 +20,8 @@ from recording.app import App, assemble, connect
 from recording.config import settings
 from tests.conftest import Control, file_event
 from tests.support.facts import listing
+from tests.support.functions import Out, call, read
 from tests.support.source import recording_of, serve
-from tests.test_function_app import Out, call, read
 
 KIND = "azureCommunicationServices"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"

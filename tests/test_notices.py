@@ -19,8 +19,8 @@ from recording.app import App, assemble
 from recording.config.settings import read_settings
 from recording.model import layout
 from recording.notices import Notice, RunNotices, Topic
-from tests.archive.test_archived import HOUR, LATE, lose
 from tests.conftest import Control
+from tests.support.archives import HOUR, LATE, lose
 from tests.support.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
 from tests.support.faults import FaultyBlobs
 from tests.support.source import certified, serve
@@ -319,9 +319,9 @@ async def test_a_run_tries_a_topic_that_is_down_once(caplog: pytest.LogCaptureFi
 
     async with serve(fail) as address:
         down = Topic(f"{address}/api/events", TOPIC_KEY, None)
-        telling = RunNotices(down)
-        told_both = [await telling.tell(NOTICE), await telling.tell(NOTICE)]
+        notices = RunNotices(down)
+        told_both = [await notices.publish(NOTICE), await notices.publish(NOTICE)]
         await down.aclose()
 
-    assert ([False, False], True, 1) == (told_both, telling.failed, tries)
+    assert ([False, False], True, 1) == (told_both, notices.failed, tries)
     assert 1 == caplog.text.count("notice.failed")

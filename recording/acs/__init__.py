@@ -1,1 +1,1 @@
-"""The only place that talks to Azure Communication Services."""
+"""The only package that sends requests to Azure Communication Services."""

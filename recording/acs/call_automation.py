@@ -1,8 +1,8 @@
-"""Recording in today's Call Automation API: /calling/recordings, through the official client.
+"""Recording with the Call Automation API (/calling/recordings), through the official client.
 
-Statuses and bodies as in docs/acs-contract.md#call-automation. The client makes the requests and reads the answers;
-they are signed, timed out and repeated as those of any API here. Its own signature is not used: it signs
-`%3D` in a padded recording id where aiohttp sends `=`. Its own retry is not used: it repeats a start
+Statuses and bodies are in docs/acs-contract.md#call-automation. The client builds the requests and parses the answers;
+signature, time-outs and retries are the same as for the other API. The client's own signature is not used: it signs
+`%3D` in a padded recording id where aiohttp sends `=`. Its own retry is not used either: it repeats a start
 whenever the answer has a Retry-After (docs/acs-contract.md#limits).
 """
 
@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from azure.communication.callautomation import AzureBlobContainerRecordingStorage, ChannelAffinity
 
-# Public in the other clients of ACS, and forgotten in this one's __init__ (1.6.0).
+# Public in the other ACS clients, but missing in the __init__ of this one (1.6.0).
 from azure.communication.callautomation._shared.models import identifier_from_raw_id
 from azure.communication.callautomation.aio import CallAutomationClient
 from azure.core.credentials import AzureKeyCredential
@@ -24,7 +24,7 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy, RequestIdPolicy, SansI
 
 from recording.acs.auth import auth_policy
 from recording.acs.failures import CONNECT_SECONDS, READ_SECONDS, REFUSALS, ConnectRetry, translated
-from recording.acs.service import NO_RECORDING, RecordingStatus, State
+from recording.acs.service import UNKNOWN_RECORDING_ID, RecordingStatus, State
 from recording.config.resource import Resource
 from recording.errors import UpstreamFailed
 from recording.model import conversation
@@ -32,10 +32,16 @@ from recording.model.options import StartOptions
 
 
 class CallAutomation:
-    """Today's recording API; close it with `aclose`."""
+    """The Call Automation API; close it with `aclose`."""
 
     def __init__(
-        self, resource: Resource, credential: AsyncTokenCredential | None = None, *, api_version: str | None = None
+        self,
+        resource: Resource,
+        credential: AsyncTokenCredential | None = None,
+        *,
+        api_version: str | None = None,
+        connect_timeout: float = CONNECT_SECONDS,
+        read_timeout: float = READ_SECONDS,
     ) -> None:
         policies: list[AsyncHTTPPolicy[Any, Any] | SansIOHTTPPolicy[Any, Any]] = [
             RequestIdPolicy(),
@@ -50,8 +56,8 @@ class CallAutomation:
             cast(AzureKeyCredential | AsyncTokenCredential, key or credential),
             api_version=api_version,
             policies=policies,
-            connection_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+            connection_timeout=connect_timeout,
+            read_timeout=read_timeout,
         )
 
     async def aclose(self) -> None:
@@ -59,7 +65,7 @@ class CallAutomation:
         await self._client.close()
 
     def check(self, conversation_id: str, *, options: StartOptions | None = None) -> None:
-        """Raise BadRequest for an id of no kind that there is; every option is this API's own."""
+        """Raise BadRequest for an unsupported kind of conversation id; this API supports every option."""
         conversation.to_locator(conversation_id)
 
     async def start(
@@ -73,25 +79,25 @@ class CallAutomation:
         """Start recording; this API has no operation context."""
         where = conversation.to_locator(conversation_id)
         locator: dict[str, Any] = {where.kind: where.id}
-        with _reading():
+        with _parsing():
             started = await self._client.start_recording(
                 **locator,
                 recording_state_callback_url=callback_uri,
                 **_options(options or StartOptions()),
-                # The client's own clock is a deprecated one (1.6.0); the id beside this is the client's.
+                # The client would use a deprecated clock (1.6.0); the Repeatability-Request-ID is the client's.
                 headers={"Repeatability-First-Sent": format_datetime(datetime.now(UTC), usegmt=True)},
             )
         if not isinstance(started.recording_id, str) or not started.recording_id:
-            raise UpstreamFailed("ACS started a recording but gave no recordingId")
+            raise UpstreamFailed("ACS started a recording but returned no recordingId")
         return started.recording_id
 
     async def state(self, conversation_id: str, recording_id: str) -> RecordingStatus:
-        """Read the state; the recording id is enough."""
-        with _reading():
+        """Return the state of the recording; this API needs only the recording id."""
+        with _parsing():
             found = await self._client.get_recording_properties(recording_id)
         state = _text(found.recording_state).lower()
         if state not in ("active", "inactive"):
-            raise UpstreamFailed("ACS gave a recording state that is neither active nor inactive")
+            raise UpstreamFailed("ACS returned a recording state that is neither active nor inactive")
         return RecordingStatus(cast(State, state), _text(found.recording_kind) or None)
 
     async def stop(self, conversation_id: str, recording_id: str, *, operation_context: str | None = None) -> None:
@@ -110,10 +116,10 @@ class CallAutomation:
             await self._client.resume_recording(recording_id)
 
     async def ping(self) -> int:
-        """Ask for a recording that isn't there."""
+        """Request a recording id that doesn't exist; return the HTTP status."""
         with translated():
             try:
-                await self._client.get_recording_properties(NO_RECORDING)
+                await self._client.get_recording_properties(UNKNOWN_RECORDING_ID)
             except HttpResponseError as answered:
                 if answered.status_code is None or answered.status_code in REFUSALS:
                     raise
@@ -122,17 +128,17 @@ class CallAutomation:
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
-    """As `ours`, where an answer with a body is expected: the client's models choke on anything else."""
+def _parsing() -> Iterator[None]:
+    """Translate errors where an answer with a body is expected: the client's models fail on anything else."""
     try:
         with translated():
             yield
     except (ValueError, TypeError, AttributeError, RecursionError) as failed:
-        raise UpstreamFailed("ACS gave an answer that can't be read") from failed
+        raise UpstreamFailed("ACS returned an answer that can't be read") from failed
 
 
 def _options(given: StartOptions) -> dict[str, Any]:
-    """Write the options as the client takes them."""
+    """Return the options as arguments of the client."""
     ordering, storage = given.audio_channel_participant_ordering, given.external_storage
     url = storage.recording_destination_container_url if storage else None
     return {
@@ -150,5 +156,5 @@ def _options(given: StartOptions) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    """Read what the client gives as text or, where it knows the value, as an enumeration."""
+    """Return a value as text; the client returns an enumeration for values that it knows."""
     return str(getattr(value, "value", value) or "")

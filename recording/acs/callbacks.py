@@ -1,10 +1,10 @@
-"""Who sends a callback: the token that ACS signs for each one of today's API (docs/acs-contract.md#callbacks).
+"""Authentication of callbacks, by the token that ACS signs for each (docs/acs-contract.md#callbacks).
 
-A token says who sends, not what: whoever holds one can send it again within its five minutes, and
-with any body. No harm comes of a callback that is sent twice: a recording's state is only logged, a
+A token proves the sender, not the body: whoever has a token can send it again within its five minutes,
+with any body. A repeated callback does no harm: the state of a recording is only logged, a
 file event is a fact that is written once under its own id, and a start is claimed once for a call.
 
-The API of 2021 signs nothing, so there the function key in the callback's address is all there is.
+The 2021 preview API signs nothing: its callbacks are protected only by the function key in their URL.
 """
 
 import asyncio
@@ -29,40 +29,46 @@ from recording.telemetry import log
 
 HOST = "https://acscallautomation.communication.azure.com"
 CONFIGURATION = "/calling/.well-known/acsopenidconfiguration"
-# ACS changes its keys without a word: they are asked for again after this long, and when a token names another.
-# But a key that nobody has can stand in any number of tokens: between two requests lies a pause, whatever comes.
+# ACS changes its keys without notice: they are fetched again after this long, and when a token names an unknown one.
+# But any number of tokens may name a key that doesn't exist: hence a pause between two requests in any case.
 LIFE_SECONDS, PAUSE_SECONDS = 24 * 60 * 60.0, 30.0
-_FETCH_SECONDS = 5
-# How far this machine's clock and ACS's may be apart.
+FETCH_SECONDS = 5.0
+# The clock of this machine may differ from that of ACS by so much.
 _LEEWAY_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class _Signer:
-    """Whose tokens are good, and the keys that they are signed with."""
+    """The issuer of valid tokens, and the keys that they are signed with."""
 
     issuer: str
     keys: Mapping[str | None, jwt.PyJWK]
 
 
 class CallbackAuth:
-    """Checks who sends a callback, where `resource_id` says for whom it must be; close it with `aclose`."""
+    """Checks that callbacks come from ACS, for the resource with `resource_id`; close it with `aclose`."""
 
     def __init__(
-        self, resource: Resource, resource_id: UUID | None, *, clock: Callable[[], float] = time.monotonic
+        self,
+        resource: Resource,
+        resource_id: UUID | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        fetch_timeout: float = FETCH_SECONDS,
     ) -> None:
         self._audience = str(resource_id) if resource_id else None
-        # An emulator on this machine signs with a key of its own; nobody else can answer there.
-        is_here = urls.is_loopback(urlsplit(resource.endpoint).hostname or "")
-        self._configuration = (resource.endpoint if is_here else HOST) + CONFIGURATION
+        # An emulator on this machine signs with its own key; on loopback nobody else can answer.
+        is_emulator = urls.is_loopback(urlsplit(resource.endpoint).hostname or "")
+        self._configuration = (resource.endpoint if is_emulator else HOST) + CONFIGURATION
         self._clock = clock
+        self._fetch_timeout = fetch_timeout
         self._lock = asyncio.Lock()
         self._signer: _Signer | None = None
         self._asked: float | None = None
         self._failed = False
         policies: list[AsyncHTTPPolicy[Any, Any] | SansIOHTTPPolicy[Any, Any]] = [ConnectRetry()]
         self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
-            HOST, policies=policies, connection_timeout=_FETCH_SECONDS, read_timeout=_FETCH_SECONDS
+            HOST, policies=policies, connection_timeout=fetch_timeout, read_timeout=fetch_timeout
         )
 
     async def aclose(self) -> None:
@@ -70,18 +76,18 @@ class CallbackAuth:
         await self._client.close()
 
     async def check(self, authorization: str | None) -> None:
-        """Let a callback pass if its `Authorization` header is ACS's for this resource.
+        """Accept a callback if its `Authorization` header has a valid token of ACS for this resource.
 
-        Raises Unauthorized, or UpstreamFailed while ACS's keys are out of reach: ACS may send again.
+        Raises Unauthorized, or UpstreamFailed while ACS's keys can't be fetched: ACS may send the callback again.
         """
         if self._audience is None:
             return
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise Unauthorized("a callback must bear ACS's token", target="Authorization")
+            raise Unauthorized("a callback must carry a token of ACS", target="Authorization")
         try:
             kid = jwt.get_unverified_header(token).get("kid")
-            signer = await self._signer_of(kid)
+            signer = await self._signer_for(kid)
             if kid not in signer.keys:
                 raise jwt.InvalidKeyError
             jwt.decode(
@@ -93,18 +99,18 @@ class CallbackAuth:
                 leeway=_LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud"]},
             )
-        except (jwt.PyJWTError, ValueError, RecursionError) as bad:
-            # The kind of failure is enough; what is said of it may repeat the token.
-            raise Unauthorized(f"the token is not good ({type(bad).__name__})", target="Authorization") from None
+        except (jwt.PyJWTError, ValueError, RecursionError) as invalid:
+            # Only the kind of failure: its message may repeat the token.
+            raise Unauthorized(f"the token is invalid ({type(invalid).__name__})", target="Authorization") from None
 
-    async def _signer_of(self, kid: str | None) -> _Signer:
-        """Give the keys, asked for again if they are old or this one isn't among them."""
+    async def _signer_for(self, kid: str | None) -> _Signer:
+        """Return the keys, fetched again if they are old or this one isn't among them."""
         if self._signer is None or self._is_due(kid):
             async with self._lock:
                 if self._is_due(kid):
                     await self._renew()
         if self._signer is None or (self._failed and kid not in self._signer.keys):
-            raise UpstreamFailed("the keys of ACS's tokens could not be fetched; send the callback again")
+            raise UpstreamFailed("the keys for ACS's tokens could not be fetched; send the callback again")
         return self._signer
 
     def _is_due(self, kid: str | None) -> bool:
@@ -128,7 +134,7 @@ class CallbackAuth:
         self._signer, self._failed = _Signer(issuer, {key.key_id: key for key in keys.keys}), False
 
     async def _get(self, url: str) -> dict[str, Any]:
-        async with asyncio.timeout(2 * _FETCH_SECONDS):
+        async with asyncio.timeout(2 * self._fetch_timeout):
             response = await self._client.send_request(HttpRequest("GET", url))
         if response.status_code != 200:
             raise ValueError(f"status {response.status_code}")

@@ -1,7 +1,7 @@
-"""Chunk bytes and metadata: ranges, redirects signed anew per hop, allowed hosts only.
+"""Chunk bytes and metadata files: by ranges, with each redirect checked and signed, from allowed hosts only.
 
 The official client isn't used for bytes: it drops `Range` at offset 0, cannot resume, loses the
-signature on the storage host's redirect, and refuses every host but Microsoft's
+signature on the storage host's redirect, and rejects every host but Microsoft's
 (docs/acs-contract.md#storage-host, docs/measurements.md#sdk-ranges, #sdk-hosts).
 """
 
@@ -30,21 +30,21 @@ from recording.model.job import ChunkJob
 
 LARGEST_METADATA = 16 * 1024 * 1024
 MOST_REDIRECTS = 5
-# What a probe reads: the error page, if it is one, what kind of file it is, and the first boxes of an MP4.
+# What a probe reads: enough for an error page, the kind of file, and the first boxes of an MP4.
 HEAD_BYTES = 1024
-# A longer Retry-After is not waited for: it would hold one of the process's few streams. The queue
-# tries again, and until then the stream is another chunk's.
+# The app doesn't wait for a longer Retry-After, which would occupy one of the process's few streams. The queue
+# tries again, and until then another chunk has the stream.
 LONGEST_RETRY_AFTER = 60.0
 # azure-core reads 4 KiB at a time unless told otherwise: 256 times the calls for a gigabyte.
 _READ_BYTES = 1024 * 1024
-_CONNECT_SECONDS, _READ_SECONDS = 10, 60
+CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 _REFUSED = "ACS refused this app's credentials ({}); check the key or the role, and the clock"
 _RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+)")
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What the source says of a document: its size in bytes, what it is (if that can be told), and its version."""
+    """A document at the source: its size in bytes, its kind (if its first bytes show it), and its version."""
 
     size: int
     kind: Kind | None
@@ -58,13 +58,21 @@ class Content:
     """Reads documents from ACS; close it with `aclose`."""
 
     def __init__(
-        self, resource: Resource, credential: AsyncTokenCredential | None = None, *, extra_hosts: Sequence[str] = ()
+        self,
+        resource: Resource,
+        credential: AsyncTokenCredential | None = None,
+        *,
+        extra_hosts: Sequence[str] = (),
+        connect_timeout: float = CONNECT_SECONDS,
+        read_timeout: float = READ_SECONDS,
+        largest_metadata: int = LARGEST_METADATA,
     ) -> None:
         self._endpoint = resource.endpoint
         self._authority = resource.authority
         self._hosts = frozenset(host.lower() for host in (resource.authority, *extra_hosts))
-        # The one place where a failed request is repeated; Retry-After is honoured. A body that breaks
-        # off is not repeated here but in ingest, for it alone knows where the bytes went.
+        self._largest_metadata = largest_metadata
+        # The only place where a failed request is retried; it waits for Retry-After. A body that breaks
+        # off is retried in ingest, which alone knows how far the bytes got.
         policies: list[AsyncHTTPPolicy[Any, Any] | SansIOHTTPPolicy[Any, Any]] = [
             _Retry(retry_total=4, retry_backoff_factor=0.5, retry_backoff_max=20),
             auth_policy(resource, credential),
@@ -72,8 +80,8 @@ class Content:
         self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
             resource.endpoint,
             policies=policies,
-            connection_timeout=_CONNECT_SECONDS,
-            read_timeout=_READ_SECONDS,
+            connection_timeout=connect_timeout,
+            read_timeout=read_timeout,
             connection_data_block_size=_READ_BYTES,
         )
 
@@ -82,14 +90,14 @@ class Content:
         await self._client.close()
 
     def content_url(self, job: ChunkJob) -> str:
-        """Say where a chunk's bytes are: as its event says, else as in 2021.
+        """Return the URL of a chunk's bytes: from its event, else as in the 2021 preview API.
 
         See docs/acs-contract.md#storage-host, #2021-download.
         """
         return job.content_location or self._download(job)
 
     def metadata_url(self, job: ChunkJob) -> str:
-        """Say where a chunk's metadata file is."""
+        """Return the URL of a chunk's metadata file."""
         return job.metadata_location or self._download(job, "/metadata")
 
     def _download(self, job: ChunkJob, part: str = "") -> str:
@@ -97,7 +105,7 @@ class Content:
         return f"{self._endpoint}/recording/download/{document_id}{part}?api-version={API_VERSION}"
 
     async def metadata(self, job: ChunkJob) -> bytes:
-        """Fetch the metadata file as it is; 16 MiB at most.
+        """Fetch the metadata file unchanged, 16 MiB at most.
 
         Raises ChunkError.
         """
@@ -105,23 +113,23 @@ class Content:
             body = bytearray()
             async for piece in _pieces(response):
                 body += piece
-                if len(body) > LARGEST_METADATA:
-                    raise SourceDamaged(f"the metadata file has more than {LARGEST_METADATA} bytes")
-        _refuse_error_page(bytes(body[:16]), response, json_is_fine=True)
-        # The storage host answers with 206 though no range was asked for (docs/acs-contract.md#storage-host).
+                if len(body) > self._largest_metadata:
+                    raise SourceDamaged(f"the metadata file has more than {self._largest_metadata} bytes")
+        _refuse_error_page(bytes(body[:16]), response, json_is_valid=True)
+        # The storage host answers with 206 although no range was requested (docs/acs-contract.md#storage-host).
         declared = _total(response)[0] if response.status_code == 206 else response.headers.get("Content-Length")
         if not body or (declared is not None and len(body) != int(declared)):
             raise SourceDamaged(f"the metadata file has {len(body)} bytes, {declared} were declared")
         try:
-            described = json.loads(body)
+            parsed = json.loads(body)
         except (ValueError, RecursionError):
             raise SourceDamaged("the metadata file is not JSON") from None
-        if not isinstance(described, dict) or {"code", "error"} & described.keys():
-            raise SourceDamaged("the metadata file is something else, perhaps an error")
+        if not isinstance(parsed, dict) or {"code", "error"} & parsed.keys():
+            raise SourceDamaged("the metadata file is not an object, or an error")
         return bytes(body)
 
     async def probe(self, job: ChunkJob) -> Probe:
-        """Learn size and version from the first KiB, and whether ranges are taken.
+        """Return size, kind and version, from the first KiB, and whether the source supports ranges.
 
         Raises SourceDamaged for an empty body or an error page, else other ChunkErrors.
         """
@@ -134,21 +142,21 @@ class Content:
                 head += piece
                 if len(head) >= HEAD_BYTES:
                     break
-            # Whatever its label says, only text can be an error page: docs/media.md#which-kind.
+            # Only text can be an error page, whatever the content type: docs/media.md#which-kind.
             if media.is_text(bytes(head)):
-                _refuse_error_page(bytes(head[:16]), response, json_is_fine=False)
+                _refuse_error_page(bytes(head[:16]), response, json_is_valid=False)
             kind, etag = media.sniff(bytes(head)), response.headers.get("ETag")
             return Probe(size, kind, _version(response, size), etag, takes_ranges, bytes(head[:HEAD_BYTES]))
 
     async def read(self, job: ChunkJob, probe: Probe, *, offset: int, length: int) -> bytes:
-        """Read a few bytes of the version that `probe` saw."""
+        """Read some bytes of the version that was probed."""
         return b"".join([piece async for piece in self.stream(job, probe, offset=offset, length=length)])
 
     async def stream(self, job: ChunkJob, probe: Probe, *, offset: int, length: int) -> AsyncIterator[bytes]:
-        """Stream exactly `length` bytes from `offset` of the version that `probe` saw.
+        """Stream exactly `length` bytes from `offset` of the version that was probed.
 
-        Raises SourceChanged if it is another version by now, SourceDamaged if the body is shorter
-        than it should be, SourceUnavailable if it breaks off.
+        Raises SourceChanged for another version, SourceDamaged for a body that is too short,
+        SourceUnavailable for one that breaks off.
         """
         async with self._get(self.content_url(job), first=offset, last=offset + length - 1) as response:
             total, is_range = _total(response)
@@ -157,7 +165,7 @@ class Content:
             # A server that ignores Range sends everything: skip what comes before.
             skip = 0 if is_range else offset
             if is_range and _first(response) != offset:
-                raise SourceDamaged("the source sent another range than it was asked for")
+                raise SourceDamaged("the source sent a range that was not requested")
             left = length
             async for received in _pieces(response):
                 piece = received[skip : skip + left]
@@ -170,7 +178,7 @@ class Content:
             raise SourceDamaged(f"the body ended {left} bytes before the end of the range")
 
     async def delete(self, location: str) -> None:
-        """Delete a document where its event says (docs/acs-contract.md#storage-host); one that is gone is as good.
+        """Delete a document at the location in its event (docs/acs-contract.md#storage-host), if it still exists.
 
         Raises ChunkError.
         """
@@ -182,26 +190,26 @@ class Content:
     async def _get(
         self, url: str, *, first: int | None = None, last: int | None = None
     ) -> AsyncIterator[AsyncHttpResponse]:
-        """GET a document or a range of it, as it is."""
-        # aiohttp offers gzip by itself; the files are wanted as they are, and so are their ranges.
+        """GET a document or a range of it, uncompressed."""
+        # By default aiohttp asks for gzip; files and ranges are needed as they are stored.
         headers = {"Accept-Encoding": "identity"} | ({} if first is None else {"Range": f"bytes={first}-{last}"})
         async with self._ask("GET", url, headers) as response:
             if response.status_code not in (200, 206):
                 raise _failure(response, first)
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                raise SourceDamaged("the source sent a compressed body, which nobody had asked for")
+                raise SourceDamaged("the source sent a compressed body, which was not requested")
             yield response
 
     @asynccontextmanager
     async def _ask(
         self, method: str, url: str, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[AsyncHttpResponse]:
-        """Follow redirects by hand: every hop is checked and signed anew."""
+        """Send a request and follow redirects: each is checked and signed."""
         for _ in range(MOST_REDIRECTS + 1):
             hosts.require_allowed(url, self._hosts)
             request = HttpRequest(method, url, headers=dict(headers or {}))
             if urlsplit(url).netloc != self._authority:
-                # Whose recording it is, with a key as with an identity (docs/acs-contract.md#storage-host).
+                # The resource of the recording, with a key as with an identity (docs/acs-contract.md#storage-host).
                 request.headers["x-ms-host"] = self._authority
             try:
                 response = await self._client.send_request(request, stream=True)
@@ -224,14 +232,14 @@ def _location(url: str, response: AsyncHttpResponse) -> str:
     try:
         return urljoin(url, response.headers.get("Location", ""))
     except ValueError:
-        raise SourceRefused("the address of the redirect cannot be read") from None
+        raise SourceRefused("the URL of the redirect cannot be parsed") from None
 
 
 class _Retry(AsyncRetryPolicy[Any, Any]):
-    """Retries as azure-core does, but for an answer that asks for more patience than a stream has."""
+    """Retries as azure-core does, unless the answer has a Retry-After that is too long for a stream."""
 
     def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
-        """Say whether to try again after this answer."""
+        """Return whether to try again after this answer."""
         return super().is_retry(settings, response) and (self.get_retry_after(response) or 0) <= LONGEST_RETRY_AFTER
 
 
@@ -248,7 +256,7 @@ def _failure(response: AsyncHttpResponse, first: int | None) -> ChunkError:
     if status in (404, 410):
         return SourceGone(f"ACS has no such document ({status}): unknown, deleted or past its retention")
     if status == 416:
-        # The storage host's answer to any range of an empty file (docs/acs-contract.md#storage-host).
+        # The storage host answers so to any range of an empty file (docs/acs-contract.md#storage-host).
         if first == 0:
             return SourceDamaged("the document has no bytes (416)")
         return SourceChanged("the document is shorter than it was (416)")
@@ -258,16 +266,16 @@ def _failure(response: AsyncHttpResponse, first: int | None) -> ChunkError:
 
 
 def _total(response: AsyncHttpResponse) -> tuple[int, bool]:
-    """Read the document's whole size, and whether this response is a part of it."""
+    """Return the size of the document, and whether this response is a range of it."""
     if response.status_code == 206:
         match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if not match:
-            raise SourceDamaged("206 without a Content-Range that gives the whole size")
+            raise SourceDamaged("206 without a Content-Range that has the size of the document")
         return int(match["total"]), True
     try:
         return int(response.headers["Content-Length"]), False
     except (KeyError, ValueError):
-        raise SourceDamaged("the source does not say how long the document is") from None
+        raise SourceDamaged("the source sent no valid Content-Length") from None
 
 
 def _first(response: AsyncHttpResponse) -> int:
@@ -276,17 +284,17 @@ def _first(response: AsyncHttpResponse) -> int:
 
 
 def _version(response: AsyncHttpResponse, size: int) -> str:
-    """Tell one version of a document from another: ETag, or the date, and the length."""
+    """Return what identifies a version of a document: ETag or date, and size."""
     return f"{response.headers.get('ETag') or response.headers.get('Last-Modified') or ''}|{size}"
 
 
-def _refuse_error_page(head: bytes, response: AsyncHttpResponse, *, json_is_fine: bool) -> None:
-    """Refuse a page or an error that came with status 200.
+def _refuse_error_page(head: bytes, response: AsyncHttpResponse, *, json_is_valid: bool) -> None:
+    """Raise SourceDamaged for an error page or error that came with status 200.
 
     See docs/acs-contract.md#storage-host, docs/measurements.md#error-pages.
     """
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     start = head.lstrip()[:1]
     is_json = kind == "application/json" or start == b"{"
-    if kind == "text/html" or start == b"<" or (is_json and not json_is_fine):
+    if kind == "text/html" or start == b"<" or (is_json and not json_is_valid):
         raise SourceDamaged(f"the source sent an error page ({kind or 'no content type'}) instead of media")

@@ -1,7 +1,6 @@
-"""What goes wrong between us and ACS: what is tried again, and which error of ours each failure becomes.
+"""Failures between this app and ACS: which requests are retried, and the error that each failure becomes.
 
-One place for every generation of the API: a client asks inside `ours()`, with `ConnectRetry` as its
-only retry.
+The same for both APIs: a client sends its requests inside `translated()`, with `ConnectRetry` as its only retry.
 """
 
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from recording.errors import BadRequest, Conflict, Misconfigured, NotFound, Thro
 from recording.telemetry import log
 
 # A caller waits for the answer: the platform gives up at 230 s (docs/functions-host.md#http).
-CONNECT_SECONDS, READ_SECONDS = 10, 60
+CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 REFUSALS = (401, 403)
 _REFUSED = (
     "ACS refused this app's credentials ({}); check ACS_CONNECTION_STRING (or the identity's role on the ACS resource) "
@@ -33,11 +32,11 @@ _REFUSED = (
 
 
 class ConnectRetry(AsyncRetryPolicy[HttpRequest, AsyncHttpResponse]):
-    """Repeats what never reached the service, whatever the method, and nothing else.
+    """Retries requests that never reached the service, whatever the method, and no others.
 
-    azure-core counts an answer that got lost as a failed connection too, never repeats a POST for one,
-    and repeats any request whose answer has a Retry-After (docs/acs-contract.md#limits). A status is the caller's
-    to judge: it is handed the Retry-After.
+    azure-core also counts a lost answer as a failed connection, never retries a POST after one,
+    and retries any request whose answer has a Retry-After (docs/acs-contract.md#limits). Here the caller of this app
+    decides what to do about a status: it gets the Retry-After.
     """
 
     def __init__(self) -> None:
@@ -52,26 +51,26 @@ class ConnectRetry(AsyncRetryPolicy[HttpRequest, AsyncHttpResponse]):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what azure-core raises in here into our errors."""
+    """Translate what azure-core raises inside this context into errors of this app."""
     try:
         yield
     except ClientAuthenticationError as failed:
-        raise refused(failed.status_code or "no token") from failed
+        raise credentials_refused(failed.status_code or "no token") from failed
     except HttpResponseError as failed:
         if failed.response is None or (failed.status_code or 0) < 300:
-            raise UpstreamFailed("ACS gave an answer that can't be read") from failed
+            raise UpstreamFailed("ACS returned an answer that can't be read") from failed
         raise_for(failed.response)
     except AzureError as failed:
         raise UpstreamFailed(f"ACS could not be reached ({type(failed).__name__})") from failed
 
 
-def refused(why: int | str) -> Misconfigured:
-    """Say that our credentials were refused; the service's words may repeat what was signed: they go nowhere."""
+def credentials_refused(why: int | str) -> Misconfigured:
+    """Return the error for refused credentials; not with the service's message, which may repeat what was signed."""
     return Misconfigured(_REFUSED.format(why), code="AcsCredentialsRefused")
 
 
 def read_json(response: Any) -> dict[str, Any]:
-    """Read a body that may be empty, or isn't JSON at all (error pages)."""
+    """Return a body as an object; empty for one that is empty or not JSON, such as an error page."""
     try:
         body = response.json()
     except (ValueError, RecursionError):
@@ -80,7 +79,7 @@ def read_json(response: Any) -> dict[str, Any]:
 
 
 def raise_for(response: Any) -> NoReturn:
-    """Turn the service's error into ours; bare and wrapped bodies are understood.
+    """Raise the error of this app for the service's error, in a bare or a wrapped body.
 
     See docs/acs-contract.md#2021-errors, #preview-errors, #errors.
     """
@@ -89,7 +88,7 @@ def raise_for(response: Any) -> NoReturn:
     assert isinstance(error, dict)  # noqa: S101 - for the type checker: one of the two dicts above
     status = response.status_code
     code = str(error.get("code") or "") or None
-    # It may repeat what was sent, and the callback address has a key of ours in its query.
+    # The message may repeat what was sent, and the callback URL has a key of this app in its query.
     message = urls.strip_queries(str(error.get("message") or "")) or f"ACS answered with {status}"
     target = str(error.get("target") or "") or None
     if status == 400:
@@ -99,7 +98,7 @@ def raise_for(response: Any) -> NoReturn:
     if status == 409:
         raise Conflict(message, code=code, target=target)
     if status in REFUSALS:
-        raise refused(status)
+        raise credentials_refused(status)
     if status in (429, 503):
         raise Throttled(message, status=status, retry_after=response.headers.get("Retry-After"))
     log.error("acs.failed", status=status, code=code)

@@ -1,7 +1,7 @@
-"""Recording in api-version 2021-04-15-preview1: /conversations/{conversationId}/recordings.
+"""Recording with the 2021 preview API (2021-04-15-preview1): /conversations/{conversationId}/recordings.
 
-Statuses and bodies as in docs/acs-contract.md#2021-operations. The documentation of April 2021 and the swagger disagree
-about the URL root; the former is used here.
+Statuses and bodies are in docs/acs-contract.md#2021-operations. The documentation of April 2021 and the Swagger file
+disagree about the URL root; this client follows the former.
 """
 
 from typing import Any, Literal, cast
@@ -18,29 +18,36 @@ from recording.acs.failures import (
     READ_SECONDS,
     REFUSALS,
     ConnectRetry,
+    credentials_refused,
     raise_for,
     read_json,
-    refused,
     translated,
 )
-from recording.acs.service import NO_RECORDING, RecordingStatus, State
+from recording.acs.service import UNKNOWN_RECORDING_ID, RecordingStatus, State
 from recording.config.resource import Resource
 from recording.errors import BadRequest, UpstreamFailed
 from recording.model import conversation
 from recording.model.options import StartOptions
 
 API_VERSION = "2021-04-15-preview1"
-NO_CONVERSATION = "00000000-0000-0000-0000-000000000000"
+UNKNOWN_CONVERSATION_ID = "00000000-0000-0000-0000-000000000000"
 
 _Method = Literal["GET", "POST", "DELETE"]
 
 
 class Preview2021:
-    """The 2021 recording API; close it with `aclose`."""
+    """The 2021 preview API; close it with `aclose`."""
 
-    def __init__(self, resource: Resource, credential: AsyncTokenCredential | None = None) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        credential: AsyncTokenCredential | None = None,
+        *,
+        connect_timeout: float = CONNECT_SECONDS,
+        read_timeout: float = READ_SECONDS,
+    ) -> None:
         self._endpoint = resource.endpoint
-        # This API has no way to tell a repeated start from a second one (docs/acs-contract.md#2021-base: no
+        # This API can't distinguish a repeated start from a second one (docs/acs-contract.md#2021-base: no
         # Repeatability headers).
         policies: list[AsyncHTTPPolicy[Any, Any] | SansIOHTTPPolicy[Any, Any]] = [
             RequestIdPolicy(),
@@ -50,8 +57,8 @@ class Preview2021:
         self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
             resource.endpoint,
             policies=policies,
-            connection_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+            connection_timeout=connect_timeout,
+            read_timeout=read_timeout,
         )
 
     async def aclose(self) -> None:
@@ -59,9 +66,11 @@ class Preview2021:
         await self._client.close()
 
     def check(self, conversation_id: str, *, options: StartOptions | None = None) -> None:
-        """Raise BadRequest for what today's API has and this one hasn't."""
+        """Raise BadRequest for options and ids that only the Call Automation API supports."""
         if options is not None and (given := options.of_today()):
-            raise BadRequest(f"{given[0]} is not in the API of 2021, which ACS_API_VERSION asks for", target=given[0])
+            raise BadRequest(
+                f"{given[0]} is not supported by the 2021 preview API, which ACS_API_VERSION selects", target=given[0]
+            )
         conversation.require_2021_id(conversation_id)
 
     async def start(
@@ -72,21 +81,21 @@ class Preview2021:
         operation_context: str | None = None,
         options: StartOptions | None = None,
     ) -> str:
-        """Start recording; both body members as documented in April 2021, and no others."""
+        """Start recording, with the two body members documented in April 2021 and no others."""
         self.check(conversation_id, options=options)
         body = {"operationContext": operation_context, "recordingStateCallbackUri": callback_uri}
         answer = await self._call("POST", conversation_id, body={k: v for k, v in body.items() if v is not None})
         recording_id = answer.get("recordingId")
         if not isinstance(recording_id, str) or not recording_id:
-            raise UpstreamFailed("ACS started a recording but gave no recordingId")
+            raise UpstreamFailed("ACS started a recording but returned no recordingId")
         return recording_id
 
     async def state(self, conversation_id: str, recording_id: str) -> RecordingStatus:
-        """Read the state."""
+        """Return the state of the recording."""
         answer = await self._call("GET", conversation_id, recording_id)
         state = str(answer.get("recordingState", "")).lower()
         if state not in ("active", "inactive"):
-            raise UpstreamFailed("ACS gave a recording state that is neither active nor inactive")
+            raise UpstreamFailed("ACS returned a recording state that is neither active nor inactive")
         return RecordingStatus(cast(State, state))
 
     async def stop(self, conversation_id: str, recording_id: str, *, operation_context: str | None = None) -> None:
@@ -102,10 +111,10 @@ class Preview2021:
         await self._call("POST", conversation_id, recording_id, "Resume", body=_context(operation_context))
 
     async def ping(self) -> int:
-        """Ask for a recording that isn't there."""
-        status = (await self._send("GET", NO_CONVERSATION, NO_RECORDING)).status_code
+        """Request a recording id that doesn't exist; return the HTTP status."""
+        status = (await self._send("GET", UNKNOWN_CONVERSATION_ID, UNKNOWN_RECORDING_ID)).status_code
         if status in REFUSALS:
-            raise refused(status)
+            raise credentials_refused(status)
         return status
 
     async def _call(

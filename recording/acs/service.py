@@ -1,4 +1,4 @@
-"""What any generation of the recording API offers, and its typed answers."""
+"""The operations that every version of the recording API offers, and their typed answers."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -7,13 +7,13 @@ from recording.model.options import StartOptions
 
 State = Literal["active", "inactive"]
 
-# A recording that isn't there: a GET of it is harmless, and has to be signed like any other.
-NO_RECORDING = "bm8tc3VjaC1yZWNvcmRpbmc"
+# A recording id that doesn't exist: a GET of it is harmless, and has to be signed like any other.
+UNKNOWN_RECORDING_ID = "bm8tc3VjaC1yZWNvcmRpbmc"
 
 
 @dataclass(frozen=True)
 class RecordingStatus:
-    """What the service says of a recording; `kind` only in today's API (docs/acs-contract.md#status)."""
+    """The state of a recording; `kind` only in the Call Automation API (docs/acs-contract.md#status)."""
 
     state: State
     kind: str | None = None
@@ -22,12 +22,12 @@ class RecordingStatus:
 class RecordingService(Protocol):
     """The recording operations of ACS.
 
-    Each raises BadRequest, NotFound or Conflict as the service said, Throttled with its
-    `Retry-After`, Misconfigured for a refused key or identity, UpstreamFailed for the rest.
+    Each raises BadRequest, NotFound or Conflict as the service answered, Throttled with its
+    `Retry-After`, Misconfigured for a refused key or identity, UpstreamFailed for everything else.
     """
 
     def check(self, conversation_id: str, *, options: StartOptions | None = None) -> None:
-        """Raise BadRequest for a kind of id (target conversationId) or an option that this API doesn't take."""
+        """Raise BadRequest for a kind of id (target conversationId) or an option that this API doesn't support."""
 
     async def start(
         self,
@@ -37,19 +37,19 @@ class RecordingService(Protocol):
         operation_context: str | None = None,
         options: StartOptions | None = None,
     ) -> str:
-        """Start recording a conversation; the answer is the recording id."""
+        """Start recording a conversation; return the recording id."""
 
     async def state(self, conversation_id: str, recording_id: str) -> RecordingStatus:
-        """Tell whether the recording is active; paused reads as inactive."""
+        """Return the state of the recording; a paused one is inactive."""
 
     async def stop(self, conversation_id: str, recording_id: str, *, operation_context: str | None = None) -> None:
         """End the recording; its files are announced some minutes later."""
 
     async def pause(self, conversation_id: str, recording_id: str, *, operation_context: str | None = None) -> None:
-        """Pause the recording; it stays one recording."""
+        """Pause the recording; it remains one recording."""
 
     async def resume(self, conversation_id: str, recording_id: str, *, operation_context: str | None = None) -> None:
-        """Go on with a paused recording."""
+        """Resume a paused recording."""
 
     async def ping(self) -> int:
-        """Ask for a recording that isn't there; the answer is the HTTP status, other than 401 and 403."""
+        """Request a recording id that doesn't exist; return the HTTP status, which is neither 401 nor 403."""

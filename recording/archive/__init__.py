@@ -1,1 +1,1 @@
-"""Use case: what lies in staging is finished, copied into the archive and told of."""
+"""Use case: requeue what is missing in staging, archive complete recordings, publish the results."""

@@ -1,8 +1,8 @@
 """Pure: compare what ACS reports that it recorded with what was archived.
 
 ACS reports each recording that it made to Azure Monitor, in the table `ACSCallRecordingSummary`, once its files are
-ready, whether a file event arrives or not. Each archived recording has a log line `recording.archived`. What is in the
-one and not in the other is missing, however it went missing: this proof uses nothing of the app's own state. An alert
+ready, whether a file event arrives or not. Each archived recording has a log line `recording.archived`. A
+recording that ACS reports and no line names is missing, for whatever reason: the app's own state is not used. An alert
 makes the same comparison in Kusto (infra/alerts.bicep, recording-missing).
 """
 
@@ -58,7 +58,7 @@ def compare(
     retention: timedelta,
     margin: timedelta,
 ) -> list[Compared]:
-    """Say of each recording that ACS made how much of it is archived; `margin` before its deadline it is due."""
+    """Return for each recording that ACS made how much of it is archived; it is due `margin` before its deadline."""
     by_id: dict[str, list[Archived]] = {}
     nameless: list[Archived] = []
     for line in archived:
@@ -83,7 +83,7 @@ def _compared(
     row: Recorded, lines: Sequence[Archived], *, now: datetime, retention: timedelta, margin: timedelta
 ) -> Compared:
     deadline = row.ready_at + retention
-    # A manifest that overtakes another tells the whole story again: the largest count is the last.
+    # A manifest that supersedes another lists everything again: the largest count is the last.
     count = max((line.chunks for line in lines), default=0) + len(frozenset().union(*(line.exported for line in lines)))
     state: State
     if count >= row.chunks:
@@ -96,7 +96,7 @@ def _compared(
 
 
 def _by_start(rows: Iterable[Recorded], nameless: Iterable[Archived]) -> dict[str, list[Archived]]:
-    """Find the recordings that started with a row's, the closest first: each stands for one row only."""
+    """Find the recordings that started with a row's, the closest first: each matches one row only."""
     lines: dict[str, list[Archived]] = {}
     by_second: dict[int, set[str]] = {}
     for line in nameless:

@@ -32,7 +32,7 @@ async def publish(written: Manifest, notices: RunNotices) -> bool:
     for entry in written.chunks:
         if entry.note:
             log.warning(
-                "chunk.mislabelled",
+                "chunk.label_mismatch",
                 recordingKey=written.recording_key,
                 documentId=entry.document_id,
                 reason=entry.note,
@@ -67,7 +67,7 @@ async def publish(written: Manifest, notices: RunNotices) -> bool:
             "missing": missing,
         },
     )
-    return await notices.tell(notice)
+    return await notices.publish(notice)
 
 
 def _log_missing(event: str, written: Manifest, entry: manifest.ManifestChunk) -> None:
@@ -137,7 +137,7 @@ class Finish:
         written = manifest.write_manifest(recording, archived_at=at, before=due.before, correlation_id=correlation_id)
         if not await self.recordings.write_manifest(written):
             # Perhaps from an older list of staging: what it doesn't list is archived by the next run.
-            log.warning("manifest.overtaken", recordingKey=recording.key, next="the next run compares")
+            log.warning("manifest.superseded", recordingKey=recording.key, next="the next run compares")
             return None
         (run.report.archived if written.complete else run.report.incomplete).append(recording.key)
         return written

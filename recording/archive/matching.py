@@ -19,7 +19,7 @@ class AnnouncedRecording:
     """A recording that is announced: known by its recording id, where the event has it, else by its times."""
 
     key: str
-    word: str | None
+    digest: str | None
     start: datetime
     end: datetime | None
 
@@ -32,19 +32,19 @@ def match_endings(
 ) -> dict[PendingEnding, AnnouncedRecording]:
     """Decide which announced recording is which stopped one, each at most once.
 
-    By recording id; where an event has none, by its end or (`started`, by word) its start, the
+    By recording id; where an event has none, by its end or (`started`, by digest) its start, the
     closest first: a recording that was paused took longer than it plays.
     """
     waiting, came = list(pending), list(announced)
-    named = {event.word: event for event in came if event.word}
-    nameless = [event for event in came if event.word is None]
-    found = {one: named[one.word] for one in waiting if one.word in named}
+    named = {event.digest: event for event in came if event.digest}
+    nameless = [event for event in came if event.digest is None]
+    found = {one: named[one.digest] for one in waiting if one.digest in named}
     close = [
-        (away, one.stopped, one.word, event.key, one, event)
+        (away, one.stopped, one.digest, event.key, one, event)
         for one in waiting
         if one not in found
         for event in nameless
-        if (away := _away(one, event, (started or {}).get(one.word))) <= TOLERANCE
+        if (away := _away(one, event, (started or {}).get(one.digest))) <= TOLERANCE
     ]
     taken: set[str] = set()
     for *_, one, event in sorted(close, key=lambda pair: pair[:4]):
@@ -55,7 +55,7 @@ def match_endings(
 
 
 def _away(one: PendingEnding, event: AnnouncedRecording, started: datetime | None) -> timedelta:
-    """Say how far from the stop the event's recording ended, or from the start it started; whichever is less."""
+    """Return the distance of the recording's end to the stop, or of its start to the start; whichever is less."""
     by_end = abs(one.stopped - event.end) if event.end else timedelta.max
     by_start = abs(started - event.start) if started and event.start <= one.stopped else timedelta.max
     return min(by_end, by_start)

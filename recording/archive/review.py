@@ -129,5 +129,5 @@ class Review:
             "unfinished": unfinished,
             "reason": reason,
         }
-        if await run.notices.tell(Notice("Recording.AtRisk", recording.key, document, run.now, data)):
+        if await run.notices.publish(Notice("Recording.AtRisk", recording.key, document, run.now, data)):
             await self.blobs.create("staging", published, json.dumps(data).encode())

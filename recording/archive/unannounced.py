@@ -41,7 +41,7 @@ class _Sweep:
 
     def key(self, one: PendingEnding) -> str:
         """Name the recording, by its start if that is known."""
-        return layout.absent_key(self.started.get(one.word, one.stopped), one.word)
+        return layout.absent_key(self.started.get(one.digest, one.stopped), one.digest)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class UnannouncedWatch:
         left = await self._clear_announced(sweep, await self.endings.pending(), announced)
         late = [one for one in left if one.stopped + self.overdue <= sweep.now]
         # Looking for what was archived before its marker was written costs most: only when something depends on it.
-        unsure = [one for one in late if not one.told or self._is_past(sweep, one)]
+        unsure = [one for one in late if not one.reported or self._is_past(sweep, one)]
         if unsure:
             by_id = await self.audit.starts_on(_days(unsure))
             sweep.started = {layout.recording_digest(recording_id): at for recording_id, at in by_id.items()}
@@ -97,7 +97,7 @@ class UnannouncedWatch:
 
         async def clear(pair: tuple[PendingEnding, AnnouncedRecording]) -> None:
             one, event = pair
-            if event.word is None:
+            if event.digest is None:
                 free.remove(event)
                 if not await self.endings.assign(one, event.key):
                     return
@@ -130,9 +130,9 @@ class UnannouncedWatch:
             await self.recordings.write_manifest(self._absence(sweep, key, one, ending))
             lost = {"recordingKey": key, "manifest": layout.manifest_blob(key), "chunks": 0, "missing": [], **facts}
             log.error("recording.absent", **lost)
-            if await sweep.notices.tell(Notice("Recording.Lost", key, "revision 1", sweep.now, lost)):
+            if await sweep.notices.publish(Notice("Recording.Lost", key, "revision 1", sweep.now, lost)):
                 await self.endings.clear(one)
-        elif not one.told and await sweep.notices.tell(
+        elif not one.reported and await sweep.notices.publish(
             Notice("Recording.AtRisk", key, "not announced", sweep.now, facts)
         ):
             await self.endings.mark_reported(one)
@@ -145,14 +145,14 @@ class UnannouncedWatch:
             call_id="unknown",
             recording_id=ending.recording_id,
             server_call_id=None,
-            recording_start_time=sweep.started.get(one.word, one.stopped),
+            recording_start_time=sweep.started.get(one.digest, one.stopped),
             recording_duration_ms=None,
             session_end_reason=None,
             complete=False,
             state="absent",
             archived_at=sweep.now,
             absent=Absence(
-                evidence=f"it was stopped through us, and no file event told of it within {hours:g} hours",
+                evidence=f"it was stopped through this app, and no file event announced it within {hours:g} hours",
                 stopped_at=ending.at,
                 stopped_by=ending.who,
                 conversation_id=ending.conversation_id,
@@ -164,7 +164,7 @@ class UnannouncedWatch:
     async def _archived(self, sweep: _Sweep, late: Sequence[PendingEnding]) -> list[AnnouncedRecording]:
         """List recordings that were announced and archived before the marker of their stop was written.
 
-        For today's API the fact of their ending shows it; those of 2021 are known by their times only.
+        With the Call Automation API the fact of their ending shows it; those of 2021 are known by their times only.
         """
         found: list[AnnouncedRecording] = []
 
@@ -172,7 +172,7 @@ class UnannouncedWatch:
             ending = await self.endings.find_pending(one)
             known = await self.endings.find(ending.recording_id) if ending else None
             if known and known.evidence == "announced":
-                found.append(AnnouncedRecording(one.word, one.word, sweep.now, None))
+                found.append(AnnouncedRecording(one.digest, one.digest, sweep.now, None))
 
         await _each(ask, late)
         if not self.matches_by_time:
@@ -202,8 +202,8 @@ async def _each[Item](step: Callable[[Item], Awaitable[None]], items: Iterable[I
 def _announced(recording: InFlightRecording) -> Iterable[AnnouncedRecording]:
     """List what the events of a recording in flight announce."""
     for event in recording.events:
-        word = layout.recording_digest(event.recording_id) if event.recording_id else None
-        yield AnnouncedRecording(recording.key, word, event.start, event.end)
+        digest = layout.recording_digest(event.recording_id) if event.recording_id else None
+        yield AnnouncedRecording(recording.key, digest, event.start, event.end)
 
 
 def _days(late: Sequence[PendingEnding]) -> list[datetime]:

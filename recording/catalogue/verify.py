@@ -126,7 +126,7 @@ class Verifier:
         if found.size != file.bytes:
             yield f"has {found.size} bytes, the manifest says {file.bytes}"
         digest, inspection = Sha256(), Inspection(found.size)
-        async for piece in self._blobs.read_ranges("archive", found, ahead=4):
+        async for piece in self._blobs.read_ranges("archive", found, prefetch=4):
             await digest.update(piece)
             inspection.feed(piece)
         sha256 = await digest.finish()

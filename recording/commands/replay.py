@@ -38,10 +38,10 @@ async def run(arguments: argparse.Namespace) -> int:
             async for found in all_found:
                 for one in await events.run(found, dry_run=arguments.dry_run):
                     count, bad = count + 1, bad + (not one.ok)
-                    print(_plain(f"{one.outcome:14} {one.source}  {one.detail}"), flush=True)
+                    print(_plain(f"{one.outcome:18} {one.source}  {one.detail}"), flush=True)
     finally:
         await app.aclose()
-    print(f"{count} events, {bad} not taken{' (dry run: nothing was changed)' if arguments.dry_run else ''}")
+    print(f"{count} events, {bad} not accepted{' (dry run: nothing was changed)' if arguments.dry_run else ''}")
     return 1 if bad else 0
 
 

@@ -14,7 +14,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     reread = commands.add_parser("verify", help="re-read archived recordings and compare them with their manifests")
     reread.add_argument("--from", dest="since", type=_time, help="recordings that started at or after (ISO 8601)")
     reread.add_argument("--to", dest="until", type=_time, help="recordings that started before (ISO 8601)")
-    reread.add_argument("--at-once", type=_count, default=2, help="recordings read at a time")
+    reread.add_argument("--concurrency", type=_count, default=2, help="recordings read at a time")
     reread.set_defaults(command=run)
     reread.add_argument("--settings", type=Path, metavar="FILE", help="settings of this file alone")
 
@@ -27,7 +27,7 @@ async def run(arguments: argparse.Namespace) -> int:
     try:
         keys = [key async for key in app.recordings.archived_keys(arguments.since, arguments.until)]
         print(f"{len(keys)} recordings in the archive", flush=True)
-        async for result in app.verifier.verify_all(keys, concurrency=arguments.at_once):
+        async for result in app.verifier.verify_all(keys, concurrency=arguments.concurrency):
             count, size = count + 1, size + sum(chunk.bytes for chunk in result.chunks)
             bad += not result.ok
             print(f"{count}/{len(keys)}  {_line(result)}", flush=True)

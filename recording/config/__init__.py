@@ -1,1 +1,1 @@
-"""What the app is told from outside: its settings, and the accounts and the ACS resource they name."""
+"""The app settings, and the storage accounts and the ACS resource that they name."""

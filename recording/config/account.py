@@ -1,4 +1,4 @@
-"""Pure: a storage account, as settings name it; where it answers, and never what signs."""
+"""Pure: a storage account, as settings name it; its URLs never include a secret."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 Service = Literal["blob", "queue"]
 
-# What the SDK takes `UseDevelopmentStorage=true` for.
+# What `UseDevelopmentStorage=true` means to the SDK.
 _DEVELOPMENT = {
     "blob": "http://127.0.0.1:10000/devstoreaccount1",
     "queue": "http://127.0.0.1:10001/devstoreaccount1",
@@ -17,10 +17,10 @@ _DEVELOPMENT = {
 
 
 def _check_connection(text: SecretStr) -> SecretStr:
-    # The SDK says so too, but with a ValueError that names no setting, when the first client is built.
+    # The SDK checks this too, but with a ValueError that names no setting, when the first client is built.
     parts = text.get_secret_value().rstrip(";").split(";")
     if not all("=" in part for part in parts):
-        raise ValueError("is no connection string: it must read name=value;name=value…")
+        raise ValueError("is not a connection string: it must have the form name=value;name=value…")
     words = {part.partition("=")[0].upper() for part in parts}
     if not (words & {"SHAREDACCESSSIGNATURE", "USEDEVELOPMENTSTORAGE"} or words >= {"ACCOUNTNAME", "ACCOUNTKEY"}):
         raise ValueError("has neither an account's name and key nor a shared access signature")
@@ -38,7 +38,7 @@ class StorageAccount(BaseModel):
 
 
 def read_account(environment: Mapping[str, str], name: str) -> dict[str, str] | None:
-    """Read an account in the forms that the Functions host takes (docs/functions-host.md#flex)."""
+    """Read an account in the forms that the Functions host accepts (docs/functions-host.md#flex)."""
     if text := environment.get(name):
         return {"connection_string": text}
     host = environment.get(f"{name}__accountName")
@@ -50,7 +50,7 @@ def read_account(environment: Mapping[str, str], name: str) -> dict[str, str] | 
 
 
 def service_url(account: StorageAccount, service: Service) -> str:
-    """Say where an account's service is, without a query: that may be a token; "" if it isn't told."""
+    """Return the URL of an account's service, "" if it is unknown; without its query, which may be a token."""
     if account.connection_string is None:
         return _bare((account.blob_uri if service == "blob" else account.queue_uri) or "")
     parts = (part.partition("=") for part in account.connection_string.get_secret_value().split(";"))
@@ -66,18 +66,18 @@ def service_url(account: StorageAccount, service: Service) -> str:
 
 
 def missing_part(account: StorageAccount, service: Service) -> str:
-    """Say what settings don't tell of an account's service, to be put behind the setting's name; "" if all is told."""
+    """Return what settings lack for an account's service, as text to follow the setting's name; "" if nothing."""
     found = service_url(account, service)
     if account.connection_string is not None:
-        return "" if found else f": the connection string doesn't tell where the {service} service is"
+        return "" if found else f": the connection string has no address of the {service} service"
     uri = account.blob_uri if service == "blob" else account.queue_uri
-    # A token goes to nobody in the clear.
-    wrong = "is not set" if uri is None else "" if found.startswith("https://") else "is no https address"
+    # A token is never sent without TLS.
+    wrong = "is not set" if uri is None else "" if found.startswith("https://") else "is not an https URL"
     return wrong and f"__{service}ServiceUri {wrong}"
 
 
 def account_name(address: str) -> str:
-    """Read the account's name from its address: the first label, or the path behind an IP address."""
+    """Return the account's name, from its URL: the first label of the host, or the path after an IP address."""
     parts = urlsplit(address)
     host = parts.hostname or ""
     try:

@@ -1,7 +1,7 @@
-"""Pure: settings whose value is kept elsewhere, in Key Vault or App Configuration, and put in their place by Azure.
+"""Pure: settings whose value is kept in Key Vault or App Configuration, and resolved by Azure.
 
-Where that fails (no role on the vault, a firewall, a secret that is gone) the app finds the reference's own text. It
-must never be taken for the value: as CALLBACK_KEY it would be sent to ACS.
+Where that fails (no role on the vault, a firewall, a secret that is gone) the app gets the text of the reference. It
+must never be used as the value: as CALLBACK_KEY it would be sent to ACS.
 """
 
 import re
@@ -18,11 +18,11 @@ FIX = (
 
 
 def is_reference(text: str) -> bool:
-    """Tell whether a setting's value is the text of a reference."""
+    """Return whether a setting's value is the text of a reference."""
     return _REFERENCE.match(text) is not None
 
 
 def unresolved(environment: Mapping[str, str], settings: Iterable[str]) -> list[str]:
-    """Name the settings, and the parts of those of an account, whose value is the text of a reference."""
+    """List the settings, also those of a storage account's parts, whose value is the text of a reference."""
     names = {*settings, *_IDENTITY}
     return sorted(name for name, text in environment.items() if name.partition("__")[0] in names and is_reference(text))

@@ -20,7 +20,7 @@ class Resource:
 
     @property
     def authority(self) -> str:
-        """Host, with its port where that isn't the default: what the signature is made over."""
+        """Return the host, with its port if that isn't the default, as the signature has it."""
         return urlsplit(self.endpoint).netloc
 
 
@@ -34,7 +34,7 @@ def parse_connection_string(text: str) -> Resource:
     endpoint, key = values.get("endpoint", "").rstrip("/"), values.get("accesskey", "")
     if not is_endpoint(endpoint) or not key:
         raise Misconfigured(
-            "ACS_CONNECTION_STRING must read endpoint=https://<name>.communication.azure.com;accesskey=…"
+            "ACS_CONNECTION_STRING must have the form endpoint=https://<name>.communication.azure.com;accesskey=…"
         )
     try:
         base64.b64decode(key, validate=True)
@@ -44,12 +44,12 @@ def parse_connection_string(text: str) -> Resource:
 
 
 def is_endpoint(text: str) -> bool:
-    """Tell whether `text` is a scheme and a host, perhaps with a port, and nothing more."""
+    """Return whether `text` is a scheme and a host, perhaps with a port, and nothing more."""
     try:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:
         return False
-    # Paths of another service answer 404, as for a recording that isn't there; user and password get into logs.
+    # Paths of another service answer 404, as for a recording that doesn't exist; user and password get into logs.
     is_bare = "@" not in parts.netloc and not any(parts[2:])
     return is_bare and parts.scheme in ("https", "http") and bool(parts.hostname)

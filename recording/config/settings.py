@@ -1,7 +1,7 @@
 """Every app setting: typed, documented, read once.
 
-README's table is generated from here (`python -m recording.config.settings`), and tests hold README and
-`local.settings.example.json` to it.
+README's table is generated from here (`python -m recording.config.settings`), and tests compare README and
+`local.settings.example.json` with it.
 """
 
 import json
@@ -37,25 +37,25 @@ def _check_address(address: str) -> str:
     parts = urlsplit(address)
     plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
     if not parts.hostname or parts.query or parts.fragment or not (parts.scheme == "https" or plain):
-        raise ValueError("must be an https address without a query")
+        raise ValueError("must be an https URL without a query")
     return address
 
 
 def _check_endpoint(endpoint: str) -> str:
     if not is_endpoint(endpoint.rstrip("/")):
-        raise ValueError("must read https://<name>.communication.azure.com")
+        raise ValueError("must have the form https://<name>.communication.azure.com")
     return endpoint
 
 
 def _known(version: str) -> str:
-    if version != VERSION_2021 and not (_VERSION.fullmatch(version) and version >= FIRST_OF_TODAY):
-        raise ValueError(f"must be {VERSION_2021}, or a version of today's API: {FIRST_OF_TODAY} or later")
+    if version != VERSION_2021 and not (_VERSION.fullmatch(version) and version >= FIRST_VERSION):
+        raise ValueError(f"must be {VERSION_2021}, or a version of the Call Automation API: {FIRST_VERSION} or later")
     return version
 
 
 VERSION_2021 = "2021-04-15-preview1"
-# The first version that has /calling/recordings as it is today (docs/acs-contract.md#operations).
-FIRST_OF_TODAY = "2023-03-06"
+# The first version with /calling/recordings in its present form (docs/acs-contract.md#operations).
+FIRST_VERSION = "2023-03-06"
 _VERSION = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(-preview[0-9]*)?")
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_check_hosts)]
@@ -193,36 +193,36 @@ class Settings(BaseModel):
     )
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """Name what is set and show no value: a URI may hold a token."""
+        """Show the names of what is set and no value: a URI may hold a token."""
         return [("set", sorted(self.model_fields_set))]
 
     @property
-    def speaks_2021(self) -> bool:
-        """Tell whether the API is the preview of 2021, not today's."""
+    def uses_preview_2021(self) -> bool:
+        """Return whether the 2021 preview API is used, not the Call Automation API."""
         return self.acs_api_version == VERSION_2021
 
     @property
     def retention(self) -> timedelta:
-        """How long the source keeps a chunk after its event."""
-        return timedelta(hours=self.source_retention_hours or (48 if self.speaks_2021 else 24))
+        """Return how long ACS keeps a chunk after its event."""
+        return timedelta(hours=self.source_retention_hours or (48 if self.uses_preview_2021 else 24))
 
     @property
     def risk_margin(self) -> timedelta:
-        """How long before its deadline a chunk is at risk."""
+        """Return how long before its deadline a chunk is at risk."""
         return timedelta(hours=self.risk_hours)
 
     @property
     def first_rescue(self) -> timedelta:
-        """How long a chunk may take before the timer steps in."""
+        """Return how long a chunk may take before the timer requeues it."""
         return timedelta(minutes=self.rescue_minutes)
 
     @property
     def largest_block(self) -> int:
-        """INGEST_BLOCK_MIB in bytes."""
+        """Return INGEST_BLOCK_MIB in bytes."""
         return self.ingest_block_mib * 1024 * 1024
 
     def callback_uri(self) -> str | None:
-        """Say where ACS is asked to send state callbacks; the key is part of it, so it is never logged."""
+        """Return where ACS is to send state callbacks; the key is part of it, so it is never logged."""
         if self.public_base_url is None:
             return None
         key = self.callback_key.get_secret_value() if self.callback_key else ""
@@ -230,7 +230,7 @@ class Settings(BaseModel):
         return f"{self.public_base_url.rstrip('/')}/callbacks{code}"
 
     def resource(self) -> Resource:
-        """Say which ACS resource is meant.
+        """Return the ACS resource.
 
         Raises Misconfigured if neither form is set.
         """
@@ -244,7 +244,8 @@ class Settings(BaseModel):
 def read_settings(environment: Mapping[str, str], *, may_be_unresolved: Collection[str] = ()) -> Settings:
     """Read the settings from the environment; empty values count as absent.
 
-    A value may be kept in Key Vault: one that Azure did not put in place is refused, but of `may_be_unresolved`.
+    A value may be kept in Key Vault: one that Azure did not resolve is rejected, except for
+    `may_be_unresolved`.
     Raises Misconfigured that names the setting and never shows a value.
     """
     names = {field.alias or name for name, field in Settings.model_fields.items()}
@@ -284,8 +285,8 @@ def read_from(file: Path | None) -> Settings:
     """Read the settings of a file, or of the environment; those of local.settings.json fill its gaps."""
     if file is None:
         return read_settings({**read_file(Path("local.settings.json")), **os.environ})
-    # `az functionapp config appsettings list` prints references, whether Azure resolves them or not. This one has never
-    # kept anybody from fetching a chunk.
+    # `az functionapp config appsettings list` prints references, whether Azure resolves them or not. A chunk can be
+    # fetched without this one.
     return read_settings(read_file(file), may_be_unresolved=["CALLBACK_KEY"])
 
 
@@ -295,7 +296,7 @@ def read_file(file: Path) -> dict[str, str]:
     try:
         if file.name == "local.settings.json" and not file.exists():
             return {}
-        # Bytes, of which json tells the encoding: PowerShell writes UTF-16, or a byte order mark.
+        # Bytes, whose encoding json detects: PowerShell writes UTF-16, or a byte order mark.
         body: Any = json.loads(file.read_bytes())
         values = {one["name"]: one["value"] for one in body} if isinstance(body, list) else body["Values"]
         return {str(name): str(value) for name, value in values.items() if value is not None}
@@ -304,7 +305,7 @@ def read_file(file: Path) -> dict[str, str]:
 
 
 def markdown_table() -> str:
-    """Write the settings as README's Markdown table."""
+    """Return the settings as README's Markdown table."""
     rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
     for field in Settings.model_fields.values():
         default = field.default

@@ -24,7 +24,7 @@ from recording.control.bodies import (
 )
 from recording.errors import BadRequest, NotFound
 from recording.model import conversation
-from recording.storage.audit import AuditLog, AuditRecord
+from recording.storage.audit import AuditLog, AuditRecord, ControlOperation
 from recording.storage.endings import Ending, Endings
 from recording.storage.starts import ClaimedByAnotherRequest, HeldClaim, StartClaim, StartClaims, StartOutcome
 from recording.telemetry import log
@@ -137,7 +137,12 @@ class RecordingControl:
         return recording_id
 
     def _entry(
-        self, operation: str, caller: Caller, conversation_id: str, recording_id: str | None, body: Operation
+        self,
+        operation: ControlOperation,
+        caller: Caller,
+        conversation_id: str,
+        recording_id: str | None,
+        body: Operation,
     ) -> AuditRecord:
         return AuditRecord(
             at=self._clock(),
@@ -164,7 +169,7 @@ class RecordingControl:
     async def _note_ending(self, caller: Caller, conversation_id: str, recording_id: str) -> None:
         """Note that a recording was stopped.
 
-        The operation can't be undone: an ending that can't be written is logged in full, and the answer stays true.
+        The operation can't be undone: an ending that can't be written is logged in full, and the answer stays the same.
         """
         ending = Ending(
             recording_id=recording_id,

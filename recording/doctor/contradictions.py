@@ -33,7 +33,7 @@ def _warn(detail: str, fix: str) -> Finding:
 
 def _deadlines(settings: Settings) -> Iterator[Finding]:
     hours = settings.retention / timedelta(hours=1)
-    kept = 48 if settings.speaks_2021 else 24
+    kept = 48 if settings.uses_preview_2021 else 24
     if hours > kept:
         yield _fail(
             f"SOURCE_RETENTION_HOURS is {hours:g}, but ACS deletes after {kept} in this version of its API",
@@ -128,12 +128,12 @@ def _acs(settings: Settings) -> Iterator[Finding]:
                 "ACS_CONNECTION_STRING and ACS_ENDPOINT name two resources; the connection string is used",
                 "remove the wrong one",
             )
-    if settings.acs_resource_id and settings.speaks_2021:
+    if settings.acs_resource_id and settings.uses_preview_2021:
         yield _warn(
             "ACS_RESOURCE_ID is set, and the 2021 preview API signs no callback: only the function key protects them",
             "remove ACS_RESOURCE_ID, or ACS_API_VERSION to use the Call Automation API",
         )
-    if settings.delete_source and settings.speaks_2021:
+    if settings.delete_source and settings.uses_preview_2021:
         yield _warn(
             "DELETE_SOURCE is true, and the 2021 preview API deletes nothing",
             "remove DELETE_SOURCE, or ACS_API_VERSION to use the Call Automation API",

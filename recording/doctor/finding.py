@@ -32,7 +32,7 @@ def table(findings: Sequence[Finding]) -> str:
     >>> print(table([Finding("queue", "ok", "is there"), Finding("ACS", "fail", "refused", "set a key")]))
     ✓ queue  is there
     ✗ ACS    refused
-             mend: set a key
+             fix: set a key
     1 ok, 1 failed
     """
     width = max((len(one.name) for one in findings), default=0)
@@ -40,6 +40,6 @@ def table(findings: Sequence[Finding]) -> str:
     for one in findings:
         lines.append(f"{_SIGNS[one.mark]} {one.name:{width}}  {one.detail}")
         if one.fix:
-            lines.append(f"  {'':{width}}  mend: {one.fix}")
+            lines.append(f"  {'':{width}}  fix: {one.fix}")
     counts = Counter(one.mark for one in findings)
     return "\n".join([*lines, ", ".join(f"{counts[mark]} {_WORDS[mark]}" for mark in _SIGNS if counts[mark])])

@@ -17,7 +17,7 @@ class HealthItem(Body):
     name: Literal["blob", "queue", "acs"]
     ok: bool
     detail: str
-    mend: str | None = None
+    fix: str | None = None
 
 
 class Health(Body):
@@ -69,7 +69,7 @@ class HealthCheck:
                 await ask()
         except Misconfigured as wrong:
             # It answered, and refused the app; the message says what to fix, and repeats nothing of what was signed.
-            return HealthItem(name=name, ok=False, detail=wrong.message, mend=fix)
+            return HealthItem(name=name, ok=False, detail=wrong.message, fix=fix)
         except Exception as failed:
-            return HealthItem(name=name, ok=False, detail=f"cannot be reached: {describe(failed)}", mend=fix)
+            return HealthItem(name=name, ok=False, detail=f"cannot be reached: {describe(failed)}", fix=fix)
         return HealthItem(name=name, ok=True, detail="reached")

@@ -1,1 +1,1 @@
-"""What a chunk is made of: a whole MP4, MP3 or WAV, and what its metadata file calls it."""
+"""The formats of chunks: is a file a complete MP4, MP3 or WAV?"""

@@ -1,6 +1,6 @@
-"""Pure: what a file is, and whether it is whole, by its bytes: MP4, MP3 and WAV are what ACS records.
+"""Pure: the kind of a file, and whether it is complete, by its bytes: ACS records MP4, MP3 and WAV.
 
-See docs/acs-contract.md#metadata-file. A label (content type, extension, the metadata file's `format`) plays no part:
+See docs/acs-contract.md#metadata-file. Labels (content type, extension, the metadata file's `format`) are not used:
 docs/media.md#which-kind.
 """
 
@@ -14,17 +14,17 @@ from recording.formats.verdict import Span, Walk
 from recording.formats.verdict import Verdict as Verdict
 
 CONTENT_TYPES: dict[Kind, str] = {"mp4": "video/mp4", "mp3": "audio/mpeg", "wav": "audio/wav"}
-# Of a chunk in staging: its kind isn't known before its bytes come.
+# The extension of a chunk in staging: its kind isn't known before its bytes.
 UNKNOWN = "media"
 
-# By so many bytes a file is recognised.
+# The number of bytes by which a file is recognised.
 HEAD = 1024
-# Of an early look: requests are what it costs, so each brings more than the walk wants.
+# Of an early look: its cost are the requests, so each reads more than the walk asks for.
 MOST_REQUESTS = 8
 _REQUEST = 64 * 1024
 # MP3 in a RIFF file.
 _RMP3 = b"RMP3"
-# Other media that players play, by their first bytes.
+# Other media formats that players support, by their first bytes.
 _OTHERS = {
     b"OggS": "Ogg",
     b"\x1a\x45\xdf\xa3": "Matroska or WebM",
@@ -38,9 +38,9 @@ _TS_PACKET = 188
 
 
 class Inspection:
-    """Judges a file of `size` bytes that passes by, in order and in pieces of any length.
+    """Judges a file of `size` bytes in transit, in order and in pieces of any length.
 
-    Of what has passed no more than 8 KiB is held.
+    Holds at most 8 KiB of it.
     """
 
     def __init__(self, size: int) -> None:
@@ -53,7 +53,7 @@ class Inspection:
         self._step(None)
 
     def feed(self, piece: bytes) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
         start = self._passed
         self._passed += len(piece)
         while self._wanted and min(self._wanted.end, self._size) <= self._passed:
@@ -61,11 +61,11 @@ class Inspection:
         self._held = self._cut(piece, start, self._wanted) if self._wanted else b""
 
     def verdict(self) -> Verdict:
-        """Return the verdict; `undecided` as long as bytes are missing that could decide it."""
+        """Return the verdict; `undecided` while missing bytes could decide it."""
         return self._verdict
 
     def _cut(self, piece: bytes, start: int, span: Span) -> bytes:
-        """Cut a span out of what is held and the piece behind it, as far as they go."""
+        """Return a span of the held bytes and the piece after them, as far as these have it."""
         first, end = span.offset - start, span.end - start
         if first >= 0:
             return piece[first:end]
@@ -80,11 +80,11 @@ class Inspection:
 
 
 def early_look(size: int, head: bytes = b"") -> Generator[Span, bytes, Verdict]:
-    """Judge a file by some reads, of which `head` is known already: yields spans, and is sent their bytes.
+    """Judge a file by a few reads; `head` is known already. Yields spans, and is sent their bytes.
 
-    After 8 it is `undecided`, which says nothing about the file: one with many fragments or frames takes a pass.
+    After 8 reads the verdict is `undecided`: a file with many fragments or frames must be read completely.
     """
-    # Every frame of an MP3 has to be read: of a longer one no read is worth its request.
+    # Every frame of an MP3 has to be read: for a longer one the requests would be wasted.
     if sniff(head) == "mp3" and size > MOST_REQUESTS * _REQUEST:
         return Verdict("undecided", "mp3")
     walk = judge(size)
@@ -106,11 +106,11 @@ def early_look(size: int, head: bytes = b"") -> Generator[Span, bytes, Verdict]:
 
 
 def judge(size: int) -> Walk[Verdict]:
-    """Judge a file of `size` bytes: what it is, by its first KiB, and then by the walk over that kind."""
+    """Judge a file of `size` bytes: its kind by the first KiB, then its structure by the walk for that kind."""
     if not size:
         return Verdict("empty")
     head = yield Span(0, HEAD)
-    # Before anything else: "You are free to ..." has the name of a box where an MP4 has it. Frames may be behind it.
+    # First of all: in "You are free to ..." the name of a box is where an MP4 has it. Frames may follow the text.
     if is_text(head):
         verdict = yield from mp3.judge(size)
         return Verdict("error page") if verdict.outcome == "not media" else verdict
@@ -126,7 +126,7 @@ def judge(size: int) -> Walk[Verdict]:
             pass
     if name := _other(head):
         return Verdict("complete", None, (f"the bytes are {name}, whose structure is not checked",))
-    # An MP4 may begin with boxes of types that nobody knows: one that is known must follow.
+    # An MP4 may begin with boxes of unknown types: one of a known type must follow.
     box_end = mp4.first_box_end(head)
     if box_end is not None and box_end + 8 <= size:
         start = yield from mp4.find_known(size, box_end)
@@ -135,7 +135,7 @@ def judge(size: int) -> Walk[Verdict]:
 
 
 def sniff(head: bytes) -> Kind | None:
-    """Tell by a file's first KiB which of the three it is, whatever it is called; None if that isn't certain."""
+    """Return the kind of a file by its first KiB, whatever its label; None if that isn't certain."""
     if head[:4] in riff.MAGICS and head[8:12] == riff.FORM:
         return "wav"
     if head[:4] in riff.MAGICS and head[8:12] == _RMP3:
@@ -147,9 +147,9 @@ def sniff(head: bytes) -> Kind | None:
 
 
 def is_text(head: bytes) -> bool:
-    """Tell by its first KiB whether a file begins as an error page does: with markup or JSON, or with plain text alone.
+    """Return whether a file's first KiB looks like an error page: markup or JSON, or nothing but plain text.
 
-    Media holds control characters within its first bytes; no text does.
+    Media has control characters within its first bytes; text has none.
     """
     head = head[:512]
     is_utf_16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
@@ -159,24 +159,24 @@ def is_text(head: bytes) -> bool:
 
 
 def parse_kind(text: str | None) -> Kind | None:
-    """Read a kind; None for anything else."""
+    """Return a text as a kind; None if it isn't one."""
     return next((one for one in get_args(Kind) if one == text), None)
 
 
 def kind_of(name: str) -> Kind | None:
-    """Tell by its extension what an archived blob is."""
+    """Return the kind of an archived blob by its extension."""
     return parse_kind(name.rpartition(".")[2])
 
 
 def _other(head: bytes) -> str | None:
-    """Name what else begins so, if players play it."""
+    """Return the name of another media format that begins with these bytes."""
     if head[:4] in riff.MAGICS and len(head) >= 12:
         return "RIFF of another form"
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return "AIFF"
     if head[: 2 * _TS_PACKET + 1 : _TS_PACKET] == b"GGG":
         return "MPEG-TS"
-    # Of AAC without a container a frame's header tells its length in 13 bits: the next header is where it ends.
+    # AAC without a container: a frame's header has its length in 13 bits, and the next header follows.
     if head[:2] in (b"\xff\xf1", b"\xff\xf9"):
         length = int.from_bytes(head[3:6]) >> 5 & 0x1FFF
         if length > 6 and head[length : length + 2] == head[:2]:

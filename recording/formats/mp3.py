@@ -1,10 +1,10 @@
-"""Pure: whether an MP3 is whole.
+"""Pure: whether an MP3 is complete.
 
-There is nothing but frames, each with a header of 4 bytes that tells its length (ISO/IEC 11172-3 and 13818-3, layer
-III; MPEG-2.5 is the same at half the rates). Tags may stand in front and behind: ID3v2 (id3.org, ID3v2.4.0 structure,
-3.1), APEv2, ID3v1. The first frame may hold no sound but the number of the others (Xing, Info, VBRI).
+An MP3 consists of frames, each with a header of 4 bytes that determines its length (ISO/IEC 11172-3 and 13818-3, layer
+III; MPEG-2.5 is the same at half the rates). Tags may precede and follow the frames: ID3v2 (id3.org, ID3v2.4.0
+structure, 3.1), APEv2, ID3v1. The first frame may have no sound but the number of the others (Xing, Info, VBRI).
 
-What players make of what is odd: docs/media.md#mp3.
+How players treat unusual files: docs/media.md#mp3.
 """
 
 import re
@@ -17,16 +17,16 @@ _ID3, _APE = b"ID3", b"APETAGEX"
 TAGS = (_ID3, _APE)
 _ID3V1, _ID3V1_LENGTH = b"TAG", 128
 _HEADER = 4
-# What is read at a tag: the header of ID3v2 has 10 bytes, that of APE 32.
+# The bytes read at a tag: the header of ID3v2 has 10 bytes, that of APE 32.
 _TAG_HEADER = 32
 _ID3_HEADER = 10
-# How far behind the tags the first frame is looked for, as ffmpeg does.
+# The first frame is searched for within so many bytes after the tags, as by ffmpeg.
 _FARTHEST = 64 * 1024
-# A tag in front promises frames: two in a row are enough then. Anywhere else two may be an accident.
+# After a tag two frames in a row are enough. Anywhere else two may be an accident.
 _IN_A_ROW, _IN_A_ROW_ANYWHERE = 2, 4
 # 144 * 320,000 / 32,000, and a byte of padding.
 _LONGEST = 1441
-# How far into the first frame the number of frames may stand.
+# The number of frames is within so many bytes of the first frame.
 _FIRST_FRAME = 54
 # The first three bytes of a header of layer III, of any version.
 _SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x00-\xef]")
@@ -36,7 +36,7 @@ _LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _HIGH = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MPEG_1, _LAYER_3, _MONO = 3, 1, 3
 
-# The length of each frame that a file may have, by the first three bytes of its header.
+# The length of each possible frame of a file, by the first three bytes of its header.
 type _Lengths = Mapping[bytes, int]
 
 
@@ -109,7 +109,7 @@ def _frames(start: int, size: int, lengths: _Lengths, remarks: list[str]) -> Wal
 
 
 def _count(lengths: _Lengths, window: bytes) -> tuple[int, int]:
-    """Count the frames that stand in a row; the second number is how long they are, though the last may go further."""
+    """Return the number of frames in a row, and their length; the last may end after the window."""
     count = end = 0
     while length := lengths.get(window[end : end + 3], 0):
         count, end = count + 1, end + length
@@ -117,7 +117,7 @@ def _count(lengths: _Lengths, window: bytes) -> tuple[int, int]:
 
 
 def frame(header: bytes) -> int:
-    """Return how long the frame is that begins so; 0 if none does, or if its header doesn't tell (free format)."""
+    """Return the length of the frame with this header; 0 if it is none, or of free format."""
     return _lengths(header[1], header[2] >> 2 & 3).get(header[:3], 0) if len(header) >= 4 else 0
 
 
@@ -126,7 +126,7 @@ def _lengths(second: int, rate: int, free: int = 0) -> _Lengths:
     """Return the lengths of all frames of one version, layer and sample rate; bit rate and padding may change.
 
     They are given by the second byte of a header and the index of the rate. `free` is the length of a frame of free
-    format, whose header doesn't tell it.
+    format, which its header doesn't have.
     """
     version, rates = second >> 3 & 3, _SAMPLE_RATES[second >> 3 & 3]
     if second < 0xE0 or second >> 1 & 3 != _LAYER_3 or rates is None or rate == 3:
@@ -144,9 +144,9 @@ def _lengths(second: int, rate: int, free: int = 0) -> _Lengths:
 
 
 def _row(window: bytes, at: int, left: int, needed: int, lengths: _Lengths | None = None) -> _Lengths | None:
-    """Return the lengths of a file's frames if so many headers stand in a row, or up to the end of the file.
+    """Return the lengths of a file's frames if `needed` headers are in a row, or all up to the end of the file.
 
-    The row begins at `at`; the file ends `left` bytes behind the window's first byte.
+    The row begins at `at`; the file ends `left` bytes after the window's first byte.
     """
     if lengths is None:
         lengths = _lengths_at(window, at)
@@ -168,7 +168,7 @@ def _lengths_at(window: bytes, at: int) -> _Lengths:
     second, third = header[1:]
     if third >> 4:
         return _lengths(second, third >> 2 & 3)
-    # Free format: a frame ends where the next header is that is equal but for its padding.
+    # Free format: a frame ends at the next header, which is equal except for its padding bit.
     alike = re.escape(header[:2]) + b"[" + re.escape(bytes((third & 0xFD, third | 0x02))) + b"]"
     following = re.compile(alike, re.DOTALL).search(window, at + 4, at + _LONGEST + 3)
     return _lengths(second, third >> 2 & 3, following.start() - at - (third >> 1 & 1)) if following else {}
@@ -177,7 +177,7 @@ def _lengths_at(window: bytes, at: int) -> _Lengths:
 def _search(start: int, end: int, size: int, needed: int, lengths: _Lengths | None = None) -> Walk[int | None]:
     """Return the first byte of [start, end) where a row of frames begins, of any kind or of these lengths."""
     header = _any_of(lengths) if lengths else _SYNC
-    # A row that begins in the first part of a window lies in it.
+    # A row that begins in the first part of a window is completely in it.
     step = WINDOW - needed * _LONGEST
     for offset in range(start, end, step):
         window = yield Span(offset, WINDOW)
@@ -189,14 +189,14 @@ def _search(start: int, end: int, size: int, needed: int, lengths: _Lengths | No
 
 
 def _any_of(lengths: _Lengths) -> re.Pattern[bytes]:
-    """Return what any header of a file's frames matches: it is searched for at C's speed."""
+    """Return a pattern for all headers of a file's frames: a search with it is fast."""
     second, third = (re.escape(bytes({header[place] for header in lengths})) for place in (1, 2))
     return re.compile(b"\xff[" + second + b"][" + third + b"]", re.DOTALL)
 
 
 def _declared(head: bytes) -> int:
     """Return the number of frames that the first one declares, itself not counted; 0 if it doesn't."""
-    # It stands behind the side information, whose length depends on version and channels; VBRI at a fixed place.
+    # It follows the side information, whose length depends on version and channels; VBRI is at a fixed offset.
     is_mpeg_1, is_mono = head[1] >> 3 & 3 == _MPEG_1, head[3] >> 6 == _MONO
     place = _HEADER + ((17 if is_mono else 32) if is_mpeg_1 else (9 if is_mono else 17))
     if head[place : place + 4] in (b"Xing", b"Info") and int.from_bytes(head[place + 4 : place + 8]) & 1:
@@ -205,21 +205,21 @@ def _declared(head: bytes) -> int:
 
 
 def _seconds(header: bytes) -> float:
-    """Return how long a frame plays, by the header of any."""
+    """Return the duration of a frame, by any frame's header."""
     version, rate = header[1] >> 3 & 3, header[2] >> 2 & 3
     rates = _SAMPLE_RATES[version]
     return (1152 if version == _MPEG_1 else 576) / rates[rate] if rates else 0.0
 
 
 def _tag(head: bytes) -> int:
-    """Return how long the tag is that begins so; 0 if none does."""
+    """Return the length of the tag that begins with these bytes; 0 if there is none."""
     if head.startswith(_ID3) and all(digit < 0x80 for digit in head[6:_ID3_HEADER]):
         # Seven bits in each byte.
         length = sum(digit << 7 * (3 - place) for place, digit in enumerate(head[6:_ID3_HEADER]))
         has_footer = len(head) > 5 and head[5] & 0x10
         return length + (2 * _ID3_HEADER if has_footer else _ID3_HEADER)
     if head.startswith(_APE):
-        # The size counts items and footer, not the header: that is which of the two this is.
+        # The size counts items and footer, but not the header: so it matters which of the two this is.
         is_header = int.from_bytes(head[20:24], "little") & 1 << 29
         return 32 + (int.from_bytes(head[12:16], "little") if is_header else 0)
     return 0

@@ -1,10 +1,10 @@
-"""Pure: whether an MP4 is whole.
+"""Pure: whether an MP4 is complete.
 
-It is a row of boxes: a 32-bit size and a 4-letter type; size 1 means that a 64-bit size follows, size 0 that the box
-runs to the end of the file (ISO/IEC 14496-12, 4.2). The tables in `moov` say where in `mdat` each picture and sound
-lies (8.5 to 8.7). A fragmented file has a smaller table, `moof`, in front of each `mdat` (8.8).
+It is a sequence of boxes: a 32-bit size and a 4-letter type; size 1 means that a 64-bit size follows, size 0 that the
+box extends to the end of the file (ISO/IEC 14496-12, 4.2). The tables in `moov` have the position of each picture and
+sound in `mdat` (8.5 to 8.7). A fragmented file has a smaller table, `moof`, before each `mdat` (8.8).
 
-What players make of what is odd: docs/media.md#mp4.
+How players treat unusual files: docs/media.md#mp4.
 """
 
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 from recording.formats.verdict import WINDOW, Span, Verdict, Walk
 
-# What such a file may begin with; all but old ones begin with `ftyp`.
+# The boxes that a file may begin with; all but old files begin with `ftyp`.
 FIRST_BOXES = frozenset(b"ftyp styp moov moof mdat free skip wide uuid pnot sidx udta meta junk prfl emsg prft".split())
-# Of a type: ASCII, and the © of QuickTime's own.
+# The characters of a box type: ASCII, and the © of QuickTime's own types.
 _LETTERS = bytes([*range(0x20, 0x7F), 0xA9])
-# What is read at a box: a header with a 64-bit size, and within moov and moof what of a body has a fixed place.
+# The bytes read at a box: a header with a 64-bit size, and within moov and moof the fields at fixed offsets.
 _HEADER, _FIELDS = 16, 32
-# Boxes on the way to the tables of each track and fragment; all others are stepped over.
+# The boxes that contain the tables of each track and fragment; all others are skipped.
 _CONTAINERS = frozenset({b"trak", b"mdia", b"minf", b"stbl", b"mvex", b"traf"})
-# A recording has two; what is remembered of a file that declares thousands must not grow with it.
+# A recording has two; memory must not grow with a file that declares thousands.
 _MOST_TRACKS = 64
 
 
@@ -33,10 +33,10 @@ class _Box(NamedTuple):
 
 @dataclass
 class _Track:
-    """What the tables say of one track: where its last media chunk lies, and how long it is.
+    """One track, by the tables: the position and the length of its last media chunk.
 
     `samples` are those of the last media chunk. Times are in units of `timescale`; `time` and `sample_duration` are of
-    the fragment at hand.
+    the current fragment.
     """
 
     timescale: int = 0
@@ -49,11 +49,11 @@ class _Track:
 
 @dataclass
 class _Movie:
-    """What the tables say of the file: where its media ends, and how long it plays."""
+    """The file, by the tables: the end of its media, and its duration."""
 
     media_end: int = 0
     seconds: float = 0.0
-    # By number, what moov says for the fragments.
+    # By track number, what moov declares for the fragments.
     tracks: dict[int, _Track] = field(default_factory=dict)
     sample_durations: dict[int, int] = field(default_factory=dict)
 
@@ -113,7 +113,7 @@ def find_known(size: int, offset: int) -> Walk[int | None]:
 
 
 def _box(header: bytes, offset: int, end: int) -> _Box | None:
-    """Read the header of a box that may run to `end`."""
+    """Parse the header of a box that may extend to `end`."""
     length, kind, smallest = int.from_bytes(header[:4]), header[4:8], 8
     if length == 1:
         length, smallest = int.from_bytes(header[8:16]), 16
@@ -124,9 +124,9 @@ def _box(header: bytes, offset: int, end: int) -> _Box | None:
 
 
 def _read_tables(parent: _Box, movie: _Movie) -> Walk[None]:
-    """Read what is needed of a moov or moof; what can't be read of it says nothing.
+    """Read the needed fields of a moov or moof; stop at what can't be parsed.
 
-    A container is entered by stepping over its header only: its boxes are next in the row then.
+    To enter a container only its header is skipped: its boxes come next.
     """
     offset, track = parent.body, _Track()
     number = 0
@@ -135,7 +135,7 @@ def _read_tables(parent: _Box, movie: _Movie) -> Walk[None]:
         box = _box(head, offset, parent.end)
         if box is None or box.end > parent.end:
             return
-        # Nearly all begin with a version, which says how long times are, and flags.
+        # Nearly all begin with a version, which determines the length of times, and flags.
         body = head[box.body - offset : box.end - offset]
         is_long, flags = body[:1] == b"\1", int.from_bytes(body[1:4])
         match box.kind:
@@ -159,7 +159,7 @@ def _read_tables(parent: _Box, movie: _Movie) -> Walk[None]:
             case b"stsz" if each := int.from_bytes(body[4:8]):
                 track.chunk_length = each * track.samples
             case b"stsz":
-                # Known writers put stsc in front of it; if one doesn't, only the last sample counts.
+                # Known writers put stsc before it; otherwise only the last sample counts.
                 sizes = _last_entries(box, 12, int.from_bytes(body[8:12]), 4, wanted=track.samples)
                 track.chunk_length = yield from _sum(sizes, 4)
             case b"stco" | b"co64":
@@ -170,7 +170,7 @@ def _read_tables(parent: _Box, movie: _Movie) -> Walk[None]:
             case b"tfhd":
                 number = int.from_bytes(body[4:8])
                 track = movie.tracks.get(number, _Track())
-                # Two fields may stand in front of the duration, each if its flag is set.
+                # Two fields may precede the duration, each if its flag is set.
                 place = 8 + 8 * (flags & 1) + 2 * (flags & 2)
                 default = movie.sample_durations.get(number, 0)
                 track.sample_duration = int.from_bytes(body[place : place + 4]) if flags & 8 else default
@@ -193,7 +193,7 @@ def _read_tables(parent: _Box, movie: _Movie) -> Walk[None]:
 
 
 def _last_entries(box: _Box, place: int, count: int, width: int, *, wanted: int = 1) -> Span:
-    """Return where the last entries of a table lie, which has `count` from a place in its box on, or less."""
+    """Return the span of the last entries of a table with at most `count` entries, from an offset in its box on."""
     first = box.body + place
     count = max(0, min(count, (box.end - first) // width))
     wanted = min(wanted, count)
@@ -201,7 +201,7 @@ def _last_entries(box: _Box, place: int, count: int, width: int, *, wanted: int 
 
 
 def _sum(entries: Span, width: int) -> Walk[int]:
-    """Add up the first field of each entry of a table, however long it is."""
+    """Add up the first field of each entry of a table, of any length."""
     total, step = 0, WINDOW // width * width
     for offset in range(entries.offset, entries.end, step):
         found = yield Span(offset, min(step, entries.end - offset))

@@ -1,26 +1,26 @@
-"""Pure: whether a WAV file is whole.
+"""Pure: whether a WAV file is complete.
 
 It begins with `RIFF`, the length of what follows, and `WAVE`; then come RIFF chunks: 4 letters, a 32-bit length, as
 many bytes, and one more where that is odd (Multimedia Programming Interface and Data Specifications 1.0, chapter 2).
-RF64 and BW64 have 64-bit lengths in a chunk `ds64` (EBU Tech 3306). A RIFF chunk is no chunk of a recording.
+RF64 and BW64 have 64-bit lengths in a chunk `ds64` (EBU Tech 3306). A RIFF chunk is not a chunk of a recording.
 
-The lengths in the headers are only as good as the writer: one that writes into a pipe can't go back to fill them in.
-What players make of it: docs/media.md#wav.
+The lengths in the headers depend on the writer: one that writes into a pipe can't go back to fill them in.
+How players treat this: docs/media.md#wav.
 """
 
 from typing import Literal, NamedTuple
 
 from recording.formats.verdict import Span, Verdict, Walk
 
-# RIFX is RIFF with its numbers in the other order.
+# RIFX is RIFF with big-endian numbers.
 MAGICS = frozenset({b"RIFF", b"RIFX", b"RF64", b"BW64"})
 FORM = b"WAVE"
 _HEADER = 8
-# What is read at a RIFF chunk: its header, and as much of its body as is needed of `fmt ` (16) and `ds64` (24).
+# The bytes read at a RIFF chunk: its header, and as much of the body as `fmt ` (16) and `ds64` (24) need.
 _READ = _HEADER + 24
-# 32 bits of ones: "see ds64", and where there is none: "to the end".
+# 32 bits of ones mean "see ds64", and without one "to the end".
 _ALL_ONES = 0xFFFF_FFFF
-# Writers that can't fill in a length leave one near a limit: they round it down to whole blocks or pages.
+# Writers that can't fill in a length leave a value near a limit, rounded down to blocks or pages.
 _SLACK = 4096
 
 type _Order = Literal["little", "big"]
@@ -51,7 +51,7 @@ def judge(size: int) -> Walk[Verdict]:
     while offset < size:
         found = yield Span(offset, 1 + _READ)
         chunk = _chunk(found, offset, order)
-        # An odd length is made even by one more byte, which not every writer adds. Mostly it is 0, and so no letter.
+        # After an odd length there is a pad byte, which not every writer adds. Usually it is 0, so not a letter.
         if is_odd and (padded := _chunk(found[1:], offset + 1, order)) and (chunk is None or chunk.end > size):
             chunk, found = padded, found[1:]
         elif is_odd and chunk:
@@ -115,8 +115,8 @@ def _chunk(header: bytes, offset: int, order: _Order) -> _Chunk | None:
 def _samples(declared: int, wide: int | None, left: int, *, is_empty: bool, riff_fits: bool) -> tuple[int, str | None]:
     """Return how many bytes of samples there should be, and a remark where the length is not as declared.
 
-    `wide` is the 64-bit length that replaces the declared one; `left` bytes are there. `is_empty` says that another
-    chunk, or nothing, follows at once: a length of 0 is true then, and was never filled in where samples follow.
+    `wide` is the 64-bit length that replaces the declared one; `left` bytes exist. `is_empty` means that another
+    chunk, or nothing, follows immediately: only then a length of 0 is true, otherwise it was never filled in.
     """
     length = declared if wide is None else wide
     if length == 0 and is_empty:
@@ -125,7 +125,7 @@ def _samples(declared: int, wide: int | None, left: int, *, is_empty: bool, riff
         return left, f"{length} bytes of samples are declared: they run to the end"
     if length > left and riff_fits:
         return left, f"{length} bytes of samples are declared, but the RIFF header ends where the file does"
-    # More than 4 GiB, of which 32 bits were written down.
+    # More than 4 GiB, of whose length only 32 bits were written.
     wraps = (left - length + _SLACK) >> 32
     if wide is None and wraps > 0 and abs(left - length - (wraps << 32)) <= _SLACK:
         return min(left, length + (wraps << 32)), f"{length} bytes of samples are declared: {wraps} times 4 GiB too few"
@@ -133,7 +133,7 @@ def _samples(declared: int, wide: int | None, left: int, *, is_empty: bool, riff
 
 
 def _is_placeholder(length: int, *, is_wide: bool) -> bool:
-    """Tell whether a length is one of those that writers leave which can't fill it in."""
+    """Return whether a length is a placeholder of a writer that couldn't fill it in."""
     if is_wide:
         return length >= 1 << 63
     return length > _ALL_ONES - _SLACK or abs(length - (1 << 31)) <= _SLACK or length % 1_000_000_000 == 0

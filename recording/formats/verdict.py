@@ -1,27 +1,27 @@
-"""Pure: the verdict on a file, and the walk that reaches it."""
+"""Pure: the verdict on a file, and the walk that produces it."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Kind = Literal["mp4", "mp3", "wav"]
-# complete: its structure is whole; remarks say what is odd about it, and players play it all the same.
+# complete: structurally complete; remarks name what is unusual, and players play it nevertheless.
 # truncated: bytes are missing, or it is damaged so that nothing plays.
-# not media: nothing known begins here.
-# error page: text, in the place of media. empty: no bytes.
-# undecided: too few bytes were seen; this says nothing about the file.
+# not media: no known format.
+# error page: text instead of media. empty: no bytes.
+# undecided: too few bytes were seen.
 Outcome = Literal["complete", "truncated", "not media", "error page", "empty", "undecided"]
 
-# The most that a walk asks for at once, and so the most that has to be held of a file that passes by.
+# The most that a walk asks for at once, and so the most that has to be held of a file in transit.
 WINDOW = 8 * 1024
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the structure of a file says about it.
+    """The result of judging the structure of a file.
 
-    `remarks` say what is odd, and for `truncated` first of all what is missing. `seconds` is how long the file plays,
-    as far as its structure tells: a cut between two frames or fragments shows nowhere else.
+    `remarks` name what is unusual; the first of `truncated` is what is missing. `seconds` is the duration by the
+    structure, if known: a cut between two frames or fragments is visible nowhere else.
     """
 
     outcome: Outcome
@@ -31,7 +31,7 @@ class Verdict:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with the file; None if it is complete, whatever is odd about it, and if nobody knows."""
+        """The reason why the file is not complete; None if it is complete, with remarks or not, or undecided."""
         match self.outcome:
             case "complete" | "undecided":
                 return None
@@ -53,10 +53,10 @@ class Span(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The first byte behind it."""
+        """The offset after the last byte."""
         return self.offset + self.length
 
 
 # A walk over a file of a known size: yields spans, is sent their bytes (fewer only at the file's end), and returns
-# its result. It goes forward only: no span begins before the one that was asked for last.
+# its result. It only goes forward: no span begins before the previous one.
 type Walk[Result] = Generator[Span, bytes, Result]

@@ -1,20 +1,19 @@
 """Pure arithmetic: a size becomes blocks; which of them are staged, and what was sent of them.
 
-The one record of progress is the service's own uncommitted block list, so a block's id says
-which version of the source it came from: blocks of two versions can never be committed together.
+The only record of progress is the service's own list of uncommitted blocks. So a block's id contains
+the version of the source that it came from: blocks of two versions can never be committed together.
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-MIB = 1024 * 1024
 # Below this a request costs more than the bytes it moves (docs/measurements.md#streaming).
-SMALLEST_BLOCK = 4 * MIB
+SMALLEST_BLOCK = 4 * 1024 * 1024
 # Limits of Blob Storage: https://learn.microsoft.com/azure/storage/blobs/scalability-targets
 MOST_BLOCKS = 50_000
-LARGEST_BLOCK = 4000 * MIB
-# Hex digits of a block's SHA-256: an id has at most 64 bytes, of which the block's place takes 24.
+LARGEST_BLOCK = 4000 * 1024 * 1024
+# Hex digits of a block's SHA-256: an id has at most 64 bytes, of which the version and the index take 24.
 DIGEST = 40
 _NO_DIGEST = "0" * DIGEST
 
@@ -29,10 +28,10 @@ class Block:
 
 
 def plan_blocks(size: int, *, largest: int, streams: int) -> tuple[Block, ...]:
-    """Cut `size` bytes into equal blocks, the last one shorter.
+    """Split `size` bytes into equal blocks, the last one shorter.
 
-    A block has at most `largest` bytes (INGEST_BLOCK_MIB), unless 50,000 blocks don't suffice, and
-    not below 4 MiB. In between the length is such that `streams` are all busy to the end: 1.5 GB in
+    A block has at most `largest` bytes (INGEST_BLOCK_MIB), unless 50,000 such blocks are too few, and
+    at least 4 MiB. In between the length is such that all `streams` are busy to the end: 1.5 GB in
     45 blocks would leave three of eight streams idle in the sixth round (8 % of the time, measured).
     """
     if size <= 0:
@@ -42,7 +41,7 @@ def plan_blocks(size: int, *, largest: int, streams: int) -> tuple[Block, ...]:
 
 
 def split(size: int, length: int) -> tuple[Block, ...]:
-    """Cut `size` bytes into blocks of `length`, the last one shorter."""
+    """Split `size` bytes into blocks of `length`, the last one shorter."""
     return tuple(
         Block(index, offset, min(length, size - offset)) for index, offset in enumerate(range(0, size, length))
     )
@@ -56,44 +55,44 @@ def single_block(size: int) -> tuple[Block, ...]:
 
 
 def block_id(version: str, index: int) -> str:
-    """Name a block: 16 hex digits of the source's version, the index in fixed width, and room for a digest.
+    """Return a block's id: 16 hex digits of the source's version, the index in fixed width, and room for a digest.
 
-    All ids of one blob must be of one length, 64 bytes at most, and the service lists them in alphabetical order.
+    All ids of one blob must have the same length, 64 bytes at most; the service lists them in alphabetical order.
     """
     return f"{_place(version, index)}{_NO_DIGEST}"
 
 
 def receipt_id(version: str, index: int, digest: str) -> str:
-    """Name the receipt of a block: a block of one byte that is never committed, whose id says what passed by.
+    """Return the id of a block's receipt: one byte, never committed, whose id has the digest of what was sent.
 
-    A block is trusted by the next attempt only with its receipt: storage may have kept other bytes than were sent, and
+    The next attempt reuses a block only with its receipt: storage may have kept other bytes than were sent, and
     the attempt that would have noticed may have been killed.
     """
     return f"{_place(version, index)}{digest[:DIGEST]}"
 
 
 def receipts(blocks: tuple[Block, ...], *, version: str, staged: Mapping[str, int]) -> dict[int, str]:
-    """Tell which blocks are staged, and the digest of what was sent, given the service's list {block id: bytes}.
+    """Return the digest of what was sent for each block that is staged, given the service's list {block id: bytes}.
 
-    Two receipts that differ are none: one of them is of a block that was replaced.
+    Two different receipts count as none: one of them is of a block that was replaced.
     """
-    noted: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for name in staged:
         if not is_block(name):
-            noted.setdefault(name[:-DIGEST], []).append(name[-DIGEST:])
+            found.setdefault(name[:-DIGEST], []).append(name[-DIGEST:])
     known: dict[int, str] = {}
     for block in blocks:
-        digests = noted.get(_place(version, block.index), [])
+        digests = found.get(_place(version, block.index), [])
         if len(digests) == 1 and staged.get(block_id(version, block.index)) == block.length:
             known[block.index] = digests[0]
     return known
 
 
 def is_block(name: str) -> bool:
-    """Tell a block's id from that of a receipt."""
+    """Return whether an id is a block's, not a receipt's."""
     return name.endswith(_NO_DIGEST)
 
 
 def _place(version: str, index: int) -> str:
-    # An ETag may hold bytes that are no text (RFC 9110, 8.8.3), which aiohttp gives as halves of surrogate pairs.
+    # An ETag may have bytes that are not text (RFC 9110, 8.8.3), which aiohttp returns as halves of surrogate pairs.
     return f"{hashlib.sha256(version.encode(errors='surrogateescape')).hexdigest()[:16]}-{index:06}-"

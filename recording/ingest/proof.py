@@ -1,20 +1,20 @@
-"""The proof of a committed chunk: it is read back once and compared with what passed by in flight.
+"""The proof of a committed chunk: it is read back once and compared with what was sent.
 
-What passed by goes into the commit itself, as blob metadata, so that any worker can prove the chunk.
+The digest in transit is part of the commit itself, as blob metadata, so that any worker can prove the chunk.
 """
 
 import asyncio
-from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
 from recording.acs.content import Probe
+from recording.clock import Clock, utc_now
 from recording.errors import NotProved
-from recording.formats.media import Inspection, Kind
+from recording.formats.media import Inspection
 from recording.ingest import blocks
 from recording.ingest.blocks import Block
 from recording.ingest.relay import combine, hash_blocks
+from recording.ingest.transfer import Transferred
 from recording.model.job import ChunkJob
 from recording.model.proof import ChunkFacts
 from recording.model.stored import StoredBlob
@@ -23,73 +23,77 @@ from recording.storage.hashing import Sha256
 from recording.telemetry import log
 
 
-def facts(
-    probe: Probe, kind: Kind | None, plan: tuple[Block, ...], digests: Mapping[int, str], problem: str | None
-) -> ChunkFacts:
-    """Say what is committed with a chunk: what it is, where it is from, and what passed by in flight.
-
-    `problem` says why the file isn't whole by its own word, if it is kept all the same.
-    """
+def facts_to_commit(probe: Probe, plan: tuple[Block, ...], transferred: Transferred) -> ChunkFacts:
+    """Return the facts that are committed with a chunk: its kind, its source, and the digest in transit."""
     return ChunkFacts(
-        kind=kind,
-        problem=problem,
+        kind=transferred.kind or probe.kind,
+        problem=transferred.problem,
         source_etag=_etag(probe) or None,
         source_bytes=probe.size,
         blocks=len(plan),
         block_bytes=plan[0].length,
-        flight=combine(digests),
+        flight=combine(transferred.digests),
     )
 
 
-async def prove(job: ChunkJob, found: StoredBlob, storage: Blobs, *, streams: asyncio.Semaphore, ahead: int) -> bool:
-    """Read the committed chunk back: SHA-256 of the whole, and each block against its digest in flight.
+class Proof:
+    """Proves committed chunks; reads `prefetch` ranges at once, within the process's `streams`."""
 
-    The structure of a file that an early look left undecided is judged here. What is wrong with it is put on record
-    with the proof, and its bytes are kept: they are those of the source.
+    def __init__(self, blobs: Blobs, *, streams: asyncio.Semaphore, prefetch: int, clock: Clock = utc_now) -> None:
+        self._blobs = blobs
+        self._streams = streams
+        self._prefetch = prefetch
+        self._clock = clock
 
-    False if another worker was quicker, to prove it or to delete it. Raises NotProved, and deletes the
-    chunk, if it isn't what was fetched.
-    """
-    whole, inspection = Sha256(), Inspection(found.size)
-    committed = ChunkFacts.from_metadata(found.metadata)
-    # One that doesn't say how long its blocks are counts as one block.
-    plan = blocks.split(found.size, committed.block_bytes or found.size)
-    try:
-        pieces = storage.read_ranges("staging", found, ahead=ahead, gate=streams)
-        stored = await hash_blocks(pieces, plan, whole=whole, inspection=inspection)
-        if combine(stored) != committed.flight:
-            await storage.delete("staging", found.name, etag=found.etag)
-            raise NotProved("the committed chunk differs from what was fetched; it is deleted and fetched again")
-        verdict = inspection.verdict()
-        proved = ChunkFacts(
-            kind=committed.kind or verdict.kind,
-            problem=committed.problem or verdict.problem,
-            sha256=await whole.finish(),
-            proved_at=datetime.now(UTC),
-            blocks_compared=len(stored),
-        )
-        await storage.set_metadata(found.name, {**found.metadata, **proved.to_metadata()}, etag=found.etag)
-    except (ResourceModifiedError, ResourceNotFoundError):
-        return False
-    if proved.problem and not committed.problem:
-        log.error(
-            "chunk.kept_as_it_is",
+    async def run(self, job: ChunkJob, found: StoredBlob) -> bool:
+        """Read the committed chunk back: the SHA-256 of all bytes, and each block against its digest in transit.
+
+        The structure of a file that was undecided before is judged here. A problem is recorded with the proof, and the
+        bytes are kept: they are those of the source.
+
+        Return False if another worker has proved or deleted the chunk meanwhile. Raises NotProved, and deletes the
+        chunk, if it differs from what was fetched.
+        """
+        sha256, inspection = Sha256(), Inspection(found.size)
+        committed = ChunkFacts.from_metadata(found.metadata)
+        # A chunk without a block length in its facts counts as one block.
+        plan = blocks.split(found.size, committed.block_bytes or found.size)
+        try:
+            pieces = self._blobs.read_ranges("staging", found, prefetch=self._prefetch, limit=self._streams)
+            stored = await hash_blocks(pieces, plan, whole=sha256, inspection=inspection)
+            if combine(stored) != committed.flight:
+                await self._blobs.delete("staging", found.name, etag=found.etag)
+                raise NotProved("the committed chunk differs from what was fetched; it is deleted and fetched again")
+            verdict = inspection.verdict()
+            proved = ChunkFacts(
+                kind=committed.kind or verdict.kind,
+                problem=committed.problem or verdict.problem,
+                sha256=await sha256.finish(),
+                proved_at=self._clock(),
+                blocks_compared=len(stored),
+            )
+            await self._blobs.set_metadata(found.name, {**found.metadata, **proved.to_metadata()}, etag=found.etag)
+        except (ResourceModifiedError, ResourceNotFoundError):
+            return False
+        if proved.problem and not committed.problem:
+            log.error(
+                "chunk.kept_as_it_is",
+                recordingKey=job.recording_key,
+                documentId=job.document_id,
+                reason=proved.problem,
+            )
+        log.info(
+            "chunk.staged",
             recordingKey=job.recording_key,
             documentId=job.document_id,
-            reason=proved.problem,
+            bytes=found.size,
+            sha256=proved.sha256,
+            blocks=committed.blocks,
+            blocksCompared=len(stored),
         )
-    log.info(
-        "chunk.staged",
-        recordingKey=job.recording_key,
-        documentId=job.document_id,
-        bytes=found.size,
-        sha256=proved.sha256,
-        blocks=committed.blocks,
-        blocksCompared=len(stored),
-    )
-    return True
+        return True
 
 
 def _etag(probe: Probe) -> str:
-    """Write the source's ETag as blob metadata can hold it, which has 8 KiB for all of it."""
+    """Return the source's ETag as blob metadata can hold it, which has 8 KiB in all."""
     return "".join(c for c in probe.etag or "" if c.isascii() and c.isprintable() and c != '"')[:256].strip()

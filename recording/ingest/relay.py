@@ -1,4 +1,4 @@
-"""SHA-256 of bytes that pass by, and of what was stored of them."""
+"""SHA-256 of bytes in transit, and of what was stored of them."""
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping
@@ -10,9 +10,9 @@ from recording.storage.hashing import Sha256
 
 
 class Relay:
-    """Passes a block's bytes on, hashing them on the way, and remembers why they stopped.
+    """Passes a block's bytes on, hashes them in transit, and remembers why they stopped.
 
-    `inspection` is for a block that is the whole file: it sees the file's structure pass by.
+    `inspection` is for a block that is the whole file: it judges the file's structure in transit.
     """
 
     def __init__(self, source: AsyncIterator[bytes], inspection: Inspection | None = None) -> None:
@@ -37,9 +37,9 @@ class Relay:
 async def hash_blocks(
     pieces: AsyncIterator[bytes], plan: tuple[Block, ...], *, whole: Sha256, inspection: Inspection
 ) -> dict[int, str]:
-    """Hash a chunk that is read back: `whole` and `inspection` get all of it, the answer is the SHA-256 of each block.
+    """Hash a chunk that is read back; return the SHA-256 of each block. `whole` and `inspection` get all bytes.
 
-    Raises NotProved if the pieces aren't as many bytes as the plan has.
+    Raises NotProved if the pieces have more or fewer bytes than the plan.
     """
     digests: dict[int, str] = {}
     ahead = iter(plan)
@@ -66,5 +66,5 @@ async def hash_blocks(
 
 
 def combine(digests: Mapping[int, str]) -> str:
-    """Make one digest of many, by block index; of each as many digits count as a receipt has room for."""
+    """Combine the digests of all blocks into one, by block index; of each only the digits of a receipt count."""
     return hashlib.sha256("\n".join(f"{i}:{digests[i][:DIGEST]}" for i in sorted(digests)).encode()).hexdigest()

@@ -91,7 +91,7 @@ class AutoRecord:
         mine = StartClaim(owner=uuid4().hex, conversation_id=wanted.conversation_id, at=now)
         held = await self._claims.claim(f"auto-record {wanted.call}", mine)
         if not isinstance(held, HeldClaim):
-            log.info("auto_record.done_before", eventId=wanted.event_id, outcome=held.outcome.result)
+            log.info("auto_record.already_done", eventId=wanted.event_id, outcome=held.outcome.result)
             return
         entry = AuditRecord(at=now, operation="start", who="AUTO_RECORD", conversation_id=wanted.conversation_id)
         # These errors are final: the service would answer the same again.

@@ -89,7 +89,7 @@ class Backlog:
                 failed.append(event)
                 if len(failed) == len(events):
                     raise
-                log.warning("event.not_taken_yet", reason=type(error).__name__, next="it is queued again")
+                log.warning("event.requeued", reason=type(error).__name__, next="it is queued again")
         await asyncio.gather(*(self.defer(event) for event in failed))
         return jobs
 

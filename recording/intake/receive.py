@@ -77,7 +77,7 @@ class Intake:
             event = event_parser.parse_event(text)
             if may_defer and isinstance(event, FileStatusUpdated) and not self._backlog.has_room(text):
                 await self._backlog.defer(text)
-                log.info("event.handed_over", eventId=event.id, recordingKey=event.recording_key)
+                log.info("event.deferred", eventId=event.id, recordingKey=event.recording_key)
                 return []
             with self._backlog.accepting() if may_defer else contextlib.nullcontext():
                 return await self.accept(event, text, received_at=received_at)

@@ -26,7 +26,7 @@ from recording.storage.queues import Queue
 # Event Grid doesn't pad: <SUBSCRIPTION>/2019/8/8/5/<guid>.json (year, month, day and hour in UTC).
 _DEAD_LETTER = re.compile(r"(?:.*/)?(?P<year>[0-9]{4})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/[0-9]{1,2}/[^/]+")
 
-Outcome = Literal["taken", "ignored", "partly", "not understood", "unreadable", "failed"]
+Outcome = Literal["accepted", "ignored", "partially accepted", "invalid", "unreadable", "failed"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ReplayResult:
     @property
     def ok(self) -> bool:
         """Return whether nothing is left to do about the event."""
-        return self.outcome in ("taken", "ignored")
+        return self.outcome in ("accepted", "ignored")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Replay:
             event = event_parser.parse_event(one.text)
         except BadEvent as bad:
             # It isn't quarantined: it is kept already where it was read from.
-            return ReplayResult(source, "not understood", bad.message)
+            return ReplayResult(source, "invalid", bad.message)
         if isinstance(event, OtherEvent):
             return ReplayResult(source, "ignored", f"nothing to do for {event.type}")
         received_at = self._clock()
@@ -101,17 +101,19 @@ class Replay:
                 for message in messages:
                     await self._queue.send(message)
         except BadEvent as bad:
-            return ReplayResult(source, "not understood", bad.message)
+            return ReplayResult(source, "invalid", bad.message)
         except RecordingError as failed:
             return ReplayResult(source, "failed", failed.message)
         except (AzureError, TimeoutError) as failed:
             return ReplayResult(source, "failed", f"storage or ACS failed ({type(failed).__name__}); replay it again")
         if not isinstance(event, FileStatusUpdated):
-            return ReplayResult(source, "taken", type(event).__name__)
+            return ReplayResult(source, "accepted", type(event).__name__)
         count = f"{len(event.chunks)} chunks" if dry_run else f"{len(messages)} chunks queued"
         if event.problems:
-            return ReplayResult(source, "partly", f"{event.recording_key}, {count}; {'; '.join(event.problems)}")
-        return ReplayResult(source, "taken", f"{event.recording_key}, {count}")
+            return ReplayResult(
+                source, "partially accepted", f"{event.recording_key}, {count}; {'; '.join(event.problems)}"
+            )
+        return ReplayResult(source, "accepted", f"{event.recording_key}, {count}")
 
 
 def read_files(paths: Sequence[Path]) -> Iterator[EventFile]:

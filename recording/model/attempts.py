@@ -1,8 +1,8 @@
-"""The note of a chunk's failures: what and when each was, how many, and when the timer tries again.
+"""The attempts record of a chunk: what failed and when, how often, and when the timer tries again.
 
 An attempt whose process is killed writes no failure (a worker that is ended for scale-in or a deployment gets no
 chance to). So each attempt begins with a fact, which is deleted when it has succeeded or its failure is on record:
-what is left has done neither.
+a fact that remains belongs to an attempt that did neither.
 """
 
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from recording.model.record import Record
 
 # The queue tries a message five times, half a minute apart, and a message of a process that died comes
-# back after ten minutes (docs/functions-host.md#queue): the timer steps in only when the queue has had its turn.
+# back after ten minutes (docs/functions-host.md#queue): the timer requeues a chunk only after that.
 QUEUE_TRIES = 5
 FIRST_RESCUE = timedelta(minutes=15)  # the default of RESCUE_MINUTES
-# An attempt every hour for two days, five times each as the queue does, would be more: the oldest tell least.
+# An attempt every hour for two days, five times each as the queue does, would be more: the oldest are of least use.
 KEPT = 100
 
 
@@ -31,7 +31,7 @@ class Failure(Record):
 
 
 class Attempts(Record):
-    """How a chunk has fared so far; the one kind of blob that is overwritten.
+    """The attempts at a chunk so far; the only kind of blob that is overwritten.
 
     `failures` are the newest `KEPT` of `count`, oldest first. `queued_at` is when the timer put it on the queue last.
     """
@@ -43,19 +43,19 @@ class Attempts(Record):
 
     @property
     def last(self) -> Failure | None:
-        """The newest failure, if any."""
+        """Return the newest failure, if any."""
         return self.failures[-1] if self.failures else None
 
     @classmethod
     def parse(cls, text: bytes | None) -> Self | None:
-        """Read a record; one that can't be read counts as none, for it must not cost the chunk."""
+        """Read a record; one that can't be parsed counts as none: it must not cost the chunk."""
         try:
             return cls.model_validate_json(text) if text else None
         except ValidationError:
             return None
 
     def with_failure(self, failure: Failure, *, first: timedelta = FIRST_RESCUE) -> Self:
-        """Add a failure; one that is there already, for the answer to writing it was lost, is not added again."""
+        """Add a failure; one that is already there, because the answer to its write was lost, is not added again."""
         if failure in self.failures:
             return self
         count = self.count + 1
@@ -73,14 +73,14 @@ class Attempts(Record):
         return self.model_copy(update={"next_at": now + pause, "queued_at": now})
 
 
-def unfinished(begun: Iterable[str], note: Attempts | None, *, succeeded: str | None) -> tuple[str, ...]:
-    """Say which of the attempts that began neither failed nor succeeded, oldest first: each runs, or was killed."""
-    ended = {succeeded, *(failure.attempt for failure in note.failures)} if note else {succeeded}
+def unfinished(begun: Iterable[str], record: Attempts | None, *, succeeded: str | None) -> tuple[str, ...]:
+    """Return the attempts that began and neither failed nor succeeded, oldest first: each is running, or was killed."""
+    ended = {succeeded, *(failure.attempt for failure in record.failures)} if record else {succeeded}
     return tuple(sorted(attempt for attempt in begun if attempt not in ended))
 
 
 def backoff(count: int, *, first: timedelta = FIRST_RESCUE) -> timedelta:
-    """Say how long to wait after `count` failures: 5 minutes, doubling to an hour once the queue gave up.
+    """Return the pause after `count` failures: 5 minutes, doubling to an hour once the queue has given up.
 
     These are a third of RESCUE_MINUTES and four times it.
     """

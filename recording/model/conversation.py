@@ -1,8 +1,9 @@
-"""Pure: conversation ids, and the mistakes that people make with them.
+"""Pure: conversation ids, and common mistakes with them.
 
 The 2021 API takes the unpadded base64url of a conversation URL, or a group-call GUID
-(docs/acs-contract.md#2021-conversation-id). Today's takes a server call id, a group call id or a room id: a server call
-id is the padded base64 of the same URL (docs/acs-contract.md#server-call-id), so each form is made of the other.
+(docs/acs-contract.md#2021-conversation-id). The Call Automation API takes a server call id, a group
+call id or a room id: a server call id is the padded base64 of the same URL (docs/acs-contract.md#server-call-id), so
+each form can be converted into the other.
 """
 
 import base64
@@ -17,10 +18,10 @@ from recording.errors import BadRequest
 # Real ids have about 120 characters; the longest URL that the host takes has 8,192 (docs/functions-host.md#http).
 LONGEST = 4096
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-# Room ids are decimal numbers today; a letter more is the service's to judge.
+# Room ids are decimal numbers today; letters are accepted, and ACS decides.
 _ROOM = re.compile(r"room:([A-Za-z0-9_-]{1,128})")
 _TO_BASE64URL = str.maketrans("+/", "-_")
-_MEND = "send the unpadded base64url of the conversation URL, or POST /recordings with conversationUrl"
+_FIX = "send the unpadded base64url of the conversation URL, or POST /recordings with conversationUrl"
 _KINDS = (
     "send a server call id or its base64url, the base64url of the conversation URL, a group call's GUID, or "
     "room:{room id}; or POST /recordings with conversationUrl or serverCallId"
@@ -29,18 +30,18 @@ _KINDS = (
 
 @dataclass(frozen=True)
 class Locator:
-    """How today's API finds a call: by `id`, which is of this kind (docs/acs-contract.md#start-request)."""
+    """How the Call Automation API finds a call: by an `id` of this kind (docs/acs-contract.md#start-request)."""
 
     kind: Literal["server_call_id", "group_call_id", "room_id"]
     id: str
 
 
 def encode_url(url: str) -> str:
-    """Turn a conversation URL into the conversation id that the service takes.
+    """Return the conversation id of a conversation URL.
 
     Raises BadRequest (target conversationUrl) for anything but an absolute https URL.
 
-    >>> encode("https://conv-test/conv/x?i=1&e=2")
+    >>> encode_url("https://conv-test/conv/x?i=1&e=2")
     'aHR0cHM6Ly9jb252LXRlc3QvY29udi94P2k9MSZlPTI'
     """
     if not _is_conversation_url(url):
@@ -52,15 +53,15 @@ def encode_url(url: str) -> str:
 
 
 def from_server_call_id(server_call_id: str) -> str:
-    """Turn a server call id into the conversation id that stands in our paths.
+    """Return the conversation id, as the app's paths have it, of a server call id.
 
     A server call id may hold `/`, which a path can't, percent-encoded or not: Azure's front end decodes `%2F`
-    before it routes (docs/functions-host.md#http). Padding or not, and either alphabet: the events that the
-    documentation shows differ in that.
+    before it routes (docs/functions-host.md#http). Padding is optional, and either alphabet is accepted: the
+    events in the documentation differ in both.
 
     Raises BadRequest (target serverCallId) for anything but the base64 of an https URL.
 
-    >>> of_server_call("aHR0cHM6Ly9jb252LXRlc3QvY29udi94P2k9MSZlPTI=")
+    >>> from_server_call_id("aHR0cHM6Ly9jb252LXRlc3QvY29udi94P2k9MSZlPTI=")
     'aHR0cHM6Ly9jb252LXRlc3QvY29udi94P2k9MSZlPTI'
     """
     url = _url_of(server_call_id)
@@ -70,9 +71,9 @@ def from_server_call_id(server_call_id: str) -> str:
 
 
 def to_locator(conversation_id: str) -> Locator:
-    """Turn a conversation id into what today's API finds the call by.
+    """Return how the Call Automation API finds the call of a conversation id.
 
-    Raises BadRequest (target conversationId) that says which kinds of id there are.
+    Raises BadRequest (target conversationId) that lists the supported kinds of id.
     """
     if is_group_id(conversation_id):
         return Locator("group_call_id", conversation_id)
@@ -80,14 +81,14 @@ def to_locator(conversation_id: str) -> Locator:
         return Locator("room_id", room[1])
     url = _url_of(conversation_id)
     if url is None:
-        raise BadRequest(f"the conversation id is of no kind that there is; {_KINDS}", target="conversationId")
+        raise BadRequest(f"the conversation id is not of a supported kind; {_KINDS}", target="conversationId")
     return Locator("server_call_id", base64.b64encode(url.encode()).decode())
 
 
 def require_2021_id(conversation_id: str) -> str:
-    """Return the id if the 2021 API would take it.
+    """Return the id if the 2021 API accepts it.
 
-    Raises BadRequest (target conversationId) that says what is wrong and how to mend it.
+    Raises BadRequest (target conversationId) that says what is wrong and how to fix it.
     """
     if not conversation_id or len(conversation_id) > LONGEST:
         raise _bad("is empty" if not conversation_id else f"is longer than {LONGEST} characters")
@@ -95,7 +96,7 @@ def require_2021_id(conversation_id: str) -> str:
         return conversation_id
     url = _decode(conversation_id)
     if url is None and _decode(unquote(conversation_id).translate(_TO_BASE64URL).rstrip("=")):
-        raise _bad("is Base64, not Base64Url: write - for +, _ for /, and leave the = padding away")
+        raise _bad("is Base64, not Base64Url: write - for +, _ for /, and omit the = padding")
     if url is None:
         raise _bad("is neither the Base64Url of a conversation URL nor a group call's GUID")
     if not _is_conversation_url(url):
@@ -104,7 +105,7 @@ def require_2021_id(conversation_id: str) -> str:
 
 
 def is_group_id(conversation_id: str) -> bool:
-    """Tell whether the id is a group call's GUID, which may be met again by a later call."""
+    """Return whether the id is a group call's GUID, which a later call may use again."""
     return _GUID.fullmatch(conversation_id) is not None
 
 
@@ -137,4 +138,4 @@ def _is_conversation_url(url: str) -> bool:
 
 
 def _bad(what: str) -> BadRequest:
-    return BadRequest(f"the conversation id {what}; {_MEND}", target="conversationId")
+    return BadRequest(f"the conversation id {what}; {_FIX}", target="conversationId")

@@ -1,7 +1,6 @@
-"""Pure: Event Grid, CloudEvents and callback payloads become typed events.
+"""Pure: parse Event Grid events, CloudEvents and callbacks into typed events.
 
-Everything that the service sends, in 2021 and today, arrives here as text and leaves as one of a
-few frozen values. What their `data` holds is read by `payload`.
+The input is text from any version of the service, the result one of a few frozen values. `payload` parses their `data`.
 """
 
 import json
@@ -56,7 +55,7 @@ def split_events(text: str) -> list[str]:
 
 
 def parse_event(text: str) -> Event:
-    """Read one event, in the Event Grid schema or as a CloudEvent.
+    """Parse one event, in the Event Grid schema or as a CloudEvent.
 
     Raises BadEvent with a reason that a person can act on.
     """
@@ -98,8 +97,8 @@ def parse_event(text: str) -> Event:
             )
         if kind in (events.CALL_STARTED, events.CALL_ENDED):
             call = payload.Call.model_validate(data)
-            told = (identity, call.server_call_id, call.correlation_id, call.group.id, call.room.id)
-            return CallStarted(*told) if kind == events.CALL_STARTED else CallEnded(*told, call.duration_of_call)
+            ids = (identity, call.server_call_id, call.correlation_id, call.group.id, call.room.id)
+            return CallStarted(*ids) if kind == events.CALL_STARTED else CallEnded(*ids, call.duration_of_call)
     except ValidationError as invalid:
         raise BadEvent(payload.reason(invalid)) from None
     return OtherEvent(identity, kind)
@@ -116,8 +115,8 @@ def _file_status(identity: str, when: datetime, subject: str, data: Any) -> File
     try:
         start = _time(file.recording_start_time, "recordingStartTime")
     except BadEvent as bad:
-        # Bytes first: the event's own time names the recording, and a person sees the event in quarantine.
-        start, problems = when, (*problems, f"{bad.message}; the event's time stands for it")
+        # Bytes first: the event's own time names the recording, and an operator finds the event in quarantine.
+        start, problems = when, (*problems, f"{bad.message}; using the event time instead")
     content_type, channel_type, format_type = file.types
     exported = tuple(c for c in chunks if is_exported(c, file.storage_type))
     return FileStatusUpdated(
@@ -146,7 +145,7 @@ def _load(text: str) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    """Take text that can be written: JSON may hold half of a surrogate pair, which has no UTF-8."""
+    """Return text that can be encoded; JSON may have half of a surrogate pair, which has no UTF-8."""
     try:
         return value if isinstance(value, str) and value.encode() else None
     except UnicodeEncodeError:
@@ -154,14 +153,14 @@ def _text(value: Any) -> str | None:
 
 
 def _time(value: Any, name: str = "eventTime (or time)") -> datetime:
-    """Read a time; one without a zone is UTC."""
+    """Parse a time; one without a zone is UTC."""
     try:
         read = datetime.fromisoformat(value)
         time = read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
         raise BadEvent(f"the event has no {name} in ISO 8601") from None
     if time.year not in _YEARS:
-        raise BadEvent(f"{name} is in the year {time.year}: that can't be")
+        raise BadEvent(f"{name} is in the year {time.year}, which is not plausible")
     return time
 
 
@@ -170,11 +169,11 @@ _SERVICE_PATH = "/v1/objects/"
 
 
 def is_exported(chunk: AnnouncedChunk, storage_type: str | None) -> bool:
-    """Tell whether a chunk lies in the team's own storage: such an event says `storageType`.
+    """Return whether a chunk is in the team's own storage: the event then has a `storageType`.
 
-    Where the export failed, the event says where on the service's storage host the chunk is instead,
-    and it must be fetched in time (docs/acs-contract.md#own-storage). So is what lies nobody knows where: a refused
-    address is reported, and a chunk that is taken for exported is not.
+    Where the export failed, the event has the chunk's location on the service's storage host instead, and it must be
+    fetched in time (docs/acs-contract.md#own-storage). A chunk of unknown location is fetched, too: a rejected URL is
+    reported, while a chunk that is mistaken for an exported one is not.
 
     See docs/acs-contract.md#file-event.
     """
@@ -184,7 +183,7 @@ def is_exported(chunk: AnnouncedChunk, storage_type: str | None) -> bool:
 
 
 def _is_blob_storage(location: str) -> bool:
-    """Tell a container of the team's, in any cloud or in an emulator of Blob Storage, from the service's own hosts."""
+    """Return whether this is a container of the team's, in any cloud or in an emulator, not a host of the service."""
     try:
         parts = urlsplit(location)
     except ValueError:
@@ -194,7 +193,7 @@ def _is_blob_storage(location: str) -> bool:
 
 
 def _locations(chunk: payload.ChunkFields) -> tuple[dict[str, str | None], list[str]]:
-    """Read where a chunk lies; an address that can't be one is left away and named."""
+    """Return the locations of a chunk, and the problems of those that are omitted because they are invalid."""
     found: dict[str, str | None] = {}
     wrong: list[str] = []
     for name, value in (
@@ -205,12 +204,12 @@ def _locations(chunk: payload.ChunkFields) -> tuple[dict[str, str | None], list[
         try:
             found[name] = payload.location(value)
         except ValueError as bad:
-            wrong.append(f"{name.replace('_l', 'L')} {bad}; it was left away")
+            wrong.append(f"{name.replace('_l', 'L')} {bad}; omitted")
     return found, wrong
 
 
 def read_chunks(entries: list[Any]) -> tuple[tuple[AnnouncedChunk, ...], tuple[str, ...]]:
-    """Keep what is good and say what isn't; two documents with one index are both kept."""
+    """Return the valid chunks, and the problems of the others; two documents with one index are both kept."""
     chunks: dict[str, AnnouncedChunk] = {}
     problems: list[str] = []
     for position, entry in enumerate(entries):
@@ -228,7 +227,7 @@ def read_chunks(entries: list[Any]) -> tuple[tuple[AnnouncedChunk, ...], tuple[s
             chunk.document_id, AnnouncedChunk(chunk.document_id, chunk.index, chunk.end_reason or None, **where)
         )
         if known.index != chunk.index:
-            problems.append(f"chunk entry {position}: the document stands at index {known.index} already")
+            problems.append(f"chunk entry {position}: the document is already listed at index {known.index}")
         elif any(c.index == chunk.index and c is not known for c in chunks.values()):
             problems.append(f"chunk entry {position}: another document has index {chunk.index} too")
     return tuple(sorted(chunks.values(), key=lambda c: (c.index, c.document_id))), tuple(problems)

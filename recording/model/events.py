@@ -1,4 +1,4 @@
-"""Pure: the events that the app understands, each a frozen value; `event_parser` makes them."""
+"""Pure: the types of event that the app handles, as frozen values; `event_parser` creates them."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +11,10 @@ from recording.model.payload import CallState, ChannelType, ContentType, FormatT
 
 @dataclass(frozen=True)
 class AnnouncedChunk:
-    """One media file that a file event tells of; today's events say where it lies (docs/acs-contract.md#file-event)."""
+    """One media file that a file event announces.
+
+    Events of the Call Automation API have its location (docs/acs-contract.md#file-event).
+    """
 
     document_id: str
     index: int
@@ -25,7 +28,7 @@ FILE_STATUS_UPDATED = SystemEventNames.AcsRecordingFileStatusUpdatedEventName.va
 CALL_STARTED = SystemEventNames.AcsCallStartedEventName.value
 CALL_ENDED = SystemEventNames.AcsCallEndedEventName.value
 CALL_LEG_STATE_CHANGED = "Microsoft.Communication.CallLegStateChanged"
-# Until 2022 the first, today the second (docs/acs-contract.md#preview-callbacks).
+# The first until 2022, then the second (docs/acs-contract.md#preview-callbacks).
 CALL_RECORDING_STATE_CHANGED = "Microsoft.Communication.CallRecordingStateChanged"
 RECORDING_STATE_CHANGED = "Microsoft.Communication.RecordingStateChanged"
 START_RECORDING_FAILED = "Microsoft.Communication.StartRecordingFailed"
@@ -49,7 +52,7 @@ class CallLegStateChanged:
 
 @dataclass(frozen=True)
 class RecordingStateChanged:
-    """A recording became active or inactive; paused reads as inactive.
+    """A recording became active or inactive; a paused one is reported as inactive.
 
     See docs/acs-contract.md#2021-callbacks, #callbacks.
     """
@@ -64,7 +67,7 @@ class RecordingStateChanged:
 
 @dataclass(frozen=True)
 class StartRecordingFailed:
-    """A start that the service had taken came to nothing (docs/acs-contract.md#callbacks)."""
+    """A start that ACS had accepted failed (docs/acs-contract.md#callbacks)."""
 
     id: str
     recording_id: str | None
@@ -77,7 +80,7 @@ class StartRecordingFailed:
 
 @dataclass(frozen=True)
 class CallStarted:
-    """A call started; its server call id is what today's API records (docs/acs-contract.md#file-event)."""
+    """A call started; its server call id is what the Call Automation API records (docs/acs-contract.md#file-event)."""
 
     id: str
     server_call_id: str
@@ -102,9 +105,9 @@ class CallEnded:
 class FileStatusUpdated:
     """A recording's files are ready (docs/acs-contract.md#2021-file-event, #file-event).
 
-    `chunks` are to be ingested; `exported` lie in the team's own storage already (docs/acs-contract.md#own-storage).
-    `problems` says which chunk entries could not be understood: the good ones among them are
-    ingested all the same, and the event goes to quarantine as well.
+    `chunks` are to be ingested; `exported` are in the team's own storage already (docs/acs-contract.md#own-storage).
+    `problems` lists the chunk entries that could not be parsed: the valid ones are
+    ingested nevertheless, and the event is quarantined as well.
     """
 
     id: str
@@ -124,18 +127,18 @@ class FileStatusUpdated:
 
     @property
     def recording_key(self) -> str:
-        """The key of the recording that the event is about."""
+        """Return the key of the event's recording."""
         return layout.recording_key(self.start, self.call_id)
 
     @property
     def end(self) -> datetime | None:
-        """When the recording ended, as far as start and duration tell."""
+        """Return when the recording ended, as computed from its start and duration."""
         return recording_end(self.start, self.duration_ms)
 
 
 @dataclass(frozen=True)
 class OtherEvent:
-    """An event of a type that this app has no use for."""
+    """An event of a type that the app ignores."""
 
     id: str
     type: str
@@ -153,7 +156,7 @@ Event = (
 
 
 def recording_end(start: datetime, duration_ms: int | None) -> datetime | None:
-    """Say when a recording ended; None if its duration isn't known, or can't be."""
+    """Return when a recording ended; None if its duration is unknown or not plausible."""
     if duration_ms is None or not 0 <= duration_ms <= _LONGEST_DURATION / timedelta(milliseconds=1):
         return None
     return start + timedelta(milliseconds=duration_ms)

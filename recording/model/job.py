@@ -1,7 +1,7 @@
 """A chunk job: the message on the queue `recording-chunks`.
 
-The payload is nested, for the Functions host lays top-level members of a JSON message over the
-message's own metadata (docs/functions-host.md#queue).
+The payload is nested, since the Functions host overwrites the message's own metadata with top-level
+members of a JSON message (docs/functions-host.md#queue).
 """
 
 from datetime import datetime
@@ -35,8 +35,8 @@ Location = Annotated[str, Field(min_length=1, max_length=8192)]
 class ChunkJob(Record):
     """One announced chunk that is to be ingested; `announced_at` is the event's time.
 
-    The locations are those of the file event, letter by letter (docs/acs-contract.md#file-event); the events of
-    April 2021 have none (docs/acs-contract.md#2021-file-event). `content` checks their hosts before it asks any.
+    The locations are those of the file event, unchanged (docs/acs-contract.md#file-event); the events of
+    April 2021 have none (docs/acs-contract.md#2021-file-event). `content` checks their hosts before it sends a request.
     """
 
     recording_key: Annotated[str, AfterValidator(_key)]
@@ -48,22 +48,22 @@ class ChunkJob(Record):
 
     @property
     def content_blob(self) -> str:
-        """The chunk's name in staging."""
+        """Return the chunk's name in staging."""
         return layout.chunk_blob(self.recording_key, self.index, self.document_id)
 
     @property
     def metadata_blob(self) -> str:
-        """The name of its metadata file in staging."""
+        """Return the name of its metadata file in staging."""
         return layout.metadata_blob(self.recording_key, self.index, self.document_id)
 
     @property
     def attempts_blob(self) -> str:
-        """The name of the note of its failures."""
+        """Return the name of its attempts record."""
         return layout.attempts_blob(self.recording_key, self.document_id)
 
     @classmethod
     def of(cls, key: str, chunk: AnnouncedChunk, announced_at: datetime) -> Self:
-        """Make the job of a chunk that a file event of `announced_at` announces."""
+        """Return the job for a chunk that a file event of `announced_at` announces."""
         return cls(
             recording_key=key,
             document_id=chunk.document_id,
@@ -75,11 +75,11 @@ class ChunkJob(Record):
 
     @classmethod
     def from_message(cls, message: str) -> "ChunkJob":
-        """Read a queue message; raises pydantic's ValidationError for one that isn't ours."""
+        """Parse a queue message; raises pydantic's ValidationError if it isn't a chunk job."""
         return _Message.model_validate_json(message).chunk
 
     def to_message(self) -> str:
-        """Write the job as the text of a queue message: `{"chunk": {"recordingKey": …}}`."""
+        """Return the job as the text of a queue message: `{"chunk": {"recordingKey": …}}`."""
         return _Message(chunk=self).model_dump_json(by_alias=True, exclude_none=True)
 
 

@@ -1,4 +1,4 @@
-"""Pure: the name of every blob, and the checks that make an id safe to be part of one.
+"""Pure: the name of every blob, and the checks that make an id safe to use in one.
 
 staging     {key}/events/{event-id}.json            the event as received
             {key}/chunks/{index:05}-{documentId}.media  the chunk, whatever kind of file it is
@@ -6,16 +6,16 @@ staging     {key}/events/{event-id}.json            the event as received
             {key}/attempts/{documentId}.json        what failed and when, and when to try again
             {key}/began/{documentId}/{attempt}.json that an attempt began, until it ended
             {key}/notices/at-risk-{documentId}.json that it was reported as at risk
-            {key}/notices/told-{revision}.json      that its archive was told of, and sources are yet to be deleted
+            {key}/notices/told-{revision}.json      that its archive was published, and sources are yet to be deleted
             pending-endings/{time}-{sha256}.json    that a recording was stopped, and isn't announced yet
 archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its kind, and recording.json, written last
-            starts/{sha256}/{number}-claim.json     who makes a start, and …-outcome.json
+            starts/{sha256}/{number}-claim.json     who claimed a start, and …-outcome.json
             endings/{sha256}.json                   that a recording ended
-            endings/{key}.json                      which ending a recording of 2021 was taken for
+            endings/{key}.json                      which ending was assigned to a recording of 2021
             calls/{sha256}.json                     the correlation id of a call, named by its server call id
             exports/{yyyy}/{MM}/{dd}/{key}-{event-id}.json  an event of chunks in the team's own storage
-            audit/{yyyy}/{MM}/{dd}/{time}-{operation}-{word}.json   a control operation
-quarantine  {yyyy}/{MM}/{dd}/sha256-{digest}.json   an event that nobody could understand, named by its text
+            audit/{yyyy}/{MM}/{dd}/{time}-{operation}-{random}.json   a control operation
+quarantine  {yyyy}/{MM}/{dd}/sha256-{digest}.json   an event that could not be parsed, named by a digest of its text
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from recording.formats.media import Kind
 # path.
 CALL_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 # `0-eus-d12-<32 hex>` in all samples (docs/acs-contract.md#2021-file-event). A new form of it must not cost a
-# recording, so anything with the same letters and no path meaning is taken.
+# recording, so anything with the same characters and no meaning in a path is accepted.
 DOCUMENT_ID = re.compile(r"[0-9A-Za-z]+(?:-[0-9A-Za-z]+){1,11}")
 LONGEST_DOCUMENT_ID = 128
 LARGEST_INDEX = 99_999
@@ -43,9 +43,9 @@ _KEY = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
 StagedKind = Literal["event", "content", "metadata", "attempts", "began", "at_risk", "published"]
-# Of use only while a recording is in flight. All else is archived, even what a later version of the app may have added.
+# Used only while a recording is in flight. Everything else is archived, even blobs that a later version may have added.
 TRANSIENT: frozenset[StagedKind | None] = frozenset(("attempts", "began", "at_risk", "published"))
-# How each name goes on behind the key; `parse` checks the parts.
+# The rest of each name, after the key; `parse` checks the parts.
 _STAGED: dict[StagedKind, re.Pattern[str]] = {
     "event": re.compile(r"events/(?P<id>[^/]+)\.json"),
     "content": re.compile(rf"chunks/(?P<index>[0-9]{{5}})-(?P<id>[^/]+)\.{media.UNKNOWN}"),
@@ -59,7 +59,7 @@ _STAGED: dict[StagedKind, re.Pattern[str]] = {
 
 @dataclass(frozen=True)
 class StagedName:
-    """What the name of a recording's blob in staging says.
+    """The parts of the name of a recording's blob in staging.
 
     `id` is that of the event or of the document, or the revision that was published. `index` is that of content and
     metadata, `attempt` names the one that began.
@@ -73,7 +73,7 @@ class StagedName:
 
 
 def parse(name: str) -> StagedName | None:
-    """Read the name of a blob in staging back; None for one that isn't a recording's, or that nobody knows."""
+    """Parse the name of a blob in staging; None if it isn't a recording's, or of no known kind."""
     key, _, rest = name.partition("/")
     for kind, pattern in _STAGED.items():
         if found := pattern.fullmatch(rest):
@@ -85,7 +85,7 @@ def parse(name: str) -> StagedName | None:
 
 
 def staged_kind(name: str) -> StagedKind | None:
-    """Say what kind of blob in staging has this name; None as `parse` answers."""
+    """Return the kind of the blob in staging with this name; None where `parse` returns None."""
     staged = parse(name)
     return staged.kind if staged else None
 
@@ -102,7 +102,7 @@ def recording_key(start: datetime, call_id: str) -> str:
 
 
 def is_recording_key(text: str) -> bool:
-    """Tell whether `text` is a recording key of a real moment."""
+    """Return whether `text` is a recording key with a valid time."""
     if not _KEY.fullmatch(text):
         return False
     try:
@@ -113,17 +113,17 @@ def is_recording_key(text: str) -> bool:
 
 
 def recording_start(key: str) -> datetime:
-    """Read the start of the recording back from its key."""
+    """Return the start of a recording, from its key."""
     return datetime.strptime(key[:22], "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
 
 
 def is_document_id(text: str) -> bool:
-    """Tell whether `text` may stand in a path as a document id."""
+    """Return whether `text` is a document id that is safe in a path."""
     return len(text) <= LONGEST_DOCUMENT_ID and DOCUMENT_ID.fullmatch(text) is not None
 
 
 def event_id(given: str | None, text: str) -> str:
-    """Name an event: its own id where that is safe, else a digest of its text.
+    """Name an event: its own id if that is safe in a path, else a digest of its text.
 
     The 2021 callbacks have `id: null` (docs/acs-contract.md#2021-callbacks); the same text gets the same name.
     """
@@ -148,13 +148,13 @@ def metadata_blob(key: str, index: int, document_id: str) -> str:
 
 
 def attempts_blob(key: str, document_id: str) -> str:
-    """Name the note of a chunk's last failure."""
+    """Name the attempts record of a chunk."""
     return f"{key}/attempts/{document_id}.json"
 
 
-def attempt_id(began: datetime, word: str) -> str:
-    """Name one attempt at a chunk by when it began; `word` tells it from others of that moment."""
-    return recording_key(began, word)
+def attempt_id(began: datetime, random: str) -> str:
+    """Name one attempt at a chunk by when it began; `random` distinguishes it from others of that moment."""
+    return recording_key(began, random)
 
 
 def began_blob(key: str, document_id: str, attempt: str) -> str:
@@ -173,7 +173,7 @@ def archive_folder(key: str) -> str:
 
 
 def archived(blob: str, kind: Kind | None = None) -> str:
-    """Name the archive copy of a staging blob; `kind` is what a chunk's content is found to be."""
+    """Name the archive copy of a staging blob; `kind` is the detected kind of a chunk's content."""
     key, _, name = blob.partition("/")
     content = name.removesuffix(f".{media.UNKNOWN}")
     return f"{archive_folder(key)}/{f'{content}.{kind}' if kind and content != name else name}"
@@ -182,8 +182,8 @@ def archived(blob: str, kind: Kind | None = None) -> str:
 def manifest_blob(key: str, revision: int = 1) -> str:
     """Name a recording's manifest: `recording.json`, then `recording-2.json` and so on.
 
-    A manifest is never changed. One that is followed by another was overtaken by an event that
-    came after the recording had been archived.
+    A manifest is never changed. One with a successor was superseded: an event came after the
+    recording had been archived.
     """
     return f"{archive_folder(key)}/recording{'' if revision == 1 else f'-{revision}'}.json"
 
@@ -194,12 +194,12 @@ def claim_blob(subject: str, number: int) -> str:
 
 
 def outcome_blob(subject: str, number: int) -> str:
-    """Name what came of that try."""
+    """Name the outcome of that try."""
     return f"starts/{hashlib.sha256(subject.encode()).hexdigest()}/{number:05}-outcome.json"
 
 
 def call_blob(server_call_id: str) -> str:
-    """Name what is known of a call; its id comes in either alphabet of base64, padded or not.
+    """Name the blob with a call's correlation id; a server call id has either alphabet of base64, padded or not.
 
     See docs/acs-contract.md#server-call-id.
     """
@@ -207,13 +207,13 @@ def call_blob(server_call_id: str) -> str:
     return f"calls/{hashlib.sha256(plain.encode(errors='backslashreplace')).hexdigest()}.json"
 
 
-def audit_blob(at: datetime, operation: str, word: str) -> str:
+def audit_blob(at: datetime, operation: str, random: str) -> str:
     """Name the record of one control operation."""
-    return f"audit/{at.astimezone(UTC):%Y/%m/%d/%H%M%S%f}-{operation}-{word}.json"
+    return f"audit/{at.astimezone(UTC):%Y/%m/%d/%H%M%S%f}-{operation}-{random}.json"
 
 
 def recording_digest(recording_id: str) -> str:
-    """Make a recording id safe in a path; it may come with or without padding.
+    """Return the digest of a recording id, which is safe in a path; the id may have padding or not.
 
     See docs/acs-contract.md#2021-recording-id.
     """
@@ -226,7 +226,7 @@ def ending_blob(recording_id: str) -> str:
 
 
 def assigned_ending_blob(key: str) -> str:
-    """Name the fact which ending a recording was taken for that its event names by a call only.
+    """Name the fact which ending was assigned to a recording whose event names only its call.
 
     See docs/acs-contract.md#2021-file-event.
     """
@@ -238,9 +238,9 @@ def pending_blob(stopped: datetime, recording_id: str) -> str:
     return f"{PENDING}/{recording_key(stopped, recording_digest(recording_id))}.json"
 
 
-def absent_key(start: datetime, word: str) -> str:
-    """Name a recording that was never announced, so that its call is not known; `word` is its recording_word."""
-    return recording_key(start, f"absent-{word[:16]}")
+def absent_key(start: datetime, digest: str) -> str:
+    """Name a recording that was never announced, so that its call is unknown; `digest` is its recording_digest."""
+    return recording_key(start, f"absent-{digest[:16]}")
 
 
 def export_blob(key: str, event: str) -> str:
@@ -254,7 +254,7 @@ def notice_blob(key: str, document_id: str) -> str:
 
 
 def published_blob(key: str, revision: int) -> str:
-    """Name the fact that others were told of a manifest."""
+    """Name the fact that the notice for a manifest was published."""
     return f"{key}/notices/told-{revision}.json"
 
 

@@ -1,6 +1,6 @@
-"""The record of a recording: what is written into the archive as `recording.json`.
+"""The manifest of a recording, which is written into the archive as `recording.json`.
 
-It is written last of all: it exists = the recording is archived.
+It is written last: if it exists, the recording is archived.
 """
 
 from dataclasses import replace
@@ -24,17 +24,17 @@ class ManifestFile(Record):
 
 
 class ManifestChunk(Record):
-    """What became of one announced chunk.
+    """The outcome of one announced chunk.
 
     waiting, staged: in flight, not proved yet or proved; never in an archived manifest.
-    archived: its bytes were read back and compared; all `blocks`, which are as many as
-    `blocksCompared`, with what passed by in flight (less in manifests of before receipts).
-    unproved: committed whole, but the deadline passed before it could be read back; or kept although it isn't whole
-    by its own word, for ACS had nothing better. `reason` says which.
+    archived: its bytes were read back and compared with the digests in transit: `blocksCompared` of `blocks`, which is
+    all of them but in manifests of older versions.
+    unproved: committed completely, but the deadline passed before it could be read back; or accepted although its
+    structure is incomplete, since ACS had nothing better. `reason` says which.
     lost: not in our storage when ACS deleted it; `reason` says why.
-    `format` is what its bytes are; `note` says it where it is called otherwise.
-    `attempts` is how many didn't succeed. `failures` says when and why each failed, the newest hundred; `unfinished`
-    when each of the others began: its process was killed, or it was still running when this was written.
+    `format` is what its bytes are; `note` describes a label that differs.
+    `attempts` is how many didn't succeed. `failures` has the time and the reason of the newest hundred that failed;
+    `unfinished` the start of each of the others: its process was killed, or it was still running.
     """
 
     document_id: str
@@ -60,12 +60,12 @@ class ManifestChunk(Record):
 
     @property
     def is_safe(self) -> bool:
-        """Tell whether the archive has all of it: content, proof and metadata file."""
+        """Return whether the archive has all of it: content, proof and metadata file."""
         return self.outcome == "archived" and self.metadata is not None
 
 
 class Absence(Record):
-    """What is known of a recording that was stopped through us and never announced."""
+    """What is known of a recording that was stopped through this app and never announced."""
 
     evidence: str
     stopped_at: datetime
@@ -101,10 +101,10 @@ def write_manifest(
     before: Manifest | None = None,
     correlation_id: str | None = None,
 ) -> Manifest:
-    """Write the manifest of a recording: to be archived now, or of its present state if still in flight.
+    """Return the manifest of a recording: to be archived now, or of its present state if it is still in flight.
 
-    `before` is the manifest that this one overtakes: its chunks are carried over, so that the
-    newest manifest always tells the whole story.
+    `before` is the manifest that this one supersedes: its chunks are carried over, so that the newest manifest always
+    lists everything.
     """
     entries = {known.document_id: known for known in before.chunks} if before else {}
     for chunk in new_chunks(recording, before):
@@ -114,7 +114,7 @@ def write_manifest(
     chunks = sorted(entries.values(), key=lambda e: (e.index, e.document_id))
     complete = all(e.is_safe for e in chunks)
     last = recording.events[-1]
-    settled: Literal["archived", "incomplete"] = "archived" if complete else "incomplete"
+    final: Literal["archived", "incomplete"] = "archived" if complete else "incomplete"
     return Manifest(
         revision=before.revision + 1 if before else 1,
         recording_key=recording.key,
@@ -130,7 +130,7 @@ def write_manifest(
             [before and before.session_end_reason, *(e.session_end_reason for e in recording.events)]
         ),
         complete=complete,
-        state=settled if archived_at else ("staged" if recording.is_staged else "ingesting"),
+        state=final if archived_at else ("staged" if recording.is_staged else "ingesting"),
         archived_at=archived_at,
         events=sorted({*(event.id for event in recording.events), *(before.events if before else ())}),
         chunks=chunks,
@@ -138,20 +138,20 @@ def write_manifest(
 
 
 def new_chunks(recording: InFlightRecording, before: Manifest | None) -> list[InFlightChunk]:
-    """Tell of which chunks staging has more than the manifest before tells of."""
+    """Return the chunks of which staging has more than the previous manifest lists."""
     known = {e.document_id: e for e in before.chunks} if before else {}
     return [c for c in recording.chunks if has_more(c, known.get(c.document_id))]
 
 
 def without_archived(recording: InFlightRecording, before: Manifest) -> InFlightRecording:
-    """Leave the chunks away that the manifest before has in the archive, unless there is news of them."""
+    """Return the recording without the chunks that the previous manifest lists as archived, unless staging has more."""
     kept = {e.document_id for e in before.chunks if e.content is not None}
     new = new_chunks(recording, before)
     return replace(recording, chunks=tuple(c for c in recording.chunks if c in new or c.document_id not in kept))
 
 
 def has_more(chunk: InFlightChunk, entry: ManifestChunk | None) -> bool:
-    """Tell whether staging has a chunk's content, its proof or its metadata file, and the entry hasn't."""
+    """Return whether staging has a chunk's content, its proof or its metadata file, and the entry hasn't."""
     if entry is None:
         return True
     proof = chunk.content and chunk.content.sha256
@@ -163,7 +163,7 @@ def has_more(chunk: InFlightChunk, entry: ManifestChunk | None) -> bool:
 
 
 def merge_entries(known: ManifestChunk, new: ManifestChunk) -> ManifestChunk:
-    """Join what two archive runs have of one chunk: nothing that is in the archive goes out of the manifest."""
+    """Merge what two runs know of one chunk: nothing that is in the archive is dropped from the manifest."""
     entry = new if new.content is not None and (new.outcome == "archived" or known.content is None) else known
     metadata = known.metadata or new.metadata
     failures = tuple(sorted({*known.failures, *new.failures}, key=lambda failure: failure.at))
@@ -186,10 +186,10 @@ def merge_entries(known: ManifestChunk, new: ManifestChunk) -> ManifestChunk:
 
 
 def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> ManifestChunk:
-    """Write the entry of a chunk that lies in staging, or will lie in the archive."""
+    """Return the entry of a chunk that is in staging, or is to be archived."""
     content, facts = chunk.content, chunk.facts
     proved = content is not None and content.sha256 is not None
-    tried = chunk.attempts
+    record = chunk.attempts
     outcome: Literal["waiting", "staged", "archived", "unproved", "lost"]
     if where == "staging":
         outcome = "staged" if proved else "waiting"
@@ -200,7 +200,7 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         reason = f"kept as it is: {facts.problem}"
     elif where == "archive" and not chunk.is_staged:
         what = "content" if content is None else "proof" if not proved else "metadata file"
-        reason = f"no {what} by the deadline; the last attempt said: {reason or 'nothing, none was made'}"
+        reason = f"no {what} by the deadline; last attempt: {reason or 'none was made'}"
     described = chunk.description
     return ManifestChunk(
         document_id=chunk.document_id,
@@ -209,7 +209,7 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         outcome=outcome,
         reason=reason,
         attempts=chunk.tries,
-        failures=tried.failures if tried else (),
+        failures=record.failures if record else (),
         unfinished=chunk.unfinished,
         announced_at=chunk.announced_at,
         deadline=chunk.deadline,

@@ -1,6 +1,6 @@
-"""Pure: what a start may ask of today's API, named as there, and which of it goes together.
+"""Pure: the start options of the Call Automation API, by their names there, and which can be combined.
 
-What the service is known to refuse is refused here, where the reason can be said (docs/acs-contract.md#start-request).
+What the service is known to refuse is rejected first, with a reason (docs/acs-contract.md#start-request).
 """
 
 from typing import Annotated, Any, Literal
@@ -37,7 +37,7 @@ def _check_container(url: str) -> str:
 
 
 class ExternalStorage(Body):
-    """Where ACS puts the files itself, instead of into its temporary storage (docs/acs-contract.md#own-storage)."""
+    """Where ACS puts the files, instead of into its temporary storage (docs/acs-contract.md#own-storage)."""
 
     recording_storage_kind: Literal["azureCommunicationServices", "azureBlobStorage"]
     recording_destination_container_url: Annotated[str | None, Field(max_length=2048, validate_default=True)] = None
@@ -51,9 +51,7 @@ class ExternalStorage(Body):
 
 
 class StartOptions(Body):
-    """What today's API takes when a recording starts, named as there; none of it was there in 2021.
-
-    What the service is known to refuse is refused here, where the reason can be said.
+    """Options of a start with the Call Automation API; the 2021 API has none of them.
 
     See docs/acs-contract.md#start-request.
     """
@@ -94,6 +92,6 @@ class StartOptions(Body):
         return value
 
     def of_today(self) -> list[str]:
-        """Name the members given that the API of 2021 doesn't have."""
+        """List the given members that the 2021 API doesn't have."""
         given = self.model_dump(by_alias=True, exclude_none=True)
         return [name for name in given if name not in _MEMBERS_OF_2021]

@@ -1,8 +1,8 @@
-"""Pure: the members of an event's `data`, as every generation of the service writes them.
+"""Pure: the members of an event's `data`, as every version of the service writes them.
 
 Member names are compared without case: the 2021 callbacks write `ConversationId`, Event Grid
-writes `conversationId` (docs/acs-contract.md#2021-callbacks, #2021-file-event). What a chunk cannot be fetched without
-is checked; what is only told on may have any form, and must not cost a recording.
+writes `conversationId` (docs/acs-contract.md#2021-callbacks, #2021-file-event). What is needed to fetch
+a chunk is validated; what is only passed on may have any form, and must not cost a recording.
 """
 
 import json
@@ -44,7 +44,7 @@ def _no_bool(value: Any) -> Any:
 
 
 def _word(value: Any) -> Any:
-    """Write a type as the REST API does: events write `AudioVideo` for `audioVideo`.
+    """Return a type as the REST API spells it: events have `AudioVideo` for `audioVideo`.
 
     See docs/acs-contract.md#file-event.
     """
@@ -80,7 +80,7 @@ class CallLeg(Fields):
 
 
 class Result(Fields):
-    """`resultInformation` of today's callbacks (docs/acs-contract.md#callbacks)."""
+    """`resultInformation` of the Call Automation API's callbacks (docs/acs-contract.md#callbacks)."""
 
     code: Annotated[int | None, OrNone] = None
     sub_code: Annotated[int | None, OrNone] = None
@@ -88,7 +88,7 @@ class Result(Fields):
 
 
 class RecordingState(Fields):
-    """`data` of CallRecordingStateChanged and of today's RecordingStateChanged.
+    """`data` of CallRecordingStateChanged and of RecordingStateChanged.
 
     See docs/acs-contract.md#2021-callbacks, #preview-callbacks, #callbacks.
     """
@@ -101,7 +101,7 @@ class RecordingState(Fields):
 
 
 class StartFailed(Fields):
-    """`data` of StartRecordingFailed: nothing in it is sure to be there (docs/acs-contract.md#callbacks)."""
+    """`data` of StartRecordingFailed: every member may be missing (docs/acs-contract.md#callbacks)."""
 
     recording_id: Annotated[str | None, OrNone] = None
     server_call_id: Annotated[str | None, OrNone] = None
@@ -126,7 +126,7 @@ class Call(Fields):
 
 
 class ChunkFields(Fields):
-    """One entry of `recordingChunks`; where it lies is read by `location`."""
+    """One entry of `recordingChunks`; `location` validates its URLs."""
 
     document_id: str
     index: Index
@@ -157,31 +157,31 @@ class FileStatus(Fields):
 
     @property
     def types(self) -> tuple[ContentType | None, ChannelType | None, FormatType | None]:
-        """Content, channel and format; in 2021 the first two stood in each other's place.
+        """Return content, channel and format; in 2021 the first two were swapped.
 
         See docs/acs-contract.md#2021-metadata-file.
         """
-        told = (self.recording_content_type, self.recording_channel_type)
-        content = next((word for word in told if word in ("audio", "audioVideo")), None)
-        channel = next((word for word in told if word in ("mixed", "unmixed")), None)
+        given = (self.recording_content_type, self.recording_channel_type)
+        content = next((word for word in given if word in ("audio", "audioVideo")), None)
+        channel = next((word for word in given if word in ("mixed", "unmixed")), None)
         media = self.recording_format_type
         return content, channel, media if media in ("mp4", "mp3", "wav") else None  # type: ignore[return-value]
 
 
 def location(value: Any) -> str | None:
-    """Read where a file lies; None where nothing is said. Whether it may be asked is `content`'s to say.
+    """Return the URL of a file, None if there is none; `content` checks whether its host is allowed.
 
-    Raises ValueError for what can't be an address; it would have to fit into a queue message, too.
+    Raises ValueError for an invalid URL, or one that doesn't fit into a queue message.
     """
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not value.isascii() or not value.isprintable() or len(value) > LONGEST_LOCATION:
-        raise ValueError(f"must be an address of at most {LONGEST_LOCATION} printable ASCII characters")
+        raise ValueError(f"must be a URL of at most {LONGEST_LOCATION} printable ASCII characters")
     return value
 
 
 def reason(invalid: ValidationError) -> str:
-    """Say which member is wrong, and how; never what it held."""
+    """Describe which member is invalid, and how; never its value."""
     first = invalid.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "data"
     return f"{where}: {first['msg']}"
@@ -198,19 +198,19 @@ class _File(Fields):
 
 
 def read_metadata_file(body: bytes) -> dict[str, str]:
-    """Read `content_type`, `channel_type` and `format`, as far as they're known, in today's words.
+    """Return `content_type`, `channel_type` and `format`, where known, as the Call Automation API spells them.
 
-    Of 2021 the first two stand in each other's place (docs/acs-contract.md#surprises): a word tells itself which
-    it is. A file that can't be read says nothing, and is archived as it is.
+    In 2021 the first two were swapped (docs/acs-contract.md#surprises), but the value shows which it is. A file that
+    can't be parsed has none of them, and is archived unchanged.
     """
     try:
         info = _File.model_validate(json.loads(body)).recording_info
     except (ValidationError, ValueError, RecursionError):
         return {}
-    told = (info.content_type, info.channel_type)
+    given = (info.content_type, info.channel_type)
     found = {
-        "content_type": next((word for word in told if word in ("audio", "audioVideo")), None),
-        "channel_type": next((word for word in told if word in ("mixed", "unmixed")), None),
+        "content_type": next((word for word in given if word in ("audio", "audioVideo")), None),
+        "channel_type": next((word for word in given if word in ("mixed", "unmixed")), None),
         "format": info.format if info.format in ("mp4", "mp3", "wav") else None,
     }
     return {name: word for name, word in found.items() if word}

@@ -1,4 +1,4 @@
-"""Pure: which recordings were stopped and aren't announced, read from the names of their markers."""
+"""Pure: the recordings that were stopped and aren't announced, from the names of their markers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from recording.model import layout
 
 @dataclass(frozen=True)
 class PendingEnding:
-    """A stopped recording that isn't announced yet; `blobs` are its markers, `told` that it was reported."""
+    """A stopped recording that isn't announced yet; `blobs` are its markers, `reported` whether it was reported."""
 
-    word: str
+    digest: str
     stopped: datetime
     blobs: tuple[str, ...] = ()
-    told: bool = False
+    reported: bool = False
 
 
-def told(marker: str) -> str:
-    """Name what says that the recording of a marker was reported."""
+def reported_blob(marker: str) -> str:
+    """Name the blob that marks the recording of a marker as reported."""
     return marker.removesuffix(".json") + ".told"
 
 
 def read(names: Iterable[str]) -> list[PendingEnding]:
-    """Read the names of markers; two of one recording, which were written at once, count as the older one."""
+    """Parse the names of markers; two of one recording, written at the same time, count as the older one."""
     found: dict[str, PendingEnding] = {}
     listed = sorted(names)
     reported = {name for name in listed if name.endswith(".told")}
@@ -31,6 +31,8 @@ def read(names: Iterable[str]) -> list[PendingEnding]:
         key = name.rpartition("/")[2].removesuffix(".json")
         if name in reported or not layout.is_recording_key(key):
             continue
-        known = found.get(word := key.partition("-")[2], PendingEnding(word, layout.recording_start(key)))
-        found[word] = PendingEnding(word, known.stopped, (*known.blobs, name), known.told or told(name) in reported)
+        known = found.get(digest := key.partition("-")[2], PendingEnding(digest, layout.recording_start(key)))
+        found[digest] = PendingEnding(
+            digest, known.stopped, (*known.blobs, name), known.reported or reported_blob(name) in reported
+        )
     return list(found.values())

@@ -1,4 +1,4 @@
-"""What stands on the blob of a chunk in staging: what it is, where it is from, and how it was proved."""
+"""The metadata on a chunk's blob in staging: what the chunk is, where it is from, and how it was proved."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,8 +14,8 @@ class ChunkFacts(BaseModel):
     """The metadata of a chunk's blob; a value that can't be read counts as missing.
 
     The first seven are committed with the chunk, the others added by its proof. `problem` says why the file is
-    incomplete, if it is kept nevertheless. `flight` is the digest in transit: one of the digests of all blocks, taken
-    as they passed by.
+    incomplete, if it is kept nevertheless. `flight` is the digest in transit: a digest of the digests of all
+    blocks, computed while they were copied.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,11 +33,11 @@ class ChunkFacts(BaseModel):
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self:
-        """Read what stands on a blob, whoever wrote it."""
+        """Parse the metadata of a blob, whoever wrote it."""
         return cls.model_validate(dict(metadata))
 
     def to_metadata(self) -> dict[str, str]:
-        """Write what is known; a header without a value may get lost on its way."""
+        """Return what is known as metadata; empty values are omitted, since a header without a value may get lost."""
         return {
             name: value.isoformat(timespec="seconds") if isinstance(value, datetime) else str(value)
             for name, value in self
@@ -45,9 +45,9 @@ class ChunkFacts(BaseModel):
         }
 
     def is_written_by_ingest(self, size: int) -> bool:
-        """Tell whether a blob of this size was committed by ingest, which does so only when all of it is there."""
+        """Return whether a blob of this size was committed by ingest, which commits only complete content."""
         return self.source_bytes == size and self.flight is not None
 
     def is_same_version(self, other: Self) -> bool:
-        """Tell whether both are of one version of the document."""
+        """Return whether both are of the same version of the document."""
         return (self.source_etag, self.source_bytes) == (other.source_etag, other.source_bytes)

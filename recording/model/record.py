@@ -1,11 +1,11 @@
-"""The base of what we store, send and answer as JSON."""
+"""The base classes of what the app stores, sends and answers as JSON."""
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 
 class Record(BaseModel):
-    """A JSON object with camelCase members: frozen, and silent in errors about what it was made from.
+    """A JSON object with camelCase members: frozen, and errors don't repeat its input.
 
     Of nested records the outermost one's configuration decides whether an error repeats its input.
     """
@@ -14,4 +14,4 @@ class Record(BaseModel):
 
 
 class Body(Record, strict=True):
-    """A body of our HTTP API: a member of the wrong type is refused, not converted."""
+    """A body of the app's HTTP API: a member of the wrong type is rejected, not converted."""

@@ -1,4 +1,4 @@
-"""What staging holds of a recording and of each of its chunks, derived from its facts."""
+"""A recording in flight and its chunks, derived from the facts in staging."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -19,10 +19,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class InFlightChunk:
-    """One announced chunk and what staging holds of it.
+    """One announced chunk, and what staging has of it.
 
-    `announced` is what its events say of it together, `described` what they say of its media. `unfinished` is when
-    each attempt began that is neither known to have failed nor to have succeeded.
+    `announced` combines what its events say of it, `described` what they say of its media. `unfinished` has the start
+    of each attempt that is not known to have failed or succeeded.
     """
 
     recording_key: str
@@ -37,40 +37,40 @@ class InFlightChunk:
 
     @property
     def document_id(self) -> str:
-        """The id of the chunk's document."""
+        """Return the id of the chunk's document."""
         return self.announced.document_id
 
     @property
     def job(self) -> ChunkJob:
-        """The job that ingests it."""
+        """Return the job that ingests it."""
         return ChunkJob.of(self.recording_key, self.announced, self.announced_at)
 
     @property
     def is_staged(self) -> bool:
-        """Tell whether its proved content and its metadata file are both there."""
+        """Return whether staging has its proved content and its metadata file."""
         return self.content is not None and self.content.sha256 is not None and self.metadata is not None
 
     @property
     def tries(self) -> int:
-        """How many attempts began, but for one that succeeded."""
+        """Return how many attempts began, without one that succeeded."""
         return (self.attempts.count if self.attempts else 0) + len(self.unfinished)
 
     @property
     def reason(self) -> str | None:
-        """What the last failure was, and how many attempts have ended without one; None if none has begun."""
-        last, silent = self.attempts.last if self.attempts else None, len(self.unfinished)
-        said = f"{last.code}: {last.message}" if last else ""
-        killed = f"{silent} attempt{'s' if silent > 1 else ''} began and did not end" if silent else ""
-        return "; ".join(filter(None, (said, killed))) or None
+        """Describe the last failure, and how many attempts ended without a record; None if none has begun."""
+        last, killed = self.attempts.last if self.attempts else None, len(self.unfinished)
+        failed = f"{last.code}: {last.message}" if last else ""
+        unfinished = f"{killed} attempt{'s' if killed > 1 else ''} began and did not end" if killed else ""
+        return "; ".join(filter(None, (failed, unfinished))) or None
 
     @property
     def facts(self) -> ChunkFacts:
-        """What stands on its content."""
+        """Return the facts in the metadata of its content."""
         return ChunkFacts.from_metadata(self.content.metadata if self.content else {})
 
     @property
     def description(self) -> dict[str, str]:
-        """What its metadata file says of its media, and where that says nothing its events.
+        """Return what its metadata file says of its media, or its events where that file says nothing.
 
         See docs/acs-contract.md#app-duties.
         """
@@ -78,26 +78,25 @@ class InFlightChunk:
 
     @property
     def kind(self) -> Kind | None:
-        """What its bytes are, whatever they are called: a wrong label must not cost a recording.
+        """Return what its bytes are, whatever the label says: a wrong label must not cost a recording.
 
-        A file with the wrong extension is one that nobody can open; where there are no bytes, the label is all
-        there is.
+        A file with the wrong extension can't be opened. Without bytes, the label is all there is.
         """
         return self.facts.kind or media.parse_kind(self.description.get("format"))
 
     @property
     def label_mismatch(self) -> str | None:
-        """Say how it is labelled and what it is, where these differ."""
+        """Describe how it is labelled and what it is, if these differ."""
         label = self.description.get("format")
         if self.content is None or self.kind is None or label in (None, self.kind):
             return None
-        return f"it is called {label}, and its bytes are {self.kind}"
+        return f"labelled {label}, content is {self.kind}"
 
     def requeue_at(self, first: timedelta = FIRST_RESCUE) -> datetime:
-        """Say when the timer puts it on the queue again, if it isn't staged by then."""
+        """Return when the timer requeues it, unless it is staged by then."""
         if self.attempts is None:
             return self.announced_at + first
-        # Close to the deadline the pauses grow no more: the last of them would outlast it.
+        # Close to the deadline the pauses stop growing: the last one would end after it.
         last = self.attempts.last
         began = max(self.announced_at, last.at if last else _NEVER, self.attempts.queued_at or _NEVER)
         return min(self.attempts.next_at, max(self.deadline - 4 * first, began + first))
@@ -114,11 +113,11 @@ class InFlightRecording:
 
     @property
     def is_staged(self) -> bool:
-        """Tell whether every announced chunk is."""
+        """Return whether every announced chunk is staged."""
         return bool(self.chunks) and all(chunk.is_staged for chunk in self.chunks)
 
     def is_past_deadline(self, now: datetime) -> bool:
-        """Tell whether nothing more can be fetched: each chunk is staged, or past its deadline."""
+        """Return whether nothing more can be fetched: each chunk is staged, or past its deadline."""
         return all(chunk.is_staged or chunk.deadline <= now for chunk in self.chunks)
 
 
@@ -132,8 +131,8 @@ def assemble(
 ) -> InFlightRecording:
     """Derive a recording from its facts; `attempts` by document id.
 
-    Several events may announce one chunk: the earliest sets its deadline, for that is when the
-    service began to count; where it lies is told by the newest that says so.
+    Several events may announce one chunk: the earliest sets its deadline, since the service counts from then; its
+    location is taken from the newest event that has one.
     """
     named = {blob.name: blob for blob in blobs}
     begun: dict[str, list[str]] = defaultdict(list)
@@ -176,7 +175,7 @@ def _chunk(
         "format": newest(event.format_type for event, _ in said),
     }
     metadata = named.get(layout.metadata_blob(key, first.index, first.document_id))
-    # The last write of an attempt says which one it was.
+    # The last write of a successful attempt names the attempt.
     succeeded = metadata.metadata.get("attempt") if metadata else None
     return InFlightChunk(
         recording_key=key,
@@ -187,10 +186,10 @@ def _chunk(
         metadata=metadata,
         attempts=attempts,
         unfinished=tuple(map(layout.recording_start, unfinished(begun, attempts, succeeded=succeeded))),
-        described={name: word for name, word in described.items() if word},
+        described={name: value for name, value in described.items() if value},
     )
 
 
 def newest[Value](values: Iterable[Value | None]) -> Value | None:
-    """Return the last value that is one."""
+    """Return the last value that isn't None."""
     return next((value for value in reversed(list(values)) if value is not None), None)

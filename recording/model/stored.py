@@ -1,4 +1,4 @@
-"""A blob as the service lists it, and the containers that there are."""
+"""A blob as the service lists it, and the containers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,5 +19,5 @@ class StoredBlob:
 
     @property
     def sha256(self) -> str | None:
-        """The SHA-256 of the content in hex, once it is known for sure."""
+        """The SHA-256 of the content in hex, once it is proved."""
         return self.metadata.get("sha256")

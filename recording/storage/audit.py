@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import batched
+from typing import Literal
 
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
@@ -23,6 +24,8 @@ from recording.telemetry import log, traces
 
 _READS = 16
 
+ControlOperation = Literal["start", "stop", "pause", "resume"]
+
 
 class AuditRecord(Record, frozen=False):
     """One control operation and its result; `outcome` is `ok` or an error code.
@@ -31,7 +34,7 @@ class AuditRecord(Record, frozen=False):
     """
 
     at: datetime
-    operation: str
+    operation: ControlOperation
     who: str | None = None
     conversation_id: str | None = None
     recording_id: str | None = None
@@ -65,7 +68,7 @@ class AuditLog:
             raise
         finally:
             ids = {"recording_id": entry.recording_id, "conversationId": entry.conversation_id}
-            traces.control(entry.operation, began=entry.at, code=entry.outcome, **ids)
+            traces.control_span(entry.operation, began=entry.at, code=entry.outcome, **ids)
             await self._write(entry)
 
     async def starts_on(self, days: Iterable[datetime]) -> dict[str, datetime]:
@@ -94,4 +97,13 @@ class AuditLog:
         except (AzureError, TimeoutError) as failed:
             unwritten = entry.model_dump(mode="json", by_alias=True)
             log.error("audit.not_written", reason=type(failed).__name__, entry=unwritten)
-        log.info(f"recording.{entry.operation}", **entry.model_dump(mode="json", by_alias=True, exclude_none=True))
+        facts = entry.model_dump(mode="json", by_alias=True, exclude_none=True)
+        match entry.operation:
+            case "start":
+                log.info("recording.start", **facts)
+            case "stop":
+                log.info("recording.stop", **facts)
+            case "pause":
+                log.info("recording.pause", **facts)
+            case "resume":
+                log.info("recording.resume", **facts)

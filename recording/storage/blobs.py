@@ -1,8 +1,8 @@
-"""The only module that talks to Blob Storage.
+"""The only module with a client of Blob Storage.
 
 Three containers: staging, archive (perhaps in another account) and quarantine. Facts are created
 with `If-None-Match: *` and never changed; a chunk becomes visible by its commit; a server-side
-copy moves it to the archive.
+copy brings it into the archive.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,13 +24,13 @@ from recording.config.account import StorageAccount
 from recording.config.settings import Settings
 from recording.model.stored import Container, StoredBlob
 
-# The client's own pauses begin at 15 s: one failed request would outlast Event Grid's 30 s
+# By default the client's pauses begin at 15 s: one failed request would take longer than Event Grid's 30 s
 # (docs/functions-host.md#event-grid).
 RETRIES: dict[str, Any] = {"retry_total": 4, "initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
-# What one read asks for, and holds in memory.
+# The length of one read, which is held in memory.
 _READ_BYTES = 2 * 1024 * 1024
 _COPY_POLL_SECONDS = 0.5
-# A link is handed to a player at once; a copy of the largest chunk takes minutes at most.
+# A player uses its link at once; a copy of the largest chunk takes minutes at most.
 LINK_LIFE = timedelta(minutes=5)
 _COPY_LINK_LIFE = timedelta(hours=1)
 _DELEGATION_LIFE = timedelta(hours=6)
@@ -38,17 +38,25 @@ _SAME = MatchConditions.IfNotModified
 
 
 class CopyFailed(Exception):
-    """A server-side copy ended without success; the next timer run does it again."""
+    """A server-side copy ended without success; the next timer run retries it."""
 
 
 class Blobs:
-    """The containers; close it with `aclose`."""
+    """The blobs of the three containers; close it with `aclose`."""
 
-    def __init__(self, settings: Settings, credential: AsyncTokenCredential | None = None) -> None:
-        staging = _service(settings.staging_storage, credential)
-        archive = _service(settings.archive_storage, credential)
-        # A streamed body can't be sent twice: ingest repeats the whole block instead (docs/measurements.md#streaming).
-        self._no_retry = _service(settings.staging_storage, credential, retry_total=0)
+    def __init__(
+        self,
+        settings: Settings,
+        credential: AsyncTokenCredential | None = None,
+        *,
+        retries: Mapping[str, Any] = RETRIES,
+        link_life: timedelta = LINK_LIFE,
+    ) -> None:
+        self._link_life = link_life
+        staging = _service(settings.staging_storage, credential, **retries)
+        archive = _service(settings.archive_storage, credential, **retries)
+        # A streamed body can't be sent twice: ingest fetches the block again (docs/measurements.md#streaming).
+        self._no_retry = _service(settings.staging_storage, credential, **{**retries, "retry_total": 0})
         self._services = [staging, archive, self._no_retry]
         self._service_of: dict[Container, BlobServiceClient] = {
             "staging": staging,
@@ -63,10 +71,10 @@ class Blobs:
         self._delegation: dict[Container, tuple[datetime, Any]] = {}
 
     async def create_containers(self, *which: Container) -> None:
-        """Ask for containers (all, if none is named) and create what isn't there yet; raises what the service says."""
+        """Create the containers (all, if none is named) that don't exist; raises what the client raises."""
         for container in [self._containers[where] for where in which or self._containers]:
             if not await container.exists():
-                with contextlib.suppress(ResourceExistsError):  # another process may be quicker
+                with contextlib.suppress(ResourceExistsError):  # another process may be faster
                     await container.create_container()
 
     async def aclose(self) -> None:
@@ -75,7 +83,7 @@ class Blobs:
             await service.close()
 
     async def create(self, where: Container, name: str, data: bytes, **metadata: str) -> bool:
-        """Create a blob with its SHA-256; False if it exists already, which stays as it is."""
+        """Create a blob with its SHA-256; return False, and change nothing, if it exists."""
         try:
             await self._containers[where].upload_blob(
                 name,
@@ -91,7 +99,7 @@ class Blobs:
         return True
 
     async def replace(self, where: Container, name: str, data: bytes, *, over: StoredBlob | None) -> bool:
-        """Write a blob over what was seen there; False if that has changed. For attempts, the one kind overwritten."""
+        """Replace the version of a blob that was read; False if it has changed. Only attempts records are replaced."""
         seen: dict[str, Any] = {"overwrite": True, "etag": over.etag, "match_condition": _SAME} if over else {}
         settings = ContentSettings(content_type="application/json")
         try:
@@ -101,14 +109,14 @@ class Blobs:
         return True
 
     async def read(self, where: Container, name: str) -> bytes | None:
-        """Read a small blob whole; None if there is none."""
+        """Return a small blob's bytes; None if it doesn't exist."""
         try:
             return await (await self._containers[where].download_blob(name)).readall()
         except ResourceNotFoundError:
             return None
 
     async def stat(self, where: Container, name: str) -> StoredBlob | None:
-        """Look at a blob; None if there is none."""
+        """Return a blob's properties; None if it doesn't exist."""
         try:
             found = await self._containers[where].get_blob_client(name).get_blob_properties()
         except ResourceNotFoundError:
@@ -118,23 +126,23 @@ class Blobs:
     async def list_blobs(self, where: Container, prefix: str = "") -> AsyncIterator[StoredBlob]:
         """List blobs with their metadata, in the order of their names."""
         async for blob in self._containers[where].list_blobs(name_starts_with=prefix, include=["metadata"]):
-            # An account with a hierarchical namespace lists its directories, too, and keeps empty ones.
+            # An account with a hierarchical namespace also lists its directories, and keeps empty ones.
             if "hdi_isfolder" not in (blob.metadata or {}):
                 yield _stored(blob)
 
     async def folders(self, where: Container, prefix: str = "") -> list[str]:
-        """List the folders right below `prefix` (which ends in `/` or is empty), without their slash."""
+        """List the folders directly below `prefix` (which ends in `/` or is empty), without their slash."""
         walk = self._containers[where].walk_blobs(name_starts_with=prefix, delimiter="/")
         return [entry.name.removeprefix(prefix).rstrip("/") async for entry in walk if entry.name.endswith("/")]
 
     async def delete(self, where: Container, name: str, *, etag: str | None = None) -> None:
-        """Delete a blob, if it's still the version with `etag`; one that is gone or changed is left."""
+        """Delete a blob if it still has `etag`; do nothing if it is gone or changed."""
         conditions: dict[str, Any] = {"etag": etag, "match_condition": _SAME} if etag else {}
         with contextlib.suppress(ResourceNotFoundError, ResourceModifiedError):
             await self._containers[where].delete_blob(name, **conditions)
 
     async def staged_blocks(self, name: str) -> dict[str, int]:
-        """Ask the service which uncommitted blocks a chunk has: {block id: bytes}."""
+        """List the uncommitted blocks of a chunk: {block id: bytes}."""
         try:
             _, uncommitted = await self._containers["staging"].get_blob_client(name).get_block_list("uncommitted")
         except ResourceNotFoundError:
@@ -142,13 +150,13 @@ class Blobs:
         return {str(block.id): int(block.size or 0) for block in uncommitted}
 
     async def stage_block(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> None:
-        """Stream one block; staging an id again replaces it. Not retried: the body can't be replayed."""
+        """Stream one block; staging an id again replaces the block. Not retried: the body can't be sent twice."""
         await self._stage.get_blob_client(name).stage_block(block_id, body, length=length)  # type: ignore[arg-type]
 
     async def commit_blocks(
         self, name: str, block_ids: Sequence[str], metadata: dict[str, str], *, content_type: str
     ) -> bool:
-        """Make a chunk of its blocks; False if there is one of this name already."""
+        """Commit a chunk from its blocks; False if a blob of this name exists already."""
         try:
             await (
                 self._containers["staging"]
@@ -165,23 +173,23 @@ class Blobs:
         return True
 
     async def read_ranges(
-        self, where: Container, found: StoredBlob, *, ahead: int = 1, gate: asyncio.Semaphore | None = None
+        self, where: Container, found: StoredBlob, *, prefetch: int = 1, limit: asyncio.Semaphore | None = None
     ) -> AsyncIterator[bytes]:
-        """Read that very version of a blob in order, `ahead` ranges of 2 MiB at once, each within `gate`.
+        """Read exactly this version of a blob in order, `prefetch` ranges of 2 MiB at once, each within `limit`.
 
-        A single connection to storage is capped: one range after the other took 61 s for 1.5 GB at
-        25 MB/s, eight ahead 8 s (benchmarks, `proof_seconds`).
+        The speed of a single connection to storage is limited: 1.5 GB at 25 MB/s took 61 s with one range
+        after the other, 8 s with eight at once (benchmarks, `proof_seconds`).
         """
         blob = self._containers[where].get_blob_client(found.name)
 
         async def read(offset: int) -> bytes:
-            async with gate or contextlib.nullcontext():
+            async with limit or contextlib.nullcontext():
                 length = min(_READ_BYTES, found.size - offset)
                 download = await blob.download_blob(offset, length, etag=found.etag, match_condition=_SAME)
                 return await download.readall()
 
         offsets = iter(range(0, found.size, _READ_BYTES))
-        reading = deque(asyncio.ensure_future(read(offset)) for offset in itertools.islice(offsets, ahead))
+        reading = deque(asyncio.ensure_future(read(offset)) for offset in itertools.islice(offsets, prefetch))
         try:
             while reading:
                 piece = await reading.popleft()
@@ -194,7 +202,7 @@ class Blobs:
             await asyncio.gather(*reading, return_exceptions=True)
 
     async def set_metadata(self, name: str, metadata: dict[str, str], *, etag: str) -> None:
-        """Write the proof to the version that was read back."""
+        """Write the metadata of a chunk, if it still has `etag`."""
         await (
             self._containers["staging"]
             .get_blob_client(name)
@@ -202,10 +210,10 @@ class Blobs:
         )
 
     async def copy_to_archive(self, source: StoredBlob, name: str) -> StoredBlob:
-        """Copy a staging blob on the server's side and wait until it is there.
+        """Copy a staging blob on the server's side and wait until the copy is complete.
 
-        One that is there already and matches is left alone: it can be repeated at will, and needs no look before.
-        Raises CopyFailed if length, SHA-256 or copy status aren't what they must be.
+        A copy that exists already and matches is not touched, so this can be repeated without a check before.
+        Raises CopyFailed if the copy's length, SHA-256 or status is wrong.
         """
         await self._copy(source, name, over=None)
         found = await self.stat("archive", name)
@@ -217,13 +225,13 @@ class Blobs:
             found = await self.stat("archive", name)
         if found is None or not _matches(found, source):
             status = found.copy_status if found else "missing"
-            raise CopyFailed(f"the copy of {source.name} is not whole ({status}); it is made again")
+            raise CopyFailed(f"the copy of {source.name} is incomplete ({status}); it will be retried")
         return found
 
     async def _copy(self, source: StoredBlob, name: str, *, over: StoredBlob | None) -> None:
-        """Start a copy of that very version, over nothing but what was seen there.
+        """Start a copy of exactly this version; replace only the version of the copy that was read.
 
-        A copy over one that another run has made and told of, if it failed, would leave a part of the file.
+        If a copy over one that another run has made and published failed, it would leave a part of the file.
         """
         seen = {"etag": over.etag, "match_condition": _SAME} if over else {"match_condition": MatchConditions.IfMissing}
         address = await self._signed("staging", source.name, life=_COPY_LINK_LIFE)
@@ -232,11 +240,13 @@ class Blobs:
             await target.start_copy_from_url(address, source_etag=source.etag, source_match_condition=_SAME, **seen)
 
     async def read_link(self, where: Container, name: str, *, file_name: str) -> str:
-        """Make a read-only link of five minutes that saves as `file_name`."""
-        return await self._signed(where, name, life=LINK_LIFE, content_disposition=f'inline; filename="{file_name}"')
+        """Return a read-only link for five minutes; a browser saves it as `file_name`."""
+        return await self._signed(
+            where, name, life=self._link_life, content_disposition=f'inline; filename="{file_name}"'
+        )
 
     async def _signed(self, where: Container, name: str, *, life: timedelta, **headers: Any) -> str:
-        """Sign a link with the account's key, or with the identity's user delegation key."""
+        """Return a link signed with the account's key, or with the identity's user delegation key."""
         blob = self._containers[where].get_blob_client(name)
         now = datetime.now(UTC)
         key = getattr(blob.credential, "account_key", None)
@@ -247,7 +257,7 @@ class Blobs:
             account_key=key,
             user_delegation_key=None if key else await self._delegation_key(where, now),
             permission=BlobSasPermissions(read=True),
-            # Clocks differ by minutes: a link must not start in the service's future.
+            # Clocks differ by minutes: a link must be valid already by the service's clock.
             start=now - timedelta(minutes=15),
             expiry=now + life,
             **headers,
@@ -264,7 +274,7 @@ class Blobs:
 
 
 def _service(account: StorageAccount, credential: AsyncTokenCredential | None, **options: Any) -> BlobServiceClient:
-    options = RETRIES | options | {"max_single_get_size": _READ_BYTES, "max_chunk_get_size": _READ_BYTES}
+    options |= {"max_single_get_size": _READ_BYTES, "max_chunk_get_size": _READ_BYTES}
     if account.connection_string is not None:
         return BlobServiceClient.from_connection_string(account.connection_string.get_secret_value(), **options)
     return BlobServiceClient(str(account.blob_uri), credential=credential, **options)
@@ -272,7 +282,7 @@ def _service(account: StorageAccount, credential: AsyncTokenCredential | None, *
 
 def _stored(blob: BlobProperties) -> StoredBlob:
     copy = blob.copy.status if blob.copy else None
-    # A listing gives ETags without the quotes that they have in headers (RFC 9110, 8.8.3).
+    # A listing has ETags without the quotes that they have in headers (RFC 9110, 8.8.3).
     etag = '"' + str(blob.etag).strip('"') + '"'
     return StoredBlob(str(blob.name), int(blob.size), etag, dict(blob.metadata or {}), copy)
 

@@ -94,7 +94,7 @@ class Endings:
 
     async def mark_reported(self, one: PendingEnding) -> None:
         """Mark a pending ending as reported, so that it is reported only once."""
-        await self._blobs.create("staging", pending.told(one.blobs[0]), b"{}")
+        await self._blobs.create("staging", pending.reported_blob(one.blobs[0]), b"{}")
 
     async def clear(self, one: PendingEnding) -> None:
         """Delete the markers of a pending ending."""
@@ -103,7 +103,7 @@ class Endings:
     async def _delete_markers(self, *markers: str) -> None:
         """Delete markers; for each, first the blob that marks it as reported."""
         for marker in markers:
-            await self._blobs.delete("staging", pending.told(marker))
+            await self._blobs.delete("staging", pending.reported_blob(marker))
             await self._blobs.delete("staging", marker)
 
     async def _read(self, where: Container, name: str) -> Ending | None:

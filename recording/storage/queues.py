@@ -1,9 +1,10 @@
-"""The only module that talks to queues. They are in the host's account."""
+"""The only module with a client of Queue Storage; the queues are in the host's account."""
 
 import base64
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ResourceExistsError
@@ -12,7 +13,7 @@ from azure.storage.queue.aio import QueueClient
 from recording.config.settings import Settings
 from recording.storage.blobs import RETRIES
 
-# What the service gives in one answer at most.
+# The most messages that the service returns in one answer.
 _PAGE = 32
 
 
@@ -26,15 +27,22 @@ class QueuedMessage:
 
 
 class Queue:
-    """A queue, which need not exist yet; close it with `aclose`."""
+    """A queue, which may not exist yet; close it with `aclose`."""
 
-    def __init__(self, settings: Settings, name: str, credential: AsyncTokenCredential | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        credential: AsyncTokenCredential | None = None,
+        *,
+        retries: Mapping[str, Any] = RETRIES,
+    ) -> None:
         self.name = name
         account = settings.host_storage
         self._client = (
-            QueueClient(str(account.queue_uri), name, credential=credential, **RETRIES)
+            QueueClient(str(account.queue_uri), name, credential=credential, **retries)
             if account.connection_string is None
-            else QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **RETRIES)
+            else QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **retries)
         )
 
     async def create(self) -> None:
@@ -52,14 +60,14 @@ class Queue:
         await self._client.send_message(base64.b64encode(text.encode()).decode(), time_to_live=-1)
 
     async def receive(self, *, limit: int, hidden_seconds: int) -> AsyncIterator[QueuedMessage]:
-        """Receive up to `limit` messages, each invisible to other consumers for so long."""
+        """Receive up to `limit` messages, each invisible to other consumers for `hidden_seconds`."""
         async for message in self._client.receive_messages(
             messages_per_page=min(limit, _PAGE), visibility_timeout=hidden_seconds, max_messages=limit
         ):
             yield QueuedMessage(_decode(str(message.content)), str(message.id), str(message.pop_receipt))
 
     async def hide(self, message: QueuedMessage, *, seconds: int) -> None:
-        """Keep a received message invisible for so long from now; `message` can't be used after that."""
+        """Keep a received message invisible for `seconds` from now; after that `message` can't be used."""
         await self._client.update_message(message.id, message.receipt, visibility_timeout=seconds)
 
     async def delete(self, message: QueuedMessage) -> None:
@@ -67,7 +75,7 @@ class Queue:
         await self._client.delete_message(message.id, message.receipt)
 
     async def depth(self) -> int:
-        """Count the messages, roughly; raises ResourceNotFoundError if there is no such queue."""
+        """Return the approximate number of messages; raises ResourceNotFoundError if there is no such queue."""
         return (await self._client.get_queue_properties()).approximate_message_count or 0
 
     async def aclose(self) -> None:
@@ -76,7 +84,7 @@ class Queue:
 
 
 def _decode(content: str) -> str:
-    """Read what the host wrote in base64 (host.json); a message of anyone else's is taken as it is."""
+    """Decode a message of the host, in base64 (host.json); return any other message unchanged."""
     try:
         return base64.b64decode(content, validate=True).decode()
     except ValueError:

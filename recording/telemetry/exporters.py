@@ -1,16 +1,16 @@
-"""Where spans and metrics go: to Application Insights, or to the console as lines.
+"""Exporters of spans and metrics: to Application Insights, or to the console as lines.
 
-Logs don't go this way: the Functions host forwards them, and the alerts count them as it does
-(infra/alerts.bicep). `telemetryMode` in host.json and PYTHON_ENABLE_OPENTELEMETRY stay unset, for
-with them the host stops forwarding and leaves the logs to the app.
+Logs are not exported here: the Functions host forwards them, and the alerts count what it forwards
+(infra/alerts.bicep). `telemetryMode` in host.json and PYTHON_ENABLE_OPENTELEMETRY stay unset: with
+these the host stops forwarding and leaves the logs to the app.
 
 Of Microsoft's distro (azure-monitor-opentelemetry) only the exporter is used. The distro would also
-send the logs, a second time, and instrument azure-core: each of a chunk's hundreds of requests would be a
-span, with its URL, which may hold a token. For the same reason no provider is made the global one.
+send the logs a second time, and instrument azure-core: each of the hundreds of requests for a chunk would be a
+span, with its URL, which may have a token. For the same reason no provider becomes the global one.
 
-Spans leave in the background, within a second, and nothing waits for them: a flush at the end of
-each invocation would make chunks as slow as Application Insights is. What a killed process hadn't
-sent is missing in the trace; what happened is in storage all the same, as facts.
+Spans are sent in the background, within a second, and nothing waits for them: a flush at the end of
+each invocation would make chunks as slow as Application Insights. The spans that a killed process had not
+sent are missing in the trace; the facts in storage are not affected.
 """
 
 import json
@@ -30,10 +30,10 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 _SPANS_MS = 1000
 _METRICS_MS = 15_000
-# A process that ends waits for what is being sent: not for minutes, if Application Insights hangs or is down.
-_SEND_SECONDS, _RETRIES = 5.0, 1
-# Statistics about the exporter itself and its remote configuration go to addresses that nobody has allowed;
-# the metric about the resource asks the global provider, and logs an error each time for there is none.
+# At its end a process waits for what is being sent: not for minutes, if Application Insights hangs or is down.
+SEND_SECONDS, _RETRIES = 5.0, 1
+# Statistics about the exporter itself and its remote configuration go to hosts that the operator has not allowed;
+# the metric about the resource needs the global provider, and logs an error each time because there is none.
 _UNWANTED = (
     "STATSBEAT_DISABLED_ALL",
     "SDKSTATS_DISABLED",
@@ -44,27 +44,27 @@ _UNWANTED = (
 
 @dataclass(frozen=True)
 class Providers:
-    """The makers of spans and of metrics, and with them where both go."""
+    """The providers of spans and of metrics, with their exporters."""
 
     traces: TracerProvider
     metrics: MeterProvider
 
 
 def providers(processor: SpanProcessor, readers: Sequence[MetricReader] = ()) -> Providers:
-    """Send every span through `processor`, and have metrics fetched by `readers`."""
-    # As the host names itself in Application Insights.
+    """Return providers that send every span to `processor`, and let `readers` collect the metrics."""
+    # The name that the host uses in Application Insights.
     site = os.environ.get("WEBSITE_SITE_NAME", "acs-call-recording")
     resource = Resource({SERVICE_NAME: site, SERVICE_INSTANCE_ID: os.environ.get("WEBSITE_INSTANCE_ID", "local")})
-    # A few spans a chunk: each is wanted.
+    # There are only a few spans per chunk: keep each.
     traces = TracerProvider(sampler=ALWAYS_ON, resource=resource)
     traces.add_span_processor(processor)
     return Providers(traces, MeterProvider(readers, resource=resource))
 
 
-def insights(connection_string: str) -> Providers:
-    """Send to Application Insights; with the identity that APPLICATIONINSIGHTS_AUTHENTICATION_STRING names, if it does.
+def insights(connection_string: str, *, send_timeout: float = SEND_SECONDS) -> Providers:
+    """Return providers for Application Insights, with the identity in APPLICATIONINSIGHTS_AUTHENTICATION_STRING if set.
 
-    Raises ValueError for a connection string that is none.
+    Raises ValueError for an invalid connection string.
     """
     for name in _UNWANTED:
         os.environ.setdefault(f"APPLICATIONINSIGHTS_{name}", "true")
@@ -72,10 +72,10 @@ def insights(connection_string: str) -> Providers:
 
     options: dict[str, Any] = {
         "connection_string": connection_string,
-        # An instance's disk goes with it: nothing is kept there to be sent later.
+        # An instance's disk is deleted with it: spans kept there would never be sent.
         "disable_offline_storage": True,
-        "timeout": _SEND_SECONDS,
-        "read_timeout": _SEND_SECONDS,
+        "timeout": send_timeout,
+        "read_timeout": send_timeout,
         "retry_total": _RETRIES,
     }
     spans, numbers = AzureMonitorTraceExporter(**options), AzureMonitorMetricExporter(**options)
@@ -84,14 +84,14 @@ def insights(connection_string: str) -> Providers:
 
 
 def console() -> Providers:
-    """Print each span when it ends, as a line on stderr; metrics aren't printed."""
+    """Return providers that print each span when it ends, as a line on stderr; metrics are not printed."""
     return providers(SimpleSpanProcessor(ConsoleSpanExporter(out=sys.stderr, formatter=line)))
 
 
 def line(span: ReadableSpan) -> str:
-    """Write a span as `span {"name": …}`, which `python -m local trace` reads."""
+    """Return a span as `span {"name": …}`, which `python -m local trace` reads."""
     began, ended = (span.start_time or 0) / 1e9, (span.end_time or 0) / 1e9
-    told = {
+    fields = {
         "name": span.name,
         "traceId": f"{span.context.trace_id:032x}",
         "spanId": f"{span.context.span_id:016x}",
@@ -101,4 +101,4 @@ def line(span: ReadableSpan) -> str:
         "ms": round((ended - began) * 1000, 1),
         "attributes": dict(span.attributes or {}),
     }
-    return f"span {json.dumps(told)}\n"
+    return f"span {json.dumps(fields)}\n"

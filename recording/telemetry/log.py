@@ -3,11 +3,11 @@
 The Functions host forwards only the message text to Application Insights, so the fields are in
 it, as JSON: `chunk.staged {"recordingKey": "…", "bytes": 1500000000}`. JSON in ASCII escapes every
 line break (U+2028 and U+0085 too), so that an id from outside cannot forge a second line.
-Never pass a URL: it may carry a token.
+Never pass a URL: it may have a token.
 
 Every query, alert and panel reads the fields with `parse_json(substring(message, indexof(message, "{")))`,
-which gives nothing at all if a single character follows the JSON or if its end is cut off. So nothing follows it: a
-traceback is a field like any other, and a line is kept below the length at which it would be cut.
+which returns nothing if a single character follows the JSON or if its end is cut off. So nothing follows it: a
+traceback is a field like any other, and each line is shorter than the length at which it would be cut.
 """
 
 import json
@@ -17,16 +17,16 @@ from collections.abc import Callable
 
 from recording.urls import strip_queries
 
-# Not under "azure.functions": the host takes those for its own and hides them (docs/functions-host.md#python-worker).
+# Not under "azure.functions": the host treats those as its own and hides them (docs/functions-host.md#python-worker).
 _logger = logging.getLogger("recording")
-# Application Insights cuts a message off after 32,768 characters.
+# Application Insights truncates a message after 32,768 characters.
 LONGEST_LINE = 30_000
-# Of a field, if the line would be too long: the line of most fields has a dozen.
+# Of a field in a line that would be too long; the line with the most fields has a dozen.
 _SHORTENED = 1_000
-# The end of a traceback says what was raised, and where.
+# The end of a traceback has the exception, and where it was raised.
 _TRACEBACK = 8_000
-# Who else hears of it: traces.py counts what is logged.
-listeners: list[Callable[[str, dict[str, object]], None]] = []
+# Called with each line: traces.py counts what is logged.
+subscribers: list[Callable[[str, dict[str, object]], None]] = []
 
 
 def info(event: str, **fields: object) -> None:
@@ -35,30 +35,30 @@ def info(event: str, **fields: object) -> None:
 
 
 def warning(event: str, **fields: object) -> None:
-    """Log what went wrong and will be tried again, or was refused."""
+    """Log a failure that is retried, or something that was rejected."""
     _log(logging.WARNING, event, fields)
 
 
 def error(event: str, **fields: object) -> None:
-    """Log what a person must look at."""
+    """Log a failure that a person must look into."""
     _log(logging.ERROR, event, fields)
 
 
 def exception(event: str, **fields: object) -> None:
     """Log an unexpected exception with its traceback, in the field of that name."""
-    # What others raise may quote the address that they asked.
+    # An exception of a library may quote the URL that was requested.
     raised = strip_queries(traceback.format_exc())[-_TRACEBACK:]
     _log(logging.ERROR, event, {**fields, "traceback": raised})
 
 
 def _log(level: int, event: str, fields: dict[str, object]) -> None:
     _logger.log(level, "%s %s", event, _write(fields))
-    for hear in listeners:
-        hear(event, fields)
+    for on_log in subscribers:
+        on_log(event, fields)
 
 
 def _write(fields: dict[str, object]) -> str:
-    """Write the fields as JSON; where they are too long for one line, each long one as the beginning of its JSON."""
+    """Return the fields as JSON; if they are too long for one line, each long one as the beginning of its JSON."""
     text = json.dumps(fields, default=str)
     if len(text) <= LONGEST_LINE:
         return text

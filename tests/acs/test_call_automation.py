@@ -130,7 +130,7 @@ async def test_an_unmixed_recording_that_waits(emulated: CallAutomation, control
 
 
 async def test_a_wrong_key(acs: Emulator) -> None:
-    """The service's own refusal of a signature is our misconfiguration, and tells nothing of the key."""
+    """The service's own refusal of a signature is our misconfiguration, and shows nothing of the key."""
     client = CallAutomation(Resource(acs.endpoint, KEY))
     try:
         for ask in (*CALLS.values(), CallAutomation.ping):
@@ -276,7 +276,7 @@ async def test_states_and_kinds(service: CallAutomation, origin: Origin, body: A
 
 
 async def test_ping(emulated: CallAutomation, control: Control) -> None:
-    """A recording that isn't there is asked for: signed, and without any effect."""
+    """A recording id that doesn't exist is asked for: signed, and without any effect."""
     assert 404 == await emulated.ping()
     assert [("GET", 404)] == [(r["method"], r["status"]) for r in await asked(control)]
 

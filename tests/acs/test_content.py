@@ -5,11 +5,11 @@ import hashlib
 import pytest
 from aiohttp import web
 
-from recording.acs import content as module
 from recording.acs.content import Content, Probe
+from recording.config.resource import Resource
 from recording.errors import SourceDamaged
 from tests.acs.media import DOCUMENT, JOB, MEDIA, MIB, PROBE, VERSION, VIDEO, job_of, ranged, whole
-from tests.acs.origin import Origin
+from tests.acs.origin import KEY, Origin
 from tests.conftest import Control
 from tests.support.source import mp3, mp4, wav
 
@@ -87,14 +87,15 @@ async def test_metadata_may_come_as_a_part_that_is_all_of_it(content: Content, o
             await content.metadata(JOB)
 
 
-async def test_metadata_that_is_too_large(content: Content, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_metadata_that_is_too_large(origin: Origin) -> None:
     """A metadata file is kept in memory, so there is a limit to it."""
-    monkeypatch.setattr(module, "LARGEST_METADATA", 1_000)
+    content = Content(Resource(origin.url, KEY), largest_metadata=1_000)
     origin.replies((200, b"{" + b" " * 998 + b"}", {}), (200, b"{" + b" " * 999 + b"}", {}))
 
     assert len(await content.metadata(JOB)) == 1_000
     with pytest.raises(SourceDamaged, match="more than 1000 bytes"):
         await content.metadata(JOB)
+    await content.aclose()
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ async def test_an_answer_without_a_length(content: Content, origin: Origin) -> N
 
     origin.answer = chunked
 
-    with pytest.raises(SourceDamaged, match="does not say how long"):
+    with pytest.raises(SourceDamaged, match="no valid Content-Length"):
         await content.probe(JOB)
 
 

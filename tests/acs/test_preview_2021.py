@@ -69,7 +69,7 @@ async def test_a_call_that_is_not_there(emulated: Preview2021) -> None:
 
 
 async def test_a_wrong_key(acs: Emulator) -> None:
-    """The service's own refusal of a signature is our misconfiguration, and tells nothing of the key."""
+    """The service's own refusal of a signature is our misconfiguration, and shows nothing of the key."""
     client = Preview2021(Resource(acs.endpoint, KEY))
     try:
         with pytest.raises(Misconfigured) as caught:
@@ -164,12 +164,12 @@ async def test_a_recording_id_that_is_no_text(service: Preview2021, origin: Orig
     """An id that isn't text can't be used in a path; a start that gives one is a failure of the service."""
     origin.replies((200, b'{"recordingId": 5}', JSON))
 
-    with pytest.raises(UpstreamFailed, match="gave no recordingId"):
+    with pytest.raises(UpstreamFailed, match="returned no recordingId"):
         await service.start(CONVERSATION)
 
 
 async def test_ping(emulated: Preview2021, control: Control) -> None:
-    """A recording that isn't there is asked for: signed, and without any effect."""
+    """A recording id that doesn't exist is asked for: signed, and without any effect."""
     assert await emulated.ping() == 404
     assert [("GET", 404)] == [(r["method"], r["status"]) for r in await requests(control)]
 
@@ -208,7 +208,7 @@ async def test_what_only_todays_api_has(
     for ask in (service.check, service.start):
         with pytest.raises(BadRequest) as refused:
             await ask(CONVERSATION, options=options)  # type: ignore[misc]
-        expected = f"{named} is not in the API of 2021, which ACS_API_VERSION asks for"
+        expected = f"{named} is not supported by the 2021 preview API, which ACS_API_VERSION selects"
         assert (expected, named) == (refused.value.message, refused.value.target)
 
     assert [] == origin.received

@@ -12,7 +12,7 @@ from recording.config.resource import Resource
 from recording.errors import SourceRefused, SourceUnavailable
 from tests.acs.media import DOCUMENT, JOB, MEDIA, PROBE, VIDEO, ranged
 from tests.acs.origin import KEY, Origin
-from tests.acs.test_hosts import REFUSED
+from tests.support.hosts import REFUSED
 
 
 @pytest_asyncio.fixture

@@ -1,7 +1,7 @@
 """recording/timer.py: what is whole goes into the archive, and what is lost is named."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,36 +9,11 @@ import pytest
 from recording.app import App
 from recording.errors import ChunkError, SourceGone
 from recording.model import layout
-from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from tests.conftest import Control
-from tests.support.facts import announce, body_of, listing, run_timer, stage, sweep, with_blobs
+from tests.support.archives import LATE, errors, lose, manifest_of, outcomes
+from tests.support.facts import announce, listing, run_timer, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
-
-HOUR = timedelta(hours=1)
-LATE = timedelta(hours=49)
-
-
-async def manifest_of(app: App, key: str, revision: int = 1) -> Manifest:
-    """Read a recording's manifest."""
-    return Manifest.model_validate(await body_of(app.settings, "archive", layout.manifest_blob(key, revision)))
-
-
-def outcomes(manifest: Manifest) -> list[str]:
-    """List what became of each chunk."""
-    return [entry.outcome for entry in manifest.chunks]
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """List what the app said as an error, by the name of each line."""
-    return [r.message.split()[0] for r in caplog.records if r.levelname == "ERROR" and r.name == "recording"]
-
-
-async def lose(app: App, control: Control, job: ChunkJob) -> None:
-    """Let the service have no such document, and one attempt find that out."""
-    await control.fault("expired", f"*{job.document_id}*", times=None)
-    with pytest.raises(SourceGone):
-        await app.ingest.run(job)
 
 
 async def test_a_whole_recording_goes_into_the_archive(app: App, control: Control) -> None:
@@ -172,7 +147,7 @@ async def test_what_was_announced_after_it_had_been_deleted_is_lost(app: App, co
 
     [entry] = (await manifest_of(app, job.recording_key)).chunks
     assert (["lost"], [job.recording_key], [], ()) == ([entry.outcome], report.incomplete, report.jobs, entry.failures)
-    assert "no content by the deadline; the last attempt said: nothing, none was made" == entry.reason
+    assert "no content by the deadline; last attempt: none was made" == entry.reason
 
 
 async def test_a_missing_metadata_file_is_told(app: App, control: Control) -> None:
@@ -212,7 +187,7 @@ async def test_another_event_of_the_same_id_counts_too(app: App, control: Contro
     assert ["archived", "archived"] == outcomes(await manifest_of(app, job.recording_key))
 
 
-async def test_a_run_that_was_overtaken_takes_nothing_away(app: App, control: Control) -> None:
+async def test_a_run_whose_manifest_was_superseded_deletes_nothing(app: App, control: Control) -> None:
     """A run that finds a manifest written meanwhile leaves staging alone; what it lacks is told by the next."""
     recording = await control.recording(1000, 2000)
     jobs = await stage(app, recording)
@@ -234,9 +209,9 @@ async def test_a_run_that_was_overtaken_takes_nothing_away(app: App, control: Co
     async def overtake() -> None:
         await app.recordings.write_manifest(other)
 
-    overtaken = FaultyBlobs(app.settings).on("create", name=r"/recording\.json$", before=overtake)
-    await run_timer(with_blobs(app, overtaken), now=datetime.now(UTC))
-    await overtaken.aclose()
+    quicker = FaultyBlobs(app.settings).on("create", name=r"/recording\.json$", before=overtake)
+    await run_timer(with_blobs(app, quicker), now=datetime.now(UTC))
+    await quicker.aclose()
     assert 5 == len(await listing(app.settings, "staging"))
 
     await sweep(app)

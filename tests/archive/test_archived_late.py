@@ -8,8 +8,8 @@ import pytest
 from recording.app import App, assemble
 from recording.errors import SourceGone
 from recording.notices import Topic
-from tests.archive.test_archived import HOUR, LATE, errors, lose, manifest_of, outcomes
 from tests.conftest import Control, file_event
+from tests.support.archives import HOUR, LATE, errors, lose, manifest_of, outcomes
 from tests.support.facts import TOPIC_KEY, announce, listing, put, receive, stage, sweep, told, topic
 
 
@@ -17,7 +17,7 @@ from tests.support.facts import TOPIC_KEY, announce, listing, put, receive, stag
 async def test_a_late_event_with_one_more_chunk_makes_a_second_manifest(
     app: App, control: Control, repeats_the_first: bool
 ) -> None:
-    """The newest manifest tells of all chunks at once; the first is left as it was."""
+    """The newest manifest lists all chunks at once; the first is left as it was."""
     recording = await control.recording(1000, 2000)
     chunks = recording["chunks"]
     [job] = await stage(app, recording | {"chunks": chunks[:1]})

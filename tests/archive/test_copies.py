@@ -1,14 +1,14 @@
-"""recording/archive/copies.py: what is in the archive is made whole, and what was told of stays as it is."""
+"""recording/archive/copies.py: an incomplete copy is replaced, and what a manifest lists is never written again."""
 
 from recording.app import App
 from recording.model import layout
-from tests.archive.test_archived import manifest_of, outcomes
 from tests.conftest import Control
+from tests.support.archives import manifest_of, outcomes
 from tests.support.facts import listing, put, stage, sweep
 
 
 async def test_the_archive_is_never_written_over(app: App, control: Control) -> None:
-    """What a manifest tells of stays, even if staging has got other bytes of that chunk since."""
+    """What a manifest lists stays, even if staging has got other bytes of that chunk since."""
     recording = await control.recording(1000, 2000)
     [job] = await stage(app, recording | {"chunks": recording["chunks"][:1]})
     await sweep(app)
@@ -56,7 +56,7 @@ async def test_a_blob_that_nobody_knows_is_archived(app: App, control: Control) 
 
 
 async def test_a_copy_that_was_left_half_done_is_made_again(app: App, control: Control) -> None:
-    """A blob of the wrong length in the archive is replaced before the manifest tells of it."""
+    """A blob of the wrong length in the archive is replaced before the manifest lists it."""
     recording = await control.recording(5000)
     [job] = await stage(app, recording)
     await put(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recording.archive.matching import TOLERANCE, AnnouncedRecording, match_endings
 from recording.model import layout
-from recording.model.pending import PendingEnding, read, told
+from recording.model.pending import PendingEnding, read, reported_blob
 
 NOON = datetime(2021, 4, 14, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -27,10 +27,12 @@ def test_two_markers_of_one_recording_count_once() -> None:
     """As the older one; that it was reported stands beside either, and what is no marker isn't read."""
     older, newer, other = (layout.pending_blob(at(n), one) for n, one in ((0, "a"), (3, "a"), (1, "b")))
 
-    found = read([told(newer), newer, other, "pending-endings/what is this", older])
+    found = read([reported_blob(newer), newer, other, "pending-endings/what is this", older])
 
-    assert [(at(0), (older, newer), True), (at(1), (other,), False)] == [(p.stopped, p.blobs, p.told) for p in found]
-    assert layout.recording_digest("a") == found[0].word
+    assert [(at(0), (older, newer), True), (at(1), (other,), False)] == [
+        (p.stopped, p.blobs, p.reported) for p in found
+    ]
+    assert layout.recording_digest("a") == found[0].digest
 
 
 def test_by_recording_id() -> None:
@@ -89,7 +91,7 @@ def test_an_event_without_a_duration_is_known_by_its_start_only() -> None:
 
 TIMES = st.integers(-120, 120).map(at)
 WORDS = st.sampled_from("abcdef")
-PENDING = st.lists(st.builds(PendingEnding, WORDS, TIMES), max_size=6, unique_by=lambda one: one.word)
+PENDING = st.lists(st.builds(PendingEnding, WORDS, TIMES), max_size=6, unique_by=lambda one: one.digest)
 ANNOUNCED = st.lists(
     st.builds(AnnouncedRecording, st.sampled_from("uvwxyz"), st.none() | WORDS, TIMES, st.none() | TIMES),
     max_size=6,
@@ -104,12 +106,12 @@ def test_each_is_matched_once_and_for_a_reason(
     """By its id, or by a time that is close; no event is two recordings by its time."""
     found = match_endings(pending, announced, started=started)
 
-    by_time = [event.key for event in found.values() if event.word is None]
+    by_time = [event.key for event in found.values() if event.digest is None]
     assert len(set(by_time)) == len(by_time)
     for one, event in found.items():
         close = event.end is not None and abs(one.stopped - event.end) <= TOLERANCE
-        begun = one.word in started and abs(started[one.word] - event.start) <= TOLERANCE
-        assert event.word == one.word if event.word else close or begun
+        begun = one.digest in started and abs(started[one.digest] - event.start) <= TOLERANCE
+        assert event.digest == one.digest if event.digest else close or begun
 
 
 @given(PENDING, ANNOUNCED, st.randoms(use_true_random=False))
@@ -123,6 +125,6 @@ def test_the_order_is_no_matter(
 
     # Two events that name one recording are the same to it.
     assert found.keys() == match_endings(pending, announced).keys()
-    free = [event for event in announced if event.word is None and event not in found.values()]
+    free = [event for event in announced if event.digest is None and event not in found.values()]
     for one in pending:
         assert one in found or all(event.end is None or abs(one.stopped - event.end) > TOLERANCE for event in free)

@@ -20,11 +20,11 @@ from recording.model.events import AnnouncedChunk
 from recording.model.stored import StoredBlob
 from recording.notices import Topic
 from recording.storage.blobs import CopyFailed
-from tests.archive.test_archived import manifest_of
 from tests.conftest import Control
-from tests.model.test_manifest import DONE, KEY, PROOF, START, event, recording
+from tests.support.archives import manifest_of
 from tests.support.facts import TOPIC_KEY, listing, receive, run_timer, sweep, told, topic, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
+from tests.support.manifests import DONE, KEY, PROOF, START, event, recording
 from tests.support.source import Host, mp3, storage_host, today, wav
 
 HOUR = timedelta(hours=1)
@@ -74,7 +74,7 @@ async def test_nothing_is_deleted_unless_it_is_wanted(environment: dict[str, str
 async def test_a_source_that_refuses_delays_nothing_and_is_tried_by_each_run(
     environment: dict[str, str], control: Control, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The recording is archived and told of, once; staging keeps what tells of the source, and nothing else."""
+    """The recording is archived and published once; staging keeps only the events that name the source."""
     async with staged(environment) as (built, host, key), topic(built, control) as app:
         host.refuse = 403
         caplog.set_level("INFO")
@@ -288,7 +288,7 @@ async def test_a_late_duplicate_of_the_event_finds_nothing_to_do(environment: di
 async def test_a_late_chunk_is_told_though_sources_are_still_to_be_deleted(
     environment: dict[str, str], control: Control
 ) -> None:
-    """That the first manifest was told of says nothing about the second."""
+    """That the first manifest was published says nothing about the second."""
     async with storage_host(environment, **DELETE) as (built, host), topic(built, control) as app:
         first, second = host.add(wav(500)), host.add(wav(600))
         for job in await receive(app, today(first)):

@@ -16,7 +16,7 @@ from recording.errors import ChunkError
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from recording.storage.endings import Ending
-from tests.support.facts import listing, receive, run_timer, sweep, with_blobs
+from tests.support.facts import listing, receive, run_timer, sweep, with_blobs, with_limits
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.source import Host, mp3, storage_host, today, wav
 
@@ -102,12 +102,10 @@ class World:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_what_is_gone_at_acs_is_archived_in_whatever_order(
-    environment: dict[str, str], seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_gone_at_acs_is_archived_in_whatever_order(environment: dict[str, str], seed: int) -> None:
     """And in the end everything is, staging is empty, and nothing is called absent."""
-    monkeypatch.setattr("recording.ingest.chunk._BLOCK_PAUSE_SECONDS", 0.001)
-    async with storage_host(environment, DELETE_SOURCE="true") as (app, host):
+    async with storage_host(environment, DELETE_SOURCE="true") as (patient, host):
+        app = with_limits(patient, block_pause_seconds=0.001)
         bodies = (wav(300), mp3(9), wav(301))
         chunks = [host.add(body, {"format": "wav"}) for body in bodies]
         wanted = {c["documentId"]: hashlib.sha256(b).hexdigest() for c, b in zip(chunks, bodies, strict=True)}

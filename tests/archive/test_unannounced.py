@@ -37,7 +37,7 @@ ABSENT = f"20260301T100007000000Z-absent-{layout.recording_digest(ID)[:16]}"
 
 
 def stop(recording_id: str = ID, *, at: datetime = STOPPED) -> Ending:
-    """Say that a recording was stopped through us."""
+    """Return the ending of a recording that was stopped through this app."""
     return Ending(
         recording_id=recording_id, conversation_id=CONVERSATION, at=at, evidence="stopped through us", who="Ada"
     )
@@ -150,7 +150,7 @@ async def test_two_that_note_at_once(app: App, mine: Ending, other: Ending, mark
 
 
 async def test_an_event_of_today_ends_the_wait(app: App) -> None:
-    """It names the recording: intake takes the marker away, and the fact tells of the stop."""
+    """It names the recording: intake deletes the marker, and the fact records the stop."""
     await app.endings.note(stop())
     await receive(app, event_of(ID))
 

@@ -1,4 +1,4 @@
-"""benchmarks/control.py: what becomes of the seconds."""
+"""benchmarks/control.py: the seconds become figures."""
 
 from benchmarks.control import Way, row, with_overhead
 

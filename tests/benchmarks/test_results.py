@@ -1,4 +1,4 @@
-"""benchmarks/results.py, bars.py and chart.py: what becomes of the figures."""
+"""benchmarks/results.py, bars.py and chart.py: figures become tables and charts."""
 
 import json
 import xml.etree.ElementTree as ET

@@ -1,4 +1,4 @@
-"""benchmarks/sweep.py: what becomes of the timer's runs."""
+"""benchmarks/sweep.py: the timer's runs become figures."""
 
 from typing import Any
 

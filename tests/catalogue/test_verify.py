@@ -11,21 +11,12 @@ from recording.catalogue.verify import RecordingVerification, Verifier
 from recording.errors import BadRequest, NotFound, RecordingError
 from recording.model import layout
 from recording.model.job import ChunkJob
-from tests.archive.test_archived import LATE, errors, lose
 from tests.conftest import Control
+from tests.support.archives import LATE, errors, lose, spoil
 from tests.support.facts import MIB, announce, archived, container, listing, put, stage, sweep
 from tests.support.source import mp4 as file_of
 
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
-
-
-async def spoil(app: App, name: str, body: bytes | None = None) -> str:
-    """Change a byte in the middle of an archived blob, or all of it; the answer is its name there."""
-    blob = layout.archived(name, "mp4")
-    old = bytearray(await app.clients.blobs.read("archive", blob) or b"")
-    old[len(old) // 2] ^= 1
-    await put(app.settings, "archive", blob, bytes(old) if body is None else body)
-    return blob
 
 
 async def problems(app: App, job: ChunkJob, *, chunk: int = 0) -> list[str]:

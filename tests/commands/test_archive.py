@@ -17,7 +17,7 @@ from recording.model import job
 from recording.model.job import ChunkJob
 from tests.conftest import Control, file_event
 from tests.support.facts import announce, listing, stage
-from tests.test_function_app import Out
+from tests.support.functions import Out
 
 
 @pytest.fixture

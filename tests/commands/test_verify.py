@@ -13,9 +13,8 @@ import pytest
 from recording import __main__ as command
 from recording.app import App
 from recording.model import layout
-from tests.archive.test_archived import LATE, lose
-from tests.catalogue.test_verify import spoil
 from tests.conftest import Control
+from tests.support.archives import LATE, lose, spoil
 from tests.support.facts import announce, archived, put, sweep
 
 ROOT = Path(__file__).parents[2]
@@ -137,8 +136,8 @@ async def test_an_archive_that_cannot_be_read_is_no_verdict(
         ([], "required"),
         (["other"], "invalid choice"),
         (["verify", "--from", "yesterday"], "argument --from: a time in ISO 8601"),
-        (["verify", "--at-once", "0"], "argument --at-once: 1 or more"),
-        (["verify", "--at-once", "two"], "argument --at-once: 1 or more"),
+        (["verify", "--concurrency", "0"], "argument --concurrency: 1 or more"),
+        (["verify", "--concurrency", "two"], "argument --concurrency: 1 or more"),
         (["verify", "x"], "unrecognized"),
         (["replay", "--day", "20260230"], "argument --day: a day, such as"),
         (["doctor", "--topic", "events"], "argument --topic: /subscriptions/"),

@@ -9,7 +9,7 @@ from recording.config.account import StorageAccount
 from recording.config.resource import Resource
 from recording.config.settings import Settings
 from recording.errors import Misconfigured
-from recording.ingest.blocks import MIB
+from tests.support.facts import MIB
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 ENDPOINT = "https://contoso.communication.azure.com"
@@ -141,11 +141,11 @@ def test_which_api_is_spoken(given: dict[str, str], is_2021: bool, hours: int) -
     """Today's, unless 2021's is asked for; each keeps recordings for as long as it does, unless we are told."""
     read = settings.read_settings(LEAST | given)
 
-    assert (is_2021, timedelta(hours=hours)) == (read.speaks_2021, read.retention)
+    assert (is_2021, timedelta(hours=hours)) == (read.uses_preview_2021, read.retention)
 
 
 def test_every_setting_that_is_wrong_is_named() -> None:
-    """One look at the log is enough to mend them all."""
+    """One look at the log is enough to fix them all."""
     message = misconfigured({**LEAST, "AUTO_RECORD": "s3cret", "INGEST_BLOCK_MIB": "s3cret", "RISK_HOURS": "s3cret"})
 
     assert all(name in message for name in ("AUTO_RECORD", "INGEST_BLOCK_MIB", "RISK_HOURS"))
@@ -254,10 +254,10 @@ def test_half_a_connection(environment: dict[str, str], missing: str) -> None:
 @pytest.mark.parametrize(
     ("environment", "told"),
     [
-        (LEAST | {"STAGING_STORAGE__blobServiceUri": "s3cret"}, "STAGING_STORAGE__blobServiceUri is no https address"),
+        (LEAST | {"STAGING_STORAGE__blobServiceUri": "s3cret"}, "STAGING_STORAGE__blobServiceUri is not an https URL"),
         (
             LEAST | {"ARCHIVE_STORAGE__blobServiceUri": "http://s3cret"},
-            "ARCHIVE_STORAGE__blobServiceUri is no https address",
+            "ARCHIVE_STORAGE__blobServiceUri is not an https URL",
         ),
         (
             LEAST | {"ARCHIVE_STORAGE": "BlobEndpoint=https://s3cret"},
@@ -265,7 +265,7 @@ def test_half_a_connection(environment: dict[str, str], missing: str) -> None:
         ),
         (
             LEAST | {"ARCHIVE_STORAGE": "QueueEndpoint=https://q;SharedAccessSignature=s3cret"},
-            "ARCHIVE_STORAGE: the connection string doesn't tell where the blob service is",
+            "ARCHIVE_STORAGE: the connection string has no address of the blob service",
         ),
     ],
 )

@@ -170,7 +170,7 @@ async def test_a_server_call_id_is_encoded_here(recordings: RecordingControl, co
         assert call["conversationId"] == started.conversation_id
         assert "active" == (await recordings.get_state(call["conversationId"], started.recording_id)).recording_state
     else:
-        with pytest.raises(BadRequest, match="not in the API of 2021"):
+        with pytest.raises(BadRequest, match="not supported by the 2021 preview API"):
             await recordings.start_by_url(ADA, body)
 
 

@@ -68,7 +68,7 @@ def test_what_agrees_is_one_good_finding(more: dict[str, str]) -> None:
         ),
     ],
 )
-def test_a_contradiction_is_told_with_the_setting_to_mend(more: dict[str, str], mark: str, names: list[str]) -> None:
+def test_a_contradiction_names_the_setting_to_fix(more: dict[str, str], mark: str, names: list[str]) -> None:
     """Each alone, by the names of its settings and none of their secrets."""
     [found] = contradictions.find_contradictions(read_settings(GOOD | more))
 
@@ -79,7 +79,7 @@ def test_a_contradiction_is_told_with_the_setting_to_mend(more: dict[str, str], 
 
 
 def test_several_are_told_at_once() -> None:
-    """One run shows all there is to mend."""
+    """One run shows all there is to fix."""
     found = contradictions.find_contradictions(
         read_settings(GOOD | {"RISK_HOURS": "100", "AUTO_RECORD": "all", "ARCHIVE_SCHEDULE": ""})
     )

@@ -1,4 +1,4 @@
-"""recording/doctor/examination.py: what is broken is found, with how to mend it; the rest is left alone."""
+"""recording/doctor/examination.py: what is broken is found, with how to fix it; the rest is left alone."""
 
 import json
 import subprocess
@@ -151,7 +151,7 @@ async def test_as_a_process(environment: dict[str, str], tmp_path: Path) -> None
     file.write_text(json.dumps([{"name": n, "slotSetting": False, "value": v} for n, v in listed.items()]))
     done = await to_thread(doctor_process, tmp_path, "--settings", "some.json")
     assert (1, "") == (done.returncode, done.stderr)
-    assert "✗ ACS credentials       the key is refused\n                        mend: set ACS_CONN" in done.stdout
+    assert "✗ ACS credentials       the key is refused\n                        fix: set ACS_CONN" in done.stdout
     assert [] == [secret for secret in SECRETS if secret in done.stdout]
 
 
@@ -182,7 +182,7 @@ async def test_a_callback_key_in_a_vault(environment: dict[str, str], tmp_path: 
             "ACS_CONNECTION_STRING must",
         ),
         ('{"Values": {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "AUTO_RECORD": "c2VjcmV0"}}', "AUTO_RECORD"),
-        ('{"Values": {"AzureWebJobsStorage": "c2VjcmV0"}}', "Storage: Value error, is no connection string"),
+        ('{"Values": {"AzureWebJobsStorage": "c2VjcmV0"}}', "Storage: Value error, is not a connection string"),
         ('{"Values": {"AzureWebJobsStorage": "AccountKey=c2VjcmV0"}}', "neither an account's name and key nor"),
         (
             '{"Values": {"AzureWebJobsStorage": "UseDevelopmentStorage=true", '
@@ -204,9 +204,9 @@ def test_settings_that_cannot_be_read_are_the_finding(
 
     done = capsys.readouterr()
     assert ("", False) == (done.err, "c2VjcmV0" in done.out)
-    first, mend, second, last = done.out.splitlines()
+    first, fix, second, last = done.out.splitlines()
     assert first.startswith("✗ settings")
     assert told in first
-    assert "mend: az functionapp config appsettings set" in mend
+    assert "fix: az functionapp config appsettings set" in fix
     assert second.startswith("– all else")  # noqa: RUF001 - a mark, no minus
     assert "1 failed, 1 skipped" == last

@@ -8,16 +8,16 @@ BAD = Finding("ACS", "fail", "refused", "az something")
 SKIPPED = Finding("topic", "skipped", "not asked for", "az other")
 
 
-def test_a_table_has_a_mark_per_check_and_how_to_mend_it() -> None:
+def test_a_table_has_a_mark_per_check_and_how_to_fix_it() -> None:
     """Columns stand below each other, and the last line is the sum."""
     assert [
         "✓ queue           is there",
         "! settings agree  hardly",
-        "                  mend: set A",
+        "                  fix: set A",
         "✗ ACS             refused",
-        "                  mend: az something",
+        "                  fix: az something",
         "– topic           not asked for",  # noqa: RUF001 - a mark, no minus
-        "                  mend: az other",
+        "                  fix: az other",
         "1 ok, 1 warnings, 1 failed, 1 skipped",
     ] == table([GOOD, WARNING, BAD, SKIPPED]).splitlines()
 

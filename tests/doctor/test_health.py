@@ -49,11 +49,11 @@ def broken(environment: dict[str, str], part: str, port: int) -> dict[str, str]:
 
 
 async def test_everything_is_reached(app: App) -> None:
-    """With all parts there it is ok, and there is nothing to mend."""
+    """With all parts there it is ok, and there is nothing to fix."""
     found = await check(app)
 
     assert ("ok", ["blob", "queue", "acs"]) == (found.status, [c.name for c in found.checks])
-    assert [(True, None)] * 3 == [(c.ok, c.mend) for c in found.checks]
+    assert [(True, None)] * 3 == [(c.ok, c.fix) for c in found.checks]
 
 
 async def test_a_new_deployment_is_healthy_before_its_first_event(environment: dict[str, str]) -> None:
@@ -78,7 +78,7 @@ async def test_a_part_that_is_down_is_named(environment: dict[str, str], closed:
     assert time.monotonic() - begun < 3 + 2
     assert ("unhealthy", [part]) == (found.status, [c.name for c in found.checks if not c.ok])
     [down] = [c for c in found.checks if not c.ok]
-    assert str(down.mend).startswith("check A")
+    assert str(down.fix).startswith("check A")
     assert [] == [word for word in ("127.0.0.1", "AccountKey", "accesskey") if word in found.model_dump_json()]
 
 
@@ -112,7 +112,7 @@ async def test_a_wrong_key_is_told_from_a_wrong_address(environment: dict[str, s
 
 @pytest.mark.parametrize("version", ["2021-04-15-preview1", ""])
 async def test_a_key_that_acs_refuses(environment: dict[str, str], version: str) -> None:
-    """ACS answers, so it can be reached; but nothing is recorded with such a key, and the detail says what to mend."""
+    """ACS answers, so it can be reached; but nothing is recorded with such a key, and the detail says what to fix."""
     endpoint = parse_connection_string(environment["ACS_CONNECTION_STRING"]).endpoint
     wrong = {"ACS_CONNECTION_STRING": f"endpoint={endpoint};accesskey=c2VjcmV0", "ACS_API_VERSION": version}
     app = unprepared(read_settings(environment | wrong))

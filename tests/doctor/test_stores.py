@@ -1,4 +1,4 @@
-"""recording/doctor/stores.py: storage that isn't fit for use is found, with how to mend it; nothing is left there."""
+"""recording/doctor/stores.py: storage that isn't fit for use is found, with how to fix it; nothing is left there."""
 
 import time
 from datetime import UTC, datetime, timedelta

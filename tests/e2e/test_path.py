@@ -89,7 +89,7 @@ async def test_cloud_events(world: World) -> None:
 
 
 async def test_a_crowd_of_events(world: World) -> None:
-    """Most of them are handed over to the queue; every recording is archived all the same, once."""
+    """Most of them are deferred to the queue; every recording is archived all the same, once."""
 
     await world.subscribe()
     crowd = await asyncio.gather(*(world.make_recording(10_000) for _ in range(40)))
@@ -97,7 +97,7 @@ async def test_a_crowd_of_events(world: World) -> None:
     for made in crowd:
         recording = await finish(world, made)
         assert whole(recording) == len(await world.archived(made["callId"]))
-    assert "event.handed_over" in await world.log()
+    assert "event.deferred" in await world.log()
 
 
 async def test_ten_times_late_and_beside_a_bad_event(world: World) -> None:

@@ -15,6 +15,7 @@ from recording.storage.audit import AuditRecord
 from tests.conftest import Control
 from tests.infra.app_code import fields, functions, is_logged
 from tests.infra.snapshots import INFRA, ROOT, Resource, resource, resources, variants
+from tests.support.documents import headings
 from tests.support.facts import put, stage, sweep
 
 QUERY_RULES = {one.properties["displayName"]: one for one in resources("Microsoft.Insights/scheduledQueryRules")}
@@ -49,12 +50,6 @@ def written_with(prefix: str) -> set[str]:
     """Name the fields that lines with this beginning have; those of control operations are an audit record's."""
     audited = {to_camel(name) for name in AuditRecord.model_fields} if prefix == "recording.start " else set()
     return fields(prefix.strip()) | audited
-
-
-def headings(source: str) -> set[str]:
-    """Give the anchors of a Markdown file's headings, as GitHub makes them."""
-    titles = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", source, flags=re.DOTALL), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_everything_that_was_asked_for_is_watched() -> None:

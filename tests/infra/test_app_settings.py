@@ -13,6 +13,7 @@ from recording.errors import Misconfigured
 from recording.intake import backlog
 from recording.model import job
 from tests.infra.snapshots import INFRA, ROOT, named, resource, resources, variants
+from tests.support.deployment import app_settings
 
 # They hold a key; the identity stands in its place.
 NOT_HERE = {"ACS_CONNECTION_STRING", "EVENTS_TOPIC_KEY"}
@@ -38,12 +39,6 @@ KNOWN_LATER = {
     "primaryEndpoints.queue": "https://account.queue.example/",
     "primaryEndpoints.table": "https://account.table.example/",
 }
-
-
-def app_settings(variant: str = "default") -> dict[str, str]:
-    """Read the app settings of a variant as they are evaluated."""
-    found: dict[str, str] = resource("Microsoft.Web/sites/config", "appsettings", variant).properties
-    return found
 
 
 def source(setting: str, variant: str = "default") -> tuple[str, str]:
@@ -130,7 +125,7 @@ def test_what_the_environment_sets_reaches_the_app() -> None:
     assert (settings.auto_record, settings.content_hosts) == ("all", ("files.example.com",))
     assert settings.public_base_url == "https://recordings.example.com"
     old = read_settings(deployed("api-of-2021"))
-    assert (old.speaks_2021, old.source_retention_hours) == (True, 48)
+    assert (old.uses_preview_2021, old.source_retention_hours) == (True, 48)
 
 
 def test_settings_name_the_resources_that_are_theirs() -> None:

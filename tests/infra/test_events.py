@@ -182,8 +182,3 @@ def test_no_key_passes_through_a_hook() -> None:
     """Neither script nor azure.yaml asks for a key: what isn't there can't end in a shell's history."""
     sources = [path.read_text() for path in (*HOOKS.values(), ROOT / "azure.yaml")]
     assert [s for s in sources if re.search(r"keys list|listKeys|code=|connection-string", s)] == []
-
-
-def test_what_azd_would_leave_out_is_left_out() -> None:
-    """.funcignore replaces azd's own list: caches and virtual environments."""
-    assert {"__pycache__/", "venv/", ".*"} <= set((ROOT / ".funcignore").read_text().splitlines())

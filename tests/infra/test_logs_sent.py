@@ -6,7 +6,7 @@ import pytest
 
 from recording.commands import reconcile
 from tests.infra.snapshots import ROOT, Resource, named, resource, resources, variants
-from tests.infra.test_runbook import blocks
+from tests.support.documents import blocks
 
 TYPE = "Microsoft.Insights/diagnosticSettings"
 READ, WRITE, DELETE = "StorageRead", "StorageWrite", "StorageDelete"

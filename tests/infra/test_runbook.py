@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
@@ -16,16 +15,8 @@ from recording.config.settings import read_from
 from recording.errors import ChunkError, RecordingError
 from tests.conftest import Control, file_event
 from tests.infra.snapshots import ROOT
+from tests.support.documents import SOURCE, blocks
 from tests.support.facts import listing
-
-SOURCE = (ROOT / "docs" / "operations.md").read_text()
-SECURITY = (ROOT / "SECURITY.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    """Give the fenced blocks of a language, without their indentation."""
-    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", SOURCE + SECURITY, re.MULTILINE | re.DOTALL)
-    return [dedent(body) for _, body in found]
 
 
 def commands() -> list[str]:

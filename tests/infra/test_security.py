@@ -8,7 +8,7 @@ import pytest
 
 from tests.infra.app_code import functions
 from tests.infra.snapshots import ROOT
-from tests.infra.test_alerts import headings
+from tests.support.documents import headings
 
 SOURCE = (ROOT / "SECURITY.md").read_text()
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", SOURCE)))

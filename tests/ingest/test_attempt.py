@@ -76,7 +76,7 @@ async def test_killed_attempts_are_no_zero(app: App, control: Control, caplog: p
     assert (0, None) == (none.tries, none.reason)
     assert [(5, 5)] * 3 == [(one["attempts"], one["unfinished"]) for one in (warned, requeued, notice["data"])]
     assert [why, why] == [warned["reason"], notice["data"]["reason"]]
-    assert (5, 5, [], f"no content by the deadline; the last attempt said: {why}") == (
+    assert (5, 5, [], f"no content by the deadline; last attempt: {why}") == (
         entry["attempts"],
         len(entry["unfinished"]),
         entry["failures"],
@@ -127,7 +127,7 @@ async def test_an_attempt_that_was_killed_in_the_middle_of_a_chunk(app: App, con
     """It says when it began, and its blocks are used."""
     [job] = await announce(app, await control.recording(40 * MIB))
     await control.fault("slow", DOWNLOAD, bytesPerSecond=6 * MIB, times=None)
-    await killed_after(app.ingest, job, blocks=1)
+    await killed_after(app, job, blocks=1)
     await control.call("DELETE", "faults")
 
     await app.ingest.run(job)

@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recording.ingest import blocks
-from recording.ingest.blocks import LARGEST_BLOCK, MIB, MOST_BLOCKS, SMALLEST_BLOCK, Block
+from recording.ingest.blocks import LARGEST_BLOCK, MOST_BLOCKS, SMALLEST_BLOCK, Block
+from tests.support.facts import MIB
 
 # 4.75 TiB is the largest block blob; the plan for it has 50,000 blocks, so the sizes are kept to what is quick.
 SIZES = st.integers(1, 40_000 * MIB)

@@ -8,7 +8,6 @@ from aiohttp import web
 
 from recording.app import App
 from recording.errors import ChunkError, NotProved, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
-from recording.ingest import chunk
 from recording.model.attempts import Attempts
 from tests.conftest import Control
 from tests.support.facts import (
@@ -22,6 +21,7 @@ from tests.support.facts import (
     stored_sha256,
     sweep,
     until,
+    with_limits,
 )
 from tests.support.source import app_with_source, mp4, recording_of
 
@@ -119,16 +119,15 @@ async def test_a_slow_source_is_waited_for(app: App, control: Control) -> None:
     ("kind", "error"), [("empty", SourceDamaged), ("html", SourceDamaged), ("short", SourceUnavailable)]
 )
 async def test_what_is_no_media_never_becomes_a_chunk(
-    app: App, control: Control, kind: str, error: type[ChunkError], monkeypatch: pytest.MonkeyPatch
+    app: App, control: Control, kind: str, error: type[ChunkError]
 ) -> None:
     """Nothing is committed of an empty body, an error page with status 200 or one that is always short."""
-    monkeypatch.setattr(chunk, "_BLOCK_PAUSE_SECONDS", 0.01)
     recording = await control.recording(5 * MIB)
     [job] = await announce(app, recording)
     await control.fault(kind, DOWNLOAD, times=None, **({"skip": 1} if kind == "short" else {}))
 
     with pytest.raises(error):
-        await app.ingest.run(job)
+        await with_limits(app, block_pause_seconds=0.01).ingest.run(job)
 
     note = await body_of(app.settings, "staging", job.attempts_blob)
     assert (None, [error.code]) == (await stored_sha256(app, job), [failure["code"] for failure in note["failures"]])
@@ -197,17 +196,14 @@ async def test_a_note_that_cannot_be_read_hides_nothing(app: App, control: Contr
     assert 1 == (await body_of(app.settings, "staging", job.attempts_blob))["count"]
 
 
-async def test_a_job_that_takes_too_long_is_ended_and_noted(
-    app: App, control: Control, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_job_that_takes_too_long_is_ended_and_noted(app: App, control: Control) -> None:
     """The host's own time limit would kill every other job of the process too."""
-    monkeypatch.setattr(chunk, "BUDGET_SECONDS", 0.3)
     recording = await control.recording(5 * MIB)
     [job] = await announce(app, recording)
     await control.fault("hang", DOWNLOAD, seconds=3)
 
     with pytest.raises(TimeoutError):
-        await app.ingest.run(job)
+        await with_limits(app, budget_seconds=0.3).ingest.run(job)
 
     [failure] = (await body_of(app.settings, "staging", job.attempts_blob))["failures"]
     assert "TimeoutError" == failure["code"]

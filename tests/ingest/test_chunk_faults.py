@@ -1,10 +1,11 @@
-"""recording/ingest/chunk.py, recording/timer.py: each fault by its name, met once, and what comes of it."""
+"""recording/ingest/chunk.py, recording/timer.py: each fault by its name, met once, and the result."""
 
 import asyncio
 import contextlib
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from azure.core.exceptions import AzureError
 
 from local.acs.server import Emulator
@@ -14,11 +15,9 @@ from recording.app import App
 from recording.config.settings import read_settings
 from recording.errors import ChunkError
 from recording.model.job import ChunkJob
-from recording.storage import blobs
 from tests.conftest import Control
-from tests.support.facts import MIB, announce, harmed, listing, stage, stored_sha256, sweep
+from tests.support.facts import MIB, announce, harmed, listing, stage, stored_sha256, sweep, with_limits
 
-pytestmark = pytest.mark.usefixtures("impatient")
 TRIES = 5
 SOURCE: dict[str, dict[str, Any]] = {
     "429 without Retry-After": {"kind": "status", "status": 429},
@@ -42,6 +41,12 @@ SOURCE: dict[str, dict[str, Any]] = {
     "another ETag between two ranges": {"kind": "etag", "etag": '"another"'},
     "another length between two ranges": {"kind": "etag", "length": 4 * MIB},
 }
+
+
+@pytest_asyncio.fixture
+async def app(app: App) -> App:
+    """The app, with hardly a pause before a block is fetched again."""
+    return with_limits(app, block_pause_seconds=0.01)
 
 
 async def ingest(app: App, job: ChunkJob) -> None:
@@ -135,18 +140,13 @@ async def test_after_this_fault_of_storage_the_chunk_is_whole(
 
 @pytest.mark.parametrize("operation", [*OPERATIONS, "CopyBlob"])
 async def test_after_storage_kept_the_client_waiting_too_long_all_is_whole(
-    azurite: Azurite,
-    environment: dict[str, str],
-    control: Control,
-    operation: str,
-    monkeypatch: pytest.MonkeyPatch,
+    azurite: Azurite, environment: dict[str, str], control: Control, operation: str
 ) -> None:
     """The client gives up an answer that it has waited for, and asks again; what was done meanwhile does no harm."""
-    monkeypatch.setitem(blobs.RETRIES, "read_timeout", 0.5)
     recording = await control.recording(5 * MIB)
     names = "*.mp4" if operation == "CopyBlob" else "*.media"
     rule = {"path": names, "operation": operation, "times": 1, "kind": "lateAnswer", "seconds": 2}
-    async with harmed(azurite, environment, rule) as (app, proxy):
+    async with harmed(azurite, environment, rule, read_timeout=0.5) as (app, proxy):
         [job] = await announce(app, recording)
         await ingest(app, job)
         assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)

@@ -16,7 +16,7 @@ from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from tests.conftest import Control
-from tests.support.facts import MIB, container, listing, receive, sweep
+from tests.support.facts import MIB, container, listing, receive, sweep, with_limits
 from tests.support.source import mp3, mp4, storage_host, today, wav
 from tests.support.vectors import COMPLETE, REMARK
 
@@ -98,8 +98,8 @@ async def test_a_wrong_label_costs_nothing(
         [entry] = written.chunks
         assert entry.content is not None
         assert (True, "wav", ".wav") == (written.complete, entry.format, entry.content.blob[-4:])
-        assert f"it is called {info['format'].lower()}, and its bytes are wav" == entry.note
-        assert f'chunk.mislabelled {{"recordingKey": "{job.recording_key}"' in caplog.text
+        assert f"labelled {info['format'].lower()}, content is wav" == entry.note
+        assert f'chunk.label_mismatch {{"recordingKey": "{job.recording_key}"' in caplog.text
         assert (await app.verifier.verify(job.recording_key)).ok
 
 
@@ -127,16 +127,15 @@ async def test_without_a_label_the_bytes_tell(environment: dict[str, str]) -> No
 )
 @pytest.mark.parametrize("takes_ranges", [True, False])
 async def test_what_is_damaged_or_no_media_is_refused(
-    environment: dict[str, str], body: bytes, takes_ranges: bool, monkeypatch: pytest.MonkeyPatch
+    environment: dict[str, str], body: bytes, takes_ranges: bool
 ) -> None:
     """Whether its structure is read ahead or as it passes by."""
-    monkeypatch.setattr("recording.ingest.chunk._BLOCK_PAUSE_SECONDS", 0.01)
     async with storage_host(environment) as (app, host):
         host.takes_ranges = takes_ranges
         [job] = await receive(app, today(host.add(body, {"format": "wav"})))
         for _ in range(2):  # the second try finds blocks that the first one staged
             with pytest.raises(SourceDamaged):
-                await app.ingest.run(job)
+                await with_limits(app, block_pause_seconds=0.01).ingest.run(job)
 
         assert await app.clients.blobs.stat("staging", job.content_blob) is None
 

@@ -14,7 +14,7 @@ from tests.support.facts import MIB, announce, staged_receipts, stored_sha256, u
 CHILD = """
 import asyncio, sys
 from recording import app as bootstrap
-from recording.model import job
+from recording.model.job import ChunkJob
 
 async def main():
     app = await bootstrap.ready()

@@ -17,7 +17,17 @@ from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob
 from recording.storage.blobs import Blobs
 from tests.conftest import Control
-from tests.support.facts import MIB, announce, killed_after, put, staged_receipts, stored_sha256, until, with_blobs
+from tests.support.facts import (
+    MIB,
+    announce,
+    killed_after,
+    put,
+    staged_receipts,
+    stored_sha256,
+    until,
+    with_blobs,
+    with_limits,
+)
 from tests.support.faults import FaultyBlobs
 from tests.support.source import app_with_source, mp4, part, recording_of
 
@@ -37,7 +47,7 @@ async def test_only_what_is_missing_is_fetched(app: App, control: Control) -> No
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
     await control.fault("hang", DOWNLOAD, seconds=30, skip=SMALL + 2)
-    await killed_after(app.ingest, job, blocks=2)
+    await killed_after(app, job, blocks=2)
     await control.call("DELETE", "requests")
     await control.call("DELETE", "faults")
 
@@ -65,7 +75,7 @@ async def test_a_block_that_was_damaged_on_its_way_before_a_kill_is_found_out(ap
 
     storage = Damaging(app.settings)
     await control.fault("hang", DOWNLOAD, seconds=30, skip=SMALL + 2)
-    await killed_after(with_blobs(app, storage).ingest, job, blocks=2)
+    await killed_after(with_blobs(app, storage), job, blocks=2)
     await storage.aclose()
 
     with pytest.raises(NotProved):
@@ -82,7 +92,7 @@ async def test_a_block_without_a_receipt_is_fetched_again(app: App, control: Con
     [job] = await announce(app, recording)
     dying = FaultyBlobs(app.settings, kill_after=1)
     with pytest.raises(BaseExceptionGroup):
-        await replace(with_blobs(app, dying).ingest, parallelism=1).run(job)
+        await with_limits(with_blobs(app, dying), parallelism=1).ingest.run(job)
     await dying.aclose()
     await control.call("DELETE", "requests")
 
@@ -101,13 +111,14 @@ async def test_blocks_of_another_plan_are_not_used(app: App, control: Control) -
         def _plan(self, probe: Probe) -> tuple[Block, ...]:
             return Block(0, 0, 8 * MIB), Block(1, 8 * MIB, 8 * MIB), Block(2, 16 * MIB, 4 * MIB)
 
-    before = Older(**{**vars(app.ingest), "parallelism": 2})
+    limits = replace(app.ingest.limits, parallelism=2)
+    before = Older(app.clients.blobs, app.recordings, app.clients.content, limits=limits)
     # Five blocks of 4 MiB, of which the third is as long as the third of before.
-    after = replace(app.ingest, parallelism=5)
+    after = with_limits(app, parallelism=5)
     await control.fault("hang", DOWNLOAD, seconds=30, skip=SMALL)
-    await killed_after(before, job, blocks=2)
+    await killed_after(replace(app, ingest=before), job, blocks=2)
 
-    await after.run(job)
+    await after.ingest.run(job)
 
     assert await stored_sha256(app, job) == recording["chunks"][0]["sha256"]
 

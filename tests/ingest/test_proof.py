@@ -104,7 +104,7 @@ async def test_a_chunk_that_passed_by_before_a_kill_is_compared_all_the_same(app
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
     hanging = FaultyBlobs(app.settings).on("commit_blocks", hangs=30)
-    await killed_after(with_blobs(app, hanging).ingest, job, blocks=3)
+    await killed_after(with_blobs(app, hanging), job, blocks=3)
     await hanging.aclose()
 
     await app.ingest.run(job)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from recording.errors import NotProved, SourceUnavailable
 from recording.formats.media import Inspection
 from recording.ingest import blocks
-from recording.ingest.blocks import MIB, Block
+from recording.ingest.blocks import Block
 from recording.ingest.relay import Relay, combine, hash_blocks
 from recording.storage.hashing import Sha256
+from tests.support.facts import MIB
 
 
 async def pieces(content: bytes, size: int) -> AsyncIterator[bytes]:

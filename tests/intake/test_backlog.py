@@ -20,7 +20,7 @@ from recording.intake.backlog import AT_ONCE, LARGEST_MESSAGE, Backlog, format_m
 from recording.intake.receive import Intake
 from recording.model.job import ChunkJob
 from tests.conftest import file_event
-from tests.intake.test_auto_record import leg_event
+from tests.support.calls import leg_event
 from tests.support.facts import listing, raw_queue, receive
 from tests.support.source import recording_of
 

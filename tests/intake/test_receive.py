@@ -21,17 +21,13 @@ from recording.model.events import Event, FileStatusUpdated
 from recording.model.job import ChunkJob
 from recording.notices import Topic
 from tests.conftest import file_event
-from tests.model.test_event_parser_bad import EVENTS, NEARLY
-from tests.support.facts import body_of, listing, receive
+from tests.support.archives import quarantined
+from tests.support.events import EVENTS, NEARLY
+from tests.support.facts import listing, receive
 from tests.support.source import recording_of
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-async def quarantined(app: App) -> list[Any]:
-    """Read every event in quarantine."""
-    return [await body_of(app.settings, "quarantine", name) for name in await listing(app.settings, "quarantine")]
 
 
 async def test_an_event_is_kept_as_received_and_makes_one_job_per_chunk(app: App) -> None:

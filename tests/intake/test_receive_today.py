@@ -16,9 +16,9 @@ from recording.model import conversation, layout
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending
 from tests.conftest import Control, file_event
-from tests.intake.test_auto_record import leg_event, outcomes, started
-from tests.intake.test_receive import quarantined
-from tests.model.test_event_parser_today import SERVER_CALL, call_event, callback
+from tests.support.archives import quarantined
+from tests.support.calls import leg_event, outcomes, started
+from tests.support.events import SERVER_CALL, call_event, callback
 from tests.support.facts import body_of, listing, receive, sweep
 from tests.support.source import recording_of
 

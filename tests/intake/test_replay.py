@@ -24,7 +24,7 @@ from recording.intake.replay import EventFile, Replay, ReplayResult
 from recording.model import job, layout
 from recording.model.job import ChunkJob
 from tests.conftest import Control, file_event
-from tests.model.test_event_parser_today import call_event
+from tests.support.events import call_event
 from tests.support.facts import body_of, harmed, listing, put, raw_queue, receive, sweep
 from tests.support.source import recording_of
 
@@ -85,7 +85,7 @@ async def quarantined(app: App, text: str, *, at: datetime = DAY) -> str:
     return layout.quarantine_blob(at, layout.event_id(None, text))
 
 
-async def test_a_quarantined_event_that_is_understood_by_now_is_taken(app: App, event: dict[str, Any]) -> None:
+async def test_a_quarantined_event_that_is_valid_by_now_is_accepted(app: App, event: dict[str, Any]) -> None:
     """The fact has its original text, and both chunks are on the queue as the host reads them."""
     text = json.dumps(event, indent=3) + "\n"
     name = await quarantined(app, text)
@@ -93,7 +93,7 @@ async def test_a_quarantined_event_that_is_understood_by_now_is_taken(app: App, 
     [done] = await replaying(app).run(await replay.read_blob(app.clients.blobs, name))
 
     key = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
-    assert ("taken", f"{key}, 2 chunks queued", True) == (done.outcome, done.detail, done.ok)
+    assert ("accepted", f"{key}, 2 chunks queued", True) == (done.outcome, done.detail, done.ok)
     assert text.encode() == await app.clients.blobs.read("staging", layout.event_blob(key, event["id"]))
     assert [(key, DOCUMENT, 0), (key, DOCUMENT + "0", 1)] == [
         (one.recording_key, one.document_id, one.index) for one in await queued(app)
@@ -153,7 +153,7 @@ async def test_dead_letters_are_taken_in_both_schemas(app: App, event: dict[str,
 
     done = await again(app, json.dumps(letters, indent=2))
 
-    assert ["taken", "taken"] == [one.outcome for one in done]
+    assert ["accepted", "accepted"] == [one.outcome for one in done]
     assert 4 == len(await queued(app))
     keys = {one.detail.partition(",")[0] for one in done}
     assert keys == {name.partition("/")[0] for name in await listing(app.settings, "staging")}
@@ -162,19 +162,19 @@ async def test_dead_letters_are_taken_in_both_schemas(app: App, event: dict[str,
     assert b"MaxDeliveryAttemptsExceeded" in kept
 
 
-async def test_what_is_still_not_understood_is_not_written_twice(app: App) -> None:
+async def test_what_is_still_invalid_is_not_written_twice(app: App) -> None:
     """It stays where it is, whenever it is replayed; the reason is that of this version."""
     name = await quarantined(app, '{"eventType": "Microsoft.Communication.RecordingFileStatusUpdated"}')
     before = await all_blobs(app)
 
     [done] = await replaying(app).run(await replay.read_blob(app.clients.blobs, name))
 
-    assert ("not understood", False) == (done.outcome, done.ok)
+    assert ("invalid", False) == (done.outcome, done.ok)
     assert "nobody knew then" not in done.detail
     assert (before, []) == (await all_blobs(app), await queued(app))
 
 
-async def test_an_event_understood_in_part_is_taken_in_part(app: App, event: dict[str, Any]) -> None:
+async def test_a_partially_valid_event_is_partially_accepted(app: App, event: dict[str, Any]) -> None:
     """The good chunk is queued, the other is reported again; the quarantine has the event once, on its old day."""
     event["data"]["recordingStorageInfo"]["recordingChunks"][1]["documentId"] = "../x"
     name = await quarantined(app, json.dumps(event))
@@ -182,11 +182,11 @@ async def test_an_event_understood_in_part_is_taken_in_part(app: App, event: dic
 
     for _ in range(2):
         [done] = await replaying(app).run(await replay.read_blob(app.clients.blobs, name))
-        assert ("partly", False) == (done.outcome, done.ok)
+        assert ("partially accepted", False) == (done.outcome, done.ok)
         assert [DOCUMENT] == [one.document_id for one in await queued(app)]
     [done] = await again(app, json.dumps(event))
 
-    assert "partly" == done.outcome
+    assert "partially accepted" == done.outcome
     assert in_quarantine == await listing(app.settings, "quarantine")
 
 
@@ -198,7 +198,7 @@ async def test_events_of_other_kinds(app: App) -> None:
 
     done = await again(app, json.dumps([known | {"eventTime": "2026-03-01T11:00:00Z"}, other]))
 
-    assert [("taken", "CallLegStateChanged", True), ("ignored", True)] == [
+    assert [("accepted", "CallLegStateChanged", True), ("ignored", True)] == [
         (done[0].outcome, done[0].detail, done[0].ok),
         (done[1].outcome, done[1].ok),
     ]
@@ -216,7 +216,7 @@ async def test_a_call_that_still_cannot_be_named_is_not_written_twice(app: App, 
 
     [done] = await replaying(records_all(app, environment)).run(await replay.read_blob(app.clients.blobs, name))
 
-    assert ("not understood", before) == (done.outcome, await all_blobs(app))
+    assert ("invalid", before) == (done.outcome, await all_blobs(app))
 
 
 async def test_a_replayed_start_is_claimed_now(app: App, environment: dict[str, str], control: Control) -> None:
@@ -231,7 +231,7 @@ async def test_a_replayed_start_is_claimed_now(app: App, environment: dict[str, 
 
     [claimed] = [blob for blob in await listing(app.settings, "archive") if blob.endswith("-claim.json")]
     age = datetime.now(UTC) - datetime.fromisoformat((await body_of(app.settings, "archive", claimed))["at"])
-    assert ("taken", True) == (done.outcome, age < timedelta(minutes=1))
+    assert ("accepted", True) == (done.outcome, age < timedelta(minutes=1))
 
 
 async def test_words_from_outside_do_not_reach_the_terminal(
@@ -262,7 +262,7 @@ async def test_a_damaged_file_is_told(app: App, body: bytes) -> None:
 
 async def test_a_byte_order_mark_is_no_damage(app: App, event: dict[str, Any]) -> None:
     """An editor may have added it."""
-    assert ["taken"] == [one.outcome for one in await again(app, b"\xef\xbb\xbf" + json.dumps(event).encode())]
+    assert ["accepted"] == [one.outcome for one in await again(app, b"\xef\xbb\xbf" + json.dumps(event).encode())]
 
 
 async def test_a_dry_run_changes_nothing(app: App, event: dict[str, Any]) -> None:
@@ -271,7 +271,7 @@ async def test_a_dry_run_changes_nothing(app: App, event: dict[str, Any]) -> Non
 
     done = await again(app, json.dumps([event, {"id": "x"}]), dry_run=True)
 
-    assert ["taken", "not understood"] == [one.outcome for one in done]
+    assert ["accepted", "invalid"] == [one.outcome for one in done]
     assert done[0].detail.endswith("2 chunks")
     assert (before, []) == (await all_blobs(app), await queued(app))
 
@@ -287,7 +287,10 @@ async def test_storage_that_fails_holds_up_no_other_event(
         first = await again(app, json.dumps([event, other]))
         second = await again(app, json.dumps([event, other]))
 
-    assert (["failed", "taken"], ["taken", "taken"]) == ([o.outcome for o in first], [o.outcome for o in second])
+    assert (["failed", "accepted"], ["accepted", "accepted"]) == (
+        [o.outcome for o in first],
+        [o.outcome for o in second],
+    )
     assert "sig" not in first[0].detail
 
 
@@ -319,16 +322,16 @@ async def test_a_folder_is_replayed_and_told(
 
     assert 0 == await run(environment, tmp_path, str(tmp_path / "letters"))
     first, second, last = capsys.readouterr().out.splitlines()
-    assert first.startswith(f"taken          {inner / 'one.json'}  20260301T10")
-    assert second.startswith(f"taken          {inner / 'two.json'}  20260301T10")
-    assert "2 events, 0 not taken" == last
+    assert first.startswith(f"accepted           {inner / 'one.json'}  20260301T10")
+    assert second.startswith(f"accepted           {inner / 'two.json'}  20260301T10")
+    assert "2 events, 0 not accepted" == last
     assert 4 == len(await queued(app))
 
     (inner / "three.json").write_text("{")
     assert 1 == await run(environment, tmp_path, str(tmp_path / "letters"), "--dry-run")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith(f"unreadable     {inner / 'three.json'}  ")
-    assert "3 events, 1 not taken (dry run: nothing was changed)" == lines[-1]
+    assert lines[1].startswith(f"unreadable         {inner / 'three.json'}  ")
+    assert "3 events, 1 not accepted (dry run: nothing was changed)" == lines[-1]
     assert [] == await queued(app)
 
 
@@ -367,12 +370,12 @@ async def test_a_day_of_the_quarantine_and_of_the_dead_letters(
     assert 0 == await run(environment, tmp_path, "--day", "2026-03-01", "--dead-letter-container", name)
 
     *_, last = capsys.readouterr().out.splitlines()
-    assert "3 events, 0 not taken" == last
+    assert "3 events, 0 not accepted" == last
     assert {"quarantined-0.json", "letter-0.json", "letter-1.json"} == {
         blob.rpartition("/")[2] for blob in await listing(app.settings, "staging")
     }
     assert 0 == await run(environment, tmp_path, "--day", "2026-03-05")
-    assert "0 events, 0 not taken\n" == capsys.readouterr().out
+    assert "0 events, 0 not accepted\n" == capsys.readouterr().out
 
 
 async def test_a_blob_of_the_dead_letters(

@@ -200,7 +200,7 @@ async def test_quarantine(archive: Archive) -> None:
 
 
 async def test_notices(archive: Archive) -> None:
-    """A recording that nobody was told of is unexplained; a fact under two ids is there twice."""
+    """A recording whose result nobody published is unexplained; a fact under two ids is there twice."""
 
     recording, _ = await archive.make()
     sent, key = Sent([recording], set(), set()), key_of(recording)

@@ -199,7 +199,7 @@ RATES = {"status503": 0.2, "status500": 0.1, "reset": 0.1, "lostAnswer": 0.1}
 
 
 async def _storm(rig: Rig, seed: int, *, at_once: bool) -> tuple[list[list[int]], Any]:
-    """Write ten blobs six times each under random faults; return what became of it, and the counters."""
+    """Write ten blobs six times each under random faults; return the results and the counters."""
     await rig.control("POST", "chaos", {"seed": seed, "rates": RATES})
 
     async def write(number: int) -> list[int]:

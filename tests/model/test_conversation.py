@@ -20,8 +20,8 @@ ID = (
 GROUP = "29bd5ea9-e0fc-4d00-8f6f-339b1f0ee2e2"
 # Its Base64 has both letters that Base64Url hasn't, and padding.
 AWKWARD = "https://conv.test/?>>>~~~???éé"
-MEND = "; send the unpadded base64url of the conversation URL, or POST /recordings with conversationUrl"
-CLASSIC = "is Base64, not Base64Url: write - for +, _ for /, and leave the = padding away"
+FIX = "; send the unpadded base64url of the conversation URL, or POST /recordings with conversationUrl"
+CLASSIC = "is Base64, not Base64Url: write - for +, _ for /, and omit the = padding"
 NEITHER = "is neither the Base64Url of a conversation URL nor a group call's GUID"
 NOT_HTTPS = "decodes to something that is not an https URL"
 
@@ -86,11 +86,11 @@ def test_what_makes_the_awkward_url_awkward() -> None:
     ],
 )
 def test_mistakes_are_named(wrong: str, what: str) -> None:
-    """What is wrong with an id is said, with the way to mend it."""
+    """What is wrong with an id is said, with the way to fix it."""
     with pytest.raises(BadRequest) as refused:
         conversation.require_2021_id(wrong)
 
-    assert (f"the conversation id {what}{MEND}", "conversationId") == (refused.value.message, refused.value.target)
+    assert (f"the conversation id {what}{FIX}", "conversationId") == (refused.value.message, refused.value.target)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_ids_of_no_kind(wrong: str) -> None:
     with pytest.raises(BadRequest) as refused:
         conversation.to_locator(wrong)
 
-    assert (f"the conversation id is of no kind that there is; {KINDS}", "conversationId") == (
+    assert (f"the conversation id is not of a supported kind; {KINDS}", "conversationId") == (
         refused.value.message,
         refused.value.target,
     )

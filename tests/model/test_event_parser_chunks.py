@@ -32,13 +32,13 @@ def test_locations_are_kept_as_they_are() -> None:
 @pytest.mark.parametrize("name", ["contentLocation", "metadataLocation", "deleteLocation"])
 @pytest.mark.parametrize("odd", [5, [], {}, "a\nb", "a" * 9000, "\ud800"])
 def test_a_location_that_cannot_be_one_costs_no_chunk(name: str, odd: Any) -> None:
-    """It is left away and named; the chunk is taken all the same."""
+    """It is omitted and named as a problem; the chunk is accepted nevertheless."""
     [got], problems = event_parser.read_chunks([GOOD_CHUNK | {"contentLocation": OBJECT, name: odd}])
 
     assert getattr(got, name.replace("L", "_l")) is None
     assert len(problems) == 1
-    assert problems[0].startswith(f"chunk entry 0: {name} must be an address")
-    assert problems[0].endswith("it was left away")
+    assert problems[0].startswith(f"chunk entry 0: {name} must be a URL")
+    assert problems[0].endswith("; omitted")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from recording.errors import BadEvent
 from recording.model import event_parser
 from recording.model.events import CallEnded, CallStarted, RecordingStateChanged, StartRecordingFailed
+from tests.support.events import CORRELATION, GROUP, SERVER_CALL, call_event, callback
 from tests.support.samples import (
     CALL,
     DOCUMENT,
@@ -19,59 +20,6 @@ from tests.support.samples import (
     parse_file_status,
     sample,
 )
-
-SERVER_CALL = "aHR0cHM6Ly9hcGkuZmxpZ2h0cHJveHkuc2t5cGUuY29t/L2FwaS92Mi9jcA=="
-GROUP = "3f2b0e4c-1111-4000-8000-000000000001"
-CORRELATION = "dba00566-c94d-4912-8087-3f54101e0aa4"
-
-
-def call_event(name: str, **more: Any) -> dict[str, Any]:
-    """Write a CallStarted or CallEnded event (docs/acs-contract.md#file-event)."""
-    return {
-        "id": "a8f5f015-1db8-410e-b50c-8f37a55f5350",
-        "topic": "/subscriptions/0",
-        "subject": f"call/{SERVER_CALL}/startedBy/8:acs:r_u",
-        "data": {
-            "startedBy": {"communicationIdentifier": {"rawId": "8:acs:r_u"}, "role": "{role}"},
-            "serverCallId": SERVER_CALL,
-            "group": {"id": GROUP},
-            "room": {"id": ""},
-            "isTwoParty": False,
-            "correlationId": CORRELATION,
-            "isRoomsCall": False,
-            **more,
-        },
-        "eventType": f"Microsoft.Communication.{name}",
-        "dataVersion": "1.0",
-        "metadataVersion": "1",
-        "eventTime": "2025-06-13T19:03:17.8132826Z",
-    }
-
-
-def callback(name: str, **more: Any) -> str:
-    """Write a callback of today's, as recorded from the service (docs/acs-contract.md#callbacks)."""
-    subject = f"calling/recordings/{SERVER_CALL}/{RECORDING}/{name}"
-    return json.dumps(
-        {
-            "id": "a8f5f015-1db8-410e-b50c-8f37a55f5350",
-            "source": subject,
-            "type": f"Microsoft.Communication.{name}",
-            "data": {
-                "recordingId": RECORDING,
-                "resultInformation": {"code": 200, "subCode": 0, "message": ""},
-                "version": "2025-05-15",
-                "callConnectionId": "00006680-7460-4e6c-a5c5-a8f23a6ca2cf",
-                "serverCallId": SERVER_CALL,
-                "correlationId": CORRELATION,
-                "publicEventType": f"Microsoft.Communication.{name}",
-                **more,
-            },
-            "time": "2025-06-13T19:03:17.8132826+00:00",
-            "specversion": "1.0",
-            "datacontenttype": "application/json",
-            "subject": subject,
-        }
-    )
 
 
 @pytest.mark.parametrize("cloud", [True, False], ids=["CloudEvents", "EventGrid"])

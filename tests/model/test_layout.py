@@ -206,7 +206,7 @@ def test_other_event_ids_become_a_digest(given: str | None) -> None:
 
 
 def test_starts_have_names_of_one_length() -> None:
-    """Who makes a start, and what came of it, is named by a digest: a subject may be longer than a blob's name."""
+    """The claim of a start and its outcome are named by a digest: a subject may be longer than a blob's name."""
     names = [layout.claim_blob(text, 1) for text in ("a", "b" * 4096, "ü/..")]
 
     assert [len("starts/") + 64 + len("/00001-claim.json")] * 3 == [len(name) for name in names]

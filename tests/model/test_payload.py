@@ -50,7 +50,7 @@ def test_a_location_is_kept_letter_by_letter(good: str) -> None:
 @pytest.mark.parametrize("bad", [5, True, [], {}, "a\nb", "a\tb", "\x7f", "ü", "\ud800", "a" * 8193])
 def test_what_cannot_be_a_location(bad: Any) -> None:
     """It is refused, and what it held isn't repeated."""
-    with pytest.raises(ValueError, match=r"must be an address of at most 8192 printable ASCII characters$"):
+    with pytest.raises(ValueError, match=r"must be a URL of at most 8192 printable ASCII characters$"):
         payload.location(bad)
 
 

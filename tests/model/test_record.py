@@ -35,7 +35,7 @@ def test_members_are_in_camel_case() -> None:
 
 
 def test_a_record_does_not_change() -> None:
-    """But for an audit record, which learns what came of the operation."""
+    """But for an audit record, which gets the outcome of the operation."""
     with pytest.raises(ValidationError, match="frozen"):
         Inner(how_many=1).how_many = 2  # type: ignore[misc]
     AuditRecord(at="2026-03-01T10:00:00Z", operation="start").status = 500

@@ -1,4 +1,4 @@
-"""recording/model/recording.py: pure: what staging holds of one chunk, and what a manifest tells of it."""
+"""recording/model/recording.py: pure: what staging holds of one chunk, and what a manifest lists of it."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from recording.model.layout import chunk_blob, metadata_blob
 from recording.model.manifest import ManifestChunk
 from recording.model.recording import InFlightChunk
 from recording.model.stored import StoredBlob
-from tests.model.test_manifest import KEY, PROOF, RETENTION, START
+from tests.support.manifests import KEY, PROOF, RETENTION, START
 
 
 def chunk(
@@ -34,8 +34,8 @@ def chunk(
     ("found", "kind", "note"),
     [
         (chunk({"kind": "wav"}, {"format": "wav"}), "wav", None),
-        (chunk({"kind": "wav"}, {"format": "mp3"}), "wav", "it is called mp3, and its bytes are wav"),
-        (chunk({"kind": "wav"}, {}, format="mp3"), "wav", "it is called mp3, and its bytes are wav"),
+        (chunk({"kind": "wav"}, {"format": "mp3"}), "wav", "labelled mp3, content is wav"),
+        (chunk({"kind": "wav"}, {}, format="mp3"), "wav", "labelled mp3, content is wav"),
         (chunk({"kind": "wav"}, {"format": "wav"}, format="mp3"), "wav", None),
         (chunk({"kind": "wav"}), "wav", None),
         (chunk({}, {"format": "mp3"}), "mp3", None),

@@ -48,7 +48,7 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "attempts.json": attempts_record,
     "attempts-named.json": attempts_record,
     "audit.json": one_line(AuditRecord),
-    "chunk-job.json": lambda text: (ChunkJob.from_message(text)).to_message(),
+    "chunk-job.json": lambda text: ChunkJob.from_message(text).to_message(),
     "chunk-metadata.json": lambda text: json.dumps(ChunkFacts.from_metadata(json.loads(text)).to_metadata()),
     "claim.json": one_line(StartClaim),
     "ending.json": one_line(Ending),

@@ -58,7 +58,7 @@ def unwritten(caplog: pytest.LogCaptureFixture) -> list[Any]:
 
 
 async def test_every_operation_is_on_record(app: App, control: Control) -> None:
-    """One fact each: what, when, by whom, on which recording, with which context, and what came of it."""
+    """One fact each: what, when, by whom, on which recording, with which context, and the outcome."""
     call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
     do, context = app.control, Operation(operation_context="lunch")
     begun = datetime.now(UTC)

@@ -17,12 +17,12 @@ from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
 from recording.app import App, assemble
 from recording.config.settings import read_settings
-from recording.storage import blobs
 from recording.storage.blobs import Blobs, CopyFailed
 from tests.conftest import Control
-from tests.intake.test_auto_record import leg_event
+from tests.support.calls import leg_event
 from tests.support.facts import (
     MIB,
+    QUICK,
     add_fault,
     announce,
     faults_met,
@@ -34,9 +34,8 @@ from tests.support.facts import (
     stored_sha256,
     sweep,
     until,
+    with_limits,
 )
-
-pytestmark = pytest.mark.usefixtures("impatient")
 
 COMMIT = {"operation": "PutBlockList"}
 BLOCK = {"operation": "PutBlock"}
@@ -57,8 +56,8 @@ async def proxy(azurite: Azurite) -> AsyncIterator[StorageProxy]:
 async def distant(proxy: StorageProxy, environment: dict[str, str]) -> AsyncIterator[App]:
     """The app, with the proxy before its Blob Storage."""
     there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
-    built = await bootstrap.open_app(read_settings(environment | there))
-    yield built
+    built = await bootstrap.open_app(read_settings(environment | there), retries=QUICK)
+    yield with_limits(built, block_pause_seconds=0.01)
     await built.aclose()
 
 
@@ -171,11 +170,12 @@ async def test_a_link_reads_and_does_nothing_else(app: App) -> None:
     assert timedelta(minutes=4) < left <= timedelta(minutes=5)
 
 
-async def test_a_link_expires(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_link_expires(app: App) -> None:
     """Once its time is over it opens nothing."""
-    monkeypatch.setattr(blobs, "LINK_LIFE", timedelta(seconds=-1))
+    storage = Blobs(app.settings, link_life=timedelta(seconds=-1))
     await put(app.settings, "staging", "a", b"media")
-    link = await app.clients.blobs.read_link("staging", "a", file_name="a.mp4")
+    link = await storage.read_link("staging", "a", file_name="a.mp4")
+    await storage.aclose()
 
     async with aiohttp.ClientSession() as http, http.get(link) as got:
         assert 403 == got.status

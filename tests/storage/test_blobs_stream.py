@@ -23,7 +23,7 @@ async def test_a_stream_is_in_order(app: App, ahead: int, size: int) -> None:
     assert found is not None
     gate = asyncio.Semaphore(2)
 
-    pieces = [piece async for piece in app.clients.blobs.read_ranges("staging", found, ahead=ahead, gate=gate)]
+    pieces = [piece async for piece in app.clients.blobs.read_ranges("staging", found, prefetch=ahead, limit=gate)]
 
     assert content[:size] == b"".join(pieces)
     assert [piece for piece in pieces if len(piece) > 2 * MIB] == []
@@ -39,7 +39,7 @@ async def test_a_stream_is_of_one_version(app: App, ahead: int) -> None:
     gate, pieces = asyncio.Semaphore(4), list[bytes]()
 
     with pytest.raises(ResourceModifiedError):  # noqa: PT012 - the first piece has to come before it
-        async for piece in app.clients.blobs.read_ranges("staging", found, ahead=ahead, gate=gate):
+        async for piece in app.clients.blobs.read_ranges("staging", found, prefetch=ahead, limit=gate):
             if not pieces:
                 await put(app.settings, "staging", "a", b"2" * 20 * MIB)
             pieces.append(piece)
@@ -70,7 +70,7 @@ async def test_a_stream_reads_within_its_gate(app: App) -> None:
             gate.release()
 
     size = 0
-    async for piece in app.clients.blobs.read_ranges("staging", found, ahead=8, gate=Counting()):
+    async for piece in app.clients.blobs.read_ranges("staging", found, prefetch=8, limit=Counting()):
         size += len(piece)
 
     assert (20 * MIB, 3, 0) == (size, most, under_way)

@@ -8,7 +8,7 @@ import pytest
 
 from recording.app import App
 from recording.model import layout
-from tests.model.test_event_parser_today import CORRELATION, SERVER_CALL, call_event
+from tests.support.events import CORRELATION, SERVER_CALL, call_event
 from tests.support.facts import put, receive, sweep, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.source import storage_host, today, wav

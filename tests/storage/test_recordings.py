@@ -8,8 +8,8 @@ import pytest
 from recording.app import App
 from recording.model import layout
 from recording.model.attempts import Attempts, Failure
-from tests.archive.test_archived import LATE, lose
 from tests.conftest import Control
+from tests.support.archives import LATE, lose
 from tests.support.facts import announce, put, stage, sweep
 
 
@@ -61,7 +61,7 @@ async def test_failures_at_the_same_moment_are_all_on_record(app: App, control: 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"{}", b"[]"])
 async def test_a_manifest_that_cannot_be_read_costs_no_chunk(app: App, control: Control, text: bytes) -> None:
-    """It is fetched, and the timer tells of the manifest."""
+    """It is fetched, and the timer reports the manifest."""
     [job] = await stage(app, await control.recording(1000))
     await put(app.settings, "archive", layout.manifest_blob(job.recording_key), text)
 

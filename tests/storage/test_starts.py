@@ -28,7 +28,8 @@ from recording.storage.starts import (
     StartOutcome,
 )
 from tests.conftest import Control
-from tests.support.facts import add_fault, body_of, control_with, faults_met, listing, with_blobs
+from tests.support.facts import QUICK, add_fault, body_of, control_with, faults_met, listing, with_blobs
+from tests.support.starts import asked, tries
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOTHING = StartRecording()
@@ -51,9 +52,9 @@ async def proxy(azurite: Azurite) -> AsyncIterator[StorageProxy]:
 
 @pytest_asyncio.fixture
 async def distant(settings: Settings, proxy: StorageProxy) -> AsyncIterator[Blobs]:
-    """The storage, with the proxy before it."""
+    """The storage, with the proxy before it, asked again without pauses."""
     account = StorageAccount.model_validate({"connection_string": proxy.connection_string})
-    storage = Blobs(settings.model_copy(update={"archive_storage": account}))
+    storage = Blobs(settings.model_copy(update={"archive_storage": account}), retries=QUICK)
     yield storage
     await storage.aclose()
 
@@ -77,23 +78,6 @@ async def start_once(
 def writes(suffix: str) -> dict[str, str]:
     """Match the writes of one kind of fact."""
     return {"method": "PUT", "path": f"*-{suffix}.json"}
-
-
-async def tries(app: App) -> list[str]:
-    """Say what is known of each try: `claim`, or what came of it."""
-    found = {}
-    for name in sorted(await listing(app.settings, "archive")):
-        if name.startswith("starts/"):
-            number, _, kind = name.rpartition("/")[2].partition("-")
-            body = await body_of(app.settings, "archive", name)
-            found[number] = body["result"] if kind == "outcome.json" else "claim"
-    return list(found.values())
-
-
-async def asked(control: Control) -> int:
-    """Count how often ACS was asked to start."""
-    requests = (await control.call("GET", "requests"))["requests"]
-    return len([r for r in requests if r["method"] == "POST" and r["path"].endswith("/recordings")])
 
 
 async def test_a_start_at_once_from_everywhere_happens_once(
@@ -224,7 +208,6 @@ async def test_a_lost_answer_of_acs_is_no_second_recording(app: App, control: Co
     assert 1 == len((await control.call("GET", "recordings"))["recordings"])
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("kind", ["claim", "outcome"])
 @pytest.mark.parametrize("fault", [{"kind": "lostAnswer"}, BUSY], ids=["lost", "refused"])
 async def test_a_fact_whose_answer_is_lost_is_still_ours(

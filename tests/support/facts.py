@@ -26,10 +26,12 @@ from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob
 from recording.model.stored import Container
 from recording.notices import Topic
-from recording.storage.blobs import Blobs
+from recording.storage.blobs import RETRIES, Blobs
 from tests.conftest import Control, file_event
 
 MIB = 1024 * 1024
+# As many retries of storage as ever, without pauses.
+QUICK = RETRIES | {"initial_backoff": 0, "increment_base": 0, "random_jitter_range": 0}
 TOPIC_KEY = "dG9waWMta2V5LW9mLXRoZS10ZXN0cw=="
 
 
@@ -75,7 +77,15 @@ async def body_of(settings: Settings, where: Container, name: str) -> Any:
 
 def with_blobs(app: App, blobs: Blobs) -> App:
     """Wire the app with another client of Blob Storage."""
-    return assemble(app.settings, replace(app.clients, blobs=blobs))
+    there = assemble(app.settings, replace(app.clients, blobs=blobs))
+    return with_limits(there, **vars(app.ingest.limits))
+
+
+def with_limits(app: App, **limits: Any) -> App:
+    """Wire the app with other limits of ingest."""
+    changed = replace(app.ingest.limits, **limits)
+    ingest = ChunkIngest(app.clients.blobs, app.recordings, app.clients.content, limits=changed)
+    return replace(app, ingest=ingest)
 
 
 def control_with(app: App, service: RecordingService | None = None, **more: Any) -> RecordingControl:
@@ -156,12 +166,12 @@ async def staged_receipts(blobs: Blobs, job: ChunkJob) -> int:
     return len([name for name in await blobs.staged_blocks(job.content_blob) if not is_block(name)])
 
 
-async def killed_after(ingest: ChunkIngest, job: ChunkJob, *, blocks: int) -> None:
+async def killed_after(app: App, job: ChunkJob, *, blocks: int) -> None:
     """Run an ingest and end it in the middle, once so many blocks are staged."""
-    running = asyncio.ensure_future(ingest.run(job))
+    running = asyncio.ensure_future(app.ingest.run(job))
 
     async def staged() -> bool:
-        return running.done() or await staged_receipts(ingest.blobs, job) >= blocks
+        return running.done() or await staged_receipts(app.clients.blobs, job) >= blocks
 
     await until(staged)
     assert not running.done()
@@ -181,15 +191,15 @@ def faults_met(proxy: StorageProxy) -> int:
 
 @asynccontextmanager
 async def harmed(
-    azurite: Azurite, environment: dict[str, str], *rules: dict[str, Any]
+    azurite: Azurite, environment: dict[str, str], *rules: dict[str, Any], **retries: Any
 ) -> AsyncIterator[tuple[App, StorageProxy]]:
-    """The app, and the storage between that does what the rules say."""
+    """The app, and the storage between that does what the rules say; retries are as many as ever, without pauses."""
     async with StorageProxy(azurite.blob_url, azurite.queue_url) as proxy:
         there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
-        app = await bootstrap.open_app(read_settings(environment | there))
+        app = await bootstrap.open_app(read_settings(environment | there), retries=QUICK | retries)
         for rule in rules:
             add_fault(proxy, **rule)
         try:
-            yield app, proxy
+            yield with_limits(app, block_pause_seconds=0.01), proxy
         finally:
             await app.aclose()

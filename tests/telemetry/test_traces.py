@@ -3,62 +3,19 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from recording.errors import NotFound
-from recording.telemetry import exporters, log, traces
+from recording.telemetry import log, traces
+from tests.support.spans import Told, trace_of
 
 KEY = "20261124T010203000000Z-b7e0"
 OTHER = "20261124T040506000000Z-b7e0"
-
-
-@dataclass(frozen=True)
-class Told:
-    """What was told since the test began."""
-
-    exporter: InMemorySpanExporter
-    reader: InMemoryMetricReader
-
-    def spans(self, name: str = "") -> list[ReadableSpan]:
-        """List the spans, the one that ended first first."""
-        return [span for span in self.exporter.get_finished_spans() if span.name.startswith(name)]
-
-    def metrics(self) -> dict[str, dict[tuple[Any, ...], Any]]:
-        """List the metrics since the last time: {name: {values of the attributes: value}}."""
-        data = self.reader.get_metrics_data()
-        return {
-            metric.name: {
-                tuple((p.attributes or {}).values()): getattr(p, "value", None) for p in metric.data.data_points
-            }
-            for resource in (data.resource_metrics if data else ())
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-        }
-
-
-@pytest.fixture
-def told() -> Iterator[Told]:
-    """Turn telemetry on for a test, and keep what it tells."""
-    kept = Told(InMemorySpanExporter(), InMemoryMetricReader())
-    traces.begin(exporters.providers(SimpleSpanProcessor(kept.exporter), [kept.reader]))
-    yield kept
-    traces.stop()
-
-
-def trace_of(span: ReadableSpan) -> int:
-    """Give the span's trace."""
-    return int(span.context.trace_id)
 
 
 def test_steps_that_know_nothing_of_each_other_are_one_trace(told: Told) -> None:
@@ -80,8 +37,8 @@ def test_steps_that_know_nothing_of_each_other_are_one_trace(told: Told) -> None
 def test_an_event_links_to_the_control_operations(told: Told) -> None:
     """Start and stop are one trace, by the recording id with or without padding; the event's span links there."""
     began = datetime.now(UTC) - timedelta(seconds=2)
-    traces.control("start", began=began, code="ok", recording_id="eyJQ=", conversationId="Y29udg")
-    traces.control("stop", began=began, code="ok", recording_id="eyJQ")
+    traces.control_span("start", began=began, code="ok", recording_id="eyJQ=", conversationId="Y29udg")
+    traces.control_span("stop", began=began, code="ok", recording_id="eyJQ")
     with traces.span("recording.event", KEY, recording_id="eyJQ"):
         pass
 
@@ -95,7 +52,7 @@ def test_an_event_links_to_the_control_operations(told: Told) -> None:
 def test_a_start_that_failed_is_told_too(told: Told) -> None:
     """It has made no recording, so it is a trace of its own."""
     for _ in range(2):
-        traces.control("start", began=datetime.now(UTC), code="NotFound", recording_id=None)
+        traces.control_span("start", began=datetime.now(UTC), code="NotFound", recording_id=None)
 
     one, two = told.spans()
     assert (None, None) == (one.parent, two.parent)
@@ -139,7 +96,7 @@ def test_what_may_hold_a_token_is_not_shown(told: Told, secret: str) -> None:
     """Whoever passes an address by mistake finds that it isn't there, in a span or in a metric."""
     with traces.span("chunk.ingest", KEY, recording_id="eyJQ", documentId=secret):
         log.info("chunk.staged", bytes=secret, chunks=secret)
-    traces.control("start", began=datetime.now(UTC), code=secret, recording_id="eyJQ", conversationId=secret)
+    traces.control_span("start", began=datetime.now(UTC), code=secret, recording_id="eyJQ", conversationId=secret)
 
     assert {"(not shown)"} == {(span.attributes or {}).get("documentId", "(not shown)") for span in told.spans()}
     for span in told.spans():
@@ -158,7 +115,7 @@ def test_log_lines_add_their_numbers_to_the_span_around_them(told: Told) -> None
     """How large, how many blocks: what the log says stands at the span; outside of one nothing happens."""
     with traces.span("chunk.ingest", KEY):
         log.info("chunk.staging", recordingKey=KEY, bytes=3000, blocks=3, stagedBefore=1)
-        log.warning("block.again", block=2, attempt=1, reason="https://a.example/?sig=secret")
+        log.warning("block.retried", block=2, attempt=1, reason="https://a.example/?sig=secret")
     log.info("recording.archived", chunks=7)
 
     [span] = told.spans()
@@ -223,10 +180,10 @@ def test_telemetry_that_is_off_does_nothing(where: Any, connection_string: str |
     traces.start(where, connection_string)
 
     with traces.span("chunk.ingest", KEY):
-        traces.control("start", began=datetime.now(UTC), code="ok", recording_id="eyJQ")
+        traces.control_span("start", began=datetime.now(UTC), code="ok", recording_id="eyJQ")
     traces.stop()
 
-    assert (None, []) == (traces._started, log.listeners)
+    assert (None, []) == (traces._started, log.subscribers)
 
 
 def test_telemetry_that_is_off_loads_no_sdk() -> None:

@@ -15,7 +15,7 @@ from recording.errors import ChunkError
 from recording.telemetry import exporters
 from tests.conftest import Control
 from tests.support.facts import receive, sweep, until
-from tests.telemetry.test_traces import Told, told, trace_of
+from tests.support.spans import Told, told, trace_of
 
 __all__ = ["told"]
 FILE_EVENT = "Microsoft.Communication.RecordingFileStatusUpdated"
@@ -61,7 +61,7 @@ async def recorded(app: App, control: Control, events: list[dict[str, Any]]) -> 
     call = await control.call("POST", "calls", {"participants": ["Ada"], "media": media})
     caller = Caller(who="ada@example.com")
     url = {"conversation_url": call["conversationUrl"]}
-    whose = url if app.settings.speaks_2021 else {"server_call_id": call["serverCallId"]}
+    whose = url if app.settings.uses_preview_2021 else {"server_call_id": call["serverCallId"]}
     started = await app.control.start_by_url(caller, StartRecordingByUrl(**whose))
     await app.control.stop(caller, str(started.conversation_id), started.recording_id, Operation())
 
@@ -97,7 +97,7 @@ async def test_a_recording_is_one_trace_from_event_to_archive(
     assert trace_of(start) == trace_of(stop) != trace_of(own[0])
     assert [recording_id] * 2 == [(span.attributes or {})["recordingId"] for span in (start, stop)]
     # Of 2021 the event doesn't say which recording it is (docs/acs-contract.md#2021-file-event).
-    known = [] if app.settings.speaks_2021 else [trace_of(start)]
+    known = [] if app.settings.uses_preview_2021 else [trace_of(start)]
     assert known == [link.context.trace_id for link in own[0].links]
 
 
@@ -155,6 +155,6 @@ async def test_a_trace_is_printed_from_end_to_end(
     shown = local_trace.show(local_trace.read(exporters.line(span) for span in told.spans()))
     own = ["recording.event", "chunk.ingest", "chunk.ingest", "recording.archive"]
     before = ["control.start", "control.stop"]
-    expected = [*own, *before] if app.settings.speaks_2021 else [*before, *own]
+    expected = [*own, *before] if app.settings.uses_preview_2021 else [*before, *own]
     assert expected == [row.split()[5] for row in shown.splitlines() if row.startswith("  +")]
     assert shown.startswith(f"recording {jobs[0].recording_key}, trace ")

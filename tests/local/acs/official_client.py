@@ -113,7 +113,7 @@ class Bench:
 
 
 async def _do(name: str, action: Callable[[], Any], describe: Callable[[Any], Any] = lambda _: "done") -> Any:
-    """Do one operation, print what became of it, and return its value, None after a failure."""
+    """Do one operation, print the result, and return its value, None after a failure."""
     value = None
     try:
         value = await _finish(action())

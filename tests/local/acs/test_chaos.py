@@ -113,7 +113,7 @@ async def test_lost_answer(client: Client) -> None:
 
 
 async def _storm(client: Client, paths: list[str], *, at_once: bool) -> list[list[str]]:
-    """Fetch each document eight times under random faults; return what became of it."""
+    """Fetch each document eight times under random faults; return the results."""
 
     async def fetch(path: str) -> list[str]:
         return [await _outcome(client, path) for _ in range(8)]

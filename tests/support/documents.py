@@ -1,0 +1,23 @@
+"""Headings and code blocks of documents."""
+
+import re
+from textwrap import dedent
+
+from tests.infra.snapshots import ROOT
+
+SOURCE = (ROOT / "docs" / "operations.md").read_text()
+
+
+SECURITY = (ROOT / "SECURITY.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """Give the fenced blocks of a language, without their indentation."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", SOURCE + SECURITY, re.MULTILINE | re.DOTALL)
+    return [dedent(body) for _, body in found]
+
+
+def headings(source: str) -> set[str]:
+    """Give the anchors of a Markdown file's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", source, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}

@@ -1,0 +1,60 @@
+"""Recordings and manifests, made of facts without a storage."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from recording.model.attempts import Attempts
+from recording.model.events import AnnouncedChunk, FileStatusUpdated
+from recording.model.layout import chunk_blob, metadata_blob
+from recording.model.recording import InFlightRecording, assemble
+from recording.model.stored import StoredBlob
+
+START = datetime(2026, 3, 1, 10, tzinfo=UTC)
+
+
+KEY = "20260301T100000000000Z-3f2b0e4c"
+
+
+RETENTION = timedelta(hours=48)
+
+
+DONE = START + RETENTION
+
+
+DOCUMENTS = ("a-0", "a-1", "a-2")
+
+
+PROOF = {"sha256": "0" * 64, "source_etag": "e", "proved_at": START.isoformat(), "blocks": "3", "blocks_compared": "2"}
+
+
+def event(*documents: str, hours: int = 0, **more: Any) -> FileStatusUpdated:
+    """Make the event that announces documents."""
+    given: dict[str, Any] = {
+        "id": f"event-{hours}",
+        "time": START + timedelta(hours=hours),
+        "call_id": "3f2b0e4c",
+        "recording_id": None,
+        "server_call_id": None,
+        "start": START,
+        "duration_ms": None,
+        "session_end_reason": None,
+        "chunks": tuple(AnnouncedChunk(d, DOCUMENTS.index(d), "SessionEnded") for d in documents),
+    }
+    return FileStatusUpdated(**(given | more))
+
+
+def content(document: str, **metadata: str) -> StoredBlob:
+    """Make a chunk's content as staging has it."""
+    return StoredBlob(chunk_blob(KEY, DOCUMENTS.index(document), document), 1000, "e", metadata)
+
+
+def metadata(document: str) -> StoredBlob:
+    """Make a chunk's metadata file as staging has it."""
+    return StoredBlob(metadata_blob(KEY, DOCUMENTS.index(document), document), 10, "e", {"sha256": "1" * 64})
+
+
+def recording(
+    events: list[FileStatusUpdated], blobs: list[StoredBlob], tried: dict[str, Attempts] | None = None
+) -> InFlightRecording:
+    """Derive a recording."""
+    return assemble(KEY, events=events, blobs=blobs, attempts=tried or {}, retention=RETENTION)
