@@ -1,21 +1,21 @@
-# HOST=func runs the app on Azure Functions Core Tools instead of local/functions.
-# Some shells export HOST as the name of the machine; that isn't meant.
+# HOST=func runs the app on Azure Functions Core Tools instead of local/functions. Some shells export HOST as the name
+# of the machine; ignore that.
 ifneq ($(HOST),func)
 HOST = local
 endif
-# Which recording API: that of today, or the preview of 2021 (API=2021).
+# Which recording API: Call Automation (API=today) or the 2021 preview API (API=2021).
 API = today
 PYTHON = .venv/bin/python
 
 .PHONY: help setup lock demo up soak bench infra package test acceptance clean
 
-help:  ## list these commands (what a bare `make` does)
+help:  ## list these commands (the default)
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-setup: .venv/.ready node_modules/.ready  ## install what is needed into .venv and node_modules, if anything has changed
+setup: .venv/.ready node_modules/.ready  ## install everything into .venv and node_modules, if anything has changed
 	@:
 
-lock: .venv/bin/uv  ## compile the requirements files from pyproject.toml, pins kept; UPGRADE=1 takes the newest versions
+lock: .venv/bin/uv  ## compile the requirements files from pyproject.toml and keep the pins; UPGRADE=1 uses the newest versions
 	@$(PYTHON) -m local lock $(if $(UPGRADE),--upgrade)
 
 demo: setup  ## record a call by each API, archive the recordings, check them: under a minute, files in demo-output
@@ -26,19 +26,19 @@ up: setup  ## run the whole stack until Ctrl-C and print curl lines for it
 
 N = 1000
 SEED = 1
-soak: setup  ## N=1000 SEED=1: that many recordings with every fault and with kills, checked byte by byte; soak.json
+soak: setup  ## N=1000 SEED=1: send N recordings through all kinds of faults and kills, check every byte; writes soak.json
 	@$(PYTHON) -m local soak --api $(API) --recordings $(N) --seed $(SEED) --kills
 
-bench: setup  ## speed beside what a user would otherwise write: benchmarks/results.json and charts (half an hour)
+bench: setup  ## compare the speed with the alternatives: benchmarks/results.json and charts (half an hour)
 	@$(PYTHON) -m benchmarks
 
-infra: setup  ## evaluate the Bicep templates anew, into infra/snapshots (needs the compiler: BICEP, or bicep on the PATH)
+infra: setup  ## evaluate the Bicep templates into infra/snapshots (needs the compiler: BICEP, or bicep on the PATH)
 	@$(PYTHON) -m tests.infra.compiler
 
-package: setup  ## build what azd deploys, and start it with no other library than it brings along (needs PyPI)
+package: setup  ## build the package that azd deploys, and start it with only the packaged libraries (needs PyPI)
 	@$(PYTHON) -m tests.infra.package
 
-# More workers than cores: much of a test is waiting, for pauses and processes.
+# More workers than cores, because tests spend much of their time waiting.
 test: setup  ## ruff, import-linter, mypy and every test
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -46,14 +46,14 @@ test: setup  ## ruff, import-linter, mypy and every test
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest -n 3
 
-# Alone and one after the other: what is measured is sensitive to what else the machine does.
-acceptance: setup  ## what is too long or too sensitive for `make test`: soaks, large chunks and archives (half an hour)
+# Alone and one after the other, because other load on the machine changes the measurements.
+acceptance: setup  ## the tests that are too long or too sensitive for `make test`: soaks, large chunks and archives (half an hour)
 	$(PYTHON) -m pytest tests/acceptance --verbose --capture=no --durations=0
 
-clean:  ## remove everything that the other commands have made, but for .venv and node_modules
+clean:  ## remove everything that the other commands created, except .venv and node_modules
 	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .python_packages
 
-# Needs uv only: the requirements files may be outdated, or conflict after a merge, and aren't installed for this.
+# Needs only uv: the requirements files may be outdated or in conflict after a merge, so they aren't installed.
 .venv/bin/uv:
 	@sh local/setup.sh python
 

@@ -4,7 +4,7 @@
 param accountName string
 param workspaceId string
 
-@description('A service takes up to five settings.')
+@description('A service can have up to five diagnostic settings.')
 param settingName string
 
 var all = [
@@ -46,7 +46,7 @@ resource ofQueues 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: settingName
   properties: {
     workspaceId: workspaceId
-    // Not what is read: every instance asks its queues all day long, and no recording lies there.
+    // Without reads: every instance polls its queues all day, and queues hold no recordings.
     logs: [for category in skip(all, 1): {
       category: category
       enabled: true

@@ -1,8 +1,7 @@
-// Alerts. Each one's description says what to do first and names its section of the runbook,
-// docs/operations.md#<name>. The queries read the app's log lines (recording/telemetry/log.py): an event name,
-// a space, its fields as JSON, and nothing behind them.
-//
-// A rule with dimensions fires once for each value of them: the mail lists them, and its subject has the first.
+// Alerts. Each one's description says what to do first and names its section of the runbook, docs/operations.md#<name>.
+// The queries read the app's log lines (recording/telemetry/log.py): an event name, a space, its fields as JSON, and
+// nothing behind them. A rule with dimensions fires once for each value of them: the email lists them, and its subject
+// has the first.
 
 param location string
 param tags object
@@ -16,10 +15,10 @@ param workspaceId string
 @description('The system topic of the ACS resource.')
 param eventTopicId string
 
-@description('Compare what ACS reports that it recorded with what was archived. For the 2021 API it cannot be: its file events name no recording id.')
+@description('Compare the recordings that ACS reports with those that were archived. Not possible with the 2021 preview API, whose file events have no recording id.')
 param reconciles bool
 
-@description('A recording that ACS has made is missing so many hours after its end: RISK_HOURS before its deadline. At most 40, for an alert sees two days.')
+@description('Number of hours after its end at which a recording of ACS counts as missing: RISK_HOURS before its deadline. At most 40, because an alert covers two days.')
 @minValue(1)
 @maxValue(40)
 param missingAfterHours int
@@ -27,7 +26,7 @@ param missingAfterHours int
 param emails string[]
 param silenceHours int
 
-@description('Where the runbook is read, or empty.')
+@description('Address of the runbook, or empty.')
 param runbookUrl string
 
 var runbook = empty(runbookUrl) ? 'Runbook: docs/operations.md, section ' : '${runbookUrl}#'
@@ -69,7 +68,7 @@ var insightsRules queryRule[] = [
     window: 'PT15M'
     threshold: 0
     dimensions: ['recordingKey']
-    advice: 'A chunk was not proved to be in our storage when ACS deleted it, or a whole recording was never announced. Read the reason in the manifest, and tell those who own the call.'
+    advice: 'A chunk was not proved to be in your storage when ACS deleted it, or a whole recording was never announced. Read the reason in the manifest, and inform the owners of the call.'
     query: '''
 traces
 | where message startswith "chunk.lost " or message startswith "chunk.unproved " or message startswith "recording.absent "
@@ -84,7 +83,7 @@ traces
     window: 'PT15M'
     threshold: 0
     dimensions: ['recordingKey']
-    advice: 'A chunk is close to its deadline and not safe. Find out why from its reason; it is tried until the deadline.'
+    advice: 'A chunk is close to its deadline and not safe. Its reason says why; the app keeps trying until the deadline.'
     query: '''
 traces
 | where message startswith "chunk.at_risk "
@@ -115,7 +114,7 @@ traces
     range: 'P2D'
     threshold: 0
     dimensions: []
-    advice: 'Recordings were started, and no file event has come since. Check the Event Grid subscription before ACS deletes what was recorded.'
+    advice: 'Recordings were started, and no file event has arrived since. Check the Event Grid subscription before ACS deletes what was recorded.'
     query: replace('''
 let announced = toscalar(traces | where message startswith "recording.announced " | summarize max(timestamp));
 traces
@@ -135,8 +134,8 @@ traces
     range: 'P2D'
     threshold: 0
     dimensions: []
-    advice: 'The app runs, and its archive timer has not ended a run for half an hour: nothing is archived or rescued. Check that the app starts.'
-    // Only once a function has run: between provisioning and the first deployment there is no timer to hear of.
+    advice: 'The app runs, and its archive timer has not completed a run for half an hour: nothing is archived or requeued. Check that the app starts.'
+    // Fires only after a function has run: between provisioning and the first deployment there is no timer.
     query: '''
 let ran = toscalar(traces | where timestamp > ago(30m) and message startswith "archive.ran " | count);
 requests
@@ -153,8 +152,8 @@ requests
     window: 'PT30M'
     threshold: 2
     dimensions: []
-    advice: 'The archive timer failed three times, and has not ended a run since. Read the exception; chunks go on being ingested meanwhile.'
-    // A run that was cut off by a deployment or by scale-in counts as failed, too; the next one ends.
+    advice: 'The archive timer failed three times, and has not completed a run since. Read the exception; chunks are still ingested meanwhile.'
+    // A run that was killed by a deployment or by scale-in also counts as failed; the next one completes.
     query: '''
 let ran = toscalar(traces | where message startswith "archive.ran " | summarize max(timestamp));
 requests
@@ -170,7 +169,7 @@ requests
     window: 'PT1H'
     threshold: 2
     dimensions: ['recordingKey']
-    advice: 'The timer could not archive one recording three times in an hour. The others are not held up.'
+    advice: 'The timer failed to archive a recording three times in an hour. Other recordings are not delayed.'
     query: '''
 traces
 | where message startswith "recording.not_archived "
@@ -185,7 +184,7 @@ traces
     window: 'PT15M'
     threshold: 0
     dimensions: []
-    advice: 'A chunk or an event failed five times in a row. The timer tries it again; find out what fails.'
+    advice: 'A chunk or an event failed five times in a row. The timer tries it again; find the cause.'
     query: '''
 traces
 | where message startswith "event.not_taken "
@@ -200,7 +199,7 @@ traces
     window: 'PT15M'
     threshold: 0
     dimensions: ['blob']
-    advice: 'An event could not be understood. Read it in the quarantine container: it may be about a recording that nobody fetches.'
+    advice: 'An event could not be parsed. Read it in the quarantine container: it may announce a recording that is not being fetched.'
     query: '''
 traces
 | where message startswith "event.quarantined "
@@ -215,7 +214,7 @@ traces
     window: 'PT15M'
     threshold: 0
     dimensions: ['recordingId', 'serverCallId']
-    advice: 'ACS had taken a start and then could not record. Nothing is started again by itself: if the call still goes on, start it again.'
+    advice: 'ACS accepted a start and then could not record. The app does not start it again: if the call is still in progress, start the recording again.'
     query: '''
 traces
 | where message startswith "recording.start_failed "
@@ -245,7 +244,7 @@ traces
     window: 'PT15M'
     threshold: 0
     dimensions: ['conversationId']
-    advice: 'AUTO_RECORD could not start a recording, and will not try again for that call. If the call still goes on, start it by hand.'
+    advice: 'AUTO_RECORD could not start a recording, and will not try again for that call. If the call is still in progress, start the recording by hand.'
     query: '''
 traces
 | where message startswith "auto_record.refused "
@@ -255,9 +254,9 @@ traces
   }
 ]
 
-// Both tables are in the workspace only. Recording ids come with or without padding. An end that is reckoned without the
-// pauses is early, and never late; a row may be hours late. A line is no older than the end, so within 44 of the 48 hours
-// that an alert sees, none has left them.
+// Both tables are in the workspace only. Recording ids come with or without padding. An end that is calculated without
+// the pauses is early, never late; a row may be hours late. A log line is never older than the end, so within 44 of the
+// 48 hours that an alert covers, every line is still there.
 var missing queryRule = {
   name: 'recording-missing'
   severity: 1
@@ -266,7 +265,7 @@ var missing queryRule = {
   range: 'P2D'
   threshold: 0
   dimensions: ['recordingId']
-  advice: 'ACS reports a recording that is not in the archive, or not with all of its chunks, and will delete it in a few hours. Fetch it while it is there.'
+  advice: 'ACS reports a recording that is not in the archive, or not with all of its chunks, and will delete it in a few hours. Fetch it before then.'
   query: replace('''
 let archived = AppTraces
 | where Message startswith "recording.archived "
@@ -336,7 +335,7 @@ resource fromLogs 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [for rul
       actionGroups: [
         people.id
       ]
-      // Custom properties do not reach a mail; its subject does.
+      // Custom properties do not appear in an email; its subject does.
       actionProperties: empty(rule.dimensions) ? {} : {
         'Email.Subject': '${rule.name}: \${data.alertContext.condition.allOf[0].dimensions[0].value}'
       }
@@ -350,21 +349,21 @@ var metricRules = [
     metric: 'DeliveryAttemptFailCount'
     severity: 2
     threshold: 3
-    advice: 'Event Grid cannot hand events to the app. It tries for hours, ever more seldom; what comes late has less time left.'
+    advice: 'Event Grid cannot deliver events to the app. It retries for hours, at growing intervals; a recording whose event arrives late has less time left.'
   }
   {
     name: 'event-dead-lettered'
     metric: 'DeadLetteredCount'
     severity: 1
     threshold: 0
-    advice: 'Event Grid has given up on an event. Its recording is fetched by nobody until the event is handed in again.'
+    advice: 'Event Grid has stopped delivering an event. Its recording is not fetched until the event is replayed.'
   }
   {
     name: 'event-dropped'
     metric: 'DroppedEventCount'
     severity: 0
     threshold: 0
-    advice: 'Event Grid has given up on an event and could not even dead-letter it: the app will never hear of its recording.'
+    advice: 'Event Grid has stopped delivering an event and could not dead-letter it: the app will never learn of its recording.'
   }
 ]
 
@@ -393,7 +392,7 @@ resource fromMetrics 'Microsoft.Insights/metricAlerts@2026-01-01' = [for rule in
           timeAggregation: 'Total'
           operator: 'GreaterThan'
           threshold: rule.threshold
-          // An existing topic may have subscriptions of others: their failures are not ours (subscriptions.bicep).
+          // An existing topic may have other subscriptions, whose failures do not count (subscriptions.bicep).
           dimensions: [
             {
               name: 'EventSubscriptionName'

@@ -1,16 +1,16 @@
-// Long-term storage, in an account of its own: who may work on recordings in flight need not be able
-// to touch the archive's account, and its retention is its own.
+// Long-term storage, in a separate account: access to recordings in flight does not include the archive account, and
+// the archive has its own retention.
 
 param location string
 param tags object
 @minLength(13)
 param token string
 
-@description('No network reaches the account but through its private endpoints (network.bicep).')
+@description('The account is reachable only through its private endpoints (network.bicep).')
 param privateNetworking bool
 param container string
 
-@description('Redundancy, for example Standard_ZRS; those that can be chosen are in main.bicep.')
+@description('Redundancy, for example Standard_ZRS; main.bicep lists the allowed values.')
 param sku string
 
 param softDeleteDays int
@@ -21,16 +21,16 @@ param coolAfterDays int
 @description('After how many days recordings go to the cold tier; 0 never. Not the archive tier: GET …/content must be able to read them.')
 param coldAfterDays int
 
-@description('After how many days recordings are deleted; 0 keeps them for ever.')
+@description('After how many days recordings are deleted; 0 keeps them forever.')
 param deleteAfterDays int
 
-@description('Policies and legal holds per version of a blob. Easily given only when the container is made, never taken back, and the container can then be deleted only when it is empty: see docs/operations.md#retention.')
+@description('Allows policies and legal holds per blob version. Easy to enable only when the container is created, and impossible to disable; the container can then be deleted only when it is empty. See docs/operations.md#retention.')
 param immutabilitySupport bool
 
 @description('For how many days a recording cannot be changed or deleted (WORM); 0 sets no policy. The policy begins unlocked.')
 param immutableDays int
 
-@description('The policy was locked by hand: it is not put again, which would be refused.')
+@description('The policy was locked by hand: deployments must not set it again, because Azure would reject that.')
 param immutabilityLocked bool
 
 resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
@@ -61,7 +61,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
   parent: account
   name: 'default'
   properties: {
-    // What is overwritten or deleted can be brought back; immutability per version needs it.
+    // Overwritten or deleted blobs can be restored; immutability per version needs versions.
     isVersioningEnabled: true
     deleteRetentionPolicy: {
       enabled: true
@@ -79,7 +79,7 @@ resource recordings 'Microsoft.Storage/storageAccounts/blobServices/containers@2
   name: container
   properties: {
     publicAccess: 'None'
-    // Nothing is sent where it is not wanted: a container that has it keeps it.
+    // The property is sent only if it is wanted: a container that has the support keeps it.
     immutableStorageWithVersioning: immutabilitySupport ? { enabled: true } : null
   }
 }
@@ -109,7 +109,7 @@ var deletion = deleteAfterDays == 0 ? {} : {
   }
 }
 var ofRecordings = union(toCool, toCold, deletion)
-// A rule needs an action, also where none is wanted and the rule is off.
+// A rule needs an action even if it is disabled.
 var noAction = {
   tierToCold: {
     daysAfterModificationGreaterThan: 99999
@@ -136,7 +136,7 @@ var retention = {
   }
 }
 
-// What was overwritten or deleted stays as a version for as long as a recording would; for ever, if those do.
+// Overwritten or deleted blobs are kept as versions as long as recordings are; forever, if those are.
 var deleteVersions = {
   name: 'delete-versions'
   enabled: true
@@ -157,7 +157,7 @@ var deleteVersions = {
   }
 }
 
-// Always deployed: what an earlier deployment set would go on deleting.
+// Always deployed: otherwise the rules of an earlier deployment would continue to delete.
 resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08-01' = {
   parent: account
   name: 'default'

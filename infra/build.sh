@@ -1,10 +1,11 @@
 #!/bin/sh
-# Install the app's libraries where Azure Functions looks for them, for its Linux and its Python, whatever this machine
-# has: azd runs this before it packages the app (azure.yaml), and `make package` does. build.ps1 does the same on Windows.
+# Install the app's libraries where Azure Functions looks for them, for its Linux and Python, whatever this machine
+# runs. azd runs this before it packages the app (azure.yaml), and so does `make package`. build.ps1 does the same on
+# Windows.
 set -eu
 cd "$(dirname "$0")/.."
 
-# Any Python's pip can do it; each file is one of those that requirements.txt has the hash of.
+# The pip of any Python will do: it accepts only files whose hashes are in requirements.txt.
 python=python3
 if [ -x .venv/bin/python ]; then python=.venv/bin/python; fi
 rm -rf .python_packages

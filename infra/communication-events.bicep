@@ -26,7 +26,7 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
   }
 }
 
-// What the tokens of callbacks are for (their audience): not the resource's ARM id, and the same for its whole life.
+// The audience of callback tokens: not the resource's ARM id, and constant for its whole life.
 output immutableResourceId string = communication.properties.immutableResourceId
 output endpoint string = 'https://${communication.properties.hostName}'
 output topicId string = topic.id

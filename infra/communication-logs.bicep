@@ -1,10 +1,10 @@
-// What ACS reports of its recordings to Azure Monitor: ACSCallRecordingSummary has a row of each recording that it made,
-// ACSCallRecordingIncomingOperations one of each request. In the resource group of the ACS resource.
+// The recordings that ACS reports to Azure Monitor: ACSCallRecordingSummary has a row for each recording that it made,
+// ACSCallRecordingIncomingOperations one for each request. Deployed to the resource group of the ACS resource.
 
 param communicationName string
 param workspaceId string
 
-@description('A resource takes up to five settings; an existing one may have others, also of other deployments of this app.')
+@description('A resource can have up to five diagnostic settings; an existing one may have others, including those of other deployments of this app.')
 param settingName string
 
 resource communication 'Microsoft.Communication/communicationServices@2025-09-01' existing = {
@@ -16,7 +16,7 @@ resource recordings 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' =
   name: settingName
   properties: {
     workspaceId: workspaceId
-    // Into tables of their own, which is where they are looked for.
+    // Into dedicated tables, which the queries read.
     logAnalyticsDestinationType: 'Dedicated'
     logs: [
       {

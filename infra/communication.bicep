@@ -10,13 +10,13 @@ resource communication 'Microsoft.Communication/communicationServices@2025-09-01
   name: name
   location: 'global'
   tags: tags
-  // Recordings into a container of one's own (externalStorage) are written with this identity.
+  // ACS writes recordings into your own container (externalStorage) with this identity.
   identity: {
     type: 'SystemAssigned'
   }
   properties: {
     dataLocation: dataLocation
-    // No access keys: the app signs in with its identity, and so must whoever places the calls.
+    // No access keys: the app signs in with its identity, and the calling app must do the same.
     disableLocalAuth: true
   }
 }

@@ -1,4 +1,4 @@
-// The custom topic on which the app tells others that a recording is archived, at risk or lost.
+// The custom topic on which the app publishes that a recording is archived, at risk or lost.
 
 param location string
 param tags object

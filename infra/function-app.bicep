@@ -1,5 +1,5 @@
-// The Flex Consumption plan, the app and its settings. FUNCTIONS_WORKER_RUNTIME and its relatives
-// are not set: on this plan functionAppConfig says the same.
+// The Flex Consumption plan, the app and its settings. FUNCTIONS_WORKER_RUNTIME and its relatives are not set: on this
+// plan functionAppConfig replaces them.
 
 param location string
 param tags object
@@ -20,7 +20,7 @@ param quarantineContainer string
 param insightsConnectionString string
 param communicationEndpoint string
 
-@description('The immutable id of the ACS resource; empty takes callbacks without its token.')
+@description('The immutable id of the ACS resource; if empty, callbacks need no token.')
 param communicationResourceId string
 param domainEventsEndpoint string
 
@@ -37,19 +37,19 @@ param deleteSource bool
 param autoRecord string
 param telemetry string
 
-@description('Empty: no state callbacks are asked for.')
+@description('If empty, no state callbacks are requested.')
 param publicBaseUrl string
 
-@description('Address of a Key Vault secret; empty: the callback address has no key.')
+@description('Address of a Key Vault secret; if empty, the callback address has no key.')
 param callbackKeySecretUri string
 
-@description('The subnet through which all that the app sends goes; empty: no network.')
+@description('The subnet for all outgoing traffic of the app; if empty, no network is used.')
 param subnetId string
 param maximumInstanceCount int
 param httpAlwaysReadyInstances int
 param httpConcurrency int
 
-@description('What happens to running instances when code or settings change; empty leaves it as it is.')
+@description('What happens to running instances when code or settings change; empty does not change the current strategy.')
 param siteUpdateStrategy string
 param zoneRedundant bool
 param instanceMemoryMB int
@@ -87,7 +87,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     serverFarmId: plan.id
     httpsOnly: true
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
-    // Only where callbackKeySecretUri is set is there a reference to resolve.
+    // There is a reference to resolve only if callbackKeySecretUri is set.
     keyVaultReferenceIdentity: identityId
     siteConfig: {
       alwaysOn: false
@@ -107,8 +107,9 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       scaleAndConcurrency: {
         maximumInstanceCount: maximumInstanceCount
         instanceMemoryMB: instanceMemoryMB
-        // Event Grid triggers belong to the group http. The first delivery to an app at rest can come before the key that
-        // it is to be checked with: it is refused, and comes again after five minutes (azure-functions-host issue 11834).
+        // Event Grid triggers belong to the group http. The first delivery to an idle app can arrive before the host
+        // has loaded the key to check it: it is rejected, and delivered again after five minutes (azure-functions-host
+        // issue 11834).
         alwaysReady: httpAlwaysReadyInstances == 0
           ? []
           : [
@@ -127,13 +128,13 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         name: 'python'
         version: '3.13'
       }
-      // The service takes it since API version 2024-11-01, though its published types lack it.
+      // The service accepts it since API version 2024-11-01, but the published types lack it.
       #disable-next-line BCP037
       siteUpdateStrategy: empty(siteUpdateStrategy) ? null : { type: siteUpdateStrategy }
     }
   }
 
-  // Deployment goes by Entra ID; a publishing password would be one more key to lose.
+  // Deployments use Entra ID; a publishing password would be one more key to protect.
   resource ftp 'basicPublishingCredentialsPolicies' = {
     name: 'ftp'
     properties: {
@@ -149,17 +150,18 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   }
 }
 
-// Every setting of recording/config/settings.py, with no key among them.
+// Every setting of recording/config/settings.py, without any key.
 resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: app
   name: 'appsettings'
   properties: {
     AZURE_CLIENT_ID: identityClientId
-    // No other kind of credential is tried: a moment without the identity must not end in another one's token.
+    // No other kind of credential is tried: if the identity is unavailable for a moment, the app must not use another
+    // one's token.
     AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential'
 
-    // The name beside the addresses: by the addresses alone a host now and then starts without its blob client, reads no
-    // keys, and answers 401 to valid ones (azure-functions-host issues 11787, 11782, 11636).
+    // The account name in addition to the addresses: with the addresses alone, a host sometimes starts without its blob
+    // client, reads no keys, and answers 401 to valid ones (azure-functions-host issues 11787, 11782, 11636).
     AzureWebJobsStorage__accountName: storageAccountName
     AzureWebJobsStorage__blobServiceUri: storageBlobUri
     AzureWebJobsStorage__queueServiceUri: storageQueueUri

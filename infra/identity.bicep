@@ -1,4 +1,4 @@
-// Two identities: what may read recordings and what may only write undeliverable events are not the same.
+// Two identities: one may read recordings, the other may only write undeliverable events.
 
 param location string
 param tags object
@@ -12,7 +12,7 @@ resource app 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   tags: tags
 }
 
-@description('Event Grid, for dead-lettering only. User-assigned: a topic in the global location, as that of ACS, has no system-assigned one.')
+@description('Event Grid, for dead-lettering only. User-assigned, because a topic in the global location, such as that of ACS, has no system-assigned one.')
 resource eventGrid 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-events-${token}'
   location: location

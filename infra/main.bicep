@@ -1,4 +1,4 @@
-// Wiring only: parameters in, modules, outputs for azd. What each part is made of is in its own file.
+// Wiring only: parameters, modules, outputs for azd. Each part is defined in its own file.
 
 targetScope = 'subscription'
 
@@ -7,37 +7,37 @@ targetScope = 'subscription'
 @maxLength(64)
 param environmentName string
 
-@description('Region of everything but ACS and its topic, which are global. It must offer Flex Consumption.')
+@description('Region of everything except ACS and its topic, which are global. It must offer Flex Consumption.')
 param location string
 
-@description('Name of an existing ACS resource in this subscription; empty makes a new one.')
+@description('Name of an existing ACS resource in this subscription; if empty, a new one is created.')
 param existingCommunicationName string = ''
 
-@description('Resource group of the existing ACS resource. Its system topic and subscription are made there, too.')
+@description('Resource group of the existing ACS resource. Its system topic and subscription are also created there.')
 param existingCommunicationGroup string = ''
 
-@description('Name of the system topic that the existing ACS resource already has: a resource can have only one. Empty makes one.')
+@description('Name of the system topic that the existing ACS resource already has: a resource can have only one. If empty, one is created.')
 param existingTopicName string = ''
 
-@description('Where a new ACS resource keeps its data at rest, for example Europe or United States. Needed for a new one: it can never be changed.')
+@description('Where a new ACS resource keeps its data at rest, for example Europe or United States. Required for a new one; it can never be changed.')
 param communicationDataLocation string = ''
 
-@description('Version of the recording API (setting ACS_API_VERSION). Empty: today\'s, at the SDK\'s own version.')
+@description('Version of the recording API (setting ACS_API_VERSION). If empty, the Call Automation API at the SDK\'s own version.')
 param acsApiVersion string = ''
 
-@description('How long ACS keeps a recording, in hours (SOURCE_RETENTION_HOURS). Empty: as the API does, today\'s 24, that of 2021 48.')
+@description('How long ACS keeps a recording, in hours (SOURCE_RETENTION_HOURS). If empty, 24 with the Call Automation API and 48 with the 2021 preview API.')
 param sourceRetentionHours string = ''
 
-@description('This long before its deadline a chunk that is not safe is reported as at risk, in hours (RISK_HOURS).')
+@description('How many hours before its deadline a chunk that is not safe is reported as at risk (RISK_HOURS).')
 @minValue(0)
 @maxValue(720)
 param riskHours int = 8
 
-@description('How long the queue has for a chunk before the timer queues it again, in minutes (RESCUE_MINUTES).')
+@description('How many minutes a queued chunk may take before the timer queues it again (RESCUE_MINUTES).')
 @minValue(1)
 param rescueMinutes int = 15
 
-@description('A recording that was stopped this long ago and is not announced is reported, in minutes (UNANNOUNCED_MINUTES).')
+@description('After how many minutes a recording that was stopped and not announced is reported (UNANNOUNCED_MINUTES).')
 @minValue(1)
 @maxValue(1440)
 param unannouncedMinutes int = 60
@@ -58,7 +58,7 @@ param ingestParallelism int = 8
 @description('More hosts that chunk bytes may be fetched from, comma-separated (CONTENT_HOSTS).')
 param contentHosts string = ''
 
-@description('Delete a chunk at ACS once its archive copy was verified (DELETE_SOURCE); today\'s API only.')
+@description('Delete a chunk at ACS once its archive copy was verified (DELETE_SOURCE); Call Automation API only.')
 param deleteSource bool = false
 
 @description('all starts a recording when a call is established (AUTO_RECORD).')
@@ -69,44 +69,44 @@ param autoRecord string = 'off'
 @allowed(['auto', 'console', 'off'])
 param telemetry string = 'auto'
 
-@description('The app\'s address as others see it, with https:// (PUBLIC_BASE_URL); empty: no state callbacks.')
+@description('The public address of the app, with https:// (PUBLIC_BASE_URL). If empty, no state callbacks are requested.')
 param publicBaseUrl string = ''
 
-@description('A Key Vault secret with a function key for the callback address (CALLBACK_KEY), as https://<vault>.vault.azure.net/secrets/<name>; the app\'s identity must be able to read it. Empty: none.')
+@description('A Key Vault secret with a function key for the callback address (CALLBACK_KEY), as https://<vault>.vault.azure.net/secrets/<name>; the app\'s identity must be able to read it. If empty, there is no key.')
 param callbackKeySecretUri string = ''
 
-@description('Take callbacks of today\'s API only with the token that ACS signs for this resource (ACS_RESOURCE_ID).')
+@description('Accept callbacks of the Call Automation API only with the token that ACS signs for this resource (ACS_RESOURCE_ID).')
 param requireCallbackToken bool = true
 
-@description('How far the app may scale out.')
+@description('The maximum number of instances.')
 @minValue(40)
 @maxValue(1000)
 param maximumInstanceCount int = 100
 
-@description('Instances of HTTP and Event Grid triggers that are always ready. Not set: one with AUTO_RECORD, for what comes to an app at rest may be answered minutes late; two where the plan is zone-redundant.')
+@description('Instances of HTTP and Event Grid triggers that are always ready. Default: one with AUTO_RECORD, because an idle app may answer an event minutes late; two if the plan is zone-redundant.')
 @minValue(0)
 @maxValue(1000)
 param httpAlwaysReadyInstances int?
 
-@description('How many requests an instance gets at a time before another one is started. 32: by as many connections one worker answers a thousand events within 0.12 s (p99; benchmarks/results.json, burst). The platform\'s own 1 starts an instance for each.')
+@description('How many requests an instance gets at a time before another one is started. Over 32 connections one worker answers a thousand events within 0.12 s (p99; benchmarks/results.json, burst). The platform\'s default of 1 starts an instance for each request.')
 @minValue(1)
 @maxValue(1000)
 param httpConcurrency int = 32
 
-@description('Memory of an instance. 512 MB was not measured, and has to hold the host, the worker and its streams.')
+@description('Memory of an instance. 512 MB is not offered, because it was not measured with the host, the worker and its streams.')
 @allowed([2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('A virtual network, with the app in it and private endpoints for both storage accounts, which nothing else then reaches: see docs/operations.md#private-networking.')
+@description('Creates a virtual network with the app in it and private endpoints for both storage accounts, which are then closed to everything else: see docs/operations.md#private-networking.')
 param privateNetworking bool = false
 
-@description('Addresses of that network: a /24 or larger, apart from those of networks that you connect to it.')
+@description('Addresses of that network: a /24 or larger that does not overlap with networks that you connect to it.')
 param networkAddressPrefix string = '10.80.0.0/24'
 
-@description('Instances in several zones of the region. Needs a region with zones; always-ready instances then come in twos at least.')
+@description('Runs instances in several zones of the region. Needs a region with zones, and at least two always-ready instances if there are any.')
 param zoneRedundant bool = false
 
-@description('What a deployment or a changed setting does to running instances: Recreate ends them, RollingUpdate (a preview) lets them finish. Empty leaves the app\'s strategy as it is, at first Recreate.')
+@description('What a deployment or a changed setting does to running instances: Recreate ends them, RollingUpdate (a preview) lets them finish. Empty does not change the app\'s strategy, which is Recreate at first.')
 @allowed(['', 'Recreate', 'RollingUpdate'])
 param siteUpdateStrategy string = ''
 
@@ -126,14 +126,14 @@ param archiveCoolAfterDays int = 30
 @minValue(0)
 param archiveColdAfterDays int = 90
 
-@description('After how many days recordings are deleted; 0 keeps them for ever.')
+@description('After how many days recordings are deleted; 0 keeps them forever.')
 @minValue(0)
 param archiveDeleteAfterDays int = 0
 
-@description('Lets a policy or a legal hold be set on recordings, now or later. Decide before the first deployment: see docs/operations.md#retention.')
+@description('Allows a policy or a legal hold on recordings, now or later. Decide before the first deployment: see docs/operations.md#retention.')
 param archiveImmutabilitySupport bool = false
 
-@description('The archive\'s policy was locked by hand; it is left as it is.')
+@description('The archive\'s policy was locked by hand; deployments do not change it.')
 param archiveImmutabilityLocked bool = false
 
 @description('For how many days a recording cannot be changed or deleted; 0 sets no policy.')
@@ -141,7 +141,7 @@ param archiveImmutabilityLocked bool = false
 @maxValue(146000)
 param archiveImmutableDays int = 0
 
-@description('How long a deleted blob can be brought back, in days.')
+@description('How long a deleted blob can be restored, in days.')
 @minValue(1)
 @maxValue(365)
 param softDeleteDays int = 14
@@ -155,21 +155,21 @@ param eventRetentionDays int = 90
 @maxValue(730)
 param logRetentionDays int = 30
 
-@description('Who gets the alerts. Empty: they fire, and nobody hears.')
+@description('Email addresses that get the alerts. If empty, alerts fire without any notification.')
 param alertEmails string[] = []
 
-@description('A recording was started this many hours ago and no file event has come since: alert. Longer than your longest call.')
+@description('Alert if a recording was started this many hours ago and no file event has arrived since. Must be longer than your longest call.')
 @minValue(1)
 @maxValue(47)
 param silenceHours int = 6
 
-@description('Where the runbook is read: the https address of docs/operations.md as your team sees it. Alerts link to its sections; empty: they name them.')
+@description('The https address at which your team reads docs/operations.md. Alerts link to its sections; if empty, they only name them.')
 param runbookUrl string = ''
 
-@description('Log every request to both storage accounts in the workspace: who has read, written or deleted a recording.')
+@description('Log every request to both storage accounts in the workspace, to show who has read, written or deleted a recording.')
 param accessLogs bool = true
 
-@description('Have the ACS resource report its recordings to the workspace, and compare that with what was archived.')
+@description('Let the ACS resource report its recordings to the workspace, and compare them with the archive.')
 param communicationLogs bool = true
 
 var token = toLower(uniqueString(subscription().id, environmentName, location))
@@ -179,7 +179,7 @@ var tags = {
 
 var alwaysReady = httpAlwaysReadyInstances ?? (autoRecord == 'off' ? 0 : zoneRedundant ? 2 : 1)
 
-// Values that are each right and together wrong, named as the azd environment does (main.bicepparam).
+// Values that are valid on their own but not together, with their names in the azd environment (main.bicepparam).
 var sourceHours = empty(sourceRetentionHours) ? (acsApiVersion == version2021 ? 48 : 24) : int(split(sourceRetentionHours, '.')[0])
 var version2021 = '2021-04-15-preview1'
 var contradictions = filter([
@@ -236,7 +236,7 @@ var contradictions = filter([
 var groupName = empty(contradictions) ? 'rg-${environmentName}' : fail(join(contradictions, ' '))
 var newCommunication = empty(existingCommunicationName)
 var communicationName = newCommunication ? 'acs-${token}' : existingCommunicationName
-// Not groupName: what is deployed into the new group waits for the group itself.
+// Not groupName: resources in the new group must wait for the group itself.
 var communicationGroup = newCommunication ? group.name : existingCommunicationGroup
 var eventTopicName = empty(existingTopicName) ? 'evgt-acs-${token}' : existingTopicName
 

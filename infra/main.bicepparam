@@ -13,7 +13,7 @@ param communicationDataLocation = readEnvironmentVariable('ACS_DATA_LOCATION', '
 
 param alertEmails = map(
   filter(split(readEnvironmentVariable('ALERT_EMAILS', ''), ','), part => !empty(trim(part))),
-  part => contains(part, '@') ? trim(part) : fail('ALERT_EMAILS has "${part}", which is no address: separate addresses by commas.')
+  part => contains(part, '@') ? trim(part) : fail('ALERT_EMAILS contains "${part}", which is not an email address: separate addresses with commas.')
 )
 param runbookUrl = readEnvironmentVariable('RUNBOOK_URL', '')
 param accessLogs = bool(readEnvironmentVariable('ACCESS_LOGS', 'true'))

@@ -37,9 +37,9 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
 
 output workspaceId string = workspace.id
 
-@description('The id that queries name the workspace by: `python -m recording reconcile --workspace`.')
+@description('The workspace id that queries use: `python -m recording reconcile --workspace`.')
 output workspaceCustomerId string = workspace.properties.customerId
 output insightsId string = insights.id
 output insightsName string = insights.name
-// Not a secret here: with local authentication off it says where to send, and allows nothing.
+// Not a secret here: with local authentication off it only names the destination and grants nothing.
 output connectionString string = insights.properties.ConnectionString

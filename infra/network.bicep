@@ -19,8 +19,8 @@ var endpoints = flatten(map(accounts, account => map(services, service => {
   service: service
 })))
 
-// All that leaves the app goes through the network, to ACS and Entra ID, too: a subnet has no way out of its own where
-// the newer default (no default outbound access) applies.
+// All outgoing traffic of the app uses the network, also to ACS and Entra ID: with the newer default (no default
+// outbound access) a subnet has no route to the internet of its own.
 resource outboundAddress 'Microsoft.Network/publicIPAddresses@2025-05-01' = {
   name: 'pip-${token}'
   location: location
@@ -61,7 +61,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
     }
     subnets: [
       {
-        // Flex Consumption takes no underscore in this name.
+        // Flex Consumption allows no underscore in this name.
         name: 'app'
         properties: {
           addressPrefix: cidrSubnet(addressPrefix, 25, 0)

@@ -1,5 +1,5 @@
-// Role assignments, one by one, each with its reason. The role on the ACS resource is in
-// communication-roles.bicep, for that resource may be in another resource group.
+// Role assignments, one by one, each with its reason. The role on the ACS resource is in communication-roles.bicep,
+// because that resource may be in another resource group.
 
 param appPrincipalId string
 param eventGridPrincipalId string
@@ -52,7 +52,7 @@ resource domainTopic 'Microsoft.EventGrid/topics@2025-02-15' existing = {
   name: domainTopicName
 }
 
-@description('The Functions host: timer leases, its keys, the deployment package. The app: the staging and quarantine containers, and the user delegation key that signs the source of a copy into the archive. The host asks for Owner on the account of AzureWebJobsStorage.')
+@description('The Functions host: timer leases, its keys, the deployment package. The app: the staging and quarantine containers, and the user delegation key that signs the source of a copy into the archive. The host requires Owner on the account of AzureWebJobsStorage.')
 resource hostBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: storage
   name: guid(storage.id, appPrincipalId, role['Storage Blob Data Owner'])
@@ -74,7 +74,7 @@ resource hostQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-@description('The host writes its diagnostic events to a table; without it a host that cannot start says nothing in the portal.')
+@description('The host writes its diagnostic events to a table; without this role the portal shows no reason when a host cannot start.')
 resource hostTables 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: storage
   name: guid(storage.id, appPrincipalId, role['Storage Table Data Contributor'])
@@ -96,7 +96,7 @@ resource archiveBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-@description('Sign the links of GET …/content. A user delegation key is asked of the account, so a role on the container does not do; this one reads no data.')
+@description('Sign the links of GET …/content. A user delegation key is requested from the account, so a role on the container is not enough; this role reads no data.')
 resource archiveLinks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: archive
   name: guid(archive.id, appPrincipalId, role['Storage Blob Delegator'])
@@ -129,7 +129,7 @@ resource publish 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-@description('Event Grid writes what it cannot deliver, into this one container.')
+@description('Event Grid writes undeliverable events into this one container.')
 resource deadLetter 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: storage::blobs::deadLetters
   name: guid(storage::blobs::deadLetters.id, eventGridPrincipalId, role['Storage Blob Data Contributor'])

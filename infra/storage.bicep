@@ -6,10 +6,10 @@ param tags object
 @minLength(13)
 param token string
 
-@description('Zones by default: a recording is only here between the call and the archive, and must outlive a failing zone.')
+@description('Zone-redundant by default: between the call and the archive a recording exists only here, and must survive the failure of a zone.')
 param sku string
 
-@description('No network reaches the account but through its private endpoints (network.bicep).')
+@description('The account is reachable only through its private endpoints and by trusted Azure services (network.bicep).')
 param privateNetworking bool
 param stagingContainer string
 param quarantineContainer string
@@ -50,8 +50,8 @@ resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
     allowSharedKeyAccess: false
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
-    // Not publicNetworkAccess 'Disabled': by some documents that shuts out trusted services as well, and Event Grid,
-    // which is one, writes its dead letters here. Without a rule 'Deny' admits nobody else.
+    // Not publicNetworkAccess 'Disabled': according to some documents that also blocks trusted services, and Event
+    // Grid, which is one, writes its dead letters here. 'Deny' without rules admits nobody else.
     networkAcls: {
       defaultAction: privateNetworking ? 'Deny' : 'Allow'
       bypass: 'AzureServices'
@@ -105,8 +105,8 @@ var deleteVersions = {
       ]
     }
     actions: {
-      // A deleted or overwritten blob becomes a version, and a deleted version is soft-deleted for
-      // softDeleteDays more: that is the time to get something back, and what it costs.
+      // A deleted or overwritten blob becomes a version, and a deleted version is soft-deleted for softDeleteDays more:
+      // that is the time for restoring it, and determines the cost.
       version: {
         delete: {
           daysAfterCreationGreaterThan: 1

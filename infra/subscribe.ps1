@@ -7,7 +7,7 @@ function Fail($reason) {
 }
 
 az account show --output none
-if ($LASTEXITCODE -ne 0) { Fail 'The Azure CLI is not signed in (azd auth login does not do that): az login.' }
+if ($LASTEXITCODE -ne 0) { Fail 'The Azure CLI is not signed in (azd auth login does not sign it in): run az login.' }
 
 for ($try = 1; $try -le 6; $try++) {
     $said = az deployment group create `
@@ -18,11 +18,11 @@ for ($try = 1; $try -le 6; $try++) {
         --output none 2>&1 | Out-String
     if ($LASTEXITCODE -eq 0) { exit 0 }
     [Console]::Error.WriteLine($said)
-    # Event Grid sees a function some time after its deployment. No other failure gets better by waiting.
+    # Event Grid finds a function only some time after its deployment. Waiting helps with no other failure.
     if ($said -notlike '*Destination endpoint not found*') { Fail 'Event Grid was not subscribed.' }
     if ($try -lt 6) {
-        [Console]::Error.WriteLine('Event Grid does not see the function yet; the next try is in 30 s.')
+        [Console]::Error.WriteLine('Event Grid does not find the function yet; the next try is in 30 s.')
         Start-Sleep -Seconds 30
     }
 }
-Fail 'Event Grid does not see the function receive_event.'
+Fail 'Event Grid does not find the function receive_event.'

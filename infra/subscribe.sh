@@ -1,6 +1,6 @@
 #!/bin/sh
-# Deploy the Event Grid subscriptions: azd runs this after each deployment, and `azd hooks run postdeploy` at any
-# time. What they are made of is in subscriptions.bicepparam, which reads the azd environment.
+# Deploy the Event Grid subscriptions: azd runs this after each deployment, and `azd hooks run postdeploy` at any time.
+# subscriptions.bicepparam reads their parameters from the azd environment.
 set -eu
 
 fail() {
@@ -8,7 +8,7 @@ fail() {
     exit 1
 }
 
-az account show --output none || fail 'The Azure CLI is not signed in (azd auth login does not do that): az login.'
+az account show --output none || fail 'The Azure CLI is not signed in (azd auth login does not sign it in): run az login.'
 
 tries=6
 until said=$(az deployment group create \
@@ -19,13 +19,13 @@ until said=$(az deployment group create \
     --output none 2>&1)
 do
     printf '%s\n' "$said" >&2
-    # Event Grid sees a function some time after its deployment. No other failure gets better by waiting.
+    # Event Grid finds a function only some time after its deployment. Waiting helps with no other failure.
     case $said in
         *'Destination endpoint not found'*) ;;
         *) fail 'Event Grid was not subscribed.' ;;
     esac
     tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || fail 'Event Grid does not see the function receive_event.'
-    echo 'Event Grid does not see the function yet; the next try is in 30 s.' >&2
+    [ "$tries" -gt 0 ] || fail 'Event Grid does not find the function receive_event.'
+    echo 'Event Grid does not find the function yet; the next try is in 30 s.' >&2
     sleep 30
 done

@@ -1,6 +1,6 @@
-// The Event Grid subscriptions of the system topic. Deployed after the code (azure.yaml, postdeploy):
-// Event Grid checks that the function exists. It fetches the function's key itself, so none is passed
-// here. Deploying it again changes nothing, or restores what was changed by hand.
+// The Event Grid subscriptions of the system topic. Deployed after the code (azure.yaml, postdeploy): Event Grid checks
+// that the function exists. It fetches the function's key itself, so none is passed here. Deploying it again changes
+// nothing, or undoes manual changes.
 
 @description('The system topic of the ACS resource, in this resource group.')
 param topicName string
@@ -15,12 +15,12 @@ param deadLetterContainer string
 @description('Resource id of the identity that writes dead letters.')
 param eventGridIdentityId string
 
-@description('How often an event is tried; what comes first counts, this or the time to live.')
+@description('The maximum number of delivery attempts; delivery ends with this or the time to live, whichever comes first.')
 @minValue(1)
 @maxValue(30)
 param maxDeliveryAttempts int = 30
 
-@description('How long an event is tried, in minutes: half of what ACS keeps a recording for, so that a dead letter comes in time to be handed in. For the 2021 API 1440.')
+@description('How long delivery is retried, in minutes: half of the time for which ACS keeps a recording, so that a dead letter can still be replayed in time. 1440 for the 2021 preview API.')
 @minValue(1)
 @maxValue(1440)
 param eventTimeToLiveInMinutes int = 720
@@ -29,8 +29,8 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
   name: topicName
 }
 
-// CallStarted is what AUTO_RECORD starts from with today's API. CallLegStateChanged, its like of 2021, comes by
-// callback (POST /callbacks), not from here.
+// CallStarted triggers AUTO_RECORD with the Call Automation API. Its counterpart in the 2021 preview API,
+// CallLegStateChanged, arrives by callback (POST /callbacks), not from here.
 resource recordingFiles 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = {
   parent: topic
   name: 'recording-files'
@@ -39,7 +39,7 @@ resource recordingFiles 'Microsoft.EventGrid/systemTopics/eventSubscriptions@202
       endpointType: 'AzureFunction'
       properties: {
         resourceId: '${functionAppId}/functions/receive_event'
-        // The host repeats a whole batch when one event of it fails.
+        // The host repeats a whole batch if one of its events fails.
         maxEventsPerBatch: 1
         preferredBatchSizeInKilobytes: 64
       }

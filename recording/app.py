@@ -130,8 +130,6 @@ class App:
 # The SDK logs every request at INFO: thousands of lines a chunk, with URLs in them.
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
-# How long a control operation waits for the containers to be prepared after a cold start.
-_CONTROL_SECONDS = 5.0
 
 _app: App | None = None
 _is_prepared = False
@@ -150,10 +148,13 @@ async def ready() -> App:
     return app
 
 
-async def ready_if_possible() -> App:
-    """Return the process's app, prepared if possible: a recording can be stopped while storage is down."""
+async def ready_if_possible(*, timeout: float = 5.0) -> App:
+    """Return the process's app, prepared if possible: a recording can be stopped while storage is down.
+
+    `timeout` is how many seconds to wait for the containers to be checked after a cold start.
+    """
     with contextlib.suppress(AzureError, TimeoutError):
-        async with asyncio.timeout(_CONTROL_SECONDS):
+        async with asyncio.timeout(timeout):
             return await ready()
     return current()
 

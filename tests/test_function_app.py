@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -227,7 +228,7 @@ async def test_a_recording_can_be_stopped_while_storage_hangs(
         await asyncio.sleep(30)
 
     monkeypatch.setattr(bootstrap, "_is_prepared", False)
-    monkeypatch.setattr(bootstrap, "_CONTROL_SECONDS", 0.2)
+    monkeypatch.setattr(function_app, "ready_if_possible", partial(bootstrap.ready_if_possible, timeout=0.2))
     monkeypatch.setattr(app.clients.blobs, "create_containers", hang)
     ids = {"conversationId": placed["conversationId"], "recordingId": started["recordingId"]}
 

@@ -224,8 +224,8 @@ class DyingContent(Content):
             raise Killed
 
 
-# Two chunks, two metadata files and an event are copied, the manifest and the fact of its notice written, the chunks
-# and metadata files are deleted, then what was written and the event.
+# Two chunks, two metadata files and an event are copied, the manifest and the fact of its notice are written, the
+# chunks and metadata files are deleted, then what was written and the event.
 WRITES = 13
 
 

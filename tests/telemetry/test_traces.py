@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from recording.errors import NotFound
 from recording.telemetry import log, traces
-from tests.support.spans import Told, trace_of
+from tests.support.spans import Told, told, trace_of
 
+__all__ = ["told"]
 KEY = "20261124T010203000000Z-b7e0"
 OTHER = "20261124T040506000000Z-b7e0"
 
