@@ -56,7 +56,7 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "INSTANCE_MEMORY_MB": "1024",
         },
         [
-            'ALERT_EMAILS has "ops", which is no address',
+            'ALERT_EMAILS contains "ops", which is not an email address',
             "Expected a value of type \"'all' | 'off'\"",
             'Failed to evaluate parameter "deleteSource"',
             "cannot convert provided value 'many'",

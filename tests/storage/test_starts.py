@@ -262,17 +262,20 @@ async def test_a_claim_that_cannot_be_given_back_does_not_hide_what_failed(
 
 
 async def test_without_a_claim_nothing_is_started(
-    app: App, settings: Settings, control: Control, call: str, proxy: StorageProxy, distant: Blobs
+    app: App, settings: Settings, control: Control, call: str, proxy: StorageProxy
 ) -> None:
     """Storage that is away or busy for good: ACS is not asked, and the caller is answered in time."""
     add_fault(proxy, **BUSY, **writes("claim"), times=100)
+    account = StorageAccount.model_validate({"connection_string": proxy.connection_string})
+    busy = Blobs(settings.model_copy(update={"archive_storage": account}))  # it pauses before it asks again
     nowhere = Blobs(settings.model_copy(update={"archive_container": "nowhere"}))
 
     with pytest.raises(AzureError):
         await start_once(app, call, storage=nowhere, timeout=0.5)
     with pytest.raises(TimeoutError):
-        await start_once(app, call, storage=distant, timeout=0.5)
-    await nowhere.aclose()
+        await start_once(app, call, storage=busy, timeout=0.5)
+    for storage in (nowhere, busy):
+        await storage.aclose()
 
     assert 0 == await asked(control)
 
