@@ -25,8 +25,18 @@ param maxDeliveryAttempts int = 30
 @maxValue(1440)
 param eventTimeToLiveInMinutes int = 720
 
+var missing = filter([
+  empty(topicName) ? 'EVENTS_TOPIC_NAME' : ''
+  empty(functionAppId) ? 'FUNCTION_APP_ID' : ''
+  empty(deadLetterAccountId) ? 'STORAGE_ACCOUNT_ID' : ''
+  empty(deadLetterContainer) ? 'DEAD_LETTER_CONTAINER' : ''
+  empty(eventGridIdentityId) ? 'EVENTS_IDENTITY_ID' : ''
+], name => !empty(name))
+
 resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
-  name: topicName
+  name: empty(missing)
+    ? topicName
+    : fail('The azd environment has no ${join(missing, ', ')}: run azd provision --no-state, which sets these outputs, and then azd hooks run postdeploy.')
 }
 
 // CallStarted triggers AUTO_RECORD with the Call Automation API. Its counterpart in the 2021 preview API,

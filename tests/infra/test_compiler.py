@@ -26,6 +26,27 @@ def test_a_snapshot_is_what_the_compiler_evaluates(parameters: str, variant: str
 
 
 @needs_compiler
+@pytest.mark.parametrize("parameters", sorted(environments()))
+def test_a_parameter_file_builds_without_an_environment(parameters: str) -> None:
+    """On a new machine the compiler has nothing to say about a parameter file."""
+    compiler.build(parameters, {})
+
+
+def test_every_parameter_file_has_a_snapshot() -> None:
+    """So that each is built and evaluated above."""
+    assert {path.name for path in INFRA.glob("*.bicepparam")} == set(environments())
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", environments()["subscriptions.bicepparam"]["subscriptions"])
+def test_a_missing_output_is_named(name: str) -> None:
+    """The hook may run in an environment that azd has not provisioned yet."""
+    environment = environments()["subscriptions.bicepparam"]["subscriptions"] | {name: ""}
+    with pytest.raises(compiler.Refused, match=f"The azd environment has no {name}: run azd provision --no-state"):
+        compiler.evaluate("subscriptions.bicepparam", environment)
+
+
+@needs_compiler
 def test_every_module_waits_for_the_resource_group() -> None:
     """A module that is deployed into the new group begins when the group is there."""
     _, template = compiler.build("main.bicepparam", {})
