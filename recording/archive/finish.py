@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC
 
 from recording.archive.copies import copy_recording
-from recording.archive.review import load_due
+from recording.archive.review import is_due, load_due
 from recording.archive.run import Deletable, Due, Run
 from recording.archive.sources import deletable
 from recording.model import layout, manifest
@@ -86,12 +86,15 @@ class Finish:
     copies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COPIES))
 
     async def one(self, run: Run, key: str, *, note_endings: bool = False) -> None:
-        """Archive a recording, publish the result, and empty staging.
+        """Archive a recording that is due, publish the result, and empty staging.
 
-        Its facts are loaded here, unless the run's review has loaded them a moment ago (`run.due`).
+        Its facts are loaded here, unless the run's review has loaded them a moment ago (`run.due`). Then they decide
+        anew whether it is due: what asked for it may be old, and a chunk may have been announced since.
         """
+        due = run.due.get(key) or await load_due(self.recordings, key, await self.recordings.staged(key))
+        if not due.whole.events or not is_due(due.pending, run.now):
+            return
         with traces.span("recording.archive", key):
-            due = run.due.get(key) or await load_due(self.recordings, key, await self.recordings.staged(key))
             if note_endings:
                 # Once staging is empty nothing shows that it was announced: its marker must be gone by then.
                 for event in due.whole.events:

@@ -6,13 +6,13 @@ import pytest
 
 from recording.app import App
 from recording.archive import finish
-from recording.archive.run import Run
+from recording.archive.run import Run, TimerReport
 from recording.model import manifest
 from recording.model.manifest import Manifest
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
 from tests.conftest import Control
-from tests.support.facts import listing, stage
+from tests.support.facts import announce, listing, stage
 from tests.support.manifests import DONE, PROOF, content, event, metadata, recording
 
 
@@ -49,19 +49,43 @@ async def test_a_right_label_is_nothing_to_tell(caplog: pytest.LogCaptureFixture
         assert ["chunk.lost", "recording.archived"] == [name for _, name in await told(written(**label), caplog)]
 
 
+async def finish_alone(app: App, key: str) -> TimerReport:
+    """Finish a recording by its key, with nothing loaded before."""
+    run = Run(datetime.now(UTC), RunNotices(app.clients.topic), seconds=60)
+    await app.timer.finish.one(run, key)
+    return run.report
+
+
 async def test_a_recording_is_finished_by_its_key_alone(app: App, control: Control) -> None:
     """What a queue could call: it loads the recording's facts itself, and ends as a run of the timer does."""
     [job] = await stage(app, await control.recording(1000))
-    run = Run(datetime.now(UTC), RunNotices(app.clients.topic), seconds=60)
 
-    await app.timer.finish.one(run, job.recording_key)
+    assert [job.recording_key] == (await finish_alone(app, job.recording_key)).archived
 
-    assert [job.recording_key] == run.report.archived
     assert [] == list(await listing(app.settings, "staging"))
     manifest = await app.recordings.newest_manifest(job.recording_key)
     assert manifest is not None
     assert manifest.complete
 
-    await app.timer.finish.one(run, job.recording_key)
 
-    assert [job.recording_key] == run.report.archived
+async def test_a_recording_that_is_not_due_is_not_finished(app: App, control: Control) -> None:
+    """A chunk that is not staged yet must not be called lost because somebody asked too early."""
+    [job] = await announce(app, await control.recording(1000))
+    before = await listing(app.settings, "staging")
+
+    assert TimerReport() == await finish_alone(app, job.recording_key)
+
+    assert before == await listing(app.settings, "staging")
+    assert await app.recordings.newest_manifest(job.recording_key) is None
+
+
+async def test_a_recording_that_is_archived_or_unknown_is_not_finished_again(app: App, control: Control) -> None:
+    """A request to finish may come twice, or for a key of which nothing is known."""
+    [job] = await stage(app, await control.recording(1000))
+    await finish_alone(app, job.recording_key)
+    archived = await listing(app.settings, "archive")
+
+    for key in (job.recording_key, "20260301T100000000000Z-nobody"):
+        assert TimerReport() == await finish_alone(app, key)
+
+    assert archived == await listing(app.settings, "archive")
