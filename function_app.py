@@ -124,13 +124,13 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @responds
 async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpResponse:
     """Receive the callbacks of ACS: one event or an array, with a token if ACS_RESOURCE_ID is set."""
-    here = await ready()
-    await here.clients.callbacks.check(req.headers.get("Authorization"))
+    use_cases = await ready()
+    await use_cases.clients.callbacks.check(req.headers.get("Authorization"))
     try:
         received = event_parser.split_events(req.get_body().decode())
     except (BadEvent, UnicodeDecodeError) as bad:
         raise BadRequest(str(bad), target="body") from None
-    jobs.set([message for text in received for message in to_messages(await here.intake.receive(text))])
+    jobs.set([message for text in received for message in to_messages(await use_cases.intake.receive(text))])
     return json_response()
 
 

@@ -1,17 +1,17 @@
 """`python -m recording archive`: one run of the archive timer, by hand."""
 
 import argparse
-from pathlib import Path
 
 from recording.app import assemble, connect
 from recording.archive.run import TimerReport
+from recording.commands.arguments import add_settings
 from recording.config.settings import read_from
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
     once = commands.add_parser("archive", help="do what the timer does, once: requeue, archive, report")
-    once.add_argument("--settings", type=Path, metavar="FILE", help="settings of this file alone")
+    add_settings(once)
     once.set_defaults(command=run)
 
 

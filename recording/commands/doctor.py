@@ -3,12 +3,12 @@
 import argparse
 import asyncio
 import logging
-from pathlib import Path
 from secrets import token_hex
 
 from azure.identity.aio import DefaultAzureCredential
 
 from recording.app import connect
+from recording.commands.arguments import add_settings
 from recording.config.settings import Settings, read_from
 from recording.doctor import examination, finding, subscription
 from recording.doctor.finding import Finding
@@ -24,7 +24,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     examine.add_argument("--topic", type=_topic, help="resource id of the Event Grid system topic, to examine it, too")
     examine.set_defaults(command=run)
-    examine.add_argument("--settings", type=Path, metavar="FILE", help="settings of this file alone")
+    add_settings(examine)
 
 
 async def run(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,6 @@ import argparse
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ from azure.monitor.query import LogsQueryPartialResult
 from azure.monitor.query.aio import LogsQueryClient
 
 from recording.archive.completeness import Archived, Compared, Recorded, compare
+from recording.commands.arguments import add_settings, utc_time
 from recording.config.settings import Settings, read_from
 from recording.errors import RecordingError
 from recording.model import layout
@@ -40,11 +40,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add the command and its options."""
     parser = commands.add_parser("reconcile", help="compare what ACS reports that it recorded with what was archived")
     parser.add_argument("--workspace", required=True, metavar="ID", help="of Log Analytics (LOG_WORKSPACE_ID)")
-    parser.add_argument("--from", dest="since", type=_time, help="reported at or after (ISO 8601; default: a week ago)")
-    parser.add_argument("--to", dest="until", type=_time, help="reported before (ISO 8601; default: now)")
+    parser.add_argument("--from", dest="since", type=utc_time, help="reported since (ISO 8601; default: a week ago)")
+    parser.add_argument("--to", dest="until", type=utc_time, help="reported before (ISO 8601; default: now)")
     parser.add_argument("--endpoint", type=_endpoint, default=ENDPOINT, help="of Log Analytics, in another cloud")
     parser.set_defaults(command=run)
-    parser.add_argument("--settings", type=Path, metavar="FILE", help="settings of this file alone")
+    add_settings(parser)
 
 
 async def run(arguments: argparse.Namespace) -> int:
@@ -192,14 +192,6 @@ def _refusal(refused: HttpResponseError) -> str:
             return "the workspace does not know the tables: is the diagnostic setting of the ACS resource there?"
         case status:
             return f"the workspace answered {status}: try again later"
-
-
-def _time(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError("a time in ISO 8601, such as 2026-03-01T10:00:00Z") from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
 def _endpoint(text: str) -> str:

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from recording.app import App, assemble, connect
+from recording.commands.arguments import add_settings
 from recording.config.settings import read_from
 from recording.intake import replay
 from recording.intake.replay import EventFile, Replay
@@ -22,7 +23,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     again.add_argument("--dead-letter-container", metavar="NAME", help="in the account of the quarantine")
     again.add_argument("--dry-run", action="store_true", help="change nothing, only print what would happen")
     again.set_defaults(command=run)
-    again.add_argument("--settings", type=Path, metavar="FILE", help="settings of this file alone")
+    add_settings(again)
 
 
 async def run(arguments: argparse.Namespace) -> int:

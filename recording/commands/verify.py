@@ -1,22 +1,21 @@
 """`python -m recording verify`: read archived recordings again and compare them with their manifests."""
 
 import argparse
-from datetime import UTC, datetime
-from pathlib import Path
 
 from recording.app import assemble, connect
 from recording.catalogue.verify import RecordingVerification
+from recording.commands.arguments import add_settings, utc_time
 from recording.config.settings import read_from
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
     reread = commands.add_parser("verify", help="re-read archived recordings and compare them with their manifests")
-    reread.add_argument("--from", dest="since", type=_time, help="recordings that started at or after (ISO 8601)")
-    reread.add_argument("--to", dest="until", type=_time, help="recordings that started before (ISO 8601)")
+    reread.add_argument("--from", dest="since", type=utc_time, help="recordings that started at or after (ISO 8601)")
+    reread.add_argument("--to", dest="until", type=utc_time, help="recordings that started before (ISO 8601)")
     reread.add_argument("--concurrency", type=_count, default=2, help="recordings read at a time")
     reread.set_defaults(command=run)
-    reread.add_argument("--settings", type=Path, metavar="FILE", help="settings of this file alone")
+    add_settings(reread)
 
 
 async def run(arguments: argparse.Namespace) -> int:
@@ -49,11 +48,3 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("1 or more")
     return int(text)
-
-
-def _time(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError("a time in ISO 8601, such as 2026-03-01T10:00:00Z") from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time

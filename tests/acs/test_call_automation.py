@@ -8,7 +8,6 @@ from urllib.parse import unquote
 
 import pytest
 import pytest_asyncio
-from azure.core.exceptions import ClientAuthenticationError
 
 from local.acs.server import Emulator
 from recording.acs.call_automation import CallAutomation
@@ -20,6 +19,7 @@ from recording.model.options import ChannelAffinity, ExternalStorage, StartOptio
 from tests.acs.calls import CALLS, CONVERSATION, JSON, RECORDING
 from tests.acs.origin import KEY, Origin
 from tests.conftest import Control
+from tests.support.identity import IdentityWithoutToken
 
 SERVER_CALL = CONVERSATION + "="
 GROUP = "29bd5ea9-e0fc-4d00-8f6f-339b1f0ee2e2"
@@ -291,19 +291,7 @@ async def test_ping_takes_any_other_answer(service: CallAutomation, origin: Orig
 
 async def test_an_identity_without_a_token() -> None:
     """An identity that gives no token is our misconfiguration, not an unreachable service."""
-
-    class Nobody:
-        async def get_token(self, *_: str, **__: Any) -> Any:
-            raise ClientAuthenticationError("no identity at http://169.254.169.254")
-
-        async def close(self) -> None: ...
-
-        async def __aenter__(self) -> "Nobody":
-            return self
-
-        async def __aexit__(self, *_: object) -> None: ...
-
-    client = CallAutomation(Resource("https://contoso.communication.azure.com"), Nobody())
+    client = CallAutomation(Resource("https://contoso.communication.azure.com"), IdentityWithoutToken())
     try:
         with pytest.raises(Misconfigured, match="no token") as caught:
             await client.state(CONVERSATION, RECORDING)

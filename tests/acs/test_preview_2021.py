@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from azure.core.exceptions import ClientAuthenticationError
 
 from local.acs.server import Emulator
 from recording.acs.preview_2021 import Preview2021
@@ -17,6 +16,7 @@ from recording.model.options import StartOptions
 from tests.acs.calls import CALLS, CONVERSATION, JSON, ONE, RECORDING, VERSION, Call
 from tests.acs.origin import KEY, Origin
 from tests.conftest import Control
+from tests.support.identity import IdentityWithoutToken
 
 
 @pytest_asyncio.fixture
@@ -216,19 +216,7 @@ async def test_what_only_todays_api_has(
 
 async def test_an_identity_without_a_token() -> None:
     """An identity that gives no token is our misconfiguration, not an unreachable service."""
-
-    class Nobody:
-        async def get_token(self, *_: str, **__: Any) -> Any:
-            raise ClientAuthenticationError("no identity at http://169.254.169.254")
-
-        async def close(self) -> None: ...
-
-        async def __aenter__(self) -> "Nobody":
-            return self
-
-        async def __aexit__(self, *_: object) -> None: ...
-
-    client = Preview2021(Resource("https://contoso.communication.azure.com"), Nobody())
+    client = Preview2021(Resource("https://contoso.communication.azure.com"), IdentityWithoutToken())
     try:
         with pytest.raises(Misconfigured) as caught:
             await client.state(CONVERSATION, RECORDING)

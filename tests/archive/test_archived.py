@@ -9,11 +9,11 @@ import pytest
 from recording.app import App
 from recording.errors import ChunkError, SourceGone
 from recording.model import layout
-from recording.model.manifest import Manifest
 from tests.conftest import Control
 from tests.support.archives import LATE, errors, lose, manifest_of, outcomes
 from tests.support.facts import announce, listing, run_timer, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
+from tests.support.manifests import empty_manifest
 
 
 async def test_a_whole_recording_goes_into_the_archive(app: App, control: Control) -> None:
@@ -191,20 +191,7 @@ async def test_a_run_whose_manifest_was_superseded_deletes_nothing(app: App, con
     """A run that finds a manifest written meanwhile leaves staging unchanged; the next run archives the rest."""
     recording = await control.recording(1000, 2000)
     jobs = await stage(app, recording)
-    other = Manifest(
-        recording_key=jobs[0].recording_key,
-        call_id="x",
-        recording_id=None,
-        server_call_id=None,
-        recording_start_time=datetime.now(UTC),
-        recording_duration_ms=None,
-        session_end_reason=None,
-        complete=True,
-        state="archived",
-        archived_at=datetime.now(UTC),
-        events=[],
-        chunks=[],
-    )
+    other = empty_manifest(jobs[0].recording_key)
 
     async def overtake() -> None:
         await app.recordings.write_manifest(other)

@@ -12,9 +12,9 @@ from recording.app import App
 from recording.catalogue.browse import ListQuery, RecordingList
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
-from recording.model.manifest import Manifest
 from tests.conftest import Control, file_event
 from tests.support.facts import put, receive, stage, sweep
+from tests.support.manifests import empty_manifest
 from tests.support.source import recording_of
 
 UNKNOWN = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-00000000000f"
@@ -35,21 +35,9 @@ async def in_flight(app: App, start: str) -> str:
 
 async def archived(app: App, start: str) -> str:
     """Put a manifest into the archive; the answer is its recording's key."""
-    key = layout.recording_key(datetime.fromisoformat(start), "3f2b0e4c-0000-4000-8000-000000000001")
-    written = Manifest(
-        recording_key=key,
-        call_id="3f2b0e4c-0000-4000-8000-000000000001",
-        recording_id=None,
-        server_call_id=None,
-        recording_start_time=datetime.fromisoformat(start),
-        recording_duration_ms=None,
-        session_end_reason=None,
-        complete=True,
-        state="archived",
-        archived_at=datetime.now(UTC),
-        events=[],
-        chunks=[],
-    )
+    call_id = "3f2b0e4c-0000-4000-8000-000000000001"
+    key = layout.recording_key(datetime.fromisoformat(start), call_id)
+    written = empty_manifest(key, call_id)
     await put(app.settings, "archive", layout.manifest_blob(key), written.model_dump_json(by_alias=True).encode())
     return key
 

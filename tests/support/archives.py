@@ -14,8 +14,6 @@ from tests.conftest import Control
 from tests.support.facts import body_of, listing, put
 
 HOUR = timedelta(hours=1)
-
-
 LATE = timedelta(hours=49)
 
 

@@ -6,8 +6,6 @@ from textwrap import dedent
 from tests.infra.snapshots import ROOT
 
 SOURCE = (ROOT / "docs" / "operations.md").read_text()
-
-
 SECURITY = (ROOT / "SECURITY.md").read_text()
 
 

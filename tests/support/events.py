@@ -9,11 +9,7 @@ from recording.model import events
 from tests.support.samples import CALL, DOCUMENT, RECORDING, file_status
 
 SERVER_CALL = "aHR0cHM6Ly9hcGkuZmxpZ2h0cHJveHkuc2t5cGUuY29t/L2FwaS92Mi9jcA=="
-
-
 GROUP = "3f2b0e4c-1111-4000-8000-000000000001"
-
-
 CORRELATION = "dba00566-c94d-4912-8087-3f54101e0aa4"
 
 
@@ -85,11 +81,7 @@ JSON = st.recursive(
 
 
 TIMES = st.sampled_from(["2021-07-27T15:20:34Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00"]) | JSON
-
-
 ADDRESSES = st.sampled_from(["https://a.asm.skype.com/v1/objects/x", "http://[", "\ud800", "a" * 9000]) | JSON
-
-
 CHUNKS = st.lists(
     st.fixed_dictionaries(
         {},

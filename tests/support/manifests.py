@@ -5,25 +5,16 @@ from typing import Any
 
 from recording.model.attempts import Attempts
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
-from recording.model.layout import chunk_blob, metadata_blob
+from recording.model.layout import chunk_blob, metadata_blob, recording_start
+from recording.model.manifest import Manifest
 from recording.model.recording import InFlightRecording, assemble
 from recording.model.stored import StoredBlob
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
-
-
 KEY = "20260301T100000000000Z-3f2b0e4c"
-
-
 RETENTION = timedelta(hours=48)
-
-
 DONE = START + RETENTION
-
-
 DOCUMENTS = ("a-0", "a-1", "a-2")
-
-
 PROOF = {"sha256": "0" * 64, "source_etag": "e", "proved_at": START.isoformat(), "blocks": "3", "blocks_compared": "2"}
 
 
@@ -58,3 +49,21 @@ def recording(
 ) -> InFlightRecording:
     """Derive a recording."""
     return assemble(KEY, events=events, blobs=blobs, attempts=tried or {}, retention=RETENTION)
+
+
+def empty_manifest(key: str, call_id: str = "x") -> Manifest:
+    """Make the manifest of an archived recording without chunks."""
+    return Manifest(
+        recording_key=key,
+        call_id=call_id,
+        recording_id=None,
+        server_call_id=None,
+        recording_start_time=recording_start(key),
+        recording_duration_ms=None,
+        session_end_reason=None,
+        complete=True,
+        state="archived",
+        archived_at=datetime.now(UTC),
+        events=[],
+        chunks=[],
+    )

@@ -1,0 +1,19 @@
+"""Options that several commands have."""
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add `--settings FILE`: settings from that file only, instead of the environment."""
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="use the settings of this file only")
+
+
+def utc_time(text: str) -> datetime:
+    """Parse a time in ISO 8601, UTC unless it says otherwise; raises ArgumentTypeError, which argparse prints."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("a time in ISO 8601, such as 2026-03-01T10:00:00Z") from None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
