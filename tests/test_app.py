@@ -5,6 +5,7 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from recording import app as bootstrap
 from recording.acs.call_automation import CallAutomation
 from recording.acs.preview_2021 import Preview2021
 from recording.config.settings import Settings, read_settings
+from recording.control.bodies import Caller, Operation, StartRecording
 from recording.errors import Misconfigured, Unauthorized
+from tests.conftest import Control
 from tests.support.deployment import app_settings
 from tests.support.facts import listing
 
@@ -43,6 +46,27 @@ async def test_the_app_is_built_once() -> None:
 
     assert [True] * 9 == [other is first for other in others]
     assert first is bootstrap.current()
+
+
+async def test_every_use_case_has_the_clock_of_the_app(settings: Settings, control: Control) -> None:
+    """What control, intake, ingest and the timer write has the time of one clock."""
+    now = datetime(2026, 3, 1, 10, tzinfo=UTC)
+    clients = bootstrap.connect(settings)
+    await clients.prepare()
+    app = bootstrap.assemble(settings, clients, clock=lambda: now)
+    try:
+        placed = await control.call("POST", "calls", {"participants": ["Ada"]})
+        started = await app.control.start(Caller(), placed["conversationId"], StartRecording())
+        await app.control.stop(Caller(), placed["conversationId"], started.recording_id, Operation())
+        await app.intake.receive("not JSON")
+
+        ending = await app.endings.find(started.recording_id)
+        assert ending is not None
+        assert now == ending.at
+        assert [f"{now:%Y/%m/%d}"] == [name.rpartition("/")[0] for name in await listing(settings, "quarantine")]
+        assert now == app.timer.clock()
+    finally:
+        await app.aclose()
 
 
 @pytest.mark.usefixtures("process")

@@ -12,8 +12,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from recording import timer
 from recording.acs import content
 from recording.api.request import LARGEST_BODY
-from recording.archive.finish import COPIES
-from recording.archive.run import PARALLELISM
+from recording.archive.run import COPIES, PARALLELISM
 from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
 from recording.control.bodies import Caller, Operation, StartRecording
