@@ -15,7 +15,7 @@ from recording import app as bootstrap
 from recording.app import App
 from recording.intake import backlog
 from recording.model.job import ChunkJob
-from tests.conftest import Control, file_event
+from tests.support.emulator import Control, file_event
 from tests.support.facts import announce, body_of, listing, put, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
 from tests.support.functions import Out, call, read

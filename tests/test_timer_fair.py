@@ -9,7 +9,7 @@ from recording.app import App
 from recording.archive.run import PARALLELISM
 from recording.model import layout
 from recording.storage.blobs import CopyFailed
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import announce, listing, run_timer, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
 

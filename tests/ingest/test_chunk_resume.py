@@ -15,7 +15,7 @@ from recording.errors import NotProved, SourceChanged, SourceDamaged
 from recording.ingest.blocks import Block
 from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import (
     MIB,
     announce,
