@@ -12,7 +12,7 @@ from recording.intake.poison import PoisonQueues
 from recording.model import layout
 from recording.storage.blobs import CopyFailed
 from recording.storage.queues import Queue, QueuedMessage
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import announce, listing, run_timer, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
 

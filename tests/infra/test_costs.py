@@ -18,8 +18,8 @@ from recording.config.settings import Settings
 from recording.control.bodies import Caller, Operation, StartRecording
 from recording.ingest import blocks, chunk
 from recording.storage.endings import Ending
-from tests.conftest import Control
 from tests.infra.snapshots import ROOT, Resource, resource, resources
+from tests.support.emulator import Control
 from tests.support.events import call_event
 from tests.support.facts import MIB, receive, sweep
 from tests.support.source import mp4, storage_host, today

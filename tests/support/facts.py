@@ -27,7 +27,7 @@ from recording.model.job import ChunkJob
 from recording.model.stored import Container
 from recording.notices import Topic
 from recording.storage.blobs import RETRIES, Blobs
-from tests.conftest import Control, file_event
+from tests.support.emulator import Control, file_event
 
 MIB = 1024 * 1024
 # As many retries of storage as ever, without pauses.
