@@ -34,7 +34,7 @@ from recording.config.settings import Settings, read_settings
 from recording.control.operations import RecordingControl
 from recording.doctor.health import HealthCheck
 from recording.errors import Misconfigured
-from recording.ingest.chunk import LAST_RESORT, ChunkIngest, IngestLimits
+from recording.ingest.chunk import LAST_QUARTER, LAST_RESORT, ChunkIngest, IngestLimits
 from recording.intake import backlog
 from recording.intake.auto_record import AutoRecord
 from recording.intake.backlog import Backlog
@@ -203,7 +203,9 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         service=_service(settings, resource, credential),
         # The callbacks of 2021 have no token (docs/acs-contract.md#2021-callbacks).
         callbacks=CallbackAuth(resource, None if settings.uses_preview_2021 else settings.acs_resource_id),
-        content=Content(resource, credential, extra_hosts=settings.content_hosts),
+        content=Content(
+            resource, credential, extra_hosts=settings.content_hosts, fetches_by_id=settings.uses_preview_2021
+        ),
         credential=credential,
     )
 
@@ -252,6 +254,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
                 largest_block=settings.largest_block,
                 first_requeue=settings.first_rescue,
                 accept_incomplete_after=settings.retention * LAST_RESORT,
+                keep_slow_after=settings.retention * LAST_QUARTER,
             ),
             clock=clock,
         ),

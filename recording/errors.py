@@ -15,7 +15,8 @@ RecordingError                500 InternalServerError
     ├── SourceGone            the service has no such document (404, 410)
     ├── SourceDamaged         empty, an error page, no media, or structurally incomplete
     ├── SourceChanged         another length or ETag than before: start over, never mix
-    ├── SourceRefused         the URL isn't on an allowed host
+    ├── SourceSlow            the source is too slow while other chunks wait; what was staged is kept
+    ├── SourceRefused         the URL isn't the document's, or not on an allowed host
     └── NotProved             the blob in storage differs from what was fetched
 """
 
@@ -132,8 +133,14 @@ class SourceChanged(ChunkError):
     code = "SourceChanged"
 
 
+class SourceSlow(ChunkError):
+    """The source is so slow that the attempt was given up for other chunks; the next goes on where it ended."""
+
+    code = "SourceSlow"
+
+
 class SourceRefused(ChunkError):
-    """The URL of the bytes is not on an allowed host (CONTENT_HOSTS)."""
+    """The URL is no address of the document, or not on an allowed host (CONTENT_HOSTS); nothing was sent there."""
 
     code = "SourceRefused"
 

@@ -7,11 +7,13 @@ signature on the storage host's redirect, and rejects every host but Microsoft's
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 from azure.core import AsyncPipelineClient
 from azure.core.credentials_async import AsyncTokenCredential
@@ -19,7 +21,8 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.core.pipeline.policies import AsyncHTTPPolicy, AsyncRetryPolicy, SansIOHTTPPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
-from recording.acs import hosts
+from recording.acs import addresses
+from recording.acs.addresses import Use
 from recording.acs.auth import auth_policy
 from recording.acs.preview_2021 import API_VERSION
 from recording.config.resource import Resource
@@ -27,6 +30,7 @@ from recording.errors import ChunkError, SourceChanged, SourceDamaged, SourceGon
 from recording.formats import media
 from recording.formats.media import Kind
 from recording.model.job import ChunkJob
+from recording.telemetry import log
 
 LARGEST_METADATA = 16 * 1024 * 1024
 MOST_REDIRECTS = 5
@@ -38,13 +42,19 @@ LONGEST_RETRY_AFTER = 60.0
 # azure-core reads 4 KiB at a time unless told otherwise: 256 times the calls for a gigabyte.
 _READ_BYTES = 1024 * 1024
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
+# The server may have its dates from several clocks; RFC 7232, 2.2.2 allowed a minute for that.
+_CLOCKS_DIFFER = timedelta(seconds=60)
 _REFUSED = "ACS refused this app's credentials ({}); check the key or the role, and the clock"
 _RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+)")
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A document at the source: its size in bytes, its kind (if its first bytes show it), and its version."""
+    """A document at the source: its size in bytes, its kind (if its first bytes show it), and its version.
+
+    `has_validator` says that equal versions have equal bytes; without it, only one response is known to be of one
+    version. `by_id` says that it is fetched by its id, because the address in its event was refused.
+    """
 
     size: int
     kind: Kind | None
@@ -52,10 +62,16 @@ class Probe:
     etag: str | None
     takes_ranges: bool
     head: bytes
+    by_id: bool = False
+    has_validator: bool = True
 
 
 class Content:
-    """Reads documents from ACS; close it with `aclose`."""
+    """Reads documents from ACS; close it with `aclose`.
+
+    `fetches_by_id` says that the API in use has every document at an address made of its id
+    (docs/acs-contract.md#2021-download): there a refused address costs nothing.
+    """
 
     def __init__(
         self,
@@ -63,6 +79,7 @@ class Content:
         credential: AsyncTokenCredential | None = None,
         *,
         extra_hosts: Sequence[str] = (),
+        fetches_by_id: bool = False,
         connect_timeout: float = CONNECT_SECONDS,
         read_timeout: float = READ_SECONDS,
         largest_metadata: int = LARGEST_METADATA,
@@ -70,6 +87,7 @@ class Content:
         self._endpoint = resource.endpoint
         self._authority = resource.authority
         self._hosts = frozenset(host.lower() for host in (resource.authority, *extra_hosts))
+        self._fetches_by_id = fetches_by_id
         self._largest_metadata = largest_metadata
         # The only place where a failed request is retried; it waits for Retry-After. A body that breaks
         # off is retried in ingest, which alone knows how far the bytes got.
@@ -89,17 +107,6 @@ class Content:
         """Close the connections."""
         await self._client.close()
 
-    def content_url(self, job: ChunkJob) -> str:
-        """Return the URL of a chunk's bytes: from its event, else as in the 2021 preview API.
-
-        See docs/acs-contract.md#storage-host, #2021-download.
-        """
-        return job.content_location or self._download(job)
-
-    def metadata_url(self, job: ChunkJob) -> str:
-        """Return the URL of a chunk's metadata file."""
-        return job.metadata_location or self._download(job, "/metadata")
-
     def _download(self, job: ChunkJob, part: str = "") -> str:
         document_id = quote(job.document_id, safe="")
         return f"{self._endpoint}/recording/download/{document_id}{part}?api-version={API_VERSION}"
@@ -109,7 +116,11 @@ class Content:
 
         Raises ChunkError.
         """
-        async with self._get(self.metadata_url(job)) as response:
+        by_id = self._download(job, "/metadata")
+        return (await self._by_location(job, job.metadata_location, by_id, self._metadata))[0]
+
+    async def _metadata(self, job: ChunkJob, url: str) -> bytes:
+        async with self._get(url, job, "metadata") as response:
             body = bytearray()
             async for piece in _pieces(response):
                 body += piece
@@ -133,7 +144,33 @@ class Content:
 
         Raises SourceDamaged for an empty body or an error page, else other ChunkErrors.
         """
-        async with self._get(self.content_url(job), first=0, last=HEAD_BYTES - 1) as response:
+        found, by_id = await self._by_location(job, job.content_location, self._download(job), self._probe)
+        return replace(found, by_id=by_id)
+
+    async def _by_location[Found](
+        self, job: ChunkJob, location: str | None, by_id: str, ask: Callable[[ChunkJob, str], Awaitable[Found]]
+    ) -> tuple[Found, bool]:
+        """Ask where the event says, else as in the 2021 preview API; the second value is whether the event was wrong.
+
+        An event of 2021 has no locations (docs/acs-contract.md#2021-file-event). An address that is refused, at once or
+        behind a redirect, is replaced where the API allows it.
+        """
+        if location is None:
+            return await ask(job, by_id), False
+        try:
+            return await ask(job, location), False
+        except SourceRefused as refused:
+            if not self._fetches_by_id:
+                raise
+            reason = refused.message
+        log.warning("source.address_refused", documentId=job.document_id, reason=reason, next="fetch it by its id")
+        try:
+            return await ask(job, by_id), True
+        except ChunkError as failed:
+            raise type(failed)(f"{failed.message}; fetched by its id, since {reason}") from failed
+
+    async def _probe(self, job: ChunkJob, url: str) -> Probe:
+        async with self._get(url, job, "content", first=0, last=HEAD_BYTES - 1) as response:
             size, takes_ranges = _total(response)
             if size == 0:
                 raise SourceDamaged("the source answered with no bytes")
@@ -146,7 +183,15 @@ class Content:
             if media.is_text(bytes(head)):
                 _refuse_error_page(bytes(head[:16]), response, json_is_valid=False)
             kind, etag = media.sniff(bytes(head)), response.headers.get("ETag")
-            return Probe(size, kind, _version(response, size), etag, takes_ranges, bytes(head[:HEAD_BYTES]))
+            return Probe(
+                size,
+                kind,
+                _version(response, size),
+                etag,
+                takes_ranges,
+                bytes(head[:HEAD_BYTES]),
+                has_validator=_validator(response) is not None,
+            )
 
     async def read(self, job: ChunkJob, probe: Probe, *, offset: int, length: int) -> bytes:
         """Read some bytes of the version that was probed."""
@@ -158,7 +203,8 @@ class Content:
         Raises SourceChanged for another version, SourceDamaged for a body that is too short,
         SourceUnavailable for one that breaks off.
         """
-        async with self._get(self.content_url(job), first=offset, last=offset + length - 1) as response:
+        url = self._download(job) if probe.by_id or job.content_location is None else job.content_location
+        async with self._get(url, job, "content", first=offset, last=offset + length - 1) as response:
             total, is_range = _total(response)
             if (total, _version(response, total)) != (probe.size, probe.version):
                 raise SourceChanged(f"the document had {probe.size} bytes, now another version has {total}")
@@ -177,23 +223,27 @@ class Content:
                     return
             raise SourceDamaged(f"the body ended {left} bytes before the end of the range")
 
-    async def delete(self, location: str) -> None:
+    def require_address(self, location: str, document_id: str, use: Use) -> None:
+        """Raise SourceRefused if this is no address of the document."""
+        addresses.require(location, document_id, use, self._hosts)
+
+    async def delete(self, location: str, document_id: str) -> None:
         """Delete a document at the location in its event (docs/acs-contract.md#storage-host), if it still exists.
 
         Raises ChunkError.
         """
-        async with self._ask("DELETE", location) as response:
+        async with self._ask("DELETE", location, document_id, "deletion") as response:
             if response.status_code not in (200, 202, 204, 404, 410):
                 raise _failure(response, None)
 
     @asynccontextmanager
     async def _get(
-        self, url: str, *, first: int | None = None, last: int | None = None
+        self, url: str, job: ChunkJob, use: Use, *, first: int | None = None, last: int | None = None
     ) -> AsyncIterator[AsyncHttpResponse]:
         """GET a document or a range of it, uncompressed."""
         # By default aiohttp asks for gzip; files and ranges are needed as they are stored.
         headers = {"Accept-Encoding": "identity"} | ({} if first is None else {"Range": f"bytes={first}-{last}"})
-        async with self._ask("GET", url, headers) as response:
+        async with self._ask("GET", url, job.document_id, use, headers) as response:
             if response.status_code not in (200, 206):
                 raise _failure(response, first)
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -202,13 +252,13 @@ class Content:
 
     @asynccontextmanager
     async def _ask(
-        self, method: str, url: str, headers: Mapping[str, str] | None = None
+        self, method: str, url: str, document_id: str, use: Use, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[AsyncHttpResponse]:
         """Send a request and follow redirects: each is checked and signed."""
         for _ in range(MOST_REDIRECTS + 1):
-            hosts.require_allowed(url, self._hosts)
+            url = addresses.require(url, document_id, use, self._hosts)
             request = HttpRequest(method, url, headers=dict(headers or {}))
-            if urlsplit(url).netloc != self._authority:
+            if urlsplit(url).netloc != self._authority.lower():
                 # The resource of the recording, with a key as with an identity (docs/acs-contract.md#storage-host).
                 request.headers["x-ms-host"] = self._authority
             try:
@@ -219,20 +269,13 @@ class Content:
                 raise SourceUnavailable(f"ACS could not be reached ({type(failed).__name__})") from failed
             try:
                 if response.status_code in (301, 302, 303, 307, 308):
-                    url = _location(url, response)
+                    url = addresses.redirected(url, response.headers.get("Location", ""), use)
                     continue
                 yield response
                 return
             finally:
                 await response.close()
         raise SourceRefused(f"more than {MOST_REDIRECTS} redirects")
-
-
-def _location(url: str, response: AsyncHttpResponse) -> str:
-    try:
-        return urljoin(url, response.headers.get("Location", ""))
-    except ValueError:
-        raise SourceRefused("the URL of the redirect cannot be parsed") from None
 
 
 class _Retry(AsyncRetryPolicy[Any, Any]):
@@ -284,8 +327,25 @@ def _first(response: AsyncHttpResponse) -> int:
 
 
 def _version(response: AsyncHttpResponse, size: int) -> str:
-    """Return what identifies a version of a document: ETag or date, and size."""
-    return f"{response.headers.get('ETag') or response.headers.get('Last-Modified') or ''}|{size}"
+    """Return what identifies a version of a document: its validator, if it has one, and its size."""
+    return f"{_validator(response) or ''}|{size}"
+
+
+def _validator(response: AsyncHttpResponse) -> str | None:
+    """Return the strong validator of a response: equal ones mean equal bytes (RFC 9110, 8.8).
+
+    A weak ETag allows other bytes. Last-Modified has a resolution of a second: bytes may have changed twice within it,
+    unless it was over when the response was made.
+    """
+    etag = response.headers.get("ETag")
+    if etag and not etag.startswith("W/"):
+        return etag
+    modified = response.headers.get("Last-Modified")
+    try:
+        age = parsedate_to_datetime(response.headers["Date"]) - parsedate_to_datetime(modified or "")
+    except (KeyError, ValueError, TypeError):
+        return None
+    return modified if age >= _CLOCKS_DIFFER else None
 
 
 def _refuse_error_page(head: bytes, response: AsyncHttpResponse, *, json_is_valid: bool) -> None:

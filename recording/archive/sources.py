@@ -6,7 +6,7 @@ from datetime import datetime
 
 from recording.acs.content import Content
 from recording.archive.run import Run
-from recording.errors import ChunkError, SourceRefused
+from recording.errors import ChunkError
 from recording.model.manifest import Manifest
 from recording.model.recording import InFlightChunk, InFlightRecording
 from recording.storage.blobs import Blobs
@@ -31,11 +31,10 @@ async def delete(chunks: list[InFlightChunk], content: Content) -> bool:
 async def _delete(chunk: InFlightChunk, content: Content) -> bool:
     location, document_id = chunk.announced.delete_location or "", chunk.document_id
     try:
-        # Both known forms name the document (docs/acs-contract.md#file-event). An address that doesn't may be that of
-        # another document.
-        if not all(_names(one, document_id) for one in (location, chunk.announced.content_location) if one):
-            raise SourceRefused("the address to delete it at, or that of its bytes, does not name the document")
-        await content.delete(location)
+        # What is deleted must be what was fetched: an app of before may have fetched it at any address.
+        if fetched_at := chunk.announced.content_location:
+            content.require_address(fetched_at, document_id, "content")
+        await content.delete(location, document_id)
     except ChunkError as failed:
         log.warning(
             "source.not_deleted",
@@ -47,10 +46,6 @@ async def _delete(chunk: InFlightChunk, content: Content) -> bool:
         return False
     log.info("source.deleted", recordingKey=chunk.recording_key, documentId=document_id)
     return True
-
-
-def _names(location: str, document_id: str) -> bool:
-    return document_id in location.partition("?")[0].split("/")
 
 
 @dataclass(frozen=True)

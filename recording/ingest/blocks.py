@@ -13,9 +13,13 @@ SMALLEST_BLOCK = 4 * 1024 * 1024
 # Limits of Blob Storage: https://learn.microsoft.com/azure/storage/blobs/scalability-targets
 MOST_BLOCKS = 50_000
 LARGEST_BLOCK = 4000 * 1024 * 1024
+# Blocks of a slow source. A blob has room for 100,000 uncommitted blocks: these, a receipt for each, some readings.
+_SMALLEST_CUT = 4 * 1024
+_MOST_CUTS = 8_000
 # Hex digits of a block's SHA-256: an id has at most 64 bytes, of which the version and the index take 24.
 DIGEST = 40
 _NO_DIGEST = "0" * DIGEST
+_CUT = "c" * DIGEST
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,27 @@ def split(size: int, length: int) -> tuple[Block, ...]:
     return tuple(
         Block(index, offset, min(length, size - offset)) for index, offset in enumerate(range(0, size, length))
     )
+
+
+def cut_length(size: int, wanted: int) -> int:
+    """Return the length of a slow source's blocks: a power of two, so that few lengths are in use, `wanted` at most.
+
+    It is longer where more than 8,000 blocks would be needed.
+    """
+    least = max(_SMALLEST_CUT, -(-size // _MOST_CUTS))
+    return max(1 << (least - 1).bit_length(), 1 << max(wanted, 1).bit_length() - 1)
+
+
+def cut_id(version: str, length: int) -> str:
+    """Return the id of the note that a source's blocks were cut to `length`: one byte, never committed."""
+    return f"{_place(f'{version}|cut', length.bit_length() - 1)}{_CUT}"
+
+
+def shortest_cut(version: str, staged: Mapping[str, int]) -> int | None:
+    """Return the shortest length that blocks of this version were cut to, in this attempt or an earlier one."""
+    prefix = _place(f"{version}|cut", 0)[:17]
+    cuts = [int(name[17:23]) for name in staged if name.startswith(prefix) and name.endswith(_CUT)]
+    return 1 << min(cuts) if cuts else None
 
 
 def single_block(size: int) -> tuple[Block, ...]:

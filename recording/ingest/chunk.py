@@ -17,6 +17,7 @@ from recording.ingest import blocks
 from recording.ingest.attempt import Attempt, begin_attempt
 from recording.ingest.blocks import Block
 from recording.ingest.proof import Proof, facts_to_commit
+from recording.ingest.streams import Line, Pace, Streams
 from recording.ingest.transfer import BlockTransfer
 from recording.model import payload
 from recording.model.job import ChunkJob
@@ -31,6 +32,10 @@ BUDGET_SECONDS = 25 * 60.0
 # A share of the retention: until then a file that is not structurally complete is rejected, after that it is accepted
 # as it is, while ACS still has it.
 LAST_RESORT = 0.95
+# A share of the retention: after it a slow source keeps its streams, whoever waits.
+LAST_QUARTER = 0.75
+# A share of the budget of an attempt, for a file that must come in one request: the rest is for the other way.
+_ONE_REQUEST = 1 / 4
 _UNKNOWN_TYPE = "application/octet-stream"
 
 
@@ -40,6 +45,7 @@ class IngestLimits:
 
     `largest_block` is in bytes. The timer puts a chunk on the queue again `first_requeue` after its failure at the
     earliest. A file that is not structurally complete is rejected until `accept_incomplete_after` its event.
+    A slow source is given up for others until `keep_slow_after` its event.
     `block_pause_seconds` is the pause after the first failure of a block; it doubles.
     """
 
@@ -47,6 +53,8 @@ class IngestLimits:
     largest_block: int
     first_requeue: timedelta
     accept_incomplete_after: timedelta
+    keep_slow_after: timedelta = timedelta(hours=18)
+    pace: Pace = Pace()
     budget_seconds: float = BUDGET_SECONDS
     block_pause_seconds: float = 0.5
 
@@ -68,17 +76,19 @@ class ChunkIngest:
         self._recordings = recordings
         self._content = content
         self._clock = clock
-        streams = asyncio.Semaphore(limits.parallelism)
+        self._streams = Streams(limits.parallelism, limits.pace)
         self._transfer = BlockTransfer(
             blobs,
             content,
-            streams=streams,
             parallelism=limits.parallelism,
+            one_request_seconds=limits.budget_seconds * _ONE_REQUEST,
             accept_incomplete_after=limits.accept_incomplete_after,
             block_pause_seconds=limits.block_pause_seconds,
             clock=clock,
         )
-        self._proof = Proof(blobs, streams=streams, prefetch=limits.parallelism, clock=clock)
+        # Reads of storage have a limit of their own: they don't wait for a source.
+        reads = asyncio.Semaphore(limits.parallelism)
+        self._proof = Proof(blobs, streams=reads, prefetch=limits.parallelism, clock=clock)
 
     async def run(self, job: ChunkJob) -> None:
         """Ingest one chunk and its metadata file.
@@ -93,16 +103,21 @@ class ChunkIngest:
             beginning = begin_attempt(
                 job, self._blobs, self._recordings, first_requeue=self.limits.first_requeue, clock=self._clock
             )
-            async with beginning as attempt, asyncio.timeout(self.limits.budget_seconds):
-                # A missing metadata file must not cost the content: it is fetched second and tried again.
-                await self._bring_content(job, attempt)
-                await self._bring_metadata(job, attempt)
+            with self._streams.line(job.recording_key, may_be_given_up=lambda: self._may_be_given_up(job)) as line:
+                async with beginning as attempt, asyncio.timeout(self.limits.budget_seconds):
+                    # A missing metadata file must not cost the content: it is fetched second and tried again.
+                    await self._bring_content(job, attempt, line)
+                    await self._bring_metadata(job, attempt, line)
 
-    async def _bring_metadata(self, job: ChunkJob, attempt: Attempt) -> None:
+    def _may_be_given_up(self, job: ChunkJob) -> bool:
+        return self._clock() < job.announced_at + self.limits.keep_slow_after
+
+    async def _bring_metadata(self, job: ChunkJob, attempt: Attempt, line: Line) -> None:
         """Bring the metadata file into staging, which ends the attempt."""
         await attempt.wait_until_recorded()
         if await self._blobs.stat("staging", job.metadata_blob) is None:
-            body = await self._content.metadata(job)
+            async with line.reading():
+                body = await self._content.metadata(job)
             # Its contents are on the blob as metadata as well, so that a listing has them without reading the file. So
             # is the attempt that succeeded: the record of its beginning may outlast this write by a moment, or by a
             # kill.
@@ -112,10 +127,10 @@ class ChunkIngest:
         else:
             await attempt.end()
 
-    async def _bring_content(self, job: ChunkJob, attempt: Attempt) -> None:
+    async def _bring_content(self, job: ChunkJob, attempt: Attempt, line: Line) -> None:
         for _ in range(_VERSION_TRIES):
             try:
-                if await self._bring_version(job, attempt):
+                if await self._bring_version(job, attempt, line):
                     return
             except SourceChanged as changed:
                 log.warning(
@@ -123,7 +138,7 @@ class ChunkIngest:
                 )
         raise SourceChanged("the document kept changing while it was copied")
 
-    async def _bring_version(self, job: ChunkJob, attempt: Attempt) -> bool:
+    async def _bring_version(self, job: ChunkJob, attempt: Attempt, line: Line) -> bool:
         """Turn one version of the document into a proved chunk; False if the caller has to start over."""
         found = await self._blobs.stat("staging", job.content_blob)
         if found is not None and found.sha256:
@@ -138,10 +153,10 @@ class ChunkIngest:
             )
             await self._blobs.delete("staging", found.name, etag=found.etag)
             return False
-        probe, staged = await asyncio.gather(self._content.probe(job), self._blobs.staged_blocks(job.content_blob))
-        plan = self._plan(probe)
-        transferred = await self._transfer.run(job, probe, plan, staged)
-        facts = facts_to_commit(probe, plan, transferred)
+        async with line.reading():
+            probe, staged = await asyncio.gather(self._content.probe(job), self._blobs.staged_blocks(job.content_blob))
+        transferred = await self._transfer.run(job, probe, self._plan(probe), staged, line)
+        facts = facts_to_commit(probe, transferred)
         content_type = media.CONTENT_TYPES[facts.kind] if facts.kind else _UNKNOWN_TYPE
         await attempt.wait_until_recorded()
         await self._blobs.commit_blocks(

@@ -12,7 +12,6 @@ from recording.clock import Clock, utc_now
 from recording.errors import NotProved
 from recording.formats.media import Inspection
 from recording.ingest import blocks
-from recording.ingest.blocks import Block
 from recording.ingest.relay import combine, hash_blocks
 from recording.ingest.transfer import Transferred
 from recording.model.job import ChunkJob
@@ -23,15 +22,15 @@ from recording.storage.hashing import Sha256
 from recording.telemetry import log
 
 
-def facts_to_commit(probe: Probe, plan: tuple[Block, ...], transferred: Transferred) -> ChunkFacts:
+def facts_to_commit(probe: Probe, transferred: Transferred) -> ChunkFacts:
     """Return the facts that are committed with a chunk: its kind, its source, and the digest in transit."""
     return ChunkFacts(
         kind=transferred.kind or probe.kind,
         problem=transferred.problem,
         source_etag=_etag(probe) or None,
         source_bytes=probe.size,
-        blocks=len(plan),
-        block_bytes=plan[0].length,
+        blocks=len(transferred.plan),
+        block_bytes=transferred.plan[0].length,
         flight=combine(transferred.digests),
     )
 

@@ -1,7 +1,7 @@
 """SHA-256 of bytes in transit, and of what was stored of them."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from recording.errors import ChunkError, NotProved
 from recording.formats.media import Inspection
@@ -12,11 +12,19 @@ from recording.storage.hashing import Sha256
 class Relay:
     """Passes a block's bytes on, hashes them in transit, and remembers why they stopped.
 
-    `inspection` is for a block that is the whole file: it judges the file's structure in transit.
+    `inspection` is for a block that is the whole file: it judges the file's structure in transit. `count` is called
+    with the length of each piece.
     """
 
-    def __init__(self, source: AsyncIterator[bytes], inspection: Inspection | None = None) -> None:
+    def __init__(
+        self,
+        source: AsyncIterator[bytes],
+        inspection: Inspection | None = None,
+        *,
+        count: Callable[[int], None] = lambda length: None,
+    ) -> None:
         self._source = source
+        self._count = count
         self._inspection = inspection
         self.digest = Sha256()
         self.failure: ChunkError | None = None
@@ -25,6 +33,7 @@ class Relay:
         """Yield the bytes, once."""
         try:
             async for piece in self._source:
+                self._count(len(piece))
                 await self.digest.update(piece)
                 if self._inspection:
                     self._inspection.feed(piece)

@@ -1,6 +1,11 @@
-"""The parallel copy of one version of a document into blocks, and the check of its structure meanwhile."""
+"""The parallel copy of one version of a document into blocks, and the check of its structure meanwhile.
+
+Where the source has no validator, blocks of several requests may be of different bytes. Then one request brings the
+whole file; if that takes too long, blocks are read until two readings in a row are equal.
+"""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,22 +20,26 @@ from recording.formats.media import Inspection, Kind, Verdict
 from recording.ingest import blocks
 from recording.ingest.blocks import Block
 from recording.ingest.relay import Relay
+from recording.ingest.streams import Line, Taken
 from recording.model.job import ChunkJob
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
 # A body that breaks off is fetched again here and nowhere else; after that the queue tries again.
 BLOCK_TRIES = 4
+# So many readings of a source without a validator are compared in one attempt.
+_READINGS = 3
 
 
 @dataclass
 class Transferred:
-    """The blocks of one version, all staged: their ids, and the SHA-256 of what was sent of each, by index.
+    """The blocks of one version, all staged: their plan and ids, and the SHA-256 of what was sent of each, by index.
 
     `kind` is what the file turned out to be, if that is known. `problem` is why the file is incomplete, if it is
     accepted nevertheless.
     """
 
+    plan: tuple[Block, ...]
     block_ids: list[str]
     digests: dict[int, str]
     kind: Kind | None = None
@@ -40,7 +49,8 @@ class Transferred:
 class BlockTransfer:
     """Copies documents from the source into uncommitted blocks.
 
-    `parallelism` bounds the streams of one chunk, `streams` those of all chunks of the process together. A file that
+    `parallelism` bounds the streams of one chunk. A file without a validator must come in one request within
+    `one_request_seconds`, or is read twice. A file that
     is not structurally complete is rejected until `accept_incomplete_after` its event.
     """
 
@@ -49,30 +59,105 @@ class BlockTransfer:
         blobs: Blobs,
         content: Content,
         *,
-        streams: asyncio.Semaphore,
         parallelism: int,
+        one_request_seconds: float,
         accept_incomplete_after: timedelta,
         block_pause_seconds: float,
         clock: Clock = utc_now,
     ) -> None:
         self._blobs = blobs
         self._content = content
-        self._streams = streams
         self._parallelism = parallelism
+        self._one_request_seconds = one_request_seconds
         self._accept_incomplete_after = accept_incomplete_after
         self._block_pause_seconds = block_pause_seconds
         self._clock = clock
 
-    async def run(self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]) -> Transferred:
+    async def run(
+        self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int], line: Line
+    ) -> Transferred:
         """Stage the missing blocks and check the structure meanwhile; both are done when this returns.
 
-        Raises ChunkError, or azure-core's errors.
+        The blocks are those of `plan`, or shorter ones if the source is slow. Raises ChunkError, or azure-core's
+        errors.
         """
+        if not probe.takes_ranges:
+            return await self._copy(job, probe, plan, staged, line, in_parts=False)
+        if not probe.has_validator and not _was_read_before(probe, plan, staged):
+            try:
+                async with asyncio.timeout(self._one_request_seconds):
+                    return await self._copy(job, probe, blocks.single_block(probe.size), {}, line, in_parts=False)
+            except (TimeoutError, SourceUnavailable, Taken, ValueError) as failed:
+                if isinstance(failed, Taken) and failed.ends:
+                    raise failed.error() from None
+                log.warning("chunk.read_twice", documentId=job.document_id, reason=describe(failed))
+        return await self._copy_in_parts(job, probe, plan, staged, line)
+
+    async def _copy_in_parts(
+        self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int], line: Line
+    ) -> Transferred:
+        """Copy with blocks that are cut smaller as long as the source is too slow for them."""
+        length = min(plan[0].length, blocks.shortest_cut(probe.version, staged) or plan[0].length)
+        while True:
+            cut = plan if length == plan[0].length else blocks.split(probe.size, length)
+            shorter = blocks.cut_length(probe.size, 0)
+            line.block_bytes = length if shorter < length else 0
+            copy = self._copy if probe.has_validator else self._read_until_equal
+            try:
+                return await copy(job, probe, cut, staged, line)
+            except Taken as taken:
+                wanted = blocks.cut_length(probe.size, line.streams.block_bytes(taken.rate or 0))
+                if 2 * wanted <= length:
+                    length = wanted
+                    await self._note(job, blocks.cut_id(probe.version, length))
+                if taken.ends:
+                    raise taken.error() from None
+                log.warning(
+                    "chunk.source_slow", documentId=job.document_id, bytesPerSecond=taken.rate, blockBytes=length
+                )
+            finally:
+                line.block_bytes = 0
+
+    async def _read_until_equal(
+        self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int], line: Line
+    ) -> Transferred:
+        """Read all blocks again and again until two readings are equal.
+
+        Each begins when the one before is complete: equal ones are of one version, though each took many requests, and
+        perhaps several attempts. Raises SourceChanged after some that differ.
+        """
+        before: Transferred | None = None
+        number = made = 0
+        while made < _READINGS:
+            number += 1
+            made += not _has_reading(probe, plan, staged, number)
+            found = await self._copy(job, probe, plan, staged, line, reading=number)
+            if before and {i: d[: blocks.DIGEST] for i, d in before.digests.items()} == {
+                i: d[: blocks.DIGEST] for i, d in found.digests.items()
+            }:
+                return found
+            before = found
+        raise SourceChanged(f"the document has no ETag, and {number} readings of it differ")
+
+    async def _copy(
+        self,
+        job: ChunkJob,
+        probe: Probe,
+        plan: tuple[Block, ...],
+        staged: dict[str, int],
+        line: Line,
+        *,
+        in_parts: bool = True,
+        reading: int = 0,
+    ) -> Transferred:
+        """Copy by this plan; raises Taken if the source is too slow for it."""
         try:
             async with asyncio.TaskGroup() as group:
                 # From a source without ranges each read would fetch the whole file: there it is checked in transit.
-                checking = group.create_task(self._check_early(job, probe)) if probe.takes_ranges else None
-                staging = group.create_task(self._stage(job, probe, plan, staged))
+                checking = group.create_task(self._check_early(job, probe, line)) if in_parts else None
+                staging = group.create_task(
+                    self._stage(job, probe, plan, staged, line, in_parts=in_parts, reading=reading)
+                )
         except ExceptionGroup as several:
             raise _first(several) from None
         transferred = staging.result()
@@ -80,7 +165,7 @@ class BlockTransfer:
             transferred.kind, transferred.problem = checking.result()
         return transferred
 
-    async def _check_early(self, job: ChunkJob, probe: Probe) -> tuple[Kind | None, str | None]:
+    async def _check_early(self, job: ChunkJob, probe: Probe, line: Line) -> tuple[Kind | None, str | None]:
         """Judge the file by a few reads from the source: its kind, and its problem if it is accepted nevertheless.
 
         A file that is undecided after these is judged when it is read back.
@@ -89,7 +174,9 @@ class BlockTransfer:
         try:
             span = next(look)
             while True:
-                span = look.send(await self._content.read(job, probe, offset=span.offset, length=span.length))
+                async with line.reading():
+                    found = await self._content.read(job, probe, offset=span.offset, length=span.length)
+                span = look.send(found)
         except StopIteration as done:
             verdict: Verdict = done.value
             return verdict.kind, self._reject_or_accept(job, verdict)
@@ -108,12 +195,23 @@ class BlockTransfer:
         log.error("chunk.kept_as_it_is", recordingKey=job.recording_key, documentId=job.document_id, reason=problem)
         return problem
 
-    async def _stage(self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]) -> Transferred:
+    async def _stage(
+        self,
+        job: ChunkJob,
+        probe: Probe,
+        plan: tuple[Block, ...],
+        staged: dict[str, int],
+        line: Line,
+        *,
+        in_parts: bool,
+        reading: int,
+    ) -> Transferred:
         """Stage the missing blocks in parallel."""
-        version = _version(probe, plan)
+        version = _version(probe, plan, reading)
         # Without ranges the structure is seen only in transit, and the bytes staged before may have been rejected.
-        reusable = staged if probe.takes_ranges else {}
+        reusable = staged if in_parts else {}
         transferred = Transferred(
+            plan=plan,
             block_ids=[blocks.block_id(version, block.index) for block in plan],
             digests=blocks.receipts(plan, version=version, staged=reusable),
         )
@@ -126,42 +224,62 @@ class BlockTransfer:
             blocks=len(plan),
             stagedBefore=len(plan) - len(missing),
         )
-        waiting = iter(missing)
+        waiting = deque(missing)
+        done = 0
 
         async def stream() -> None:
-            # One iterator feeds all streams: each takes the next block when it is free.
-            for block in waiting:
-                async with self._streams:
-                    await self._stage_block(job, probe, block, version, transferred)
-                    # To fetch a chunk of one block again takes no longer than to write a receipt.
-                    if len(plan) > 1:
-                        await self._stage_receipt(job, block, version, transferred.digests[block.index])
+            # One queue feeds all streams: each takes the next block when it is free.
+            nonlocal done
+            while waiting:
+                block, done_before = waiting.popleft(), done
+                try:
+                    async with line.hold():
+                        await self._stage_block(job, probe, block, version, transferred, line, in_parts=in_parts)
+                        # To fetch a chunk of one block again takes no longer than to write a receipt.
+                        if len(plan) > 1 or reading:
+                            receipt = blocks.receipt_id(version, block.index, transferred.digests[block.index])
+                            await self._note(job, receipt)
+                        done += 1
+                except Taken as taken:
+                    # One connection may be slow where the source isn't: then another fetches the block.
+                    if taken.ends or (taken.rate is not None and done == done_before):
+                        raise
+                    waiting.append(block)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self._parallelism, len(missing))):
                 group.create_task(stream())
         return transferred
 
-    async def _stage_receipt(self, job: ChunkJob, block: Block, version: str, digest: str) -> None:
+    async def _note(self, job: ChunkJob, name: str) -> None:
+        """Stage a byte whose id says something to the next attempt."""
+
         async def body() -> AsyncIterator[bytes]:
             yield b"."
 
-        receipt_id = blocks.receipt_id(version, block.index, digest)
         try:
-            await self._blobs.stage_block(job.content_blob, receipt_id, body(), length=1)
+            await self._blobs.stage_block(job.content_blob, name, body(), length=1)
         except AzureError as failed:
-            # Without its receipt the block is fetched again, but only if this attempt is killed.
-            log.warning("receipt.not_staged", documentId=job.document_id, block=block.index, reason=describe(failed))
+            # Without its receipt a block is fetched again, but only if this attempt is killed.
+            log.warning("receipt.not_staged", documentId=job.document_id, id=name, reason=describe(failed))
 
     async def _stage_block(
-        self, job: ChunkJob, probe: Probe, block: Block, version: str, transferred: Transferred
+        self,
+        job: ChunkJob,
+        probe: Probe,
+        block: Block,
+        version: str,
+        transferred: Transferred,
+        line: Line,
+        *,
+        in_parts: bool,
     ) -> None:
         """Stream one block from the source into Put Block; one that breaks off is fetched again from its start."""
         block_id = blocks.block_id(version, block.index)
         for number in range(1, BLOCK_TRIES + 1):
-            inspection = None if probe.takes_ranges else Inspection(probe.size)
+            inspection = None if in_parts else Inspection(probe.size)
             source = self._content.stream(job, probe, offset=block.offset, length=block.length)
-            relay = Relay(source, inspection)
+            relay = Relay(source, inspection, count=line.count)
             try:
                 await self._blobs.stage_block(job.content_blob, block_id, relay.body(), length=block.length)
                 if inspection:
@@ -181,13 +299,24 @@ class BlockTransfer:
         raise AssertionError("unreachable: the last try returns or raises")
 
 
-def _version(probe: Probe, plan: tuple[Block, ...]) -> str:
+def _version(probe: Probe, plan: tuple[Block, ...], reading: int = 0) -> str:
     """Return what identifies the bytes of a block together with its index: the document's version and the block length.
 
     Blocks staged by an older app or under other settings have other offsets: the last block of an old plan may be
-    as long as a block of the new plan that lies elsewhere.
+    as long as a block of the new plan that lies elsewhere. Of a document without a validator, it is the reading too.
     """
-    return f"{probe.version}|{plan[0].length}"
+    return f"{probe.version}|{plan[0].length}" + (f"|reading {reading}" if reading else "")
+
+
+def _has_reading(probe: Probe, plan: tuple[Block, ...], staged: dict[str, int], number: int) -> bool:
+    """Return whether a reading is complete."""
+    return len(blocks.receipts(plan, version=_version(probe, plan, number), staged=staged)) == len(plan)
+
+
+def _was_read_before(probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]) -> bool:
+    """Return whether an earlier attempt has read blocks, since one request took too long."""
+    is_begun = bool(blocks.receipts(plan, version=_version(probe, plan, 1), staged=staged))
+    return is_begun or blocks.shortest_cut(probe.version, staged) is not None
 
 
 def _first(several: ExceptionGroup[Exception]) -> Exception:

@@ -23,12 +23,12 @@ async def content(origin: Origin, elsewhere: Origin) -> AsyncIterator[Content]:
     await client.aclose()
 
 
-async def test_locations_are_taken_letter_by_letter(content: Content, origin: Origin, elsewhere: Origin) -> None:
+async def test_locations_are_taken_as_they_are(content: Content, origin: Origin, elsewhere: Origin) -> None:
     """Nobody knows how the service names its views, so no address is built (docs/acs-contract.md#storage-host)."""
     job = JOB.model_copy(
         update={
-            "content_location": f"{elsewhere.url}{OBJECT}/content/any%2Fview?a=%2B",
-            "metadata_location": f"{elsewhere.url}/other/{DOCUMENT}",
+            "content_location": f"{elsewhere.url}{OBJECT}/content/any~view?a=%2B",
+            "metadata_location": f"{elsewhere.url}{OBJECT}/content/other",
         }
     )
     elsewhere.answer = ranged
@@ -38,7 +38,9 @@ async def test_locations_are_taken_letter_by_letter(content: Content, origin: Or
     await content.metadata(job)
 
     assert ([], 3) == (origin.received, len(elsewhere.received))
-    assert [f"{OBJECT}/content/any%2Fview?a=%2B"] * 2 + [f"/other/{DOCUMENT}"] == [r.target for r in elsewhere.received]
+    assert [f"{OBJECT}/content/any~view?a=%2B"] * 2 + [f"{OBJECT}/content/other"] == [
+        r.target for r in elsewhere.received
+    ]
     assert all(sent.is_signed(host=origin.authority) for sent in elsewhere.received)
     assert {origin.authority} == {sent.headers["x-ms-host"] for sent in elsewhere.received}
     assert ["bytes=0-1023", "bytes=0-8", None] == [sent.headers.get("Range") for sent in elsewhere.received]
@@ -71,7 +73,7 @@ async def test_a_deletion(content: Content, origin: Origin, elsewhere: Origin, s
     """It is signed with the ACS host, has no body, and what is gone is as good as deleted."""
     elsewhere.replies((status, b"", {}))
 
-    await content.delete(elsewhere.url + OBJECT)
+    await content.delete(elsewhere.url + OBJECT, DOCUMENT)
 
     [sent] = elsewhere.received
     assert ("DELETE", OBJECT, b"", origin.authority) == (sent.method, sent.target, sent.body, sent.headers["x-ms-host"])
@@ -84,14 +86,14 @@ async def test_a_deletion_that_is_refused(content: Content, elsewhere: Origin, s
     elsewhere.replies((status, b"<html>", {"Retry-After": "3600"}))
 
     with pytest.raises(SourceUnavailable, match=str(status)):
-        await content.delete(elsewhere.url + OBJECT)
+        await content.delete(elsewhere.url + OBJECT, DOCUMENT)
 
 
 async def test_a_deletion_is_tried_again_when_the_host_is_busy(content: Content, elsewhere: Origin) -> None:
     """The second answer counts."""
     elsewhere.replies((503, b"", {}), (200, b"", {}))
 
-    await content.delete(elsewhere.url + OBJECT)
+    await content.delete(elsewhere.url + OBJECT, DOCUMENT)
 
     assert 2 == len(elsewhere.received)
 
@@ -103,7 +105,7 @@ async def test_a_deletion_follows_the_service_to_the_region(
     origin.replies((302, b"", {"Location": f"{elsewhere.url}{OBJECT}"}))
     elsewhere.replies((200, b"", {}))
 
-    await content.delete(origin.url + OBJECT)
+    await content.delete(origin.url + OBJECT, DOCUMENT)
 
     [first], [second] = origin.received, elsewhere.received
     assert ["DELETE"] * 2 == [first.method, second.method]
@@ -115,10 +117,10 @@ async def test_a_deletion_follows_the_service_to_the_region(
 async def test_nothing_is_deleted_elsewhere(content: Content, origin: Origin, location: str) -> None:
     """Neither at once nor behind a redirect."""
     with pytest.raises(SourceRefused) as at_once:
-        await content.delete(location)
+        await content.delete(location, DOCUMENT)
     origin.replies((302, b"", {"Location": location or "https://evil.example/"}))
     with pytest.raises(SourceRefused) as behind:
-        await content.delete(origin.url + OBJECT)
+        await content.delete(origin.url + OBJECT, DOCUMENT)
 
     assert "s3cret" not in at_once.value.message + behind.value.message
 

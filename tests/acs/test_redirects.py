@@ -14,6 +14,8 @@ from tests.acs.media import DOCUMENT, JOB, MEDIA, PROBE, VIDEO, ranged
 from tests.support.hosts import REFUSED
 from tests.support.origin import KEY, Origin
 
+OBJECT = f"/v1/objects/{DOCUMENT}"
+
 
 @pytest_asyncio.fixture
 async def content(origin: Origin, elsewhere: Origin) -> AsyncIterator[Content]:
@@ -53,12 +55,14 @@ async def test_metadata_follows_redirects_too(content: Content, origin: Origin, 
     assert await content.metadata(JOB) == b"{}"
 
 
-@pytest.mark.parametrize("location", ["/moved/there?a=b", "there", "//{authority}/moved"])
+@pytest.mark.parametrize(
+    "location", [f"{OBJECT}/content/video?a=b", "//{authority}" + f"{OBJECT}/content/video", f"{DOCUMENT}?a=b"]
+)
 async def test_relative_redirects(content: Content, origin: Origin, location: str) -> None:
     """A location may be relative to the address that gave it."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        if "/recording/download/0" not in request.path:
+        if len(origin.received) > 1:
             return await ranged(request)
         return web.Response(status=302, headers={"Location": location.format(authority=origin.authority)})
 
@@ -72,9 +76,7 @@ async def test_relative_redirects(content: Content, origin: Origin, location: st
     ("location", "target"),
     [
         ("/a%7Eb?q=%7E", "/a~b?q=~"),
-        ("/a%2Fb%3D", "/a%2Fb="),
-        ("/ü b?x=ü", "/%C3%BC%20b?x=%C3%BC"),
-        ("/a#fragment", "/a"),
+        ("/%76ideo", "/video"),
         ("/a?sig=a%2Bb%3D%26c", "/a?sig=a%2Bb%3D%26c"),
     ],
 )
@@ -82,12 +84,12 @@ async def test_locations_are_signed_as_they_are_sent(
     content: Content, origin: Origin, elsewhere: Origin, location: str, target: str
 ) -> None:
     """However a location is spelt, the signature is that of what goes over the wire."""
-    redirects(origin, elsewhere.url + location)
+    redirects(origin, f"{elsewhere.url}{OBJECT}/content{location}")
 
     await content.probe(JOB)
 
     [sent] = elsewhere.received
-    assert target == sent.target
+    assert f"{OBJECT}/content{target}" == sent.target
     assert sent.is_signed(host=origin.authority)
 
 
@@ -98,7 +100,7 @@ async def test_a_few_redirects_are_followed(content: Content, origin: Origin) ->
     async def answer(request: web.Request) -> web.StreamResponse:
         nonlocal left
         left -= 1
-        return web.Response(status=302, headers={"Location": "/next"}) if left >= 0 else await ranged(request)
+        return web.Response(status=302, headers={"Location": f"{OBJECT}/content/video"}) if left >= 0 else await ranged(request)
 
     origin.answer = answer
     await content.probe(JOB)
@@ -121,7 +123,7 @@ async def test_a_redirect_to_nowhere(content: Content, origin: Origin, headers: 
 
 async def test_a_redirect_that_is_retried(content: Content, origin: Origin, elsewhere: Origin) -> None:
     """A failure behind a redirect is tried again there."""
-    redirects(origin, f"{elsewhere.url}/x")
+    redirects(origin, f"{elsewhere.url}{OBJECT}/content/video")
     elsewhere.replies((503, b"", {}), (200, MEDIA, VIDEO))
 
     assert (await content.probe(JOB)).size == len(MEDIA)
@@ -142,7 +144,7 @@ async def test_a_redirect_to_a_refused_host(content: Content, origin: Origin, el
 
 async def test_the_second_hop_is_checked_as_well(content: Content, origin: Origin, elsewhere: Origin) -> None:
     """An allowed host can't send us on to one that isn't."""
-    redirects(origin, f"{elsewhere.url}/x")
+    redirects(origin, f"{elsewhere.url}{OBJECT}/content/video")
     redirects(elsewhere, "https://evil.example/x?token=s3cret")
 
     with pytest.raises(SourceRefused, match=r"host 'evil\.example' is not allowed") as caught:
@@ -154,9 +156,9 @@ async def test_the_second_hop_is_checked_as_well(content: Content, origin: Origi
 async def test_another_port_is_another_host(origin: Origin, elsewhere: Origin) -> None:
     """On the loopback too, only the very port that was set is allowed."""
     client = Content(Resource(origin.url, KEY))
-    redirects(origin, f"{elsewhere.url}/x")
+    redirects(origin, f"{elsewhere.url}{OBJECT}/content/video")
     try:
-        with pytest.raises(SourceRefused):
+        with pytest.raises(SourceRefused, match="host"):
             await client.probe(JOB)
     finally:
         await client.aclose()

@@ -14,7 +14,7 @@ from recording.acs.content import Content
 from recording.app import App, assemble
 from recording.archive import sources
 from recording.archive.run import TimerReport
-from recording.errors import ChunkError
+from recording.errors import ChunkError, SourceRefused
 from recording.model import layout, manifest
 from recording.model.events import AnnouncedChunk
 from recording.model.stored import StoredBlob
@@ -158,7 +158,7 @@ async def test_a_host_that_hangs_keeps_no_recording_from_the_archive(environment
                 await app.ingest.run(job)
 
         class Hanging(Content):
-            async def delete(self, location: str) -> None:
+            async def delete(self, location: str, document_id: str) -> None:
                 await asyncio.sleep(30)
 
         hanging = Hanging(app.settings.resource())
@@ -176,6 +176,12 @@ async def test_a_host_that_hangs_keeps_no_recording_from_the_archive(environment
         "{host}/v1/objects/0-eus-d12-another",
         "{host}/v1/objects/{}0",
         "{host}/v1/objects/0-eus-d12-another?{}",
+        "{host}/v1/objects/0-eus-d12-another/{}",
+        "{host}/v1/objects/{}/../0-eus-d12-another",
+        "{host}/v1/objects/{}/%2e%2e/0-eus-d12-another",
+        "{host}/v1/objects/{}%2F..%2F0-eus-d12-another",
+        "{host}/v1/objects/{}/content/video",
+        "{host}/v1/objects/{}#/0-eus-d12-another",
         None,
     ],
 )
@@ -199,13 +205,28 @@ async def test_bytes_that_may_be_anothers_do_not_cost_a_source(environment: dict
     """What is deleted must be what was fetched: an event that mixes two documents up deletes neither."""
     async with storage_host(environment, **DELETE) as (app, host):
         one, other = host.add(wav(500)), host.add(mp3(9))
-        one["contentLocation"], other["contentLocation"] = other["contentLocation"], one["contentLocation"]
         for job in await receive(app, today(one, other)):
             await app.ingest.run(job)
+        one["contentLocation"], other["contentLocation"] = other["contentLocation"], one["contentLocation"]
+        await receive(app, today(one, other, event_id="e2"))
 
         report = await sweep(app)
 
         assert (1, [], 2) == (len(report.archived), host.deletions(), len(host.bodies))
+
+
+async def test_bytes_of_another_document_are_not_archived_as_those_of_this_one(environment: dict[str, str]) -> None:
+    """Nothing is asked for, and the attempt's record says why; the manifest has it from there."""
+    async with storage_host(environment) as (app, host):
+        one, other = host.add(wav(500)), host.add(mp3(9))
+        one["contentLocation"] = other["contentLocation"]
+        [job] = await receive(app, today(one))
+        with pytest.raises(SourceRefused):
+            await app.ingest.run(job)
+
+        [chunk] = (await app.recordings.load(job.recording_key)).chunks
+        assert [] == host.asked
+        assert "SourceRefused: the address of the document's content is refused" in str(chunk.reason)
 
 
 class DyingContent(Content):
@@ -215,11 +236,11 @@ class DyingContent(Content):
         super().__init__(app.settings.resource(), extra_hosts=app.settings.content_hosts)
         self._left, self._done = after, done
 
-    async def delete(self, location: str) -> None:
+    async def delete(self, location: str, document_id: str) -> None:
         self._left -= 1
         if self._left < 0 or (self._left == 0 and not self._done):
             raise Killed
-        await super().delete(location)
+        await super().delete(location, document_id)
         if self._left == 0:
             raise Killed
 
@@ -313,10 +334,10 @@ async def test_deleting_says_whether_all_is_gone(environment: dict[str, str]) ->
         found = await app.recordings.load(key)
 
         class Half(Content):
-            async def delete(self, location: str) -> None:
+            async def delete(self, location: str, document_id: str) -> None:
                 if location.endswith("0"):
                     raise ChunkError("on purpose")
-                await super().delete(location)
+                await super().delete(location, document_id)
 
         half = Half(app.settings.resource(), extra_hosts=app.settings.content_hosts)
         assert not await sources.delete(list(found.chunks), half)

@@ -1,0 +1,233 @@
+"""The streams of all chunks of a process: which chunk gets one next, and from which it is taken.
+
+Slow sources must not keep the others out. A recording gets a stream before those that hold more, a chunk that is slow
+after all others. Where the streams of a chunk are below the pace, it is given up while others wait, or its blocks are
+cut smaller; where one recording holds all streams, it gives one back.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+from recording.errors import SourceSlow
+
+# So long may the transfer of a block take at a slow source, as a share of `Pace.seconds`.
+_SHARE = 1 / 3
+# So often within `Pace.seconds` the pace of a chunk is looked at.
+_LOOKS = 6
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What counts as slow: less than `floor` bytes a second and stream, over `seconds`.
+
+    A recording that holds all streams keeps them for `patience_seconds` while another waits. A process that works on
+    more than `crowd` chunks takes no more from the queue (`newBatchThreshold` in host.json): there others may wait
+    unseen.
+    """
+
+    floor: float = 64 * 1024
+    seconds: float = 30.0
+    patience_seconds: float = 5.0
+    crowd: int = 4
+
+
+class Taken(Exception):
+    """A stream was taken from a chunk. `rate` is in bytes a second, if it was slow; `ends` says that others wait."""
+
+    def __init__(self, rate: float | None, *, ends: bool) -> None:
+        super().__init__("a stream was taken from a chunk")
+        self.rate = rate
+        self.ends = ends
+
+    def error(self) -> SourceSlow:
+        """Return the failure of an attempt that is given up."""
+        return SourceSlow(f"the source sent {self.rate or 0:.0f} bytes a second and stream while other chunks waited")
+
+
+@dataclass(eq=False)
+class _Held:
+    """A request to the source that is under way; its time-out ends it when it is `taken`."""
+
+    limit: asyncio.Timeout
+    is_stream: bool
+    taken: Taken | None = None
+
+    def take(self, why: Taken) -> None:
+        if self.taken is None:
+            self.taken = why
+            self.limit.reschedule(asyncio.get_running_loop().time())
+
+
+@dataclass(eq=False)
+class Line:
+    """One chunk's requests and its pace; `block_bytes` is the length of its blocks where they can be cut smaller."""
+
+    streams: "Streams"
+    recording: str
+    may_be_given_up: Callable[[], bool]
+    block_bytes: int = 0
+    is_slow: bool = False
+    held: list[_Held] = field(default_factory=list)
+    _at: float = 0.0
+    _busy: float = 0.0
+    _held_seconds: float = 0.0
+    _bytes: int = 0
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Hold one of the process's streams; raises Taken if it is taken away."""
+        await self.streams.acquire(self)
+        try:
+            async with self._request(is_stream=True):
+                yield
+        finally:
+            self.streams.release()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Read a little from the source, without a stream; raises SourceSlow if it is given up."""
+        try:
+            async with self._request(is_stream=False):
+                yield
+        except Taken as taken:
+            raise taken.error() from None
+
+    def count(self, length: int) -> None:
+        """Count bytes that came from the source."""
+        self._bytes += length
+
+    def rate(self, now: float, *, over: float) -> float | None:
+        """Return the bytes a second and stream since the last rate, or None if too little time was spent on requests.
+
+        Time without a request, such as that of waiting for a stream, doesn't count.
+        """
+        self._tick(now)
+        if self._busy < over:
+            return None
+        rate = self._bytes / self._held_seconds
+        self._busy = self._held_seconds = 0.0
+        self._bytes = 0
+        return rate
+
+    @asynccontextmanager
+    async def _request(self, *, is_stream: bool) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        mine: _Held | None = None
+        try:
+            async with asyncio.timeout(None) as limit:
+                mine = _Held(limit, is_stream)
+                self._tick(loop.time())
+                self.held.append(mine)
+                yield
+        except TimeoutError:
+            if mine is None or mine.taken is None:
+                raise
+            raise mine.taken from None
+        finally:
+            if mine is not None:
+                self._tick(loop.time())
+                self.held.remove(mine)
+
+    def _tick(self, now: float) -> None:
+        if self.held:
+            self._busy += now - self._at
+            self._held_seconds += (now - self._at) * len(self.held)
+        self._at = now
+
+
+class Streams:
+    """The `count` streams of a process."""
+
+    def __init__(self, count: int, pace: Pace) -> None:
+        self.pace = pace
+        self._count = self._free = count
+        self._lines: list[Line] = []
+        self._waiting: list[tuple[Line, asyncio.Future[None]]] = []
+
+    @contextmanager
+    def line(self, recording: str, *, may_be_given_up: Callable[[], bool]) -> Iterator[Line]:
+        """Take part with a chunk of a recording, which is not given up unless `may_be_given_up` says so."""
+        line = Line(self, recording, may_be_given_up)
+        self._lines.append(line)
+        looking = asyncio.get_running_loop().create_task(self._look(line))
+        try:
+            yield line
+        finally:
+            looking.cancel()
+            self._lines.remove(line)
+
+    async def acquire(self, line: Line) -> None:
+        """Wait for a stream."""
+        granted = asyncio.get_running_loop().create_future()
+        self._waiting.append((line, granted))
+        self._grant()
+        if not granted.done():
+            asyncio.get_running_loop().call_later(self.pace.patience_seconds, self._share)
+            for other in self._lines:
+                self._give_up_if_slow(other, 0.0)
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():
+                self.release()
+            raise
+        finally:
+            self._waiting = [one for one in self._waiting if one[1] is not granted]
+
+    def release(self) -> None:
+        """Give a stream back."""
+        self._free += 1
+        self._grant()
+
+    def block_bytes(self, rate: float) -> int:
+        """Return how long a block may be at a source of this rate: it must arrive before the stream is given up."""
+        return int(rate * self.pace.seconds * _SHARE)
+
+    def _grant(self) -> None:
+        while self._free and (left := [one for one in self._waiting if not one[1].done()]):
+            line, granted = min(left, key=lambda one: (self._yields(one[0]), self._held_by(one[0].recording)))
+            self._free -= 1
+            granted.set_result(None)
+
+    def _held_by(self, recording: str) -> int:
+        granted = sum(1 for line, future in self._waiting if line.recording == recording and future.done())
+        return granted + sum(held.is_stream for one in self._lines if one.recording == recording for held in one.held)
+
+    def _yields(self, line: Line) -> bool:
+        return line.is_slow and line.may_be_given_up()
+
+    def _others_wait(self, line: Line) -> bool:
+        waiting = any(one is not line and not granted.done() for one, granted in self._waiting)
+        return waiting or len(self._lines) > self.pace.crowd
+
+    async def _look(self, line: Line) -> None:
+        """Look at the pace of a chunk until it ends."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self.pace.seconds / _LOOKS)
+            rate = line.rate(loop.time(), over=self.pace.seconds)
+            if rate is None:
+                continue
+            line.is_slow = rate < self.pace.floor
+            self._give_up_if_slow(line, rate)
+            if line.is_slow and line.block_bytes > 2 * self.block_bytes(rate):
+                for held in line.held:
+                    if held.is_stream:
+                        held.take(Taken(rate, ends=False))
+
+    def _give_up_if_slow(self, line: Line, rate: float) -> None:
+        if line.is_slow and line.may_be_given_up() and self._others_wait(line):
+            for held in line.held:
+                held.take(Taken(rate, ends=True))
+
+    def _share(self) -> None:
+        """Take one stream of a recording that holds all of them while another waits: the one that got least far."""
+        for line, granted in self._waiting:
+            if granted.done() or self._count == 1:
+                continue
+            for other in {one.recording for one in self._lines} - {line.recording}:
+                streams = [h for one in self._lines if one.recording == other for h in one.held if h.is_stream]
+                if len(streams) == self._count and not any(held.taken for held in streams):
+                    streams[-1].take(Taken(None, ends=False))
