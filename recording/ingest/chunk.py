@@ -6,7 +6,7 @@ ids; the commit decides, and a chunk counts only once it was read back and compa
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from recording.acs.content import Content, Probe
@@ -54,7 +54,7 @@ class IngestLimits:
     first_requeue: timedelta
     accept_incomplete_after: timedelta
     keep_slow_after: timedelta = timedelta(hours=18)
-    pace: Pace = Pace()
+    pace: Pace = field(default_factory=Pace)
     budget_seconds: float = BUDGET_SECONDS
     block_pause_seconds: float = 0.5
 

@@ -68,7 +68,7 @@ class Line:
     recording: str
     may_be_given_up: Callable[[], bool]
     block_bytes: int = 0
-    is_slow: bool = False
+    slow_rate: float | None = None
     held: list[_Held] = field(default_factory=list)
     _at: float = 0.0
     _busy: float = 0.0
@@ -166,7 +166,7 @@ class Streams:
         if not granted.done():
             asyncio.get_running_loop().call_later(self.pace.patience_seconds, self._share)
             for other in self._lines:
-                self._give_up_if_slow(other, 0.0)
+                self._give_up_if_slow(other)
         try:
             await granted
         except asyncio.CancelledError:
@@ -187,7 +187,7 @@ class Streams:
 
     def _grant(self) -> None:
         while self._free and (left := [one for one in self._waiting if not one[1].done()]):
-            line, granted = min(left, key=lambda one: (self._yields(one[0]), self._held_by(one[0].recording)))
+            _, granted = min(left, key=lambda one: (self._yields(one[0]), self._held_by(one[0].recording)))
             self._free -= 1
             granted.set_result(None)
 
@@ -196,7 +196,7 @@ class Streams:
         return granted + sum(held.is_stream for one in self._lines if one.recording == recording for held in one.held)
 
     def _yields(self, line: Line) -> bool:
-        return line.is_slow and line.may_be_given_up()
+        return line.slow_rate is not None and line.may_be_given_up()
 
     def _others_wait(self, line: Line) -> bool:
         waiting = any(one is not line and not granted.done() for one, granted in self._waiting)
@@ -210,17 +210,17 @@ class Streams:
             rate = line.rate(loop.time(), over=self.pace.seconds)
             if rate is None:
                 continue
-            line.is_slow = rate < self.pace.floor
-            self._give_up_if_slow(line, rate)
-            if line.is_slow and line.block_bytes > 2 * self.block_bytes(rate):
+            line.slow_rate = rate if rate < self.pace.floor else None
+            self._give_up_if_slow(line)
+            if line.slow_rate is not None and line.block_bytes > 2 * self.block_bytes(rate):
                 for held in line.held:
                     if held.is_stream:
                         held.take(Taken(rate, ends=False))
 
-    def _give_up_if_slow(self, line: Line, rate: float) -> None:
-        if line.is_slow and line.may_be_given_up() and self._others_wait(line):
+    def _give_up_if_slow(self, line: Line) -> None:
+        if self._yields(line) and self._others_wait(line):
             for held in line.held:
-                held.take(Taken(rate, ends=True))
+                held.take(Taken(line.slow_rate, ends=True))
 
     def _share(self) -> None:
         """Take one stream of a recording that holds all of them while another waits: the one that got least far."""

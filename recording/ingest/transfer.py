@@ -81,17 +81,32 @@ class BlockTransfer:
         The blocks are those of `plan`, or shorter ones if the source is slow. Raises ChunkError, or azure-core's
         errors.
         """
-        if not probe.takes_ranges:
-            return await self._copy(job, probe, plan, staged, line, in_parts=False)
-        if not probe.has_validator and not _was_read_before(probe, plan, staged):
-            try:
-                async with asyncio.timeout(self._one_request_seconds):
-                    return await self._copy(job, probe, blocks.single_block(probe.size), {}, line, in_parts=False)
-            except (TimeoutError, SourceUnavailable, Taken, ValueError) as failed:
-                if isinstance(failed, Taken) and failed.ends:
-                    raise failed.error() from None
-                log.warning("chunk.read_twice", documentId=job.document_id, reason=describe(failed))
-        return await self._copy_in_parts(job, probe, plan, staged, line)
+        try:
+            if not probe.takes_ranges:
+                return await self._copy(job, probe, plan, staged, line, in_parts=False)
+            if not probe.has_validator and not _was_read_before(probe, plan, staged):
+                found = await self._copy_in_one(job, probe, line)
+                if found is not None:
+                    return found
+            return await self._copy_in_parts(job, probe, plan, staged, line)
+        except Taken as taken:
+            raise taken.error() from None
+
+    async def _copy_in_one(self, job: ChunkJob, probe: Probe, line: Line) -> Transferred | None:
+        """Copy with one request, whose bytes are of one version; None if it takes too long or breaks off."""
+        if probe.size > blocks.LARGEST_BLOCK:
+            return None
+        line.block_bytes = probe.size
+        try:
+            async with asyncio.timeout(self._one_request_seconds):
+                return await self._copy(job, probe, blocks.single_block(probe.size), {}, line, in_parts=False)
+        except (TimeoutError, SourceUnavailable, Taken) as failed:
+            if isinstance(failed, Taken) and failed.ends:
+                raise
+            log.warning("chunk.read_twice", documentId=job.document_id, reason=describe(failed))
+            return None
+        finally:
+            line.block_bytes = 0
 
     async def _copy_in_parts(
         self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int], line: Line
@@ -100,8 +115,7 @@ class BlockTransfer:
         length = min(plan[0].length, blocks.shortest_cut(probe.version, staged) or plan[0].length)
         while True:
             cut = plan if length == plan[0].length else blocks.split(probe.size, length)
-            shorter = blocks.cut_length(probe.size, 0)
-            line.block_bytes = length if shorter < length else 0
+            line.block_bytes = length if 2 * blocks.cut_length(probe.size, 0) <= length else 0
             copy = self._copy if probe.has_validator else self._read_until_equal
             try:
                 return await copy(job, probe, cut, staged, line)
@@ -111,7 +125,7 @@ class BlockTransfer:
                     length = wanted
                     await self._note(job, blocks.cut_id(probe.version, length))
                 if taken.ends:
-                    raise taken.error() from None
+                    raise
                 log.warning(
                     "chunk.source_slow", documentId=job.document_id, bytesPerSecond=taken.rate, blockBytes=length
                 )
@@ -320,6 +334,6 @@ def _was_read_before(probe: Probe, plan: tuple[Block, ...], staged: dict[str, in
 
 
 def _first(several: ExceptionGroup[Exception]) -> Exception:
-    """Return one failure of a task group's: they have the same cause."""
-    inner = several.exceptions[0]
-    return _first(inner) if isinstance(inner, ExceptionGroup) else inner
+    """Return one failure of a task group's: they have the same cause, which a stream that was taken knows best."""
+    flat = [_first(one) if isinstance(one, ExceptionGroup) else one for one in several.exceptions]
+    return next((one for one in flat if isinstance(one, Taken)), flat[0])

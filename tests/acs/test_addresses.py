@@ -182,7 +182,7 @@ def test_whatever_is_accepted_is_sent_as_an_address_of_the_announced_document(ur
     assert not any(sign in path for sign in ("%", "..", "//", ";", "\\"))
     assert OTHER not in URL(accepted).path_qs + query
     assert sent.host in NAMES or str(sent.host).endswith(".asm.skype.com")
-    assert not (sent.fragment or sent.user or sent.password)
+    assert not any((sent.fragment, sent.user, sent.password))
 
 
 @pytest_asyncio.fixture

@@ -100,7 +100,11 @@ async def test_a_few_redirects_are_followed(content: Content, origin: Origin) ->
     async def answer(request: web.Request) -> web.StreamResponse:
         nonlocal left
         left -= 1
-        return web.Response(status=302, headers={"Location": f"{OBJECT}/content/video"}) if left >= 0 else await ranged(request)
+        return (
+            web.Response(status=302, headers={"Location": f"{OBJECT}/content/video"})
+            if left >= 0
+            else await ranged(request)
+        )
 
     origin.answer = answer
     await content.probe(JOB)
