@@ -51,6 +51,17 @@ def split(size: int, length: int) -> tuple[Block, ...]:
     )
 
 
+def shifted(size: int, length: int) -> tuple[Block, ...]:
+    """Split `size` bytes at the middles of the blocks of `length`: each block lies across two of those.
+
+    Where bytes of several requests are equal to these, neighbours among them are of one version.
+    """
+    ends = [*range(length // 2 or 1, size, length), size]
+    return tuple(
+        Block(index, offset, end - offset) for index, (offset, end) in enumerate(zip([0, *ends], ends, strict=False))
+    )
+
+
 def cut_length(size: int, wanted: int) -> int:
     """Return the length of a slow source's blocks: a power of two, so that few lengths are in use, `wanted` at most.
 

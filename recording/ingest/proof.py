@@ -12,7 +12,7 @@ from recording.clock import Clock, utc_now
 from recording.errors import NotProved
 from recording.formats.media import Inspection
 from recording.ingest import blocks
-from recording.ingest.relay import combine, hash_blocks
+from recording.ingest.relay import BlockHashes, combine, hash_blocks
 from recording.ingest.transfer import Transferred
 from recording.model.job import ChunkJob
 from recording.model.proof import ChunkFacts
@@ -32,6 +32,7 @@ def facts_to_commit(probe: Probe, transferred: Transferred) -> ChunkFacts:
         blocks=len(transferred.plan),
         block_bytes=transferred.plan[0].length,
         flight=combine(transferred.digests),
+        flight_again=None if transferred.again is None else combine(transferred.again),
     )
 
 
@@ -59,7 +60,12 @@ class Proof:
         plan = blocks.split(found.size, committed.block_bytes or found.size)
         try:
             pieces = self._blobs.read_ranges("staging", found, prefetch=self._prefetch, limit=self._streams)
-            stored = await hash_blocks(pieces, plan, whole=sha256, inspection=inspection)
+            across = blocks.shifted(found.size, plan[0].length) if committed.flight_again else ()
+            again = BlockHashes(across) if across else None
+            stored = await hash_blocks(pieces, plan, whole=sha256, inspection=inspection, again=again)
+            if again and combine(again.finish()) != committed.flight_again:
+                await self._blobs.delete("staging", found.name, etag=found.etag)
+                raise NotProved("the document has no ETag, and two readings of it differ; it is fetched again")
             if combine(stored) != committed.flight:
                 await self._blobs.delete("staging", found.name, etag=found.etag)
                 raise NotProved("the committed chunk differs from what was fetched; it is deleted and fetched again")

@@ -43,35 +43,56 @@ class Relay:
             raise
 
 
+class BlockHashes:
+    """The SHA-256 of each block of a plan, of bytes that come in any pieces."""
+
+    def __init__(self, plan: tuple[Block, ...]) -> None:
+        self._ahead = iter(plan)
+        self._block = next(self._ahead)
+        self._digest, self._left = Sha256(), self._block.length
+        self._digests: dict[int, str] = {}
+
+    async def feed(self, piece: bytes) -> None:
+        """Hash the next bytes. Raises NotProved for more than the plan has."""
+        while piece:
+            if not self._left:
+                following = next(self._ahead, None)
+                if following is None:
+                    raise NotProved("the committed chunk is longer than what was fetched")
+                self._block, self._digest, self._left = following, Sha256(), following.length
+            mine, piece = piece[: self._left], piece[self._left :]
+            self._left -= len(mine)
+            await self._digest.update(mine)
+            if not self._left:
+                self._digests[self._block.index] = await self._digest.finish()
+
+    def finish(self) -> dict[int, str]:
+        """Return the digests by block index. Raises NotProved if bytes are missing."""
+        if self._left or next(self._ahead, None) is not None:
+            raise NotProved("the committed chunk is shorter than what was fetched")
+        return self._digests
+
+
 async def hash_blocks(
-    pieces: AsyncIterator[bytes], plan: tuple[Block, ...], *, whole: Sha256, inspection: Inspection
+    pieces: AsyncIterator[bytes],
+    plan: tuple[Block, ...],
+    *,
+    whole: Sha256,
+    inspection: Inspection,
+    again: BlockHashes | None = None,
 ) -> dict[int, str]:
-    """Hash a chunk that is read back; return the SHA-256 of each block. `whole` and `inspection` get all bytes.
+    """Hash a chunk that is read back; return the SHA-256 of each block. The others get all bytes too.
 
     Raises NotProved if the pieces have more or fewer bytes than the plan.
     """
-    digests: dict[int, str] = {}
-    ahead = iter(plan)
-    block = next(ahead)
-    digest, left = Sha256(), block.length
-    async for received in pieces:
-        piece = received
+    hashes = BlockHashes(plan)
+    async for piece in pieces:
         await whole.update(piece)
         inspection.feed(piece)
-        while piece:
-            if not left:
-                following = next(ahead, None)
-                if following is None:
-                    raise NotProved("the committed chunk is longer than what was fetched")
-                block, digest, left = following, Sha256(), following.length
-            mine, piece = piece[:left], piece[left:]
-            left -= len(mine)
-            await digest.update(mine)
-            if not left:
-                digests[block.index] = await digest.finish()
-    if left or next(ahead, None) is not None:
-        raise NotProved("the committed chunk is shorter than what was fetched")
-    return digests
+        await hashes.feed(piece)
+        if again is not None:
+            await again.feed(piece)
+    return hashes.finish()
 
 
 def combine(digests: Mapping[int, str]) -> str:

@@ -1,7 +1,7 @@
 """The parallel copy of one version of a document into blocks, and the check of its structure meanwhile.
 
 Where the source has no validator, blocks of several requests may be of different bytes. Then one request brings the
-whole file; if that takes too long, blocks are read until two readings in a row are equal.
+whole file; if that takes too long, all bytes are read twice and compared.
 """
 
 import asyncio
@@ -27,8 +27,6 @@ from recording.telemetry import log
 
 # A body that breaks off is fetched again here and nowhere else; after that the queue tries again.
 BLOCK_TRIES = 4
-# So many readings of a source without a validator are compared in one attempt.
-_READINGS = 3
 
 
 @dataclass
@@ -36,7 +34,7 @@ class Transferred:
     """The blocks of one version, all staged: their plan and ids, and the SHA-256 of what was sent of each, by index.
 
     `kind` is what the file turned out to be, if that is known. `problem` is why the file is incomplete, if it is
-    accepted nevertheless.
+    accepted nevertheless. `again` has the digests of a second reading (`blocks.shifted`), if there was one.
     """
 
     plan: tuple[Block, ...]
@@ -44,6 +42,7 @@ class Transferred:
     digests: dict[int, str]
     kind: Kind | None = None
     problem: str | None = None
+    again: dict[int, str] | None = None
 
 
 class BlockTransfer:
@@ -116,7 +115,7 @@ class BlockTransfer:
         while True:
             cut = plan if length == plan[0].length else blocks.split(probe.size, length)
             line.block_bytes = length if 2 * blocks.cut_length(probe.size, 0) <= length else 0
-            copy = self._copy if probe.has_validator else self._read_until_equal
+            copy = self._copy if probe.has_validator else self._read_twice
             try:
                 return await copy(job, probe, cut, staged, line)
             except Taken as taken:
@@ -132,26 +131,19 @@ class BlockTransfer:
             finally:
                 line.block_bytes = 0
 
-    async def _read_until_equal(
+    async def _read_twice(
         self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int], line: Line
     ) -> Transferred:
-        """Read all blocks again and again until two readings are equal.
+        """Read all bytes a second time, by blocks that lie across those of the first: the proof compares both.
 
-        Each begins when the one before is complete: equal ones are of one version, though each took many requests, and
-        perhaps several attempts. Raises SourceChanged after some that differ.
+        The second reading begins when the first is complete, though that may have taken several attempts. Each of its
+        blocks comes from one response, so it differs wherever two neighbours of the first are of different versions.
         """
-        before: Transferred | None = None
-        number = made = 0
-        while made < _READINGS:
-            number += 1
-            made += not _has_reading(probe, plan, staged, number)
-            found = await self._copy(job, probe, plan, staged, line, reading=number)
-            if before and {i: d[: blocks.DIGEST] for i, d in before.digests.items()} == {
-                i: d[: blocks.DIGEST] for i, d in found.digests.items()
-            }:
-                return found
-            before = found
-        raise SourceChanged(f"the document has no ETag, and {number} readings of it differ")
+        first = await self._copy(job, probe, plan, staged, line, reading=1)
+        across = blocks.shifted(probe.size, plan[0].length)
+        second = await self._stage(job, probe, across, staged, line, in_parts=True, reading=2)
+        first.again = second.digests
+        return first
 
     async def _copy(
         self,
@@ -319,12 +311,7 @@ def _version(probe: Probe, plan: tuple[Block, ...], reading: int = 0) -> str:
     Blocks staged by an older app or under other settings have other offsets: the last block of an old plan may be
     as long as a block of the new plan that lies elsewhere. Of a document without a validator, it is the reading too.
     """
-    return f"{probe.version}|{plan[0].length}" + (f"|reading {reading}" if reading else "")
-
-
-def _has_reading(probe: Probe, plan: tuple[Block, ...], staged: dict[str, int], number: int) -> bool:
-    """Return whether a reading is complete."""
-    return len(blocks.receipts(plan, version=_version(probe, plan, number), staged=staged)) == len(plan)
+    return f"{probe.version}|{plan[0].length}" + (f"|reading {reading} of {len(plan)}" if reading else "")
 
 
 def _was_read_before(probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]) -> bool:

@@ -13,9 +13,10 @@ from recording.model.payload import OrNone
 class ChunkFacts(BaseModel):
     """The metadata of a chunk's blob; a value that can't be read counts as missing.
 
-    The first seven are committed with the chunk, the others added by its proof. `problem` says why the file is
+    The first eight are committed with the chunk, the others added by its proof. `problem` says why the file is
     incomplete, if it is kept nevertheless. `flight` is the digest in transit: a digest of the digests of all
-    blocks, computed while they were copied.
+    blocks, computed while they were copied. `flight_again` is that of a second reading, where the
+    source has no validator.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,6 +28,7 @@ class ChunkFacts(BaseModel):
     blocks: Annotated[int | None, OrNone] = None
     block_bytes: Annotated[int | None, OrNone] = None
     flight: str | None = None
+    flight_again: str | None = None
     sha256: str | None = None
     proved_at: Annotated[datetime | None, OrNone] = None
     blocks_compared: Annotated[int | None, OrNone] = None

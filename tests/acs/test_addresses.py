@@ -245,10 +245,10 @@ async def test_every_hop_must_be_an_address_of_the_document(origin: Origin, else
         }
     )
 
-    async def ask() -> object:
+    async def ask() -> None:
         if use == "deletion":
-            return await client.delete(f"{origin.url}/v1/objects/{DOCUMENT}", DOCUMENT)
-        return await (client.probe(job) if use == "content" else client.metadata(job))
+            await client.delete(f"{origin.url}/v1/objects/{DOCUMENT}", DOCUMENT)
+        await (client.probe(job) if use == "content" else client.metadata(job))
 
     for path in (f"/v1/objects/{OTHER}", f"/v1/objects/{OTHER}/content/video", f"/v1/objects/{DOCUMENT}/../{OTHER}"):
         origin.replies((302, b"", {"Location": elsewhere.url + path}))

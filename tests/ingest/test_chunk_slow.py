@@ -1,0 +1,148 @@
+"""recording/ingest/chunk.py: sources that trickle finish in the end, and keep no other chunk out."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from recording.app import App
+from recording.errors import SourceSlow
+from recording.ingest import blocks
+from recording.ingest.streams import Pace
+from recording.model.job import ChunkJob
+from tests.support.facts import announce, stored_sha256, with_limits
+from tests.support.source import app_with_source, mp4, recording_of
+
+KIB = 1024
+SLOW, FAST = "0-eus-d12-{:032x}", "0-eus-d13-{:032x}"
+# Too slow is less than 64 KiB a second, as ever, but over 0.4 s.
+PACE = Pace(seconds=0.4, patience_seconds=0.2)
+
+
+@dataclass
+class Trickling:
+    """A source of documents; those of `SLOW` come at `rate` bytes a second, as far as `where` says of a request."""
+
+    size: int = 48 * KIB
+    rate: int = 24 * KIB
+    where: str = "content"
+    etag: str | None = '"1"'
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        body = mp4(self.size, request.path.encode()[-1:])
+        if request.path.endswith("/metadata"):
+            where, body = "metadata", json.dumps({"resourceId": "x" * 200}).encode()
+        else:
+            span = request.http_range
+            body = body[span.start : span.stop]
+            where = "probe" if span.stop == 1024 else "content"
+        total = f"/{self.size}" if where != "metadata" else f"/{len(body)}"
+        start = request.http_range.start or 0 if where != "metadata" else 0
+        headers = {"Content-Range": f"bytes {start}-{start + len(body) - 1}{total}", "Content-Length": str(len(body))}
+        response = web.StreamResponse(status=206, headers=headers | ({"ETag": self.etag} if self.etag else {}))
+        await response.prepare(request)
+        is_slow = "d12" in request.path and where == self.where
+        piece = max(1, self.rate // 20) if is_slow else len(body)
+        for offset in range(0, len(body), piece):
+            with contextlib.suppress(ConnectionError):
+                await response.write(body[offset : offset + piece])
+            if is_slow:
+                await asyncio.sleep(0.05)
+        return response
+
+
+@contextlib.asynccontextmanager
+async def trickling(
+    environment: dict[str, str], source: Trickling, *, slow: int, **limits: Any
+) -> AsyncIterator[tuple[App, list[ChunkJob], ChunkJob]]:
+    """The app, so many jobs of slow chunks of one recording, and one of another recording's healthy chunk."""
+    async with app_with_source(environment, source.answer) as built:
+        app = with_limits(built, **{"pace": PACE, "block_pause_seconds": 0.01, "parallelism": 4} | limits)
+        jobs = await announce(app, recording_of(*(SLOW.format(number) for number in range(slow))))
+        [healthy] = await announce(
+            app, recording_of(FAST.format(0)) | {"callId": "3f2b0e4c-0000-4000-8000-000000000002"}
+        )
+        yield app, jobs, healthy
+
+
+async def notes(app: App, job: ChunkJob) -> int:
+    """Count the blocks of a chunk that are staged with their receipt."""
+    staged = await app.clients.blobs.staged_blocks(job.content_blob)
+    return len([name for name in staged if not blocks.is_block(name)])
+
+
+async def test_twelve_trickling_chunks_do_not_starve_a_healthy_one(environment: dict[str, str]) -> None:
+    """They are given up while it waits, and so the process is free for it."""
+    async with trickling(environment, Trickling(rate=200), slow=12) as (app, jobs, healthy):
+        slow = [asyncio.create_task(app.ingest.run(job)) for job in jobs]
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+
+        await app.ingest.run(healthy)
+
+        assert time.monotonic() - began < 5 * PACE.seconds
+        await asyncio.wait(slow, timeout=5)
+        given_up = [task for task in slow if task.done() and isinstance(task.exception(), SourceSlow)]
+        # As many as the host has no room for are given up, whoever waits.
+        assert len(given_up) >= len(jobs) - PACE.crowd
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+
+async def test_a_slow_source_finishes_in_the_end(environment: dict[str, str]) -> None:
+    """Its blocks are small enough that each attempt adds to what is staged, however often it is given up."""
+    crowded = Pace(seconds=PACE.seconds, crowd=0)
+    async with trickling(environment, Trickling(), slow=1, parallelism=1, pace=crowded) as (app, [job], _):
+        progress = [0]
+        for _ in range(20):
+            try:
+                await app.ingest.run(job)
+                break
+            except SourceSlow:
+                progress.append(await notes(app, job))
+
+        assert progress == sorted(set(progress))
+        assert len(progress) >= 4
+        assert await stored_sha256(app, job) is not None
+
+
+@pytest.mark.parametrize("etag", ['"1"', None])
+async def test_a_slow_source_is_waited_for_while_nobody_waits(environment: dict[str, str], etag: str | None) -> None:
+    """In one attempt, with or without an ETag; and the bytes are right."""
+    async with trickling(environment, Trickling(etag=etag), slow=1, parallelism=8) as (app, [job], _):
+        await app.ingest.run(job)
+
+        found = await app.clients.blobs.stat("staging", job.content_blob)
+        assert found is not None
+        assert found.sha256 == await stored_sha256(app, job)
+        assert int(found.metadata["blocks"]) > 10
+
+
+async def test_in_the_last_quarter_before_the_deadline_nothing_is_given_up(environment: dict[str, str]) -> None:
+    """Whoever waits: it may be the last attempt."""
+    crowded = Pace(seconds=PACE.seconds, crowd=0)
+    late = {"keep_slow_after": timedelta(0), "pace": crowded}
+    async with trickling(environment, Trickling(), slow=1, **late) as (app, [job], _):
+        await app.ingest.run(job)
+
+        assert await stored_sha256(app, job) is not None
+
+
+@pytest.mark.parametrize("where", ["probe", "metadata"])
+async def test_small_files_that_trickle_are_given_up_as_well(environment: dict[str, str], where: str) -> None:
+    """They hold no stream, but a place among the few chunks of the process; the content is kept."""
+    crowded = Pace(seconds=PACE.seconds, crowd=0)
+    source = Trickling(rate=20, where=where)
+    async with trickling(environment, source, slow=1, pace=crowded) as (app, [job], _):
+        with pytest.raises(SourceSlow):
+            await app.ingest.run(job)
+
+        assert (where == "metadata") == (await stored_sha256(app, job) is not None)

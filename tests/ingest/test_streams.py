@@ -1,0 +1,159 @@
+"""recording/ingest/streams.py: who gets a stream, and from whom one is taken."""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack, suppress
+
+import pytest
+
+from recording.errors import SourceSlow
+from recording.ingest.streams import Line, Pace, Streams, Taken
+from tests.infra.snapshots import ROOT
+
+PACE = Pace(floor=1000, seconds=0.12, patience_seconds=0.05, crowd=9)
+ALWAYS, NEVER = (lambda: True), (lambda: False)
+
+
+async def sending(line: Line, *, per_second: float, seconds: float = 2.0) -> None:
+    """Hold a stream that gets so many bytes a second."""
+    async with line.hold():
+        for _ in range(int(seconds / 0.01)):
+            line.count(int(per_second / 100))
+            await asyncio.sleep(0.01)
+
+
+async def ends(task: "asyncio.Task[None]") -> Taken | None:
+    """Return why a stream was taken; None if it wasn't within half a second."""
+    done, _ = await asyncio.wait([task], timeout=0.5)
+    if done:
+        failed = task.exception()
+        assert isinstance(failed, Taken)
+        return failed
+    task.cancel()
+    return None
+
+
+def test_the_crowd_is_where_the_host_takes_no_more_messages() -> None:
+    """What waits in the queue can't be seen from here."""
+    host = json.loads((ROOT / "host.json").read_text())
+    assert Pace().crowd == host["extensions"]["queues"]["newBatchThreshold"]
+
+
+@pytest.mark.parametrize(
+    ("per_second", "may", "waits", "given_up"),
+    [(200, ALWAYS, True, True), (200, ALWAYS, False, False), (200, NEVER, True, False), (5000, ALWAYS, True, False)],
+)
+async def test_a_stream_below_the_pace_is_given_up_while_others_wait(
+    per_second: int, may: object, *, waits: bool, given_up: bool
+) -> None:
+    """Neither a fast one, nor while nobody waits, nor shortly before the deadline."""
+    streams = Streams(1, PACE)
+    with streams.line("a", may_be_given_up=may) as slow, streams.line("b", may_be_given_up=may) as other:  # type: ignore[arg-type]
+        running = asyncio.create_task(sending(slow, per_second=per_second))
+        await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(sending(other, per_second=9000, seconds=0.05)) if waits else None
+
+        taken = await ends(running)
+
+        assert given_up == (taken is not None)
+        if taken:
+            assert (True, True) == (taken.ends, (taken.rate or 0) < 1000)
+        if waiting:
+            await waiting
+
+
+async def test_a_crowd_waits_unseen() -> None:
+    """With many chunks at work the host takes no message, so nobody is seen to wait."""
+    streams = Streams(9, Pace(floor=1000, seconds=0.12, crowd=1))
+    with streams.line("a", may_be_given_up=ALWAYS) as slow, streams.line("b", may_be_given_up=ALWAYS):
+        assert (await ends(asyncio.create_task(sending(slow, per_second=200)))) is not None
+
+
+async def test_small_reads_are_given_up_as_streams_are() -> None:
+    """A probe or a metadata file that trickles holds no stream, but its chunk holds a place in the process."""
+    streams = Streams(1, Pace(floor=1000, seconds=0.12, crowd=0))
+    with streams.line("a", may_be_given_up=ALWAYS) as line, pytest.raises(SourceSlow):
+        async with line.reading():
+            await asyncio.sleep(5)
+
+
+async def test_blocks_that_are_too_long_for_the_source_are_taken_though_nobody_waits() -> None:
+    """They are cut smaller; blocks that can't be cut are left."""
+    streams = Streams(1, PACE)
+    with streams.line("a", may_be_given_up=NEVER) as line:
+        line.block_bytes = 10_000
+        taken = await ends(asyncio.create_task(sending(line, per_second=200)))
+        assert taken is not None
+        assert not taken.ends
+        line.block_bytes = 8
+        assert None is await ends(asyncio.create_task(sending(line, per_second=200)))
+
+
+async def test_no_recording_holds_all_streams_while_another_waits() -> None:
+    """However fast it is, it gives one back; a chunk of its own gets none that way."""
+    streams = Streams(3, PACE)
+    with (
+        streams.line("a", may_be_given_up=ALWAYS) as one,
+        streams.line("a", may_be_given_up=ALWAYS) as two,
+        streams.line("b", may_be_given_up=ALWAYS) as other,
+    ):
+        held = [asyncio.create_task(sending(line, per_second=9000)) for line in (one, one, one)]
+        await asyncio.sleep(0)
+        of_the_same = asyncio.create_task(sending(two, per_second=9000))
+        await asyncio.sleep(2 * PACE.patience_seconds)
+        assert not any(task.done() for task in held)
+
+        async with asyncio.timeout(4 * PACE.patience_seconds), other.hold():
+            assert [False, False, True] == [task.done() for task in held]
+            assert not of_the_same.done()
+        with suppress(Taken):
+            await held[2]
+        for task in (*held, of_the_same):
+            task.cancel()
+        await asyncio.gather(*held, of_the_same, return_exceptions=True)
+
+
+async def test_a_recording_that_holds_less_is_served_first() -> None:
+    """Though it came later; and a slow chunk after all others."""
+    streams = Streams(2, PACE)
+    order: list[str] = []
+
+    async def take(line: Line, name: str) -> None:
+        async with line.hold():
+            order.append(name)
+
+    with (
+        streams.line("a", may_be_given_up=ALWAYS) as many,
+        streams.line("b", may_be_given_up=ALWAYS) as few,
+        streams.line("c", may_be_given_up=ALWAYS) as slow,
+    ):
+        slow.slow_rate = 1.0
+        async with AsyncExitStack() as first:
+            await first.enter_async_context(many.hold())
+            async with many.hold():
+                tasks = [
+                    asyncio.create_task(take(line, name))
+                    for line, name in ((slow, "slow"), (many, "many"), (few, "few"))
+                ]
+                await asyncio.sleep(0.01)
+            await asyncio.gather(*tasks)
+
+    assert ["few", "many", "slow"] == order
+
+
+async def test_a_stream_is_never_lost() -> None:
+    """Cancelled while it waits, just when it is granted, or while it is held."""
+    streams = Streams(1, PACE)
+    with streams.line("a", may_be_given_up=ALWAYS) as line:
+        for steps in range(6):
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(line.hold())
+                waiting = asyncio.create_task(sending(line, per_second=9000))
+                await asyncio.sleep(0)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+
+            async with asyncio.timeout(1), line.hold():
+                pass
