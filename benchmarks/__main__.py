@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import bars, burst, chart, concurrency, control, pump, results, resume, sweep
+from benchmarks import bars, burst, chart, concurrency, control, pump, results, resume, slow, sweep
 from benchmarks.blobs import NotPut
 from benchmarks.cases import FULL, QUICK, SIZES, cases
 from benchmarks.timer import TimerFailed
@@ -102,6 +102,10 @@ async def _resume(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[res
     return await resume.run(list(resume.kills(sizes, quick=arguments.quick)), say=_say)
 
 
+async def _slow(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+    return await slow.run(quick=arguments.quick, say=_say)
+
+
 _MEASURES = {
     "pump": _pump,
     "burst": _burst,
@@ -109,6 +113,7 @@ _MEASURES = {
     "control": _control,
     "sweep": _sweep,
     "resume": _resume,
+    "slow": _slow,
 }
 
 

@@ -69,6 +69,16 @@ _BLOCKS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
             ("MiB above idle", "peak_mib_above_idle"),
         ),
     ),
+    "slow": (
+        "a healthy chunk beside slow sources, with the limit of pace and without it",
+        (
+            ("contender", "contender"),
+            ("slow chunks", "slow_chunks"),
+            ("each alone, s", "slow_seconds"),
+            ("pace over, s", "pace_seconds"),
+            ("healthy, s", "healthy_seconds"),
+        ),
+    ),
     "resume": (
         "killed in the middle, megabytes",
         (
