@@ -70,11 +70,11 @@ async def _healthy_seconds(place: Place, pace: Pace) -> float:
                 await ingest.run(slow)
             await asyncio.sleep(pace.seconds)
 
-    slow = [asyncio.create_task(again_and_again(job(f"slow-{number}"))) for number in range(CHUNKS)]
+    slow = [asyncio.create_task(again_and_again(job(f"slow-{number}", f"{KEY}-{number}"))) for number in range(CHUNKS)]
     try:
         await asyncio.sleep(_AHEAD_SECONDS)
         began = time.perf_counter()
-        await ingest.run(job("healthy-0", f"{KEY}-2"))
+        await ingest.run(job("healthy-0"))
         return time.perf_counter() - began
     finally:
         for task in slow:

@@ -177,7 +177,7 @@ class Streams:
             self._waiting = [one for one in self._waiting if one[1] is not granted]
 
     def release(self) -> None:
-        """Give a stream back."""
+        """Free a stream for the next in line."""
         self._free += 1
         self._grant()
 
