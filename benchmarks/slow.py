@@ -37,7 +37,7 @@ Row = dict[str, Any]
 async def run(*, quick: bool, say: Callable[[str], None]) -> list[Row]:
     """Measure without the limit, then with it; a row each."""
     seconds, pace = (QUICK_SLOW_SECONDS, _QUICK_PACE) if quick else (SLOW_SECONDS, Pace())
-    say(f"slow: a healthy chunk beside {CHUNKS} that trickle, about {3 * seconds:.0f} s")
+    say(f"slow: a healthy chunk beside {CHUNKS} that trickle, about {1.5 * seconds + 10:.0f} s")
     rows: list[Row] = []
     async with Azurite() as azurite, _Source(seconds) as source:
         for contender, one in (("without_limit", _WITHOUT), ("ours", pace)):
