@@ -235,7 +235,7 @@ def test_failures_of_other_subscriptions_are_not_ours(variant: str) -> None:
 
 @pytest.mark.parametrize(
     ("variant", "hours"),
-    [("default", 16), ("existing-acs", 16), ("everything-on", 18), ("api-of-2021", None), ("everything-off", None)],
+    [("default", 16), ("existing-acs", 16), ("everything-on", 18), ("preview-2021", None), ("everything-off", None)],
 )
 def test_what_acs_recorded_is_compared_where_it_can_be(variant: str, hours: int | None) -> None:
     """RISK_HOURS before the deadline; not for the API of 2021, nor without the logs of ACS."""

@@ -124,7 +124,7 @@ def test_what_the_environment_sets_reaches_the_app() -> None:
     assert (settings.risk_hours, settings.delete_source) == (6, True)
     assert (settings.auto_record, settings.content_hosts) == ("all", ("files.example.com",))
     assert settings.public_base_url == "https://recordings.example.com"
-    old = read_settings(deployed("api-of-2021"))
+    old = read_settings(deployed("preview-2021"))
     assert (old.uses_preview_2021, old.source_retention_hours) == (True, 48)
 
 
