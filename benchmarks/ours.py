@@ -22,15 +22,16 @@ class _Committed(BaseException):
     """The chunk is committed, and what comes after it isn't wanted; no `except Exception` takes it."""
 
 
+# Not FaultyBlobs: benchmarks import nothing of the tests, and a search for rules at each call would be measured, too.
 class _Watched(Blobs):
-    """Storage that says when a chunk is committed."""
+    """A client of Blob Storage that calls `on_commit` when a chunk is committed."""
 
     def __init__(self, settings: Settings, on_commit: Callable[[], None]) -> None:
         super().__init__(settings)
         self._on_commit = on_commit
 
     async def commit_blocks(self, *arguments: Any, **options: Any) -> bool:
-        """Commit, and say so."""
+        """Commit, then call `on_commit`."""
         done = await super().commit_blocks(*arguments, **options)
         self._on_commit()
         return done

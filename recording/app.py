@@ -73,7 +73,7 @@ class Clients:
     archive_timeout: float = ARCHIVE_SECONDS
 
     async def prepare(self) -> None:
-        """Create missing queues and containers; raises what the service says, except about the archive."""
+        """Create missing queues and containers; raises azure-core's errors, except about the archive."""
         await self.blobs.create_containers("staging", "quarantine")
         for queue in (self.chunk_queue, self.event_queue):
             await queue.create()
@@ -240,6 +240,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
             claims=claims,
             endings=endings,
             default_callback_uri=settings.callback_uri(),
+            clock=clock,
         ),
         intake=intake,
         ingest=ChunkIngest(

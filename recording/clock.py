@@ -1,4 +1,4 @@
-"""The time, as a function that whoever needs it is given."""
+"""The current time, passed to classes as a function."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -23,7 +23,7 @@ BUDGET_SECONDS = 4 * 60.0
 class TimerRun:
     """One run of the timer. Urgent and cheap steps come first: a copy that hangs must not delay a chunk's next try.
 
-    `budget_seconds` is for the whole run, and each recording has a quarter of it at most.
+    `budget_seconds` is for steps 2 to 6, and each recording has a quarter of it at most.
     """
 
     prepare_archive: Callable[[], Awaitable[None]]
@@ -41,10 +41,12 @@ class TimerRun:
     async def run(self) -> TimerReport:
         """Do the steps below; two runs at once do no harm. Return what was done, and what is to be queued."""
         await self.prepare_archive()
-        run = Run(self.clock(), RunNotices(self.topic), self.budget_seconds, self.parallelism)
+        now = self.clock()
 
         # 1. Take over what the queues gave up: events are accepted here, chunks are requeued in step 3.
-        messages = await self.poison.drain(run.now)
+        messages = await self.poison.drain(now)
+        # The time of the run begins here: queues that hang must not cost the recordings their share.
+        run = Run(now, RunNotices(self.topic), self.budget_seconds, self.parallelism)
 
         # 2. List staging once; the recording with the oldest deadline comes first.
         in_flight = oldest_first(await self.recordings.in_flight())

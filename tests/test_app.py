@@ -5,6 +5,7 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,16 @@ from recording import app as bootstrap
 from recording.acs.call_automation import CallAutomation
 from recording.acs.preview_2021 import Preview2021
 from recording.config.settings import Settings, read_settings
+from recording.control.bodies import Caller, Operation, StartRecording
 from recording.errors import Misconfigured, Unauthorized
+from recording.model.stored import Container
 from tests.support.deployment import app_settings
-from tests.support.facts import listing
+from tests.support.emulator import Control
+from tests.support.facts import listing, with_blobs
+from tests.support.faults import FaultyBlobs
 
 ROOT = Path(__file__).parents[1]
+CONTAINERS: tuple[Container, ...] = ("staging", "archive", "quarantine")
 
 
 @pytest_asyncio.fixture
@@ -45,24 +51,41 @@ async def test_the_app_is_built_once() -> None:
     assert first is bootstrap.current()
 
 
+async def test_every_use_case_has_the_clock_of_the_app(settings: Settings, control: Control) -> None:
+    """What control, intake, ingest and the timer write has the time of one clock."""
+    now = datetime(2026, 3, 1, 10, tzinfo=UTC)
+    clients = bootstrap.connect(settings)
+    await clients.prepare()
+    app = bootstrap.assemble(settings, clients, clock=lambda: now)
+    try:
+        placed = await control.call("POST", "calls", {"participants": ["Ada"]})
+        started = await app.control.start(Caller(), placed["conversationId"], StartRecording())
+        await app.control.stop(Caller(), placed["conversationId"], started.recording_id, Operation())
+        await app.intake.receive("not JSON")
+
+        ending = await app.endings.find(started.recording_id)
+        assert ending is not None
+        assert now == ending.at
+        assert [f"{now:%Y/%m/%d}"] == [name.rpartition("/")[0] for name in await listing(settings, "quarantine")]
+        assert now == app.timer.clock()
+    finally:
+        await app.aclose()
+
+
 @pytest.mark.usefixtures("process")
-async def test_storage_that_was_down_is_found_when_it_is_back(
-    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A first use that fails isn't the last word; the clients are the same, so none is left open."""
-    first = bootstrap.current()
-
-    async def down(*which: str) -> None:
-        raise ConnectionError
-
-    monkeypatch.setattr(first.clients.blobs, "create_containers", down)
-    with pytest.raises(ConnectionError):
-        await bootstrap.ready()
-    monkeypatch.undo()
+async def test_storage_that_was_down_is_found_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first use that fails can be repeated; the clients are the same, so none is left open."""
+    unprepared = bootstrap.current()
+    await unprepared.clients.blobs.aclose()
+    blobs = FaultyBlobs(unprepared.settings).on("create_containers", raises=ConnectionError, times=1)
+    first = with_blobs(unprepared, blobs)
     monkeypatch.setattr(bootstrap, "_app", first)
 
+    with pytest.raises(ConnectionError):
+        await bootstrap.ready()
+
     assert first is await bootstrap.ready()
-    await first.aclose()
+    assert [{}, {}, {}] == [await listing(first.settings, where) for where in CONTAINERS]
 
 
 async def test_what_is_missing_is_created(settings: Settings) -> None:
@@ -72,11 +95,7 @@ async def test_what_is_missing_is_created(settings: Settings) -> None:
         await app.clients.chunk_queue.depth()
         await app.aclose()
 
-    assert [{}, {}, {}] == [
-        await listing(settings, "staging"),
-        await listing(settings, "archive"),
-        await listing(settings, "quarantine"),
-    ]
+    assert [{}, {}, {}] == [await listing(settings, where) for where in CONTAINERS]
 
 
 @pytest.mark.parametrize(

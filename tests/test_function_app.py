@@ -1,6 +1,5 @@
 """function_app.py: every handler called as a plain function, with the process's settings."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from functools import partial
@@ -16,8 +15,9 @@ from recording import app as bootstrap
 from recording.app import App
 from recording.intake import backlog
 from recording.model.job import ChunkJob
-from tests.conftest import Control, file_event
-from tests.support.facts import announce, body_of, listing, put, stage, sweep
+from tests.support.emulator import Control, file_event
+from tests.support.facts import announce, body_of, listing, put, stage, sweep, with_blobs
+from tests.support.faults import FaultyBlobs
 from tests.support.functions import Out, call, read
 from tests.support.source import recording_of
 
@@ -224,26 +224,24 @@ async def test_a_recording_can_be_stopped_while_storage_hangs(
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
     _, started = read(await call("start_recording", {}, conversationId=placed["conversationId"]))
 
-    async def hang(*which: str) -> None:
-        await asyncio.sleep(30)
-
+    hanging = FaultyBlobs(app.settings).on("create_containers", hangs=30)
+    monkeypatch.setattr(bootstrap, "_app", with_blobs(app, hanging))
     monkeypatch.setattr(bootstrap, "_is_prepared", False)
     monkeypatch.setattr(function_app, "ready_if_possible", partial(bootstrap.ready_if_possible, timeout=0.2))
-    monkeypatch.setattr(app.clients.blobs, "create_containers", hang)
     ids = {"conversationId": placed["conversationId"], "recordingId": started["recordingId"]}
 
     assert (200, {}) == read(await call("stop_recording", **ids))
+    await hanging.aclose()
 
 
 async def test_health_is_200_or_503(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe goes by the status."""
     well = read(await call("health"))
 
-    async def down() -> None:
-        raise ConnectionRefusedError
-
-    monkeypatch.setattr(app.clients.blobs, "create_containers", down)
+    down = FaultyBlobs(app.settings).on("create_containers", raises=ConnectionRefusedError)
+    monkeypatch.setattr(bootstrap, "_app", with_blobs(app, down))
     ill = read(await call("health"))
+    await down.aclose()
 
     assert [(200, "ok"), (503, "unhealthy")] == [(status, body["status"]) for status, body in (well, ill)]
 

@@ -18,7 +18,7 @@ from recording import app as bootstrap
 from recording.acs.callbacks import HOST
 from recording.app import App, assemble, connect
 from recording.config import settings
-from tests.conftest import Control, file_event
+from tests.support.emulator import Control, file_event
 from tests.support.facts import listing
 from tests.support.functions import Out, call, read
 from tests.support.source import recording_of, serve

@@ -19,8 +19,8 @@ from recording.app import App, assemble
 from recording.config.settings import read_settings
 from recording.model import layout
 from recording.notices import Notice, RunNotices, Topic
-from tests.conftest import Control
 from tests.support.archives import HOUR, LATE, lose
+from tests.support.emulator import Control
 from tests.support.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
 from tests.support.faults import FaultyBlobs
 from tests.support.source import certified, serve

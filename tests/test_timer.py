@@ -18,7 +18,7 @@ from recording.app import App
 from recording.config.settings import read_settings
 from recording.errors import SourceGone
 from recording.model.attempts import Attempts
-from tests.conftest import Control, file_event
+from tests.support.emulator import Control, file_event
 from tests.support.facts import announce, container, listing, put, receive, run_timer, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
 

@@ -1,15 +1,18 @@
 """recording/timer.py: nobody is kept from a try, and nothing is passed over in silence."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from recording.app import App
 from recording.archive.run import PARALLELISM
+from recording.intake.poison import PoisonQueues
 from recording.model import layout
 from recording.storage.blobs import CopyFailed
-from tests.conftest import Control
+from recording.storage.queues import Queue, QueuedMessage
+from tests.support.emulator import Control
 from tests.support.facts import announce, listing, run_timer, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
 
@@ -35,6 +38,27 @@ async def test_what_is_lost_is_said_though_the_run_died_right_after_the_manifest
 
     assert f'chunk.lost {{"recordingKey": "{job.recording_key}"' in caplog.text
     assert {} == await listing(app.settings, "staging")
+
+
+class HangingQueue(Queue):
+    """A queue that takes a request for messages and never answers."""
+
+    async def receive(self, *, limit: int, hidden_seconds: int) -> AsyncIterator[QueuedMessage]:
+        """Hang."""
+        await asyncio.sleep(30)
+        yield QueuedMessage("", "", "")
+
+
+async def test_poison_queues_that_hang_do_not_take_the_time_of_recordings(app: App, control: Control) -> None:
+    """The time of the run begins after the queues had theirs."""
+    [job] = await stage(app, await control.recording(500))
+    hanging = HangingQueue(app.settings, "hanging-poison", None)
+    poison = PoisonQueues(hanging, hanging, intake=app.intake, quarantine=app.quarantine, timeout=1.5)
+
+    report = await run_timer(app, now=datetime.now(UTC), poison=poison, budget_seconds=2.0)
+
+    await hanging.aclose()
+    assert [job.recording_key] == report.archived
 
 
 async def test_copies_that_hang_keep_no_other_recording_from_its_rescue(app: App, control: Control) -> None:

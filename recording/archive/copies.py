@@ -16,7 +16,7 @@ async def copy_recording(
     """Copy chunks, metadata files and events, as many at once as `limit` allows, and verify each copy.
 
     Repeating it is harmless. What the manifest `before` lists with its SHA-256 is never written again, whatever has
-    arrived in staging since. Raises CopyFailed, or what storage raises; the other copies are then not waited for.
+    arrived in staging since. Raises CopyFailed, or azure-core's errors; the other copies are then not waited for.
     """
     done = _already_archived(recording.key, before)
     kinds = {chunk.job.content_blob: chunk.kind for chunk in recording.chunks}

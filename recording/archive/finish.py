@@ -3,8 +3,7 @@
 A process may be killed anywhere: the next run finds each step that is done, and continues from there.
 """
 
-import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC
 
 from recording.archive.copies import copy_recording
@@ -19,8 +18,6 @@ from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.recordings import RecordingStore
 from recording.telemetry import log, traces
-
-COPIES = 16
 
 
 async def publish(written: Manifest, notices: RunNotices) -> bool:
@@ -76,20 +73,20 @@ def _log_missing(event: str, written: Manifest, entry: manifest.ManifestChunk) -
 
 @dataclass(frozen=True)
 class Finish:
-    """Archives recordings; `copies` bounds the server-side copies under way at once."""
+    """Archives recordings, with `delete_source` up to the point where their sources may be deleted."""
 
     blobs: Blobs
     recordings: RecordingStore
     endings: Endings
     calls: CallIds
     delete_source: bool
-    copies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COPIES))
 
-    async def one(self, run: Run, key: str, *, note_endings: bool = False) -> None:
+    async def one(self, run: Run, key: str, *, note_endings: bool = True) -> None:
         """Archive a recording that is due, publish the result, and empty staging.
 
         Its facts are loaded here, unless the run's review has loaded them a moment ago (`run.due`). Then they decide
-        anew whether it is due: what asked for it may be old, and a chunk may have been announced since.
+        again whether it is due: the request may be old, and a chunk may have been announced since. `note_endings` is
+        False if the watch over unannounced recordings has just cleared the markers of all that are announced.
         """
         due = run.due.get(key) or await load_due(self.recordings, key, await self.recordings.staged(key))
         if not due.whole.events or not is_due(due.pending, run.now):
@@ -125,7 +122,7 @@ class Finish:
             return
         if not is_published:
             await self.blobs.create("staging", published, b"{}")
-        # The events say what is still to be deleted at ACS, and the fact beside them that nothing else is left to do.
+        # The events list what is still to be deleted at ACS; the fact beside them says that the rest is done.
         kept = [b for b in whole.blobs if b.name == published or layout.staged_kind(b.name) == "event"]
         await self.recordings.empty_staging(replace(whole, blobs=tuple(b for b in whole.blobs if b not in kept)))
         run.deletable[whole.key] = Deletable(sources, replace(whole, blobs=tuple(kept)), published)
@@ -133,7 +130,7 @@ class Finish:
     async def _archive(self, run: Run, due: Due) -> Manifest | None:
         """Copy what is pending and write the manifest; None if another run was quicker with a different one."""
         recording = due.pending
-        await copy_recording(recording, due.before, self.blobs, limit=self.copies)
+        await copy_recording(recording, due.before, self.blobs, limit=run.copies)
         call = next((event.server_call_id for event in reversed(recording.events) if event.server_call_id), None)
         correlation_id = await self.calls.correlation_id(call)
         at = run.now.astimezone(UTC)

@@ -1,6 +1,5 @@
 """Review each recording in staging: requeue what is missing, warn of what is at risk, find what is due."""
 
-import asyncio
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,8 +37,7 @@ async def load_due(recordings: RecordingStore, key: str, blobs: list[StoredBlob]
 
     Raises azure-core's errors, TimeoutError, or pydantic's ValidationError for a manifest that can't be read.
     """
-    async with asyncio.timeout(recordings.archive_timeout):
-        before = await recordings.newest_manifest(key)
+    before = await recordings.newest_manifest_in_time(key)
     whole = await recordings.load_with_archived_events(key, blobs, before)
     return Due(whole, manifest.without_archived(whole, before) if before else whole, before)
 

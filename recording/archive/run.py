@@ -16,7 +16,8 @@ from recording.storage.blobs import CopyFailed
 from recording.telemetry import log
 
 PARALLELISM = 8
-# Of the time of a run, for one recording: a copy that takes longer goes on by itself, and the next run finds it.
+COPIES = 16
+# Of the time of a run, for one recording: a copy that takes longer continues on the server, and the next run finds it.
 _LARGEST_SHARE = 0.25
 
 
@@ -69,6 +70,8 @@ class Run:
     parallelism: int = PARALLELISM
     report: TimerReport = field(default_factory=TimerReport)
     in_flight: int = 0
+    # Bounds the server-side copies at once; of this run alone: copies that hang must not delay another run.
+    copies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COPIES))
     seen: list[InFlightRecording] = field(default_factory=list)
     due: dict[str, Due] = field(default_factory=dict)
     deletable: dict[str, Deletable] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The copy at ACS, which DELETE_SOURCE deletes once ours is safe: proved, archived and published."""
+"""The copy at ACS, which DELETE_SOURCE deletes once the archive copy is proved and published."""
 
 import asyncio
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 import argparse
 
-from recording.app import assemble, connect
+from recording.app import open_app
 from recording.archive.run import TimerReport
 from recording.commands.arguments import add_settings
 from recording.config.settings import read_from
@@ -17,10 +17,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 async def run(arguments: argparse.Namespace) -> int:
     """Run once and queue the chunks that need it; 1 if something was lost, failed or was not reached."""
-    settings = read_from(arguments.settings)
-    app = assemble(settings, connect(settings))
+    app = await open_app(read_from(arguments.settings))
     try:
-        await app.clients.prepare()
         report = await app.timer.run()
         for message in report.messages:
             await app.clients.chunk_queue.send(message)

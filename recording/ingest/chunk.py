@@ -1,7 +1,7 @@
 """Use case: one chunk job becomes one committed, proved chunk.
 
-Progress is the service's own list of uncommitted blocks: whoever gets the job after a crash
-asks for it and fetches the rest. Two workers on one chunk stage the same bytes under the same
+Progress is the service's own list of uncommitted blocks: the process that gets the job after a
+crash asks for it and fetches the rest. Two workers on one chunk stage the same bytes under the same
 ids; the commit decides, and a chunk counts only once it was read back and compared.
 """
 
@@ -83,7 +83,7 @@ class ChunkIngest:
     async def run(self, job: ChunkJob) -> None:
         """Ingest one chunk and its metadata file.
 
-        Raises ChunkError, or what storage raises; the failure is recorded by then, and the
+        Raises ChunkError, or azure-core's errors; the failure is recorded by then, and the
         queue, then the timer, tries again.
         """
         with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):

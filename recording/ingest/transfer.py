@@ -66,7 +66,7 @@ class BlockTransfer:
     async def run(self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]) -> Transferred:
         """Stage the missing blocks and check the structure meanwhile; both are done when this returns.
 
-        Raises ChunkError, or what storage raises.
+        Raises ChunkError, or azure-core's errors.
         """
         try:
             async with asyncio.TaskGroup() as group:

@@ -22,7 +22,7 @@ def reported_blob(marker: str) -> str:
     return marker.removesuffix(".json") + ".told"
 
 
-def read(names: Iterable[str]) -> list[PendingEnding]:
+def parse_markers(names: Iterable[str]) -> list[PendingEnding]:
     """Parse the names of markers; two of one recording, written at the same time, count as the older one."""
     found: dict[str, PendingEnding] = {}
     listed = sorted(names)

@@ -75,7 +75,9 @@ class Endings:
 
     async def pending(self) -> list[PendingEnding]:
         """List the recordings that were stopped and aren't announced yet, from the names of their markers."""
-        return pending.read([blob.name async for blob in self._blobs.list_blobs("staging", f"{layout.PENDING}/")])
+        return pending.parse_markers(
+            [blob.name async for blob in self._blobs.list_blobs("staging", f"{layout.PENDING}/")]
+        )
 
     async def find_pending(self, one: PendingEnding) -> Ending | None:
         """Return the ending that a marker has; None if the marker is gone or can't be read."""

@@ -40,7 +40,7 @@ class RecordingStore:
     def __init__(self, blobs: Blobs, *, retention: timedelta, archive_timeout: float = ARCHIVE_SECONDS) -> None:
         self._blobs = blobs
         self._retention = retention
-        self.archive_timeout = archive_timeout
+        self._archive_timeout = archive_timeout
 
     async def keep_event(self, event: FileStatusUpdated, text: str) -> KeptEvent:
         """Keep an event of chunks that are to be fetched, as it was received."""
@@ -98,7 +98,7 @@ class RecordingStore:
         ):
             return recording
         received = list(recording.events)
-        async with asyncio.timeout(self.archive_timeout):
+        async with asyncio.timeout(self._archive_timeout):
             async for blob in self._blobs.list_blobs("archive", f"{layout.archive_folder(key)}/events/"):
                 received += _event(await self._blobs.read("archive", blob.name), blob.name)
         tried = {c.document_id: c.attempts for c in recording.chunks if c.attempts}
@@ -112,6 +112,11 @@ class RecordingStore:
             newest = Manifest.model_validate_json(text)
             revision += 1
         return newest
+
+    async def newest_manifest_in_time(self, key: str) -> Manifest | None:
+        """Read the newest manifest where staging would do: raises TimeoutError if the archive is silent."""
+        async with asyncio.timeout(self._archive_timeout):
+            return await self.newest_manifest(key)
 
     async def first_manifest(self, key: str) -> Manifest | None:
         """Read the first revision of the manifest of an archived recording."""
@@ -127,11 +132,10 @@ class RecordingStore:
     async def is_archived(self, job: ChunkJob) -> bool:
         """Return whether a chunk's content is in the archive: a duplicate of its event may come after that.
 
-        The manifest says so, and no blob's name: content has one by what its bytes are found to be.
+        Only the manifest shows this: the blob's extension depends on the kind of file that was detected.
         """
         try:
-            async with asyncio.timeout(self.archive_timeout):
-                written = await self.newest_manifest(job.recording_key)
+            written = await self.newest_manifest_in_time(job.recording_key)
         except (AzureError, TimeoutError, ValidationError) as failed:
             # At worst it is fetched once more, and the timer, which reads the manifest, deletes it.
             log.warning("archive.not_read", recordingKey=job.recording_key, reason=type(failed).__name__)
@@ -142,7 +146,7 @@ class RecordingStore:
     async def update_attempts(self, job: ChunkJob, change: Callable[[Attempts | None], Attempts]) -> Attempts:
         """Change a chunk's attempts record; what another attempt records at the same moment isn't lost.
 
-        Raises what storage says.
+        Raises azure-core's errors.
         """
         for _ in range(_ATTEMPTS_TRIES):
             found = await self._blobs.stat("staging", job.attempts_blob)

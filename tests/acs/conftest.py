@@ -8,7 +8,7 @@ from local.acs.server import Emulator
 from recording.acs.content import Content
 from recording.acs.preview_2021 import Preview2021
 from recording.config.resource import Resource, parse_connection_string
-from tests.acs.origin import KEY, Origin, record
+from tests.support.origin import KEY, Origin, record
 
 
 @pytest_asyncio.fixture

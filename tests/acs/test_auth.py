@@ -13,7 +13,7 @@ from azure.core.rest import HttpRequest
 from recording.acs.auth import SCOPE, HmacPolicy, auth_policy, sign
 from recording.config.resource import Resource
 from recording.errors import Misconfigured
-from tests.acs.origin import KEY
+from tests.support.origin import KEY
 
 DATE = "Wed, 14 Apr 2021 16:32:34 GMT"
 HOST = "contoso.communication.azure.com"

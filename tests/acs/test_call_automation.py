@@ -17,9 +17,9 @@ from recording.errors import BadRequest, Misconfigured, NotFound
 from recording.model import conversation
 from recording.model.options import ChannelAffinity, ExternalStorage, StartOptions
 from tests.acs.calls import CALLS, CONVERSATION, JSON, RECORDING
-from tests.acs.origin import KEY, Origin
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.identity import IdentityWithoutToken
+from tests.support.origin import KEY, Origin
 
 SERVER_CALL = CONVERSATION + "="
 GROUP = "29bd5ea9-e0fc-4d00-8f6f-339b1f0ee2e2"

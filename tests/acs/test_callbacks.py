@@ -25,7 +25,7 @@ from local.acs.server import Emulator
 from recording.acs.callbacks import CONFIGURATION, FETCH_SECONDS, HOST, LIFE_SECONDS, PAUSE_SECONDS, CallbackAuth
 from recording.config.resource import Resource, parse_connection_string
 from recording.errors import RecordingError, Unauthorized, UpstreamFailed
-from tests.acs.origin import KEY, Origin, record
+from tests.support.origin import KEY, Origin, record
 
 ID = UUID(RESOURCE_ID)
 KEYS = "/calling/keys"

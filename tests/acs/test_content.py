@@ -9,8 +9,8 @@ from recording.acs.content import Content, Probe
 from recording.config.resource import Resource
 from recording.errors import SourceDamaged
 from tests.acs.media import DOCUMENT, JOB, MEDIA, MIB, PROBE, VERSION, VIDEO, job_of, ranged, whole
-from tests.acs.origin import KEY, Origin
-from tests.conftest import Control
+from tests.support.emulator import Control
+from tests.support.origin import KEY, Origin
 from tests.support.source import mp3, mp4, wav
 
 

@@ -11,8 +11,8 @@ from recording.acs.content import Content
 from recording.config.resource import Resource
 from recording.errors import SourceChanged, SourceDamaged, SourceGone, SourceUnavailable
 from tests.acs.media import JOB, MEDIA, MIB, PROBE, VIDEO, job_of, whole
-from tests.acs.origin import KEY, Origin
-from tests.conftest import Control
+from tests.support.emulator import Control
+from tests.support.origin import KEY, Origin
 
 
 async def test_another_range_than_was_asked_for(content: Content, origin: Origin) -> None:

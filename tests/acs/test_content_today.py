@@ -10,7 +10,7 @@ from recording.acs.content import Content
 from recording.config.resource import Resource
 from recording.errors import SourceRefused, SourceUnavailable
 from tests.acs.media import DOCUMENT, JOB, MEDIA, PROBE, VERSION, ranged
-from tests.acs.origin import KEY, Origin
+from tests.support.origin import KEY, Origin
 
 OBJECT = f"/v1/objects/{DOCUMENT}"
 

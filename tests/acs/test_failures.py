@@ -23,7 +23,7 @@ from recording.errors import (
     UpstreamFailed,
 )
 from tests.acs.calls import CALLS, CONVERSATION, JSON, RECORDING, Call, Client
-from tests.acs.origin import KEY, Origin, record
+from tests.support.origin import KEY, Origin, record
 
 # What each API answers to stop, pause and resume (docs/acs-contract.md#2021-operations, #operations).
 DONE = {Preview2021: (200, 200, 200), CallAutomation: (204, 202, 202)}

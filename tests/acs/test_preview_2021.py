@@ -14,9 +14,9 @@ from recording.control.bodies import StartRecordingByUrl
 from recording.errors import BadRequest, Misconfigured, NotFound, UpstreamFailed
 from recording.model.options import StartOptions
 from tests.acs.calls import CALLS, CONVERSATION, JSON, ONE, RECORDING, VERSION, Call
-from tests.acs.origin import KEY, Origin
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.identity import IdentityWithoutToken
+from tests.support.origin import KEY, Origin
 
 
 @pytest_asyncio.fixture

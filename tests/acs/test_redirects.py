@@ -11,8 +11,8 @@ from recording.acs.content import Content
 from recording.config.resource import Resource
 from recording.errors import SourceRefused, SourceUnavailable
 from tests.acs.media import DOCUMENT, JOB, MEDIA, PROBE, VIDEO, ranged
-from tests.acs.origin import KEY, Origin
 from tests.support.hosts import REFUSED
+from tests.support.origin import KEY, Origin
 
 
 @pytest_asyncio.fixture

@@ -19,8 +19,8 @@ from recording.app import App, assemble
 from recording.archive.run import PARALLELISM
 from recording.config.settings import read_settings
 from recording.model import layout
-from tests.conftest import Control
 from tests.support.archives import HOUR, errors
+from tests.support.emulator import Control
 from tests.support.facts import announce, listing, put, run_timer, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
 from tests.support.source import serve

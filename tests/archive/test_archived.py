@@ -9,8 +9,8 @@ import pytest
 from recording.app import App
 from recording.errors import ChunkError, SourceGone
 from recording.model import layout
-from tests.conftest import Control
 from tests.support.archives import LATE, errors, lose, manifest_of, outcomes
+from tests.support.emulator import Control
 from tests.support.facts import announce, listing, run_timer, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
 from tests.support.manifests import empty_manifest

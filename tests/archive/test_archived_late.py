@@ -8,8 +8,8 @@ import pytest
 from recording.app import App, assemble
 from recording.errors import SourceGone
 from recording.notices import Topic
-from tests.conftest import Control, file_event
 from tests.support.archives import HOUR, LATE, errors, lose, manifest_of, outcomes
+from tests.support.emulator import Control, file_event
 from tests.support.facts import TOPIC_KEY, announce, listing, put, receive, stage, sweep, told, topic
 
 

@@ -2,8 +2,8 @@
 
 from recording.app import App
 from recording.model import layout
-from tests.conftest import Control
 from tests.support.archives import manifest_of, outcomes
+from tests.support.emulator import Control
 from tests.support.facts import listing, put, stage, sweep
 
 

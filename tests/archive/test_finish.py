@@ -11,7 +11,7 @@ from recording.model import manifest
 from recording.model.manifest import Manifest
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import announce, listing, stage
 from tests.support.manifests import DONE, PROOF, content, event, metadata, recording
 

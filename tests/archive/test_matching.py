@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recording.archive.matching import TOLERANCE, AnnouncedRecording, match_endings
 from recording.model import layout
-from recording.model.pending import PendingEnding, read, reported_blob
+from recording.model.pending import PendingEnding, parse_markers, reported_blob
 
 NOON = datetime(2021, 4, 14, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -27,7 +27,7 @@ def test_two_markers_of_one_recording_count_once() -> None:
     """As the older one; that it was reported stands beside either, and what is no marker isn't read."""
     older, newer, other = (layout.pending_blob(at(n), one) for n, one in ((0, "a"), (3, "a"), (1, "b")))
 
-    found = read([reported_blob(newer), newer, other, "pending-endings/what is this", older])
+    found = parse_markers([reported_blob(newer), newer, other, "pending-endings/what is this", older])
 
     assert [(at(0), (older, newer), True), (at(1), (other,), False)] == [
         (p.stopped, p.blobs, p.reported) for p in found

@@ -20,8 +20,8 @@ from recording.model.events import AnnouncedChunk
 from recording.model.stored import StoredBlob
 from recording.notices import Topic
 from recording.storage.blobs import CopyFailed
-from tests.conftest import Control
 from tests.support.archives import manifest_of
+from tests.support.emulator import Control
 from tests.support.facts import TOPIC_KEY, listing, receive, run_timer, sweep, told, topic, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.manifests import DONE, KEY, PROOF, START, event, recording

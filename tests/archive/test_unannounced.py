@@ -21,7 +21,7 @@ from recording.notices import RunNotices, Topic
 from recording.storage.audit import AuditRecord
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending, Endings
-from tests.conftest import Control, file_event
+from tests.support.emulator import Control, file_event
 from tests.support.facts import body_of, listing, put, receive, run_timer, sweep, told, topic, with_blobs
 from tests.support.faults import FaultyBlobs
 from tests.support.source import recording_of

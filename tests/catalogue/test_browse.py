@@ -12,7 +12,7 @@ from recording.app import App
 from recording.catalogue.browse import ListQuery, RecordingList
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
-from tests.conftest import Control, file_event
+from tests.support.emulator import Control, file_event
 from tests.support.facts import put, receive, stage, sweep
 from tests.support.manifests import empty_manifest
 from tests.support.source import recording_of

@@ -11,8 +11,8 @@ from recording.catalogue.verify import RecordingVerification, Verifier
 from recording.errors import BadRequest, NotFound, RecordingError
 from recording.model import layout
 from recording.model.job import ChunkJob
-from tests.conftest import Control
 from tests.support.archives import LATE, errors, lose, spoil
+from tests.support.emulator import Control
 from tests.support.facts import MIB, announce, archived, container, listing, put, stage, sweep
 from tests.support.source import mp4 as file_of
 

@@ -15,7 +15,7 @@ from recording.app import App
 from recording.intake import backlog
 from recording.model import job
 from recording.model.job import ChunkJob
-from tests.conftest import Control, file_event
+from tests.support.emulator import Control, file_event
 from tests.support.facts import announce, listing, stage
 from tests.support.functions import Out
 

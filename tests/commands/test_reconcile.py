@@ -25,8 +25,8 @@ from recording.app import App, open_app
 from recording.archive.completeness import compare
 from recording.commands import reconcile
 from recording.errors import RecordingError
-from tests.conftest import Control, file_event
 from tests.support.completeness import DAY, MARGIN, NOW, line, row
+from tests.support.emulator import Control, file_event
 from tests.support.facts import receive, sweep
 
 

@@ -13,8 +13,8 @@ import pytest
 from recording import __main__ as command
 from recording.app import App
 from recording.model import layout
-from tests.conftest import Control
 from tests.support.archives import LATE, lose, spoil
+from tests.support.emulator import Control
 from tests.support.facts import announce, archived, put, sweep
 
 ROOT = Path(__file__).parents[2]

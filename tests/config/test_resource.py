@@ -4,7 +4,7 @@ import pytest
 
 from recording.config.resource import Resource, parse_connection_string
 from recording.errors import Misconfigured
-from tests.acs.origin import KEY
+from tests.support.origin import KEY
 
 ENDPOINT = "https://contoso.communication.azure.com"
 

@@ -25,9 +25,9 @@ from recording.errors import BadRequest, Conflict, NotFound
 from recording.storage.audit import AuditLog
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Endings
-from tests.acs.origin import KEY, record
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import control_with, listing
+from tests.support.origin import KEY, record
 from tests.support.source import serve
 
 NOTHING = Operation()

@@ -12,10 +12,10 @@ from recording.app import App
 from recording.intake import backlog
 from recording.model import job, layout
 from recording.storage.audit import AuditRecord
-from tests.conftest import Control
 from tests.infra.app_code import computed_names, fields, functions, is_logged
 from tests.infra.snapshots import INFRA, ROOT, Resource, resource, resources, variants
 from tests.support.documents import headings
+from tests.support.emulator import Control
 from tests.support.facts import put, stage, sweep
 
 QUERY_RULES = {one.properties["displayName"]: one for one in resources("Microsoft.Insights/scheduledQueryRules")}

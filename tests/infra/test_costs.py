@@ -12,15 +12,14 @@ from azure.core.pipeline.transport import AioHttpTransport
 from recording import timer
 from recording.acs import content
 from recording.api.request import LARGEST_BODY
-from recording.archive.finish import COPIES
-from recording.archive.run import PARALLELISM
+from recording.archive.run import COPIES, PARALLELISM
 from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
 from recording.control.bodies import Caller, Operation, StartRecording
 from recording.ingest import blocks, chunk
 from recording.storage.endings import Ending
-from tests.conftest import Control
 from tests.infra.snapshots import ROOT, Resource, resource, resources
+from tests.support.emulator import Control
 from tests.support.events import call_event
 from tests.support.facts import MIB, receive, sweep
 from tests.support.source import mp4, storage_host, today

@@ -13,9 +13,9 @@ import pytest
 from recording import __main__ as command
 from recording.config.settings import read_from
 from recording.errors import ChunkError, RecordingError
-from tests.conftest import Control, file_event
 from tests.infra.snapshots import ROOT
 from tests.support.documents import SOURCE, blocks
+from tests.support.emulator import Control, file_event
 from tests.support.facts import listing
 
 

@@ -1,9 +1,7 @@
 """recording/ingest/attempt.py: an attempt that is killed is on record, and distinguished from none."""
 
 import asyncio
-import json
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError
@@ -13,7 +11,7 @@ from recording.errors import SourceGone
 from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.recording import InFlightChunk
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import (
     MIB,
     announce,
@@ -27,6 +25,7 @@ from tests.support.facts import (
     with_blobs,
 )
 from tests.support.faults import FaultyBlobs
+from tests.support.logs import logged
 
 DOWNLOAD = "/recording/download/*"
 
@@ -48,12 +47,6 @@ async def killed(app: App, control: Control, job: ChunkJob, *, times: int) -> No
         running.cancel()
         await asyncio.wait([running])
     await control.call("DELETE", "faults")
-
-
-def logged(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
-    """Read the fields of each line of an event."""
-    lines = [record.getMessage() for record in caplog.records if record.name == "recording"]
-    return [json.loads(line.partition(" ")[2]) for line in lines if line.startswith(f"{event} ")]
 
 
 async def test_killed_attempts_are_no_zero(app: App, control: Control, caplog: pytest.LogCaptureFixture) -> None:

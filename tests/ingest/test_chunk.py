@@ -9,7 +9,7 @@ from aiohttp import web
 from recording.app import App
 from recording.errors import ChunkError, NotProved, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
 from recording.model.attempts import Attempts
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import (
     MIB,
     announce,

@@ -15,7 +15,7 @@ from recording.app import App
 from recording.config.settings import read_settings
 from recording.errors import ChunkError
 from recording.model.job import ChunkJob
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import MIB, announce, harmed, listing, stage, stored_sha256, sweep, with_limits
 
 TRIES = 5

@@ -15,7 +15,7 @@ from recording.formats import media
 from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import MIB, container, listing, receive, sweep, with_limits
 from tests.support.source import mp3, mp4, storage_host, today, wav
 from tests.support.vectors import COMPLETE, REMARK

@@ -13,7 +13,7 @@ from recording.config.settings import read_settings
 from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob
 from recording.model.stored import Container
-from tests.conftest import Control, file_event
+from tests.support.emulator import Control, file_event
 from tests.support.facts import MIB, announce, listing, receive, stored_sha256, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
 

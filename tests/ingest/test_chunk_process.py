@@ -7,7 +7,7 @@ from pathlib import Path
 from local.process import Process
 from recording.app import App
 from recording.model.job import ChunkJob
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import MIB, announce, staged_receipts, stored_sha256, until
 
 # What the queue function does, with the settings of the environment.

@@ -15,8 +15,7 @@ from recording.errors import NotProved, SourceChanged, SourceDamaged
 from recording.ingest.blocks import Block
 from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob
-from recording.storage.blobs import Blobs
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import (
     MIB,
     announce,
@@ -65,15 +64,11 @@ async def test_a_block_that_was_damaged_on_its_way_before_a_kill_is_found_out(ap
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
 
-    class Damaging(Blobs):
-        async def stage_block(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> None:
-            async def damaged() -> AsyncIterator[bytes]:
-                async for piece in body:
-                    yield bytes([piece[0] ^ 1]) + piece[1:]
+    async def damaged(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for piece in body:
+            yield bytes([piece[0] ^ 1]) + piece[1:]
 
-            await super().stage_block(name, block_id, damaged(), length=length)
-
-    storage = Damaging(app.settings)
+    storage = FaultyBlobs(app.settings).on("stage_block", changes=damaged)
     await control.fault("hang", DOWNLOAD, seconds=30, skip=SMALL + 2)
     await killed_after(with_blobs(app, storage), job, blocks=2)
     await storage.aclose()

@@ -9,7 +9,7 @@ from aiohttp import web
 from local.azurite import Azurite
 from recording.app import App
 from recording.errors import NotProved
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import MIB, announce, body_of, harmed, killed_after, stored_sha256, until, with_blobs
 from tests.support.faults import FaultyBlobs
 from tests.support.source import app_with_source, mp4, part, recording_of

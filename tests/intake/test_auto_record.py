@@ -10,8 +10,8 @@ from recording.app import App
 from recording.errors import RecordingError, StartInProgress, Throttled
 from recording.model import layout
 from recording.storage.starts import StartClaim
-from tests.conftest import Control
 from tests.support.calls import leg_event, outcomes, started
+from tests.support.emulator import Control
 from tests.support.facts import body_of, listing, receive
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -19,8 +19,8 @@ from recording.intake import backlog
 from recording.intake.backlog import AT_ONCE, LARGEST_MESSAGE, Backlog, format_message, parse_message
 from recording.intake.receive import Intake
 from recording.model.job import ChunkJob
-from tests.conftest import file_event
 from tests.support.calls import leg_event
+from tests.support.emulator import file_event
 from tests.support.facts import listing, raw_queue, receive
 from tests.support.source import recording_of
 

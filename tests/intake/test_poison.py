@@ -20,7 +20,7 @@ from recording.intake.poison import PoisonQueues
 from recording.intake.receive import Intake
 from recording.model.job import ChunkJob
 from recording.notices import Topic
-from tests.conftest import Control, file_event
+from tests.support.emulator import Control, file_event
 from tests.support.facts import TOPIC_KEY, announce, body_of, listing, raw_queue, receive, sweep, told, topic
 
 QUARTER = timedelta(minutes=16)

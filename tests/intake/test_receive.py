@@ -20,8 +20,8 @@ from recording.model import event_parser, layout
 from recording.model.events import Event, FileStatusUpdated
 from recording.model.job import ChunkJob
 from recording.notices import Topic
-from tests.conftest import file_event
 from tests.support.archives import quarantined
+from tests.support.emulator import file_event
 from tests.support.events import EVENTS, NEARLY
 from tests.support.facts import listing, receive
 from tests.support.source import recording_of

@@ -15,11 +15,12 @@ from recording.errors import StartInProgress
 from recording.model import conversation, layout
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending
-from tests.conftest import Control, file_event
 from tests.support.archives import quarantined
 from tests.support.calls import leg_event, outcomes, started
+from tests.support.emulator import Control, file_event
 from tests.support.events import SERVER_CALL, call_event, callback
 from tests.support.facts import body_of, listing, receive, sweep
+from tests.support.logs import logged
 from tests.support.source import recording_of
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
@@ -47,12 +48,6 @@ def today(*locations: str | None, **data: Any) -> dict[str, Any]:
         chunk |= {"contentLocation": location, "metadataLocation": location and f"{location}-metadata"}
     event["data"] |= data
     return event
-
-
-def logged(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
-    """Read the fields of the log lines of one event name."""
-    lines = [record.getMessage().partition(" ") for record in caplog.records]
-    return [json.loads(fields) for event, _, fields in lines if event == name]
 
 
 async def test_a_call_is_recorded_once(app: App, control: Control) -> None:

@@ -23,7 +23,7 @@ from recording.intake import replay
 from recording.intake.replay import EventFile, Replay, ReplayResult
 from recording.model import job, layout
 from recording.model.job import ChunkJob
-from tests.conftest import Control, file_event
+from tests.support.emulator import Control, file_event
 from tests.support.events import call_event
 from tests.support.facts import body_of, harmed, listing, put, raw_queue, receive, sweep
 from tests.support.source import recording_of

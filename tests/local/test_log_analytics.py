@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from local.acs.server import Emulator
 from local.log_analytics import WORKSPACE, LogAnalytics
-from tests.conftest import Control
+from tests.support.emulator import Control
 
 # https://learn.microsoft.com/azure/azure-monitor/reference/tables/acscallrecordingsummary, but for the common ones.
 COLUMNS = {

@@ -22,7 +22,7 @@ from recording.control.operations import RecordingControl
 from recording.errors import RecordingError
 from recording.storage.audit import AuditLog, AuditRecord
 from recording.storage.blobs import Blobs
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import body_of, control_with, listing, with_blobs
 from tests.support.source import serve
 

@@ -18,8 +18,8 @@ from recording import app as bootstrap
 from recording.app import App, assemble
 from recording.config.settings import read_settings
 from recording.storage.blobs import Blobs, CopyFailed
-from tests.conftest import Control
 from tests.support.calls import leg_event
+from tests.support.emulator import Control
 from tests.support.facts import (
     MIB,
     QUICK,

@@ -8,8 +8,8 @@ import pytest
 from recording.app import App
 from recording.model import layout
 from recording.model.attempts import Attempts, Failure
-from tests.conftest import Control
 from tests.support.archives import LATE, lose
+from tests.support.emulator import Control
 from tests.support.facts import announce, put, stage, sweep
 
 

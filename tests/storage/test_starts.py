@@ -27,7 +27,7 @@ from recording.storage.starts import (
     StartClaims,
     StartOutcome,
 )
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import QUICK, add_fault, body_of, control_with, faults_met, listing, with_blobs
 from tests.support.starts import asked, tries
 

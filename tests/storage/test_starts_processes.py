@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local.process import Process
 from recording.app import App
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.starts import asked, tries
 
 # What start_recording does for a caller with a key, with the settings of the environment, once the file is there.

@@ -10,7 +10,7 @@ from recording.errors import SourceGone
 from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import body_of, listing, put
 
 HOUR = timedelta(hours=1)

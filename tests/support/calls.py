@@ -4,7 +4,7 @@ from typing import Any
 
 from recording.app import App
 from recording.storage.starts import StartOutcome
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import body_of, listing
 
 

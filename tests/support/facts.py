@@ -27,7 +27,7 @@ from recording.model.job import ChunkJob
 from recording.model.stored import Container
 from recording.notices import Topic
 from recording.storage.blobs import RETRIES, Blobs
-from tests.conftest import Control, file_event
+from tests.support.emulator import Control, file_event
 
 MIB = 1024 * 1024
 # As many retries of storage as ever, without pauses.
@@ -77,14 +77,14 @@ async def body_of(settings: Settings, where: Container, name: str) -> Any:
 
 def with_blobs(app: App, blobs: Blobs) -> App:
     """Wire the app with another client of Blob Storage."""
-    there = assemble(app.settings, replace(app.clients, blobs=blobs))
+    there = assemble(app.settings, replace(app.clients, blobs=blobs), clock=app.timer.clock)
     return with_limits(there, **vars(app.ingest.limits))
 
 
 def with_limits(app: App, **limits: Any) -> App:
     """Wire the app with other limits of ingest."""
     changed = replace(app.ingest.limits, **limits)
-    ingest = ChunkIngest(app.clients.blobs, app.recordings, app.clients.content, limits=changed)
+    ingest = ChunkIngest(app.clients.blobs, app.recordings, app.clients.content, limits=changed, clock=app.timer.clock)
     return replace(app, ingest=ingest)
 
 

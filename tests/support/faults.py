@@ -29,6 +29,7 @@ class _Rule:
     raises: BaseException | type[BaseException] | None
     before: Callable[[], Awaitable[object]] | None
     after: Callable[[], Awaitable[object]] | None
+    changes: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]] | None
     times: int | None
 
     def matches(self, method: str, path: str) -> bool:
@@ -55,14 +56,17 @@ class FaultyBlobs(Blobs):
         raises: BaseException | type[BaseException] | None = None,
         before: Callable[[], Awaitable[object]] | None = None,
         after: Callable[[], Awaitable[object]] | None = None,
+        changes: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]] | None = None,
         times: int | None = None,
     ) -> Self:
         """Add a rule for calls of a method; `name` is a pattern for `container/blob`, or what else names the blob.
 
-        A call sleeps (`hangs`), does something before, raises or is done, and does something after that.
+        A call sleeps (`hangs`), does something before, raises or is done, and does something after that. `changes`
+        gets the body of `stage_block` and returns what is sent instead.
         """
         assert method in (*_WRITES, *_READS, *_STREAMS)
-        self._rules.append(_Rule(method, name, hangs, raises, before, after, times))
+        assert changes is None or method == "stage_block"
+        self._rules.append(_Rule(method, name, hangs, raises, before, after, changes, times))
         return self
 
     def _matching(self, method: str, arguments: tuple[object, ...]) -> list[_Rule]:
@@ -70,20 +74,23 @@ class FaultyBlobs(Blobs):
         path = "/".join(part for part in parts if isinstance(part, str))
         return [rule for rule in self._rules if rule.matches(method, path)]
 
-    async def _call(self, method: str, arguments: tuple[object, ...], call: Callable[[], Awaitable[Any]]) -> Any:
+    async def _call(self, method: str, arguments: tuple[Any, ...], call: Callable[..., Awaitable[Any]]) -> Any:
         if self._left is None or method not in _WRITES:
-            return await self._follow(self._matching(method, arguments), call)
+            return await self._follow(self._matching(method, arguments), arguments, call)
         self._left -= 1
         if self._left < 0:
             raise Killed
-        answer = await self._follow(self._matching(method, arguments), call)
+        answer = await self._follow(self._matching(method, arguments), arguments, call)
         if self._left <= 0:
             raise Killed
         return answer
 
-    async def _follow(self, rules: list[_Rule], call: Callable[[], Awaitable[Any]]) -> Any:
+    async def _follow(self, rules: list[_Rule], arguments: tuple[Any, ...], call: Callable[..., Awaitable[Any]]) -> Any:
         await _begin(rules)
-        answer = await call()
+        for rule in rules:
+            if rule.changes:
+                arguments = tuple(rule.changes(one) if isinstance(one, AsyncIterator) else one for one in arguments)
+        answer = await call(*arguments)
         for rule in rules:
             if rule.after:
                 await rule.after()
@@ -110,7 +117,7 @@ async def _begin(rules: list[_Rule]) -> None:
 
 def _called(method: str) -> Callable[..., Awaitable[Any]]:
     async def call(self: FaultyBlobs, *arguments: Any, **options: Any) -> Any:
-        return await self._call(method, arguments, partial(getattr(Blobs, method), self, *arguments, **options))
+        return await self._call(method, arguments, partial(getattr(Blobs, method), self, **options))
 
     return call
 

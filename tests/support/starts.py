@@ -1,7 +1,7 @@
 """Starts on record."""
 
 from recording.app import App
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import body_of, listing
 
 

@@ -13,7 +13,7 @@ from recording.app import App
 from recording.control.bodies import Caller, Operation, StartRecordingByUrl
 from recording.errors import ChunkError
 from recording.telemetry import exporters
-from tests.conftest import Control
+from tests.support.emulator import Control
 from tests.support.facts import receive, sweep, until
 from tests.support.spans import Told, told, trace_of
 
