@@ -1,5 +1,5 @@
 // The Event Grid subscriptions of the system topic. Deployed after the code (azure.yaml, postdeploy): Event Grid checks
-// that the function exists. It fetches the function's key itself, so none is passed here, except in functionAddress.
+// that the function exists. It fetches the function's key itself, so none is passed here, unless subscribeByAddress is set.
 // Deploying it again changes nothing, or undoes manual changes.
 
 @description('The system topic of the ACS resource, in this resource group.')
@@ -25,7 +25,10 @@ param maxDeliveryAttempts int = 30
 @maxValue(1440)
 param eventTimeToLiveInMinutes int = 720
 
-@description('Address of the function, with its key, to use where Event Grid does not find the function itself. If empty, Event Grid finds it by its id, and fetches the key.')
+@description('Subscribe functionAddress instead of functionAppId, if Event Grid does not find the function by its id.')
+param subscribeByAddress bool
+
+@description('Address of the function with its key, for subscribeByAddress.')
 @secure()
 param functionAddress string
 
@@ -50,7 +53,7 @@ resource recordingFiles 'Microsoft.EventGrid/systemTopics/eventSubscriptions@202
   name: 'recording-files'
   properties: {
     // The host repeats a whole batch if one of its events fails, so a batch has one.
-    destination: empty(functionAddress)
+    destination: !subscribeByAddress
       ? {
           endpointType: 'AzureFunction'
           properties: {
