@@ -225,7 +225,7 @@ var contradictions = filter([
     : 'ARCHIVE_DELETE_AFTER_DAYS must be 0 with ARCHIVE_IMMUTABILITY_SUPPORT: a lifecycle rule deletes nothing from an immutable container.'
   archiveImmutableDays == 0 || archiveImmutabilitySupport
     ? ''
-    : 'ARCHIVE_IMMUTABLE_DAYS needs ARCHIVE_IMMUTABILITY_SUPPORT: without it the container takes no policy.'
+    : 'ARCHIVE_IMMUTABLE_DAYS needs ARCHIVE_IMMUTABILITY_SUPPORT: without it the container accepts no policy.'
   !archiveImmutabilityLocked || archiveImmutableDays > 0
     ? ''
     : 'ARCHIVE_IMMUTABILITY_LOCKED says that a policy was locked: keep the ARCHIVE_IMMUTABLE_DAYS that it has.'
@@ -237,7 +237,7 @@ var contradictions = filter([
     : 'ZONE_REDUNDANT needs a STAGING_SKU with zones, not ${stagingSku}: the app cannot run without that account.'
   !zoneRedundant || alwaysReady != 1
     ? ''
-    : 'HTTP_ALWAYS_READY is 1, and ZONE_REDUNDANT needs two at least, or none.'
+    : 'HTTP_ALWAYS_READY is 1, and ZONE_REDUNDANT needs at least two, or none.'
   alwaysReady <= maximumInstanceCount
     ? ''
     : 'HTTP_ALWAYS_READY (${alwaysReady}) is more than MAXIMUM_INSTANCE_COUNT (${maximumInstanceCount}).'

@@ -76,7 +76,7 @@ def test_queries_read_fields_that_the_lines_have(name: str) -> None:
     assert set(re.findall(r"fields\.(\w+)", query)) - written == set()
 
 
-def test_an_event_that_nobody_logs_is_found_out() -> None:
+def test_the_check_rejects_an_event_that_is_not_logged() -> None:
     """The check itself: an event that the app has never heard of, or half of one, doesn't pass."""
     assert [is_logged(event) for event in ("chunk.lost", "chunk.gone", "recording.start", "recording.begin")] == [
         True,
@@ -177,8 +177,8 @@ def test_requests_are_looked_up_by_names_of_functions() -> None:
     assert set(named) <= set(functions())
 
 
-def test_a_silent_timer_needs_an_app_that_runs() -> None:
-    """Between provisioning and the first deployment no function has run, and nobody is to be called."""
+def test_the_query_of_a_silent_timer_asks_whether_a_function_has_run() -> None:
+    """No function runs between provisioning and the first deployment. Only the text is read here, not its result."""
     rule = QUERY_RULES["timer-silent"]
     query = criterion(rule)["query"]
     assert query.index("\nrequests\n") < query.index("where invocations > 0")
@@ -186,8 +186,8 @@ def test_a_silent_timer_needs_an_app_that_runs() -> None:
     assert (criterion(rule)["operator"], criterion(rule)["threshold"]) == ("GreaterThan", 0)
 
 
-def test_a_failing_timer_is_one_that_ends_no_run() -> None:
-    """Runs that were cut off count only as long as none has ended since."""
+def test_the_query_of_a_failing_timer_compares_with_its_last_complete_run() -> None:
+    """A run that was killed is followed by one that completes. Only the text is read here, not its result."""
     query = criterion(QUERY_RULES["timer-failed"])["query"]
     assert 'startswith "archive.ran "' in query
     assert "timestamp > coalesce(ran, datetime(2000-01-01))" in query
@@ -238,7 +238,7 @@ def test_failures_of_other_subscriptions_are_not_ours(variant: str) -> None:
     [("default", 16), ("existing-acs", 16), ("everything-on", 18), ("preview-2021", None), ("everything-off", None)],
 )
 def test_what_acs_recorded_is_compared_where_it_can_be(variant: str, hours: int | None) -> None:
-    """RISK_HOURS before the deadline; not for the API of 2021, nor without the logs of ACS."""
+    """RISK_HOURS before the deadline; not for the 2021 preview API, nor without the logs of ACS."""
     rules = resources("Microsoft.Insights/scheduledQueryRules", variant)
     found = [criterion(one)["query"] for one in rules if one.properties["displayName"] == "recording-missing"]
     assert [f"ago(44h) .. ago({hours}h)" in query for query in found] == [True] * (hours is not None)
