@@ -63,6 +63,14 @@ def test_acceptance_runs_every_night() -> None:
     assert "-n" not in recipe.split()
 
 
+def test_the_demo_runs_on_core_tools_every_night() -> None:
+    """On an exact version, after its installation."""
+    steps = read(ROOT / ".github" / "workflows" / "nightly.yml")["jobs"]["core-tools"]["steps"]
+    *_, installation, demo = [step.get("run", "") for step in steps]
+    assert re.fullmatch(r"npm install --global azure-functions-core-tools@4\.\d+\.\d+", installation)
+    assert demo == "make demo HOST=func"
+
+
 def test_libraries_and_code_are_audited() -> None:
     """Every requirement is looked up among known vulnerabilities, weekly too; the tools have a version of their own."""
     workflow = read(ROOT / ".github" / "workflows" / "ci.yml")
