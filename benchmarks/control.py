@@ -1,9 +1,9 @@
 """Benchmark: what it costs to ask for a recording's state through us, beside asking ACS directly.
 
-The whole stack runs, by today's API. Asked in turns: our `get_recording_state`, the official client, and a bare request
-with nothing but the signature; the last two go straight to the emulator. We ask by the official client too, so what is
-above its figures is the host's and ours. The host is local/functions: in Azure its share is another. Client, host and
-emulator share the machine's cores, which is what many connections at once are up against here.
+The whole stack runs, with the Call Automation API. These send requests in turn: our `get_recording_state`, the official
+client, and a bare request with only the signature; the last two go straight to the emulator. The app uses the official
+client too, so the difference from its figures is the share of the host and the app. The host is local/functions: in
+Azure its share is another. Client, host and emulator share the machine's cores, which limits many connections at once.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""function_app.py with today's API: ids that paths can hardly carry, options, and callbacks with a token."""
+"""function_app.py with Call Automation: ids that are difficult in paths, options, and callbacks with a token."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ KIND = "azureCommunicationServices"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 
 
-# Today's API, with its callbacks signed for this resource.
+# The Call Automation API, with its callbacks signed for this resource.
 pytestmark = pytest.mark.settings(ACS_API_VERSION="", ACS_RESOURCE_ID=identifiers.RESOURCE_ID, AUTO_RECORD="all")
 
 

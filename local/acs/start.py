@@ -1,4 +1,4 @@
-"""The body of today's start: which call, and how to record it (docs/acs-contract.md#start-request)."""
+"""The body of a start with Call Automation: which call, and how to record it (docs/acs-contract.md#start-request)."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args

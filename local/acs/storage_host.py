@@ -1,4 +1,4 @@
-"""Routes of the storage host: content, metadata and deletion of a document of today's API.
+"""Routes of the storage host: content, metadata and deletion of a document of the Call Automation API.
 
 The same routes serve two ports: the storage host that an event's locations name, and the host of its region.
 Its application answers errors without a body, and no answer depends on an api-version.

@@ -299,7 +299,7 @@ async def test_a_place_that_hangs() -> None:
 
 
 async def test_without_an_id_everything_passes(signer: Signer) -> None:
-    """The API of 2021 signs nothing: where no id is set nothing is asked for, and nobody."""
+    """The 2021 preview API signs nothing: without a resource id no token is required, and no key is fetched."""
     checks = CallbackAuth(Resource(signer.origin.url, KEY), None)
 
     assert [None, None] == [await outcome(checks, None), await outcome(checks, "Bearer nonsense")]

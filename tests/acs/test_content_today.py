@@ -1,4 +1,4 @@
-"""recording/acs/content.py: what lies on the storage host of today's API: fetched by its location, and deleted."""
+"""recording/acs/content.py: fetches files from the storage host of Call Automation by location, and deletes them."""
 
 from collections.abc import AsyncIterator
 

@@ -32,7 +32,7 @@ from tests.support.facts import receive, sweep
 
 @pytest.fixture
 def environment(environment: dict[str, str], acs: Emulator) -> dict[str, str]:
-    """Today's API, with the emulator's storage hosts."""
+    """The Call Automation API, with the emulator's storage hosts."""
     hosts = ",".join(urlsplit(url).netloc for url in (acs.storage_url, acs.region_url))
     return environment | {"ACS_API_VERSION": "", "CONTENT_HOSTS": hosts}
 
@@ -82,7 +82,7 @@ async def record(control: Control, *sizes: int, generation: str = "today") -> An
 
 
 def event_of(recording: Any, *chunks: Any) -> dict[str, Any]:
-    """Write the file event of an emulator's recording, in the form of today's API."""
+    """Write the file event of an emulator's recording, in the form of the Call Automation API."""
     subject = "/recording/call/{callId}/serverCallId/{serverCallId}/recordingId/{recordingId}".format(**recording)
     event = file_event(recording, event_id=recording["callId"], subject=subject)
     names = ("documentId", "index", "endReason", "contentLocation", "metadataLocation", "deleteLocation")

@@ -70,7 +70,7 @@ class Counted:
 
 @pytest.fixture
 def environment(environment: dict[str, str]) -> dict[str, str]:
-    """Today's API."""
+    """The Call Automation API."""
     return environment | {"ACS_API_VERSION": ""}
 
 

@@ -1,4 +1,4 @@
-"""recording/ingest/chunk.py: what today's API records, MP4, MP3 and WAV, from its storage host into the archive."""
+"""recording/ingest/chunk.py: MP4, MP3 and WAV of Call Automation, from its storage host into the archive."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta

@@ -218,7 +218,7 @@ def test_other_kinds_of_id(good: str, expected: Locator) -> None:
     ],
 )
 def test_ids_of_no_kind(wrong: str) -> None:
-    """What today's API couldn't find a call by is refused with the kinds that there are."""
+    """An id by which the Call Automation API couldn't find a call is refused, with the kinds that it accepts."""
     with pytest.raises(BadRequest) as refused:
         conversation.to_locator(wrong)
 
@@ -259,7 +259,7 @@ def test_no_text_does_more_than_be_refused_today(text: str) -> None:
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=100))
 def test_every_url_goes_there_and_back(path: str) -> None:
-    """What a server call id becomes in our paths is what today's API is asked with, letter by letter."""
+    """What a server call id becomes in our paths is what the Call Automation API is asked with, letter by letter."""
     server_call_id = base64_of(f"https://conv.test/{path}")
 
     assert server_call_id == conversation.to_locator(conversation.from_server_call_id(server_call_id)).id

@@ -81,5 +81,5 @@ def test_a_chunk_in_the_teams_storage_is_exported(location: str | None) -> None:
 
 @pytest.mark.parametrize("kind", [None, "azureCommunicationServices", "AzureCommunicationServices"])
 def test_a_chunk_in_the_services_storage_never_is(kind: str | None) -> None:
-    """Not even one of 2021, whose event doesn't say where it lies."""
+    """Not even one of the 2021 preview API, whose event has no location."""
     assert not event_parser.is_exported(chunk(None), kind)

@@ -1,4 +1,4 @@
-"""recording/model/options.py: what a start may ask of today's API, and which of it goes together."""
+"""recording/model/options.py: what a start may ask of the Call Automation API, and which of it goes together."""
 
 import json
 from typing import Any

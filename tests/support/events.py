@@ -37,7 +37,7 @@ def call_event(name: str, **more: Any) -> dict[str, Any]:
 
 
 def callback(name: str, **more: Any) -> str:
-    """Write a callback of today's, as recorded from the service (docs/acs-contract.md#callbacks)."""
+    """Write a callback of the Call Automation API, as recorded from the service (docs/acs-contract.md#callbacks)."""
     subject = f"calling/recordings/{SERVER_CALL}/{RECORDING}/{name}"
     return json.dumps(
         {

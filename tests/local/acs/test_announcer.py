@@ -152,7 +152,7 @@ async def test_announce_too_early(client: Client) -> None:
 
 
 async def test_call_events(client: Client, inbox: Inbox) -> None:
-    """Every call is told as today's API does it, too: that it began, and how long it took."""
+    """The Call Automation API's events report each call, too: its start, and its duration."""
     await client.subscribe(inbox.url, *CALLS)
     call = await client.call(roomId="99466898241024408")
     await client.advance(90)
@@ -171,7 +171,7 @@ async def test_call_events(client: Client, inbox: Inbox) -> None:
 
 
 async def _begin(client: Client, **more: Any) -> tuple[Any, str]:
-    """Start a recording by today's API; return the call and the path of the recording."""
+    """Start a recording by the Call Automation API; return the call and the path of the recording."""
     call = await client.call(media={"kind": "filler", "chunkBytes": [1000, 2000]})
     locator = {"kind": "serverCallLocator", "serverCallId": call["serverCallId"]}
     body = json.dumps({"callLocator": locator, **more}).encode()
@@ -181,7 +181,7 @@ async def _begin(client: Client, **more: Any) -> tuple[Any, str]:
 
 
 async def test_recorded_today(client: Client, inbox: Inbox) -> None:
-    """The file event of a recording of today's API has what the control plane shows."""
+    """The file event of a recording of the Call Automation API has what the control plane shows."""
     await client.subscribe(inbox.url, FILE)
     call, path = await _begin(client, recordingContentType="audio", recordingFormatType="mp3")
     await client.api("DELETE", path, version=VERSION)

@@ -1,4 +1,4 @@
-"""Tests of today's recording API: routes, locators, states, versions, errors."""
+"""Tests of the Call Automation API: routes, locators, states, versions, errors."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ async def _set(client: Client, **settings: Any) -> None:
 
 
 async def test_life(client: Client) -> None:
-    """A recording is active, inactive while paused, active again, and gone after the stop, with today's statuses."""
+    """A recording is active, inactive while paused, active again, and gone after the stop."""
     started = await _start(client, await client.call())
     one = f"{RECORDINGS}/{started.json['recordingId']}"
 
@@ -257,7 +257,7 @@ async def test_accepted_in_vain(client: Client) -> None:
 
 
 async def test_server_call_id(client: Client) -> None:
-    """The server call id is the padded form of what the 2021 API has unpadded."""
+    """The server call id is the padded form of what the 2021 preview API has unpadded."""
     call = await client.call()
 
     assert base64.b64decode(call["serverCallId"], validate=True).decode() == call["conversationUrl"]

@@ -1,4 +1,4 @@
-"""Tests of the callbacks of today's API: what they say."""
+"""Tests of the callbacks of the Call Automation API: what they say."""
 
 import json
 import re

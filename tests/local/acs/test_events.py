@@ -118,7 +118,7 @@ def _recorded(asked: Format, *, exported: bool = False) -> Recording:
 
 
 def test_file_status_today() -> None:
-    """Today's file event says where the files are, of which kind they are, and of which recording."""
+    """A file event of the Call Automation API has the locations, the format and the recording's id."""
     event = events.file_status_updated(_recorded(Format("audio", "mixed", "mp3")), HOSTS)
 
     assert event["subject"] == (
@@ -172,7 +172,7 @@ def test_failed_export() -> None:
 
 
 def test_call_events() -> None:
-    """The start and the end of a call tell the id that today's API takes."""
+    """The start and the end of a call have the id that the Call Automation API accepts."""
     started, ended = events.call_started(CALL), events.call_ended(CALL, NOW + timedelta(seconds=90.5))
     starter = started["data"]["startedBy"]["communicationIdentifier"]["rawId"]
 

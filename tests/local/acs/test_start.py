@@ -1,4 +1,4 @@
-"""Tests of what today's start may ask for."""
+"""Tests of the options of a start with the Call Automation API."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tests of the storage host: what today's event points to, as a client sees it."""
+"""Tests of the storage host: the locations in a file event of the Call Automation API, as a client sees them."""
 
 import asyncio
 import hashlib
@@ -168,7 +168,7 @@ async def test_retention(client: Client) -> None:
 
 
 async def test_generations_are_apart(client: Client) -> None:
-    """The API of 2021 has no files of today's, and today's host none of 2021."""
+    """Neither API has the files of the other one."""
     today, old = await _chunk(client), (await client.filler(SIZE))["chunks"][0]
     there = await client.stored("GET", today["contentLocation"].replace(today["documentId"], old["documentId"]))
 
