@@ -1,4 +1,4 @@
-"""recording/timer.py: what comes after a recording was archived is added to it, and takes nothing away."""
+"""recording/archive/run.py: what arrives after a recording was archived is added to it, and removes nothing."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""recording/archive/: an archive that is down keeps no chunk from staging, where it is safe."""
+"""recording/archive/run.py: while the archive is unavailable, chunks are still staged, and are safe there."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""recording/timer.py: what is whole goes into the archive, and what is lost is named."""
+"""recording/archive/run.py: a complete recording is archived, and the manifest names what is lost."""
 
 import asyncio
 from datetime import UTC, datetime
