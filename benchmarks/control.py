@@ -114,7 +114,7 @@ async def _get(session: aiohttp.ClientSession, url: str, headers: dict[str, str]
 
 
 async def _measure(ways: list[Way], requests: int, connections: int) -> dict[str, list[float]]:
-    """Ask each way in turn, `connections` at once; the answer is how long each request took."""
+    """Ask each way in turn, `connections` at once, and return how long each request took."""
     found: dict[str, list[float]] = {way.name: [] for way in ways}
     for way in ways:
         await _stretch(way, connections, _WARM_UP)

@@ -7,7 +7,7 @@ from recording.model import layout
 
 KEY = "20210727T152023608975Z-bench"
 CONTAINER = "bench"
-# The source doesn't check signatures, the clients make them all the same.
+# The source doesn't check signatures, but the clients make them.
 _ACCESS_KEY = "YmVuY2htYXJr"
 
 

@@ -1,4 +1,4 @@
-"""What stands in more than one place and must agree; what may import what is in pyproject.toml (lint-imports, ruff)."""
+"""What is in more than one place and must agree; what may import what is in pyproject.toml (lint-imports, ruff)."""
 
 import ast
 import json
@@ -97,7 +97,7 @@ def test_black_box_tests_import_nothing_of_the_app() -> None:
 @cache
 def functions() -> dict[str, dict[str, Any]]:
     """List the app's functions as the host sees them: name to trigger."""
-    # Loaded anew: an app can be asked for its functions only once (azure-functions 2.3.0).
+    # Loaded again: an app can be asked for its functions only once (azure-functions 2.3.0).
     spec = spec_from_file_location("function_app_of_the_contracts", ROOT / "function_app.py")
     assert spec
     assert spec.loader
@@ -144,7 +144,7 @@ def test_routes_are_the_designs() -> None:
 
 
 def test_other_triggers_are_the_designs() -> None:
-    """What Event Grid, the queue and the timer call is public too: it stands in the subscription."""
+    """What Event Grid, the queue and the timer call is public too: the subscription names it."""
     found = {name: trigger for name, trigger in functions().items() if trigger["type"] != "httpTrigger"}
 
     assert {
@@ -193,7 +193,7 @@ def test_the_timer_waits_for_the_queue() -> None:
     queues = host()["extensions"]["queues"]
 
     assert attempts.QUEUE_TRIES == queues["maxDequeueCount"]
-    # A process that died is found out after ten minutes (docs/functions-host.md#queue); then come the other tries.
+    # The message of a process that died is hidden for ten minutes (docs/functions-host.md#queue); then come more tries.
     tries = attempts.QUEUE_TRIES * seconds(queues["visibilityTimeout"])
     assert attempts.FIRST_RESCUE.total_seconds() >= 10 * 60 + tries
     assert queues["messageEncoding"] == "base64"

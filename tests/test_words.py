@@ -41,6 +41,13 @@ RETIRED = [
     (r"today's (?:\w+ )?API|(?:API|preview) of 2021|2021 API", "the Call Automation API, the 2021 preview API"),
     (r"speaks? (?:the 2021|the preview|2021)", "uses the Call Automation API, the 2021 preview API"),
     (r"whose stroke would", "whose time-out kills"),
+    (r"; the answer is", ", and return"),
+    (r"anew", "again"),
+    (r"all the same(?=[\s.,;:\"']*$|[.,;:\"'])", "nevertheless, still"),
+    (r"found wanting", "rejected"),
+    (r"(?:is|names) no program", "is not a program"),
+    (r"nothing to tell", "not logged, not reported"),
+    (r"is told in one sentence", "is reported in one sentence"),
     (r"it has happened by then", "the operation can't be undone"),
     # Names that were renamed: log events, a member of GET /health, an option, a module.
     (r"event\.(?:handed_over|not_taken_yet)", "event.deferred, event.requeued"),

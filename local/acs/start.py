@@ -146,7 +146,7 @@ def _is_private(uri: str) -> bool:
 
 def _format(body: StartBody) -> Format:
     asked = (body.recording_content_type, body.recording_channel_type, body.recording_format_type)
-    # What isn't given is taken from the first format that matches: the service's defaults are unknown.
+    # What isn't given is that of the first format that matches: the service's defaults are unknown.
     fitting = formats(*asked)
     if not fitting:
         wanted = " ".join(part for part in asked if part is not None)

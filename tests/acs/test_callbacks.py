@@ -244,7 +244,7 @@ async def test_keys_grow_old(signer: Signer, checks: CallbackAuth) -> None:
     ],
 )
 async def test_keys_that_are_out_of_reach(signer: Signer, checks: CallbackAuth, broken: dict[str, Any]) -> None:
-    """It isn't the sender's fault: the answer is a failure of ours, so that the callback may come again."""
+    """It isn't the sender's fault: the answer is a failure of ours, so that the callback is sent again."""
     well = Signer(signer.origin)
     for name, value in broken.items():
         setattr(signer, name, value)

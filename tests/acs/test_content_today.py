@@ -99,7 +99,7 @@ async def test_a_deletion_is_tried_again_when_the_host_is_busy(content: Content,
 async def test_a_deletion_follows_the_service_to_the_region(
     content: Content, origin: Origin, elsewhere: Origin
 ) -> None:
-    """Each hop is signed anew, and stays a deletion."""
+    """Each hop is signed again, and remains a deletion."""
     origin.replies((302, b"", {"Location": f"{elsewhere.url}{OBJECT}"}))
     elsewhere.replies((200, b"", {}))
 

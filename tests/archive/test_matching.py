@@ -24,7 +24,7 @@ def nameless(key: str, end: float, *, length: float = 60) -> AnnouncedRecording:
 
 
 def test_two_markers_of_one_recording_count_once() -> None:
-    """As the older one; that it was reported stands beside either, and what is no marker isn't read."""
+    """As the older one; either is marked as reported, and other blobs aren't read."""
     older, newer, other = (layout.pending_blob(at(n), one) for n, one in ((0, "a"), (3, "a"), (1, "b")))
 
     found = parse_markers([reported_blob(newer), newer, other, "pending-endings/what is this", older])

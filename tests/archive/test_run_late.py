@@ -74,7 +74,7 @@ async def test_an_ingest_that_ends_after_the_deadline_is_not_thrown_away(app: Ap
 
 
 async def test_what_came_late_is_told_though_the_topic_was_down(app: App, control: Control) -> None:
-    """By the run after it, though no event of it lies in staging any more."""
+    """By the run after it, though staging has no event of it any more."""
     [job] = await announce(app, await control.recording(1000))
     late = datetime.now(UTC) + LATE
     await sweep(app, now=late)

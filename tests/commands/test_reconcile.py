@@ -146,7 +146,7 @@ async def test_a_chunk_that_no_event_announced_is_missing(
 async def test_a_recording_that_is_not_due_is_no_fault(
     control: Control, workspace: LogAnalytics, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Status 0: it ended just now, and has its time; it is shown all the same."""
+    """Status 0: it ended just now, and has its time; it is still shown."""
     monkeypatch.setenv("RISK_HOURS", "8")
     recording = await record(control, 1000)
 
@@ -291,7 +291,7 @@ def test_a_late_report_does_not_move_the_deadline() -> None:
     ],
 )
 def test_a_line_that_cannot_be_read_counts_for_nothing(message: str) -> None:
-    """A line that was cut off, or that somebody else wrote, must not prove that a recording is there."""
+    """A line that was cut off, or that is not the app's, must not prove that a recording is there."""
     assert reconcile._archived(message) is None
 
 

@@ -77,7 +77,7 @@ def test_queries_read_fields_that_the_lines_have(name: str) -> None:
 
 
 def test_the_check_rejects_an_event_that_is_not_logged() -> None:
-    """The check itself: an event that the app has never heard of, or half of one, doesn't pass."""
+    """The check itself: an unknown event, or half of a name, doesn't pass."""
     assert [is_logged(event) for event in ("chunk.lost", "chunk.gone", "recording.start", "recording.begin")] == [
         True,
         False,
@@ -195,7 +195,7 @@ def test_the_query_of_a_failing_timer_compares_with_its_last_complete_run() -> N
 
 @pytest.mark.parametrize("rule", QUERY_RULES.values(), ids=QUERY_RULES)
 def test_windows_are_valid(rule: Resource) -> None:
-    """Window and frequency are ones that Azure Monitor takes, and no gap is left between two runs."""
+    """Window and frequency are ones that Azure Monitor accepts, with no gap between two runs."""
     window, frequency = rule.properties["windowSize"], rule.properties["evaluationFrequency"]
     assert window in WINDOWS
     assert WINDOWS.index(frequency) <= WINDOWS.index(window)
@@ -247,7 +247,7 @@ def test_what_acs_recorded_is_compared_where_it_can_be(variant: str, hours: int 
 
 
 def test_silence_is_measured_from_starts_that_are_logged() -> None:
-    """The dead-man's switch takes its hours from the parameter, and sees two days."""
+    """The dead-man's switch has its hours from the parameter, and covers two days."""
     [changed] = [one for one in resources(variant="everything-on") if one.name == QUERY_RULES["no-events"].name]
     assert ("ago(6h)" in QUERIES["no-events"], "ago(12h)" in criterion(changed)["query"]) == (True, True)
     assert changed.properties["overrideQueryTimeRange"] == "P2D"

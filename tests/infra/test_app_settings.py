@@ -15,7 +15,7 @@ from recording.model import job
 from tests.infra.snapshots import INFRA, ROOT, named, resource, resources, variants
 from tests.support.deployment import app_settings
 
-# They hold a key; the identity stands in its place.
+# They hold a key; the identity is used instead.
 NOT_HERE = {"ACS_CONNECTION_STRING", "EVENTS_TOPIC_KEY"}
 # Read by the Functions host or by azure-identity, not by Settings.
 HOSTS_OWN = {

@@ -172,7 +172,7 @@ def test_every_contradiction_is_tried() -> None:
 def test_a_compiler_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong path in BICEP doesn't pass for a machine without a compiler."""
     monkeypatch.setenv("BICEP", str(INFRA / "nothing"))
-    with pytest.raises(FileNotFoundError, match="which is no program"):
+    with pytest.raises(FileNotFoundError, match="which is not a program"):
         compiler.compiler()
 
 

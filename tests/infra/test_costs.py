@@ -83,7 +83,7 @@ def row(beginning: str) -> list[str]:
 async def test_requests_are_those_of_the_app(
     app: Any, control: Control, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A recording from start to archive is counted, and a chunk of an hour reckoned from a small one."""
+    """A recording from start to archive is counted, and a chunk of an hour is calculated from a small one."""
     call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
     async with storage_host(environment) as (here, host):
         stopped = Ending(recording_id="cmlk", at=datetime.now(UTC), evidence="stopped through us")
@@ -137,7 +137,7 @@ def test_sums_are_right() -> None:
 
 
 def test_the_scaler_is_that_of_the_queues() -> None:
-    """Instances come by what one of them takes at a time (docs/functions-host.md#queue)."""
+    """Instances are added by how many messages one handles at a time (docs/functions-host.md#queue)."""
     queues = json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]
     assert queues["batchSize"] + queues["newBatchThreshold"] == 12
     assert "one for twelve messages (`batchSize` + `newBatchThreshold` of `host.json`)" in " ".join(DOCS.split())
@@ -158,7 +158,7 @@ def test_quantities_are_those_of_the_templates() -> None:
 
 
 def test_networks_and_instances_are_those_of_the_templates() -> None:
-    """What stands there all month: none of it by default, and so many of each with private networking."""
+    """What is billed all month: none of it by default, and these numbers with private networking."""
     config = resource("Microsoft.Web/sites").properties["functionAppConfig"]["scaleAndConcurrency"]
     ready = sum(group["instanceCount"] for group in config.get("alwaysReady", []))
     seconds = 730 * 3600
@@ -267,7 +267,7 @@ def flat(text: str) -> str:
 
 
 def test_measurements_are_those_of_the_benchmarks() -> None:
-    """Throughput, processor and memory are about those of results.json; what follows from them is reckoned right."""
+    """Throughput, processor and memory are about those of results.json; what is calculated from them is right."""
     rows = json.loads((ROOT / "benchmarks" / "results.json").read_text())["rows"]
     ours = next(
         one
@@ -289,7 +289,7 @@ def test_measurements_are_those_of_the_benchmarks() -> None:
 
 
 def test_limits_are_those_of_the_code() -> None:
-    """A limit that the app sets stands in the table as it is."""
+    """A limit that the app sets is in the table."""
     assert row("an attempt at a chunk")[1].startswith(f"{chunk.BUDGET_SECONDS / 60:.0f} minutes")
     assert row("a chunk that this app accepts")[1].startswith(
         f"{blocks.MOST_BLOCKS:,} blocks of {blocks.LARGEST_BLOCK // MIB:,}"

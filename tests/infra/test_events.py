@@ -29,7 +29,7 @@ def test_destination_is_a_function_of_the_app() -> None:
 
 
 def test_event_types_are_those_of_azure() -> None:
-    """What the app takes from Event Grid is subscribed to, by its official name, and nothing is filtered further."""
+    """The event types that the app handles are subscribed to, by their official names, without another filter."""
     official = SystemEventNames
     assert SUBSCRIPTION["filter"] == {
         "includedEventTypes": [

@@ -43,7 +43,7 @@ def test_the_documented_pair() -> None:
 
 @pytest.mark.parametrize("good", [ID, GROUP, GROUP.upper(), conversation.encode_url(AWKWARD)])
 def test_good_ids_are_handed_on_as_they_are(good: str) -> None:
-    """An id that the service takes isn't touched."""
+    """An id that the service accepts isn't changed."""
     assert good == conversation.require_2021_id(good)
 
 
@@ -136,7 +136,7 @@ def test_group_ids(text: str, *, expected: bool) -> None:
 
 @given(st.text(max_size=200))
 def test_no_text_does_more_than_be_refused(text: str) -> None:
-    """Whatever stands in the path, it is an id or a BadRequest."""
+    """Whatever the path contains, it is an id or a BadRequest."""
     try:
         assert text == conversation.require_2021_id(text)
     except BadRequest as bad:
@@ -246,7 +246,7 @@ def test_the_api_of_2021_keeps_its_own_ids() -> None:
 
 @given(st.text(max_size=200))
 def test_no_text_does_more_than_be_refused_today(text: str) -> None:
-    """Whatever stands in the path or in the body, it is an id or a BadRequest."""
+    """Whatever the path or the body contains, it is an id or a BadRequest."""
     for read, target in (
         (conversation.to_locator, "conversationId"),
         (conversation.from_server_call_id, "serverCallId"),

@@ -130,7 +130,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
-# Of events that are nearly right some are taken, some in part.
+# Of events that are nearly right, some are accepted, some in part.
 NEARLY_CHUNK = st.fixed_dictionaries(
     {"documentId": st.sampled_from([DOCUMENT, f"{DOCUMENT}0"]), "index": st.integers(0, 3)},
     optional={"contentLocation": ADDRESSES, "deleteLocation": ADDRESSES},

@@ -131,7 +131,7 @@ class Host:
     region: str = ""
 
     def add(self, body: bytes, info: Any = None) -> dict[str, Any]:
-        """Have one more document; the answer is its chunk as a file event has it."""
+        """Have one more document, and return its chunk as a file event has it."""
         index = len(self.bodies)
         document_id = f"0-eus-d12-{index:032x}"
         self.bodies[document_id] = body
@@ -153,7 +153,7 @@ class Host:
         return [request.path.split("/")[3] for request in done]
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer as the storage host does: whatever it has lies in the region."""
+        """Answer as the storage host does: all of its files are in the region."""
         self.asked.append(request)
         if request.host != self.region.removeprefix("http://"):
             return web.Response(status=302, headers={"Location": self.region + request.raw_path})

@@ -56,7 +56,7 @@ async def events(control: Control) -> AsyncIterator[list[dict[str, Any]]]:
 
 
 async def recorded(app: App, control: Control, events: list[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
-    """Start and stop a recording, both through us; the answer is its id and its file event."""
+    """Start and stop a recording, both through us, and return its id and its file event."""
     media = {"kind": "filler", "chunkBytes": SIZES}
     call = await control.call("POST", "calls", {"participants": ["Ada"], "media": media})
     caller = Caller(who="ada@example.com")

@@ -1,4 +1,4 @@
-"""Tests of what the app is told: callbacks, events, and the media behind them."""
+"""Tests of what is announced to the app: callbacks, events, and their media."""
 
 import json
 from typing import Any
@@ -105,7 +105,7 @@ async def test_announce_again(client: Client, inbox: Inbox) -> None:
 
 
 async def test_call_leg_events(client: Client, inbox: Inbox) -> None:
-    """A call leg goes through four states, told to the callback in order and to Event Grid."""
+    """A call leg has four states, each sent to the callback in order, and to Event Grid."""
     await client.subscribe(inbox.url, LEG)
     call = await client.call(callbackUri=inbox.url)
     await client.control("DELETE", f"/calls/{call['callId']}")
@@ -125,7 +125,7 @@ async def test_call_leg_events(client: Client, inbox: Inbox) -> None:
 
 
 async def test_state_callbacks(client: Client, inbox: Inbox) -> None:
-    """Every change of a recording's state is told to its callback URI, and nothing else is."""
+    """Every change of a recording's state is sent to its callback URI, and nothing else."""
     call = await client.call(media={"kind": "filler", "chunkBytes": [1000]})
     body = f'{{"recordingStateCallbackUri":"{inbox.url}"}}'.encode()
     root = f"/conversations/{call['conversationId']}/recordings"

@@ -184,7 +184,7 @@ async def test_unserved_versions(client: Client, version: str | None) -> None:
     ["2023-03-06", "2023-10-15", "2024-04-15", "2024-09-15", "2025-05-15", "2025-06-15", NEWEST, "2024-06-15-preview"],
 )
 async def test_served_versions(client: Client, version: str) -> None:
-    """Every release and later preview is served; the kind is told since 2024-04-15; 2021's routes know none."""
+    """Every release and later preview is served; the kind is shown since 2024-04-15; 2021's routes know none."""
     call = await client.call()
     answer = await _start(client, call, version=version)
     there = await client.api("GET", f"/conversations/{call['conversationId']}/recordings/x", version=version)

@@ -71,7 +71,7 @@ def test_least_body() -> None:
     ],
 )
 def test_formats(asked: tuple[str | None, ...], made: tuple[str, ...]) -> None:
-    """Enumerations are taken in any case, and what is left open is filled in so that it fits."""
+    """Enumerations are accepted in any case, and what is omitted is chosen so that it fits."""
     names = ("recordingContentType", "recordingChannelType", "recordingFormatType")
     found = _read({**CALL, **dict(zip(names, asked, strict=True))}).format
 
