@@ -97,7 +97,7 @@ def test_queries_have_their_brackets(name: str) -> None:
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_queries_read_fields_in_one_way(name: str) -> None:
-    """There is one way to read a line's fields, the one that the tests of recording/telemetry/log.py prove for every line."""
+    """A line's fields are read in one way, which the tests of recording/telemetry/log.py prove for every line."""
     query = QUERIES[name]
     message = "Message" if "AppTraces" in query else "message"
     read = f'extend fields = parse_json(substring({message}, indexof({message}, "{{")))'
