@@ -187,7 +187,7 @@ def test_whatever_is_accepted_is_sent_as_an_address_of_the_announced_document(ur
 
 @pytest_asyncio.fixture
 async def preview(origin: Origin, elsewhere: Origin) -> AsyncIterator[Content]:
-    """The client for the 2021 API; bytes may also come from elsewhere."""
+    """The client for the 2021 preview API; bytes may also come from elsewhere."""
     client = Content(Resource(origin.url, KEY), extra_hosts=[elsewhere.authority], fetches_by_id=True)
     yield client
     await client.aclose()
