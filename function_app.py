@@ -156,6 +156,12 @@ async def ingest_chunk(message: func.QueueMessage) -> None:
     await (await ready()).ingest.run(ChunkJob.from_message(message.get_body().decode()))
 
 
+@app.queue_trigger(arg_name="message", queue_name=job.BULK_QUEUE, connection="AzureWebJobsStorage")
+async def ingest_bulk(message: func.QueueMessage) -> None:
+    """Bring one chunk of a recording with many into staging, or queue a batch of them."""
+    await (await ready()).bulk.run(message.get_body().decode())
+
+
 @app.timer_trigger(schedule="%ARCHIVE_SCHEDULE%", arg_name="timer")
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
