@@ -8,7 +8,7 @@ from typing import List  # noqa: UP035 - see Jobs
 
 import azure.functions as func
 
-from recording.api.request import path_value, read_body, read_caller, read_query
+from recording.api.request import LARGEST_EVENTS, path_value, read_body, read_bytes, read_caller, read_query
 from recording.api.response import json_response, responds
 from recording.app import current, ready, ready_if_possible
 from recording.catalogue.browse import ListQuery
@@ -127,9 +127,11 @@ async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpRespon
     use_cases = await ready()
     await use_cases.clients.callbacks.check(req.headers.get("Authorization"))
     try:
-        received = event_parser.split_events(req.get_body().decode())
-    except (BadEvent, UnicodeDecodeError) as bad:
-        raise BadRequest(str(bad), target="body") from None
+        received = event_parser.split_events(read_bytes(req, most=LARGEST_EVENTS).decode())
+    except BadEvent as bad:
+        raise BadRequest(bad.message, target="body") from None
+    except UnicodeDecodeError:
+        raise BadRequest("the body is not text in UTF-8", target="body") from None
     jobs.set([message for text in received for message in to_messages(await use_cases.intake.receive(text))])
     return json_response()
 

@@ -11,6 +11,7 @@ staging     {key}/events/{event-id}.json            the event as received
             pending-endings/{time}-{sha256}.json    that a recording was stopped, and isn't announced yet
 archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its kind, and recording.json, written last
             starts/{sha256}/{number}-claim.json     who claimed a start, and …-outcome.json
+            started/{sha256}.json                   in which conversation a recording was started
             endings/{sha256}.json                   that a recording ended
             endings/{key}.json                      which ending was assigned to a recording of 2021
             calls/{sha256}.json                     the correlation id of a call, named by its server call id
@@ -226,6 +227,11 @@ def recording_digest(recording_id: str) -> str:
     See docs/acs-contract.md#2021-recording-id.
     """
     return hashlib.sha256(recording_id.rstrip("=").encode()).hexdigest()
+
+
+def started_blob(recording_id: str) -> str:
+    """Name the fact in which conversation a recording was started."""
+    return f"started/{recording_digest(recording_id)}.json"
 
 
 def ending_blob(recording_id: str) -> str:

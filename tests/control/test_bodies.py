@@ -159,9 +159,7 @@ def test_the_reason_is_said() -> None:
     """The message says what is asked for."""
     error = refused(StartRecording, json.dumps({URI: "http://app.contoso.com/cb"}).encode())
 
-    expected = (
-        f"{URI}: Value error, must be an absolute https URI (http is allowed only for the loopback of this machine)"
-    )
+    expected = f"{URI}: must be an absolute https URI (http is allowed only for the loopback of this machine)"
     assert expected == error.message
 
 
