@@ -189,7 +189,8 @@ traces
 traces
 | where message startswith "event.not_taken "
     or (message startswith "Message has reached MaxDequeueCount"
-        and message matches regex "recording-(chunks|bulk|events)-poison")
+        and (message contains "recording-chunks-poison" or message contains "recording-bulk-poison"
+            or message contains "recording-events-poison"))
 '''
   }
   {

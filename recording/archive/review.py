@@ -146,7 +146,11 @@ class Review:
             log.error(
                 "chunk.at_risk",
                 recordingKey=recording.key,
-                **_risk(chunk, run.now),
+                documentId=chunk.document_id,
+                hoursLeft=_hours_left(chunk, run.now),
+                attempts=chunk.tries,
+                unfinished=len(chunk.unfinished),
+                reason=chunk.reason,
                 atRisk=len(at_risk),
                 next="it is tried until its deadline",
             )
@@ -165,8 +169,12 @@ class Review:
 def _risk(chunk: InFlightChunk, now: datetime) -> dict[str, object]:
     return {
         "documentId": chunk.document_id,
-        "hoursLeft": round((chunk.deadline - now).total_seconds() / 3600, 2),
+        "hoursLeft": _hours_left(chunk, now),
         "attempts": chunk.tries,
         "unfinished": len(chunk.unfinished),
         "reason": chunk.reason,
     }
+
+
+def _hours_left(chunk: InFlightChunk, now: datetime) -> float:
+    return round((chunk.deadline - now) / timedelta(hours=1), 2)
