@@ -33,7 +33,7 @@ def read_body[Model: BaseModel](model: type[Model], req: func.HttpRequest) -> Mo
 def read_bytes(req: func.HttpRequest, *, most: int) -> bytes:
     """Return the body as it was sent.
 
-    Raises TooLarge for more than `most` bytes, and LengthRequired for a chunked body: the host hands over nothing of it
+    Raises TooLarge for more than `most` bytes, and LengthRequired for a chunked body: the host passes on nothing of it
     (docs/functions-host.md#http), and nothing would mean default options.
     """
     body: bytes = req.get_body()

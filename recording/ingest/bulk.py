@@ -23,7 +23,7 @@ from recording.telemetry import log
 from recording.workers import run_each
 
 # For each batch staging is listed once more; a batch of small chunks takes some seconds.
-BATCH = 128
+BATCH = 256
 _SENDS = 16
 # Chunk jobs of this queue at once in a process. The host runs up to twelve messages of each queue (host.json): other
 # recordings have three times as many, and are delayed by less than twice.

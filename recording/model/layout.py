@@ -24,6 +24,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 from recording.formats import media
@@ -105,6 +106,8 @@ def recording_key(start: datetime, call_id: str) -> str:
     return f"{utc.year:04}{utc:%m%dT%H%M%S%f}Z-{call_id}"
 
 
+# Of thousands of blobs of one recording each is asked for.
+@lru_cache(maxsize=1024)
 def is_recording_key(text: str) -> bool:
     """Return whether `text` is a recording key with a valid time."""
     if not _KEY.fullmatch(text):
