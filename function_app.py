@@ -8,7 +8,7 @@ from typing import List  # noqa: UP035 - see Jobs
 
 import azure.functions as func
 
-from recording.api.request import path_value, read_body, read_caller, read_query
+from recording.api.request import LARGEST_EVENTS, path_value, read_body, read_bytes, read_caller, read_query
 from recording.api.response import json_response, responds
 from recording.app import current, ready, ready_if_possible
 from recording.catalogue.browse import ListQuery
@@ -127,9 +127,11 @@ async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpRespon
     use_cases = await ready()
     await use_cases.clients.callbacks.check(req.headers.get("Authorization"))
     try:
-        received = event_parser.split_events(req.get_body().decode())
-    except (BadEvent, UnicodeDecodeError) as bad:
-        raise BadRequest(str(bad), target="body") from None
+        received = event_parser.split_events(read_bytes(req, most=LARGEST_EVENTS).decode())
+    except BadEvent as bad:
+        raise BadRequest(bad.message, target="body") from None
+    except UnicodeDecodeError:
+        raise BadRequest("the body is not text in UTF-8", target="body") from None
     jobs.set([message for text in received for message in to_messages(await use_cases.intake.receive(text))])
     return json_response()
 
@@ -154,6 +156,12 @@ async def take_events(message: func.QueueMessage, jobs: Jobs) -> None:
 async def ingest_chunk(message: func.QueueMessage) -> None:
     """Bring one chunk into staging; what it raises makes the queue try again."""
     await (await ready()).ingest.run(ChunkJob.from_message(message.get_body().decode()))
+
+
+@app.queue_trigger(arg_name="message", queue_name=job.BULK_QUEUE, connection="AzureWebJobsStorage")
+async def ingest_bulk(message: func.QueueMessage) -> None:
+    """Bring one chunk of a recording with many into staging, or queue a batch of them."""
+    await (await ready()).bulk.run(message.get_body().decode())
 
 
 @app.timer_trigger(schedule="%ARCHIVE_SCHEDULE%", arg_name="timer")

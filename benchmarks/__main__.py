@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import bars, burst, chart, concurrency, control, pump, results, resume, slow, sweep
+from benchmarks import bars, big, burst, chart, concurrency, control, pump, results, resume, slow, sweep
 from benchmarks.blobs import NotPut
 from benchmarks.cases import FULL, QUICK, SIZES, cases
 from benchmarks.timer import TimerFailed
@@ -25,7 +25,7 @@ _CHARTS = {
     "resume": chart.resume,
 }
 _FAILURES = (
-    *(pump.CopyFailed, burst.BurstFailed, control.ControlFailed, sweep.SweepFailed, resume.ResumeFailed),
+    *(pump.CopyFailed, big.BigFailed, burst.BurstFailed, control.ControlFailed, sweep.SweepFailed, resume.ResumeFailed),
     *(NotPut, TimerFailed, ProcessError, StackError),
 )
 
@@ -36,7 +36,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes, each once, in about two minutes")
     parser.add_argument("--sizes", help=f"of the pump, comma-separated, out of {', '.join(SIZES)}")
     parser.add_argument("--only", choices=tuple(_MEASURES))
-    parser.add_argument("--events", type=int, help=f"of the burst (default: {burst.EVENTS})")
+    parser.add_argument(
+        "--events", type=int, help=f"of the burst (default: {burst.EVENTS}), or chunks of big ({big.CHUNKS})"
+    )
     parser.add_argument("--output", type=Path, help="folder for results.json and the charts")
     arguments = parser.parse_args(argv)
     names = tuple(arguments.sizes.split(",")) if arguments.sizes else QUICK if arguments.quick else FULL
@@ -97,6 +99,11 @@ async def _sweep(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[resu
     return await sweep.run(archives, finished, quick=arguments.quick, folder=_LOGS, say=_say)
 
 
+async def _big(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+    chunks = arguments.events or (big.QUICK_CHUNKS if arguments.quick else big.CHUNKS)
+    return await big.run(chunks, folder=_LOGS, say=_say)
+
+
 async def _resume(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
     sizes = resume.QUICK_SIZES if arguments.quick else resume.SIZES
     return await resume.run(list(resume.kills(sizes, quick=arguments.quick)), say=_say)
@@ -114,6 +121,7 @@ _MEASURES = {
     "sweep": _sweep,
     "resume": _resume,
     "slow": _slow,
+    "big": _big,
 }
 
 

@@ -79,6 +79,19 @@ _BLOCKS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
             ("healthy, s", "healthy_seconds"),
         ),
     ),
+    "big": (
+        "a recording of many chunks, and others beside it, seconds",
+        (
+            ("chunks", "events"),
+            ("answered", "answer_seconds"),
+            ("read", "read_seconds"),
+            ("listed", "list_seconds"),
+            ("others alone", "others_alone_seconds"),
+            ("others beside", "others_beside_seconds"),
+            ("all staged", "staged_all_seconds"),
+            ("archived", "archived_seconds"),
+        ),
+    ),
     "resume": (
         "killed in the middle, megabytes",
         (

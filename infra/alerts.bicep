@@ -139,7 +139,7 @@ traces
     query: '''
 let ran = toscalar(traces | where timestamp > ago(30m) and message startswith "archive.ran " | count);
 requests
-| where name in ("archive_recordings", "receive_event", "take_events", "ingest_chunk", "health")
+| where name in ("archive_recordings", "receive_event", "take_events", "ingest_chunk", "ingest_bulk", "health")
 | where timestamp < ago(30m) and ran == 0
 | summarize invocations = count(), latest = max(timestamp)
 | where invocations > 0
@@ -189,7 +189,8 @@ traces
 traces
 | where message startswith "event.not_taken "
     or (message startswith "Message has reached MaxDequeueCount"
-        and (message contains "recording-chunks-poison" or message contains "recording-events-poison"))
+        and (message contains "recording-chunks-poison" or message contains "recording-bulk-poison"
+            or message contains "recording-events-poison"))
 '''
   }
   {

@@ -24,6 +24,8 @@ param eventRetentionDays int
 var queueNames = [
   'recording-chunks'
   'recording-chunks-poison'
+  'recording-bulk'
+  'recording-bulk-poison'
   'recording-events'
   'recording-events-poison'
 ]

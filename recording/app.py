@@ -35,6 +35,8 @@ from recording.control.operations import RecordingControl
 from recording.doctor.health import HealthCheck
 from recording.errors import Misconfigured
 from recording.ingest.chunk import LAST_QUARTER, LAST_RESORT, ChunkIngest, IngestLimits
+from recording.ingest.bulk import BulkIngest
+
 from recording.intake import backlog
 from recording.intake.auto_record import AutoRecord
 from recording.intake.backlog import Backlog
@@ -62,6 +64,8 @@ class Clients:
     blobs: Blobs
     chunk_queue: Queue
     chunk_poison: Queue
+    bulk_queue: Queue
+    bulk_poison: Queue
     event_queue: Queue
     event_poison: Queue
     topic: Topic
@@ -75,7 +79,7 @@ class Clients:
     async def prepare(self) -> None:
         """Create missing queues and containers; raises azure-core's errors, except about the archive."""
         await self.blobs.create_containers("staging", "quarantine")
-        for queue in (self.chunk_queue, self.event_queue):
+        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue):
             await queue.create()
         await self.prepare_archive()
 
@@ -91,7 +95,9 @@ class Clients:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.blobs.aclose()
-        for queue in (self.chunk_queue, self.chunk_poison, self.event_queue, self.event_poison):
+        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue):
+            await queue.aclose()
+        for queue in (self.chunk_poison, self.bulk_poison, self.event_poison):
             await queue.aclose()
         await self.topic.aclose()
         await self.service.aclose()
@@ -117,6 +123,7 @@ class App:
     control: RecordingControl
     intake: Intake
     ingest: ChunkIngest
+    bulk: BulkIngest
     timer: TimerRun
     catalogue: Catalogue
     verifier: Verifier
@@ -197,6 +204,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         blobs=Blobs(settings, credential, retries=retries),
         chunk_queue=Queue(settings, job.QUEUE, credential),
         chunk_poison=Queue(settings, f"{job.QUEUE}-poison", credential),
+        bulk_queue=Queue(settings, job.BULK_QUEUE, credential),
+        bulk_poison=Queue(settings, f"{job.BULK_QUEUE}-poison", credential),
         event_queue=Queue(settings, backlog.QUEUE, credential),
         event_poison=Queue(settings, f"{backlog.QUEUE}-poison", credential),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
@@ -223,7 +232,21 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
         calls=calls,
         quarantine=quarantine,
         backlog=event_backlog,
+        bulk=clients.bulk_queue,
         auto_record=_auto_record(settings, clients.service, claims=claims, audit=audit, clock=clock),
+        clock=clock,
+    )
+    ingest = ChunkIngest(
+        blobs,
+        recordings,
+        clients.content,
+        limits=IngestLimits(
+            parallelism=settings.ingest_parallelism,
+            largest_block=settings.largest_block,
+            first_requeue=settings.first_rescue,
+            accept_incomplete_after=settings.retention * LAST_RESORT,
+            keep_slow_after=settings.retention * LAST_QUARTER,
+        ),
         clock=clock,
     )
     return App(
@@ -245,24 +268,23 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
             clock=clock,
         ),
         intake=intake,
-        ingest=ChunkIngest(
-            blobs,
-            recordings,
-            clients.content,
-            limits=IngestLimits(
-                parallelism=settings.ingest_parallelism,
-                largest_block=settings.largest_block,
-                first_requeue=settings.first_rescue,
-                accept_incomplete_after=settings.retention * LAST_RESORT,
-                keep_slow_after=settings.retention * LAST_QUARTER,
-            ),
-            clock=clock,
+        ingest=ingest,
+        bulk=BulkIngest(
+            ingest, blobs, recordings, clients.bulk_queue, first_requeue=settings.first_rescue, clock=clock
         ),
         timer=TimerRun(
             prepare_archive=clients.prepare_archive,
-            poison=PoisonQueues(clients.chunk_poison, clients.event_poison, intake=intake, quarantine=quarantine),
+            poison=PoisonQueues(
+                clients.chunk_poison, clients.bulk_poison, clients.event_poison, intake=intake, quarantine=quarantine
+            ),
             recordings=recordings,
-            review=Review(blobs, recordings, first_requeue=settings.first_rescue, risk_margin=settings.risk_margin),
+            review=Review(
+                blobs,
+                recordings,
+                clients.bulk_queue,
+                first_requeue=settings.first_rescue,
+                risk_margin=settings.risk_margin,
+            ),
             unannounced=UnannouncedWatch(
                 recordings,
                 endings,

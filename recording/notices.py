@@ -84,15 +84,15 @@ class RunNotices:
     topic: Topic
     failed: bool = False
 
-    async def publish(self, notice: Notice) -> bool:
-        """Publish a notice; return False if the next run must do it."""
+    async def publish(self, *notices: Notice) -> bool:
+        """Publish notices in one request; return False if the next run must do it."""
         if self.failed:
             return False
         try:
-            await self.topic.publish(notice)
+            await self.topic.publish(*notices)
         except (AzureError, TimeoutError) as failed:
             self.failed = True
             reason = type(failed).__name__
-            log.warning("notice.failed", kind=notice.kind, reason=reason, next="the next run publishes it")
+            log.warning("notice.failed", kind=notices[0].kind, reason=reason, next="the next run publishes it")
             return False
         return True

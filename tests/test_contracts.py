@@ -151,14 +151,20 @@ def test_other_triggers_are_the_designs() -> None:
         "receive_event": "eventGridTrigger",
         "take_events": "queueTrigger",
         "ingest_chunk": "queueTrigger",
+        "ingest_bulk": "queueTrigger",
         "archive_recordings": "timerTrigger",
     } == {name: trigger["type"] for name, trigger in found.items()}
-    queues = {name: (found[name]["queueName"], found[name]["connection"]) for name in ("take_events", "ingest_chunk")}
+    queues = {
+        name: (trigger["queueName"], trigger["connection"])
+        for name, trigger in found.items()
+        if trigger["type"] == "queueTrigger"
+    }
     assert {
         "take_events": ("recording-events", "AzureWebJobsStorage"),
         "ingest_chunk": ("recording-chunks", "AzureWebJobsStorage"),
+        "ingest_bulk": ("recording-bulk", "AzureWebJobsStorage"),
     } == queues
-    assert (backlog.QUEUE, job.QUEUE) == (queues["take_events"][0], queues["ingest_chunk"][0])
+    assert ("recording-events", "recording-chunks", "recording-bulk") == (backlog.QUEUE, job.QUEUE, job.BULK_QUEUE)
     assert found["archive_recordings"]["schedule"] == "%ARCHIVE_SCHEDULE%"
 
 

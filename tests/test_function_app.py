@@ -59,7 +59,7 @@ async def test_the_operations_answer_as_the_service_does(control: Control) -> No
         ("start_recording", b"{", {"conversationId": GROUP}, 400, "body"),
         ("start_recording", b"[]", {"conversationId": GROUP}, 400, "body"),
         ("start_recording", b"\xff", {"conversationId": GROUP}, 400, "body"),
-        ("start_recording", b"{}" + b" " * 70_000, {"conversationId": GROUP}, 400, "body"),
+        ("start_recording", b"{}" + b" " * 70_000, {"conversationId": GROUP}, 413, "body"),
         ("start_recording", {"operationContext": 1}, {"conversationId": GROUP}, 400, "operationContext"),
         ("start_recording", {"recordingStateCallbackUri": "/x"}, {"conversationId": GROUP}, 400, None),
         ("start_recording", {"recordingStateCallbackUri": "http://x.example/"}, {"conversationId": GROUP}, 400, None),

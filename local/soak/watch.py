@@ -14,7 +14,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.queue.aio import QueueServiceClient
 
 STAGING, ARCHIVE, QUARANTINE = "recordings-staging", "recordings-archive", "recordings-quarantine"
-QUEUES = ("recording-chunks", "recording-events")
+QUEUES = ("recording-chunks", "recording-bulk", "recording-events")
 EVERY_SECONDS = 0.5
 # Listing a full staging container costs CPU here and in Azurite, so it gets at most this share of the time.
 LOOKING_SHARE = 0.2

@@ -5,6 +5,7 @@ signature on the storage host's redirect, and rejects every host but Microsoft's
 (docs/acs-contract.md#storage-host, docs/measurements.md#sdk-ranges, #sdk-hosts).
 """
 
+import codecs
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -45,7 +46,11 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 # The server may have its dates from several clocks; RFC 7232, 2.2.2 allowed a minute for that.
 _CLOCKS_DIFFER = timedelta(seconds=60)
 _REFUSED = "ACS refused this app's credentials ({}); check the key or the role, and the clock"
-_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+)")
+# Of the service's answer if a document is missing or can't be read; a larger body isn't parsed to find out.
+_LARGEST_ERROR = 64 * 1024
+# No file has more digits of bytes, and Python reads no number of thousands of digits.
+_NUMBER = "[0-9]{1,18}"
+_RANGE = re.compile(rf"bytes (?P<first>{_NUMBER})-(?P<last>{_NUMBER})/(?P<total>{_NUMBER})")
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ class Content:
         return f"{self._endpoint}/recording/download/{document_id}{part}?api-version={API_VERSION}"
 
     async def metadata(self, job: ChunkJob) -> bytes:
-        """Fetch the metadata file unchanged, 16 MiB at most.
+        """Fetch the metadata file unchanged, whatever is in it, 16 MiB at most; an error is none.
 
         Raises ChunkError.
         """
@@ -126,17 +131,12 @@ class Content:
                 body += piece
                 if len(body) > self._largest_metadata:
                     raise SourceDamaged(f"the metadata file has more than {self._largest_metadata} bytes")
-        _refuse_error_page(bytes(body[:16]), response, json_is_valid=True)
         # The storage host answers with 206 although no range was requested (docs/acs-contract.md#storage-host).
         declared = _total(response)[0] if response.status_code == 206 else response.headers.get("Content-Length")
-        if not body or (declared is not None and len(body) != int(declared)):
+        if not body or (declared is not None and str(len(body)) != str(declared).strip()):
             raise SourceDamaged(f"the metadata file has {len(body)} bytes, {declared} were declared")
-        try:
-            parsed = json.loads(body)
-        except (ValueError, RecursionError):
-            raise SourceDamaged("the metadata file is not JSON") from None
-        if not isinstance(parsed, dict) or {"code", "error"} & parsed.keys():
-            raise SourceDamaged("the metadata file is not an object, or an error")
+        if _is_error(body):
+            raise SourceDamaged("the source sent an error instead of the metadata file")
         return bytes(body)
 
     async def probe(self, job: ChunkJob) -> Probe:
@@ -181,7 +181,7 @@ class Content:
                     break
             # Only text can be an error page, whatever the content type: docs/media.md#which-kind.
             if media.is_text(bytes(head)):
-                _refuse_error_page(bytes(head[:16]), response, json_is_valid=False)
+                _refuse_error_page(bytes(head[:16]), response)
             kind, etag = media.sniff(bytes(head)), response.headers.get("ETag")
             return Probe(
                 size,
@@ -315,10 +315,10 @@ def _total(response: AsyncHttpResponse) -> tuple[int, bool]:
         if not match:
             raise SourceDamaged("206 without a Content-Range that has the size of the document")
         return int(match["total"]), True
-    try:
-        return int(response.headers["Content-Length"]), False
-    except (KeyError, ValueError):
-        raise SourceDamaged("the source sent no valid Content-Length") from None
+    length = response.headers.get("Content-Length", "")
+    if not re.fullmatch(_NUMBER, length):
+        raise SourceDamaged("the source sent no valid Content-Length")
+    return int(length), False
 
 
 def _first(response: AsyncHttpResponse) -> int:
@@ -348,7 +348,20 @@ def _validator(response: AsyncHttpResponse) -> str | None:
     return modified if age >= _CLOCKS_DIFFER else None
 
 
-def _refuse_error_page(head: bytes, response: AsyncHttpResponse, *, json_is_valid: bool) -> None:
+def _is_error(body: bytearray) -> bool:
+    """Return whether a metadata file is a page, or the JSON that the service sends for an error."""
+    if body[:_LARGEST_ERROR].lstrip().removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"<"):
+        return True
+    if len(body) > _LARGEST_ERROR:
+        return False
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(parsed, dict) and not {"code", "error"}.isdisjoint(parsed)
+
+
+def _refuse_error_page(head: bytes, response: AsyncHttpResponse) -> None:
     """Raise SourceDamaged for an error page or error that came with status 200.
 
     See docs/acs-contract.md#storage-host, docs/measurements.md#error-pages.
@@ -356,5 +369,5 @@ def _refuse_error_page(head: bytes, response: AsyncHttpResponse, *, json_is_vali
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     start = head.lstrip()[:1]
     is_json = kind == "application/json" or start == b"{"
-    if kind == "text/html" or start == b"<" or (is_json and not json_is_valid):
+    if kind == "text/html" or start == b"<" or is_json:
         raise SourceDamaged(f"the source sent an error page ({kind or 'no content type'}) instead of media")

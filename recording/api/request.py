@@ -7,9 +7,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 
 from recording.control.bodies import Caller, RepeatKey
-from recording.errors import BadRequest
+from recording.errors import BadRequest, LengthRequired, TooLarge
+from recording.model.record import first_problem
 
 LARGEST_BODY = 64 * 1024
+# Event Grid sends 1 MiB at most (docs/acs-contract.md#delivery-semantics); base64 and JSON in JSON make it longer.
+LARGEST_EVENTS = 4 * 1024 * 1024
 LONGEST_KEY = 255
 # App Service authentication (Easy Auth) names the caller; the name of a function key doesn't reach the app.
 _PRINCIPAL = ("x-ms-client-principal-name", "x-ms-client-principal-id")
@@ -19,15 +22,26 @@ _REPEAT_KEY = ("Repeatability-Request-ID", "Idempotency-Key")
 def read_body[Model: BaseModel](model: type[Model], req: func.HttpRequest) -> Model:
     """Read the body; an empty one counts as `{}`.
 
-    Raises BadRequest whose target is the first member that is wrong.
+    Raises BadRequest whose target is the first member that is wrong, and what `read_bytes` raises.
     """
-    body = req.get_body()
-    if len(body) > LARGEST_BODY:
-        raise BadRequest(f"the body has more than {LARGEST_BODY} bytes", target="body")
     try:
-        return model.model_validate_json(body.strip() or b"{}")
+        return model.model_validate_json(read_bytes(req, most=LARGEST_BODY).strip() or b"{}")
     except ValidationError as invalid:
         raise _bad(invalid, "body") from None
+
+
+def read_bytes(req: func.HttpRequest, *, most: int) -> bytes:
+    """Return the body as it was sent.
+
+    Raises TooLarge for more than `most` bytes, and LengthRequired for a chunked body: the host passes on nothing of it
+    (docs/functions-host.md#http), and nothing would mean default options.
+    """
+    body: bytes = req.get_body()
+    if not body and req.headers.get("Transfer-Encoding"):
+        raise LengthRequired("send the body with a Content-Length, not chunked", target="body")
+    if len(body) > most:
+        raise TooLarge(f"the body has more than {most} bytes", target="body")
+    return body
 
 
 def read_query[Model: BaseModel](model: type[Model], req: func.HttpRequest) -> Model:
@@ -72,7 +86,7 @@ def _repeat_key(headers: Mapping[str, str]) -> RepeatKey | None:
 
 
 def _bad(invalid: ValidationError, whole: str) -> BadRequest:
-    first = invalid.errors(include_input=False, include_url=False)[0]
+    where, problem = first_problem(invalid)
     # A missing member is named as in Python (pydantic 2.14.3).
-    target = ".".join(to_camel(str(part)) for part in first["loc"]) or whole
-    return BadRequest(f"{target}: {first['msg']}", target=target)
+    target = ".".join(map(to_camel, where)) or whole
+    return BadRequest(f"{target}: {problem}", target=target)

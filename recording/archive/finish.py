@@ -19,6 +19,11 @@ from recording.storage.endings import Endings
 from recording.storage.recordings import RecordingStore
 from recording.telemetry import log, traces
 
+# The share of a recording's time for its copies; the rest is for what comes after them.
+_COPYING = 0.6
+# Document ids in a notice, which has 1 MB at most.
+_MOST_NAMED = 1000
+
 
 async def publish(written: Manifest, notices: RunNotices) -> bool:
     """Report the result for a recording, in the log and to other systems; False if these can't be reached.
@@ -61,7 +66,7 @@ async def publish(written: Manifest, notices: RunNotices) -> bool:
             "recordingKey": written.recording_key,
             "manifest": layout.manifest_blob(written.recording_key, written.revision),
             "chunks": len(written.chunks),
-            "missing": missing,
+            "missing": missing[:_MOST_NAMED],
         },
     )
     return await notices.publish(notice)
@@ -123,14 +128,25 @@ class Finish:
         if not is_published:
             await self.blobs.create("staging", published, b"{}")
         # The events list what is still to be deleted at ACS; the fact beside them says that the rest is done.
-        kept = [b for b in whole.blobs if b.name == published or layout.staged_kind(b.name) == "event"]
-        await self.recordings.empty_staging(replace(whole, blobs=tuple(b for b in whole.blobs if b not in kept)))
-        run.deletable[whole.key] = Deletable(sources, replace(whole, blobs=tuple(kept)), published)
+        kept = {b.name for b in whole.blobs if b.name == published or layout.staged_kind(b.name) == "event"}
+        emptied = replace(whole, blobs=tuple(b for b in whole.blobs if b.name not in kept))
+        await self.recordings.empty_staging(emptied)
+        rest = replace(whole, blobs=tuple(b for b in whole.blobs if b.name in kept))
+        run.deletable[whole.key] = Deletable(sources, rest, published)
 
     async def _archive(self, run: Run, due: Due) -> Manifest | None:
-        """Copy what is pending and write the manifest; None if another run was quicker with a different one."""
-        recording = due.pending
-        await copy_recording(recording, due.before, self.blobs, limit=run.copies)
+        """Copy what is pending and write the manifest.
+
+        None if copies are left for the next run, or another run was quicker with a different manifest.
+        """
+        left = await copy_recording(
+            due.pending, due.before, self.blobs, limit=run.copies, seconds=run.quarter * _COPYING
+        )
+        if left:
+            run.report.copying.append(due.whole.key)
+            log.info("recording.copying", recordingKey=due.whole.key, left=left, next="the next run continues")
+            return None
+        recording = await self.recordings.with_all_failures(due.pending)
         call = next((event.server_call_id for event in reversed(recording.events) if event.server_call_id), None)
         correlation_id = await self.calls.correlation_id(call)
         at = run.now.astimezone(UTC)

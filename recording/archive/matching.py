@@ -4,7 +4,8 @@ Events of Call Automation name the recording; those of the 2021 preview API name
 (docs/acs-contract.md#2021-file-event), so an ending and an event are matched by time.
 """
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -38,13 +39,16 @@ def match_endings(
     waiting, came = list(pending), list(announced)
     named = {event.digest: event for event in came if event.digest}
     nameless = [event for event in came if event.digest is None]
+    by_end = sorted(((event.end, event) for event in nameless if event.end), key=_time)
+    by_start = sorted(((event.start, event) for event in nameless), key=_time)
     found = {one: named[one.digest] for one in waiting if one.digest in named}
     close = [
         (away, one.stopped, one.digest, event.key, one, event)
         for one in waiting
         if one not in found
-        for event in nameless
-        if (away := _away(one, event, (started or {}).get(one.digest))) <= TOLERANCE
+        for start in [(started or {}).get(one.digest)]
+        for event in {*_near(by_end, one.stopped), *(_near(by_start, start) if start else ())}
+        if (away := _away(one, event, start)) <= TOLERANCE
     ]
     taken: set[str] = set()
     for *_, one, event in sorted(close, key=lambda pair: pair[:4]):
@@ -52,6 +56,18 @@ def match_endings(
             found[one] = event
             taken.add(event.key)
     return found
+
+
+def _time(timed: tuple[datetime, AnnouncedRecording]) -> datetime:
+    return timed[0]
+
+
+def _near(timed: Sequence[tuple[datetime, AnnouncedRecording]], at: datetime) -> Iterator[AnnouncedRecording]:
+    """Return what is at most the tolerance away from a time; `timed` is sorted by time."""
+    for time, event in timed[bisect_left(timed, at - TOLERANCE, key=_time) :]:
+        if time > at + TOLERANCE:
+            return
+        yield event
 
 
 def _away(one: PendingEnding, event: AnnouncedRecording, started: datetime | None) -> timedelta:

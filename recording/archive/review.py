@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from secrets import token_hex
 
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 from pydantic import ValidationError
@@ -10,12 +11,19 @@ from pydantic import ValidationError
 from recording.archive.run import Due, Run
 from recording.model import layout, manifest
 from recording.model.attempts import Attempts
+from recording.model.job import MOST_DIRECT, FanOut
 from recording.model.recording import InFlightChunk, InFlightRecording
 from recording.model.stored import StoredBlob
 from recording.notices import Notice
 from recording.storage.blobs import Blobs
+from recording.storage.queues import Queue
 from recording.storage.recordings import RecordingStore
 from recording.telemetry import log
+from recording.workers import run_each
+
+# Of one recording in one run: a request to a topic has 1 MB at most, and each notice leaves a fact.
+_MOST_NOTICES = 320
+_WRITES = 16
 
 
 class ArchiveSilent(AzureError):
@@ -29,7 +37,13 @@ def is_due(recording: InFlightRecording, now: datetime) -> bool:
 
 def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta) -> list[InFlightChunk]:
     """Decide which chunks go back to the queue: announced, not staged, and the time of their next try has come."""
-    return [c for c in recording.chunks if not c.is_staged and c.requeue_at(first) <= now < c.deadline]
+
+    def due(chunk: InFlightChunk) -> datetime:
+        at, queued = chunk.requeue_at(first), recording.fanned_out_at
+        # A fan-out queues every chunk that is due when it begins.
+        return queued + first if queued and at <= queued else at
+
+    return [c for c in recording.chunks if not c.is_staged and due(c) <= now < c.deadline]
 
 
 async def load_due(recordings: RecordingStore, key: str, blobs: list[StoredBlob]) -> Due:
@@ -44,10 +58,14 @@ async def load_due(recordings: RecordingStore, key: str, blobs: list[StoredBlob]
 
 @dataclass(frozen=True)
 class Review:
-    """Reviews recordings; `first_requeue` is how long the queue has for a chunk, `risk_margin` when it is at risk."""
+    """Reviews recordings; `first_requeue` is how long the queue has for a chunk, `risk_margin` when it is at risk.
+
+    Of a recording with many chunks to requeue `bulk` gets a fan-out.
+    """
 
     blobs: Blobs
     recordings: RecordingStore
+    bulk: Queue
     first_requeue: timedelta
     risk_margin: timedelta
 
@@ -85,7 +103,11 @@ class Review:
 
     async def _requeue(self, run: Run, recording: InFlightRecording) -> None:
         run.report.waiting.append(recording.key)
-        for chunk in to_requeue(recording, run.now, first=self.first_requeue):
+        missing = to_requeue(recording, run.now, first=self.first_requeue)
+        if len(missing) > MOST_DIRECT:
+            await self._fan_out(run, recording, missing)
+            missing = []
+        for chunk in missing:
             await self.recordings.update_attempts(
                 chunk.job,
                 lambda before: (before or Attempts(next_at=run.now)).with_requeue(run.now, first=self.first_requeue),
@@ -99,33 +121,60 @@ class Review:
                 unfinished=len(chunk.unfinished),
             )
         # Last: a topic that accepts nothing must not cost a chunk its next try.
-        for chunk in recording.chunks:
-            if not chunk.is_staged and run.now < chunk.deadline <= run.now + self.risk_margin:
-                await self._warn(run, recording, chunk)
+        await self._warn(run, recording)
 
-    async def _warn(self, run: Run, recording: InFlightRecording, chunk: InFlightChunk) -> None:
-        """Report that a chunk is at risk: in the log on every run, to other systems once."""
-        document, left = chunk.document_id, round((chunk.deadline - run.now).total_seconds() / 3600, 2)
-        tries, unfinished, reason = chunk.tries, len(chunk.unfinished), chunk.reason
-        log.error(
-            "chunk.at_risk",
-            recordingKey=recording.key,
-            documentId=document,
-            hoursLeft=left,
-            attempts=tries,
-            unfinished=unfinished,
-            reason=reason,
-            next="it is tried until its deadline",
+    async def _fan_out(self, run: Run, recording: InFlightRecording, missing: list[InFlightChunk]) -> None:
+        """Have all chunks that are due queued by one message; one fact says so, not a write for each chunk."""
+        await self.bulk.send(FanOut(recording_key=recording.key, due=run.now).to_message())
+        await self.blobs.create(
+            "staging", layout.fan_out_blob(recording.key, layout.attempt_id(run.now, token_hex(4))), b"{}"
         )
-        published = layout.notice_blob(recording.key, document)
-        if any(blob.name == published for blob in recording.blobs):
-            return
-        data = {
-            "documentId": document,
-            "hoursLeft": left,
-            "attempts": tries,
-            "unfinished": unfinished,
-            "reason": reason,
-        }
-        if await run.notices.publish(Notice("Recording.AtRisk", recording.key, document, run.now, data)):
-            await self.blobs.create("staging", published, json.dumps(data).encode())
+        run.report.fanned_out += len(missing)
+        log.warning("recording.queued_again", recordingKey=recording.key, chunks=len(missing))
+
+    async def _warn(self, run: Run, recording: InFlightRecording) -> None:
+        """Report the chunks at risk: in the log on every run, to other systems each once.
+
+        Of a recording with many each run logs those with the least time left, and publishes a number of notices in one
+        request.
+        """
+        at_risk = [
+            c for c in recording.chunks if not c.is_staged and run.now < c.deadline <= run.now + self.risk_margin
+        ]
+        at_risk.sort(key=lambda chunk: chunk.deadline)
+        for chunk in at_risk[:MOST_DIRECT]:
+            log.error(
+                "chunk.at_risk",
+                recordingKey=recording.key,
+                documentId=chunk.document_id,
+                hoursLeft=_hours_left(chunk, run.now),
+                attempts=chunk.tries,
+                unfinished=len(chunk.unfinished),
+                reason=chunk.reason,
+                atRisk=len(at_risk),
+                next="it is tried until its deadline",
+            )
+        untold = [c for c in at_risk if recording.named(layout.notice_blob(recording.key, c.document_id)) is None]
+        facts = {chunk.document_id: _risk(chunk, run.now) for chunk in untold[:_MOST_NOTICES]}
+        notices = [Notice("Recording.AtRisk", recording.key, name, run.now, data) for name, data in facts.items()]
+
+        async def note(document_id: str) -> None:
+            told = layout.notice_blob(recording.key, document_id)
+            await self.blobs.create("staging", told, json.dumps(facts[document_id]).encode())
+
+        if notices and await run.notices.publish(*notices):
+            await run_each(note, facts, at_once=_WRITES)
+
+
+def _risk(chunk: InFlightChunk, now: datetime) -> dict[str, object]:
+    return {
+        "documentId": chunk.document_id,
+        "hoursLeft": _hours_left(chunk, now),
+        "attempts": chunk.tries,
+        "unfinished": len(chunk.unfinished),
+        "reason": chunk.reason,
+    }
+
+
+def _hours_left(chunk: InFlightChunk, now: datetime) -> float:
+    return round((chunk.deadline - now) / timedelta(hours=1), 2)

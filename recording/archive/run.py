@@ -25,11 +25,14 @@ _LARGEST_SHARE = 0.25
 class TimerReport:
     """What one run did, by recording key.
 
-    `jobs` are the chunks that it requeues, and `messages` all that is to be put on the chunk queue.
+    `jobs` are the chunks that it requeues, and `messages` all that is to be put on the chunk queue. `fanned_out` counts
+    the chunks that fan-outs requeue. `copying` are recordings whose copies the next run continues.
     """
 
     messages: list[str] = field(default_factory=list)
     jobs: list[ChunkJob] = field(default_factory=list)
+    fanned_out: int = 0
+    copying: list[str] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
@@ -143,7 +146,7 @@ class Run:
             leastHoursLeft=round(min(left) / timedelta(hours=1), 2) if left else None,
             archived=len(self.report.archived),
             incomplete=len(self.report.incomplete),
-            queuedAgain=len(self.report.jobs),
+            queuedAgain=len(self.report.jobs) + self.report.fanned_out,
             failed=len(self.report.failed),
             notReached=self.report.not_reached,
         )

@@ -1,6 +1,5 @@
 """The copy at ACS, which DELETE_SOURCE deletes once the archive copy is proved and published."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +11,9 @@ from recording.model.recording import InFlightChunk, InFlightRecording
 from recording.storage.blobs import Blobs
 from recording.storage.recordings import RecordingStore
 from recording.telemetry import log
+from recording.workers import run_each
+
+_AT_ONCE = 8
 
 
 def deletable(recording: InFlightRecording, written: Manifest, now: datetime) -> list[InFlightChunk]:
@@ -25,7 +27,14 @@ def deletable(recording: InFlightRecording, written: Manifest, now: datetime) ->
 
 async def delete(chunks: list[InFlightChunk], content: Content) -> bool:
     """Delete chunks at ACS; False if one of them is still there. Deleting one again is harmless."""
-    return all(await asyncio.gather(*(_delete(chunk, content) for chunk in chunks)))
+    left: list[InFlightChunk] = []
+
+    async def delete_one(chunk: InFlightChunk) -> None:
+        if not await _delete(chunk, content):
+            left.append(chunk)
+
+    await run_each(delete_one, chunks, at_once=_AT_ONCE)
+    return not left
 
 
 async def _delete(chunk: InFlightChunk, content: Content) -> bool:

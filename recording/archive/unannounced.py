@@ -7,10 +7,9 @@ manifest.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import batched
 
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
@@ -26,6 +25,7 @@ from recording.storage.audit import AuditLog
 from recording.storage.endings import Ending, Endings
 from recording.storage.recordings import RecordingStore
 from recording.telemetry import log
+from recording.workers import run_each
 
 _DAY = timedelta(days=1)
 _PARALLELISM = 16
@@ -86,27 +86,29 @@ class UnannouncedWatch:
             by_id = await self.audit.starts_on(_days(unsure))
             sweep.started = {layout.recording_digest(recording_id): at for recording_id, at in by_id.items()}
             absent = await self._clear_announced(sweep, unsure, [*announced, *await self._archived(sweep, unsure)])
-            late = [one for one in late if one not in unsure or one in absent]
-        await _each(lambda one: self._report(sweep, one), late)
+            found = {*unsure} - {*absent}
+            late = [one for one in late if one not in found]
+        await run_each(lambda one: self._report(sweep, one), late, at_once=_PARALLELISM)
 
     async def _clear_announced(
         self, sweep: _Sweep, stopped: Sequence[PendingEnding], announced: Sequence[AnnouncedRecording]
     ) -> list[PendingEnding]:
         """Clear the markers of announced recordings, and return what is still pending."""
-        left, free = list(stopped), list(announced)
+        # In their order, and without a search for each that is removed.
+        left, free = dict.fromkeys(stopped), dict.fromkeys(announced)
 
         async def clear(pair: tuple[PendingEnding, AnnouncedRecording]) -> None:
             one, event = pair
             if event.digest is None:
-                free.remove(event)
+                free.pop(event, None)
                 if not await self.endings.assign(one, event.key):
                     return
             await self.endings.clear(one)
-            left.remove(one)
+            left.pop(one)
 
         while found := match_endings(left, free, started=sweep.started):
-            await _each(clear, found.items())
-        return left
+            await run_each(clear, found.items(), at_once=_PARALLELISM)
+        return list(left)
 
     def _is_past(self, sweep: _Sweep, one: PendingEnding) -> bool:
         """Return whether the service has deleted the recording, if it ever had it."""
@@ -175,7 +177,7 @@ class UnannouncedWatch:
             if known and known.evidence == "announced":
                 found.append(AnnouncedRecording(one.digest, one.digest, sweep.now, None))
 
-        await _each(ask, late)
+        await run_each(ask, late, at_once=_PARALLELISM)
         if not self.matches_by_time:
             return found
 
@@ -190,14 +192,8 @@ class UnannouncedWatch:
                 found.append(AnnouncedRecording(key, None, start, end))
 
         keys = [key for day in _days(late) for key in await self.recordings.archived_keys_of(f"{day:%Y/%m/%d}")]
-        await _each(read, keys)
+        await run_each(read, keys, at_once=_PARALLELISM)
         return found
-
-
-async def _each[Item](step: Callable[[Item], Awaitable[None]], items: Iterable[Item]) -> None:
-    """Do a step for each, several at a time."""
-    for some in batched(items, _PARALLELISM, strict=False):
-        await asyncio.gather(*(step(one) for one in some))
 
 
 def _announced(recording: InFlightRecording) -> Iterable[AnnouncedRecording]:

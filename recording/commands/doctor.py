@@ -48,6 +48,7 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
     scratch = Queue(settings, f"recording-doctor-{token_hex(4)}", clients.credential)
     queues = Queues(
         (clients.chunk_queue, clients.chunk_poison),
+        (clients.bulk_queue, clients.bulk_poison),
         (clients.event_queue, clients.event_poison),
         scratch,
     )

@@ -5,6 +5,8 @@ something is on record before it is answered: who asked for it, when, and with w
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from uuid import uuid4
 
@@ -60,6 +62,7 @@ class RecordingControl:
             entry.recording_id = await (
                 self._start_once(key, conversation_id, body) if key else self._start(conversation_id, body)
             )
+            await self._claims.note_started(entry.recording_id, conversation_id)
             return RecordingStarted(recording_id=entry.recording_id)
 
     async def start_by_url(self, caller: Caller, body: StartRecordingByUrl) -> RecordingStarted:
@@ -75,6 +78,7 @@ class RecordingControl:
     async def get_state(self, conversation_id: str, recording_id: str) -> RecordingStateAnswer:
         """Return whether a recording is active; a paused one and one that is known to have ended are inactive."""
         self._check(conversation_id, recording_id)
+        await self._require_own(conversation_id, recording_id)
         try:
             found = await self._service.state(conversation_id, recording_id)
         except NotFound:
@@ -88,20 +92,20 @@ class RecordingControl:
     async def stop(self, caller: Caller, conversation_id: str, recording_id: str, body: Operation) -> None:
         """Stop a recording; its files are announced some minutes later."""
         self._check(conversation_id, recording_id)
-        async with self._audit.record(self._entry("stop", caller, conversation_id, recording_id, body)):
+        async with self._audited("stop", caller, conversation_id, recording_id, body):
             await self._service.stop(conversation_id, recording_id, operation_context=body.operation_context)
             await self._note_ending(caller, conversation_id, recording_id)
 
     async def pause(self, caller: Caller, conversation_id: str, recording_id: str, body: Operation) -> None:
         """Pause a recording."""
         self._check(conversation_id, recording_id)
-        async with self._audit.record(self._entry("pause", caller, conversation_id, recording_id, body)):
+        async with self._audited("pause", caller, conversation_id, recording_id, body):
             await self._service.pause(conversation_id, recording_id, operation_context=body.operation_context)
 
     async def resume(self, caller: Caller, conversation_id: str, recording_id: str, body: Operation) -> None:
         """Resume a paused recording."""
         self._check(conversation_id, recording_id)
-        async with self._audit.record(self._entry("resume", caller, conversation_id, recording_id, body)):
+        async with self._audited("resume", caller, conversation_id, recording_id, body):
             await self._service.resume(conversation_id, recording_id, operation_context=body.operation_context)
 
     async def _start(self, conversation_id: str, body: StartRecording) -> str:
@@ -135,6 +139,22 @@ class RecordingControl:
             held, StartOutcome(result="started", recording_id=recording_id, at=self._clock())
         )
         return recording_id
+
+    @asynccontextmanager
+    async def _audited(
+        self, operation: ControlOperation, caller: Caller, conversation_id: str, recording_id: str, body: Operation
+    ) -> AsyncIterator[None]:
+        """Record an operation on a recording under the call that it belongs to.
+
+        Raises NotFound, which is on record, if it belongs to another call than the request names.
+        """
+        known = await self._claims.conversation_of(recording_id)
+        async with self._audit.record(self._entry(operation, caller, known or conversation_id, recording_id, body)):
+            _refuse_another(conversation_id, known)
+            yield
+
+    async def _require_own(self, conversation_id: str, recording_id: str) -> None:
+        _refuse_another(conversation_id, await self._claims.conversation_of(recording_id))
 
     def _entry(
         self,
@@ -184,3 +204,12 @@ class RecordingControl:
         except (AzureError, TimeoutError) as failed:
             written = ending.model_dump(mode="json", by_alias=True)
             log.error("ending.not_written", reason=type(failed).__name__, ending=written)
+
+
+def _refuse_another(conversation_id: str, known: str | None) -> None:
+    """Raise NotFound if a recording is known to belong to another call than the one in the path.
+
+    Today's API takes the recording id alone, whatever the path says (docs/acs-contract.md#operations).
+    """
+    if known is not None and conversation.is_another(conversation_id, known):
+        raise NotFound("this conversation has no recording of this id", target="recordingId")

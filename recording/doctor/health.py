@@ -1,6 +1,7 @@
 """Use case: check what the app can reach, and name the fix for what it can't."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -28,15 +29,36 @@ class Health(Body):
 
 
 class HealthCheck:
-    """Asks Blob Storage, Queue Storage and ACS; each has `timeout` seconds."""
+    """Asks Blob Storage, Queue Storage and ACS; each has `timeout` seconds.
 
-    def __init__(self, blobs: Blobs, queue: Queue, service: RecordingService, *, timeout: float = 8.0) -> None:
+    Anybody may ask for the health. So all who ask at the same time, or within `fresh_seconds`, get one answer.
+    """
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        queue: Queue,
+        service: RecordingService,
+        *,
+        timeout: float = 8.0,
+        fresh_seconds: float = 5.0,
+    ) -> None:
         self._blobs = blobs
         self._queue = queue
         self._service = service
         self._timeout = timeout
+        self._fresh_seconds = fresh_seconds
+        self._asked: tuple[float, asyncio.Task[Health]] | None = None
 
     async def run(self) -> Health:
+        """Return what was found when they were asked last, a few seconds ago at most."""
+        now = time.monotonic()
+        if self._asked is None or now - self._asked[0] > self._fresh_seconds:
+            self._asked = (now, asyncio.create_task(self._ask()))
+        # Others wait for the same answer: one who goes away must not end it.
+        return await asyncio.shield(self._asked[1])
+
+    async def _ask(self) -> Health:
         """Ask all of them at once.
 
         Containers and queue are created if they are missing, as on the first use of any function: a new deployment

@@ -33,6 +33,7 @@ class Queues:
     """The app's queues, each with its poison queue, and one that doesn't exist yet, for test messages."""
 
     chunks: tuple[Queue, Queue]
+    bulk: tuple[Queue, Queue]
     events: tuple[Queue, Queue]
     scratch: Queue
 
@@ -91,12 +92,13 @@ async def _queues(settings: Settings, queues: Queues, timeout: float) -> list[Fi
     place = _Place(settings.host_storage, "AzureWebJobsStorage", "queue")
     probed = await _probe(place)
     if probed.mark == "fail":
-        names = ("queue use", "chunk queue", "event queue")
+        names = ("queue use", "chunk queue", "bulk queue", "event queue")
         return [probed, *(Finding(name, "skipped", "skipped until the account is reachable") for name in names)]
-    chunks, events = queues.chunks, queues.events
+    chunks, bulk, events = queues.chunks, queues.bulk, queues.events
     tried = await asyncio.gather(
         _try("queue use", queues.scratch.name, place, _send(queues.scratch, timeout / 3), timeout),
         _try("chunk queue", chunks[0].name, place, _depth("chunk queue", *chunks), timeout),
+        _try("bulk queue", bulk[0].name, place, _depth("bulk queue", *bulk), timeout),
         _try("event queue", events[0].name, place, _depth("event queue", *events), timeout),
     )
     return [probed, *tried]

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from recording.acs.content import Content, Probe
 from recording.clock import Clock, utc_now
-from recording.errors import SourceChanged
+from recording.errors import SourceChanged, SourceUnavailable
 from recording.formats import media
 from recording.ingest import blocks
 from recording.ingest.attempt import Attempt, begin_attempt
@@ -168,6 +168,8 @@ class ChunkIngest:
         return await self._proof.run(job, found)
 
     def _plan(self, probe: Probe) -> tuple[Block, ...]:
+        if not probe.takes_ranges and probe.size > blocks.LARGEST_BLOCK:
+            raise SourceUnavailable(f"the source sends no ranges, and {probe.size} bytes don't fit in one block")
         if not probe.takes_ranges:
             return blocks.single_block(probe.size)
         return blocks.plan_blocks(probe.size, largest=self.limits.largest_block, streams=self.limits.parallelism)

@@ -108,6 +108,7 @@ class AutoRecord:
             await self._record_outcome(wanted, held, _unsuccessful(failed, now))
             raise
         await self._record_outcome(wanted, held, StartOutcome(result="started", recording_id=recording_id, at=now))
+        await self._claims.note_started(recording_id, wanted.conversation_id)
         return recording_id
 
     async def _record_outcome(self, wanted: CallToRecord, held: HeldClaim, outcome: StartOutcome) -> None:

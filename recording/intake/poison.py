@@ -1,7 +1,7 @@
 """Drain the poison queues: the timer takes over what a queue gave up.
 
-A message there was tried five times. A chunk job is deleted: whether its chunk still needs work
-follows from the facts in staging, and `archive` queues it again from them. Of deferred events
+A message there was tried five times. A chunk job or a fan-out is deleted: which chunks still need work
+follows from the facts in staging, and `archive` queues them again from them. Of deferred events
 there may be no facts yet: they are accepted here, and their message stays until all of them are.
 A message that is neither is kept in quarantine.
 """
@@ -17,17 +17,19 @@ from pydantic import ValidationError
 from recording.intake import backlog
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake, to_messages
+from recording.model import job
 from recording.model.job import ChunkJob
 from recording.storage.queues import Queue, QueuedMessage
 from recording.telemetry import log
 
 
 class PoisonQueues:
-    """The two queues onto which the host puts what it gave up; each is drained for `timeout` seconds at most."""
+    """The queues onto which the host puts what it gave up; each is drained for `timeout` seconds at most."""
 
     def __init__(
         self,
         chunks: Queue,
+        bulk: Queue,
         events: Queue,
         *,
         intake: Intake,
@@ -39,6 +41,7 @@ class PoisonQueues:
         hidden_after_failure: int = 600,
     ) -> None:
         self._chunks = chunks
+        self._bulk = bulk
         self._events = events
         self._intake = intake
         self._quarantine = quarantine
@@ -52,27 +55,28 @@ class PoisonQueues:
         self._hidden_after_failure = hidden_after_failure
 
     async def drain(self, now: datetime) -> list[str]:
-        """Drain both queues, and return the messages for the chunk queue.
+        """Drain the queues, and return the messages for the chunk queue.
 
         Raises nothing: the archive's work comes next, and must not wait for a queue or a topic.
         """
-        await self._drain(self._chunks, lambda text: self._discard(text, now=now))
+        for jobs in (self._chunks, self._bulk):
+            await self._drain(jobs, lambda text: self._discard(text, now=now))
         # Collected event by event: if one hangs until the time is over, the others keep their jobs.
         messages: list[str] = []
         await self._drain(self._events, lambda text: self._accept(text, messages, now=now))
         return messages
 
     async def _discard(self, text: str, *, now: datetime) -> bool:
-        """Log a chunk job that was given up."""
+        """Log a job that was given up."""
         try:
-            chunk = ChunkJob.from_message(text)
-        except ValidationError:
+            given_up = job.from_bulk_message(text)
+        except ValueError:
             await self._quarantine.keep(text, ["not a chunk job, on the poison queue"], received_at=now)
             return True
         log.warning(
             "chunk.poisoned",
-            recordingKey=chunk.recording_key,
-            documentId=chunk.document_id,
+            recordingKey=given_up.recording_key,
+            documentId=given_up.document_id if isinstance(given_up, ChunkJob) else None,
             next="the timer requeues it until its deadline",
         )
         return True

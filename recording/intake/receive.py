@@ -30,9 +30,10 @@ from recording.model.events import (
     RecordingStateChanged,
     StartRecordingFailed,
 )
-from recording.model.job import ChunkJob
+from recording.model.job import MOST_DIRECT, ChunkJob, FanOut
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
+from recording.storage.queues import Queue
 from recording.storage.recordings import RecordingStore
 from recording.telemetry import log, traces
 
@@ -48,6 +49,7 @@ class Intake:
         calls: CallIds,
         quarantine: Quarantine,
         backlog: Backlog,
+        bulk: Queue,
         auto_record: AutoRecord | None,
         clock: Clock = utc_now,
         ending_timeout: float = 10.0,
@@ -57,13 +59,14 @@ class Intake:
         self._calls = calls
         self._quarantine = quarantine
         self._backlog = backlog
+        self._bulk = bulk
         self._auto_record = auto_record
         self._clock = clock
         # Event Grid waits 30 s (docs/functions-host.md#event-grid), and the event can be accepted without the ending.
         self._ending_timeout = ending_timeout
 
     async def receive(self, text: str, *, may_defer: bool = False) -> list[ChunkJob]:
-        """Accept one event and return its chunk jobs, which are to be queued.
+        """Accept one event and return its chunk jobs, which are to be queued; those of many are queued by a fan-out.
 
         With `may_defer` a file event goes to the backlog while several others are being accepted. The event of a call
         is never deferred: it may start a recording, which must not wait.
@@ -154,6 +157,9 @@ class Intake:
             # After the fact is written: if this fails, the event comes again, and the timer has the good chunks.
             await self._quarantine.keep(text, list(event.problems), received_at=received_at)
         await self._note_ending(event)
+        if len(event.chunks) > MOST_DIRECT:
+            await self._bulk.send(FanOut(recording_key=key, event=kept.blob).to_message())
+            return []
         return [ChunkJob.of(key, chunk, event.time) for chunk in event.chunks]
 
     async def _note_ending(self, event: FileStatusUpdated) -> None:

@@ -108,7 +108,7 @@ class Replay:
             return ReplayResult(source, "failed", f"storage or ACS failed ({type(failed).__name__}); replay it again")
         if not isinstance(event, FileStatusUpdated):
             return ReplayResult(source, "accepted", type(event).__name__)
-        count = f"{len(event.chunks)} chunks" if dry_run else f"{len(messages)} chunks queued"
+        count = f"{len(event.chunks)} chunks{'' if dry_run else ' queued'}"
         if event.problems:
             return ReplayResult(
                 source, "partially accepted", f"{event.recording_key}, {count}; {'; '.join(event.problems)}"

@@ -5,7 +5,8 @@ chance to). So each attempt begins with a fact, which is deleted when it has suc
 a fact that remains belongs to an attempt that did neither.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -19,6 +20,8 @@ QUEUE_TRIES = 5
 FIRST_RESCUE = timedelta(minutes=15)  # the default of RESCUE_MINUTES
 # An attempt every hour for two days, five times each as the queue does, would be more: the oldest are of least use.
 KEPT = 100
+# Characters of the last failure's message: the metadata of a blob has 8 KiB, and each character may become twelve.
+_SUMMARY = 500
 
 
 class Failure(Record):
@@ -40,6 +43,23 @@ class Attempts(Record):
     failures: tuple[Failure, ...] = ()
     next_at: datetime
     queued_at: datetime | None = None
+
+    @property
+    def is_summary(self) -> bool:
+        """Return whether some of the failures that were kept are missing: it was read from the blob's metadata."""
+        return len(self.failures) < min(self.count, KEPT)
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Self | None:
+        """Read the record with its last failure only, from the metadata of its blob; None if it isn't there."""
+        return cls.parse(metadata.get("summary", "").encode())
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the record with its last failure only: a list of blobs has it without a request for each."""
+        last = [self.last.model_copy(update={"message": self.last.message[:_SUMMARY]})] if self.last else []
+        summary = self.model_copy(update={"failures": tuple(last)}).model_dump(mode="json", by_alias=True)
+        # In ASCII: it is a header.
+        return {"summary": json.dumps(summary)}
 
     @property
     def last(self) -> Failure | None:

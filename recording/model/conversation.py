@@ -104,6 +104,17 @@ def require_2021_id(conversation_id: str) -> str:
     return conversation_id
 
 
+def is_another(conversation_id: str, known: str) -> bool:
+    """Return whether two conversation ids are of different calls, as far as the ids show it.
+
+    Ids of different kinds may name the same call. Of URLs only the part before the query counts.
+    """
+    if is_group_id(conversation_id) and is_group_id(known):
+        return conversation_id.lower() != known.lower()
+    mine, other = _url_of(conversation_id), _url_of(known)
+    return mine is not None and other is not None and mine.partition("?")[0] != other.partition("?")[0]
+
+
 def is_group_id(conversation_id: str) -> bool:
     """Return whether the id is a group call's GUID, which a later call may use again."""
     return _GUID.fullmatch(conversation_id) is not None

@@ -118,7 +118,7 @@ def _file_status(identity: str, when: datetime, subject: str, data: Any) -> File
         # Bytes first: the event's own time names the recording, and an operator finds the event in quarantine.
         start, problems = when, (*problems, f"{bad.message}; using the event time instead")
     content_type, channel_type, format_type = file.types
-    exported = tuple(c for c in chunks if is_exported(c, file.storage_type))
+    sorted_out = [(c, is_exported(c, file.storage_type)) for c in chunks]
     return FileStatusUpdated(
         id=identity,
         time=when,
@@ -128,9 +128,9 @@ def _file_status(identity: str, when: datetime, subject: str, data: Any) -> File
         start=start,
         duration_ms=file.recording_duration_ms,
         session_end_reason=file.session_end_reason,
-        chunks=tuple(c for c in chunks if c not in exported),
+        chunks=tuple(c for c, exported in sorted_out if not exported),
         problems=problems,
-        exported=exported,
+        exported=tuple(c for c, exported in sorted_out if exported),
         content_type=content_type,
         channel_type=channel_type,
         format_type=format_type,
@@ -211,6 +211,7 @@ def _locations(chunk: payload.ChunkFields) -> tuple[dict[str, str | None], list[
 def read_chunks(entries: list[Any]) -> tuple[tuple[AnnouncedChunk, ...], tuple[str, ...]]:
     """Return the valid chunks, and the problems of the others; two documents with one index are both kept."""
     chunks: dict[str, AnnouncedChunk] = {}
+    first_at: dict[int, str] = {}
     problems: list[str] = []
     for position, entry in enumerate(entries):
         try:
@@ -228,6 +229,6 @@ def read_chunks(entries: list[Any]) -> tuple[tuple[AnnouncedChunk, ...], tuple[s
         )
         if known.index != chunk.index:
             problems.append(f"chunk entry {position}: the document is already listed at index {known.index}")
-        elif any(c.index == chunk.index and c is not known for c in chunks.values()):
+        elif first_at.setdefault(chunk.index, chunk.document_id) != chunk.document_id:
             problems.append(f"chunk entry {position}: another document has index {chunk.index} too")
     return tuple(sorted(chunks.values(), key=lambda c: (c.index, c.document_id))), tuple(problems)

@@ -1,7 +1,8 @@
-"""A chunk job: the message on the queue `recording-chunks`.
+"""The jobs: a chunk job ingests one chunk, a fan-out queues the chunk jobs of a recording that has many.
 
-The payload is nested, since the Functions host overwrites the message's own metadata with top-level
-members of a JSON message (docs/functions-host.md#queue).
+A chunk job is a message on the queue `recording-chunks`, or on `recording-bulk` if a fan-out has queued it. The payload
+of both is nested, since the Functions host overwrites the message's own metadata with top-level members of a JSON
+message (docs/functions-host.md#queue).
 """
 
 from datetime import datetime
@@ -14,6 +15,11 @@ from recording.model.events import AnnouncedChunk
 from recording.model.record import Record
 
 QUEUE = "recording-chunks"
+# A queue of their own: behind the thousands of chunks of one recording no other recording waits.
+BULK_QUEUE = "recording-bulk"
+# The chunks of an event, or of a recording that are queued again, are queued one by one up to this number. Above it a
+# fan-out queues them: the host adds the messages of an output one after the other (docs/functions-host.md#queue).
+MOST_DIRECT = 32
 
 
 def _key(text: str) -> str:
@@ -83,5 +89,35 @@ class ChunkJob(Record):
         return _Message(chunk=self).model_dump_json(by_alias=True, exclude_none=True)
 
 
+class FanOut(Record):
+    """The missing chunks of a recording are to be queued, in batches: those behind `after`, in the order of chunks.
+
+    Either those that the event in the blob `event` announces, or those whose next try was due at `due`.
+    """
+
+    recording_key: Annotated[str, AfterValidator(_key)]
+    event: str | None = None
+    due: datetime | None = None
+    after: tuple[int, str] | None = None
+
+    def to_message(self) -> str:
+        """Return the fan-out as the text of a queue message: `{"fanOut": {"recordingKey": …}}`."""
+        return _BulkMessage(fan_out=self).model_dump_json(by_alias=True, exclude_none=True)
+
+
 class _Message(Record):
     chunk: ChunkJob
+
+
+class _BulkMessage(Record):
+    chunk: ChunkJob | None = None
+    fan_out: FanOut | None = None
+
+
+def from_bulk_message(message: str) -> ChunkJob | FanOut:
+    """Parse a message of the queue `recording-bulk`; raises ValueError (pydantic's, too) if it has no job."""
+    read = _BulkMessage.model_validate_json(message)
+    found = read.chunk or read.fan_out
+    if found is None:
+        raise ValueError("neither a chunk job nor a fan-out")
+    return found

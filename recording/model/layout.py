@@ -5,11 +5,13 @@ staging     {key}/events/{event-id}.json            the event as received
             {key}/chunks/{index:05}-{documentId}.json   its metadata file, as received
             {key}/attempts/{documentId}.json        what failed and when, and when to try again
             {key}/began/{documentId}/{attempt}.json that an attempt began, until it ended
+            {key}/fan-outs/{time}.json              that the chunks that were missing were queued by a fan-out
             {key}/notices/at-risk-{documentId}.json that it was reported as at risk
             {key}/notices/told-{revision}.json      that its archive was published, and sources are yet to be deleted
             pending-endings/{time}-{sha256}.json    that a recording was stopped, and isn't announced yet
 archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its kind, and recording.json, written last
             starts/{sha256}/{number}-claim.json     who claimed a start, and …-outcome.json
+            started/{sha256}.json                   in which conversation a recording was started
             endings/{sha256}.json                   that a recording ended
             endings/{key}.json                      which ending was assigned to a recording (2021 preview API)
             calls/{sha256}.json                     the correlation id of a call, named by its server call id
@@ -22,6 +24,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 from recording.formats import media
@@ -42,9 +45,9 @@ DOCTOR = ".doctor"
 _KEY = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
-StagedKind = Literal["event", "content", "metadata", "attempts", "began", "at_risk", "published"]
+StagedKind = Literal["event", "content", "metadata", "attempts", "began", "fan_out", "at_risk", "published"]
 # Used only while a recording is in flight. Everything else is archived, even blobs that a later version may have added.
-TRANSIENT: frozenset[StagedKind | None] = frozenset(("attempts", "began", "at_risk", "published"))
+TRANSIENT: frozenset[StagedKind | None] = frozenset(("attempts", "began", "fan_out", "at_risk", "published"))
 # The rest of each name, after the key; `parse` checks the parts.
 _STAGED: dict[StagedKind, re.Pattern[str]] = {
     "event": re.compile(r"events/(?P<id>[^/]+)\.json"),
@@ -52,6 +55,7 @@ _STAGED: dict[StagedKind, re.Pattern[str]] = {
     "metadata": re.compile(r"chunks/(?P<index>[0-9]{5})-(?P<id>[^/]+)\.json"),
     "attempts": re.compile(r"attempts/(?P<id>[^/]+)\.json"),
     "began": re.compile(r"began/(?P<id>[^/]+)/(?P<attempt>[^/]+)\.json"),
+    "fan_out": re.compile(r"fan-outs/(?P<id>[^/]+)\.json"),
     "at_risk": re.compile(r"notices/at-risk-(?P<id>[^/]+)\.json"),
     "published": re.compile(r"notices/told-(?P<id>[1-9][0-9]*)\.json"),
 }
@@ -61,8 +65,8 @@ _STAGED: dict[StagedKind, re.Pattern[str]] = {
 class StagedName:
     """The parts of the name of a recording's blob in staging.
 
-    `id` is that of the event or of the document, or the revision that was published. `index` is that of content and
-    metadata, `attempt` names the one that began.
+    `id` is that of the event, of the document or of the fan-out, or the revision that was published. `index` is that of
+    content and metadata, `attempt` names the one that began.
     """
 
     key: str
@@ -78,8 +82,9 @@ def parse(name: str) -> StagedName | None:
     for kind, pattern in _STAGED.items():
         if found := pattern.fullmatch(rest):
             index, attempt = found.groupdict().get("index"), found.groupdict().get("attempt")
-            is_known = is_recording_key(key) and (attempt is None or is_recording_key(attempt))
-            if is_known and (kind in ("event", "published") or is_document_id(found["id"])):
+            began = found["id"] if kind == "fan_out" else attempt
+            is_known = is_recording_key(key) and (began is None or is_recording_key(began))
+            if is_known and (kind in ("event", "fan_out", "published") or is_document_id(found["id"])):
                 return StagedName(key, kind, found["id"], None if index is None else int(index), attempt)
     return None
 
@@ -101,6 +106,8 @@ def recording_key(start: datetime, call_id: str) -> str:
     return f"{utc.year:04}{utc:%m%dT%H%M%S%f}Z-{call_id}"
 
 
+# Of thousands of blobs of one recording each is asked for.
+@lru_cache(maxsize=1024)
 def is_recording_key(text: str) -> bool:
     """Return whether `text` is a recording key with a valid time."""
     if not _KEY.fullmatch(text):
@@ -153,13 +160,18 @@ def attempts_blob(key: str, document_id: str) -> str:
 
 
 def attempt_id(began: datetime, random: str) -> str:
-    """Name one attempt at a chunk by when it began; `random` distinguishes it from others of that moment."""
+    """Name an attempt at a chunk, or a fan-out, by when it began; `random` distinguishes two of one moment."""
     return recording_key(began, random)
 
 
 def began_blob(key: str, document_id: str, attempt: str) -> str:
     """Name the fact that an attempt began."""
     return f"{key}/began/{document_id}/{attempt}.json"
+
+
+def fan_out_blob(key: str, fan_out: str) -> str:
+    """Name the fact that the missing chunks of a recording were queued by a fan-out."""
+    return f"{key}/fan-outs/{fan_out}.json"
 
 
 def day(key: str) -> str:
@@ -218,6 +230,11 @@ def recording_digest(recording_id: str) -> str:
     See docs/acs-contract.md#2021-recording-id.
     """
     return hashlib.sha256(recording_id.rstrip("=").encode()).hexdigest()
+
+
+def started_blob(recording_id: str) -> str:
+    """Name the fact in which conversation a recording was started."""
+    return f"started/{recording_digest(recording_id)}.json"
 
 
 def ending_blob(recording_id: str) -> str:

@@ -146,8 +146,8 @@ def new_chunks(recording: InFlightRecording, before: Manifest | None) -> list[In
 def without_archived(recording: InFlightRecording, before: Manifest) -> InFlightRecording:
     """Return the recording without the chunks that the previous manifest lists as archived, unless staging has more."""
     kept = {e.document_id for e in before.chunks if e.content is not None}
-    new = new_chunks(recording, before)
-    return replace(recording, chunks=tuple(c for c in recording.chunks if c in new or c.document_id not in kept))
+    kept -= {c.document_id for c in new_chunks(recording, before)}
+    return replace(recording, chunks=tuple(c for c in recording.chunks if c.document_id not in kept))
 
 
 def has_more(chunk: InFlightChunk, entry: ManifestChunk | None) -> bool:

@@ -12,8 +12,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
 
 from recording.model import layout
+from recording.model.record import first_problem
 
 LONGEST_LOCATION = 8192
+# Of a metadata file that is read for what it says of its media; a parsed file may take thirty times its size. Larger
+# ones are kept unread: a file of a thousand participants has about 100 KB.
+LARGEST_READ = 256 * 1024
 
 CallState = Literal["Establishing", "Established", "Terminating", "Terminated"]
 ContentType = Literal["audio", "audioVideo"]
@@ -182,9 +186,8 @@ def location(value: Any) -> str | None:
 
 def reason(invalid: ValidationError) -> str:
     """Describe which member is invalid, and how; never its value."""
-    first = invalid.errors(include_input=False, include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "data"
-    return f"{where}: {first['msg']}"
+    where, problem = first_problem(invalid)
+    return f"{'.'.join(where) or 'data'}: {problem}"
 
 
 class _Info(Fields):
@@ -203,6 +206,8 @@ def read_metadata_file(body: bytes) -> dict[str, str]:
     In 2021 the first two were swapped (docs/acs-contract.md#surprises), but the value shows which it is. A file that
     can't be parsed has none of them, and is archived unchanged.
     """
+    if len(body) > LARGEST_READ:
+        return {}
     try:
         info = _File.model_validate(json.loads(body)).recording_info
     except (ValidationError, ValueError, RecursionError):

@@ -1,6 +1,6 @@
 """The base classes of what the app stores, sends and answers as JSON."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 
@@ -15,3 +15,10 @@ class Record(BaseModel):
 
 class Body(Record, strict=True):
     """A body of the app's HTTP API: a member of the wrong type is rejected, not converted."""
+
+
+def first_problem(invalid: ValidationError) -> tuple[list[str], str]:
+    """Return where the first invalid member is, and what is wrong with it; never its value."""
+    first = invalid.errors(include_input=False, include_url=False)[0]
+    # What a check of this app raises has the text that is meant for the caller; pydantic puts its class before it.
+    return [str(part) for part in first["loc"]], first["msg"].removeprefix("Value error, ")

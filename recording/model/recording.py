@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from recording.formats import media
 from recording.formats.media import Kind
@@ -104,12 +105,24 @@ class InFlightChunk:
 
 @dataclass(frozen=True)
 class InFlightRecording:
-    """A recording in flight: its file events, oldest first, and every chunk that they announce."""
+    """A recording in flight: its file events, oldest first, and every chunk that they announce.
+
+    `fanned_out_at` is when the chunks that were missing, and whose pause was over, were queued all together.
+    """
 
     key: str
     events: tuple[FileStatusUpdated, ...]
     chunks: tuple[InFlightChunk, ...]
     blobs: tuple[StoredBlob, ...]
+    fanned_out_at: datetime | None = None
+
+    def named(self, name: str) -> StoredBlob | None:
+        """Return the blob of this name in staging, if there is one."""
+        return self._named.get(name)
+
+    @cached_property
+    def _named(self) -> dict[str, StoredBlob]:
+        return {blob.name: blob for blob in self.blobs}
 
     @property
     def is_staged(self) -> bool:
@@ -136,8 +149,11 @@ def assemble(
     """
     named = {blob.name: blob for blob in blobs}
     begun: dict[str, list[str]] = defaultdict(list)
+    fanned_out: list[str] = []
     for staged in filter(None, map(layout.parse, named)):
-        if staged.attempt is not None:
+        if staged.kind == "fan_out":
+            fanned_out.append(staged.id)
+        elif staged.attempt is not None:
             begun[staged.id].append(staged.attempt)
     ordered = tuple(sorted(events, key=lambda event: (event.time, event.id)))
     said: dict[str, list[tuple[FileStatusUpdated, AnnouncedChunk]]] = defaultdict(list)
@@ -149,7 +165,8 @@ def assemble(
         for document_id, announcements in said.items()
     ]
     in_order = tuple(sorted(chunks, key=lambda c: (c.announced.index, c.document_id)))
-    return InFlightRecording(key, ordered, in_order, tuple(named.values()))
+    fanned_out_at = layout.recording_start(max(fanned_out)) if fanned_out else None
+    return InFlightRecording(key, ordered, in_order, tuple(named.values()), fanned_out_at)
 
 
 def _chunk(

@@ -98,12 +98,14 @@ class Blobs:
             return False
         return True
 
-    async def replace(self, where: Container, name: str, data: bytes, *, over: StoredBlob | None) -> bool:
+    async def replace(
+        self, where: Container, name: str, data: bytes, *, over: StoredBlob | None, **metadata: str
+    ) -> bool:
         """Replace the version of a blob that was read; False if it has changed. Only attempts records are replaced."""
         seen: dict[str, Any] = {"overwrite": True, "etag": over.etag, "match_condition": _SAME} if over else {}
         settings = ContentSettings(content_type="application/json")
         try:
-            await self._containers[where].upload_blob(name, data, content_settings=settings, **seen)
+            await self._containers[where].upload_blob(name, data, metadata=metadata, content_settings=settings, **seen)
         except (ResourceExistsError, ResourceModifiedError):
             return False
         return True
@@ -124,8 +126,8 @@ class Blobs:
         return _stored(found)
 
     async def list_blobs(self, where: Container, prefix: str = "") -> AsyncIterator[StoredBlob]:
-        """List blobs with their metadata, in the order of their names."""
-        async for blob in self._containers[where].list_blobs(name_starts_with=prefix, include=["metadata"]):
+        """List blobs with their metadata and the state of their copy, in the order of their names."""
+        async for blob in self._containers[where].list_blobs(name_starts_with=prefix, include=["metadata", "copy"]):
             # An account with a hierarchical namespace also lists its directories, and keeps empty ones.
             if "hdi_isfolder" not in (blob.metadata or {}):
                 yield _stored(blob)
@@ -217,13 +219,13 @@ class Blobs:
         """
         await self._copy(source, name, over=None)
         found = await self.stat("archive", name)
-        if found is not None and not (_matches(found, source) or found.copy_status == "pending"):
+        if found is not None and not (is_copy(found, source) or found.copy_status == "pending"):
             await self._copy(source, name, over=found)
             found = await self.stat("archive", name)
         while found is not None and found.copy_status == "pending":
             await asyncio.sleep(_COPY_POLL_SECONDS)
             found = await self.stat("archive", name)
-        if found is None or not _matches(found, source):
+        if found is None or not is_copy(found, source):
             status = found.copy_status if found else "missing"
             raise CopyFailed(f"the copy of {source.name} is incomplete ({status}); it will be retried")
         return found
@@ -287,5 +289,6 @@ def _stored(blob: BlobProperties) -> StoredBlob:
     return StoredBlob(str(blob.name), int(blob.size), etag, dict(blob.metadata or {}), copy)
 
 
-def _matches(copy: StoredBlob, source: StoredBlob) -> bool:
+def is_copy(copy: StoredBlob, source: StoredBlob) -> bool:
+    """Return whether a blob is a complete copy of another."""
     return copy.copy_status in (None, "success") and (copy.size, copy.sha256) == (source.size, source.sha256)

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
@@ -14,16 +14,20 @@ from recording.errors import BadEvent
 from recording.model import event_parser, layout
 from recording.model.attempts import Attempts
 from recording.model.events import FileStatusUpdated
-from recording.model.job import ChunkJob
+from recording.model.job import MOST_DIRECT, ChunkJob
 from recording.model.manifest import Manifest
 from recording.model.recording import InFlightRecording, assemble
 from recording.model.stored import Container, StoredBlob
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
+from recording.workers import run_each
 
 # For the archive, where staging suffices: one that is down must not cost a chunk its try.
 ARCHIVE_SECONDS = 10.0
 _ATTEMPTS_TRIES = 10
+# Recordings whose manifest isn't read again.
+_REMEMBERED = 16
+_REQUESTS = 16
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class RecordingStore:
         self._blobs = blobs
         self._retention = retention
         self._archive_timeout = archive_timeout
+        # The revision of the newest manifest that was read, and what it has; by recording key.
+        self._archived: dict[str, tuple[int, frozenset[str]]] = {}
 
     async def keep_event(self, event: FileStatusUpdated, text: str) -> KeptEvent:
         """Keep an event of chunks that are to be fetched, as it was received."""
@@ -72,16 +78,48 @@ class RecordingStore:
         if blobs is None:
             blobs = await self.staged(key)
         received: list[FileStatusUpdated] = []
-        tried: dict[str, Attempts] = {}
+        attempts: list[tuple[str, StoredBlob]] = []
         for blob in blobs:
             staged = layout.parse(blob.name)
             if staged is not None and staged.kind == "event":
                 received += _event(await self._blobs.read("staging", blob.name), blob.name)
             elif staged is not None and staged.kind == "attempts":
-                record = Attempts.parse(await self._blobs.read("staging", blob.name))
-                if record:
-                    tried[staged.id] = record
+                attempts.append((staged.id, blob))
+        tried = await self._attempts(attempts, whole=len(attempts) <= MOST_DIRECT)
         return assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
+
+    async def with_all_failures(self, recording: InFlightRecording) -> InFlightRecording:
+        """Return a recording with every failure of its chunks; of one with many `load` reads the last ones only."""
+        unread = [
+            (chunk.document_id, blob)
+            for chunk in recording.chunks
+            if chunk.attempts and chunk.attempts.is_summary
+            if (blob := recording.named(chunk.job.attempts_blob))
+        ]
+        read = await self._attempts(unread, whole=True)
+        return replace(
+            recording, chunks=tuple(replace(c, attempts=read.get(c.document_id, c.attempts)) for c in recording.chunks)
+        )
+
+    async def _attempts(self, blobs: Iterable[tuple[str, StoredBlob]], *, whole: bool) -> dict[str, Attempts]:
+        """Read attempts records by document id; if not the `whole` records, their summaries, which the list has."""
+        found: dict[str, Attempts] = {}
+
+        async def read(one: tuple[str, StoredBlob]) -> None:
+            document_id, blob = one
+            record = Attempts.parse(await self._blobs.read("staging", blob.name))
+            if record:
+                found[document_id] = record
+
+        unread: list[tuple[str, StoredBlob]] = []
+        for document_id, blob in blobs:
+            summary = None if whole else Attempts.from_metadata(blob.metadata)
+            if summary:
+                found[document_id] = summary
+            else:
+                unread.append((document_id, blob))
+        await run_each(read, unread, at_once=_REQUESTS)
+        return found
 
     async def load_with_archived_events(
         self, key: str, blobs: list[StoredBlob], before: Manifest | None
@@ -108,8 +146,8 @@ class RecordingStore:
         """Read the manifest of an archived recording; the highest revision lists everything."""
         newest: Manifest | None = None
         revision = 1
-        while text := await self._blobs.read("archive", layout.manifest_blob(key, revision)):
-            newest = Manifest.model_validate_json(text)
+        while following := await self._manifest(key, revision):
+            newest = following
             revision += 1
         return newest
 
@@ -120,8 +158,7 @@ class RecordingStore:
 
     async def first_manifest(self, key: str) -> Manifest | None:
         """Read the first revision of the manifest of an archived recording."""
-        text = await self._blobs.read("archive", layout.manifest_blob(key))
-        return Manifest.model_validate_json(text) if text else None
+        return await self._manifest(key, 1)
 
     async def write_manifest(self, manifest: Manifest) -> bool:
         """Write a revision of a manifest; False if another run was quicker and wrote something else."""
@@ -130,18 +167,30 @@ class RecordingStore:
         return await self._blobs.create("archive", name, text) or await self._blobs.read("archive", name) == text
 
     async def is_archived(self, job: ChunkJob) -> bool:
-        """Return whether a chunk's content is in the archive: a duplicate of its event may come after that.
+        """Return whether a chunk's content is in the archive."""
+        return job.document_id in await self.archived_documents(job.recording_key)
 
-        Only the manifest shows this: the blob's extension depends on the kind of file that was detected.
+    async def archived_documents(self, key: str) -> frozenset[str]:
+        """List the chunks of a recording whose content is in the archive: a duplicate of an event may come after that.
+
+        Only the manifest shows this: a blob's extension depends on the kind of file that was detected. None, if the
+        archive can't be read: at worst a chunk is fetched once more, and the timer, which reads the manifest, deletes
+        it.
         """
         try:
-            written = await self.newest_manifest_in_time(job.recording_key)
+            async with asyncio.timeout(self._archive_timeout):
+                revision, documents = self._archived.get(key, (0, frozenset[str]()))
+                # A manifest is never changed, and that of thousands of chunks is not read again for each of them.
+                while written := await self._manifest(key, revision + 1):
+                    revision += 1
+                    documents = frozenset(e.document_id for e in written.chunks if e.content is not None)
+                    self._archived[key] = (revision, documents)
+                    if len(self._archived) > _REMEMBERED:
+                        del self._archived[next(iter(self._archived))]
+                return documents
         except (AzureError, TimeoutError, ValidationError) as failed:
-            # At worst it is fetched once more, and the timer, which reads the manifest, deletes it.
-            log.warning("archive.not_read", recordingKey=job.recording_key, reason=type(failed).__name__)
-            return False
-        entries = written.chunks if written else []
-        return any(e.document_id == job.document_id and e.content is not None for e in entries)
+            log.warning("archive.not_read", recordingKey=key, reason=type(failed).__name__)
+            return frozenset()
 
     async def update_attempts(self, job: ChunkJob, change: Callable[[Attempts | None], Attempts]) -> Attempts:
         """Change a chunk's attempts record; what another attempt records at the same moment isn't lost.
@@ -152,7 +201,7 @@ class RecordingStore:
             found = await self._blobs.stat("staging", job.attempts_blob)
             changed = change(Attempts.parse(await self._blobs.read("staging", job.attempts_blob)) if found else None)
             text = changed.model_dump_json(by_alias=True).encode()
-            if await self._blobs.replace("staging", job.attempts_blob, text, over=found):
+            if await self._blobs.replace("staging", job.attempts_blob, text, over=found, **changed.to_metadata()):
                 return changed
         raise AzureError("the attempts record was changed by others each time")
 
@@ -163,8 +212,11 @@ class RecordingStore:
             kind = layout.staged_kind(blob.name)
             return 0 if kind in layout.TRANSIENT else 2 if kind == "event" else 1
 
+        async def delete(blob: StoredBlob) -> None:
+            await self._blobs.delete("staging", blob.name, etag=blob.etag)
+
         for _, group in groupby(sorted(recording.blobs, key=turn), key=turn):
-            await asyncio.gather(*(self._blobs.delete("staging", blob.name, etag=blob.etag) for blob in group))
+            await run_each(delete, group, at_once=_REQUESTS)
 
     async def archived_keys(self, since: datetime | None = None, until: datetime | None = None) -> AsyncIterator[str]:
         """Walk the recordings of [since, until) that have a folder in the archive, oldest first.
@@ -190,6 +242,10 @@ class RecordingStore:
     async def archived_keys_of(self, day: str) -> list[str]:
         """List the recordings of a day that have a folder in the archive."""
         return [key for key in await self._blobs.folders("archive", f"{day}/") if layout.is_recording_key(key)]
+
+    async def _manifest(self, key: str, revision: int) -> Manifest | None:
+        text = await self._blobs.read("archive", layout.manifest_blob(key, revision))
+        return Manifest.model_validate_json(text) if text else None
 
     async def _keep(
         self, where: Container, name: Callable[[str, str], str], event: FileStatusUpdated, text: str, **metadata: str

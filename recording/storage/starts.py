@@ -1,8 +1,9 @@
-"""A start that happens once: claimed by a fact before ACS is asked.
+"""Starts: each happens once, claimed by a fact before ACS is asked, and its recording belongs to a conversation.
 
     starts/{sha256}/00001-claim.json      a process is making this start
     starts/{sha256}/00001-outcome.json    its outcome
     starts/{sha256}/00002-claim.json      the previous claim was given back, or its owner died
+    started/{sha256(recording id)}.json   in which conversation a recording was started through this app
 
 With the 2021 preview API a start can't be repeated safely (docs/acs-contract.md#2021-base). The
 process that creates the claim may ask ACS; any other finds the claim, and knows that the start was
@@ -19,12 +20,15 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from azure.core.exceptions import AzureError
+from pydantic import ValidationError
 
-from recording.errors import StartInProgress
+from recording.errors import StartInProgress, describe
 from recording.model import layout
 from recording.model.record import Record
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
+
+_REMEMBERED = 1000
 
 
 class ClaimedByAnotherRequest(Exception):
@@ -49,6 +53,13 @@ class StartOutcome(Record):
     at: datetime
 
 
+class Started(Record):
+    """A recording was started through this app, in this conversation."""
+
+    recording_id: str
+    conversation_id: str
+
+
 @dataclass(frozen=True)
 class HeldClaim:
     """A claim that the caller holds; `number` counts the claims of its subject."""
@@ -68,11 +79,55 @@ class PriorStart:
 class StartClaims:
     """Keeps the claims of starts; a claim without an outcome is taken over after `life`."""
 
-    def __init__(self, blobs: Blobs, *, life: timedelta = timedelta(seconds=60), timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        blobs: Blobs,
+        *,
+        life: timedelta = timedelta(seconds=60),
+        timeout: float = 30.0,
+        look_timeout: float = 2.0,
+    ) -> None:
         self._blobs = blobs
         self._life = life
         # Without it, storage that doesn't answer would block the caller for minutes (five tries of 60 s).
         self._timeout = timeout
+        # A recording must be stopped soon, also while storage hangs.
+        self._look_timeout = look_timeout
+        # Known conversations by recording id: a fact never changes, and some clients poll the state.
+        self._known: dict[str, str] = {}
+
+    async def note_started(self, recording_id: str, conversation_id: str) -> None:
+        """Record in which conversation a recording was started.
+
+        The start can't be undone: if the fact can't be written, this is logged, and nothing is raised.
+        """
+        fact = Started(recording_id=recording_id, conversation_id=conversation_id)
+        try:
+            async with asyncio.timeout(self._look_timeout):
+                name = layout.started_blob(recording_id)
+                await self._blobs.create("archive", name, fact.model_dump_json(by_alias=True).encode())
+        except (AzureError, TimeoutError) as failed:
+            log.warning("start.not_noted", recordingId=recording_id, reason=describe(failed))
+
+    async def conversation_of(self, recording_id: str) -> str | None:
+        """Return the conversation in which a recording was started through this app.
+
+        None if that isn't known, or can't be read now: a recording can be stopped while storage is down.
+        """
+        if recording_id in self._known:
+            return self._known[recording_id]
+        try:
+            async with asyncio.timeout(self._look_timeout):
+                text = await self._blobs.read("archive", layout.started_blob(recording_id))
+            found = Started.model_validate_json(text).conversation_id if text else None
+        except (AzureError, TimeoutError, ValidationError) as failed:
+            log.warning("start.not_read", recordingId=recording_id, reason=describe(failed))
+            return None
+        if found:
+            self._known[recording_id] = found
+            if len(self._known) > _REMEMBERED:
+                del self._known[next(iter(self._known))]
+        return found
 
     async def claim(self, subject: str, mine: StartClaim) -> HeldClaim | PriorStart:
         """Claim a start, or return the one that was made before.

@@ -1,6 +1,7 @@
 """recording/acs/content.py: chunk bytes and metadata as they should come, and answers that are neither."""
 
 import hashlib
+import tracemalloc
 
 import pytest
 from aiohttp import web
@@ -8,6 +9,7 @@ from aiohttp import web
 from recording.acs.content import Content, Probe
 from recording.config.resource import Resource
 from recording.errors import SourceDamaged
+from recording.model import payload
 from tests.acs.media import DOCUMENT, JOB, MEDIA, MIB, PROBE, VERSION, VIDEO, job_of, ranged, whole
 from tests.support.emulator import Control
 from tests.support.origin import KEY, Origin
@@ -199,3 +201,38 @@ async def test_a_range_that_says_nothing(content: Content, origin: Origin, span:
 
     with pytest.raises(SourceDamaged, match="Content-Range"):
         await content.probe(JOB)
+
+
+@pytest.mark.parametrize("body", [b"not JSON", b"\xff\xfe\x00", b"[]", b"null", b'{"a":', b"[" * 100_000])
+async def test_a_metadata_file_is_kept_whatever_is_in_it(content: Content, origin: Origin, body: bytes) -> None:
+    """It was delivered whole; what can't be read in it isn't known, and its bytes are the document's."""
+    origin.replies((200, body, {"Content-Type": "application/json"}))
+
+    assert body == await content.metadata(JOB)
+    assert {} == payload.read_metadata_file(body)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"error": {"code": "x"}}', b' {"code": "500", "message": "x"}', b"\xef\xbb\xbf<html>"]
+)
+async def test_an_error_is_no_metadata_file(content: Content, origin: Origin, body: bytes) -> None:
+    """Whatever its type is said to be, it is asked for again."""
+    origin.replies((200, body, {"Content-Type": "application/octet-stream"}))
+
+    with pytest.raises(SourceDamaged, match="sent an error"):
+        await content.metadata(JOB)
+
+
+async def test_a_metadata_file_of_16_mb_takes_little_more_than_its_size(content: Content, origin: Origin) -> None:
+    """Of millions of empty objects none is built: the largest that is kept is not parsed."""
+    body = b"[" + b"{}," * 5_000_000 + b"{}]"
+    origin.replies((200, body, {"Content-Type": "application/json"}))
+
+    tracemalloc.start()
+    kept = await content.metadata(JOB)
+    read = payload.read_metadata_file(kept)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert (body, {}) == (kept, read)
+    assert peak < 5 * len(body)

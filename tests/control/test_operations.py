@@ -22,11 +22,13 @@ from recording.config.settings import Settings
 from recording.control.bodies import Caller, Operation, StartRecording, StartRecordingByUrl
 from recording.control.operations import RecordingControl
 from recording.errors import BadRequest, Conflict, NotFound
+from recording.model import conversation, layout
 from recording.storage.audit import AuditLog
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Endings
+from recording.storage.starts import StartClaims
 from tests.support.emulator import Control
-from tests.support.facts import control_with, listing
+from tests.support.facts import body_of, control_with, listing
 from tests.support.origin import KEY, record
 from tests.support.source import serve
 
@@ -282,3 +284,53 @@ async def test_storage_that_is_down_holds_nobody(
 
     assert 2 == len(lost)
     assert time.monotonic() - begun < 5
+
+
+async def test_a_stop_under_another_calls_path_is_a_404_and_is_audited_under_the_right_call(
+    app: App, recordings: RecordingControl, control: Control, api: str
+) -> None:
+    """So are pause, resume and state: today's API would take the recording id alone."""
+    mine, other = [(await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"] for _ in range(2)]
+    recording_id = (await recordings.start(ADA, mine, StartRecording())).recording_id
+
+    for operation in (recordings.stop, recordings.pause, recordings.resume):
+        with pytest.raises(NotFound):
+            await operation(ADA, other, recording_id, NOTHING)
+    with pytest.raises(NotFound):
+        await recordings.get_state(other, recording_id)
+
+    assert "active" == (await recordings.get_state(mine, recording_id)).recording_state
+    audited = [name for name in await listing(app.settings, "archive") if name.startswith("audit/")]
+    facts = [await body_of(app.settings, "archive", name) for name in audited]
+    assert {mine} == {fact["conversationId"] for fact in facts}
+    assert [404, 404, 404] == [fact["status"] for fact in facts if fact["operation"] != "start"]
+
+
+async def test_a_recording_that_was_started_elsewhere_can_be_stopped(
+    app: App, recordings: RecordingControl, control: Control, api: str
+) -> None:
+    """Its call isn't known here, and ACS decides."""
+    call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
+    recording_id = (await recordings.start(ADA, call, StartRecording())).recording_id
+    await app.clients.blobs.delete("archive", layout.started_blob(recording_id))
+    elsewhere = control_with(app, claims=StartClaims(app.clients.blobs))
+
+    await elsewhere.stop(ADA, call, recording_id, NOTHING)
+
+    assert "inactive" == (await elsewhere.get_state(call, recording_id)).recording_state
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differ"),
+    [
+        (GROUP, GROUP.upper(), False),
+        (GROUP, GROUP.replace("1111", "2222"), True),
+        (GROUP, "room:99", False),
+        (GROUP, conversation.encode_url("https://conv/x"), False),
+        (conversation.encode_url("https://conv/x?i=1&e=2"), conversation.encode_url("https://conv/x?i=1"), False),
+        (conversation.encode_url("https://conv/x?i=1"), conversation.encode_url("https://conv/y?i=1"), True),
+    ],
+)
+def test_ids_that_may_name_one_call_are_not_told_apart(one: str, other: str, differ: bool) -> None:
+    """A call has several ids: only two of one kind can show that there are two calls."""
+    assert differ == conversation.is_another(one, other) == conversation.is_another(other, one)

@@ -23,6 +23,7 @@ async def examine(environment: dict[str, str], *, timeout: float = 15.0, **more:
     scratch = Queue(settings, "recording-doctor-test", clients.credential)
     queues = Queues(
         (clients.chunk_queue, clients.chunk_poison),
+        (clients.bulk_queue, clients.bulk_poison),
         (clients.event_queue, clients.event_poison),
         scratch,
     )

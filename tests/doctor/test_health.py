@@ -11,6 +11,7 @@ from recording.app import App, assemble, connect
 from recording.config.resource import parse_connection_string
 from recording.config.settings import Settings, read_settings
 from recording.doctor.health import Health, HealthCheck
+from tests.support.faults import FaultyBlobs
 from tests.support.source import serve
 
 
@@ -134,3 +135,37 @@ async def test_todays_api_is_asked_too(environment: dict[str, str]) -> None:
     await app.aclose()
 
     assert "ok" == found.status
+
+
+async def test_health_calls_its_dependencies_at_most_once_in_some_seconds(app: App) -> None:
+    """However often it is asked, and by however many at once; after that what it finds is new."""
+    asked: list[None] = []
+
+    async def count() -> None:
+        asked.append(None)
+
+    counting = FaultyBlobs(app.settings).on("create_containers", before=count)
+    clients = app.clients
+    health = HealthCheck(counting, clients.chunk_queue, clients.service, fresh_seconds=0.5)
+
+    found = await asyncio.gather(*(health.run() for _ in range(50)))
+    assert (1, 1) == (len(asked), len({id(one) for one in found}))
+    await health.run()
+    assert 1 == len(asked)
+    await asyncio.sleep(0.6)
+    await health.run()
+    await counting.aclose()
+
+    assert 2 == len(asked)
+
+
+async def test_one_who_goes_away_does_not_end_the_answer_of_others(app: App) -> None:
+    """A probe with a time-out of its own is cancelled, and the others still learn what is wrong."""
+    slow = FaultyBlobs(app.settings).on("create_containers", hangs=0.3)
+    health = HealthCheck(slow, app.clients.chunk_queue, app.clients.service)
+    impatient, patient = asyncio.ensure_future(health.run()), asyncio.ensure_future(health.run())
+    await asyncio.sleep(0.1)
+    impatient.cancel()
+
+    assert "ok" == (await patient).status
+    await slow.aclose()

@@ -363,6 +363,17 @@ async def test_quarantine(world: World, chunks: list[dict[str, Any]], request: p
     assert event_id in (await download.readall()).decode()
 
 
+async def test_a_chunked_body_gets_a_411(world: World) -> None:
+    """The host hands nothing of it to the app: a recording must not begin with default options instead."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"recordingStateCallbackUri": "https://app.contoso.com/cb"}'
+
+    for path in ("conversations/3f2b0e4c-1111-4000-8000-000000000001/recordings", "recordings", "callbacks"):
+        async with world.session.post(f"{world.app}/{path}", data=body()) as answer:
+            assert (path, 411, "LengthRequired") == (path, answer.status, (await answer.json())["code"])
+
+
 async def test_nothing_secret(world: World) -> None:
     """No key and no signature of a link has got into the app's log."""
 

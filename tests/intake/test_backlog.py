@@ -43,6 +43,7 @@ def through(app: App, backlog: Backlog) -> Intake:
         calls=app.calls,
         quarantine=app.quarantine,
         backlog=backlog,
+        bulk=app.clients.bulk_queue,
         auto_record=None,
     )
 
@@ -127,7 +128,8 @@ async def test_an_event_that_fits_into_no_message_is_taken_at_once(app: App, ful
 
     jobs = await through(app, full).receive(text, may_defer=True)
 
-    assert (600, []) == (len(jobs), await held(app))
+    # A fan-out queues its chunks.
+    assert ([], [], 1) == (jobs, await held(app), len(await listing(app.settings, "staging")))
 
 
 async def test_what_is_no_event_goes_to_quarantine_without_waiting(app: App, full: Backlog) -> None:

@@ -41,6 +41,7 @@ async def drain(app: App, intake: Intake | None = None, **limits: Any) -> list[s
     """Drain both queues once; return the documents whose chunks are to be queued."""
     queues = PoisonQueues(
         app.clients.chunk_poison,
+        app.clients.bulk_poison,
         app.clients.event_poison,
         intake=intake or app.intake,
         quarantine=app.quarantine,

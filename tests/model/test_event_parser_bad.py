@@ -30,7 +30,7 @@ def reason(text: str) -> str:
         ({"documentId": "0-eus-d1-b", "index": 1.5}, "index: Input should be a valid integer, got a number with"),
         ({"documentId": "0-eus-d1-b", "index": float("nan")}, "index: Input should be a finite number"),
         ({"documentId": "0-eus-d1-b", "index": float("inf")}, "index: Input should be a finite number"),
-        ({"documentId": "0-eus-d1-b", "index": True}, "index: Value error, Input should be a number"),
+        ({"documentId": "0-eus-d1-b", "index": True}, "index: Input should be a number"),
         ({"documentId": "0-eus-d1-b", "index": None}, "index: Input should be a valid integer"),
         ({"documentId": "0-eus-d1-b", "index": [1]}, "index: Input should be a valid integer"),
         ({"documentId": "0-eus-d1-b"}, "index: Field required"),

@@ -31,6 +31,7 @@ STAGED = st.one_of(
     st.builds(
         StagedName, KEYS, st.just("began"), DOCUMENTS, attempt=st.builds(layout.attempt_id, TIMES, st.just("0a1b2c3d"))
     ),
+    st.builds(StagedName, KEYS, st.just("fan_out"), st.builds(layout.attempt_id, TIMES, st.just("0a1b2c3d"))),
     st.builds(StagedName, KEYS, st.just("published"), st.integers(1).map(str)),
 )
 
@@ -48,6 +49,8 @@ def name_of(staged: StagedName) -> str:
             return layout.attempts_blob(staged.key, staged.id)
         case "began":
             return layout.began_blob(staged.key, staged.id, staged.attempt or "")
+        case "fan_out":
+            return layout.fan_out_blob(staged.key, staged.id)
         case "at_risk":
             return layout.notice_blob(staged.key, staged.id)
         case "published":
@@ -66,6 +69,7 @@ def test_every_name() -> None:
         f"{KEY}/chunks/00007-{DOCUMENT}.json",
         f"{KEY}/attempts/{DOCUMENT}.json",
         f"{KEY}/began/{DOCUMENT}/20210727T152023608975Z-ab12.json",
+        f"{KEY}/fan-outs/20210727T152023608975Z-ab12.json",
         f"{KEY}/notices/at-risk-{DOCUMENT}.json",
         f"{KEY}/notices/told-2.json",
         f"{folder}/chunks/00007-{DOCUMENT}.wav",
@@ -81,6 +85,7 @@ def test_every_name() -> None:
         layout.metadata_blob(KEY, 7, DOCUMENT),
         layout.attempts_blob(KEY, DOCUMENT),
         layout.began_blob(KEY, DOCUMENT, layout.attempt_id(layout.recording_start(KEY), "ab12")),
+        layout.fan_out_blob(KEY, layout.attempt_id(layout.recording_start(KEY), "ab12")),
         layout.notice_blob(KEY, DOCUMENT),
         layout.published_blob(KEY, 2),
         layout.archived(layout.chunk_blob(KEY, 7, DOCUMENT), "wav"),

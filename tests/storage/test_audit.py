@@ -22,6 +22,7 @@ from recording.control.operations import RecordingControl
 from recording.errors import RecordingError
 from recording.storage.audit import AuditLog, AuditRecord
 from recording.storage.blobs import Blobs
+from recording.storage.starts import StartClaims
 from tests.support.emulator import Control
 from tests.support.facts import body_of, control_with, listing, with_blobs
 from tests.support.source import serve
@@ -40,7 +41,8 @@ async def facts(app: App) -> list[Any]:
 
 def control_over(app: App, storage: Blobs) -> RecordingControl:
     """Wire the operations with another storage, for which they wait a moment only."""
-    return control_with(with_blobs(app, storage), audit=AuditLog(storage, timeout=0.3))
+    claims = StartClaims(storage, look_timeout=0.3)
+    return control_with(with_blobs(app, storage), audit=AuditLog(storage, timeout=0.3), claims=claims)
 
 
 @asynccontextmanager
@@ -266,7 +268,8 @@ async def test_no_secret_is_on_record(
     names = await listing(app.settings, "archive")
     kept = json.dumps([[name, await body_of(app.settings, "archive", name)] for name in names]) + caplog.text
     key = environment["ACS_CONNECTION_STRING"].rpartition("accesskey=")[2]
-    assert (2, 4) == (len(await facts(app)), len(names))
+    # Two records of the starts, the claim and the outcome of one of them, and in which conversation it was.
+    assert (2, 5) == (len(await facts(app)), len(names))
     assert [] == [secret for secret in ("TOKEN", "KEY-OF-THE-REQUEST", call["conversationUrl"], key) if secret in kept]
 
 

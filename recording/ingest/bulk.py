@@ -1,0 +1,101 @@
+"""Use case: the chunks of a recording that has many, from a queue of their own.
+
+An event may announce thousands of chunks, and its answer must not wait until each has its message. So one message, the
+fan-out, stands for all of them. Its job queues a batch of chunk jobs and then a fan-out for the rest, behind the batch:
+so a recording has one batch on the queue at a time, and several recordings take turns. The fan-out for the rest is the
+last write. A job that is killed before it queues its batch again, and a chunk that is staged ends its job at once; what
+the queue gives up is found by the timer, which derives from the facts what is missing.
+"""
+
+import asyncio
+from datetime import timedelta
+from secrets import token_hex
+
+from recording.clock import Clock, utc_now
+from recording.ingest.chunk import ChunkIngest
+from recording.model import job, layout
+from recording.model.job import ChunkJob, FanOut
+from recording.model.recording import InFlightChunk, InFlightRecording
+from recording.storage.blobs import Blobs
+from recording.storage.queues import Queue
+from recording.storage.recordings import RecordingStore
+from recording.telemetry import log
+from recording.workers import run_each
+
+# For each batch staging is listed once more; a batch of small chunks takes some seconds.
+BATCH = 256
+_SENDS = 16
+# Chunk jobs of this queue at once in a process. The host runs up to twelve messages of each queue (host.json): other
+# recordings have three times as many, and are delayed by less than twice.
+AT_ONCE = 4
+
+
+class BulkIngest:
+    """Does the jobs of the queue `recording-bulk`: chunk jobs, and fan-outs, which queue `batch` of them at a time."""
+
+    def __init__(
+        self,
+        ingest: ChunkIngest,
+        blobs: Blobs,
+        recordings: RecordingStore,
+        queue: Queue,
+        *,
+        first_requeue: timedelta,
+        batch: int = BATCH,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._ingest = ingest
+        self._blobs = blobs
+        self._recordings = recordings
+        self._queue = queue
+        self._first_requeue = first_requeue
+        self._batch = batch
+        self._clock = clock
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def run(self, message: str) -> None:
+        """Do the job of a message; raises what `ChunkIngest.run` raises, and the errors of storage and queue."""
+        match job.from_bulk_message(message):
+            case ChunkJob() as chunk:
+                async with self._turn:
+                    await self._ingest.run(chunk)
+            case FanOut() as fan_out:
+                await self._fan_out(fan_out)
+
+    async def _fan_out(self, asked: FanOut) -> None:
+        key = asked.recording_key
+        blobs = await self._recordings.staged(key)
+        if asked.event:
+            blobs = [blob for blob in blobs if layout.staged_kind(blob.name) != "event" or blob.name == asked.event]
+        recording = await self._recordings.load(key, blobs)
+        archived = await self._recordings.archived_documents(key)
+        missing = [
+            chunk
+            for chunk in to_queue(recording, asked, first=self._first_requeue)
+            if chunk.document_id not in archived
+        ]
+        batch, rest = missing[: self._batch], missing[self._batch :]
+        if not batch:
+            return
+        # While a batch is on the queue the timer doesn't queue it again.
+        began = layout.attempt_id(self._clock(), token_hex(4))
+        await self._blobs.create("staging", layout.fan_out_blob(key, began), b"{}")
+        await run_each(self._queue.send, (chunk.job.to_message() for chunk in batch), at_once=_SENDS)
+        if rest:
+            await self._queue.send(asked.model_copy(update={"after": _place(batch[-1])}).to_message())
+        log.info("recording.fanned_out", recordingKey=key, queued=len(batch), left=len(rest))
+
+
+def to_queue(recording: InFlightRecording, asked: FanOut, *, first: timedelta) -> list[InFlightChunk]:
+    """Decide which chunks a fan-out queues, in the order of chunks."""
+    return [
+        chunk
+        for chunk in recording.chunks
+        if not chunk.is_staged
+        and (asked.after is None or _place(chunk) > asked.after)
+        and (asked.due is None or chunk.requeue_at(first) <= asked.due)
+    ]
+
+
+def _place(chunk: InFlightChunk) -> tuple[int, str]:
+    return chunk.announced.index, chunk.document_id

@@ -1,0 +1,23 @@
+"""The same step for each of many items, a few at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+
+async def run_each[Item](step: Callable[[Item], Awaitable[None]], items: Iterable[Item], *, at_once: int) -> None:
+    """Do a step for each item, `at_once` at a time, each as soon as another has ended.
+
+    Raises the first failure; those that have not begun by then are not done.
+    """
+    waiting = iter(items)
+
+    async def work() -> None:
+        for item in waiting:
+            await step(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_once):
+                group.create_task(work())
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
