@@ -24,12 +24,13 @@ class ArchiveSilent(AzureError):
 
 def is_due(recording: InFlightRecording, now: datetime) -> bool:
     """Decide whether a recording is to be archived: all is staged, or nothing more can come."""
-    return recording.is_staged or recording.is_past_deadline(now)
+    return recording.is_staged or recording.is_over(now)
 
 
 def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta) -> list[InFlightChunk]:
-    """Decide which chunks go back to the queue: announced, not staged, and the time of their next try has come."""
-    return [c for c in recording.chunks if not c.is_staged and c.requeue_at(first) <= now < c.deadline]
+    """Decide which chunks go back to the queue: not staged, not lost, and the time of their next try has come."""
+    missing = (c for c in recording.chunks if not c.is_staged and not c.is_given_up)
+    return [c for c in missing if c.requeue_at(first) <= now]
 
 
 async def load_due(recordings: RecordingStore, key: str, blobs: list[StoredBlob]) -> Due:
@@ -100,12 +101,12 @@ class Review:
             )
         # Last: a topic that accepts nothing must not cost a chunk its next try.
         for chunk in recording.chunks:
-            if not chunk.is_staged and run.now < chunk.deadline <= run.now + self.risk_margin:
+            if not chunk.is_staged and not chunk.is_lost(run.now) and chunk.deadline <= run.now + self.risk_margin:
                 await self._warn(run, recording, chunk)
 
     async def _warn(self, run: Run, recording: InFlightRecording, chunk: InFlightChunk) -> None:
         """Report that a chunk is at risk: in the log on every run, to other systems once."""
-        document, left = chunk.document_id, round((chunk.deadline - run.now).total_seconds() / 3600, 2)
+        document, left = chunk.document_id, chunk.hours_left(run.now)
         tries, unfinished, reason = chunk.tries, len(chunk.unfinished), chunk.reason
         log.error(
             "chunk.at_risk",
@@ -115,7 +116,8 @@ class Review:
             attempts=tries,
             unfinished=unfinished,
             reason=reason,
-            next="it is tried until its deadline",
+            next="it is tried until it is staged, or an attempt after its expiry fails",
+            expiresAt=chunk.expires_at.isoformat(),
         )
         published = layout.notice_blob(recording.key, document)
         if any(blob.name == published for blob in recording.blobs):

@@ -85,8 +85,10 @@ class Intake:
             await self._quarantine.keep(text, [bad.message], received_at=received_at)
             return []
 
-    async def accept(self, event: Event, text: str, *, received_at: datetime) -> list[ChunkJob]:
-        """Accept a parsed event, as `receive` does.
+    async def accept(
+        self, event: Event, text: str, *, received_at: datetime, quarantined_at: datetime | None = None
+    ) -> list[ChunkJob]:
+        """Accept a parsed event, as `receive` does; `quarantined_at` names what has to be quarantined of it.
 
         Raises BadEvent for a call that is to be recorded and has no valid conversation id.
         """
@@ -94,7 +96,9 @@ class Intake:
             case FileStatusUpdated():
                 ids = {"recording_id": event.recording_id, "eventId": event.id}
                 with traces.span("recording.event", event.recording_key, **ids):
-                    return await self._file_status(event, text, received_at=received_at)
+                    return await self._file_status(
+                        event, text, received_at=received_at, quarantined_at=quarantined_at or received_at
+                    )
             case CallLegStateChanged():
                 log.info("call_leg.changed", eventId=event.id, callLegId=event.call_leg_id, state=event.state)
                 if self._auto_record:
@@ -127,11 +131,13 @@ class Intake:
                 assert_never(event)
         return []
 
-    async def _file_status(self, event: FileStatusUpdated, text: str, *, received_at: datetime) -> list[ChunkJob]:
+    async def _file_status(
+        self, event: FileStatusUpdated, text: str, *, received_at: datetime, quarantined_at: datetime
+    ) -> list[ChunkJob]:
         key = event.recording_key
         if event.exported:
             # These files are in the team's own storage already: they have no deadline, and nothing is copied.
-            kept = await self._recordings.keep_export(event, text)
+            kept = await self._recordings.keep_export(event, text, received_at=received_at)
             log.info(
                 "recording.exported",
                 eventId=event.id,
@@ -141,8 +147,10 @@ class Intake:
                 blob=kept.blob,
                 duplicate=not kept.is_new,
             )
+        jobs: list[ChunkJob] = []
         if event.chunks:
-            kept = await self._recordings.keep_event(event, text)
+            kept = await self._recordings.keep_event(event, text, received_at=received_at)
+            jobs = [ChunkJob.of(key, chunk, kept.announced_at) for chunk in event.chunks]
             log.info(
                 "recording.announced",
                 recordingKey=key,
@@ -152,9 +160,9 @@ class Intake:
             )
         if event.problems:
             # After the fact is written: if this fails, the event comes again, and the timer has the good chunks.
-            await self._quarantine.keep(text, list(event.problems), received_at=received_at)
+            await self._quarantine.keep(text, list(event.problems), received_at=quarantined_at)
         await self._note_ending(event)
-        return [ChunkJob.of(key, chunk, event.time) for chunk in event.chunks]
+        return jobs
 
     async def _note_ending(self, event: FileStatusUpdated) -> None:
         """Record that the recording ended, if the event has the recording's id."""

@@ -11,6 +11,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from recording.model import layout
 from recording.model.record import Record
 
 # The queue tries a message five times, half a minute apart, and a message of a process that died comes
@@ -19,6 +20,8 @@ QUEUE_TRIES = 5
 FIRST_RESCUE = timedelta(minutes=15)  # the default of RESCUE_MINUTES
 # An attempt every hour for two days, five times each as the queue does, would be more: the oldest are of least use.
 KEPT = 100
+# The host ends a process that takes longer (functionTimeout in host.json).
+LONGEST = timedelta(minutes=30)
 
 
 class Failure(Record):
@@ -28,6 +31,12 @@ class Failure(Record):
     code: str
     message: str
     attempt: str | None = None
+
+    @property
+    def began(self) -> datetime:
+        """Return when the attempt began; where that is unknown, when it failed."""
+        known = self.attempt is not None and layout.is_recording_key(self.attempt)
+        return layout.recording_start(self.attempt or "") if known else self.at
 
 
 class Attempts(Record):

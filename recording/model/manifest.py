@@ -31,7 +31,9 @@ class ManifestChunk(Record):
     all of them but in manifests of older versions.
     unproved: committed completely, but the deadline passed before it could be read back; or accepted although its
     structure is incomplete, since ACS had nothing better. `reason` says which.
-    lost: not in our storage when ACS deleted it; `reason` says why.
+    lost: not in our storage when ACS deleted it; `reason` says why. `evidence` is the attempt that found nothing more
+    of it, or of its metadata file: it began after `expires_at`, which is its receipt and the time that ACS keeps it.
+    `announced_at` and `deadline` are the earliest that its events make plausible.
     `format` is what its bytes are; `note` describes a label that differs.
     `attempts` is how many didn't succeed. `failures` has the time and the reason of the newest hundred that failed;
     `unfinished` the start of each of the others: its process was killed, or it was still running.
@@ -47,6 +49,8 @@ class ManifestChunk(Record):
     unfinished: tuple[datetime, ...] = ()
     announced_at: datetime
     deadline: datetime
+    expires_at: datetime | None = None
+    evidence: Failure | None = None
     content_type: str | None = None
     channel_type: str | None = None
     format: Kind | None = None
@@ -144,10 +148,18 @@ def new_chunks(recording: InFlightRecording, before: Manifest | None) -> list[In
 
 
 def without_archived(recording: InFlightRecording, before: Manifest) -> InFlightRecording:
-    """Return the recording without the chunks that the previous manifest lists as archived, unless staging has more."""
-    kept = {e.document_id for e in before.chunks if e.content is not None}
+    """Return the recording without the chunks that the previous manifest lists as archived, unless staging has more.
+
+    And without those that it lists as lost, unless an event announces them anew: one that was archived and comes again
+    doesn't.
+    """
+    announced = {c.document_id for event in recording.events if event.id not in before.events for c in event.chunks}
+    known = {e.document_id for e in before.chunks}
+    kept = {e.document_id for e in before.chunks if e.content is not None} | (known - announced)
     new = new_chunks(recording, before)
-    return replace(recording, chunks=tuple(c for c in recording.chunks if c in new or c.document_id not in kept))
+    left = (c for c in recording.chunks if c in new or c.document_id not in kept)
+    chunks = (replace(c, is_archived=c.document_id in known - announced) for c in left)
+    return replace(recording, chunks=tuple(chunks))
 
 
 def has_more(chunk: InFlightChunk, entry: ManifestChunk | None) -> bool:
@@ -177,6 +189,8 @@ def merge_entries(known: ManifestChunk, new: ManifestChunk) -> ManifestChunk:
             "unfinished": unfinished,
             "announced_at": known.announced_at,
             "deadline": known.deadline,
+            "expires_at": known.expires_at,
+            "evidence": None if entry.content and metadata else new.evidence or known.evidence,
             "content_type": new.content_type or known.content_type,
             "channel_type": new.channel_type or known.channel_type,
             "format": entry.format or new.format,
@@ -213,6 +227,8 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         unfinished=chunk.unfinished,
         announced_at=chunk.announced_at,
         deadline=chunk.deadline,
+        expires_at=chunk.expires_at,
+        evidence=chunk.evidence if where == "archive" and not chunk.is_staged else None,
         content_type=described.get("content_type"),
         channel_type=described.get("channel_type"),
         format=chunk.kind,

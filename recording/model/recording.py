@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from recording.formats import media
 from recording.formats.media import Kind
 from recording.model import layout
-from recording.model.attempts import FIRST_RESCUE, Attempts, unfinished
+from recording.model.attempts import FIRST_RESCUE, LONGEST, QUEUE_TRIES, Attempts, Failure, unfinished
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ChunkJob
 from recording.model.proof import ChunkFacts
@@ -23,17 +23,24 @@ class InFlightChunk:
 
     `announced` combines what its events say of it, `described` what they say of its media. `unfinished` has the start
     of each attempt that is not known to have failed or succeeded.
+
+    When it was announced is a claim, bounded by when that was received. `announced_at` and `deadline` are the earliest
+    that is plausible: urgency counts from there. `expires_at` is by the app's own clock: until then ACS may have it.
+
+    `is_archived` says that the archive's manifest lists it, and no event has announced it anew.
     """
 
     recording_key: str
     announced: AnnouncedChunk
     announced_at: datetime
     deadline: datetime
+    expires_at: datetime
     content: StoredBlob | None
     metadata: StoredBlob | None
     attempts: Attempts | None
     unfinished: tuple[datetime, ...]
     described: dict[str, str]
+    is_archived: bool = False
 
     @property
     def document_id(self) -> str:
@@ -92,19 +99,45 @@ class InFlightChunk:
             return None
         return f"labelled {label}, content is {self.kind}"
 
+    def hours_left(self, now: datetime) -> float:
+        """Return how many hours are left until its deadline; 0 after it."""
+        return round(max(self.deadline - now, timedelta()) / timedelta(hours=1), 2)
+
     def requeue_at(self, first: timedelta = FIRST_RESCUE) -> datetime:
         """Return when the timer requeues it, unless it is staged by then."""
         if self.attempts is None:
             return self.announced_at + first
-        # Close to the deadline the pauses stop growing: the last one would end after it.
         last = self.attempts.last
         began = max(self.announced_at, last.at if last else _NEVER, self.attempts.queued_at or _NEVER)
-        return min(self.attempts.next_at, max(self.deadline - 4 * first, began + first))
+        # Close to the deadline the pauses stop growing: the last one would end after it. So they do before it expires.
+        end = self.deadline if began < self.deadline else self.expires_at
+        return min(self.attempts.next_at, max(end - 4 * first, began + first))
+
+    @property
+    def evidence(self) -> Failure | None:
+        """Return the attempt that shows that nothing more comes: it began when the chunk had expired, and failed.
+
+        For whatever reason. Attempts that are killed show nothing, until they are as many as the queue tries.
+        """
+        failed = self.attempts.failures if self.attempts else ()
+        killed = [Failure(at=began, code="Unfinished", message="it began and did not end") for began in self.unfinished]
+        late = [[one for one in some if one.began >= self.expires_at] for some in (failed, killed)]
+        return next(iter((*late[0], *late[1][QUEUE_TRIES - 1 :])), None)
+
+    @property
+    def is_given_up(self) -> bool:
+        """Return whether it is not queued again: there is evidence, or the archive lists it already."""
+        return self.is_archived or self.evidence is not None
+
+    def is_lost(self, now: datetime) -> bool:
+        """Return whether it is lost: it is given up, and no attempt is running that may still bring it."""
+        is_tried = any(now < began + LONGEST for began in self.unfinished)
+        return not self.is_staged and self.is_given_up and not is_tried
 
 
 @dataclass(frozen=True)
 class InFlightRecording:
-    """A recording in flight: its file events, oldest first, and every chunk that they announce."""
+    """A recording in flight: its file events, the one that was received first first, and every chunk of them."""
 
     key: str
     events: tuple[FileStatusUpdated, ...]
@@ -116,9 +149,9 @@ class InFlightRecording:
         """Return whether every announced chunk is staged."""
         return bool(self.chunks) and all(chunk.is_staged for chunk in self.chunks)
 
-    def is_past_deadline(self, now: datetime) -> bool:
-        """Return whether nothing more can be fetched: each chunk is staged, or past its deadline."""
-        return all(chunk.is_staged or chunk.deadline <= now for chunk in self.chunks)
+    def is_over(self, now: datetime) -> bool:
+        """Return whether nothing more can be fetched: each chunk is staged, or lost."""
+        return all(chunk.is_staged or chunk.is_lost(now) for chunk in self.chunks)
 
 
 def assemble(
@@ -131,15 +164,15 @@ def assemble(
 ) -> InFlightRecording:
     """Derive a recording from its facts; `attempts` by document id.
 
-    Several events may announce one chunk: the earliest sets its deadline, since the service counts from then; its
-    location is taken from the newest event that has one.
+    Several events may announce one chunk: the earliest time sets its deadline, the earliest receipt when it expires;
+    its location is taken from the newest event that has one.
     """
     named = {blob.name: blob for blob in blobs}
     begun: dict[str, list[str]] = defaultdict(list)
     for staged in filter(None, map(layout.parse, named)):
         if staged.attempt is not None:
             begun[staged.id].append(staged.attempt)
-    ordered = tuple(sorted(events, key=lambda event: (event.time, event.id)))
+    ordered = tuple(sorted(events, key=lambda event: (event.received, event.id)))
     said: dict[str, list[tuple[FileStatusUpdated, AnnouncedChunk]]] = defaultdict(list)
     for event in ordered:
         for announced in event.chunks:
@@ -160,7 +193,8 @@ def _chunk(
     begun: list[str],
     retention: timedelta,
 ) -> InFlightChunk:
-    event, first = said[0]
+    first = said[0][1]
+    announced_at = min(event.announced_at(retention) for event, _ in said)
     announced = AnnouncedChunk(
         document_id=first.document_id,
         index=first.index,
@@ -180,8 +214,9 @@ def _chunk(
     return InFlightChunk(
         recording_key=key,
         announced=announced,
-        announced_at=event.time,
-        deadline=event.time + retention,
+        announced_at=announced_at,
+        deadline=announced_at + retention,
+        expires_at=min(event.received for event, _ in said) + retention,
         content=named.get(layout.chunk_blob(key, first.index, first.document_id)),
         metadata=metadata,
         attempts=attempts,

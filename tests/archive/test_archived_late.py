@@ -8,7 +8,7 @@ import pytest
 from recording.app import App, assemble
 from recording.errors import SourceGone
 from recording.notices import Topic
-from tests.support.archives import HOUR, LATE, errors, lose, manifest_of, outcomes
+from tests.support.archives import HOUR, errors, give_up, lose, manifest_of, outcomes
 from tests.support.emulator import Control, file_event
 from tests.support.facts import TOPIC_KEY, announce, listing, put, receive, stage, sweep, told, topic
 
@@ -59,7 +59,7 @@ async def test_an_ingest_that_ends_after_the_deadline_is_not_thrown_away(app: Ap
     recording = await control.recording(1000, 2000)
     first, second = await announce(app, recording)
     await app.ingest.run(first)
-    late = datetime.now(UTC) + LATE
+    late = await give_up(app, second)
     await sweep(app, now=late)
     assert ["archived", "lost"] == outcomes(await manifest_of(app, first.recording_key))
 
@@ -76,7 +76,7 @@ async def test_an_ingest_that_ends_after_the_deadline_is_not_thrown_away(app: Ap
 async def test_what_came_late_is_told_though_the_topic_was_down(app: App, control: Control) -> None:
     """By the run after it, though no event of it lies in staging any more."""
     [job] = await announce(app, await control.recording(1000))
-    late = datetime.now(UTC) + LATE
+    late = await give_up(app, job)
     await sweep(app, now=late)
     await app.ingest.run(job)
     notices = Topic("http://127.0.0.1:9/api/events", TOPIC_KEY, None)
@@ -96,7 +96,7 @@ async def test_a_failure_that_comes_late_is_no_news(
 ) -> None:
     """A loss is reported once, though an attempt that was under way still writes its record."""
     [job] = await announce(app, await control.recording(1000))
-    late = datetime.now(UTC) + LATE
+    late = await give_up(app, job)
     await sweep(app, now=late)
     assert ["chunk.lost", "recording.archived"] == errors(caplog)
     before = await listing(app.settings, "archive")
@@ -117,7 +117,7 @@ async def test_a_metadata_file_that_comes_late_is_not_thrown_away(app: App, cont
     await control.fault("expired", "*/metadata", times=1)
     with pytest.raises(SourceGone):
         await app.ingest.run(job)
-    late = datetime.now(UTC) + LATE
+    late = await give_up(app, job)
     await sweep(app, now=late)
 
     await app.clients.blobs.create("staging", job.metadata_blob, await app.clients.content.metadata(job))
@@ -139,7 +139,7 @@ async def test_a_proof_that_comes_late_is_told(app: App, control: Control) -> No
     assert body is not None
     assert proved is not None
     await put(app.settings, "staging", job.content_blob, body)
-    late = datetime.now(UTC) + LATE
+    late = await give_up(app, job)
     await sweep(app, now=late)
     assert ["unproved"] == outcomes(await manifest_of(app, job.recording_key))
 
@@ -154,11 +154,11 @@ async def test_a_lost_chunk_that_is_announced_again_is_fetched(app: App, control
     """A new event sets a new deadline: the chunk is rescued, and a second manifest has it."""
     recording = await control.recording(1000)
     [job] = await announce(app, recording)
-    late = datetime.now(UTC) + LATE
+    late = await give_up(app, job)
     await sweep(app, now=late)
     assert ["lost"] == outcomes(await manifest_of(app, job.recording_key))
 
-    await announce(app, recording, event_id="again", eventTime=late.isoformat())
+    await receive(app, file_event(recording, event_id="again", eventTime=late.isoformat()), now=late)
     assert [] == (await sweep(app, now=late)).jobs
     [rescued] = (await sweep(app, now=late + HOUR)).jobs
     await app.ingest.run(rescued)

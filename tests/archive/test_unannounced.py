@@ -21,6 +21,7 @@ from recording.notices import RunNotices, Topic
 from recording.storage.audit import AuditRecord
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending, Endings
+from tests.support.archives import give_up
 from tests.support.emulator import Control, file_event
 from tests.support.facts import body_of, listing, put, receive, run_timer, sweep, told, topic, with_blobs
 from tests.support.faults import FaultyBlobs
@@ -208,8 +209,9 @@ async def test_an_event_that_came_and_went_before_the_marker_is_found(
     app: App, control: Control, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The call ended at the same moment; the recording is archived, and nothing of it is left in staging."""
-    [job] = await receive(app, event_of(None))
-    assert job.recording_key in (await sweep(app, now=STOPPED + 3 * 24 * HOUR)).incomplete
+    [job] = await receive(app, event_of(None), now=STOPPED + 3 * MINUTE)
+    late = await give_up(app, job, now=STOPPED + 3 * 24 * HOUR)
+    assert job.recording_key in (await sweep(app, now=late)).incomplete
     await app.endings.note(stop())
     await run(app, now=STOPPED + 90 * MINUTE)
 
@@ -255,9 +257,10 @@ async def test_what_was_archived_is_never_absent_though_every_look_at_its_marker
     await app.endings.note(stop())
     failure = ServiceResponseError("on purpose")
     intake_fails = FaultyBlobs(app.settings).on("read", name="/endings/", raises=failure)
-    [job] = await receive(with_blobs(app, intake_fails), event_of(ID))
-    await intake_fails.aclose()
     at = STOPPED + 3 * 24 * HOUR
+    [job] = await receive(with_blobs(app, intake_fails), event_of(ID), now=STOPPED + 3 * MINUTE)
+    await intake_fails.aclose()
+    await give_up(app, job, now=at)
     timer_fails = FaultyBlobs(app.settings).on("list_blobs", name="/.", raises=failure)
     if not reads_endings:
         timer_fails.on("read", name="/endings/", raises=failure)

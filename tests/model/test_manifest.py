@@ -94,11 +94,14 @@ def test_nothing_announced_is_nothing_staged() -> None:
     assert not recording([], [content("a-0", **PROOF)]).is_staged
 
 
-def test_the_deadline_is_past_when_the_last_missing_chunk_is() -> None:
-    """What is staged has no deadline any more."""
-    found = recording([event("a-0"), event("a-1", hours=5)], [content("a-1", **PROOF), metadata("a-1")])
+def test_a_recording_is_over_when_the_last_missing_chunk_is_lost() -> None:
+    """Which needs an attempt that began after the chunk expired; what is staged needs none."""
+    tried = [START + timedelta(hours=h) for h in (47, 48)]
+    notes = [Attempts(failures=(Failure(at=one, code="SourceGone", message=""),), next_at=one) for one in tried]
+    events, blobs = [event("a-0"), event("a-1", hours=5)], [content("a-1", **PROOF), metadata("a-1")]
+    found = [recording(events, blobs), *(recording(events, blobs, {"a-0": note}) for note in notes)]
 
-    assert [False, True] == [found.is_past_deadline(START + timedelta(hours=h)) for h in (47, 48)]
+    assert [False, False, True] == [one.is_over(START + timedelta(hours=100)) for one in found]
 
 
 def test_a_rescue_comes_when_the_note_says() -> None:
