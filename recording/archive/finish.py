@@ -101,7 +101,7 @@ class Finish:
     async def _finish(self, run: Run, due: Due) -> None:
         whole, before = due.whole, due.before
         written: Manifest | None
-        if before and not manifest.new_chunks(due.pending, before):
+        if before and not manifest.says_more(due.pending, before):
             if all(layout.staged_kind(blob.name) in layout.TRANSIENT for blob in whole.blobs):
                 # What is left is the record of an attempt that ended after the archive: nothing to publish.
                 await self.recordings.empty_staging(whole)

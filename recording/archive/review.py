@@ -91,7 +91,7 @@ class Review:
                 chunk.job,
                 lambda before: (before or Attempts(next_at=run.now)).with_requeue(run.now, first=self.first_requeue),
             )
-            run.report.jobs.append(chunk.job)
+            run.report.jobs.extend(chunk.jobs)
             log.warning(
                 "chunk.queued_again",
                 recordingKey=recording.key,

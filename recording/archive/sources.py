@@ -19,8 +19,13 @@ def deletable(recording: InFlightRecording, written: Manifest, now: datetime) ->
 
     When a chunk has expired, ACS deletes it itself.
     """
-    safe = {entry.document_id for entry in written.chunks if entry.is_safe}
-    return [c for c in recording.chunks if c.document_id in safe and c.announced.delete_location and now < c.expires_at]
+    safe = {entry.document_id: entry for entry in written.chunks if entry.is_safe}
+    return [
+        c
+        for c in recording.chunks
+        if (entry := safe.get(c.document_id)) and (at := c.announced.delete_location) and entry.has_location(at)
+        if now < c.expires_at
+    ]
 
 
 async def delete(chunks: list[InFlightChunk], content: Content) -> bool:

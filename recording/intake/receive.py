@@ -150,12 +150,14 @@ class Intake:
         jobs: list[ChunkJob] = []
         if event.chunks:
             kept = await self._recordings.keep_event(event, text, received_at=received_at)
-            jobs = [ChunkJob.of(key, chunk, kept.announced_at) for chunk in event.chunks]
+            # A document at two indices is fetched once, at the smaller one.
+            once = {chunk.document_id: chunk for chunk in reversed(event.chunks)}
+            jobs = [ChunkJob.of(key, chunk, kept.announced_at) for chunk in reversed(once.values())]
             log.info(
                 "recording.announced",
                 recordingKey=key,
                 eventId=event.id,
-                chunks=len(event.chunks),
+                chunks=len(jobs),
                 duplicate=not kept.is_new,
             )
         if event.problems:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from recording.formats import media
@@ -15,6 +15,8 @@ from recording.model.proof import ChunkFacts
 from recording.model.stored import StoredBlob
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+# Of more addresses of one document nearly all are false, and each of them costs a try.
+_MOST_ADDRESSES = 10
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class InFlightChunk:
     When it was announced is a claim, bounded by when that was received. `announced_at` and `deadline` are the earliest
     that is plausible: urgency counts from there. `expires_at` is by the app's own clock: until then ACS may have it.
 
+    `others` have the other addresses that events claim: until it is staged nobody knows which of them is right.
     `is_archived` says that the archive's manifest lists it, and no event has announced it anew.
     """
 
@@ -41,6 +44,7 @@ class InFlightChunk:
     unfinished: tuple[datetime, ...]
     described: dict[str, str]
     is_archived: bool = False
+    others: tuple[AnnouncedChunk, ...] = ()
 
     @property
     def document_id(self) -> str:
@@ -51,6 +55,11 @@ class InFlightChunk:
     def job(self) -> ChunkJob:
         """Return the job that ingests it."""
         return ChunkJob.of(self.recording_key, self.announced, self.announced_at)
+
+    @property
+    def jobs(self) -> tuple[ChunkJob, ...]:
+        """Return the jobs of a further try: one for each address."""
+        return tuple(ChunkJob.of(self.recording_key, one, self.announced_at) for one in (self.announced, *self.others))
 
     @property
     def is_staged(self) -> bool:
@@ -117,12 +126,13 @@ class InFlightChunk:
     def evidence(self) -> Failure | None:
         """Return the attempt that shows that nothing more comes: it began when the chunk had expired, and failed.
 
-        For whatever reason. Attempts that are killed show nothing, until they are as many as the queue tries.
+        For whatever reason, and one for each address. Attempts that are killed show nothing, until they are as many as
+        the queue tries.
         """
         failed = self.attempts.failures if self.attempts else ()
         killed = [Failure(at=began, code="Unfinished", message="it began and did not end") for began in self.unfinished]
         late = [[one for one in some if one.began >= self.expires_at] for some in (failed, killed)]
-        return next(iter((*late[0], *late[1][QUEUE_TRIES - 1 :])), None)
+        return next(iter((*late[0][len(self.others) :], *late[1][QUEUE_TRIES - 1 :])), None)
 
     @property
     def is_given_up(self) -> bool:
@@ -164,8 +174,8 @@ def assemble(
 ) -> InFlightRecording:
     """Derive a recording from its facts; `attempts` by document id.
 
-    Several events may announce one chunk: the earliest time sets its deadline, the earliest receipt when it expires;
-    its location is taken from the newest event that has one.
+    Several events may announce one chunk: the earliest time sets its deadline, the earliest receipt when it expires.
+    What they say otherwise is settled by `first_said`.
     """
     named = {blob.name: blob for blob in blobs}
     begun: dict[str, list[str]] = defaultdict(list)
@@ -194,21 +204,33 @@ def _chunk(
     retention: timedelta,
 ) -> InFlightChunk:
     first = said[0][1]
+    # An event may announce it at two indices; a version of it may be under each of these names.
+    names = dict.fromkeys((one.index, first.document_id) for _, one in said)
+    contents = [blob for name in names if (blob := named.get(layout.chunk_blob(key, *name)))]
+    files = [blob for name in names if (blob := named.get(layout.metadata_blob(key, *name)))]
     announced_at = min(event.announced_at(retention) for event, _ in said)
     announced = AnnouncedChunk(
         document_id=first.document_id,
         index=first.index,
-        end_reason=newest(one.end_reason for _, one in said),
-        content_location=newest(one.content_location for _, one in said),
-        metadata_location=newest(one.metadata_location for _, one in said),
-        delete_location=newest(one.delete_location for _, one in said),
+        end_reason=first_said(one.end_reason for _, one in said),
+        content_location=first_said(one.content_location for _, one in said),
+        metadata_location=first_said(one.metadata_location for _, one in said),
+        delete_location=first_said(one.delete_location for _, one in said),
+    )
+    addresses = dict.fromkeys(
+        replace(
+            announced,
+            content_location=one.content_location or announced.content_location,
+            metadata_location=one.metadata_location or announced.metadata_location,
+        )
+        for one in (announced, *(one for _, one in said))
     )
     described = {
-        "content_type": newest(event.content_type for event, _ in said),
-        "channel_type": newest(event.channel_type for event, _ in said),
-        "format": newest(event.format_type for event, _ in said),
+        "content_type": first_said(event.content_type for event, _ in said),
+        "channel_type": first_said(event.channel_type for event, _ in said),
+        "format": first_said(event.format_type for event, _ in said),
     }
-    metadata = named.get(layout.metadata_blob(key, first.index, first.document_id))
+    metadata = next(iter(files), None)
     # The last write of a successful attempt names the attempt.
     succeeded = metadata.metadata.get("attempt") if metadata else None
     return InFlightChunk(
@@ -217,14 +239,19 @@ def _chunk(
         announced_at=announced_at,
         deadline=announced_at + retention,
         expires_at=min(event.received for event, _ in said) + retention,
-        content=named.get(layout.chunk_blob(key, first.index, first.document_id)),
+        content=max(contents, key=lambda blob: blob.sha256 is not None, default=None),
         metadata=metadata,
         attempts=attempts,
         unfinished=tuple(map(layout.recording_start, unfinished(begun, attempts, succeeded=succeeded))),
         described={name: value for name, value in described.items() if value},
+        others=tuple(addresses)[1:_MOST_ADDRESSES],
     )
 
 
-def newest[Value](values: Iterable[Value | None]) -> Value | None:
-    """Return the last value that isn't None."""
-    return next((value for value in reversed(list(values)) if value is not None), None)
+def first_said[Value](values: Iterable[Value | None]) -> Value | None:
+    """Return the first value that isn't None: the rule by which events that contradict each other are settled.
+
+    With the events in the order of their receipt, and the archived manifest before them: what is settled stays, and
+    what comes later is a claim, which the manifest lists beside it.
+    """
+    return next((value for value in values if value is not None), None)

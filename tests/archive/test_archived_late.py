@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from recording.app import App, assemble
 from recording.errors import SourceGone
 from recording.notices import Topic
-from tests.support.archives import HOUR, errors, give_up, lose, manifest_of, outcomes
+from tests.support.archives import HOUR, LATE, errors, give_up, lose, manifest_of, outcomes
 from tests.support.emulator import Control, file_event
 from tests.support.facts import TOPIC_KEY, announce, listing, put, receive, stage, sweep, told, topic
 
@@ -166,3 +167,79 @@ async def test_a_lost_chunk_that_is_announced_again_is_fetched(app: App, control
 
     assert ["archived"] == outcomes(await manifest_of(app, job.recording_key, 2))
     assert {} == await listing(app.settings, "staging")
+
+
+async def _late(app: App, recording: Any, number: int, **data: Any) -> None:
+    """Receive a later event of an archived recording, and run whatever it asks for."""
+    event = file_event(recording, event_id=f"late-{number}")
+    event["data"] |= data
+    for job in await receive(app, event):
+        await app.ingest.run(job)
+    await sweep(app)
+
+
+async def test_a_contradicting_claim_changes_nothing_and_is_kept_beside_the_settled_one(
+    app: App, control: Control
+) -> None:
+    """Another recording id, duration, index or address: in a later manifest, with the event; each claim once."""
+    recording = await control.recording(1000)
+    [job] = await stage(app, recording, subject=f"/recording/call/{recording['callId']}/recordingId/settled")
+    await sweep(app)
+    first = await manifest_of(app, job.recording_key)
+
+    for number in (2, 3):
+        await _late(app, recording, number, recordingId="other", recordingDurationMs=1)
+    document = {"documentId": job.document_id, "index": 7, "endReason": "SessionEnded"}
+    elsewhere = document | {"contentLocation": "https://elsewhere.example/x?key=s3cret"}
+    await _late(app, recording, 4, recordingStorageInfo={"recordingChunks": [elsewhere]})
+
+    second, third = [await manifest_of(app, job.recording_key, revision) for revision in (2, 3)]
+    assert ("settled", 6620, True) == (second.recording_id, second.recording_duration_ms, second.complete)
+    assert [("late-2", "recordingId", "other"), ("late-2", "recordingDurationMs", 1)] == [
+        (claim.event, claim.member, claim.value) for claim in second.claims
+    ]
+    assert [(0, (7,))] == [(entry.index, entry.other_indices) for entry in third.chunks]
+    settled = {"revision", "claims", "events", "archived_at", "chunks"}
+    assert first.model_dump(exclude=settled) == third.model_dump(exclude=settled)
+    assert [entry.content for entry in first.chunks] == [entry.content for entry in third.chunks]
+    names = [name.rpartition("/")[2] for name in await listing(app.settings, "archive") if "/events/" in name]
+    assert {"late-2.json", "late-4.json"} < set(names)
+    assert "late-3.json" not in names
+    assert "s3cret" not in third.model_dump_json()
+    assert {} == await listing(app.settings, "staging")
+
+
+async def test_a_chunk_announced_late_and_lost_makes_it_incomplete(app: App, control: Control) -> None:
+    """The first manifest stays, the second says what is missing."""
+    recording = await control.recording(1000, 1000)
+    await stage(app, recording | {"chunks": recording["chunks"][:1]})
+    await sweep(app)
+    late, lost = await announce(app, recording, event_id="late")
+    await lose(app, control, lost)
+    await sweep(app, now=datetime.now(UTC) + LATE)
+
+    first, second = [await manifest_of(app, late.recording_key, revision) for revision in (1, 2)]
+    assert ([True, False], ["archived", "lost"]) == ([first.complete, second.complete], outcomes(second))
+
+
+async def test_one_document_announced_at_two_indices_is_kept_once_and_listed_at_both(
+    app: App, control: Control
+) -> None:
+    """In one event or in two; whichever was fetched."""
+    made = await control.recording(1000)
+    [chunk] = made["chunks"]
+    twice = [
+        await stage(app, made | {"chunks": [chunk | {"index": index}]}, event_id=f"at-{index}") for index in (3, 1)
+    ]
+    assert 1 == len(await announce(app, made | {"chunks": [chunk, chunk | {"index": 5}]}, event_id="at-both"))
+
+    await sweep(app)
+
+    written = await manifest_of(app, twice[0][0].recording_key)
+    archived = await listing(app.settings, "archive")
+    assert [(3, (0, 1, 5), True)] == [(e.index, e.other_indices, e.is_safe) for e in written.chunks]
+    assert 1 == list(archived.values()).count(chunk["sha256"])
+    assert {} == await listing(app.settings, "staging")
+    links = {(await app.catalogue.content_link(written.recording_key, index)).partition("?")[0] for index in "0135"}
+    assert 1 == len(links)
+    assert (await app.verifier.verify(written.recording_key)).ok

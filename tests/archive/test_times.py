@@ -104,7 +104,7 @@ async def test_recordings_are_ordered_by_what_is_plausible(app: App, control: Co
     for number, (time, received) in enumerate(
         ((now - 1 * HOUR, now), (FALSE[1], now - 2 * HOUR), (now - 3 * HOUR, now), (FALSE[1], now))
     ):
-        claimed = time if isinstance(time, str) else time.isoformat()
+        claimed = time.isoformat() if isinstance(time, datetime) else time
         made = await control.recording(500)
         await receive(app, file_event(made, event_id=str(number), eventTime=claimed), now=received)
 
