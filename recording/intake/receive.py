@@ -171,6 +171,9 @@ class Intake:
         try:
             async with asyncio.timeout(self._ending_timeout):
                 await self._endings.note_announced(event)
+                if event.recording_id and not event.chunks:
+                    # Its files are in the team's own storage: no fact in staging tells the timer.
+                    await self._endings.clear_announced(event.recording_id)
         except (AzureError, TimeoutError) as failed:
             if not event.chunks:
                 raise  # nothing of this event is in staging, where the timer would find it: it must come again

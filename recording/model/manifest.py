@@ -147,13 +147,11 @@ def write_manifest(
         revision=before.revision + 1 if before else 1,
         recording_key=recording.key,
         call_id=before.call_id if before else first.call_id,
-        recording_id=first_said([before and before.recording_id, *(e.recording_id for e in recording.events)]),
+        recording_id=first_said([before and before.recording_id, recording.recording_id]),
         server_call_id=first_said([before and before.server_call_id, *(e.server_call_id for e in recording.events)]),
         correlation_id=correlation_id or (before and before.correlation_id),
         recording_start_time=before.recording_start_time if before else first.start,
-        recording_duration_ms=first_said(
-            [before and before.recording_duration_ms, *(e.duration_ms for e in recording.events)]
-        ),
+        recording_duration_ms=first_said([before and before.recording_duration_ms, recording.duration_ms]),
         session_end_reason=first_said(
             [before and before.session_end_reason, *(e.session_end_reason for e in recording.events)]
         ),
@@ -245,7 +243,12 @@ def without_archived(recording: InFlightRecording, before: Manifest) -> InFlight
     new = new_chunks(recording, before)
     left = (c for c in recording.chunks if c in new or c.document_id not in kept)
     chunks = (replace(c, is_archived=c.document_id in known - announced) for c in left)
-    return replace(recording, chunks=tuple(chunks))
+    return replace(
+        recording,
+        chunks=tuple(chunks),
+        recording_id=first_said([before.recording_id, recording.recording_id]),
+        duration_ms=first_said([before.recording_duration_ms, recording.duration_ms]),
+    )
 
 
 def has_more(chunk: InFlightChunk, entry: ManifestChunk | None) -> bool:

@@ -147,12 +147,17 @@ class InFlightChunk:
 
 @dataclass(frozen=True)
 class InFlightRecording:
-    """A recording in flight: its file events, the one that was received first first, and every chunk of them."""
+    """A recording in flight: its file events, the one that was received first first, and every chunk of them.
+
+    `recording_id` and `duration_ms` are what is settled; an event may claim others.
+    """
 
     key: str
     events: tuple[FileStatusUpdated, ...]
     chunks: tuple[InFlightChunk, ...]
     blobs: tuple[StoredBlob, ...]
+    recording_id: str | None = None
+    duration_ms: int | None = None
 
     @property
     def is_staged(self) -> bool:
@@ -192,7 +197,14 @@ def assemble(
         for document_id, announcements in said.items()
     ]
     in_order = tuple(sorted(chunks, key=lambda c: (c.announced.index, c.document_id)))
-    return InFlightRecording(key, ordered, in_order, tuple(named.values()))
+    return InFlightRecording(
+        key,
+        ordered,
+        in_order,
+        tuple(named.values()),
+        recording_id=first_said(event.recording_id for event in ordered),
+        duration_ms=first_said(event.duration_ms for event in ordered),
+    )
 
 
 def _chunk(

@@ -103,6 +103,7 @@ async def test_what_was_noted_first_stays(app: App) -> None:
     await app.endings.note(stop())
     await app.endings.note(announced())
     await app.endings.note(stop(at=STOPPED + HOUR))
+    await app.endings.clear_announced(ID)
 
     assert stop() == await app.endings.find(ID)
     assert [] == await pending(app)
@@ -151,9 +152,10 @@ async def test_two_that_note_at_once(app: App, mine: Ending, other: Ending, mark
 
 
 async def test_an_event_of_today_ends_the_wait(app: App) -> None:
-    """It names the recording: intake deletes the marker, and the fact records the stop."""
+    """It names the recording: the timer deletes the marker, and the fact records the stop."""
     await app.endings.note(stop())
     await receive(app, event_of(ID))
+    await run(app, now=STOPPED + MINUTE)
 
     assert ([], stop()) == (await pending(app), await app.endings.find(ID))
 
@@ -432,3 +434,39 @@ async def test_a_storage_that_fails_ends_nothing_but_the_sweep(app: App, caplog:
     await storage.aclose()
 
     assert any("endings.not_swept" in r.getMessage() for r in caplog.records)
+
+
+@pytest.mark.parametrize("is_stopped_first", [True, False])
+async def test_a_contradicting_recording_id_settles_no_other_recording(
+    app: App, caplog: pytest.LogCaptureFixture, is_stopped_first: bool
+) -> None:
+    """A later event of an announced recording claims the id of one that was stopped: that one is still waited for."""
+    if is_stopped_first:
+        await app.endings.note(stop(OTHER))
+    await receive(app, event_of(ID))
+    await receive(app, event_of(OTHER, minutes=3))
+    if not is_stopped_first:
+        await app.endings.note(stop(OTHER))
+    await app.endings.note(stop(ID))
+
+    report = await run_timer(app, now=STOPPED + 90 * MINUTE)
+
+    assert ([], [OTHER]) == (report.failed, reported(caplog))
+    assert 1 == len([name for name in await pending(app) if name.endswith(".json")])
+
+
+@pytest.mark.parametrize("recording_id", [ID, None])
+async def test_an_event_that_says_a_recording_was_exported_settles_only_a_recording_that_it_names(
+    app: App, caplog: pytest.LogCaptureFixture, recording_id: str | None
+) -> None:
+    """By its id: one without it, which ended when a recording was stopped, settles none."""
+    await app.endings.note(stop())
+    event = event_of(recording_id, storageType="AzureBlob")
+    [document] = event["data"]["recordingStorageInfo"]["recordingChunks"]
+    more = {**document, "documentId": f"{DOCUMENT}0", "contentLocation": "https://storage.asm.skype.com/x"}
+    await receive(app, event)
+    event["data"]["recordingStorageInfo"]["recordingChunks"] = [document, more]
+    await receive(app, event | {"id": "partly"})
+    await run(app, now=STOPPED + 90 * MINUTE)
+
+    assert ([ID] if recording_id is None else []) == reported(caplog)
