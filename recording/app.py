@@ -34,9 +34,8 @@ from recording.config.settings import Settings, read_settings
 from recording.control.operations import RecordingControl
 from recording.doctor.health import HealthCheck
 from recording.errors import Misconfigured
-from recording.ingest.chunk import LAST_QUARTER, LAST_RESORT, ChunkIngest, IngestLimits
 from recording.ingest.bulk import BulkIngest
-
+from recording.ingest.chunk import LAST_QUARTER, LAST_RESORT, ChunkIngest, IngestLimits
 from recording.intake import backlog
 from recording.intake.auto_record import AutoRecord
 from recording.intake.backlog import Backlog

@@ -19,7 +19,7 @@ from recording.app import App, assemble
 from recording.config.settings import read_settings
 from recording.model import layout
 from recording.notices import Notice, RunNotices, Topic
-from tests.support.archives import HOUR, LATE, lose
+from tests.support.archives import HOUR, give_up, lose
 from tests.support.emulator import Control
 from tests.support.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
 from tests.support.faults import FaultyBlobs
@@ -175,7 +175,7 @@ async def test_what_is_lost_is_named(telling: App, control: Control) -> None:
     await telling.ingest.run(bare)
     await telling.clients.blobs.delete("staging", bare.metadata_blob)
 
-    await sweep(telling, now=datetime.now(UTC) + LATE)
+    await sweep(telling, now=await give_up(telling, bare))
 
     events = [event for event in await told(control) if event["type"] != "Recording.AtRisk"]
     assert [("Recording.Lost", [gone.document_id, bare.document_id], 3)] == [
@@ -186,7 +186,7 @@ async def test_what_is_lost_is_named(telling: App, control: Control) -> None:
 async def test_what_comes_late_after_all_is_told_under_another_id(telling: App, control: Control) -> None:
     """The second manifest is another fact than the first."""
     [job] = await announce(telling, await control.recording(1000))
-    late = datetime.now(UTC) + LATE
+    late = await give_up(telling, job)
     await sweep(telling, now=late)
     await telling.ingest.run(job)
     await sweep(telling, now=late)

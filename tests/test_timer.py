@@ -18,6 +18,7 @@ from recording.app import App
 from recording.config.settings import read_settings
 from recording.errors import SourceGone
 from recording.model.attempts import Attempts
+from tests.support.archives import give_up
 from tests.support.emulator import Control, file_event
 from tests.support.facts import announce, container, listing, put, receive, run_timer, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
@@ -59,7 +60,7 @@ async def test_a_run_that_is_killed_anywhere_does_no_harm(environment: dict[str,
 
     for after in range(WRITES + 2):
         async with another(environment, after) as app:
-            for job in await receive(app, event):
+            for job in await receive(app, event, now=now):
                 await app.ingest.run(job)
             if after:
                 dying = FaultyBlobs(app.settings, kill_after=after)
@@ -96,9 +97,11 @@ async def test_runs_that_are_killed_one_after_the_other_do_no_harm(
 
     for prefixes in ([], kills):
         async with another(environment, next(numbers)) as app:
-            for job, there in zip(await receive(app, event), is_there, strict=True):
+            for job, there in zip(await receive(app, event, now=now - 49 * 60 * MINUTE), is_there, strict=True):
                 if there:
                     await app.ingest.run(job)
+                else:
+                    await give_up(app, job, now=now)
             for after in prefixes:
                 dying = FaultyBlobs(app.settings, kill_after=after)
                 # One that has more writes to its name than there are to do isn't killed.
@@ -145,7 +148,10 @@ async def test_rescue_minutes_say_when_the_timer_steps_in(environment: dict[str,
 
 
 async def test_a_chunk_that_keeps_failing_is_tried_until_its_deadline(app: App, control: Control) -> None:
-    """The pause has grown to an hour after nine failures, but not beyond the deadline; then nothing is queued."""
+    """The pause has grown to an hour after nine failures, but not beyond the deadline.
+
+    Then it is queued until an attempt that began after it has failed.
+    """
     [job] = await announce(app, await control.recording(1000))
     await control.fault("expired", "/recording/download/*", times=None)
     for _ in range(9):
@@ -153,10 +159,13 @@ async def test_a_chunk_that_keeps_failing_is_tried_until_its_deadline(app: App, 
             await app.ingest.run(job)
     begun = datetime.now(UTC)
 
-    tried = (30, 59, 61, 119, 122, 47 * 60, 48 * 60 - 1, 48 * 60 + 1)
+    tried = (30, 59, 61, 119, 122, 47 * 60, 48 * 60 - 1, 48 * 60 + 1, 48 * 60 + 15, 50 * 60)
     queued = [m for m in tried if (await sweep(app, now=begun + m * MINUTE)).jobs]
 
-    assert [61, 122, 47 * 60, 48 * 60 - 1] == queued
+    assert [61, 122, 47 * 60, 48 * 60 - 1, 48 * 60 + 15, 50 * 60] == queued
+    assert {} == await listing(app.settings, "archive")
+    late = await give_up(app, job, now=begun + 51 * 60 * MINUTE)
+    assert [] == (await sweep(app, now=late + 15 * MINUTE)).jobs
     assert 2 == len(await listing(app.settings, "archive"))
 
 

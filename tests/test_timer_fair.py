@@ -12,6 +12,7 @@ from recording.intake.poison import PoisonQueues
 from recording.model import layout
 from recording.storage.blobs import CopyFailed
 from recording.storage.queues import Queue, QueuedMessage
+from tests.support.archives import give_up
 from tests.support.emulator import Control
 from tests.support.facts import announce, listing, run_timer, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
@@ -24,7 +25,7 @@ async def test_what_is_lost_is_said_though_the_run_died_right_after_the_manifest
 ) -> None:
     """The run after it says it, for until then staging isn't empty."""
     [job] = await announce(app, await control.recording(1000))
-    now = datetime.now(UTC) + 49 * HOUR
+    now = await give_up(app, job)
 
     # The event is copied, then the manifest is written.
     dying = FaultyBlobs(app.settings, kill_after=2)

@@ -29,7 +29,7 @@ RETIRED = [
     (r"another worker (?:is making|makes) (?:this|the same) start", "another request for this start is in progress"),
     (r"take a new (?:one|key)", "use a new key"),
     (r"time stands for it", "using the event time instead"),
-    (r"stands at index", "is already listed at index"),
+    (r"stands at index", "is listed at index"),
     (r"it is called \S+, and its bytes are", "labelled mp4, content is wav"),
     (r"the last attempt said|nothing, none was made", "last attempt: …, last attempt: none was made"),
     (r"is not whole \(|it is made again", "is incomplete, it will be retried"),

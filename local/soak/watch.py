@@ -1,12 +1,14 @@
 """Watch storage from outside during a soak run: what is staged, what is archived, and when."""
 
 import asyncio
+import contextlib
 import json
 import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -20,6 +22,8 @@ EVERY_SECONDS = 0.5
 LOOKING_SHARE = 0.2
 # Manifests read concurrently: read one by one from a busy Azurite, they delayed the load.
 READING = 16
+# Longer than either API keeps a recording.
+AGE = timedelta(hours=50)
 _CONTENT = re.compile(r".*/chunks/[0-9]{5}-(?P<document>[0-9A-Za-z-]+)\.media")
 
 
@@ -75,6 +79,8 @@ class Watch:
             found = _CONTENT.fullmatch(str(blob.name))
             if found and key in waiting and (blob.metadata or {}).get("sha256"):
                 self._staged(waiting[key], found["document"])
+            if key in waiting and waiting[key].is_expired and "/events/" in str(blob.name):
+                await self._age(blob)
         self.staging_blobs = blobs
         turn = asyncio.Semaphore(READING)
 
@@ -98,6 +104,14 @@ class Watch:
         except ResourceNotFoundError:
             return 0
         return int(properties.approximate_message_count or 0)
+
+    async def _age(self, event: Any) -> None:
+        """Let the event of an expired recording be as old as its chunks: a run has not the days that they are kept."""
+        received = datetime.fromisoformat(event.metadata["received"])
+        if datetime.now(UTC) - received < AGE:
+            metadata = {**event.metadata, "received": (received - AGE).isoformat()}
+            with contextlib.suppress(ResourceNotFoundError):
+                await self.staging.get_blob_client(event.name).set_blob_metadata(metadata)
 
     def _staged(self, one: Open, document_id: str) -> None:
         self.staged_seconds.setdefault(document_id, time.monotonic() - one.published)

@@ -64,7 +64,8 @@ def compare(
     for line in archived:
         if line.recording_id:
             by_id.setdefault(_plain(line.recording_id), []).append(line)
-        else:
+        elif not line.exported:
+            # That files are in the team's own storage settles only a recording that is named.
             nameless.append(line)
     by_start = _by_start([row for row in recorded if _plain(row.recording_id) not in by_id], nameless)
     return [

@@ -32,12 +32,12 @@ async def copy_recording(
     is never written again, whatever has arrived in staging since. Raises CopyFailed, or azure-core's errors; the other
     copies are then not waited for.
     """
-    done = _already_archived(recording.key, before)
-    kinds = {chunk.job.content_blob: chunk.kind for chunk in recording.chunks}
+    surplus = _surplus(recording, before)
+    kinds = {chunk.content.name: chunk.kind for chunk in recording.chunks if chunk.content}
     named = {
         blob.name: layout.archived(blob.name, kinds.get(blob.name, ChunkFacts.from_metadata(blob.metadata).kind))
         for blob in recording.blobs
-        if layout.staged_kind(blob.name) not in layout.TRANSIENT and blob.name not in done
+        if layout.staged_kind(blob.name) not in layout.TRANSIENT and blob.name not in surplus
     }
     # To look at each copy of thousands again would take all of the next run's time.
     copied = await _copied(recording.key, blobs) if len(named) > _MANY else {}
@@ -69,17 +69,32 @@ async def _copied(key: str, blobs: Blobs) -> dict[str, StoredBlob]:
     return {blob.name: blob async for blob in blobs.list_blobs("archive", f"{layout.archive_folder(key)}/")}
 
 
-def _already_archived(key: str, before: Manifest | None) -> set[str]:
-    """List what is in the archive for good, by its name in staging."""
-    return {
-        name
-        for entry in (before.chunks if before else ())
-        for file, name in (
-            (entry.content, layout.chunk_blob(key, entry.index, entry.document_id)),
-            (entry.metadata, layout.metadata_blob(key, entry.index, entry.document_id)),
-        )
-        if file and file.sha256
-    }
+def _surplus(recording: InFlightRecording, before: Manifest | None) -> set[str]:
+    """List what is not copied: what the archive has for good, and the same bytes under another index."""
+    entries = before.chunks if before else ()
+    files = [
+        (e.document_id, kind, f) for e in entries for kind, f in (("content", e.content), ("metadata", e.metadata))
+    ]
+    archived = {(document_id, kind): file for document_id, kind, file in files if file and file.sha256}
+    chosen = {blob.name for c in recording.chunks for blob in (c.content, c.metadata) if blob and blob.sha256}
+    staged = [(blob, parsed) for blob in recording.blobs if (parsed := layout.parse(blob.name))]
+    in_staging = {(parsed.id, parsed.kind): blob for blob, parsed in staged if blob.name in chosen}
+    found = set()
+    for blob, parsed in staged:
+        document = (parsed.id, parsed.kind)
+        if there := archived.get(document):
+            is_same_name = _stem(there.blob) == _stem(blob.name)
+            is_surplus = is_same_name or blob.sha256 in (None, there.sha256)
+        else:
+            here = in_staging.get(document, blob)
+            is_surplus = here.name != blob.name and blob.sha256 in (None, here.sha256)
+        if is_surplus:
+            found.add(blob.name)
+    return found
+
+
+def _stem(blob: str) -> str:
+    return blob.rpartition("/")[2].rpartition(".")[0]
 
 
 async def _event_name(event: StoredBlob, name: str, blobs: Blobs) -> str:

@@ -99,14 +99,22 @@ class Finish:
         with traces.span("recording.archive", key):
             if note_endings:
                 # Once staging is empty nothing shows that it was announced: its marker must be gone by then.
-                for event in due.whole.events:
-                    await self.endings.note_announced(event)
+                await self._note_ending(due)
             await self._finish(run, due)
+
+    async def _note_ending(self, due: Due) -> None:
+        """Record the ending of the recording that is settled; an event may claim that it was another."""
+        recording_id = due.pending.recording_id
+        for event in due.whole.events:
+            if recording_id and event.recording_id == recording_id:
+                await self.endings.note_announced(event)
+        if recording_id:
+            await self.endings.clear_announced(recording_id)
 
     async def _finish(self, run: Run, due: Due) -> None:
         whole, before = due.whole, due.before
         written: Manifest | None
-        if before and not manifest.new_chunks(due.pending, before):
+        if before and not manifest.says_more(due.pending, before):
             if all(layout.staged_kind(blob.name) in layout.TRANSIENT for blob in whole.blobs):
                 # What is left is the record of an attempt that ended after the archive: nothing to publish.
                 await self.recordings.empty_staging(whole)

@@ -32,18 +32,19 @@ class ArchiveSilent(AzureError):
 
 def is_due(recording: InFlightRecording, now: datetime) -> bool:
     """Decide whether a recording is to be archived: all is staged, or nothing more can come."""
-    return recording.is_staged or recording.is_past_deadline(now)
+    return recording.is_staged or recording.is_over(now)
 
 
 def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta) -> list[InFlightChunk]:
-    """Decide which chunks go back to the queue: announced, not staged, and the time of their next try has come."""
+    """Decide which chunks go back to the queue: not staged, not lost, and the time of their next try has come."""
 
     def due(chunk: InFlightChunk) -> datetime:
         at, queued = chunk.requeue_at(first), recording.fanned_out_at
         # A fan-out queues every chunk that is due when it begins.
         return queued + first if queued and at <= queued else at
 
-    return [c for c in recording.chunks if not c.is_staged and due(c) <= now < c.deadline]
+    missing = (c for c in recording.chunks if not c.is_staged and not c.is_given_up)
+    return [c for c in missing if due(c) <= now]
 
 
 async def load_due(recordings: RecordingStore, key: str, blobs: list[StoredBlob]) -> Due:
@@ -112,7 +113,7 @@ class Review:
                 chunk.job,
                 lambda before: (before or Attempts(next_at=run.now)).with_requeue(run.now, first=self.first_requeue),
             )
-            run.report.jobs.append(chunk.job)
+            run.report.jobs.extend(chunk.jobs)
             log.warning(
                 "chunk.queued_again",
                 recordingKey=recording.key,
@@ -139,7 +140,9 @@ class Review:
         request.
         """
         at_risk = [
-            c for c in recording.chunks if not c.is_staged and run.now < c.deadline <= run.now + self.risk_margin
+            c
+            for c in recording.chunks
+            if not c.is_staged and not c.is_lost(run.now) and c.deadline <= run.now + self.risk_margin
         ]
         at_risk.sort(key=lambda chunk: chunk.deadline)
         for chunk in at_risk[:MOST_DIRECT]:
@@ -147,12 +150,13 @@ class Review:
                 "chunk.at_risk",
                 recordingKey=recording.key,
                 documentId=chunk.document_id,
-                hoursLeft=_hours_left(chunk, run.now),
+                hoursLeft=chunk.hours_left(run.now),
                 attempts=chunk.tries,
                 unfinished=len(chunk.unfinished),
                 reason=chunk.reason,
                 atRisk=len(at_risk),
-                next="it is tried until its deadline",
+                next="it is tried until it is staged, or an attempt after its expiry fails",
+                expiresAt=chunk.expires_at.isoformat(),
             )
         untold = [c for c in at_risk if recording.named(layout.notice_blob(recording.key, c.document_id)) is None]
         facts = {chunk.document_id: _risk(chunk, run.now) for chunk in untold[:_MOST_NOTICES]}
@@ -169,12 +173,8 @@ class Review:
 def _risk(chunk: InFlightChunk, now: datetime) -> dict[str, object]:
     return {
         "documentId": chunk.document_id,
-        "hoursLeft": _hours_left(chunk, now),
+        "hoursLeft": chunk.hours_left(now),
         "attempts": chunk.tries,
         "unfinished": len(chunk.unfinished),
         "reason": chunk.reason,
     }
-
-
-def _hours_left(chunk: InFlightChunk, now: datetime) -> float:
-    return round((chunk.deadline - now) / timedelta(hours=1), 2)

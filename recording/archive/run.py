@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from azure.core.exceptions import AzureError
 
@@ -134,16 +134,16 @@ class Run:
     def log(self) -> None:
         """Log what the run did, as `archive.ran`: alerts and the workbook read it."""
         left = [
-            chunk.deadline - self.now
+            chunk.hours_left(self.now)
             for recording in self.seen
             for chunk in recording.chunks
-            if not chunk.is_staged and chunk.deadline > self.now
+            if not chunk.is_staged and not chunk.is_lost(self.now)
         ]
         log.info(
             "archive.ran",
             inFlight=self.in_flight,
             chunksInFlight=len(left),
-            leastHoursLeft=round(min(left) / timedelta(hours=1), 2) if left else None,
+            leastHoursLeft=min(left) if left else None,
             archived=len(self.report.archived),
             incomplete=len(self.report.incomplete),
             queuedAgain=len(self.report.jobs) + self.report.fanned_out,

@@ -19,10 +19,15 @@ _AT_ONCE = 8
 def deletable(recording: InFlightRecording, written: Manifest, now: datetime) -> list[InFlightChunk]:
     """Decide which chunks to delete at ACS: those of which the archive has everything.
 
-    After its deadline a chunk is deleted by ACS itself.
+    When a chunk has expired, ACS deletes it itself.
     """
-    safe = {entry.document_id for entry in written.chunks if entry.is_safe}
-    return [c for c in recording.chunks if c.document_id in safe and c.announced.delete_location and now < c.deadline]
+    safe = {entry.document_id: entry for entry in written.chunks if entry.is_safe}
+    return [
+        c
+        for c in recording.chunks
+        if (entry := safe.get(c.document_id)) and (at := c.announced.delete_location) and entry.has_location(at)
+        if now < c.expires_at
+    ]
 
 
 async def delete(chunks: list[InFlightChunk], content: Content) -> bool:

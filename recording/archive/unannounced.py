@@ -163,6 +163,17 @@ class UnannouncedWatch:
             chunks=[],
         )
 
+    async def _is_settled(self, known: Ending) -> bool:
+        """Return whether the recording whose event announced an ending has its id, and not only a claim of it."""
+        if known.recording_key is None:
+            return True
+        try:
+            written = await self.recordings.first_manifest(known.recording_key)
+        except ValidationError:
+            return True  # `verify` reports it
+        own = written.recording_id if written else None
+        return own is not None and layout.recording_digest(own) == layout.recording_digest(known.recording_id)
+
     async def _archived(self, sweep: _Sweep, late: Sequence[PendingEnding]) -> list[AnnouncedRecording]:
         """List recordings that were announced and archived before the marker of their stop was written.
 
@@ -174,7 +185,7 @@ class UnannouncedWatch:
         async def ask(one: PendingEnding) -> None:
             ending = await self.endings.find_pending(one)
             known = await self.endings.find(ending.recording_id) if ending else None
-            if known and known.evidence == "announced":
+            if known and known.evidence == "announced" and await self._is_settled(known):
                 found.append(AnnouncedRecording(one.digest, one.digest, sweep.now, None))
 
         await run_each(ask, late, at_once=_PARALLELISM)
@@ -197,10 +208,14 @@ class UnannouncedWatch:
 
 
 def _announced(recording: InFlightRecording) -> Iterable[AnnouncedRecording]:
-    """List what the events of a recording in flight announce."""
-    for event in recording.events:
-        digest = layout.recording_digest(event.recording_id) if event.recording_id else None
-        yield AnnouncedRecording(recording.key, digest, event.start, event.end)
+    """Return the recording that the events of one in flight announce: what is settled of it, not what each claims.
+
+    That its files are in the team's own storage settles only a recording that is named.
+    """
+    digest = layout.recording_digest(recording.recording_id) if recording.recording_id else None
+    if recording.events and (digest or not any(event.exported for event in recording.events)):
+        start = layout.recording_start(recording.key)
+        yield AnnouncedRecording(recording.key, digest, start, events.recording_end(start, recording.duration_ms))
 
 
 def _days(late: Sequence[PendingEnding]) -> list[datetime]:

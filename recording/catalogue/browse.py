@@ -119,8 +119,10 @@ class Catalogue:
         if not index.isdecimal() or not index.isascii() or len(index) > 5:
             raise BadRequest("index must be a number from 0 to 99999", target="index")
         found = await self.get(key)
-        for entry in found.chunks:
-            if entry.index == int(index) and entry.content and entry.outcome in ("staged", "archived", "unproved"):
+        # A document that was announced at two indices is listed at both.
+        listed = [entry for entry in found.chunks if int(index) in (entry.index, *entry.other_indices)]
+        for entry in sorted(listed, key=lambda entry: entry.index != int(index)):
+            if entry.content and entry.outcome in ("staged", "archived", "unproved"):
                 where: Container = "archive" if found.archived_at else "staging"
                 # In staging the name of the blob doesn't have the format.
                 extension = media.kind_of(entry.content.blob) or entry.format or media.UNKNOWN

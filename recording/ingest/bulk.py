@@ -80,7 +80,7 @@ class BulkIngest:
         # While a batch is on the queue the timer doesn't queue it again.
         began = layout.attempt_id(self._clock(), token_hex(4))
         await self._blobs.create("staging", layout.fan_out_blob(key, began), b"{}")
-        await run_each(self._queue.send, (chunk.job.to_message() for chunk in batch), at_once=_SENDS)
+        await run_each(self._queue.send, (one.to_message() for chunk in batch for one in chunk.jobs), at_once=_SENDS)
         if rest:
             await self._queue.send(asked.model_copy(update={"after": _place(batch[-1])}).to_message())
         log.info("recording.fanned_out", recordingKey=key, queued=len(batch), left=len(rest))
@@ -92,6 +92,7 @@ def to_queue(recording: InFlightRecording, asked: FanOut, *, first: timedelta) -
         chunk
         for chunk in recording.chunks
         if not chunk.is_staged
+        and not chunk.is_given_up
         and (asked.after is None or _place(chunk) > asked.after)
         and (asked.due is None or chunk.requeue_at(first) <= asked.due)
     ]

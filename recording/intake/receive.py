@@ -88,8 +88,10 @@ class Intake:
             await self._quarantine.keep(text, [bad.message], received_at=received_at)
             return []
 
-    async def accept(self, event: Event, text: str, *, received_at: datetime) -> list[ChunkJob]:
-        """Accept a parsed event, as `receive` does.
+    async def accept(
+        self, event: Event, text: str, *, received_at: datetime, quarantined_at: datetime | None = None
+    ) -> list[ChunkJob]:
+        """Accept a parsed event, as `receive` does; `quarantined_at` names what has to be quarantined of it.
 
         Raises BadEvent for a call that is to be recorded and has no valid conversation id.
         """
@@ -97,7 +99,9 @@ class Intake:
             case FileStatusUpdated():
                 ids = {"recording_id": event.recording_id, "eventId": event.id}
                 with traces.span("recording.event", event.recording_key, **ids):
-                    return await self._file_status(event, text, received_at=received_at)
+                    return await self._file_status(
+                        event, text, received_at=received_at, quarantined_at=quarantined_at or received_at
+                    )
             case CallLegStateChanged():
                 log.info("call_leg.changed", eventId=event.id, callLegId=event.call_leg_id, state=event.state)
                 if self._auto_record:
@@ -130,11 +134,13 @@ class Intake:
                 assert_never(event)
         return []
 
-    async def _file_status(self, event: FileStatusUpdated, text: str, *, received_at: datetime) -> list[ChunkJob]:
+    async def _file_status(
+        self, event: FileStatusUpdated, text: str, *, received_at: datetime, quarantined_at: datetime
+    ) -> list[ChunkJob]:
         key = event.recording_key
         if event.exported:
             # These files are in the team's own storage already: they have no deadline, and nothing is copied.
-            kept = await self._recordings.keep_export(event, text)
+            kept = await self._recordings.keep_export(event, text, received_at=received_at)
             log.info(
                 "recording.exported",
                 eventId=event.id,
@@ -144,29 +150,36 @@ class Intake:
                 blob=kept.blob,
                 duplicate=not kept.is_new,
             )
+        jobs: list[ChunkJob] = []
         if event.chunks:
-            kept = await self._recordings.keep_event(event, text)
+            kept = await self._recordings.keep_event(event, text, received_at=received_at)
+            # A document at two indices is fetched once, at the smaller one.
+            once = {chunk.document_id: chunk for chunk in reversed(event.chunks)}
+            jobs = [ChunkJob.of(key, chunk, kept.announced_at) for chunk in reversed(once.values())]
             log.info(
                 "recording.announced",
                 recordingKey=key,
                 eventId=event.id,
-                chunks=len(event.chunks),
+                chunks=len(jobs),
                 duplicate=not kept.is_new,
             )
         if event.problems:
             # After the fact is written: if this fails, the event comes again, and the timer has the good chunks.
-            await self._quarantine.keep(text, list(event.problems), received_at=received_at)
+            await self._quarantine.keep(text, list(event.problems), received_at=quarantined_at)
         await self._note_ending(event)
         if len(event.chunks) > MOST_DIRECT:
             await self._bulk.send(FanOut(recording_key=key, event=kept.blob).to_message())
             return []
-        return [ChunkJob.of(key, chunk, event.time) for chunk in event.chunks]
+        return jobs
 
     async def _note_ending(self, event: FileStatusUpdated) -> None:
         """Record that the recording ended, if the event has the recording's id."""
         try:
             async with asyncio.timeout(self._ending_timeout):
                 await self._endings.note_announced(event)
+                if event.recording_id and not event.chunks:
+                    # Its files are in the team's own storage: no fact in staging tells the timer.
+                    await self._endings.clear_announced(event.recording_id)
         except (AzureError, TimeoutError) as failed:
             if not event.chunks:
                 raise  # nothing of this event is in staging, where the timer would find it: it must come again

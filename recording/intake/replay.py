@@ -90,14 +90,19 @@ class Replay:
             return ReplayResult(source, "invalid", bad.message)
         if isinstance(event, OtherEvent):
             return ReplayResult(source, "ignored", f"nothing to do for {event.type}")
-        received_at = self._clock()
+        now = self._clock()
+        received_at = quarantined_at = now
         if isinstance(event, FileStatusUpdated):
+            received_at = one.quarantined_at or now
             # Its unparsable parts get the same name in quarantine, whenever it is replayed.
-            received_at = one.quarantined_at or event.time
+            quarantined_at = one.quarantined_at or event.time
         messages: list[str] = []
         try:
             if not dry_run:
-                messages = to_messages(await self._intake.accept(event, one.text, received_at=received_at))
+                accepted = await self._intake.accept(
+                    event, one.text, received_at=received_at, quarantined_at=quarantined_at
+                )
+                messages = to_messages(accepted)
                 for message in messages:
                     await self._queue.send(message)
         except BadEvent as bad:

@@ -12,6 +12,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from recording.model import layout
 from recording.model.record import Record
 
 # The queue tries a message five times, half a minute apart, and a message of a process that died comes
@@ -22,6 +23,8 @@ FIRST_RESCUE = timedelta(minutes=15)  # the default of RESCUE_MINUTES
 KEPT = 100
 # Characters of the last failure's message: the metadata of a blob has 8 KiB, and each character may become twelve.
 _SUMMARY = 500
+# The host ends a process that takes longer (functionTimeout in host.json).
+LONGEST = timedelta(minutes=30)
 
 
 class Failure(Record):
@@ -31,6 +34,12 @@ class Failure(Record):
     code: str
     message: str
     attempt: str | None = None
+
+    @property
+    def began(self) -> datetime:
+        """Return when the attempt began; where that is unknown, when it failed."""
+        known = self.attempt is not None and layout.is_recording_key(self.attempt)
+        return layout.recording_start(self.attempt or "") if known else self.at
 
 
 class Attempts(Record):

@@ -209,8 +209,11 @@ def _locations(chunk: payload.ChunkFields) -> tuple[dict[str, str | None], list[
 
 
 def read_chunks(entries: list[Any]) -> tuple[tuple[AnnouncedChunk, ...], tuple[str, ...]]:
-    """Return the valid chunks, and the problems of the others; two documents with one index are both kept."""
-    chunks: dict[str, AnnouncedChunk] = {}
+    """Return the valid chunks, and the problems of the others.
+
+    Two documents with one index are both kept, and so are two indices of one document.
+    """
+    chunks: dict[tuple[str, int], AnnouncedChunk] = {}
     first_at: dict[int, str] = {}
     problems: list[str] = []
     for position, entry in enumerate(entries):
@@ -224,11 +227,10 @@ def read_chunks(entries: list[Any]) -> tuple[tuple[AnnouncedChunk, ...], tuple[s
             continue
         where, wrong = _locations(chunk)
         problems += [f"chunk entry {position}: {one}" for one in wrong]
-        known = chunks.setdefault(
-            chunk.document_id, AnnouncedChunk(chunk.document_id, chunk.index, chunk.end_reason or None, **where)
+        chunks.setdefault(
+            (chunk.document_id, chunk.index),
+            AnnouncedChunk(chunk.document_id, chunk.index, chunk.end_reason or None, **where),
         )
-        if known.index != chunk.index:
-            problems.append(f"chunk entry {position}: the document is already listed at index {known.index}")
-        elif first_at.setdefault(chunk.index, chunk.document_id) != chunk.document_id:
+        if first_at.setdefault(chunk.index, chunk.document_id) != chunk.document_id:
             problems.append(f"chunk entry {position}: another document has index {chunk.index} too")
     return tuple(sorted(chunks.values(), key=lambda c: (c.index, c.document_id))), tuple(problems)

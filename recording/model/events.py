@@ -108,6 +108,7 @@ class FileStatusUpdated:
     `chunks` are to be ingested; `exported` are in the team's own storage already (docs/acs-contract.md#own-storage).
     `problems` lists the chunk entries that could not be parsed: the valid ones are
     ingested nevertheless, and the event is quarantined as well.
+    `time` is a claim. `received_at` is by the app's own clock: the store knows it, the parser doesn't.
     """
 
     id: str
@@ -124,11 +125,24 @@ class FileStatusUpdated:
     content_type: ContentType | None = None
     channel_type: ChannelType | None = None
     format_type: FormatType | None = None
+    received_at: datetime | None = None
 
     @property
     def recording_key(self) -> str:
         """Return the key of the event's recording."""
         return layout.recording_key(self.start, self.call_id)
+
+    @property
+    def received(self) -> datetime:
+        """Return when the app received it; its own time, where that is unknown."""
+        return self.received_at or self.time
+
+    def announced_at(self, retention: timedelta) -> datetime:
+        """Return when it announced its chunks, at the earliest that is plausible; urgency counts from there.
+
+        Not after its receipt; nor so long before it that ACS, which keeps a chunk for `retention`, has deleted it.
+        """
+        return min(max(self.time, self.received - retention), self.received)
 
     @property
     def end(self) -> datetime | None:

@@ -39,7 +39,7 @@ Location = Annotated[str, Field(min_length=1, max_length=8192)]
 
 
 class ChunkJob(Record):
-    """One announced chunk that is to be ingested; `announced_at` is the event's time.
+    """One announced chunk that is to be ingested; `announced_at` is when, as far as its events are plausible.
 
     The locations are those of the file event, unchanged (docs/acs-contract.md#file-event); the events of
     April 2021 have none (docs/acs-contract.md#2021-file-event). `content` checks their hosts before it sends a request.
@@ -69,7 +69,7 @@ class ChunkJob(Record):
 
     @classmethod
     def of(cls, key: str, chunk: AnnouncedChunk, announced_at: datetime) -> Self:
-        """Return the job for a chunk that a file event of `announced_at` announces."""
+        """Return the job for a chunk that was announced at a time."""
         return cls(
             recording_key=key,
             document_id=chunk.document_id,

@@ -3,6 +3,8 @@
 It is written last: if it exists, the recording is archived.
 """
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal
@@ -10,8 +12,9 @@ from typing import Literal
 from recording.formats.media import Kind
 from recording.model import layout
 from recording.model.attempts import Failure
+from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.record import Record
-from recording.model.recording import InFlightChunk, InFlightRecording, newest
+from recording.model.recording import InFlightChunk, InFlightRecording, first_said
 from recording.model.stored import StoredBlob
 
 
@@ -31,14 +34,19 @@ class ManifestChunk(Record):
     all of them but in manifests of older versions.
     unproved: committed completely, but the deadline passed before it could be read back; or accepted although its
     structure is incomplete, since ACS had nothing better. `reason` says which.
-    lost: not in our storage when ACS deleted it; `reason` says why.
+    lost: not in our storage when ACS deleted it; `reason` says why. `evidence` is the attempt that found nothing more
+    of it, or of its metadata file: it began after `expires_at`, which is its receipt and the time that ACS keeps it.
+    `announced_at` and `deadline` are the earliest that its events make plausible.
     `format` is what its bytes are; `note` describes a label that differs.
+    `index` is what was announced first, `other_indices` are those at which the document was announced as well.
+    `locations` are digests of its addresses; the event has the addresses themselves.
     `attempts` is how many didn't succeed. `failures` has the time and the reason of the newest hundred that failed;
     `unfinished` the start of each of the others: its process was killed, or it was still running.
     """
 
     document_id: str
     index: int
+    other_indices: tuple[int, ...] = ()
     end_reason: str | None
     outcome: Literal["waiting", "staged", "archived", "unproved", "lost"]
     reason: str | None = None
@@ -47,6 +55,8 @@ class ManifestChunk(Record):
     unfinished: tuple[datetime, ...] = ()
     announced_at: datetime
     deadline: datetime
+    expires_at: datetime | None = None
+    evidence: Failure | None = None
     content_type: str | None = None
     channel_type: str | None = None
     format: Kind | None = None
@@ -57,11 +67,28 @@ class ManifestChunk(Record):
     proved_at: datetime | None = None
     blocks: int | None = None
     blocks_compared: int | None = None
+    locations: tuple[str, ...] = ()
+
+    def has_location(self, location: str) -> bool:
+        """Return whether an address is one of its settled ones; manifests of older versions don't say."""
+        return not self.locations or location_digest(location) in self.locations
 
     @property
     def is_safe(self) -> bool:
         """Return whether the archive has all of it: content, proof and metadata file."""
         return self.outcome == "archived" and self.metadata is not None
+
+
+class Claim(Record):
+    """What an event says otherwise than what is settled: it changes nothing. The event is under `events/`.
+
+    An address is given by its digest.
+    """
+
+    event: str
+    document_id: str | None = None
+    member: str
+    value: str | int
 
 
 class Absence(Record):
@@ -92,6 +119,7 @@ class Manifest(Record):
     absent: Absence | None = None
     events: list[str]
     chunks: list[ManifestChunk]
+    claims: tuple[Claim, ...] = ()
 
 
 def write_manifest(
@@ -113,20 +141,18 @@ def write_manifest(
         entries[new.document_id] = merge_entries(known, new) if known else new
     chunks = sorted(entries.values(), key=lambda e: (e.index, e.document_id))
     complete = all(e.is_safe for e in chunks)
-    last = recording.events[-1]
+    first = recording.events[0]
     final: Literal["archived", "incomplete"] = "archived" if complete else "incomplete"
-    return Manifest(
+    written = Manifest(
         revision=before.revision + 1 if before else 1,
         recording_key=recording.key,
-        call_id=last.call_id,
-        recording_id=newest([before and before.recording_id, *(e.recording_id for e in recording.events)]),
-        server_call_id=newest([before and before.server_call_id, *(e.server_call_id for e in recording.events)]),
+        call_id=before.call_id if before else first.call_id,
+        recording_id=first_said([before and before.recording_id, recording.recording_id]),
+        server_call_id=first_said([before and before.server_call_id, *(e.server_call_id for e in recording.events)]),
         correlation_id=correlation_id or (before and before.correlation_id),
-        recording_start_time=last.start,
-        recording_duration_ms=newest(
-            [before and before.recording_duration_ms, *(e.duration_ms for e in recording.events)]
-        ),
-        session_end_reason=newest(
+        recording_start_time=before.recording_start_time if before else first.start,
+        recording_duration_ms=first_said([before and before.recording_duration_ms, recording.duration_ms]),
+        session_end_reason=first_said(
             [before and before.session_end_reason, *(e.session_end_reason for e in recording.events)]
         ),
         complete=complete,
@@ -135,6 +161,68 @@ def write_manifest(
         events=sorted({*(event.id for event in recording.events), *(before.events if before else ())}),
         chunks=chunks,
     )
+    return _with_claims(written, recording.events, before.claims if before else ())
+
+
+def says_more(recording: InFlightRecording, before: Manifest) -> bool:
+    """Return whether staging has more than the previous manifest: of a chunk, or an event that says more.
+
+    The same event under another id says nothing more.
+    """
+    now = write_manifest(recording, archived_at=before.archived_at, before=before)
+    return now != before.model_copy(update={"revision": now.revision, "events": now.events})
+
+
+def _with_claims(written: Manifest, events: Iterable[FileStatusUpdated], known: tuple[Claim, ...]) -> Manifest:
+    """Add what the events say otherwise, each claim once; an index is added to its chunk."""
+    entries = {entry.document_id: entry for entry in written.chunks}
+    found = {(claim.document_id, claim.member, claim.value): claim for claim in known}
+    for event in events:
+        for document_id, member, value in _contradictions(written, event):
+            found.setdefault(
+                (document_id, member, value),
+                Claim(event=event.id, document_id=document_id, member=member, value=value),
+            )
+        for chunk in event.chunks:
+            entry = entries[chunk.document_id]
+            if chunk.index not in (entry.index, *entry.other_indices):
+                others = tuple(sorted((*entry.other_indices, chunk.index)))
+                entries[chunk.document_id] = entry.model_copy(update={"other_indices": others})
+    return written.model_copy(update={"chunks": list(entries.values()), "claims": tuple(found.values())})
+
+
+def _contradictions(written: Manifest, event: FileStatusUpdated) -> Iterable[tuple[str | None, str, str | int]]:
+    """List what an event says otherwise than a manifest, by document and member."""
+    # An id may come with or without padding (docs/acs-contract.md#2021-recording-id, #server-call-id).
+    if event.recording_id and layout.recording_digest(event.recording_id) != layout.recording_digest(
+        written.recording_id or ""
+    ):
+        yield None, "recordingId", event.recording_id
+    if event.server_call_id and layout.call_blob(event.server_call_id) != layout.call_blob(
+        written.server_call_id or ""
+    ):
+        yield None, "serverCallId", event.server_call_id
+    if event.duration_ms not in (None, written.recording_duration_ms):
+        yield None, "recordingDurationMs", event.duration_ms or 0
+    if event.session_end_reason not in (None, written.session_end_reason):
+        yield None, "sessionEndReason", event.session_end_reason or ""
+    entries = {entry.document_id: entry for entry in written.chunks}
+    for chunk in event.chunks:
+        entry = entries[chunk.document_id]
+        if chunk.end_reason not in (None, entry.end_reason):
+            yield chunk.document_id, "endReason", chunk.end_reason or ""
+        for location in _locations(chunk):
+            if not entry.has_location(location):
+                yield chunk.document_id, "location", location_digest(location)
+
+
+def _locations(chunk: AnnouncedChunk) -> list[str]:
+    return [one for one in (chunk.content_location, chunk.metadata_location, chunk.delete_location) if one]
+
+
+def location_digest(location: str) -> str:
+    """Return the digest of an address, which may hold a key."""
+    return hashlib.sha256(location.encode()).hexdigest()[:16]
 
 
 def new_chunks(recording: InFlightRecording, before: Manifest | None) -> list[InFlightChunk]:
@@ -144,10 +232,23 @@ def new_chunks(recording: InFlightRecording, before: Manifest | None) -> list[In
 
 
 def without_archived(recording: InFlightRecording, before: Manifest) -> InFlightRecording:
-    """Return the recording without the chunks that the previous manifest lists as archived, unless staging has more."""
-    kept = {e.document_id for e in before.chunks if e.content is not None}
+    """Return the recording without the chunks that the previous manifest lists as archived, unless staging has more.
+
+    And without those that it lists as lost, unless an event announces them anew: one that was archived and comes again
+    doesn't.
+    """
+    announced = {c.document_id for event in recording.events if event.id not in before.events for c in event.chunks}
+    known = {e.document_id for e in before.chunks}
+    kept = {e.document_id for e in before.chunks if e.content is not None} | (known - announced)
     kept -= {c.document_id for c in new_chunks(recording, before)}
-    return replace(recording, chunks=tuple(c for c in recording.chunks if c.document_id not in kept))
+    left = (c for c in recording.chunks if c.document_id not in kept)
+    chunks = (replace(c, is_archived=c.document_id in known - announced) for c in left)
+    return replace(
+        recording,
+        chunks=tuple(chunks),
+        recording_id=first_said([before.recording_id, recording.recording_id]),
+        duration_ms=first_said([before.recording_duration_ms, recording.duration_ms]),
+    )
 
 
 def has_more(chunk: InFlightChunk, entry: ManifestChunk | None) -> bool:
@@ -177,10 +278,16 @@ def merge_entries(known: ManifestChunk, new: ManifestChunk) -> ManifestChunk:
             "unfinished": unfinished,
             "announced_at": known.announced_at,
             "deadline": known.deadline,
+            "expires_at": known.expires_at,
+            "evidence": None if entry.content and metadata else new.evidence or known.evidence,
             "content_type": new.content_type or known.content_type,
             "channel_type": new.channel_type or known.channel_type,
             "format": entry.format or new.format,
             "note": new.note or known.note,
+            "index": known.index,
+            "other_indices": known.other_indices,
+            "end_reason": known.end_reason or new.end_reason,
+            "locations": known.locations or new.locations,
         }
     )
 
@@ -213,6 +320,8 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         unfinished=chunk.unfinished,
         announced_at=chunk.announced_at,
         deadline=chunk.deadline,
+        expires_at=chunk.expires_at,
+        evidence=chunk.evidence if where == "archive" and not chunk.is_staged else None,
         content_type=described.get("content_type"),
         channel_type=described.get("channel_type"),
         format=chunk.kind,
@@ -223,6 +332,7 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         proved_at=facts.proved_at,
         blocks=facts.blocks,
         blocks_compared=facts.blocks_compared,
+        locations=tuple(map(location_digest, _locations(chunk.announced))),
     )
 
 

@@ -2,20 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from recording.formats import media
 from recording.formats.media import Kind
 from recording.model import layout
-from recording.model.attempts import FIRST_RESCUE, Attempts, unfinished
+from recording.model.attempts import FIRST_RESCUE, LONGEST, QUEUE_TRIES, Attempts, Failure, unfinished
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ChunkJob
 from recording.model.proof import ChunkFacts
 from recording.model.stored import StoredBlob
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+# Of more addresses of one document nearly all are false, and each of them costs a try.
+_MOST_ADDRESSES = 10
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,26 @@ class InFlightChunk:
 
     `announced` combines what its events say of it, `described` what they say of its media. `unfinished` has the start
     of each attempt that is not known to have failed or succeeded.
+
+    When it was announced is a claim, bounded by when that was received. `announced_at` and `deadline` are the earliest
+    that is plausible: urgency counts from there. `expires_at` is by the app's own clock: until then ACS may have it.
+
+    `others` have the other addresses that events claim: until it is staged nobody knows which of them is right.
+    `is_archived` says that the archive's manifest lists it, and no event has announced it anew.
     """
 
     recording_key: str
     announced: AnnouncedChunk
     announced_at: datetime
     deadline: datetime
+    expires_at: datetime
     content: StoredBlob | None
     metadata: StoredBlob | None
     attempts: Attempts | None
     unfinished: tuple[datetime, ...]
     described: dict[str, str]
+    is_archived: bool = False
+    others: tuple[AnnouncedChunk, ...] = ()
 
     @property
     def document_id(self) -> str:
@@ -45,6 +56,11 @@ class InFlightChunk:
     def job(self) -> ChunkJob:
         """Return the job that ingests it."""
         return ChunkJob.of(self.recording_key, self.announced, self.announced_at)
+
+    @property
+    def jobs(self) -> tuple[ChunkJob, ...]:
+        """Return the jobs of a further try: one for each address."""
+        return tuple(ChunkJob.of(self.recording_key, one, self.announced_at) for one in (self.announced, *self.others))
 
     @property
     def is_staged(self) -> bool:
@@ -93,27 +109,57 @@ class InFlightChunk:
             return None
         return f"labelled {label}, content is {self.kind}"
 
+    def hours_left(self, now: datetime) -> float:
+        """Return how many hours are left until its deadline; 0 after it."""
+        return round(max(self.deadline - now, timedelta()) / timedelta(hours=1), 2)
+
     def requeue_at(self, first: timedelta = FIRST_RESCUE) -> datetime:
         """Return when the timer requeues it, unless it is staged by then."""
         if self.attempts is None:
             return self.announced_at + first
-        # Close to the deadline the pauses stop growing: the last one would end after it.
         last = self.attempts.last
         began = max(self.announced_at, last.at if last else _NEVER, self.attempts.queued_at or _NEVER)
-        return min(self.attempts.next_at, max(self.deadline - 4 * first, began + first))
+        # Close to the deadline the pauses stop growing: the last one would end after it. So they do before it expires.
+        end = self.deadline if began < self.deadline else self.expires_at
+        return min(self.attempts.next_at, max(end - 4 * first, began + first))
+
+    @property
+    def evidence(self) -> Failure | None:
+        """Return the attempt that shows that nothing more comes: it began when the chunk had expired, and failed.
+
+        For whatever reason, and one for each address. Attempts that are killed show nothing, until they are as many as
+        the queue tries.
+        """
+        failed = self.attempts.failures if self.attempts else ()
+        killed = [Failure(at=began, code="Unfinished", message="it began and did not end") for began in self.unfinished]
+        late = [[one for one in some if one.began >= self.expires_at] for some in (failed, killed)]
+        return next(iter((*late[0][len(self.others) :], *late[1][QUEUE_TRIES - 1 :])), None)
+
+    @property
+    def is_given_up(self) -> bool:
+        """Return whether it is not queued again: there is evidence, or the archive lists it already."""
+        return self.is_archived or self.evidence is not None
+
+    def is_lost(self, now: datetime) -> bool:
+        """Return whether it is lost: it is given up, and no attempt is running that may still bring it."""
+        is_tried = any(now < began + LONGEST for began in self.unfinished)
+        return not self.is_staged and self.is_given_up and not is_tried
 
 
 @dataclass(frozen=True)
 class InFlightRecording:
-    """A recording in flight: its file events, oldest first, and every chunk that they announce.
+    """A recording in flight: its file events, the one that was received first first, and every chunk of them.
 
-    `fanned_out_at` is when the chunks that were missing, and whose pause was over, were queued all together.
+    `recording_id` and `duration_ms` are what is settled; an event may claim others. `fanned_out_at` is when the chunks
+    that were missing, and whose pause was over, were queued all together.
     """
 
     key: str
     events: tuple[FileStatusUpdated, ...]
     chunks: tuple[InFlightChunk, ...]
     blobs: tuple[StoredBlob, ...]
+    recording_id: str | None = None
+    duration_ms: int | None = None
     fanned_out_at: datetime | None = None
 
     def named(self, name: str) -> StoredBlob | None:
@@ -129,9 +175,9 @@ class InFlightRecording:
         """Return whether every announced chunk is staged."""
         return bool(self.chunks) and all(chunk.is_staged for chunk in self.chunks)
 
-    def is_past_deadline(self, now: datetime) -> bool:
-        """Return whether nothing more can be fetched: each chunk is staged, or past its deadline."""
-        return all(chunk.is_staged or chunk.deadline <= now for chunk in self.chunks)
+    def is_over(self, now: datetime) -> bool:
+        """Return whether nothing more can be fetched: each chunk is staged, or lost."""
+        return all(chunk.is_staged or chunk.is_lost(now) for chunk in self.chunks)
 
 
 def assemble(
@@ -144,8 +190,8 @@ def assemble(
 ) -> InFlightRecording:
     """Derive a recording from its facts; `attempts` by document id.
 
-    Several events may announce one chunk: the earliest sets its deadline, since the service counts from then; its
-    location is taken from the newest event that has one.
+    Several events may announce one chunk: the earliest time sets its deadline, the earliest receipt when it expires.
+    What they say otherwise is settled by `first_said`.
     """
     named = {blob.name: blob for blob in blobs}
     begun: dict[str, list[str]] = defaultdict(list)
@@ -155,7 +201,7 @@ def assemble(
             fanned_out.append(staged.id)
         elif staged.attempt is not None:
             begun[staged.id].append(staged.attempt)
-    ordered = tuple(sorted(events, key=lambda event: (event.time, event.id)))
+    ordered = tuple(sorted(events, key=lambda event: (event.received, event.id)))
     said: dict[str, list[tuple[FileStatusUpdated, AnnouncedChunk]]] = defaultdict(list)
     for event in ordered:
         for announced in event.chunks:
@@ -165,8 +211,15 @@ def assemble(
         for document_id, announcements in said.items()
     ]
     in_order = tuple(sorted(chunks, key=lambda c: (c.announced.index, c.document_id)))
-    fanned_out_at = layout.recording_start(max(fanned_out)) if fanned_out else None
-    return InFlightRecording(key, ordered, in_order, tuple(named.values()), fanned_out_at)
+    return InFlightRecording(
+        key,
+        ordered,
+        in_order,
+        tuple(named.values()),
+        recording_id=first_said(event.recording_id for event in ordered),
+        duration_ms=first_said(event.duration_ms for event in ordered),
+        fanned_out_at=layout.recording_start(max(fanned_out)) if fanned_out else None,
+    )
 
 
 def _chunk(
@@ -177,36 +230,55 @@ def _chunk(
     begun: list[str],
     retention: timedelta,
 ) -> InFlightChunk:
-    event, first = said[0]
+    first = said[0][1]
+    # An event may announce it at two indices; a version of it may be under each of these names.
+    names = dict.fromkeys((one.index, first.document_id) for _, one in said)
+    contents = [blob for name in names if (blob := named.get(layout.chunk_blob(key, *name)))]
+    files = [blob for name in names if (blob := named.get(layout.metadata_blob(key, *name)))]
+    announced_at = min(event.announced_at(retention) for event, _ in said)
     announced = AnnouncedChunk(
         document_id=first.document_id,
         index=first.index,
-        end_reason=newest(one.end_reason for _, one in said),
-        content_location=newest(one.content_location for _, one in said),
-        metadata_location=newest(one.metadata_location for _, one in said),
-        delete_location=newest(one.delete_location for _, one in said),
+        end_reason=first_said(one.end_reason for _, one in said),
+        content_location=first_said(one.content_location for _, one in said),
+        metadata_location=first_said(one.metadata_location for _, one in said),
+        delete_location=first_said(one.delete_location for _, one in said),
+    )
+    addresses = dict.fromkeys(
+        replace(
+            announced,
+            content_location=one.content_location or announced.content_location,
+            metadata_location=one.metadata_location or announced.metadata_location,
+        )
+        for one in (announced, *(one for _, one in said))
     )
     described = {
-        "content_type": newest(event.content_type for event, _ in said),
-        "channel_type": newest(event.channel_type for event, _ in said),
-        "format": newest(event.format_type for event, _ in said),
+        "content_type": first_said(event.content_type for event, _ in said),
+        "channel_type": first_said(event.channel_type for event, _ in said),
+        "format": first_said(event.format_type for event, _ in said),
     }
-    metadata = named.get(layout.metadata_blob(key, first.index, first.document_id))
+    metadata = next(iter(files), None)
     # The last write of a successful attempt names the attempt.
     succeeded = metadata.metadata.get("attempt") if metadata else None
     return InFlightChunk(
         recording_key=key,
         announced=announced,
-        announced_at=event.time,
-        deadline=event.time + retention,
-        content=named.get(layout.chunk_blob(key, first.index, first.document_id)),
+        announced_at=announced_at,
+        deadline=announced_at + retention,
+        expires_at=min(event.received for event, _ in said) + retention,
+        content=max(contents, key=lambda blob: blob.sha256 is not None, default=None),
         metadata=metadata,
         attempts=attempts,
         unfinished=tuple(map(layout.recording_start, unfinished(begun, attempts, succeeded=succeeded))),
         described={name: value for name, value in described.items() if value},
+        others=tuple(addresses)[1:_MOST_ADDRESSES],
     )
 
 
-def newest[Value](values: Iterable[Value | None]) -> Value | None:
-    """Return the last value that isn't None."""
-    return next((value for value in reversed(list(values)) if value is not None), None)
+def first_said[Value](values: Iterable[Value | None]) -> Value | None:
+    """Return the first value that isn't None: the rule by which events that contradict each other are settled.
+
+    With the events in the order of their receipt, and the archived manifest before them: what is settled stays, and
+    what comes later is a claim, which the manifest lists beside it.
+    """
+    return next((value for value in values if value is not None), None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 Container = Literal["staging", "archive", "quarantine"]
@@ -9,13 +10,14 @@ Container = Literal["staging", "archive", "quarantine"]
 
 @dataclass(frozen=True)
 class StoredBlob:
-    """A blob as the service lists it: name in its container, bytes, ETag, metadata."""
+    """A blob as the service lists it: name in its container, bytes, ETag, metadata, when it was written last."""
 
     name: str
     size: int
     etag: str
     metadata: Mapping[str, str] = field(default_factory=dict)
     copy_status: str | None = None
+    written_at: datetime | None = None
 
     @property
     def sha256(self) -> str | None:

@@ -286,7 +286,7 @@ def _stored(blob: BlobProperties) -> StoredBlob:
     copy = blob.copy.status if blob.copy else None
     # A listing has ETags without the quotes that they have in headers (RFC 9110, 8.8.3).
     etag = '"' + str(blob.etag).strip('"') + '"'
-    return StoredBlob(str(blob.name), int(blob.size), etag, dict(blob.metadata or {}), copy)
+    return StoredBlob(str(blob.name), int(blob.size), etag, dict(blob.metadata or {}), copy, blob.last_modified)
 
 
 def is_copy(copy: StoredBlob, source: StoredBlob) -> bool:

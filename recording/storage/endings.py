@@ -25,13 +25,18 @@ from recording.telemetry import log
 
 
 class Ending(Record):
-    """A recording ended; `at` is the best time that the evidence has, `who` stopped it."""
+    """A recording ended; `at` is the best time that the evidence has, `who` stopped it.
+
+    `recording_key` is the recording whose event announced it, which may claim a wrong id: its manifest has what is
+    settled.
+    """
 
     recording_id: str
     conversation_id: str | None = None
     at: datetime
     evidence: Literal["stopped through us", "announced"]
     who: str | None = None
+    recording_key: str | None = None
 
 
 class Endings:
@@ -43,7 +48,7 @@ class Endings:
     async def note(self, ending: Ending) -> None:
         """Record that a recording ended; the first ending that was recorded stays.
 
-        A stop is pending until the recording is announced. Raises azure-core's errors.
+        A stop is pending until `clear_announced`. Raises azure-core's errors.
         """
         known = await self.find(ending.recording_id)
         if known is None:
@@ -55,8 +60,9 @@ class Endings:
             known = await self.find(ending.recording_id)
             if known and known != ending:  # another process was faster
                 await self._delete_markers(_marker(ending))
-        if known and ending.evidence == "announced":
-            await self._delete_markers(_marker(known))
+        elif ending.evidence == "stopped through us" and known.recording_key is not None:
+            # The event that announced it may have claimed a wrong id: the timer compares.
+            await self._blobs.create("staging", _marker(ending), _text(ending))
 
     async def note_announced(self, event: FileStatusUpdated) -> None:
         """Record the ending that a file event announces; without a recording id (2021 preview API) it does nothing."""
@@ -66,8 +72,21 @@ class Endings:
             call = conversation.from_server_call_id(event.server_call_id) if event.server_call_id else None
         except BadRequest:
             call = None
-        at = event.end or event.time
-        await self.note(Ending(recording_id=event.recording_id, conversation_id=call, at=at, evidence="announced"))
+        at = min(event.end or event.time, event.received)
+        await self.note(
+            Ending(
+                recording_id=event.recording_id,
+                conversation_id=call,
+                at=at,
+                evidence="announced",
+                recording_key=event.recording_key if event.chunks else None,
+            )
+        )
+
+    async def clear_announced(self, recording_id: str) -> None:
+        """Delete the marker of a recording that is announced, once no other event can contradict that."""
+        if known := await self.find(recording_id):
+            await self._delete_markers(_marker(known))
 
     async def find(self, recording_id: str) -> Ending | None:
         """Return the ending of a recording; None if none is known."""

@@ -32,10 +32,14 @@ _REQUESTS = 16
 
 @dataclass(frozen=True)
 class KeptEvent:
-    """The fact that an event was received; `is_new` is false for a duplicate."""
+    """The fact that an event was received; `is_new` is false for a duplicate.
+
+    `announced_at` is when the event announced its chunks, as far as its time is plausible.
+    """
 
     blob: str
     is_new: bool
+    announced_at: datetime
 
 
 class RecordingStore:
@@ -48,15 +52,13 @@ class RecordingStore:
         # The revision of the newest manifest that was read, and what it has; by recording key.
         self._archived: dict[str, tuple[int, frozenset[str]]] = {}
 
-    async def keep_event(self, event: FileStatusUpdated, text: str) -> KeptEvent:
-        """Keep an event of chunks that are to be fetched, as it was received."""
-        # The time is in the blob's metadata too, so that the timer can order recordings by listing alone.
-        announced = event.time.astimezone(UTC).isoformat()
-        return await self._keep("staging", layout.event_blob, event, text, announced=announced)
+    async def keep_event(self, event: FileStatusUpdated, text: str, *, received_at: datetime) -> KeptEvent:
+        """Keep an event of chunks that are to be fetched, as it was received, and when that was."""
+        return await self._keep("staging", layout.event_blob, event, text, received_at=received_at)
 
-    async def keep_export(self, event: FileStatusUpdated, text: str) -> KeptEvent:
+    async def keep_export(self, event: FileStatusUpdated, text: str, *, received_at: datetime) -> KeptEvent:
         """Keep an event of chunks that are in the team's own storage, as it was received."""
-        return await self._keep("archive", layout.export_blob, event, text)
+        return await self._keep("archive", layout.export_blob, event, text, received_at=received_at)
 
     async def in_flight(self) -> dict[str, list[StoredBlob]]:
         """List staging once, by recording; memory grows with what is in flight, not with the archive."""
@@ -82,7 +84,7 @@ class RecordingStore:
         for blob in blobs:
             staged = layout.parse(blob.name)
             if staged is not None and staged.kind == "event":
-                received += _event(await self._blobs.read("staging", blob.name), blob.name)
+                received += _event(await self._blobs.read("staging", blob.name), blob)
             elif staged is not None and staged.kind == "attempts":
                 attempts.append((staged.id, blob))
         tried = await self._attempts(attempts, whole=len(attempts) <= MOST_DIRECT)
@@ -138,7 +140,7 @@ class RecordingStore:
         received = list(recording.events)
         async with asyncio.timeout(self._archive_timeout):
             async for blob in self._blobs.list_blobs("archive", f"{layout.archive_folder(key)}/events/"):
-                received += _event(await self._blobs.read("archive", blob.name), blob.name)
+                received += _event(await self._blobs.read("archive", blob.name), blob)
         tried = {c.document_id: c.attempts for c in recording.chunks if c.attempts}
         return assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
 
@@ -248,21 +250,39 @@ class RecordingStore:
         return Manifest.model_validate_json(text) if text else None
 
     async def _keep(
-        self, where: Container, name: Callable[[str, str], str], event: FileStatusUpdated, text: str, **metadata: str
+        self,
+        where: Container,
+        name: Callable[[str, str], str],
+        event: FileStatusUpdated,
+        text: str,
+        *,
+        received_at: datetime,
     ) -> KeptEvent:
+        # The times are in the blob's metadata, so that the timer can order recordings by listing alone.
+        announced_at = replace(event, received_at=received_at).announced_at(self._retention)
+        times = {"announced": announced_at, "received": received_at}
+        metadata = {name: time.astimezone(UTC).isoformat() for name, time in times.items()}
         blob, body = name(event.recording_key, event.id), text.encode()
         is_new = await self._blobs.create(where, blob, body, **metadata)
         if not is_new and await self._blobs.read(where, blob) != body:
             # Another event under the same id: what it announces must be on record too.
             blob = name(event.recording_key, layout.event_id(None, text))
             is_new = await self._blobs.create(where, blob, body, **metadata)
-        return KeptEvent(blob, is_new)
+        return KeptEvent(blob, is_new, announced_at)
 
 
-def _event(text: bytes | None, name: str) -> list[FileStatusUpdated]:
+def _event(text: bytes | None, blob: StoredBlob) -> list[FileStatusUpdated]:
     try:
         event = event_parser.parse_event(text.decode()) if text else None
     except (BadEvent, UnicodeDecodeError) as bad:
-        log.error("staging.bad_event", blob=name, reason=str(bad))
+        log.error("staging.bad_event", blob=blob.name, reason=str(bad))
         return []
-    return [event] if isinstance(event, FileStatusUpdated) else []
+    return [replace(event, received_at=_received_at(blob))] if isinstance(event, FileStatusUpdated) else []
+
+
+def _received_at(blob: StoredBlob) -> datetime | None:
+    """Return when an event was received; one that an older version kept, when it was written."""
+    try:
+        return datetime.fromisoformat(blob.metadata["received"])
+    except (KeyError, ValueError):
+        return blob.written_at

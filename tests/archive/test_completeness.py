@@ -25,6 +25,7 @@ from tests.support.completeness import DAY, MARGIN, NOW, line, row
         (row("a", chunks=2), [line("a", exported=("x", "y")), line("a", exported=("x", "y"))], "archived"),
         (row("a", chunks=3), [line("a", exported=("x", "y")), line("a", chunks=1)], "archived"),
         (row("a", chunks=2), [line("a", exported=("x",)), line("a", exported=("x",))], "incomplete"),
+        (row("a"), [line(None, exported=("x",), start=NOW - timedelta(hours=21))], "missing"),
         (row("a"), [line(None, chunks=1, start=NOW - timedelta(hours=21))], "archived"),
         (row("a"), [line(None, chunks=1, start=NOW - timedelta(hours=21, seconds=-1))], "archived"),
         (row("a"), [line(None, chunks=1, start=NOW - timedelta(hours=21, seconds=2))], "missing"),

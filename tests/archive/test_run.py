@@ -9,7 +9,7 @@ import pytest
 from recording.app import App
 from recording.errors import ChunkError, SourceGone
 from recording.model import layout
-from tests.support.archives import LATE, errors, lose, manifest_of, outcomes
+from tests.support.archives import LATE, at, errors, lose, manifest_of, outcomes
 from tests.support.emulator import Control
 from tests.support.facts import announce, listing, run_timer, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
@@ -124,40 +124,31 @@ async def test_the_manifest_says_why_a_chunk_is_absent(
     """It lists each attempt, and the source's answer."""
     [job] = await announce(app, await control.recording(1000))
     await control.fault(**fault, path=f"*{job.document_id}*", times=None)
-    for _ in range(2):
+    late = datetime.now(UTC) + LATE
+    for when in (datetime.now(UTC), late):
         with pytest.raises(ChunkError):
-            await app.ingest.run(job)
+            await at(app, when).ingest.run(job)
 
-    await sweep(app, now=datetime.now(UTC) + LATE)
+    await sweep(app, now=late)
 
     [entry] = (await manifest_of(app, job.recording_key)).chunks
     assert ("lost", None, 2) == (entry.outcome, entry.content, entry.attempts)
     assert evidence in str(entry.reason)
+    assert entry.failures[1] == entry.evidence
     for failure in entry.failures:
         assert f"{failure.code}: {failure.message}".startswith(evidence)
     assert 2 == len({failure.at for failure in entry.failures})
-
-
-async def test_what_was_announced_after_it_had_been_deleted_is_lost(app: App, control: Control) -> None:
-    """An event that comes when the service has nothing any more: the archive says that nobody could try."""
-    old = (datetime.now(UTC) - LATE).isoformat()
-    [job] = await announce(app, await control.recording(1000), eventTime=old)
-
-    report = await sweep(app)
-
-    [entry] = (await manifest_of(app, job.recording_key)).chunks
-    assert (["lost"], [job.recording_key], [], ()) == ([entry.outcome], report.incomplete, report.jobs, entry.failures)
-    assert "no content by the deadline; last attempt: none was made" == entry.reason
 
 
 async def test_a_missing_metadata_file_is_told(app: App, control: Control) -> None:
     """Content without its metadata file is archived by the deadline, in a manifest that isn't complete."""
     [job] = await announce(app, await control.recording(1000))
     await control.fault("expired", "*/metadata", times=None)
+    late = datetime.now(UTC) + LATE
     with pytest.raises(SourceGone):
-        await app.ingest.run(job)
+        await at(app, late).ingest.run(job)
 
-    await sweep(app, now=datetime.now(UTC) + LATE)
+    await sweep(app, now=late)
 
     [entry] = (await manifest_of(app, job.recording_key)).chunks
     assert ("archived", None, "no metadata file") == (entry.outcome, entry.metadata, str(entry.reason)[:16])

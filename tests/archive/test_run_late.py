@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from recording.app import App, assemble
 from recording.errors import SourceGone
 from recording.notices import Topic
-from tests.support.archives import HOUR, LATE, errors, lose, manifest_of, outcomes
+from tests.support.archives import HOUR, LATE, errors, give_up, lose, manifest_of, outcomes
 from tests.support.emulator import Control, file_event
 from tests.support.facts import TOPIC_KEY, announce, listing, put, receive, stage, sweep, told, topic
 
@@ -59,7 +60,7 @@ async def test_an_ingest_that_ends_after_the_deadline_is_not_thrown_away(app: Ap
     recording = await control.recording(1000, 2000)
     first, second = await announce(app, recording)
     await app.ingest.run(first)
-    late = datetime.now(UTC) + LATE
+    late = await give_up(app, second)
     await sweep(app, now=late)
     assert ["archived", "lost"] == outcomes(await manifest_of(app, first.recording_key))
 
@@ -76,7 +77,7 @@ async def test_an_ingest_that_ends_after_the_deadline_is_not_thrown_away(app: Ap
 async def test_what_came_late_is_told_though_the_topic_was_down(app: App, control: Control) -> None:
     """By the run after it, though staging has no event of it any more."""
     [job] = await announce(app, await control.recording(1000))
-    late = datetime.now(UTC) + LATE
+    late = await give_up(app, job)
     await sweep(app, now=late)
     await app.ingest.run(job)
     notices = Topic("http://127.0.0.1:9/api/events", TOPIC_KEY, None)
@@ -96,7 +97,7 @@ async def test_a_failure_that_comes_late_is_no_news(
 ) -> None:
     """A loss is reported once, though an attempt that was under way still writes its record."""
     [job] = await announce(app, await control.recording(1000))
-    late = datetime.now(UTC) + LATE
+    late = await give_up(app, job)
     await sweep(app, now=late)
     assert ["chunk.lost", "recording.archived"] == errors(caplog)
     before = await listing(app.settings, "archive")
@@ -117,7 +118,7 @@ async def test_a_metadata_file_that_comes_late_is_not_thrown_away(app: App, cont
     await control.fault("expired", "*/metadata", times=1)
     with pytest.raises(SourceGone):
         await app.ingest.run(job)
-    late = datetime.now(UTC) + LATE
+    late = await give_up(app, job)
     await sweep(app, now=late)
 
     await app.clients.blobs.create("staging", job.metadata_blob, await app.clients.content.metadata(job))
@@ -139,7 +140,7 @@ async def test_a_proof_that_comes_late_is_told(app: App, control: Control) -> No
     assert body is not None
     assert proved is not None
     await put(app.settings, "staging", job.content_blob, body)
-    late = datetime.now(UTC) + LATE
+    late = await give_up(app, job)
     await sweep(app, now=late)
     assert ["unproved"] == outcomes(await manifest_of(app, job.recording_key))
 
@@ -154,11 +155,11 @@ async def test_a_lost_chunk_that_is_announced_again_is_fetched(app: App, control
     """A new event sets a new deadline: the chunk is rescued, and a second manifest has it."""
     recording = await control.recording(1000)
     [job] = await announce(app, recording)
-    late = datetime.now(UTC) + LATE
+    late = await give_up(app, job)
     await sweep(app, now=late)
     assert ["lost"] == outcomes(await manifest_of(app, job.recording_key))
 
-    await announce(app, recording, event_id="again", eventTime=late.isoformat())
+    await receive(app, file_event(recording, event_id="again", eventTime=late.isoformat()), now=late)
     assert [] == (await sweep(app, now=late)).jobs
     [rescued] = (await sweep(app, now=late + HOUR)).jobs
     await app.ingest.run(rescued)
@@ -166,3 +167,79 @@ async def test_a_lost_chunk_that_is_announced_again_is_fetched(app: App, control
 
     assert ["archived"] == outcomes(await manifest_of(app, job.recording_key, 2))
     assert {} == await listing(app.settings, "staging")
+
+
+async def _late(app: App, recording: Any, number: int, **data: Any) -> None:
+    """Receive a later event of an archived recording, and run whatever it asks for."""
+    event = file_event(recording, event_id=f"late-{number}")
+    event["data"] |= data
+    for job in await receive(app, event):
+        await app.ingest.run(job)
+    await sweep(app)
+
+
+async def test_a_contradicting_claim_changes_nothing_and_is_kept_beside_the_settled_one(
+    app: App, control: Control
+) -> None:
+    """Another recording id, duration, index or address: in a later manifest, with the event; each claim once."""
+    recording = await control.recording(1000)
+    [job] = await stage(app, recording, subject=f"/recording/call/{recording['callId']}/recordingId/settled")
+    await sweep(app)
+    first = await manifest_of(app, job.recording_key)
+
+    for number in (2, 3):
+        await _late(app, recording, number, recordingId="other", recordingDurationMs=1)
+    document = {"documentId": job.document_id, "index": 7, "endReason": "SessionEnded"}
+    elsewhere = document | {"contentLocation": "https://elsewhere.example/x?key=s3cret"}
+    await _late(app, recording, 4, recordingStorageInfo={"recordingChunks": [elsewhere]})
+
+    second, third = [await manifest_of(app, job.recording_key, revision) for revision in (2, 3)]
+    assert ("settled", 6620, True) == (second.recording_id, second.recording_duration_ms, second.complete)
+    assert [("late-2", "recordingId", "other"), ("late-2", "recordingDurationMs", 1)] == [
+        (claim.event, claim.member, claim.value) for claim in second.claims
+    ]
+    assert [(0, (7,))] == [(entry.index, entry.other_indices) for entry in third.chunks]
+    settled = {"revision", "claims", "events", "archived_at", "chunks"}
+    assert first.model_dump(exclude=settled) == third.model_dump(exclude=settled)
+    assert [entry.content for entry in first.chunks] == [entry.content for entry in third.chunks]
+    names = [name.rpartition("/")[2] for name in await listing(app.settings, "archive") if "/events/" in name]
+    assert {"late-2.json", "late-4.json"} < set(names)
+    assert "late-3.json" not in names
+    assert "s3cret" not in third.model_dump_json()
+    assert {} == await listing(app.settings, "staging")
+
+
+async def test_a_chunk_announced_late_and_lost_makes_it_incomplete(app: App, control: Control) -> None:
+    """The first manifest stays, the second says what is missing."""
+    recording = await control.recording(1000, 1000)
+    await stage(app, recording | {"chunks": recording["chunks"][:1]})
+    await sweep(app)
+    late, lost = await announce(app, recording, event_id="late")
+    await lose(app, control, lost)
+    await sweep(app, now=datetime.now(UTC) + LATE)
+
+    first, second = [await manifest_of(app, late.recording_key, revision) for revision in (1, 2)]
+    assert ([True, False], ["archived", "lost"]) == ([first.complete, second.complete], outcomes(second))
+
+
+async def test_one_document_announced_at_two_indices_is_kept_once_and_listed_at_both(
+    app: App, control: Control
+) -> None:
+    """In one event or in two; whichever was fetched."""
+    made = await control.recording(1000)
+    [chunk] = made["chunks"]
+    twice = [
+        await stage(app, made | {"chunks": [chunk | {"index": index}]}, event_id=f"at-{index}") for index in (3, 1)
+    ]
+    assert 1 == len(await announce(app, made | {"chunks": [chunk, chunk | {"index": 5}]}, event_id="at-both"))
+
+    await sweep(app)
+
+    written = await manifest_of(app, twice[0][0].recording_key)
+    archived = await listing(app.settings, "archive")
+    assert [(3, (0, 1, 5), True)] == [(e.index, e.other_indices, e.is_safe) for e in written.chunks]
+    assert 1 == list(archived.values()).count(chunk["sha256"])
+    assert {} == await listing(app.settings, "staging")
+    links = {(await app.catalogue.content_link(written.recording_key, index)).partition("?")[0] for index in "0135"}
+    assert 1 == len(links)
+    assert (await app.verifier.verify(written.recording_key)).ok

@@ -21,6 +21,7 @@ from recording.notices import RunNotices, Topic
 from recording.storage.audit import AuditRecord
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending, Endings
+from tests.support.archives import give_up
 from tests.support.emulator import Control, file_event
 from tests.support.facts import body_of, listing, put, receive, run_timer, sweep, told, topic, with_blobs
 from tests.support.faults import FaultyBlobs
@@ -102,6 +103,7 @@ async def test_what_was_noted_first_stays(app: App) -> None:
     await app.endings.note(stop())
     await app.endings.note(announced())
     await app.endings.note(stop(at=STOPPED + HOUR))
+    await app.endings.clear_announced(ID)
 
     assert stop() == await app.endings.find(ID)
     assert [] == await pending(app)
@@ -150,9 +152,10 @@ async def test_two_that_note_at_once(app: App, mine: Ending, other: Ending, mark
 
 
 async def test_an_event_of_today_ends_the_wait(app: App) -> None:
-    """It names the recording: intake deletes the marker, and the fact records the stop."""
+    """It names the recording: the timer deletes the marker, and the fact records the stop."""
     await app.endings.note(stop())
     await receive(app, event_of(ID))
+    await run(app, now=STOPPED + MINUTE)
 
     assert ([], stop()) == (await pending(app), await app.endings.find(ID))
 
@@ -208,8 +211,9 @@ async def test_an_event_that_came_and_went_before_the_marker_is_found(
     app: App, control: Control, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The call ended at the same moment; the recording is archived, and nothing of it is left in staging."""
-    [job] = await receive(app, event_of(None))
-    assert job.recording_key in (await sweep(app, now=STOPPED + 3 * 24 * HOUR)).incomplete
+    [job] = await receive(app, event_of(None), now=STOPPED + 3 * MINUTE)
+    late = await give_up(app, job, now=STOPPED + 3 * 24 * HOUR)
+    assert job.recording_key in (await sweep(app, now=late)).incomplete
     await app.endings.note(stop())
     await run(app, now=STOPPED + 90 * MINUTE)
 
@@ -255,9 +259,10 @@ async def test_what_was_archived_is_never_absent_though_every_look_at_its_marker
     await app.endings.note(stop())
     failure = ServiceResponseError("on purpose")
     intake_fails = FaultyBlobs(app.settings).on("read", name="/endings/", raises=failure)
-    [job] = await receive(with_blobs(app, intake_fails), event_of(ID))
-    await intake_fails.aclose()
     at = STOPPED + 3 * 24 * HOUR
+    [job] = await receive(with_blobs(app, intake_fails), event_of(ID), now=STOPPED + 3 * MINUTE)
+    await intake_fails.aclose()
+    await give_up(app, job, now=at)
     timer_fails = FaultyBlobs(app.settings).on("list_blobs", name="/.", raises=failure)
     if not reads_endings:
         timer_fails.on("read", name="/endings/", raises=failure)
@@ -429,3 +434,39 @@ async def test_a_storage_that_fails_ends_nothing_but_the_sweep(app: App, caplog:
     await storage.aclose()
 
     assert any("endings.not_swept" in r.getMessage() for r in caplog.records)
+
+
+@pytest.mark.parametrize("is_stopped_first", [True, False])
+async def test_a_contradicting_recording_id_settles_no_other_recording(
+    app: App, caplog: pytest.LogCaptureFixture, is_stopped_first: bool
+) -> None:
+    """A later event of an announced recording claims the id of one that was stopped: that one is still waited for."""
+    if is_stopped_first:
+        await app.endings.note(stop(OTHER))
+    await receive(app, event_of(ID))
+    await receive(app, event_of(OTHER, minutes=3))
+    if not is_stopped_first:
+        await app.endings.note(stop(OTHER))
+    await app.endings.note(stop(ID))
+
+    report = await run_timer(app, now=STOPPED + 90 * MINUTE)
+
+    assert ([], [OTHER]) == (report.failed, reported(caplog))
+    assert 1 == len([name for name in await pending(app) if name.endswith(".json")])
+
+
+@pytest.mark.parametrize("recording_id", [ID, None])
+async def test_an_event_that_says_a_recording_was_exported_settles_only_a_recording_that_it_names(
+    app: App, caplog: pytest.LogCaptureFixture, recording_id: str | None
+) -> None:
+    """By its id: one without it, which ended when a recording was stopped, settles none."""
+    await app.endings.note(stop())
+    event = event_of(recording_id, storageType="AzureBlob")
+    [document] = event["data"]["recordingStorageInfo"]["recordingChunks"]
+    more = {**document, "documentId": f"{DOCUMENT}0", "contentLocation": "https://storage.asm.skype.com/x"}
+    await receive(app, event)
+    event["data"]["recordingStorageInfo"]["recordingChunks"] = [document, more]
+    await receive(app, event | {"id": "partly"})
+    await run(app, now=STOPPED + 90 * MINUTE)
+
+    assert ([ID] if recording_id is None else []) == reported(caplog)

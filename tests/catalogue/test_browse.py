@@ -1,6 +1,6 @@
 """recording/catalogue/browse.py: recordings in flight and archived, looked up as one."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -12,6 +12,7 @@ from recording.app import App
 from recording.catalogue.browse import ListQuery, RecordingList
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
+from tests.support.archives import give_up
 from tests.support.emulator import Control, file_event
 from tests.support.facts import put, receive, stage, sweep
 from tests.support.manifests import empty_manifest
@@ -213,7 +214,7 @@ async def test_content_that_is_not_proved_yet_is_not_linked(app: App, control: C
         with pytest.raises(NotFound):
             await link(app, job.recording_key, index)
     await app.clients.blobs.delete("staging", job.content_blob)
-    await sweep(app, now=datetime.now(UTC) + timedelta(hours=49))
+    await sweep(app, now=await give_up(app, job))
     with pytest.raises(NotFound):
         await link(app, job.recording_key, "0")
 

@@ -11,7 +11,7 @@ from recording.catalogue.verify import RecordingVerification, Verifier
 from recording.errors import BadRequest, NotFound, RecordingError
 from recording.model import layout
 from recording.model.job import ChunkJob
-from tests.support.archives import LATE, errors, lose, spoil
+from tests.support.archives import LATE, errors, give_up, lose, spoil
 from tests.support.emulator import Control
 from tests.support.facts import MIB, announce, archived, container, listing, put, stage, sweep
 from tests.support.source import mp4 as file_of
@@ -139,7 +139,7 @@ async def test_content_that_was_never_read_back_is_looked_at(app: App, control: 
     await put(
         app.settings, "staging", job.content_blob, await app.clients.blobs.read("staging", job.content_blob) or b""
     )
-    await sweep(app, now=datetime.now(UTC) + LATE)
+    await sweep(app, now=await give_up(app, job))
     written = await app.recordings.newest_manifest(job.recording_key)
     assert written is not None
     assert written.chunks[0].content is not None

@@ -15,8 +15,9 @@ from recording.app import App
 from recording.intake import backlog
 from recording.model import job
 from recording.model.job import ChunkJob
+from tests.support.archives import give_up
 from tests.support.emulator import Control, file_event
-from tests.support.facts import announce, listing, stage
+from tests.support.facts import announce, listing, receive, stage
 from tests.support.functions import Out
 
 
@@ -69,8 +70,9 @@ async def test_what_is_lost_is_named(
     app: App, control: Control, settings_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Status 1, with a line for the recording."""
-    old = (datetime.now(UTC) - timedelta(hours=50)).isoformat()
-    [lost] = await announce(app, await control.recording(1000), eventTime=old)
+    old = datetime.now(UTC) - timedelta(hours=50)
+    [lost] = await receive(app, file_event(await control.recording(1000)), now=old)
+    await give_up(app, lost, now=datetime.now(UTC))
 
     assert 1 == await run(settings_file)
 

@@ -11,6 +11,7 @@ from recording.errors import SourceGone
 from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.recording import InFlightChunk
+from tests.support.archives import give_up
 from tests.support.emulator import Control
 from tests.support.facts import (
     MIB,
@@ -61,7 +62,9 @@ async def test_killed_attempts_are_no_zero(app: App, control: Control, caplog: p
     [warned] = logged(caplog, "chunk.at_risk")
     [requeued] = logged(caplog, "chunk.queued_again")
     [notice] = await told(control)
-    await sweep(app, now=deadline + timedelta(minutes=1))
+    late = deadline + timedelta(minutes=1)
+    assert [] == (await sweep(app, now=late)).incomplete
+    await sweep(app, now=await give_up(app, job, now=late))
     manifest = await body_of(app.settings, "archive", layout.manifest_blob(job.recording_key))
     [entry] = manifest["chunks"]
 
@@ -69,12 +72,9 @@ async def test_killed_attempts_are_no_zero(app: App, control: Control, caplog: p
     assert (0, None) == (none.tries, none.reason)
     assert [(5, 5)] * 3 == [(one["attempts"], one["unfinished"]) for one in (warned, requeued, notice["data"])]
     assert [why, why] == [warned["reason"], notice["data"]["reason"]]
-    assert (5, 5, [], f"no content by the deadline; last attempt: {why}") == (
-        entry["attempts"],
-        len(entry["unfinished"]),
-        entry["failures"],
-        entry["reason"],
-    )
+    assert (6, 5) == (entry["attempts"], len(entry["unfinished"]))
+    assert [entry["evidence"]] == entry["failures"]
+    assert entry["reason"].endswith(f"; {why}")
     assert {} == await listing(app.settings, "staging")
 
 

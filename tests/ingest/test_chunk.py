@@ -1,7 +1,7 @@
 """recording/ingest/chunk.py: one chunk job becomes one committed, proved chunk."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from aiohttp import web
@@ -9,6 +9,7 @@ from aiohttp import web
 from recording.app import App
 from recording.errors import ChunkError, NotProved, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
 from recording.model.attempts import Attempts
+from tests.support.archives import give_up
 from tests.support.emulator import Control
 from tests.support.facts import (
     MIB,
@@ -220,7 +221,7 @@ async def test_nothing_secret_is_written_down(app: App, control: Control, caplog
     with pytest.raises(SourceRefused, match="evil"):
         await app.ingest.run(first)
     await app.ingest.run(second)
-    await sweep(app, now=datetime.now(UTC) + timedelta(hours=49))
+    await sweep(app, now=await give_up(app, first))
 
     note = caplog.text + str(await body_of(app.settings, "archive", next(iter(await manifests(app)))))
     assert "chunk.staged" in note

@@ -75,12 +75,11 @@ def test_two_documents_with_one_index_are_both_kept() -> None:
     assert ("chunk entry 1: another document has index 0 too",) == got.problems
 
 
-def test_a_document_at_two_indexes_is_kept_once() -> None:
-    """A document at two indexes keeps the first one."""
-    got = parse_file_status(file_status(chunks=[GOOD_CHUNK, {"documentId": DOCUMENT, "index": 1}]))
+def test_a_document_at_two_indices_is_kept_at_both() -> None:
+    """The manifest lists it once, at both; nothing of it is a problem."""
+    got = parse_file_status(file_status(chunks=[{"documentId": "0-a", "index": i} for i in (1, 0, 1)]))
 
-    assert [0] == [c.index for c in got.chunks]
-    assert ("chunk entry 1: the document is already listed at index 0",) == got.problems
+    assert ([0, 1], ()) == ([c.index for c in got.chunks], got.problems)
 
 
 def test_an_entry_that_is_there_twice_is_one_chunk() -> None:

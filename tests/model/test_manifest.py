@@ -28,47 +28,69 @@ def test_the_first_announcement_sets_the_deadline() -> None:
     ]
 
 
-def test_the_newest_announcement_says_where_a_chunk_lies() -> None:
-    """A revision without locations, as in the 2021 preview API, removes none; each location is merged by itself."""
+def test_the_first_announcement_says_where_a_chunk_lies() -> None:
+    """A later one fills in what it doesn't say; each other address is tried, too, until the chunk is staged."""
     where = [
-        AnnouncedChunk("a-0", 0, "SessionEnded", "https://old/c", "https://old/m", "https://old/d"),
-        AnnouncedChunk("a-0", 0, None, "https://new/c", None, "https://new/d"),
         AnnouncedChunk("a-0", 0, None),
+        AnnouncedChunk("a-0", 0, "SessionEnded", "https://old/c", None, "https://old/d"),
+        AnnouncedChunk("a-0", 0, "CallEnded", "https://new/c", "https://new/m", "https://new/d"),
     ]
     events = [event(hours=hours, chunks=(one,)) for hours, one in enumerate(where)]
     for some_order in (events, events[::-1]):
         [chunk] = recording(some_order, []).chunks
-        assert ("https://new/c", "https://old/m", "https://new/d", "SessionEnded") == (
+        assert ("https://old/c", "https://new/m", "https://old/d", "SessionEnded") == (
             chunk.announced.content_location,
             chunk.announced.metadata_location,
             chunk.announced.delete_location,
             chunk.announced.end_reason,
         )
         assert (START, DONE) == (chunk.announced_at, chunk.deadline)
+        assert [("https://old/c", "https://new/m"), ("https://new/c", "https://new/m")] == [
+            (job.content_location, job.metadata_location) for job in chunk.jobs
+        ]
+
+
+def test_each_address_has_its_attempt_before_a_chunk_is_lost() -> None:
+    """One that is refused shows nothing of the others."""
+    events = [event(hours=n, chunks=(AnnouncedChunk("a-0", 0, None, f"https://{n}/c"),)) for n in range(2)]
+    failures = tuple(Failure(at=DONE, code="SourceRefused", message=str(n)) for n in range(2))
+    notes = [Attempts(failures=failures[:n], next_at=DONE) for n in (1, 2)]
+
+    assert [False, True] == [recording(events, [], {"a-0": note}).is_over(DONE) for note in notes]
 
 
 def test_what_events_say_of_the_media_is_joined() -> None:
-    """By the newest that says it."""
+    """By the first that says it."""
     events = [
-        event("a-0", content_type="audio", channel_type="mixed", format_type="mp3"),
+        event("a-0", content_type="audio", format_type="mp3"),
         event("a-0", hours=1, channel_type="unmixed", format_type="wav"),
     ]
     [entry] = told(events, []).chunks
 
-    assert ("audio", "unmixed", "wav") == (entry.content_type, entry.channel_type, entry.format)
+    assert ("audio", "unmixed", "mp3") == (entry.content_type, entry.channel_type, entry.format)
 
 
 def test_ids_of_several_events_are_joined() -> None:
-    """An id that any of them has is in the manifest, and the newest counts."""
+    """An id that any of them has is in the manifest; the first counts, and another is a claim."""
     first = event("a-0", recording_id="r", server_call_id="s")
     written = told([first, event("a-1", hours=1, server_call_id="t")], [])
 
-    assert ("3f2b0e4c", "r", "t", ["a-0", "a-1"]) == (
+    assert ("3f2b0e4c", "r", "s", ["a-0", "a-1"]) == (
         written.call_id,
         written.recording_id,
         written.server_call_id,
         [entry.document_id for entry in written.chunks],
     )
+    assert [("event-1", "serverCallId", "t")] == [(c.event, c.member, c.value) for c in written.claims]
+
+
+def test_which_value_wins_does_not_depend_on_claimed_times() -> None:
+    """The event that was received first is settled, whatever year it or another one claims."""
+    first = event("a-0", id="first", recording_id="r", received_at=START)
+    for year in (2001, 2999):
+        false = event("a-0", id="false", recording_id="x", time=START.replace(year=year), received_at=DONE)
+        for events in ([first, false], [false, first]):
+            assert "r" == told(events, []).recording_id
 
 
 @pytest.mark.parametrize(
@@ -94,11 +116,14 @@ def test_nothing_announced_is_nothing_staged() -> None:
     assert not recording([], [content("a-0", **PROOF)]).is_staged
 
 
-def test_the_deadline_is_past_when_the_last_missing_chunk_is() -> None:
-    """What is staged has no deadline any more."""
-    found = recording([event("a-0"), event("a-1", hours=5)], [content("a-1", **PROOF), metadata("a-1")])
+def test_a_recording_is_over_when_the_last_missing_chunk_is_lost() -> None:
+    """Which needs an attempt that began after the chunk expired; what is staged needs none."""
+    tried = [START + timedelta(hours=h) for h in (47, 48)]
+    notes = [Attempts(failures=(Failure(at=one, code="SourceGone", message=""),), next_at=one) for one in tried]
+    events, blobs = [event("a-0"), event("a-1", hours=5)], [content("a-1", **PROOF), metadata("a-1")]
+    found = [recording(events, blobs), *(recording(events, blobs, {"a-0": note}) for note in notes)]
 
-    assert [False, True] == [found.is_past_deadline(START + timedelta(hours=h)) for h in (47, 48)]
+    assert [False, False, True] == [one.is_over(START + timedelta(hours=100)) for one in found]
 
 
 def test_a_rescue_comes_when_the_note_says() -> None:
@@ -141,12 +166,14 @@ def test_in_flight_it_tells_what_staging_holds() -> None:
     assert f"{KEY}/chunks/00000-a-0.media" == waiting.chunks[0].content.blob
 
 
-def test_the_newest_event_tells_of_the_call_and_older_ones_fill_in() -> None:
-    """A member that the newest event lacks keeps what was known, even from the manifest before."""
-    first = told([event("a-0", recording_id="r", duration_ms=1, session_end_reason="CallEnded")], [])
-    second = told([event("a-1", hours=1, duration_ms=2), event("a-2", hours=2)], [], first)
+def test_what_the_manifest_before_says_stays_and_later_events_fill_in() -> None:
+    """A duration that an event gives later is a claim; a reason that nobody gave is taken."""
+    first = told([event("a-0", recording_id="r", duration_ms=1)], [])
+    second = told(
+        [event("a-1", hours=1, duration_ms=2), event("a-2", hours=2, session_end_reason="CallEnded")], [], first
+    )
 
-    assert ("r", 2, "CallEnded") == (second.recording_id, second.recording_duration_ms, second.session_end_reason)
+    assert ("r", 1, "CallEnded") == (second.recording_id, second.recording_duration_ms, second.session_end_reason)
     assert ["event-0", "event-1", "event-2"] == second.events
 
 

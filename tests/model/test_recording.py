@@ -22,6 +22,7 @@ def chunk(
         announced=AnnouncedChunk("a-0", 0, None),
         announced_at=START,
         deadline=START + RETENTION,
+        expires_at=START + RETENTION,
         content=None if content is None else StoredBlob(chunk_blob(KEY, 0, "a-0"), 1000, "e", content),
         metadata=None if metadata is None else StoredBlob(metadata_blob(KEY, 0, "a-0"), 10, "e", metadata),
         attempts=None,

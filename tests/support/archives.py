@@ -1,13 +1,14 @@
 """What tests read from the archive and from quarantine, and how they lose or spoil a chunk."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from recording.app import App
+from recording.app import App, assemble
 from recording.errors import SourceGone
 from recording.model import layout
+from recording.model.attempts import Attempts, Failure
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from tests.support.emulator import Control
@@ -32,11 +33,27 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.message.split()[0] for r in caplog.records if r.levelname == "ERROR" and r.name == "recording"]
 
 
+def at(app: App, now: datetime) -> App:
+    """Wire the app with a clock that stands still."""
+    return assemble(app.settings, app.clients, clock=lambda: now)
+
+
 async def lose(app: App, control: Control, job: ChunkJob) -> None:
-    """Let the service have no such document, and one attempt find that out."""
+    """Let the service have no such document, and one attempt find that out after it has expired."""
     await control.fault("expired", f"*{job.document_id}*", times=None)
     with pytest.raises(SourceGone):
-        await app.ingest.run(job)
+        await at(app, datetime.now(UTC) + LATE).ingest.run(job)
+
+
+async def give_up(app: App, *jobs: ChunkJob, now: datetime | None = None) -> datetime:
+    """Put on record that an attempt at each failed after it had expired, and return that time."""
+    now = now or datetime.now(UTC) + LATE
+    failure = Failure(at=now, code="SourceGone", message="ACS has no such document")
+    for job in jobs:
+        await app.recordings.update_attempts(
+            job, lambda before: (before or Attempts(next_at=now)).with_failure(failure)
+        )
+    return now
 
 
 async def spoil(app: App, name: str, body: bytes | None = None) -> str:
