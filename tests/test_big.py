@@ -19,6 +19,7 @@ from recording.catalogue.browse import ListQuery
 from recording.ingest.bulk import BATCH, BulkIngest
 from recording.model import event_parser, layout, manifest
 from recording.model.attempts import Attempts
+from recording.model.events import FileStatusUpdated
 from recording.model.job import ChunkJob, FanOut
 from recording.model.pending import PendingEnding
 from recording.model.recording import assemble
@@ -315,7 +316,7 @@ def writing(count: int) -> Callable[[], object]:
     """Derive a recording from its facts, write its manifest, and compare the two."""
     chunks = [{"documentId": name, "index": index} for index, name in enumerate(big.documents(count))]
     event = event_parser.parse_event(file_status(chunks=chunks))
-    assert isinstance(event, event_parser.FileStatusUpdated)
+    assert isinstance(event, FileStatusUpdated)
     key = event.recording_key
     blobs = [
         StoredBlob(layout.chunk_blob(key, i, n), 1, "e", {"sha256": "0"}) for i, n in enumerate(big.documents(count))
