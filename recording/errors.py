@@ -3,6 +3,7 @@
 RecordingError                500 InternalServerError
 ├── BadRequest                400 BadRequest              the caller fixes the request
 ├── Unauthorized              401 Unauthorized            a callback needs a valid token of ACS
+├── TooLarge                  413 TooLarge                the caller sends less at once
 ├── NotFound                  404 NotFound                the caller needs another recording id
 ├── Conflict                  409 Conflict                the service refuses in this state
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
@@ -48,6 +49,13 @@ class Unauthorized(RecordingError):
 
     status = 401
     code = "Unauthorized"
+
+
+class TooLarge(RecordingError):
+    """The body of the request has more bytes than the app reads."""
+
+    status = 413
+    code = "TooLarge"
 
 
 class NotFound(RecordingError):

@@ -76,9 +76,15 @@ async def test_the_operations_answer_as_the_service_does(control: Control) -> No
         ("get_chunk_content", b"", {"recordingKey": UNKNOWN, "index": "0"}, 404, "recordingKey"),
         ("verify_recording", b"", {"recordingKey": ".."}, 400, "recordingKey"),
         ("verify_recording", b"", {"recordingKey": UNKNOWN}, 404, "recordingKey"),
-        ("receive_callback", b"not JSON", {}, 400, "body"),
-        ("receive_callback", b"[1]", {}, 400, "body"),
-        ("receive_callback", b"\xff", {}, 400, "body"),
+        ("receive_callback", b"", {}, 400, "body"),
+        ("receive_callback", b" " * (4 * 1024 * 1024 + 1), {}, 413, "body"),
+        (
+            "receive_callback",
+            {"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent"},
+            {},
+            400,
+            "validationCode",
+        ),
     ],
 )
 async def test_bad_requests_get_the_contracts_error_body(

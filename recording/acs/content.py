@@ -101,7 +101,7 @@ class Content:
         return job.metadata_location or self._download(job, "/metadata")
 
     def _download(self, job: ChunkJob, part: str = "") -> str:
-        document_id = quote(job.document_id, safe="")
+        document_id = quote(job.source_id or job.document_id, safe="")
         return f"{self._endpoint}/recording/download/{document_id}{part}?api-version={API_VERSION}"
 
     async def metadata(self, job: ChunkJob) -> bytes:

@@ -7,9 +7,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 
 from recording.control.bodies import Caller, RepeatKey
-from recording.errors import BadRequest
+from recording.errors import BadRequest, TooLarge
+from recording.model.envelope import split_events
 
 LARGEST_BODY = 64 * 1024
+# Event Grid sends 1 MiB at most (docs/acs-contract.md#delivery-semantics); base64 and JSON in JSON make it longer.
+LARGEST_EVENTS = 4 * 1024 * 1024
 LONGEST_KEY = 255
 # App Service authentication (Easy Auth) names the caller; the name of a function key doesn't reach the app.
 _PRINCIPAL = ("x-ms-client-principal-name", "x-ms-client-principal-id")
@@ -28,6 +31,21 @@ def read_body[Model: BaseModel](model: type[Model], req: func.HttpRequest) -> Mo
         return model.model_validate_json(body.strip() or b"{}")
     except ValidationError as invalid:
         raise _bad(invalid, "body") from None
+
+
+def read_events(req: func.HttpRequest) -> list[str]:
+    """Read the events of a callback, in any form (docs/acs-contract.md#forms-of-an-event).
+
+    Each is the text of one event, or of what the body has instead of one, which is for the quarantine. Raises TooLarge,
+    or BadRequest for a request with nothing in it.
+    """
+    body = req.get_body()
+    if len(body) > LARGEST_EVENTS:
+        raise TooLarge(f"the body has more than {LARGEST_EVENTS} bytes", target="body")
+    events = split_events(body, req.headers)
+    if events == [""]:
+        raise BadRequest("the body is empty", target="body")
+    return events
 
 
 def read_query[Model: BaseModel](model: type[Model], req: func.HttpRequest) -> Model:

@@ -153,6 +153,8 @@ class Intake:
         if event.problems:
             # After the fact is written: if this fails, the event comes again, and the timer has the good chunks.
             await self._quarantine.keep(text, list(event.problems), received_at=received_at)
+        if event.derived:
+            log.warning("event.derived", eventId=event.id, recordingKey=key, notes=event.derived)
         await self._note_ending(event)
         return [ChunkJob.of(key, chunk, event.time) for chunk in event.chunks]
 

@@ -168,6 +168,7 @@ def _chunk(
         content_location=newest(one.content_location for _, one in said),
         metadata_location=newest(one.metadata_location for _, one in said),
         delete_location=newest(one.delete_location for _, one in said),
+        source_id=first.source_id,
     )
     described = {
         "content_type": newest(event.content_type for event, _ in said),

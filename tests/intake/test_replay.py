@@ -244,7 +244,7 @@ async def test_words_from_outside_do_not_reach_the_terminal(
     assert 0 == await run(environment, tmp_path, str(tmp_path / "events.json"))
 
     *lines, _ = capsys.readouterr().out.split("\n")[:-1]
-    assert ["nothing to do for \ufffd[2J\ufffd\ufffd"] * 2 == [line.partition("events.json  ")[2] for line in lines]
+    assert ["nothing to do for \ufffd[2J\ufffd\\ud800"] * 2 == [line.partition("events.json  ")[2] for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ async def test_a_folder_is_replayed_and_told(
     (inner / "three.json").write_text("{")
     assert 1 == await run(environment, tmp_path, str(tmp_path / "letters"), "--dry-run")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith(f"unreadable         {inner / 'three.json'}  ")
+    assert lines[1].startswith(f"invalid            {inner / 'three.json'}  ")
     assert "3 events, 1 not accepted (dry run: nothing was changed)" == lines[-1]
     assert [] == await queued(app)
 
