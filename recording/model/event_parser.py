@@ -299,7 +299,7 @@ def read_chunks(entries: list[Any]) -> ReadChunks:
 def _number(
     found: Iterable[tuple[int | None, int, AnnouncedChunk]], derived: dict[str, list[int]]
 ) -> Iterator[AnnouncedChunk]:
-    """Give each chunk its index; one without gets its position among the entries, or the next number that is free."""
+    """Set the index of each chunk; one without gets its position among the entries, or the next number that is free."""
     announced = list(found)
     taken = {index for index, _, _ in announced}
     listed: set[int] = set()
