@@ -75,7 +75,7 @@ def test_two_documents_with_one_index_are_both_kept() -> None:
 
 
 def test_a_document_at_two_indexes_is_kept_once() -> None:
-    """A document that stands at two indexes is kept where it stood first."""
+    """A document at two indexes keeps the first one."""
     got = parse_file_status(file_status(chunks=[GOOD_CHUNK, {"documentId": DOCUMENT, "index": 1}]))
 
     assert [0] == [c.index for c in got.chunks]
@@ -83,7 +83,7 @@ def test_a_document_at_two_indexes_is_kept_once() -> None:
 
 
 def test_what_only_another_entry_says_of_a_document_is_used() -> None:
-    """The first entry has no location of the bytes: today's API can't fetch them without."""
+    """The first entry has no location of the bytes: the Call Automation API can't fetch them without."""
     where = {"contentLocation": "https://a.asm.skype.com/v1/objects/x/content/video"}
 
     [got] = parse_file_status(file_status(chunks=[GOOD_CHUNK, GOOD_CHUNK | where])).chunks
@@ -105,7 +105,7 @@ def test_an_index_as_text_is_taken() -> None:
 
 @pytest.mark.parametrize("odd", [None, 5, 6620.5, float("nan"), 10**300, [], {}, True])
 def test_members_that_are_only_told_on_cost_no_recording(odd: Any) -> None:
-    """A member that only informs may have any type: the chunks are taken all the same."""
+    """A member that only informs may have any type: the chunks are accepted anyway."""
     chunks = [GOOD_CHUNK | {"endReason": odd}]
 
     got = parse_file_status(file_status(chunks=chunks, sessionEndReason=odd, recordingDurationMs=odd))
@@ -167,7 +167,7 @@ def test_a_subject_of_many_parts_is_read_at_once() -> None:
 
 @pytest.mark.parametrize("depth", [900, 3_000, 9_000])
 def test_deep_nesting_elsewhere_is_no_matter(depth: int) -> None:
-    """Members that nobody reads may be nested as deeply as the JSON parser takes."""
+    """Members that nobody reads may be nested as deeply as the JSON parser accepts."""
     text = file_status().replace('"CallEnded"', '{"a":' * depth + "1" + "}" * depth)
 
     try:
@@ -190,7 +190,7 @@ def test_deep_nesting_elsewhere_is_no_matter(depth: int) -> None:
     ],
 )
 def test_call_leg_events_that_cannot_be_understood(changes: dict[str, Any], expected: str) -> None:
-    """A call-leg event without what it takes is refused with a reason that names the part."""
+    """A call-leg event without a required member is refused with a reason that names the part."""
     event = sample("call-leg-established")
     event["data"] |= changes
 

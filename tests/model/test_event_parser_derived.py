@@ -26,7 +26,17 @@ from tests.support.samples import (
 )
 
 END = datetime(2021, 7, 27, 15, 20, 30, 228975, UTC)
-ODD_TIMES: list[Any] = [None, "", "yesterday", "Tue, 27 Jul 2021 15:20:34 GMT", 1627399234, True, [], {}, "0001-01-01T00:00:00Z"]
+ODD_TIMES: list[Any] = [
+    None,
+    "",
+    "yesterday",
+    "Tue, 27 Jul 2021 15:20:34 GMT",
+    1627399234,
+    True,
+    [],
+    {},
+    "0001-01-01T00:00:00Z",
+]
 
 
 def digest(text: str) -> str:
