@@ -8,15 +8,15 @@ from typing import List  # noqa: UP035 - see Jobs
 
 import azure.functions as func
 
-from recording.api.request import LARGEST_EVENTS, path_value, read_body, read_bytes, read_caller, read_query
+from recording.api.request import path_value, read_body, read_caller, read_events, read_query
 from recording.api.response import json_response, responds
+from recording.api.webhook import answer_options, answer_validation
 from recording.app import current, ready, ready_if_possible
 from recording.catalogue.browse import ListQuery
 from recording.control.bodies import Operation, StartRecording, StartRecordingByUrl
-from recording.errors import BadEvent, BadRequest
 from recording.intake import backlog
 from recording.intake.receive import to_messages
-from recording.model import event_parser, job
+from recording.model import job
 from recording.model.job import ChunkJob
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -123,17 +123,21 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 @responds
 async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpResponse:
-    """Receive the callbacks of ACS: one event or an array, with a token if ACS_RESOURCE_ID is set."""
+    """Receive the callbacks of ACS: events in any form, with a token if ACS_RESOURCE_ID is set."""
+    received = read_events(req)
+    if validation := answer_validation(received):
+        return validation
     use_cases = await ready()
     await use_cases.clients.callbacks.check(req.headers.get("Authorization"))
-    try:
-        received = event_parser.split_events(read_bytes(req, most=LARGEST_EVENTS).decode())
-    except BadEvent as bad:
-        raise BadRequest(bad.message, target="body") from None
-    except UnicodeDecodeError:
-        raise BadRequest("the body is not text in UTF-8", target="body") from None
     jobs.set([message for text in received for message in to_messages(await use_cases.intake.receive(text))])
     return json_response()
+
+
+@app.route("callbacks", methods=["OPTIONS"])
+@responds
+async def permit_callbacks(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer the handshake of CloudEvents; whoever has the key may send events."""
+    return answer_options(req)
 
 
 @app.event_grid_trigger(arg_name="event")

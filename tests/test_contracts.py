@@ -135,6 +135,7 @@ def test_routes_are_the_designs() -> None:
         "pause_recording": ("POST", f"{one}/pause", "function"),
         "resume_recording": ("POST", f"{one}/resume", "function"),
         "receive_callback": ("POST", "callbacks", "function"),
+        "permit_callbacks": ("OPTIONS", "callbacks", "function"),
         "list_recordings": ("GET", "recordings", "function"),
         "get_recording": ("GET", "recordings/{recordingKey}", "function"),
         "verify_recording": ("POST", "recordings/{recordingKey}/verify", "function"),

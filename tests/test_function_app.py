@@ -14,10 +14,12 @@ import function_app
 from recording import app as bootstrap
 from recording.app import App
 from recording.intake import backlog
+from recording.model import event_parser
 from recording.model.job import ChunkJob
 from tests.support.emulator import Control, file_event
 from tests.support.facts import announce, body_of, listing, put, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
+from tests.support.forms import FORMS
 from tests.support.functions import Out, call, read
 from tests.support.source import recording_of
 
@@ -76,9 +78,15 @@ async def test_the_operations_answer_as_the_service_does(control: Control) -> No
         ("get_chunk_content", b"", {"recordingKey": UNKNOWN, "index": "0"}, 404, "recordingKey"),
         ("verify_recording", b"", {"recordingKey": ".."}, 400, "recordingKey"),
         ("verify_recording", b"", {"recordingKey": UNKNOWN}, 404, "recordingKey"),
-        ("receive_callback", b"not JSON", {}, 400, "body"),
-        ("receive_callback", b"[1]", {}, 400, "body"),
-        ("receive_callback", b"\xff", {}, 400, "body"),
+        ("receive_callback", b"", {}, 400, "body"),
+        ("receive_callback", b" " * (4 * 1024 * 1024 + 1), {}, 413, "body"),
+        (
+            "receive_callback",
+            {"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent"},
+            {},
+            400,
+            "validationCode",
+        ),
     ],
 )
 async def test_bad_requests_get_the_contracts_error_body(
@@ -262,6 +270,30 @@ async def test_a_callback_is_taken_as_an_object_or_an_array(app: App, as_array: 
         len(await listing(app.settings, "staging")),
         len(await listing(app.settings, "quarantine")),
     )
+
+
+@pytest.mark.parametrize("form", ["binary", "batched", "byte-order mark", "data_base64", "data as a JSON string"])
+async def test_a_callback_is_taken_in_every_form(app: App, form: str) -> None:
+    """The timer reads from the fact in staging what was announced."""
+    event = file_event(recording_of(DOCUMENT), event_id="an-id")
+    body, headers = FORMS[form](event)
+    jobs = Out()
+
+    answer = await function_app.receive_callback(func.HttpRequest("POST", "/", body=body, headers=headers), jobs)
+
+    [message] = jobs.value
+    expected = event_parser.parse_event(json.dumps(event))
+    key = ChunkJob.from_message(message).recording_key
+    assert ((200, {}), DOCUMENT) == (read(answer), ChunkJob.from_message(message).document_id)
+    assert (expected,) == (await app.recordings.load(key)).events
+
+
+@pytest.mark.parametrize("body", [b"not JSON", b"[1]", b"\xff", b'{"eventType": 5}', b'["a"]'])
+async def test_what_is_no_event_is_quarantined_not_refused(app: App, body: bytes) -> None:
+    """A sender may not repeat what was answered with 400."""
+    assert (200, {}) == read(await call("receive_callback", body))
+
+    assert 1 == len(await listing(app.settings, "quarantine"))
 
 
 async def test_an_event_goes_all_the_way(app: App, control: Control) -> None:

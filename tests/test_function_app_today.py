@@ -148,6 +148,19 @@ async def test_a_callback_that_is_not_from_acs(app: App, kind: CallbackToken) ->
     assert [{}, {}, {}] == [await listing(app.settings, where) for where in ("staging", "archive", "quarantine")]
 
 
+async def test_a_handshake_needs_no_token_of_acs(app: App) -> None:
+    """It comes before the first event: Event Grid's validation event, and the OPTIONS request of CloudEvents."""
+    event = {"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "a-code"}}
+
+    answer, jobs = await post([event], "none")
+    mixed, _ = await post([event, file_event(recording_of(DOCUMENT))], "none")
+    permitted = await call("permit_callbacks", headers={"WebHook-Request-Origin": "eventgrid.azure.net"})
+
+    assert ((200, {"validationResponse": "a-code"}), []) == (read(answer), jobs)
+    assert (401, 200) == (mixed.status_code, permitted.status_code)
+    assert "eventgrid.azure.net" == permitted.headers["WebHook-Allowed-Origin"]
+
+
 async def test_a_callback_that_is_sent_again_does_no_harm(app: App, control: Control) -> None:
     """State, file event and the start of a call: each is accepted once, however often the same callback is sent."""
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})

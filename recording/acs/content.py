@@ -113,7 +113,7 @@ class Content:
         await self._client.close()
 
     def _download(self, job: ChunkJob, part: str = "") -> str:
-        document_id = quote(job.document_id, safe="")
+        document_id = quote(job.source_id or job.document_id, safe="")
         return f"{self._endpoint}/recording/download/{document_id}{part}?api-version={API_VERSION}"
 
     async def metadata(self, job: ChunkJob) -> bytes:

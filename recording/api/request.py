@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from recording.control.bodies import Caller, RepeatKey
 from recording.errors import BadRequest, LengthRequired, TooLarge
+from recording.model.envelope import split_events
 from recording.model.record import first_problem
 
 LARGEST_BODY = 64 * 1024
@@ -42,6 +43,18 @@ def read_bytes(req: func.HttpRequest, *, most: int) -> bytes:
     if len(body) > most:
         raise TooLarge(f"the body has more than {most} bytes", target="body")
     return body
+
+
+def read_events(req: func.HttpRequest) -> list[str]:
+    """Read the events of a callback, in any form (docs/acs-contract.md#forms-of-an-event).
+
+    Each is the text of one event, or of what the body has instead of one, which is for the quarantine. Raises TooLarge,
+    LengthRequired, or BadRequest for a request with nothing in it.
+    """
+    events = split_events(read_bytes(req, most=LARGEST_EVENTS), req.headers)
+    if events == [""]:
+        raise BadRequest("the body is empty", target="body")
+    return events
 
 
 def read_query[Model: BaseModel](model: type[Model], req: func.HttpRequest) -> Model:

@@ -43,7 +43,7 @@ async def delete(chunks: list[InFlightChunk], content: Content) -> bool:
 
 
 async def _delete(chunk: InFlightChunk, content: Content) -> bool:
-    location, document_id = chunk.announced.delete_location or "", chunk.document_id
+    location, document_id = chunk.announced.delete_location or "", chunk.announced.source_id or chunk.document_id
     try:
         # What is deleted must be what was fetched: an app of before may have fetched it at any address.
         if fetched_at := chunk.announced.content_location:
@@ -53,12 +53,12 @@ async def _delete(chunk: InFlightChunk, content: Content) -> bool:
         log.warning(
             "source.not_deleted",
             recordingKey=chunk.recording_key,
-            documentId=document_id,
+            documentId=chunk.document_id,
             reason=failed.message,
             next="each run of the timer tries again until ACS deletes it itself",
         )
         return False
-    log.info("source.deleted", recordingKey=chunk.recording_key, documentId=document_id)
+    log.info("source.deleted", recordingKey=chunk.recording_key, documentId=chunk.document_id)
     return True
 
 

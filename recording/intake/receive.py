@@ -166,6 +166,8 @@ class Intake:
         if event.problems:
             # After the fact is written: if this fails, the event comes again, and the timer has the good chunks.
             await self._quarantine.keep(text, list(event.problems), received_at=quarantined_at)
+        if event.derived:
+            log.warning("event.derived", eventId=event.id, recordingKey=key, notes=event.derived)
         await self._note_ending(event)
         if len(event.chunks) > MOST_DIRECT:
             await self._bulk.send(FanOut(recording_key=key, event=kept.blob).to_message())

@@ -4,6 +4,8 @@ It is handled as every event (`Intake.accept`), and its jobs are queued. Facts a
 and their names don't depend on when this runs: a second replay changes nothing.
 """
 
+import codecs
+import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from recording.errors import BadEvent, RecordingError
 from recording.intake.quarantine import QuarantinedEvent
 from recording.intake.receive import Intake, to_messages
 from recording.model import event_parser
+from recording.model.envelope import split_events
 from recording.model.events import FileStatusUpdated, OtherEvent
 from recording.storage.blobs import Blobs
 from recording.storage.queues import Queue
@@ -77,9 +80,8 @@ class Replay:
             return [ReplayResult(file.source, "unreadable", file.problem)]
         try:
             texts = _events_of(file.body)
-        except (BadEvent, UnicodeDecodeError) as bad:
-            reason = bad.message if isinstance(bad, BadEvent) else "it isn't text in UTF-8"
-            return [ReplayResult(file.source, "unreadable", reason)]
+        except BadEvent as bad:
+            return [ReplayResult(file.source, "unreadable", bad.message)]
         return [await self._replay(one, file.source, dry_run=dry_run) for one in texts]
 
     async def _replay(self, one: _EventText, source: str, *, dry_run: bool) -> ReplayResult:
@@ -114,11 +116,8 @@ class Replay:
         if not isinstance(event, FileStatusUpdated):
             return ReplayResult(source, "accepted", type(event).__name__)
         count = f"{len(event.chunks)} chunks{'' if dry_run else ' queued'}"
-        if event.problems:
-            return ReplayResult(
-                source, "partially accepted", f"{event.recording_key}, {count}; {'; '.join(event.problems)}"
-            )
-        return ReplayResult(source, "accepted", f"{event.recording_key}, {count}")
+        detail = "; ".join((f"{event.recording_key}, {count}", *event.problems, *event.derived))
+        return ReplayResult(source, "partially accepted" if event.problems else "accepted", detail)
 
 
 def read_files(paths: Sequence[Path]) -> Iterator[EventFile]:
@@ -157,11 +156,13 @@ def _events_of(body: bytes) -> list[_EventText]:
     """Return the events: as received, as quarantined, or an array of dead letters.
 
     See docs/acs-contract.md#delivery-semantics. The members that Event Grid adds to a dead letter are kept: they are
-    part of what is known of the event.
+    part of what is known of the event. Raises BadEvent if there is none.
     """
-    text = body.decode("utf-8-sig")
-    try:
-        kept = QuarantinedEvent.model_validate_json(text)
-    except ValidationError:
-        return [_EventText(one) for one in event_parser.split_events(text)]
-    return [_EventText(kept.event, kept.received_at)]
+    received_at: datetime | None = None
+    with contextlib.suppress(ValidationError):
+        kept = QuarantinedEvent.model_validate_json(body.removeprefix(codecs.BOM_UTF8))
+        body, received_at = kept.event.encode(), kept.received_at
+    texts = split_events(body)
+    if not texts:
+        raise BadEvent("it has no events")
+    return [_EventText(one, received_at) for one in texts]

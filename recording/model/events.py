@@ -13,7 +13,8 @@ from recording.model.payload import CallState, ChannelType, ContentType, FormatT
 class AnnouncedChunk:
     """One media file that a file event announces.
 
-    Events of the Call Automation API have its location (docs/acs-contract.md#file-event).
+    Events of the Call Automation API have its location (docs/acs-contract.md#file-event). `source_id` is its id at ACS,
+    if that can't be part of a blob's name: then `document_id` is derived from it.
     """
 
     document_id: str
@@ -22,6 +23,7 @@ class AnnouncedChunk:
     content_location: str | None = None
     metadata_location: str | None = None
     delete_location: str | None = None
+    source_id: str | None = None
 
 
 FILE_STATUS_UPDATED = SystemEventNames.AcsRecordingFileStatusUpdatedEventName.value
@@ -40,11 +42,11 @@ _LONGEST_DURATION = timedelta(days=365)
 class CallLegStateChanged:
     """A call leg of the calling app changed state (docs/acs-contract.md#2021-callbacks).
 
-    `conversation_id` is None while `state` is Establishing.
+    `conversation_id` is None while `state` is Establishing. An event without a leg has its own id as `call_leg_id`.
     """
 
     id: str
-    time: datetime
+    time: datetime | None
     call_leg_id: str
     conversation_id: str | None
     state: CallState
@@ -58,7 +60,7 @@ class RecordingStateChanged:
     """
 
     id: str
-    time: datetime
+    time: datetime | None
     recording_id: str
     conversation_id: str | None
     state: str
@@ -106,8 +108,9 @@ class FileStatusUpdated:
     """A recording's files are ready (docs/acs-contract.md#2021-file-event, #file-event).
 
     `chunks` are to be ingested; `exported` are in the team's own storage already (docs/acs-contract.md#own-storage).
-    `problems` lists the chunk entries that could not be parsed: the valid ones are
-    ingested nevertheless, and the event is quarantined as well.
+    `problems` lists what may leave bytes unfetched, such as an entry that names no document: the other chunks are
+    ingested nevertheless, and the event is quarantined as well. `derived` lists what was missing or wrong and only
+    names: a substitute was derived from what every delivery of the event says.
     `time` is a claim. `received_at` is by the app's own clock: the store knows it, the parser doesn't.
     """
 
@@ -121,6 +124,7 @@ class FileStatusUpdated:
     session_end_reason: str | None
     chunks: tuple[AnnouncedChunk, ...]
     problems: tuple[str, ...] = ()
+    derived: tuple[str, ...] = ()
     exported: tuple[AnnouncedChunk, ...] = ()
     content_type: ContentType | None = None
     channel_type: ChannelType | None = None

@@ -34,6 +34,12 @@ def _document(text: str) -> str:
     return text
 
 
+def _source(text: str) -> str:
+    if not layout.is_source_id(text):
+        raise ValueError("not an id of a document at ACS")
+    return text
+
+
 # A queue message holds 64 KiB (docs/functions-host.md#queue).
 Location = Annotated[str, Field(min_length=1, max_length=8192)]
 
@@ -41,6 +47,7 @@ Location = Annotated[str, Field(min_length=1, max_length=8192)]
 class ChunkJob(Record):
     """One announced chunk that is to be ingested; `announced_at` is when, as far as its events are plausible.
 
+    `source_id` is its id at ACS, if `document_id` was derived from it (`AnnouncedChunk`).
     The locations are those of the file event, unchanged (docs/acs-contract.md#file-event); the events of
     April 2021 have none (docs/acs-contract.md#2021-file-event). `content` checks their hosts before it sends a request.
     """
@@ -51,6 +58,7 @@ class ChunkJob(Record):
     announced_at: datetime
     content_location: Location | None = None
     metadata_location: Location | None = None
+    source_id: Annotated[str, AfterValidator(_source)] | None = None
 
     @property
     def content_blob(self) -> str:
@@ -77,6 +85,7 @@ class ChunkJob(Record):
             announced_at=announced_at,
             content_location=chunk.content_location,
             metadata_location=chunk.metadata_location,
+            source_id=chunk.source_id,
         )
 
     @classmethod

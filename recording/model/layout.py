@@ -37,6 +37,10 @@ CALL_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 # recording, so anything with the same characters and no meaning in a path is accepted.
 DOCUMENT_ID = re.compile(r"[0-9A-Za-z]+(?:-[0-9A-Za-z]+){1,11}")
 LONGEST_DOCUMENT_ID = 128
+# An id of a form that nobody has seen can't be part of a name, but it may be one segment of a URL.
+LONGEST_SOURCE_ID = 1024
+_SOURCE_ID = re.compile(r"(?!\.+\Z)[!-~]+")
+_NO_SEGMENT = frozenset("/\\%?#")
 LARGEST_INDEX = 99_999
 # Beside the recordings in staging.
 PENDING = "pending-endings"
@@ -127,6 +131,16 @@ def recording_start(key: str) -> datetime:
 def is_document_id(text: str) -> bool:
     """Return whether `text` is a document id that is safe in a path."""
     return len(text) <= LONGEST_DOCUMENT_ID and DOCUMENT_ID.fullmatch(text) is not None
+
+
+def is_source_id(text: str) -> bool:
+    """Return whether `text` can be the id of a document at ACS: one segment of a URL's path, and of that path only."""
+    return len(text) <= LONGEST_SOURCE_ID and _SOURCE_ID.fullmatch(text) is not None and not _NO_SEGMENT & set(text)
+
+
+def derive_id(text: str) -> str:
+    """Return an id that is safe in a path, in place of one that isn't; the same text gets the same id."""
+    return f"derived-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
 def event_id(given: str | None, text: str) -> str:

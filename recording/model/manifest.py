@@ -101,7 +101,10 @@ class Absence(Record):
 
 
 class Manifest(Record):
-    """`recording.json`; `complete` says that every announced chunk and its metadata file are there."""
+    """`recording.json`; `complete` says that every announced chunk and its metadata file are there.
+
+    `notes` lists what was missing or wrong in its events and was derived from the rest of them.
+    """
 
     version: Literal[1] = 1
     revision: int = 1
@@ -118,6 +121,7 @@ class Manifest(Record):
     archived_at: datetime | None
     absent: Absence | None = None
     events: list[str]
+    notes: tuple[str, ...] = ()
     chunks: list[ManifestChunk]
     claims: tuple[Claim, ...] = ()
 
@@ -159,6 +163,9 @@ def write_manifest(
         state=final if archived_at else ("staged" if recording.is_staged else "ingesting"),
         archived_at=archived_at,
         events=sorted({*(event.id for event in recording.events), *(before.events if before else ())}),
+        notes=tuple(
+            sorted({*(note for event in recording.events for note in event.derived), *(before.notes if before else ())})
+        ),
         chunks=chunks,
     )
     return _with_claims(written, recording.events, before.claims if before else ())

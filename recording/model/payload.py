@@ -2,22 +2,27 @@
 
 Member names are compared without case: the 2021 callbacks write `ConversationId`, Event Grid
 writes `conversationId` (docs/acs-contract.md#2021-callbacks, #2021-file-event). What is needed to fetch
-a chunk is validated; what is only passed on may have any form, and must not cost a recording.
+a chunk is validated; what is only passed on or only names may have any form, and must not cost a recording.
 """
 
 import json
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
 
 from recording.model import layout
+from recording.model.envelope import decode, fold
 from recording.model.record import first_problem
 
 LONGEST_LOCATION = 8192
 # Of a metadata file that is read for what it says of its media; a parsed file may take thirty times its size. Larger
 # ones are kept unread: a file of a thousand participants has about 100 KB.
 LARGEST_READ = 256 * 1024
+# Of an id: no id of the service has a quarter of it (docs/acs-contract.md#server-call-id).
+LONGEST_ID = 4096
+# Of a text that is only passed on, in characters: it reaches log lines and manifests.
+LONGEST_TEXT = 1024
 
 CallState = Literal["Establishing", "Established", "Terminating", "Terminated"]
 ContentType = Literal["audio", "audioVideo"]
@@ -25,6 +30,7 @@ ChannelType = Literal["mixed", "unmixed"]
 FormatType = Literal["mp4", "mp3", "wav"]
 
 _WORDS = {word.lower(): word for word in ("audio", "audioVideo", "mixed", "unmixed", "mp4", "mp3", "wav")}
+_CALL_STATES = {word.lower(): word for word in get_args(CallState)}
 
 
 def _or_none(value: Any, read: Callable[[Any], Any]) -> Any:
@@ -47,6 +53,20 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+def _call_state(value: Any) -> Any:
+    return _CALL_STATES.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _shorten(value: Any) -> Any:
+    return value[:LONGEST_TEXT] if isinstance(value, str) else value
+
+
+def _one_or_more(value: Any) -> Any:
+    """Return a list of entries; one entry may be there without a list."""
+    value = decode(value)
+    return [value] if isinstance(value, dict) and value else value
+
+
 def _word(value: Any) -> Any:
     """Return a type as the REST API spells it: events have `AudioVideo` for `audioVideo`.
 
@@ -59,7 +79,10 @@ OrNone = WrapValidator(_or_none)
 OrEmpty = WrapValidator(_or_empty)
 Word = Annotated[str | None, BeforeValidator(_word)]
 Index = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=layout.LARGEST_INDEX)]
-ServerCallId = Annotated[str, Field(min_length=1, max_length=4096)]
+ServerCallId = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
+# An id that is too long is none: its beginning would be another id.
+Id = Annotated[str | None, Field(min_length=1, max_length=LONGEST_ID), OrNone]
+Text = Annotated[str | None, BeforeValidator(_shorten), OrNone]
 
 
 class Fields(BaseModel):
@@ -72,15 +95,16 @@ class Fields(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fold(cls, value: Any) -> Any:
-        return {str(name).lower(): member for name, member in value.items()} if isinstance(value, dict) else value
+        value = decode(value)
+        return fold(value) if isinstance(value, dict) else value
 
 
 class CallLeg(Fields):
     """`data` of CallLegStateChanged (docs/acs-contract.md#2021-callbacks)."""
 
-    call_leg_id: str = Field(min_length=1, max_length=256)
-    conversation_id: str | None = Field(default=None, min_length=1, max_length=4096)
-    call_state: CallState
+    call_leg_id: Annotated[str | None, Field(min_length=1, max_length=256), OrNone] = None
+    conversation_id: str | None = Field(default=None, min_length=1, max_length=LONGEST_ID)
+    call_state: Annotated[CallState, BeforeValidator(_call_state)]
 
 
 class Result(Fields):
@@ -88,7 +112,7 @@ class Result(Fields):
 
     code: Annotated[int | None, OrNone] = None
     sub_code: Annotated[int | None, OrNone] = None
-    message: Annotated[str | None, OrNone] = None
+    message: Text = None
 
 
 class RecordingState(Fields):
@@ -97,33 +121,33 @@ class RecordingState(Fields):
     See docs/acs-contract.md#2021-callbacks, #preview-callbacks, #callbacks.
     """
 
-    recording_id: str = Field(min_length=1, max_length=4096)
-    conversation_id: str | None = None
-    server_call_id: Annotated[str | None, OrNone] = None
-    state: str
+    recording_id: str = Field(min_length=1, max_length=LONGEST_ID)
+    conversation_id: Id = None
+    server_call_id: Id = None
+    state: Annotated[str, BeforeValidator(_shorten)]
     result_information: Annotated[Result, OrEmpty] = Result()
 
 
 class StartFailed(Fields):
     """`data` of StartRecordingFailed: every member may be missing (docs/acs-contract.md#callbacks)."""
 
-    recording_id: Annotated[str | None, OrNone] = None
-    server_call_id: Annotated[str | None, OrNone] = None
-    correlation_id: Annotated[str | None, OrNone] = None
+    recording_id: Id = None
+    server_call_id: Id = None
+    correlation_id: Id = None
     result_information: Annotated[Result, OrEmpty] = Result()
 
 
 class Identity(Fields):
     """A group or a room."""
 
-    id: Annotated[str | None, OrNone] = None
+    id: Annotated[str | None, Field(max_length=LONGEST_ID), OrNone] = None
 
 
 class Call(Fields):
     """`data` of CallStarted and CallEnded (docs/acs-contract.md#file-event)."""
 
     server_call_id: ServerCallId
-    correlation_id: Annotated[str | None, OrNone] = None
+    correlation_id: Id = None
     group: Annotated[Identity, OrEmpty] = Identity()
     room: Annotated[Identity, OrEmpty] = Identity()
     duration_of_call: Annotated[float | None, OrNone] = None
@@ -132,9 +156,9 @@ class Call(Fields):
 class ChunkFields(Fields):
     """One entry of `recordingChunks`; `location` validates its URLs."""
 
-    document_id: str
-    index: Index
-    end_reason: Annotated[str | None, OrNone] = None
+    document_id: Id = None
+    index: Annotated[Index | None, OrNone] = None
+    end_reason: Text = None
     content_location: Any = None
     metadata_location: Any = None
     delete_location: Any = None
@@ -143,7 +167,7 @@ class ChunkFields(Fields):
 class Chunks(Fields):
     """`recordingStorageInfo`."""
 
-    recording_chunks: list[Any]
+    recording_chunks: Annotated[list[Any], BeforeValidator(_one_or_more)]
 
 
 class FileStatus(Fields):
@@ -152,9 +176,11 @@ class FileStatus(Fields):
     recording_storage_info: Chunks
     recording_start_time: Any = None
     recording_duration_ms: Annotated[int | None, OrNone] = None
-    session_end_reason: Annotated[str | None, OrNone] = None
-    recording_id: Annotated[str | None, OrNone] = None
-    storage_type: Annotated[str | None, OrNone] = None
+    session_end_reason: Text = None
+    recording_id: Id = None
+    server_call_id: Id = None
+    call_id: Id = None
+    storage_type: Text = None
     recording_content_type: Word = None
     recording_channel_type: Word = None
     recording_format_type: Word = None
@@ -170,6 +196,13 @@ class FileStatus(Fields):
         channel = next((word for word in given if word in ("mixed", "unmixed")), None)
         media = self.recording_format_type
         return content, channel, media if media in ("mp4", "mp3", "wav") else None  # type: ignore[return-value]
+
+
+def announces_chunks(data: Any) -> bool:
+    """Return whether the `data` of an event has recording chunks, whatever the type of the event."""
+    info = decode(fold(data).get("recordingstorageinfo")) if isinstance(data, dict) else None
+    chunks = decode(fold(info).get("recordingchunks")) if isinstance(info, dict) else None
+    return isinstance(chunks, list | dict) and bool(chunks)
 
 
 def location(value: Any) -> str | None:

@@ -243,6 +243,7 @@ def _chunk(
         content_location=first_said(one.content_location for _, one in said),
         metadata_location=first_said(one.metadata_location for _, one in said),
         delete_location=first_said(one.delete_location for _, one in said),
+        source_id=first.source_id,
     )
     addresses = dict.fromkeys(
         replace(

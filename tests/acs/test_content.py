@@ -49,6 +49,25 @@ async def test_a_probe(content: Content, origin: Origin, answer: object, *, take
     assert expected == await content.probe(JOB)
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [("0-eus_d12.801b", "0-eus_d12.801b"), ("0-eus:d1@b", "0-eus:d1@b"), ("0-eus^d1", "0-eus%5Ed1"), ("..a", "..a")],
+)
+async def test_a_document_whose_id_is_no_name_is_fetched_by_its_id(
+    content: Content, origin: Origin, given: str, sent: str
+) -> None:
+    """The job has both: the derived name for our blobs, the id for ACS."""
+    origin.replies((200, MEDIA, VIDEO), (200, b"{}", {"Content-Type": "application/json"}))
+    job = JOB.model_copy(update={"document_id": "derived-0", "source_id": given})
+
+    await content.probe(job)
+    await content.metadata(job)
+
+    assert [f"/recording/download/{sent}{VERSION}", f"/recording/download/{sent}/metadata{VERSION}"] == [
+        one.target for one in origin.received
+    ]
+
+
 async def test_what_is_sent(content: Content, origin: Origin) -> None:
     """Content and metadata are asked for by the documented addresses, signed, and uncompressed."""
     origin.replies((200, MEDIA, VIDEO), (200, b"{}", {"Content-Type": "application/json"}))

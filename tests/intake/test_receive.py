@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,13 +18,15 @@ from recording.app import App, assemble
 from recording.errors import BadEvent
 from recording.intake.receive import to_messages
 from recording.model import event_parser, layout
+from recording.model.envelope import split_events
 from recording.model.events import Event, FileStatusUpdated
 from recording.model.job import ChunkJob
 from recording.notices import Topic
 from tests.support.archives import quarantined
-from tests.support.emulator import file_event
+from tests.support.emulator import Control, file_event
 from tests.support.events import EVENTS, NEARLY
-from tests.support.facts import listing, receive
+from tests.support.facts import body_of, listing, receive, sweep
+from tests.support.logs import logged
 from tests.support.source import recording_of
 
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
@@ -71,24 +74,24 @@ async def test_good_chunks_go_on_and_the_event_is_quarantined(app: App) -> None:
         {"documentId": "../../x", "index": 1},
         {"documentId": DOCUMENT + "1", "index": -1},
         {"documentId": DOCUMENT, "index": 0},
+        None,
     ]
 
     jobs = await receive(app, event)
 
     [kept] = await quarantined(app)
-    assert [DOCUMENT] == [j.document_id for j in jobs]
+    assert [DOCUMENT, DOCUMENT + "1"] == [j.document_id for j in jobs]
     assert (json.dumps(event), 2) == (kept["event"], len(kept["reasons"]))
 
 
 async def test_a_start_time_that_cannot_be_costs_no_chunk(app: App) -> None:
-    """The recording's key has the event's own time instead, and the event is in quarantine."""
+    """The recording's key has the event's own time instead; nothing is left to do about the event."""
     event = file_event(recording_of(DOCUMENT) | {"startTime": "0001-01-01T00:00:00"}, eventTime="2026-03-01T11:00:00Z")
 
     jobs = await receive(app, event)
 
-    [kept] = await quarantined(app)
     assert ["20260301T110000000000Z-3f2b0e4c-0000-4000-8000-000000000001"] == [j.recording_key for j in jobs]
-    assert (json.dumps(event), 1) == (kept["event"], len(kept["reasons"]))
+    assert [] == await quarantined(app)
 
 
 async def test_a_topic_that_is_down_keeps_no_chunk_from_the_timer(app: App) -> None:
@@ -115,8 +118,8 @@ async def test_a_topic_that_is_down_keeps_no_chunk_from_the_timer(app: App) -> N
         "{}",
         '{"eventType": "Microsoft.Communication.RecordingFileStatusUpdated"}',
         json.dumps(file_event(recording_of())),
-        json.dumps(file_event(recording_of(DOCUMENT), subject="/recording/call/../..")),
-        json.dumps(file_event(recording_of(DOCUMENT), eventTime="9999-12-31T23:59:59-12:00")),
+        json.dumps(file_event(recording_of("../../x"))),
+        json.dumps({"eventType": "a", "data": {"RecordingStorageInfo": {"RecordingChunks": ["x"]}}}),
         '{"eventType": "Microsoft.Communication.CallLegStateChanged", "x": "\u00e4\\ud800 \t"}',
     ],
 )
@@ -142,8 +145,8 @@ async def test_other_events_are_acknowledged_and_forgotten(app: App) -> None:
 @hypothesis.settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-async def test_any_json_is_either_taken_or_quarantined(app: App, value: Any) -> None:
-    """Nothing raises; what can't be parsed is in quarantine unchanged, and makes no job."""
+async def test_any_json_is_kept_queued_or_quarantined_never_dropped(app: App, value: Any) -> None:
+    """Nothing raises; what can't be parsed is in quarantine unchanged, and what is ignored announces nothing."""
     text = json.dumps(value)
     understood: Event | None = None
     with contextlib.suppress(BadEvent):
@@ -158,5 +161,53 @@ async def test_any_json_is_either_taken_or_quarantined(app: App, value: Any) -> 
     assert kept is None or text == json.loads(kept)["event"]
     announced = dict.fromkeys(chunk.document_id for chunk in (file.chunks if file else ()))
     assert list(announced) == [one.document_id for one in jobs]
+    assert kept or {DOCUMENT, DOCUMENT + "0"} & named_documents(value) <= {one.document_id for one in jobs} | {
+        chunk.document_id for chunk in (file.exported if file else ())
+    }
     for one in jobs:
         assert [name async for name in app.clients.blobs.list_blobs("staging", f"{one.recording_key}/events/")]
+
+
+def named_documents(value: Any) -> set[str]:
+    """List the documents that an event's chunks name, read in the plainest way."""
+    try:
+        chunks = value["data"]["recordingStorageInfo"]["recordingChunks"]
+        return {chunk["documentId"] for chunk in chunks if isinstance(chunk["documentId"], str)}
+    except (TypeError, KeyError, IndexError):
+        return set()
+
+
+async def test_what_was_derived_stands_in_the_manifest_and_in_the_log(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of an event in binary mode without time, index and start, of an unknown type: its bytes are archived."""
+    recording = await control.recording(1000)
+    event = file_event(recording)
+    del event["data"]["recordingStartTime"], event["data"]["recordingStorageInfo"]["recordingChunks"][0]["index"]
+    headers = {"ce-type": "Microsoft.Communication.RecordingFilesReady", "ce-id": "1", "ce-source": "/subscriptions/0"}
+    headers |= {"ce-subject": event["subject"], "ce-specversion": "1.0", "content-type": "application/json"}
+    [text] = split_events(json.dumps(event["data"]).encode(), headers)
+
+    for one in await receive(app, text):
+        await app.ingest.run(one)
+    report = await sweep(app)
+
+    [name] = [name for name in await listing(app.settings, "archive") if name.endswith("recording.json")]
+    manifest = await body_of(app.settings, "archive", name)
+    [line] = logged(caplog, "event.derived")
+    assert ([manifest["recordingKey"]], True) == (report.archived, manifest["complete"])
+    assert (4, manifest["notes"]) == (len(line["notes"]), sorted(line["notes"]))
+    assert [] == await quarantined(app)
+
+
+@pytest.mark.parametrize("member", ["eventType", "id", "subject", "topic"])
+async def test_a_field_of_a_megabyte_makes_no_long_log_line(
+    app: App, caplog: pytest.LogCaptureFixture, member: str
+) -> None:
+    """Nor a name that storage refuses."""
+    caplog.set_level(logging.INFO, "recording")
+    for event in (file_event(recording_of(DOCUMENT)), {"eventType": "a", "id": "1"}):
+        await receive(app, event | {member: "x" * 900_000})
+
+    assert caplog.records
+    assert max(len(record.getMessage()) for record in caplog.records) < 1000

@@ -219,13 +219,10 @@ async def test_an_archive_that_is_down_keeps_no_chunk_from_staging(
     assert 1 == len(await listing(app.settings, "staging"))
 
 
-@pytest.mark.parametrize("location", [None, TEAMS])
-async def test_what_was_exported_is_kept_as_a_fact_only(
-    app: App, caplog: pytest.LogCaptureFixture, location: str | None
-) -> None:
+async def test_what_was_exported_is_kept_as_a_fact_only(app: App, caplog: pytest.LogCaptureFixture) -> None:
     """It is in the team's own storage (docs/acs-contract.md#own-storage): nothing is copied, nothing can be lost."""
     caplog.set_level(logging.INFO, "recording")
-    event = today(location, storageType="AzureBlob", recordingId=ID)
+    event = today(TEAMS, storageType="AzureBlob", recordingId=ID)
     stopped = Ending(recording_id=ID, at=STOPPED, evidence="stopped through us")
     await app.endings.note(stopped)
 

@@ -100,6 +100,25 @@ async def test_a_quarantined_event_that_is_valid_by_now_is_accepted(app: App, ev
     ]
 
 
+async def test_replay_repairs_what_is_in_quarantine_under_the_new_rules(app: App, event: dict[str, Any]) -> None:
+    """What names nothing, is written in another form or has no type that is known; on its old day, and only once."""
+    nameless = {"eventType": "x", "data": {"recordingStorageInfo": event["data"]["recordingStorageInfo"]}}
+    texts = [
+        json.dumps(event | {"eventTime": None, "subject": None}),
+        "\ufeff" + json.dumps([event | {"id": "2", "data": json.dumps(event["data"])}]),
+        json.dumps(nameless),
+    ]
+    for text in texts:
+        found = await replay.read_blob(app.clients.blobs, await quarantined(app, text))
+        [done] = await replaying(app).run(found)
+
+        assert ("accepted", True) == (done.outcome, done.ok)
+        assert [DOCUMENT, DOCUMENT + "0"] == [one.document_id for one in await queued(app)]
+        async with raw_queue(app.settings, job.QUEUE) as queue:
+            await queue.clear_messages()
+    assert 3 == len(await listing(app.settings, "quarantine"))
+
+
 async def test_twice_changes_nothing(app: App, event: dict[str, Any]) -> None:
     """Facts are written once; the jobs are queued again, as for any duplicate."""
     name = await quarantined(app, json.dumps(event))
@@ -245,7 +264,7 @@ async def test_words_from_outside_do_not_reach_the_terminal(
     assert 0 == await run(environment, tmp_path, str(tmp_path / "events.json"))
 
     *lines, _ = capsys.readouterr().out.split("\n")[:-1]
-    assert ["nothing to do for \ufffd[2J\ufffd\ufffd"] * 2 == [line.partition("events.json  ")[2] for line in lines]
+    assert ["nothing to do for \ufffd[2J\ufffd\\ud800"] * 2 == [line.partition("events.json  ")[2] for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -331,7 +350,7 @@ async def test_a_folder_is_replayed_and_told(
     (inner / "three.json").write_text("{")
     assert 1 == await run(environment, tmp_path, str(tmp_path / "letters"), "--dry-run")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith(f"unreadable         {inner / 'three.json'}  ")
+    assert lines[1].startswith(f"invalid            {inner / 'three.json'}  ")
     assert "3 events, 1 not accepted (dry run: nothing was changed)" == lines[-1]
     assert [] == await queued(app)
 

@@ -24,21 +24,24 @@ def test_locations_are_kept_as_they_are() -> None:
         "deleteLocation": OBJECT,
     }
 
-    [got], problems = event_parser.read_chunks([GOOD_CHUNK | where])
+    read = event_parser.read_chunks([GOOD_CHUNK | where])
 
-    assert (list(where.values()), ()) == ([got.content_location, got.metadata_location, got.delete_location], problems)
+    [got] = read.chunks
+    assert list(where.values()) == [got.content_location, got.metadata_location, got.delete_location]
+    assert ((), ()) == (read.problems, read.derived)
 
 
 @pytest.mark.parametrize("name", ["contentLocation", "metadataLocation", "deleteLocation"])
 @pytest.mark.parametrize("odd", [5, [], {}, "a\nb", "a" * 9000, "\ud800"])
 def test_a_location_that_cannot_be_one_costs_no_chunk(name: str, odd: Any) -> None:
-    """It is omitted and named as a problem; the chunk is accepted nevertheless."""
-    [got], problems = event_parser.read_chunks([GOOD_CHUNK | {"contentLocation": OBJECT, name: odd}])
+    """It is omitted; only without a location to delete at no byte stays unfetched."""
+    read = event_parser.read_chunks([GOOD_CHUNK | {"contentLocation": OBJECT, name: odd}])
 
+    [got] = read.chunks
+    [told] = read.derived if name == "deleteLocation" else read.problems
     assert getattr(got, name.replace("L", "_l")) is None
-    assert len(problems) == 1
-    assert problems[0].startswith(f"chunk entry 0: {name} must be a URL")
-    assert problems[0].endswith("; omitted")
+    assert told.startswith(f"chunk entry 0: {name} must be a URL")
+    assert told.endswith("; omitted")
 
 
 @pytest.mark.parametrize(
@@ -66,17 +69,17 @@ def test_a_failed_export_is_fetched(location: str) -> None:
 @pytest.mark.parametrize(
     "location",
     [
-        None,
         "https://team.blob.core.windows.net/calls/20210727/x/0-video.mp4",
         "https://team.blob.core.chinacloudapi.cn/calls/0-video.mp4",
         "https://team.z01.blob.storage.azure.net/calls/0-video.mp4",
         "http://127.0.0.1:10000/devstoreaccount1/calls/20210727/0-video.mp4",
     ],
 )
-def test_a_chunk_in_the_teams_storage_is_exported(location: str | None) -> None:
+def test_a_chunk_in_the_teams_storage_is_exported(location: str) -> None:
     """Such a chunk has no deadline, and isn't copied."""
     assert event_parser.is_exported(chunk(location), "AzureBlob")
     assert event_parser.is_exported(chunk(location), "azureBlobStorage")
+    assert event_parser.is_exported(chunk(location), " AZUREBLOB ")
 
 
 @pytest.mark.parametrize("kind", [None, "azureCommunicationServices", "AzureCommunicationServices"])

@@ -22,16 +22,16 @@ STARTLESS = "the event has no recordingStartTime in ISO 8601"
     ],
 )
 def test_a_start_that_cannot_be_read_costs_no_recording(start: Any, expected: str) -> None:
-    """The event's own time names the recording, and the problem is listed."""
+    """The event's own time names the recording, and that is noted."""
     got = parse_file_status(file_status(recordingStartTime=start))
 
     assert (got.time, [DOCUMENT]) == (got.start, [c.document_id for c in got.chunks])
     assert got.recording_key == f"{got.time:%Y%m%dT%H%M%S%f}Z-{CALL}"
-    assert (f"{expected}; using the event time instead",) == got.problems
+    assert ((), (f"{expected}; using the event time instead",)) == (got.problems, got.derived)
 
 
 def test_a_start_and_a_chunk_that_cannot_be_read_are_both_told() -> None:
     """One problem doesn't hide another."""
     got = parse_file_status(file_status(chunks=[None, GOOD_CHUNK], recordingStartTime=None))
 
-    assert (2, [DOCUMENT]) == (len(got.problems), [c.document_id for c in got.chunks])
+    assert (1, 1, [DOCUMENT]) == (len(got.problems), len(got.derived), [c.document_id for c in got.chunks])
