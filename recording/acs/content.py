@@ -243,7 +243,7 @@ class Content:
         """GET a document or a range of it, uncompressed."""
         # By default aiohttp asks for gzip; files and ranges are needed as they are stored.
         headers = {"Accept-Encoding": "identity"} | ({} if first is None else {"Range": f"bytes={first}-{last}"})
-        async with self._ask("GET", url, job.document_id, use, headers) as response:
+        async with self._ask("GET", url, job.source_id or job.document_id, use, headers) as response:
             if response.status_code not in (200, 206):
                 raise _failure(response, first)
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -54,17 +53,6 @@ async def test_a_duplicate_gives_the_same_jobs(app: App) -> None:
 
     assert [first] * 4 == others
     assert 1 == len(await listing(app.settings, "staging"))
-
-
-async def test_five_hundred_chunks_are_taken_in_under_a_second(app: App) -> None:
-    """The time to accept an event doesn't depend on the size of the recording."""
-    event = file_event(recording_of(*(f"{DOCUMENT[:-4]}{n:04}" for n in range(500))))
-    begun = time.monotonic()
-
-    jobs = await receive(app, event)
-
-    assert 500 == len(to_messages(jobs))
-    assert time.monotonic() - begun < 1
 
 
 async def test_good_chunks_go_on_and_the_event_is_quarantined(app: App) -> None:
