@@ -289,7 +289,7 @@ async def test_storage_that_is_down_holds_nobody(
 async def test_a_stop_under_another_calls_path_is_a_404_and_is_audited_under_the_right_call(
     app: App, recordings: RecordingControl, control: Control, api: str
 ) -> None:
-    """So are pause, resume and state: today's API would take the recording id alone."""
+    """So are pause, resume and state: the Call Automation API would take the recording id alone."""
     mine, other = [(await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"] for _ in range(2)]
     recording_id = (await recordings.start(ADA, mine, StartRecording())).recording_id
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from local.storage_proxy import StorageProxy
 from recording.app import App
+from recording.ingest.bulk import BulkIngest
 from recording.model import job
 from recording.model.attempts import Attempts, Failure
 from recording.model.job import ChunkJob, FanOut
@@ -82,3 +83,25 @@ def counted(proxy: StorageProxy) -> int:
 def is_within_limits(event: dict[str, Any]) -> bool:
     """Return whether Event Grid would deliver it."""
     return len(json.dumps(event)) <= 1024 * 1024
+
+
+def bulk_of(app: App, *, batch: int, **parts: Any) -> BulkIngest:
+    """Wire the fan-out with small batches."""
+    known: dict[str, Any] = {"blobs": app.clients.blobs, "recordings": app.recordings, "queue": app.clients.bulk_queue}
+    return BulkIngest(app.ingest, **known | parts, first_requeue=app.settings.first_rescue, batch=batch)
+
+
+async def fan_out_all(app: App, bulk: BulkIngest, *, batch: int) -> list[str]:
+    """Do every fan-out on the queue; return the documents of the chunk jobs, which aren't done."""
+    found: list[str] = []
+    for _ in range(50):
+        messages = await on_bulk(app)
+        if not messages:
+            return found
+        chunks = [message.document_id for message in messages if isinstance(message, ChunkJob)]
+        assert len(chunks) <= batch
+        found += chunks
+        for message in messages:
+            if isinstance(message, FanOut):
+                await bulk.run(message.to_message())
+    raise AssertionError("the fan-out doesn't end")
