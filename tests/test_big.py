@@ -30,7 +30,7 @@ from tests.support.samples import file_status
 
 MINUTE = timedelta(minutes=1)
 # Both are above the number up to which chunks are treated one by one.
-FEW, MANY = 40, 90
+FEW, MANY = 36, 72
 
 
 @pytest.fixture(autouse=True)
@@ -145,10 +145,10 @@ async def test_its_copies_continue_in_the_next_run_and_delay_no_other_recording(
     async def count() -> None:
         copied.append(None)
 
-    slow = FaultyBlobs(app.settings).on("copy_to_archive", name=big.KEY, hangs=0.2, before=count)
+    slow = FaultyBlobs(app.settings).on("copy_to_archive", name=big.KEY, hangs=0.5, before=count)
     there = with_blobs(app, slow)
 
-    first = await run_timer(there, now=event, budget_seconds=4.0)
+    first = await run_timer(there, now=event, budget_seconds=12.0)
     begun = len(copied)
     second = await run_timer(app, now=event)
     await slow.aclose()

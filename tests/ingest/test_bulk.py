@@ -49,7 +49,8 @@ async def test_a_fan_out_that_is_killed_anywhere_does_no_harm(app: App) -> None:
     with contextlib.suppress(BaseExceptionGroup):
         await big.bulk_of(app, batch=40, queue=Dying()).run(asked.to_message())
     queued = [message.document_id for message in await big.on_bulk(app) if isinstance(message, ChunkJob)]
-    assert 30 == len(queued)
+    # Those that were on their way when it was killed may be lost.
+    assert 0 < len(queued) <= 30
     await big.bulk_of(app, batch=40).run(asked.to_message())
     queued += await big.fan_out_all(app, big.bulk_of(app, batch=40), batch=40)
 

@@ -12,11 +12,10 @@ from recording.model.attempts import Attempts, Failure
 from recording.model.job import ChunkJob, FanOut
 from recording.workers import run_each
 from tests.support.emulator import file_event
-from tests.support.facts import put, raw_queue
+from tests.support.facts import raw_queue
 from tests.support.source import recording_of
 
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
-SHA256 = "0" * 64
 
 
 def documents(count: int) -> list[str]:
@@ -41,8 +40,8 @@ async def stage_all(app: App, jobs: list[ChunkJob]) -> None:
     """Put every chunk into staging, as ingest leaves it."""
 
     async def one(chunk: ChunkJob) -> None:
-        await put(app.settings, "staging", chunk.content_blob, b"x", sha256=SHA256, kind="mp4")
-        await put(app.settings, "staging", chunk.metadata_blob, b"{}", sha256=SHA256)
+        await app.clients.blobs.create("staging", chunk.content_blob, b"x", kind="mp4")
+        await app.clients.blobs.create("staging", chunk.metadata_blob, b"{}")
 
     await run_each(one, jobs, at_once=8)
 
