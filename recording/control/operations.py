@@ -209,7 +209,7 @@ class RecordingControl:
 def _refuse_another(conversation_id: str, known: str | None) -> None:
     """Raise NotFound if a recording is known to belong to another call than the one in the path.
 
-    the Call Automation API takes the recording id alone, whatever the path says (docs/acs-contract.md#operations).
+    The Call Automation API takes the recording id alone, whatever the path says (docs/acs-contract.md#operations).
     """
     if known is not None and conversation.is_another(conversation_id, known):
         raise NotFound("this conversation has no recording of this id", target="recordingId")

@@ -6,16 +6,16 @@ from typing import Any
 
 from local.storage_proxy import StorageProxy
 from recording.app import App
+from recording.ingest.bulk import BulkIngest
 from recording.model import job
 from recording.model.attempts import Attempts, Failure
 from recording.model.job import ChunkJob, FanOut
 from recording.workers import run_each
 from tests.support.emulator import file_event
-from tests.support.facts import put, raw_queue
+from tests.support.facts import raw_queue
 from tests.support.source import recording_of
 
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
-SHA256 = "0" * 64
 
 
 def documents(count: int) -> list[str]:
@@ -40,8 +40,8 @@ async def stage_all(app: App, jobs: list[ChunkJob]) -> None:
     """Put every chunk into staging, as ingest leaves it."""
 
     async def one(chunk: ChunkJob) -> None:
-        await put(app.settings, "staging", chunk.content_blob, b"x", sha256=SHA256, kind="mp4")
-        await put(app.settings, "staging", chunk.metadata_blob, b"{}", sha256=SHA256)
+        await app.clients.blobs.create("staging", chunk.content_blob, b"x", kind="mp4")
+        await app.clients.blobs.create("staging", chunk.metadata_blob, b"{}")
 
     await run_each(one, jobs, at_once=8)
 
@@ -82,3 +82,25 @@ def counted(proxy: StorageProxy) -> int:
 def is_within_limits(event: dict[str, Any]) -> bool:
     """Return whether Event Grid would deliver it."""
     return len(json.dumps(event)) <= 1024 * 1024
+
+
+def bulk_of(app: App, *, batch: int, **parts: Any) -> BulkIngest:
+    """Wire the fan-out with small batches."""
+    known: dict[str, Any] = {"blobs": app.clients.blobs, "recordings": app.recordings, "queue": app.clients.bulk_queue}
+    return BulkIngest(app.ingest, **known | parts, first_requeue=app.settings.first_rescue, batch=batch)
+
+
+async def fan_out_all(app: App, bulk: BulkIngest, *, batch: int) -> list[str]:
+    """Do every fan-out on the queue; return the documents of the chunk jobs, which aren't done."""
+    found: list[str] = []
+    for _ in range(50):
+        messages = await on_bulk(app)
+        if not messages:
+            return found
+        chunks = [message.document_id for message in messages if isinstance(message, ChunkJob)]
+        assert len(chunks) <= batch
+        found += chunks
+        for message in messages:
+            if isinstance(message, FanOut):
+                await bulk.run(message.to_message())
+    raise AssertionError("the fan-out doesn't end")

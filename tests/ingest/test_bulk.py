@@ -1,0 +1,69 @@
+"""recording/ingest/bulk.py: one message stands for thousands of chunks, and queues them in batches."""
+
+import contextlib
+
+import pytest
+
+from recording.app import App
+from recording.ingest.bulk import BATCH
+from recording.model.job import ChunkJob, FanOut
+from tests.support import big
+from tests.support.emulator import Control
+from tests.support.facts import announce, receive
+from tests.support.faults import Killed
+
+
+@pytest.fixture(autouse=True)
+async def empty(app: App) -> None:
+    """The queue of every test begins with nothing on it."""
+    await big.empty_bulk(app)
+
+
+async def test_one_message_fans_out_in_bounded_batches(app: App) -> None:
+    """Each chunk has its job once, and never is more than a batch of one recording on the queue."""
+    await receive(app, big.big_event(90))
+
+    queued = await big.fan_out_all(app, big.bulk_of(app, batch=40), batch=40)
+
+    assert big.documents(90) == sorted(queued)
+    assert BATCH * 16 * 1024 < 10 * 1024 * 1024
+
+
+async def test_a_fan_out_that_is_killed_anywhere_does_no_harm(app: App) -> None:
+    """Its message comes again: a chunk may be queued twice, and none is forgotten."""
+    await receive(app, big.big_event(50))
+    [asked] = await big.on_bulk(app)
+    assert isinstance(asked, FanOut)
+
+    class Dying:
+        """A queue whose client is killed after so many messages."""
+
+        left = 30
+
+        async def send(self, text: str) -> None:
+            if not self.left:
+                raise Killed
+            self.left -= 1
+            await app.clients.bulk_queue.send(text)
+
+    with contextlib.suppress(BaseExceptionGroup):
+        await big.bulk_of(app, batch=40, queue=Dying()).run(asked.to_message())
+    queued = [message.document_id for message in await big.on_bulk(app) if isinstance(message, ChunkJob)]
+    # Those that were on their way when it was killed may be lost.
+    assert 0 < len(queued) <= 30
+    await big.bulk_of(app, batch=40).run(asked.to_message())
+    queued += await big.fan_out_all(app, big.bulk_of(app, batch=40), batch=40)
+
+    assert {*big.documents(50)} == {*queued}
+
+
+async def test_a_chunk_job_of_the_queue_is_done_as_any_other(app: App, control: Control) -> None:
+    """The chunk is staged; a message that is none of ours is refused, so that the host keeps it."""
+    [job] = await announce(app, await control.recording(1000))
+
+    await app.bulk.run(job.to_message())
+
+    assert await app.clients.blobs.stat("staging", job.metadata_blob)
+    for message in ("{}", '{"foreign": 1}', "x"):
+        with pytest.raises(ValueError, match=r"neither a chunk job|Invalid JSON"):
+            await app.bulk.run(message)
