@@ -24,12 +24,12 @@ class ArchiveSilent(AzureError):
 
 def is_due(recording: InFlightRecording, now: datetime) -> bool:
     """Decide whether a recording is to be archived: all is staged, or nothing more can come."""
-    return recording.is_staged or recording.is_over(now)
+    return recording.is_staged or recording.is_over
 
 
 def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta) -> list[InFlightChunk]:
     """Decide which chunks go back to the queue: not staged, not lost, and the time of their next try has come."""
-    missing = (c for c in recording.chunks if not c.is_staged and not c.is_given_up)
+    missing = (c for c in recording.chunks if not c.is_staged and not c.is_lost)
     return [c for c in missing if c.requeue_at(first) <= now]
 
 
@@ -101,7 +101,7 @@ class Review:
             )
         # Last: a topic that accepts nothing must not cost a chunk its next try.
         for chunk in recording.chunks:
-            if not chunk.is_staged and not chunk.is_lost(run.now) and chunk.deadline <= run.now + self.risk_margin:
+            if not chunk.is_staged and not chunk.is_lost and chunk.deadline <= run.now + self.risk_margin:
                 await self._warn(run, recording, chunk)
 
     async def _warn(self, run: Run, recording: InFlightRecording, chunk: InFlightChunk) -> None:

@@ -73,7 +73,7 @@ class PoisonQueues:
             "chunk.poisoned",
             recordingKey=chunk.recording_key,
             documentId=chunk.document_id,
-            next="the timer requeues it until its deadline",
+            next="the timer requeues it until it is staged or lost",
         )
         return True
 

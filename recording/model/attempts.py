@@ -20,8 +20,6 @@ QUEUE_TRIES = 5
 FIRST_RESCUE = timedelta(minutes=15)  # the default of RESCUE_MINUTES
 # An attempt every hour for two days, five times each as the queue does, would be more: the oldest are of least use.
 KEPT = 100
-# The host ends a process that takes longer (functionTimeout in host.json).
-LONGEST = timedelta(minutes=30)
 
 
 class Failure(Record):

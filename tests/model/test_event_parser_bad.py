@@ -51,7 +51,7 @@ def reason(text: str) -> str:
     ],
 )
 def test_a_bad_chunk_does_not_cost_the_good_ones(bad: Any, problem: str) -> None:
-    """What can't be understood among the chunks is named; the others are taken."""
+    """What can't be understood among the chunks is named; the others are accepted."""
     got = parse_file_status(file_status(chunks=[bad, GOOD_CHUNK]))
 
     assert (AnnouncedChunk(DOCUMENT, 0, "SessionEnded"),) == got.chunks
@@ -96,7 +96,7 @@ def test_an_index_as_text_is_taken() -> None:
 
 @pytest.mark.parametrize("odd", [None, 5, 6620.5, float("nan"), 10**300, [], {}, True])
 def test_members_that_are_only_told_on_cost_no_recording(odd: Any) -> None:
-    """A member that only informs may have any type: the chunks are taken all the same."""
+    """A member that only informs may have any type: the chunks are accepted anyway."""
     chunks = [GOOD_CHUNK | {"endReason": odd}]
 
     got = parse_file_status(file_status(chunks=chunks, sessionEndReason=odd, recordingDurationMs=odd))
@@ -164,7 +164,7 @@ CALLLESS = "the subject does not name a call: expected /recording/call/{call-id}
     ],
 )
 def test_file_events_that_cannot_be_understood(changes: dict[str, Any], expected: str) -> None:
-    """A file event without what it takes is refused with a reason that names the part."""
+    """A file event without a required member is refused with a reason that names the part."""
     assert reason(file_status(**changes)).startswith(expected)
 
 
@@ -177,7 +177,7 @@ def test_a_subject_of_many_parts_is_read_at_once() -> None:
 
 @pytest.mark.parametrize("depth", [900, 3_000, 9_000])
 def test_deep_nesting_elsewhere_is_no_matter(depth: int) -> None:
-    """Members that nobody reads may be nested as deeply as the JSON parser takes."""
+    """Members that nobody reads may be nested as deeply as the JSON parser accepts."""
     text = file_status().replace('"CallEnded"', '{"a":' * depth + "1" + "}" * depth)
 
     try:
@@ -202,7 +202,7 @@ def test_deep_nesting_elsewhere_is_no_matter(depth: int) -> None:
     ],
 )
 def test_call_leg_events_that_cannot_be_understood(changes: dict[str, Any], expected: str) -> None:
-    """A call-leg event without what it takes is refused with a reason that names the part."""
+    """A call-leg event without a required member is refused with a reason that names the part."""
     event = sample("call-leg-established")
     event["data"] |= changes
 
