@@ -30,7 +30,7 @@ class InFlightChunk:
     that is plausible: urgency counts from there. `expires_at` is by the app's own clock: until then ACS may have it.
 
     `others` have the other addresses that events claim: until it is staged nobody knows which of them is right.
-    `is_archived` says that the archive's manifest lists it, and no event has announced it anew.
+    `is_archived` says that the archive's manifest lists it, and no event has announced it again.
     """
 
     recording_key: str

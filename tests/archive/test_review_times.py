@@ -1,4 +1,4 @@
-"""recording/model/recording.py: an event's time is a claim, and `lost` needs evidence."""
+"""recording/archive/review.py: an event's time is a claim, and `lost` needs evidence."""
 
 import json
 from datetime import UTC, datetime, timedelta
