@@ -83,7 +83,7 @@ traces
     window: 'PT15M'
     threshold: 0
     dimensions: ['recordingKey']
-    advice: 'A chunk is close to its deadline and not safe. Its reason says why; the app keeps trying until the deadline.'
+    advice: 'A chunk is close to its deadline or past it, and not safe. Its reason says why; the app keeps trying until an attempt after its expiry has failed.'
     query: '''
 traces
 | where message startswith "chunk.at_risk "

@@ -44,7 +44,6 @@ def imports(path: Path) -> frozenset[str]:
 TESTED_THROUGH_ANOTHER = {
     "acs/service": "acs/test_call_automation",
     "api/response": "test_function_app",
-    "archive/review": "test_timer",
     "clock": "test_timer",
     "commands/arguments": "commands/test_reconcile",
     "commands/doctor": "doctor/test_examination",

@@ -18,9 +18,9 @@ from recording.errors import SourceRefused
 
 Use = Literal["content", "metadata", "deletion"]
 
-# Characters that are never encoded (RFC 3986, 2.3), of which the ids and views of docs/acs-contract.md#storage-host
+# Characters that need no encoding in a segment (RFC 3986, 3.3) and separate nothing, of which the ids and views of docs/acs-contract.md#storage-host
 # consist.
-_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
+_SEGMENT = re.compile(r"[A-Za-z0-9._~:@-]+")
 _DOTS = re.compile(r"\.*")
 # The documented form of a document id (docs/acs-contract.md#2021-file-event), wherever it stands in a text.
 _DOCUMENT_ID = re.compile(r"(?<![a-z0-9])\d+-[a-z0-9]+-d\d+-[a-z0-9_~-]+", re.IGNORECASE)

@@ -32,7 +32,7 @@ class ArchiveSilent(AzureError):
 
 def is_due(recording: InFlightRecording, now: datetime) -> bool:
     """Decide whether a recording is to be archived: all is staged, or nothing more can come."""
-    return recording.is_staged or recording.is_over(now)
+    return recording.is_staged or recording.is_over
 
 
 def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta) -> list[InFlightChunk]:
@@ -43,7 +43,7 @@ def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta)
         # A fan-out queues every chunk that is due when it begins.
         return queued + first if queued and at <= queued else at
 
-    missing = (c for c in recording.chunks if not c.is_staged and not c.is_given_up)
+    missing = (c for c in recording.chunks if not c.is_staged and not c.is_lost)
     return [c for c in missing if due(c) <= now]
 
 
@@ -142,7 +142,7 @@ class Review:
         at_risk = [
             c
             for c in recording.chunks
-            if not c.is_staged and not c.is_lost(run.now) and c.deadline <= run.now + self.risk_margin
+            if not c.is_staged and not c.is_lost and c.deadline <= run.now + self.risk_margin
         ]
         at_risk.sort(key=lambda chunk: chunk.deadline)
         for chunk in at_risk[:MOST_DIRECT]:

@@ -137,7 +137,7 @@ class Run:
             chunk.hours_left(self.now)
             for recording in self.seen
             for chunk in recording.chunks
-            if not chunk.is_staged and not chunk.is_lost(self.now)
+            if not chunk.is_staged and not chunk.is_lost
         ]
         log.info(
             "archive.ran",

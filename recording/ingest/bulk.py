@@ -92,7 +92,7 @@ def to_queue(recording: InFlightRecording, asked: FanOut, *, first: timedelta) -
         chunk
         for chunk in recording.chunks
         if not chunk.is_staged
-        and not chunk.is_given_up
+        and not chunk.is_lost
         and (asked.after is None or _place(chunk) > asked.after)
         and (asked.due is None or chunk.requeue_at(first) <= asked.due)
     ]

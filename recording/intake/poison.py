@@ -77,7 +77,7 @@ class PoisonQueues:
             "chunk.poisoned",
             recordingKey=given_up.recording_key,
             documentId=given_up.document_id if isinstance(given_up, ChunkJob) else None,
-            next="the timer requeues it until its deadline",
+            next="the timer requeues it until it is staged or lost",
         )
         return True
 

@@ -23,8 +23,6 @@ FIRST_RESCUE = timedelta(minutes=15)  # the default of RESCUE_MINUTES
 KEPT = 100
 # Characters of the last failure's message: the metadata of a blob has 8 KiB, and each character may become twelve.
 _SUMMARY = 500
-# The host ends a process that takes longer (functionTimeout in host.json).
-LONGEST = timedelta(minutes=30)
 
 
 class Failure(Record):

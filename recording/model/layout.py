@@ -39,8 +39,8 @@ DOCUMENT_ID = re.compile(r"[0-9A-Za-z]+(?:-[0-9A-Za-z]+){1,11}")
 LONGEST_DOCUMENT_ID = 128
 # An id of a form that nobody has seen can't be part of a name, but it may be one segment of a URL.
 LONGEST_SOURCE_ID = 1024
-_SOURCE_ID = re.compile(r"(?!\.+\Z)[!-~]+")
-_NO_SEGMENT = frozenset("/\\%?#")
+# Characters that stand for themselves in a segment of a URL's path (RFC 3986, 3.3).
+_SOURCE_ID = re.compile(r"(?!\.+\Z)[0-9A-Za-z._~:@-]+")
 LARGEST_INDEX = 99_999
 # Beside the recordings in staging.
 PENDING = "pending-endings"
@@ -135,7 +135,7 @@ def is_document_id(text: str) -> bool:
 
 def is_source_id(text: str) -> bool:
     """Return whether `text` can be the id of a document at ACS: one segment of a URL's path, and of that path only."""
-    return len(text) <= LONGEST_SOURCE_ID and _SOURCE_ID.fullmatch(text) is not None and not _NO_SEGMENT & set(text)
+    return len(text) <= LONGEST_SOURCE_ID and _SOURCE_ID.fullmatch(text) is not None
 
 
 def derive_id(text: str) -> str:

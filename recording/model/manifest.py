@@ -241,7 +241,7 @@ def new_chunks(recording: InFlightRecording, before: Manifest | None) -> list[In
 def without_archived(recording: InFlightRecording, before: Manifest) -> InFlightRecording:
     """Return the recording without the chunks that the previous manifest lists as archived, unless staging has more.
 
-    And without those that it lists as lost, unless an event announces them again: one that was archived and comes again
+    And without those that it lists as lost, unless a new event announces them: one that was archived and comes again
     doesn't.
     """
     announced = {c.document_id for event in recording.events if event.id not in before.events for c in event.chunks}

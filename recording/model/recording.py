@@ -9,7 +9,7 @@ from functools import cached_property
 from recording.formats import media
 from recording.formats.media import Kind
 from recording.model import layout
-from recording.model.attempts import FIRST_RESCUE, LONGEST, QUEUE_TRIES, Attempts, Failure, unfinished
+from recording.model.attempts import FIRST_RESCUE, QUEUE_TRIES, Attempts, Failure, unfinished
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ChunkJob
 from recording.model.proof import ChunkFacts
@@ -140,10 +140,10 @@ class InFlightChunk:
         """Return whether it is not queued again: there is evidence, or the archive lists it already."""
         return self.is_archived or self.evidence is not None
 
-    def is_lost(self, now: datetime) -> bool:
-        """Return whether it is lost: it is given up, and no attempt is running that may still bring it."""
-        is_tried = any(now < began + LONGEST for began in self.unfinished)
-        return not self.is_staged and self.is_given_up and not is_tried
+    @property
+    def is_lost(self) -> bool:
+        """Return whether it is lost. Should an attempt bring it after all, another revision of the manifest has it."""
+        return not self.is_staged and self.is_given_up
 
 
 @dataclass(frozen=True)
@@ -175,9 +175,10 @@ class InFlightRecording:
         """Return whether every announced chunk is staged."""
         return bool(self.chunks) and all(chunk.is_staged for chunk in self.chunks)
 
-    def is_over(self, now: datetime) -> bool:
+    @property
+    def is_over(self) -> bool:
         """Return whether nothing more can be fetched: each chunk is staged, or lost."""
-        return all(chunk.is_staged or chunk.is_lost(now) for chunk in self.chunks)
+        return all(chunk.is_staged or chunk.is_lost for chunk in self.chunks)
 
 
 def assemble(

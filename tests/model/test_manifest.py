@@ -56,7 +56,7 @@ def test_each_address_has_its_attempt_before_a_chunk_is_lost() -> None:
     failures = tuple(Failure(at=DONE, code="SourceRefused", message=str(n)) for n in range(2))
     notes = [Attempts(failures=failures[:n], next_at=DONE) for n in (1, 2)]
 
-    assert [False, True] == [recording(events, [], {"a-0": note}).is_over(DONE) for note in notes]
+    assert [False, True] == [recording(events, [], {"a-0": note}).is_over for note in notes]
 
 
 def test_what_events_say_of_the_media_is_joined() -> None:
@@ -123,7 +123,7 @@ def test_a_recording_is_over_when_the_last_missing_chunk_is_lost() -> None:
     events, blobs = [event("a-0"), event("a-1", hours=5)], [content("a-1", **PROOF), metadata("a-1")]
     found = [recording(events, blobs), *(recording(events, blobs, {"a-0": note}) for note in notes)]
 
-    assert [False, False, True] == [one.is_over(START + timedelta(hours=100)) for one in found]
+    assert [False, False, True] == [one.is_over for one in found]
 
 
 def test_a_rescue_comes_when_the_note_says() -> None:

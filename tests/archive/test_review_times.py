@@ -1,4 +1,4 @@
-"""recording/model/recording.py: an event's time is a claim, and `lost` needs evidence."""
+"""recording/archive/review.py: an event's time is a claim, and `lost` needs evidence."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 
 from recording.app import App
 from recording.archive.review import to_requeue
-from recording.model.attempts import FIRST_RESCUE, LONGEST, QUEUE_TRIES, Attempts, Failure
+from recording.model.attempts import FIRST_RESCUE, QUEUE_TRIES, Attempts, Failure
 from recording.model.events import FileStatusUpdated
 from recording.model.layout import attempt_id, began_blob
 from recording.model.recording import InFlightChunk
@@ -129,16 +129,12 @@ def killed(*began: datetime) -> list[StoredBlob]:
     return [StoredBlob(began_blob(KEY, "a-0", attempt_id(one, f"{n}")), 2, "e") for n, one in enumerate(began)]
 
 
-def test_an_attempt_that_runs_is_waited_for_and_one_that_was_killed_is_no_evidence() -> None:
-    """Until as many were killed as the queue tries; nobody waits for ever."""
+def test_an_attempt_that_was_killed_is_no_evidence() -> None:
+    """Until as many were killed as the queue tries: nobody waits for ever."""
     expired = START + RETENTION
-    failed = Attempts(count=1, failures=(Failure(at=expired, code="x", message=""),), next_at=expired)
-    runs = recording([event("a-0")], killed(expired), {"a-0": failed}).chunks[0]
-    one = recording([event("a-0")], killed(expired)).chunks[0]
-    all_killed = recording([event("a-0")], killed(*[expired] * QUEUE_TRIES)).chunks[0]
+    found = [recording([event("a-0")], killed(*[expired] * n)).chunks[0] for n in (1, QUEUE_TRIES - 1, QUEUE_TRIES)]
 
-    assert [False, True] == [runs.is_lost(expired + after) for after in (LONGEST - MINUTE, LONGEST)]
-    assert [False, True] == [chunk.is_lost(expired + LONGEST) for chunk in (one, all_killed)]
+    assert [False, False, True] == [chunk.is_lost for chunk in found]
 
 
 CLAIMS = some.one_of(
@@ -169,9 +165,9 @@ def test_any_set_of_claimed_times_loses_nothing_that_acs_has(
         here = [one for one in received if one.received <= now]
         found = recording(here, [], {"a-0": note} if note else None)
         [chunk] = found.chunks
-        assert not (now < has_it_until and chunk.is_lost(now))
+        assert not (now < has_it_until and chunk.is_lost)
         assert chunk.announced_at <= START
-        if found.is_over(now):
+        if found.is_over:
             assert now >= has_it_until
             break
         if to_requeue(found, now, first=FIRST_RESCUE):
