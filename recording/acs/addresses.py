@@ -18,8 +18,8 @@ from recording.errors import SourceRefused
 
 Use = Literal["content", "metadata", "deletion"]
 
-# Characters that need no encoding in a segment (RFC 3986, 3.3) and separate nothing, of which the ids and views of docs/acs-contract.md#storage-host
-# consist.
+# Characters that need no encoding in a segment (RFC 3986, 3.3) and separate nothing. Of these the ids and views of
+# docs/acs-contract.md#storage-host consist.
 _SEGMENT = re.compile(r"[A-Za-z0-9._~:@-]+")
 _DOTS = re.compile(r"\.*")
 # The documented form of a document id (docs/acs-contract.md#2021-file-event), wherever it stands in a text.
