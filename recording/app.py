@@ -34,7 +34,7 @@ from recording.config.settings import Settings, read_settings
 from recording.control.operations import RecordingControl
 from recording.doctor.health import HealthCheck
 from recording.errors import Misconfigured
-from recording.ingest.chunk import LAST_RESORT, ChunkIngest, IngestLimits
+from recording.ingest.chunk import ChunkIngest, IngestLimits
 from recording.intake import backlog
 from recording.intake.auto_record import AutoRecord
 from recording.intake.backlog import Backlog
@@ -43,6 +43,7 @@ from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake
 from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
+from recording.model.recheck import RECHECKS, RecheckTimes
 from recording.notices import Topic
 from recording.storage.audit import AuditLog
 from recording.storage.blobs import RETRIES, Blobs
@@ -208,8 +209,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
     )
 
 
-def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) -> App:
-    """Wire the stores and the use cases; does no I/O."""
+def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, rechecks: RecheckTimes = RECHECKS) -> App:
+    """Wire the stores and the use cases; does no I/O. A soak passes shorter `rechecks`."""
     blobs = clients.blobs
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
     audit, claims, endings, calls = AuditLog(blobs), StartClaims(blobs), Endings(blobs), CallIds(blobs)
@@ -251,7 +252,6 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
                 parallelism=settings.ingest_parallelism,
                 largest_block=settings.largest_block,
                 first_requeue=settings.first_rescue,
-                accept_incomplete_after=settings.retention * LAST_RESORT,
             ),
             clock=clock,
         ),
@@ -259,7 +259,13 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
             prepare_archive=clients.prepare_archive,
             poison=PoisonQueues(clients.chunk_poison, clients.event_poison, intake=intake, quarantine=quarantine),
             recordings=recordings,
-            review=Review(blobs, recordings, first_requeue=settings.first_rescue, risk_margin=settings.risk_margin),
+            review=Review(
+                blobs,
+                recordings,
+                first_requeue=settings.first_rescue,
+                risk_margin=settings.risk_margin,
+                rechecks=rechecks,
+            ),
             unannounced=UnannouncedWatch(
                 recordings,
                 endings,
@@ -269,7 +275,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
                 overdue=timedelta(minutes=settings.unannounced_minutes),
                 matches_by_time=settings.uses_preview_2021,
             ),
-            finish=Finish(blobs, recordings, endings, calls, delete_source=settings.delete_source),
+            finish=Finish(blobs, recordings, endings, calls, delete_source=settings.delete_source, rechecks=rechecks),
             sources=SourceCopies(blobs, recordings, clients.content),
             topic=clients.topic,
             clock=clock,

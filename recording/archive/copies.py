@@ -19,7 +19,7 @@ async def copy_recording(
     arrived in staging since. Raises CopyFailed, or azure-core's errors; the other copies are then not waited for.
     """
     done = _already_archived(recording.key, before)
-    kinds = {chunk.job.content_blob: chunk.kind for chunk in recording.chunks}
+    kinds = {chunk.content.name: chunk.kind for chunk in recording.chunks if chunk.content}
 
     async def copy(blob: StoredBlob) -> None:
         async with limit:
@@ -39,14 +39,12 @@ async def copy_recording(
 
 def _already_archived(key: str, before: Manifest | None) -> set[str]:
     """List what is in the archive for good, by its name in staging."""
-    return {
-        name
-        for entry in (before.chunks if before else ())
-        for file, name in (
-            (entry.content, layout.chunk_blob(key, entry.index, entry.document_id)),
-            (entry.metadata, layout.metadata_blob(key, entry.index, entry.document_id)),
-        )
-        if file and file.sha256
+    entries = before.chunks if before else ()
+    contents = {layout.staged_content(file.blob) for entry in entries for file in entry.files if file.sha256}
+    return contents | {
+        layout.metadata_blob(key, entry.index, entry.document_id)
+        for entry in entries
+        if entry.metadata and entry.metadata.sha256
     }
 
 

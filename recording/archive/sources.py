@@ -15,11 +15,11 @@ from recording.telemetry import log
 
 
 def deletable(recording: InFlightRecording, written: Manifest, now: datetime) -> list[InFlightChunk]:
-    """Decide which chunks to delete at ACS: those of which the archive has everything.
+    """Decide which chunks to delete at ACS: those of which the archive has everything, and which are complete.
 
-    After its deadline a chunk is deleted by ACS itself.
+    ACS may still get a better version of the others. After its deadline a chunk is deleted by ACS itself.
     """
-    safe = {entry.document_id for entry in written.chunks if entry.is_safe}
+    safe = {entry.document_id for entry in written.chunks if entry.is_safe and entry.is_whole}
     return [c for c in recording.chunks if c.document_id in safe and c.announced.delete_location and now < c.deadline]
 
 

@@ -17,6 +17,7 @@ from recording.ingest import blocks
 from recording.ingest.attempt import Attempt, begin_attempt
 from recording.ingest.blocks import Block
 from recording.ingest.proof import Proof, facts_to_commit
+from recording.ingest.recheck import Recheck
 from recording.ingest.transfer import BlockTransfer
 from recording.model import payload
 from recording.model.job import ChunkJob
@@ -28,9 +29,6 @@ from recording.telemetry import log, traces
 _VERSION_TRIES = 3
 # Below `functionTimeout` (host.json), whose time-out kills every other job of the process too.
 BUDGET_SECONDS = 25 * 60.0
-# A share of the retention: until then a file that is not structurally complete is rejected, after that it is accepted
-# as it is, while ACS still has it.
-LAST_RESORT = 0.95
 _UNKNOWN_TYPE = "application/octet-stream"
 
 
@@ -39,14 +37,12 @@ class IngestLimits:
     """The limits of ingest; `parallelism` bounds the streams of all chunks of the process together.
 
     `largest_block` is in bytes. The timer puts a chunk on the queue again `first_requeue` after its failure at the
-    earliest. A file that is not structurally complete is rejected until `accept_incomplete_after` its event.
-    `block_pause_seconds` is the pause after the first failure of a block; it doubles.
+    earliest. `block_pause_seconds` is the pause after the first failure of a block; it doubles.
     """
 
     parallelism: int
     largest_block: int
     first_requeue: timedelta
-    accept_incomplete_after: timedelta
     budget_seconds: float = BUDGET_SECONDS
     block_pause_seconds: float = 0.5
 
@@ -74,14 +70,20 @@ class ChunkIngest:
             content,
             streams=streams,
             parallelism=limits.parallelism,
-            accept_incomplete_after=limits.accept_incomplete_after,
             block_pause_seconds=limits.block_pause_seconds,
-            clock=clock,
         )
         self._proof = Proof(blobs, streams=streams, prefetch=limits.parallelism, clock=clock)
+        self._recheck = Recheck(
+            blobs,
+            content,
+            bring=self._bring_content,
+            streams=streams,
+            budget_seconds=limits.budget_seconds,
+            clock=clock,
+        )
 
     async def run(self, job: ChunkJob) -> None:
-        """Ingest one chunk and its metadata file.
+        """Ingest one chunk and its metadata file, or re-check it if the job says so.
 
         Raises ChunkError, or azure-core's errors; the failure is recorded by then, and the
         queue, then the timer, tries again.
@@ -89,6 +91,10 @@ class ChunkIngest:
         with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
             if await self._recordings.is_archived(job):
                 log.info("chunk.already_archived", recordingKey=job.recording_key, documentId=job.document_id)
+                return
+            if job.recheck:
+                # The chunk is safe: what becomes of this is no attempt at it.
+                await self._recheck.run(job)
                 return
             beginning = begin_attempt(
                 job, self._blobs, self._recordings, first_requeue=self.limits.first_requeue, clock=self._clock
@@ -112,7 +118,7 @@ class ChunkIngest:
         else:
             await attempt.end()
 
-    async def _bring_content(self, job: ChunkJob, attempt: Attempt) -> None:
+    async def _bring_content(self, job: ChunkJob, attempt: Attempt | None = None) -> None:
         for _ in range(_VERSION_TRIES):
             try:
                 if await self._bring_version(job, attempt):
@@ -123,7 +129,7 @@ class ChunkIngest:
                 )
         raise SourceChanged("the document kept changing while it was copied")
 
-    async def _bring_version(self, job: ChunkJob, attempt: Attempt) -> bool:
+    async def _bring_version(self, job: ChunkJob, attempt: Attempt | None) -> bool:
         """Turn one version of the document into a proved chunk; False if the caller has to start over."""
         found = await self._blobs.stat("staging", job.content_blob)
         if found is not None and found.sha256:
@@ -143,7 +149,8 @@ class ChunkIngest:
         transferred = await self._transfer.run(job, probe, plan, staged)
         facts = facts_to_commit(probe, plan, transferred)
         content_type = media.CONTENT_TYPES[facts.kind] if facts.kind else _UNKNOWN_TYPE
-        await attempt.wait_until_recorded()
+        if attempt:
+            await attempt.wait_until_recorded()
         await self._blobs.commit_blocks(
             job.content_blob, transferred.block_ids, facts.to_metadata(), content_type=content_type
         )

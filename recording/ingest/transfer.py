@@ -1,14 +1,12 @@
-"""The parallel copy of one version of a document into blocks, and the check of its structure meanwhile."""
+"""The parallel copy of one version of a document into blocks, and an early look at its structure meanwhile."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
 
 from azure.core.exceptions import AzureError
 
 from recording.acs.content import Content, Probe
-from recording.clock import Clock, utc_now
 from recording.errors import SourceChanged, SourceDamaged, SourceUnavailable, describe
 from recording.formats import media
 from recording.formats.media import Inspection, Kind, Verdict
@@ -27,21 +25,18 @@ BLOCK_TRIES = 4
 class Transferred:
     """The blocks of one version, all staged: their ids, and the SHA-256 of what was sent of each, by index.
 
-    `kind` is what the file turned out to be, if that is known. `problem` is why the file is incomplete, if it is
-    accepted nevertheless.
+    `kind` is what the file turned out to be, if that is known.
     """
 
     block_ids: list[str]
     digests: dict[int, str]
     kind: Kind | None = None
-    problem: str | None = None
 
 
 class BlockTransfer:
     """Copies documents from the source into uncommitted blocks.
 
-    `parallelism` bounds the streams of one chunk, `streams` those of all chunks of the process together. A file that
-    is not structurally complete is rejected until `accept_incomplete_after` its event.
+    `parallelism` bounds the streams of one chunk, `streams` those of all chunks of the process together.
     """
 
     def __init__(
@@ -51,39 +46,35 @@ class BlockTransfer:
         *,
         streams: asyncio.Semaphore,
         parallelism: int,
-        accept_incomplete_after: timedelta,
         block_pause_seconds: float,
-        clock: Clock = utc_now,
     ) -> None:
         self._blobs = blobs
         self._content = content
         self._streams = streams
         self._parallelism = parallelism
-        self._accept_incomplete_after = accept_incomplete_after
         self._block_pause_seconds = block_pause_seconds
-        self._clock = clock
 
     async def run(self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]) -> Transferred:
-        """Stage the missing blocks and check the structure meanwhile; both are done when this returns.
+        """Stage the missing blocks and look at the structure meanwhile; both are done when this returns.
 
         Raises ChunkError, or azure-core's errors.
         """
         try:
             async with asyncio.TaskGroup() as group:
-                # From a source without ranges each read would fetch the whole file: there it is checked in transit.
-                checking = group.create_task(self._check_early(job, probe)) if probe.takes_ranges else None
+                # From a source without ranges each read would fetch the whole file: there it is judged in transit.
+                looking = group.create_task(self._look_early(job, probe)) if probe.takes_ranges else None
                 staging = group.create_task(self._stage(job, probe, plan, staged))
         except ExceptionGroup as several:
             raise _first(several) from None
         transferred = staging.result()
-        if checking:
-            transferred.kind, transferred.problem = checking.result()
+        if looking:
+            transferred.kind = looking.result()
         return transferred
 
-    async def _check_early(self, job: ChunkJob, probe: Probe) -> tuple[Kind | None, str | None]:
-        """Judge the file by a few reads from the source: its kind, and its problem if it is accepted nevertheless.
+    async def _look_early(self, job: ChunkJob, probe: Probe) -> Kind | None:
+        """Judge the file by a few reads from the source: return its kind, reject an error page.
 
-        A file that is undecided after these is judged when it is read back.
+        Nothing else is decided before the file is read back. Raises SourceDamaged.
         """
         look = media.early_look(probe.size, probe.head)
         try:
@@ -91,22 +82,7 @@ class BlockTransfer:
             while True:
                 span = look.send(await self._content.read(job, probe, offset=span.offset, length=span.length))
         except StopIteration as done:
-            verdict: Verdict = done.value
-            return verdict.kind, self._reject_or_accept(job, verdict)
-
-    def _reject_or_accept(self, job: ChunkJob, verdict: Verdict) -> str | None:
-        """Reject an incomplete file while a retry may still get a complete one; return the problem of one accepted.
-
-        Shortly before the deadline the bytes are better than none: not every file that ACS writes is known.
-        Raises SourceDamaged.
-        """
-        problem = verdict.problem
-        if problem is None:
-            return None
-        if self._clock() < job.announced_at + self._accept_incomplete_after:
-            raise SourceDamaged(problem)
-        log.error("chunk.kept_as_it_is", recordingKey=job.recording_key, documentId=job.document_id, reason=problem)
-        return problem
+            return _kind(done.value, probe)
 
     async def _stage(self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]) -> Transferred:
         """Stage the missing blocks in parallel."""
@@ -165,8 +141,7 @@ class BlockTransfer:
             try:
                 await self._blobs.stage_block(job.content_blob, block_id, relay.body(), length=block.length)
                 if inspection:
-                    verdict = inspection.verdict()
-                    transferred.kind, transferred.problem = verdict.kind, self._reject_or_accept(job, verdict)
+                    transferred.kind = _kind(inspection.verdict(), probe)
                 transferred.digests[block.index] = await relay.digest.finish()
                 return
             except AzureError as failed:
@@ -179,6 +154,13 @@ class BlockTransfer:
                 )
                 await asyncio.sleep(self._block_pause_seconds * 2**number)
         raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _kind(verdict: Verdict, probe: Probe) -> Kind | None:
+    """Return the kind of a file that was judged; raises SourceDamaged for an error page, which isn't the document."""
+    if verdict.outcome == "error page":
+        raise SourceDamaged(f"the source sent an error page instead of media ({probe.described})")
+    return verdict.kind
 
 
 def _version(probe: Probe, plan: tuple[Block, ...]) -> str:

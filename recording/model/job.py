@@ -5,7 +5,7 @@ members of a JSON message (docs/functions-host.md#queue).
 """
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field
 
@@ -29,6 +29,8 @@ def _document(text: str) -> str:
 
 
 # A queue message holds 64 KiB (docs/functions-host.md#queue).
+# What is asked of a re-check: whether there is another version, or all bytes once more.
+Recheck = Literal["probe", "read"]
 Location = Annotated[str, Field(min_length=1, max_length=8192)]
 
 
@@ -37,6 +39,7 @@ class ChunkJob(Record):
 
     The locations are those of the file event, unchanged (docs/acs-contract.md#file-event); the events of
     April 2021 have none (docs/acs-contract.md#2021-file-event). `content` checks their hosts before it sends a request.
+    With `recheck` the chunk is safe and only re-checked; `version` is that of another version that a re-check brings.
     """
 
     recording_key: Annotated[str, AfterValidator(_key)]
@@ -45,11 +48,13 @@ class ChunkJob(Record):
     announced_at: datetime
     content_location: Location | None = None
     metadata_location: Location | None = None
+    recheck: Recheck | None = None
+    version: str | None = None
 
     @property
     def content_blob(self) -> str:
         """Return the chunk's name in staging."""
-        return layout.chunk_blob(self.recording_key, self.index, self.document_id)
+        return layout.chunk_blob(self.recording_key, self.index, self.document_id, self.version)
 
     @property
     def metadata_blob(self) -> str:
