@@ -176,8 +176,10 @@ def new_chunks(recording: InFlightRecording, before: Manifest | None) -> list[In
 def without_archived(recording: InFlightRecording, before: Manifest) -> InFlightRecording:
     """Return the recording without the chunks that the previous manifest lists as archived, unless staging has more."""
     kept = {e.document_id for e in before.chunks if e.content is not None}
+    safe = {e.document_id for e in before.chunks if e.is_safe}
     new = new_chunks(recording, before)
-    return replace(recording, chunks=tuple(c for c in recording.chunks if c in new or c.document_id not in kept))
+    left = [c for c in recording.chunks if c in new or c.document_id not in kept]
+    return replace(recording, chunks=tuple(replace(c, is_archived=c.document_id in safe) for c in left))
 
 
 def has_more(chunk: InFlightChunk, entry: ManifestChunk | None) -> bool:

@@ -13,7 +13,7 @@ from recording.model.payload import OrNone
 class ChunkFacts(BaseModel):
     """The metadata of a chunk's blob; a value that can't be read counts as missing.
 
-    The first six are committed with the chunk, the others added by its proof. `flight` is the digest in transit: a
+    Six are committed with the chunk, the others added by its proof. `flight` is the digest in transit: a
     digest of the digests of all blocks, computed while they were copied. `seconds` is the duration by the structure.
     Only an older version wrote `problem`, why the file is incomplete; now that is a fact (`model/verdict.py`).
     """
@@ -21,6 +21,7 @@ class ChunkFacts(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     kind: Annotated[Kind | None, OrNone] = None
+    problem: str | None = None
     source_etag: str | None = None
     source_bytes: Annotated[int | None, OrNone] = None
     blocks: Annotated[int | None, OrNone] = None
@@ -30,7 +31,6 @@ class ChunkFacts(BaseModel):
     proved_at: Annotated[datetime | None, OrNone] = None
     blocks_compared: Annotated[int | None, OrNone] = None
     seconds: Annotated[float | None, OrNone] = None
-    problem: str | None = None
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self:

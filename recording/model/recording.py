@@ -29,6 +29,7 @@ class InFlightChunk:
     `announced` combines what its events say of it, `described` what they say of its media. `unfinished` has the start
     of each attempt that is not known to have failed or succeeded. `content` is the best version of its bytes, `others`
     are the rest. `verdicts` are by SHA-256, `rechecks` has when each step was queued, or that it is settled.
+    `is_archived` says that the archive has all of an earlier version.
     """
 
     recording_key: str
@@ -43,6 +44,7 @@ class InFlightChunk:
     others: tuple[StoredBlob, ...] = ()
     verdicts: Mapping[str, ChunkVerdict] = field(default_factory=dict)
     rechecks: Mapping[str, datetime] = field(default_factory=dict)
+    is_archived: bool = False
 
     @property
     def document_id(self) -> str:
@@ -56,8 +58,9 @@ class InFlightChunk:
 
     @property
     def is_staged(self) -> bool:
-        """Return whether staging has its proved content and its metadata file."""
-        return self.content is not None and self.content.sha256 is not None and self.metadata is not None
+        """Return whether staging has its proved content and its metadata file, or the archive has them."""
+        is_proved = self.content is not None and self.content.sha256 is not None
+        return self.is_archived or (is_proved and self.metadata is not None)
 
     @property
     def tries(self) -> int:
@@ -125,9 +128,13 @@ class InFlightChunk:
             return ()
         return (f"it lasts {seconds:.1f} s, its metadata file says {expected:.1f} s",)
 
+    def _may_get_better(self, now: datetime) -> bool:
+        is_complete = self.verdict is None or self.verdict.outcome == "complete"
+        return not is_complete and not self.is_archived and now < self.deadline
+
     def is_settled(self, now: datetime, times: RecheckTimes) -> bool:
         """Return whether nothing better is waited for: its bytes are complete, not there at all, or re-checked."""
-        if self.verdict is None or self.verdict.outcome == "complete" or now >= self.deadline:
+        if not self._may_get_better(now):
             return True
         last = self.rechecks.get("last")
         return last is not None and last + times.last_wait <= now
@@ -137,7 +144,7 @@ class InFlightChunk:
 
         `is_last` says that its recording waits for nothing else.
         """
-        if self.verdict is None or self.verdict.outcome == "complete" or now >= self.deadline:
+        if not self._may_get_better(now):
             return None
         # Of several versions the first was judged first.
         found = [verdict_on(one, self.verdicts).found_at for one in (self.content, *self.others) if one and one.sha256]

@@ -127,6 +127,7 @@ class Host:
     refuse: int | None = None
     takes_ranges: bool = True
     etag: str = '"1"'
+    label: str = "video/mp4"
     address: str = ""
     region: str = ""
 
@@ -152,6 +153,11 @@ class Host:
         done = [r for r in self.asked if r.method == "DELETE" and r.host == self.region.removeprefix("http://")]
         return [request.path.split("/")[3] for request in done]
 
+    def reads(self, document_id: str) -> int:
+        """Count the requests for bytes of a document where it lies."""
+        region, path = self.region.removeprefix("http://"), f"/{document_id}/content/media"
+        return sum(request.host == region and request.path.endswith(path) for request in self.asked)
+
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer as the storage host does: whatever it has lies in the region."""
         self.asked.append(request)
@@ -169,9 +175,11 @@ class Host:
             text = self.metadata[document_id]
             span = {"Content-Range": f"bytes 0-{len(text) - 1}/{len(text)}"}
             return web.Response(status=206, body=text, headers=span, content_type="application/octet-stream")
-        if self.takes_ranges:
-            return part(request, body, self.etag)
-        return web.Response(body=body, headers={"ETag": self.etag})
+        if self.takes_ranges and body:
+            answered = part(request, body, self.etag)
+            answered.content_type = self.label
+            return answered
+        return web.Response(body=body, headers={"ETag": self.etag}, content_type=self.label)
 
 
 @asynccontextmanager
