@@ -13,7 +13,7 @@ RecordingError                500 InternalServerError
 └── ChunkError                the queue, then the timer, tries again until the chunk's deadline
     ├── SourceUnavailable     the service did not answer, or answered with an error
     ├── SourceGone            the service has no such document (404, 410)
-    ├── SourceDamaged         empty, an error page, no media, or structurally incomplete
+    ├── SourceDamaged         empty, an error page, or a body that doesn't fit its headers
     ├── SourceChanged         another length or ETag than before: start over, never mix
     ├── SourceRefused         the URL isn't on an allowed host
     └── NotProved             the blob in storage differs from what was fetched
@@ -121,7 +121,7 @@ class SourceGone(ChunkError):
 
 
 class SourceDamaged(ChunkError):
-    """The service sent something other than a complete media file."""
+    """The service sent something other than the document: nothing, an error page, or other bytes than it declared."""
 
     code = "SourceDamaged"
 

@@ -118,7 +118,7 @@ class InFlightChunk:
     def _too_short(self) -> tuple[str, ...]:
         """Compare the duration: a cut between two frames or fragments is visible nowhere else.
 
-        Whether the metadata file's duration includes pauses is unknown (docs/acs-contract.md#metadata-file).
+        Whether the metadata file's duration includes pauses is unknown (docs/acs-contract.md#2021-metadata-file).
         """
         said = self.metadata.metadata if self.metadata else {}
         expected, paused = (float(said.get(name, 0)) / 1000 for name in ("duration_ms", "paused_ms"))
