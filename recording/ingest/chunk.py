@@ -93,7 +93,7 @@ class ChunkIngest:
                 log.info("chunk.already_archived", recordingKey=job.recording_key, documentId=job.document_id)
                 return
             if job.recheck:
-                # The chunk is safe: what becomes of this is no attempt at it.
+                # The chunk is safe: this is no attempt at it, and its failure is none.
                 await self._recheck.run(job)
                 return
             beginning = begin_attempt(

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.acceptance.conftest import Say
-from tests.ingest.test_verdicts import KEPT, REFUSED, archive_vectors
+from tests.support.verdicts import KEPT, REFUSED, archive_vectors
 
 
 @pytest.mark.parametrize("takes_ranges", [True, False])

@@ -94,8 +94,11 @@ def recording_of(*document_ids: str) -> dict[str, Any]:
 
 
 def mp4(size: int, fill: bytes = b"\0") -> bytes:
-    """Make a file whose boxes add up: ftyp, an empty moov, mdat."""
-    head = b"\0\0\0\x10ftypisom\0\0\2\0" + b"\0\0\0\x08moov"
+    """Make a file whose boxes add up: ftyp, a moov whose one track begins in mdat, mdat."""
+    moov = b"\0\0\0\x14stco" + bytes(4) + (1).to_bytes(4) + (16 + 60 + 8).to_bytes(4)
+    for kind in (b"stbl", b"minf", b"mdia", b"trak", b"moov"):
+        moov = (len(moov) + 8).to_bytes(4) + kind + moov
+    head = b"\0\0\0\x10ftypisom\0\0\2\0" + moov
     return head + (size - len(head)).to_bytes(4) + b"mdat" + fill * (size - len(head) - 8)
 
 
