@@ -55,7 +55,7 @@ async def _run(arguments: argparse.Namespace, names: tuple[str, ...], *, command
             if arguments.only in (None, name):
                 rows += await measure(arguments, names)
     except _FAILURES as failed:
-        # What was measured until then took its time, and stands.
+        # What was measured until then is kept.
         print(f"The benchmark ended early: {failed}", file=sys.stderr)
         status = 1
     if not rows:
@@ -119,7 +119,7 @@ def _command(arguments: argparse.Namespace) -> str:
 
 
 def _write(folder: Path, rows: list[results.Row], command: str) -> list[results.Row]:
-    """Write the results file and the charts; the answer is all rows, those of earlier runs too."""
+    """Write the results file and the charts, and return all rows, those of earlier runs too."""
     merged = results.merge(folder / "results.json", rows, command=command)
     results.write(folder / "results.json", merged)
     everything: list[results.Row] = merged["rows"]

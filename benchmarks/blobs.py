@@ -53,7 +53,7 @@ class Blob:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A recording of one small chunk, told from others by its number."""
+    """A recording of one small chunk, identified by its number."""
 
     number: int
     start: datetime
@@ -110,7 +110,7 @@ class Recorded:
         )
 
     def manifest(self) -> Blob:
-        """Return what stands in the archive when it's archived: here nothing but the manifest."""
+        """Return the blobs of the archived recording: here nothing but the manifest."""
         blobs = [*self.announced(), self.content()]
         event = event_parser.parse_event(blobs[0].body.decode())
         stored = [StoredBlob(blob.name, len(blob.body), "", blob.metadata) for blob in blobs]

@@ -138,7 +138,7 @@ def event(recording: Any) -> Row:
 
 
 async def staged(stack: Stack, count: int) -> list[float]:
-    """Wait until `count` chunks are proved; the answer is when each was, in Unix time, to the second.
+    """Wait until `count` chunks are proved, and return when each was, in Unix time, to the second.
 
     What is asked while the app works is only how long the queue is: a list of thousands of blobs with their metadata
     costs a second of CPU, and would slow down what it watches. When each chunk was proved is known afterwards, for the

@@ -109,7 +109,7 @@ def burst(rows: Sequence[Row]) -> str | None:
 
 
 def control(rows: Sequence[Row]) -> str | None:
-    """Draw how long each way takes to tell a recording's state, by one connection and by several."""
+    """Draw how long each way takes to get a recording's state, by one connection and by several."""
     mine = [row for row in rows if row["benchmark"] == "control"]
     if not mine:
         return None

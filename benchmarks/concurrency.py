@@ -48,7 +48,7 @@ async def run(events: int, *, folder: Path, say: Callable[[str], None]) -> list[
 
 
 async def _answers(bodies: list[bytes], stack: Stack, connections: int) -> tuple[float, float]:
-    """Send the events by so many connections; the answer is events a second, and the p99 of the answers' seconds."""
+    """Send the events by so many connections, and return events a second, and the p99 of the answers' seconds."""
     free = asyncio.Semaphore(connections)
 
     async def one(body: bytes) -> float:

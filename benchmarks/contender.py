@@ -73,7 +73,7 @@ async def measure(
 ) -> dict[str, Any]:
     """Copy one document of `size` bytes; the answer has the costs until committed and until the end.
 
-    The servers that are `counting` begin anew once the clients are warm.
+    The servers that are `counting` are reset once the clients are warm.
     """
     global _meter
     async with contender.make(place) as copy:

@@ -1,9 +1,9 @@
 """Benchmark: what it costs to ask for a recording's state through us, beside asking ACS directly.
 
-The whole stack runs, by today's API. Asked in turns: our `get_recording_state`, the official client, and a bare request
-with nothing but the signature; the last two go straight to the emulator. We ask by the official client too, so what is
-above its figures is the host's and ours. The host is local/functions: in Azure its share is another. Client, host and
-emulator share the machine's cores, which is what many connections at once are up against here.
+The whole stack runs, with the Call Automation API. These send requests in turn: our `get_recording_state`, the official
+client, and a bare request with only the signature; the last two go straight to the emulator. The app uses the official
+client too, so the difference from its figures is the share of the host and the app. The host is local/functions: in
+Azure its share is another. Client, host and emulator share the machine's cores, which limits many connections at once.
 """
 
 import asyncio
@@ -114,7 +114,7 @@ async def _get(session: aiohttp.ClientSession, url: str, headers: dict[str, str]
 
 
 async def _measure(ways: list[Way], requests: int, connections: int) -> dict[str, list[float]]:
-    """Ask each way in turn, `connections` at once; the answer is how long each request took."""
+    """Ask each way in turn, `connections` at once, and return how long each request took."""
     found: dict[str, list[float]] = {way.name: [] for way in ways}
     for way in ways:
         await _stretch(way, connections, _WARM_UP)

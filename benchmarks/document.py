@@ -1,4 +1,4 @@
-"""Documents whose id says how large they are, so that no server has to be told about them.
+"""Documents whose id says how large they are, so that no server needs a list of them.
 
 Source and sink derive the same bytes from the same id: the source serves them, and the sink, which
 drops what it is sent, serves them again when the proof reads back.

@@ -34,7 +34,7 @@ class Meter:
 
 
 def idle_kib() -> int:
-    """Return what the process has in memory now, in KiB (VmRSS), and let its peak (VmHWM) begin anew."""
+    """Return what the process has in memory now, in KiB (VmRSS), and let its peak (VmHWM) begin again."""
     # 5 sets the high-water mark back to what is in use now: see proc(5).
     _CLEAR.write_text("5")
     return _memory_kib("VmRSS")

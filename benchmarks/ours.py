@@ -19,7 +19,7 @@ Copy = Callable[[str], Awaitable[None]]
 
 
 class _Committed(BaseException):
-    """The chunk is committed, and what comes after it isn't wanted; no `except Exception` takes it."""
+    """The chunk is committed, and what comes after it isn't wanted; no `except Exception` catches it."""
 
 
 # Not FaultyBlobs: benchmarks import nothing of the tests, and a search for rules at each call would be measured, too.

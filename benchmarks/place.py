@@ -7,7 +7,7 @@ from recording.model import layout
 
 KEY = "20210727T152023608975Z-bench"
 CONTAINER = "bench"
-# The source doesn't check signatures, the clients make them all the same.
+# The source doesn't check signatures, but the clients make them.
 _ACCESS_KEY = "YmVuY2htYXJr"
 
 
@@ -25,7 +25,7 @@ class Place:
         return f"endpoint={self.source_url};accesskey={_ACCESS_KEY}"
 
     def content_url(self, document: str) -> str:
-        """Return where a document's bytes are, as a file event of 2021 has it (docs/acs-contract.md#2021-download)."""
+        """Return the address of a document in the 2021 preview API (docs/acs-contract.md#2021-download)."""
         return f"{self.source_url}/recording/download/{quote(document)}?api-version=2021-04-15-preview1"
 
     def blob(self, document: str) -> str:

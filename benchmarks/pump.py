@@ -48,7 +48,7 @@ class Side:
 
 
 async def run(cases: list[Case], *, say: Callable[[str], None]) -> list[Row]:
-    """Measure all cases; the answer is a row per contender and case."""
+    """Measure all cases, and return a row per contender and case."""
     rows: list[Row] = []
     total = sum(case.seconds() for case in cases)
     done = 0.0
@@ -126,7 +126,7 @@ async def start(
 
 
 async def finish(process: asyncio.subprocess.Process, contender: Contender, size: int) -> Row:
-    """Wait for a copy; the answer is what it cost."""
+    """Wait for a copy, and return what it cost."""
     try:
         async with asyncio.timeout(size / _SLOWEST_BYTES_PER_SECOND + _GRACE_SECONDS):
             out, err = await process.communicate()

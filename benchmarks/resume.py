@@ -98,11 +98,11 @@ async def _measure(kill: Kill) -> Row:
 
 
 async def _killed(kill: Kill, source: Running, side: Side) -> int:
-    """Start a copy and kill it; the answer is how many bytes the source has served."""
+    """Start a copy and kill it, and return how many bytes the source has served."""
     process = await pump.start(kill.contender, kill.size, source, side, number=_NUMBER)
     try:
         deadline = time.monotonic() + _START_SECONDS + kill.size / _SLOWEST_BYTES_PER_SECOND
-        # What its clients get warm by is far less, and counting begins anew after it.
+        # The warm-up of its clients is far less, and the count is reset after it.
         while (await source.counters()).get("bytes_sent", 0) < kill.size * kill.percent / 100:
             if process.returncode is not None or time.monotonic() > deadline:
                 raise ResumeFailed(f"{kill.contender.name} ended, or stood still, before it could be killed")

@@ -27,7 +27,7 @@ class Running:
     url: str
 
     async def reset(self) -> None:
-        """Start counting anew."""
+        """Start counting again."""
         await self._control("DELETE")
 
     async def counters(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The archive timer in a process of its own: a run for each line on standard input, told in a line of JSON.
+"""The archive timer in a process of its own: a run for each line on standard input, reported in a line of JSON.
 
 `python -m benchmarks.timer` has the app's settings in its environment, builds the app as the host's worker does, and
 then does what the function `archive_recordings` does; its clients stay warm in between, as a worker's do. What is

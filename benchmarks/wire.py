@@ -117,7 +117,7 @@ class _Connection:
                     await self._send(request, handler.answer(request))
 
     async def _head(self, data: bytes) -> tuple[bytes, bytes] | None:
-        """Read up to the empty line; the answer is the head and what was read after it."""
+        """Read up to the empty line, and return the head and what was read after it."""
         while b"\r\n\r\n" not in data:
             if len(data) > _LONGEST_HEAD:
                 raise ConnectionError("the head of the request is too long")

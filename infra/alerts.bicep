@@ -285,7 +285,7 @@ var missing queryRule = {
 let archived = AppTraces
 | where Message startswith "recording.archived "
 | extend fields = parse_json(substring(Message, indexof(Message, "{")))
-| summarize archivedChunks = max(toint(fields.chunks) - coalesce(toint(fields.missing), 0)) by id = trim_end("=+", tostring(fields.recordingId));
+| summarize archivedChunks = max(tolong(fields.chunks) - coalesce(tolong(fields.missing), 0)) by id = trim_end("=+", tostring(fields.recordingId));
 let exported = AppTraces
 | where Message startswith "recording.exported "
 | extend fields = parse_json(substring(Message, indexof(Message, "{")))

@@ -182,6 +182,10 @@ var alwaysReady = httpAlwaysReadyInstances ?? (autoRecord == 'off' ? 0 : zoneRed
 // Values that are valid on their own but not together, with their names in the azd environment (main.bicepparam).
 var sourceHours = empty(sourceRetentionHours) ? (acsApiVersion == version2021 ? 48 : 24) : int(split(sourceRetentionHours, '.')[0])
 var version2021 = '2021-04-15-preview1'
+
+@description('Whether an address begins with https:// and a host.')
+func isHttps(address string) bool => startsWith(address, 'https://') && !empty(split('${address}//', '/')[2])
+
 var contradictions = filter([
   empty(existingCommunicationName) == empty(existingCommunicationGroup)
     ? ''
@@ -197,37 +201,43 @@ var contradictions = filter([
     : 'RISK_HOURS (${riskHours}) is not below the ${sourceHours} hours for which ACS keeps a recording: every chunk would be at risk at once.'
   sourceHours <= (acsApiVersion == version2021 ? 48 : 24)
     ? ''
-    : 'SOURCE_RETENTION_HOURS (${sourceRetentionHours}) is longer than ACS keeps a recording: 24 hours, 48 in the API of 2021.'
+    : 'SOURCE_RETENTION_HOURS (${sourceRetentionHours}) is longer than ACS keeps a recording: 24 hours, 48 with the 2021 preview API.'
   !deleteSource || acsApiVersion != version2021
     ? ''
-    : 'DELETE_SOURCE needs today\'s API: that of 2021 (ACS_API_VERSION) has no such operation.'
+    : 'DELETE_SOURCE needs the Call Automation API: the 2021 preview API (ACS_API_VERSION) has no such operation.'
   empty(callbackKeySecretUri) || !empty(publicBaseUrl)
     ? ''
-    : 'CALLBACK_KEY_SECRET_URI is sent with PUBLIC_BASE_URL only: set both, or remove it.'
+    : 'CALLBACK_KEY_SECRET_URI is used only together with PUBLIC_BASE_URL: set both, or remove it.'
+  empty(callbackKeySecretUri) || isHttps(callbackKeySecretUri)
+    ? ''
+    : 'CALLBACK_KEY_SECRET_URI must be the https address of a Key Vault secret, not ${callbackKeySecretUri}.'
+  empty(publicBaseUrl) || isHttps(publicBaseUrl)
+    ? ''
+    : 'PUBLIC_BASE_URL must be https://<host>, not ${publicBaseUrl}: FUNCTION_APP_HOST has the host after the first azd up; remove it until then.'
   archiveCoolAfterDays == 0 || archiveColdAfterDays == 0 || archiveCoolAfterDays < archiveColdAfterDays
     ? ''
     : 'ARCHIVE_COLD_AFTER_DAYS (${archiveColdAfterDays}) must be more than ARCHIVE_COOL_AFTER_DAYS (${archiveCoolAfterDays}): recordings become colder with time. 0 omits a tier.'
   archiveDeleteAfterDays == 0 || archiveDeleteAfterDays > max(archiveCoolAfterDays, archiveColdAfterDays)
     ? ''
-    : 'ARCHIVE_DELETE_AFTER_DAYS (${archiveDeleteAfterDays}) must be more than ARCHIVE_COOL_AFTER_DAYS and ARCHIVE_COLD_AFTER_DAYS: what is deleted can not change its tier afterwards. 0 keeps recordings.'
+    : 'ARCHIVE_DELETE_AFTER_DAYS (${archiveDeleteAfterDays}) must be more than ARCHIVE_COOL_AFTER_DAYS and ARCHIVE_COLD_AFTER_DAYS: what is deleted cannot change its tier afterwards. 0 keeps recordings.'
   archiveDeleteAfterDays == 0 || !archiveImmutabilitySupport
     ? ''
     : 'ARCHIVE_DELETE_AFTER_DAYS must be 0 with ARCHIVE_IMMUTABILITY_SUPPORT: a lifecycle rule deletes nothing from an immutable container.'
   archiveImmutableDays == 0 || archiveImmutabilitySupport
     ? ''
-    : 'ARCHIVE_IMMUTABLE_DAYS needs ARCHIVE_IMMUTABILITY_SUPPORT: without it the container takes no policy.'
+    : 'ARCHIVE_IMMUTABLE_DAYS needs ARCHIVE_IMMUTABILITY_SUPPORT: without it the container accepts no policy.'
   !archiveImmutabilityLocked || archiveImmutableDays > 0
     ? ''
     : 'ARCHIVE_IMMUTABILITY_LOCKED says that a policy was locked: keep the ARCHIVE_IMMUTABLE_DAYS that it has.'
-  empty(runbookUrl) || startsWith(runbookUrl, 'https://')
+  empty(runbookUrl) || isHttps(runbookUrl)
     ? ''
     : 'RUNBOOK_URL must be the https address at which your team reads docs/operations.md, not ${runbookUrl}: remove it if there is none.'
   !zoneRedundant || contains(stagingSku, 'ZRS')
     ? ''
-    : 'ZONE_REDUNDANT needs a STAGING_SKU with zones, not ${stagingSku}: the app can not run without that account.'
+    : 'ZONE_REDUNDANT needs a STAGING_SKU with zones, not ${stagingSku}: the app cannot run without that account.'
   !zoneRedundant || alwaysReady != 1
     ? ''
-    : 'HTTP_ALWAYS_READY is 1, and ZONE_REDUNDANT needs two at least, or none.'
+    : 'HTTP_ALWAYS_READY is 1, and ZONE_REDUNDANT needs at least two, or none.'
   alwaysReady <= maximumInstanceCount
     ? ''
     : 'HTTP_ALWAYS_READY (${alwaysReady}) is more than MAXIMUM_INSTANCE_COUNT (${maximumInstanceCount}).'

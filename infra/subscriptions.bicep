@@ -1,6 +1,6 @@
 // The Event Grid subscriptions of the system topic. Deployed after the code (azure.yaml, postdeploy): Event Grid checks
-// that the function exists. It fetches the function's key itself, so none is passed here. Deploying it again changes
-// nothing, or undoes manual changes.
+// that the function exists. It fetches the function's key itself, so none is passed here, unless subscribeByAddress is set.
+// Deploying it again changes nothing, or undoes manual changes.
 
 @description('The system topic of the ACS resource, in this resource group.')
 param topicName string
@@ -25,6 +25,13 @@ param maxDeliveryAttempts int = 30
 @maxValue(1440)
 param eventTimeToLiveInMinutes int = 720
 
+@description('Subscribe functionAddress instead of functionAppId, if Event Grid does not find the function by its id.')
+param subscribeByAddress bool
+
+@description('Address of the function with its key, for subscribeByAddress.')
+@secure()
+param functionAddress string
+
 var missing = filter([
   empty(topicName) ? 'EVENTS_TOPIC_NAME' : ''
   empty(functionAppId) ? 'FUNCTION_APP_ID' : ''
@@ -45,15 +52,24 @@ resource recordingFiles 'Microsoft.EventGrid/systemTopics/eventSubscriptions@202
   parent: topic
   name: 'recording-files'
   properties: {
-    destination: {
-      endpointType: 'AzureFunction'
-      properties: {
-        resourceId: '${functionAppId}/functions/receive_event'
-        // The host repeats a whole batch if one of its events fails.
-        maxEventsPerBatch: 1
-        preferredBatchSizeInKilobytes: 64
-      }
-    }
+    // The host repeats a whole batch if one of its events fails, so a batch has one.
+    destination: !subscribeByAddress
+      ? {
+          endpointType: 'AzureFunction'
+          properties: {
+            resourceId: '${functionAppId}/functions/receive_event'
+            maxEventsPerBatch: 1
+            preferredBatchSizeInKilobytes: 64
+          }
+        }
+      : {
+          endpointType: 'WebHook'
+          properties: {
+            endpointUrl: functionAddress
+            maxEventsPerBatch: 1
+            preferredBatchSizeInKilobytes: 64
+          }
+        }
     filter: {
       includedEventTypes: [
         'Microsoft.Communication.RecordingFileStatusUpdated'

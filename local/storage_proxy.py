@@ -44,7 +44,7 @@ _AZURITES_OWN = "axios/"
 class StorageProxy:
     """Run in front of an Azurite while the context lasts; a port of 0 picks a free one.
 
-    Raises OSError if a port is taken.
+    Raises OSError if a port is in use.
     """
 
     def __init__(self, blob_url: str, queue_url: str, *, blob_port: int = 0, queue_port: int = 0) -> None:

@@ -20,7 +20,7 @@ POLL_SECONDS = 0.25
 
 @dataclass
 class Story:
-    """The stack, its clients, and what the steps found out so far."""
+    """The stack, its clients, and the results of the steps so far."""
 
     stack: Stack
     session: aiohttp.ClientSession

@@ -202,7 +202,7 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         event_poison=Queue(settings, f"{backlog.QUEUE}-poison", credential),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
-        # The callbacks of 2021 have no token (docs/acs-contract.md#2021-callbacks).
+        # Callbacks of the 2021 preview API have no token (docs/acs-contract.md#2021-callbacks).
         callbacks=CallbackAuth(resource, None if settings.uses_preview_2021 else settings.acs_resource_id),
         content=Content(resource, credential, extra_hosts=settings.content_hosts),
         credential=credential,

@@ -19,7 +19,7 @@ _numbers = itertools.count()
 
 
 def pytest_report_header() -> str:
-    """Return whether a Bicep compiler takes part: without one some tests are skipped."""
+    """Return whether there is a Bicep compiler: without one some tests are skipped."""
     return compiler.state()
 
 

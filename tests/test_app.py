@@ -105,7 +105,7 @@ async def test_what_is_missing_is_created(settings: Settings) -> None:
 async def test_which_api_is_spoken(
     environment: dict[str, str], version: str, expected: type[Preview2021 | CallAutomation]
 ) -> None:
-    """Today's, unless the settings ask for that of 2021; one of them is all that there is."""
+    """The Call Automation API, unless the settings select the 2021 preview API."""
     clients = bootstrap.connect(read_settings(environment | {"ACS_API_VERSION": version}))
     await clients.aclose()
 
@@ -114,7 +114,7 @@ async def test_which_api_is_spoken(
 
 @pytest.mark.parametrize(("version", "passes"), [("2021-04-15-preview1", True), ("", False)])
 async def test_whose_callbacks_must_bear_a_token(environment: dict[str, str], version: str, passes: bool) -> None:
-    """With the resource's id today's; those of 2021 have none, and would all be lost."""
+    """Those of the Call Automation API, if the resource's id is set; those of the 2021 preview API have no token."""
     more = {"ACS_API_VERSION": version, "ACS_RESOURCE_ID": "29bd5ea9-e0fc-4d00-8f6f-339b1f0ee2e2"}
     clients = bootstrap.connect(read_settings(environment | more))
     try:

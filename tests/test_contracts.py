@@ -1,4 +1,4 @@
-"""What stands in more than one place and must agree; what may import what is in pyproject.toml (lint-imports, ruff)."""
+"""What is in more than one place and must agree; what may import what is in pyproject.toml (lint-imports, ruff)."""
 
 import ast
 import json
@@ -40,6 +40,53 @@ def imports(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+# Modules without tests of their own, and the tests that run them.
+TESTED_THROUGH_ANOTHER = {
+    "acs/service": "acs/test_call_automation",
+    "api/response": "test_function_app",
+    "archive/review": "test_timer",
+    "clock": "test_timer",
+    "commands/arguments": "commands/test_reconcile",
+    "commands/doctor": "doctor/test_examination",
+    "commands/replay": "intake/test_replay",
+    "config/references": "config/test_settings",
+    "formats/verdict": "formats/test_media",
+    "ingest/transfer": "ingest/test_chunk_resume",
+    "intake/quarantine": "intake/test_receive",
+    "model/events": "model/test_event_parser",
+    "model/pending": "archive/test_unannounced",
+    "storage/endings": "archive/test_unannounced",
+    "storage/hashing": "ingest/test_relay",
+}
+
+
+def test_each_module_has_its_tests() -> None:
+    """A module has tests of its own, in a file with its name, or is listed with the tests that run it."""
+    modules = {path.relative_to(ROOT / "recording").with_suffix("") for path in sources("recording").values()}
+    without = {str(module) for module in modules if not module.name.startswith("__") and not _tests_of(module)}
+
+    assert set(TESTED_THROUGH_ANOTHER) == without
+    assert [] == [name for name in TESTED_THROUGH_ANOTHER.values() if not (ROOT / "tests" / f"{name}.py").is_file()]
+
+
+def test_each_file_of_tests_belongs_to_a_module() -> None:
+    """In the package of the module, and with a name that begins with the module's."""
+    modules = {path.relative_to(ROOT / "recording").with_suffix("") for path in sources("recording").values()}
+    packages = {module.parent for module in modules if module.parent.name}
+    files = {path for package in packages for path in (ROOT / "tests" / package).glob("test_*.py")}
+
+    assert len(files) > 50
+    assert set() == files - {path for module in modules for path in _tests_of(module)}
+
+
+def _tests_of(module: Path) -> list[Path]:
+    return [
+        path
+        for path in (ROOT / "tests" / module.parent).glob("test_*.py")
+        if f"{path.stem}_".startswith(f"test_{module.name}_")
+    ]
+
+
 def test_black_box_tests_import_nothing_of_the_app() -> None:
     """The tests of the whole path know it as its users do: over HTTP."""
     assert [] == [
@@ -50,7 +97,7 @@ def test_black_box_tests_import_nothing_of_the_app() -> None:
 @cache
 def functions() -> dict[str, dict[str, Any]]:
     """List the app's functions as the host sees them: name to trigger."""
-    # Loaded anew: an app can be asked for its functions only once (azure-functions 2.3.0).
+    # Loaded again: an app can be asked for its functions only once (azure-functions 2.3.0).
     spec = spec_from_file_location("function_app_of_the_contracts", ROOT / "function_app.py")
     assert spec
     assert spec.loader
@@ -97,7 +144,7 @@ def test_routes_are_the_designs() -> None:
 
 
 def test_other_triggers_are_the_designs() -> None:
-    """What Event Grid, the queue and the timer call is public too: it stands in the subscription."""
+    """What Event Grid, the queue and the timer call is public too: the subscription names it."""
     found = {name: trigger for name, trigger in functions().items() if trigger["type"] != "httpTrigger"}
 
     assert {
@@ -146,7 +193,7 @@ def test_the_timer_waits_for_the_queue() -> None:
     queues = host()["extensions"]["queues"]
 
     assert attempts.QUEUE_TRIES == queues["maxDequeueCount"]
-    # A process that died is found out after ten minutes (docs/functions-host.md#queue); then come the other tries.
+    # The message of a process that died is hidden for ten minutes (docs/functions-host.md#queue); then come more tries.
     tries = attempts.QUEUE_TRIES * seconds(queues["visibilityTimeout"])
     assert attempts.FIRST_RESCUE.total_seconds() >= 10 * 60 + tries
     assert queues["messageEncoding"] == "base64"

@@ -34,7 +34,7 @@ def test_a_recipe_names_files_and_ends_with_a_command(title: str) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_path_exists(path: str) -> None:
-    """A module that moved takes its mention with it."""
+    """The path of a module that moved must be changed here, too."""
     assert (ROOT / path.removesuffix("/")).exists()
 
 

@@ -1,4 +1,4 @@
-"""Evidence: what comments and documents cite lies in this repository, at the place that they name."""
+"""Evidence: what comments and documents cite is in this repository, under the heading that they name."""
 
 import os
 import re

@@ -124,7 +124,7 @@ async def test_who_called_is_on_record_for_good_and_bad(app: App, name: str) -> 
 
 
 async def test_an_archived_recording_is_verified(app: App, control: Control) -> None:
-    """200 with a verdict: intact, and after somebody has touched a chunk, what is wrong with it."""
+    """200 with a verdict: intact, and after a chunk was changed, what is wrong with it."""
     [one] = await stage(app, await control.recording(1000))
     await sweep(app)
     intact = read(await call("verify_recording", recordingKey=one.recording_key))
@@ -220,7 +220,7 @@ async def test_recordings_are_listed_and_shown(app: App, control: Control) -> No
 async def test_a_recording_can_be_stopped_while_storage_hangs(
     app: App, control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a cold start nobody has looked at the containers yet; control doesn't wait for that."""
+    """After a cold start the containers weren't checked yet; control doesn't wait for that."""
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
     _, started = read(await call("start_recording", {}, conversationId=placed["conversationId"]))
 
@@ -248,7 +248,7 @@ async def test_health_is_200_or_503(app: App, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("as_array", [True, False])
 async def test_a_callback_is_taken_as_an_object_or_an_array(app: App, as_array: bool) -> None:
-    """Both forms of the 2021 callbacks are taken, and what can't be understood is quarantined, not refused."""
+    """Both forms of the 2021 callbacks are accepted, and what can't be understood is quarantined, not refused."""
     event: Any = file_event(recording_of(DOCUMENT))
     body = [event, {"eventType": "x", "\ud800": 1}, {}] if as_array else event
     jobs = Out()
@@ -280,7 +280,7 @@ async def test_an_event_goes_all_the_way(app: App, control: Control) -> None:
 
 
 async def test_deferred_events_are_accepted(app: App, control: Control) -> None:
-    """Each event of the message leaves its fact and its jobs; a message of somebody else's is refused."""
+    """Each event of the message leaves its fact and its jobs; a foreign message is rejected."""
     recordings = [await control.recording(1000), await control.recording(1000, 2000)]
     held = backlog.format_message([json.dumps(file_event(one, event_id=one["callId"])) for one in recordings])
     jobs = Out()

@@ -1,4 +1,4 @@
-"""function_app.py with today's API: ids that paths can hardly carry, options, and callbacks with a token."""
+"""function_app.py with Call Automation: ids that are difficult in paths, options, and callbacks with a token."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ KIND = "azureCommunicationServices"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 
 
-# Today's API, with its callbacks signed for this resource.
+# The Call Automation API, with its callbacks signed for this resource.
 pytestmark = pytest.mark.settings(ACS_API_VERSION="", ACS_RESOURCE_ID=identifiers.RESOURCE_ID, AUTO_RECORD="all")
 
 
@@ -58,7 +58,7 @@ async def test_the_operations_answer_as_in_2021(control: Control) -> None:
 
 
 async def test_a_server_call_id_with_a_slash(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In paths stands its base64url, which is what a start by it answers with: padded or not, for every operation."""
+    """Paths have its base64url, which a start by it returns: padded or not, for every operation."""
     monkeypatch.setattr(identifiers, "new_conversation_url", lambda: "https://conv.test/?>>>~~~???x")
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
     server_call_id = placed["serverCallId"]
@@ -76,7 +76,7 @@ async def test_a_server_call_id_with_a_slash(control: Control, monkeypatch: pyte
 
 
 async def test_a_padded_recording_id(control: Control) -> None:
-    """It is taken as it is without padding."""
+    """It is accepted without padding."""
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
     ids = {"conversationId": placed["serverCallId"]}
 
@@ -140,7 +140,7 @@ async def post(body: Any, kind: CallbackToken) -> tuple[func.HttpResponse, list[
 
 @pytest.mark.parametrize("kind", ["none", "expired", "audience", "issuer", "key"])
 async def test_a_callback_that_is_not_from_acs(app: App, kind: CallbackToken) -> None:
-    """401 with the contract's error body, and nothing of it is taken: it isn't even quarantined."""
+    """401 with the contract's error body, and the event isn't stored, not even in quarantine."""
     answer, jobs = await post([file_event(recording_of(DOCUMENT)), {"nonsense": 1}], kind)
 
     status, error = read(answer)
@@ -149,7 +149,7 @@ async def test_a_callback_that_is_not_from_acs(app: App, kind: CallbackToken) ->
 
 
 async def test_a_callback_that_is_sent_again_does_no_harm(app: App, control: Control) -> None:
-    """State, file event and the start of a call: each is taken once, however often the same callback comes."""
+    """State, file event and the start of a call: each is accepted once, however often the same callback is sent."""
     placed = await control.call("POST", "calls", {"participants": ["Ada"]})
     state = {
         "id": "a8f5f015-1db8-410e-b50c-8f37a55f5350",

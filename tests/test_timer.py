@@ -251,7 +251,7 @@ async def test_a_manifest_comes_after_every_blob_it_names(app: App, control: Con
 
 
 async def test_directories_are_no_blobs(app: App, control: Control) -> None:
-    """An account with a hierarchical namespace lists them beside what lies in them, and keeps them when it is gone."""
+    """An account with a hierarchical namespace lists them beside their content, and keeps them when they are empty."""
     [job] = await stage(app, await control.recording(1000))
     directories = [job.recording_key, f"{job.recording_key}/chunks", f"{job.recording_key}/events"]
     for name in directories:

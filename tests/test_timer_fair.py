@@ -41,7 +41,7 @@ async def test_what_is_lost_is_said_though_the_run_died_right_after_the_manifest
 
 
 class HangingQueue(Queue):
-    """A queue that takes a request for messages and never answers."""
+    """A queue that accepts a request for messages and never answers."""
 
     async def receive(self, *, limit: int, hidden_seconds: int) -> AsyncIterator[QueuedMessage]:
         """Hang."""
@@ -88,7 +88,7 @@ async def test_a_look_that_hangs_keeps_no_other_recording_from_the_archive(app: 
 
 
 async def test_a_copy_that_fails_leaves_none_under_way(app: App, control: Control) -> None:
-    """When a recording is given up in a run, its other copies are too: the run after starts them anew."""
+    """When a run gives up a recording, it also ends its other copies; the next run starts them again."""
     await stage(app, await control.recording(500, 500))
     ended: list[str] = []
 

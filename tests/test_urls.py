@@ -27,7 +27,7 @@ from recording import urls
     ],
 )
 def test_which_hosts_are_this_machine(host: str, *, expected: bool) -> None:
-    """Only what can't be anybody else's is taken for loopback."""
+    """Only addresses of this machine count as loopback."""
     assert expected == urls.is_loopback(host)
 
 

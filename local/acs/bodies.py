@@ -114,7 +114,7 @@ class ParticipantBody(ControlBody):
 
 
 class RecordingBody(ControlBody):
-    """A finished recording to make, by default one of the 2021 API.
+    """A finished recording to make, by default one of the 2021 preview API.
 
     ``channels`` are names of participants, or ids of people who never joined.
     """
@@ -137,7 +137,7 @@ class RecordingBody(ControlBody):
                 "the format must be mixed audioVideo as mp4, mixed audio as mp3 or wav, or unmixed audio as wav"
             )
         if self.generation == "2021" and self.format() != Format():
-            raise ValueError("the 2021 API records mixed mp4 only")
+            raise ValueError("the 2021 preview API records mixed mp4 only")
         for size in self.media.chunk_bytes:
             Filler(size, seed=0, file_type=self.format_type, channels=MAXIMUM_CHANNELS)
         return self

@@ -11,7 +11,7 @@ import aiohttp
 # give up.
 _PAUSES_SECONDS = (0.2, 1.0, 5.0)
 _TIMEOUT_SECONDS = 10.0
-# A JSON object in the 2021 API, an array in today's.
+# A JSON object in the 2021 preview API, an array in the Call Automation API.
 Payload = dict[str, Any] | list[dict[str, Any]]
 Authorization = Callable[[], dict[str, str]]
 _log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Routes of the Call Automation recording API, called "today's" here (docs/acs-contract.md#call-automation)."""
+"""Routes of the Call Automation API (docs/acs-contract.md#call-automation)."""
 
 import json
 import re

@@ -18,7 +18,7 @@ _ALL = _DOWNLOADS | _OPERATIONS
 _PATTERNS = (
     ("content", re.compile(r"GET /recording/download/[^/]+", re.IGNORECASE)),
     ("metadata", re.compile(r"GET /recording/download/[^/]+/metadata", re.IGNORECASE)),
-    # Today's: docs/acs-contract.md#operations and #storage-host. Every view but the metadata is content.
+    # Call Automation: docs/acs-contract.md#operations and #storage-host. Every view but the metadata is content.
     ("metadata", re.compile(r"GET /v1/objects/[^/]+/content/acsmetadata", re.IGNORECASE)),
     ("content", re.compile(r"GET /v1/objects/[^/]+/content/[^/]+", re.IGNORECASE)),
     ("delete", re.compile(r"DELETE /v1/objects/[^/]+", re.IGNORECASE)),

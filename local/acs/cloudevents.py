@@ -1,4 +1,4 @@
-"""The callbacks of today's API about a recording: one CloudEvent each (docs/acs-contract.md#callbacks)."""
+"""The callbacks of the Call Automation API about a recording: one CloudEvent each (docs/acs-contract.md#callbacks)."""
 
 from datetime import datetime
 from typing import Any

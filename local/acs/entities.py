@@ -21,7 +21,7 @@ MINIMUM_CHUNK_BYTES = 100_000
 MAXIMUM_CHANNELS = 5
 
 
-# The issuer of the tokens in callbacks of today's API (docs/acs-contract.md#callbacks), and the kinds of tokens.
+# The issuer of the tokens in callbacks of Call Automation (docs/acs-contract.md#callbacks), and the kinds of tokens.
 ISSUER = "https://acscallautomation.communication.azure.com"
 CallbackToken = Literal["good", "audience", "issuer", "expired", "key", "none"]
 
@@ -58,7 +58,7 @@ class Media:
     filler_bytes: tuple[int, ...] = ()
 
 
-# The API that a recording was started with: that of 2021, or Call Automation ("today").
+# The API that a recording was started with: the 2021 preview API ("2021") or Call Automation ("today").
 Generation = Literal["2021", "today"]
 API_VERSIONS: dict[Generation, str] = {"2021": "2021-04-15-preview1", "today": "2026-03-12"}
 RETENTION_HOURS: dict[Generation, float] = {"2021": 48.0, "today": 24.0}
@@ -66,7 +66,7 @@ RETENTION_HOURS: dict[Generation, float] = {"2021": 48.0, "today": 24.0}
 
 ContentType = Literal["audio", "audioVideo"]
 ChannelType = Literal["mixed", "unmixed"]
-# The formats that can be recorded, that of 2021 first (docs/acs-contract.md#start-request).
+# The formats that can be recorded, that of the 2021 preview API first (docs/acs-contract.md#start-request).
 _FORMATS: tuple[tuple[ContentType, ChannelType, FileType], ...] = (
     ("audioVideo", "mixed", "mp4"),
     ("audio", "mixed", "mp3"),
@@ -82,7 +82,7 @@ def formats(*asked: str | None) -> list[tuple[ContentType, ChannelType, FileType
 
 @dataclass(frozen=True)
 class Format:
-    """The format options of today's start; `channels` are raw ids in the order of the channels.
+    """The format options of a start; `channels` are raw ids in the order of the channels.
 
     See docs/acs-contract.md#start-request.
     """
@@ -127,12 +127,12 @@ class Call:
 
     @property
     def server_call_id(self) -> str:
-        """Return the id in today's API: the conversation URL in padded base64 (docs/acs-contract.md#server-call-id)."""
+        """Return the id in Call Automation: the URL in padded base64 (docs/acs-contract.md#server-call-id)."""
         return identifiers.server_call_id(self.conversation_url)
 
     @property
     def conversation_id(self) -> str:
-        """Return the id in the paths of the 2021 API."""
+        """Return the id in the paths of the 2021 preview API."""
         return identifiers.conversation_id(self.conversation_url)
 
 

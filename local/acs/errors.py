@@ -14,14 +14,14 @@ from typing import Any
 
 from aiohttp import web
 
-# The root of today's API (docs/acs-contract.md#operations).
+# The root of the Call Automation API (docs/acs-contract.md#operations).
 RECORDINGS = "/calling/recordings"
 # Set on an application that answers errors without a body.
 BODILESS = web.AppKey("bodiless", bool)
 
 
 def is_of_today(path: str) -> bool:
-    """Return whether a path belongs to today's recording API."""
+    """Return whether a path belongs to the Call Automation API."""
     lower = path.lower()
     return lower == RECORDINGS or lower.startswith(RECORDINGS + "/")
 

@@ -1,4 +1,4 @@
-"""The callbacks of the 2021 API and the events of both APIs.
+"""The callbacks of the 2021 preview API and the events of both APIs.
 
 See docs/acs-contract.md#2021-callbacks, #2021-file-event, #file-event.
 """
@@ -57,7 +57,7 @@ def as_event_grid(callback: dict[str, Any]) -> dict[str, Any]:
 
 
 def call_started(call: Call) -> dict[str, Any]:
-    """Return the event of a call's start, with its starter and the id for today's API.
+    """Return the event of a call's start, with its starter and the id for the Call Automation API.
 
     See docs/acs-contract.md#file-event.
     """
@@ -91,13 +91,13 @@ def file_status_updated(recording: Recording, hosts: Hosts) -> dict[str, Any]:
 
 
 def _chunk(recording: Recording, chunk: Chunk, hosts: Hosts) -> dict[str, Any]:
-    """Return a chunk of a file event; that of 2021 has no locations (docs/acs-contract.md#2021-file-event)."""
+    """Return a chunk of a file event; the 2021 preview API has no locations (docs/acs-contract.md#2021-file-event)."""
     fields = {"documentId": chunk.document_id, "index": chunk.index, "endReason": chunk.end_reason}
     return fields if recording.generation == "2021" else fields | locations.of(recording, chunk, hosts).fields()
 
 
 def _format(recording: Recording) -> dict[str, Any]:
-    """Return the format in today's file event, in Pascal case, and whether it was for the customer's storage."""
+    """Return the format as an event has it, in Pascal case, and whether it was for the customer's storage."""
     asked = recording.format
     fields = {
         "recordingContentType": _pascal(asked.content_type),

@@ -34,12 +34,12 @@ def new_conversation_url() -> str:
 
 
 def conversation_id(conversation_url: str) -> str:
-    """Encode a conversation URL as the path segment of the 2021 API (docs/acs-contract.md#2021-conversation-id)."""
+    """Encode a conversation URL for paths of the 2021 preview API (docs/acs-contract.md#2021-conversation-id)."""
     return unpadded_base64url(conversation_url.encode("utf-8"))
 
 
 def server_call_id(conversation_url: str) -> str:
-    """Encode a conversation URL as today's API does (docs/acs-contract.md#server-call-id)."""
+    """Encode a conversation URL as the Call Automation API does (docs/acs-contract.md#server-call-id)."""
     return base64.b64encode(conversation_url.encode("utf-8")).decode("ascii")
 
 

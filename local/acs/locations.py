@@ -1,4 +1,4 @@
-"""The locations of the files of today's API, as in its event.
+"""The locations of the files of the Call Automation API, as in its event.
 
 See docs/acs-contract.md#file-event, #storage-host, #own-storage.
 """

@@ -1,4 +1,4 @@
-"""The metadata file of a chunk: today's, and that of 2021 with its quirks.
+"""The metadata file of a chunk: of the Call Automation API, and of the 2021 preview API with its quirks.
 
 See docs/acs-contract.md#surprises, #2021-metadata-file, #metadata-file.
 """

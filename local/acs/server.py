@@ -74,7 +74,7 @@ class Emulator:
 
     @property
     def storage_url(self) -> str:
-        """Return the URL of the storage host, which has the files of today's API.
+        """Return the URL of the storage host, which has the files of the Call Automation API.
 
         See docs/acs-contract.md#storage-host.
         """
@@ -202,7 +202,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--region-port", type=int, default=8082, help="the port of the region's storage host, likewise")
     parser.add_argument("--access-key", default=default.access_key, help="in base64 (default: the development key)")
     parser.add_argument(
-        "--retention-hours", type=float, help="how long files are kept (default: 48 for the 2021 API, 24 for today's)"
+        "--retention-hours",
+        type=float,
+        help="how long files are kept (default: 24, or 48 for the 2021 preview API)",
     )
     parser.add_argument(
         "--announce-delay",
@@ -211,7 +213,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="seconds between the end of a recording and its event",
     )
     parser.add_argument("--chunk-maximum-bytes", type=int, default=default.chunk_maximum_bytes)
-    parser.add_argument("--issuer", default=default.issuer, help="the issuer of the tokens in callbacks of today's API")
+    parser.add_argument("--issuer", default=default.issuer, help="the issuer of tokens in callbacks (Call Automation)")
     return parser.parse_args(argv)
 
 

@@ -32,7 +32,7 @@ from local.acs.errors import BadRequest, Conflict, NotFound
 from local.acs.repeats import Repeats
 from local.acs.timeline import Participant, Pause
 
-# What can identify a call: the conversation in the 2021 API only, the group in both APIs.
+# What can identify a call: the conversation in the 2021 preview API only, the group in both APIs.
 Handle = Literal["conversation", "group", "serverCall", "room", "connection"]
 # The code of a locator that names no running call (docs/acs-contract.md#preview-errors).
 CANNOT_JOIN = "8527"
@@ -131,7 +131,7 @@ class Service:
         return recording
 
     def locate(self, handle: Handle, value: str) -> Call:
-        """Return the running call that a locator of today's API names.
+        """Return the running call that a locator of the Call Automation API names.
 
         See docs/acs-contract.md#preview-errors, #start-request.
         """
@@ -149,7 +149,7 @@ class Service:
         return self._known(self._running.get(call.call_id), recording_id, generation="2021")
 
     def running_today(self, recording_id: str) -> Recording:
-        """Return a running recording of today's API; after its end it is NotFound (docs/acs-contract.md#states)."""
+        """Return a running recording of Call Automation; after its end it is NotFound (docs/acs-contract.md#states)."""
         recording = self.recordings.get(recording_id)
         over = recording is None or recording.end is not None
         return self._known(None if over else recording, recording_id, generation="today")

@@ -1,4 +1,4 @@
-"""The body of today's start: which call, and how to record it (docs/acs-contract.md#start-request)."""
+"""The body of a start with Call Automation: which call, and how to record it (docs/acs-contract.md#start-request)."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
@@ -146,7 +146,7 @@ def _is_private(uri: str) -> bool:
 
 def _format(body: StartBody) -> Format:
     asked = (body.recording_content_type, body.recording_channel_type, body.recording_format_type)
-    # What isn't given is taken from the first format that matches: the service's defaults are unknown.
+    # What isn't given is that of the first format that matches: the service's defaults are unknown.
     fitting = formats(*asked)
     if not fitting:
         wanted = " ".join(part for part in asked if part is not None)

@@ -1,4 +1,4 @@
-"""Routes of the storage host: content, metadata and deletion of a document of today's API.
+"""Routes of the storage host: content, metadata and deletion of a document of the Call Automation API.
 
 The same routes serve two ports: the storage host that an event's locations name, and the host of its region.
 Its application answers errors without a body, and no answer depends on an api-version.
@@ -58,7 +58,7 @@ def _find(request: web.Request, service: Service) -> Chunk:
 
 
 def _port(request: web.Request) -> int | None:
-    # A client may send the ACS resource's name as Host (docs/acs-contract.md#storage-host), so the port is taken from
+    # A client may send the ACS resource's name as Host (docs/acs-contract.md#storage-host), so the port is that of
     # the socket.
     address = request.transport and request.transport.get_extra_info("sockname")
     return address[1] if address else None

@@ -3,7 +3,7 @@
 Columns and values are those of https://learn.microsoft.com/azure/azure-monitor/reference/tables/acscallrecordingsummary
 and of the samples in https://learn.microsoft.com/azure/communication-services/concepts/analytics/logs/recording-logs,
 which says that a row is published once the recording is ready to be downloaded, whether its file event arrives or not.
-Whether recordings of the 2021 API have a row is documented nowhere; here they do.
+Whether recordings of the 2021 preview API have a row is documented nowhere; here they do.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The signed tokens in callbacks of today's API, and the keys to check them (docs/acs-contract.md#callbacks)."""
+"""The signed tokens in callbacks of Call Automation, and the keys to check them (docs/acs-contract.md#callbacks)."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta

@@ -69,5 +69,5 @@ async def recording(value: Recording, service: Service) -> dict[str, Any]:
 
 
 def _locations(value: Recording, chunk: Chunk, service: Service) -> dict[str, str]:
-    """Return the locations of a chunk, which the event of 2021 doesn't have."""
+    """Return the locations of a chunk, which the event of the 2021 preview API doesn't have."""
     return {} if value.generation == "2021" else locations.of(value, chunk, service.hosts).fields()

@@ -8,7 +8,7 @@ from typing import Any
 FILE_STATUS = "Microsoft.Communication.RecordingFileStatusUpdated"
 CALL_LEG = "Microsoft.Communication.CallLegStateChanged"
 OTHER = "Microsoft.Communication.ChatMessageReceived"
-# The members of a chunk; only today's API has the locations (docs/acs-contract.md#2021-file-event, #file-event).
+# The members of a chunk; the 2021 preview API has no locations (docs/acs-contract.md#2021-file-event, #file-event).
 MEMBERS = ("documentId", "index", "endReason", "contentLocation", "metadataLocation", "deleteLocation")
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
 CALL = "7f3e1b52-8c0d-4f4e-9a51-0d4f2c6b9e10"

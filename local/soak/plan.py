@@ -22,7 +22,7 @@ BAD_SHARE = 0.12
 # How long the service keeps a recording, and how late events are, as fractions of that.
 RETENTION_HOURS: dict[Api, float] = {"2021": 48.0, "today": 24.0}
 LATE, EXPIRED = (0.01, 0.96), 1.02
-# Of today's API; the type limits the possible sizes.
+# Of the Call Automation API; the type limits the possible sizes.
 FILE_TYPES = ("mp4", "mp4", "mp3", "wav")
 
 

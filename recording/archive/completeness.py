@@ -13,7 +13,7 @@ from typing import Literal
 
 from recording.model import layout
 
-# A line of the 2021 API has no recording id, only the start, which ACS may give in whole seconds.
+# A line of the 2021 preview API has no recording id, only the start, which ACS may give in whole seconds.
 _SAME_START = timedelta(seconds=1)
 
 State = Literal["archived", "incomplete", "missing", "not due", "no files"]

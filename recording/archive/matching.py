@@ -1,6 +1,6 @@
 """Pure: which announced recording is which stopped one.
 
-Today's events name the recording; those of April 2021 name its call only, which we don't know
+Events of Call Automation name the recording; those of the 2021 preview API name its call only, which we don't know
 (docs/acs-contract.md#2021-file-event), so an ending and an event are matched by time.
 """
 

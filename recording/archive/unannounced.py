@@ -48,8 +48,8 @@ class _Sweep:
 class UnannouncedWatch:
     """Watches over stopped recordings; `overdue` is how long after the stop the event is waited for.
 
-    `retention` is how long ACS keeps a recording. `matches_by_time` is for the 2021 API, whose events don't name the
-    recording. `timeout` is in seconds: archiving comes next, and must not wait.
+    `retention` is how long ACS keeps a recording. `matches_by_time` is for the 2021 preview API, whose events don't
+    name the recording. `timeout` is in seconds: archiving comes next, and must not wait.
     """
 
     recordings: RecordingStore
@@ -164,7 +164,8 @@ class UnannouncedWatch:
     async def _archived(self, sweep: _Sweep, late: Sequence[PendingEnding]) -> list[AnnouncedRecording]:
         """List recordings that were announced and archived before the marker of their stop was written.
 
-        With the Call Automation API the fact of their ending shows it; those of 2021 are known by their times only.
+        With the Call Automation API the fact of their ending shows it; those of the 2021 preview API are known by their
+        times only.
         """
         found: list[AnnouncedRecording] = []
 

@@ -93,7 +93,7 @@ class Settings(BaseModel):
         gt=0,
         le=24 * 30,
         alias="SOURCE_RETENTION_HOURS",
-        description="Hours that ACS keeps a recording after its file event. Default: 24, or 48 with the 2021 API.",
+        description="Hours that ACS keeps a recording after its file event. Default: 24, or 48 (2021 preview API).",
     )
     risk_hours: float = Field(
         default=8,

@@ -1,6 +1,6 @@
 """Pure: conversation ids, and common mistakes with them.
 
-The 2021 API takes the unpadded base64url of a conversation URL, or a group-call GUID
+The 2021 preview API takes the unpadded base64url of a conversation URL, or a group-call GUID
 (docs/acs-contract.md#2021-conversation-id). The Call Automation API takes a server call id, a group
 call id or a room id: a server call id is the padded base64 of the same URL (docs/acs-contract.md#server-call-id), so
 each form can be converted into the other.
@@ -86,7 +86,7 @@ def to_locator(conversation_id: str) -> Locator:
 
 
 def require_2021_id(conversation_id: str) -> str:
-    """Return the id if the 2021 API accepts it.
+    """Return the id if the 2021 preview API accepts it.
 
     Raises BadRequest (target conversationId) that says what is wrong and how to fix it.
     """

@@ -14,7 +14,7 @@ staging     {key}/events/{event-id}.json            the event as received
 archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its kind, and recording.json, written last
             starts/{sha256}/{number}-claim.json     who claimed a start, and …-outcome.json
             endings/{sha256}.json                   that a recording ended
-            endings/{key}.json                      which ending was assigned to a recording of 2021
+            endings/{key}.json                      which ending was assigned to a recording (2021 preview API)
             calls/{sha256}.json                     the correlation id of a call, named by its server call id
             exports/{yyyy}/{MM}/{dd}/{key}-{event-id}.json  an event of chunks in the team's own storage
             audit/{yyyy}/{MM}/{dd}/{time}-{operation}-{random}.json   a control operation

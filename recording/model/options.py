@@ -51,7 +51,7 @@ class ExternalStorage(Body):
 
 
 class StartOptions(Body):
-    """Options of a start with the Call Automation API; the 2021 API has none of them.
+    """Options of a start with the Call Automation API; the 2021 preview API has none of them.
 
     See docs/acs-contract.md#start-request.
     """
@@ -92,6 +92,6 @@ class StartOptions(Body):
         return value
 
     def of_today(self) -> list[str]:
-        """List the given members that the 2021 API doesn't have."""
+        """List the given members that the 2021 preview API doesn't have."""
         given = self.model_dump(by_alias=True, exclude_none=True)
         return [name for name in given if name not in _MEMBERS_OF_2021]

@@ -2,7 +2,7 @@
 
     endings/{sha256(recording id)}.json     in the archive: it ended, and the evidence
     pending-endings/{time}-{sha256}.json    in staging: a marker; it was stopped and isn't announced yet
-    endings/{key}.json                      in the archive: the stop that an event of the 2021 API announces
+    endings/{key}.json                      in the archive: the stop that an event of the 2021 preview API announces
 
 The first process that learns of an ending writes it. The Call Automation API answers 404 for a
 recording that ended and for an id that doesn't exist (docs/acs-contract.md#states); with this fact
@@ -59,7 +59,7 @@ class Endings:
             await self._delete_markers(_marker(known))
 
     async def note_announced(self, event: FileStatusUpdated) -> None:
-        """Record the ending that a file event announces; an event without a recording id (2021 API) is skipped."""
+        """Record the ending that a file event announces; without a recording id (2021 preview API) it does nothing."""
         if event.recording_id is None:
             return
         try:

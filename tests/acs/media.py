@@ -21,7 +21,7 @@ VIDEO = {"Content-Type": "video/mp4", "ETag": '"v1"'}
 
 
 async def ranged(request: web.Request) -> web.StreamResponse:
-    """Serve MEDIA as a server does that takes ranges."""
+    """Serve MEDIA as a server with ranges does."""
     match = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("Range", ""))
     if not match:
         return web.Response(body=MEDIA, headers=VIDEO)

@@ -1,4 +1,4 @@
-"""recording/acs/call_automation.py: today's recording API, as it is asked."""
+"""recording/acs/call_automation.py: the requests to the Call Automation API."""
 
 import base64
 import json

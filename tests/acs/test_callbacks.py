@@ -244,7 +244,7 @@ async def test_keys_grow_old(signer: Signer, checks: CallbackAuth) -> None:
     ],
 )
 async def test_keys_that_are_out_of_reach(signer: Signer, checks: CallbackAuth, broken: dict[str, Any]) -> None:
-    """It isn't the sender's fault: the answer is a failure of ours, so that the callback may come again."""
+    """It isn't the sender's fault: the answer is a failure of ours, so that the callback is sent again."""
     well = Signer(signer.origin)
     for name, value in broken.items():
         setattr(signer, name, value)
@@ -299,7 +299,7 @@ async def test_a_place_that_hangs() -> None:
 
 
 async def test_without_an_id_everything_passes(signer: Signer) -> None:
-    """The API of 2021 signs nothing: where no id is set nothing is asked for, and nobody."""
+    """The 2021 preview API signs nothing: without a resource id no token is required, and no key is fetched."""
     checks = CallbackAuth(Resource(signer.origin.url, KEY), None)
 
     assert [None, None] == [await outcome(checks, None), await outcome(checks, "Bearer nonsense")]

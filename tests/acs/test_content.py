@@ -32,7 +32,7 @@ async def test_a_document_of_the_emulator(emulated_content: Content, control: Co
 @pytest.mark.parametrize(("offset", "length"), [(0, 1), (0, 100), (1, 1), (4_000, 2_000), (len(MEDIA) - 7, 7)])
 @pytest.mark.parametrize("answer", [ranged, whole])
 async def test_ranges(content: Content, origin: Origin, answer: object, offset: int, length: int) -> None:
-    """Exactly the range comes, from the first byte on or a later one, whether the server takes ranges or not."""
+    """Exactly the range comes, from the first byte on or a later one, whether the server supports ranges or not."""
     origin.answer = answer  # type: ignore[assignment]  # one of the two above
 
     assert MEDIA[offset : offset + length] == await content.read(JOB, PROBE, offset=offset, length=length)
@@ -41,7 +41,7 @@ async def test_ranges(content: Content, origin: Origin, answer: object, offset: 
 
 @pytest.mark.parametrize(("answer", "takes_ranges"), [(ranged, True), (whole, False)])
 async def test_a_probe(content: Content, origin: Origin, answer: object, *, takes_ranges: bool) -> None:
-    """A probe learns size, version and whether ranges are taken."""
+    """A probe finds the size, the version, and whether ranges are supported."""
     origin.answer = answer  # type: ignore[assignment]  # one of the two above
 
     expected = Probe(len(MEDIA), "mp4", f'"v1"|{len(MEDIA)}', '"v1"', takes_ranges, MEDIA[:1024], "video/mp4")

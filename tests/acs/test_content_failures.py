@@ -128,7 +128,7 @@ async def test_a_range_behind_the_end(content: Content, origin: Origin) -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 async def test_a_failure_that_passes(content: Content, origin: Origin, status: int) -> None:
-    """A failure of the service is tried again, signed anew."""
+    """A failure of the service is retried with a new signature."""
     origin.replies((status, b"", {}), (200, MEDIA, VIDEO))
 
     assert len(MEDIA) == (await content.probe(JOB)).size

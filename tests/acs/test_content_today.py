@@ -1,4 +1,4 @@
-"""recording/acs/content.py: what lies on the storage host of today's API: fetched by its location, and deleted."""
+"""recording/acs/content.py: fetches files from the storage host of Call Automation by location, and deletes them."""
 
 from collections.abc import AsyncIterator
 
@@ -99,7 +99,7 @@ async def test_a_deletion_is_tried_again_when_the_host_is_busy(content: Content,
 async def test_a_deletion_follows_the_service_to_the_region(
     content: Content, origin: Origin, elsewhere: Origin
 ) -> None:
-    """Each hop is signed anew, and stays a deletion."""
+    """Each hop is signed again, and remains a deletion."""
     origin.replies((302, b"", {"Location": f"{elsewhere.url}{OBJECT}"}))
     elsewhere.replies((200, b"", {}))
 

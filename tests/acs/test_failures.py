@@ -90,7 +90,7 @@ async def test_a_message_may_repeat_the_callback_address(service: Client, origin
     ],
 )
 async def test_error_bodies_that_are_none(service: Client, origin: Origin, body: bytes, kind: str) -> None:
-    """An error without a body that can be read is an error all the same."""
+    """An error whose body can't be read is still an error."""
     origin.replies((404, body, {"Content-Type": kind}))
 
     with pytest.raises(NotFound, match="ACS answered with 404"):

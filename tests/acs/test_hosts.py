@@ -34,5 +34,5 @@ def test_hosts_that_are_refused(url: str) -> None:
 
 @pytest.mark.parametrize("url", ALLOWED)
 def test_hosts_that_are_allowed(url: str) -> None:
-    """The service's own host, its storage hosts and those that were set are taken."""
+    """The service's own host, its storage hosts and those that were set are accepted."""
     hosts.require_allowed(url, NAMED)

@@ -65,7 +65,7 @@ def test_a_query_that_is_none(name: str, value: str) -> None:
 
 @pytest.mark.parametrize("name", ["Repeatability-Request-ID", "Idempotency-Key"])
 def test_a_repeat_key_is_read(name: str) -> None:
-    """Either header is taken, whatever its case; of both, the one that Azure's guidelines name."""
+    """Either header is accepted, in any case; of both, the one that Azure's guidelines name."""
     for key in ("3f2b0e4c-1111-4000-8000-000000000001", "x", " x ", "ü" * 255):
         assert RepeatKey(name, key) == request.read_caller(asked(headers={name.lower(): key})).repeat_key
     both = {"Idempotency-Key": "a", "Repeatability-Request-ID": "b"}

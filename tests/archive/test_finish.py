@@ -42,7 +42,7 @@ async def test_a_lost_and_a_mislabelled_chunk_are_logged(caplog: pytest.LogCaptu
     assert "labelled mp4, content is wav" in caplog.text
 
 
-async def test_a_right_label_is_nothing_to_tell(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_right_label_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Nor is none."""
     for label in ({"format": "wav"}, {}):
         caplog.clear()
@@ -69,7 +69,7 @@ async def test_a_recording_is_finished_by_its_key_alone(app: App, control: Contr
 
 
 async def test_a_recording_that_is_not_due_is_not_finished(app: App, control: Control) -> None:
-    """A chunk that is not staged yet must not be called lost because somebody asked too early."""
+    """A chunk that is not staged yet must not be called lost because the question came too early."""
     [job] = await announce(app, await control.recording(1000))
     before = await listing(app.settings, "staging")
 

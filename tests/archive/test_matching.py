@@ -19,12 +19,12 @@ def at(seconds: float) -> datetime:
 
 
 def nameless(key: str, end: float, *, length: float = 60) -> AnnouncedRecording:
-    """Return the announced recording of a file event of 2021."""
+    """Return the announced recording of a file event of the 2021 preview API."""
     return AnnouncedRecording(key, None, at(end - length), at(end))
 
 
 def test_two_markers_of_one_recording_count_once() -> None:
-    """As the older one; that it was reported stands beside either, and what is no marker isn't read."""
+    """As the older one; either is marked as reported, and other blobs aren't read."""
     older, newer, other = (layout.pending_blob(at(n), one) for n, one in ((0, "a"), (3, "a"), (1, "b")))
 
     found = parse_markers([reported_blob(newer), newer, other, "pending-endings/what is this", older])
@@ -36,7 +36,7 @@ def test_two_markers_of_one_recording_count_once() -> None:
 
 
 def test_by_recording_id() -> None:
-    """Today's events name the recording: times don't matter then."""
+    """Events of the Call Automation API name the recording, so times don't matter."""
     one, other = PendingEnding("a", at(0)), PendingEnding("b", at(0))
     event = AnnouncedRecording("key", "b", at(-9000), None)
 

@@ -31,7 +31,7 @@ def cloud_event(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def announcements(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Announce a recording whole, in parts, without locations, at another index, and under an id that is taken."""
+    """Announce a recording whole, in parts, without locations, at another index, and under an id that is in use."""
 
     def at(minutes: int) -> str:
         return (datetime.now(UTC) - minutes * MINUTE).isoformat()

@@ -49,7 +49,7 @@ def announced(recording_id: str = ID) -> Ending:
 
 
 def event_of(recording_id: str | None = ID, *, minutes: int = 2, **data: Any) -> dict[str, Any]:
-    """Write a file event: today's, or of 2021 without a recording id."""
+    """Write a file event of the Call Automation API, or of the 2021 preview API, without a recording id."""
     when = (STOPPED + minutes * MINUTE).isoformat()
     event = file_event(recording_of(DOCUMENT), event_id=f"event-{recording_id}-{minutes}", eventTime=when)
     event["subject"] += f"/recordingId/{recording_id}" if recording_id else ""

@@ -19,7 +19,7 @@ def recorded() -> Recorded:
 
 
 async def put(app: App, azurite: Azurite, *some: Blob) -> list[int]:
-    """Put blobs; the answer is what was said meanwhile."""
+    """Put blobs, and return what was printed meanwhile."""
     said: list[int] = []
     await blobs.put(azurite, app.settings, some, done=said.append)
     return said

@@ -1,4 +1,4 @@
-"""benchmarks/cold_start.py: apps are started as in Azure, and what that takes is compared."""
+"""benchmarks/cold_start.py: apps are started as in Azure, and the times are compared."""
 
 from pathlib import Path
 

@@ -33,7 +33,7 @@ async def source() -> AsyncIterator[Server]:
 async def test_a_copy_is_whole(
     contender: Contender, source: Server, azurite: Azurite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What lies in Azurite after a contender's copy is the document."""
+    """The blob in Azurite after a contender's copy is the document."""
     for module in sdk.CHECKED:
         monkeypatch.setattr(module, "validate_recording_url", lambda *_: None)
     # What one contender does without, the others and the tests after it want back.

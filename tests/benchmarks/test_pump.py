@@ -36,7 +36,7 @@ def test_the_full_plan_is_interleaved_and_ends_in_time() -> None:
 
 
 def test_10_gb_leaves_out_who_holds_it_in_memory() -> None:
-    """At 10 GB nobody takes part who would need 10 GB of memory."""
+    """At 10 GB no contender runs that would need 10 GB of memory."""
     [case] = cases((SIZES["10GB"],), quick=False)
 
     assert "sdk_read" not in [one.name for one in case.contenders]

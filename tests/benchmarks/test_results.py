@@ -53,7 +53,7 @@ def test_speed_bars_are_for_large_chunks() -> None:
 
 
 def test_a_new_row_takes_the_place_of_the_same_one(tmp_path: Path) -> None:
-    """Rows of earlier runs stay, those measured again are replaced, and ratios are made anew."""
+    """Rows of earlier runs stay, those measured again are replaced, and ratios are calculated again."""
     path = tmp_path / "results.json"
     results.write(path, results.merge(path, [row("ours", 10.0), row("sdk_read", 100.0)], command="first"))
 

@@ -13,7 +13,7 @@ from recording.config.settings import read_settings
 
 
 async def test_runs_are_told_one_by_one(environment: dict[str, str], azurite: Azurite, tmp_path: Path) -> None:
-    """Requests are counted for each run anew; a run that has nothing to do has few of them."""
+    """Requests are counted for each run; a run that has nothing to do makes few of them."""
     one = Recorded(1, datetime.now(UTC) - timedelta(hours=1))
     async with timer.running(environment, log=tmp_path / "logs" / "timer.log") as running:
         idle = await running.run()

@@ -28,13 +28,13 @@ async def page(app: App, **query: str) -> RecordingList:
 
 
 async def in_flight(app: App, start: str) -> str:
-    """Announce a recording; the answer is its key."""
+    """Announce a recording, and return its key."""
     [job] = await receive(app, file_event(recording_of(DOCUMENT) | {"startTime": start}))
     return job.recording_key
 
 
 async def archived(app: App, start: str) -> str:
-    """Put a manifest into the archive; the answer is its recording's key."""
+    """Put a manifest into the archive, and return its recording's key."""
     call_id = "3f2b0e4c-0000-4000-8000-000000000001"
     key = layout.recording_key(datetime.fromisoformat(start), call_id)
     written = empty_manifest(key, call_id)
@@ -57,7 +57,7 @@ def starts() -> list[str]:
 
 
 async def some(app: App, starts: list[str]) -> list[str]:
-    """Make recordings, in flight and archived by turns; the answer is their keys, newest first."""
+    """Make recordings, in flight and archived by turns, and return their keys, newest first."""
     make = (in_flight, archived)
     return [await make[number % 2](app, start) for number, start in enumerate(starts)][::-1]
 

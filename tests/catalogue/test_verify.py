@@ -87,7 +87,7 @@ async def test_a_truncated_chunk_is_told_with_its_length(app: App, control: Cont
     ids=["empty", "one byte", "zeros"],
 )
 async def test_a_chunk_that_is_no_media_is_told(app: App, control: Control, body: bytes, problem: str) -> None:
-    """Whatever lies there, it is looked at and found wanting."""
+    """Whatever blob is there, verification rejects it."""
     [job] = await archived(app, control, 1000)
     await spoil(app, job.content_blob, body)
 
@@ -105,7 +105,7 @@ async def test_a_missing_blob_is_told(app: App, control: Control) -> None:
 
 
 async def test_boxes_are_looked_at_though_the_digest_is_right(app: App, control: Control) -> None:
-    """A file that was damaged before anybody hashed it can't be played all the same."""
+    """A file that was damaged before anybody hashed it still can't be played."""
     [job] = await archived(app, control, 1000)
     blob = await spoil(app, job.content_blob, file_of(1000).replace(b"moov", b"free"))
     name = layout.manifest_blob(job.recording_key)

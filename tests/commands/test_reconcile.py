@@ -32,7 +32,7 @@ from tests.support.facts import receive, sweep
 
 @pytest.fixture
 def environment(environment: dict[str, str], acs: Emulator) -> dict[str, str]:
-    """Today's API, with the emulator's storage hosts."""
+    """The Call Automation API, with the emulator's storage hosts."""
     hosts = ",".join(urlsplit(url).netloc for url in (acs.storage_url, acs.region_url))
     return environment | {"ACS_API_VERSION": "", "CONTENT_HOSTS": hosts}
 
@@ -82,7 +82,7 @@ async def record(control: Control, *sizes: int, generation: str = "today") -> An
 
 
 def event_of(recording: Any, *chunks: Any) -> dict[str, Any]:
-    """Write the file event of an emulator's recording, in the form of today's API."""
+    """Write the file event of an emulator's recording, in the form of the Call Automation API."""
     subject = "/recording/call/{callId}/serverCallId/{serverCallId}/recordingId/{recordingId}".format(**recording)
     event = file_event(recording, event_id=recording["callId"], subject=subject)
     names = ("documentId", "index", "endReason", "contentLocation", "metadataLocation", "deleteLocation")
@@ -146,7 +146,7 @@ async def test_a_chunk_that_no_event_announced_is_missing(
 async def test_a_recording_that_is_not_due_is_no_fault(
     control: Control, workspace: LogAnalytics, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Status 0: it ended just now, and has its time; it is shown all the same."""
+    """Status 0: it ended just now, and has its time; it is still shown."""
     monkeypatch.setenv("RISK_HOURS", "8")
     recording = await record(control, 1000)
 
@@ -291,7 +291,7 @@ def test_a_late_report_does_not_move_the_deadline() -> None:
     ],
 )
 def test_a_line_that_cannot_be_read_counts_for_nothing(message: str) -> None:
-    """A line that was cut off, or that somebody else wrote, must not prove that a recording is there."""
+    """A line that was cut off, or that is not the app's, must not prove that a recording is there."""
     assert reconcile._archived(message) is None
 
 

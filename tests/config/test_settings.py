@@ -247,7 +247,7 @@ def test_accounts_of_their_own() -> None:
     ],
 )
 def test_half_a_connection(environment: dict[str, str], missing: str) -> None:
-    """An identity connection without the URI that is needed is named, not found out at the first call."""
+    """An identity connection without the URI that is needed is named at once, not at the first call."""
     assert f"app settings are wrong: {missing} is not set" == misconfigured(environment)
 
 
@@ -298,7 +298,7 @@ def test_content_hosts(value: str, expected: tuple[str, ...]) -> None:
 
 
 def test_the_table_has_every_setting() -> None:
-    """README's table has one row per setting, with no cell broken by what stands in it."""
+    """README's table has one row per setting, with no cell broken by its content."""
     rows = settings.markdown_table().splitlines()[2:]
 
     assert [f"`{field.alias}`" for field in Settings.model_fields.values()] == [row.split(" | ")[0][2:] for row in rows]
@@ -343,7 +343,7 @@ PLACES = ("accountName", "blobServiceUri", "queueServiceUri")
     [REFERENCE, " @microsoft.keyvault (VaultName=v;SecretName=s3cret)", "@Microsoft.AppConfiguration(Key=s3cret)"],
 )
 def test_a_reference_that_azure_did_not_resolve(name: str, text: str) -> None:
-    """Whatever the setting, it is named with what to do; what stands in the reference isn't shown."""
+    """Whatever the setting, it is named with what to do; the content of the reference isn't shown."""
     message = misconfigured({**LEAST, name: text})
 
     assert message.startswith(f"app settings are wrong: {name}: the reference is not resolved. In Azure: give")

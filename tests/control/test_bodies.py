@@ -38,7 +38,7 @@ def refused(model: type[BaseModel], body: bytes) -> BadRequest:
 
 
 def test_a_body_is_read() -> None:
-    """Every member is taken, and members that nobody knows are ignored."""
+    """Every member is accepted, and unknown members are ignored."""
     body = {"operationContext": "ü 😀 \n", URI: "https://app.contoso.com/cb?code=1", "more": [1]}
 
     got = read(StartRecording, json.dumps(body).encode())
@@ -108,7 +108,7 @@ def test_an_operation_context_of_the_wrong_type(wrong: Any) -> None:
     ],
 )
 def test_callback_uris_that_are_taken(uri: str) -> None:
-    """An absolute https URI is taken, and http where it stays on this machine."""
+    """An absolute https URI is accepted, and http on this machine."""
     assert uri == read(StartRecording, json.dumps({URI: uri}).encode()).recording_state_callback_uri
 
 
@@ -229,7 +229,7 @@ def test_no_bytes_do_more_than_be_refused(body: bytes) -> None:
     "good", ["a", "eyJhIjoxfQ", "eyJhIjoxfQ==", "eyJhIjoxfQ=", "A-Z_0", "a" * 162, "a+b/c=", "a" * 1_024]
 )
 def test_recording_ids_that_are_taken(good: str) -> None:
-    """Base64 of either alphabet is taken, padded or not."""
+    """Base64 of either alphabet is accepted, padded or not."""
     assert good == bodies.require_recording_id(good)
 
 

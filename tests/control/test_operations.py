@@ -161,7 +161,7 @@ async def test_a_bad_url_is_refused_before_anything_is_called(
 
 
 async def test_a_server_call_id_is_encoded_here(recordings: RecordingControl, control: Control, api: str) -> None:
-    """It may hold a slash, which no path takes; the answer has the id that paths take. In 2021 there was none."""
+    """It may have a slash, which paths can't have; the answer has an id for paths. The 2021 preview API had none."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     body = StartRecordingByUrl(server_call_id=call["serverCallId"])
 

@@ -17,7 +17,7 @@ SECRETS = (KEY, DEVELOPMENT_KEY, WRONG_KEY, "sig=", "SharedAccessSignature")
 
 
 async def examine(environment: dict[str, str], *, timeout: float = 15.0, **more: str) -> dict[str, Finding]:
-    """Examine a deployment; the answer is what was found by name, what failed first. No secret may be in it."""
+    """Examine a deployment, and return what was found by name, what failed first. No secret may be in it."""
     settings = read_settings(environment | SCHEDULE | more)
     clients = connect(settings)
     scratch = Queue(settings, "recording-doctor-test", clients.credential)

@@ -83,7 +83,7 @@ async def test_a_part_that_is_down_is_named(environment: dict[str, str], closed:
 
 
 async def test_a_part_that_hangs_is_not_waited_for(environment: dict[str, str]) -> None:
-    """A port that takes connections and says nothing is down, too."""
+    """A port that accepts connections and never answers is down, too."""
 
     async def hang(request: web.Request) -> web.Response:
         await asyncio.sleep(5)

@@ -22,7 +22,7 @@ def with_blob_endpoint(environment: dict[str, str], port: int) -> str:
 
 @pytest.mark.usefixtures("app")
 async def test_storage_that_is_down_is_told_once_and_soon(environment: dict[str, str]) -> None:
-    """What hangs on it is skipped, and what doesn't is looked at all the same."""
+    """What depends on it is skipped; everything else is still examined."""
     begun = time.monotonic()
 
     found = await examine(environment, STAGING_STORAGE=with_blob_endpoint(environment, closed_port()))

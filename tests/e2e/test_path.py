@@ -89,7 +89,7 @@ async def test_cloud_events(world: World) -> None:
 
 
 async def test_a_crowd_of_events(world: World) -> None:
-    """Most of them are deferred to the queue; every recording is archived all the same, once."""
+    """Most of them are deferred to the queue; every recording is still archived, once."""
 
     await world.subscribe()
     crowd = await asyncio.gather(*(world.make_recording(10_000) for _ in range(40)))
@@ -120,7 +120,7 @@ async def test_ten_times_late_and_beside_a_bad_event(world: World) -> None:
 
 
 async def delivered(world: World) -> int:
-    """Wait until every delivery was made; the answer is how many there were."""
+    """Wait until every delivery was made, and return how many there were."""
 
     async def all_of_them() -> Any:
         [told] = (await world.request("GET", f"{world.acs}/emulator/subscriptions"))["subscriptions"]
@@ -170,7 +170,7 @@ async def test_faults(world: World, fault: dict[str, Any]) -> None:
 
 
 async def test_announced_again(world: World) -> None:
-    """A file event that comes again after the recording was archived changes nothing in the archive."""
+    """A file event that is delivered again after the recording was archived changes nothing in the archive."""
 
     await world.subscribe()
     made = await world.make_recording(MIB)
@@ -326,7 +326,7 @@ TODAYS_FILE_STATUS = {
 
 
 async def test_samples(world: World) -> None:
-    """The official samples of every event are taken, by Event Grid and by callback, and none is quarantined."""
+    """The official samples of every event are accepted, by Event Grid and by callback, and none is quarantined."""
 
     before = await world.names("recordings-quarantine")
     for sample in (CALL_LEG, FILE_STATUS, TODAYS_FILE_STATUS):
@@ -350,7 +350,7 @@ async def test_samples(world: World) -> None:
     ids=["none", "negative", "path"],
 )
 async def test_quarantine(world: World, chunks: list[dict[str, Any]], request: pytest.FixtureRequest) -> None:
-    """A file event that can't be understood is acknowledged, and lies in quarantine."""
+    """A file event that can't be understood is acknowledged, and is in quarantine."""
 
     event_id = f"quarantine-{request.node.callspec.id}"
     data = {**FILE_STATUS["data"], "recordingStorageInfo": {"recordingChunks": chunks}}

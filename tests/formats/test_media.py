@@ -33,7 +33,7 @@ def test_an_mp3_may_come_without_a_tag() -> None:
     "box", [b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"pnot", b"emsg"]
 )
 def test_an_mp4_may_begin_with_other_boxes(box: bytes) -> None:
-    """Any that may come first is taken."""
+    """Any box that may come first is accepted."""
     assert "mp4" == media.sniff(b"\0\0\0\x18" + box + bytes(16))
 
 

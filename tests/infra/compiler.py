@@ -1,4 +1,4 @@
-"""Runs the Bicep compiler where there is one; `python -m tests.infra.compiler` writes infra/snapshots/ anew.
+"""Runs the Bicep compiler where there is one; `python -m tests.infra.compiler` writes infra/snapshots/.
 
 It is looked for in the environment variable BICEP, then on the PATH. It needs no network and no account.
 """
@@ -26,12 +26,12 @@ class Refused(Exception):
 def compiler() -> str | None:
     """Find the compiler; None where there is none.
 
-    Raises FileNotFoundError if BICEP names no program: a wrong path must not pass for "no compiler".
+    Raises FileNotFoundError if BICEP isn't the path of a program: a wrong path must not pass for "no compiler".
     """
     if named := os.environ.get("BICEP"):
         if found := shutil.which(os.path.expanduser(named)):
             return str(Path(found).absolute())
-        raise FileNotFoundError(f"BICEP is {named}, which is no program")
+        raise FileNotFoundError(f"BICEP is {named}, which is not a program")
     return shutil.which("bicep")
 
 

@@ -50,7 +50,7 @@ def copy(source: Path, target: Path) -> None:
 
 
 def start(folder: Path) -> tuple[list[str], list[str]]:
-    """Import the app as a worker does; the answer is its functions, and the files of all modules."""
+    """Import the app as a worker does, and return its functions, and the files of all modules."""
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", START], cwd=folder, capture_output=True, text=True, check=False
     )

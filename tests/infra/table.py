@@ -4,6 +4,7 @@ Type, name and, for what is not as in the default, `added`, `removed`, or each m
 """
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -67,4 +68,6 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    # `… | head` closes the pipe early.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     main(sys.argv[1:])

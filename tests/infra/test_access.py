@@ -58,7 +58,7 @@ def test_a_grant_has_the_same_name_each_time(variant: str) -> None:
 
 
 def test_each_role_has_its_reason() -> None:
-    """A reason stands beside each role, where it is read by whoever changes it."""
+    """Each role has its reason beside it, for whoever changes it."""
     source = "".join(path.read_text() for path in FILES)
     made = len(re.findall(rf"^resource \w+ '{ASSIGNMENT}@", source, re.MULTILINE))
     reasons = re.findall(rf"^@description\('(.{{30,}})'\)\nresource \w+ '{ASSIGNMENT}@", source, re.MULTILINE)

@@ -76,8 +76,8 @@ def test_queries_read_fields_that_the_lines_have(name: str) -> None:
     assert set(re.findall(r"fields\.(\w+)", query)) - written == set()
 
 
-def test_an_event_that_nobody_logs_is_found_out() -> None:
-    """The check itself: an event that the app has never heard of, or half of one, doesn't pass."""
+def test_the_check_rejects_an_event_that_is_not_logged() -> None:
+    """The check itself: an unknown event, or half of a name, doesn't pass."""
     assert [is_logged(event) for event in ("chunk.lost", "chunk.gone", "recording.start", "recording.begin")] == [
         True,
         False,
@@ -97,7 +97,7 @@ def test_queries_have_their_brackets(name: str) -> None:
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_queries_read_fields_in_one_way(name: str) -> None:
-    """There is one way to read a line's fields, the one that tests of recording/logs.py prove for every line."""
+    """A line's fields are read in one way, which the tests of recording/telemetry/log.py prove for every line."""
     query = QUERIES[name]
     message = "Message" if "AppTraces" in query else "message"
     read = f'extend fields = parse_json(substring({message}, indexof({message}, "{{")))'
@@ -177,8 +177,8 @@ def test_requests_are_looked_up_by_names_of_functions() -> None:
     assert set(named) <= set(functions())
 
 
-def test_a_silent_timer_needs_an_app_that_runs() -> None:
-    """Between provisioning and the first deployment no function has run, and nobody is to be called."""
+def test_the_query_of_a_silent_timer_asks_whether_a_function_has_run() -> None:
+    """No function runs between provisioning and the first deployment. Only the text is read here, not its result."""
     rule = QUERY_RULES["timer-silent"]
     query = criterion(rule)["query"]
     assert query.index("\nrequests\n") < query.index("where invocations > 0")
@@ -186,8 +186,8 @@ def test_a_silent_timer_needs_an_app_that_runs() -> None:
     assert (criterion(rule)["operator"], criterion(rule)["threshold"]) == ("GreaterThan", 0)
 
 
-def test_a_failing_timer_is_one_that_ends_no_run() -> None:
-    """Runs that were cut off count only as long as none has ended since."""
+def test_the_query_of_a_failing_timer_compares_with_its_last_complete_run() -> None:
+    """A run that was killed is followed by one that completes. Only the text is read here, not its result."""
     query = criterion(QUERY_RULES["timer-failed"])["query"]
     assert 'startswith "archive.ran "' in query
     assert "timestamp > coalesce(ran, datetime(2000-01-01))" in query
@@ -195,7 +195,7 @@ def test_a_failing_timer_is_one_that_ends_no_run() -> None:
 
 @pytest.mark.parametrize("rule", QUERY_RULES.values(), ids=QUERY_RULES)
 def test_windows_are_valid(rule: Resource) -> None:
-    """Window and frequency are ones that Azure Monitor takes, and no gap is left between two runs."""
+    """Window and frequency are ones that Azure Monitor accepts, with no gap between two runs."""
     window, frequency = rule.properties["windowSize"], rule.properties["evaluationFrequency"]
     assert window in WINDOWS
     assert WINDOWS.index(frequency) <= WINDOWS.index(window)
@@ -235,10 +235,10 @@ def test_failures_of_other_subscriptions_are_not_ours(variant: str) -> None:
 
 @pytest.mark.parametrize(
     ("variant", "hours"),
-    [("default", 16), ("existing-acs", 16), ("everything-on", 18), ("api-of-2021", None), ("everything-off", None)],
+    [("default", 16), ("existing-acs", 16), ("everything-on", 18), ("preview-2021", None), ("everything-off", None)],
 )
 def test_what_acs_recorded_is_compared_where_it_can_be(variant: str, hours: int | None) -> None:
-    """RISK_HOURS before the deadline; not for the API of 2021, nor without the logs of ACS."""
+    """RISK_HOURS before the deadline; not for the 2021 preview API, nor without the logs of ACS."""
     rules = resources("Microsoft.Insights/scheduledQueryRules", variant)
     found = [criterion(one)["query"] for one in rules if one.properties["displayName"] == "recording-missing"]
     assert [f"ago(44h) .. ago({hours}h)" in query for query in found] == [True] * (hours is not None)
@@ -247,7 +247,7 @@ def test_what_acs_recorded_is_compared_where_it_can_be(variant: str, hours: int 
 
 
 def test_silence_is_measured_from_starts_that_are_logged() -> None:
-    """The dead-man's switch takes its hours from the parameter, and sees two days."""
+    """The dead-man's switch has its hours from the parameter, and covers two days."""
     [changed] = [one for one in resources(variant="everything-on") if one.name == QUERY_RULES["no-events"].name]
     assert ("ago(6h)" in QUERIES["no-events"], "ago(12h)" in criterion(changed)["query"]) == (True, True)
     assert changed.properties["overrideQueryTimeRange"] == "P2D"

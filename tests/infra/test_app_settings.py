@@ -15,7 +15,7 @@ from recording.model import job
 from tests.infra.snapshots import INFRA, ROOT, named, resource, resources, variants
 from tests.support.deployment import app_settings
 
-# They hold a key; the identity stands in its place.
+# They hold a key; the identity is used instead.
 NOT_HERE = {"ACS_CONNECTION_STRING", "EVENTS_TOPIC_KEY"}
 # Read by the Functions host or by azure-identity, not by Settings.
 HOSTS_OWN = {
@@ -124,7 +124,7 @@ def test_what_the_environment_sets_reaches_the_app() -> None:
     assert (settings.risk_hours, settings.delete_source) == (6, True)
     assert (settings.auto_record, settings.content_hosts) == ("all", ("files.example.com",))
     assert settings.public_base_url == "https://recordings.example.com"
-    old = read_settings(deployed("api-of-2021"))
+    old = read_settings(deployed("preview-2021"))
     assert (old.uses_preview_2021, old.source_retention_hours) == (True, 48)
 
 

@@ -1,4 +1,4 @@
-"""The real Bicep compiler on infra/, where there is one: nothing to complain about, and snapshots that are current."""
+"""The real Bicep compiler on infra/, where there is one: no warning, and snapshots that are current."""
 
 import re
 
@@ -74,14 +74,14 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "AUTO_RECORD": "some",
             "DELETE_SOURCE": "perhaps",
             "INGEST_PARALLELISM": "many",
-            "INSTANCE_MEMORY_MB": "1024",
+            "INSTANCE_MEMORY_MB": "512",
         },
         [
             'ALERT_EMAILS contains "ops", which is not an email address',
             "Expected a value of type \"'all' | 'off'\"",
             'Failed to evaluate parameter "deleteSource"',
             "cannot convert provided value 'many'",
-            'INSTANCE_MEMORY_MB is "1024"; it must be',
+            'INSTANCE_MEMORY_MB is "512"; it must be 2048 or 4096.',
         ],
     ),
     ({"SILENCE_HOURS": "48"}, ["'silenceHours' is not valid"]),
@@ -102,18 +102,25 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "ZONE_REDUNDANT": "true",
         },
         [
-            "ACS_NAME and ACS_RESOURCE_GROUP name an existing ACS resource together",
-            "ACS_DATA_LOCATION is where the new ACS resource keeps its data",
-            "ACS_TOPIC_NAME is the topic of an existing ACS resource",
-            "ARCHIVE_COLD_AFTER_DAYS (30) must be more",
-            "ARCHIVE_DELETE_AFTER_DAYS (30) must be more",
-            "ARCHIVE_DELETE_AFTER_DAYS must be 0 with ARCHIVE_IMMUTABILITY_SUPPORT",
-            "ARCHIVE_IMMUTABILITY_LOCKED says that a policy was locked",
-            "CALLBACK_KEY_SECRET_URI is sent with PUBLIC_BASE_URL only",
-            "RISK_HOURS (24) is not below the",
-            "HTTP_ALWAYS_READY is 1, and ZONE_REDUNDANT needs two",
-            "RUNBOOK_URL must be the https address at which",
-            "ZONE_REDUNDANT needs a STAGING_SKU with zones",
+            "ACS_NAME and ACS_RESOURCE_GROUP name an existing ACS resource together: set both or neither.",
+            "ACS_DATA_LOCATION is where the new ACS resource keeps its data at rest, and can never be changed: set it, "
+            "for example to Europe or United States.",
+            "ACS_TOPIC_NAME is the topic of an existing ACS resource: set ACS_NAME and ACS_RESOURCE_GROUP, too, or "
+            "remove it.",
+            "ARCHIVE_COLD_AFTER_DAYS (30) must be more than ARCHIVE_COOL_AFTER_DAYS (30): recordings become colder "
+            "with time. 0 omits a tier.",
+            "ARCHIVE_DELETE_AFTER_DAYS (30) must be more than ARCHIVE_COOL_AFTER_DAYS and ARCHIVE_COLD_AFTER_DAYS: "
+            "what is deleted cannot change its tier afterwards. 0 keeps recordings.",
+            "ARCHIVE_DELETE_AFTER_DAYS must be 0 with ARCHIVE_IMMUTABILITY_SUPPORT: a lifecycle rule deletes nothing "
+            "from an immutable container.",
+            "ARCHIVE_IMMUTABILITY_LOCKED says that a policy was locked: keep the ARCHIVE_IMMUTABLE_DAYS that it has.",
+            "CALLBACK_KEY_SECRET_URI is used only together with PUBLIC_BASE_URL: set both, or remove it.",
+            "RISK_HOURS (24) is not below the 24 hours for which ACS keeps a recording: every chunk would be at risk "
+            "at once.",
+            "HTTP_ALWAYS_READY is 1, and ZONE_REDUNDANT needs at least two, or none.",
+            "RUNBOOK_URL must be the https address at which your team reads docs/operations.md, not "
+            "docs/operations.md: remove it if there is none.",
+            "ZONE_REDUNDANT needs a STAGING_SKU with zones, not Standard_LRS: the app cannot run without that account.",
         ],
     ),
     (
@@ -121,16 +128,23 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "ACS_NAME": "acs-contoso",
             "ACS_API_VERSION": "2021-04-15-preview1",
             "ARCHIVE_IMMUTABLE_DAYS": "30",
+            "CALLBACK_KEY_SECRET_URI": "callback-key",
             "DELETE_SOURCE": "true",
             "HTTP_ALWAYS_READY": "101",
+            # The address of an app that has none yet: https://$FUNCTION_APP_HOST, before the first deployment.
+            "PUBLIC_BASE_URL": "https://",
             "SOURCE_RETENTION_HOURS": "72",
         },
         [
-            "ACS_NAME and ACS_RESOURCE_GROUP name an existing ACS resource together",
-            "ARCHIVE_IMMUTABLE_DAYS needs ARCHIVE_IMMUTABILITY_SUPPORT",
-            "DELETE_SOURCE needs today's API",
-            "HTTP_ALWAYS_READY (101) is more than MAXIMUM_INSTANCE_COUNT",
-            "SOURCE_RETENTION_HOURS (72) is longer",
+            "ACS_NAME and ACS_RESOURCE_GROUP name an existing ACS resource together: set both or neither.",
+            "ARCHIVE_IMMUTABLE_DAYS needs ARCHIVE_IMMUTABILITY_SUPPORT: without it the container accepts no policy.",
+            "CALLBACK_KEY_SECRET_URI must be the https address of a Key Vault secret, not callback-key.",
+            "DELETE_SOURCE needs the Call Automation API: the 2021 preview API (ACS_API_VERSION) has no such "
+            "operation.",
+            "HTTP_ALWAYS_READY (101) is more than MAXIMUM_INSTANCE_COUNT (100).",
+            "PUBLIC_BASE_URL must be https://<host>, not https://: FUNCTION_APP_HOST has the host after the first "
+            "azd up; remove it until then.",
+            "SOURCE_RETENTION_HOURS (72) is longer than ACS keeps a recording: 24 hours, 48 with the 2021 preview API.",
         ],
     ),
 ]
@@ -146,19 +160,19 @@ def test_a_wrong_environment_is_refused_with_sentences(environment: dict[str, st
 
 
 def test_every_contradiction_is_tried() -> None:
-    """Each sentence of the template is what one of the wrong environments gets to read."""
+    """Each sentence of the template is the whole message for one of the wrong environments."""
     source = (INFRA / "main.bicep").read_text().partition("var contradictions")[2].partition("], sentence")[0]
     sentences = re.findall(r"^    : '(.+)'$", source, re.MULTILINE)
     assert len(sentences) == source.count("? ''")
-    tried = [re.sub(r" \(\d+\)", "", sentence) for _, said in WRONG for sentence in said]
-    told = [re.sub(r" \(\$\{\w+\}\)", "", sentence).replace("\\'", "'") for sentence in sentences]
-    assert [one for one in told if not any(one.startswith(sentence[:30]) for sentence in tried)] == []
+    read = [sentence for _, said in WRONG for sentence in said]
+    values = [re.sub(r"\\\$\\\{\w+\\\}", ".+", re.escape(sentence)) for sentence in sentences]
+    assert [one for one in values if not any(re.fullmatch(one, sentence) for sentence in read)] == []
 
 
 def test_a_compiler_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong path in BICEP doesn't pass for a machine without a compiler."""
     monkeypatch.setenv("BICEP", str(INFRA / "nothing"))
-    with pytest.raises(FileNotFoundError, match="which is no program"):
+    with pytest.raises(FileNotFoundError, match="which is not a program"):
         compiler.compiler()
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ class Counted:
 
 @pytest.fixture
 def environment(environment: dict[str, str]) -> dict[str, str]:
-    """Today's API."""
+    """The Call Automation API."""
     return environment | {"ACS_API_VERSION": ""}
 
 
@@ -82,7 +83,7 @@ def row(beginning: str) -> list[str]:
 async def test_requests_are_those_of_the_app(
     app: Any, control: Control, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A recording from start to archive is counted, and a chunk of an hour reckoned from a small one."""
+    """A recording from start to archive is counted, and a chunk of an hour is calculated from a small one."""
     call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
     async with storage_host(environment) as (here, host):
         stopped = Ending(recording_id="cmlk", at=datetime.now(UTC), evidence="stopped through us")
@@ -136,7 +137,7 @@ def test_sums_are_right() -> None:
 
 
 def test_the_scaler_is_that_of_the_queues() -> None:
-    """Instances come by what one of them takes at a time (docs/functions-host.md#queue)."""
+    """Instances are added by how many messages one handles at a time (docs/functions-host.md#queue)."""
     queues = json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]
     assert queues["batchSize"] + queues["newBatchThreshold"] == 12
     assert "one for twelve messages (`batchSize` + `newBatchThreshold` of `host.json`)" in " ".join(DOCS.split())
@@ -157,7 +158,7 @@ def test_quantities_are_those_of_the_templates() -> None:
 
 
 def test_networks_and_instances_are_those_of_the_templates() -> None:
-    """What stands there all month: none of it by default, and so many of each with private networking."""
+    """What is billed all month: none of it by default, and these numbers with private networking."""
     config = resource("Microsoft.Web/sites").properties["functionAppConfig"]["scaleAndConcurrency"]
     ready = sum(group["instanceCount"] for group in config.get("alwaysReady", []))
     seconds = 730 * 3600
@@ -197,23 +198,76 @@ def _categories(setting: Resource) -> list[str]:
     return [log["category"] for log in setting.properties["logs"]]
 
 
-def test_prices_times_amounts() -> None:
-    """Each sum of money is its amount times the price beside it, as far as both are one number."""
-    checked = 0
-    for line in DOCS.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        price = re.match(r"([\d.]+) per ([\d,]+)? ?\S* \[\d\]$", cells[2]) if len(cells) == 4 else None
-        amounts = re.findall(r"([\d,]+)(?: GB-s| GB-months|$)", cells[1].replace(" + 8,000", "")) if price else []
-        if price and amounts and re.fullmatch(r"[\d.]+", cells[3]):
-            amount = int(amounts[-1].replace(",", "")) + (8_000 if "+ 8,000" in cells[1] else 0)
-            per = int((price[2] or "1").replace(",", ""))
-            assert f"{amount * float(price[1]) / per:.2f}" == cells[3], cells[0]
-            checked += 1
-    assert checked >= 5
+STORED = HOURS * CHUNK // 10**9
+# Each row of the table of prices with a number: its beginning, and the amounts that its price is multiplied by.
+PRICED = {
+    "Functions, ingest": ["4,839", "18,000"],
+    "Functions, timer": ["17,280"],
+    "Functions, executions": ["14,640"],
+    "Storage, writes": ["46,000"],
+    "Storage, reads and other": ["240,640"],
+    "Storage, lists": ["17,280"],
+    "Staging, kept after deletion": ["225"],
+    "Archive, first month": ["`B`"],
+    "Archive, second and third": ["`B`"],
+    "Archive, from then on": ["`B`"],
+    "Changing the tier": ["4,000"],
+}
+
+
+def costs() -> str:
+    """Return the section on costs."""
+    return DOCS.partition("\n## What it costs\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("beginning", PRICED)
+def test_prices_times_amounts(beginning: str) -> None:
+    """Each sum of money is its amount times the price beside it; the price is 1 where it is a letter."""
+    _, amount, price, total = row(beginning)
+    amounts = [Decimal(STORED) if one == "`B`" else Decimal(one.replace(",", "")) for one in PRICED[beginning]]
+    assert [one for one in PRICED[beginning] if one not in amount] == []
+    prices, _, unit = price.partition(" per ")
+    each = sum((Decimal(one) for one in re.findall(r"[\d.]+", prices)), Decimal(0)) or Decimal(1)
+    per = re.match(r"[\d,]+|million", unit)
+    divisor = Decimal(1) if per is None else Decimal(per[0].replace(",", "").replace("million", "1000000"))
+    said = re.findall(r"[\d.]+", total)
+    assert len(said) == len(amounts)
+    for one, money in zip(amounts, said, strict=True):
+        digits = Decimal(money)
+        assert (one * each / divisor).quantize(digits, ROUND_HALF_UP) == digits
+
+
+def test_sums_of_money_are_those_of_the_table() -> None:
+    """Those of the sentence below the table: the first month, its stored bytes, a month without a recording."""
+    cells = {beginning: Decimal(re.findall(r"[\d.]+", row(beginning)[3])[-1]) for beginning in PRICED}
+    later = {"Functions, executions", "Changing the tier", "Archive, second and third", "Archive, from then on"}
+    stored = cells["Staging, kept after deletion"] + cells["Archive, first month"]
+    idle = cells["Functions, timer"] + cells["Storage, lists"]
+    said = re.search(
+        r"about USD (\d+) in the first month, of which (\d+) .+? about USD ([\d.]+) a month", flat(costs())
+    )
+    assert said is not None
+    assert [round(sum(cells[one] for one in PRICED if one not in later)), round(stored), idle] == [
+        Decimal(one) for one in said.groups()
+    ]
+
+
+def test_a_letter_stands_for_one_thing() -> None:
+    """A letter for a price is in one row or paragraph only; `B`, `k` and `l` are defined once and used in several."""
+    places = re.split(r"\n\n|\n(?=\|)", costs())
+    letters = Counter(letter for place in places for letter in set(re.findall(r"`([A-Za-z])`", place)))
+    assert {letter for letter, count in letters.items() if count > 1} == {"B", "k", "l"}
+    for definition in ("`B` = 1,000", "`l` is the price of", "`k` the size of"):
+        assert flat(costs()).count(definition) == 1
+
+
+def flat(text: str) -> str:
+    """Return a text without its line breaks."""
+    return " ".join(text.split())
 
 
 def test_measurements_are_those_of_the_benchmarks() -> None:
-    """Throughput, processor and memory are about those of results.json; what follows from them is reckoned right."""
+    """Throughput, processor and memory are about those of results.json; what is calculated from them is right."""
     rows = json.loads((ROOT / "benchmarks" / "results.json").read_text())["rows"]
     ours = next(
         one
@@ -221,8 +275,8 @@ def test_measurements_are_those_of_the_benchmarks() -> None:
         if (one["benchmark"], one.get("contender"), one.get("bytes")) == ("pump", "ours_with_proof", 1_500_000_000)
         and one["shaping"] == "30 ms, 25 MB/s per connection"
     )
-    flat = " ".join(DOCS.split())
-    said = re.search(r"fetches (\d+) MB/s .+? at ([\d.]+) CPU-seconds per GiB and (\d+) MiB", flat)
+    text = flat(DOCS)
+    said = re.search(r"fetches (\d+) MB/s .+? at ([\d.]+) CPU-seconds per GiB and (\d+) MiB", text)
     assert said is not None
     speed = int(said[1])
     assert [float(one) for one in said.groups()] == [
@@ -230,12 +284,12 @@ def test_measurements_are_those_of_the_benchmarks() -> None:
         for name in ("megabytes_per_second", "cpu_seconds_per_gib", "peak_mib_above_idle")
     ]
     seconds = HOURS * CHUNK / 10**6 / speed
-    assert f"`B` / {speed} MB/s {TIMES} 2 GB = {seconds * 2:,.0f} GB-s" in flat
-    assert f"So {60_000 / 8 / speed:.0f} such instances" in flat
+    assert f"`B` / {speed} MB/s {TIMES} 2 GB = {seconds * 2:,.0f} GB-s" in text
+    assert f"So {60_000 / 8 / speed:.0f} such instances" in text
 
 
 def test_limits_are_those_of_the_code() -> None:
-    """A limit that the app sets stands in the table as it is."""
+    """A limit that the app sets is in the table."""
     assert row("an attempt at a chunk")[1].startswith(f"{chunk.BUDGET_SECONDS / 60:.0f} minutes")
     assert row("a chunk that this app accepts")[1].startswith(
         f"{blocks.MOST_BLOCKS:,} blocks of {blocks.LARGEST_BLOCK // MIB:,}"

@@ -5,6 +5,7 @@ import re
 import subprocess
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,13 +24,12 @@ HOOKS = {"posix": INFRA / "subscribe.sh", "windows": INFRA / "subscribe.ps1"}
 
 def test_destination_is_a_function_of_the_app() -> None:
     """The subscription names an Event Grid function that exists."""
-    destination = SUBSCRIPTION["destination"]
-    name = destination["properties"]["resourceId"].rpartition("/functions/")[2]
-    assert (destination["endpointType"], functions()[name]) == ("AzureFunction", "event_grid_trigger")
+    assert SUBSCRIPTION["destination"]["endpointType"] == "AzureFunction"
+    assert functions()[_function(SUBSCRIPTION)] == "event_grid_trigger"
 
 
 def test_event_types_are_those_of_azure() -> None:
-    """What the app takes from Event Grid is subscribed to, by its official name, and nothing is filtered further."""
+    """The event types that the app handles are subscribed to, by their official names, without another filter."""
     official = SystemEventNames
     assert SUBSCRIPTION["filter"] == {
         "includedEventTypes": [
@@ -89,10 +89,32 @@ def test_existing_resources_are_used() -> None:
 
 def test_the_subscription_gets_what_main_gives_to_azd() -> None:
     """Each value that may not be empty is an output of main.bicep, which azd keeps in its environment."""
-    asked = set(environments()["subscriptions.bicepparam"]["subscriptions"])
+    needed = set(environments()["subscriptions.bicepparam"]["subscriptions"])
     source = (INFRA / "subscriptions.bicepparam").read_text()
-    assert asked == set(re.findall(r"readEnvironmentVariable\('(\w+)', ''\)", source))
-    assert asked <= set(snapshot("default")["outputs"])
+    assert needed | {"FUNCTION_ADDRESS"} == set(re.findall(r"readEnvironmentVariable\('(\w+)', ''\)", source))
+    assert needed <= set(snapshot("default")["outputs"])
+
+
+def test_a_subscription_by_address_differs_only_in_its_destination() -> None:
+    """It has the same name (for the alerts), events and dead letters, and reaches the same function."""
+    by_id, by_address = (
+        resource("Microsoft.EventGrid/systemTopics/eventSubscriptions", variant=variant)
+        for variant in ("subscriptions", "subscriptions-by-address")
+    )
+    assert by_address.name == by_id.name
+    destination = by_address.properties["destination"]
+    given = environments()["subscriptions.bicepparam"]["subscriptions-by-address"]
+    batches = {name: value for name, value in SUBSCRIPTION["destination"]["properties"].items() if name != "resourceId"}
+    assert destination == {
+        "endpointType": "WebHook",
+        # A secret is an expression in a snapshot.
+        "properties": batches | {"endpointUrl": "[parameters('functionAddress')]"},
+    }
+    minutes = {"eventTimeToLiveInMinutes": int(given["EVENT_MINUTES_TO_LIVE"])}
+    assert by_address.properties == by_id.properties | {
+        "destination": destination,
+        "retryPolicy": by_id.properties["retryPolicy"] | minutes,
+    }
 
 
 def test_hooks_deploy_the_subscription() -> None:
@@ -182,3 +204,8 @@ def test_no_key_passes_through_a_hook() -> None:
     """Neither script nor azure.yaml asks for a key: what isn't there can't end in a shell's history."""
     sources = [path.read_text() for path in (*HOOKS.values(), ROOT / "azure.yaml")]
     assert [s for s in sources if re.search(r"keys list|listKeys|code=|connection-string", s)] == []
+
+
+def _function(subscription: dict[str, Any]) -> str:
+    name: str = subscription["destination"]["properties"]["resourceId"].rpartition("/functions/")[2]
+    return name

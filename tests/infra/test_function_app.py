@@ -17,7 +17,7 @@ def scale(variant: str) -> dict[str, Any]:
 
 
 def test_an_app_that_records_by_itself_is_always_ready() -> None:
-    """Event Grid's first delivery to an app at rest comes again minutes later: with AUTO_RECORD one instance waits."""
+    """An idle app may reject Event Grid's first delivery, which is repeated minutes later (AUTO_RECORD needs it)."""
     found = {variant: scale(variant)["alwaysReady"] for variant in variants()}
     assert (found["default"], found["private-networking"]) == ([], [{"name": "http", "instanceCount": 1}])
     # Two in a plan with zones, and as many as were asked for.
@@ -28,7 +28,7 @@ def test_an_instance_gets_as_many_requests_as_were_measured() -> None:
     """By default the platform gives an instance of Python one at a time, and starts a hundred for a burst of events."""
     [measured] = [
         row
-        for row in json.loads((ROOT / "benchmarks" / "results.json").read_text())["rows"]
+        for row in _measurements()
         if row["benchmark"] == "burst"
         and row["connections"] == scale("default")["triggers"]["http"]["perInstanceConcurrency"]
     ]
@@ -40,8 +40,15 @@ def test_an_instance_gets_as_many_requests_as_were_measured() -> None:
 
 @pytest.mark.parametrize("variant", variants())
 def test_memory_is_enough_for_what_was_measured(variant: str) -> None:
-    """A size that no measurement carries isn't offered."""
-    assert scale(variant)["instanceMemoryMB"] in (2048, 4096)
+    """What chunks or a run of the timer added to an idle process, for each chunk at a time, fits in half of it.
+
+    512 MB is refused (test_compiler.py): the host and an idle worker were not measured.
+    """
+    queues = json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]
+    measured = [row.get("peak_mib_above_idle") or 0 for row in _measurements() if row["contender"] == "ours"]
+    assert max(measured) > 0
+    at_a_time = queues["batchSize"] + queues["newBatchThreshold"]
+    assert max(measured) * at_a_time < scale(variant)["instanceMemoryMB"] / 2
 
 
 def test_zones_are_a_choice() -> None:
@@ -69,3 +76,8 @@ def test_a_new_acs_resource_has_an_identity() -> None:
     """ACS writes a recording into one's own container with it (externalStorage)."""
     acs = resource("Microsoft.Communication/communicationServices")
     assert acs.body["identity"] == {"type": "SystemAssigned"}
+
+
+def _measurements() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((ROOT / "benchmarks" / "results.json").read_text())["rows"]
+    return rows

@@ -87,7 +87,7 @@ def test_queries_of_the_runbook_name_columns(query: str) -> None:
     assert (bare.count("("), bare.count("{")) == (bare.count(")"), bare.count("}"))
 
 
-def test_retention_is_told() -> None:
+def test_the_runbook_says_how_long_rows_are_kept() -> None:
     """Who asks about last month needs rows that old: thirty days by default, and the runbook says how to have more."""
     days = resource("Microsoft.OperationalInsights/workspaces").properties["retentionInDays"]
     changed = resource("Microsoft.OperationalInsights/workspaces", variant="everything-on").properties[

@@ -33,7 +33,7 @@ def tracked() -> list[str]:
 
 
 def test_the_app_and_nothing_else_is_deployed(tmp_path: Path) -> None:
-    """Of all files in the repository those that run; of what lies about on a machine none, secrets least of all."""
+    """Of all files in the repository those that run; and none of the other files on a machine, such as secrets."""
     about = [
         ".env",
         ".azure/production/.env",
@@ -74,7 +74,7 @@ LIBRARY = [
 
 
 def test_libraries_are_deployed_whole(tmp_path: Path) -> None:
-    """Whatever they are called: no line that is meant for the repository takes anything from within them."""
+    """Whatever they are called: no line that is meant for the repository applies within them."""
     write(tmp_path, *LIBRARY, "docs/index.rst", "some/.hidden/file")
 
     assert sorted(LIBRARY) == deployed(tmp_path)
@@ -116,7 +116,7 @@ def is_ignored(entry: str, *, is_folder: bool) -> bool:
 
 
 def wheel(folder: Path, tag: str, *, text: str = "x = 1\n") -> str:
-    """Make a wheel; the answer is its SHA-256."""
+    """Make a wheel, and return its SHA-256."""
     path = folder / f"{NAME}-1.0-{tag}.whl"
     info = f"{NAME}-1.0.dist-info"
     with zipfile.ZipFile(path, "w") as made:

@@ -61,7 +61,7 @@ def test_immutability_is_a_choice() -> None:
 
 
 def test_a_locked_policy_is_not_put_again() -> None:
-    """What was locked by hand takes no second policy: a deployment would fail on it."""
+    """A container that was locked by hand accepts no second policy: a deployment would fail."""
     policies = {
         variant: [
             one.properties for one in named(f"{ACCOUNT}/blobServices/containers/immutabilityPolicies", variant).values()

@@ -18,6 +18,9 @@ from tests.support.documents import SOURCE, blocks
 from tests.support.emulator import Control, file_event
 from tests.support.facts import listing
 
+# Paragraphs that say what `azd provision` does, or run it after other changes.
+NO_REPAIR = re.compile(r"does nothing if|would set it again|between `azd provision`|settings or Bicep have|lost after")
+
 
 def commands() -> list[str]:
     """Return each command of the console blocks, its continued lines joined, and placeholders made words."""
@@ -39,11 +42,28 @@ def test_a_command_is_shell(typed: str) -> None:
 
 
 def test_a_repair_deploys_although_nothing_changed() -> None:
-    """`azd provision` skips a deployment whose template and parameters are those of the last one."""
-    lines = [line for line in SOURCE.splitlines() if "`azd provision" in line and "puts" in line]
-    assert lines
-    assert [line for line in lines if "`azd provision --no-state`" not in line] == []
-    assert "(`azd provision`)" not in SOURCE
+    """`azd provision` skips a deployment whose template and parameters are those of the last one.
+
+    So each paragraph that runs it without --no-state also changes a parameter.
+    """
+    paragraphs = [" ".join(one.split()) for one in re.split(r"\n\n|\n(?= *(?:\d+\.|\*) )", SOURCE)]
+    runs = [one for one in paragraphs if re.search(r"azd provision(?! --no-state)", one)]
+    assert len(runs) >= 10
+    assert [one for one in runs if not re.search("azd env (?:set|new)", one) and not NO_REPAIR.search(one)] == []
+
+
+def test_names_of_a_deployment_are_used_after_they_were_read() -> None:
+    """Before the first deployment they are empty, and an address would be https:// only."""
+    before = SOURCE.partition('$ eval "$(azd env get-values)"')[0]
+    assert re.findall(r"\$[A-Z][A-Z_]+", before) == []
+
+
+@pytest.mark.parametrize("section", [one for one in SOURCE.split("\n## ") if "settings settings.json" in one])
+def test_a_section_makes_the_settings_file_and_removes_it(section: str) -> None:
+    """The file may contain secrets, and the reader of a section has not read the others."""
+    lines = [line for line in section.splitlines() if re.search(r"\bsettings\.json\b", line)]
+    assert lines[0].endswith("> settings.json")
+    assert re.search(r"\brm\b.* settings\.json\b", lines[-1])
 
 
 @pytest.mark.parametrize("typed", [one for one in commands() if "python -m recording" in one])

@@ -24,7 +24,7 @@ def functions_in(path: str) -> frozenset[str]:
 
 @pytest.mark.parametrize(("path", "name"), NAMED, ids=[name for _, name in NAMED])
 def test_a_named_test_exists(path: str, name: str) -> None:
-    """A test that was renamed or removed takes a defence with it."""
+    """Without its test a defence is only a claim."""
     assert (ROOT / path).is_file()
     assert name in functions_in(path)
 

@@ -1,4 +1,4 @@
-"""infra/snapshots: as new as the templates, and names that Azure takes. No compiler is needed."""
+"""infra/snapshots: as new as the templates, and names that Azure accepts. No compiler is needed."""
 
 import re
 
@@ -55,7 +55,7 @@ def test_snapshots_are_those_of_the_templates() -> None:
     stored = set(DIGESTS.read_text().splitlines())
     now = set(digests().splitlines())
     changed = sorted({line.split("  ")[1] for line in stored ^ now})
-    assert changed == [], f"{', '.join(changed)}: changed, but the snapshots were not made anew. To repair it, {REPAIR}"
+    assert changed == [], f"{', '.join(changed)}: changed, but not the snapshots. To repair it, {REPAIR}"
 
 
 def test_each_variant_has_its_snapshot() -> None:

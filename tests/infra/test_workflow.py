@@ -63,6 +63,14 @@ def test_acceptance_runs_every_night() -> None:
     assert "-n" not in recipe.split()
 
 
+def test_the_demo_runs_on_core_tools_every_night() -> None:
+    """On an exact version, after its installation."""
+    steps = read(ROOT / ".github" / "workflows" / "nightly.yml")["jobs"]["core-tools"]["steps"]
+    *_, installation, demo = [step.get("run", "") for step in steps]
+    assert re.fullmatch(r"npm install --global azure-functions-core-tools@4\.\d+\.\d+", installation)
+    assert demo == "make demo HOST=func"
+
+
 def test_libraries_and_code_are_audited() -> None:
     """Every requirement is looked up among known vulnerabilities, weekly too; the tools have a version of their own."""
     workflow = read(ROOT / ".github" / "workflows" / "ci.yml")
@@ -77,14 +85,16 @@ def test_libraries_and_code_are_audited() -> None:
 
 
 def test_every_installation_checks_hashes() -> None:
-    """`make setup` and CI take the requirements files with hashes only, and for Azure's platform all have a wheel."""
+    """`make setup` and CI install the requirements files with hashes only; CI also builds the package for Azure."""
     setup = re.sub(r" \\\n\s+", " ", (ROOT / "local" / "setup.sh").read_text())
     installed = [line for line in setup.splitlines() if "pip install" in line]
     assert len(installed) == 2
     assert [line for line in installed if "--require-hashes" not in line or "-r " not in line] == []
-    steps = [step.get("run", "") for step in read(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]["audit"]["steps"]]
-    assert [step for step in steps if ".txt" in step and "--require-hashes" not in step] == []
-    assert any("pip download" in step and "--only-binary=:all: --platform manylinux" in step for step in steps)
+    jobs = read(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
+    audit, test = ([step.get("run", "") for step in jobs[name]["steps"]] for name in ("audit", "test"))
+    assert [step for step in audit if ".txt" in step and "--require-hashes" not in step] == []
+    assert "make package" in test
+    assert "--only-binary :all:" in (ROOT / "infra" / "build.sh").read_text()
 
 
 def test_security_rules_hold_for_what_is_deployed() -> None:

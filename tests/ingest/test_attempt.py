@@ -158,7 +158,7 @@ async def test_no_byte_waits_for_the_record_and_the_commit_does(app: App, contro
 async def test_a_record_that_cannot_be_written_costs_no_chunk(
     app: App, control: Control, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The chunk is staged, and the log has why nothing is on record."""
+    """The chunk is staged, and the log says why the attempt isn't recorded."""
     recording = await control.recording(1000)
     [job] = await announce(app, recording)
     refusing = FaultyBlobs(app.settings)

@@ -29,7 +29,7 @@ DOWNLOAD, METADATA = "/recording/download/*", "/recording/download/*/metadata"
 
 
 async def test_a_chunk_arrives_whole_and_proved(app: App, control: Control) -> None:
-    """What lies in staging is what the service has, and its metadata says so."""
+    """The blob in staging equals the document of the service, and its metadata says so."""
     recording = await control.recording(20 * MIB)
     [job] = await announce(app, recording)
 
@@ -65,7 +65,7 @@ async def test_a_body_that_breaks_off_is_fetched_again(app: App, control: Contro
 
 
 async def test_a_source_that_ignores_ranges_is_copied_in_one_piece(app: App, control: Control) -> None:
-    """Without ranges the chunk is one block, and right all the same."""
+    """Without ranges the chunk is one block, and its bytes are the same."""
     recording = await control.recording(9 * MIB)
     [job] = await announce(app, recording)
     await control.fault("ignoreRange", DOWNLOAD, times=None)
@@ -183,7 +183,7 @@ async def test_attempts_are_noted_with_growing_pauses(app: App, control: Control
 
 
 async def test_a_note_that_cannot_be_read_hides_nothing(app: App, control: Control) -> None:
-    """A damaged attempts blob is begun anew; what is raised is why the chunk failed."""
+    """A damaged attempts blob is replaced; the error that is raised is the one of the chunk."""
     recording = await control.recording(5 * MIB)
     [job] = await announce(app, recording)
     await put(app.settings, "staging", job.attempts_blob, b"{")

@@ -75,7 +75,7 @@ async def test_after_this_fault_of_the_source_the_chunk_is_whole(
 async def test_after_a_302_to_another_host_that_is_allowed_the_chunk_is_whole(
     environment: dict[str, str], acs: Emulator, control: Control
 ) -> None:
-    """It is followed, and the request signed anew for that host: the first attempt brings the bytes."""
+    """It is followed, and the request is signed again for that host: the first attempt gets the bytes."""
     recording = await control.recording(5 * MIB)
     other = acs.endpoint.removeprefix("http://").replace("127.0.0.1", "localhost")
     app = await bootstrap.open_app(read_settings(environment | {"CONTENT_HOSTS": other}))
@@ -90,7 +90,7 @@ async def test_after_a_302_to_another_host_that_is_allowed_the_chunk_is_whole(
 
 
 async def test_after_connections_were_refused_for_a_second_the_chunk_is_whole(app: App, control: Control) -> None:
-    """Nobody listens at the source's port meanwhile; the attempt that meets it goes on when somebody does."""
+    """The source's port is closed meanwhile; the attempt continues when it is open again."""
     recording = await control.recording(5 * MIB)
     [job] = await announce(app, recording)
     await control.call("POST", "outage", {"seconds": 1})

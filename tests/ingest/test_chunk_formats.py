@@ -1,4 +1,4 @@
-"""recording/ingest/chunk.py: what today's API records, MP4, MP3 and WAV, from its storage host into the archive."""
+"""recording/ingest/chunk.py: MP4, MP3 and WAV of Call Automation, from its storage host into the archive."""
 
 import hashlib
 from datetime import timedelta
@@ -31,7 +31,7 @@ FILES: dict[str, tuple[bytes, dict[str, str], str]] = {
 
 
 async def bring(app: App, *chunks: dict[str, Any], **more: Any) -> tuple[list[ChunkJob], Manifest]:
-    """Announce, ingest and archive; the answer is the chunk jobs and the manifest."""
+    """Announce, ingest and archive, and return the chunk jobs and the manifest."""
     jobs = await receive(app, today(*chunks, **more))
     for job in jobs:
         await app.ingest.run(job)

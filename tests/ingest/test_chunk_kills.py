@@ -117,7 +117,7 @@ FACTS = 3
 
 @pytest.mark.parametrize("after", range(1, FACTS + 2))
 async def test_an_intake_that_is_killed_after_any_fact_is_repeated(app: App, control: Control, after: int) -> None:
-    """The event comes again, for it wasn't acknowledged; each fact is there once, and the jobs are the same."""
+    """The event is delivered again; each fact is there once, and the jobs are the same."""
     event = file_event(await control.recording(1000, 2000))
     event["subject"] += "/serverCallId/c2Nh/recordingId/cmlk"
     event["data"]["recordingStorageInfo"]["recordingChunks"].append({"documentId": "../../x", "index": 2})

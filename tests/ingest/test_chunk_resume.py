@@ -42,7 +42,7 @@ async def blocks_fetched(control: Control) -> list[str]:
 
 
 async def test_only_what_is_missing_is_fetched(app: App, control: Control) -> None:
-    """An ingest that takes over fetches the blocks that the service hasn't got, and compares all of them."""
+    """The next ingest fetches only the blocks that aren't staged, and compares all of them."""
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
     await control.fault("hang", DOWNLOAD, seconds=30, skip=SMALL + 2)

@@ -41,7 +41,7 @@ async def test_damage_in_storage_is_found_by_the_second_worker(
         assert not first.done()
         note = await body_of(app.settings, "staging", job.attempts_blob)
         assert ["NotProved"] == [failure["code"] for failure in note["failures"]]
-        # The first finds its chunk gone, or another one there, and looks anew; the queue brings the second's job again.
+        # The first finds its chunk gone, or another one there, and looks again; the queue repeats the second's job.
         if not is_first_alone:
             await app.ingest.run(job)
         proxy.faults.clear()

@@ -77,7 +77,7 @@ async def test_a_claim_is_taken_over_after_a_crash(app: App, control: Control) -
 async def test_a_failure_that_may_pass_gives_the_claim_back(
     app: App, control: Control, status: int, error: type[Exception]
 ) -> None:
-    """The event comes again, and then the recording is started at once."""
+    """The event is delivered again, and then the recording is started at once."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     await control.call("POST", "faults", {"method": "POST", "kind": "status", "status": status})
 
@@ -103,7 +103,7 @@ async def test_a_call_that_is_over_is_refused_for_good(app: App, control: Contro
 
 
 async def test_a_conversation_that_cannot_be_one_is_refused_for_good(app: App, control: Control) -> None:
-    """ACS isn't asked, and the event must not come again: it would be the same."""
+    """ACS isn't asked, and the event must not be delivered again: the result would be the same."""
     call = await control.call("POST", "calls", {"participants": ["Ada"]})
     await control.call("DELETE", "requests")
 

@@ -152,7 +152,7 @@ async def test_when_the_queue_fails_every_event_is_refused(app: App, full: Backl
 
 
 async def test_a_sender_that_gave_up_costs_the_others_nothing(app: App, full: Backlog) -> None:
-    """Their events are on the queue; that of the cancelled sender may be, and comes again anyway."""
+    """Their events are on the queue; that of the cancelled sender may be, and is delivered again anyway."""
     events = file_events(10)
     adding = [asyncio.ensure_future(full.defer(text)) for text in events]
     await asyncio.sleep(0)

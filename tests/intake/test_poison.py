@@ -1,4 +1,4 @@
-"""recording/intake/poison.py: the timer takes over what a queue gave up, and the poison queues become empty."""
+"""recording/intake/poison.py: the timer handles what a queue gave up, and the poison queues become empty."""
 
 import asyncio
 import json

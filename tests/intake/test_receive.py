@@ -92,7 +92,7 @@ async def test_a_start_time_that_cannot_be_costs_no_chunk(app: App) -> None:
 
 
 async def test_a_topic_that_is_down_keeps_no_chunk_from_the_timer(app: App) -> None:
-    """The event is a fact before the notice of its bad entry is published; that fails, so the event comes again."""
+    """The event is a fact before the notice of its bad entry is published; that fails, so it is delivered again."""
     down = assemble(app.settings, replace(app.clients, topic=Topic("http://127.0.0.1:9/", "key", None)))
     event = file_event(recording_of(DOCUMENT))
     event["data"]["recordingStorageInfo"]["recordingChunks"].append({"documentId": "../../x", "index": 1})

@@ -76,7 +76,7 @@ def test_seeds() -> None:
 
 
 def test_counters() -> None:
-    """The counters agree with what was decided, stay when it stops, and begin anew when it starts."""
+    """The counters agree with what was decided, stay when it stops, and are reset when it starts."""
     chaos = started(routes={"write": {"reset": 1.0}})
     for number in range(10):
         chaos.decide("write", str(number))

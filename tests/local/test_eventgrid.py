@@ -416,7 +416,7 @@ async def test_publish_copies() -> None:
 
 
 async def test_odd_event() -> None:
-    """An event that breaks every rule is delivered all the same, as it is."""
+    """An event that breaks every rule is delivered unchanged."""
 
     async with serve(Receiver()) as receiver, Topic() as topic:
         await topic.subscribe(subscription(receiver))
@@ -438,7 +438,7 @@ async def test_unsubscribe() -> None:
 
 
 async def test_resubscribe() -> None:
-    """A subscription of the same name takes the place of the one before."""
+    """A subscription of the same name replaces the one before."""
 
     async with serve(Receiver()) as receiver, Topic() as topic:
         await topic.subscribe(subscription(receiver))

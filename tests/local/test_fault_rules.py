@@ -21,7 +21,7 @@ def call(method: str, path: str) -> Call:
 
 
 def test_order() -> None:
-    """The first rule that matches and has something left is taken, then the next one."""
+    """The first rule that matches and isn't used up applies, then the next one."""
     rules = faults({"path": "/a*"}, {"path": "*", "times": None})
     taken = [rules.take(call("GET", "/a/b")) for _ in range(3)]
 

@@ -132,7 +132,7 @@ def wheel(folder: Path, name: str, version: str, needs: str) -> None:
 
 
 def test_compiling_pins_with_hashes_what_was_declared(house: Path) -> None:
-    """All files are there afterwards, up to date, with the hash of the wheel and without the folder it lies in."""
+    """All files are there afterwards, up to date, with the hash of the wheel and without its folder."""
     assert [one.file for one in LOCKS] == lock.outdated(house)
 
     assert 0 == lock.main([], house)

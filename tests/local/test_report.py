@@ -1,4 +1,4 @@
-"""A report tells what happens while it happens, and sums it up."""
+"""A report shows each step while it runs, and a summary."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from local.report import Report, StepError, columns
 
 
 async def test_ok(capsys: pytest.CaptureFixture[str]) -> None:
-    """A step is told when it begins, and its detail when it has ended."""
+    """A step is shown when it begins, and its detail when it has ended."""
 
     report = Report()
     async with report.step("Do it") as step:

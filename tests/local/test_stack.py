@@ -15,7 +15,7 @@ import pytest
 from local.process import ProcessError
 from local.stack import Stack, StackError, StackOptions, child_environment
 
-# What `func start` would be: it serves /health, shakes hands with Event Grid, and tells how it was started.
+# Stands in for `func start`: serves /health, answers Event Grid's handshake, and shows how it was started.
 FAKE_FUNC = """\
 #!{python}
 import json, os, sys

@@ -95,7 +95,7 @@ async def test_queue(rig: Rig) -> None:
 
 
 async def test_log(rig: Rig) -> None:
-    """The log tells what was asked for and how many bytes went either way, but no signature."""
+    """The log shows each request and its bytes in both directions, but no signature."""
     blob = await rig.blocks("thing", b"0123456789")
     async with rig.http.get(rig.link(blob), headers={"Range": "bytes=0-3"}) as response:
         await response.read()

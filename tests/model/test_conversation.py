@@ -43,7 +43,7 @@ def test_the_documented_pair() -> None:
 
 @pytest.mark.parametrize("good", [ID, GROUP, GROUP.upper(), conversation.encode_url(AWKWARD)])
 def test_good_ids_are_handed_on_as_they_are(good: str) -> None:
-    """An id that the service takes isn't touched."""
+    """An id that the service accepts isn't changed."""
     assert good == conversation.require_2021_id(good)
 
 
@@ -136,7 +136,7 @@ def test_group_ids(text: str, *, expected: bool) -> None:
 
 @given(st.text(max_size=200))
 def test_no_text_does_more_than_be_refused(text: str) -> None:
-    """Whatever stands in the path, it is an id or a BadRequest."""
+    """Whatever the path contains, it is an id or a BadRequest."""
     try:
         assert text == conversation.require_2021_id(text)
     except BadRequest as bad:
@@ -218,7 +218,7 @@ def test_other_kinds_of_id(good: str, expected: Locator) -> None:
     ],
 )
 def test_ids_of_no_kind(wrong: str) -> None:
-    """What today's API couldn't find a call by is refused with the kinds that there are."""
+    """An id by which the Call Automation API couldn't find a call is refused, with the kinds that it accepts."""
     with pytest.raises(BadRequest) as refused:
         conversation.to_locator(wrong)
 
@@ -246,7 +246,7 @@ def test_the_api_of_2021_keeps_its_own_ids() -> None:
 
 @given(st.text(max_size=200))
 def test_no_text_does_more_than_be_refused_today(text: str) -> None:
-    """Whatever stands in the path or in the body, it is an id or a BadRequest."""
+    """Whatever the path or the body contains, it is an id or a BadRequest."""
     for read, target in (
         (conversation.to_locator, "conversationId"),
         (conversation.from_server_call_id, "serverCallId"),
@@ -259,7 +259,7 @@ def test_no_text_does_more_than_be_refused_today(text: str) -> None:
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=100))
 def test_every_url_goes_there_and_back(path: str) -> None:
-    """What a server call id becomes in our paths is what today's API is asked with, letter by letter."""
+    """What a server call id becomes in our paths is what the Call Automation API is asked with, letter by letter."""
     server_call_id = base64_of(f"https://conv.test/{path}")
 
     assert server_call_id == conversation.to_locator(conversation.from_server_call_id(server_call_id)).id

@@ -128,7 +128,7 @@ def test_file_status(
     *,
     pascal: bool,
 ) -> None:
-    """The documented file events of 2021 and of today are understood, in either casing."""
+    """The documented file events of both APIs are parsed, in either casing."""
     event = sample(name)
     event["data"] = with_case(event["data"], pascal=pascal)
 

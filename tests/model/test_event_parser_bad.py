@@ -51,7 +51,7 @@ def reason(text: str) -> str:
     ],
 )
 def test_a_bad_chunk_does_not_cost_the_good_ones(bad: Any, problem: str) -> None:
-    """What can't be understood among the chunks is named; the others are taken."""
+    """What can't be understood among the chunks is named; the others are accepted."""
     got = parse_file_status(file_status(chunks=[bad, GOOD_CHUNK]))
 
     assert (AnnouncedChunk(DOCUMENT, 0, "SessionEnded"),) == got.chunks
@@ -76,7 +76,7 @@ def test_two_documents_with_one_index_are_both_kept() -> None:
 
 
 def test_a_document_at_two_indexes_is_kept_once() -> None:
-    """A document that stands at two indexes is kept where it stood first."""
+    """A document at two indexes keeps the first one."""
     got = parse_file_status(file_status(chunks=[GOOD_CHUNK, {"documentId": DOCUMENT, "index": 1}]))
 
     assert [0] == [c.index for c in got.chunks]
@@ -97,7 +97,7 @@ def test_an_index_as_text_is_taken() -> None:
 
 @pytest.mark.parametrize("odd", [None, 5, 6620.5, float("nan"), 10**300, [], {}, True])
 def test_members_that_are_only_told_on_cost_no_recording(odd: Any) -> None:
-    """A member that only informs may have any type: the chunks are taken all the same."""
+    """A member that only informs may have any type: the chunks are accepted anyway."""
     chunks = [GOOD_CHUNK | {"endReason": odd}]
 
     got = parse_file_status(file_status(chunks=chunks, sessionEndReason=odd, recordingDurationMs=odd))
@@ -165,7 +165,7 @@ CALLLESS = "the subject does not name a call: expected /recording/call/{call-id}
     ],
 )
 def test_file_events_that_cannot_be_understood(changes: dict[str, Any], expected: str) -> None:
-    """A file event without what it takes is refused with a reason that names the part."""
+    """A file event without a required member is refused with a reason that names the part."""
     assert reason(file_status(**changes)).startswith(expected)
 
 
@@ -178,7 +178,7 @@ def test_a_subject_of_many_parts_is_read_at_once() -> None:
 
 @pytest.mark.parametrize("depth", [900, 3_000, 9_000])
 def test_deep_nesting_elsewhere_is_no_matter(depth: int) -> None:
-    """Members that nobody reads may be nested as deeply as the JSON parser takes."""
+    """Members that nobody reads may be nested as deeply as the JSON parser accepts."""
     text = file_status().replace('"CallEnded"', '{"a":' * depth + "1" + "}" * depth)
 
     try:
@@ -203,7 +203,7 @@ def test_deep_nesting_elsewhere_is_no_matter(depth: int) -> None:
     ],
 )
 def test_call_leg_events_that_cannot_be_understood(changes: dict[str, Any], expected: str) -> None:
-    """A call-leg event without what it takes is refused with a reason that names the part."""
+    """A call-leg event without a required member is refused with a reason that names the part."""
     event = sample("call-leg-established")
     event["data"] |= changes
 

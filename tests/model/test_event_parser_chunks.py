@@ -1,4 +1,4 @@
-"""recording/model/event_parser.py: where a chunk lies, and whether it is ours to fetch."""
+"""recording/model/event_parser.py: the location of a chunk, and whether the app fetches it."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ OBJECT = f"https://storage.asm.skype.com/v1/objects/{DOCUMENT}"
 
 
 def chunk(location: str | None) -> AnnouncedChunk:
-    """Make a chunk that lies somewhere."""
+    """Make a chunk with a location."""
     return AnnouncedChunk(DOCUMENT, 0, None, content_location=location)
 
 
@@ -56,7 +56,7 @@ def test_a_location_that_cannot_be_one_costs_no_chunk(name: str, odd: Any) -> No
     ],
 )
 def test_a_failed_export_is_fetched(location: str) -> None:
-    """The chunk lies at the service, or nobody knows where: that must not pass in silence.
+    """The chunk is at the service, or its location is unknown: that must be reported.
 
     See docs/acs-contract.md#own-storage.
     """
@@ -81,5 +81,5 @@ def test_a_chunk_in_the_teams_storage_is_exported(location: str | None) -> None:
 
 @pytest.mark.parametrize("kind", [None, "azureCommunicationServices", "AzureCommunicationServices"])
 def test_a_chunk_in_the_services_storage_never_is(kind: str | None) -> None:
-    """Not even one of 2021, whose event doesn't say where it lies."""
+    """Not even one of the 2021 preview API, whose event has no location."""
     assert not event_parser.is_exported(chunk(None), kind)

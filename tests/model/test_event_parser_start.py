@@ -1,4 +1,4 @@
-"""recording/model/event_parser.py: an event whose recordingStartTime can't be read is taken all the same."""
+"""recording/model/event_parser.py: an event whose recordingStartTime can't be read is accepted anyway."""
 
 from typing import Any
 

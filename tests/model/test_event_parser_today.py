@@ -1,4 +1,4 @@
-"""recording/model/event_parser.py: what today's API sends beside the file event, and the forms of a subject."""
+"""recording/model/event_parser.py: other events of Call Automation than the file event, and the forms of a subject."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ from tests.support.samples import (
 
 @pytest.mark.parametrize("cloud", [True, False], ids=["CloudEvents", "EventGrid"])
 def test_a_call_that_starts(*, cloud: bool) -> None:
-    """The server call id, which today's API records, and what a call may be known by besides."""
+    """The server call id, which the Call Automation API records, and what a call may be known by besides."""
     event = call_event("CallStarted")
 
     got = event_parser.parse_event(json.dumps(as_cloud_event(event) if cloud else event))

@@ -21,7 +21,7 @@ TAKEN = {"id", "insertionTime", "expirationTime", "dequeueCount", "nextVisibleTi
 
 
 def test_a_message_is_nested() -> None:
-    """Nothing of the job stands where the host would take it for the message's metadata."""
+    """No member of the job has a name that the host would use as the message's metadata."""
     body = json.loads(JOB.to_message())
 
     assert {

@@ -29,7 +29,7 @@ def test_the_first_announcement_sets_the_deadline() -> None:
 
 
 def test_the_newest_announcement_says_where_a_chunk_lies() -> None:
-    """One that says nothing, as those of 2021, takes nothing away; each location is taken by itself."""
+    """A revision without locations, as in the 2021 preview API, removes none; each location is merged by itself."""
     where = [
         AnnouncedChunk("a-0", 0, "SessionEnded", "https://old/c", "https://old/m", "https://old/d"),
         AnnouncedChunk("a-0", 0, None, "https://new/c", None, "https://new/d"),

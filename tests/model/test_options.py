@@ -1,4 +1,4 @@
-"""recording/model/options.py: what a start may ask of today's API, and which of it goes together."""
+"""recording/model/options.py: what a start may ask of the Call Automation API, and which of it goes together."""
 
 import json
 from typing import Any
@@ -77,7 +77,7 @@ def test_every_option_is_read() -> None:
     ],
 )
 def test_what_goes_together(body: dict[str, Any]) -> None:
-    """What the service takes, or may take, is taken; what isn't given is the service's to choose."""
+    """What the service accepts, or may accept, is accepted; it chooses what isn't given."""
     read(body)
 
 

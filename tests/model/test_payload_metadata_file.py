@@ -25,7 +25,7 @@ def described(info: Any) -> dict[str, str]:
 
 
 def test_types_that_were_swapped_are_put_right() -> None:
-    """A file of 2021 and one of today say the same."""
+    """A file of the 2021 preview API and one of the Call Automation API give the same result."""
     of_today = OF_2021 | {"contentType": "audioVideo", "channelType": "mixed", "audioConfiguration": {"sampleRate": 1}}
 
     assert (

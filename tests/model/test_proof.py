@@ -1,4 +1,4 @@
-"""recording/model/proof.py: what stands on a chunk's blob."""
+"""recording/model/proof.py: the metadata of a chunk's blob."""
 
 from datetime import UTC, datetime
 

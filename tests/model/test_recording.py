@@ -16,7 +16,7 @@ from tests.support.manifests import KEY, PROOF, RETENTION, START
 def chunk(
     content: dict[str, str] | None = None, metadata: dict[str, str] | None = None, **described: str
 ) -> InFlightChunk:
-    """Make a chunk by what stands on its two blobs, and by what its events say of its media."""
+    """Make a chunk from the metadata of its two blobs, and from the media that its events name."""
     return InFlightChunk(
         recording_key=KEY,
         announced=AnnouncedChunk("a-0", 0, None),

@@ -1,4 +1,4 @@
-"""recording/storage/audit.py: who asked for what, on record before the answer, whatever came of it."""
+"""recording/storage/audit.py: who asked for what, on record before the answer, whatever the result."""
 
 import asyncio
 import json

@@ -31,7 +31,7 @@ async def test_the_correlation_id_is_known_from_either_event(app: App, kind: str
 
 
 async def test_a_call_without_a_correlation_id_leaves_nothing(app: App) -> None:
-    """The event is taken all the same."""
+    """The event is accepted anyway."""
     event = call_event("CallStarted")
     await receive(app, event | {"data": event["data"] | {"correlationId": None}})
 

@@ -14,7 +14,7 @@ from tests.support.facts import announce, put, stage, sweep
 
 
 async def test_a_chunk_is_archived_when_the_manifest_says_so(app: App, control: Control) -> None:
-    """Not before, whatever lies there under its name; and of no other recording."""
+    """Not before, whatever blob has its name; and of no other recording."""
     [job] = await stage(app, await control.recording(1000))
     await put(app.settings, "archive", layout.archived(job.content_blob, "mp4"), b"half")
     assert not await app.recordings.is_archived(job)

@@ -40,7 +40,7 @@ async def lose(app: App, control: Control, job: ChunkJob) -> None:
 
 
 async def spoil(app: App, name: str, body: bytes | None = None) -> str:
-    """Change a byte in the middle of an archived blob, or all of it; the answer is its name there."""
+    """Change a byte in the middle of an archived blob, or all of it, and return its name there."""
     blob = layout.archived(name, "mp4")
     old = bytearray(await app.clients.blobs.read("archive", blob) or b"")
     old[len(old) // 2] ^= 1

@@ -37,7 +37,7 @@ def call_event(name: str, **more: Any) -> dict[str, Any]:
 
 
 def callback(name: str, **more: Any) -> str:
-    """Write a callback of today's, as recorded from the service (docs/acs-contract.md#callbacks)."""
+    """Write a callback of the Call Automation API, as recorded from the service (docs/acs-contract.md#callbacks)."""
     subject = f"calling/recordings/{SERVER_CALL}/{RECORDING}/{name}"
     return json.dumps(
         {
@@ -130,7 +130,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
-# Of events that are nearly right some are taken, some in part.
+# Of events that are nearly right, some are accepted, some in part.
 NEARLY_CHUNK = st.fixed_dictionaries(
     {"documentId": st.sampled_from([DOCUMENT, f"{DOCUMENT}0"]), "index": st.integers(0, 3)},
     optional={"contentLocation": ADDRESSES, "deleteLocation": ADDRESSES},

@@ -27,7 +27,7 @@ _LOG_LINE = re.compile(r"^\S+ (?:INFO|WARNING|ERROR) \w+: ([a-z_]+\.[a-z_]+) \{.
 
 
 def docstrings(root: Path = _ROOT) -> list[str]:
-    """List every docstring with where it stands."""
+    """List every docstring with its place."""
     return [
         f"{place}:{getattr(node, 'lineno', 1)} {getattr(node, 'name', 'module')}\n{text}"
         for place, node in _nodes(root, _CODE)
@@ -37,7 +37,7 @@ def docstrings(root: Path = _ROOT) -> list[str]:
 
 
 def error_messages(root: Path = _ROOT) -> list[str]:
-    """List every message that is raised, as it stands in the code: `{…}` is filled in when it happens."""
+    """List every message that is raised, as it is in the code: `{…}` is filled in when it is raised."""
     return [
         f"{place}:{node.lineno} {ast.unparse(node.exc.func)}\n{text}"
         for place, node in _nodes(root, _RUN)
@@ -91,7 +91,7 @@ def main(argv: list[str]) -> int:
     """Print the excerpts."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.excerpts", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="what is drawn (default: %(default)s)")
-    parser.add_argument("--without-demo", action="store_true", help="only what stands in the code")
+    parser.add_argument("--without-demo", action="store_true", help="only what is in the code")
     arguments = parser.parse_args(argv)
     # Not for secrets: a reader must be able to draw the same again.
     draw = random.Random(arguments.seed)  # noqa: S311

@@ -1,4 +1,4 @@
-"""What lies in storage, seen by a client that isn't the app's, and the way there through the use cases."""
+"""What is in storage, read by a client of its own, and the use cases that bring it there."""
 
 import asyncio
 import hashlib
@@ -104,7 +104,7 @@ async def receive(app: App, event: Any, *, now: datetime | None = None, may_defe
 
 
 async def announce(app: App, recording: Any, **more: Any) -> list[ChunkJob]:
-    """Take the recording's file event in; the answer is its chunk jobs."""
+    """Accept the recording's file event, and return its chunk jobs."""
     return await receive(app, file_event(recording, **more))
 
 
@@ -127,7 +127,7 @@ async def run_timer(app: App, *, now: datetime, **more: Any) -> TimerReport:
 
 
 async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:
-    """Bring a recording of chunks of these sizes into the archive; the answer is its jobs."""
+    """Bring a recording of chunks of these sizes into the archive, and return its jobs."""
     jobs = await stage(app, await control.recording(*sizes), **more)
     assert (await sweep(app)).archived
     return jobs
@@ -150,7 +150,7 @@ async def told(control: Control) -> list[dict[str, Any]]:
 
 
 async def stored_sha256(app: App, job: ChunkJob) -> str | None:
-    """Hash what lies in staging, independently of the proof; None if nothing does."""
+    """Hash the blob in staging, independently of the proof; None without one."""
     return (await listing(app.settings, "staging")).get(job.content_blob)
 
 

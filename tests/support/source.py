@@ -119,7 +119,7 @@ def wav(samples: int, *, channels: int = 1) -> bytes:
 
 @dataclass
 class Host:
-    """The storage host of today's API (docs/acs-contract.md#storage-host), with a region's host that it redirects to.
+    """The storage host of Call Automation (docs/acs-contract.md#storage-host), with the regional host of its redirects.
 
     `refuse` is the status that deletions are answered with as long as it is set.
     """
@@ -135,7 +135,7 @@ class Host:
     region: str = ""
 
     def add(self, body: bytes, info: Any = None) -> dict[str, Any]:
-        """Have one more document; the answer is its chunk as a file event has it."""
+        """Have one more document, and return its chunk as a file event has it."""
         index = len(self.bodies)
         document_id = f"0-eus-d12-{index:032x}"
         self.bodies[document_id] = body
@@ -162,7 +162,7 @@ class Host:
         return sum(request.host == region and request.path.endswith(path) for request in self.asked)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer as the storage host does: whatever it has lies in the region."""
+        """Answer as the storage host does: all of its files are in the region."""
         self.asked.append(request)
         if request.host != self.region.removeprefix("http://"):
             return web.Response(status=302, headers={"Location": self.region + request.raw_path})
@@ -187,7 +187,7 @@ class Host:
 
 @asynccontextmanager
 async def storage_host(environment: dict[str, str], **more: str) -> AsyncIterator[tuple[App, Host]]:
-    """Build the app for today's API, and a storage host that it may fetch from."""
+    """Build the app for the Call Automation API, and a storage host that it may fetch from."""
     host = Host()
     async with serve(host.answer) as host.address, serve(host.answer) as host.region:
         allowed = ",".join(address.removeprefix("http://") for address in (host.address, host.region))
@@ -201,7 +201,7 @@ async def storage_host(environment: dict[str, str], **more: str) -> AsyncIterato
 
 
 def today(*chunks: dict[str, Any], event_id: str = "e1", **more: Any) -> dict[str, Any]:
-    """Write the file event of today's API that announces chunks (docs/acs-contract.md#file-event)."""
+    """Write the file event of the Call Automation API that announces chunks (docs/acs-contract.md#file-event)."""
     return {
         "id": event_id,
         "subject": "/recording/call/3f2b0e4c-0000-4000-8000-000000000001/serverCallId/c2Nh/recordingId/cmlk",

@@ -1,4 +1,4 @@
-"""Starts on record."""
+"""The starts that are recorded."""
 
 from recording.app import App
 from tests.support.emulator import Control

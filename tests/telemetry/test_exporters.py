@@ -154,7 +154,7 @@ async def test_nothing_else_is_watched(insights: tuple[Insights, str]) -> None:
 @pytest.mark.usefixtures("unset")
 @pytest.mark.parametrize("wrong", ["nonsense", "InstrumentationKey=no-guid"])
 def test_a_wrong_connection_string_costs_the_traces_only(wrong: str, caplog: pytest.LogCaptureFixture) -> None:
-    """The app starts all the same, and its log says why there are no traces, without the string."""
+    """The app starts nevertheless, and its log says why there are no traces, without the string."""
     traces.start("auto", wrong)
 
     with traces.span("chunk.ingest", KEY):

@@ -54,7 +54,7 @@ def test_a_line(caplog: pytest.LogCaptureFixture, write: Callable[..., None], le
     ],
 )
 def test_an_id_from_outside_cannot_forge_a_line(caplog: pytest.LogCaptureFixture, forged: str) -> None:
-    """Whatever stands in a field, the message is one line that can be written and read back."""
+    """Whatever a field contains, the message is one line that can be written and read back."""
     with caplog.at_level(logging.INFO, "recording"):
         log.info("event.ignored", eventId=forged)
 

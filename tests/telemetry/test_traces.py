@@ -113,7 +113,7 @@ def test_any_address_is_not_plain(text: str) -> None:
 
 
 def test_log_lines_add_their_numbers_to_the_span_around_them(told: Told) -> None:
-    """How large, how many blocks: what the log says stands at the span; outside of one nothing happens."""
+    """How large, how many blocks: the span has what the log has; outside of a span nothing happens."""
     with traces.span("chunk.ingest", KEY):
         log.info("chunk.staging", recordingKey=KEY, bytes=3000, blocks=3, stagedBefore=1)
         log.warning("block.retried", block=2, attempt=1, reason="https://a.example/?sig=secret")

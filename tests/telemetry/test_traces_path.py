@@ -56,7 +56,7 @@ async def events(control: Control) -> AsyncIterator[list[dict[str, Any]]]:
 
 
 async def recorded(app: App, control: Control, events: list[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
-    """Start and stop a recording, both through us; the answer is its id and its file event."""
+    """Start and stop a recording, both through us, and return its id and its file event."""
     media = {"kind": "filler", "chunkBytes": SIZES}
     call = await control.call("POST", "calls", {"participants": ["Ada"], "media": media})
     caller = Caller(who="ada@example.com")
@@ -96,7 +96,7 @@ async def test_a_recording_is_one_trace_from_event_to_archive(
     start, stop = told.spans("control.")
     assert trace_of(start) == trace_of(stop) != trace_of(own[0])
     assert [recording_id] * 2 == [(span.attributes or {})["recordingId"] for span in (start, stop)]
-    # Of 2021 the event doesn't say which recording it is (docs/acs-contract.md#2021-file-event).
+    # The event of the 2021 preview API has no recording id (docs/acs-contract.md#2021-file-event).
     known = [] if app.settings.uses_preview_2021 else [trace_of(start)]
     assert known == [link.context.trace_id for link in own[0].links]
 

@@ -265,7 +265,7 @@ async def files(client: Any, bench: Bench) -> None:
     )
     bench.control("PUT", "/settings", {"redirectToRegion": True})
     await _do("download, redirected", lambda: client.download_recording(content), _whole(chunk))
-    # An option of azure-core: without it the signature is taken off on the way to another host.
+    # An option of azure-core: without it the signature is removed on a redirect to another host.
     signing = bench.build(bench.key, disable_redirect_cleanup=True)
     name = "download, redirected, the second hop signed"
     await _do(name, lambda: signing.download_recording(content), _whole(chunk))
@@ -287,7 +287,7 @@ async def strangers(client: Any, bench: Bench) -> None:
 
 
 async def main() -> None:
-    """Run everything; the last line tells the version of the SDK."""
+    """Run everything; the last line has the version of the SDK."""
     bench = Bench(**json.loads(sys.argv[1]))
     for key, parts in ((bench.key, (control, options, files)), ("c3RyYW5nZXI=", (strangers,))):
         client = bench.build(key)

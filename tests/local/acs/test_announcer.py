@@ -1,4 +1,4 @@
-"""Tests of what the app is told: callbacks, events, and the media behind them."""
+"""Tests of what is announced to the app: callbacks, events, and their media."""
 
 import json
 from typing import Any
@@ -105,7 +105,7 @@ async def test_announce_again(client: Client, inbox: Inbox) -> None:
 
 
 async def test_call_leg_events(client: Client, inbox: Inbox) -> None:
-    """A call leg goes through four states, told to the callback in order and to Event Grid."""
+    """A call leg has four states, each sent to the callback in order, and to Event Grid."""
     await client.subscribe(inbox.url, LEG)
     call = await client.call(callbackUri=inbox.url)
     await client.control("DELETE", f"/calls/{call['callId']}")
@@ -125,7 +125,7 @@ async def test_call_leg_events(client: Client, inbox: Inbox) -> None:
 
 
 async def test_state_callbacks(client: Client, inbox: Inbox) -> None:
-    """Every change of a recording's state is told to its callback URI, and nothing else is."""
+    """Every change of a recording's state is sent to its callback URI, and nothing else."""
     call = await client.call(media={"kind": "filler", "chunkBytes": [1000]})
     body = f'{{"recordingStateCallbackUri":"{inbox.url}"}}'.encode()
     root = f"/conversations/{call['conversationId']}/recordings"
@@ -152,7 +152,7 @@ async def test_announce_too_early(client: Client) -> None:
 
 
 async def test_call_events(client: Client, inbox: Inbox) -> None:
-    """Every call is told as today's API does it, too: that it began, and how long it took."""
+    """The Call Automation API's events report each call, too: its start, and its duration."""
     await client.subscribe(inbox.url, *CALLS)
     call = await client.call(roomId="99466898241024408")
     await client.advance(90)
@@ -171,7 +171,7 @@ async def test_call_events(client: Client, inbox: Inbox) -> None:
 
 
 async def _begin(client: Client, **more: Any) -> tuple[Any, str]:
-    """Start a recording by today's API; return the call and the path of the recording."""
+    """Start a recording by the Call Automation API; return the call and the path of the recording."""
     call = await client.call(media={"kind": "filler", "chunkBytes": [1000, 2000]})
     locator = {"kind": "serverCallLocator", "serverCallId": call["serverCallId"]}
     body = json.dumps({"callLocator": locator, **more}).encode()
@@ -181,7 +181,7 @@ async def _begin(client: Client, **more: Any) -> tuple[Any, str]:
 
 
 async def test_recorded_today(client: Client, inbox: Inbox) -> None:
-    """The file event of a recording of today's API has what the control plane shows."""
+    """The file event of a recording of the Call Automation API has what the control plane shows."""
     await client.subscribe(inbox.url, FILE)
     call, path = await _begin(client, recordingContentType="audio", recordingFormatType="mp3")
     await client.api("DELETE", path, version=VERSION)

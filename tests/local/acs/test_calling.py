@@ -1,4 +1,4 @@
-"""Tests of today's recording API: routes, locators, states, versions, errors."""
+"""Tests of the Call Automation API: routes, locators, states, versions, errors."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ async def _set(client: Client, **settings: Any) -> None:
 
 
 async def test_life(client: Client) -> None:
-    """A recording is active, inactive while paused, active again, and gone after the stop, with today's statuses."""
+    """A recording is active, inactive while paused, active again, and gone after the stop."""
     started = await _start(client, await client.call())
     one = f"{RECORDINGS}/{started.json['recordingId']}"
 
@@ -184,7 +184,7 @@ async def test_unserved_versions(client: Client, version: str | None) -> None:
     ["2023-03-06", "2023-10-15", "2024-04-15", "2024-09-15", "2025-05-15", "2025-06-15", NEWEST, "2024-06-15-preview"],
 )
 async def test_served_versions(client: Client, version: str) -> None:
-    """Every release and later preview is served; the kind is told since 2024-04-15; 2021's routes know none."""
+    """Every release and later preview is served; the kind is shown since 2024-04-15; 2021's routes know none."""
     call = await client.call()
     answer = await _start(client, call, version=version)
     there = await client.api("GET", f"/conversations/{call['conversationId']}/recordings/x", version=version)
@@ -257,7 +257,7 @@ async def test_accepted_in_vain(client: Client) -> None:
 
 
 async def test_server_call_id(client: Client) -> None:
-    """The server call id is the padded form of what the 2021 API has unpadded."""
+    """The server call id is the padded form of what the 2021 preview API has unpadded."""
     call = await client.call()
 
     assert base64.b64decode(call["serverCallId"], validate=True).decode() == call["conversationUrl"]

@@ -1,4 +1,4 @@
-"""Tests of the callbacks of today's API: what they say."""
+"""Tests of the callbacks of the Call Automation API: what they say."""
 
 import json
 import re
@@ -68,7 +68,7 @@ async def test_recorder_leg(client: Client, inbox: Inbox) -> None:
 
 
 async def test_every_change(client: Client, inbox: Inbox) -> None:
-    """Start, pause, resume and stop are told in order; what changes nothing is not."""
+    """Start, pause, resume and stop are sent in order; what changes nothing is not sent."""
     call = await client.call()
     one = f"/calling/recordings/{(await _start(client, inbox, call['serverCallId']))['recordingId']}"
     for method, step in (("POST", ":pause"), ("POST", ":pause"), ("POST", ":resume"), ("DELETE", "")):
@@ -94,7 +94,7 @@ async def test_versions(client: Client, inbox: Inbox, version: str, absent: set[
 
 @pytest.mark.parametrize(("running", "code", "sub_code"), [(False, 400, 8527), (True, 409, 0)])
 async def test_start_failed(client: Client, inbox: Inbox, running: bool, code: int, sub_code: int) -> None:
-    """An accepted start that comes to nothing is told, with the reason and the id that was answered."""
+    """An accepted start that fails later is reported, with the reason and the id that was answered."""
     await client.control("PUT", "/settings", {"startAccepted": True})
     call = await client.call()
     if running:

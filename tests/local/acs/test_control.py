@@ -71,7 +71,7 @@ async def test_chunks(client: Client) -> None:
 
 
 async def test_subscriptions(client: Client, inbox: Inbox) -> None:
-    """A subscription is listed with its counts, takes what is published as it is, and can be removed."""
+    """A subscription is listed with its counts, gets what is published unchanged, and can be removed."""
     await client.subscribe(inbox.url)
     event = {"id": "1", "eventType": "Anything", "subject": "s", "data": {"odd": [1]}, "eventTime": "now"}
     published = await client.control("POST", "/events", [event, event | {"id": "2"}])

@@ -58,7 +58,7 @@ async def test_malformed_range(client: Client) -> None:
 
 
 async def test_unsatisfiable(client: Client) -> None:
-    """A range behind the end is a 416 that tells the size."""
+    """A range behind the end is a 416 that has the size."""
     chunk = (await client.filler(1000))["chunks"][0]
     answer = await client.api("GET", f"/recording/download/{chunk['documentId']}", headers={"Range": "bytes=1000-"})
 
@@ -129,7 +129,7 @@ async def test_unsigned(client: Client) -> None:
 
 
 async def test_journal(client: Client) -> None:
-    """The journal tells what was asked for and how many bytes went out, in order, until it is cleared."""
+    """The journal lists requests and the bytes of their answers, in order, until it is cleared."""
     chunk = (await client.filler(1000))["chunks"][0]
     path = f"/recording/download/{chunk['documentId']}"
     await client.api("GET", path, headers={"Range": "bytes=0-9"})

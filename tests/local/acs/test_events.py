@@ -35,7 +35,7 @@ def test_conversation_id() -> None:
 
 
 def test_call_leg() -> None:
-    """An establishing call leg is told as in the documented sample."""
+    """The event of an establishing call leg is the documented sample."""
     assert events.call_leg_changed(CallLegChanged(CALL, "Establishing"), NOW) == {
         "id": None,
         "topic": None,
@@ -63,7 +63,7 @@ def test_call_leg_by_event_grid() -> None:
 
 
 def test_recording_state() -> None:
-    """The state of a recording is told in Pascal case, its start in the round-trip form."""
+    """The state of a recording is in Pascal case, its start in the round-trip form."""
     payload = events.recording_changed(RecordingChanged(Recording("r1", CALL, NOW), "active"), NOW)
 
     assert payload["eventType"] == "Microsoft.Communication.CallRecordingStateChanged"
@@ -118,7 +118,7 @@ def _recorded(asked: Format, *, exported: bool = False) -> Recording:
 
 
 def test_file_status_today() -> None:
-    """Today's file event says where the files are, of which kind they are, and of which recording."""
+    """A file event of the Call Automation API has the locations, the format and the recording's id."""
     event = events.file_status_updated(_recorded(Format("audio", "mixed", "mp3")), HOSTS)
 
     assert event["subject"] == (
@@ -147,7 +147,7 @@ def test_file_status_today() -> None:
 
 
 def test_export() -> None:
-    """What went into the customer's own container is told with its place there, and is not for us to delete."""
+    """A file in the customer's own container is announced with its place there, without an address to delete it at."""
     asked = Format("audio", "mixed", "mp3", destination="https://theirs.blob.core.windows.net/calls")
     data = events.file_status_updated(_recorded(asked, exported=True), HOSTS)["data"]
     chunk = data["recordingStorageInfo"]["recordingChunks"][0]
@@ -172,7 +172,7 @@ def test_failed_export() -> None:
 
 
 def test_call_events() -> None:
-    """The start and the end of a call tell the id that today's API takes."""
+    """The start and the end of a call have the id that the Call Automation API accepts."""
     started, ended = events.call_started(CALL), events.call_ended(CALL, NOW + timedelta(seconds=90.5))
     starter = started["data"]["startedBy"]["communicationIdentifier"]["rawId"]
 

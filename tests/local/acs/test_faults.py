@@ -144,7 +144,7 @@ async def test_html(client: Client, path: str, status: int) -> None:
 
 
 async def test_slow(client: Client, path: str) -> None:
-    """A slow body is whole but takes its time."""
+    """A slow body is complete but takes long."""
     await client.fault(kind="slow", bytesPerSecond=1_000_000)
     began = time.perf_counter()
     answer = await client.api("GET", path)

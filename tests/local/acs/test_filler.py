@@ -40,7 +40,7 @@ def test_boxes(size: int) -> None:
 
 
 def test_recognised() -> None:
-    """A demuxer takes filler for an MP4 file, with one track of which it knows nothing."""
+    """A demuxer accepts filler as an MP4 file, with one track of which it knows nothing."""
     with av.open(io.BytesIO(_bytes(Filler(100_000, seed=1), 0, 100_000)), format="mp4") as container:
         assert ["data"] == [stream.type for stream in container.streams]
 
@@ -74,7 +74,7 @@ def test_frames(size: int) -> None:
 
 @pytest.mark.parametrize(("file_type", "channels"), [("mp3", 1), ("wav", 1), ("wav", 5)])
 def test_playable(file_type: FileType, channels: int) -> None:
-    """A player takes filler for a file of its type, with sound of the length that its size stands for."""
+    """A player accepts filler as a file of its type, with sound of the length that its size stands for."""
     filler = Filler(500_000, seed=7, file_type=file_type, channels=channels)
     with av.open(io.BytesIO(_bytes(filler, 0, filler.size)), "r", format=file_type) as container:
         stream = container.streams.audio[0]

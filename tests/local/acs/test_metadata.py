@@ -67,7 +67,7 @@ def _today(asked: Format, voices: tuple[str, ...] = ()) -> Any:
 
 
 def test_today() -> None:
-    """Today's metadata calls content and channels by their right names, and numbers are numbers."""
+    """Metadata of the Call Automation API has content and channels under the right names, and numbers as numbers."""
     described = _today(Format())
 
     assert described["version"] == "1.0"

@@ -53,7 +53,7 @@ async def test_program() -> None:
 
 
 async def test_port_taken() -> None:
-    """A port that is taken is told in one sentence, with exit status 1."""
+    """A port that is in use is reported in one sentence, with exit status 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = await _program("--port", str(taken.getsockname()[1]))
         async with asyncio.timeout(20):
@@ -75,7 +75,7 @@ async def test_port_taken() -> None:
     ],
 )
 def test_bad_options(arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    """An option that could never work is told in one sentence, with exit status 1."""
+    """An option that could never work is reported in one sentence, with exit status 1."""
     assert main([*arguments]) == 1
     assert capsys.readouterr().err.startswith("The emulator couldn't start: ")
 
@@ -93,7 +93,7 @@ async def test_two_at_once() -> None:
 
 
 async def test_storage_ports() -> None:
-    """The storage hosts have ports of their own; if one is taken, nothing keeps listening on the others."""
+    """The storage hosts have ports of their own; if one is in use, nothing keeps listening on the others."""
     async with Emulator() as one:
         taken = int(one.region_url.rpartition(":")[2])
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{taken}"):

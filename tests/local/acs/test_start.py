@@ -1,4 +1,4 @@
-"""Tests of what today's start may ask for."""
+"""Tests of the options of a start with the Call Automation API."""
 
 import json
 from typing import Any
@@ -71,7 +71,7 @@ def test_least_body() -> None:
     ],
 )
 def test_formats(asked: tuple[str | None, ...], made: tuple[str, ...]) -> None:
-    """Enumerations are taken in any case, and what is left open is filled in so that it fits."""
+    """Enumerations are accepted in any case, and what is omitted is chosen so that it fits."""
     names = ("recordingContentType", "recordingChannelType", "recordingFormatType")
     found = _read({**CALL, **dict(zip(names, asked, strict=True))}).format
 

@@ -1,4 +1,4 @@
-"""Tests of the storage host: what today's event points to, as a client sees it."""
+"""Tests of the storage host: the locations in a file event of the Call Automation API, as a client sees them."""
 
 import asyncio
 import hashlib
@@ -89,7 +89,7 @@ async def test_sound(client: Client, kind: str) -> None:
 
 
 async def test_unmixed(client: Client) -> None:
-    """Unmixed sound has the channels asked for first, as the metadata tells."""
+    """Unmixed sound has the requested channels first, as in the metadata."""
     recording = await _recording(
         client,
         formatType="wav",
@@ -110,7 +110,7 @@ async def test_unmixed(client: Client) -> None:
 
 
 async def test_redirect(client: Client) -> None:
-    """An object that lies in the region is found there, under the same path and query, and nowhere in between."""
+    """An object in the region is found there, under the same path and query, and nowhere in between."""
     chunk = await _chunk(client)
     await client.control("PUT", "/settings", {"redirectToRegion": True})
     first = await client.stored("GET", chunk["contentLocation"] + "?a=%20b")
@@ -132,7 +132,7 @@ async def test_unsigned(client: Client) -> None:
 
 
 async def test_delete(client: Client) -> None:
-    """A deletion takes content and metadata away, and is answered with nothing at all, not even a type of it."""
+    """A deletion removes content and metadata, and its answer has no body and no content type."""
     chunk = await _chunk(client)
     deleted = await client.stored("DELETE", chunk["deleteLocation"])
     after = [
@@ -168,7 +168,7 @@ async def test_retention(client: Client) -> None:
 
 
 async def test_generations_are_apart(client: Client) -> None:
-    """The API of 2021 has no files of today's, and today's host none of 2021."""
+    """Neither API has the files of the other one."""
     today, old = await _chunk(client), (await client.filler(SIZE))["chunks"][0]
     there = await client.stored("GET", today["contentLocation"].replace(today["documentId"], old["documentId"]))
 
@@ -278,7 +278,7 @@ async def test_many_at_once(client: Client) -> None:
 
 
 async def test_journal(client: Client) -> None:
-    """The journal tells what was asked of the storage host."""
+    """The journal lists the requests to the storage host."""
     chunk = await _chunk(client)
     await client.stored("GET", chunk["contentLocation"], Range="bytes=0-9")
 

@@ -65,7 +65,7 @@ def test_pauses_within() -> None:
     st.floats(0, 1, exclude_max=True),
 )
 def test_never_inside_a_pause(edges: list[int], share: float) -> None:
-    """No moment of the media lies in a pause."""
+    """No moment of the media is in a pause."""
     pairs = zip(edges[0::2], [*edges[1::2], 1000][: len(edges[0::2])], strict=True)
     pauses = tuple(Pause(_at(start), _at(end)) for start, end in pairs)
     timeline = Timeline(START, _at(1001), pauses)

@@ -1,4 +1,4 @@
-"""Tests of who signs the callbacks of today's API, checked as an app would."""
+"""Tests of who signs the callbacks of the Call Automation API, checked as an app would."""
 
 import json
 from typing import Any

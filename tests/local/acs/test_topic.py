@@ -1,4 +1,4 @@
-"""The custom topic takes what the official publisher sends, and shows it."""
+"""The custom topic accepts what the official publisher sends, and shows it."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -37,7 +37,7 @@ async def test_cloud_events(client: Client) -> None:
 
 
 async def test_event_grid_schema(client: Client) -> None:
-    """Events in the Event Grid schema are taken as well."""
+    """Events in the Event Grid schema are accepted as well."""
 
     event = EventGridEvent(subject="a/b", event_type="Recording.Archived", data={}, data_version="1.0")
     async with EventGridPublisherClient(f"{client.endpoint}/emulator/topic/api/events", KEY) as publisher:
@@ -59,7 +59,7 @@ async def test_incomplete(client: Client, member: str) -> None:
 
 
 async def test_no_credential(client: Client) -> None:
-    """Without a key or token nothing is taken."""
+    """Without a key or token nothing is accepted."""
 
     async with client.session.post(f"{client.endpoint}/emulator/topic/api/events", json=[GOOD]) as answer:
         assert answer.status == 401

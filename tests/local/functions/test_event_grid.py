@@ -57,7 +57,7 @@ async def test_text(url: str, storage: str) -> None:
 
 
 async def test_single_object(url: str) -> None:
-    """An event that isn't in an array is taken, too."""
+    """An event that isn't in an array is accepted, too."""
 
     assert await post(url, "typed", event("1", n=1), headers={"Aeg-Event-Type": "NOTIFICATION"}) == (202, "")
 

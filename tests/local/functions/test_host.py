@@ -154,7 +154,7 @@ async def test_exit_status(apps: Path) -> None:
 
 
 async def test_port_taken(apps: Path) -> None:
-    """A port that is taken is named."""
+    """A port that is in use is named."""
     async with Host(app_dir=apps / "fragile") as host:
         with pytest.raises(StartError, match="is in use"):
             await Host(app_dir=apps / "fragile", port=int(host.url.rsplit(":", 1)[1])).__aenter__()

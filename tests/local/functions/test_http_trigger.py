@@ -58,7 +58,7 @@ async def test_case(client: ClientSession, url: str) -> None:
 
 
 async def test_methods(client: ClientSession, url: str) -> None:
-    """A function is chosen by method, and a method that none takes is a 404."""
+    """A function is chosen by method, and a method that none accepts is a 404."""
 
     assert (await seen(client, "GET", f"{url}/api/thing"))["function"] == "thing_read"
     assert (await seen(client, "DELETE", f"{url}/api/thing", data=b"why"))["function"] == "thing_write"
@@ -66,7 +66,7 @@ async def test_methods(client: ClientSession, url: str) -> None:
 
 
 async def test_no_route(client: ClientSession, url: str) -> None:
-    """A path that no function takes is a 404 without a body."""
+    """A path that no function has is a 404 without a body."""
 
     async with client.get(f"{url}/nothing") as response:
         assert (response.status, await response.read()) == (404, b"")

@@ -29,7 +29,7 @@ def test_match(template: str, path: str, expected: dict[str, str] | None) -> Non
 
 
 def test_name_order() -> None:
-    """The first route that matches is taken, however general it is."""
+    """The first route that matches is used, however general it is."""
     routes = [compile_route(t, methods=(), target=t) for t in ("users/{id}", "users/me")]
     found = find(routes, method="GET", path="/users/me")
 

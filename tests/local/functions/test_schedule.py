@@ -42,6 +42,6 @@ def test_bad_schedule(expression: str) -> None:
     ("expression", "expected"), [("*/5 * * * * *", True), ("0 * * * * *", False), ("0,10 0 0 * * *", True)]
 )
 def test_frequent(expression: str, *, expected: bool) -> None:
-    """A schedule that can fire more than once a minute is told from one that can't."""
+    """A schedule that can fire more than once a minute is distinguished from one that can't."""
 
     assert expected == schedule.parse(expression).is_frequent(NOW)

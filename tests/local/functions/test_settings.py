@@ -16,7 +16,7 @@ def test_defaults(tmp_path: Path) -> None:
 
 
 def test_host_json(tmp_path: Path) -> None:
-    """Route prefix, time-out and queue settings are taken from host.json."""
+    """Route prefix, time-out and queue settings are read from host.json."""
     queues = {
         "batchSize": 8,
         "newBatchThreshold": 1,

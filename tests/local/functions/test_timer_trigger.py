@@ -109,7 +109,7 @@ async def test_one_host(apps: Path, storage: str) -> None:
 
 @pytest.mark.parametrize("text", [b"{}", b"[]", b"nonsense", b'{"Last": 1}'])
 def test_bad_status(text: bytes) -> None:
-    """A status blob that can't be read is told from one that can."""
+    """A status blob that can't be read is distinguished from one that can."""
 
     with pytest.raises(ValueError, match=r".+"):
         Status.from_json(text)

@@ -13,7 +13,7 @@ app = func.FunctionApp()
 @app.timer_trigger(schedule="* * * * * *", arg_name="timer")
 @app.queue_output(arg_name="out", queue_name="%TICKS%", connection="AzureWebJobsStorage")
 async def tick(timer: func.TimerRequest, out: func.Out[str]) -> None:
-    """Take as long as it is told the first time, then no time."""
+    """Take as long as configured the first time, then no time."""
     started = time.time()
     await asyncio.sleep(float(os.environ.pop("FIRST_TICK_SECONDS", "0")))
     out.set(json.dumps({**timer.to_dict(), "pid": os.getpid(), "started": started}))  # type: ignore[no-untyped-call]

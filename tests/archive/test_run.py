@@ -1,4 +1,4 @@
-"""recording/timer.py: what is whole goes into the archive, and what is lost is named."""
+"""recording/archive/run.py: a complete recording is archived, and the manifest names what is lost."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -73,7 +73,7 @@ async def test_two_runs_at_once_make_one_archive(app: App, control: Control) -> 
 
 
 async def test_a_late_duplicate_of_the_event_changes_nothing(app: App, control: Control) -> None:
-    """An event that comes again after the archive leaves no trace, even where its chunk jobs run."""
+    """An event that is delivered again after archiving leaves no trace, even where its chunk jobs run."""
     recording = await control.recording(1000, 1000)
     jobs = await stage(app, recording)
     await sweep(app)
@@ -121,7 +121,7 @@ async def test_a_deadline_names_what_is_lost(app: App, control: Control, caplog:
 async def test_the_manifest_says_why_a_chunk_is_absent(
     app: App, control: Control, fault: dict[str, Any], evidence: str
 ) -> None:
-    """Each attempt stands in it, and what the source said to it."""
+    """It lists each attempt, and the source's answer."""
     [job] = await announce(app, await control.recording(1000))
     await control.fault(**fault, path=f"*{job.document_id}*", times=None)
     for _ in range(2):

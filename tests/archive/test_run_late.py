@@ -1,4 +1,4 @@
-"""recording/timer.py: what comes after a recording was archived is added to it, and takes nothing away."""
+"""recording/archive/run.py: what arrives after a recording was archived is added to it, and removes nothing."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -74,7 +74,7 @@ async def test_an_ingest_that_ends_after_the_deadline_is_not_thrown_away(app: Ap
 
 
 async def test_what_came_late_is_told_though_the_topic_was_down(app: App, control: Control) -> None:
-    """By the run after it, though no event of it lies in staging any more."""
+    """By the run after it, though staging has no event of it any more."""
     [job] = await announce(app, await control.recording(1000))
     late = datetime.now(UTC) + LATE
     await sweep(app, now=late)

@@ -1,4 +1,4 @@
-"""recording/archive/: an archive that is down keeps no chunk from staging, where it is safe."""
+"""recording/archive/run.py: while the archive is unavailable, chunks are still staged, and are safe there."""
 
 import asyncio
 import json
@@ -126,7 +126,7 @@ async def test_one_recording_whose_archive_is_silent_costs_no_other_its_archive(
 
 
 async def test_a_manifest_that_cannot_be_read_costs_no_chunk_its_try(app: App, control: Control) -> None:
-    """What is missing is queued again all the same, and fetched."""
+    """What is missing is still queued again, and fetched."""
     [job] = await announce(app, await control.recording(1000))
     await put(app.settings, "archive", layout.manifest_blob(job.recording_key), b"{")
 
