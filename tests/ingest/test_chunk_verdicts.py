@@ -5,13 +5,11 @@ import hashlib
 import json
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import pytest
 
 from recording.errors import SourceDamaged
 from recording.model import layout
-from recording.model.verdict import ChunkVerdict
 from tests.support.archives import manifest_of
 from tests.support.facts import body_of, listing, receive, sweep, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
@@ -171,13 +169,3 @@ async def test_two_workers_at_once_agree_on_the_verdict(environment: dict[str, s
         assert chunk.verdict is not None
         assert (True, "truncated") == (chunk.is_staged, chunk.verdict.outcome)
         assert 1 == len([name for name in await listing(app.settings, "staging") if "/verdicts/" in name])
-
-
-def test_a_verdict_reads_as_it_was_written() -> None:
-    """As metadata, which is one line of ASCII without double blanks; one that can't be read isn't complete."""
-    verdict = ChunkVerdict(outcome="truncated", remarks=("box a  ©   at byte 1",), found_at=datetime.now(UTC))
-    [text] = verdict.to_metadata().values()
-
-    assert (True, True, False) == (text.isascii(), text.isprintable(), "  " in text)
-    assert verdict == ChunkVerdict.from_metadata(verdict.to_metadata())
-    assert "truncated" == ChunkVerdict.from_metadata({}).outcome == ChunkVerdict.from_metadata({"verdict": "x"}).outcome
