@@ -57,7 +57,6 @@ async def pump_and_proof(place: Place, on_commit: Callable[[], None]) -> AsyncIt
             parallelism=settings.ingest_parallelism,
             largest_block=settings.largest_block,
             first_requeue=settings.first_rescue,
-            accept_incomplete_after=settings.retention,
         ),
     )
 

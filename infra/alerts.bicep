@@ -224,6 +224,21 @@ traces
 '''
   }
   {
+    name: 'chunk-not-complete'
+    severity: 2
+    frequency: 'PT15M'
+    window: 'PT1H'
+    threshold: 0
+    dimensions: ['recordingKey']
+    advice: 'A chunk is archived as ACS delivered it, and its bytes are not complete media. Its source is kept. Play it, and ask ACS support while ACS still has the document.'
+    query: '''
+traces
+| where message startswith "chunk.not_complete "
+| extend fields = parse_json(substring(message, indexof(message, "{")))
+| project timestamp, recordingKey = tostring(fields.recordingKey), documentId = tostring(fields.documentId), verdict = tostring(fields.verdict), reason = tostring(fields.reason)
+'''
+  }
+  {
     name: 'source-not-deleted'
     severity: 3
     frequency: 'PT15M'

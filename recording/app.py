@@ -35,7 +35,7 @@ from recording.control.operations import RecordingControl
 from recording.doctor.health import HealthCheck
 from recording.errors import Misconfigured
 from recording.ingest.bulk import BulkIngest
-from recording.ingest.chunk import LAST_QUARTER, LAST_RESORT, ChunkIngest, IngestLimits
+from recording.ingest.chunk import LAST_QUARTER, ChunkIngest, IngestLimits
 from recording.intake import backlog
 from recording.intake.auto_record import AutoRecord
 from recording.intake.backlog import Backlog
@@ -44,6 +44,7 @@ from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake
 from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
+from recording.model.recheck import RECHECKS, RecheckTimes
 from recording.notices import Topic
 from recording.storage.audit import AuditLog
 from recording.storage.blobs import RETRIES, Blobs
@@ -218,8 +219,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
     )
 
 
-def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) -> App:
-    """Wire the stores and the use cases; does no I/O."""
+def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, rechecks: RecheckTimes = RECHECKS) -> App:
+    """Wire the stores and the use cases; does no I/O. A soak passes shorter `rechecks`."""
     blobs = clients.blobs
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
     audit, claims, endings, calls = AuditLog(blobs), StartClaims(blobs), Endings(blobs), CallIds(blobs)
@@ -243,7 +244,6 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
             parallelism=settings.ingest_parallelism,
             largest_block=settings.largest_block,
             first_requeue=settings.first_rescue,
-            accept_incomplete_after=settings.retention * LAST_RESORT,
             keep_slow_after=settings.retention * LAST_QUARTER,
         ),
         clock=clock,
@@ -283,6 +283,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
                 clients.bulk_queue,
                 first_requeue=settings.first_rescue,
                 risk_margin=settings.risk_margin,
+                rechecks=rechecks,
             ),
             unannounced=UnannouncedWatch(
                 recordings,
@@ -293,7 +294,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now) ->
                 overdue=timedelta(minutes=settings.unannounced_minutes),
                 matches_by_time=settings.uses_preview_2021,
             ),
-            finish=Finish(blobs, recordings, endings, calls, delete_source=settings.delete_source),
+            finish=Finish(blobs, recordings, endings, calls, delete_source=settings.delete_source, rechecks=rechecks),
             sources=SourceCopies(blobs, recordings, clients.content),
             topic=clients.topic,
             clock=clock,

@@ -15,7 +15,7 @@ RecordingError                500 InternalServerError
 └── ChunkError                the queue, then the timer, tries again until the chunk's deadline
     ├── SourceUnavailable     the service did not answer, or answered with an error
     ├── SourceGone            the service has no such document (404, 410)
-    ├── SourceDamaged         empty, an error page, no media, or structurally incomplete
+    ├── SourceDamaged         empty, an error page, or a body that doesn't fit its headers
     ├── SourceChanged         another length or ETag than before: start over, never mix
     ├── SourceSlow            the source is too slow while other chunks wait; what was staged is kept
     ├── SourceRefused         the URL isn't the document's, or not on an allowed host
@@ -138,7 +138,7 @@ class SourceGone(ChunkError):
 
 
 class SourceDamaged(ChunkError):
-    """The service sent something other than a complete media file."""
+    """The service sent something other than the document: nothing, an error page, or other bytes than it declared."""
 
     code = "SourceDamaged"
 

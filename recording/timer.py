@@ -69,7 +69,8 @@ class TimerRun:
 
         run.report.topic_failed = run.notices.failed
         # Chunks of the events accepted in step 1 may be overdue, too: each is queued once.
-        run.report.messages = list(dict.fromkeys([*messages, *(job.to_message() for job in run.report.jobs)]))
+        jobs = [*run.report.jobs, *run.report.rechecks]
+        run.report.messages = list(dict.fromkeys([*messages, *(job.to_message() for job in jobs)]))
         run.log()
         return run.report
 

@@ -17,7 +17,10 @@ _PERIOD = 1_048_573  # The largest prime below 2^20: no power-of-two block size 
 _LARGE = 2**32 - 1  # ISO/IEC 14496-12: beyond this a box carries a 64-bit size.
 _FTYP = struct.pack(">I4s4sI4s4s4s", 28, b"ftyp", _BRAND, 512, _BRAND, b"iso2", b"mp41")
 _MVHD = struct.pack(">I4s4xIIIIIH10x36s24xI", 108, b"mvhd", 0, 0, 1000, 0, 0x00010000, 0x0100, b"\0" * 36, 1)
-_HEAD = _FTYP + struct.pack(">I4s", 8 + len(_MVHD), b"moov") + _MVHD
+# A track whose table places its media at the first byte of mdat: ISO/IEC 14496-12, 8.7.5.
+_MEDIA = len(_FTYP) + 8 + len(_MVHD) + 52 + 8
+_TRAK = struct.pack(">I4sI4sI4sI4sI4s4xII", 52, b"trak", 44, b"mdia", 36, b"minf", 28, b"stbl", 20, b"stco", 1, _MEDIA)
+_HEAD = _FTYP + struct.pack(">I4s", 8 + len(_MVHD) + len(_TRAK), b"moov") + _MVHD + _TRAK
 
 _SAMPLE_RATE, _SAMPLE_BYTES = 16_000, 2
 _RIFF_BYTES = 52  # RIFF, fmt, JUNK and data, without the content of the last two.

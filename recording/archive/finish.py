@@ -12,6 +12,7 @@ from recording.archive.run import Deletable, Due, Run
 from recording.archive.sources import deletable
 from recording.model import layout, manifest
 from recording.model.manifest import Manifest
+from recording.model.recheck import RecheckTimes
 from recording.notices import Notice, RunNotices
 from recording.storage.blobs import Blobs
 from recording.storage.calls import CallIds
@@ -45,6 +46,15 @@ async def publish(written: Manifest, notices: RunNotices) -> bool:
                 _log_missing("chunk.lost", written, entry)
             case "unproved":
                 _log_missing("chunk.unproved", written, entry)
+            case "archived" if not entry.is_whole:
+                log.error(
+                    "chunk.not_complete",
+                    recordingKey=written.recording_key,
+                    documentId=entry.document_id,
+                    verdict=entry.verdict,
+                    reason="; ".join(entry.remarks),
+                    next="it is archived as ACS delivered it; nothing better came",
+                )
             case "waiting" | "staged" | "archived":
                 pass
     missing = [entry.document_id for entry in written.chunks if not entry.is_safe]
@@ -85,6 +95,7 @@ class Finish:
     endings: Endings
     calls: CallIds
     delete_source: bool
+    rechecks: RecheckTimes
 
     async def one(self, run: Run, key: str, *, note_endings: bool = True) -> None:
         """Archive a recording that is due, publish the result, and empty staging.
@@ -94,7 +105,7 @@ class Finish:
         False if the watch over unannounced recordings has just cleared the markers of all that are announced.
         """
         due = run.due.get(key) or await load_due(self.recordings, key, await self.recordings.staged(key))
-        if not due.whole.events or not is_due(due.pending, run.now):
+        if not due.whole.events or not is_due(due.pending, run.now, self.rechecks):
             return
         with traces.span("recording.archive", key):
             if note_endings:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
@@ -12,6 +12,7 @@ from recording.archive.run import Due, Run
 from recording.model import layout, manifest
 from recording.model.attempts import Attempts
 from recording.model.job import MOST_DIRECT, FanOut
+from recording.model.recheck import RecheckTimes
 from recording.model.recording import InFlightChunk, InFlightRecording
 from recording.model.stored import StoredBlob
 from recording.notices import Notice
@@ -30,8 +31,12 @@ class ArchiveSilent(AzureError):
     """The archive's account doesn't answer."""
 
 
-def is_due(recording: InFlightRecording, now: datetime) -> bool:
-    """Decide whether a recording is to be archived: all is staged, or nothing more can come."""
+def is_due(recording: InFlightRecording, now: datetime, times: RecheckTimes) -> bool:
+    """Decide whether a recording is to be archived: all is staged or nothing more can come, and all is settled."""
+    return _waits_for_no_chunk(recording) and all(chunk.is_settled(now, times) for chunk in recording.chunks)
+
+
+def _waits_for_no_chunk(recording: InFlightRecording) -> bool:
     return recording.is_staged or recording.is_over
 
 
@@ -61,7 +66,8 @@ async def load_due(recordings: RecordingStore, key: str, blobs: list[StoredBlob]
 class Review:
     """Reviews recordings; `first_requeue` is how long the queue has for a chunk, `risk_margin` when it is at risk.
 
-    Of a recording with many chunks to requeue `bulk` gets a fan-out.
+    Of a recording with many chunks to requeue `bulk` gets a fan-out. `rechecks` is when chunks that aren't complete are
+    re-checked.
     """
 
     blobs: Blobs
@@ -69,6 +75,7 @@ class Review:
     bulk: Queue
     first_requeue: timedelta
     risk_margin: timedelta
+    rechecks: RecheckTimes
 
     async def one(self, run: Run, key: str, blobs: list[StoredBlob]) -> None:
         """Review one recording: requeue its missing chunks, or note in `run.due` that it can be archived."""
@@ -84,7 +91,7 @@ class Review:
             log.error("staging.orphan", recordingKey=key, blobs=len(blobs), next="not touched; inspect it")
             return
         run.seen.append(found.pending)
-        if is_due(found.pending, run.now):
+        if is_due(found.pending, run.now, self.rechecks):
             run.due[key] = found
         else:
             await self._requeue(run, found.pending)
@@ -121,8 +128,20 @@ class Review:
                 attempts=chunk.tries,
                 unfinished=len(chunk.unfinished),
             )
+        await self._recheck(run, recording)
         # Last: a topic that accepts nothing must not cost a chunk its next try.
         await self._warn(run, recording)
+
+    async def _recheck(self, run: Run, recording: InFlightRecording) -> None:
+        """Queue the steps of re-checks whose time has come, each once; a step that is lost with its run is left out."""
+        is_last = _waits_for_no_chunk(recording)
+        for chunk in recording.chunks:
+            if (found := chunk.next_recheck(run.now, self.rechecks, is_last=is_last)) is None:
+                continue
+            step, recheck = found
+            fact = layout.recheck_blob(recording.key, chunk.document_id, step)
+            if await self.blobs.create("staging", fact, b"{}", at=run.now.astimezone(UTC).isoformat()):
+                run.report.rechecks.append(chunk.job.model_copy(update={"recheck": recheck}))
 
     async def _fan_out(self, run: Run, recording: InFlightRecording, missing: list[InFlightChunk]) -> None:
         """Have all chunks that are due queued by one message; one fact says so, not a write for each chunk."""

@@ -25,14 +25,16 @@ _LARGEST_SHARE = 0.25
 class TimerReport:
     """What one run did, by recording key.
 
-    `jobs` are the chunks that it requeues, and `messages` all that is to be put on the chunk queue. `fanned_out` counts
-    the chunks that fan-outs requeue. `copying` are recordings whose copies the next run continues.
+    `jobs` are the chunks that it requeues, `rechecks` those to be re-checked, and `messages` all that is to be put on
+    the chunk queue. `fanned_out` counts the chunks that fan-outs requeue. `copying` are recordings whose copies the
+    next run continues.
     """
 
     messages: list[str] = field(default_factory=list)
     jobs: list[ChunkJob] = field(default_factory=list)
     fanned_out: int = 0
     copying: list[str] = field(default_factory=list)
+    rechecks: list[ChunkJob] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)

@@ -17,11 +17,11 @@ _AT_ONCE = 8
 
 
 def deletable(recording: InFlightRecording, written: Manifest, now: datetime) -> list[InFlightChunk]:
-    """Decide which chunks to delete at ACS: those of which the archive has everything.
+    """Decide which chunks to delete at ACS: those of which the archive has everything, and which are complete.
 
-    When a chunk has expired, ACS deletes it itself.
+    ACS may still get a better version of the others. When a chunk has expired, ACS deletes it itself.
     """
-    safe = {entry.document_id: entry for entry in written.chunks if entry.is_safe}
+    safe = {entry.document_id: entry for entry in written.chunks if entry.is_safe and entry.is_whole}
     return [
         c
         for c in recording.chunks

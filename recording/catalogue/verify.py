@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from recording.errors import BadRequest, NotFound, RecordingError
 from recording.formats import media
 from recording.formats.media import Inspection, Kind
+from recording.formats.verdict import Outcome
 from recording.model.layout import is_recording_key
 from recording.model.manifest import ManifestChunk, ManifestFile
 from recording.model.record import Record
@@ -18,16 +19,17 @@ from recording.telemetry import log
 
 
 class ChunkVerification(Record):
-    """The verdict on one chunk; without problems it matches the manifest."""
+    """The result for one chunk; without problems it matches the manifest, which has the `verdict` on its bytes."""
 
     document_id: str
     index: int
     bytes: int
     problems: list[str]
+    verdict: Outcome | None = None
 
 
 class RecordingVerification(Record):
-    """The verdict on one recording; `ok` = every file that the manifest lists is intact.
+    """The result for one recording; `ok` = every file that the manifest lists is intact.
 
     `problems` are those of the recording itself: its manifest is missing or can't be read.
     """
@@ -107,16 +109,18 @@ class Verifier:
             return _damaged(key, "it has no manifest")
 
     async def _verify_chunk(self, entry: ManifestChunk) -> ChunkVerification:
-        files = [file for file in (entry.content, entry.metadata) if file is not None]
-        # An incomplete file that was accepted is in the manifest as such, and is no news.
-        is_incomplete = entry.outcome == "unproved" and entry.content is not None and entry.content.sha256 is not None
+        files = [*entry.files, *([entry.metadata] if entry.metadata else [])]
+        # A file that isn't complete media is in the manifest as such: it is kept as it was delivered.
+        is_known = entry.content is not None and entry.content.sha256 is not None and not entry.is_whole
         problems: list[str] = []
         for file in files:
-            # A metadata file, and content of an unknown kind, have no structure to check.
-            kind = None if is_incomplete else media.kind_of(file.blob)
+            # A metadata file, another version, and content of an unknown kind have no structure to check.
+            kind = media.kind_of(file.blob) if file is entry.content and not is_known else None
             problems += [f"{file.blob}: {problem}" async for problem in self._problems(file, kind)]
         size = sum(file.bytes for file in files)
-        return ChunkVerification(document_id=entry.document_id, index=entry.index, bytes=size, problems=problems)
+        return ChunkVerification(
+            document_id=entry.document_id, index=entry.index, bytes=size, problems=problems, verdict=entry.verdict
+        )
 
     async def _problems(self, file: ManifestFile, kind: Kind | None) -> AsyncIterator[str]:
         found = await self._blobs.stat("archive", file.blob)

@@ -39,6 +39,8 @@ async def run(arguments: argparse.Namespace) -> int:
 def _line(result: RecordingVerification) -> str:
     verdict = "ok" if result.ok else "DAMAGED"
     note = "" if result.complete else " (incomplete: its manifest says what is lost)"
+    odd = sum(chunk.verdict not in (None, "complete") for chunk in result.chunks)
+    note += f" ({odd} not complete media: the manifest says what is missing)" if odd else ""
     problems = [*result.problems, *(problem for chunk in result.chunks for problem in chunk.problems)]
     first = f"{verdict:8} {result.recording_key}  {len(result.chunks)} chunks{note}"
     return "\n         ".join([first, *problems])

@@ -17,6 +17,7 @@ from recording.ingest import blocks
 from recording.ingest.attempt import Attempt, begin_attempt
 from recording.ingest.blocks import Block
 from recording.ingest.proof import Proof, facts_to_commit
+from recording.ingest.recheck import Recheck
 from recording.ingest.streams import Line, Pace, Streams
 from recording.ingest.transfer import BlockTransfer
 from recording.model import payload
@@ -29,9 +30,6 @@ from recording.telemetry import log, traces
 _VERSION_TRIES = 3
 # Below `functionTimeout` (host.json), whose time-out kills every other job of the process too.
 BUDGET_SECONDS = 25 * 60.0
-# A share of the retention: until then a file that is not structurally complete is rejected, after that it is accepted
-# as it is, while ACS still has it.
-LAST_RESORT = 0.95
 # A share of the retention: after it a slow source keeps its streams, whoever waits.
 LAST_QUARTER = 0.75
 # A share of the budget of an attempt, for a file that must come in one request: the rest is for the other way.
@@ -44,15 +42,13 @@ class IngestLimits:
     """The limits of ingest; `parallelism` bounds the streams of all chunks of the process together.
 
     `largest_block` is in bytes. The timer puts a chunk on the queue again `first_requeue` after its failure at the
-    earliest. A file that is not structurally complete is rejected until `accept_incomplete_after` its event.
-    A slow source is given up for others until `keep_slow_after` its event.
+    earliest. A slow source is given up for others until `keep_slow_after` its event.
     `block_pause_seconds` is the pause after the first failure of a block; it doubles.
     """
 
     parallelism: int
     largest_block: int
     first_requeue: timedelta
-    accept_incomplete_after: timedelta
     keep_slow_after: timedelta = timedelta(hours=18)
     pace: Pace = field(default_factory=Pace)
     budget_seconds: float = BUDGET_SECONDS
@@ -82,16 +78,21 @@ class ChunkIngest:
             content,
             parallelism=limits.parallelism,
             one_request_seconds=limits.budget_seconds * _ONE_REQUEST,
-            accept_incomplete_after=limits.accept_incomplete_after,
             block_pause_seconds=limits.block_pause_seconds,
-            clock=clock,
         )
         # Reads of storage have a limit of their own: they don't wait for a source.
         reads = asyncio.Semaphore(limits.parallelism)
         self._proof = Proof(blobs, streams=reads, prefetch=limits.parallelism, clock=clock)
+        self._recheck = Recheck(
+            blobs,
+            content,
+            bring=self._bring_content,
+            budget_seconds=limits.budget_seconds,
+            clock=clock,
+        )
 
     async def run(self, job: ChunkJob) -> None:
-        """Ingest one chunk and its metadata file.
+        """Ingest one chunk and its metadata file, or re-check it if the job says so.
 
         Raises ChunkError, or azure-core's errors; the failure is recorded by then, and the
         queue, then the timer, tries again.
@@ -100,10 +101,14 @@ class ChunkIngest:
             if await self._recordings.is_archived(job):
                 log.info("chunk.already_archived", recordingKey=job.recording_key, documentId=job.document_id)
                 return
-            beginning = begin_attempt(
-                job, self._blobs, self._recordings, first_requeue=self.limits.first_requeue, clock=self._clock
-            )
             with self._streams.line(job.recording_key, may_be_given_up=lambda: self._may_be_given_up(job)) as line:
+                if job.recheck:
+                    # The chunk is safe: this is no attempt at it, and its failure is none.
+                    await self._recheck.run(job, line)
+                    return
+                beginning = begin_attempt(
+                    job, self._blobs, self._recordings, first_requeue=self.limits.first_requeue, clock=self._clock
+                )
                 async with beginning as attempt, asyncio.timeout(self.limits.budget_seconds):
                     # A missing metadata file must not cost the content: it is fetched second and tried again.
                     await self._bring_content(job, attempt, line)
@@ -127,7 +132,7 @@ class ChunkIngest:
         else:
             await attempt.end()
 
-    async def _bring_content(self, job: ChunkJob, attempt: Attempt, line: Line) -> None:
+    async def _bring_content(self, job: ChunkJob, attempt: Attempt | None, line: Line) -> None:
         for _ in range(_VERSION_TRIES):
             try:
                 if await self._bring_version(job, attempt, line):
@@ -138,7 +143,7 @@ class ChunkIngest:
                 )
         raise SourceChanged("the document kept changing while it was copied")
 
-    async def _bring_version(self, job: ChunkJob, attempt: Attempt, line: Line) -> bool:
+    async def _bring_version(self, job: ChunkJob, attempt: Attempt | None, line: Line) -> bool:
         """Turn one version of the document into a proved chunk; False if the caller has to start over."""
         found = await self._blobs.stat("staging", job.content_blob)
         if found is not None and found.sha256:
@@ -158,7 +163,8 @@ class ChunkIngest:
         transferred = await self._transfer.run(job, probe, self._plan(probe), staged, line)
         facts = facts_to_commit(probe, transferred)
         content_type = media.CONTENT_TYPES[facts.kind] if facts.kind else _UNKNOWN_TYPE
-        await attempt.wait_until_recorded()
+        if attempt:
+            await attempt.wait_until_recorded()
         await self._blobs.commit_blocks(
             job.content_blob, transferred.block_ids, facts.to_metadata(), content_type=content_type
         )

@@ -14,9 +14,11 @@ from recording.formats.media import Inspection
 from recording.ingest import blocks
 from recording.ingest.relay import BlockHashes, combine, hash_blocks
 from recording.ingest.transfer import Transferred
+from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.proof import ChunkFacts
 from recording.model.stored import StoredBlob
+from recording.model.verdict import ChunkVerdict
 from recording.storage.blobs import Blobs
 from recording.storage.hashing import Sha256
 from recording.telemetry import log
@@ -26,8 +28,7 @@ def facts_to_commit(probe: Probe, transferred: Transferred) -> ChunkFacts:
     """Return the facts that are committed with a chunk: its kind, its source, and the digest in transit."""
     return ChunkFacts(
         kind=transferred.kind or probe.kind,
-        problem=transferred.problem,
-        source_etag=_etag(probe) or None,
+        source_etag=etag_of(probe) or None,
         source_bytes=probe.size,
         blocks=len(transferred.plan),
         block_bytes=transferred.plan[0].length,
@@ -48,8 +49,8 @@ class Proof:
     async def run(self, job: ChunkJob, found: StoredBlob) -> bool:
         """Read the committed chunk back: the SHA-256 of all bytes, and each block against its digest in transit.
 
-        The structure of a file that was undecided before is judged here. A problem is recorded with the proof, and the
-        bytes are kept: they are those of the source.
+        The bytes are those of the source and are kept, whatever their structure. The verdict on it is a fact that is
+        written before the proof, unless it is `complete` without a remark.
 
         Return False if another worker has proved or deleted the chunk meanwhile. Raises NotProved, and deletes the
         chunk, if it differs from what was fetched.
@@ -69,24 +70,22 @@ class Proof:
             if combine(stored) != committed.flight:
                 await self._blobs.delete("staging", found.name, etag=found.etag)
                 raise NotProved("the committed chunk differs from what was fetched; it is deleted and fetched again")
-            verdict = inspection.verdict()
+            structure, digest = inspection.verdict(), await sha256.finish()
+            verdict = ChunkVerdict.of(structure, self._clock())
+            if not verdict.is_plain:
+                fact = layout.verdict_blob(job.recording_key, job.document_id, digest)
+                body = verdict.model_dump_json(by_alias=True).encode()
+                await self._blobs.create("staging", fact, body, **verdict.to_metadata())
             proved = ChunkFacts(
-                kind=committed.kind or verdict.kind,
-                problem=committed.problem or verdict.problem,
-                sha256=await sha256.finish(),
+                kind=committed.kind or structure.kind,
+                seconds=None if structure.seconds is None else round(structure.seconds, 3),
+                sha256=digest,
                 proved_at=self._clock(),
                 blocks_compared=len(stored),
             )
             await self._blobs.set_metadata(found.name, {**found.metadata, **proved.to_metadata()}, etag=found.etag)
         except (ResourceModifiedError, ResourceNotFoundError):
             return False
-        if proved.problem and not committed.problem:
-            log.error(
-                "chunk.kept_as_it_is",
-                recordingKey=job.recording_key,
-                documentId=job.document_id,
-                reason=proved.problem,
-            )
         log.info(
             "chunk.staged",
             recordingKey=job.recording_key,
@@ -95,10 +94,12 @@ class Proof:
             sha256=proved.sha256,
             blocks=committed.blocks,
             blocksCompared=len(stored),
+            verdict=verdict.outcome,
+            remarks=verdict.remarks,
         )
         return True
 
 
-def _etag(probe: Probe) -> str:
+def etag_of(probe: Probe) -> str:
     """Return the source's ETag as blob metadata can hold it, which has 8 KiB in all."""
     return "".join(c for c in probe.etag or "" if c.isascii() and c.isprintable() and c != '"')[:256].strip()

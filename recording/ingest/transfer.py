@@ -1,4 +1,4 @@
-"""The parallel copy of one version of a document into blocks, and the check of its structure meanwhile.
+"""The parallel copy of one version of a document into blocks, and an early look at its structure meanwhile.
 
 Where the source has no validator, blocks of several requests may be of different bytes. Then one request brings the
 whole file; if that takes too long, all bytes are read twice and compared.
@@ -8,12 +8,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
 
 from azure.core.exceptions import AzureError
 
 from recording.acs.content import Content, Probe
-from recording.clock import Clock, utc_now
 from recording.errors import SourceChanged, SourceDamaged, SourceUnavailable, describe
 from recording.formats import media
 from recording.formats.media import Inspection, Kind, Verdict
@@ -33,15 +31,14 @@ BLOCK_TRIES = 4
 class Transferred:
     """The blocks of one version, all staged: their plan and ids, and the SHA-256 of what was sent of each, by index.
 
-    `kind` is what the file turned out to be, if that is known. `problem` is why the file is incomplete, if it is
-    accepted nevertheless. `again` has the digests of a second reading (`blocks.shifted`), if there was one.
+    `kind` is what the file turned out to be, if that is known. `again` has the digests of a second reading
+    (`blocks.shifted`), if there was one.
     """
 
     plan: tuple[Block, ...]
     block_ids: list[str]
     digests: dict[int, str]
     kind: Kind | None = None
-    problem: str | None = None
     again: dict[int, str] | None = None
 
 
@@ -49,8 +46,7 @@ class BlockTransfer:
     """Copies documents from the source into uncommitted blocks.
 
     `parallelism` bounds the streams of one chunk. A file without a validator must come in one request within
-    `one_request_seconds`, or is read twice. A file that
-    is not structurally complete is rejected until `accept_incomplete_after` its event.
+    `one_request_seconds`, or is read twice.
     """
 
     def __init__(
@@ -60,22 +56,18 @@ class BlockTransfer:
         *,
         parallelism: int,
         one_request_seconds: float,
-        accept_incomplete_after: timedelta,
         block_pause_seconds: float,
-        clock: Clock = utc_now,
     ) -> None:
         self._blobs = blobs
         self._content = content
         self._parallelism = parallelism
         self._one_request_seconds = one_request_seconds
-        self._accept_incomplete_after = accept_incomplete_after
         self._block_pause_seconds = block_pause_seconds
-        self._clock = clock
 
     async def run(
         self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int], line: Line
     ) -> Transferred:
-        """Stage the missing blocks and check the structure meanwhile; both are done when this returns.
+        """Stage the missing blocks and look at the structure meanwhile; both are done when this returns.
 
         The blocks are those of `plan`, or shorter ones if the source is slow. Raises ChunkError, or azure-core's
         errors.
@@ -159,22 +151,22 @@ class BlockTransfer:
         """Copy by this plan; raises Taken if the source is too slow for it."""
         try:
             async with asyncio.TaskGroup() as group:
-                # From a source without ranges each read would fetch the whole file: there it is checked in transit.
-                checking = group.create_task(self._check_early(job, probe, line)) if in_parts else None
+                # From a source without ranges each read would fetch the whole file: there it is judged in transit.
+                looking = group.create_task(self._look_early(job, probe, line)) if in_parts else None
                 staging = group.create_task(
                     self._stage(job, probe, plan, staged, line, in_parts=in_parts, reading=reading)
                 )
         except ExceptionGroup as several:
             raise _first(several) from None
         transferred = staging.result()
-        if checking:
-            transferred.kind, transferred.problem = checking.result()
+        if looking:
+            transferred.kind = looking.result()
         return transferred
 
-    async def _check_early(self, job: ChunkJob, probe: Probe, line: Line) -> tuple[Kind | None, str | None]:
-        """Judge the file by a few reads from the source: its kind, and its problem if it is accepted nevertheless.
+    async def _look_early(self, job: ChunkJob, probe: Probe, line: Line) -> Kind | None:
+        """Judge the file by a few reads from the source: return its kind, reject an error page.
 
-        A file that is undecided after these is judged when it is read back.
+        Nothing else is decided before the file is read back. Raises SourceDamaged.
         """
         look = media.early_look(probe.size, probe.head)
         try:
@@ -184,22 +176,7 @@ class BlockTransfer:
                     found = await self._content.read(job, probe, offset=span.offset, length=span.length)
                 span = look.send(found)
         except StopIteration as done:
-            verdict: Verdict = done.value
-            return verdict.kind, self._reject_or_accept(job, verdict)
-
-    def _reject_or_accept(self, job: ChunkJob, verdict: Verdict) -> str | None:
-        """Reject an incomplete file while a retry may still get a complete one; return the problem of one accepted.
-
-        Shortly before the deadline the bytes are better than none: not every file that ACS writes is known.
-        Raises SourceDamaged.
-        """
-        problem = verdict.problem
-        if problem is None:
-            return None
-        if self._clock() < job.announced_at + self._accept_incomplete_after:
-            raise SourceDamaged(problem)
-        log.error("chunk.kept_as_it_is", recordingKey=job.recording_key, documentId=job.document_id, reason=problem)
-        return problem
+            return _kind(done.value, probe)
 
     async def _stage(
         self,
@@ -289,8 +266,7 @@ class BlockTransfer:
             try:
                 await self._blobs.stage_block(job.content_blob, block_id, relay.body(), length=block.length)
                 if inspection:
-                    verdict = inspection.verdict()
-                    transferred.kind, transferred.problem = verdict.kind, self._reject_or_accept(job, verdict)
+                    transferred.kind = _kind(inspection.verdict(), probe)
                 transferred.digests[block.index] = await relay.digest.finish()
                 return
             except AzureError as failed:
@@ -303,6 +279,13 @@ class BlockTransfer:
                 )
                 await asyncio.sleep(self._block_pause_seconds * 2**number)
         raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _kind(verdict: Verdict, probe: Probe) -> Kind | None:
+    """Return the kind of a file that was judged; raises SourceDamaged for an error page, which isn't the document."""
+    if verdict.outcome == "error page":
+        raise SourceDamaged(f"the source sent an error page instead of media ({probe.described})")
+    return verdict.kind
 
 
 def _version(probe: Probe, plan: tuple[Block, ...], reading: int = 0) -> str:

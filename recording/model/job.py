@@ -6,7 +6,7 @@ message (docs/functions-host.md#queue).
 """
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field
 
@@ -41,6 +41,8 @@ def _source(text: str) -> str:
 
 
 # A queue message holds 64 KiB (docs/functions-host.md#queue).
+# What is asked of a re-check: whether there is another version, or all bytes once more.
+Recheck = Literal["probe", "read"]
 Location = Annotated[str, Field(min_length=1, max_length=8192)]
 
 
@@ -50,6 +52,7 @@ class ChunkJob(Record):
     `source_id` is its id at ACS, if `document_id` was derived from it (`AnnouncedChunk`).
     The locations are those of the file event, unchanged (docs/acs-contract.md#file-event); the events of
     April 2021 have none (docs/acs-contract.md#2021-file-event). `content` checks their hosts before it sends a request.
+    With `recheck` the chunk is safe and only re-checked; `version` is that of another version that a re-check brings.
     """
 
     recording_key: Annotated[str, AfterValidator(_key)]
@@ -59,11 +62,13 @@ class ChunkJob(Record):
     content_location: Location | None = None
     metadata_location: Location | None = None
     source_id: Annotated[str, AfterValidator(_source)] | None = None
+    recheck: Recheck | None = None
+    version: str | None = None
 
     @property
     def content_blob(self) -> str:
         """Return the chunk's name in staging."""
-        return layout.chunk_blob(self.recording_key, self.index, self.document_id)
+        return layout.chunk_blob(self.recording_key, self.index, self.document_id, self.version)
 
     @property
     def metadata_blob(self) -> str:

@@ -2,7 +2,10 @@
 
 staging     {key}/events/{event-id}.json            the event as received
             {key}/chunks/{index:05}-{documentId}.media  the chunk, whatever kind of file it is
+            {key}/chunks/{index:05}-{documentId}.{version}.media  another version of it, found by a re-check
             {key}/chunks/{index:05}-{documentId}.json   its metadata file, as received
+            {key}/verdicts/{documentId}/{sha256}.json   the verdict on these bytes, unless it is `complete` and no more
+            {key}/rechecks/{documentId}/{step}.json     that a step of its re-check was queued; `settled`: how it ended
             {key}/attempts/{documentId}.json        what failed and when, and when to try again
             {key}/began/{documentId}/{attempt}.json that an attempt began, until it ended
             {key}/fan-outs/{time}.json              that the chunks that were missing were queued by a fan-out
@@ -49,14 +52,23 @@ DOCTOR = ".doctor"
 _KEY = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
-StagedKind = Literal["event", "content", "metadata", "attempts", "began", "fan_out", "at_risk", "published"]
+StagedKind = Literal[
+    "event", "content", "metadata", "verdict", "recheck", "attempts", "began", "fan_out", "at_risk", "published"
+]
 # Used only while a recording is in flight. Everything else is archived, even blobs that a later version may have added.
-TRANSIENT: frozenset[StagedKind | None] = frozenset(("attempts", "began", "fan_out", "at_risk", "published"))
+# A verdict is in the manifest then.
+TRANSIENT: frozenset[StagedKind | None] = frozenset(
+    ("verdict", "recheck", "attempts", "began", "fan_out", "at_risk", "published")
+)
 # The rest of each name, after the key; `parse` checks the parts.
 _STAGED: dict[StagedKind, re.Pattern[str]] = {
     "event": re.compile(r"events/(?P<id>[^/]+)\.json"),
-    "content": re.compile(rf"chunks/(?P<index>[0-9]{{5}})-(?P<id>[^/]+)\.{media.UNKNOWN}"),
+    "content": re.compile(
+        rf"chunks/(?P<index>[0-9]{{5}})-(?P<id>[^/.]+)(?:\.(?P<part>[0-9a-f]{{16}}))?\.{media.UNKNOWN}"
+    ),
     "metadata": re.compile(r"chunks/(?P<index>[0-9]{5})-(?P<id>[^/]+)\.json"),
+    "verdict": re.compile(r"verdicts/(?P<id>[^/]+)/(?P<part>[0-9a-f]{64})\.json"),
+    "recheck": re.compile(r"rechecks/(?P<id>[^/]+)/(?P<part>[0-9]{1,2}|last|settled)\.json"),
     "attempts": re.compile(r"attempts/(?P<id>[^/]+)\.json"),
     "began": re.compile(r"began/(?P<id>[^/]+)/(?P<attempt>[^/]+)\.json"),
     "fan_out": re.compile(r"fan-outs/(?P<id>[^/]+)\.json"),
@@ -70,7 +82,8 @@ class StagedName:
     """The parts of the name of a recording's blob in staging.
 
     `id` is that of the event, of the document or of the fan-out, or the revision that was published. `index` is that of
-    content and metadata, `attempt` names the one that began.
+    content and metadata, `attempt` names the one that began. `part` is the version of content, the SHA-256 that a
+    verdict is on, the step of a re-check.
     """
 
     key: str
@@ -78,6 +91,7 @@ class StagedName:
     id: str
     index: int | None = None
     attempt: str | None = None
+    part: str | None = None
 
 
 def parse(name: str) -> StagedName | None:
@@ -85,11 +99,11 @@ def parse(name: str) -> StagedName | None:
     key, _, rest = name.partition("/")
     for kind, pattern in _STAGED.items():
         if found := pattern.fullmatch(rest):
-            index, attempt = found.groupdict().get("index"), found.groupdict().get("attempt")
+            index, attempt, part = map(found.groupdict().get, ("index", "attempt", "part"))
             began = found["id"] if kind == "fan_out" else attempt
             is_known = is_recording_key(key) and (began is None or is_recording_key(began))
             if is_known and (kind in ("event", "fan_out", "published") or is_document_id(found["id"])):
-                return StagedName(key, kind, found["id"], None if index is None else int(index), attempt)
+                return StagedName(key, kind, found["id"], None if index is None else int(index), attempt, part)
     return None
 
 
@@ -158,14 +172,29 @@ def event_blob(key: str, event: str) -> str:
     return f"{key}/events/{event}.json"
 
 
-def chunk_blob(key: str, index: int, document_id: str) -> str:
-    """Name a chunk's content in staging."""
-    return f"{key}/chunks/{index:05}-{document_id}.{media.UNKNOWN}"
+def chunk_blob(key: str, index: int, document_id: str, version: str | None = None) -> str:
+    """Name a chunk's content in staging; each version after the first has a name of its own, in the archive too."""
+    return f"{key}/chunks/{index:05}-{document_id}{f'.{version}' if version else ''}.{media.UNKNOWN}"
+
+
+def version_tag(version: str) -> str:
+    """Return the part of a name that distinguishes a version of a document from others."""
+    return hashlib.sha256(version.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def metadata_blob(key: str, index: int, document_id: str) -> str:
     """Name a chunk's metadata file."""
     return f"{key}/chunks/{index:05}-{document_id}.json"
+
+
+def verdict_blob(key: str, document_id: str, sha256: str) -> str:
+    """Name the verdict on a chunk's bytes."""
+    return f"{key}/verdicts/{document_id}/{sha256}.json"
+
+
+def recheck_blob(key: str, document_id: str, step: str) -> str:
+    """Name the fact that a step of a chunk's re-check was queued, or that the re-check settled it."""
+    return f"{key}/rechecks/{document_id}/{step}.json"
 
 
 def attempts_blob(key: str, document_id: str) -> str:
@@ -203,6 +232,12 @@ def archived(blob: str, kind: Kind | None = None) -> str:
     key, _, name = blob.partition("/")
     content = name.removesuffix(f".{media.UNKNOWN}")
     return f"{archive_folder(key)}/{f'{content}.{kind}' if kind and content != name else name}"
+
+
+def staged_content(archived_blob: str) -> str:
+    """Return the name in staging of a chunk's content, by that of its archive copy, whatever kind that has."""
+    folder, _, name = archived_blob.rpartition("/")
+    return f"{folder.split('/', 3)[-1]}/{name.rpartition('.')[0]}.{media.UNKNOWN}"
 
 
 def manifest_blob(key: str, revision: int = 1) -> str:

@@ -4,18 +4,21 @@ It is written last: if it exists, the recording is archived.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
 from recording.formats.media import Kind
+from recording.formats.verdict import Outcome
 from recording.model import layout
 from recording.model.attempts import Failure
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
+from recording.model.proof import ChunkFacts
 from recording.model.record import Record
-from recording.model.recording import InFlightChunk, InFlightRecording, first_said
+from recording.model.recording import InFlightChunk, InFlightRecording, first_said, verdict_on
 from recording.model.stored import StoredBlob
+from recording.model.verdict import ChunkVerdict
 
 
 class ManifestFile(Record):
@@ -26,17 +29,27 @@ class ManifestFile(Record):
     sha256: str | None
 
 
+class ManifestVersion(ManifestFile):
+    """Another version of a chunk's bytes, which ACS delivered before or after the one that counts."""
+
+    verdict: Outcome | None = None
+    remarks: tuple[str, ...] = ()
+    source_etag: str | None = None
+
+
 class ManifestChunk(Record):
     """The outcome of one announced chunk.
 
     waiting, staged: in flight, not proved yet or proved; never in an archived manifest.
     archived: its bytes were read back and compared with the digests in transit: `blocksCompared` of `blocks`, which is
     all of them but in manifests of older versions.
-    unproved: committed completely, but the deadline passed before it could be read back; or accepted although its
-    structure is incomplete, since ACS had nothing better. `reason` says which.
+    unproved: committed completely, but the deadline passed before it could be read back. Older versions also wrote it
+    for a file whose structure is incomplete. `reason` says which.
     lost: not in our storage when ACS deleted it; `reason` says why. `evidence` is the attempt that found nothing more
     of it, or of its metadata file: it began after `expires_at`, which is its receipt and the time that ACS keeps it.
     `announced_at` and `deadline` are the earliest that its events make plausible.
+    `verdict` is what the structure of its bytes says, `remarks` what is unusual about them or missing: they are kept
+    whatever it is. `versions` are other bytes that ACS delivered for it, which are kept too.
     `format` is what its bytes are; `note` describes a label that differs.
     `index` is what was announced first, `other_indices` are those at which the document was announced as well.
     `locations` are digests of its addresses; the event has the addresses themselves.
@@ -61,7 +74,10 @@ class ManifestChunk(Record):
     channel_type: str | None = None
     format: Kind | None = None
     note: str | None = None
+    verdict: Outcome | None = None
+    remarks: tuple[str, ...] = ()
     content: ManifestFile | None = None
+    versions: tuple[ManifestVersion, ...] = ()
     metadata: ManifestFile | None = None
     source_etag: str | None = None
     proved_at: datetime | None = None
@@ -75,8 +91,18 @@ class ManifestChunk(Record):
 
     @property
     def is_safe(self) -> bool:
-        """Return whether the archive has all of it: content, proof and metadata file."""
+        """Return whether the archive has all that was delivered: content, proof and metadata file."""
         return self.outcome == "archived" and self.metadata is not None
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether its bytes are complete media; an older version archived nothing else."""
+        return self.outcome == "archived" and self.verdict in (None, "complete")
+
+    @property
+    def files(self) -> tuple[ManifestFile, ...]:
+        """Return every version of its bytes, the one that counts first."""
+        return (*([self.content] if self.content else ()), *self.versions)
 
 
 class Claim(Record):
@@ -103,6 +129,7 @@ class Absence(Record):
 class Manifest(Record):
     """`recording.json`; `complete` says that every announced chunk and its metadata file are there.
 
+    Whether a chunk is complete media is said by its `verdict`.
     `notes` lists what was missing or wrong in its events and was derived from the rest of them.
     """
 
@@ -249,7 +276,8 @@ def without_archived(recording: InFlightRecording, before: Manifest) -> InFlight
     kept = {e.document_id for e in before.chunks if e.content is not None} | (known - announced)
     kept -= {c.document_id for c in new_chunks(recording, before)}
     left = (c for c in recording.chunks if c.document_id not in kept)
-    chunks = (replace(c, is_archived=c.document_id in known - announced) for c in left)
+    safe = {e.document_id for e in before.chunks if e.is_safe}
+    chunks = (replace(c, is_listed=c.document_id in known - announced, is_archived=c.document_id in safe) for c in left)
     return replace(
         recording,
         chunks=tuple(chunks),
@@ -263,22 +291,27 @@ def has_more(chunk: InFlightChunk, entry: ManifestChunk | None) -> bool:
     if entry is None:
         return True
     proof = chunk.content and chunk.content.sha256
+    known = {layout.staged_content(file.blob) for file in entry.files}
+    first = layout.chunk_blob(chunk.recording_key, chunk.announced.index, chunk.document_id)
     return (
         (chunk.content is not None and entry.content is None)
         or (proof is not None and entry.content is not None and entry.content.sha256 is None)
         or (chunk.metadata is not None and entry.metadata is None)
+        or any(blob.name not in {*known, first} for blob in (chunk.content, *chunk.others) if blob)
     )
 
 
 def merge_entries(known: ManifestChunk, new: ManifestChunk) -> ManifestChunk:
     """Merge what two runs know of one chunk: nothing that is in the archive is dropped from the manifest."""
-    entry = new if new.content is not None and (new.outcome == "archived" or known.content is None) else known
+    entry = new if _supersedes(new, known) else known
+    other = known if entry is new else new
     metadata = known.metadata or new.metadata
     failures = tuple(sorted({*known.failures, *new.failures}, key=lambda failure: failure.at))
     unfinished = tuple(sorted({*known.unfinished, *new.unfinished}))
     return entry.model_copy(
         update={
             "metadata": metadata,
+            "versions": _unlisted((*entry.versions, *other.versions, *_as_version(other)), entry.content),
             "reason": None if entry.outcome == "archived" and metadata else entry.reason,
             "attempts": max(known.attempts, new.attempts, len(failures) + len(unfinished)),
             "failures": failures,
@@ -303,16 +336,15 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
     """Return the entry of a chunk that is in staging, or is to be archived."""
     content, facts = chunk.content, chunk.facts
     proved = content is not None and content.sha256 is not None
+    verdict = chunk.verdict
     record = chunk.attempts
     outcome: Literal["waiting", "staged", "archived", "unproved", "lost"]
     if where == "staging":
         outcome = "staged" if proved else "waiting"
     else:
-        outcome = "lost" if content is None else "archived" if proved and facts.problem is None else "unproved"
+        outcome = "lost" if content is None else "archived" if proved else "unproved"
     reason = None if chunk.is_staged else chunk.reason
-    if facts.problem is not None:
-        reason = f"kept as it is: {facts.problem}"
-    elif where == "archive" and not chunk.is_staged:
+    if where == "archive" and not chunk.is_staged:
         what = "content" if content is None else "proof" if not proved else "metadata file"
         reason = f"no {what} by the deadline; last attempt: {reason or 'none was made'}"
     described = chunk.description
@@ -333,13 +365,67 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         channel_type=described.get("channel_type"),
         format=chunk.kind,
         note=chunk.label_mismatch,
+        verdict=verdict.outcome if verdict else None,
+        remarks=chunk.remarks,
         content=_file(content, chunk.kind, where),
+        versions=tuple(_version(blob, chunk.verdicts, where) for blob in chunk.others),
         metadata=_file(chunk.metadata, None, where),
         source_etag=facts.source_etag or None,
         proved_at=facts.proved_at,
         blocks=facts.blocks,
         blocks_compared=facts.blocks_compared,
         locations=tuple(map(location_digest, _locations(chunk.announced))),
+    )
+
+
+def _supersedes(new: ManifestChunk, known: ManifestChunk) -> bool:
+    """Return whether what a run has of a chunk counts, instead of what the archive has."""
+    if new.content is None or known.content is None:
+        return new.content is not None
+    if layout.staged_content(new.content.blob) == layout.staged_content(known.content.blob):
+        # What is in the archive is never written again.
+        return known.content.sha256 is None and new.outcome == "archived"
+    return new.outcome == "archived" and _worth(new) > _worth(known)
+
+
+def _worth(entry: ManifestChunk) -> tuple[bool, int, int]:
+    verdict = ChunkVerdict(outcome="complete" if entry.is_whole else entry.verdict or "truncated")
+    return entry.outcome == "archived", verdict.rank, entry.content.bytes if entry.content else 0
+
+
+def _as_version(entry: ManifestChunk) -> tuple[ManifestVersion, ...]:
+    """Return the bytes of an entry that another entry's bytes supersede."""
+    if entry.content is None:
+        return ()
+    verdict = entry.verdict or ("truncated" if entry.content.sha256 and not entry.is_whole else None)
+    return (
+        ManifestVersion(**dict(entry.content), verdict=verdict, remarks=entry.remarks, source_etag=entry.source_etag),
+    )
+
+
+def _unlisted(versions: Iterable[ManifestVersion], content: ManifestFile | None) -> tuple[ManifestVersion, ...]:
+    """Return each version once, without the one that counts."""
+    listed = {layout.staged_content(content.blob)} if content else set()
+    unlisted: dict[str, ManifestVersion] = {}
+    for version in versions:
+        name = layout.staged_content(version.blob)
+        if name not in listed:
+            unlisted.setdefault(name, version)
+    return tuple(unlisted.values())
+
+
+def _version(
+    blob: StoredBlob, verdicts: Mapping[str, ChunkVerdict], where: Literal["staging", "archive"]
+) -> ManifestVersion:
+    facts = ChunkFacts.from_metadata(blob.metadata)
+    verdict = verdict_on(blob, verdicts) if blob.sha256 else None
+    return ManifestVersion(
+        blob=layout.archived(blob.name, facts.kind) if where == "archive" else blob.name,
+        bytes=blob.size,
+        sha256=blob.sha256,
+        verdict=verdict.outcome if verdict else None,
+        remarks=verdict.remarks if verdict else (),
+        source_etag=facts.source_etag or None,
     )
 
 

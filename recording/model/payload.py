@@ -79,6 +79,7 @@ OrNone = WrapValidator(_or_none)
 OrEmpty = WrapValidator(_or_empty)
 Word = Annotated[str | None, BeforeValidator(_word)]
 Index = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=layout.LARGEST_INDEX)]
+Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 ServerCallId = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
 # An id that is too long is none: its beginning would be another id.
 Id = Annotated[str | None, Field(min_length=1, max_length=LONGEST_ID), OrNone]
@@ -229,26 +230,37 @@ class _Info(Fields):
     format: Word = None
 
 
+class _Pause(Fields):
+    duration: Annotated[Milliseconds | None, OrNone] = None
+
+
 class _File(Fields):
     recording_info: Annotated[_Info, OrEmpty] = _Info()
+    chunk_duration: Annotated[Milliseconds | None, OrNone] = None
+    pause_resume_intervals: Annotated[tuple[Annotated[_Pause, OrEmpty], ...] | None, OrNone] = None
 
 
 def read_metadata_file(body: bytes) -> dict[str, str]:
     """Return `content_type`, `channel_type` and `format`, where known, as the Call Automation API spells them.
 
-    In 2021 the first two were swapped (docs/acs-contract.md#surprises), but the value shows which it is. A file that
-    can't be parsed has none of them, and is archived unchanged.
+    Also `duration_ms`, and the sum of the pauses as `paused_ms`. In 2021 the types were swapped
+    (docs/acs-contract.md#surprises), but the value shows which it is. A file that can't be parsed has none of them, and
+    is archived unchanged.
     """
     if len(body) > LARGEST_READ:
         return {}
     try:
-        info = _File.model_validate(json.loads(body)).recording_info
+        file = _File.model_validate(json.loads(body))
+        info = file.recording_info
     except (ValidationError, ValueError, RecursionError):
         return {}
     given = (info.content_type, info.channel_type)
+    paused = sum(pause.duration or 0 for pause in file.pause_resume_intervals or ())
     found = {
         "content_type": next((word for word in given if word in ("audio", "audioVideo")), None),
         "channel_type": next((word for word in given if word in ("mixed", "unmixed")), None),
         "format": info.format if info.format in ("mp4", "mp3", "wav") else None,
+        "duration_ms": file.chunk_duration and f"{file.chunk_duration:.0f}",
+        "paused_ms": paused and f"{paused:.0f}",
     }
     return {name: word for name, word in found.items() if word}

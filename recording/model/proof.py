@@ -13,10 +13,10 @@ from recording.model.payload import OrNone
 class ChunkFacts(BaseModel):
     """The metadata of a chunk's blob; a value that can't be read counts as missing.
 
-    The first eight are committed with the chunk, the others added by its proof. `problem` says why the file is
-    incomplete, if it is kept nevertheless. `flight` is the digest in transit: a digest of the digests of all
-    blocks, computed while they were copied. `flight_again` is that of a second reading, where the
-    source has no validator.
+            Seven are committed with the chunk, the others added by its proof. `flight` is the digest in transit: a
+        digest of the digests of all blocks, computed while they were copied. `flight_again` is that of a second
+    reading, where the source has no validator. `seconds` is the duration by the structure.
+        Only an older version wrote `problem`, why the file is incomplete; now that is a fact (`model/verdict.py`).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,6 +32,7 @@ class ChunkFacts(BaseModel):
     sha256: str | None = None
     proved_at: Annotated[datetime | None, OrNone] = None
     blocks_compared: Annotated[int | None, OrNone] = None
+    seconds: Annotated[float | None, OrNone] = None
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self:

@@ -1,8 +1,8 @@
 """A recording in flight and its chunks, derived from the facts in staging."""
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
@@ -11,13 +11,18 @@ from recording.formats.media import Kind
 from recording.model import layout
 from recording.model.attempts import FIRST_RESCUE, QUEUE_TRIES, Attempts, Failure, unfinished
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
-from recording.model.job import ChunkJob
+from recording.model.job import ChunkJob, Recheck
+from recording.model.layout import StagedName
 from recording.model.proof import ChunkFacts
+from recording.model.recheck import RecheckTimes
 from recording.model.stored import StoredBlob
+from recording.model.verdict import ChunkVerdict
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 # Of more addresses of one document nearly all are false, and each of them costs a try.
 _MOST_ADDRESSES = 10
+# Of a chunk's duration: docs/media.md#verdicts.
+_TOLERANCE, _TOLERANCE_SECONDS = 0.02, 2.0
 
 
 @dataclass(frozen=True)
@@ -25,13 +30,15 @@ class InFlightChunk:
     """One announced chunk, and what staging has of it.
 
     `announced` combines what its events say of it, `described` what they say of its media. `unfinished` has the start
-    of each attempt that is not known to have failed or succeeded.
+    of each attempt that is not known to have failed or succeeded. `content` is the best version of its bytes, `others`
+    are the rest. `verdicts` are by SHA-256, `rechecks` has when each step was queued, or that it is settled.
 
     When it was announced is a claim, bounded by when that was received. `announced_at` and `deadline` are the earliest
     that is plausible: urgency counts from there. `expires_at` is by the app's own clock: until then ACS may have it.
 
-    `others` have the other addresses that events claim: until it is staged nobody knows which of them is right.
-    `is_archived` says that the archive's manifest lists it, and no event has announced it again.
+    `addresses` are others that events claim: until it is staged nobody knows which of them is right. `is_listed` says
+    that the archive's manifest lists it, and no event has announced it again; `is_archived` that the archive has all of
+    an earlier version.
     """
 
     recording_key: str
@@ -44,8 +51,12 @@ class InFlightChunk:
     attempts: Attempts | None
     unfinished: tuple[datetime, ...]
     described: dict[str, str]
+    is_listed: bool = False
     is_archived: bool = False
-    others: tuple[AnnouncedChunk, ...] = ()
+    addresses: tuple[AnnouncedChunk, ...] = ()
+    others: tuple[StoredBlob, ...] = ()
+    verdicts: Mapping[str, ChunkVerdict] = field(default_factory=dict)
+    rechecks: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def document_id(self) -> str:
@@ -60,12 +71,15 @@ class InFlightChunk:
     @property
     def jobs(self) -> tuple[ChunkJob, ...]:
         """Return the jobs of a further try: one for each address."""
-        return tuple(ChunkJob.of(self.recording_key, one, self.announced_at) for one in (self.announced, *self.others))
+        return tuple(
+            ChunkJob.of(self.recording_key, one, self.announced_at) for one in (self.announced, *self.addresses)
+        )
 
     @property
     def is_staged(self) -> bool:
-        """Return whether staging has its proved content and its metadata file."""
-        return self.content is not None and self.content.sha256 is not None and self.metadata is not None
+        """Return whether staging has its proved content and its metadata file, or the archive has them."""
+        is_proved = self.content is not None and self.content.sha256 is not None
+        return self.is_archived or (is_proved and self.metadata is not None)
 
     @property
     def tries(self) -> int:
@@ -113,6 +127,61 @@ class InFlightChunk:
         """Return how many hours are left until its deadline; 0 after it."""
         return round(max(self.deadline - now, timedelta()) / timedelta(hours=1), 2)
 
+    @property
+    def verdict(self) -> ChunkVerdict | None:
+        """Return the verdict on its content; None if that isn't proved."""
+        is_proved = self.content is not None and self.content.sha256 is not None
+        return verdict_on(self.content, self.verdicts) if self.content and is_proved else None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Return what is unusual about its content, also compared with its metadata file."""
+        return (*(self.verdict.remarks if self.verdict else ()), *self._too_short())
+
+    def _too_short(self) -> tuple[str, ...]:
+        """Compare the duration: a cut between two frames or fragments is visible nowhere else.
+
+        Whether the metadata file's duration includes pauses is unknown (docs/acs-contract.md#2021-metadata-file).
+        """
+        said = self.metadata.metadata if self.metadata else {}
+        expected, paused = (float(said.get(name, 0)) / 1000 for name in ("duration_ms", "paused_ms"))
+        tolerance = max(_TOLERANCE_SECONDS, _TOLERANCE * expected)
+        seconds = self.facts.seconds
+        if seconds is None or seconds >= expected - paused - tolerance:
+            return ()
+        return (f"it lasts {seconds:.1f} s, its metadata file says {expected:.1f} s",)
+
+    def _may_get_better(self, now: datetime) -> bool:
+        is_complete = self.verdict is None or self.verdict.outcome == "complete"
+        return not is_complete and not self.is_archived and now < self.expires_at
+
+    def is_settled(self, now: datetime, times: RecheckTimes) -> bool:
+        """Return whether nothing better is waited for: its bytes are complete, not there at all, or re-checked."""
+        if not self._may_get_better(now):
+            return True
+        last = self.rechecks.get("last")
+        return last is not None and last + times.last_wait <= now
+
+    def next_recheck(self, now: datetime, times: RecheckTimes, *, is_last: bool) -> tuple[str, Recheck] | None:
+        """Return the step of its re-check that is to be queued, and what it does; None if there is nothing to do.
+
+        `is_last` says that its recording waits for nothing else.
+        """
+        if not self._may_get_better(now):
+            return None
+        # Of several versions the first was judged first.
+        found = [verdict_on(one, self.verdicts).found_at for one in (self.content, *self.others) if one and one.sha256]
+        found_at = min(filter(None, found), default=_NEVER)
+        end = times.end(found_at, self.expires_at)
+        is_over = "settled" in self.rechecks or now >= end - times.last_wait
+        if is_last and is_over:
+            return None if "last" in self.rechecks else ("last", "probe")
+        due = sum(found_at + pause <= min(now, end) for pause in times.steps)
+        queued = max((int(step) for step in self.rechecks if step.isdecimal()), default=0)
+        if due <= queued or "settled" in self.rechecks:
+            return None
+        return str(due), "read" if times.steps[due - 1] >= times.read_after else "probe"
+
     def requeue_at(self, first: timedelta = FIRST_RESCUE) -> datetime:
         """Return when the timer requeues it, unless it is staged by then."""
         if self.attempts is None:
@@ -133,12 +202,12 @@ class InFlightChunk:
         failed = self.attempts.failures if self.attempts else ()
         killed = [Failure(at=began, code="Unfinished", message="it began and did not end") for began in self.unfinished]
         late = [[one for one in some if one.began >= self.expires_at] for some in (failed, killed)]
-        return next(iter((*late[0][len(self.others) :], *late[1][QUEUE_TRIES - 1 :])), None)
+        return next(iter((*late[0][len(self.addresses) :], *late[1][QUEUE_TRIES - 1 :])), None)
 
     @property
     def is_given_up(self) -> bool:
         """Return whether it is not queued again: there is evidence, or the archive lists it already."""
-        return self.is_archived or self.evidence is not None
+        return self.is_listed or self.evidence is not None
 
     @property
     def is_lost(self) -> bool:
@@ -197,18 +266,24 @@ def assemble(
     named = {blob.name: blob for blob in blobs}
     begun: dict[str, list[str]] = defaultdict(list)
     fanned_out: list[str] = []
-    for staged in filter(None, map(layout.parse, named)):
+    about: dict[str, list[tuple[StagedName, StoredBlob]]] = defaultdict(list)
+    for blob in named.values():
+        staged = layout.parse(blob.name)
+        if staged is None:
+            continue
         if staged.kind == "fan_out":
             fanned_out.append(staged.id)
         elif staged.attempt is not None:
             begun[staged.id].append(staged.attempt)
+        elif staged.kind in ("content", "verdict", "recheck"):
+            about[staged.id].append((staged, blob))
     ordered = tuple(sorted(events, key=lambda event: (event.received, event.id)))
     said: dict[str, list[tuple[FileStatusUpdated, AnnouncedChunk]]] = defaultdict(list)
     for event in ordered:
         for announced in event.chunks:
             said[announced.document_id].append((event, announced))
     chunks = [
-        _chunk(key, announcements, named, attempts.get(document_id), begun[document_id], retention)
+        _chunk(key, announcements, named, about[document_id], attempts.get(document_id), begun[document_id], retention)
         for document_id, announcements in said.items()
     ]
     in_order = tuple(sorted(chunks, key=lambda c: (c.announced.index, c.document_id)))
@@ -227,6 +302,7 @@ def _chunk(
     key: str,
     said: list[tuple[FileStatusUpdated, AnnouncedChunk]],
     named: dict[str, StoredBlob],
+    about: list[tuple[StagedName, StoredBlob]],
     attempts: Attempts | None,
     begun: list[str],
     retention: timedelta,
@@ -234,7 +310,6 @@ def _chunk(
     first = said[0][1]
     # An event may announce it at two indices; a version of it may be under each of these names.
     names = dict.fromkeys((one.index, first.document_id) for _, one in said)
-    contents = [blob for name in names if (blob := named.get(layout.chunk_blob(key, *name)))]
     files = [blob for name in names if (blob := named.get(layout.metadata_blob(key, *name)))]
     announced_at = min(event.announced_at(retention) for event, _ in said)
     announced = AnnouncedChunk(
@@ -260,6 +335,14 @@ def _chunk(
         "format": first_said(event.format_type for event, _ in said),
     }
     metadata = next(iter(files), None)
+    verdicts = {name.part or "": ChunkVerdict.from_metadata(b.metadata) for name, b in about if name.kind == "verdict"}
+    # The first version, whose name has no more, comes first.
+    indices = {index for index, _ in names}
+    versions = sorted(
+        ((name.part or "", blob) for name, blob in about if name.kind == "content" and name.index in indices),
+        key=lambda version: version[0],
+    )
+    content = best_version([blob for _, blob in versions], verdicts)
     # The last write of a successful attempt names the attempt.
     succeeded = metadata.metadata.get("attempt") if metadata else None
     return InFlightChunk(
@@ -268,13 +351,42 @@ def _chunk(
         announced_at=announced_at,
         deadline=announced_at + retention,
         expires_at=min(event.received for event, _ in said) + retention,
-        content=max(contents, key=lambda blob: blob.sha256 is not None, default=None),
+        content=content,
         metadata=metadata,
         attempts=attempts,
         unfinished=tuple(map(layout.recording_start, unfinished(begun, attempts, succeeded=succeeded))),
         described={name: value for name, value in described.items() if value},
-        others=tuple(addresses)[1:_MOST_ADDRESSES],
+        addresses=tuple(addresses)[1:_MOST_ADDRESSES],
+        others=tuple(blob for _, blob in versions if blob is not content),
+        verdicts=verdicts,
+        rechecks={name.part or "": _when(blob) for name, blob in about if name.kind == "recheck"},
     )
+
+
+def verdict_on(content: StoredBlob, verdicts: Mapping[str, ChunkVerdict]) -> ChunkVerdict:
+    """Return the verdict on proved bytes: by its fact, as an older version noted it, or complete."""
+    facts = ChunkFacts.from_metadata(content.metadata)
+    if (known := verdicts.get(content.sha256 or "")) is not None:
+        return known
+    if facts.problem is not None:
+        return ChunkVerdict(outcome="truncated", remarks=(facts.problem,), found_at=facts.proved_at)
+    return ChunkVerdict()
+
+
+def best_version(versions: Sequence[StoredBlob], verdicts: Mapping[str, ChunkVerdict]) -> StoredBlob | None:
+    """Return the best of a chunk's versions, the first of which came first: proved, then by verdict, then by length."""
+    proved = [blob for blob in versions if blob.sha256]
+    if not proved:
+        return next(iter(versions), None)
+    return max(proved, key=lambda blob: (verdict_on(blob, verdicts).rank, blob.size))
+
+
+def _when(fact: StoredBlob) -> datetime:
+    """Return when a step was queued; one that can't be read was queued long ago."""
+    try:
+        return datetime.fromisoformat(fact.metadata["at"])
+    except (KeyError, ValueError):
+        return _NEVER
 
 
 def first_said[Value](values: Iterable[Value | None]) -> Value | None:

@@ -131,7 +131,7 @@ class RecordingStore:
         So it is when an ingest ends after the recording was archived without its chunk.
         """
         recording = await self.load(key, blobs)
-        announced = {blob.name for c in recording.chunks for blob in (c.content, c.metadata) if blob}
+        announced = {blob.name for c in recording.chunks for blob in (c.content, *c.others, c.metadata) if blob}
         if before is None or (
             recording.events
             and all(b.name in announced for b in blobs if layout.staged_kind(b.name) in ("content", "metadata"))
@@ -208,11 +208,16 @@ class RecordingStore:
         raise AzureError("the attempts record was changed by others each time")
 
     async def empty_staging(self, recording: InFlightRecording) -> None:
-        """Empty the staging prefix, events last: as long as one blob is left, an event describes it."""
+        """Empty the staging prefix, events last: as long as one blob is left, an event describes it.
+
+        Verdicts come after the content: without its verdict it would count as complete.
+        """
 
         def turn(blob: StoredBlob) -> int:
             kind = layout.staged_kind(blob.name)
-            return 0 if kind in layout.TRANSIENT else 2 if kind == "event" else 1
+            if kind in ("verdict", "event"):
+                return 3 if kind == "event" else 2
+            return 0 if kind in layout.TRANSIENT else 1
 
         async def delete(blob: StoredBlob) -> None:
             await self._blobs.delete("staging", blob.name, etag=blob.etag)

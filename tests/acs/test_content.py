@@ -1,6 +1,7 @@
 """recording/acs/content.py: chunk bytes and metadata as they should come, and answers that are neither."""
 
 import hashlib
+import re
 import tracemalloc
 
 import pytest
@@ -45,7 +46,7 @@ async def test_a_probe(content: Content, origin: Origin, answer: object, *, take
     """A probe finds the size, the version, and whether ranges are supported."""
     origin.answer = answer  # type: ignore[assignment]  # one of the two above
 
-    expected = Probe(len(MEDIA), "mp4", f'"v1"|{len(MEDIA)}', '"v1"', takes_ranges, MEDIA[:1024])
+    expected = Probe(len(MEDIA), "mp4", f'"v1"|{len(MEDIA)}', '"v1"', takes_ranges, MEDIA[:1024], "video/mp4")
     assert expected == await content.probe(JOB)
 
 
@@ -120,25 +121,24 @@ async def test_metadata_that_is_too_large(origin: Origin) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "message"),
-    [
-        (b"", "video/mp4", "the source answered with no bytes"),
-        (b"<!DOCTYPE html><html></html>", "text/html; charset=utf-8", "sent an error page"),
-        (b"<!DOCTYPE html><html></html>", "video/mp4", "sent an error page"),
-        (b"  \r\n<?xml version='1.0'?>", "application/xml", "sent an error page"),
-        (b"Service unavailable", "text/html", "sent an error page"),
-        (b'{"code":"500","message":"x"}', "application/json", "sent an error page"),
-        (b'{"error":{"code":"500"}}', "application/octet-stream", "sent an error page"),
-    ],
+    ("label", "noted"), [("video/mp4", "video/mp4"), ("Text/HTML; a=b", "text/html"), ("<b>", "no content type")]
 )
-async def test_an_answer_that_is_no_media(
-    content: Content, origin: Origin, body: bytes, kind: str, message: str
+async def test_an_answer_without_bytes_is_noted_by_its_type(
+    content: Content, origin: Origin, label: str, noted: str
 ) -> None:
-    """A 200 with nothing, or with an error page, is not a chunk."""
-    origin.replies((200, body, {"Content-Type": kind}))
+    """A 200 with nothing is not a chunk; of the label no more is shown than a content type."""
+    origin.replies((200, b"", {"Content-Type": label}))
 
-    with pytest.raises(SourceDamaged, match=message):
+    with pytest.raises(SourceDamaged, match=re.escape(f"the source answered with no bytes ({noted})")):
         await content.probe(JOB)
+
+
+@pytest.mark.parametrize("label", ["text/html", "application/xml", ""])
+async def test_a_label_refuses_no_metadata_file(content: Content, origin: Origin, label: str) -> None:
+    """An object of JSON is what a metadata file is."""
+    origin.replies((200, b'{"callId": "x"}', {"Content-Type": label}))
+
+    assert b'{"callId": "x"}' == await content.metadata(JOB)
 
 
 @pytest.mark.parametrize("label", ["text/html", "application/json", "application/xml; charset=utf-8", "text/plain"])
@@ -148,7 +148,7 @@ async def test_an_answer_that_is_no_media(
 async def test_a_label_refuses_no_media(
     content: Content, origin: Origin, kind: str | None, body: bytes, label: str
 ) -> None:
-    """Only text can be an error page: bytes outrank labels."""
+    """Bytes outrank labels."""
     origin.replies((200, body, {"Content-Type": label}))
 
     assert (kind, len(body)) == ((found := await content.probe(JOB)).kind, found.size)

@@ -1,7 +1,7 @@
 """recording/ingest/chunk.py: MP4, MP3 and WAV of Call Automation, from its storage host into the archive."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,13 +10,13 @@ from local.acs.server import Emulator
 from recording import app as bootstrap
 from recording.app import App
 from recording.config.settings import read_settings
-from recording.errors import SourceDamaged, SourceGone
+from recording.errors import SourceGone
 from recording.formats import media
 from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from tests.support.emulator import Control
-from tests.support.facts import MIB, container, listing, receive, sweep, with_limits
+from tests.support.facts import MIB, container, listing, receive, sweep
 from tests.support.source import mp3, mp4, storage_host, today, wav
 from tests.support.vectors import COMPLETE, REMARK
 
@@ -112,34 +112,6 @@ async def test_without_a_label_the_bytes_tell(environment: dict[str, str]) -> No
         assert (True, "mp3", None, None) == (written.complete, entry.format, entry.content_type, entry.note)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        wav(1000)[:-1],
-        mp3(10)[:200],
-        mp3(10)[:-1],
-        mp3(1) + bytes(500),
-        mp4(500)[:-1],
-        bytes(500),
-        b"\xff" * 500,
-    ],
-    ids=["wav cut", "mp3 cut", "mp3 cut at its end", "mp3 and zeros", "mp4 cut", "zeros", "ones"],
-)
-@pytest.mark.parametrize("takes_ranges", [True, False])
-async def test_what_is_damaged_or_no_media_is_refused(
-    environment: dict[str, str], body: bytes, takes_ranges: bool
-) -> None:
-    """Whether its structure is read ahead or as it passes by."""
-    async with storage_host(environment) as (app, host):
-        host.takes_ranges = takes_ranges
-        [job] = await receive(app, today(host.add(body, {"format": "wav"})))
-        for _ in range(2):  # the second try finds blocks that the first one staged
-            with pytest.raises(SourceDamaged):
-                await with_limits(app, block_pause_seconds=0.01).ingest.run(job)
-
-        assert await app.clients.blobs.stat("staging", job.content_blob) is None
-
-
 PLAYED = {
     "wav, sizes 0": "wav",
     "wav, RF64": "wav",
@@ -170,59 +142,6 @@ async def test_what_players_play_is_archived(environment: dict[str, str], takes_
             assert hashlib.sha256(body).hexdigest() == entry.content.sha256
             assert media.CONTENT_TYPES[kind] == await content_type(app, entry.content.blob)  # type: ignore[index]
         assert (await app.verifier.verify(jobs[0].recording_key)).ok
-
-
-async def test_what_takes_a_pass_to_judge_is_judged_as_it_is_read_back(
-    environment: dict[str, str], caplog: pytest.LogCaptureFixture
-) -> None:
-    """An early look leaves a long MP3 undecided. One that is cut is kept and reported, and the source stays."""
-    whole = mp3(4000)
-    async with storage_host(environment, DELETE_SOURCE="true") as (app, host):
-        [job, _], written = await bring(app, host.add(whole[:-1]), host.add(whole))
-        cut, other = written.chunks
-
-        assert cut.content is not None
-        problem = "1 bytes of the last frame are missing"
-        assert (False, "unproved", f"kept as it is: {problem}") == (written.complete, cut.outcome, cut.reason)
-        assert (hashlib.sha256(whole[:-1]).hexdigest(), "mp3") == (cut.content.sha256, cut.format)
-        assert ("archived", "mp3", None) == (other.outcome, other.format, other.reason)
-        assert [other.document_id] == host.deletions()
-        assert 1 == caplog.text.count("chunk.kept_as_it_is")
-        # A probe, and one block; each is redirected to the region.
-        reads = [request for request in host.asked if request.path.endswith(f"{job.document_id}/content/media")]
-        assert 2 * (1 + 1) == len(reads)
-        assert (await app.verifier.verify(job.recording_key)).ok
-
-
-ODD = (
-    ("wav", wav(1000)[:1000], "1044 of 2000 bytes of samples are missing"),
-    ("mp4", b"\1\2\3\4" * 500, "the bytes are no media that is known"),
-)
-
-
-@pytest.mark.parametrize("takes_ranges", [True, False])
-@pytest.mark.parametrize(("label", "body", "problem"), ODD, ids=["cut", "no media"])
-async def test_what_never_looks_whole_is_taken_as_it_is_before_it_is_lost(
-    environment: dict[str, str], label: str, body: bytes, problem: str, takes_ranges: bool
-) -> None:
-    """Refused as long as it may get better; then the archive has the bytes, it is reported, and the source stays."""
-    async with storage_host(environment, DELETE_SOURCE="true") as (app, host):
-        host.takes_ranges = takes_ranges
-        chunk = host.add(body, {"format": label})
-        [early] = await receive(app, today(chunk, eventTime=(datetime.now(UTC) - 22 * HOUR).isoformat()))
-        with pytest.raises(SourceDamaged, match=problem):
-            await app.ingest.run(early)
-
-        before = (datetime.now(UTC) - 23 * HOUR).isoformat()
-        [job], written = await bring(app, chunk, event_id="e0", eventTime=before)
-        [entry] = written.chunks
-
-        assert entry.content is not None
-        assert (False, "unproved", f"kept as it is: {problem}") == (written.complete, entry.outcome, entry.reason)
-        assert (hashlib.sha256(body).hexdigest(), len(body)) == (entry.content.sha256, entry.content.bytes)
-        assert layout.archived(job.content_blob, label) == entry.content.blob  # type: ignore[arg-type]
-        assert ([], {}) == (host.deletions(), await listing(app.settings, "staging"))
-        assert (await app.verifier.verify(job.recording_key)).ok
 
 
 async def test_an_etag_may_be_longer_than_blob_metadata(environment: dict[str, str]) -> None:

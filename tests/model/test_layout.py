@@ -27,6 +27,18 @@ STAGED = st.one_of(
     st.builds(
         StagedName, KEYS, st.sampled_from(["content", "metadata"]), DOCUMENTS, st.integers(0, layout.LARGEST_INDEX)
     ),
+    st.builds(
+        StagedName,
+        KEYS,
+        st.just("content"),
+        DOCUMENTS,
+        st.integers(0, layout.LARGEST_INDEX),
+        part=st.builds(layout.version_tag, st.text()),
+    ),
+    st.builds(StagedName, KEYS, st.just("verdict"), DOCUMENTS, part=st.from_regex(r"[0-9a-f]{64}", fullmatch=True)),
+    st.builds(
+        StagedName, KEYS, st.just("recheck"), DOCUMENTS, part=st.sampled_from(["1", "5", "12", "last", "settled"])
+    ),
     st.builds(StagedName, KEYS, st.sampled_from(["attempts", "at_risk"]), DOCUMENTS),
     st.builds(
         StagedName, KEYS, st.just("began"), DOCUMENTS, attempt=st.builds(layout.attempt_id, TIMES, st.just("0a1b2c3d"))
@@ -42,9 +54,13 @@ def name_of(staged: StagedName) -> str:
         case "event":
             return layout.event_blob(staged.key, staged.id)
         case "content":
-            return layout.chunk_blob(staged.key, staged.index or 0, staged.id)
+            return layout.chunk_blob(staged.key, staged.index or 0, staged.id, staged.part)
         case "metadata":
             return layout.metadata_blob(staged.key, staged.index or 0, staged.id)
+        case "verdict":
+            return layout.verdict_blob(staged.key, staged.id, staged.part or "")
+        case "recheck":
+            return layout.recheck_blob(staged.key, staged.id, staged.part or "")
         case "attempts":
             return layout.attempts_blob(staged.key, staged.id)
         case "began":
@@ -67,6 +83,9 @@ def test_every_name() -> None:
         f"{KEY}/events/e1.json",
         f"{KEY}/chunks/00007-{DOCUMENT}.media",
         f"{KEY}/chunks/00007-{DOCUMENT}.json",
+        f"{KEY}/chunks/00007-{DOCUMENT}.{'a' * 16}.media",
+        f"{KEY}/verdicts/{DOCUMENT}/{'b' * 64}.json",
+        f"{KEY}/rechecks/{DOCUMENT}/settled.json",
         f"{KEY}/attempts/{DOCUMENT}.json",
         f"{KEY}/began/{DOCUMENT}/20210727T152023608975Z-ab12.json",
         f"{KEY}/fan-outs/20210727T152023608975Z-ab12.json",
@@ -83,6 +102,9 @@ def test_every_name() -> None:
         layout.event_blob(KEY, "e1"),
         layout.chunk_blob(KEY, 7, DOCUMENT),
         layout.metadata_blob(KEY, 7, DOCUMENT),
+        layout.chunk_blob(KEY, 7, DOCUMENT, "a" * 16),
+        layout.verdict_blob(KEY, DOCUMENT, "b" * 64),
+        layout.recheck_blob(KEY, DOCUMENT, "settled"),
         layout.attempts_blob(KEY, DOCUMENT),
         layout.began_blob(KEY, DOCUMENT, layout.attempt_id(layout.recording_start(KEY), "ab12")),
         layout.fan_out_blob(KEY, layout.attempt_id(layout.recording_start(KEY), "ab12")),

@@ -192,6 +192,32 @@ def test_archived_chunks_are_left_to_the_manifest_before() -> None:
     assert ["a-1", "a-2"] == [c.document_id for c in manifest.without_archived(now, before).chunks]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said", "is_short"),
+    [
+        (10.0, {"duration_ms": "12000"}, False),
+        (10.0, {"duration_ms": "12001"}, True),
+        (600.0, {"duration_ms": "612000"}, False),
+        (600.0, {"duration_ms": "613000"}, True),
+        (600.0, {"duration_ms": "700000", "paused_ms": "100000"}, False),
+        (600.0, {"duration_ms": "720000", "paused_ms": "100000"}, True),
+        (600.0, {}, False),
+        (None, {"duration_ms": "720000"}, False),
+    ],
+)
+def test_media_that_is_shorter_than_its_metadata_file_says_has_a_remark(
+    seconds: float | None, said: dict[str, str], is_short: bool
+) -> None:
+    """By more than two seconds and 2 %, unless pauses explain it: a cut between two fragments is seen nowhere else."""
+    proof = PROOF if seconds is None else PROOF | {"seconds": str(seconds)}
+    file = StoredBlob(metadata("a-0").name, 10, "e", {"sha256": "1" * 64} | said)
+    [entry] = told([event("a-0")], [content("a-0", **proof), file]).chunks
+
+    assert ("archived", "complete") == (entry.outcome, entry.verdict)
+    assert is_short == bool(entry.remarks)
+    assert not is_short or entry.remarks[0].startswith(f"it lasts {seconds:.1f} s, its metadata file says ")
+
+
 PIECES = [piece for d in DOCUMENTS for piece in (content(d), content(d, **PROOF), metadata(d))]
 SOME = some.lists(some.sampled_from(PIECES), unique_by=lambda blob: blob.name)
 RANKS = {"lost": 0, "unproved": 1, "archived": 2}

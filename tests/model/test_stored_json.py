@@ -71,7 +71,7 @@ def test_what_is_stored_is_understood_and_written_the_same(file: str) -> None:
 
 
 def test_the_metadata_of_a_proved_chunk_is_understood() -> None:
-    """All that the manifest says of it comes from there."""
+    """All that the manifest says of it comes from there; a problem that an older app noted counts as truncated."""
     metadata = json.loads((STORED / "chunk-metadata.json").read_text())
     blob = StoredBlob(chunk_blob(KEY, 0, "a-0"), int(metadata["source_bytes"]), '"e"', metadata)
     event = FileStatusUpdated("e", NOW, "a", None, None, NOW, None, None, (AnnouncedChunk("a-0", 0, None),))
@@ -79,7 +79,8 @@ def test_the_metadata_of_a_proved_chunk_is_understood() -> None:
 
     [entry] = write_manifest(recording, archived_at=NOW).chunks
 
-    assert ("unproved", "kept as it is: the last box is cut off", "mp4") == (entry.outcome, entry.reason, entry.format)
+    assert ("archived", "truncated", ("the last box is cut off",)) == (entry.outcome, entry.verdict, entry.remarks)
+    assert (False, "mp4") == (entry.is_whole, entry.format)
     assert ("0x8DCFA1B2C3D4E5F", NOW, 4, 4) == (entry.source_etag, entry.proved_at, entry.blocks, entry.blocks_compared)
     assert entry.content is not None
     assert (12_582_929, "ab" * 32) == (entry.content.bytes, entry.content.sha256)

@@ -94,8 +94,11 @@ def recording_of(*document_ids: str) -> dict[str, Any]:
 
 
 def mp4(size: int, fill: bytes = b"\0") -> bytes:
-    """Make a file whose boxes add up: ftyp, an empty moov, mdat."""
-    head = b"\0\0\0\x10ftypisom\0\0\2\0" + b"\0\0\0\x08moov"
+    """Make a file whose boxes add up: ftyp, a moov whose one track begins in mdat, mdat."""
+    moov = b"\0\0\0\x14stco" + bytes(4) + (1).to_bytes(4) + (16 + 60 + 8).to_bytes(4)
+    for kind in (b"stbl", b"minf", b"mdia", b"trak", b"moov"):
+        moov = (len(moov) + 8).to_bytes(4) + kind + moov
+    head = b"\0\0\0\x10ftypisom\0\0\2\0" + moov
     return head + (size - len(head)).to_bytes(4) + b"mdat" + fill * (size - len(head) - 8)
 
 
@@ -127,6 +130,7 @@ class Host:
     refuse: int | None = None
     takes_ranges: bool = True
     etag: str = '"1"'
+    label: str = "video/mp4"
     address: str = ""
     region: str = ""
 
@@ -152,6 +156,11 @@ class Host:
         done = [r for r in self.asked if r.method == "DELETE" and r.host == self.region.removeprefix("http://")]
         return [request.path.split("/")[3] for request in done]
 
+    def reads(self, document_id: str) -> int:
+        """Count the requests for bytes of a document where it lies."""
+        region, path = self.region.removeprefix("http://"), f"/{document_id}/content/media"
+        return sum(request.host == region and request.path.endswith(path) for request in self.asked)
+
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer as the storage host does: all of its files are in the region."""
         self.asked.append(request)
@@ -169,9 +178,11 @@ class Host:
             text = self.metadata[document_id]
             span = {"Content-Range": f"bytes 0-{len(text) - 1}/{len(text)}"}
             return web.Response(status=206, body=text, headers=span, content_type="application/octet-stream")
-        if self.takes_ranges:
-            return part(request, body, self.etag)
-        return web.Response(body=body, headers={"ETag": self.etag})
+        if self.takes_ranges and body:
+            answered = part(request, body, self.etag)
+            answered.content_type = self.label
+            return answered
+        return web.Response(body=body, headers={"ETag": self.etag}, content_type=self.label)
 
 
 @asynccontextmanager

@@ -40,9 +40,9 @@ def test_boxes(size: int) -> None:
 
 
 def test_recognised() -> None:
-    """A demuxer accepts filler as an MP4 file, with nothing to play in it."""
+    """A demuxer accepts filler as an MP4 file, with one track of which it knows nothing."""
     with av.open(io.BytesIO(_bytes(Filler(100_000, seed=1), 0, 100_000)), format="mp4") as container:
-        assert len(container.streams) == 0
+        assert ["data"] == [stream.type for stream in container.streams]
 
 
 @pytest.mark.parametrize(("size", "channels"), [(54, 1), (1000, 1), (100_002, 5), (50_000_000, 2), (2**32 - 2, 5)])
