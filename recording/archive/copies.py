@@ -2,9 +2,10 @@
 
 import asyncio
 import time
+from collections import defaultdict
 
 from recording.model import layout
-from recording.model.manifest import Manifest
+from recording.model.manifest import Manifest, ManifestFile
 from recording.model.proof import ChunkFacts
 from recording.model.recording import InFlightRecording
 from recording.model.stored import StoredBlob
@@ -71,11 +72,10 @@ async def _copied(key: str, blobs: Blobs) -> dict[str, StoredBlob]:
 
 def _surplus(recording: InFlightRecording, before: Manifest | None) -> set[str]:
     """List what is not copied: what the archive has for good, and the same bytes under another index."""
-    entries = before.chunks if before else ()
-    files = [
-        (e.document_id, kind, f) for e in entries for kind, f in (("content", e.content), ("metadata", e.metadata))
-    ]
-    archived = {(document_id, kind): file for document_id, kind, file in files if file and file.sha256}
+    archived: dict[tuple[str, str], list[ManifestFile]] = defaultdict(list)
+    for entry in before.chunks if before else ():
+        archived[entry.document_id, "content"] += [file for file in entry.files if file.sha256]
+        archived[entry.document_id, "metadata"] += [file for file in (entry.metadata,) if file and file.sha256]
     chosen = {blob.name for c in recording.chunks for blob in (c.content, c.metadata) if blob and blob.sha256}
     staged = [(blob, parsed) for blob in recording.blobs if (parsed := layout.parse(blob.name))]
     in_staging = {(parsed.id, parsed.kind): blob for blob, parsed in staged if blob.name in chosen}
@@ -83,8 +83,7 @@ def _surplus(recording: InFlightRecording, before: Manifest | None) -> set[str]:
     for blob, parsed in staged:
         document = (parsed.id, parsed.kind)
         if there := archived.get(document):
-            is_same_name = _stem(there.blob) == _stem(blob.name)
-            is_surplus = is_same_name or blob.sha256 in (None, there.sha256)
+            is_surplus = any(_stem(f.blob) == _stem(blob.name) or blob.sha256 in (None, f.sha256) for f in there)
         else:
             here = in_staging.get(document, blob)
             is_surplus = here.name != blob.name and blob.sha256 in (None, here.sha256)

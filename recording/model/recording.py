@@ -153,7 +153,7 @@ class InFlightChunk:
 
     def _may_get_better(self, now: datetime) -> bool:
         is_complete = self.verdict is None or self.verdict.outcome == "complete"
-        return not is_complete and not self.is_archived and now < self.expires_at
+        return not is_complete and not self.is_archived and now < self.deadline
 
     def is_settled(self, now: datetime, times: RecheckTimes) -> bool:
         """Return whether nothing better is waited for: its bytes are complete, not there at all, or re-checked."""
@@ -172,7 +172,7 @@ class InFlightChunk:
         # Of several versions the first was judged first.
         found = [verdict_on(one, self.verdicts).found_at for one in (self.content, *self.others) if one and one.sha256]
         found_at = min(filter(None, found), default=_NEVER)
-        end = times.end(found_at, self.expires_at)
+        end = times.end(found_at, self.deadline)
         is_over = "settled" in self.rechecks or now >= end - times.last_wait
         if is_last and is_over:
             return None if "last" in self.rechecks else ("last", "probe")
@@ -357,7 +357,8 @@ def _chunk(
         unfinished=tuple(map(layout.recording_start, unfinished(begun, attempts, succeeded=succeeded))),
         described={name: value for name, value in described.items() if value},
         addresses=tuple(addresses)[1:_MOST_ADDRESSES],
-        others=tuple(blob for _, blob in versions if blob is not content),
+        # The same bytes under another index are no other version.
+        others=tuple(b for _, b in versions if content and b is not content and b.sha256 not in (None, content.sha256)),
         verdicts=verdicts,
         rechecks={name.part or "": _when(blob) for name, blob in about if name.kind == "recheck"},
     )

@@ -46,7 +46,9 @@ async def test_a_probe(content: Content, origin: Origin, answer: object, *, take
     """A probe finds the size, the version, and whether ranges are supported."""
     origin.answer = answer  # type: ignore[assignment]  # one of the two above
 
-    expected = Probe(len(MEDIA), "mp4", f'"v1"|{len(MEDIA)}', '"v1"', takes_ranges, MEDIA[:1024], "video/mp4")
+    expected = Probe(
+        len(MEDIA), "mp4", f'"v1"|{len(MEDIA)}', '"v1"', takes_ranges, MEDIA[:1024], content_type="video/mp4"
+    )
     assert expected == await content.probe(JOB)
 
 

@@ -463,6 +463,7 @@ async def test_an_event_that_says_a_recording_was_exported_settles_only_a_record
     await app.endings.note(stop())
     event = event_of(recording_id, storageType="AzureBlob")
     [document] = event["data"]["recordingStorageInfo"]["recordingChunks"]
+    document["contentLocation"] = "https://st.blob.core.windows.net/recordings/a.mp4"
     more = {**document, "documentId": f"{DOCUMENT}0", "contentLocation": "https://storage.asm.skype.com/x"}
     await receive(app, event)
     event["data"]["recordingStorageInfo"]["recordingChunks"] = [document, more]

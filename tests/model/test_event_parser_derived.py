@@ -132,9 +132,7 @@ def test_a_call_that_is_named_elsewhere_needs_no_substitute(subject: str | None)
     assert (KEY, ()) == (got.recording_key, got.derived)
 
 
-@pytest.mark.parametrize(
-    "given", ["0-eus_d12.801b", "0-eus-d1-" + "a" * 120, "x", "a" * 1024, "0-eus-d1-b:c@d!", "..a"]
-)
+@pytest.mark.parametrize("given", ["0-eus_d12.801b", "0-eus-d1-" + "a" * 120, "x", "a" * 1024, "0-eus-d1-b:c@d", "..a"])
 def test_a_document_id_that_is_not_safe_in_a_path_is_fetched_under_another_name(given: str) -> None:
     """It can be one segment of a URL: the name is a digest of it, and the job has the id for ACS."""
     got = parse_file_status(file_status(chunks=[{"documentId": given, "index": 3}]))

@@ -8,7 +8,7 @@ from recording.app import App
 from recording.errors import SourceDamaged
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
-from tests.support.archives import manifest_of
+from tests.support.archives import give_up, manifest_of
 from tests.support.facts import receive, sweep, with_limits
 from tests.support.judged import judged
 from tests.support.source import Host, storage_host, today
@@ -30,6 +30,8 @@ async def keep_all(app: App, host: Host, bodies: list[bytes]) -> Manifest:
 
     done = await asyncio.gather(*map(bring, jobs), return_exceptions=True)
     assert all(isinstance(one, SourceDamaged | None) for one in done)
+    refused = [job for job, failed in zip(jobs, done, strict=True) if failed]
+    await give_up(app, *refused)
     await sweep(app, now=datetime.now(UTC) + 25 * HOUR)
     return await manifest_of(app, jobs[0].recording_key)
 
