@@ -187,7 +187,7 @@ async def test_the_failures_of_each_chunk_are_in_its_manifest(app: App) -> None:
     """Only reading and reviewing makes do with the last one."""
     event = datetime.now(UTC)
     await receive(app, big.big_event(FEW))
-    await big.fail_all(app, big.jobs_of(FEW, event), at=event)
+    await big.fail_all(app, big.jobs_of(FEW, event), at=event + timedelta(hours=49))
 
     await run_timer(app, now=event + timedelta(hours=50))
 

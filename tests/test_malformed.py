@@ -57,6 +57,7 @@ ROUTES = [
     "get_chunk_content",
     "verify_recording",
     "receive_callback",
+    "permit_callbacks",
     "health",
 ]
 

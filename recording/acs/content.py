@@ -31,6 +31,7 @@ from recording.config.resource import Resource
 from recording.errors import ChunkError, SourceChanged, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
 from recording.formats import media
 from recording.formats.media import Kind
+from recording.model import payload
 from recording.model.job import ChunkJob
 from recording.telemetry import log
 
@@ -47,8 +48,8 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 # The server may have its dates from several clocks; RFC 7232, 2.2.2 allowed a minute for that.
 _CLOCKS_DIFFER = timedelta(seconds=60)
 _REFUSED = "ACS refused this app's credentials ({}); check the key or the role, and the clock"
-# Of the service's answer if a document is missing or can't be read; a larger body isn't parsed to find out.
-_LARGEST_ERROR = 64 * 1024
+# Bytes at both ends of a metadata file, blanks among them.
+_END = 1024
 # No file has more digits of bytes, and Python reads no number of thousands of digits.
 _NUMBER = "[0-9]{1,18}"
 _RANGE = re.compile(rf"bytes (?P<first>{_NUMBER})-(?P<last>{_NUMBER})/(?P<total>{_NUMBER})")
@@ -126,9 +127,9 @@ class Content:
         return f"{self._endpoint}/recording/download/{document_id}{part}?api-version={API_VERSION}"
 
     async def metadata(self, job: ChunkJob) -> bytes:
-        """Fetch the metadata file unchanged, whatever is in it, 16 MiB at most; an error is none.
+        """Fetch the metadata file unchanged, 16 MiB at most.
 
-        Raises ChunkError.
+        Raises ChunkError; also for what is no JSON object, or an error: it is asked for again, and may become the file.
         """
         by_id = self._download(job, "/metadata")
         return (await self._by_location(job, job.metadata_location, by_id, self._metadata))[0]
@@ -144,8 +145,8 @@ class Content:
         declared = _total(response)[0] if response.status_code == 206 else response.headers.get("Content-Length")
         if not body or (declared is not None and str(len(body)) != str(declared).strip()):
             raise SourceDamaged(f"the metadata file has {len(body)} bytes, {declared} were declared")
-        if _is_error(body):
-            raise SourceDamaged("the source sent an error instead of the metadata file")
+        if problem := _problem(body):
+            raise SourceDamaged(f"the source sent {problem} instead of the metadata file")
         return bytes(body)
 
     async def probe(self, job: ChunkJob) -> Probe:
@@ -357,17 +358,21 @@ def _validator(response: AsyncHttpResponse) -> str | None:
     return modified if age >= _CLOCKS_DIFFER else None
 
 
-def _is_error(body: bytearray) -> bool:
-    """Return whether a metadata file is a page, or the JSON that the service sends for an error."""
-    if body[:_LARGEST_ERROR].lstrip().removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"<"):
-        return True
-    if len(body) > _LARGEST_ERROR:
-        return False
+def _problem(body: bytearray) -> str | None:
+    """Describe what a body is that can't be a metadata file; of a large one only both ends are looked at."""
+    ends = bytes(body[:_END].lstrip().removeprefix(codecs.BOM_UTF8).lstrip()[:1] + body[-_END:].rstrip()[-1:])
+    if ends[:1] == b"<":
+        return "a page"
+    if ends != b"{}":
+        return "no JSON object"
+    if len(body) > payload.LARGEST_READ:
+        return None
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(parsed, dict) and not {"code", "error"}.isdisjoint(parsed)
+        return "no JSON"
+    # What the service sends for an error (docs/acs-contract.md#storage-host).
+    return "an error" if not {"code", "error"}.isdisjoint(parsed) else None
 
 
 def _content_type(response: AsyncHttpResponse) -> str:

@@ -344,10 +344,9 @@ async def test_samples(world: World) -> None:
     "chunks",
     [
         [],
-        [{"documentId": DOCUMENT, "index": -1, "endReason": "SessionEnded"}],
         [{"documentId": "../../etc/passwd", "index": 0, "endReason": "SessionEnded"}],
     ],
-    ids=["none", "negative", "path"],
+    ids=["none", "path"],
 )
 async def test_quarantine(world: World, chunks: list[dict[str, Any]], request: pytest.FixtureRequest) -> None:
     """A file event that can't be understood is acknowledged, and is in quarantine."""
