@@ -31,7 +31,7 @@ from local.acs.entities import (
     formats,
 )
 from local.acs.errors import BadRequest
-from local.acs.filler import MINIMUM_BYTES, FileType, Filler
+from local.acs.filler import MINIMUM_BYTES, FileType, Filler, Form
 
 
 def absolute_uri(value: str) -> str:
@@ -85,16 +85,19 @@ class MediaBody(ControlBody):
 
     kind: Literal["video", "filler"] = "video"
     chunk_bytes: list[Annotated[int, Field(ge=MINIMUM_BYTES)]] = []
+    form: Form = "complete"
 
     @model_validator(mode="after")
     def _sizes_belong_to_filler(self) -> Self:
         if (self.kind == "filler") != bool(self.chunk_bytes):
             raise ValueError("chunkBytes must be given for filler, and only for filler")
+        if self.form != "complete" and not self.chunk_bytes:
+            raise ValueError("only filler has another form")
         return self
 
     def media(self) -> Media:
         """Return the typed value."""
-        return Media(tuple(self.chunk_bytes))
+        return Media(tuple(self.chunk_bytes), self.form)
 
 
 class CallBody(ControlBody):
@@ -139,7 +142,7 @@ class RecordingBody(ControlBody):
         if self.generation == "2021" and self.format() != Format():
             raise ValueError("the 2021 preview API records mixed mp4 only")
         for size in self.media.chunk_bytes:
-            Filler(size, seed=0, file_type=self.format_type, channels=MAXIMUM_CHANNELS)
+            Filler(size, seed=0, file_type=self.format_type, channels=MAXIMUM_CHANNELS, form=self.media.form)
         return self
 
     def format(self) -> Format:

@@ -38,7 +38,7 @@ async def serve(request: web.Request, content: Content, *, content_type: str, et
     etag = shape.etag or etag
     if shape.size is not None:
         content = ResizedContent(content, shape.size)
-    headers = {"Content-Type": content_type, "ETag": etag, "Cache-Control": _CACHE}
+    headers = {"Content-Type": shape.content_type or content_type, "ETag": etag, "Cache-Control": _CACHE}
     try:
         part = byteranges.parse(None if shape.ignore_range else request.headers.get("Range"), content.size)
     except byteranges.Unsatisfiable:

@@ -7,7 +7,7 @@ from typing import Literal
 from local.acs import identifiers
 from local.acs.contents import Content, Digest
 from local.acs.errors import Conflict
-from local.acs.filler import FileType
+from local.acs.filler import FileType, Form
 from local.acs.timeline import Participant, Pause, Timeline
 
 # docs/acs-contract.md#2021-file-event lists both without their conditions; the emulator uses the second for a stop by
@@ -53,9 +53,10 @@ class Hosts:
 
 @dataclass(frozen=True)
 class Media:
-    """What a recording is made of: video, or filler with one size per chunk (empty: video)."""
+    """What a recording is made of: video, or filler of a form with one size per chunk (empty: video)."""
 
     filler_bytes: tuple[int, ...] = ()
+    form: Form = "complete"
 
 
 # The API that a recording was started with: the 2021 preview API ("2021") or Call Automation ("today").

@@ -27,6 +27,7 @@ Kind = Literal[
     "redirect",
     "ignoreRange",
     "etag",
+    "label",
     "expired",
     "malformed",
 ]
@@ -42,13 +43,15 @@ class Rule(FaultRule):
     default half; cut ends by RST, short by FIN), html (status), slow (bytesPerSecond; seconds, after which it continues
     at full speed), hang (seconds, then the normal answer), redirect (location, in which ``{path}`` is replaced by path
     and query and ``{other}`` by this server under its other name; status, default 302), etag (etag, length: the
-    document has changed), expired, malformed (truncated JSON).
+    document has changed), label (contentType: the bytes are as
+    always), expired, malformed (truncated JSON).
     """
 
     kind: Kind
     body: Any = None
     location: str | None = None
     etag: str | None = None
+    content_type: str | None = None
     length: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -127,7 +130,7 @@ def _answer(rule: Rule, request: web.Request) -> web.Response | None:
             return errors.answer(request, 404, "The document does not exist or has expired.", target="documentId")
         case "malformed":
             return web.Response(status=200, text=_BROKEN_JSON, content_type="application/json")
-        case "refuse" | "reset" | "lostAnswer" | "cut" | "short" | "slow" | "hang" | "ignoreRange" | "etag":
+        case "refuse" | "reset" | "lostAnswer" | "cut" | "short" | "slow" | "hang" | "ignoreRange" | "etag" | "label":
             return None
 
 
@@ -148,6 +151,8 @@ def _shape(rule: Rule) -> Shape:
             return Shape(ignore_range=True)
         case "etag":
             return Shape(etag=rule.etag or f'"0x{secrets.token_hex(8).upper()}"', size=rule.length)
+        case "label":
+            return Shape(content_type=rule.content_type)
         case (
             "status"
             | "refuse"

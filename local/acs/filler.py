@@ -1,8 +1,8 @@
 """Deterministic filler media: a well-formed MP4, WAV or MP3 of any size that uses no memory.
 
 The boxes of an MP4, the chunks of a WAV and the frames of an MP3 add up exactly to the size, so that the file is
-structurally complete. The payload is a pattern with an odd period, so that a block copied to the wrong place changes
-the digest.
+structurally complete, unless another form is asked for. The payload is a pattern with an odd period, so that a block
+copied to the wrong place changes the digest.
 """
 
 import random
@@ -11,16 +11,18 @@ from functools import cache
 from typing import Literal
 
 FileType = Literal["mp4", "mp3", "wav"]
+# complete: as a writer should make it. zeros: some at the end. open sizes: those of the RIFF and of its data, or of the
+# mdat, are 0. cut: the header promises more. noise: no known format.
+Form = Literal["complete", "zeros", "open sizes", "cut", "noise"]
 
 _BRAND = b"isom"
 _PERIOD = 1_048_573  # The largest prime below 2^20: no power-of-two block size repeats on it.
 _LARGE = 2**32 - 1  # ISO/IEC 14496-12: beyond this a box carries a 64-bit size.
 _FTYP = struct.pack(">I4s4sI4s4s4s", 28, b"ftyp", _BRAND, 512, _BRAND, b"iso2", b"mp41")
 _MVHD = struct.pack(">I4s4xIIIIIH10x36s24xI", 108, b"mvhd", 0, 0, 1000, 0, 0x00010000, 0x0100, b"\0" * 36, 1)
-# A track whose table places its media at the first byte of mdat: ISO/IEC 14496-12, 8.7.5.
-_MEDIA = len(_FTYP) + 8 + len(_MVHD) + 52 + 8
-_TRAK = struct.pack(">I4sI4sI4sI4sI4s4xII", 52, b"trak", 44, b"mdia", 36, b"minf", 28, b"stbl", 20, b"stco", 1, _MEDIA)
-_HEAD = _FTYP + struct.pack(">I4s", 8 + len(_MVHD) + len(_TRAK), b"moov") + _MVHD + _TRAK
+# One track with one sample, the content of the mdat: its size, its place in the tables, its offset in the file.
+_TRACK = struct.Struct(">I4sI4sI4sI4s I4s4xII I4s4xIIII I4s4xII".replace(" ", ""))
+_HEAD_BYTES = len(_FTYP) + 8 + len(_MVHD) + _TRACK.size
 
 _SAMPLE_RATE, _SAMPLE_BYTES = 16_000, 2
 _RIFF_BYTES = 52  # RIFF, fmt, JUNK and data, without the content of the last two.
@@ -32,7 +34,10 @@ _MP3_FRAME_BYTES = 216
 _MP3_FRAMES = 4861  # Prime, like the other period.
 _ID3_BYTES = 10
 
-MINIMUM_BYTES = len(_HEAD) + 8
+MINIMUM_BYTES = _HEAD_BYTES + 8
+# At the end of a file of the form "zeros", and what is missing of one that is cut.
+_ZEROS = 64
+_MISSING = 100
 
 
 @cache
@@ -53,18 +58,27 @@ def _pattern(file_type: FileType) -> tuple[memoryview, int]:
 class Filler:
     """Filler content of one size; the seed shifts the pattern, so that chunks differ."""
 
-    def __init__(self, size: int, *, seed: int, file_type: FileType = "mp4", channels: int = 1) -> None:
+    def __init__(
+        self, size: int, *, seed: int, file_type: FileType = "mp4", channels: int = 1, form: Form = "complete"
+    ) -> None:
         """Prepare the file; raises ValueError if it can't have ``size`` bytes."""
         self.size = size
+        self._zeros = _ZEROS if form == "zeros" else 0
         self._pattern, self._period = _pattern(file_type)
         self._shift = seed % self._period
-        if file_type == "mp4":
-            self._head = _mp4_head(size)
+        described = size - self._zeros + (_MISSING if form == "cut" else 0)
+        if form == "noise":
+            self._pattern, self._period = _pattern("mp4")
+            self._head = b""
+        elif file_type == "mp4":
+            self._head = _mp4_head(described)
         elif file_type == "wav":
-            self._head = _wav_head(size, channels)
+            self._head = _wav_head(described, channels)
         else:
-            self._head = _mp3_head(size)
+            self._head = _mp3_head(described)
             self._shift -= self._shift % _MP3_FRAME_BYTES
+        if form == "open sizes":
+            self._head = _with_open_sizes(self._head, file_type)
 
     def pieces(self, offset: int, length: int) -> list[bytes | memoryview]:
         """Return the bytes ``offset .. offset+length``, at most to the end, as slices without copies."""
@@ -74,21 +88,49 @@ class Filler:
         if offset < head:
             pieces.append(self._head[offset:end])
             offset = head
-        while offset < end:
+        media_end = min(end, self.size - self._zeros)
+        while offset < media_end:
             start = (offset - head + self._shift) % self._period
-            step = min(self._period, end - offset)
+            step = min(self._period, media_end - offset)
             pieces.append(self._pattern[start : start + step])
             offset += step
+        if offset < end:
+            pieces.append(bytes(end - offset))
         return pieces
 
 
+def _with_open_sizes(head: bytes, file_type: FileType) -> bytes:
+    """Return a head with 0 for the sizes that a writer knows only at the end; an MP3 has none."""
+    match file_type:
+        case "mp4":
+            return head[:-8] + bytes(4) + head[-4:]
+        case "wav":
+            return head[:4] + bytes(4) + head[8:-4] + bytes(4)
+        case "mp3":
+            return head
+
+
 def _mp4_head(size: int) -> bytes:
-    payload = size - len(_HEAD)
+    payload = size - _HEAD_BYTES
     if payload < 8:
         raise ValueError(f"filler needs at least {MINIMUM_BYTES} bytes, not {size}")
-    if payload > _LARGE:
-        return _HEAD + struct.pack(">I4sQ", 1, b"mdat", payload)
-    return _HEAD + struct.pack(">I4s", payload, b"mdat")
+    is_large = payload > _LARGE
+    mdat = struct.pack(">I4sQ", 1, b"mdat", payload) if is_large else struct.pack(">I4s", payload, b"mdat")
+    moov = struct.pack(">I4s", 8 + len(_MVHD) + _TRACK.size, b"moov")
+    return _FTYP + moov + _MVHD + _mp4_track(payload - len(mdat), offset=_HEAD_BYTES + len(mdat)) + mdat
+
+
+def _mp4_track(sample_bytes: int, *, offset: int) -> bytes:
+    """Return a track; of a sample beyond 4 GiB its table has what fits into 32 bits."""
+    # Each of the four boxes has the rest of the track in it.
+    boxes = [
+        field
+        for depth, name in enumerate((b"trak", b"mdia", b"minf", b"stbl"))
+        for field in (_TRACK.size - 8 * depth, name)
+    ]
+    sizes = (20, b"stsz", min(sample_bytes, _LARGE), 1)
+    places = (28, b"stsc", 1, 1, 1, 1)
+    return _TRACK.pack(*boxes, *sizes, *places, 20, b"stco", 1, offset)
 
 
 def _wav_head(size: int, channels: int) -> bytes:

@@ -84,7 +84,8 @@ def _filler_chunks(recording: Recording, sizes: tuple[int, ...]) -> list[Chunk]:
     chunks = []
     for index, size in enumerate(sizes):
         document_id = new_document_id()
-        filler = Filler(size, seed=int(document_id[-32:], 16), file_type=file_type, channels=channels)
+        seed, form = int(document_id[-32:], 16), recording.call.media.form
+        filler = Filler(size, seed=seed, file_type=file_type, channels=channels, form=form)
         chunks.append(
             _chunk(
                 recording,

@@ -17,6 +17,7 @@ class Shape(BodyFault):
     ignore_range: bool = False
     etag: str | None = None
     size: int | None = None
+    content_type: str | None = None
 
 
 UNCHANGED = Shape()

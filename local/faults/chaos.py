@@ -28,7 +28,7 @@ class ChaosBody(ControlBody):
     """How often requests go wrong: ``rates`` by kind; ``routes`` has other rates by route and kind.
 
     A rate is the share of the requests on each route to which the kind applies. The seconds limit how long one request
-    is delayed: by a hang, and by a slow body.
+    is delayed: by a hang, by a slow body, and by one that trickles.
     """
 
     seed: int
@@ -37,6 +37,7 @@ class ChaosBody(ControlBody):
     retry_after_seconds: Annotated[int, Field(ge=0, le=60)] = 1
     hang_seconds: Seconds = 2.0
     slow_seconds: Seconds = 2.0
+    trickle_seconds: Seconds = 45.0
 
     def rule_fields(self, kind: str) -> dict[str, Any]:
         """Return a random fault as the fields of a rule, if its kind means the same for every server."""

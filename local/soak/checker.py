@@ -19,7 +19,12 @@ from local.soak.watch import ARCHIVE, QUARANTINE, STAGING, key_of, list_blobs, r
 
 PARALLEL = 4
 _DATED = re.compile(r"\d{4}/\d{2}/\d{2}/(?P<key>[^/]+)/(?P<rest>.+)")
-_CONTENT = re.compile(r".*/chunks/[0-9]{5}-(?P<document>[0-9A-Za-z-]+)\.(mp4|mp3|wav)")
+# Another version of a document has a tag of its own.
+_CONTENT = re.compile(
+    r".*/chunks/[0-9]{5}-(?P<document>[0-9A-Za-z-]+)(?P<version>\.[0-9a-f]{16})?\.(mp4|mp3|wav|media)"
+)
+# What the manifest says of the files of a form; the others are complete.
+_VERDICTS: dict[str, str] = {"cut": "truncated", "noise": "not media"}
 _MANIFEST = re.compile(r"recording(-\d+)?\.json")
 
 
@@ -46,11 +51,15 @@ class Findings:
 
 @dataclass(frozen=True)
 class Sent:
-    """What was sent: recordings as described by the emulator, which of them expired, markers of invalid events."""
+    """What was sent: recordings as described by the emulator, which of them expired, markers of invalid events.
+
+    `forms` has the form of the files of each recording, by its id.
+    """
 
     recordings: list[dict[str, Any]]
     expired: set[str]
     bad_markers: set[str]
+    forms: dict[str, str] = field(default_factory=dict)
 
 
 async def check(sent: Sent, *, source: Source, blobs: BlobServiceClient, queued: tuple[int, int]) -> Findings:
@@ -92,7 +101,7 @@ async def _recording(
     *,
     source: Source,
     archive: ContainerClient,
-    places: dict[str, list[str]],
+    places: dict[str, list[tuple[str, str | None]]],
     findings: Findings,
 ) -> None:
     key = key_of(recording)
@@ -109,6 +118,10 @@ async def _recording(
         document = chunk["documentId"]
         entry = entries.get(document)
         where = places.get(document, [])
+        kept = ((entry or {}).get("content") or {}).get("blob")
+        if any(version and name == kept for name, version in where):
+            findings.unexplained.append(f"the manifest prefers another version of {document}, though none is better")
+        where = [name for name, version in where if not version]
         if len(where) > 1:
             findings.duplicated.append(f"{document} is archived {len(where)} times: {where}")
         if recording["recordingId"] in sent.expired:
@@ -119,6 +132,11 @@ async def _recording(
             )
         else:
             await _compare(chunk, where[0], entry, source=source, archive=archive, findings=findings)
+            verdict = _VERDICTS.get(sent.forms.get(recording["recordingId"], ""), "complete")
+            if (entry or {}).get("verdict", verdict) != verdict:
+                findings.unexplained.append(
+                    f"the verdict on {where[0]} is {entry and entry['verdict']!r}, not {verdict!r}"
+                )
             if not where[0].endswith(f".{recording['format']['formatType']}"):
                 findings.unexplained.append(f"{where[0]} doesn't have the extension of its format")
 
@@ -192,7 +210,7 @@ def _account_for(listed: Iterable[str], sent: Sent, findings: Findings) -> None:
         if found is None or found["key"] not in documents:
             continue
         folder, _, rest = found["rest"].partition("/")
-        is_chunk = folder == "chunks" and rest.partition("-")[2].rpartition(".")[0] in documents[found["key"]]
+        is_chunk = folder == "chunks" and rest.partition("-")[2].partition(".")[0] in documents[found["key"]]
         if not (is_chunk or folder == "events" or _MANIFEST.fullmatch(found["rest"])):
             findings.unexplained.append(f"{ARCHIVE}/{name} is not a documented blob")
 
@@ -210,12 +228,12 @@ async def _quarantine(container: ContainerClient, sent: Sent, findings: Findings
     findings.unexplained += [f"the invalid event {marker} isn't in quarantine" for marker in sorted(missing)]
 
 
-def _places(listed: Iterable[str]) -> dict[str, list[str]]:
-    """Return all archived copies of each document."""
-    places: dict[str, list[str]] = {}
+def _places(listed: Iterable[str]) -> dict[str, list[tuple[str, str | None]]]:
+    """Return all archived copies of each document, each with the tag of its version if it has one."""
+    places: dict[str, list[tuple[str, str | None]]] = {}
     for name in listed:
         if found := _CONTENT.fullmatch(name):
-            places.setdefault(found["document"], []).append(name)
+            places.setdefault(found["document"], []).append((name, found["version"]))
     return places
 
 

@@ -28,6 +28,7 @@ class Load:
     recordings: list[str] = field(default_factory=list)
     expired: set[str] = field(default_factory=set)
     bad_markers: set[str] = field(default_factory=set)
+    forms: dict[str, str] = field(default_factory=dict)
     # The number of changed or additional events, by kind.
     events: Counter[str] = field(default_factory=Counter)
 
@@ -49,10 +50,16 @@ class Load:
         if planned.is_expired:
             self.expired.add(recording["recordingId"])
         self.recordings.append(recording["recordingId"])
+        self.forms[recording["recordingId"]] = planned.form
         self.chunks += len(recording["chunks"])
         self.watch.add(recording, is_expired=planned.is_expired)
         event = self._own_event(recording, planned)
         await self._publish(recording, event, times=planned.repeats)
+        if planned.false_year and planned.has_true_event:
+            claim = events.file_event(
+                recording, event_id=str(uuid.uuid4()), year=planned.false_year, label=planned.label
+            )
+            await self._publish(recording, claim, times=1)
         await self._publish_beside(planned)
         self.made += 1
         if planned.again_after is not None:
@@ -62,7 +69,7 @@ class Load:
 
     async def _make(self, planned: PlannedRecording) -> dict[str, Any]:
         body = {
-            "media": {"kind": "filler", "chunkBytes": list(planned.chunk_bytes)},
+            "media": {"kind": "filler", "chunkBytes": list(planned.chunk_bytes), "form": planned.form},
             "announce": False,
             # The call took place before its event.
             "durationSeconds": planned.late_hours * 3600 + 10,
@@ -78,15 +85,28 @@ class Load:
         return recording
 
     def _own_event(self, recording: dict[str, Any], planned: PlannedRecording) -> dict[str, Any] | None:
-        """Return the event of a recording if it is late or partly invalid, None to use the emulator's."""
+        """Return the event of a recording if it is late, partly invalid or false, None to use the emulator's."""
         self.events["expired"] += planned.is_expired
         self.events["late"] += planned.late_hours > 0
         self.events["halfBad"] += planned.is_half_bad
         self.events["duplicates"] += planned.repeats - 1
-        if not planned.late_hours and not planned.is_half_bad:
+        self.events["oddForm"] += planned.form != "complete"
+        self.events["falseTime"] += planned.false_year is not None
+        self.events["mislabelled"] += planned.label != planned.file_type
+        self.events["big"] += planned.is_big
+        self.events["oddEvent"] += planned.odd_event is not None
+        is_false = planned.label != planned.file_type or (planned.false_year and not planned.has_true_event)
+        if not planned.late_hours and not planned.is_half_bad and not is_false and planned.odd_event is None:
             return None
-        marker = self._marker() if planned.is_half_bad else None
-        return events.file_event(recording, event_id=str(uuid.uuid4()), hours_ago=planned.late_hours, marker=marker)
+        event = events.file_event(
+            recording,
+            event_id=str(uuid.uuid4()),
+            hours_ago=planned.late_hours,
+            marker=self._marker() if planned.is_half_bad else None,
+            year=None if planned.has_true_event else planned.false_year,
+            label=planned.label,
+        )
+        return event if planned.odd_event is None else events.odd_event(event, planned.odd_event)
 
     async def _publish(self, recording: dict[str, Any], event: dict[str, Any] | None, *, times: int) -> None:
         if event is None:

@@ -24,6 +24,9 @@ SOURCE = {
     "status416": 0.003,
     "ignoreRange": 0.01,
     "etag": 0.006,
+    "trickle": 0.002,
+    "labelHtml": 0.01,
+    "labelJson": 0.01,
     "expired": 0.004,
     "metadataMissing": 0.01,
     "metadataMalformed": 0.01,
@@ -49,9 +52,10 @@ STORAGE = {
 STORAGE_ROUTES = {"PutBlock": {"corrupt": 0.01}}
 
 
-def source_chaos(seed: int, scale: float) -> dict[str, Any]:
+def source_chaos(seed: int, scale: float, *, trickle_seconds: float) -> dict[str, Any]:
     """Return the body that starts the emulator's random faults, with all rates multiplied by `scale`."""
-    return {"seed": seed, "rates": _scaled(SOURCE, scale), "hangSeconds": 1, "slowSeconds": 1}
+    seconds = {"hangSeconds": 1, "slowSeconds": 1, "trickleSeconds": trickle_seconds}
+    return {"seed": seed, "rates": _scaled(SOURCE, scale), **seconds}
 
 
 def storage_chaos(seed: int, scale: float) -> dict[str, Any]:

@@ -43,6 +43,10 @@ IN_MEMORY_RECORDINGS = 400
 # one that would take a third of the CPU: a start takes two seconds of it, and a timer run reads all that is in flight.
 SCHEDULE, LARGE_SCHEDULE = "*/2 * * * * *", "*/10 * * * * *"
 KILL_EVERY_SECONDS, LARGE_KILL_EVERY_SECONDS = 6.0, 30.0
+# How long the app believes that the source keeps a recording: what the source has deleted is given up after it. Longer
+# than any recording takes in spite of the faults.
+RETENTION_SECONDS, LARGE_RETENTION_SECONDS = 75.0, 600.0
+TRICKLE_SECONDS, LARGE_TRICKLE_SECONDS = 5.0, 45.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,16 @@ class Options:
     def kill_every_seconds(self) -> float:
         """Return the mean time between two kills."""
         return LARGE_KILL_EVERY_SECONDS if self.is_large else KILL_EVERY_SECONDS
+
+    @property
+    def retention_hours(self) -> float:
+        """Return how long the app believes that the source keeps a recording."""
+        return (LARGE_RETENTION_SECONDS if self.is_large else RETENTION_SECONDS) / 3600
+
+    @property
+    def trickle_seconds(self) -> float:
+        """Return how long a body trickles."""
+        return LARGE_TRICKLE_SECONDS if self.is_large else TRICKLE_SECONDS
 
     @property
     def is_large(self) -> bool:
@@ -115,7 +129,7 @@ async def run(options: Options) -> dict[str, Any]:
         storage_faults=options.faults > 0,
         invisible_seconds=INVISIBLE_SECONDS,
         subscription=SUBSCRIPTION,
-        settings=SETTINGS,
+        settings=SETTINGS | {"SOURCE_RETENTION_HOURS": str(options.retention_hours)},
         archive_schedule=LARGE_SCHEDULE if options.is_large else SCHEDULE,
     )
     print(
@@ -128,7 +142,13 @@ async def run(options: Options) -> dict[str, Any]:
         watching(stack.direct_storage_connection_string) as (watch, blobs),
     ):
         source = Source(session, stack.acs_url, stack.acs_connection_string.partition("accesskey=")[2])
-        planned = plan.recordings(options.recordings, seed=options.seed, per_second=options.per_second, api=options.api)
+        planned = plan.recordings(
+            options.recordings,
+            seed=options.seed,
+            per_second=options.per_second,
+            api=options.api,
+            retention_hours=options.retention_hours,
+        )
         load = Load(source, watch, planned)
         async with contextlib.aclosing(Hosts(stack, source)) as hosts:
             soak = Soak(options, stack, source, watch, hosts, load, time.monotonic())
@@ -140,7 +160,7 @@ async def run(options: Options) -> dict[str, Any]:
             requests = (await source.control("GET", "/requests"))["requests"]
             queued = await watch.queued()
         recordings = (await source.control("GET", "/recordings"))["recordings"]
-        sent = Sent(recordings, load.expired, load.bad_markers)
+        sent = Sent(recordings, load.expired, load.bad_markers, load.forms)
         findings = await checker.check(sent, source=source, blobs=blobs, queued=queued)
         published = (await source.control("GET", "/topic/events"))["events"]
         notice_counts = notices.check(published, sent, findings)
@@ -222,7 +242,8 @@ async def _start_chaos(soak: Soak) -> None:
     seed, scale = soak.options.seed, soak.options.faults
     if not scale:
         return
-    await soak.source.control("POST", "/chaos", rates.source_chaos(seed, scale), status=201)
+    chaos = rates.source_chaos(seed, scale, trickle_seconds=soak.options.trickle_seconds)
+    await soak.source.control("POST", "/chaos", chaos, status=201)
     storage = f"{soak.stack.storage_control_url}/chaos"
     await request(soak.source.session, "POST", storage, rates.storage_chaos(seed, scale), status=201)
 
@@ -256,7 +277,7 @@ def _figures(soak: Soak, findings: Findings, requests: list[dict[str, Any]]) -> 
         "seed": options.seed,
         "rates": {
             "events": plan.event_rates(),
-            "source": rates.source_chaos(options.seed, options.faults),
+            "source": rates.source_chaos(options.seed, options.faults, trickle_seconds=options.trickle_seconds),
             "storage": rates.storage_chaos(options.seed, options.faults),
             "recordingsPerSecond": options.per_second,
             "killEverySeconds": options.kill_every_seconds if options.has_kills else None,

@@ -9,7 +9,7 @@ from local.soak.checker import Findings
 def test_same_seed() -> None:
     """The same seed gives the same recordings, kills and shifts; another gives others."""
 
-    planned = [plan.recordings(50, seed=seed, per_second=4, api="today") for seed in (1, 1, 2)]
+    planned = [plan.recordings(50, seed=seed, per_second=4, api="today", retention_hours=1) for seed in (1, 1, 2)]
     assert planned[0] == planned[1] != planned[2]
     assert list(plan.kills(9, seed=1, every_seconds=5)) == list(plan.kills(9, seed=1, every_seconds=5))
     shifts = [list(itertools.islice(plan.shifts(seed=seed), 5)) for seed in (1, 1, 2)]
@@ -19,13 +19,15 @@ def test_same_seed() -> None:
 def test_variety() -> None:
     """A thousand recordings have everything in them: sizes, repeats, late and expired events, bad ones."""
 
-    planned = plan.recordings(1000, seed=1, per_second=4, api="today")
+    planned = plan.recordings(1000, seed=1, per_second=4, api="today", retention_hours=1)
     sizes = [size for one in planned for size in one.chunk_bytes]
-    assert {len(one.chunk_bytes) for one in planned} == {1, 2, 3, 4}
+    assert {len(one.chunk_bytes) for one in planned} == {1, 2, 3, 4, plan.BIG_CHUNKS}
+    assert {one.form for one in planned} == {"complete", *plan.ODD_FORMS}
+    assert {one.false_year for one in planned} == {None, *plan.FALSE_YEARS}
     assert (min(sizes) < 2 * plan.KIB, max(sizes) > 8 * plan.MIB) == (True, True)
     assert max(one.repeats for one in planned) == 10
     assert [one.at_seconds for one in planned] == sorted(one.at_seconds for one in planned)
-    for name in ("again_after", "late_hours", "is_expired", "is_half_bad", "bad_events"):
+    for name in ("again_after", "late_hours", "is_expired", "is_half_bad", "odd_event", "bad_events"):
         share = sum(bool(getattr(one, name)) for one in planned) / len(planned)
         assert 0.01 < share < 0.25, name
     assert {kill.target for kill in plan.kills(4, seed=1, every_seconds=5)} == {"host", "worker"}

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.acs.contents import filler_digest
-from local.acs.filler import MINIMUM_BYTES, FileType, Filler
+from local.acs.filler import MINIMUM_BYTES, FileType, Filler, Form
+from recording.formats.media import Inspection
 
 
 def _bytes(filler: Filler, offset: int, length: int) -> bytes:
@@ -40,9 +41,9 @@ def test_boxes(size: int) -> None:
 
 
 def test_recognised() -> None:
-    """A demuxer accepts filler as an MP4 file, with one track of which it knows nothing."""
+    """A demuxer recognises filler as an MP4 file with one track, of no known codec."""
     with av.open(io.BytesIO(_bytes(Filler(100_000, seed=1), 0, 100_000)), format="mp4") as container:
-        assert ["data"] == [stream.type for stream in container.streams]
+        assert [stream.type for stream in container.streams] == ["data"]
 
 
 @pytest.mark.parametrize(("size", "channels"), [(54, 1), (1000, 1), (100_002, 5), (50_000_000, 2), (2**32 - 2, 5)])
@@ -159,3 +160,30 @@ async def test_digest() -> None:
     expected = hashlib.sha256(_bytes(filler, 0, filler.size)).hexdigest()
 
     assert [await digest.value(), await digest.value()] == [expected, expected]
+
+
+@pytest.mark.parametrize("file_type", ["mp4", "wav", "mp3"])
+@pytest.mark.parametrize(
+    ("form", "outcome"),
+    [("complete", "complete"), ("zeros", "complete"), ("open sizes", "complete"), ("cut", "truncated")],
+)
+def test_a_form_is_what_it_says(file_type: FileType, form: Form, outcome: str) -> None:
+    """Each form of each type has the verdict that it stands for, and bytes of its own."""
+    for size in (1024, 300_000):
+        filler = Filler(size, seed=5, file_type=file_type, form=form)
+        inspection = Inspection(size)
+        inspection.feed(_bytes(filler, 0, size))
+        verdict = inspection.verdict()
+
+        assert (verdict.outcome, verdict.kind) == (outcome, file_type)
+        is_odd = form == "zeros" or (form == "open sizes" and file_type == "wav")
+        assert bool(verdict.remarks) == (is_odd or outcome == "truncated")
+        assert _bytes(filler, size - 70, 70) == _bytes(filler, 0, size)[-70:]
+
+
+def test_noise_is_not_media() -> None:
+    """Noise has no head, and no known format begins in it."""
+    inspection = Inspection(300_000)
+    inspection.feed(_bytes(Filler(300_000, seed=5, form="noise"), 0, 300_000))
+
+    assert inspection.verdict().outcome == "not media"
