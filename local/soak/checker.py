@@ -117,11 +117,11 @@ async def _recording(
     for chunk in recording["chunks"]:
         document = chunk["documentId"]
         entry = entries.get(document)
-        where = places.get(document, [])
+        copies = places.get(document, [])
         kept = ((entry or {}).get("content") or {}).get("blob")
-        if any(version and name == kept for name, version in where):
+        if any(version and name == kept for name, version in copies):
             findings.unexplained.append(f"the manifest prefers another version of {document}, though none is better")
-        where = [name for name, version in where if not version]
+        where = [name for name, version in copies if not version]
         if len(where) > 1:
             findings.duplicated.append(f"{document} is archived {len(where)} times: {where}")
         if recording["recordingId"] in sent.expired:
