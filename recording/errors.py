@@ -12,7 +12,7 @@ RecordingError                500 InternalServerError
 ├── Misconfigured             500 Misconfigured           the operator fixes a setting or a role
 ├── UpstreamFailed            500 UpstreamFailed          ACS failed; the caller may try again
 ├── BadEvent                  quarantined                 the operator inspects the event
-└── ChunkError                the queue, then the timer, tries again until the chunk's deadline
+└── ChunkError                the queue, then the timer, tries again until the chunk is staged or lost
     ├── SourceUnavailable     the service did not answer, or answered with an error
     ├── SourceGone            the service has no such document (404, 410)
     ├── SourceDamaged         empty, an error page, or a body that doesn't fit its headers
@@ -61,7 +61,7 @@ class TooLarge(RecordingError):
 
 
 class LengthRequired(RecordingError):
-    """The body of the request is chunked, so the platform does not hand it to the app."""
+    """The body of the request is chunked, so the platform does not pass it to the app."""
 
     status = 411
     code = "LengthRequired"
@@ -150,7 +150,7 @@ class SourceChanged(ChunkError):
 
 
 class SourceSlow(ChunkError):
-    """The source is so slow that the attempt was given up for other chunks; the next goes on where it ended."""
+    """The source is so slow that the attempt was given up for other chunks; the next one continues from its blocks."""
 
     code = "SourceSlow"
 

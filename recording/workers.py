@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 async def run_each[Item](step: Callable[[Item], Awaitable[None]], items: Iterable[Item], *, at_once: int) -> None:
     """Do a step for each item, `at_once` at a time, each as soon as another has ended.
 
-    Raises the first failure; those that have not begun by then are not done.
+    Raises the first failure; items that have not begun before it are skipped.
     """
     waiting = iter(items)
 

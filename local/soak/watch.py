@@ -106,7 +106,7 @@ class Watch:
         return int(properties.approximate_message_count or 0)
 
     async def _age(self, event: Any) -> None:
-        """Let the event of an expired recording be as old as its chunks: a run has not the days that they are kept."""
+        """Let the event of an expired recording be as old as its chunks: a run doesn't last for days as they do."""
         received = datetime.fromisoformat(event.metadata["received"])
         if datetime.now(UTC) - received < AGE:
             metadata = {**event.metadata, "received": (received - AGE).isoformat()}

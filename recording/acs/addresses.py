@@ -22,7 +22,7 @@ Use = Literal["content", "metadata", "deletion"]
 # docs/acs-contract.md#storage-host consist.
 _SEGMENT = re.compile(r"[A-Za-z0-9._~:@-]+")
 _DOTS = re.compile(r"\.*")
-# The documented form of a document id (docs/acs-contract.md#2021-file-event), wherever it stands in a text.
+# The documented form of a document id (docs/acs-contract.md#2021-file-event), anywhere in a text.
 _DOCUMENT_ID = re.compile(r"(?<![a-z0-9])\d+-[a-z0-9]+-d\d+-[a-z0-9_~-]+", re.IGNORECASE)
 _METADATA_VIEW = "acsmetadata"
 _MOST_ENCODINGS = 5
@@ -36,7 +36,7 @@ def require(url: str, document_id: str, use: Use, named: Collection[str]) -> str
     hosts.require_allowed(url, named)
     # Checked before it is parsed: `urlsplit` drops line breaks and tabs.
     if not url.isascii() or not url.isprintable() or any(c in url for c in "\\#"):
-        raise _refused(use, "it has a fragment, or characters that a URL does not have")
+        raise _refused(use, "it has a fragment, or characters that are not allowed in a URL")
     parts = urlsplit(url)
     segments = _segments(parts.path, use)
     if not _names(segments, document_id, use):
@@ -51,7 +51,7 @@ def require(url: str, document_id: str, use: Use, named: Collection[str]) -> str
 def redirected(url: str, location: str, use: Use) -> str:
     """Return where a redirect from `url` leads, which is not checked yet; `location` may be relative.
 
-    Raises SourceRefused for one that is only made an address of something by resolving it.
+    Raises SourceRefused for dot segments: resolving them could turn it into an address of the document.
     """
     # `urljoin` resolves dot segments, which are refused in any other address too.
     if any(_DOTS.fullmatch(_decoded(segment, use)) for segment in re.split(r"[/\\?#]", location) if segment):
@@ -74,8 +74,8 @@ def _names(segments: list[str], document_id: str, use: Use) -> bool:
     """Return whether these segments are the address of the document for this use."""
     match segments:
         case ["v1", "objects", named, *view]:
-            # Nobody knows how the service names all its views (docs/acs-contract.md#not-found): any segment is one.
-            # Of the two forms of a deletion, see docs/acs-contract.md#file-event.
+            # The names of the service's views are not all known (docs/acs-contract.md#not-found): any segment is one.
+            # For the two forms of a deletion, see docs/acs-contract.md#file-event.
             is_view = len(view) == 2 and view[0] == "content"
             fits = {
                 "content": is_view and view[1].lower() != _METADATA_VIEW,
@@ -94,9 +94,9 @@ def _require_harmless(query: str, document_id: str, use: Use) -> None:
     text = _decoded(query, use)
     others = {found.lower() for found in _DOCUMENT_ID.findall(text)} - {document_id.lower()}
     if others or not text.isprintable() or any(sign in text for sign in ("\\", "..", "://", "objects/")):
-        raise _refused(use, "its query names something else than the document")
+        raise _refused(use, "its query names something other than the document")
     if query and use == "deletion":
-        raise _refused(use, "an address to delete at has no query")
+        raise _refused(use, "the address of a deletion has no query")
 
 
 def _decoded(text: str, use: Use) -> str:

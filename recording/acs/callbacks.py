@@ -129,7 +129,7 @@ class CallbackAuth:
             if not issuer:
                 raise ValueError("no issuer")
         except (AzureError, TimeoutError, ValueError, jwt.PyJWTError) as failed:
-            log.error("callback.keys_not_fetched", reason=type(failed).__name__, next="known keys stay good")
+            log.error("callback.keys_not_fetched", reason=type(failed).__name__, next="known keys stay valid")
             return
         self._signer, self._failed = _Signer(issuer, {key.key_id: key for key in keys.keys}), False
 

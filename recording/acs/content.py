@@ -42,13 +42,13 @@ HEAD_BYTES = 1024
 # The app doesn't wait for a longer Retry-After, which would occupy one of the process's few streams. The queue
 # tries again, and until then another chunk has the stream.
 LONGEST_RETRY_AFTER = 60.0
-# azure-core reads 4 KiB at a time unless told otherwise: 256 times the calls for a gigabyte.
+# By default azure-core reads 4 KiB at a time: 256 times the calls for a gigabyte.
 _READ_BYTES = 1024 * 1024
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 # The server may have its dates from several clocks; RFC 7232, 2.2.2 allowed a minute for that.
 _CLOCKS_DIFFER = timedelta(seconds=60)
 _REFUSED = "ACS refused this app's credentials ({}); check the key or the role, and the clock"
-# Bytes at both ends of a metadata file, blanks among them.
+# Bytes at both ends of a metadata file, with white space.
 _END = 1024
 # No file has more digits of bytes, and Python reads no number of thousands of digits.
 _NUMBER = "[0-9]{1,18}"
@@ -129,7 +129,7 @@ class Content:
     async def metadata(self, job: ChunkJob) -> bytes:
         """Fetch the metadata file unchanged, 16 MiB at most.
 
-        Raises ChunkError; also for what is no JSON object, or an error: it is asked for again, and may become the file.
+        Raises ChunkError, also for an error or a body that isn't a JSON object: it is fetched again.
         """
         by_id = self._download(job, "/metadata")
         return (await self._by_location(job, job.metadata_location, by_id, self._metadata))[0]
@@ -160,7 +160,7 @@ class Content:
     async def _by_location[Found](
         self, job: ChunkJob, location: str | None, by_id: str, ask: Callable[[ChunkJob, str], Awaitable[Found]]
     ) -> tuple[Found, bool]:
-        """Ask where the event says, else as in the 2021 preview API; the second value is whether the event was wrong.
+        """Call `ask` with the address in the event, or with the one by id; also return whether the event's was refused.
 
         An event of 2021 has no locations (docs/acs-contract.md#2021-file-event). An address that is refused, at once or
         behind a redirect, is replaced where the API allows it.
@@ -359,23 +359,23 @@ def _validator(response: AsyncHttpResponse) -> str | None:
 
 
 def _problem(body: bytearray) -> str | None:
-    """Describe what a body is that can't be a metadata file; of a large one only both ends are looked at."""
+    """Describe a body that can't be a metadata file, or return None; of a large one only both ends are examined."""
     ends = bytes(body[:_END].lstrip().removeprefix(codecs.BOM_UTF8).lstrip()[:1] + body[-_END:].rstrip()[-1:])
     if ends[:1] == b"<":
         return "a page"
     if ends != b"{}":
-        return "no JSON object"
+        return "a body that isn't a JSON object"
     if len(body) > payload.LARGEST_READ:
         return None
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
-        return "no JSON"
+        return "a body that isn't JSON"
     # What the service sends for an error (docs/acs-contract.md#storage-host).
     return "an error" if not {"code", "error"}.isdisjoint(parsed) else None
 
 
 def _content_type(response: AsyncHttpResponse) -> str:
-    """Return the content type for a message; it decides nothing, and may hold anything."""
+    """Return the content type for a message; it decides nothing, and the header may contain anything."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return kind if _CONTENT_TYPE.fullmatch(kind) else ""

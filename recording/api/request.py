@@ -49,7 +49,7 @@ def read_events(req: func.HttpRequest) -> list[str]:
     """Read the events of a callback, in any form (docs/acs-contract.md#forms-of-an-event).
 
     Each is the text of one event, or of what the body has instead of one, which is for the quarantine. Raises TooLarge,
-    LengthRequired, or BadRequest for a request with nothing in it.
+    LengthRequired, or BadRequest for an empty body.
     """
     events = split_events(read_bytes(req, most=LARGEST_EVENTS), req.headers)
     if events == [""]:

@@ -1,6 +1,6 @@
 """Answer the two handshakes by which a sender of events asks whether this app wants them.
 
-They prove nothing about the sender: they protect others from events that they haven't asked for. So they need the
+They prove nothing about the sender: they protect others from events that they haven't requested. So they need the
 function key, but no token (docs/acs-contract.md#validation, #cloudevents-validation).
 """
 
@@ -39,7 +39,7 @@ def answer_validation(events: list[str]) -> func.HttpResponse | None:
 
 
 def answer_options(req: func.HttpRequest) -> func.HttpResponse:
-    """Permit the origin that asks to send events, at any rate; `Allow` alone if none asks.
+    """Permit the requesting origin to send events at any rate; without an origin answer with `Allow` alone.
 
     `WebHook-Request-Callback` isn't called: permission is given here, and it is an address from outside.
     """

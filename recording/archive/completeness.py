@@ -65,7 +65,7 @@ def compare(
         if line.recording_id:
             by_id.setdefault(_plain(line.recording_id), []).append(line)
         elif not line.exported:
-            # That files are in the team's own storage settles only a recording that is named.
+            # An event of exported files settles only a recording that it names.
             nameless.append(line)
     by_start = _by_start([row for row in recorded if _plain(row.recording_id) not in by_id], nameless)
     return [

@@ -40,7 +40,7 @@ async def copy_recording(
         for blob in recording.blobs
         if layout.staged_kind(blob.name) not in layout.TRANSIENT and blob.name not in surplus
     }
-    # To look at each copy of thousands again would take all of the next run's time.
+    # To check each of thousands of copies again would take all of the next run's time.
     copied = await _copied(recording.key, blobs) if len(named) > _MANY else {}
     missing = [
         blob
@@ -66,7 +66,7 @@ async def copy_recording(
 
 
 async def _copied(key: str, blobs: Blobs) -> dict[str, StoredBlob]:
-    """List what earlier runs have copied, whole or not."""
+    """List what earlier runs have copied, completely or not."""
     return {blob.name: blob async for blob in blobs.list_blobs("archive", f"{layout.archive_folder(key)}/")}
 
 

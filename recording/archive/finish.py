@@ -53,7 +53,7 @@ async def publish(written: Manifest, notices: RunNotices) -> bool:
                     documentId=entry.document_id,
                     verdict=entry.verdict,
                     reason="; ".join(entry.remarks),
-                    next="it is archived as ACS delivered it; nothing better came",
+                    next="it is archived as ACS delivered it; ACS had no better version",
                 )
             case "waiting" | "staged" | "archived":
                 pass
@@ -109,7 +109,7 @@ class Finish:
             return
         with traces.span("recording.archive", key):
             if note_endings:
-                # Once staging is empty nothing shows that it was announced: its marker must be gone by then.
+                # Once staging is empty nothing shows that it was announced: its marker must be gone before.
                 await self._note_ending(due)
             await self._finish(run, due)
 

@@ -98,7 +98,7 @@ class Review:
 
     async def _load(self, run: Run, key: str, blobs: list[StoredBlob]) -> Due:
         """Load a recording; an archive that is silent isn't asked again, since the run has more to do."""
-        # More requests in a row than are under way at once: a silent archive, not a moment without answers.
+        # More requests in a row than are in progress at once: a silent archive, not a moment without answers.
         if run.archive_silences > run.parallelism:
             raise ArchiveSilent("the archive does not answer")
         try:
@@ -133,7 +133,7 @@ class Review:
         await self._warn(run, recording)
 
     async def _recheck(self, run: Run, recording: InFlightRecording) -> None:
-        """Queue the steps of re-checks whose time has come, each once; a step that is lost with its run is left out."""
+        """Queue the steps of re-checks whose time has come, each once; a step that is lost with its run is skipped."""
         is_last = _waits_for_no_chunk(recording)
         for chunk in recording.chunks:
             if (found := chunk.next_recheck(run.now, self.rechecks, is_last=is_last)) is None:
@@ -144,7 +144,7 @@ class Review:
                 run.report.rechecks.append(chunk.job.model_copy(update={"recheck": recheck}))
 
     async def _fan_out(self, run: Run, recording: InFlightRecording, missing: list[InFlightChunk]) -> None:
-        """Have all chunks that are due queued by one message; one fact says so, not a write for each chunk."""
+        """Queue all chunks that are due by one message; one fact records that, instead of a write for each chunk."""
         await self.bulk.send(FanOut(recording_key=recording.key, due=run.now).to_message())
         await self.blobs.create(
             "staging", layout.fan_out_blob(recording.key, layout.attempt_id(run.now, token_hex(4))), b"{}"
@@ -174,16 +174,16 @@ class Review:
                 unfinished=len(chunk.unfinished),
                 reason=chunk.reason,
                 atRisk=len(at_risk),
-                next="it is tried until it is staged, or an attempt after its expiry fails",
+                next="it is tried until it is staged, or an attempt fails that began after it expired",
                 expiresAt=chunk.expires_at.isoformat(),
             )
-        untold = [c for c in at_risk if recording.named(layout.notice_blob(recording.key, c.document_id)) is None]
-        facts = {chunk.document_id: _risk(chunk, run.now) for chunk in untold[:_MOST_NOTICES]}
+        unreported = [c for c in at_risk if recording.named(layout.notice_blob(recording.key, c.document_id)) is None]
+        facts = {chunk.document_id: _risk(chunk, run.now) for chunk in unreported[:_MOST_NOTICES]}
         notices = [Notice("Recording.AtRisk", recording.key, name, run.now, data) for name, data in facts.items()]
 
         async def note(document_id: str) -> None:
-            told = layout.notice_blob(recording.key, document_id)
-            await self.blobs.create("staging", told, json.dumps(facts[document_id]).encode())
+            name = layout.notice_blob(recording.key, document_id)
+            await self.blobs.create("staging", name, json.dumps(facts[document_id]).encode())
 
         if notices and await run.notices.publish(*notices):
             await run_each(note, facts, at_once=_WRITES)

@@ -45,7 +45,7 @@ async def delete(chunks: list[InFlightChunk], content: Content) -> bool:
 async def _delete(chunk: InFlightChunk, content: Content) -> bool:
     location, document_id = chunk.announced.delete_location or "", chunk.announced.source_id or chunk.document_id
     try:
-        # What is deleted must be what was fetched: an app of before may have fetched it at any address.
+        # What is deleted must be what was fetched: an older version of the app may have fetched it from any address.
         if fetched_at := chunk.announced.content_location:
             content.require_address(fetched_at, document_id, "content")
         await content.delete(location, document_id)

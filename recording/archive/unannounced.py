@@ -94,7 +94,7 @@ class UnannouncedWatch:
         self, sweep: _Sweep, stopped: Sequence[PendingEnding], announced: Sequence[AnnouncedRecording]
     ) -> list[PendingEnding]:
         """Clear the markers of announced recordings, and return what is still pending."""
-        # In their order, and without a search for each that is removed.
+        # Dicts keep the order, and an item is removed without a search.
         left, free = dict.fromkeys(stopped), dict.fromkeys(announced)
 
         async def clear(pair: tuple[PendingEnding, AnnouncedRecording]) -> None:
@@ -210,7 +210,7 @@ class UnannouncedWatch:
 def _announced(recording: InFlightRecording) -> Iterable[AnnouncedRecording]:
     """Return the recording that the events of one in flight announce: what is settled of it, not what each claims.
 
-    That its files are in the team's own storage settles only a recording that is named.
+    An event of exported files settles only a recording that it names.
     """
     digest = layout.recording_digest(recording.recording_id) if recording.recording_id else None
     if recording.events and (digest or not any(event.exported for event in recording.events)):

@@ -29,9 +29,9 @@ class Health(Body):
 
 
 class HealthCheck:
-    """Asks Blob Storage, Queue Storage and ACS; each has `timeout` seconds.
+    """Checks Blob Storage, Queue Storage and ACS; each has `timeout` seconds.
 
-    Anybody may ask for the health. So all who ask at the same time, or within `fresh_seconds`, get one answer.
+    `GET /health` needs no key. So all requests at the same time, or within `fresh_seconds`, share one check.
     """
 
     def __init__(
@@ -51,15 +51,15 @@ class HealthCheck:
         self._asked: tuple[float, asyncio.Task[Health]] | None = None
 
     async def run(self) -> Health:
-        """Return what was found when they were asked last, a few seconds ago at most."""
+        """Return the result of the last check, which began a few seconds ago at most."""
         now = time.monotonic()
         if self._asked is None or now - self._asked[0] > self._fresh_seconds:
             self._asked = (now, asyncio.create_task(self._ask()))
-        # Others wait for the same answer: one who goes away must not end it.
+        # Others wait for the same check: a caller that disconnects must not cancel it.
         return await asyncio.shield(self._asked[1])
 
     async def _ask(self) -> Health:
-        """Ask all of them at once.
+        """Check all of them at once.
 
         Containers and queue are created if they are missing, as on the first use of any function: a new deployment
         is healthy before its first event.

@@ -137,7 +137,7 @@ async def _copy(storage: Blobs, tidy_timeout: float) -> str:
 
 
 async def _send(scratch: Queue, tidy_timeout: float) -> str:
-    """Send and receive a message, in a queue that nobody else reads."""
+    """Send and receive a message, in a queue that has no other reader."""
     await scratch.create()
     try:
         await scratch.send("examination")

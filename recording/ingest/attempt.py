@@ -97,7 +97,7 @@ async def _record_failure(attempt: Attempt, failed: Exception, *, first_requeue:
         code=code,
         reason=message,
         attempts=record.count if record else None,
-        next="the queue tries again, then the timer, until one fails after its expiry",
+        next="the queue tries again, then the timer, until it is staged or lost",
     )
 
 

@@ -13,7 +13,7 @@ SMALLEST_BLOCK = 4 * 1024 * 1024
 # Limits of Blob Storage: https://learn.microsoft.com/azure/storage/blobs/scalability-targets
 MOST_BLOCKS = 50_000
 LARGEST_BLOCK = 4000 * 1024 * 1024
-# Blocks of a slow source. A blob has room for 100,000 uncommitted blocks: these, a receipt for each, some readings.
+# Blocks of a slow source. A blob can have 100,000 uncommitted blocks: these, their receipts, and other readings.
 _SMALLEST_CUT = 4 * 1024
 _MOST_CUTS = 8_000
 # Hex digits of a block's SHA-256: an id has at most 64 bytes, of which the version and the index take 24.
@@ -52,9 +52,9 @@ def split(size: int, length: int) -> tuple[Block, ...]:
 
 
 def shifted(size: int, length: int) -> tuple[Block, ...]:
-    """Split `size` bytes at the middles of the blocks of `length`: each block lies across two of those.
+    """Split `size` bytes at the middles of the blocks of `length`: each block overlaps two of those.
 
-    Where bytes of several requests are equal to these, neighbours among them are of one version.
+    If the bytes of both plans are equal, neighbouring blocks are of one version.
     """
     ends = [*range(length // 2 or 1, size, length), size]
     return tuple(

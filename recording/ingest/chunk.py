@@ -30,9 +30,9 @@ from recording.telemetry import log, traces
 _VERSION_TRIES = 3
 # Below `functionTimeout` (host.json), whose time-out kills every other job of the process too.
 BUDGET_SECONDS = 25 * 60.0
-# A share of the retention: after it a slow source keeps its streams, whoever waits.
+# A share of the retention: after it a slow source keeps its streams, even while others wait.
 LAST_QUARTER = 0.75
-# A share of the budget of an attempt, for a file that must come in one request: the rest is for the other way.
+# A share of the budget of an attempt, for a file that must come in one request: the rest is for reading it twice.
 _ONE_REQUEST = 1 / 4
 _UNKNOWN_TYPE = "application/octet-stream"
 
@@ -94,7 +94,7 @@ class ChunkIngest:
     async def run(self, job: ChunkJob) -> None:
         """Ingest one chunk and its metadata file, or re-check it if the job says so.
 
-        Raises ChunkError, or azure-core's errors; the failure is recorded by then, and the
+        Raises ChunkError, or azure-core's errors; the failure is already recorded, and the
         queue, then the timer, tries again.
         """
         with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
@@ -103,7 +103,7 @@ class ChunkIngest:
                 return
             with self._streams.line(job.recording_key, may_be_given_up=lambda: self._may_be_given_up(job)) as line:
                 if job.recheck:
-                    # The chunk is safe: this is no attempt at it, and its failure is none.
+                    # The chunk is safe: this doesn't count as an attempt, nor its failure as a failed one.
                     await self._recheck.run(job, line)
                     return
                 beginning = begin_attempt(

@@ -42,7 +42,7 @@ class Recheck:
         self._clock = clock
 
     async def run(self, job: ChunkJob, line: Line) -> None:
-        """Ask the source for another version, or also read all bytes again, as the job says.
+        """Look for another version at the source, or also read all bytes again, as the job says.
 
         Raises azure-core's errors. A source that fails is only logged.
         """

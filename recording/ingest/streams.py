@@ -1,8 +1,8 @@
 """The streams of all chunks of a process: which chunk gets one next, and from which it is taken.
 
-Slow sources must not keep the others out. A recording gets a stream before those that hold more, a chunk that is slow
-after all others. Where the streams of a chunk are below the pace, it is given up while others wait, or its blocks are
-cut smaller; where one recording holds all streams, it gives one back.
+Slow sources must not starve the others. A recording gets a stream before those that hold more, a slow chunk after all
+others. A chunk whose streams are below the pace is given up while others wait, or its blocks are cut smaller. A
+recording that holds all streams gives one back.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from recording.errors import SourceSlow
 
-# So long may the transfer of a block take at a slow source, as a share of `Pace.seconds`.
+# The longest transfer of a block from a slow source, as a share of `Pace.seconds`.
 _SHARE = 1 / 3
-# So often within `Pace.seconds` the pace of a chunk is looked at.
+# How often the pace of a chunk is measured within `Pace.seconds`.
 _LOOKS = 6
 
 
@@ -22,9 +22,9 @@ _LOOKS = 6
 class Pace:
     """What counts as slow: less than `floor` bytes a second and stream, over `seconds`.
 
-    A recording that holds all streams keeps them for `patience_seconds` while another waits. A process that works on
-    more than `crowd` chunks takes no more from the queue (`newBatchThreshold` in host.json): there others may wait
-    unseen.
+    A recording that holds all streams keeps them for `patience_seconds` while another waits. While a process works on
+    more than `crowd` chunks, the host fetches no messages (`newBatchThreshold` in host.json): other chunks may be
+    waiting in the queue.
     """
 
     floor: float = 64 * 1024
@@ -48,7 +48,7 @@ class Taken(Exception):
 
 @dataclass(eq=False)
 class _Held:
-    """A request to the source that is under way; its time-out ends it when it is `taken`."""
+    """A request to the source that is in progress; its time-out ends it when it is `taken`."""
 
     limit: asyncio.Timeout
     is_stream: bool
@@ -87,7 +87,7 @@ class Line:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
-        """Read a little from the source, without a stream; raises SourceSlow if it is given up."""
+        """Read a few bytes from the source, without a stream; raises SourceSlow if it is given up."""
         try:
             async with self._request(is_stream=False):
                 yield
@@ -148,7 +148,7 @@ class Streams:
 
     @contextmanager
     def line(self, recording: str, *, may_be_given_up: Callable[[], bool]) -> Iterator[Line]:
-        """Take part with a chunk of a recording, which is not given up unless `may_be_given_up` says so."""
+        """Register a chunk of a recording; it is given up only if `may_be_given_up` returns True."""
         line = Line(self, recording, may_be_given_up)
         self._lines.append(line)
         looking = asyncio.get_running_loop().create_task(self._look(line))
@@ -182,7 +182,7 @@ class Streams:
         self._grant()
 
     def block_bytes(self, rate: float) -> int:
-        """Return how long a block may be at a source of this rate: it must arrive before the stream is given up."""
+        """Return the most bytes of a block from a source of this rate: it must arrive before the stream is given up."""
         return int(rate * self.pace.seconds * _SHARE)
 
     def _grant(self) -> None:
@@ -203,7 +203,7 @@ class Streams:
         return waiting or len(self._lines) > self.pace.crowd
 
     async def _look(self, line: Line) -> None:
-        """Look at the pace of a chunk until it ends."""
+        """Measure the pace of a chunk until it ends."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.pace.seconds / _LOOKS)
@@ -223,7 +223,7 @@ class Streams:
                 held.take(Taken(line.slow_rate, ends=True))
 
     def _share(self) -> None:
-        """Take one stream of a recording that holds all of them while another waits: the one that got least far."""
+        """Take one stream of a recording that holds all of them while another waits: its newest request."""
         for line, granted in self._waiting:
             if granted.done() or self._count == 1:
                 continue

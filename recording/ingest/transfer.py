@@ -126,7 +126,7 @@ class BlockTransfer:
     async def _read_twice(
         self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int], line: Line
     ) -> Transferred:
-        """Read all bytes a second time, by blocks that lie across those of the first: the proof compares both.
+        """Read all bytes a second time, in blocks that overlap those of the first: the proof compares both.
 
         The second reading begins when the first is complete, though that may have taken several attempts. Each of its
         blocks comes from one response, so it differs wherever two neighbours of the first are of different versions.
@@ -235,7 +235,7 @@ class BlockTransfer:
         return transferred
 
     async def _note(self, job: ChunkJob, name: str) -> None:
-        """Stage a byte whose id says something to the next attempt."""
+        """Stage one byte as a note to the next attempt, which reads its id."""
 
         async def body() -> AsyncIterator[bytes]:
             yield b"."
@@ -292,7 +292,7 @@ def _version(probe: Probe, plan: tuple[Block, ...], reading: int = 0) -> str:
     """Return what identifies the bytes of a block together with its index: the document's version and the block length.
 
     Blocks staged by an older app or under other settings have other offsets: the last block of an old plan may be
-    as long as a block of the new plan that lies elsewhere. Of a document without a validator, it is the reading too.
+    as long as a block of the new plan at another offset. Without a validator, the reading is part of it, too.
     """
     return f"{probe.version}|{plan[0].length}" + (f"|reading {reading} of {len(plan)}" if reading else "")
 
@@ -304,6 +304,6 @@ def _was_read_before(probe: Probe, plan: tuple[Block, ...], staged: dict[str, in
 
 
 def _first(several: ExceptionGroup[Exception]) -> Exception:
-    """Return one failure of a task group's: they have the same cause, which a stream that was taken knows best."""
+    """Return one failure of a task group: all have the same cause, and Taken describes it best."""
     flat = [_first(one) if isinstance(one, ExceptionGroup) else one for one in several.exceptions]
     return next((one for one in flat if isinstance(one, Taken)), flat[0])

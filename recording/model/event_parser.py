@@ -1,7 +1,7 @@
 """Pure: parse Event Grid events, CloudEvents and callbacks into typed events.
 
 The input is text from any version of the service, the result one of a few frozen values. `envelope` reads the forms of
-an event, `payload` its `data`. A file event costs no bytes if what only names is missing or wrong: a substitute is
+an event, `payload` its `data`. A member of a file event that only names may be missing or wrong: a substitute is
 derived from what is the same in every delivery of the event, never from a clock.
 """
 
@@ -39,8 +39,8 @@ _RECORDING = re.compile(r".*/recordingId/(?P<id>[^/]+)", re.IGNORECASE | re.DOTA
 # A recording key has four digits of year, and a deadline is some days after an event's time.
 _YEARS = range(2000, 3000)
 _EVENT_TIME = "eventTime (or time)"
-# Of an event that says nothing of its time or of its recording's: constants, since every delivery must give the same.
-# It was announced no later than it was received, which a time in the future never precedes.
+# For an event with neither its own time nor that of its recording: constants, since every delivery must give the same.
+# A time in the future is never before the receipt, so urgency counts from the receipt.
 _TIME_UNKNOWN = datetime(2999, 12, 31, tzinfo=UTC)
 _START_UNKNOWN = datetime(2000, 1, 1, tzinfo=UTC)
 _LONGEST_TYPE = 256

@@ -142,7 +142,7 @@ class FileStatusUpdated:
         return self.received_at or self.time
 
     def announced_at(self, retention: timedelta) -> datetime:
-        """Return when it announced its chunks, at the earliest that is plausible; urgency counts from there.
+        """Return the earliest plausible time at which it announced its chunks; urgency counts from there.
 
         Not after its receipt; nor so long before it that ACS, which keeps a chunk for `retention`, has deleted it.
         """

@@ -40,14 +40,14 @@ def _source(text: str) -> str:
     return text
 
 
-# A queue message holds 64 KiB (docs/functions-host.md#queue).
-# What is asked of a re-check: whether there is another version, or all bytes once more.
+# What a re-check does: it looks for another version, or also reads all bytes again.
 Recheck = Literal["probe", "read"]
+# A queue message holds 64 KiB (docs/functions-host.md#queue).
 Location = Annotated[str, Field(min_length=1, max_length=8192)]
 
 
 class ChunkJob(Record):
-    """One announced chunk that is to be ingested; `announced_at` is when, as far as its events are plausible.
+    """One announced chunk that is to be ingested; `announced_at` is the earliest plausible time of that.
 
     `source_id` is its id at ACS, if `document_id` was derived from it (`AnnouncedChunk`).
     The locations are those of the file event, unchanged (docs/acs-contract.md#file-event); the events of

@@ -4,7 +4,7 @@ staging     {key}/events/{event-id}.json            the event as received
             {key}/chunks/{index:05}-{documentId}.media  the chunk, whatever kind of file it is
             {key}/chunks/{index:05}-{documentId}.{version}.media  another version of it, found by a re-check
             {key}/chunks/{index:05}-{documentId}.json   its metadata file, as received
-            {key}/verdicts/{documentId}/{sha256}.json   the verdict on these bytes, unless it is `complete` and no more
+            {key}/verdicts/{documentId}/{sha256}.json   the verdict on these bytes; none if `complete` without remarks
             {key}/rechecks/{documentId}/{step}.json     that a step of its re-check was queued; `settled`: how it ended
             {key}/attempts/{documentId}.json        what failed and when, and when to try again
             {key}/began/{documentId}/{attempt}.json that an attempt began, until it ended
@@ -40,7 +40,7 @@ CALL_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 # recording, so anything with the same characters and no meaning in a path is accepted.
 DOCUMENT_ID = re.compile(r"[0-9A-Za-z]+(?:-[0-9A-Za-z]+){1,11}")
 LONGEST_DOCUMENT_ID = 128
-# An id of a form that nobody has seen can't be part of a name, but it may be one segment of a URL.
+# An id of an unknown form can't be part of a name, but it may be one segment of a URL.
 LONGEST_SOURCE_ID = 1024
 # Characters that stand for themselves in a segment of a URL's path (RFC 3986, 3.3).
 _SOURCE_ID = re.compile(r"(?!\.+\Z)[0-9A-Za-z._~:@-]+")
@@ -124,7 +124,7 @@ def recording_key(start: datetime, call_id: str) -> str:
     return f"{utc.year:04}{utc:%m%dT%H%M%S%f}Z-{call_id}"
 
 
-# Of thousands of blobs of one recording each is asked for.
+# It is called for each of the thousands of blobs of one recording.
 @lru_cache(maxsize=1024)
 def is_recording_key(text: str) -> bool:
     """Return whether `text` is a recording key with a valid time."""

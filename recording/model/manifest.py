@@ -43,10 +43,10 @@ class ManifestChunk(Record):
     waiting, staged: in flight, not proved yet or proved; never in an archived manifest.
     archived: its bytes were read back and compared with the digests in transit: `blocksCompared` of `blocks`, which is
     all of them but in manifests of older versions.
-    unproved: committed completely, but the deadline passed before it could be read back. Older versions also wrote it
+    unproved: committed completely, but it could not be read back in time. Older versions also wrote it
     for a file whose structure is incomplete. `reason` says which.
-    lost: not in our storage when ACS deleted it; `reason` says why. `evidence` is the attempt that found nothing more
-    of it, or of its metadata file: it began after `expires_at`, which is its receipt and the time that ACS keeps it.
+    lost: not in our storage when ACS deleted it; `reason` says why. `evidence` is the attempt that failed to bring
+    it or its metadata file: it began after `expires_at`, its receipt plus the time for which ACS keeps it.
     `announced_at` and `deadline` are the earliest that its events make plausible.
     `verdict` is what the structure of its bytes says, `remarks` what is unusual about them or missing: they are kept
     whatever it is. `versions` are other bytes that ACS delivered for it, which are kept too.
@@ -106,7 +106,7 @@ class ManifestChunk(Record):
 
 
 class Claim(Record):
-    """What an event says otherwise than what is settled: it changes nothing. The event is under `events/`.
+    """A value in an event that contradicts the settled one: it changes nothing. The event is under `events/`.
 
     An address is given by its digest.
     """
@@ -129,7 +129,7 @@ class Absence(Record):
 class Manifest(Record):
     """`recording.json`; `complete` says that every announced chunk and its metadata file are there.
 
-    Whether a chunk is complete media is said by its `verdict`.
+    The `verdict` of a chunk says whether it is complete media.
     `notes` lists what was missing or wrong in its events and was derived from the rest of them.
     """
 
@@ -208,7 +208,7 @@ def says_more(recording: InFlightRecording, before: Manifest) -> bool:
 
 
 def _with_claims(written: Manifest, events: Iterable[FileStatusUpdated], known: tuple[Claim, ...]) -> Manifest:
-    """Add what the events say otherwise, each claim once; an index is added to its chunk."""
+    """Add the claims of the events, each once; an index is added to its chunk."""
     entries = {entry.document_id: entry for entry in written.chunks}
     found = {(claim.document_id, claim.member, claim.value): claim for claim in known}
     for event in events:
@@ -226,7 +226,7 @@ def _with_claims(written: Manifest, events: Iterable[FileStatusUpdated], known: 
 
 
 def _contradictions(written: Manifest, event: FileStatusUpdated) -> Iterable[tuple[str | None, str, str | int]]:
-    """List what an event says otherwise than a manifest, by document and member."""
+    """List the values of an event that contradict a manifest, by document and member."""
     # An id may come with or without padding (docs/acs-contract.md#2021-recording-id, #server-call-id).
     if event.recording_id and layout.recording_digest(event.recording_id) != layout.recording_digest(
         written.recording_id or ""

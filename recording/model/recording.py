@@ -36,7 +36,7 @@ class InFlightChunk:
     When it was announced is a claim, bounded by when that was received. `announced_at` and `deadline` are the earliest
     that is plausible: urgency counts from there. `expires_at` is by the app's own clock: until then ACS may have it.
 
-    `addresses` are others that events claim: until it is staged nobody knows which of them is right. `is_listed` says
+    `addresses` are others that events claim: until it is staged, each of them may be right. `is_listed` says
     that the archive's manifest lists it, and no event has announced it again; `is_archived` that the archive has all of
     an earlier version.
     """
@@ -183,12 +183,12 @@ class InFlightChunk:
         return str(due), "read" if times.steps[due - 1] >= times.read_after else "probe"
 
     def requeue_at(self, first: timedelta = FIRST_RESCUE) -> datetime:
-        """Return when the timer requeues it, unless it is staged by then."""
+        """Return when the timer requeues it, unless it is staged before."""
         if self.attempts is None:
             return self.announced_at + first
         last = self.attempts.last
         began = max(self.announced_at, last.at if last else _NEVER, self.attempts.queued_at or _NEVER)
-        # Close to the deadline the pauses stop growing: the last one would end after it. So they do before it expires.
+        # Close to the deadline the pauses stop growing: the last one would end after it. So it is before the expiry.
         end = self.deadline if began < self.deadline else self.expires_at
         return min(self.attempts.next_at, max(end - 4 * first, began + first))
 
@@ -196,8 +196,8 @@ class InFlightChunk:
     def evidence(self) -> Failure | None:
         """Return the attempt that shows that nothing more comes: it began when the chunk had expired, and failed.
 
-        For whatever reason, and one for each address. Attempts that are killed show nothing, until they are as many as
-        the queue tries.
+        One for each address, whatever the reason of its failure. Killed attempts count only if there are as many as the
+        queue makes.
         """
         failed = self.attempts.failures if self.attempts else ()
         killed = [Failure(at=began, code="Unfinished", message="it began and did not end") for began in self.unfinished]
@@ -217,7 +217,7 @@ class InFlightChunk:
 
 @dataclass(frozen=True)
 class InFlightRecording:
-    """A recording in flight: its file events, the one that was received first first, and every chunk of them.
+    """A recording in flight: its file events in the order of their receipt, and every chunk of them.
 
     `recording_id` and `duration_ms` are what is settled; an event may claim others. `fanned_out_at` is when the chunks
     that were missing, and whose pause was over, were queued all together.
@@ -261,7 +261,7 @@ def assemble(
     """Derive a recording from its facts; `attempts` by document id.
 
     Several events may announce one chunk: the earliest time sets its deadline, the earliest receipt when it expires.
-    What they say otherwise is settled by `first_said`.
+    Where they contradict each other, `first_said` decides.
     """
     named = {blob.name: blob for blob in blobs}
     begun: dict[str, list[str]] = defaultdict(list)
@@ -336,7 +336,7 @@ def _chunk(
     }
     metadata = next(iter(files), None)
     verdicts = {name.part or "": ChunkVerdict.from_metadata(b.metadata) for name, b in about if name.kind == "verdict"}
-    # The first version, whose name has no more, comes first.
+    # The first version, whose name has no tag, comes first.
     indices = {index for index, _ in names}
     versions = sorted(
         ((name.part or "", blob) for name, blob in about if name.kind == "content" and name.index in indices),
@@ -383,7 +383,7 @@ def best_version(versions: Sequence[StoredBlob], verdicts: Mapping[str, ChunkVer
 
 
 def _when(fact: StoredBlob) -> datetime:
-    """Return when a step was queued; one that can't be read was queued long ago."""
+    """Return when a step was queued; one that can't be read counts as queued long ago."""
     try:
         return datetime.fromisoformat(fact.metadata["at"])
     except (KeyError, ValueError):

@@ -52,7 +52,7 @@ class Endings:
         """
         known = await self.find(ending.recording_id)
         if known is None:
-            # The marker first: without it nobody would notice that no event announces this stop.
+            # The marker first: without it a stop that no event announces would stay unnoticed.
             if ending.evidence == "stopped through us":
                 await self._blobs.create("staging", _marker(ending), _text(ending))
             if await self._blobs.create("archive", layout.ending_blob(ending.recording_id), _text(ending)):

@@ -36,7 +36,7 @@ def figures(found: dict[str, Any]) -> dict[str, float]:
 @pytest.mark.timeout(LIMIT_SECONDS + 300)
 @pytest.mark.parametrize("api", ["today", "2021"])
 async def test_a_thousand_recordings_survive_faults_and_kills(api: str, tmp_path: Path) -> None:
-    """Each is complete in the archive or explained, and the figures are those of before."""
+    """Each is complete in the archive or explained, and the figures haven't changed."""
     result, logs = tmp_path / "soak.json", LOGS / f"acceptance-{api}"
     command = [sys.executable, "-m", "local", "soak", "--recordings", str(RECORDINGS), "--seed", str(SEED), "--kills"]
     command += ["--api", api, "--limit", str(LIMIT_SECONDS), "--out", str(result), "--logs", str(logs)]

@@ -269,7 +269,7 @@ async def test_the_wrong_kind_of_id(service: CallAutomation, origin: Origin, bad
     ],
 )
 async def test_states_and_kinds(service: CallAutomation, origin: Origin, body: Any, expected: RecordingStatus) -> None:
-    """States changed their casing over the years; a kind is passed on as it is, should nobody know it yet."""
+    """States changed their casing over the years; an unknown kind is passed on as it is."""
     origin.replies((200, json.dumps(body).encode(), JSON))
 
     assert expected == await service.state(GROUP, RECORDING)

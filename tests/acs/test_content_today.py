@@ -24,7 +24,7 @@ async def content(origin: Origin, elsewhere: Origin) -> AsyncIterator[Content]:
 
 
 async def test_locations_are_taken_as_they_are(content: Content, origin: Origin, elsewhere: Origin) -> None:
-    """Nobody knows how the service names its views, so no address is built (docs/acs-contract.md#storage-host)."""
+    """The names of the service's views aren't all known: no address is built (docs/acs-contract.md#storage-host)."""
     job = JOB.model_copy(
         update={
             "content_location": f"{elsewhere.url}{OBJECT}/content/any~view?a=%2B",

@@ -169,7 +169,7 @@ async def test_a_start_without_an_id(service: Client, origin: Origin, body: byte
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"recordingState": "paused"}', b'{"recordingState": null}'])
 async def test_a_state_that_is_none(service: Client, origin: Origin, body: bytes) -> None:
-    """A state that nobody knows is a failure of the service."""
+    """An unknown state is a failure of the service."""
     origin.replies((200, body, JSON))
 
     with pytest.raises(UpstreamFailed, match=r"neither active nor inactive|that can't be read"):

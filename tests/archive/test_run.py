@@ -155,7 +155,7 @@ async def test_a_missing_metadata_file_is_told(app: App, control: Control) -> No
 
 
 async def test_two_documents_of_one_index_are_both_kept(app: App, control: Control) -> None:
-    """Nobody knows which of them is meant."""
+    """Which of them is meant is unknown."""
     recording = await control.recording(1000, 2000)
     chunks: list[dict[str, Any]] = [c | {"index": 0} for c in recording["chunks"]]
     jobs = await stage(app, recording | {"chunks": chunks})

@@ -134,7 +134,7 @@ async def test_an_incomplete_recording_is_as_its_manifest_says(app: App, control
 
 
 async def test_content_that_was_never_read_back_is_looked_at(app: App, control: Control) -> None:
-    """Nobody knows its digest: its structure is all there is to see damage by."""
+    """Its digest is unknown: its structure is all there is to see damage by."""
     [job] = await stage(app, await control.recording(1000))
     await put(
         app.settings, "staging", job.content_blob, await app.clients.blobs.read("staging", job.content_blob) or b""

@@ -240,7 +240,7 @@ async def test_polling_leaves_nothing(app: App, recordings: RecordingControl, co
 
 
 async def test_a_recording_that_never_was(recordings: RecordingControl) -> None:
-    """What nobody knows stays a 404."""
+    """An unknown recording stays a 404."""
     with pytest.raises(NotFound):
         await recordings.get_state(GROUP, "abc")
 

@@ -138,7 +138,7 @@ async def test_storage_that_does_one_thing_wrong(
 
 
 async def test_the_timer_passes_over_test_blobs(app: App, caplog: pytest.LogCaptureFixture) -> None:
-    """One that a killed examination has left is nobody's recording, and nothing to warn of."""
+    """One that a killed examination has left belongs to no recording, and isn't warned of."""
     await put(app.settings, "staging", f"{layout.DOCTOR}/x.json", b"{}")
 
     assert [] == (await sweep(app)).jobs

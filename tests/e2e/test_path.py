@@ -187,7 +187,7 @@ async def test_announced_again(world: World) -> None:
 
 
 async def test_worker_killed(world: World) -> None:
-    """When the worker is killed in the middle of a chunk, the next one goes on where it was."""
+    """When the worker is killed in the middle of a chunk, the next one continues from there."""
 
     await world.subscribe()
     size = LARGE_MIB * MIB

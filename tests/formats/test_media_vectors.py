@@ -66,7 +66,7 @@ def test_what_is_cut_is_truncated(make: Make) -> None:
     ids=["error page", "not media", "empty"],
 )
 def test_what_is_no_media(outcome: str, table: dict[str, Make]) -> None:
-    """Text that came in the place of media isn't the document; bytes that nobody knows may be."""
+    """Text that came in the place of media isn't the document; bytes of an unknown kind may be."""
     assert {name: outcome for name in table} == {name: judged(make()).outcome for name, make in table.items()}
 
 

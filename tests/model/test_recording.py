@@ -65,10 +65,10 @@ def test_types_are_told_by_the_metadata_file_then_by_the_event() -> None:
     told = manifest.write_entry(
         chunk({}, {"content_type": "audio"}, content_type="audioVideo", channel_type="mixed"), "staging"
     )
-    untold = manifest.write_entry(chunk({}, {}), "staging")
+    bare = manifest.write_entry(chunk({}, {}), "staging")
 
     assert ("audio", "mixed") == (told.content_type, told.channel_type)
-    assert (None, None, None) == (untold.content_type, untold.channel_type, untold.format)
+    assert (None, None, None) == (bare.content_type, bare.channel_type, bare.format)
 
 
 def test_what_was_archived_keeps_its_format() -> None:

@@ -197,7 +197,7 @@ async def test_a_start_that_failed_is_given_back(
 
 
 async def test_a_lost_answer_of_acs_is_no_second_recording(app: App, control: Control, call: str) -> None:
-    """Nobody knows the id then; the repeat is answered that the call is being recorded."""
+    """The id is then unknown; the repeat is answered that the call is being recorded."""
     await control.call("POST", "faults", {"method": "POST", "path": "/conversations/*", "kind": "lostAnswer"})
 
     with pytest.raises(UpstreamFailed):

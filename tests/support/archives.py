@@ -39,7 +39,7 @@ def at(app: App, now: datetime) -> App:
 
 
 async def lose(app: App, control: Control, job: ChunkJob) -> None:
-    """Let the service have no such document, and one attempt find that out after it has expired."""
+    """Remove the documents from the service, and let one attempt fail after they have expired."""
     await control.fault("expired", f"*{job.document_id}*", times=None)
     with pytest.raises(SourceGone):
         await at(app, datetime.now(UTC) + LATE).ingest.run(job)

@@ -19,12 +19,12 @@ KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
 
 
 def documents(count: int) -> list[str]:
-    """Name so many documents."""
+    """Name `count` documents."""
     return [f"0-eus-d12-{number:032x}" for number in range(count)]
 
 
 def big_event(count: int, **more: Any) -> dict[str, Any]:
-    """Write the event of a recording of so many chunks."""
+    """Write the event of a recording of `count` chunks."""
     return file_event(recording_of(*documents(count)), **more)
 
 

@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
 
 
 async def keep_all(app: App, host: Host, bodies: list[bytes]) -> Manifest:
-    """Bring chunks of one recording into the archive; what is refused is lost by then."""
+    """Bring chunks of one recording into the archive; what is refused is lost."""
     jobs = await receive(app, today(*(host.add(body) for body in bodies)))
     quick, turn = with_limits(app, block_pause_seconds=0.01), asyncio.Semaphore(8)
 

@@ -247,7 +247,7 @@ async def test_accepted(client: Client, version: str, status: int) -> None:
 
 
 async def test_accepted_in_vain(client: Client) -> None:
-    """An accepted start that fails gives an id that nobody knows; a body that makes no sense is refused at once."""
+    """An accepted start that fails gives an unknown id; a body that makes no sense is refused at once."""
     await _set(client, startAccepted=True)
     started = await _start(client, {"serverCallId": "x"})
     state = await client.api("GET", f"{RECORDINGS}/{started.json['recordingId']}", version=NEWEST)

@@ -111,7 +111,7 @@ async def test_start_failed(client: Client, inbox: Inbox, running: bool, code: i
 
 
 async def test_other_callbacks(client: Client, inbox: Inbox) -> None:
-    """Callbacks of call legs stay what they are: one object, and nobody's signature."""
+    """Callbacks of call legs stay what they are: one object without a signature."""
     await client.call(callbackUri=inbox.url)
     received = await _received(inbox, 2)
 
