@@ -223,7 +223,7 @@ class Streams:
                 held.take(Taken(line.slow_rate, ends=True))
 
     def _share(self) -> None:
-        """Take one stream of a recording that holds all of them while another waits: its newest request."""
+        """Take one stream of a recording that holds all of them while another waits: that of its last request."""
         for line, granted in self._waiting:
             if granted.done() or self._count == 1:
                 continue

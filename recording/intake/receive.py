@@ -180,7 +180,7 @@ class Intake:
             async with asyncio.timeout(self._ending_timeout):
                 await self._endings.note_announced(event)
                 if event.recording_id and not event.chunks:
-                    # Its files are in the team's own storage: no fact in staging tells the timer.
+                    # Its files are in the team's own storage: staging has no fact from which the timer would know.
                     await self._endings.clear_announced(event.recording_id)
         except (AzureError, TimeoutError) as failed:
             if not event.chunks:

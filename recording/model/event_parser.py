@@ -170,7 +170,7 @@ def _claimed_time(values: Iterable[Any], name: str) -> tuple[datetime | None, st
 def _times(event: Envelope, file: payload.FileStatus) -> tuple[datetime, datetime, list[str]]:
     """Return the time of a file event and the start of its recording, and what of them is derived.
 
-    They are the same in every delivery: neither depends on a clock of ours.
+    They are the same in every delivery: neither depends on the app's clock.
     """
     time, no_time = _claimed_time(event.times, _EVENT_TIME)
     start, no_start = _claimed_time((file.recording_start_time,), "recordingStartTime")

@@ -15,7 +15,7 @@ from recording.model.events import AnnouncedChunk
 from recording.model.record import Record
 
 QUEUE = "recording-chunks"
-# A queue of their own: behind the thousands of chunks of one recording no other recording waits.
+# A queue of their own, so that no other recording waits behind the thousands of chunks of one.
 BULK_QUEUE = "recording-bulk"
 # The chunks of an event, or of a recording that are queued again, are queued one by one up to this number. Above it a
 # fan-out queues them: the host adds the messages of an output one after the other (docs/functions-host.md#queue).
@@ -47,7 +47,7 @@ Location = Annotated[str, Field(min_length=1, max_length=8192)]
 
 
 class ChunkJob(Record):
-    """One announced chunk that is to be ingested; `announced_at` is the earliest plausible time of that.
+    """One announced chunk that is to be ingested; `announced_at` is the earliest plausible time of its event.
 
     `source_id` is its id at ACS, if `document_id` was derived from it (`AnnouncedChunk`).
     The locations are those of the file event, unchanged (docs/acs-contract.md#file-event); the events of

@@ -43,8 +43,8 @@ class ManifestChunk(Record):
     waiting, staged: in flight, not proved yet or proved; never in an archived manifest.
     archived: its bytes were read back and compared with the digests in transit: `blocksCompared` of `blocks`, which is
     all of them but in manifests of older versions.
-    unproved: committed completely, but it could not be read back in time. Older versions also wrote it
-    for a file whose structure is incomplete. `reason` says which.
+    unproved: committed completely, but it could not be read back in time. Older versions also wrote it for a file whose
+    structure is incomplete. `reason` says which.
     lost: not in our storage when ACS deleted it; `reason` says why. `evidence` is the attempt that failed to bring
     it or its metadata file: it began after `expires_at`, its receipt plus the time for which ACS keeps it.
     `announced_at` and `deadline` are the earliest that its events make plausible.

@@ -19,7 +19,7 @@ from recording.model.stored import StoredBlob
 from recording.model.verdict import ChunkVerdict
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-# Of more addresses of one document nearly all are false, and each of them costs a try.
+# More addresses of one document are nearly all false, and each of them costs a try.
 _MOST_ADDRESSES = 10
 # Of a chunk's duration: docs/media.md#verdicts.
 _TOLERANCE, _TOLERANCE_SECONDS = 0.02, 2.0
