@@ -230,7 +230,7 @@ async def test_what_is_no_json_object_is_no_metadata_file(content: Content, orig
     """It is asked for again: the first bytes that are kept would be the last."""
     origin.replies((200, body, {"Content-Type": "application/json"}))
 
-    with pytest.raises(SourceDamaged, match="isn't (?:JSON|a JSON object)"):
+    with pytest.raises(SourceDamaged, match=r"isn't (?:JSON|a JSON object)"):
         await content.metadata(JOB)
 
 
