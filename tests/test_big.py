@@ -1,5 +1,6 @@
 """Recordings of thousands of chunks, from their event to the archive: requests are counted, not seconds."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable
@@ -91,6 +92,24 @@ async def test_what_the_timer_asks_for_is_what_is_missing_and_not_in_its_pause(a
 
     assert (FEW, []) == (report.fanned_out, report.jobs)
     assert sorted(big.documents(FEW + 2)[2:]) == sorted(queued)
+
+
+async def test_while_a_fan_out_is_at_work_the_timer_begins_no_other(app: App) -> None:
+    """However long it takes: a second one would have chunks fetched twice, and the queue grow with each run."""
+    event = datetime.now(UTC)
+    await receive(app, big.big_event(FEW + 1))
+    [asked] = await big.on_bulk(app)
+    await big.bulk_of(app, batch=FEW).run(asked.to_message())
+    await big.empty_bulk(app)
+    first = app.timer.review.first_requeue
+    await asyncio.sleep(1.1)
+    await big.stage_all(app, big.jobs_of(FEW + 1, event)[:1])
+    written = max(filter(None, (blob.written_at for blob in await app.recordings.staged(big.KEY))))
+
+    working = await run_timer(app, now=written + first - timedelta(seconds=0.5))
+    stopped = await run_timer(app, now=written + first + timedelta(seconds=0.5))
+
+    assert (0, FEW) == (working.fanned_out, stopped.fanned_out)
 
 
 @pytest.mark.parametrize("count", [FEW, MANY])

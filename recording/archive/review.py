@@ -43,13 +43,12 @@ def _waits_for_no_chunk(recording: InFlightRecording) -> bool:
 def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta) -> list[InFlightChunk]:
     """Decide which chunks go back to the queue: not staged, not lost, and the time of their next try has come."""
 
-    def due(chunk: InFlightChunk) -> datetime:
-        at, queued = chunk.requeue_at(first), recording.fanned_out_at
-        # A fan-out queues every chunk that is due when it begins.
-        return queued + first if queued and at <= queued else at
-
+    # A fan-out queues every chunk that is due. A second one beside it would have them fetched twice.
+    working = recording.fan_out_worked_at
+    if working and now < working + first:
+        return []
     missing = (c for c in recording.chunks if not c.is_staged and not c.is_lost)
-    return [c for c in missing if due(c) <= now]
+    return [c for c in missing if c.requeue_at(first) <= now]
 
 
 async def load_due(recordings: RecordingStore, key: str, blobs: list[StoredBlob]) -> Due:

@@ -235,6 +235,13 @@ class InFlightRecording:
         """Return the blob of this name in staging, if there is one."""
         return self._named.get(name)
 
+    @property
+    def fan_out_worked_at(self) -> datetime | None:
+        """Return when a fan-out was last at work: it began, or a blob of its recording was written since."""
+        if self.fanned_out_at is None:
+            return None
+        return max(self.fanned_out_at, *(blob.written_at or _NEVER for blob in self.blobs))
+
     @cached_property
     def _named(self) -> dict[str, StoredBlob]:
         return {blob.name: blob for blob in self.blobs}
