@@ -4,18 +4,22 @@ import asyncio
 import time
 from collections import defaultdict
 
+from azure.core.exceptions import AzureError
+
 from recording.model import layout
 from recording.model.manifest import Manifest, ManifestFile
 from recording.model.proof import ChunkFacts
 from recording.model.recording import InFlightRecording
 from recording.model.stored import StoredBlob
-from recording.storage.blobs import Blobs, is_copy
+from recording.storage.blobs import Blobs, CopyFailed, is_copy
 from recording.workers import run_each
 
 # Of one recording; half of those of a run.
 AT_ONCE = 8
 # Blobs of a recording; up to here it costs less to begin each copy again than to list what is there.
 _MANY = 64
+# Of thousands of copies some fail in each run, and the rest is made nevertheless; if more fail, storage is not well.
+_MOST_FAILURES = 32
 
 
 async def copy_recording(
@@ -30,8 +34,8 @@ async def copy_recording(
 
     Of one recording only a part of what `limit` allows is copied at once: however many copies it needs, those of other
     recordings don't wait for all of them. Repeating it is harmless. What the manifest `before` lists with its SHA-256
-    is never written again, whatever has arrived in staging since. Raises CopyFailed, or azure-core's errors; the other
-    copies are then not waited for.
+    is never written again, whatever has arrived in staging since. Raises CopyFailed, or azure-core's errors, the first
+    one, after the other copies were made, or many have failed.
     """
     surplus = _surplus(recording, before)
     kinds = {chunk.content.name: chunk.kind for chunk in recording.chunks if chunk.content}
@@ -48,20 +52,27 @@ async def copy_recording(
         if (name := named.get(blob.name)) and not (name in copied and is_copy(copied[name], blob))
     ]
     left = len(missing)
+    failures: list[Exception] = []
     end = time.monotonic() + seconds
 
     async def copy(blob: StoredBlob) -> None:
         nonlocal left
-        if time.monotonic() >= end:
+        if time.monotonic() >= end or len(failures) >= _MOST_FAILURES:
             return
         async with limit:
             name = named[blob.name]
-            if before and layout.staged_kind(blob.name) == "event":
-                name = await _event_name(blob, name, blobs)
-            await blobs.copy_to_archive(blob, name)
+            try:
+                if before and layout.staged_kind(blob.name) == "event":
+                    name = await _event_name(blob, name, blobs)
+                await blobs.copy_to_archive(blob, name)
+            except (CopyFailed, AzureError) as failed:
+                failures.append(failed)
+                return
         left -= 1
 
     await run_each(copy, missing, at_once=AT_ONCE)
+    if failures:
+        raise failures[0]
     return left
 
 

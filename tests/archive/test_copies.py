@@ -2,9 +2,11 @@
 
 from recording.app import App
 from recording.model import layout
+from recording.storage.blobs import CopyFailed
 from tests.support.archives import manifest_of, outcomes
 from tests.support.emulator import Control
-from tests.support.facts import listing, put, stage, sweep
+from tests.support.facts import listing, put, stage, sweep, with_blobs
+from tests.support.faults import FaultyBlobs
 
 
 async def test_the_archive_is_never_written_over(app: App, control: Control) -> None:
@@ -39,6 +41,21 @@ async def test_an_event_in_the_archive_stays_though_another_comes_under_its_id(a
     assert 2 == len([name for name in after if "/events/" in name])
     assert ["archived", "archived"] == outcomes(await manifest_of(app, job.recording_key, 2))
     assert {} == await listing(app.settings, "staging")
+
+
+async def test_a_copy_that_fails_stops_no_other_of_its_recording(app: App, control: Control) -> None:
+    """Of thousands of copies some fail in every run: what the others have done must add up."""
+    jobs = await stage(app, await control.recording(*[1000] * 12))
+    failing = FaultyBlobs(app.settings).on("copy_to_archive", name=r"chunks/00001-", raises=CopyFailed("on purpose"))
+
+    report = await sweep(with_blobs(app, failing))
+    copied = await listing(app.settings, "archive")
+    await failing.aclose()
+    await sweep(app)
+
+    assert [jobs[0].recording_key] == report.failed
+    assert 11 == len([name for name in copied if name.endswith(".mp4")])
+    assert {"archived"} == set(outcomes(await manifest_of(app, jobs[0].recording_key)))
 
 
 async def test_a_blob_that_nobody_knows_is_archived(app: App, control: Control) -> None:
