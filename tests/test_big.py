@@ -19,7 +19,7 @@ from recording.catalogue.browse import ListQuery
 from recording.model import event_parser, layout, manifest
 from recording.model.attempts import Attempts
 from recording.model.events import FileStatusUpdated
-from recording.model.job import FanOut
+from recording.model.job import ChunkJob, FanOut
 from recording.model.pending import PendingEnding
 from recording.model.recording import assemble
 from recording.model.stored import StoredBlob
@@ -110,6 +110,22 @@ async def test_while_a_fan_out_is_at_work_the_timer_begins_no_other(app: App) ->
     stopped = await run_timer(app, now=written + first + timedelta(seconds=0.5))
 
     assert (0, FEW) == (working.fanned_out, stopped.fanned_out)
+
+
+async def test_rechecks_of_many_chunks_delay_no_other_recording(app: App) -> None:
+    """Each step is on the queue of large recordings once, and the host has none of them to add."""
+    event = datetime.now(UTC)
+    await receive(app, big.big_event(FEW))
+    await big.on_bulk(app)
+    await big.stage_all(app, big.jobs_of(FEW, event), problem="it is cut", proved_at=event.isoformat())
+
+    reports = [await run_timer(app, now=event + minutes * MINUTE) for minutes in (2, 2.5)]
+    queued = await big.on_bulk(app)
+
+    assert [[], []] == [report.messages for report in reports]
+    assert sorted((name, "probe") for name in big.documents(FEW)) == sorted(
+        (one.document_id, one.recheck) for one in queued if isinstance(one, ChunkJob)
+    )
 
 
 @pytest.mark.parametrize("count", [FEW, MANY])

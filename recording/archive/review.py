@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from recording.archive.run import Due, Run
 from recording.model import layout, manifest
 from recording.model.attempts import Attempts
-from recording.model.job import MOST_DIRECT, FanOut
+from recording.model.job import MOST_DIRECT, ChunkJob, FanOut
 from recording.model.recheck import RecheckTimes
 from recording.model.recording import InFlightChunk, InFlightRecording
 from recording.model.stored import StoredBlob
@@ -65,8 +65,8 @@ async def load_due(recordings: RecordingStore, key: str, blobs: list[StoredBlob]
 class Review:
     """Reviews recordings; `first_requeue` is how long the queue has for a chunk, `risk_margin` when it is at risk.
 
-    Of a recording with many chunks to requeue `bulk` gets a fan-out. `rechecks` is when chunks that aren't complete are
-    re-checked.
+    `bulk` gets a fan-out for a recording with many chunks to requeue, and its re-checks. `rechecks` is when chunks that
+    aren't complete are re-checked.
     """
 
     blobs: Blobs
@@ -132,15 +132,28 @@ class Review:
         await self._warn(run, recording)
 
     async def _recheck(self, run: Run, recording: InFlightRecording) -> None:
-        """Queue the steps of re-checks whose time has come, each once; a step that is lost with its run is skipped."""
+        """Queue the steps of re-checks whose time has come, each once; a step that is lost with its run is skipped.
+
+        Those of many chunks go to the queue of large recordings, where no other recording waits behind them.
+        """
         is_last = _waits_for_no_chunk(recording)
-        for chunk in recording.chunks:
-            if (found := chunk.next_recheck(run.now, self.rechecks, is_last=is_last)) is None:
-                continue
-            step, recheck = found
-            fact = layout.recheck_blob(recording.key, chunk.document_id, step)
-            if await self.blobs.create("staging", fact, b"{}", at=run.now.astimezone(UTC).isoformat()):
-                run.report.rechecks.append(chunk.job.model_copy(update={"recheck": recheck}))
+        due = [
+            (chunk.job.model_copy(update={"recheck": found[1]}), found[0])
+            for chunk in recording.chunks
+            if (found := chunk.next_recheck(run.now, self.rechecks, is_last=is_last))
+        ]
+
+        async def queue(one: tuple[ChunkJob, str]) -> None:
+            job, step = one
+            fact = layout.recheck_blob(recording.key, job.document_id, step)
+            if not await self.blobs.create("staging", fact, b"{}", at=run.now.astimezone(UTC).isoformat()):
+                return
+            if len(due) > MOST_DIRECT:
+                await self.bulk.send(job.to_message())
+            else:
+                run.report.rechecks.append(job)
+
+        await run_each(queue, due, at_once=_WRITES)
 
     async def _fan_out(self, run: Run, recording: InFlightRecording, missing: list[InFlightChunk]) -> None:
         """Queue all chunks that are due by one message; one fact records that, instead of a write for each chunk."""

@@ -87,16 +87,17 @@ class ChunkIngest:
             blobs,
             content,
             bring=self._bring_content,
-            budget_seconds=limits.budget_seconds,
             clock=clock,
         )
 
-    async def run(self, job: ChunkJob) -> None:
+    async def run(self, job: ChunkJob, *, waited: float = 0.0) -> None:
         """Ingest one chunk and its metadata file, or re-check it if the job says so.
 
+        `waited` is for how many seconds of its budget the job has waited for its turn.
         Raises ChunkError, or azure-core's errors; the failure is already recorded, and the
         queue, then the timer, tries again.
         """
+        seconds = self.limits.budget_seconds - waited
         with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
             if await self._recordings.is_archived(job):
                 log.info("chunk.already_archived", recordingKey=job.recording_key, documentId=job.document_id)
@@ -104,12 +105,12 @@ class ChunkIngest:
             with self._streams.line(job.recording_key, may_be_given_up=lambda: self._may_be_given_up(job)) as line:
                 if job.recheck:
                     # The chunk is safe: this doesn't count as an attempt, nor its failure as a failed one.
-                    await self._recheck.run(job, line)
+                    await self._recheck.run(job, line, seconds=seconds)
                     return
                 beginning = begin_attempt(
                     job, self._blobs, self._recordings, first_requeue=self.limits.first_requeue, clock=self._clock
                 )
-                async with beginning as attempt, asyncio.timeout(self.limits.budget_seconds):
+                async with beginning as attempt, asyncio.timeout(seconds):
                     # A missing metadata file must not cost the content: it is fetched second and tried again.
                     await self._bring_content(job, attempt, line)
                     await self._bring_metadata(job, attempt, line)

@@ -32,22 +32,20 @@ class Recheck:
         content: Content,
         *,
         bring: Callable[[ChunkJob, None, Line], Awaitable[None]],
-        budget_seconds: float,
         clock: Clock = utc_now,
     ) -> None:
         self._blobs = blobs
         self._content = content
         self._bring = bring
-        self._budget_seconds = budget_seconds
         self._clock = clock
 
-    async def run(self, job: ChunkJob, line: Line) -> None:
-        """Look for another version at the source, or also read all bytes again, as the job says.
+    async def run(self, job: ChunkJob, line: Line, *, seconds: float) -> None:
+        """Look for another version at the source, or also read all bytes again, as the job says, for `seconds` at most.
 
         Raises azure-core's errors. A source that fails is only logged.
         """
         try:
-            async with asyncio.timeout(self._budget_seconds):
+            async with asyncio.timeout(seconds):
                 result = await self._compare(job, line)
         except (ChunkError, Taken, TimeoutError) as failed:
             error = failed.error() if isinstance(failed, Taken) else failed

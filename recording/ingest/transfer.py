@@ -133,7 +133,10 @@ class BlockTransfer:
         """
         first = await self._copy(job, probe, plan, staged, line, reading=1)
         across = blocks.shifted(probe.size, plan[0].length)
-        second = await self._stage(job, probe, across, staged, line, in_parts=True, reading=2)
+        try:
+            second = await self._stage(job, probe, across, staged, line, in_parts=True, reading=2)
+        except ExceptionGroup as several:
+            raise _first(several) from None
         first.again = second.digests
         return first
 

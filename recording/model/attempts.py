@@ -21,8 +21,10 @@ QUEUE_TRIES = 5
 FIRST_RESCUE = timedelta(minutes=15)  # the default of RESCUE_MINUTES
 # An attempt every hour for two days, five times each as the queue does, would be more: the oldest are of least use.
 KEPT = 100
+# Addresses of one document: of more nearly all are false, and each of them costs a try.
+MOST_ADDRESSES = 10
 # Characters of the last failure's message: the metadata of a blob has 8 KiB, and each character may become twelve.
-_SUMMARY = 500
+_SUMMARY = 400
 
 
 class Failure(Record):
@@ -53,20 +55,24 @@ class Attempts(Record):
 
     @property
     def is_summary(self) -> bool:
-        """Return whether some of the failures that were kept are missing: it was read from the blob's metadata."""
-        return len(self.failures) < min(self.count, KEPT)
+        """Return whether failures that were kept are missing, or their messages: it is from the blob's metadata."""
+        return len(self.failures) < min(self.count, KEPT) or not all(failure.message for failure in self.failures)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self | None:
-        """Read the record with its last failure only, from the metadata of its blob; None if it isn't there."""
+        """Read the record with its last failures only, from the metadata of its blob; None if it isn't there."""
         return cls.parse(metadata.get("summary", "").encode())
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the record with its last failure only: a list of blobs has it without a request for each."""
-        last = [self.last.model_copy(update={"message": self.last.message[:_SUMMARY]})] if self.last else []
+        """Return the record with its last failures only: a list of blobs has it without a request for each.
+
+        As many as there may be addresses, since each needs its evidence; of those before the last without the message.
+        """
+        last = [one.model_copy(update={"message": ""}) for one in self.failures[-MOST_ADDRESSES:-1]]
+        last += [one.model_copy(update={"message": one.message[:_SUMMARY]}) for one in self.failures[-1:]]
         summary = self.model_copy(update={"failures": tuple(last)}).model_dump(mode="json", by_alias=True)
-        # In ASCII: it is a header.
-        return {"summary": json.dumps(summary)}
+        # In ASCII without double blanks: it is a header.
+        return {"summary": json.dumps(summary).replace("  ", "\\u0020\\u0020")}
 
     @property
     def last(self) -> Failure | None:

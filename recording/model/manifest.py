@@ -104,6 +104,11 @@ class ManifestChunk(Record):
         """Return every version of its bytes, the one that counts first."""
         return (*([self.content] if self.content else ()), *self.versions)
 
+    def suffices_for(self, sha256: str | None) -> bool:
+        """Return whether bytes are not copied beside what it lists: it has them, or they are not proved and it is."""
+        proved = {file.sha256 for file in self.files if file.sha256}
+        return bool(proved) and sha256 in (None, *proved)
+
 
 class Claim(Record):
     """A value in an event that contradicts the settled one: it changes nothing. The event is under `events/`.
@@ -293,25 +298,26 @@ def has_more(chunk: InFlightChunk, entry: ManifestChunk | None) -> bool:
     proof = chunk.content and chunk.content.sha256
     known = {layout.staged_content(file.blob) for file in entry.files}
     first = layout.chunk_blob(chunk.recording_key, chunk.announced.index, chunk.document_id)
+    versions = [blob for blob in (chunk.content, *chunk.others) if blob and not entry.suffices_for(blob.sha256)]
     return (
         (chunk.content is not None and entry.content is None)
         or (proof is not None and entry.content is not None and entry.content.sha256 is None)
         or (chunk.metadata is not None and entry.metadata is None)
-        or any(blob.name not in {*known, first} for blob in (chunk.content, *chunk.others) if blob)
+        or any(blob.name not in {*known, first} for blob in versions)
     )
 
 
 def merge_entries(known: ManifestChunk, new: ManifestChunk) -> ManifestChunk:
     """Merge what two runs know of one chunk: nothing that is in the archive is dropped from the manifest."""
     entry = new if _supersedes(new, known) else known
-    other = known if entry is new else new
+    brought = [one for one in (*new.versions, *_as_version(new)) if not known.suffices_for(one.sha256)]
     metadata = known.metadata or new.metadata
     failures = tuple(sorted({*known.failures, *new.failures}, key=lambda failure: failure.at))
     unfinished = tuple(sorted({*known.unfinished, *new.unfinished}))
     return entry.model_copy(
         update={
             "metadata": metadata,
-            "versions": _unlisted((*entry.versions, *other.versions, *_as_version(other)), entry.content),
+            "versions": _unlisted((*known.versions, *_as_version(known), *brought), entry.content),
             "reason": None if entry.outcome == "archived" and metadata else entry.reason,
             "attempts": max(known.attempts, new.attempts, len(failures) + len(unfinished)),
             "failures": failures,

@@ -9,7 +9,7 @@ from functools import cached_property
 from recording.formats import media
 from recording.formats.media import Kind
 from recording.model import layout
-from recording.model.attempts import FIRST_RESCUE, QUEUE_TRIES, Attempts, Failure, unfinished
+from recording.model.attempts import FIRST_RESCUE, MOST_ADDRESSES, QUEUE_TRIES, Attempts, Failure, unfinished
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ChunkJob, Recheck
 from recording.model.layout import StagedName
@@ -19,8 +19,6 @@ from recording.model.stored import StoredBlob
 from recording.model.verdict import ChunkVerdict
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-# More addresses of one document are nearly all false, and each of them costs a try.
-_MOST_ADDRESSES = 10
 # Of a chunk's duration: docs/media.md#verdicts.
 _TOLERANCE, _TOLERANCE_SECONDS = 0.02, 2.0
 
@@ -363,7 +361,7 @@ def _chunk(
         attempts=attempts,
         unfinished=tuple(map(layout.recording_start, unfinished(begun, attempts, succeeded=succeeded))),
         described={name: value for name, value in described.items() if value},
-        addresses=tuple(addresses)[1:_MOST_ADDRESSES],
+        addresses=tuple(addresses)[1:MOST_ADDRESSES],
         # The same bytes under another index are no other version.
         others=tuple(b for _, b in versions if content and b is not content and b.sha256 not in (None, content.sha256)),
         verdicts=verdicts,

@@ -243,3 +243,27 @@ async def test_one_document_announced_at_two_indices_is_kept_once_and_listed_at_
     links = {(await app.catalogue.content_link(written.recording_key, index)).partition("?")[0] for index in "0135"}
     assert 1 == len(links)
     assert (await app.verifier.verify(written.recording_key)).ok
+
+
+async def test_the_same_bytes_at_another_index_that_come_after_the_archive_are_no_version(
+    app: App, control: Control
+) -> None:
+    """A manifest lists no file that isn't in the archive: the attempt at the other index was still under way."""
+    made = await control.recording(1000)
+    [chunk] = made["chunks"]
+    [first] = await stage(app, made | {"chunks": [chunk]}, event_id="first")
+    [other] = await announce(app, made | {"chunks": [chunk | {"index": 4}]}, event_id="other")
+    body = await app.clients.blobs.read("staging", first.content_blob)
+    proved = await app.clients.blobs.stat("staging", first.content_blob)
+    assert body is not None
+    assert proved is not None
+    assert [first.recording_key] == (await sweep(app)).archived
+
+    await put(app.settings, "staging", other.content_blob, body, **proved.metadata)
+    report = await sweep(app)
+
+    newest = await app.recordings.newest_manifest(first.recording_key)
+    assert newest is not None
+    assert ([], 1, ()) == (report.archived, newest.revision, newest.chunks[0].versions)
+    assert {} == await listing(app.settings, "staging")
+    assert (await app.verifier.verify(first.recording_key)).ok

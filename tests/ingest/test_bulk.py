@@ -1,11 +1,15 @@
 """recording/ingest/bulk.py: one message stands for thousands of chunks, and queues them in batches."""
 
+import asyncio
 import contextlib
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from recording.app import App
-from recording.ingest.bulk import BATCH
+from recording.ingest.bulk import AT_ONCE, BATCH
+from recording.ingest.chunk import ChunkIngest
 from recording.model.job import ChunkJob, FanOut
 from tests.support import big
 from tests.support.emulator import Control
@@ -67,3 +71,31 @@ async def test_a_chunk_job_of_the_queue_is_done_as_any_other(app: App, control: 
     for message in ("{}", '{"foreign": 1}', "x"):
         with pytest.raises(ValueError, match=r"neither a chunk job|Invalid JSON"):
             await app.bulk.run(message)
+
+
+async def test_what_a_chunk_waits_for_its_turn_is_part_of_its_time(app: App) -> None:
+    """Else attempts at slow chunks would outlast the function's time-out, which ends the process and all its jobs."""
+    jobs = big.jobs_of(AT_ONCE + 1, datetime.now(UTC))
+    waits: list[float] = []
+
+    class Busy(ChunkIngest):
+        """An ingest that takes `seconds` for a chunk."""
+
+        seconds = 0.1
+
+        async def run(self, job: ChunkJob, *, waited: float = 0.0) -> None:
+            waits.append(waited)
+            await asyncio.sleep(self.seconds)
+
+    limits = replace(app.ingest.limits, budget_seconds=0.8)
+    busy = Busy(app.clients.blobs, app.recordings, app.clients.content, limits=limits)
+    bulk = big.bulk_of(replace(app, ingest=busy), batch=40)
+    await asyncio.gather(*(bulk.run(job.to_message()) for job in jobs))
+    assert [True] * AT_ONCE + [False] == [waited < 0.05 for waited in waits]
+
+    busy.seconds = 1.0
+    ended = await asyncio.gather(*(bulk.run(job.to_message()) for job in jobs), return_exceptions=True)
+
+    # It has not begun: the source was not asked, and that is no evidence.
+    assert [type(None)] * AT_ONCE + [TimeoutError] == [type(one) for one in ended]
+    assert 2 * AT_ONCE + 1 == len(waits)

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from recording.app import App
-from recording.errors import ChunkError, SourceChanged
+from recording.errors import ChunkError, SourceChanged, SourceGone
 from recording.ingest import blocks
 from recording.model.job import ChunkJob
 from tests.support.facts import MIB, announce, stored_sha256, with_blobs, with_limits
@@ -28,20 +28,23 @@ LONG_AGO = "Wed, 14 Apr 2021 16:32:34 GMT"
 class Changing:
     """A source whose bytes change between requests; `which` decides by the number of the request.
 
-    `label` makes its validator, as a server would; it keeps conditions if it gets any and `conditional` says so. A
-    response that is longer than `longest` breaks off.
+    A request whose number is in `refused` is answered with 404. `label` makes its validator, as a server would; it
+    keeps conditions if it gets any and `conditional` says so. A response that is longer than `longest` breaks off.
     """
 
     which: Callable[[int], int]
     label: Callable[[int], dict[str, str]] = lambda version: {}
     conditional: bool = False
     longest: int = 2**40
+    refused: range = range(0)
     asked: list[str] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if request.path.endswith("/metadata"):
             return web.json_response({"resourceId": "x"})
         self.asked.append(request.headers.get("Range", ""))
+        if len(self.asked) in self.refused:
+            return web.Response(status=404)
         version = self.which(len(self.asked))
         body, headers = VERSIONS[version], self.label(version)
         validators = set(headers.values())
@@ -199,3 +202,16 @@ async def test_readings_that_never_agree_are_an_error(environment: dict[str, str
             await app.ingest.run(job)
 
         assert await what_is_archived(app, job) is None
+
+
+async def test_a_second_reading_that_fails_is_on_record_as_what_it_is(environment: dict[str, str]) -> None:
+    """The failure of the source, which manifests list, and not that of a task."""
+    # A probe, four tries of the whole, then three requests to the first reading.
+    source = Changing(lambda number: 0, longest=4 * MIB, refused=range(1 + 4 + 3 + 1, 100))
+    async with ingesting(environment, source) as (app, job):
+        with pytest.raises(SourceGone):
+            await app.ingest.run(job)
+
+        [chunk] = (await app.recordings.load(job.recording_key)).chunks
+        assert chunk.reason is not None
+        assert chunk.reason.startswith("SourceGone: ACS has no such document (404)")

@@ -213,6 +213,36 @@ async def test_a_better_version_that_comes_after_the_archive_leads_to_a_revision
         assert (await app.verifier.verify(case.job.recording_key)).ok
 
 
+async def test_a_better_version_that_is_not_proved_yet_when_a_run_meets_it_is_kept(
+    environment: dict[str, str],
+) -> None:
+    """A re-check may be under way after the archive: no manifest lists its version before it is copied."""
+    async with storage_host(environment) as (app, host):
+        case = await truncated(app, host)
+        [late] = (await case.timer(57, work=False)).rechecks
+        case.becomes(WHOLE)
+
+        async def archive() -> None:
+            assert [case.job.recording_key] == (await case.timer(62, work=False)).archived
+
+        async def meet() -> None:
+            await case.timer(63, work=False)
+
+        slow = FaultyBlobs(app.settings)
+        slow.on("commit_blocks", before=archive, times=1).on("commit_blocks", after=meet, times=1)
+        await with_blobs(app, slow).ingest.run(late)
+        await slow.aclose()
+        await case.timer(64)
+
+        newest = await app.recordings.newest_manifest(case.job.recording_key)
+        assert newest is not None
+        [entry] = newest.chunks
+        assert entry.content is not None
+        assert ("complete", sha256(WHOLE)) == (entry.verdict, entry.content.sha256)
+        assert [(sha256(CUT), "truncated")] == [(one.sha256, one.verdict) for one in entry.versions]
+        assert (await app.verifier.verify(case.job.recording_key)).ok
+
+
 # The block, the commit, the verdict (the other version isn't complete either), the proof.
 WRITES = 4
 

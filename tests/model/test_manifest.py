@@ -9,6 +9,7 @@ from hypothesis import strategies as some
 from recording.model import manifest
 from recording.model.attempts import FIRST_RESCUE, Attempts, Failure
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
+from recording.model.layout import attempt_id
 from recording.model.manifest import Manifest
 from recording.model.stored import StoredBlob
 from tests.support.manifests import DOCUMENTS, DONE, KEY, PROOF, START, content, event, metadata, recording
@@ -57,6 +58,23 @@ def test_each_address_has_its_attempt_before_a_chunk_is_lost() -> None:
     notes = [Attempts(failures=failures[:n], next_at=DONE) for n in (1, 2)]
 
     assert [False, True] == [recording(events, [], {"a-0": note}).is_over for note in notes]
+
+
+def test_the_summaries_of_a_recording_of_many_chunks_show_the_attempt_at_each_address() -> None:
+    """Else one with two addresses would never be lost, and its recording never archived; the metadata has 8 KiB."""
+    events = [event(hours=n, chunks=(AnnouncedChunk("a-0", 0, None, f"https://{n}/c"),)) for n in range(10)]
+    ids = [attempt_id(DONE, f"{n:08x}") for n in range(12)]
+    failures = [
+        Failure(at=DONE, code="SourceUnavailable", message="\U0001f600" * 398 + "  x", attempt=one) for one in ids
+    ]
+    notes = [Attempts(count=n, failures=tuple(failures[:n]), next_at=DONE, queued_at=DONE) for n in (9, 10, 12)]
+    summaries = [Attempts.from_metadata(note.to_metadata()) for note in notes]
+
+    assert [False, True, True] == [recording(events, [], {"a-0": one}).is_over for one in summaries if one]
+    assert [True] * 3 == [one.is_summary for one in summaries if one]
+    texts = [note.to_metadata()["summary"] for note in notes]
+    assert max(map(len, texts)) < 7 * 1024
+    assert not any("  " in text for text in texts)
 
 
 def test_what_events_say_of_the_media_is_joined() -> None:

@@ -1,5 +1,6 @@
 """recording/model/recording.py: pure: what staging holds of one chunk, and what a manifest lists of it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -82,6 +83,20 @@ def test_what_was_archived_keeps_its_format() -> None:
 
     assert joined.content == first.content
     assert ("wav", "unmixed", True) == (joined.format, joined.channel_type, joined.is_safe)
+
+
+@pytest.mark.parametrize("content", [PROOF, {}])
+def test_what_is_not_copied_into_the_archive_is_not_listed_there(content: dict[str, str]) -> None:
+    """The same bytes at another index, or others that are not proved: only the metadata file comes from there."""
+    first = manifest.write_entry(chunk({**PROOF, "kind": "wav"}), "archive")
+    late = chunk(content, {"sha256": "1" * 64})
+    assert late.content is not None
+    other = replace(late, content=replace(late.content, name=chunk_blob(KEY, 4, "a-0")))
+
+    joined = manifest.merge_entries(first, manifest.write_entry(other, "archive"))
+
+    assert (first.content, (), True) == (joined.content, joined.versions, joined.is_safe)
+    assert not manifest.has_more(other, joined)
 
 
 @pytest.mark.parametrize(

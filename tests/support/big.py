@@ -36,11 +36,11 @@ def jobs_of(count: int, announced_at: datetime) -> list[ChunkJob]:
     ]
 
 
-async def stage_all(app: App, jobs: list[ChunkJob]) -> None:
-    """Put every chunk into staging, as ingest leaves it."""
+async def stage_all(app: App, jobs: list[ChunkJob], **facts: str) -> None:
+    """Put every chunk into staging, as ingest leaves it; `facts` are more metadata of each."""
 
     async def one(chunk: ChunkJob) -> None:
-        await app.clients.blobs.create("staging", chunk.content_blob, b"x", kind="mp4")
+        await app.clients.blobs.create("staging", chunk.content_blob, b"x", kind="mp4", **facts)
         await app.clients.blobs.create("staging", chunk.metadata_blob, b"{}")
 
     await run_each(one, jobs, at_once=8)
