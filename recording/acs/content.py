@@ -372,7 +372,7 @@ def _problem(body: bytearray) -> str | None:
     except (ValueError, RecursionError):
         return "a body that isn't JSON"
     # What the service sends for an error (docs/acs-contract.md#storage-host).
-    return "an error" if not {"code", "error"}.isdisjoint(parsed) else None
+    return "an error" if "error" in parsed or {"code", "message"} <= parsed.keys() else None
 
 
 def _content_type(response: AsyncHttpResponse) -> str:
