@@ -235,10 +235,11 @@ class InFlightRecording:
 
     @property
     def fan_out_worked_at(self) -> datetime | None:
-        """Return when a fan-out was last at work: it began, or a blob of its recording was written since."""
+        """Return when a fan-out was last at work: it began, or an attempt of its recording began or ended well since."""
         if self.fanned_out_at is None:
             return None
-        return max(self.fanned_out_at, *(blob.written_at or _NEVER for blob in self.blobs))
+        written = (b.written_at for b in self.blobs if layout.staged_kind(b.name) in ("content", "metadata", "began"))
+        return max([self.fanned_out_at, *filter(None, written)])
 
     @cached_property
     def _named(self) -> dict[str, StoredBlob]:
