@@ -235,7 +235,7 @@ class InFlightRecording:
 
     @property
     def fan_out_worked_at(self) -> datetime | None:
-        """Return when a fan-out was last at work: it began, or an attempt of its recording began or ended well since."""
+        """Return when a fan-out was last at work: it began, or an attempt began or succeeded since."""
         if self.fanned_out_at is None:
             return None
         written = (b.written_at for b in self.blobs if layout.staged_kind(b.name) in ("content", "metadata", "began"))
