@@ -73,11 +73,14 @@ class PoisonQueues:
         except ValueError:
             await self._quarantine.keep(text, ["not a chunk job, on the poison queue"], received_at=now)
             return True
+        is_recheck = isinstance(given_up, ChunkJob) and given_up.recheck is not None
         log.warning(
             "chunk.poisoned",
             recordingKey=given_up.recording_key,
             documentId=given_up.document_id if isinstance(given_up, ChunkJob) else None,
-            next="the timer requeues it until it is staged or lost",
+            next="the chunk is safe; the next step of its re-check follows"
+            if is_recheck
+            else "the timer requeues it until it is staged or lost",
         )
         return True
 

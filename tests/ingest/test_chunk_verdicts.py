@@ -29,7 +29,7 @@ SOME = [*list(KEPT)[::8], *list(TRUNCATED)[::4], *list(REFUSED)[::2]]
 async def test_all_but_error_pages_and_empty_bodies_are_archived(
     environment: dict[str, str], takes_ranges: bool
 ) -> None:
-    """With their verdict, proved, byte by byte."""
+    """Form never costs bytes: each is kept with its verdict, proved, byte by byte."""
     await archive_vectors(environment, SOME if takes_ranges else SOME[::2], takes_ranges=takes_ranges)
 
 
