@@ -29,8 +29,8 @@ LATE, EXPIRED = (0.01, 0.96), 1.02
 ODD_FORMS: tuple[Form, ...] = ("zeros", "open sizes", "cut", "noise")
 # Years that an event may claim.
 FALSE_YEARS = (2001, 2999)
-# Among so many recordings one has as many chunks as fit into an event of 1 MB, which is Event Grid's limit.
-BIG_EVERY, BIG_CHUNKS, BIG_CHUNK_BYTES = 1000, 1500, 1024
+# Among so many recordings one, the 501st, has as many chunks as fit into an event of 1 MB, which is Event Grid's limit.
+BIG_EVERY, BIG_FIRST, BIG_CHUNKS, BIG_CHUNK_BYTES = 5000, 500, 1500, 1024
 # Of the Call Automation API; the type limits the possible sizes.
 FILE_TYPES: tuple[FileType, ...] = ("mp4", "mp4", "mp3", "wav")
 
@@ -123,7 +123,7 @@ def recordings(count: int, *, seed: int, per_second: float, api: Api, retention_
         late_hours = retention_hours * (draw.uniform(*LATE) if is_late else EXPIRED if is_expired else 0.0)
         sizes = tuple(_size(draw, file_type) for _ in range(draw.choice(CHUNKS)))
         is_mislabelled = claims.random() < MISLABELLED_SHARE
-        if number % BIG_EVERY == BIG_EVERY // 2:
+        if number % BIG_EVERY == BIG_FIRST:
             sizes, is_expired, late_hours = (BIG_CHUNK_BYTES,) * BIG_CHUNKS, False, 0.0
         planned.append(
             PlannedRecording(
