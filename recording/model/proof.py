@@ -13,10 +13,14 @@ from recording.model.payload import OrNone
 class ChunkFacts(BaseModel):
     """The metadata of a chunk's blob; a value that can't be read counts as missing.
 
-            Seven are committed with the chunk, the others added by its proof. `flight` is the digest in transit: a
-        digest of the digests of all blocks, computed while they were copied. `flight_again` is that of a second
-    reading, where the source has no validator. `seconds` is the duration by the structure.
-        Only an older version wrote `problem`, why the file is incomplete; now that is a fact (`model/verdict.py`).
+    `crc64` is that of the whole file in 16 hex digits, as it was
+    received from the source. `block_crcs` has those of its ranges, the first of which has `first_bytes`, each other
+    one `block_bytes`, the last the rest. `blocks` is the number of requests that wrote them, `blocks_compared` how many
+    of these were answered with the CRC64 that was counted. `version` identifies the source's version, and `attempt` is
+    the one that committed it. `verdict` is the one on its structure (`model/verdict.py`), as far as it was seen.
+
+    `flight` and `flight_again` are digests of what was sent, by an older version, which proved a chunk by reading it
+    back, and added `sha256` and `proved_at` then. `problem` is of a version that was older still.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,6 +37,12 @@ class ChunkFacts(BaseModel):
     proved_at: Annotated[datetime | None, OrNone] = None
     blocks_compared: Annotated[int | None, OrNone] = None
     seconds: Annotated[float | None, OrNone] = None
+    version: str | None = None
+    crc64: str | None = None
+    block_crcs: str | None = None
+    first_bytes: Annotated[int | None, OrNone] = None
+    verdict: str | None = None
+    attempt: str | None = None
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self:
