@@ -29,7 +29,7 @@ class InFlightChunk:
 
     `announced` combines what its events say of it, `described` what they say of its media. `unfinished` has the start
     of each attempt that is not known to have failed or succeeded. `content` is the best version of its bytes, `others`
-    are the rest. `proofs` are of their archive copies and `verdicts` of their bytes, by their names. `rechecks` has when
+    are the rest. `proofs` are of their archive copies, `verdicts` of their bytes, by their names. `rechecks` has when
     each step was queued, or that it is settled.
 
     When it was announced is a claim, bounded by when that was received. `announced_at` and `deadline` are the earliest
