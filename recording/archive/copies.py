@@ -148,8 +148,9 @@ class Copies:
             # Not proved, or of a kind that a later version has added: there is no digest to compare.
             copy = await self._copy(source, name)
             found = await self._blobs.stat("archive", copy.name)
-            if found is None or found.size != source.size:
-                raise CopyFailed(f"the copy of {source.name} is incomplete; it will be retried")
+            there = await self._blobs.stat("staging", source.name)
+            if found is None or there is None or (found.size, there.etag) != (source.size, source.etag):
+                raise CopyFailed(f"{source.name} has changed, or its copy is incomplete; it will be retried")
 
     async def _copy_proved(self, key: str, source: StoredBlob, name: str) -> StoredBlob:
         """Copy a chunk's content, and return the fact that proves the copy."""

@@ -402,16 +402,18 @@ def verdict_on(content: StoredBlob, verdicts: Mapping[str, ChunkVerdict]) -> Chu
 
 def _verdict(content: StoredBlob, proof: CopyProof | None, noted: Mapping[str, ChunkVerdict]) -> ChunkVerdict:
     """Return the verdict of the last who judged the bytes: the proof of their copy, the commit, an older version."""
-    if proof:
-        return proof.verdict
     facts = ChunkFacts.from_metadata(content.metadata)
     if facts.verdict is not None:
-        return ChunkVerdict.from_metadata({"verdict": facts.verdict})
-    if (known := noted.get(content.sha256 or "")) is not None:
-        return known
-    if facts.problem is not None:
-        return ChunkVerdict(outcome="truncated", remarks=(facts.problem,), found_at=facts.proved_at)
-    return ChunkVerdict()
+        first = ChunkVerdict.from_metadata({"verdict": facts.verdict})
+    elif facts.problem is not None:
+        first = ChunkVerdict(outcome="truncated", remarks=(facts.problem,), found_at=facts.proved_at)
+    else:
+        first = noted.get(content.sha256 or "", ChunkVerdict())
+    if proof is None:
+        return first
+    # Its re-check began when it was first known to be incomplete.
+    found_at = first.found_at if first.may_get_better and first.found_at else proof.verdict.found_at
+    return proof.verdict.model_copy(update={"found_at": found_at})
 
 
 def best_version(versions: Sequence[StoredBlob], verdicts: Mapping[str, ChunkVerdict]) -> StoredBlob | None:
