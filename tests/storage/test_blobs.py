@@ -45,6 +45,7 @@ from tests.support.facts import (
 COMMIT = {"operation": "PutBlockList"}
 BLOCK = {"operation": "PutBlock"}
 PROOF = {"operation": "SetBlobMetadata"}
+FROM_URL = {"operation": "PutBlockFromURL"}
 BATCH: dict[str, Any] = {"method": "POST", "query": {"comp": "batch"}}
 BLOB: dict[str, Any] = {"method": "PUT", "query": {"comp": None, "restype": None}}
 
@@ -281,7 +282,7 @@ async def test_a_busy_storage_is_asked_again(
 
 
 @pytest.mark.parametrize(
-    ("requests", "lost"), [(BLOB, 5), (BLOCK, 5), (COMMIT, 2), (BATCH, 2)], ids=["blob", "block", "commit", "delete"]
+    ("requests", "lost"), [(BLOB, 5), (FROM_URL, 2), (COMMIT, 2), (BATCH, 2)], ids=["blob", "block", "commit", "delete"]
 )
 async def test_lost_answers_leave_the_archive_whole(
     distant: App, proxy: StorageProxy, control: Control, requests: Any, lost: int
