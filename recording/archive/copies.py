@@ -224,7 +224,7 @@ class Copies:
 
     async def _copy_text(self, work: _Work, source: StoredBlob, name: str) -> None:
         """Copy an event or a metadata file; a different event of the same id in the archive is evidence, and stays."""
-        data = await self._blobs.read("staging", source.name)
+        data = work.recording.texts.get(source.name) or await self._blobs.read("staging", source.name)
         if data is None:
             raise Gone(f"{source.name} is not there any more; it will be retried")
         if source.sha256 not in (None, hashlib.sha256(data).hexdigest()):

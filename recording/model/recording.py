@@ -229,7 +229,7 @@ class InFlightRecording:
 
     `recording_id` and `duration_ms` are what is settled; an event may claim others. `fanned_out_at` is when the chunks
     that were missing, and whose pause was over, were queued all together. `handed_over` is when it was put on the queue
-    that archives it, in order.
+    that archives it, in order. `texts` are its events as received, by blob, as far as they were read.
     """
 
     key: str
@@ -240,6 +240,7 @@ class InFlightRecording:
     duration_ms: int | None = None
     fanned_out_at: datetime | None = None
     handed_over: tuple[datetime, ...] = ()
+    texts: Mapping[str, bytes] = field(default_factory=dict)
 
     def named(self, name: str) -> StoredBlob | None:
         """Return the blob of this name in staging, if there is one."""
