@@ -76,7 +76,7 @@ class ChunkFacts(BaseModel):
         }
 
     def ranges(self, size: int) -> tuple[ByteRange, ...]:
-        """Return the ranges of a file of `size` bytes, in order, with their CRC64s; none if the facts don't say them."""
+        """Return the ranges of a file of `size` bytes, in order, with their CRC64s; none if they aren't known."""
         try:
             raw = base64.b64decode(self.block_crcs or "", validate=True)
             crcs = [crc64.from_bytes(bytes(one)) for one in batched(raw, crc64.BYTES, strict=False)]

@@ -1,4 +1,4 @@
-"""The verdict on a chunk's bytes: in the facts of its commit, in the proof of its archive copy, or a fact of its own."""
+"""The verdict on a chunk's bytes: a fact of its commit, of the proof of its archive copy, or of its own."""
 
 import json
 from collections.abc import Mapping
