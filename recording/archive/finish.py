@@ -19,7 +19,7 @@ from recording.model.recheck import RecheckTimes
 from recording.model.recording import InFlightRecording
 from recording.model.stored import StoredBlob
 from recording.notices import Notice, RunNotices, Topic
-from recording.storage.blobs import Blobs
+from recording.storage.blobs import Blobs, CopyFailed
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.recordings import RecordingStore
@@ -213,6 +213,8 @@ class Finish:
         correlation_id = await self.calls.correlation_id(call)
         at = now.astimezone(UTC)
         written = manifest.write_manifest(recording, archived_at=at, before=due.before, correlation_id=correlation_id)
+        if unproved := [entry.document_id for entry in written.chunks if entry.is_safe and not entry.has_proof]:
+            raise CopyFailed(f"no proof of the copies of {unproved}")
         if not await self.recordings.write_manifest(written):
             # Perhaps from an older list of staging: what it doesn't list is archived by the next run.
             log.warning("manifest.superseded", recordingKey=key, next="the next run compares")

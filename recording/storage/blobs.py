@@ -41,8 +41,6 @@ RETRIES: dict[str, Any] = {"retry_total": 4, "initial_backoff": 1, "increment_ba
 _READ_BYTES = 2 * 1024 * 1024
 _COPY_TRIES = 3
 _BLOCKS_AT_ONCE = 4
-# docs/azure-storage.md#copies-on-the-servers-side
-LARGEST_COPY_BLOCK = 4000 * 1024 * 1024
 # The most subrequests of a batch.
 _BATCH = 256
 _DELETES_AT_ONCE = 16
