@@ -30,8 +30,7 @@ _ARCHIVED_SECONDS = 1.0
 class Attempt:
     """An attempt that is running, and what is found out beside its first requests: neither takes time of its own.
 
-    `begun` is the task that records its beginning, `archived` the one that looks whether the archive has the chunk. Both
-    are created by `begin`.
+    The task `begun` records its beginning, `archived` looks whether the archive has the chunk; `begin` creates both.
     `done` has the parts of the chunk that are complete, but for a write that this attempt is making.
     """
 
