@@ -1,8 +1,8 @@
 """A reverse proxy for Azurite's blob and queue endpoints that makes chosen requests go wrong.
 
 Both of its ports also have a control plane, JSON without authentication: ``/proxy/faults`` and ``/proxy/chaos`` (GET,
-POST, DELETE), ``/proxy/requests`` (GET, with ``limit``, and DELETE), ``/proxy/messages`` (GET: how many are still to be
-delivered again) and ``/proxy/outage`` (POST).
+POST, DELETE), ``/proxy/requests`` (GET, with ``limit``, and DELETE), ``/proxy/recordings`` (GET: the number of requests
+for each), ``/proxy/messages`` (GET: how many are still to be delivered again) and ``/proxy/outage`` (POST).
 """
 
 import argparse
@@ -215,11 +215,15 @@ class StorageProxy:
             self.log.clear()
             return web.json_response({})
 
+        async def count_by_recording(_: web.Request) -> web.Response:
+            return web.json_response(self.log.view_recordings())
+
         async def show_messages(_: web.Request) -> web.Response:
             return web.json_response({"toCome": self._messages.to_come})
 
         return [
             web.get(CONTROL_PREFIX + "/messages", show_messages),
+            web.get(CONTROL_PREFIX + "/recordings", count_by_recording),
             web.get(CONTROL_PREFIX + "/requests", list_requests),
             web.delete(CONTROL_PREFIX + "/requests", clear_requests),
             *self.faults.routes(CONTROL_PREFIX),

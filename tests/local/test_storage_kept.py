@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from azure.storage.blob import BlobBlock
 
 from local.azurite import Azurite
 from recording import crc64
@@ -31,7 +32,7 @@ async def _stage(rig: Rig, operation: str) -> dict[str, Any]:
     else:
         source = await rig.blocks("folder/the source+ü", b"before" + DATA + b"after")
         answer = await blob.stage_block_from_url("00000", rig.link(source), source_offset=6, source_length=len(DATA))
-    await blob.commit_block_list(["00000"])
+    await blob.commit_block_list([BlobBlock("00000")])
     return answer
 
 
@@ -74,7 +75,7 @@ async def test_a_blob_keeps_another_byte_than_was_sent_and_its_answer_does_not_s
         answer = await blob.upload_blob(DATA, metadata={"proof": "yes"})
     else:
         await blob.stage_block("00000", DATA)
-        answer = await blob.commit_block_list(["00000"], metadata={"proof": "yes"})
+        answer = await blob.commit_block_list([BlobBlock("00000")], metadata={"proof": "yes"})
     found = await rig.direct.get_blob_client("thing").get_blob_properties()
 
     assert await rig.stored("thing") == CHANGED

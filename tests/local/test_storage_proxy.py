@@ -155,6 +155,17 @@ async def test_totals(rig: Rig) -> None:
     assert await rig.control("GET", "requests?limit=0") == {"requests": [], "totals": {}}
 
 
+async def test_requests_are_counted_by_recording(rig: Rig) -> None:
+    """A recording's key is in the names of its blobs and in the prefix of their list; other requests name none."""
+    key = "20260301T120000000000Z-7f3e1b52"
+    await rig.blocks(f"{key}/chunks/00000-a.media", b"0123456789")
+    await rig.container.upload_blob(f"2026/03/01/{key}/recording.json", b"{}")
+    _ = [found async for found in rig.container.list_blobs(name_starts_with=f"{key}/")]
+    _ = [found async for found in rig.container.list_blobs()]
+
+    assert await rig.control("GET", "recordings") == {"recordings": {key: 4}, "others": 1}
+
+
 async def test_client_gone(rig: Rig) -> None:
     """A client that goes away in the middle of a body leaves nothing behind, and harms nobody."""
     address = URL(rig.proxy.blob_url)
