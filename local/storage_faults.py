@@ -122,6 +122,8 @@ def operation(service: Service, method: str, path: str, *, query: Mapping[str, s
 _BLOB = {
     ("GET", 1, "list"): "ListContainers",
     ("POST", 1, "userdelegationkey"): "GetUserDelegationKey",
+    ("POST", 1, "batch"): "BlobBatch",
+    ("POST", 2, "batch"): "BlobBatch",
     ("PUT", 2, ""): "CreateContainer",
     ("GET", 2, ""): "GetContainerProperties",
     ("HEAD", 2, ""): "GetContainerProperties",
@@ -152,7 +154,7 @@ _QUEUE = {
     ("DELETE", 4, ""): "DeleteMessage",
 }
 _ALL = frozenset({*_BLOB.values(), *_QUEUE.values(), "CopyBlob", "PutBlockFromURL", "PeekMessages"})
-_WITH_BODY = frozenset({"GetBlob", "GetBlockList", "ListBlobs", "GetMessages"})
+_WITH_BODY = frozenset({"GetBlob", "GetBlockList", "ListBlobs", "GetMessages", "BlobBatch"})
 _CONTENT = frozenset({"PutBlock", "PutBlob", "GetBlob"})
 _CHANGES = frozenset(name for name in _ALL if not name.startswith(("Get", "List", "Peek")))
 _BLOCKS = frozenset({"PutBlock", "PutBlockFromURL"})

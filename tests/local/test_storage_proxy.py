@@ -190,6 +190,7 @@ async def test_client_gone(rig: Rig) -> None:
         ("blob", "HEAD /a/c/b", "GetBlobProperties"),
         ("blob", "PUT /a/c/b?comp=copy&copyid=x", "AbortCopyBlob"),
         ("blob", "GET /a?comp=list", "ListContainers"),
+        ("blob", "POST /a/c?restype=container&comp=batch", "BlobBatch"),
         ("blob", "PATCH /a/c/b", "Other"),
         ("queue", "GET /a/q/messages", "GetMessages"),
         ("queue", "PUT /a/q/messages/id", "UpdateMessage"),
