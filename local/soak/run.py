@@ -189,6 +189,7 @@ async def run(options: Options) -> dict[str, Any]:
             "growth": growth.read(watch.archived, by_recording, samples=soak.samples),
             "notices": notice_counts,
             "faults": await soak.faults(),
+            "storageFaultsByOperation": (await soak.storage("/chaos")).get("injectedByRoute", {}),
             "open": [one.key for one in watch.open.values()],
             "seconds": round(took, 1),
         }

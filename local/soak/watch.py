@@ -153,9 +153,9 @@ def key_of(recording: dict[str, Any]) -> str:
 
 
 async def list_blobs(container: ContainerClient, prefix: str = "") -> AsyncIterator[Any]:
-    """List blobs with their metadata; a missing container has none."""
+    """List blobs with their metadata and where they were copied from; a missing container has none."""
     try:
-        async for blob in container.list_blobs(name_starts_with=prefix, include=["metadata"]):
+        async for blob in container.list_blobs(name_starts_with=prefix, include=["metadata", "copy"]):
             yield blob
     except ResourceNotFoundError:
         return
