@@ -190,6 +190,7 @@ async def run(options: Options) -> dict[str, Any]:
             "notices": notice_counts,
             "faults": await soak.faults(),
             "storageFaultsByOperation": (await soak.storage("/chaos")).get("injectedByRoute", {}),
+            "storageRequests": (await soak.storage("/requests?limit=0")).get("totals", {}),
             "open": [one.key for one in watch.open.values()],
             "seconds": round(took, 1),
         }
