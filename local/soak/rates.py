@@ -51,9 +51,11 @@ STORAGE = {
 # A byte that changes on its way into a block, also into that of a copy; an answer with a wrong CRC64, without one, or
 # lost though the block is there. The answer to the block shows it.
 _BLOCK = {"corrupt": 0.01, "wrongCrc": 0.01, "noCrc": 0.02, "lostAnswer": 0.01}
+# Only a chunk of several MiB is sent in blocks.
+_SENT = {kind: 4 * rate for kind, rate in _BLOCK.items()}
 _KEPT = {"otherBytes": 0.005, "changedCopy": 0.01}
 STORAGE_ROUTES = {
-    "PutBlock": _BLOCK,
+    "PutBlock": _SENT,
     "PutBlockFromURL": _BLOCK,
     # Content in staging, or an archive copy, that has another byte than was written, though every answer was right. A
     # comparison with the recorded CRC64 shows it.
