@@ -20,13 +20,10 @@ from local.faults import outage
 from local.faults.body import MIDDLE, disconnect
 from local.faults.rules import Faults
 from local.interrupt import run
-from local.storage_copies import Copies
 from local.storage_faults import (
-    COPY_KINDS,
     KINDS,
     MESSAGE_KINDS,
     PATHS,
-    VERSION,
     Service,
     StorageCall,
     StorageRule,
@@ -65,9 +62,9 @@ class StorageProxy:
             self._relay = Relay()
             exits.push_async_callback(self._relay.aclose)
             direct = connection_string(self._upstream["blob"], self._upstream["queue"])
-            self._copies, self._kept, self._messages = Copies(direct), Kept(direct), Messages(direct)
-            for part in (self._copies, self._kept, self._messages):
-                exits.push_async_callback(part.aclose)
+            self._kept, self._messages = Kept(direct), Messages(direct)
+            exits.push_async_callback(self._kept.aclose)
+            exits.push_async_callback(self._messages.aclose)
             for service in self._port:
                 await self._listen(service, exits)
             self._exits = exits.pop_all()
@@ -167,10 +164,6 @@ class StorageProxy:
             answer = error_answer(
                 rule.status or 500, code=rule.code, retry_after=rule.retry_after, method=request.method
             )
-        elif self._copies.is_pending(call):
-            answer = error_answer(409, method=request.method)
-        elif await self._copies.abort(call, call.query.get("copyid", "")):
-            answer = web.Response(status=204, headers={"x-ms-version": VERSION})
         else:
             return None
         with contextlib.suppress(ConnectionError):
@@ -186,14 +179,12 @@ class StorageProxy:
             await self.faults.hang(rule.seconds or 0)
 
         async def touch(status: int, headers: Any) -> None:
-            source = request.headers.get("x-ms-copy-source", "")
-            await self._copies.touch(call, status, headers, rule=rule, source=source)
             if rule is not None and status < 300:
                 await self._kept.touch(call, headers, rule=rule, asked=request.headers)
 
         touched = touch if call.service == "blob" else None
-        is_alone = rule is not None and rule.kind in (*COPY_KINDS, "otherBytes")
-        async with self._copies.passing(call, is_alone=is_alone):
+        is_alone = rule is not None and rule.kind == "otherBytes"
+        async with self._kept.passing(call, is_alone=is_alone):
             answer = await self._relay.forward(
                 request, base, exchange=exchange, fault=_relay_fault(call, rule), touch=touched
             )

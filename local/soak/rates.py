@@ -44,9 +44,6 @@ STORAGE = {
     "slow": 0.002,
     "hang": 0.001,
     "lateAnswer": 0.001,
-    "pendingCopy": 0.015,
-    "failedCopy": 0.01,
-    "abortedCopy": 0.01,
 }
 # A byte that changes on its way into a block, also into that of a copy; an answer with a wrong CRC64, without one, or
 # lost though the block is there. The answer to the block shows it.
