@@ -39,7 +39,7 @@ _MANY = 64
 # Of thousands of copies some fail in each run, and the rest is made nevertheless; if more fail, storage is not well.
 _MOST_FAILURES = 32
 # Neighbouring ranges of a file are copied as one block, up to this length.
-_COPY_BLOCK = 256 * 1024 * 1024
+COPY_BLOCK = 256 * 1024 * 1024
 _TRIES = 3
 _UNKNOWN_TYPE = "application/octet-stream"
 
@@ -272,11 +272,11 @@ def copy_ranges(source: StoredBlob) -> tuple[ByteRange, ...]:
     """Divide a blob into the blocks of its copy: ranges with a known CRC64, joined where they are short."""
     found: list[ByteRange] = []
     known = ChunkFacts.from_metadata(source.metadata).ranges(source.size)
-    for one in known or _split(ByteRange(0, source.size), _COPY_BLOCK):
+    for one in known or _split(ByteRange(0, source.size), COPY_BLOCK):
         last = found[-1] if found else None
         if one.length > LARGEST_COPY_BLOCK:
             found += _split(one, LARGEST_COPY_BLOCK)
-        elif last and None not in (last.crc64, one.crc64) and last.length + one.length <= _COPY_BLOCK:
+        elif last and None not in (last.crc64, one.crc64) and last.length + one.length <= COPY_BLOCK:
             joined = crc64.join((part.crc64 or 0, part.length) for part in (last, one))
             found[-1] = ByteRange(last.offset, last.length + one.length, joined)
         else:

@@ -60,7 +60,7 @@ async def messages(app: App) -> list[str]:
 
 
 async def plan(app: App, minutes: float = 0, **more: Any) -> Any:
-    """Run the timer as the function does: it hands over."""
+    """Run the timer as the function does: it queues what is due."""
     return await run_timer(app, now=datetime.now(UTC) + minutes * MINUTE, archives_all=False, **more)
 
 
@@ -79,15 +79,15 @@ def handed_over(*minutes: float) -> list[StoredBlob]:
 @pytest.mark.parametrize(
     ("handed", "now", "step"),
     [
-        ((), 1, "hand over"),
-        ((), 47 * 60, "hand over"),
+        ((), 1, "queue"),
+        ((), 47 * 60, "queue"),
         ((1,), 2, "wait"),
         ((1,), 30, "wait"),
-        ((1,), 31, "hand over"),
+        ((1,), 31, "queue"),
         ((1, 31), 90, "wait"),
-        ((1, 31), 91, "hand over"),
+        ((1, 31), 91, "queue"),
         ((1, 31, 91), 36 * 60, "archive"),
-        ((1,), 36 * 60 - 1, "hand over"),
+        ((1,), 36 * 60 - 1, "queue"),
         ((36 * 60,), 36 * 60 + 9, "wait"),
         ((36 * 60,), 36 * 60 + 10, "archive"),
         ((60 * 60,), 60 * 60 + 10, "archive"),
@@ -105,7 +105,7 @@ def test_a_recording_is_handed_over_once_and_again_with_growing_pauses(
 
 @pytest.mark.parametrize(
     ("handed", "seconds", "step"),
-    [((0,), 59, "wait"), ((0,), 60, "hand over"), ((0, 60), 180, "hand over"), ((12 * 60,), 12 * 60 + 20, "archive")],
+    [((0,), 59, "wait"), ((0,), 60, "queue"), ((0, 60), 180, "queue"), ((12 * 60,), 12 * 60 + 20, "archive")],
 )
 def test_the_pauses_are_shorter_where_the_source_keeps_its_files_for_minutes(
     handed: tuple[int, ...], seconds: int, step: str
@@ -198,7 +198,7 @@ async def test_a_message_that_comes_again_for_hours_does_nothing_more(
 
 
 async def test_two_timers_and_two_workers_at_once_make_one_archive(app: App) -> None:
-    """Each may hand over, and each message may find the other's work half done."""
+    """Each may queue it, and each message may find the other's work half done."""
     await stage_files(app, wav(500), wav(600))
     await asyncio.gather(*(plan(app) for _ in range(2)))
     found = await messages(app)
@@ -238,7 +238,7 @@ async def test_a_job_that_is_killed_at_any_write_is_ended_by_the_next(app: App, 
 
 
 async def test_a_hand_over_that_is_killed_is_made_up_for(app: App) -> None:
-    """Before the note there is none, and the next run hands over; after it the message counts as lost."""
+    """Before the note there is none, and the next run queues it; after it the message counts as lost."""
     await stage_files(app, wav(500))
     for kill, minutes in ((0, 0), (1, 1), (None, 5), (None, 32)):
         dying = FaultyBlobs(app.settings, kill_after=kill)
@@ -313,7 +313,7 @@ async def test_a_topic_that_takes_nothing_has_it_handed_over_again_by_the_next_r
 
 
 async def test_a_late_note_of_a_recording_that_is_archived_is_removed(app: App) -> None:
-    """The timer may hand over from an old list: its message finds only the note."""
+    """The timer may queue it from an old list: its message finds only the note."""
     await stage_files(app, wav(500))
     await sweep(app)
     note = layout.hand_over_blob(KEY, layout.attempt_id(datetime.now(UTC), "0a"))
@@ -362,7 +362,7 @@ async def test_a_recording_of_one_chunk_takes_twelve_requests_to_archive_it(
 async def test_the_share_of_the_timer_is_four_requests_and_a_message_for_each_recording(
     azurite: Azurite, environment: dict[str, str]
 ) -> None:
-    """What is handed over costs the next runs two, until it is archived."""
+    """What is queued costs the next runs two, until it is archived."""
     async with harmed(azurite, environment) as (app, proxy):
         await plan(app)
         before = counted(proxy)
