@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,8 +16,9 @@ from tests.support.facts import add_fault, faults_met, until
 
 from .storage_rig import Rig, open_rig, outcome
 
-DATA = os.urandom(100_000)
-CHANGED = DATA[:50_000] + bytes([DATA[50_000] ^ 1]) + DATA[50_001:]
+DATA = bytes(range(256)) * 400
+MIDDLE = len(DATA) // 2
+CHANGED = DATA[:MIDDLE] + bytes([DATA[MIDDLE] ^ 1]) + DATA[MIDDLE + 1 :]
 CRC, CHANGED_CRC = (crc64.to_bytes(crc64.crc64(data)) for data in (DATA, CHANGED))
 
 
@@ -43,7 +43,9 @@ async def _stage(rig: Rig, operation: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("operation", ["PutBlock", "PutBlockFromURL"])
 @pytest.mark.parametrize(
-    ("kind", "answered"), [(None, CRC), ("noCrc", None), ("wrongCrc", bytes([CRC[0] ^ 1]) + CRC[1:])]
+    ("kind", "answered"),
+    [(None, CRC), ("noCrc", None), ("wrongCrc", bytes([CRC[0] ^ 1]) + CRC[1:])],
+    ids=["right", "none", "wrong"],
 )
 async def test_a_block_is_answered_with_its_crc64_or_another_or_none(
     rig: Rig, operation: str, kind: str | None, answered: bytes | None
