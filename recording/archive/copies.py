@@ -164,7 +164,7 @@ class Copies:
     async def _prove(self, key: str, source: StoredBlob, copy: StoredBlob) -> StoredBlob | None:
         """Read a copy, and return the fact that it has the bytes of its source; None if it has others."""
         name = layout.parse(source.name)
-        blob = layout.proof_blob(key, name.id if name else "", copy.name, copy.etag)
+        blob = layout.proof_blob(key, name.id if name else "", layout.copy_tag(copy.name, copy.etag))
         async with self._reading:
             read = await read_contents(self._blobs, "archive", copy)
         if not has_bytes(source, size=read.size, crc64=read.crc64, sha256=read.sha256):

@@ -13,7 +13,6 @@ from local.azurite import Azurite
 from recording.app import App
 from recording.archive.hand_over import next_step
 from recording.model import job, layout
-from recording.model.job import ArchiveJob
 from recording.model.recording import assemble
 from recording.model.stored import StoredBlob
 from recording.notices import Topic
@@ -30,6 +29,7 @@ from tests.support.facts import (
     raw_queue,
     run_timer,
     sweep,
+    to_archive,
     told,
     topic,
     with_blobs,
@@ -48,15 +48,6 @@ async def empty(app: App) -> None:
     """The queue of every test begins with nothing on it."""
     async with raw_queue(app.settings, job.ARCHIVE_QUEUE) as queue:
         await queue.clear_messages()
-
-
-async def messages(app: App) -> list[str]:
-    """Remove the messages of the queue, and return the recordings that they name."""
-    found = []
-    async for message in app.clients.archive_queue.receive(limit=32, hidden_seconds=30):
-        found.append(ArchiveJob.from_message(message.text).recording_key)
-        await app.clients.archive_queue.delete(message)
-    return found
 
 
 async def plan(app: App, minutes: float = 0, **more: Any) -> Any:
@@ -125,7 +116,7 @@ async def test_what_is_due_is_queued_once_and_the_function_archives_it(app: App)
 
     assert [[KEY], [], []] == [report.handed_over for report in reports]
     assert ([], {}) == (reports[0].archived, await listing(app.settings, "archive"))
-    assert ([KEY], 1) == (await messages(app), await notes(app))
+    assert ([KEY], 1) == (await to_archive(app), await notes(app))
     assert [KEY] == (await app.archive.run(KEY)).archived
     assert {} == await listing(app.settings, "staging")
     assert (await app.verifier.verify(KEY)).ok
@@ -139,7 +130,7 @@ async def test_a_message_that_got_lost_is_queued_again(app: App) -> None:
     queued = {m: len((await plan(app, m)).handed_over) for m in (0, 25, 31, 60, 90, 95, 200, 215)}
 
     assert {0: 1, 25: 0, 31: 1, 60: 0, 90: 0, 95: 1, 200: 0, 215: 1} == queued
-    assert [KEY] * 4 == await messages(app)
+    assert [KEY] * 4 == await to_archive(app)
 
 
 async def test_what_the_queue_has_not_archived_the_timer_archives_itself(app: App) -> None:
@@ -180,7 +171,7 @@ async def _app_with_broken_queue(app: App) -> App:
 async def test_a_message_that_comes_again_for_hours_does_nothing_more(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Before, while and after the recording is archived; also one for a recording that nobody knows."""
+    """Before, while and after the recording is archived; also one for a recording that is unknown."""
     [one] = await announce_files(app, 1)
     before = await listing(app.settings, "staging")
     assert [] == (await app.archive.run(KEY)).archived
@@ -201,7 +192,7 @@ async def test_two_timers_and_two_workers_at_once_make_one_archive(app: App) -> 
     """Each may queue it, and each message may find the other's work half done."""
     await stage_files(app, wav(500), wav(600))
     await asyncio.gather(*(plan(app) for _ in range(2)))
-    found = await messages(app)
+    found = await to_archive(app)
 
     await asyncio.gather(
         *(app.archive.run(key) for key in (*found, *found)), sweep(app), sweep(app), return_exceptions=True
@@ -246,7 +237,7 @@ async def test_a_hand_over_that_is_killed_is_made_up_for(app: App) -> None:
             await plan(with_blobs(app, dying), minutes)
         await dying.aclose()
 
-    assert [KEY] == await messages(app)
+    assert [KEY] == await to_archive(app)
 
 
 async def test_a_chunk_that_only_its_copy_shows_to_be_cut_is_re_checked_before_the_manifest(app: App) -> None:

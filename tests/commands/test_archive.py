@@ -14,10 +14,10 @@ from recording import app as bootstrap
 from recording.app import App
 from recording.intake import backlog
 from recording.model import job
-from recording.model.job import ArchiveJob, ChunkJob
+from recording.model.job import ChunkJob
 from tests.support.archives import give_up
 from tests.support.emulator import Control, file_event
-from tests.support.facts import announce, listing, receive, stage
+from tests.support.facts import announce, listing, receive, stage, to_archive
 from tests.support.functions import Out
 
 
@@ -106,9 +106,8 @@ async def test_beside_the_timer_it_does_no_harm(
     await asyncio.gather(run(settings_file), function_app.archive_recordings(None, Out()))
     await function_app.archive_recordings(None, Out())
     # What its timer has queued meanwhile.
-    async for message in app.clients.archive_queue.receive(limit=32, hidden_seconds=30):
-        await app.archive.run(ArchiveJob.from_message(message.text).recording_key)
-        await app.clients.archive_queue.delete(message)
+    for key in await to_archive(app):
+        await app.archive.run(key)
 
     assert {} == await listing(app.settings, "staging")
     manifests = [name for name in await listing(app.settings, "archive") if name.endswith("/recording.json")]
