@@ -49,7 +49,7 @@ class Log:
         self._entries: deque[Entry] = deque(maxlen=_CAPACITY)
         self._totals: dict[str, Counter[str]] = {}
         self._recordings: Counter[str] = Counter()
-        self._others = 0
+        self._for_none = 0
 
     def begin(self, entry: Entry) -> None:
         """Record a request that has arrived."""
@@ -65,20 +65,24 @@ class Log:
         if key := _KEY.search(entry.call.query.get("prefix") or entry.call.path):
             self._recordings[key[0]] += 1
         else:
-            self._others += 1
+            self._for_none += 1
 
     def view(self, limit: int) -> dict[str, Any]:
-        """Return the last ``limit`` requests and the totals by operation, as JSON shows them."""
+        """Return the last ``limit`` requests, the totals by operation, and how many were for no recording, as JSON."""
         latest = list(self._entries)[max(0, len(self._entries) - limit) :]
-        return {"requests": [entry.view() for entry in latest], "totals": dict(sorted(self._totals.items()))}
+        return {
+            "requests": [entry.view() for entry in latest],
+            "totals": dict(sorted(self._totals.items())),
+            "forNone": self._for_none,
+        }
 
-    def view_recordings(self) -> dict[str, Any]:
-        """Return how many requests were for each recording, by its key, and how many for none, as JSON shows them."""
-        return {"recordings": dict(self._recordings), "others": self._others}
+    def view_recordings(self) -> dict[str, int]:
+        """Return how many requests were for each recording, by its key."""
+        return dict(self._recordings)
 
     def clear(self) -> None:
         """Forget all requests and totals."""
         self._entries.clear()
         self._totals.clear()
         self._recordings.clear()
-        self._others = 0
+        self._for_none = 0

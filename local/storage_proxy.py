@@ -149,11 +149,6 @@ class StorageProxy:
     ) -> web.Response | None:
         """Return the answer to a request that isn't forwarded, None if it is to be forwarded."""
         kind = None if rule is None else rule.kind
-        if kind == "poison":
-            await swallow(request, exchange)
-            answer = await self._messages.poison(call, bytes(exchange.asked or b""))
-            exchange.status = answer.status
-            return answer
         if kind == "refuse":
             return await disconnect(request)
         if kind == "reset":
@@ -164,6 +159,9 @@ class StorageProxy:
             answer = error_answer(
                 rule.status or 500, code=rule.code, retry_after=rule.retry_after, method=request.method
             )
+        elif kind == "poison":
+            await swallow(request, exchange)
+            answer = await self._messages.poison(call, bytes(exchange.asked or b""))
         else:
             return None
         with contextlib.suppress(ConnectionError):

@@ -180,7 +180,7 @@ async def run(options: Options) -> dict[str, Any]:
             took = soak.seconds
             soak.say("comparing the archive with the source")
             requests = (await source.control("GET", "/requests"))["requests"]
-            by_recording = (await soak.storage("/recordings")).get("recordings", {})
+            by_recording = await soak.storage("/recordings")
             queued = await watch.queued()
         recordings = (await source.control("GET", "/recordings"))["recordings"]
         sent = Sent(recordings, load.expired, load.bad_markers, load.forms)
@@ -256,8 +256,8 @@ async def _print_progress(soak: Soak) -> None:
 async def _sample(soak: Soak) -> None:
     """Keep how many requests that name no recording there were by when."""
     while True:
-        settled, log = soak.watch.settled, await soak.storage("/recordings")
-        soak.samples.append(Sample(settled, log.get("others", 0)))
+        settled, log = soak.watch.settled, await soak.storage("/requests?limit=0")
+        soak.samples.append(Sample(settled, log.get("forNone", 0)))
         await asyncio.sleep(PROGRESS_SECONDS)
 
 
