@@ -10,7 +10,7 @@ from datetime import UTC
 
 from recording.archive.copies import Copies
 from recording.archive.review import is_due, load_due
-from recording.archive.run import Due, Run, TimerReport
+from recording.archive.run import Due, Run, TimerReport, log_failure
 from recording.archive.sources import SourceCopies, deletable
 from recording.clock import Clock, utc_now
 from recording.model import layout, manifest
@@ -115,8 +115,12 @@ class Finish:
     async def run(self, key: str) -> TimerReport:
         """Archive the recording that a message names, as far as it is due; what it raises makes the queue try again."""
         run = Run(self.clock(), RunNotices(self.topic), self.budget_seconds)
-        async with asyncio.timeout(self.budget_seconds):
-            await self.one(run, key, seconds=self.budget_seconds)
+        try:
+            async with asyncio.timeout(self.budget_seconds):
+                await self.one(run, key, seconds=self.budget_seconds)
+        except Exception as failed:
+            log_failure("recording.not_archived", key, failed, "the queue tries again, then the timer")
+            raise
         return run.report
 
     async def one(self, run: Run, key: str, *, seconds: float, note_endings: bool = True) -> None:

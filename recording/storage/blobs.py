@@ -12,7 +12,7 @@ import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import batched
+from itertools import batched, zip_longest
 from secrets import token_hex
 from typing import Any
 
@@ -176,7 +176,7 @@ class Blobs:
                 with contextlib.suppress(HttpResponseError):
                     answers = await container.delete_blobs(*asked, raise_on_any_failure=False)
                     codes = [int(answer.status_code) async for answer in answers]
-                    left = [blob for blob, code in zip(some, codes, strict=True) if code not in _DELETED]
+                    left = [blob for blob, code in zip_longest(some, codes) if blob and code not in _DELETED]
             await run_each(lambda one: self.delete(where, one.name, etag=one.etag), left, at_once=_DELETES_AT_ONCE)
 
     async def staged_blocks(self, name: str) -> dict[str, int]:
