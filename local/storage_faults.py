@@ -26,13 +26,10 @@ Kind = Literal[
     "wrongCrc",
     "noCrc",
     "otherBytes",
-    "pendingCopy",
-    "failedCopy",
     "repeat",
     "visible",
     "poison",
 ]
-COPY_KINDS = ("pendingCopy", "failedCopy")
 MESSAGE_KINDS = ("repeat", "visible", "poison")
 VERSION = "2021-12-02"
 _REDELIVERIES = 10
@@ -41,7 +38,6 @@ _CODES = {
     400: ("InvalidInput", "One of the request inputs is not valid."),
     403: ("AuthenticationFailed", "Server failed to authenticate the request."),
     404: ("ResourceNotFound", "The specified resource does not exist."),
-    409: ("PendingCopyOperation", "There is currently a pending copy operation."),
     412: ("ConditionNotMet", "The condition specified using HTTP conditional header(s) is not met."),
     429: ("TooManyRequests", "Too many requests."),
     500: ("InternalError", "The server encountered an internal error. Please retry the request."),
@@ -65,9 +61,8 @@ class StorageRule(FaultRule):
     Fields by kind: status (status, code, retryAfter), cutBody (afterBytes, default half), slow (bytesPerSecond;
     seconds, after which it continues at full speed), hang (seconds, then the request is carried out), lateAnswer (it is
     carried out, the answer comes after seconds), corrupt (offset of the byte, default the middle one; of a block from a
-    URL: between source and block), wrongCrc, noCrc (in the answer), otherBytes (storage keeps another byte at offset
-    than it says), pendingCopy (polls that still find it pending), failedCopy (polls, then copyStatus; afterBytes of the
-    content are copied). Of messages: repeat (a message that is put comes again, copies times, over seconds), visible
+    URL: between source and block), wrongCrc and noCrc (in the answer), otherBytes (storage keeps another byte at offset
+    than it says). Of messages: repeat (a message that is put comes again, copies times, over seconds), visible
     (messages that are received stay visible), poison (a message that is put lands on the poison queue).
     """
 
@@ -77,9 +72,7 @@ class StorageRule(FaultRule):
     status: Annotated[int, Field(ge=400, le=599)] | None = None
     code: str | None = None
     offset: Annotated[int, Field(ge=0)] | None = None
-    polls: Annotated[int, Field(ge=0)] = 1
     copies: Annotated[int, Field(ge=1, le=100)] = 1
-    copy_status: Literal["failed", "aborted"] = "failed"
 
     def matches(self, call: Call) -> bool:
         """Return whether the rule is for a request; case doesn't matter."""
@@ -122,6 +115,8 @@ def operation(service: Service, method: str, path: str, *, query: Mapping[str, s
 _BLOB = {
     ("GET", 1, "list"): "ListContainers",
     ("POST", 1, "userdelegationkey"): "GetUserDelegationKey",
+    ("POST", 1, "batch"): "BlobBatch",
+    ("POST", 2, "batch"): "BlobBatch",
     ("PUT", 2, ""): "CreateContainer",
     ("GET", 2, ""): "GetContainerProperties",
     ("HEAD", 2, ""): "GetContainerProperties",
@@ -133,7 +128,6 @@ _BLOB = {
     ("PUT", 3, "metadata"): "SetBlobMetadata",
     ("PUT", 3, "properties"): "SetBlobProperties",
     ("PUT", 3, "lease"): "LeaseBlob",
-    ("PUT", 3, "copy"): "AbortCopyBlob",
     ("GET", 3, ""): "GetBlob",
     ("GET", 3, "blocklist"): "GetBlockList",
     ("HEAD", 3, ""): "GetBlobProperties",
@@ -152,7 +146,7 @@ _QUEUE = {
     ("DELETE", 4, ""): "DeleteMessage",
 }
 _ALL = frozenset({*_BLOB.values(), *_QUEUE.values(), "CopyBlob", "PutBlockFromURL", "PeekMessages"})
-_WITH_BODY = frozenset({"GetBlob", "GetBlockList", "ListBlobs", "GetMessages"})
+_WITH_BODY = frozenset({"GetBlob", "GetBlockList", "ListBlobs", "GetMessages", "BlobBatch"})
 _CONTENT = frozenset({"PutBlock", "PutBlob", "GetBlob"})
 _CHANGES = frozenset(name for name in _ALL if not name.startswith(("Get", "List", "Peek")))
 _BLOCKS = frozenset({"PutBlock", "PutBlockFromURL"})
@@ -163,8 +157,6 @@ _APPLIES: Mapping[str, frozenset[str]] = {
     "wrongCrc": _BLOCKS,
     "noCrc": _BLOCKS,
     "otherBytes": _COMMITS,
-    "pendingCopy": frozenset({"CopyBlob"}),
-    "failedCopy": frozenset({"CopyBlob"}),
     "repeat": _PUTS,
     "visible": frozenset({"GetMessages"}),
     "poison": _PUTS,
@@ -184,7 +176,6 @@ KINDS: Mapping[str, frozenset[str]] = {
     "lateAnswer": _ALL,
     "corrupt": _CONTENT | {"PutBlockFromURL"},
     "changedCopy": _COMMITS,
-    "abortedCopy": frozenset({"CopyBlob"}),
     "redeliver": _PUTS,
     **_APPLIES,
 }
@@ -201,8 +192,6 @@ def rule_fields(kind: str, settings: ChaosBody) -> dict[str, Any]:
     """Return a random fault as the fields of a rule."""
     fields: dict[str, dict[str, Any]] = {
         "lateAnswer": {"kind": "lateAnswer", "seconds": settings.hang_seconds},
-        "pendingCopy": {"kind": "pendingCopy", "polls": 2},
-        "abortedCopy": {"kind": "failedCopy", "copyStatus": "aborted"},
         "changedCopy": {"kind": "otherBytes"},
         "redeliver": {"kind": "repeat", "copies": _REDELIVERIES, "seconds": settings.redelivery_seconds},
     }

@@ -1,7 +1,10 @@
 """Change what Azurite keeps behind its back: storage that has other bytes than it says, or than its source has."""
 
+import asyncio
 import base64
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from email.utils import format_datetime
 from urllib.parse import unquote, urlsplit
 
@@ -18,10 +21,39 @@ class Kept:
 
     def __init__(self, connection_string: str) -> None:
         self._service = BlobServiceClient.from_connection_string(connection_string)
+        self._passing: Counter[str] = Counter()
+        self._alone: set[str] = set()
+        self._changed = asyncio.Condition()
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._service.close()
+
+    @asynccontextmanager
+    async def passing(self, call: StorageCall, *, is_alone: bool) -> AsyncIterator[None]:
+        """Run the calls for a blob concurrently, but one whose bytes are changed afterwards alone.
+
+        No other call may see the blob before it is changed.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: call.path not in self._alone)
+            if is_alone:
+                self._alone.add(call.path)
+            else:
+                self._passing[call.path] += 1
+        try:
+            if is_alone:
+                async with self._changed:
+                    await self._changed.wait_for(lambda: not self._passing[call.path])
+            yield
+        finally:
+            async with self._changed:
+                if is_alone:
+                    self._alone.discard(call.path)
+                else:
+                    self._passing[call.path] -= 1
+                self._passing += Counter()  # removes zeros
+                self._changed.notify_all()
 
     async def touch(
         self, call: StorageCall, headers: "CIMultiDict[str]", *, rule: StorageRule, asked: Mapping[str, str]

@@ -13,6 +13,8 @@ from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from local.storage_faults import VERSION, StorageCall, StorageRule
 
+_END = b"</QueueMessagesList>"
+
 
 class Messages:
     """Put messages again, make received ones visible, and poison others."""
@@ -42,6 +44,8 @@ class Messages:
     async def make_visible(self, call: StorageCall, answer: bytes) -> None:
         """Make the messages in an answer visible to others: a receiver's receipt isn't valid any more."""
         queue = self._queue(call)
+        if not answer.endswith(_END):
+            return  # the receiver has gone away, and has no messages
         for message in ElementTree.fromstring(answer).iter("QueueMessage"):  # noqa: S314 - Azurite's own answer
             identifier, receipt = message.findtext("MessageId", ""), message.findtext("PopReceipt", "")
             # Whoever received it may have deleted it already.

@@ -1,8 +1,8 @@
 """A reverse proxy for Azurite's blob and queue endpoints that makes chosen requests go wrong.
 
 Both of its ports also have a control plane, JSON without authentication: ``/proxy/faults`` and ``/proxy/chaos`` (GET,
-POST, DELETE), ``/proxy/requests`` (GET, with ``limit``, and DELETE), ``/proxy/messages`` (GET: how many are still to be
-delivered again) and ``/proxy/outage`` (POST).
+POST, DELETE), ``/proxy/requests`` (GET, with ``limit``, and DELETE), ``/proxy/recordings`` (GET: the number of requests
+for each), ``/proxy/messages`` (GET: how many are still to be delivered again) and ``/proxy/outage`` (POST).
 """
 
 import argparse
@@ -20,13 +20,10 @@ from local.faults import outage
 from local.faults.body import MIDDLE, disconnect
 from local.faults.rules import Faults
 from local.interrupt import run
-from local.storage_copies import Copies
 from local.storage_faults import (
-    COPY_KINDS,
     KINDS,
     MESSAGE_KINDS,
     PATHS,
-    VERSION,
     Service,
     StorageCall,
     StorageRule,
@@ -65,9 +62,9 @@ class StorageProxy:
             self._relay = Relay()
             exits.push_async_callback(self._relay.aclose)
             direct = connection_string(self._upstream["blob"], self._upstream["queue"])
-            self._copies, self._kept, self._messages = Copies(direct), Kept(direct), Messages(direct)
-            for part in (self._copies, self._kept, self._messages):
-                exits.push_async_callback(part.aclose)
+            self._kept, self._messages = Kept(direct), Messages(direct)
+            exits.push_async_callback(self._kept.aclose)
+            exits.push_async_callback(self._messages.aclose)
             for service in self._port:
                 await self._listen(service, exits)
             self._exits = exits.pop_all()
@@ -152,11 +149,6 @@ class StorageProxy:
     ) -> web.Response | None:
         """Return the answer to a request that isn't forwarded, None if it is to be forwarded."""
         kind = None if rule is None else rule.kind
-        if kind == "poison":
-            await swallow(request, exchange)
-            answer = await self._messages.poison(call, bytes(exchange.asked or b""))
-            exchange.status = answer.status
-            return answer
         if kind == "refuse":
             return await disconnect(request)
         if kind == "reset":
@@ -167,10 +159,9 @@ class StorageProxy:
             answer = error_answer(
                 rule.status or 500, code=rule.code, retry_after=rule.retry_after, method=request.method
             )
-        elif self._copies.is_pending(call):
-            answer = error_answer(409, method=request.method)
-        elif await self._copies.abort(call, call.query.get("copyid", "")):
-            answer = web.Response(status=204, headers={"x-ms-version": VERSION})
+        elif kind == "poison":
+            await swallow(request, exchange)
+            answer = await self._messages.poison(call, bytes(exchange.asked or b""))
         else:
             return None
         with contextlib.suppress(ConnectionError):
@@ -186,14 +177,12 @@ class StorageProxy:
             await self.faults.hang(rule.seconds or 0)
 
         async def touch(status: int, headers: Any) -> None:
-            source = request.headers.get("x-ms-copy-source", "")
-            await self._copies.touch(call, status, headers, rule=rule, source=source)
             if rule is not None and status < 300:
                 await self._kept.touch(call, headers, rule=rule, asked=request.headers)
 
         touched = touch if call.service == "blob" else None
-        is_alone = rule is not None and rule.kind in (*COPY_KINDS, "otherBytes")
-        async with self._copies.passing(call, is_alone=is_alone):
+        is_alone = rule is not None and rule.kind == "otherBytes"
+        async with self._kept.passing(call, is_alone=is_alone):
             answer = await self._relay.forward(
                 request, base, exchange=exchange, fault=_relay_fault(call, rule), touch=touched
             )
@@ -215,11 +204,15 @@ class StorageProxy:
             self.log.clear()
             return web.json_response({})
 
+        async def count_by_recording(_: web.Request) -> web.Response:
+            return web.json_response(self.log.view_recordings())
+
         async def show_messages(_: web.Request) -> web.Response:
             return web.json_response({"toCome": self._messages.to_come})
 
         return [
             web.get(CONTROL_PREFIX + "/messages", show_messages),
+            web.get(CONTROL_PREFIX + "/recordings", count_by_recording),
             web.get(CONTROL_PREFIX + "/requests", list_requests),
             web.delete(CONTROL_PREFIX + "/requests", clear_requests),
             *self.faults.routes(CONTROL_PREFIX),

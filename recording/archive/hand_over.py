@@ -18,11 +18,12 @@ from recording.storage.queues import Queue
 from recording.telemetry import log
 
 # More than the time of a job and the queue's further tries; it doubles, so that a queue that is behind doesn't grow.
-AGAIN = timedelta(minutes=30)
+# Where the source keeps its files for hours only, both pauses are a share of that.
+AGAIN, AGAIN_SHARE = timedelta(minutes=30), 16
 # The share of a chunk's time at ACS after which the timer archives the recording itself, and how long the queue has
 # for it even then.
 LAST_QUARTER = 0.75
-LAST_TURN = timedelta(minutes=10)
+LAST_TURN, LAST_TURN_SHARE = timedelta(minutes=10), 48
 
 
 def next_step(recording: InFlightRecording, now: datetime) -> Literal["queue", "wait", "archive"]:
@@ -30,10 +31,12 @@ def next_step(recording: InFlightRecording, now: datetime) -> Literal["queue", "
     if not recording.handed_over:
         return "queue"
     last = recording.handed_over[-1]
+    life = min((chunk.deadline - chunk.announced_at for chunk in recording.chunks), default=timedelta.max)
+    again, last_turn = min(AGAIN, life / AGAIN_SHARE), min(LAST_TURN, life / LAST_TURN_SHARE)
     is_late = any(c.announced_at + LAST_QUARTER * (c.deadline - c.announced_at) <= now for c in recording.chunks)
-    if is_late and last + LAST_TURN <= now:
+    if is_late and last + last_turn <= now:
         return "archive"
-    return "queue" if last + AGAIN * 2 ** min(len(recording.handed_over) - 1, 10) <= now else "wait"
+    return "queue" if last + again * 2 ** min(len(recording.handed_over) - 1, 10) <= now else "wait"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,13 @@ MOST = {
     "seconds to archived, p99": 510,
     "bytes fetched per byte kept": 2.4,
     "chunks deleted before they could be fetched": 140,
+    # The second half of the run against the first: both stay as they are while the archive grows.
+    "growth of requests per recording": 1.2,
+    "growth of seconds to archived": 1.5,
 }
+# Faults of blocks, copies and queues, each of which a run this long has.
+FAULTS = {"corrupt", "wrongCrc", "noCrc", "lostAnswer", "otherBytes", "changedCopy"}
+FAULTS |= {"repeat", "redeliver", "visible", "poison"}
 
 
 def figures(found: dict[str, Any]) -> dict[str, float]:
@@ -30,6 +36,8 @@ def figures(found: dict[str, Any]) -> dict[str, float]:
         "seconds to archived, p99": found["secondsTo"]["archived"]["p99"],
         "bytes fetched per byte kept": found["fetched"]["bytesFetchedPerByteKept"],
         "chunks deleted before they could be fetched": found["explained"],
+        "growth of requests per recording": found["growth"]["secondHalfToFirst"]["requestsPerRecording"],
+        "growth of seconds to archived": found["growth"]["secondHalfToFirst"]["secondsToArchived"],
     }
 
 
@@ -53,6 +61,8 @@ async def test_a_thousand_recordings_survive_faults_and_kills(api: str, tmp_path
     found = json.loads(result.read_text())
     counts = {kind: found[kind] for kind in ("lost", "damaged", "duplicated", "unexplained")}
     assert set(counts.values()) == {0}, f"{counts}: look for these recordings in {logs}; {again}"
+    assert found["faults"]["storage"].keys() >= FAULTS
+    assert found["kills"].keys() >= {"host", "worker", "between copy and proof"}
     held = figures(found)
     above = {name: f"{held[name]} instead of at most {most}" for name, most in MOST.items() if held[name] > most}
     assert above == {}, f"slower or more wasteful than before, if nothing else kept the machine busy; {again}"

@@ -13,6 +13,7 @@ from local.azurite import Azurite
 from recording.app import App
 from recording.archive.hand_over import next_step
 from recording.model import job, layout
+from recording.model.recording import assemble
 from recording.model.stored import StoredBlob
 from recording.notices import Topic
 from recording.storage.blobs import CopyFailed
@@ -60,7 +61,7 @@ async def notes(app: App) -> int:
     return len([name for name in await listing(app.settings, "staging") if "/hand-overs/" in name])
 
 
-def handed_over(*minutes: int) -> list[StoredBlob]:
+def handed_over(*minutes: float) -> list[StoredBlob]:
     """Return the notes of hand-overs, in minutes after the announcement."""
     return [
         StoredBlob(layout.hand_over_blob(OTHER, layout.attempt_id(START + m * MINUTE, "0a")), 2, "e") for m in minutes
@@ -92,6 +93,20 @@ def test_a_recording_is_handed_over_once_and_again_with_growing_pauses(
 
     assert timedelta(hours=48) == RETENTION
     assert step == next_step(found, START + now * MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("handed", "seconds", "step"),
+    [((0,), 59, "wait"), ((0,), 60, "queue"), ((0, 60), 180, "queue"), ((12 * 60,), 12 * 60 + 20, "archive")],
+)
+def test_the_pauses_are_shorter_where_the_source_keeps_its_files_for_minutes(
+    handed: tuple[int, ...], seconds: int, step: str
+) -> None:
+    """Of sixteen minutes a lost message costs one, not all: a retention of hours, or the soak's."""
+    blobs = handed_over(*(moment / 60 for moment in handed))
+    found = assemble(OTHER, events=[event("a-0")], blobs=blobs, attempts={}, retention=16 * MINUTE)
+
+    assert step == next_step(found, START + timedelta(seconds=seconds))
 
 
 async def test_what_is_due_is_queued_once_and_the_function_archives_it(app: App) -> None:

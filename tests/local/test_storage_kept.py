@@ -1,18 +1,24 @@
 """Storage keeps other bytes than it says, and answers with another CRC64, where a rule says so."""
 
-import os
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import BlobBlock
 
 from local.azurite import Azurite
+from local.storage_proxy import StorageProxy
 from recording import crc64
+from tests.support.facts import add_fault, faults_met, until
 
 from .storage_rig import Rig, open_rig, outcome
 
-DATA = os.urandom(100_000)
-CHANGED = DATA[:50_000] + bytes([DATA[50_000] ^ 1]) + DATA[50_001:]
+DATA = bytes(range(256)) * 400
+MIDDLE = len(DATA) // 2
+CHANGED = DATA[:MIDDLE] + bytes([DATA[MIDDLE] ^ 1]) + DATA[MIDDLE + 1 :]
 CRC, CHANGED_CRC = (crc64.to_bytes(crc64.crc64(data)) for data in (DATA, CHANGED))
 
 
@@ -31,13 +37,15 @@ async def _stage(rig: Rig, operation: str) -> dict[str, Any]:
     else:
         source = await rig.blocks("folder/the source+ü", b"before" + DATA + b"after")
         answer = await blob.stage_block_from_url("00000", rig.link(source), source_offset=6, source_length=len(DATA))
-    await blob.commit_block_list(["00000"])
+    await blob.commit_block_list([BlobBlock("00000")])
     return answer
 
 
 @pytest.mark.parametrize("operation", ["PutBlock", "PutBlockFromURL"])
 @pytest.mark.parametrize(
-    ("kind", "answered"), [(None, CRC), ("noCrc", None), ("wrongCrc", bytes([CRC[0] ^ 1]) + CRC[1:])]
+    ("kind", "answered"),
+    [(None, CRC), ("noCrc", None), ("wrongCrc", bytes([CRC[0] ^ 1]) + CRC[1:])],
+    ids=["right", "none", "wrong"],
 )
 async def test_a_block_is_answered_with_its_crc64_or_another_or_none(
     rig: Rig, operation: str, kind: str | None, answered: bytes | None
@@ -74,11 +82,48 @@ async def test_a_blob_keeps_another_byte_than_was_sent_and_its_answer_does_not_s
         answer = await blob.upload_blob(DATA, metadata={"proof": "yes"})
     else:
         await blob.stage_block("00000", DATA)
-        answer = await blob.commit_block_list(["00000"], metadata={"proof": "yes"})
+        answer = await blob.commit_block_list([BlobBlock("00000")], metadata={"proof": "yes"})
     found = await rig.direct.get_blob_client("thing").get_blob_properties()
 
     assert await rig.stored("thing") == CHANGED
     assert (found.etag, found.metadata) == (answer["etag"], {"proof": "yes"})
+
+
+async def test_a_blob_that_is_to_keep_another_byte_is_seen_right_by_nobody(rig: Rig) -> None:
+    """Not even in the moment in which Azurite has it so."""
+    for number in range(10):
+        blob = rig.container.get_blob_client(f"thing-{number}")
+        await rig.fault("otherBytes", operation="PutBlob")
+        putting = asyncio.ensure_future(blob.upload_blob(DATA))
+        seen = []
+        while not putting.done():
+            await asyncio.sleep(0)
+            with contextlib.suppress(ResourceNotFoundError):
+                seen.append(await (await blob.download_blob()).readall())
+
+        assert DATA not in seen
+
+
+async def test_a_blob_that_is_to_keep_another_byte_waits_for_who_asked_before(azurite: Azurite) -> None:
+    """A request that was on its way already sees no blob at all, or the changed one."""
+    async with (
+        StorageProxy(azurite.blob_url, azurite.queue_url) as slow,
+        open_rig(azurite, blob_url=slow.blob_url) as rig,
+    ):
+        blob = rig.container.get_blob_client("thing")
+        add_fault(slow, kind="hang", seconds=0.5, method="HEAD", path="*/thing", times=1)
+        await rig.fault("otherBytes", operation="PutBlob")
+        asking = asyncio.ensure_future(blob.get_blob_properties())
+
+        async def is_met() -> bool:
+            return faults_met(slow) > 0
+
+        await until(is_met)
+        await blob.upload_blob(DATA)
+
+        with pytest.raises(ResourceNotFoundError):
+            await asking
+        assert await rig.stored("thing") == CHANGED
 
 
 @pytest.mark.parametrize("kind", ["wrongCrc", "noCrc", "otherBytes", "repeat", "visible", "poison"])
@@ -91,20 +136,23 @@ async def test_a_kind_does_not_apply_to_an_operation_for_which_it_means_nothing(
     assert (await rig.control("GET", "faults"))["faults"][0]["applied"] == 0
 
 
-async def test_random_other_bytes_are_in_content_only(rig: Rig) -> None:
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [
+        ("otherBytes", {"x-staging/key/chunks/00000-a.media"}),
+        ("changedCopy", {"x-archive/key/chunks/00000-a.media", "x-archive/key/chunks/00000-a.mp4"}),
+    ],
+)
+async def test_random_other_bytes_are_in_content_only(rig: Rig, kind: str, changed: set[str]) -> None:
     """Nothing can find another byte in a fact, which has no checksum beside it."""
-    await rig.control("POST", "chaos", {"seed": 1, "routes": {"PutBlob": {"otherBytes": 0.5, "changedCopy": 0.5}}})
-    names = ("key/events/a.json", "key/chunks/00000-a.json", "key/chunks/00000-a.media", "key/chunks/00000-a.mp4")
-    for name in names:
-        for where in ("x-staging", "x-archive"):
-            await rig.container.upload_blob(f"{where}/{name}", DATA)
-    await rig.control("DELETE", "chaos")
-    changed = [
-        f"{where}/{name}"
-        for name in names
+    names = [
+        f"{where}/key/{name}"
         for where in ("x-staging", "x-archive")
-        if await rig.stored(f"{where}/{name}") != DATA
+        for name in ("events/a.json", "chunks/00000-a.json", "chunks/00000-a.media", "chunks/00000-a.mp4")
     ]
+    await rig.control("POST", "chaos", {"seed": 1, "routes": {"PutBlob": {kind: 1.0}}})
+    for name in names:
+        await rig.container.upload_blob(name, DATA)
 
-    assert set(changed) <= {"x-staging/key/chunks/00000-a.media", "x-archive/key/chunks/00000-a.mp4"}
-    assert changed
+    assert (await rig.control("DELETE", "chaos"))["injected"] == {kind: len(changed)}
+    assert {name for name in names if await rig.stored(name) != DATA} == changed
