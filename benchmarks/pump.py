@@ -11,7 +11,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,10 +111,12 @@ async def _copy(case: Case, contender: Contender, both: Sides) -> Row:
     return {"costs": costs, "requests": requests}
 
 
-async def start(contender: Contender, size: int, both: Sides, *, copies: int = 1) -> asyncio.subprocess.Process:
-    """Start the process that makes copies of `size` bytes, with the numbers 1 and so on."""
+async def start(
+    contender: Contender, size: int, both: Sides, *, copies: int = 1, under: Sequence[str] = ()
+) -> asyncio.subprocess.Process:
+    """Start the process that makes copies of `size` bytes, with the numbers 1 and so on, perhaps `under` a profiler."""
     place = both.place
-    command = [sys.executable, "-m", "benchmarks.contender", contender.name, "--bytes", str(size)]
+    command = [*under, sys.executable, "-m", "benchmarks.contender", contender.name, "--bytes", str(size)]
     command += ["--source", place.source_url, "--sink", place.storage_connection_string, "--copies", str(copies)]
     for server in (both.source, both.sink):
         command += ["--counting", server.url]
@@ -148,7 +150,11 @@ async def finish(process: asyncio.subprocess.Process, contender: Contender, size
     if process.returncode:
         told = err.decode(errors="replace")[-3000:]
         raise CopyFailed(f"{contender.name} failed to copy {size / 1e6:g} MB\n{told}")
-    costs: list[list[Row]] = json.loads(out.splitlines()[-1])
+    # A profiler that it runs under has something to say, too.
+    said = [line for line in out.splitlines() if line.startswith(b"[[")]
+    if not said:
+        raise CopyFailed(f"{contender.name} ended without its costs\n{out.decode(errors='replace')[-3000:]}")
+    costs: list[list[Row]] = json.loads(said[0])
     return costs
 
 
