@@ -1,8 +1,8 @@
 """One contender makes copies, in a process of its own, and says what each cost.
 
-`python -m benchmarks.contender NAME --source URL --sink CONNECTION-STRING --bytes N` prints `warm`, then JSON in a line.
-What is measured begins with warm clients, as in a Functions worker that has been busy: imports and connections are
-there. Memory is compared with what it was before anything of size had passed.
+`python -m benchmarks.contender NAME --source URL --sink CONNECTION-STRING --bytes N` prints `warm`, then JSON: a line
+each. What is measured begins with warm clients, as in a Functions worker that has been busy: imports and connections
+are there. Memory is compared with what it was before anything of size had passed.
 """
 
 import argparse
