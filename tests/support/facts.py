@@ -122,8 +122,8 @@ async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> TimerR
 
 
 async def run_timer(app: App, *, now: datetime, **more: Any) -> TimerReport:
-    """Run the timer once, at a time and within limits of the test's own."""
-    return await replace(app.timer, clock=lambda: now, **more).run()
+    """Run the timer once, at a time and within limits of the test's own; by default it archives what is due itself."""
+    return await replace(app.timer, clock=lambda: now, **{"archives_all": True} | more).run()
 
 
 async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:

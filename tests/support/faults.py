@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
 from recording.config.settings import Settings
-from recording.model.stored import StoredBlob
+from recording.model.stored import Container, StoredBlob
 from recording.storage.blobs import Blobs
 
 _WRITES = ("create", "replace", "delete", "stage_block", "commit_blocks", "set_metadata", "copy_to_archive")
@@ -68,6 +68,11 @@ class FaultyBlobs(Blobs):
         assert changes is None or method == "stage_block"
         self._rules.append(_Rule(method, name, hangs, raises, before, after, changes, times))
         return self
+
+    async def delete_each(self, where: Container, blobs: Iterable[StoredBlob]) -> None:
+        """Delete blobs one by one: a process may be killed when storage has deleted any of them."""
+        for blob in blobs:
+            await self.delete(where, blob.name, etag=blob.etag)
 
     def _matching(self, method: str, arguments: tuple[object, ...]) -> list[_Rule]:
         parts = (one.name if isinstance(one, StoredBlob) else one for one in arguments)
