@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import bars, big, burst, chart, concurrency, control, day, pump, results, resume, slow, sweep
 from benchmarks.blobs import NotPut
 from benchmarks.cases import FULL, QUICK, SIZES, cases
-from benchmarks.timer import TimerFailed
+from benchmarks.worker import WorkerFailed
 from local import interrupt
 from local.process import ProcessError
 from local.stack import ROOT, StackError
@@ -22,12 +22,13 @@ _CHARTS = {
     "burst": chart.burst,
     "control": chart.control,
     "sweep": chart.sweep,
+    "workers": chart.workers,
     "resume": chart.resume,
     "day": chart.day,
 }
 _FAILURES = (
     *(pump.CopyFailed, big.BigFailed, burst.BurstFailed, control.ControlFailed, sweep.SweepFailed, resume.ResumeFailed),
-    *(NotPut, TimerFailed, ProcessError, StackError),
+    *(NotPut, WorkerFailed, ProcessError, StackError),
 )
 
 

@@ -129,8 +129,9 @@ def _burst(rows: list[Row]) -> Iterator[Bar]:
 def _flat(rows: list[Row]) -> Iterator[Bar]:
     found = {row["recordings_in_archive"]: row for row in rows if row["benchmark"] == "sweep"}
     if 0 in found and (most := max(found)):
-        for what in ("waiting", "archiving"):
+        for what in ("waiting", "handing_over", "archiving"):
             before, after = (found[held][f"{what}_requests"] for held in (0, most))
-            name = f"requests of the timer, {found[0]['recordings_in_staging']} recordings {what}, archive of {most:,}"
+            which = f"{found[0]['recordings_in_staging']} recordings {what.replace('_', ' ')}"
+            name = f"requests for {which}, archive of {most:,}"
             measured = f"{after / before:.2f} times, {before} to {after}"
             yield Bar(name, f"at most {_FLAT:g} times", measured, after <= _FLAT * before)

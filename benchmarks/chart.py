@@ -132,8 +132,12 @@ def sweep(rows: Sequence[Row]) -> str | None:
     )
     if not mine:
         return None
-    states = (("waiting", "recordings wait"), ("archiving", "recordings are archived"))
-    units = (("requests", "Requests of a run"), ("cpu_seconds", "CPU-seconds"), ("seconds", "Seconds"))
+    states = (
+        ("waiting", "recordings wait"),
+        ("handing_over", "recordings are handed over"),
+        ("archiving", "recordings are archived"),
+    )
+    units = (("requests", "Requests"), ("cpu_seconds", "CPU-seconds"), ("seconds", "Seconds"))
     panels = [
         Panel(
             f"{unit}, {mine[0]['recordings_in_staging']} {what}",
@@ -145,7 +149,7 @@ def sweep(rows: Sequence[Row]) -> str | None:
         for state, what in states
         for field, unit in units
     ]
-    return draw("The archive timer as the archive grows", panels)
+    return draw("The timer and the archive queue as the archive grows", panels)
 
 
 def workers(rows: Sequence[Row]) -> str | None:

@@ -47,15 +47,15 @@ _BLOCKS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         ),
     ),
     "sweep": (
-        "the timer with ten recordings in flight: waiting, then whole and archived",
+        "ten recordings in flight: waiting, then handed over by the timer, then archived by a worker",
         (
             ("archived before", "recordings_in_archive"),
             ("requests", "waiting_requests"),
             ("seconds", "waiting_seconds"),
-            ("CPU-s", "waiting_cpu_seconds"),
+            ("requests", "handing_over_requests"),
+            ("seconds", "handing_over_seconds"),
             ("requests", "archiving_requests"),
             ("seconds", "archiving_seconds"),
-            ("CPU-s", "archiving_cpu_seconds"),
         ),
     ),
     "workers": (
@@ -63,6 +63,7 @@ _BLOCKS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         (
             ("workers", "workers"),
             ("a second", "archived_per_second"),
+            ("handed over", "handed_over_per_second"),
             ("requests each", "requests_per_recording"),
             ("CPU-ms each", "cpu_milliseconds_per_recording"),
             ("cores, workers", "cores_of_workers"),

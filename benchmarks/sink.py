@@ -29,6 +29,8 @@ ACCOUNT = "bench"
 MOMENTS = "/benchmark/moments"
 _KEY = "Ym90aCBzaWRlcyBrbm93IGl0"
 _LISTED = re.compile(r"<(?:Latest|Uncommitted|Committed)>([^<]+)</")
+# The requests in the body of a batch.
+_DELETED = re.compile(r"^DELETE (\S+) HTTP/1\.1", re.MULTILINE)
 _META = "x-ms-meta-"
 _KEPT_BYTES = 64 * 1024
 
@@ -73,7 +75,7 @@ class Sink:
     def handler(self) -> Handler:
         """Return what the sink does."""
         return Handler(
-            keeps=lambda request: request.length <= _KEPT_BYTES or request.query.get("comp") == "blocklist",
+            keeps=lambda request: request.length <= _KEPT_BYTES or request.query.get("comp") in ("blocklist", "batch"),
             answer=self.answer,
         )
 
@@ -84,6 +86,8 @@ class Sink:
             return _answer(json.dumps(moments).encode(), {"Content-Type": "application/json"}, "moments")
         if request.query.get("comp") == "list":
             return self._list(request)
+        if request.query.get("comp") == "batch":
+            return self._delete_each(request)
         if request.query.get("restype") == "container":
             return Answer(201 if request.method == "PUT" else 200, self._headers(_Blob()), kind="container")
         blob = self._blobs.get(request.path, _Blob())
@@ -178,6 +182,19 @@ class Sink:
             "list",
             self._headers(_Blob()),
         )
+
+    def _delete_each(self, request: Request) -> Answer:
+        """Delete the blobs of a batch."""
+        parts: list[str] = []
+        for number, target in enumerate(_DELETED.findall(request.body.decode())):
+            path = unquote(urlsplit(target).path)
+            found = self._blobs.pop(path if path in self._blobs else f"/{ACCOUNT}{path}", None)
+            status = "202 Accepted" if found else "404 Not Found"
+            parts.append(
+                f"--batch\r\nContent-Type: application/http\r\nContent-ID: {number}\r\n\r\nHTTP/1.1 {status}\r\n\r\n"
+            )
+        body = "".join([*parts, "--batch--\r\n"]).encode()
+        return _answer(body, self._headers(_Blob()) | {"Content-Type": "multipart/mixed; boundary=batch"}, "batch", 202)
 
     def _get(self, request: Request, blob: _Blob) -> Answer:
         """Answer with the bytes that were kept, or with those of the document."""

@@ -121,6 +121,17 @@ async def test_blobs_are_listed(container: ContainerClient) -> None:
     assert folders == ["a/", "b/"]
 
 
+async def test_a_batch_deletes(container: ContainerClient) -> None:
+    """Each blob of a batch is answered for itself."""
+    for name in ("a", "b"):
+        await container.upload_blob(name, b"1")
+
+    answers = await container.delete_blobs("a", "none", "b", raise_on_any_failure=False)
+
+    assert [one.status_code async for one in answers] == [202, 404, 202]
+    assert [one.name async for one in container.list_blobs()] == []
+
+
 async def test_it_tells_when_each_blob_was_written() -> None:
     """What waits for a chunk asks afterwards when it was there."""
     async with Server(sink.Sink().handler(), NONE) as server, aiohttp.ClientSession() as http:
