@@ -148,8 +148,9 @@ class Copies:
             # Not proved, or of a kind that a later version has added: there is no digest to compare.
             copy = await self._copy(source, name)
             found = await self._blobs.stat("archive", copy.name)
-            if found is None or found.size != source.size:
-                raise CopyFailed(f"the copy of {source.name} is incomplete; it will be retried")
+            there = await self._blobs.stat("staging", source.name)
+            if found is None or there is None or (found.size, there.etag) != (source.size, source.etag):
+                raise CopyFailed(f"{source.name} has changed, or its copy is incomplete; it will be retried")
 
     async def _copy_proved(self, key: str, source: StoredBlob, name: str) -> StoredBlob:
         """Copy a chunk's content, and return the fact that proves the copy."""
@@ -223,7 +224,7 @@ class Copies:
 
     async def _copy_text(self, work: _Work, source: StoredBlob, name: str) -> None:
         """Copy an event or a metadata file; a different event of the same id in the archive is evidence, and stays."""
-        data = await self._blobs.read("staging", source.name)
+        data = work.recording.texts.get(source.name) or await self._blobs.read("staging", source.name)
         if data is None:
             raise Gone(f"{source.name} is not there any more; it will be retried")
         if source.sha256 not in (None, hashlib.sha256(data).hexdigest()):

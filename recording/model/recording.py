@@ -229,7 +229,7 @@ class InFlightRecording:
 
     `recording_id` and `duration_ms` are what is settled; an event may claim others. `fanned_out_at` is when the chunks
     that were missing, and whose pause was over, were queued all together. `handed_over` is when it was put on the queue
-    that archives it, in order.
+    that archives it, in order. `texts` are its events as received, by blob, as far as they were read.
     """
 
     key: str
@@ -240,6 +240,7 @@ class InFlightRecording:
     duration_ms: int | None = None
     fanned_out_at: datetime | None = None
     handed_over: tuple[datetime, ...] = ()
+    texts: Mapping[str, bytes] = field(default_factory=dict)
 
     def named(self, name: str) -> StoredBlob | None:
         """Return the blob of this name in staging, if there is one."""
@@ -402,16 +403,18 @@ def verdict_on(content: StoredBlob, verdicts: Mapping[str, ChunkVerdict]) -> Chu
 
 def _verdict(content: StoredBlob, proof: CopyProof | None, noted: Mapping[str, ChunkVerdict]) -> ChunkVerdict:
     """Return the verdict of the last who judged the bytes: the proof of their copy, the commit, an older version."""
-    if proof:
-        return proof.verdict
     facts = ChunkFacts.from_metadata(content.metadata)
     if facts.verdict is not None:
-        return ChunkVerdict.from_metadata({"verdict": facts.verdict})
-    if (known := noted.get(content.sha256 or "")) is not None:
-        return known
-    if facts.problem is not None:
-        return ChunkVerdict(outcome="truncated", remarks=(facts.problem,), found_at=facts.proved_at)
-    return ChunkVerdict()
+        first = ChunkVerdict.from_metadata({"verdict": facts.verdict})
+    elif facts.problem is not None:
+        first = ChunkVerdict(outcome="truncated", remarks=(facts.problem,), found_at=facts.proved_at)
+    else:
+        first = noted.get(content.sha256 or "", ChunkVerdict())
+    if proof is None:
+        return first
+    # Its re-check began when it was first known to be incomplete.
+    found_at = first.found_at if first.may_get_better and first.found_at else proof.verdict.found_at
+    return proof.verdict.model_copy(update={"found_at": found_at})
 
 
 def best_version(versions: Sequence[StoredBlob], verdicts: Mapping[str, ChunkVerdict]) -> StoredBlob | None:

@@ -79,15 +79,19 @@ class RecordingStore:
         if blobs is None:
             blobs = await self.staged(key)
         received: list[FileStatusUpdated] = []
+        texts: dict[str, bytes] = {}
         attempts: list[tuple[str, StoredBlob]] = []
         for blob in blobs:
             staged = layout.parse(blob.name)
             if staged is not None and staged.kind == "event":
-                received += _event(await self._blobs.read("staging", blob.name), blob)
+                if text := await self._blobs.read("staging", blob.name):
+                    texts[blob.name] = text
+                received += _event(text, blob)
             elif staged is not None and staged.kind == "attempts":
                 attempts.append((staged.id, blob))
         tried = await self._attempts(attempts, whole=len(attempts) <= MOST_DIRECT)
-        return assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
+        found = assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
+        return replace(found, texts=texts)
 
     def with_blobs(self, recording: InFlightRecording, more: Iterable[StoredBlob]) -> InFlightRecording:
         """Derive a recording again, with more blobs in staging."""

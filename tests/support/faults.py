@@ -30,6 +30,7 @@ class _Rule:
     before: Callable[[], Awaitable[object]] | None
     after: Callable[[], Awaitable[object]] | None
     changes: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]] | None
+    reads: Callable[[bytes], bytes] | None
     times: int | None
 
     def matches(self, method: str, path: str) -> bool:
@@ -57,16 +58,18 @@ class FaultyBlobs(Blobs):
         before: Callable[[], Awaitable[object]] | None = None,
         after: Callable[[], Awaitable[object]] | None = None,
         changes: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]] | None = None,
+        reads: Callable[[bytes], bytes] | None = None,
         times: int | None = None,
     ) -> Self:
         """Add a rule for calls of a method; `name` is a pattern for `container/blob`, or what else names the blob.
 
         A call sleeps (`hangs`), does something before, raises or is done, and does something after that. `changes`
-        gets the body of `stage_block` and returns what is sent instead.
+        gets the body of `stage_block` and returns what is sent instead, `reads` each piece of `read_ranges`, and
+        returns what is read instead.
         """
         assert method in (*_WRITES, *_READS, *_STREAMS)
         assert changes is None or method == "stage_block"
-        self._rules.append(_Rule(method, name, hangs, raises, before, after, changes, times))
+        self._rules.append(_Rule(method, name, hangs, raises, before, after, changes, reads, times))
         return self
 
     async def delete_each(self, where: Container, blobs: Iterable[StoredBlob]) -> None:
@@ -104,10 +107,11 @@ class FaultyBlobs(Blobs):
     async def _stream(
         self, method: str, arguments: tuple[object, ...], call: Callable[[], AsyncGenerator[Any]]
     ) -> AsyncIterator[Any]:
-        await _begin(self._matching(method, arguments))
+        rules = self._matching(method, arguments)
+        await _begin(rules)
         async with aclosing(call()) as items:
             async for item in items:
-                yield item
+                yield next((rule.reads(item) for rule in rules if rule.reads), item)
 
 
 async def _begin(rules: list[_Rule]) -> None:
