@@ -366,8 +366,9 @@ def _chunk(
     noted = {name.part or "": ChunkVerdict.from_metadata(b.metadata) for name, b in about if name.kind == "verdict"}
     verdicts = {blob.name: _verdict(blob, proofs.get(blob.name), noted) for blob in contents}
     content = best_version(contents, verdicts)
-    # The last write of a successful attempt names the attempt.
-    succeeded = metadata.metadata.get("attempt") if metadata else None
+    # The two last writes of a chunk name their attempts: the later one has succeeded.
+    is_staged = content is not None and content.digest is not None and metadata is not None
+    writers = [blob.metadata.get("attempt", "") for blob in (*contents, metadata) if blob and is_staged]
     return InFlightChunk(
         recording_key=key,
         announced=announced,
@@ -377,7 +378,9 @@ def _chunk(
         content=content,
         metadata=metadata,
         attempts=attempts,
-        unfinished=tuple(map(layout.recording_start, unfinished(begun, attempts, succeeded=succeeded))),
+        unfinished=tuple(
+            map(layout.recording_start, unfinished(begun, attempts, succeeded=max(writers, default=None)))
+        ),
         described={name: value for name, value in described.items() if value},
         addresses=tuple(addresses)[1:MOST_ADDRESSES],
         # The same bytes under another index are no other version.

@@ -187,9 +187,34 @@ class Blobs:
             return {}
         return {str(block.id): int(block.size or 0) for block in uncommitted}
 
-    async def stage_block(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> None:
-        """Stream one block; staging an id again replaces the block. Not retried: the body can't be sent twice."""
-        await self._stage.get_blob_client(name).stage_block(block_id, body, length=length)  # type: ignore[arg-type]
+    async def stage_block(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> int | None:
+        """Stream one block, and return the CRC64 of the bytes that the service received, if it says that.
+
+        It doesn't if an MD5 was sent (docs/azure-storage.md#checksums-in-answers). Staging an id again replaces the
+        block. Not retried: the body can't be sent twice.
+        """
+        block = self._stage.get_blob_client(name)
+        answer = await block.stage_block(block_id, body, length=length)  # type: ignore[arg-type]
+        received = answer.get("content_crc64")
+        return crc64.from_bytes(bytes(received)) if received else None
+
+    async def put_chunk(self, name: str, data: bytes, metadata: dict[str, str], *, crc: int, content_type: str) -> bool:
+        """Create a chunk by one request; False if a blob of this name exists already.
+
+        The service refuses bytes with another CRC64 (docs/azure-storage.md#checksums-in-answers).
+        """
+        try:
+            await self._containers["staging"].upload_blob(
+                name,
+                data,
+                metadata=metadata,
+                content_settings=ContentSettings(content_type=content_type),
+                headers={"x-ms-content-crc64": crc64.to_header(crc)},
+                overwrite=False,
+            )
+        except (ResourceExistsError, ResourceModifiedError):
+            return False
+        return True
 
     async def commit_blocks(
         self, name: str, block_ids: Sequence[str], metadata: dict[str, str], *, content_type: str

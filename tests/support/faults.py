@@ -12,7 +12,16 @@ from recording.config.settings import Settings
 from recording.model.stored import Container, StoredBlob
 from recording.storage.blobs import Blobs
 
-_WRITES = ("create", "replace", "delete", "stage_block", "commit_blocks", "set_metadata", "copy_to_archive")
+_WRITES = (
+    "create",
+    "replace",
+    "delete",
+    "stage_block",
+    "put_chunk",
+    "commit_blocks",
+    "set_metadata",
+    "copy_to_archive",
+)
 _READS = ("create_containers", "read", "stat", "folders", "staged_blocks")
 _STREAMS = ("list_blobs", "read_ranges")
 
