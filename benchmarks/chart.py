@@ -134,7 +134,7 @@ def sweep(rows: Sequence[Row]) -> str | None:
         return None
     states = (
         ("waiting", "recordings wait"),
-        ("handing_over", "recordings are handed over"),
+        ("handing_over", "recordings are queued"),
         ("archiving", "recordings are archived"),
     )
     units = (("requests", "Requests"), ("cpu_seconds", "CPU-seconds"), ("seconds", "Seconds"))

@@ -120,14 +120,16 @@ async def start(
     command += ["--source", place.source_url, "--sink", place.storage_connection_string, "--copies", str(copies)]
     for server in (both.source, both.sink):
         command += ["--counting", server.url]
-    command += ["--uvloop"] if both.certificate else []
+    pem = str(both.certificate) if both.certificate else None
+    command += ["--uvloop"] if pem else []
     return await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
-        env=child_environment({"SSL_CERT_FILE": str(both.certificate)} if both.certificate else {}),
+        # By the first aiohttp trusts it, by the second requests.
+        env=child_environment(dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), pem) if pem else {}),
     )
 
 

@@ -47,7 +47,7 @@ _BLOCKS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         ),
     ),
     "sweep": (
-        "ten recordings in flight: waiting, then handed over by the timer, then archived by a worker",
+        "ten recordings in flight: waiting, then queued by the timer, then archived by a worker",
         (
             ("archived before", "recordings_in_archive"),
             ("requests", "waiting_requests"),
@@ -63,7 +63,7 @@ _BLOCKS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         (
             ("workers", "workers"),
             ("a second", "archived_per_second"),
-            ("handed over", "handed_over_per_second"),
+            ("queued a second", "handed_over_per_second"),
             ("requests each", "requests_per_recording"),
             ("CPU-ms each", "cpu_milliseconds_per_recording"),
             ("cores, workers", "cores_of_workers"),

@@ -1,7 +1,7 @@
 """Benchmark: the archive timer as the archive grows, and the queue that archives, by more and more workers.
 
 What is measured first is whether the cost depends on how much the archive holds: ten recordings in flight, first
-waiting for their chunk, then whole: the timer hands them over, and a worker archives them. Requests and CPU-seconds are
+waiting for their chunk, then whole: the timer queues them, and a worker archives them. Requests and CPU-seconds are
 ours alone. The seconds have Azurite's in them, which keeps all blobs in one list, and writes that list to disk every
 few seconds: they may grow where those of Azure don't. Azurite is on disk, for in memory it doesn't let go of what was
 deleted.
@@ -106,7 +106,7 @@ class Bench:
 
 
 async def flat(bench: Bench, running: Worker, held: int, rounds: int) -> Row:
-    """Measure a run with nothing but waiting recordings, one that hands them over, and their archiving."""
+    """Measure a run with nothing but waiting recordings, one that queues them, and their archiving."""
     await running.run()
     found: dict[str, list[Row]] = {state: [] for state in _STATES}
     for _ in range(rounds):
@@ -151,7 +151,7 @@ def flat_row(held: int, found: dict[str, list[Row]]) -> Row:
 
 
 async def _workers(bench: Bench, count: int, finished: int, folder: Path) -> Row:
-    """Have finished recordings handed over, and archived by so many workers at once."""
+    """Have finished recordings queued, and archived by so many workers at once."""
     async with AsyncExitStack() as exits:
         workers = [
             await exits.enter_async_context(worker.running(bench.environment, log=folder / f"worker-{number}.log"))
@@ -174,7 +174,7 @@ async def _workers(bench: Bench, count: int, finished: int, folder: Path) -> Row
 
 
 def workers_row(handed: Row, runs: list[Row], azurite_cpu_seconds: float) -> Row:
-    """Make the row of a number of workers out of the run that handed over, and of what each of them did."""
+    """Make the row of a number of workers out of the run that queued them, and of what each of them did."""
     archived = sum(one["messages"] for one in runs)
     seconds = max(one["ended"] for one in runs) - min(one["began"] for one in runs)
     cpu = sum(one["cpu_seconds"] for one in runs)

@@ -94,7 +94,7 @@ async def _costs(bench: Bench, running: Worker, listing: Lists, held: int) -> di
     await listing.page()
     return {
         "timer, ten recordings waiting": row["waiting_requests"],
-        "timer, ten recordings handed over": row["handing_over_requests"],
+        "timer, ten recordings queued": row["handing_over_requests"],
         "worker, ten recordings archived": row["archiving_requests"],
         "page of the newest": await listing.page(),
     }

@@ -196,7 +196,7 @@ def test_the_table_has_every_benchmark() -> None:
 
     assert [line for line in lines if line and not line.startswith(" ")] == [
         "the state of a recording, milliseconds",
-        "ten recordings in flight: waiting, then handed over by the timer, then archived by a worker",
+        "ten recordings in flight: waiting, then queued by the timer, then archived by a worker",
         "finished recordings, archived by so many worker processes",
         "chunks that arrive over time, seconds from event to safe",
         "killed in the middle, megabytes",

@@ -23,7 +23,7 @@ def test_of_several_runs_the_worst_requests_and_the_median_seconds_count() -> No
 
 
 def test_throughput_is_that_of_all_workers_together() -> None:
-    """From the first one's beginning to the last one's end; what the timer needed to hand over is told beside it."""
+    """From the first one's beginning to the last one's end; what the timer needed to queue them is beside it."""
     several = [ran(12_000, 30.0, messages=1200), ran(8000, 39.0, began=1.0, messages=800)]
 
     found = workers_row(ran(8000, 10.0), several, azurite_cpu_seconds=38.0)

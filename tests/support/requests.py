@@ -52,7 +52,8 @@ class Counted:
     def _count(self, request: Any, answer: Any) -> None:
         found = _STORAGE.search(request.url)
         if found is None:
-            self.asked["source"] += 1
+            # A redirect leads to the request that is counted.
+            self.asked["source"] += not 300 <= answer.status_code < 400
             return
         if "/messages" in request.url:
             # Messages are operations of a queue, and have a price of their own; the host makes those of its triggers.
