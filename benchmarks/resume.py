@@ -3,10 +3,10 @@
 A process copies a chunk and is killed (SIGKILL) once the source has served a share of it. Another one, started as the
 queue would, copies the chunk to its end. What the source has served in both beyond the chunk's length it served again.
 
-Ours asks storage which blocks are staged, and fetches the others: lost are the blocks that were in flight, eight of up
-to 32 MiB. So a chunk of at most 256 MiB may be in flight all at once, with nothing staged of it at half. All streams
-begin together and are equally quick here, so with a larger chunk it depends on where exactly the kill falls how far
-their blocks have got: ours is killed at more than one place.
+Ours asks storage which blocks are staged and have a receipt, and fetches the others: lost are the blocks that were in
+flight, eight of up to 32 MiB. So a chunk of at most 256 MiB may be in flight all at once, with nothing staged of it at
+half. All streams begin together and are equally quick here, so with a larger chunk it depends on where exactly the kill
+falls how far their blocks have got: ours is killed at more than one place.
 """
 
 import asyncio
