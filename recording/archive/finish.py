@@ -97,7 +97,7 @@ def _log_missing(event: str, written: Manifest, entry: manifest.ManifestChunk) -
 class Finish:
     """Archives recordings, with `delete_source` up to the point where their sources are deleted.
 
-    `budget_seconds` is for a message of the queue; what isn't done by then is handed over again.
+    `budget_seconds` is for a message of the queue; what isn't done by then is queued again.
     """
 
     blobs: Blobs
@@ -125,7 +125,7 @@ class Finish:
         Its facts are loaded here, unless the run's review has loaded them a moment ago (`run.due`). Then they decide
         again whether it is due: the request may be old, and a chunk may have been announced since. `note_endings` is
         False if the watch over unannounced recordings has just cleared the markers of all that are announced. If there
-        is more to do, the notes of its hand-over are deleted, so that the timer hands it over again.
+        is more to do, the notes of its hand-over are deleted, so that the next run of the timer queues it again.
         """
         due = run.due.get(key) or await load_due(self.recordings, key, await self.recordings.staged(key))
         if not due.whole.events:
