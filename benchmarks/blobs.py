@@ -129,7 +129,7 @@ class Recorded:
             verdict=_VERDICT,
             proved_at=self.start,
         )
-        name = layout.proof_blob(self.key, self.document, copy, etag)
+        name = layout.proof_blob(self.key, self.document, layout.copy_tag(copy, etag))
         return _fact("staging", name, proof.model_dump_json(by_alias=True).encode(), **proof.to_metadata())
 
     def manifest(self) -> Blob:

@@ -10,7 +10,7 @@ from recording import timer
 from recording.config.settings import Settings
 from recording.ingest import blocks
 from recording.ingest.transfer import FIRST_BYTES
-from tests.support.facts import MIB, receive, run_timer
+from tests.support.facts import MIB, receive, run_timer, to_archive
 from tests.support.requests import Counted
 from tests.support.source import mp4, storage_host, today
 
@@ -54,6 +54,7 @@ async def test_a_recording_costs_what_is_written(
         for job in jobs:
             await app.ingest.run(job)
         await run_timer(app, now=app.timer.clock(), archives_all=False)
+        assert jobs[0].recording_key in await to_archive(app)
         await app.archive.run(jobs[0].recording_key)
         asked = counted.take()
         containers, moved = Counter(counted.containers), counted.bytes.copy()
