@@ -51,13 +51,13 @@ TESTED_THROUGH_ANOTHER = {
     "commands/replay": "intake/test_replay",
     "config/references": "config/test_settings",
     "formats/verdict": "formats/test_media",
+    "ingest/facts": "ingest/test_chunk_verdicts",
     "ingest/transfer": "ingest/test_chunk_resume",
     "intake/quarantine": "intake/test_receive",
     "model/events": "model/test_event_parser",
     "model/pending": "archive/test_unannounced",
     "storage/contents": "archive/test_copies",
     "storage/endings": "archive/test_unannounced",
-    "storage/hashing": "ingest/test_relay",
 }
 
 
