@@ -21,15 +21,15 @@ def test_a_sample_belongs_to_its_innermost_known_frame() -> None:
 
 
 def test_what_waits_or_imports_is_not_counted() -> None:
-    """The shares are of what works."""
+    """The shares are of what works, in the loop and in the other threads."""
     waits = (
         "Thread._bootstrap (threading.py:1);_worker (concurrent/futures/thread.py:89);_queue_SimpleQueue_get (x.c:1)"
     )
     imports = f"{LOOP};_find_and_load (<frozen importlib._bootstrap>:1);<module> (aiohttp/__init__.py:1)"
+    commits = f"{LOOP};commit_block_list (blob/aio/_blob_client_async.py:1)"
     sends, hashes = f"{LOOP};send (libc.so.6)", "Thread._bootstrap (threading.py:1);EVP_hash (_hashopenssl.c:489)"
 
-    found = profile.shares(
-        f"{waits} 50\n{imports} 40\n{sends} 3\n{hashes} 1\ngc_collect_main (libpython.so);0x1 (?) 9\n"
-    )
+    text = f"{waits} 50\n{imports} 40\n{sends} 3\n{commits} 1\n{hashes} 7\ngc_collect_main (libpython.so);0x1 (?) 9\n"
 
-    assert found == {"sockets: sending": 0.75, "SHA-256": 0.25}
+    assert profile.shares(text, "loop") == {"sockets: sending": 0.75, "clients of Azure": 0.25}
+    assert profile.shares(text, "others") == {"SHA-256": 1.0}
