@@ -10,7 +10,7 @@ from datetime import UTC
 
 from recording.archive.copies import Copies
 from recording.archive.review import is_due, load_due
-from recording.archive.run import Due, Run, TimerReport
+from recording.archive.run import Due, Run, TimerReport, log_failure
 from recording.archive.sources import SourceCopies, deletable
 from recording.clock import Clock, utc_now
 from recording.model import layout, manifest
@@ -19,7 +19,7 @@ from recording.model.recheck import RecheckTimes
 from recording.model.recording import InFlightRecording
 from recording.model.stored import StoredBlob
 from recording.notices import Notice, RunNotices, Topic
-from recording.storage.blobs import Blobs
+from recording.storage.blobs import Blobs, CopyFailed
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.recordings import RecordingStore
@@ -115,8 +115,12 @@ class Finish:
     async def run(self, key: str) -> TimerReport:
         """Archive the recording that a message names, as far as it is due; what it raises makes the queue try again."""
         run = Run(self.clock(), RunNotices(self.topic), self.budget_seconds)
-        async with asyncio.timeout(self.budget_seconds):
-            await self.one(run, key, seconds=self.budget_seconds)
+        try:
+            async with asyncio.timeout(self.budget_seconds):
+                await self.one(run, key, seconds=self.budget_seconds)
+        except Exception as failed:
+            log_failure("recording.not_archived", key, failed, "the queue tries again, then the timer")
+            raise
         return run.report
 
     async def one(self, run: Run, key: str, *, seconds: float, note_endings: bool = True) -> None:
@@ -209,6 +213,8 @@ class Finish:
         correlation_id = await self.calls.correlation_id(call)
         at = now.astimezone(UTC)
         written = manifest.write_manifest(recording, archived_at=at, before=due.before, correlation_id=correlation_id)
+        if unproved := [entry.document_id for entry in written.chunks if entry.is_safe and not entry.has_proof]:
+            raise CopyFailed(f"no proof of the copies of {unproved}")
         if not await self.recordings.write_manifest(written):
             # Perhaps from an older list of staging: what it doesn't list is archived by the next run.
             log.warning("manifest.superseded", recordingKey=key, next="the next run compares")

@@ -5,7 +5,7 @@ in time is left to the timer itself.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Literal
 
@@ -46,7 +46,7 @@ class HandOver:
     async def one(self, run: Run, key: str) -> None:
         """Write the note that a recording is queued, and queue it: if the message gets lost, it is queued again."""
         note = layout.hand_over_blob(key, layout.attempt_id(run.now, token_hex(4)))
-        await self.blobs.create("staging", note, b"{}", at=run.now.astimezone(UTC).isoformat())
+        await self.blobs.create("staging", note, b"{}")
         await self.queue.send(ArchiveJob(recording_key=key).to_message())
         run.report.handed_over.append(key)
         log.info("recording.handed_over", recordingKey=key)

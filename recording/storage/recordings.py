@@ -28,6 +28,8 @@ _ATTEMPTS_TRIES = 10
 # Recordings whose manifest isn't read again.
 _REMEMBERED = 16
 _REQUESTS = 16
+# The usual event is kept in memory until it is copied; the timer may have thousands of them.
+_KEPT_TEXT = 8 * 1024
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ class RecordingStore:
         for blob in blobs:
             staged = layout.parse(blob.name)
             if staged is not None and staged.kind == "event":
-                if text := await self._blobs.read("staging", blob.name):
+                text = await self._blobs.read("staging", blob.name)
+                if text and len(text) <= _KEPT_TEXT:
                     texts[blob.name] = text
                 received += _event(text, blob)
             elif staged is not None and staged.kind == "attempts":

@@ -15,6 +15,7 @@ from recording.archive.hand_over import next_step
 from recording.model import job, layout
 from recording.model.stored import StoredBlob
 from recording.notices import Topic
+from recording.storage.blobs import CopyFailed
 from tests.support.archives import HOUR, at, errors, manifest_of
 from tests.support.big import counted
 from tests.support.emulator import Control
@@ -171,6 +172,21 @@ async def test_a_message_that_comes_again_for_hours_does_nothing_more(
     assert 1 <= len([one for one in reports if not isinstance(one, BaseException)])
     assert ({}, 4) == (await listing(app.settings, "staging"), len(await listing(app.settings, "archive")))
     assert ([], True) == (errors(caplog), (await app.verifier.verify(KEY)).ok)
+
+
+async def test_a_job_that_fails_says_so_and_the_queue_tries_again(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """The alert counts the line, whoever archives; the note stays, so that the timer doesn't queue it meanwhile."""
+    await stage_files(app, wav(500))
+    await plan(app)
+    failing = FaultyBlobs(app.settings).on("copy_to_archive", raises=CopyFailed("on purpose"))
+
+    with pytest.raises(CopyFailed):
+        await with_blobs(app, failing).archive.run(KEY)
+    await failing.aclose()
+
+    assert f'recording.not_archived {{"recordingKey": "{KEY}", "reason": "on purpose"' in caplog.text
+    assert ([], 1) == ((await plan(app, 5)).handed_over, await notes(app))
+    assert [KEY] == (await app.archive.run(KEY)).archived
 
 
 async def test_two_timers_and_two_workers_at_once_make_one_archive(app: App) -> None:
@@ -335,7 +351,7 @@ async def test_a_recording_of_one_chunk_takes_twelve_requests_to_archive_it(
         assert {} == await listing(app.settings, "staging")
 
 
-async def test_the_share_of_the_timer_is_four_requests_and_a_message_for_each_recording(
+async def test_the_share_of_the_timer_is_three_requests_and_a_message_for_each_recording(
     azurite: Azurite, environment: dict[str, str]
 ) -> None:
     """What is queued costs the next runs two, until it is archived."""
