@@ -6,19 +6,14 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from local.acs.server import DEVELOPMENT_KEY
+from local.loopback import certificate
 from recording import app as bootstrap
 from recording.app import App
 from recording.config.settings import read_settings
@@ -43,20 +38,10 @@ async def serve(answer: Answer, *, port: int = 0, tls: ssl.SSLContext | None = N
 
 def certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Make the TLS of a server on loopback, and that of a client that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
-    now, hour = datetime.now(UTC), timedelta(hours=1)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - hour, now + hour)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, SHA256())
-    )
-    pem = folder / "server.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    pem.write_bytes(private + certificate.public_bytes(Encoding.PEM))
+    pem = certificate(folder)
     of_server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     of_server.load_cert_chain(pem)
-    return of_server, ssl.create_default_context(cadata=certificate.public_bytes(Encoding.PEM).decode())
+    return of_server, ssl.create_default_context(cafile=str(pem))
 
 
 @asynccontextmanager
