@@ -178,7 +178,7 @@ class Transfer:
         return True
 
     def _accept(self, probe: Probe, listed: Mapping[str, int]) -> None:
-        """Note what is to be copied; the blocks of a source that was slow before are short from the beginning."""
+        """Take over what is to be copied; the blocks of a source that was slow before are short from the beginning."""
         if not self._noted:
             self.line.longest = self._noted = min([probe.size, *blocks.notes(probe.version, listed)])
             self.line.shortest = blocks.shortest_cut(probe.size)
@@ -246,7 +246,7 @@ class Transfer:
         while waiting:
             block = waiting.popleft()
             if len(parts := self.parts(block)) > 1:
-                waiting.extendleft(reversed(parts))
+                waiting.extendleft(part for part in reversed(parts) if part not in self.staged)
                 continue
             try:
                 async with self.line.hold():
@@ -404,7 +404,7 @@ class Transfer:
             log.warning("receipt.not_staged", documentId=self.job.document_id, id=name, reason=describe(failed))
 
     async def _note_cut(self) -> None:
-        """Note for the next attempt that the blocks of this version have become shorter."""
+        """Leave a note for the next attempt that the blocks of this version have become shorter."""
         if self.line.longest < self._noted:
             self._noted = self.line.longest
             log.warning(
