@@ -404,7 +404,7 @@ class Transfer:
             log.warning("receipt.not_staged", documentId=self.job.document_id, id=name, reason=describe(failed))
 
     async def _note_cut(self) -> None:
-        """Leave a note for the next attempt that the blocks of this version have become shorter."""
+        """Write a note for the next attempt that the blocks of this version have become shorter."""
         if self.line.longest < self._noted:
             self._noted = self.line.longest
             log.warning(
