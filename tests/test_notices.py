@@ -23,7 +23,8 @@ from tests.support.archives import HOUR, give_up, lose
 from tests.support.emulator import Control
 from tests.support.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
 from tests.support.faults import FaultyBlobs
-from tests.support.source import certified, serve
+from tests.support.proved import stage_files
+from tests.support.source import certified, serve, wav
 
 NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
 NOTICE = Notice("Recording.Archived", "key", "revision 1", NOW, {"a": 1})
@@ -170,6 +171,26 @@ async def test_a_run_that_died_after_publishing_is_made_up_for(
     await sweep(telling)
 
     assert (notices, 1) == (len(await told(control)), len({one["id"] for one in await told(control)}))
+    assert {} == await listing(telling.settings, "staging")
+
+
+# The chunk, its metadata file and the event are copied, the proof, the manifest and the fact of the notice are written;
+# these are deleted again, the fact last.
+@pytest.mark.parametrize("after", range(6, 12))
+async def test_emptying_that_is_cut_short_anywhere_publishes_no_notice_again(
+    telling: App, control: Control, after: int
+) -> None:
+    """As long as an event is left, the fact that the notice was published is there, too."""
+    await stage_files(telling, wav(500))
+    dying = FaultyBlobs(telling.settings, kill_after=after)
+    with pytest.raises(BaseExceptionGroup):
+        await sweep(assemble(telling.settings, replace(telling.clients, blobs=dying)))
+    await dying.aclose()
+    assert (after < 11) == bool(await listing(telling.settings, "staging"))
+
+    await sweep(telling)
+
+    assert ["Recording.Archived"] == [one["type"] for one in await told(control)]
     assert {} == await listing(telling.settings, "staging")
 
 
