@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from local.storage_faults import operation
 from recording.app import App
@@ -58,7 +59,7 @@ class Rounds:
 
 def name_of(method: str, url: str) -> str:
     """Name the request as Blob Storage or the source would."""
-    where = aiohttp.client.URL(url)
+    where = URL(url)
     if "/recording/download/" in where.path:
         return "source " + ("metadata" if where.path.endswith("/metadata") else "content")
     folder = where.path.split("/")[-2]

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def flight(body: bytes, offsets: list[int]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-async def committed(app: App, control: Control, size: int, *, spoiled: bool = False, **more: str) -> ChunkJob:
+async def committed(app: App, control: Control, size: int, *, spoiled: bool = False, **more: Any) -> ChunkJob:
     """Announce a chunk, and put it into staging as that version left it between commit and proof."""
     recording = await control.recording(size)
     [job] = await announce(app, recording)
@@ -44,7 +45,7 @@ async def committed(app: App, control: Control, size: int, *, spoiled: bool = Fa
 
 @pytest.mark.parametrize("more", [{}, {"flight_again": ""}])
 @pytest.mark.parametrize("size", [1000, BLOCK, 5 * BLOCK + 7])
-async def test_what_was_committed_before_is_proved(app: App, control: Control, size: int, more: dict[str, str]) -> None:
+async def test_what_was_committed_before_is_proved(app: App, control: Control, size: int, more: dict[str, Any]) -> None:
     """By its SHA-256, as that version would have; the source isn't asked for it."""
     job = await committed(app, control, size, **more)
     await control.fault("expired", "/recording/download/*", times=None)
@@ -60,7 +61,7 @@ async def test_what_was_committed_before_is_proved(app: App, control: Control, s
 
 
 @pytest.mark.parametrize("more", [{}, {"flight_again": ""}])
-async def test_other_bytes_are_found_out(app: App, control: Control, more: dict[str, str]) -> None:
+async def test_other_bytes_are_found_out(app: App, control: Control, more: dict[str, Any]) -> None:
     """What isn't what passed by is deleted; the next attempt fetches the chunk again."""
     job = await committed(app, control, 2 * BLOCK, spoiled=True, **more)
     with pytest.raises(NotProved):
