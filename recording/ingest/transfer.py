@@ -246,7 +246,7 @@ class Transfer:
         while waiting:
             block = waiting.popleft()
             if len(parts := self.parts(block)) > 1:
-                waiting.extendleft(reversed(parts))
+                waiting.extendleft(part for part in reversed(parts) if part not in self.staged)
                 continue
             try:
                 async with self.line.hold():

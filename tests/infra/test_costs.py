@@ -19,7 +19,7 @@ from recording.archive.run import PARALLELISM
 from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
 from recording.control.bodies import Caller, Operation, StartRecording
-from recording.ingest import blocks, chunk
+from recording.ingest import blocks, chunk, transfer
 from recording.storage.endings import Ending
 from tests.infra.snapshots import ROOT, Resource, resource, resources
 from tests.support.emulator import Control
@@ -111,8 +111,9 @@ async def test_requests_are_those_of_the_app(
     # The pass over the copy.
     archived["read"] += -(-CHUNK // READ) - -(-SMALL // READ)
     archived["write"] += -(-CHUNK // COPY_BLOCK) - -(-SMALL // COPY_BLOCK)
-    ingested["write"] += 2 * (len(plan(CHUNK)) - len(plan(SMALL)))
-    ingested["read"] += -(-CHUNK // READ) - -(-SMALL // READ)
+    # Instead of one request: the blocks, a receipt of each while others wait for its stream, and the commit.
+    blocks_of_chunk, streams = len(plan(CHUNK)), Settings.model_fields["ingest_parallelism"].default
+    ingested["write"] += blocks_of_chunk + (blocks_of_chunk - streams) + 1 - 1
 
     told = [row("start, stop, events"), row("ingest:"), row("archive:"), row("**sum**")]
     found = [facts, ingested, archived - idle, facts + ingested + (archived - idle)]
@@ -126,8 +127,11 @@ async def test_requests_are_those_of_the_app(
 def plan(size: int) -> tuple[blocks.Block, ...]:
     """Cut a chunk as the app does by default."""
     fields = Settings.model_fields
-    return blocks.plan_blocks(
-        size, largest=fields["ingest_block_mib"].default * MIB, streams=fields["ingest_parallelism"].default
+    return blocks.plan_ranges(
+        size,
+        first=transfer.FIRST_BYTES,
+        largest=fields["ingest_block_mib"].default * MIB,
+        streams=fields["ingest_parallelism"].default,
     )
 
 
@@ -300,9 +304,7 @@ def test_measurements_are_those_of_the_benchmarks() -> None:
 def test_limits_are_those_of_the_code() -> None:
     """A limit that the app sets is in the table."""
     assert row("an attempt at a chunk")[1].startswith(f"{chunk.BUDGET_SECONDS / 60:.0f} minutes")
-    assert row("a chunk that this app accepts")[1].startswith(
-        f"{blocks.MOST_BLOCKS:,} blocks of {blocks.LARGEST_BLOCK // MIB:,}"
-    )
+    assert row("a chunk that this app accepts")[1].startswith(f"{blocks.MOST_BLOCKS:,} blocks of 4,000")
     assert row("metadata file")[1] == f"{content.LARGEST_METADATA // MIB} MiB"
     assert row("body of a control")[1] == f"{LARGEST_BODY // 1024} KiB"
     assert row("a page of")[1] == str(next(m.le for m in ListQuery.model_fields["limit"].metadata if hasattr(m, "le")))

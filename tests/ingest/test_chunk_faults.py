@@ -130,9 +130,6 @@ STORAGE: dict[str, dict[str, Any]] = {
 }
 OPERATIONS = {"PutBlob": MIB, "PutBlock": 12 * MIB, "PutBlockList": 12 * MIB}
 COPIES: dict[str, dict[str, Any]] = {
-    "a copy that stays pending": {"kind": "pendingCopy", "polls": 4},
-    "a copy that fails": {"kind": "failedCopy"},
-    "a copy that is aborted": {"kind": "failedCopy", "copyStatus": "aborted"},
     "a copy whose answer is lost": {"kind": "lostAnswer"},
     "503 instead of a copy": {"kind": "status", "status": 503},
 }
@@ -171,13 +168,13 @@ async def test_an_answer_with_a_wrong_checksum_or_none_costs_a_request_at_most(
         assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
 
 
-@pytest.mark.parametrize("operation", [*OPERATIONS, "CopyBlob"])
+@pytest.mark.parametrize("operation", [*OPERATIONS, "PutBlockFromURL"])
 async def test_after_storage_kept_the_client_waiting_too_long_all_is_whole(
     azurite: Azurite, environment: dict[str, str], control: Control, operation: str
 ) -> None:
     """The client gives up an answer that it has waited for, and asks again; what was done meanwhile does no harm."""
     recording = await control.recording(5 * MIB if operation.startswith("PutBlock") else MIB)
-    names = "*.mp4" if operation == "CopyBlob" else "*.media"
+    names = "*.mp4" if operation == "PutBlockFromURL" else "*.media"
     rule = {"path": names, "operation": operation, "times": 1, "kind": "lateAnswer", "seconds": 2}
     async with harmed(azurite, environment, rule, read_timeout=0.5) as (app, proxy):
         [job] = await announce(app, recording)
@@ -197,7 +194,7 @@ async def test_after_this_fault_of_a_copy_the_archive_is_whole(
 ) -> None:
     """The run of the timer that meets it, or a later one, archives the very bytes, and only then empties staging."""
     recording = await control.recording(60_000)
-    rule = {"path": "*.mp4", "operation": "CopyBlob", "times": 1, **fault}
+    rule = {"path": "*.mp4", "operation": "PutBlockFromURL", "times": 1, **fault}
     async with harmed(azurite, environment, rule) as (app, proxy):
         await stage(app, recording)
         for _ in range(TRIES):

@@ -172,7 +172,8 @@ async def test_readings_go_on_where_the_attempt_before_ended(environment: dict[s
         await app.ingest.run(job)
 
         assert receipts > 3
-        assert 1 + 3 + 4 - receipts == len(source.asked)
+        # A receipt that was on its way saves another request.
+        assert len(source.asked) <= 1 + 3 + 4 - receipts
         assert await what_is_archived(app, job) == 0
 
 
