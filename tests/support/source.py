@@ -1,5 +1,6 @@
 """A source of documents that does what the emulator doesn't: any bytes, any headers, any order of them."""
 
+import asyncio
 import json
 import ssl
 import struct
@@ -44,6 +45,16 @@ def certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return of_server, ssl.create_default_context(cafile=str(pem))
 
 
+async def close(app: App) -> None:
+    """Close an app; an upload that was cancelled closes its connection when it has sent what it had begun to send."""
+    await app.aclose()
+    connections = getattr(asyncio.get_running_loop(), "_transports", {})
+    for _ in range(200):
+        if not any(one.is_closing() and one._sock is not None for one in list(connections.values())):
+            return
+        await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def app_with_source(environment: dict[str, str], answer: Answer) -> AsyncIterator[App]:
     """Build the app against a source of the test's own."""
@@ -53,7 +64,7 @@ async def app_with_source(environment: dict[str, str], answer: Answer) -> AsyncI
         try:
             yield app
         finally:
-            await app.aclose()
+            await close(app)
 
 
 def part(request: web.Request, body: bytes, etag: str) -> web.Response:
@@ -182,7 +193,7 @@ async def storage_host(environment: dict[str, str], **more: str) -> AsyncIterato
         try:
             yield app, host
         finally:
-            await app.aclose()
+            await close(app)
 
 
 def today(*chunks: dict[str, Any], event_id: str = "e1", **more: Any) -> dict[str, Any]:
