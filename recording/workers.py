@@ -25,7 +25,7 @@ async def run_each[Item](step: Callable[[Item], Awaitable[None]], items: Iterabl
 
 
 def begin[Result](step: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-    """Begin a step beside others; its failure is reported to nobody, unless the task is awaited."""
+    """Begin a step beside others; its failure is reported only if the task is awaited."""
     task = asyncio.create_task(step)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return task

@@ -1,4 +1,4 @@
-"""The hand-over of a recording that is due to the queue `recording-archive`, whose function archives it.
+"""Puts each recording that is due on the queue `recording-archive`, whose function archives it.
 
 A note in staging says that it is queued. A message that got lost is queued again, and what the queue has not archived
 in time is left to the timer itself.

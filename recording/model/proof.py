@@ -31,11 +31,11 @@ class ByteRange:
 class ChunkFacts(BaseModel):
     """The metadata of a chunk's blob; a value that can't be read counts as missing.
 
-    `crc64` is that of the whole file in 16 hex digits, as it was
-    received from the source. `block_crcs` has those of its ranges, the first of which has `first_bytes`, each other
-    one `block_bytes`, the last the rest. `blocks` is the number of requests that wrote them, `blocks_compared` how many
-    of these were answered with the CRC64 that was counted. `version` identifies the source's version, and `attempt` is
-    the one that committed it. `verdict` is the one on its structure (`model/verdict.py`), as far as it was seen.
+    `crc64` is that of the whole file in 16 hex digits, as it was received from the source. `block_crcs` has those of
+    its ranges, 8 bytes each, in base64: the first range has `first_bytes`, each other one `block_bytes`, the last the
+    rest. `blocks` is the number of requests that wrote the file, `blocks_compared` how many of these were answered with
+    the CRC64 that was counted. `version` identifies the source's version, and `attempt` is the one that committed it.
+    `verdict` is the one on its structure (`model/verdict.py`), as far as it was seen.
 
     `flight` and `flight_again` are digests of what was sent, by an older version, which proved a chunk by reading it
     back, and added `sha256` and `proved_at` then. `problem` is of a version that was older still.
