@@ -57,15 +57,16 @@ async def lists(azurite: Azurite, environment: dict[str, str], folder: Path, say
     """Run the app behind a proxy that counts what it asks of storage."""
     command = [sys.executable, "-m", "local.storage_proxy"]
     command += ["--blob-url", azurite.blob_url, "--queue-url", azurite.queue_url]
+    command += ["--table-url", azurite.table_url]
     async with Process("The storage proxy", command, log=folder / "proxy.log", folder=ROOT) as proxy, http() as session:
-        ready = r"blob endpoint (\S+)\n.* queue endpoint (\S+)\n.* control plane (\S+)"
+        ready = r"blob endpoint (\S+)\n.* queue endpoint (\S+)\n.* table endpoint (\S+)\n.* control plane (\S+)"
         said: re.Match[str] = await proxy.wait_for(ready, seconds=30)
-        counted = {"AzureWebJobsStorage": connection_string(said[1], said[2]), "ARCHIVE_SCHEDULE": burst.NEVER}
+        counted = {"AzureWebJobsStorage": connection_string(said[1], said[2], said[3]), "ARCHIVE_SCHEDULE": burst.NEVER}
         # Its queues are polled through Azurite, not through the proxy: only the lists are counted.
         settings = child_environment({**environment, "ARCHIVE_SCHEDULE": burst.NEVER})
         stores = {name: counted["AzureWebJobsStorage"] for name in ("STAGING_STORAGE", "ARCHIVE_STORAGE")}
         async with Host(app_dir=ROOT, environ={**settings, **stores}) as host:
-            yield Lists(session, host.url, said[3], say)
+            yield Lists(session, host.url, said[4], say)
 
 
 @pytest.mark.timeout(3600)

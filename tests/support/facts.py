@@ -194,7 +194,7 @@ async def harmed(
     azurite: Azurite, environment: dict[str, str], *rules: dict[str, Any], **retries: Any
 ) -> AsyncIterator[tuple[App, StorageProxy]]:
     """The app, and the storage between that does what the rules say; retries are as many as ever, without pauses."""
-    async with StorageProxy(azurite.blob_url, azurite.queue_url) as proxy:
+    async with StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as proxy:
         there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
         app = await bootstrap.open_app(read_settings(environment | there), retries=QUICK | retries)
         for rule in rules:
