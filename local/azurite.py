@@ -1,8 +1,8 @@
 """Azurite: Blob, Queue and Table Storage on this machine.
 
 `package.json` pins its version. It picks free ports itself (port 0) and prints them, so that no other program can take
-one in between. `azurite_index.js` is loaded into it, so that the cost of a request for a blob doesn't depend on how much is
-stored.
+one in between. `azurite_index.js` is loaded into it, so that the cost of a request for a blob doesn't depend on how
+much is stored.
 """
 
 import asyncio

@@ -52,8 +52,8 @@ class StorageRule(FaultRule):
     """One rule as the control plane accepts it, for Blob, Queue and Table Storage.
 
     ``operation`` is a glob on the operation's name as the service's reference has it (PutBlock, PutBlockList,
-    CopyBlob, GetBlob, PutMessage, QueryEntities, ...). ``query`` has globs by parameter; null: the parameter must be absent.
-    Fields by kind: status (status, code, retryAfter), cutBody (afterBytes, default half), slow (bytesPerSecond;
+    CopyBlob, GetBlob, PutMessage, QueryEntities, ...). ``query`` has globs by parameter; null: the parameter must be
+    absent. Fields by kind: status (status, code, retryAfter), cutBody (afterBytes, default half), slow (bytesPerSecond;
     seconds, after which it continues at full speed), hang (seconds, then the request is carried out), lateAnswer (it is
     carried out, the answer comes after seconds), corrupt (offset of the byte, default the middle one), pendingCopy
     (polls that still find it pending), failedCopy (polls, then copyStatus; afterBytes of the content are copied).

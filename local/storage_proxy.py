@@ -48,7 +48,14 @@ class StorageProxy:
     """
 
     def __init__(
-        self, blob_url: str, queue_url: str, table_url: str, *, blob_port: int = 0, queue_port: int = 0, table_port: int = 0
+        self,
+        blob_url: str,
+        queue_url: str,
+        table_url: str,
+        *,
+        blob_port: int = 0,
+        queue_port: int = 0,
+        table_port: int = 0,
     ) -> None:
         self._upstream: dict[Service, str] = {"blob": blob_url, "queue": queue_url, "table": table_url}
         self._port: dict[Service, int] = {"blob": blob_port, "queue": queue_port, "table": table_port}
