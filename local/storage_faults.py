@@ -205,9 +205,17 @@ def rule_fields(kind: str, settings: ChaosBody) -> dict[str, Any]:
 
 
 def error_answer(
-    status: int, *, code: str | None = None, retry_after: str | int | None = None, method: str = "GET"
+    status: int,
+    *,
+    code: str | None = None,
+    retry_after: str | int | None = None,
+    method: str = "GET",
+    service: Service = "blob",
 ) -> web.Response:
-    """Return an error as storage sends it: an XML body, and the code in a header (a HEAD has only the header)."""
+    """Return an error as storage sends it: an XML body (of tables: JSON), and the code in a header.
+
+    A HEAD has only the header.
+    """
     usual, message = _CODES.get(status, ("InternalError", "An injected fault."))
     name = code or usual
     headers = {"x-ms-error-code": name, "x-ms-version": VERSION}
@@ -217,5 +225,8 @@ def error_answer(
         '<?xml version="1.0" encoding="utf-8"?>'
         f"<Error><Code>{escape(name)}</Code><Message>{escape(message)}</Message></Error>"
     )
+    if service == "table":
+        error = {"odata.error": {"code": name, "message": {"lang": "en-US", "value": message}}}
+        return web.json_response(error, status=status, headers=headers)
     text = None if method == "HEAD" else body
     return web.Response(status=status, text=text, content_type="application/xml", headers=headers)

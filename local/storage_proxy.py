@@ -165,7 +165,11 @@ class StorageProxy:
             return await disconnect(request)
         if rule is not None and rule.kind == "status":
             answer = error_answer(
-                rule.status or 500, code=rule.code, retry_after=rule.retry_after, method=request.method
+                rule.status or 500,
+                code=rule.code,
+                retry_after=rule.retry_after,
+                method=request.method,
+                service=call.service,
             )
         elif self._copies.is_pending(call):
             answer = error_answer(409, method=request.method)
