@@ -300,6 +300,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 recordings,
                 endings,
                 audit,
+                claims,
+                index,
                 clients.topic,
                 retention=settings.retention,
                 overdue=timedelta(minutes=settings.unannounced_minutes),

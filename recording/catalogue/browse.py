@@ -7,7 +7,7 @@ from urllib.parse import urlencode, urlsplit
 from azure.core.exceptions import AzureError
 from pydantic import AfterValidator, AwareDatetime, Field
 
-from recording.errors import BadRequest, NotFound, Unavailable, describe
+from recording.errors import BadRequest, IndexUnavailable, NotFound, describe
 from recording.formats import media
 from recording.model import index, layout, manifest
 from recording.model.index import RecordingSummary, State
@@ -74,8 +74,8 @@ class Catalogue:
     async def page(self, query: ListQuery, *, url: str = "") -> RecordingList:
         """List recordings that started in [from, to), newest first; `url` is the address that was asked.
 
-        Raises BadRequest for a conversation that is none, and for a cursor that isn't of these filters, Unavailable
-        while the index can't be reached. One request to the index, however many recordings there are.
+        One request to the index, however many recordings there are. Raises BadRequest for a conversation that is none,
+        and for a cursor that isn't of these filters, IndexUnavailable while the index can't be reached.
         """
         try:
             digests = await self._index.digests()
@@ -84,7 +84,7 @@ class Catalogue:
             found = await self._index.page(wanted, limit=query.limit, token=token)
         except AzureError as failed:
             log.error("index.not_read", reason=describe(failed), next="lists fail; no recording is affected")
-            raise Unavailable("the search index can't be reached; recordings are not affected") from None
+            raise IndexUnavailable("the search index can't be reached; recordings are not affected") from None
         if found.token is None:
             return RecordingList(recordings=found.summaries)
         cursor = index.write_cursor(digests, wanted, found.token)

@@ -15,7 +15,7 @@ from recording import app as bootstrap
 from recording.app import App
 from recording.catalogue.browse import ListQuery, RecordingList
 from recording.config.settings import Settings, read_settings
-from recording.errors import BadRequest, Unavailable
+from recording.errors import BadRequest, IndexUnavailable
 from recording.model import layout
 from recording.model.manifest import Manifest
 from recording.model.started import Started
@@ -314,7 +314,7 @@ async def test_a_table_out_of_reach_costs_no_recording(
     assert [job.recording_key] == report.failed
     assert await listing(counted.settings, "staging")
     assert "index.not_written" in caplog.text
-    with pytest.raises(Unavailable):
+    with pytest.raises(IndexUnavailable):
         await page(counted)
 
     proxy.faults.clear()
