@@ -182,7 +182,8 @@ class Finish:
             archived_at=at,
             before=due.before,
             correlation_id=correlation_id,
-            started=await self.starts.find(recording.recording_id),
+            # Events of the 2021 preview API don't name their recording: the stop that was assigned to it does.
+            started=await self.starts.find(recording.recording_id or await self.endings.assigned(recording.key)),
         )
         if not await self.recordings.write_manifest(written):
             # Perhaps from an older list of staging: what it doesn't list is archived by the next run.
