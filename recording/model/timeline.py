@@ -1,5 +1,6 @@
 """Pure: where on the clock a recording has media, and where it has none."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -43,7 +44,7 @@ class Piece:
     pauses: tuple[Pause, ...] = ()
 
 
-def draw(pieces: Iterable[Piece], *, begin: datetime, end: datetime | None) -> tuple[Span, ...]:
+def draw(pieces: Sequence[Piece], *, begin: datetime, end: datetime | None) -> tuple[Span, ...]:
     """Draw the timeline of a recording, in the order of time; spans don't overlap.
 
     `begin` and `end` are those of the recording, by its event; they bound only what is lost or has no time of its own.
@@ -52,8 +53,7 @@ def draw(pieces: Iterable[Piece], *, begin: datetime, end: datetime | None) -> t
     pauses = _union(pause for piece in ordered for pause in piece.pauses)
     spans: list[Span] = []
     reached: datetime | None = None
-    for number, piece in enumerate(ordered):
-        following = next((later.start for later in ordered[number + 1 :] if later.start), None)
+    for piece, following in zip(ordered, _following(ordered), strict=True):
         first, last = _bounds(piece, reached or begin, following, end)
         if piece.start and reached and first > reached:
             spans += _between(reached, first, pauses)
@@ -68,15 +68,30 @@ def draw(pieces: Iterable[Piece], *, begin: datetime, end: datetime | None) -> t
     return tuple(_join_lost(spans))
 
 
-def _order(pieces: Iterable[Piece]) -> list[Piece]:
+def _order(pieces: Sequence[Piece]) -> list[Piece]:
     """Order chunks by their start; one without a time comes after the chunks whose index is smaller."""
-    by_index = sorted(pieces, key=lambda piece: piece.index)
-    ordered = sorted((piece for piece in by_index if piece.start), key=lambda piece: (piece.start, piece.index))
-    for piece in by_index:
+    timed = sorted(((piece.start, piece.index, piece) for piece in pieces if piece.start), key=lambda one: one[:2])
+    places = {id(piece): number for number, (*_, piece) in enumerate(timed, 1)}
+    place = 0
+    found: list[tuple[int, int, Piece]] = []
+    # At one index those without a time come first.
+    for piece in sorted(pieces, key=lambda piece: (piece.index, piece.start is not None)):
         if piece.start is None:
-            before = [number for number, other in enumerate(ordered) if other.index < piece.index]
-            ordered.insert(max(before) + 1 if before else 0, piece)
-    return ordered
+            found.append((place, piece.index, piece))
+        else:
+            place = max(place, places[id(piece)])
+            found.append((places[id(piece)], -1, piece))
+    return [piece for *_, piece in sorted(found, key=lambda one: one[:2])]
+
+
+def _following(ordered: Sequence[Piece]) -> list[datetime | None]:
+    """Return for each chunk the start of the next one that has a time."""
+    found: list[datetime | None] = []
+    following = None
+    for piece in reversed(ordered):
+        found.append(following)
+        following = piece.start or following
+    return found[::-1]
 
 
 def _bounds(
@@ -153,11 +168,12 @@ def _union(pauses: Iterable[Pause | tuple[datetime, datetime]]) -> list[tuple[da
 
 
 def _within(
-    pauses: Iterable[tuple[datetime, datetime]], begin: datetime, end: datetime
+    pauses: Sequence[tuple[datetime, datetime]], begin: datetime, end: datetime
 ) -> list[tuple[datetime, datetime]]:
-    """Return the parts of pauses that lie between two times."""
-    cut = ((max(one[0], begin), min(one[1], end)) for one in pauses)
-    return [one for one in cut if one[1] > one[0]]
+    """Return the parts of pauses that lie between two times; the pauses are in order, and none overlaps another."""
+    first = bisect_right(pauses, begin, key=lambda pause: pause[1])
+    last = bisect_left(pauses, end, key=lambda pause: pause[0])
+    return [(max(one[0], begin), min(one[1], end)) for one in pauses[first:last] if one[1] > one[0]]
 
 
 def _join_lost(spans: Sequence[Span]) -> Iterable[Span]:
