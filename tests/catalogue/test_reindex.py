@@ -21,7 +21,7 @@ from recording.model.manifest import Manifest
 from recording.storage.index import table_name
 from tests.support.archives import manifest_of
 from tests.support.emulator import Control
-from tests.support.facts import archived, body_of, put
+from tests.support.facts import archived, body_of, put, stage, sweep
 from tests.support.manifests import finished, person
 
 ADA = "8:acs:29bd5ea9-e0fc-4d00-8f6f-339b1f0ee2e2_0000000a-1111"
@@ -182,3 +182,19 @@ async def test_a_sample_has_the_newest_recordings(app: App, most: int) -> None:
     found = await app.reindex.differences(most=most)
 
     assert [one.recording_key for one in made[::-1]][:most] == list(found)
+
+
+async def test_a_large_meeting_is_found_by_everybody_in_it(app: App, control: Control) -> None:
+    """Its metadata file has more participants than the metadata of a blob has room for."""
+    names = [f"Person {number}" for number in range(60)]
+    media = {"kind": "filler", "chunkBytes": [1000]}
+    asked = {"media": media, "announce": False, "participants": names}
+    [job] = await stage(app, await control.call("POST", "recordings", asked))
+    await sweep(app)
+
+    written = await manifest_of(app, job.recording_key)
+
+    assert 60 == len(written.participants)
+    for one in written.participants[::20]:
+        found = await app.catalogue.page(ListQuery(participant=one.id))
+        assert [job.recording_key] == [row.recording_key for row in found.recordings]
