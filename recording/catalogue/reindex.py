@@ -77,6 +77,35 @@ class Reindex:
             await self._write_live()
         await self.index.unmark(name)
 
+    async def compare(self, since: datetime | None, until: datetime | None) -> AsyncIterator[dict[str, list[str]]]:
+        """Compare all rows of recordings that started in [since, until) with their manifests, and yield by the batch.
+
+        {recording key: partitions whose row differs}, also without any; at last those of rows for which there is no
+        recording, neither in the archive nor in staging. Raises azure-core's errors.
+        """
+        batch: list[tuple[str, int]] = []
+        known: set[str] = set()
+        async for key, revision in self.recordings.manifests(since, until):
+            known.add(key)
+            batch.append((key, revision))
+            if len(batch) == _AT_ONCE:
+                yield await self._compare(batch)
+                batch.clear()
+        yield await self._compare(batch)
+        if since is None and until is None:
+            known |= set(await self.recordings.in_flight())
+            rows = self.index.recording_keys()
+            yield {key: [partition] async for key, partition in rows if key not in known}
+
+    async def _compare(self, batch: list[tuple[str, int]]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+
+        async def compare(written: Manifest) -> None:
+            found[written.recording_key] = await self.index.differences(written)
+
+        await run_each(compare, [one for one in await self._read(batch) if one], at_once=_READS)
+        return found
+
     async def differences(self, *, most: int = 20) -> dict[str, list[str]]:
         """Compare the newest archived recordings with their rows: {recording key: partitions whose row differs}."""
         found: dict[str, list[str]] = {}

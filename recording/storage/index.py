@@ -9,7 +9,7 @@ import hashlib
 import re
 import secrets
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import batched
@@ -243,6 +243,16 @@ class Index:
             if any(stored.get(name) != value for name, value in _entity(row).items()):
                 found.append(row.partition.partition(":")[0])
         return found
+
+    async def recording_keys(self) -> AsyncIterator[tuple[str, str]]:
+        """Walk all rows of recordings: the key of the recording, and the kind of the partition."""
+        rows = self._table().list_entities(select=["PartitionKey", "RowKey", "revision"])
+        try:
+            async for entity in rows:
+                if entity.get("revision") is not None:
+                    yield str(entity["RowKey"]).partition("-")[2], str(entity["PartitionKey"]).partition(":")[0]
+        except ResourceNotFoundError:
+            return
 
     async def mark(self, name: str, done: str) -> None:
         """Record how far a command has come, for its next run."""

@@ -12,6 +12,7 @@ from recording.catalogue.browse import ListQuery
 from recording.storage.index import table_name
 from tests.support.emulator import Control
 from tests.support.facts import announce, archived
+from tests.support.manifests import finished
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +75,22 @@ async def test_a_table_that_cannot_be_reached_is_found(
     await run("doctor")
 
     assert "Storage Table Data Contributor" in capsys.readouterr().out
+
+
+async def test_rows_are_compared_without_being_written(
+    app: App, control: Control, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each that differs, is missing, or is of no recording, by its kind; status 1."""
+    [one] = await archived(app, control, 1000, event_id="one")
+    await announce(app, await control.recording(1000), event_id="other")
+    assert 0 == await run("reindex", "--compare")
+    assert "1 recordings compared with their rows, 0 differ" in capsys.readouterr().out
+    await delete_table(app)
+    await app.clients.index.write(finished(1))
+
+    assert 1 == await run("reindex", "--compare")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{finished(1).recording_key}: month" in lines or f"{finished(1).recording_key}: call" in lines
+    assert f"{one.recording_key}: month, call, participant, participant" in lines
+    assert lines[-1].endswith("2 differ")

@@ -125,7 +125,7 @@ def test_what_is_strange_in_it_costs_only_itself(strange: dict[str, object]) -> 
     said = payload.parse_metadata_file(json.dumps(WHOLE | strange).encode())
 
     [name] = strange
-    known = {"chunkStartTime": said.start, "chunkDuration": said.duration_ms}
+    known: dict[str, object] = {"chunkStartTime": said.start, "chunkDuration": said.duration_ms}
     known |= {"pauseResumeIntervals": said.pauses, "participants": said.speakers}
     assert not known.pop(name)
     assert all(known.values())
