@@ -291,6 +291,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             review=Review(
                 blobs,
                 recordings,
+                claims,
                 clients.bulk_queue,
                 first_requeue=settings.first_rescue,
                 risk_margin=settings.risk_margin,

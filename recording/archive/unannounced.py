@@ -125,16 +125,19 @@ class UnannouncedWatch:
         if ending is None:
             return
         is_past = self._is_past(sweep, one)
+        started = await self.starts.find_if_possible(ending.recording_id)
         facts: dict[str, object] = {
             "recordingId": ending.recording_id,
             "conversationId": ending.conversation_id,
             "stoppedAt": ending.at.isoformat(),
         }
+        if started and started.reference:
+            facts["reference"] = started.reference
         action = "its absence is recorded in the archive" if is_past else "its event is waited for until ACS deletes it"
         log.error("recording.not_announced", **facts, next=action)
         key = sweep.key(one)
         if is_past:
-            absence = self._absence(sweep, key, one, ending, await self.starts.find(ending.recording_id))
+            absence = self._absence(sweep, key, one, ending, started)
             await self.recordings.write_manifest(absence)
             lost = {"recordingKey": key, "manifest": layout.manifest_blob(key), "chunks": 0, "missing": [], **facts}
             log.error("recording.absent", **lost)

@@ -186,8 +186,13 @@ class Manifest(Record):
     @property
     def ids(self) -> dict[str, str]:
         """Return the ids beside its key that are known, by which a calling app finds its recording."""
-        known = {"recordingId": self.recording_id, "serverCallId": self.server_call_id, "reference": self.reference}
-        return {name: value for name, value in known.items() if value}
+        return known_ids(self.recording_id, self.server_call_id, self.reference)
+
+
+def known_ids(recording_id: str | None, server_call_id: str | None, reference: str | None) -> dict[str, str]:
+    """Return the ids that stand beside a recording key in a notice, without those that aren't known."""
+    known = {"recordingId": recording_id, "serverCallId": server_call_id, "reference": reference}
+    return {name: value for name, value in known.items() if value}
 
 
 def write_manifest(

@@ -121,17 +121,24 @@ class StartClaims:
                 del self._known[next(iter(self._known))]
         return self._known.get(recording_id)
 
+    async def find_if_possible(self, recording_id: str | None) -> Started | None:
+        """Return how a recording was started through this app.
+
+        None as well if that can't be read now: what needs it least is done without.
+        """
+        try:
+            async with asyncio.timeout(self._look_timeout):
+                return await self.find(recording_id)
+        except (AzureError, TimeoutError) as failed:
+            log.warning("start.not_read", recordingId=recording_id, reason=describe(failed))
+            return None
+
     async def conversation_of(self, recording_id: str) -> str | None:
         """Return the conversation in which a recording was started through this app.
 
         None if that isn't known, or can't be read now: a recording can be stopped while storage is down.
         """
-        try:
-            async with asyncio.timeout(self._look_timeout):
-                found = await self.find(recording_id)
-        except (AzureError, TimeoutError) as failed:
-            log.warning("start.not_read", recordingId=recording_id, reason=describe(failed))
-            return None
+        found = await self.find_if_possible(recording_id)
         return found.conversation_id if found else None
 
     async def claim(self, subject: str, mine: StartClaim) -> HeldClaim | PriorStart:

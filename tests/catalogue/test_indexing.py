@@ -13,7 +13,7 @@ from recording.model.index import RecordingSummary
 from recording.model.started import Started
 from tests.support.archives import manifest_of
 from tests.support.emulator import Control, file_event
-from tests.support.facts import announce, receive, stage, sweep, until
+from tests.support.facts import announce, receive, run_timer, stage, sweep, told, topic, until
 
 REFERENCE = "case 118, Grace Hopper"
 
@@ -166,3 +166,35 @@ async def test_a_late_event_of_an_archived_recording_changes_no_row(app: App, co
     [after] = await found(app)
     assert [after] == before
     assert "archived" == after.state
+
+
+async def test_notices_name_the_start_of_their_recording(app: App, control: Control) -> None:
+    """At risk, archived, or never announced: whoever subscribes finds the appointment that it belongs to."""
+    async with topic(app, control) as telling:
+        started, event = await ended(telling, control)
+        await run_timer(telling, now=datetime.now(UTC) + timedelta(hours=2))
+        jobs = await receive(telling, event)
+        await run_timer(telling, now=datetime.now(UTC) + timedelta(hours=20))
+        for job in jobs:
+            await telling.ingest.run(job)
+        await sweep(telling)
+
+        notices = [(one["type"], one["data"]) for one in await told(control)]
+
+    assert ["Recording.AtRisk"] * 3 + ["Recording.Archived"] == [kind for kind, _ in notices]
+    for _, data in notices:
+        assert (started.recording_id, REFERENCE) == (data["recordingId"], data["reference"])
+    assert all(data["serverCallId"] for _, data in notices[1:])
+
+
+async def test_a_recording_that_never_came_is_found_by_its_reference(app: App, control: Control) -> None:
+    """Its absence is on record, with what its calling app knows of it; it is live no more."""
+    started, _ = await ended(app, control)
+
+    await run_timer(app, now=datetime.now(UTC) + timedelta(hours=25))
+    await app.timer.indexing.run([], datetime.now(UTC))
+
+    for query in ({"reference": REFERENCE}, {"conversation": started.conversation_id}, {"missing": "true"}):
+        [one] = await found(app, **query)
+        assert ("absent", started.recording_id, REFERENCE) == (one.state, one.recording_id, one.reference)
+    assert [] == await live(app)
