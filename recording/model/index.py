@@ -192,7 +192,7 @@ def announced(event: FileStatusUpdated) -> Row:
 
 def summarize(manifest: Manifest) -> RecordingSummary:
     """Return what a list shows of a recording."""
-    proved = [entry.content is not None and entry.content.sha256 is not None for entry in manifest.chunks]
+    proved = [entry.is_proved for entry in manifest.chunks]
     is_archived = manifest.archived_at is not None
     return RecordingSummary(
         recording_key=manifest.recording_key,

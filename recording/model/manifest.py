@@ -107,6 +107,11 @@ class ManifestChunk(Record):
         return self.outcome == "archived" and self.metadata is not None
 
     @property
+    def is_proved(self) -> bool:
+        """Return whether what storage has of it was compared with what the source sent."""
+        return self.outcome in ("staged", "archived")
+
+    @property
     def is_whole(self) -> bool:
         """Return whether its bytes are complete media; an older version archived nothing else."""
         return self.outcome == "archived" and self.verdict in (None, "complete")
@@ -249,7 +254,7 @@ def with_timeline(manifest: Manifest) -> Manifest:
     pieces = [
         Piece(
             index=entry.index,
-            kind="lost" if entry.content is None and entry.outcome == "lost" else _proof_of(entry),
+            kind="lost" if entry.outcome == "lost" else "recorded" if entry.is_proved else "notProved",
             start=entry.start_time,
             duration_ms=entry.duration_ms,
             media_ms=entry.media_ms,
@@ -286,10 +291,6 @@ def _said(said: MetadataFile | None) -> dict[str, Any]:
         "pauses": said.pauses,
         "channels": channels,
     }
-
-
-def _proof_of(entry: ManifestChunk) -> Literal["recorded", "notProved"]:
-    return "recorded" if entry.content is not None and entry.content.sha256 is not None else "notProved"
 
 
 def _participants(known: tuple[Participant, ...], chunks: Iterable[InFlightChunk]) -> tuple[Participant, ...]:
