@@ -193,7 +193,6 @@ async def test_rows_written_again_are_the_same(app: App) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        {"cursor": ""},
         {"cursor": "20260301T100000000000Z-3f2b0e4c"},
         {"cursor": "bm8"},
         {"conversation": "no base64 of a URL"},
