@@ -1,6 +1,7 @@
-"""`python -m recording archive`: one run of the archive timer, by hand."""
+"""`python -m recording archive`: one run of the archive timer by hand, or the job that archives one recording."""
 
 import argparse
+from dataclasses import replace
 
 from recording.app import open_app
 from recording.archive.run import TimerReport
@@ -10,16 +11,21 @@ from recording.config.settings import read_from
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
-    once = commands.add_parser("archive", help="do what the timer does, once: requeue, archive, report")
+    once = commands.add_parser("archive", help="do what the timer and its queue do, once: requeue, archive, report")
+    once.add_argument("key", nargs="?", metavar="KEY", help="archive only the recording of this key, if it is due")
     add_settings(once)
     once.set_defaults(command=run)
 
 
 async def run(arguments: argparse.Namespace) -> int:
-    """Run once and queue the chunks that need it; 1 if something was lost, failed or was not reached."""
+    """Run once and queue the chunks that need it; 1 if something was lost, failed or was not reached.
+
+    What is due is archived here and not queued: the functions may be the reason why it is done by hand.
+    """
     app = await open_app(read_from(arguments.settings))
     try:
-        report = await app.timer.run()
+        key = arguments.key
+        report = await (app.archive.run(key) if key else replace(app.timer, archives_all=True).run())
         for message in report.messages:
             await app.clients.chunk_queue.send(message)
     finally:

@@ -1,11 +1,12 @@
 """One attempt at a chunk: staging has a record that it began, and of why it failed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from secrets import token_hex
+from typing import Literal
 
 from azure.core.exceptions import AzureError
 
@@ -20,24 +21,51 @@ from recording.telemetry import log
 
 _BEGUN_SECONDS = 15.0
 _FAILURE_SECONDS = 60.0
+# Usually the answer is there before that of the source. Nothing is written without it.
+_ARCHIVED_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Attempt:
-    """An attempt that is running; `begun` is the task that records its beginning while the first bytes are fetched."""
+    """An attempt that is running, and what is found out beside its first requests: neither takes time of its own.
+
+    `begun` is the task that records its beginning, `archived` the one that looks whether the archive has the chunk.
+    `done` has the parts of the chunk that are complete, but for a write that this attempt is making.
+    """
 
     id: str
     job: ChunkJob
     blobs: Blobs
     recordings: RecordingStore
     begun: asyncio.Task[None]
+    archived: asyncio.Task[bool]
+    done: set[Literal["content", "metadata"]] = field(default_factory=set)
+    is_ended: bool = False
 
-    async def wait_until_recorded(self) -> None:
-        """Wait until the beginning is recorded, or can't be: before anything counts as done."""
+    async def is_archived(self) -> bool:
+        """Return whether the archive has the chunk; False, too, if it takes longer than a copy should wait."""
+        done, _ = await asyncio.wait([self.archived], timeout=_ARCHIVED_SECONDS)
+        return bool(done) and self.archived.result()
+
+    async def may_write(self) -> bool:
+        """Return whether the chunk is not archived; the beginning is recorded by then, or can't be."""
         await asyncio.wait([self.begun])
+        return not await asyncio.shield(self.archived)
+
+    async def finish[Result](self, part: Literal["content", "metadata"], write: Awaitable[Result]) -> Result:
+        """Make the write that completes a part; the record of the beginning is deleted beside the second one.
+
+        Both name the attempt: should the process be killed before the record is deleted, they show that it succeeded.
+        """
+        self.done.add(part)
+        if len(self.done) == 1:
+            return await write
+        result, _ = await asyncio.gather(write, self.end())
+        return result
 
     async def end(self) -> None:
         """Delete the record of the beginning; if that fails, the attempt counts as one that did not end."""
+        self.is_ended = True
         try:
             async with asyncio.timeout(_BEGUN_SECONDS):
                 await self.blobs.delete("staging", _begun_blob(self.job, self.id))
@@ -49,20 +77,22 @@ class Attempt:
 async def begin_attempt(
     job: ChunkJob, blobs: Blobs, recordings: RecordingStore, *, first_requeue: timedelta, clock: Clock = utc_now
 ) -> AsyncIterator[Attempt]:
-    """Begin an attempt, and record its failure, so that the timer knows when to try again.
-
-    The caller calls `end` together with its last write.
-    """
+    """Begin an attempt, and record its failure, so that the timer knows when to try again."""
     name = layout.attempt_id(clock(), token_hex(4))
-    attempt = Attempt(name, job, blobs, recordings, asyncio.create_task(_record_beginning(job, blobs, name)))
+    begun = asyncio.create_task(_record_beginning(job, blobs, name))
+    attempt = Attempt(name, job, blobs, recordings, begun, asyncio.create_task(recordings.is_archived(job)))
     try:
         yield attempt
+        if not attempt.is_ended:
+            await asyncio.wait([begun])
+            await attempt.end()
     except Exception as failed:
-        await attempt.wait_until_recorded()
+        await asyncio.wait([begun])
         await _record_failure(attempt, failed, first_requeue=first_requeue, clock=clock)
         raise
     finally:
-        attempt.begun.cancel()
+        begun.cancel()
+        attempt.archived.cancel()
 
 
 async def _record_beginning(job: ChunkJob, blobs: Blobs, name: str) -> None:

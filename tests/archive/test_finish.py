@@ -1,12 +1,10 @@
 """recording/archive/finish.py: the result for a recording is published; to other systems by test_notices.py."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from recording.app import App
 from recording.archive import finish
-from recording.archive.run import Run, TimerReport
+from recording.archive.run import TimerReport
 from recording.model import manifest
 from recording.model.manifest import Manifest
 from recording.model.stored import StoredBlob
@@ -51,9 +49,7 @@ async def test_a_right_label_is_not_logged(caplog: pytest.LogCaptureFixture) -> 
 
 async def finish_alone(app: App, key: str) -> TimerReport:
     """Finish a recording by its key, with nothing loaded before."""
-    run = Run(datetime.now(UTC), RunNotices(app.clients.topic), seconds=60)
-    await app.timer.finish.one(run, key)
-    return run.report
+    return await app.archive.run(key)
 
 
 async def test_a_recording_is_finished_by_its_key_alone(app: App, control: Control) -> None:

@@ -14,6 +14,7 @@ from recording.acs.content import Content
 from recording.app import App, assemble
 from recording.archive import sources
 from recording.archive.run import TimerReport
+from recording.archive.sources import SourceCopies
 from recording.errors import ChunkError, SourceRefused
 from recording.model import layout, manifest
 from recording.model.events import AnnouncedChunk
@@ -161,7 +162,7 @@ async def test_a_host_that_hangs_keeps_no_recording_from_the_archive(environment
             async def delete(self, location: str, document_id: str) -> None:
                 await asyncio.sleep(30)
 
-        hanging = Hanging(app.settings.resource())
+        hanging = Hanging(app.settings.resource(), extra_hosts=app.settings.content_hosts)
         report = await sweep(assemble(app.settings, replace(app.clients, content=hanging)), budget_seconds=4)
         await hanging.aclose()
 
@@ -246,9 +247,9 @@ class DyingContent(Content):
             raise Killed
 
 
-# Two chunks, two metadata files and an event are copied, the manifest and the fact of its notice are written, the
-# chunks and metadata files are deleted, then what was written and the event.
-WRITES = 13
+# Two chunks, two metadata files and an event are copied, the proofs of two copies, the manifest and the fact of its
+# notice are written, the chunks, metadata files and proofs are deleted, then that fact and the event.
+WRITES = 17
 
 
 @pytest.mark.parametrize("after", range(1, WRITES + 1))
@@ -341,8 +342,8 @@ async def test_deleting_says_whether_all_is_gone(environment: dict[str, str]) ->
                 await super().delete(location, document_id)
 
         half = Half(app.settings.resource(), extra_hosts=app.settings.content_hosts)
-        assert not await sources.delete(list(found.chunks), half)
+        assert not await SourceCopies(half).delete(list(found.chunks))
         await half.aclose()
         assert 1 == len(host.bodies)
-        assert await sources.delete(list(found.chunks), app.clients.content)
+        assert await SourceCopies(app.clients.content).delete(list(found.chunks))
         assert {} == host.bodies

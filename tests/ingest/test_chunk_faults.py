@@ -62,11 +62,27 @@ async def test_after_this_fault_of_the_source_the_chunk_is_whole(
     app: App, control: Control, fault: dict[str, Any]
 ) -> None:
     """The attempt that meets it, or the next one, brings the very bytes."""
-    recording = await control.recording(5 * MIB)
+    recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
     await control.fault(path=f"*{job.document_id}", times=1, skip=1, **fault)
 
     await ingest(app, job)
+
+    assert [1] == await control.applied()
+    assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+
+
+@pytest.mark.parametrize("name", ["reset in the middle of the body", "body shorter than declared", "hang"])
+@pytest.mark.parametrize("size", [2 * MIB, 7 * MIB])
+async def test_after_this_fault_of_the_only_request_the_chunk_is_whole(
+    app: App, control: Control, size: int, name: str
+) -> None:
+    """Whether its body is written from memory or streamed, it is asked for again."""
+    recording = await control.recording(size)
+    [job] = await announce(app, recording)
+    await control.fault(path=f"*{job.document_id}", times=1, **SOURCE[name])
+
+    await app.ingest.run(job)
 
     assert [1] == await control.applied()
     assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
@@ -112,7 +128,7 @@ STORAGE: dict[str, dict[str, Any]] = {
     "an answer that is lost": {"kind": "lostAnswer"},
     "a byte that is changed on its way": {"kind": "corrupt"},
 }
-OPERATIONS = ["PutBlock", "PutBlockList", "GetBlob"]
+OPERATIONS = {"PutBlob": MIB, "PutBlock": 12 * MIB, "PutBlockList": 12 * MIB}
 COPIES: dict[str, dict[str, Any]] = {
     "a copy that stays pending": {"kind": "pendingCopy", "polls": 4},
     "a copy that fails": {"kind": "failedCopy"},
@@ -128,7 +144,7 @@ async def test_after_this_fault_of_storage_the_chunk_is_whole(
     azurite: Azurite, environment: dict[str, str], control: Control, fault: dict[str, Any], operation: str
 ) -> None:
     """The attempt that meets it, or the next one, leaves the very bytes in staging."""
-    recording = await control.recording(5 * MIB)
+    recording = await control.recording(OPERATIONS[operation])
     rule = {"path": "*.media", "operation": operation, "times": 1, **fault}
     async with harmed(azurite, environment, rule) as (app, proxy):
         [job] = await announce(app, recording)
@@ -143,7 +159,7 @@ async def test_after_storage_kept_the_client_waiting_too_long_all_is_whole(
     azurite: Azurite, environment: dict[str, str], control: Control, operation: str
 ) -> None:
     """The client gives up an answer that it has waited for, and asks again; what was done meanwhile does no harm."""
-    recording = await control.recording(5 * MIB)
+    recording = await control.recording(OPERATIONS.get(operation, MIB))
     names = "*.mp4" if operation == "CopyBlob" else "*.media"
     rule = {"path": names, "operation": operation, "times": 1, "kind": "lateAnswer", "seconds": 2}
     async with harmed(azurite, environment, rule, read_timeout=0.5) as (app, proxy):
