@@ -170,7 +170,7 @@ async def ingest_bulk(message: func.QueueMessage) -> None:
 
 @app.queue_trigger(arg_name="message", queue_name=job.ARCHIVE_QUEUE, connection="AzureWebJobsStorage")
 async def archive_recording(message: func.QueueMessage) -> None:
-    """Archive one recording that the timer has handed over; what it raises makes the queue try again."""
+    """Archive one recording that the timer has queued; what it raises makes the queue try again."""
     await (await ready()).archive.run(ArchiveJob.from_message(message.get_body().decode()).recording_key)
 
 

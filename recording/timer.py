@@ -64,10 +64,10 @@ class TimerRun:
         # 4. Report stops that no event has announced, and clear the markers of those that one has.
         all_cleared = await self.unannounced.sweep(run)
 
-        # 5. Hand what is due over to the queue whose function archives it, each recording once.
+        # 5. Queue what is due for the function that archives it, each recording once.
         steps = {key: next_step(run.due[key].whole, now) for key in in_flight if key in run.due}
         if not self.archives_all:
-            due = [key for key, step in steps.items() if step == "hand over"]
+            due = [key for key, step in steps.items() if step == "queue"]
             await run.for_each(due, self.hand_over.one, share=run.quarter, failure="recording.not_handed_over")
 
         # 6. Archive here what the queue has not archived in time.

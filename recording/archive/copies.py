@@ -24,7 +24,7 @@ from recording.model.proof import ByteRange, ChunkFacts, CopyProof, has_bytes
 from recording.model.recording import InFlightRecording
 from recording.model.stored import StoredBlob
 from recording.model.verdict import ChunkVerdict
-from recording.storage.blobs import LARGEST_COPY_BLOCK, Blobs, CopyDiffers, CopyFailed
+from recording.storage.blobs import Blobs, CopyDiffers, CopyFailed
 from recording.storage.contents import read_contents
 from recording.telemetry import log
 from recording.workers import run_each
@@ -38,8 +38,9 @@ PASSES = 4
 _MANY = 64
 # Of thousands of copies some fail in each run, and the rest is made nevertheless; if more fail, storage is not well.
 _MOST_FAILURES = 32
-# Neighbouring ranges of a file are copied as one block, up to this length.
-_COPY_BLOCK = 256 * 1024 * 1024
+# Neighbouring ranges of a file are copied as one block, up to this length, and longer ones are divided: the answer
+# comes when all bytes are there (docs/azure-storage.md#copies-on-the-servers-side), and the client waits for a minute.
+COPY_BLOCK = 256 * 1024 * 1024
 _TRIES = 3
 _UNKNOWN_TYPE = "application/octet-stream"
 
@@ -164,7 +165,7 @@ class Copies:
     async def _prove(self, key: str, source: StoredBlob, copy: StoredBlob) -> StoredBlob | None:
         """Read a copy, and return the fact that it has the bytes of its source; None if it has others."""
         name = layout.parse(source.name)
-        blob = layout.proof_blob(key, name.id if name else "", copy.name, copy.etag)
+        blob = layout.proof_blob(key, name.id if name else "", layout.copy_tag(copy.name, copy.etag))
         async with self._reading:
             read = await read_contents(self._blobs, "archive", copy)
         if not has_bytes(source, size=read.size, crc64=read.crc64, sha256=read.sha256):
@@ -269,14 +270,17 @@ def is_copy(copy: StoredBlob, source: StoredBlob) -> bool:
 
 
 def copy_ranges(source: StoredBlob) -> tuple[ByteRange, ...]:
-    """Divide a blob into the blocks of its copy: ranges with a known CRC64, joined where they are short."""
+    """Divide a blob into the blocks of its copy: ranges with a known CRC64, joined where they are short.
+
+    The parts of a range that is divided have none: the reader of the copy compares all of it.
+    """
     found: list[ByteRange] = []
     known = ChunkFacts.from_metadata(source.metadata).ranges(source.size)
-    for one in known or _split(ByteRange(0, source.size), _COPY_BLOCK):
+    for one in known or _split(ByteRange(0, source.size), COPY_BLOCK):
         last = found[-1] if found else None
-        if one.length > LARGEST_COPY_BLOCK:
-            found += _split(one, LARGEST_COPY_BLOCK)
-        elif last and None not in (last.crc64, one.crc64) and last.length + one.length <= _COPY_BLOCK:
+        if one.length > COPY_BLOCK:
+            found += _split(one, COPY_BLOCK)
+        elif last and None not in (last.crc64, one.crc64) and last.length + one.length <= COPY_BLOCK:
             joined = crc64.join((part.crc64 or 0, part.length) for part in (last, one))
             found[-1] = ByteRange(last.offset, last.length + one.length, joined)
         else:

@@ -10,7 +10,7 @@ from datetime import UTC
 
 from recording.archive.copies import Copies
 from recording.archive.review import is_due, load_due
-from recording.archive.run import Due, Run, TimerReport
+from recording.archive.run import Due, Run, TimerReport, log_failure
 from recording.archive.sources import SourceCopies, deletable
 from recording.clock import Clock, utc_now
 from recording.model import layout, manifest
@@ -19,7 +19,7 @@ from recording.model.recheck import RecheckTimes
 from recording.model.recording import InFlightRecording
 from recording.model.stored import StoredBlob
 from recording.notices import Notice, RunNotices, Topic
-from recording.storage.blobs import Blobs
+from recording.storage.blobs import Blobs, CopyFailed
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.index import Index
@@ -100,7 +100,7 @@ def _log_missing(event: str, written: Manifest, entry: manifest.ManifestChunk) -
 class Finish:
     """Archives recordings, with `delete_source` up to the point where their sources are deleted.
 
-    `budget_seconds` is for a message of the queue; what isn't done by then is handed over again.
+    `budget_seconds` is for a message of the queue; what isn't done by then is queued again.
     """
 
     blobs: Blobs
@@ -120,8 +120,12 @@ class Finish:
     async def run(self, key: str) -> TimerReport:
         """Archive the recording that a message names, as far as it is due; what it raises makes the queue try again."""
         run = Run(self.clock(), RunNotices(self.topic), self.budget_seconds)
-        async with asyncio.timeout(self.budget_seconds):
-            await self.one(run, key, seconds=self.budget_seconds)
+        try:
+            async with asyncio.timeout(self.budget_seconds):
+                await self.one(run, key, seconds=self.budget_seconds)
+        except Exception as failed:
+            log_failure("recording.not_archived", key, failed, "the queue tries again, then the timer")
+            raise
         return run.report
 
     async def one(self, run: Run, key: str, *, seconds: float, note_endings: bool = True) -> None:
@@ -130,7 +134,7 @@ class Finish:
         Its facts are loaded here, unless the run's review has loaded them a moment ago (`run.due`). Then they decide
         again whether it is due: the request may be old, and a chunk may have been announced since. `note_endings` is
         False if the watch over unannounced recordings has just cleared the markers of all that are announced. If there
-        is more to do, the notes of its hand-over are deleted, so that the timer hands it over again.
+        is more to do, the notes of its hand-over are deleted, so that the next run of the timer queues it again.
         """
         due = run.due.get(key) or await load_due(self.recordings, key, await self.recordings.staged(key))
         if not due.whole.events:
@@ -224,6 +228,8 @@ class Finish:
             # Events of the 2021 preview API don't name their recording: the stop that was assigned to it does.
             started=await self.starts.find(recording.recording_id or await self.endings.assigned(recording.key)),
         )
+        if unproved := [entry.document_id for entry in written.chunks if entry.is_safe and not entry.has_proof]:
+            raise CopyFailed(f"no proof of the copies of {unproved}")
         if not await self.recordings.write_manifest(written):
             # Perhaps from an older list of staging: what it doesn't list is archived by the next run.
             log.warning("manifest.superseded", recordingKey=key, next="the next run compares")

@@ -1,11 +1,11 @@
-"""Hand a recording that is due over to the queue `recording-archive`, whose function archives it.
+"""The hand-over of a recording that is due to the queue `recording-archive`, whose function archives it.
 
 A note in staging says that it is queued. A message that got lost is queued again, and what the queue has not archived
 in time is left to the timer itself.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Literal
 
@@ -25,28 +25,28 @@ LAST_QUARTER = 0.75
 LAST_TURN = timedelta(minutes=10)
 
 
-def next_step(recording: InFlightRecording, now: datetime) -> Literal["hand over", "wait", "archive"]:
+def next_step(recording: InFlightRecording, now: datetime) -> Literal["queue", "wait", "archive"]:
     """Decide what the timer does with a recording that is due."""
     if not recording.handed_over:
-        return "hand over"
+        return "queue"
     last = recording.handed_over[-1]
     is_late = any(c.announced_at + LAST_QUARTER * (c.deadline - c.announced_at) <= now for c in recording.chunks)
     if is_late and last + LAST_TURN <= now:
         return "archive"
-    return "hand over" if last + AGAIN * 2 ** min(len(recording.handed_over) - 1, 10) <= now else "wait"
+    return "queue" if last + AGAIN * 2 ** min(len(recording.handed_over) - 1, 10) <= now else "wait"
 
 
 @dataclass(frozen=True)
 class HandOver:
-    """Hands recordings over."""
+    """Puts recordings on the queue."""
 
     blobs: Blobs
     queue: Queue
 
     async def one(self, run: Run, key: str) -> None:
-        """Note that a recording is queued, and queue it: a note whose message got lost only means to wait."""
+        """Write the note that a recording is queued, and queue it: if the message gets lost, it is queued again."""
         note = layout.hand_over_blob(key, layout.attempt_id(run.now, token_hex(4)))
-        await self.blobs.create("staging", note, b"{}", at=run.now.astimezone(UTC).isoformat())
+        await self.blobs.create("staging", note, b"{}")
         await self.queue.send(ArchiveJob(recording_key=key).to_message())
         run.report.handed_over.append(key)
         log.info("recording.handed_over", recordingKey=key)

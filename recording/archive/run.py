@@ -57,6 +57,13 @@ class Due:
     before: Manifest | None
 
 
+def log_failure(event: str, key: str, failed: Exception, following: str) -> None:
+    """Log why a step failed for a recording, and what follows; a failure that isn't expected with its traceback."""
+    reason = str(failed) if isinstance(failed, CopyFailed) else type(failed).__name__
+    is_expected = isinstance(failed, (AzureError, CopyFailed, TimeoutError))
+    (log.warning if is_expected else log.exception)(event, recordingKey=key, reason=reason, next=following)
+
+
 @dataclass
 class Run:
     """What the steps of one run share, by recording key; `seen` are the recordings in flight."""
@@ -108,15 +115,10 @@ class Run:
                 try:
                     async with asyncio.timeout(min(left, share or left)):
                         await step(self, key)
-                except (AzureError, CopyFailed, TimeoutError) as failed:
-                    self.report.failed.append(key)
-                    reason = str(failed) if isinstance(failed, CopyFailed) else type(failed).__name__
-                    log.warning(failure, recordingKey=key, reason=reason, next="the next run tries again")
                 except Exception as failed:
                     # One recording that can't be worked on must not keep the others from their deadline.
                     self.report.failed.append(key)
-                    reason = type(failed).__name__
-                    log.exception(failure, recordingKey=key, reason=reason, next="the next run tries again")
+                    log_failure(failure, key, failed, "the next run tries again")
 
         async with asyncio.TaskGroup() as group:
             for _ in range(self.parallelism):

@@ -62,10 +62,10 @@ async def _delete(chunk: InFlightChunk, content: Content, seconds: float) -> boo
 
 @dataclass(frozen=True)
 class SourceCopies:
-    """Deletes at ACS what the archive has, for `seconds` of one recording's time."""
+    """Deletes at ACS what the archive has; each deletion may take `seconds`."""
 
     content: Content
-    seconds: float = 60.0
+    seconds: float = 30.0
 
     async def delete(self, chunks: list[InFlightChunk]) -> bool:
         """Delete chunks at ACS; False if one of them is still there. Deleting one again is harmless."""

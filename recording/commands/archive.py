@@ -3,10 +3,13 @@
 import argparse
 from dataclasses import replace
 
-from recording.app import open_app
+from azure.core.exceptions import AzureError
+
+from recording.app import App, open_app
 from recording.archive.run import TimerReport
 from recording.commands.arguments import add_settings
 from recording.config.settings import read_from
+from recording.storage.blobs import CopyFailed
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -24,14 +27,21 @@ async def run(arguments: argparse.Namespace) -> int:
     """
     app = await open_app(read_from(arguments.settings))
     try:
-        key = arguments.key
-        report = await (app.archive.run(key) if key else replace(app.timer, archives_all=True).run())
+        report = await (_archive(app, arguments.key) if arguments.key else replace(app.timer, archives_all=True).run())
         for message in report.messages:
             await app.clients.chunk_queue.send(message)
     finally:
         await app.aclose()
     print("\n".join([*_lines(report), _sum(report)]))
     return 1 if report.failed or report.incomplete or report.not_reached or report.topic_failed else 0
+
+
+async def _archive(app: App, key: str) -> TimerReport:
+    """Archive one recording; a failure is in the log."""
+    try:
+        return await app.archive.run(key)
+    except (AzureError, CopyFailed, TimeoutError):
+        return TimerReport(failed=[key])
 
 
 def _lines(report: TimerReport) -> list[str]:

@@ -18,6 +18,7 @@ from recording.model.job import ChunkJob
 from recording.storage.blobs import Blobs
 from recording.storage.recordings import RecordingStore
 from recording.telemetry import log
+from recording.workers import begin
 
 _BEGUN_SECONDS = 15.0
 _FAILURE_SECONDS = 60.0
@@ -29,7 +30,7 @@ _ARCHIVED_SECONDS = 1.0
 class Attempt:
     """An attempt that is running, and what is found out beside its first requests: neither takes time of its own.
 
-    `begun` is the task that records its beginning, `archived` the one that looks whether the archive has the chunk.
+    The task `begun` records its beginning, `archived` looks whether the archive has the chunk; `begin` creates both.
     `done` has the parts of the chunk that are complete, but for a write that this attempt is making.
     """
 
@@ -37,10 +38,15 @@ class Attempt:
     job: ChunkJob
     blobs: Blobs
     recordings: RecordingStore
-    begun: asyncio.Task[None]
-    archived: asyncio.Task[bool]
+    begun: asyncio.Task[None] = field(init=False)
+    archived: asyncio.Task[bool] = field(init=False)
     done: set[Literal["content", "metadata"]] = field(default_factory=set)
     is_ended: bool = False
+
+    def begin(self) -> None:
+        """Record the beginning, and look into the archive: once the first requests for the chunk are prepared."""
+        self.begun = begin(_record_beginning(self.job, self.blobs, self.id))
+        self.archived = begin(self.recordings.is_archived(self.job))
 
     async def is_archived(self) -> bool:
         """Return whether the archive has the chunk; False, too, if it takes longer than a copy should wait."""
@@ -77,21 +83,19 @@ class Attempt:
 async def begin_attempt(
     job: ChunkJob, blobs: Blobs, recordings: RecordingStore, *, first_requeue: timedelta, clock: Clock = utc_now
 ) -> AsyncIterator[Attempt]:
-    """Begin an attempt, and record its failure, so that the timer knows when to try again."""
-    name = layout.attempt_id(clock(), token_hex(4))
-    begun = asyncio.create_task(_record_beginning(job, blobs, name))
-    attempt = Attempt(name, job, blobs, recordings, begun, asyncio.create_task(recordings.is_archived(job)))
+    """Record how an attempt ends, so that the timer knows when to try again; the caller calls `begin` at once."""
+    attempt = Attempt(layout.attempt_id(clock(), token_hex(4)), job, blobs, recordings)
     try:
         yield attempt
         if not attempt.is_ended:
-            await asyncio.wait([begun])
+            await asyncio.wait([attempt.begun])
             await attempt.end()
     except Exception as failed:
-        await asyncio.wait([begun])
+        await asyncio.wait([attempt.begun])
         await _record_failure(attempt, failed, first_requeue=first_requeue, clock=clock)
         raise
     finally:
-        begun.cancel()
+        attempt.begun.cancel()
         attempt.archived.cancel()
 
 

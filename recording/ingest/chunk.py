@@ -29,6 +29,7 @@ from recording.model.verdict import ChunkVerdict
 from recording.storage.blobs import Blobs
 from recording.storage.recordings import RecordingStore
 from recording.telemetry import log, traces
+from recording.workers import begin
 
 _VERSION_TRIES = 3
 # Below `functionTimeout` (host.json), whose time-out kills every other job of the process too.
@@ -114,6 +115,8 @@ class ChunkIngest:
                 group.create_task(_failure(self._bring_content(job, attempt, line))),
                 group.create_task(_failure(self._bring_metadata(job, attempt, line))),
             ]
+            # These tasks come after the ones above, so that the source's time to answer is theirs.
+            attempt.begin()
             if await attempt.archived:
                 log.info("chunk.already_archived", recordingKey=job.recording_key, documentId=job.document_id)
                 for part in parts:
@@ -127,7 +130,7 @@ class ChunkIngest:
             async with line.reading():
                 return await self._content.metadata(job)
 
-        fetching = asyncio.create_task(fetch())
+        fetching = begin(fetch())
         try:
             if await self._blobs.stat("staging", job.metadata_blob) is not None:
                 attempt.done.add("metadata")
@@ -164,7 +167,7 @@ class ChunkIngest:
             one_request_seconds=limits.budget_seconds * _ONE_REQUEST,
             block_pause_seconds=limits.block_pause_seconds,
         )
-        looking = asyncio.create_task(self._look(job, attempt))
+        looking = begin(self._look(job, attempt))
         try:
             is_copied = await transfer.run(looking)
         finally:

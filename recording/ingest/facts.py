@@ -10,10 +10,15 @@ from recording.model import layout
 from recording.model.proof import ChunkFacts
 from recording.model.verdict import ChunkVerdict
 
+# Characters of the 8 KiB that the metadata of a blob has: 5.5 KiB are for the CRC64s of its ranges.
+_MOST_OF_VERDICT = 1500
+
 
 def facts_of(transfer: Transfer, verdict: ChunkVerdict, *, attempt: str | None) -> ChunkFacts:
     """Return the facts that are committed with a chunk: what it is, of which source, and how it is proved."""
     probe, seconds = transfer.probe, transfer.verdict.seconds
+    while len(found := verdict.to_metadata()["verdict"]) > _MOST_OF_VERDICT:
+        verdict = verdict.model_copy(update={"remarks": verdict.remarks[:-1]})
     ranges = blocks.proof_ranges(transfer.plan)
     crcs = [transfer.crc_of(*some) for some in ranges]
     return ChunkFacts(
@@ -22,7 +27,7 @@ def facts_of(transfer: Transfer, verdict: ChunkVerdict, *, attempt: str | None) 
         source_bytes=probe.size,
         seconds=None if seconds is None else round(seconds, 3),
         version=layout.version_tag(probe.version),
-        verdict=verdict.to_metadata()["verdict"],
+        verdict=found,
         attempt=attempt,
         crc64=crc64.to_hex(transfer.crc),
         block_crcs=base64.b64encode(b"".join(map(crc64.to_bytes, crcs))).decode(),

@@ -94,7 +94,7 @@ class PoisonQueues:
         except ValidationError:
             await self._quarantine.keep(text, ["not the job that archives a recording"], received_at=now)
             return True
-        log.warning("archive.poisoned", recordingKey=given_up.recording_key, next="the timer hands it over again")
+        log.warning("archive.poisoned", recordingKey=given_up.recording_key, next="the timer queues it again")
         return True
 
     async def _accept(self, text: str, messages: list[str], *, now: datetime) -> bool:

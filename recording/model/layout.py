@@ -241,9 +241,14 @@ def hand_over_blob(key: str, hand_over: str) -> str:
     return f"{key}/hand-overs/{hand_over}.json"
 
 
-def proof_blob(key: str, document_id: str, copy: str, etag: str) -> str:
-    """Name what reading the archive copy `copy` with this ETag has proved."""
-    return f"{key}/proofs/{document_id}/{version_tag(f'{copy} {etag}')}.json"
+def copy_tag(archived_blob: str, etag: str) -> str:
+    """Return the part of a name that distinguishes an archive copy from others, also of its own name."""
+    return version_tag(f"{archived_blob} {etag}")
+
+
+def proof_blob(key: str, document_id: str, copy: str) -> str:
+    """Name what reading an archive copy has proved; `copy` is its tag."""
+    return f"{key}/proofs/{document_id}/{copy}.json"
 
 
 def day(key: str) -> str:
@@ -266,7 +271,7 @@ def archived(blob: str, kind: Kind | None = None) -> str:
 def another_copy(archived_blob: str, etag: str) -> str:
     """Name the copy that is made beside one with this ETag, which is wrong and can't be replaced."""
     content, _, extension = archived_blob.rpartition(".")
-    return f"{content}.{version_tag(f'{archived_blob} {etag}')}.{extension}"
+    return f"{content}.{copy_tag(archived_blob, etag)}.{extension}"
 
 
 def staged_content(archived_blob: str) -> str:

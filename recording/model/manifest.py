@@ -121,6 +121,11 @@ class ManifestChunk(Record):
         return self.outcome in ("staged", "archived")
 
     @property
+    def has_proof(self) -> bool:
+        """Return whether the SHA-256 of its content is known, which is read from the archive copy."""
+        return self.content is not None and self.content.sha256 is not None
+
+    @property
     def is_whole(self) -> bool:
         """Return whether its bytes are complete media; an older version archived nothing else."""
         return self.outcome == "archived" and self.verdict in (None, "complete")

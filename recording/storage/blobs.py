@@ -12,7 +12,7 @@ import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import batched
+from itertools import batched, zip_longest
 from secrets import token_hex
 from typing import Any
 
@@ -41,8 +41,6 @@ RETRIES: dict[str, Any] = {"retry_total": 4, "initial_backoff": 1, "increment_ba
 _READ_BYTES = 2 * 1024 * 1024
 _COPY_TRIES = 3
 _BLOCKS_AT_ONCE = 4
-# docs/azure-storage.md#copies-on-the-servers-side
-LARGEST_COPY_BLOCK = 4000 * 1024 * 1024
 # The most subrequests of a batch.
 _BATCH = 256
 _DELETES_AT_ONCE = 16
@@ -176,7 +174,7 @@ class Blobs:
                 with contextlib.suppress(HttpResponseError):
                     answers = await container.delete_blobs(*asked, raise_on_any_failure=False)
                     codes = [int(answer.status_code) async for answer in answers]
-                    left = [blob for blob, code in zip(some, codes, strict=True) if code not in _DELETED]
+                    left = [blob for blob, code in zip_longest(some, codes) if blob and code not in _DELETED]
             await run_each(lambda one: self.delete(where, one.name, etag=one.etag), left, at_once=_DELETES_AT_ONCE)
 
     async def staged_blocks(self, name: str) -> dict[str, int]:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
@@ -28,6 +29,8 @@ _ATTEMPTS_TRIES = 10
 # Recordings whose manifest isn't read again.
 _REMEMBERED = 16
 _REQUESTS = 16
+# The usual event is kept in memory until it is copied; the timer may have thousands of them.
+_KEPT_TEXT = 8 * 1024
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ class RecordingStore:
         for blob in blobs:
             staged = layout.parse(blob.name)
             if staged is not None and staged.kind == "event":
-                if text := await self._blobs.read("staging", blob.name):
+                text = await self._blobs.read("staging", blob.name)
+                if text and len(text) <= _KEPT_TEXT:
                     texts[blob.name] = text
                 received += _event(text, blob)
             elif staged is not None and staged.kind == "attempts":
@@ -280,14 +284,16 @@ class RecordingStore:
     async def empty_staging(self, recording: InFlightRecording) -> None:
         """Empty the staging prefix, events last: as long as a chunk's blob is left, an event describes it.
 
-        Verdicts come after the content too: without its verdict it would count as complete.
+        Verdicts come after the content too: without its verdict it would count as complete. That the notice was
+        published stays until nothing is left to publish.
         """
 
-        def is_late(blob: StoredBlob) -> bool:
-            return layout.staged_kind(blob.name) in ("verdict", "proof", "event")
+        def turn(blob: StoredBlob) -> int:
+            kind = layout.staged_kind(blob.name)
+            return 2 if kind == "published" else int(kind in ("verdict", "proof", "event"))
 
-        await self._blobs.delete_each("staging", (blob for blob in recording.blobs if not is_late(blob)))
-        await self._blobs.delete_each("staging", filter(is_late, recording.blobs))
+        for _, group in groupby(sorted(recording.blobs, key=turn), key=turn):
+            await self._blobs.delete_each("staging", group)
 
     async def archived_keys(self, since: datetime | None = None, until: datetime | None = None) -> AsyncIterator[str]:
         """Walk the recordings of [since, until) that have a folder in the archive, oldest first.

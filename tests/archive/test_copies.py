@@ -11,12 +11,12 @@ import pytest
 from local.azurite import Azurite
 from recording import crc64
 from recording.app import App
-from recording.archive.copies import Copies, copy_ranges
+from recording.archive.copies import COPY_BLOCK, Copies, copy_ranges
 from recording.formats import media
 from recording.model import layout
 from recording.model.proof import ByteRange, ChunkFacts
 from recording.model.stored import StoredBlob
-from recording.storage.blobs import LARGEST_COPY_BLOCK, CopyFailed
+from recording.storage.blobs import CopyFailed
 from tests.support.archives import HOUR, LATE, at, errors, manifest_of, outcomes
 from tests.support.emulator import Control, file_event
 from tests.support.facts import (
@@ -328,7 +328,7 @@ async def test_a_half_copy_of_the_version_before_is_replaced(app: App) -> None:
 
 
 def test_short_ranges_are_copied_as_one_block_and_long_ones_are_cut() -> None:
-    """A copy has few blocks, each of at most 4000 MiB, which together have every byte once."""
+    """A copy has few blocks, each of at most 256 MiB, which together have every byte once."""
     body = bytes(100_000)
     one = StoredBlob("a", len(body), "e", facts_of(body).to_metadata())
     assert (ByteRange(0, len(body), crc64.crc64(body)),) == copy_ranges(one)
@@ -341,5 +341,5 @@ def test_short_ranges_are_copied_as_one_block_and_long_ones_are_cut() -> None:
             cut = copy_ranges(StoredBlob("a", size, "e", facts.to_metadata()))
             ends = [0, *(part.offset + part.length for part in cut)]
             assert ends[:-1] == [part.offset for part in cut]
-            assert (size, True) == (ends[-1], max(part.length for part in cut) <= LARGEST_COPY_BLOCK)
+            assert (size, True) == (ends[-1], max(part.length for part in cut) <= COPY_BLOCK)
     assert () == copy_ranges(StoredBlob("a", 0, "e"))

@@ -13,9 +13,9 @@ from local.azurite import Azurite
 from recording.app import App
 from recording.archive.hand_over import next_step
 from recording.model import job, layout
-from recording.model.job import ArchiveJob
 from recording.model.stored import StoredBlob
 from recording.notices import Topic
+from recording.storage.blobs import CopyFailed
 from tests.support.archives import HOUR, at, errors, manifest_of
 from tests.support.big import counted
 from tests.support.emulator import Control
@@ -29,6 +29,7 @@ from tests.support.facts import (
     raw_queue,
     run_timer,
     sweep,
+    to_archive,
     told,
     topic,
     with_blobs,
@@ -49,17 +50,8 @@ async def empty(app: App) -> None:
         await queue.clear_messages()
 
 
-async def messages(app: App) -> list[str]:
-    """Remove the messages of the queue, and return the recordings that they name."""
-    found = []
-    async for message in app.clients.archive_queue.receive(limit=32, hidden_seconds=30):
-        found.append(ArchiveJob.from_message(message.text).recording_key)
-        await app.clients.archive_queue.delete(message)
-    return found
-
-
 async def plan(app: App, minutes: float = 0, **more: Any) -> Any:
-    """Run the timer as the function does: it hands over."""
+    """Run the timer as the function does: it queues what is due."""
     return await run_timer(app, now=datetime.now(UTC) + minutes * MINUTE, archives_all=False, **more)
 
 
@@ -78,15 +70,15 @@ def handed_over(*minutes: int) -> list[StoredBlob]:
 @pytest.mark.parametrize(
     ("handed", "now", "step"),
     [
-        ((), 1, "hand over"),
-        ((), 47 * 60, "hand over"),
+        ((), 1, "queue"),
+        ((), 47 * 60, "queue"),
         ((1,), 2, "wait"),
         ((1,), 30, "wait"),
-        ((1,), 31, "hand over"),
+        ((1,), 31, "queue"),
         ((1, 31), 90, "wait"),
-        ((1, 31), 91, "hand over"),
+        ((1, 31), 91, "queue"),
         ((1, 31, 91), 36 * 60, "archive"),
-        ((1,), 36 * 60 - 1, "hand over"),
+        ((1,), 36 * 60 - 1, "queue"),
         ((36 * 60,), 36 * 60 + 9, "wait"),
         ((36 * 60,), 36 * 60 + 10, "archive"),
         ((60 * 60,), 60 * 60 + 10, "archive"),
@@ -110,7 +102,7 @@ async def test_what_is_due_is_queued_once_and_the_function_archives_it(app: App)
 
     assert [[KEY], [], []] == [report.handed_over for report in reports]
     assert ([], {}) == (reports[0].archived, await listing(app.settings, "archive"))
-    assert ([KEY], 1) == (await messages(app), await notes(app))
+    assert ([KEY], 1) == (await to_archive(app), await notes(app))
     assert [KEY] == (await app.archive.run(KEY)).archived
     assert {} == await listing(app.settings, "staging")
     assert (await app.verifier.verify(KEY)).ok
@@ -124,7 +116,7 @@ async def test_a_message_that_got_lost_is_queued_again(app: App) -> None:
     queued = {m: len((await plan(app, m)).handed_over) for m in (0, 25, 31, 60, 90, 95, 200, 215)}
 
     assert {0: 1, 25: 0, 31: 1, 60: 0, 90: 0, 95: 1, 200: 0, 215: 1} == queued
-    assert [KEY] * 4 == await messages(app)
+    assert [KEY] * 4 == await to_archive(app)
 
 
 async def test_what_the_queue_has_not_archived_the_timer_archives_itself(app: App) -> None:
@@ -165,7 +157,7 @@ async def _app_with_broken_queue(app: App) -> App:
 async def test_a_message_that_comes_again_for_hours_does_nothing_more(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Before, while and after the recording is archived; also one for a recording that nobody knows."""
+    """Before, while and after the recording is archived; also one for a recording that is unknown."""
     [one] = await announce_files(app, 1)
     before = await listing(app.settings, "staging")
     assert [] == (await app.archive.run(KEY)).archived
@@ -182,11 +174,26 @@ async def test_a_message_that_comes_again_for_hours_does_nothing_more(
     assert ([], True) == (errors(caplog), (await app.verifier.verify(KEY)).ok)
 
 
+async def test_a_job_that_fails_says_so_and_the_queue_tries_again(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """The alert counts the line, whoever archives; the note stays, so that the timer doesn't queue it meanwhile."""
+    await stage_files(app, wav(500))
+    await plan(app)
+    failing = FaultyBlobs(app.settings).on("copy_to_archive", raises=CopyFailed("on purpose"))
+
+    with pytest.raises(CopyFailed):
+        await with_blobs(app, failing).archive.run(KEY)
+    await failing.aclose()
+
+    assert f'recording.not_archived {{"recordingKey": "{KEY}", "reason": "on purpose"' in caplog.text
+    assert ([], 1) == ((await plan(app, 5)).handed_over, await notes(app))
+    assert [KEY] == (await app.archive.run(KEY)).archived
+
+
 async def test_two_timers_and_two_workers_at_once_make_one_archive(app: App) -> None:
-    """Each may hand over, and each message may find the other's work half done."""
+    """Each may queue it, and each message may find the other's work half done."""
     await stage_files(app, wav(500), wav(600))
     await asyncio.gather(*(plan(app) for _ in range(2)))
-    found = await messages(app)
+    found = await to_archive(app)
 
     await asyncio.gather(
         *(app.archive.run(key) for key in (*found, *found)), sweep(app), sweep(app), return_exceptions=True
@@ -223,7 +230,7 @@ async def test_a_job_that_is_killed_at_any_write_is_ended_by_the_next(app: App, 
 
 
 async def test_a_hand_over_that_is_killed_is_made_up_for(app: App) -> None:
-    """Before the note there is none, and the next run hands over; after it the message counts as lost."""
+    """Before the note there is none, and the next run queues it; after it the message counts as lost."""
     await stage_files(app, wav(500))
     for kill, minutes in ((0, 0), (1, 1), (None, 5), (None, 32)):
         dying = FaultyBlobs(app.settings, kill_after=kill)
@@ -231,7 +238,7 @@ async def test_a_hand_over_that_is_killed_is_made_up_for(app: App) -> None:
             await plan(with_blobs(app, dying), minutes)
         await dying.aclose()
 
-    assert [KEY] == await messages(app)
+    assert [KEY] == await to_archive(app)
 
 
 async def test_a_chunk_that_only_its_copy_shows_to_be_cut_is_re_checked_before_the_manifest(app: App) -> None:
@@ -298,7 +305,7 @@ async def test_a_topic_that_takes_nothing_has_it_handed_over_again_by_the_next_r
 
 
 async def test_a_late_note_of_a_recording_that_is_archived_is_removed(app: App) -> None:
-    """The timer may hand over from an old list: its message finds only the note."""
+    """The timer may queue it from an old list: its message finds only the note."""
     await stage_files(app, wav(500))
     await sweep(app)
     note = layout.hand_over_blob(KEY, layout.attempt_id(datetime.now(UTC), "0a"))
@@ -346,10 +353,10 @@ async def test_a_recording_of_one_chunk_takes_thirteen_requests_to_archive_it(
         assert {} == await listing(app.settings, "staging")
 
 
-async def test_the_share_of_the_timer_is_four_requests_and_a_message_for_each_recording(
+async def test_the_share_of_the_timer_is_three_requests_and_a_message_for_each_recording(
     azurite: Azurite, environment: dict[str, str]
 ) -> None:
-    """What is handed over costs the next runs two, until it is archived."""
+    """What is queued costs the next runs two, until it is archived."""
     async with harmed(azurite, environment) as (app, proxy):
         await app.clients.index.digests()
         await plan(app)

@@ -16,7 +16,7 @@ from recording.config.settings import read_settings
 from recording.errors import ChunkError
 from recording.model.job import ChunkJob
 from tests.support.emulator import Control
-from tests.support.facts import MIB, announce, harmed, listing, stage, stored_sha256, sweep, with_limits
+from tests.support.facts import MIB, announce, harmed, listing, proved, stage, stored_sha256, sweep, with_limits
 
 TRIES = 5
 SOURCE: dict[str, dict[str, Any]] = {
@@ -154,19 +154,38 @@ async def test_after_this_fault_of_storage_the_chunk_is_whole(
         assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
 
 
+@pytest.mark.parametrize(("kind", "compared"), [("wrongCrc", 2), ("noCrc", 1)])
+async def test_an_answer_with_a_wrong_checksum_or_none_costs_a_request_at_most(
+    azurite: Azurite, environment: dict[str, str], control: Control, kind: str, compared: int
+) -> None:
+    """With a wrong one the block is staged again; without one it counts as not compared."""
+    recording = await control.recording(12 * MIB)
+    rule = {"path": "*.media", "operation": "PutBlock", "times": 1, "kind": kind}
+    async with harmed(azurite, environment, rule) as (app, proxy):
+        [job] = await announce(app, recording)
+        await app.ingest.run(job)
+
+        assert [1] == [rule["applied"] for rule in proxy.faults.view()]
+        facts = await proved(app, job)
+        assert (2, compared) == (facts.blocks, facts.blocks_compared)
+        assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
+
+
 @pytest.mark.parametrize("operation", [*OPERATIONS, "CopyBlob"])
 async def test_after_storage_kept_the_client_waiting_too_long_all_is_whole(
     azurite: Azurite, environment: dict[str, str], control: Control, operation: str
 ) -> None:
     """The client gives up an answer that it has waited for, and asks again; what was done meanwhile does no harm."""
-    recording = await control.recording(OPERATIONS.get(operation, MIB))
+    recording = await control.recording(5 * MIB if operation.startswith("PutBlock") else MIB)
     names = "*.mp4" if operation == "CopyBlob" else "*.media"
     rule = {"path": names, "operation": operation, "times": 1, "kind": "lateAnswer", "seconds": 2}
     async with harmed(azurite, environment, rule, read_timeout=0.5) as (app, proxy):
         [job] = await announce(app, recording)
         await ingest(app, job)
         assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)
-        await sweep(app)
+        for _ in range(TRIES):
+            if (await sweep(app)).archived:
+                break
 
         assert [1] == [rule["applied"] for rule in proxy.faults.view()]
         assert recording["chunks"][0]["sha256"] in (await listing(app.settings, "archive")).values()

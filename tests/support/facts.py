@@ -25,7 +25,7 @@ from recording.control.operations import RecordingControl
 from recording.ingest.blocks import is_block
 from recording.ingest.chunk import ChunkIngest
 from recording.model import layout
-from recording.model.job import ChunkJob
+from recording.model.job import ArchiveJob, ChunkJob
 from recording.model.proof import ChunkFacts
 from recording.model.stored import Container
 from recording.notices import Topic
@@ -130,6 +130,15 @@ async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> TimerR
 async def run_timer(app: App, *, now: datetime, **more: Any) -> TimerReport:
     """Run the timer once, at a time and within limits of the test's own; by default it archives what is due itself."""
     return await replace(app.timer, clock=lambda: now, **{"archives_all": True} | more).run()
+
+
+async def to_archive(app: App) -> list[str]:
+    """Remove the messages of the queue that archives, and return the recordings that they name."""
+    found = []
+    async for message in app.clients.archive_queue.receive(limit=32, hidden_seconds=30):
+        found.append(ArchiveJob.from_message(message.text).recording_key)
+        await app.clients.archive_queue.delete(message)
+    return found
 
 
 async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:
