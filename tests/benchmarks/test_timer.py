@@ -13,7 +13,7 @@ from recording.config.settings import read_settings
 
 
 async def test_runs_are_told_one_by_one(environment: dict[str, str], azurite: Azurite, tmp_path: Path) -> None:
-    """Requests are counted for each run; a run that has nothing to do makes few of them."""
+    """Requests are counted for each run; a run that has nothing to do makes few of them. The first makes the search index."""
     one = Recorded(1, datetime.now(UTC) - timedelta(hours=1))
     async with timer.running(environment, log=tmp_path / "logs" / "timer.log") as running:
         idle = await running.run()
@@ -22,7 +22,7 @@ async def test_runs_are_told_one_by_one(environment: dict[str, str], azurite: Az
         archiving = await running.run()
 
     assert (0, 0, 1) == (idle["archived"], again["archived"], archiving["archived"])
-    assert 0 < again["requests"] == idle["requests"] < archiving["requests"] <= 30
+    assert 0 < again["requests"] == idle["requests"] < archiving["requests"] <= 36
     assert min(archiving["seconds"], archiving["cpu_seconds"]) > 0
 
 
