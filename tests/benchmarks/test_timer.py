@@ -13,7 +13,10 @@ from recording.config.settings import read_settings
 
 
 async def test_runs_are_told_one_by_one(environment: dict[str, str], azurite: Azurite, tmp_path: Path) -> None:
-    """Requests are counted for each run; a run that has nothing to do makes few of them. The first makes the search index."""
+    """Requests are counted for each run; a run that has nothing to do makes few of them.
+
+    The one that archives first also makes the search index.
+    """
     one = Recorded(1, datetime.now(UTC) - timedelta(hours=1))
     async with timer.running(environment, log=tmp_path / "logs" / "timer.log") as running:
         idle = await running.run()
