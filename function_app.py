@@ -85,7 +85,7 @@ async def resume_recording(req: func.HttpRequest) -> func.HttpResponse:
 async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
     """List recordings, newest first."""
     query = read_query(ListQuery, req)
-    return json_response(await (await ready()).catalogue.page(query))
+    return json_response(await (await ready()).catalogue.page(query, url=req.url))
 
 
 @app.route("recordings/{recordingKey}", methods=["GET"])

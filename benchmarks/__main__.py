@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import bars, big, burst, chart, concurrency, control, day, pump, results, resume, slow, sweep
+from benchmarks import bars, big, burst, chart, concurrency, control, day, find, pump, results, resume, slow, sweep
 from benchmarks.blobs import NotPut
 from benchmarks.cases import FULL, QUICK, SIZES, cases
 from benchmarks.worker import WorkerFailed
@@ -122,6 +122,10 @@ async def _day(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[result
     return await day.run(chunks, quick=arguments.quick, folder=_LOGS, say=_say)
 
 
+async def _find(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+    return await find.run(find.QUICK_HELD if arguments.quick else find.HELD, say=_say)
+
+
 _MEASURES = {
     "pump": _pump,
     "burst": _burst,
@@ -131,6 +135,7 @@ _MEASURES = {
     "resume": _resume,
     "slow": _slow,
     "big": _big,
+    "find": _find,
     "day": _day,
 }
 # It waits for most of its time.

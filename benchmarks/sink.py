@@ -3,7 +3,7 @@
 Beside Azurite, whose own ceiling hides the difference between the contenders. What is kept of a chunk is its length,
 its block list and its metadata; read back, it has the bytes of the document that its name stands for, and so has a copy
 that was made from it. Small bodies are kept as they are. CRC64s are computed as Blob Storage does
-(docs/azure-storage.md#checksums-in-answers).
+(docs/azure-storage.md#checksums-in-answers). Rows of a table are accepted and dropped.
 """
 
 import base64
@@ -27,6 +27,7 @@ from local.acs.filler import Filler
 ACCOUNT = "bench"
 # When each blob was written, as JSON: {path: Unix time}.
 MOMENTS = "/benchmark/moments"
+_TABLES = f"/{ACCOUNT}-table"
 _KEY = "Ym90aCBzaWRlcyBrbm93IGl0"
 _LISTED = re.compile(r"<(?:Latest|Uncommitted|Committed)>([^<]+)</")
 # The requests in the body of a batch.
@@ -61,7 +62,7 @@ def connection_string(url: str) -> str:
     """Return the connection string of the account at a sink's address."""
     return (
         f"DefaultEndpointsProtocol={urlsplit(url).scheme};AccountName={ACCOUNT};AccountKey={_KEY};"
-        f"BlobEndpoint={url}/{ACCOUNT};QueueEndpoint={url}/{ACCOUNT}-queue;"
+        f"BlobEndpoint={url}/{ACCOUNT};QueueEndpoint={url}/{ACCOUNT}-queue;TableEndpoint={url}{_TABLES};"
     )
 
 
@@ -84,6 +85,8 @@ class Sink:
         if request.path == MOMENTS:
             moments = {path: blob.written_at for path, blob in self._blobs.items() if blob.size is not None}
             return _answer(json.dumps(moments).encode(), {"Content-Type": "application/json"}, "moments")
+        if request.path.startswith(f"{_TABLES}/"):
+            return Answer(204, self._headers(_Blob()), kind="row")
         if request.query.get("comp") == "list":
             return self._list(request)
         if request.query.get("comp") == "batch":

@@ -9,6 +9,7 @@ from recording.archive.hand_over import HandOver, next_step
 from recording.archive.review import Review
 from recording.archive.run import PARALLELISM, Run, TimerReport
 from recording.archive.unannounced import UnannouncedWatch
+from recording.catalogue.indexing import Indexing
 from recording.clock import Clock, utc_now
 from recording.intake.poison import PoisonQueues
 from recording.model.stored import StoredBlob
@@ -34,6 +35,7 @@ class TimerRun:
     unannounced: UnannouncedWatch
     hand_over: HandOver
     finish: Finish
+    indexing: Indexing
     topic: Topic
     clock: Clock = utc_now
     budget_seconds: float = BUDGET_SECONDS
@@ -72,6 +74,9 @@ class TimerRun:
         late = [key for key, step in steps.items() if self.archives_all or step == "archive"]
         finish = partial(self.finish.one, seconds=run.quarter, note_endings=not all_cleared)
         await run.for_each(late, finish, share=run.quarter)
+
+        # 7. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
+        await self.indexing.run(run.seen, now)
 
         run.report.topic_failed = run.notices.failed
         # Chunks of the events accepted in step 1 may be overdue, too: each is queued once.

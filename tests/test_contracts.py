@@ -56,6 +56,8 @@ TESTED_THROUGH_ANOTHER = {
     "intake/quarantine": "intake/test_receive",
     "model/events": "model/test_event_parser",
     "model/pending": "archive/test_unannounced",
+    "model/metadata_file": "model/test_payload_metadata_file",
+    "model/started": "catalogue/test_indexing",
     "storage/contents": "archive/test_copies",
     "storage/endings": "archive/test_unannounced",
 }

@@ -22,7 +22,9 @@ from recording.notices import Notice, RunNotices, Topic
 from recording.storage.blobs import Blobs, CopyFailed
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
+from recording.storage.index import Index
 from recording.storage.recordings import RecordingStore
+from recording.storage.starts import StartClaims
 from recording.telemetry import log, traces
 
 # Below `functionTimeout` (host.json), whose time-out kills every other job of the process too.
@@ -81,6 +83,7 @@ async def publish(written: Manifest, notices: RunNotices) -> bool:
         time=written.archived_at or written.recording_start_time,
         data={
             "recordingKey": written.recording_key,
+            **written.ids,
             "manifest": layout.manifest_blob(written.recording_key, written.revision),
             "chunks": len(written.chunks),
             "missing": missing[:_MOST_NAMED],
@@ -104,6 +107,8 @@ class Finish:
     recordings: RecordingStore
     endings: Endings
     calls: CallIds
+    starts: StartClaims
+    index: Index
     copies: Copies
     sources: SourceCopies
     topic: Topic
@@ -171,8 +176,11 @@ class Finish:
             return False
         published = layout.published_blob(whole.key, written.revision)
         is_published = whole.named(published) is not None
-        if not is_published and not await publish(written, run.notices):
-            return False
+        if not is_published:
+            # Before the notice, whose reader may look for it; staging is not emptied before either.
+            await self.index.write(written)
+            if not await publish(written, run.notices):
+                return False
         sources = deletable(whole, written, run.now) if self.delete_source else []
         if not is_published and (sources or self.topic.is_set):
             # Emptying that is cut short must not publish the notice again.
@@ -208,11 +216,18 @@ class Finish:
             log.info("recording.rechecking", recordingKey=key, next="its archive waits for the re-check of a chunk")
             run.report.waiting.append(key)
             return whole, None
-        recording = await self.recordings.with_all_failures(pending)
+        recording = await self.recordings.with_all_failures(await self.recordings.with_metadata_files(pending))
         call = next((event.server_call_id for event in reversed(recording.events) if event.server_call_id), None)
         correlation_id = await self.calls.correlation_id(call)
         at = now.astimezone(UTC)
-        written = manifest.write_manifest(recording, archived_at=at, before=due.before, correlation_id=correlation_id)
+        written = manifest.write_manifest(
+            recording,
+            archived_at=at,
+            before=due.before,
+            correlation_id=correlation_id,
+            # Events of the 2021 preview API don't name their recording: the stop that was assigned to it does.
+            started=await self.starts.find(recording.recording_id or await self.endings.assigned(recording.key)),
+        )
         if unproved := [entry.document_id for entry in written.chunks if entry.is_safe and not entry.has_proof]:
             raise CopyFailed(f"no proof of the copies of {unproved}")
         if not await self.recordings.write_manifest(written):

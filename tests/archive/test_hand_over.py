@@ -348,21 +348,23 @@ async def test_a_recording_that_is_archived_while_the_timer_looks_is_no_orphan(
 
 
 @pytest.mark.parametrize("chunks", [1, 8])
-async def test_a_recording_of_one_chunk_takes_twelve_requests_to_archive_it(
+async def test_a_recording_of_one_chunk_takes_thirteen_requests_to_archive_it(
     azurite: Azurite, environment: dict[str, str], chunks: int
 ) -> None:
     """List, event, no manifest; two copies of two requests and one of one; proof, manifest, and all is deleted by two.
 
-    Each chunk more takes five. Not counted: the pass over its copy, in ranges of 2 MiB.
+    And the stop that was assigned to it, since events of the 2021 preview API name no recording. Each chunk more takes
+    five. Not counted: the pass over its copy, in ranges of 2 MiB.
     """
     async with harmed(azurite, environment) as (app, proxy):
+        await app.clients.index.digests()
         await stage_files(app, *[wav(500)] * chunks)
         await plan(app)
         before = counted(proxy)
 
         await app.archive.run(KEY)
 
-        assert 12 + 5 * (chunks - 1) == counted(proxy) - before - chunks
+        assert 13 + 5 * (chunks - 1) == counted(proxy) - before - chunks
         assert {} == await listing(app.settings, "staging")
 
 
@@ -371,6 +373,7 @@ async def test_the_share_of_the_timer_is_three_requests_and_a_message_for_each_r
 ) -> None:
     """What is queued costs the next runs two, until it is archived."""
     async with harmed(azurite, environment) as (app, proxy):
+        await app.clients.index.digests()
         await plan(app)
         before = counted(proxy)
         await plan(app)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.data.tables.aio import TableClient
 from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import ContainerClient
 
@@ -142,3 +143,14 @@ async def test_it_tells_when_each_blob_was_written() -> None:
 
     assert list(moments) == ["/bench/c/a"]
     assert moments["/bench/c/a"] > 0
+
+
+async def test_rows_are_accepted() -> None:
+    """The app writes rows of its search index one by one, and deletes one."""
+    async with Server(sink.Sink().handler(), NONE) as server:
+        text = sink.connection_string(server.url)
+        async with TableClient.from_connection_string(text, "index") as table:
+            row = {"PartitionKey": "month:1", "RowKey": "1"}
+            await table.create_entity(row)
+            await table.upsert_entity(row)
+            await table.delete_entity(row)

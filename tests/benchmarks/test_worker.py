@@ -15,7 +15,10 @@ from recording.config.settings import read_settings
 async def test_what_the_timer_hands_over_is_archived_from_the_queue(
     environment: dict[str, str], azurite: Azurite, tmp_path: Path
 ) -> None:
-    """Requests are counted for each; a run that has nothing to do makes few of them."""
+    """Requests are counted for each; a run that has nothing to do makes few of them.
+
+    The one that plans the first recording also makes the search index.
+    """
     one = Recorded(1, datetime.now(UTC) - timedelta(hours=1))
     async with worker.running(environment, log=tmp_path / "logs" / "worker.log") as running:
         idle = await running.run()
@@ -25,7 +28,8 @@ async def test_what_the_timer_hands_over_is_archived_from_the_queue(
         again = await running.run()
 
     assert (0, 1, 1, 0) == (idle["handed_over"], planned["handed_over"], worked["messages"], again["handed_over"])
-    assert 0 < idle["requests"] == again["requests"] < planned["requests"] < worked["requests"] <= 15
+    assert 0 < idle["requests"] == again["requests"] < min(planned["requests"], worked["requests"])
+    assert max(planned["requests"], worked["requests"]) <= 30
     assert (1, 4) == (planned["queue_requests"] - idle["queue_requests"], worked["queue_requests"])
     assert min(worked["seconds"], worked["cpu_seconds"]) > 0
 

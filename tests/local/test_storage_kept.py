@@ -107,7 +107,7 @@ async def test_a_blob_that_is_to_keep_another_byte_is_seen_right_by_nobody(rig: 
 async def test_a_blob_that_is_to_keep_another_byte_waits_for_who_asked_before(azurite: Azurite) -> None:
     """A request that was on its way already sees no blob at all, or the changed one."""
     async with (
-        StorageProxy(azurite.blob_url, azurite.queue_url) as slow,
+        StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as slow,
         open_rig(azurite, blob_url=slow.blob_url) as rig,
     ):
         blob = rig.container.get_blob_client("thing")

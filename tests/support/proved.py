@@ -8,6 +8,7 @@ from typing import Any
 from recording import crc64
 from recording.app import App
 from recording.formats.media import Inspection
+from recording.model import payload
 from recording.model.job import ChunkJob
 from recording.model.proof import ChunkFacts
 from recording.model.verdict import ChunkVerdict
@@ -58,7 +59,8 @@ async def announce_files(app: App, count: int, **more: Any) -> list[ChunkJob]:
 async def commit(app: App, job: ChunkJob, body: bytes, facts: ChunkFacts | None = None) -> None:
     """Put a chunk's content and its metadata file into staging; without facts, proved by its CRC64s."""
     await put(app.settings, "staging", job.content_blob, body, **(facts or facts_of(body)).to_metadata())
-    await app.clients.blobs.create("staging", job.metadata_blob, b'{"callId": "3f2b0e4c"}')
+    file = b'{"callId": "3f2b0e4c"}'
+    await app.clients.blobs.create("staging", job.metadata_blob, file, **payload.read_metadata_file(file))
 
 
 async def stage_files(app: App, *bodies: bytes, **more: Any) -> list[ChunkJob]:

@@ -1,4 +1,4 @@
-"""What the app asks of Blob Storage, of queues and of a source: counted at its HTTP clients, by class, with bytes."""
+"""What the app asks of storage and of a source: counted at its HTTP clients, by class, with bytes."""
 
 import re
 from collections import Counter
@@ -25,7 +25,7 @@ _STORAGE = re.compile(r"/devstoreaccount1/(?P<container>[^/?]+)")
 
 
 class Counted:
-    """Requests by class: of Blob Storage as in CLASSES, `message` for each that is sent to a queue, `source`.
+    """Requests by class: of Blob Storage as in CLASSES, `table`, `message` for each that is sent to a queue, `source`.
 
     `containers` has those of Blob Storage by container and class, and `bytes` how many were sent to a container (`to`),
     copied into one by the service (`copied`) and read from one (`from`).
@@ -58,6 +58,9 @@ class Counted:
         if "/messages" in request.url:
             # Messages are operations of a queue, and have a price of their own; the host makes those of its triggers.
             self.asked["message"] += request.method == "POST"
+            return
+        if "DataServiceVersion" in request.headers:
+            self.asked["table"] += 1
             return
         part = re.search(r"[?&]comp=(\w+)", request.url) or re.search(r"[?&]restype=(\w+)", request.url)
         kind = CLASSES[request.method, part[1] if part else ""]
