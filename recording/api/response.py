@@ -8,7 +8,7 @@ from typing import Any
 import azure.functions as func
 from pydantic import BaseModel
 
-from recording.errors import RecordingError, Throttled
+from recording.errors import RecordingError, Throttled, Unauthorized
 from recording.telemetry import log
 
 
@@ -19,8 +19,12 @@ def json_response(body: BaseModel | None = None, *, status: int = 200) -> func.H
 
 
 def error_response(error: RecordingError) -> func.HttpResponse:
-    """Answer with the error body of the contract, and `Retry-After` where ACS gave one."""
-    headers = {"Retry-After": error.retry_after} if isinstance(error, Throttled) and error.retry_after else {}
+    """Answer with the error body of the contract, its code in a header, and `Retry-After` where ACS gave one."""
+    headers = {"x-ms-error-code": error.error_code}
+    if isinstance(error, Throttled) and error.retry_after:
+        headers["Retry-After"] = error.retry_after
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
     body = json.dumps(error_body(error))
     return func.HttpResponse(body, status_code=error.http_status, mimetype="application/json", headers=headers)
 

@@ -19,6 +19,7 @@ from recording import urls
 from recording.errors import BadRequest
 from recording.model.options import StartOptions
 from recording.model.record import Body
+from recording.model.roles import Principal
 
 # Live ids have 162 characters, unpadded base64url; some spec examples are padded
 # (docs/acs-contract.md#2021-recording-id), and those of the Call Automation API may hold + and / too
@@ -97,7 +98,11 @@ class RepeatKey:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, if that is known, and the key under which a start may be repeated."""
+    """Who asks, if that is known, and the key under which a start may be repeated.
+
+    `principal` is whom a token stands for; with a function key there is none.
+    """
 
     who: str | None = None
     repeat_key: RepeatKey | None = None
+    principal: Principal | None = None
