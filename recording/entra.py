@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Any, Literal
 from uuid import UUID
 
-from recording.errors import Unauthorized
 from recording.model.roles import ROLES, Principal
-from recording.signers import FETCH_SECONDS, Signers
+from recording.signers import FETCH_SECONDS, Signers, refused
 
 # The delegated permission of the API, without which a person's token isn't meant for it.
 SCOPE = "access"
@@ -48,11 +47,11 @@ class AccessTokens:
             authorization, audience=self._api, issuer=self._issuer, require=("ver", "tid", "oid")
         )
         if claims["ver"] != "2.0":
-            raise _invalid("version")
+            raise refused("version")
         if claims["tid"] != self._tenant:
-            raise _invalid("tenant")
+            raise refused("tenant")
         if not isinstance(claims["oid"], str) or not claims["oid"]:
-            raise _invalid("object id")
+            raise refused("object id")
         given = claims.get("roles")
         roles = frozenset(role for role in ROLES if isinstance(given, list) and role in given)
         return Principal(_kind(claims), claims["oid"][:_LONGEST_NAME], _name(claims), roles)
@@ -65,7 +64,7 @@ def _kind(claims: dict[str, Any]) -> Literal["person", "service"]:
         return "service"
     if claims.get("idtyp") != "app" and isinstance(scopes, str) and SCOPE in scopes.split():
         return "person"
-    raise _invalid("scope")
+    raise refused("scope")
 
 
 def _name(claims: dict[str, Any]) -> str | None:
@@ -73,7 +72,3 @@ def _name(claims: dict[str, Any]) -> str | None:
     found = next((claims[name] for name in ("name", "azp") if isinstance(claims.get(name), str)), None)
     # JSON may hold lone surrogates, which can't be written as UTF-8.
     return found[:_LONGEST_NAME].encode(errors="backslashreplace").decode() if found else None
-
-
-def _invalid(what: str) -> Unauthorized:
-    return Unauthorized(f"the token is invalid ({what})", target="Authorization")

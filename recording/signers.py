@@ -25,6 +25,17 @@ LIFE_SECONDS, PAUSE_SECONDS = 24 * 60 * 60.0, 30.0
 FETCH_SECONDS = 5.0
 # The clock of this machine may differ from that of a provider by so much.
 _LEEWAY_SECONDS = 60
+# What is said of a token that PyJWT refuses; its own message may repeat the token. Anything else is its form.
+_KINDS: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
+    (jwt.InvalidAlgorithmError, "algorithm"),
+    (jwt.InvalidKeyError, "key"),
+    (jwt.InvalidSignatureError, "signature"),
+    (jwt.ExpiredSignatureError, "expired"),
+    (jwt.ImmatureSignatureError, "not valid yet"),
+    (jwt.InvalidIssuerError, "issuer"),
+    (jwt.InvalidAudienceError, "audience"),
+    (jwt.MissingRequiredClaimError, "a claim is missing"),
+)
 
 
 @dataclass(frozen=True)
@@ -92,8 +103,8 @@ class Signers:
                 options={"require": ["exp", "iss", "aud", *require]},
             )
         except (jwt.PyJWTError, ValueError, RecursionError) as invalid:
-            # Only the kind of failure: its message may repeat the token.
-            raise Unauthorized(f"the token is invalid ({type(invalid).__name__})", target="Authorization") from None
+            kind = next((kind for error, kind in _KINDS if isinstance(invalid, error)), "form")
+            raise refused(kind) from None
         return found
 
     async def _signer_for(self, kid: str | None) -> Signer:
@@ -134,3 +145,8 @@ class Signers:
             raise ValueError(f"status {response.status_code}")
         body = response.json()
         return body if isinstance(body, dict) else {}
+
+
+def refused(kind: str) -> Unauthorized:
+    """Return the error for a token: the kind of failure, and nothing of the token."""
+    return Unauthorized(f"the token is invalid ({kind})", target="Authorization")

@@ -119,8 +119,9 @@ async def test_a_start_is_repeated_under_its_key(app: App, control: Control) -> 
 
 
 @pytest.mark.parametrize("name", ["start_recording", "stop_recording", "pause_recording", "resume_recording"])
-async def test_who_called_is_on_record_for_good_and_bad(app: App, name: str) -> None:
+async def test_who_called_is_on_record_for_good_and_bad(app: App, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The principal that the platform authenticated, with the answer's own status."""
+    monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "True")
     headers = {"X-MS-CLIENT-PRINCIPAL-NAME": "ada@contoso.com", "x-functions-key": "secret"}
 
     answer = await call(name, headers=headers, conversationId=GROUP, recordingId="abc")

@@ -49,7 +49,8 @@ class Shape:
 class Endpoint:
     """One function behind a door; `path` has no slash before it, and `roles` are those that `/v1` admits."""
 
-    function: str
+    name: str
+    function: Registered
     method: str
     path: str
     door: Door
@@ -106,8 +107,10 @@ class Doors:
     ) -> Callable[..., Registered]:
         def register(function: Callable[..., Awaitable[func.HttpResponse]]) -> Registered:
             name, said = function.__name__, inspect.getdoc(function) or ""
-            self.endpoints.append(Endpoint(name, method, path, door, roles, shape, said.partition("\n")[0]))
-            return self._app.route(path, methods=[method], auth_level=_LEVELS[door])(responds(function))
+            registered = self._app.route(path, methods=[method], auth_level=_LEVELS[door])(responds(function))
+            summary = said.partition("\n")[0]
+            self.endpoints.append(Endpoint(name, registered, method, path, door, roles, shape, summary))
+            return registered
 
         return register
 

@@ -37,6 +37,7 @@ class Site:
     entra: Entra
     acs: Emulator
     session: aiohttp.ClientSession
+    environ: dict[str, str]
 
     async def ask(
         self, method: str, path: str, who: Person | Service | str | None = "ada", *, body: Any = None, **headers: str
@@ -73,4 +74,4 @@ async def running(azurite: Azurite, **settings: str) -> AsyncIterator[Site]:
             **settings,
         }
         async with Host(app_dir=ROOT, environ=environ) as host:
-            yield Site(host, entra, acs, session)
+            yield Site(host, entra, acs, session, environ)
