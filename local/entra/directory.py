@@ -6,6 +6,7 @@ TENANT = "00000000-0000-4000-8000-00000000e001"
 # The client ids of the applications: the API, whose tokens the app accepts, and the page that asks for them.
 API, PAGE = "00000000-0000-4000-8000-00000000e002", "00000000-0000-4000-8000-00000000e003"
 SCOPE = f"{API}/access"
+SECRET = "local-development-only"  # noqa: S105 - of a service that exists on this machine only
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,13 @@ SERVICES = {
     for service in (
         Service(
             "00000000-0000-4000-8000-00000000e021",
-            "local-development-only",
+            SECRET,
             "00000000-0000-4000-8000-00000000e022",
             ("Recordings.Control", "Recordings.Read"),
         ),
         Service(
             "00000000-0000-4000-8000-00000000e023",
-            "local-development-only",
+            SECRET,
             "00000000-0000-4000-8000-00000000e024",
             ("Recordings.Operate",),
         ),
