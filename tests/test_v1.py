@@ -13,7 +13,7 @@ from local.entra.tokens import WRONG, Wrong
 from recording.config.settings import read_settings
 from recording.model.roles import ROLES
 from tests.support.facts import body_of, listing
-from tests.support.v1 import Site, running
+from tests.support.v1 import ROOT, Site, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -124,6 +124,16 @@ async def test_who_may_do_what_is_the_matrix(site: Site, function: str) -> None:
 async def test_the_matrix_has_every_operation_of_v1(site: Site) -> None:
     """An operation that is added to /v1 has its row, under its pinned name."""
     assert sorted(MATRIX) == sorted(one.name for one in site.host.functions if one.name.startswith("v1_"))
+
+
+async def test_the_matrix_is_documented() -> None:
+    """docs/entra.md has the same rows."""
+    text = (ROOT / "docs/entra.md").read_text().partition("## Who may do what")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [^|]+ \| `(\w+)` \| (.+) \|$", text, re.MULTILINE)
+
+    assert {name: [letter != " " for letter in may] for name, (_, _, may) in MATRIX.items()} == {
+        name: [word == "yes" for word in words.split(" | ")] for name, words in rows
+    }
 
 
 async def test_a_service_signs_in_with_its_own_roles(site: Site) -> None:
