@@ -9,8 +9,9 @@ from typing import List  # noqa: UP035 - see Jobs
 import azure.functions as func
 
 from recording.api.doors import Doors, Shape
+from recording.api.openapi import Description
 from recording.api.request import path_value, read_body, read_events, read_query
-from recording.api.response import json_response
+from recording.api.response import Anything, Empty, json_response, repeated
 from recording.api.webhook import answer_options, answer_validation
 from recording.app import current, ready, ready_if_possible
 from recording.catalogue.browse import ListQuery, RecordingList
@@ -37,32 +38,45 @@ doors = Doors(app, tokens=lambda: current().clients.tokens)
 Jobs = func.Out[List[str]]  # noqa: UP006
 RECORDINGS = "conversations/{conversationId}/recordings"
 RECORDING = "conversations/{conversationId}/recordings/{recordingId}"
+# What the recording API refuses: unknown, in another state, too many requests, for now.
+FROM_ACS = (404, 409, 429, 503)
 
 
-@doors.both("POST", RECORDINGS, Shape(RecordingStarted, body=StartRecording), roles=roles.STEER)
+@doors.both(
+    "POST",
+    RECORDINGS,
+    Shape(RecordingStarted, body=StartRecording, repeatable=True, errors=FROM_ACS),
+    roles=roles.STEER,
+)
 async def start_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Start recording a conversation."""
     body = read_body(StartRecording, req)
     control = (await ready_if_possible()).control
-    return json_response(await control.start(caller, path_value(req, "conversationId"), body))
+    started = await control.start(caller, path_value(req, "conversationId"), body)
+    return json_response(started, headers=repeated(caller))
 
 
-@doors.both("POST", "recordings", Shape(RecordingStarted, body=StartRecordingByUrl), roles=roles.STEER)
+@doors.both(
+    "POST",
+    "recordings",
+    Shape(RecordingStarted, body=StartRecordingByUrl, repeatable=True, errors=FROM_ACS),
+    roles=roles.STEER,
+)
 async def start_recording_by_url(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Start recording the conversation of a URL or a server call id."""
     body = read_body(StartRecordingByUrl, req)
     control = (await ready_if_possible()).control
-    return json_response(await control.start_by_url(caller, body))
+    return json_response(await control.start_by_url(caller, body), headers=repeated(caller))
 
 
-@doors.both("GET", RECORDING, Shape(RecordingStateAnswer), roles=roles.STEER)
+@doors.both("GET", RECORDING, Shape(RecordingStateAnswer, errors=FROM_ACS), roles=roles.STEER)
 async def get_recording_state(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Answer whether a recording is active."""
     control = (await ready_if_possible()).control
     return json_response(await control.get_state(*_ids(req)))
 
 
-@doors.both("DELETE", RECORDING, Shape(body=Operation), roles=roles.STEER)
+@doors.both("DELETE", RECORDING, Shape(Empty, body=Operation, errors=FROM_ACS), roles=roles.STEER)
 async def stop_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Stop a recording."""
     control = (await ready_if_possible()).control
@@ -70,7 +84,7 @@ async def stop_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResp
     return json_response()
 
 
-@doors.both("POST", RECORDING + "/pause", Shape(body=Operation), roles=roles.STEER)
+@doors.both("POST", RECORDING + "/pause", Shape(Empty, body=Operation, errors=FROM_ACS), roles=roles.STEER)
 async def pause_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Pause a recording."""
     control = (await ready_if_possible()).control
@@ -78,7 +92,7 @@ async def pause_recording(req: func.HttpRequest, caller: Caller) -> func.HttpRes
     return json_response()
 
 
-@doors.both("POST", RECORDING + "/resume", Shape(body=Operation), roles=roles.STEER)
+@doors.both("POST", RECORDING + "/resume", Shape(Empty, body=Operation, errors=FROM_ACS), roles=roles.STEER)
 async def resume_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Resume a paused recording."""
     control = (await ready_if_possible()).control
@@ -93,13 +107,15 @@ async def list_recordings(req: func.HttpRequest, caller: Caller) -> func.HttpRes
     return json_response(await (await ready()).catalogue.page(query))
 
 
-@doors.both("GET", "recordings/{recordingKey}", Shape(Manifest), roles=roles.FIND)
+@doors.both("GET", "recordings/{recordingKey}", Shape(Manifest, errors=(404,)), roles=roles.FIND)
 async def get_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Answer with a recording's manifest, or its state while in flight."""
     return json_response(await (await ready()).catalogue.get(path_value(req, "recordingKey")))
 
 
-@doors.both("GET", "recordings/{recordingKey}/chunks/{index}/content", Shape(statuses=(302,)), roles=roles.PLAY)
+@doors.both(
+    "GET", "recordings/{recordingKey}/chunks/{index}/content", Shape(statuses=(302,), errors=(404,)), roles=roles.PLAY
+)
 async def get_chunk_content(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Redirect to a read-only link of a few minutes."""
     catalogue = (await ready()).catalogue
@@ -107,7 +123,7 @@ async def get_chunk_content(req: func.HttpRequest, caller: Caller) -> func.HttpR
     return func.HttpResponse(status_code=302, headers={"Location": link, "Cache-Control": "no-store"})
 
 
-@doors.both("POST", "recordings/{recordingKey}/verify", Shape(RecordingVerification), roles=roles.VERIFY)
+@doors.both("POST", "recordings/{recordingKey}/verify", Shape(RecordingVerification, errors=(404,)), roles=roles.VERIFY)
 async def verify_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Read an archived recording again and compare it with its manifest."""
     return json_response(await (await ready()).verifier.verify_in_request(path_value(req, "recordingKey")))
@@ -120,8 +136,14 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
     return json_response(found, status=200 if found.status == "ok" else 503)
 
 
+@doors.anybody("GET", "openapi.json", Shape(Anything, statuses=(200, 304)))
+async def describe(req: func.HttpRequest) -> func.HttpResponse:
+    """Describe this API, in OpenAPI 3.1."""
+    return description.answer(req)
+
+
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
-@doors.key("POST", "callbacks", Shape())
+@doors.key("POST", "callbacks", Shape(Anything, body=Anything, errors=(401,)))
 async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpResponse:
     """Receive the callbacks of ACS: events in any form, with a token if ACS_RESOURCE_ID is set."""
     received = read_events(req)
@@ -176,3 +198,7 @@ async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
 
 def _ids(req: func.HttpRequest) -> tuple[str, str]:
     return path_value(req, "conversationId"), path_value(req, "recordingId")
+
+
+# After every operation: it describes all of them.
+description = Description(doors.endpoints)

@@ -149,6 +149,7 @@ def test_routes_are_the_designs() -> None:
         "receive_callback": ("POST", "callbacks", "function"),
         "permit_callbacks": ("OPTIONS", "callbacks", "function"),
         "health": ("GET", "health", "anonymous"),
+        "describe": ("GET", "openapi.json", "anonymous"),
     } == found
 
 

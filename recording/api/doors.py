@@ -33,9 +33,10 @@ type Registered = Any
 
 @dataclass(frozen=True)
 class Shape:
-    """What an operation takes and answers with; None for nothing.
+    """What an operation takes and answers with: a model, any JSON (`Anything`), or nothing.
 
     `statuses` are those of good answers; `errors` those of refusals, beside what door, path, query and body imply.
+    A `repeatable` one takes the headers of a start that happens once.
     """
 
     answer: type[BaseModel] | None = None
@@ -43,6 +44,7 @@ class Shape:
     body: type[BaseModel] | None = None
     statuses: tuple[int, ...] = (200,)
     errors: tuple[int, ...] = ()
+    repeatable: bool = False
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Browser:
         """Sign Ada in."""
         return (await self.authorize(person="ada"))[2]["code"]
 
-    async def token(self, headers: dict[str, str] | None = None, **form: str) -> tuple[int, Any]:
+    async def token(self, headers: Any = None, **form: str) -> tuple[int, Any]:
         """Ask for tokens."""
         async with self._http.post(f"{self._place}/token", data=form, headers=headers) as answer:
             return answer.status, await answer.json()
