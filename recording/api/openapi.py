@@ -28,20 +28,27 @@ Today's paths need a function key. The same operations under `/v1` need an acces
 `roles` have one of `x-roles`. The Functions host answers 404 without a body to a path or a method that is not listed,
 401 without a body to a wrong key, and 413 without a body to a very large request.
 """
-_PATH = {
-    "conversationId": (
-        "The base64url of the conversation URL, a server call id in base64url, a group call's GUID, or room:{id}.",
-        {"type": "string", "pattern": "^[A-Za-z0-9:_=+-]{1,4096}$"},
-    ),
-    "recordingId": (
-        "The id in the answer of start.",
-        {"type": "string", "pattern": "^[A-Za-z0-9+_-]{1,1024}={0,2}$"},
-    ),
-    "recordingKey": (
-        "The key of a recording in a list.",
-        {"type": "string", "pattern": "^[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}$"},
-    ),
-    "index": ("The index of a chunk.", {"type": "string", "pattern": "^[0-9]{1,5}$"}),
+_PATH: dict[str, dict[str, Any]] = {
+    "conversationId": {
+        "description": "The base64url of the conversation URL, or of a server call id; a group call's GUID; room:{id}.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9:_=+-]{1,4096}$"},
+        "example": "3f2b0e4c-1111-4000-8000-000000000001",
+    },
+    "recordingId": {
+        "description": "The id in the answer of start.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9+_-]{1,1024}={0,2}$"},
+        "example": "eyJQbGF0Zm9ybUVuZHBvaW50SWQiOiI1In0",
+    },
+    "recordingKey": {
+        "description": "The key of a recording in a list.",
+        "schema": {"type": "string", "pattern": "^[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}$"},
+        "example": "20261124T140211000000Z-3f2b0e4c-0000-4000-8000-00000000000f",
+    },
+    "index": {
+        "description": "The index of a chunk.",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,5}$"},
+        "example": "0",
+    },
 }
 _REPEAT = "The start happens once for all requests with this value; the same value with another request gets a 400."
 _HEADERS = {
@@ -214,10 +221,7 @@ def _headers(*names: str) -> dict[str, Any]:
 
 def _in_path(one: Endpoint) -> list[dict[str, Any]]:
     names = [part[1:-1] for part in one.path.split("/") if part.startswith("{")]
-    return [
-        {"name": name, "in": "path", "required": True, "description": _PATH[name][0], "schema": _PATH[name][1]}
-        for name in names
-    ]
+    return [{"name": name, "in": "path", "required": True, **_PATH[name]} for name in names]
 
 
 def _in_query(model: type[BaseModel] | None) -> list[dict[str, Any]]:
@@ -225,7 +229,11 @@ def _in_query(model: type[BaseModel] | None) -> list[dict[str, Any]]:
         return []
     # As an answer: a parameter that isn't given is left out, never null.
     schema = model.model_json_schema(by_alias=True, schema_generator=_Schema, mode="serialization")
-    return [{"name": name, "in": "query", "schema": each} for name, each in schema["properties"].items()]
+    # The host passes on no parameter without a value (docs/functions-host.md#http).
+    empty = {"const": "", "description": "As if it were absent."}
+    return [
+        {"name": name, "in": "query", "schema": {"anyOf": [each, empty]}} for name, each in schema["properties"].items()
+    ]
 
 
 def _in_headers() -> list[dict[str, Any]]:

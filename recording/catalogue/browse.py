@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     AwareDatetime,
+    BeforeValidator,
     Field,
     ValidationError,
 )
@@ -36,7 +37,14 @@ def _in_utc(time: datetime) -> datetime:
         raise ValueError("must be a time from year 1 to 9999 in UTC") from None
 
 
-Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+def _require_text(time: object) -> object:
+    # pydantic takes a number for seconds since 1970.
+    if not isinstance(time, str) or not time[4:5] == "-":
+        raise ValueError("must be a time in ISO 8601, such as 2026-11-24T14:02:11Z")
+    return time
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_require_text), AfterValidator(_in_utc)]
 
 
 class ListQuery(Record, populate_by_name=False):

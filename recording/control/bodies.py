@@ -46,7 +46,9 @@ class StartRecording(Operation, StartOptions):
 class StartRecordingByUrl(StartRecording):
     """Body of `POST /recordings`: either a URL or a server call id names the conversation."""
 
-    server_call_id: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    server_call_id: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(
+        default=None, examples=["aHR0cHM6Ly9jb252LmV4YW1wbGUvY2FsbA=="]
+    )
     conversation_url: Annotated[str | None, Field(min_length=1, max_length=3000, validate_default=True)] = None
 
     @field_validator("conversation_url")
