@@ -104,7 +104,7 @@ async def resume_recording(req: func.HttpRequest, caller: Caller) -> func.HttpRe
 async def list_recordings(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """List recordings, newest first."""
     query = read_query(ListQuery, req)
-    return json_response(await (await ready()).catalogue.page(query))
+    return json_response(await (await ready()).catalogue.page(query, url=req.url))
 
 
 @doors.both("GET", "recordings/{recordingKey}", Shape(Manifest, errors=(404,)), roles=roles.FIND)

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import bars, big, burst, chart, concurrency, control, pump, results, resume, slow, sweep
+from benchmarks import bars, big, burst, chart, concurrency, control, find, pump, results, resume, slow, sweep
 from benchmarks.blobs import NotPut
 from benchmarks.cases import FULL, QUICK, SIZES, cases
 from benchmarks.timer import TimerFailed
@@ -113,6 +113,10 @@ async def _slow(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[resul
     return await slow.run(quick=arguments.quick, say=_say)
 
 
+async def _find(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+    return await find.run(find.QUICK_HELD if arguments.quick else find.HELD, say=_say)
+
+
 _MEASURES = {
     "pump": _pump,
     "burst": _burst,
@@ -122,6 +126,7 @@ _MEASURES = {
     "resume": _resume,
     "slow": _slow,
     "big": _big,
+    "find": _find,
 }
 
 

@@ -32,7 +32,8 @@ CHUNK_BYTES = 4096
 _FIRST_ARCHIVED = datetime(2024, 1, 1, tzinfo=UTC)
 _BETWEEN = timedelta(minutes=10)
 _RETENTION = timedelta(hours=24)
-_METADATA = b'{"resourceId":"bench","recordingInfo":{"contentType":"audioVideo","format":"mp4"}}'
+# How many people take part in turns.
+_PEOPLE = 20
 _AT_ONCE = 16
 _VERSION = "2021-12-02"
 
@@ -78,13 +79,21 @@ class Recorded:
         chunk = {"documentId": self.document, "index": 0, "endReason": "SessionEnded", "durationMs": 60_000}
         event = burst.event({"callId": self.call_id, "startTime": self.start.isoformat(), "chunks": [chunk]})
         name = layout.event_blob(self.key, event["id"])
+        said = {
+            "resourceId": "bench",
+            "chunkStartTime": self.start.isoformat(),
+            "chunkDuration": 60_000,
+            "recordingInfo": {"contentType": "audioVideo", "format": "mp4"},
+            "participants": [{"participantId": participant(self.number)}],
+        }
+        metadata = json.dumps(said).encode()
         return [
             _fact("staging", name, json.dumps(event).encode(), announced=event["eventTime"]),
             _fact(
                 "staging",
                 layout.metadata_blob(self.key, 0, self.document),
-                _METADATA,
-                **payload.read_metadata_file(_METADATA),
+                metadata,
+                **payload.read_metadata_file(metadata),
             ),
         ]
 
@@ -119,6 +128,11 @@ class Recorded:
         written = manifest.write_manifest(recording, archived_at=self.start + _RETENTION)
         text = written.model_dump_json(by_alias=True, indent=2).encode()
         return _fact("archive", layout.manifest_blob(self.key), text)
+
+
+def participant(number: int) -> str:
+    """Return the id of the only participant of a recording, by its number."""
+    return f"8:acs:00000000-0000-0000-0000-000000000000_{number % _PEOPLE:08}"
 
 
 def archived(numbers: Iterable[int]) -> Iterator[Blob]:

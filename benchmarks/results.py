@@ -92,6 +92,17 @@ _BLOCKS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
             ("archived", "archived_seconds"),
         ),
     ),
+    "find": (
+        "a page of fifty recordings, milliseconds",
+        (
+            ("search", "contender"),
+            ("recordings", "recordings_in_archive"),
+            ("on the page", "recordings_on_page"),
+            ("requests", "requests"),
+            ("p50", "p50_milliseconds"),
+            ("worst", "worst_milliseconds"),
+        ),
+    ),
     "resume": (
         "killed in the middle, megabytes",
         (

@@ -1,8 +1,8 @@
-"""Azurite: Blob and Queue Storage on this machine.
+"""Azurite: Blob, Queue and Table Storage on this machine.
 
 `package.json` pins its version. It picks free ports itself (port 0) and prints them, so that no other program can take
-one in between. Its table service can't be switched off; nothing uses it. `azurite_index.js` is loaded into it, so that
-the cost of a request doesn't depend on how much is stored.
+one in between. `azurite_index.js` is loaded into it, so that the cost of a request for a blob doesn't depend on how
+much is stored.
 """
 
 import asyncio
@@ -41,6 +41,7 @@ class Azurite:
         self._process: Process | None = None
         self.blob_url = ""
         self.queue_url = ""
+        self.table_url = ""
 
     async def __aenter__(self) -> Self:
         command = await asyncio.to_thread(self._command)
@@ -50,7 +51,7 @@ class Azurite:
             self.blob_url = await self._address(process, "Blob")
             self.queue_url = await self._address(process, "Queue")
             # Azurite installs the signal handlers that stop it cleanly only after the last of the three.
-            await self._address(process, "Table")
+            self.table_url = await self._address(process, "Table")
         except BaseException:
             await self._stop()
             raise
@@ -64,7 +65,7 @@ class Azurite:
     @property
     def connection_string(self) -> str:
         """Return the connection string, with explicit endpoints."""
-        return connection_string(self.blob_url, self.queue_url)
+        return connection_string(self.blob_url, self.queue_url, self.table_url)
 
     @property
     def pid(self) -> int:
@@ -111,9 +112,9 @@ class Azurite:
             await asyncio.to_thread(self._temporary.cleanup)
 
 
-def connection_string(blob_url: str, queue_url: str) -> str:
+def connection_string(blob_url: str, queue_url: str, table_url: str) -> str:
     """Build the connection string of Azurite's account, reached at these endpoints."""
     return (
         f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
-        f"BlobEndpoint={blob_url};QueueEndpoint={queue_url};"
+        f"BlobEndpoint={blob_url};QueueEndpoint={queue_url};TableEndpoint={table_url};"
     )

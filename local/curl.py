@@ -134,6 +134,17 @@ def _archive() -> list[Line]:
         ),
         Line("one recording: its manifest, once it is archived", 'curl -sSw "$STATUS" "$APP/recordings/$KEY"', 200),
         Line(
+            "find it by somebody who took part",
+            'PERSON=$(curl -sS "$APP/recordings/$KEY" | field id)\n'
+            'curl -sSw "$STATUS" -G "$APP/recordings" --data-urlencode "participant=$PERSON"',
+            200,
+        ),
+        Line(
+            "find it by the operationContext of its start (events of the 2021 preview API name no start)",
+            'curl -sSw "$STATUS" "$APP/recordings?reference=curl&state=archived"',
+            200,
+        ),
+        Line(
             "read it again and compare it with its manifest",
             'curl -sSw "$STATUS" -X POST "$APP/recordings/$KEY/verify"',
             200,
@@ -171,6 +182,7 @@ def _bad_input() -> list[Line]:
             'curl -sSw "$STATUS" "$APP/conversations/$CONVERSATION/recordings/bm9zdWNo"',
             404,
         ),
+        Line("bad: a cursor that is none", 'curl -sSw "$STATUS" "$APP/recordings?cursor=x"', 400),
         Line("bad: a key that is none", 'curl -sSw "$STATUS" "$APP/recordings/..%5C..%5Cx"', 400),
     ]
 

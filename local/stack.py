@@ -200,16 +200,17 @@ class Stack:
 
     async def _start_storage_proxy(self, azurite: Azurite) -> None:
         command = [sys.executable, "-m", "local.storage_proxy", "--blob-url", azurite.blob_url]
-        command += ["--queue-url", azurite.queue_url]
+        command += ["--queue-url", azurite.queue_url, "--table-url", azurite.table_url]
         log = self.logs / "storage.log"
         proxy = Process("The storage proxy", command, log=log, environment=child_environment({}), folder=ROOT)
         await self._exits.enter_async_context(proxy)
         self._processes.append(proxy)
         said = await proxy.wait_for(
-            r"blob endpoint (\S+)\n.* queue endpoint (\S+)\n.* control plane (\S+)", seconds=READY_SECONDS
+            r"blob endpoint (\S+)\n.* queue endpoint (\S+)\n.* table endpoint (\S+)\n.* control plane (\S+)",
+            seconds=READY_SECONDS,
         )
-        self.storage_connection_string = connection_string(said[1], said[2])
-        self.storage_control_url = said[3]
+        self.storage_connection_string = connection_string(said[1], said[2], said[3])
+        self.storage_control_url = said[4]
 
     async def _start_acs(self) -> None:
         key = base64.b64encode(secrets.token_bytes(64)).decode()

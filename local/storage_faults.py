@@ -11,7 +11,7 @@ from pydantic import Field
 from local.faults.chaos import ChaosBody
 from local.faults.rules import Call, FaultRule, globs
 
-Service = Literal["blob", "queue"]
+Service = Literal["blob", "queue", "table"]
 Kind = Literal[
     "status",
     "refuse",
@@ -49,11 +49,11 @@ class StorageCall(Call):
 
 
 class StorageRule(FaultRule):
-    """One rule as the control plane accepts it, for Blob and Queue Storage.
+    """One rule as the control plane accepts it, for Blob, Queue and Table Storage.
 
     ``operation`` is a glob on the operation's name as the service's reference has it (PutBlock, PutBlockList,
-    CopyBlob, GetBlob, PutMessage, ...). ``query`` has globs by parameter; null: the parameter must be absent.
-    Fields by kind: status (status, code, retryAfter), cutBody (afterBytes, default half), slow (bytesPerSecond;
+    CopyBlob, GetBlob, PutMessage, QueryEntities, ...). ``query`` has globs by parameter; null: the parameter must be
+    absent. Fields by kind: status (status, code, retryAfter), cutBody (afterBytes, default half), slow (bytesPerSecond;
     seconds, after which it continues at full speed), hang (seconds, then the request is carried out), lateAnswer (it is
     carried out, the answer comes after seconds), corrupt (offset of the byte, default the middle one), pendingCopy
     (polls that still find it pending), failedCopy (polls, then copyStatus; afterBytes of the content are copied).
@@ -95,6 +95,8 @@ def operation(service: Service, method: str, path: str, *, query: Mapping[str, s
     """Return the operation's name in the service's reference, "Other" for one that isn't used here."""
     depth = len(path.strip("/").split("/", 3))
     comp = query.get("comp", "")
+    if service == "table":
+        return _table(method, path, headers)
     if service == "queue":
         if depth == 3 and method == "GET" and "peekonly" in query:
             return "PeekMessages"
@@ -139,10 +141,39 @@ _QUEUE = {
     ("PUT", 4, ""): "UpdateMessage",
     ("DELETE", 4, ""): "DeleteMessage",
 }
-_ALL = frozenset({*_BLOB.values(), *_QUEUE.values(), "CopyBlob", "PeekMessages"})
-_WITH_BODY = frozenset({"GetBlob", "GetBlockList", "ListBlobs", "GetMessages"})
+# Tables and entities are segments of one length: what tells them apart is their form (`Tables`, `name(…)`).
+_ENTITY = {
+    "GET": "GetEntity",
+    "PUT": "UpdateEntity",
+    "PATCH": "MergeEntity",
+    "MERGE": "MergeEntity",
+    "DELETE": "DeleteEntity",
+}
+
+
+def _table(method: str, path: str, headers: Mapping[str, str]) -> str:
+    name = path.strip("/").partition("/")[2]
+    if name == "$batch":
+        return "EntityGroupTransaction"
+    if name.startswith("Tables"):
+        return {"GET": "QueryTables", "POST": "CreateTable", "DELETE": "DeleteTable"}.get(method, "Other")
+    if name.endswith(")") and not name.endswith("()"):
+        found = _ENTITY.get(method, "Other")
+        is_upsert = found in ("UpdateEntity", "MergeEntity") and "If-Match" not in headers
+        return f"InsertOr{found.replace('Update', 'Replace')}" if is_upsert else found
+    return {"GET": "QueryEntities", "POST": "InsertEntity"}.get(method, "Other")
+
+
+_TABLE = frozenset(
+    {
+        *("QueryTables", "CreateTable", "DeleteTable", "QueryEntities", "InsertEntity", "EntityGroupTransaction"),
+        *(*_ENTITY.values(), "InsertOrReplaceEntity", "InsertOrMergeEntity"),
+    }
+)
+_ALL = frozenset({*_BLOB.values(), *_QUEUE.values(), *_TABLE, "CopyBlob", "PeekMessages"})
+_WITH_BODY = frozenset({"GetBlob", "GetBlockList", "ListBlobs", "GetMessages", "GetEntity", "QueryEntities"})
 _CONTENT = frozenset({"PutBlock", "PutBlob", "GetBlob"})
-_CHANGES = frozenset(name for name in _ALL if not name.startswith(("Get", "List", "Peek")))
+_CHANGES = frozenset(name for name in _ALL if not name.startswith(("Get", "List", "Peek", "Query")))
 # The operations to which a random fault applies. A corrupt block is found by the proof; a corrupt answer can be found
 # only by a reader that knows the digest.
 KINDS: Mapping[str, frozenset[str]] = {
@@ -174,9 +205,17 @@ def rule_fields(kind: str, settings: ChaosBody) -> dict[str, Any]:
 
 
 def error_answer(
-    status: int, *, code: str | None = None, retry_after: str | int | None = None, method: str = "GET"
+    status: int,
+    *,
+    code: str | None = None,
+    retry_after: str | int | None = None,
+    method: str = "GET",
+    service: Service = "blob",
 ) -> web.Response:
-    """Return an error as storage sends it: an XML body, and the code in a header (a HEAD has only the header)."""
+    """Return an error as storage sends it: an XML body (of tables: JSON), and the code in a header.
+
+    A HEAD has only the header.
+    """
     usual, message = _CODES.get(status, ("InternalError", "An injected fault."))
     name = code or usual
     headers = {"x-ms-error-code": name, "x-ms-version": VERSION}
@@ -186,5 +225,8 @@ def error_answer(
         '<?xml version="1.0" encoding="utf-8"?>'
         f"<Error><Code>{escape(name)}</Code><Message>{escape(message)}</Message></Error>"
     )
+    if service == "table":
+        error = {"odata.error": {"code": name, "message": {"lang": "en-US", "value": message}}}
+        return web.json_response(error, status=status, headers=headers)
     text = None if method == "HEAD" else body
     return web.Response(status=status, text=text, content_type="application/xml", headers=headers)

@@ -1,6 +1,6 @@
-"""A reverse proxy for Azurite's blob and queue endpoints that makes chosen requests go wrong.
+"""A reverse proxy for Azurite's blob, queue and table endpoints that makes chosen requests go wrong.
 
-Both of its ports also have a control plane, JSON without authentication: ``/proxy/faults`` and ``/proxy/chaos`` (GET,
+Each of its ports also has a control plane, JSON without authentication: ``/proxy/faults`` and ``/proxy/chaos`` (GET,
 POST, DELETE), ``/proxy/requests`` (GET, with ``limit``, and DELETE) and ``/proxy/outage`` (POST).
 """
 
@@ -47,9 +47,18 @@ class StorageProxy:
     Raises OSError if a port is in use.
     """
 
-    def __init__(self, blob_url: str, queue_url: str, *, blob_port: int = 0, queue_port: int = 0) -> None:
-        self._upstream: dict[Service, str] = {"blob": blob_url, "queue": queue_url}
-        self._port: dict[Service, int] = {"blob": blob_port, "queue": queue_port}
+    def __init__(
+        self,
+        blob_url: str,
+        queue_url: str,
+        table_url: str,
+        *,
+        blob_port: int = 0,
+        queue_port: int = 0,
+        table_port: int = 0,
+    ) -> None:
+        self._upstream: dict[Service, str] = {"blob": blob_url, "queue": queue_url, "table": table_url}
+        self._port: dict[Service, int] = {"blob": blob_port, "queue": queue_port, "table": table_port}
         self.faults = Faults(StorageRule, kinds=KINDS, rule_fields=rule_fields)
         self.log = Log()
         self._outages: list[outage.Outage] = []
@@ -59,7 +68,7 @@ class StorageProxy:
         async with contextlib.AsyncExitStack() as exits:
             self._relay = Relay()
             exits.push_async_callback(self._relay.aclose)
-            self._copies = Copies(connection_string(self._upstream["blob"], self._upstream["queue"]))
+            self._copies = Copies(connection_string(*self._upstream.values()))
             exits.push_async_callback(self._copies.aclose)
             for service in self._port:
                 await self._listen(service, exits)
@@ -85,9 +94,14 @@ class StorageProxy:
         return self._url("queue")
 
     @property
+    def table_url(self) -> str:
+        """Return the table endpoint, with the account in its path."""
+        return self._url("table")
+
+    @property
     def connection_string(self) -> str:
         """Return the connection string of a client that is to use the proxy."""
-        return connection_string(self.blob_url, self.queue_url)
+        return connection_string(self.blob_url, self.queue_url, self.table_url)
 
     def _url(self, service: Service) -> str:
         return f"http://127.0.0.1:{self._port[service]}{urlsplit(self._upstream[service]).path}"
@@ -151,7 +165,11 @@ class StorageProxy:
             return await disconnect(request)
         if rule is not None and rule.kind == "status":
             answer = error_answer(
-                rule.status or 500, code=rule.code, retry_after=rule.retry_after, method=request.method
+                rule.status or 500,
+                code=rule.code,
+                retry_after=rule.retry_after,
+                method=request.method,
+                service=call.service,
             )
         elif self._copies.is_pending(call):
             answer = error_answer(409, method=request.method)
@@ -232,11 +250,18 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--blob-url", required=True, help="Azurite's blob endpoint, with the account")
     parser.add_argument("--queue-url", required=True, help="Azurite's queue endpoint, with the account")
+    parser.add_argument("--table-url", required=True, help="Azurite's table endpoint, with the account")
     parser.add_argument("--blob-port", type=int, default=0, help="0 picks a free port")
     parser.add_argument("--queue-port", type=int, default=0, help="0 picks a free port")
+    parser.add_argument("--table-port", type=int, default=0, help="0 picks a free port")
     arguments = parser.parse_args(argv)
     proxy = StorageProxy(
-        arguments.blob_url, arguments.queue_url, blob_port=arguments.blob_port, queue_port=arguments.queue_port
+        arguments.blob_url,
+        arguments.queue_url,
+        arguments.table_url,
+        blob_port=arguments.blob_port,
+        queue_port=arguments.queue_port,
+        table_port=arguments.table_port,
     )
     try:
         return run(_serve(proxy))
@@ -249,6 +274,7 @@ async def _serve(proxy: StorageProxy) -> int:
     async with proxy:
         print(f"Storage proxy: blob endpoint {proxy.blob_url}", flush=True)
         print(f"Storage proxy: queue endpoint {proxy.queue_url}", flush=True)
+        print(f"Storage proxy: table endpoint {proxy.table_url}", flush=True)
         print(f"Storage proxy ready, control plane {proxy.control_url}", flush=True)
         await asyncio.Event().wait()
     return 0

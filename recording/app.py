@@ -27,6 +27,8 @@ from recording.archive.review import Review
 from recording.archive.sources import SourceCopies
 from recording.archive.unannounced import UnannouncedWatch
 from recording.catalogue.browse import Catalogue
+from recording.catalogue.indexing import Indexing
+from recording.catalogue.reindex import Reindex
 from recording.catalogue.verify import Verifier
 from recording.clock import Clock, utc_now
 from recording.config.resource import Resource
@@ -51,6 +53,7 @@ from recording.storage.audit import AuditLog
 from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
+from recording.storage.index import Index
 from recording.storage.queues import Queue
 from recording.storage.recordings import ARCHIVE_SECONDS, RecordingStore
 from recording.storage.starts import StartClaims
@@ -69,6 +72,7 @@ class Clients:
     bulk_poison: Queue
     event_queue: Queue
     event_poison: Queue
+    index: Index
     topic: Topic
     service: Preview2021 | CallAutomation
     callbacks: CallbackAuth
@@ -102,6 +106,7 @@ class Clients:
             await queue.aclose()
         for queue in (self.chunk_poison, self.bulk_poison, self.event_poison):
             await queue.aclose()
+        await self.index.aclose()
         await self.topic.aclose()
         await self.service.aclose()
         await self.callbacks.aclose()
@@ -132,6 +137,7 @@ class App:
     timer: TimerRun
     catalogue: Catalogue
     verifier: Verifier
+    reindex: Reindex
     health: HealthCheck
 
     async def aclose(self) -> None:
@@ -205,14 +211,16 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
     )
     credential = _identity() if needs_identity else None
     topic_key = settings.events_topic_key.get_secret_value() if settings.events_topic_key else None
+    blobs = Blobs(settings, credential, retries=retries)
     return Clients(
-        blobs=Blobs(settings, credential, retries=retries),
+        blobs=blobs,
         chunk_queue=Queue(settings, job.QUEUE, credential),
         chunk_poison=Queue(settings, f"{job.QUEUE}-poison", credential),
         bulk_queue=Queue(settings, job.BULK_QUEUE, credential),
         bulk_poison=Queue(settings, f"{job.BULK_QUEUE}-poison", credential),
         event_queue=Queue(settings, backlog.QUEUE, credential),
         event_poison=Queue(settings, f"{backlog.QUEUE}-poison", credential),
+        index=Index(settings, blobs, credential),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # Callbacks of the 2021 preview API have no token (docs/acs-contract.md#2021-callbacks).
@@ -228,6 +236,7 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
 def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, rechecks: RecheckTimes = RECHECKS) -> App:
     """Wire the stores and the use cases; does no I/O. A soak passes shorter `rechecks`."""
     blobs = clients.blobs
+    index = clients.index
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
     audit, claims, endings, calls = AuditLog(blobs), StartClaims(blobs), Endings(blobs), CallIds(blobs)
     quarantine = Quarantine(blobs, clients.topic)
@@ -236,10 +245,11 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         recordings=recordings,
         endings=endings,
         calls=calls,
+        index=index,
         quarantine=quarantine,
         backlog=event_backlog,
         bulk=clients.bulk_queue,
-        auto_record=_auto_record(settings, clients.service, claims=claims, audit=audit, clock=clock),
+        auto_record=_auto_record(settings, clients.service, claims=claims, audit=audit, index=index, clock=clock),
         clock=clock,
     )
     ingest = ChunkIngest(
@@ -269,6 +279,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             audit=audit,
             claims=claims,
             endings=endings,
+            index=index,
             default_callback_uri=settings.callback_uri(),
             clock=clock,
         ),
@@ -286,6 +297,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             review=Review(
                 blobs,
                 recordings,
+                claims,
                 clients.bulk_queue,
                 first_requeue=settings.first_rescue,
                 risk_margin=settings.risk_margin,
@@ -295,18 +307,31 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 recordings,
                 endings,
                 audit,
+                claims,
+                index,
                 clients.topic,
                 retention=settings.retention,
                 overdue=timedelta(minutes=settings.unannounced_minutes),
                 matches_by_time=settings.uses_preview_2021,
             ),
-            finish=Finish(blobs, recordings, endings, calls, delete_source=settings.delete_source, rechecks=rechecks),
+            finish=Finish(
+                blobs,
+                recordings,
+                endings,
+                calls,
+                claims,
+                index,
+                delete_source=settings.delete_source,
+                rechecks=rechecks,
+            ),
             sources=SourceCopies(blobs, recordings, clients.content),
+            indexing=Indexing(index, claims, endings, retention=settings.retention),
             topic=clients.topic,
             clock=clock,
         ),
-        catalogue=Catalogue(blobs, recordings),
+        catalogue=Catalogue(blobs, recordings, claims, index),
         verifier=Verifier(blobs, recordings),
+        reindex=Reindex(recordings, claims, endings, audit, index, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )
 
@@ -341,7 +366,7 @@ def _service(
 
 
 def _auto_record(
-    settings: Settings, service: RecordingService, *, claims: StartClaims, audit: AuditLog, clock: Clock
+    settings: Settings, service: RecordingService, *, claims: StartClaims, audit: AuditLog, index: Index, clock: Clock
 ) -> AutoRecord | None:
     if settings.auto_record == "off":
         return None
@@ -349,6 +374,7 @@ def _auto_record(
         service,
         claims=claims,
         audit=audit,
+        index=index,
         callback_uri=settings.callback_uri(),
         # The 2021 preview API takes the conversation id that only a leg's event has, Call Automation a server call id.
         starts_on=CallLegStateChanged if settings.uses_preview_2021 else CallStarted,

@@ -10,6 +10,7 @@ RecordingError                500 InternalServerError
 ├── Conflict                  409 Conflict                the service refuses in this state
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
 ├── StartInProgress           503 StartInProgress         another request for this start is in progress; try again
+├── IndexUnavailable          503 IndexUnavailable        the search index can't be reached; try again in a minute
 ├── Misconfigured             500 Misconfigured           the operator fixes a setting or a role
 ├── UpstreamFailed            500 UpstreamFailed          ACS failed; the caller may try again
 ├── BadEvent                  quarantined                 the operator inspects the event
@@ -106,6 +107,13 @@ class StartInProgress(RecordingError):
 
     status = 503
     code = "StartInProgress"
+
+
+class IndexUnavailable(RecordingError):
+    """The search index does not answer; recordings don't need it."""
+
+    status = 503
+    code = "IndexUnavailable"
 
 
 class Misconfigured(RecordingError):

@@ -9,6 +9,7 @@ from recording.archive.review import Review
 from recording.archive.run import PARALLELISM, Run, TimerReport
 from recording.archive.sources import SourceCopies
 from recording.archive.unannounced import UnannouncedWatch
+from recording.catalogue.indexing import Indexing
 from recording.clock import Clock, utc_now
 from recording.intake.poison import PoisonQueues
 from recording.model.stored import StoredBlob
@@ -33,6 +34,7 @@ class TimerRun:
     unannounced: UnannouncedWatch
     finish: Finish
     sources: SourceCopies
+    indexing: Indexing
     topic: Topic
     clock: Clock = utc_now
     budget_seconds: float = BUDGET_SECONDS
@@ -66,6 +68,9 @@ class TimerRun:
 
         # 6. Delete at ACS what the archive has. Last: a source out of reach delays no archive.
         await run.for_each(list(run.deletable), self.sources.one, share=run.quarter, failure="source.not_deleted")
+
+        # 7. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
+        await self.indexing.run(run.seen, now)
 
         run.report.topic_failed = run.notices.failed
         # Chunks of the events accepted in step 1 may be overdue, too: each is queued once.

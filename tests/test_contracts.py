@@ -58,6 +58,8 @@ TESTED_THROUGH_ANOTHER = {
     "model/pending": "archive/test_unannounced",
     "model/roles": "test_v1",
     "signers": "acs/test_callbacks",
+    "model/metadata_file": "model/test_payload_metadata_file",
+    "model/started": "catalogue/test_indexing",
     "storage/endings": "archive/test_unannounced",
     "storage/hashing": "ingest/test_relay",
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
@@ -10,16 +11,18 @@ from typing import Any
 
 import aiohttp
 
+from local.process import Process
 from local.soak import checker, figures, notices, plan, rates
 from local.soak.checker import Findings, Sent
 from local.soak.hosts import Hosts
 from local.soak.load import Load
 from local.soak.source import SoakError, Source, request
 from local.soak.watch import Watch, watching
-from local.stack import Api, Stack, StackOptions
+from local.stack import ROOT, Api, Stack, StackOptions, child_environment
 
 PROGRESS_SECONDS = 2.0
 LOOK_SECONDS = 0.5
+_COMPARE_SECONDS = 300.0
 # Small, so that a chunk of a few MiB has several blocks.
 BLOCK_MIB = 4
 FEWEST_KILLS, RECORDINGS_PER_KILL = 4, 15
@@ -129,7 +132,12 @@ async def run(options: Options) -> dict[str, Any]:
         storage_faults=options.faults > 0,
         invisible_seconds=INVISIBLE_SECONDS,
         subscription=SUBSCRIPTION,
-        settings=SETTINGS | {"SOURCE_RETENTION_HOURS": str(options.retention_hours)},
+        settings=SETTINGS
+        | {
+            "SOURCE_RETENTION_HOURS": str(options.retention_hours),
+            # The same share of it as by default: otherwise every chunk would be reported as at risk at once.
+            "RISK_HOURS": str(options.retention_hours / 3),
+        },
         archive_schedule=LARGE_SCHEDULE if options.is_large else SCHEDULE,
     )
     print(
@@ -164,15 +172,28 @@ async def run(options: Options) -> dict[str, Any]:
         findings = await checker.check(sent, source=source, blobs=blobs, queued=queued)
         published = (await source.control("GET", "/topic/events"))["events"]
         notice_counts = notices.check(published, sent, findings)
-        soak.say("compared")
+        index = await _compare_index(stack)
+        soak.say(f"compared; search index: {index}")
         return {
-            "ok": is_settled and findings.ok,
+            "ok": is_settled and findings.ok and index.endswith(" 0 differ"),
+            "index": index,
             **_figures(soak, findings, requests),
             "notices": notice_counts,
             "faults": await soak.faults(),
             "open": [one.key for one in watch.open.values()],
             "seconds": round(took, 1),
         }
+
+
+async def _compare_index(stack: Stack) -> str:
+    """Have the app compare its search index with the manifests; return what it says last."""
+    command = [sys.executable, "-m", "recording", "reindex", "--compare"]
+    log = stack.logs / "reindex.log"
+    async with Process(
+        "The comparison", command, log=log, environment=child_environment(stack.settings()), folder=ROOT
+    ) as process:
+        said = await process.wait_for(r"(\d+ recordings compared with their rows, .*)", seconds=_COMPARE_SECONDS)
+    return said[1]
 
 
 async def _run_load(soak: Soak) -> bool:

@@ -17,7 +17,9 @@ from recording.notices import Notice, RunNotices
 from recording.storage.blobs import Blobs
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
+from recording.storage.index import Index
 from recording.storage.recordings import RecordingStore
+from recording.storage.starts import StartClaims
 from recording.telemetry import log, traces
 
 # The share of a recording's time for its copies; the rest is for what comes after them.
@@ -74,6 +76,7 @@ async def publish(written: Manifest, notices: RunNotices) -> bool:
         time=written.archived_at or written.recording_start_time,
         data={
             "recordingKey": written.recording_key,
+            **written.ids,
             "manifest": layout.manifest_blob(written.recording_key, written.revision),
             "chunks": len(written.chunks),
             "missing": missing[:_MOST_NAMED],
@@ -94,6 +97,8 @@ class Finish:
     recordings: RecordingStore
     endings: Endings
     calls: CallIds
+    starts: StartClaims
+    index: Index
     delete_source: bool
     rechecks: RecheckTimes
 
@@ -138,8 +143,11 @@ class Finish:
             return
         published = layout.published_blob(whole.key, written.revision)
         is_published = any(blob.name == published for blob in whole.blobs)
-        if not is_published and not await publish(written, run.notices):
-            return
+        if not is_published:
+            # Before the notice, whose reader may look for it; staging is not emptied before either.
+            await self.index.write(written)
+            if not await publish(written, run.notices):
+                return
         sources = deletable(whole, written, run.now) if self.delete_source else []
         if not sources:
             await self.recordings.empty_staging(whole)
@@ -165,11 +173,18 @@ class Finish:
             run.report.copying.append(due.whole.key)
             log.info("recording.copying", recordingKey=due.whole.key, left=left, next="the next run continues")
             return None
-        recording = await self.recordings.with_all_failures(due.pending)
+        recording = await self.recordings.with_all_failures(await self.recordings.with_metadata_files(due.pending))
         call = next((event.server_call_id for event in reversed(recording.events) if event.server_call_id), None)
         correlation_id = await self.calls.correlation_id(call)
         at = run.now.astimezone(UTC)
-        written = manifest.write_manifest(recording, archived_at=at, before=due.before, correlation_id=correlation_id)
+        written = manifest.write_manifest(
+            recording,
+            archived_at=at,
+            before=due.before,
+            correlation_id=correlation_id,
+            # Events of the 2021 preview API don't name their recording: the stop that was assigned to it does.
+            started=await self.starts.find(recording.recording_id or await self.endings.assigned(recording.key)),
+        )
         if not await self.recordings.write_manifest(written):
             # Perhaps from an older list of staging: what it doesn't list is archived by the next run.
             log.warning("manifest.superseded", recordingKey=recording.key, next="the next run compares")

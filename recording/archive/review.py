@@ -13,12 +13,13 @@ from recording.model import layout, manifest
 from recording.model.attempts import Attempts
 from recording.model.job import MOST_DIRECT, ChunkJob, FanOut
 from recording.model.recheck import RecheckTimes
-from recording.model.recording import InFlightChunk, InFlightRecording
+from recording.model.recording import InFlightChunk, InFlightRecording, first_said
 from recording.model.stored import StoredBlob
 from recording.notices import Notice
 from recording.storage.blobs import Blobs
 from recording.storage.queues import Queue
 from recording.storage.recordings import RecordingStore
+from recording.storage.starts import StartClaims
 from recording.telemetry import log
 from recording.workers import run_each
 
@@ -71,6 +72,7 @@ class Review:
 
     blobs: Blobs
     recordings: RecordingStore
+    starts: StartClaims
     bulk: Queue
     first_requeue: timedelta
     risk_margin: timedelta
@@ -190,14 +192,19 @@ class Review:
                 expiresAt=chunk.expires_at.isoformat(),
             )
         unreported = [c for c in at_risk if recording.named(layout.notice_blob(recording.key, c.document_id)) is None]
-        facts = {chunk.document_id: _risk(chunk, run.now) for chunk in unreported[:_MOST_NOTICES]}
+        if not unreported:
+            return
+        started = await self.starts.find_if_possible(recording.recording_id)
+        call = first_said(event.server_call_id for event in recording.events)
+        ids = manifest.known_ids(recording.recording_id, call, started.reference if started else None)
+        facts = {chunk.document_id: ids | _risk(chunk, run.now) for chunk in unreported[:_MOST_NOTICES]}
         notices = [Notice("Recording.AtRisk", recording.key, name, run.now, data) for name, data in facts.items()]
 
         async def note(document_id: str) -> None:
             name = layout.notice_blob(recording.key, document_id)
             await self.blobs.create("staging", name, json.dumps(facts[document_id]).encode())
 
-        if notices and await run.notices.publish(*notices):
+        if await run.notices.publish(*notices):
             await run_each(note, facts, at_once=_WRITES)
 
 

@@ -20,10 +20,13 @@ from recording.model import events, layout
 from recording.model.manifest import Absence, Manifest
 from recording.model.pending import PendingEnding
 from recording.model.recording import InFlightRecording
+from recording.model.started import Started
 from recording.notices import Notice, RunNotices, Topic
 from recording.storage.audit import AuditLog
 from recording.storage.endings import Ending, Endings
+from recording.storage.index import Index
 from recording.storage.recordings import RecordingStore
+from recording.storage.starts import StartClaims
 from recording.telemetry import log
 from recording.workers import run_each
 
@@ -55,6 +58,8 @@ class UnannouncedWatch:
     recordings: RecordingStore
     endings: Endings
     audit: AuditLog
+    starts: StartClaims
+    index: Index
     topic: Topic
     retention: timedelta
     overdue: timedelta
@@ -120,26 +125,42 @@ class UnannouncedWatch:
         if ending is None:
             return
         is_past = self._is_past(sweep, one)
+        started = await self.starts.find_if_possible(ending.recording_id)
         facts: dict[str, object] = {
             "recordingId": ending.recording_id,
             "conversationId": ending.conversation_id,
             "stoppedAt": ending.at.isoformat(),
         }
+        if started and started.reference:
+            facts["reference"] = started.reference
         action = "its absence is recorded in the archive" if is_past else "its event is waited for until ACS deletes it"
         log.error("recording.not_announced", **facts, next=action)
         key = sweep.key(one)
         if is_past:
-            await self.recordings.write_manifest(self._absence(sweep, key, one, ending))
+            absence = self._absence(sweep, key, one, ending, started)
+            await self.recordings.write_manifest(absence)
             lost = {"recordingKey": key, "manifest": layout.manifest_blob(key), "chunks": 0, "missing": [], **facts}
             log.error("recording.absent", **lost)
-            if await sweep.notices.publish(Notice("Recording.Lost", key, "revision 1", sweep.now, lost)):
+            is_published = await sweep.notices.publish(Notice("Recording.Lost", key, "revision 1", sweep.now, lost))
+            if await self._write_row(absence) and is_published:
                 await self.endings.clear(one)
         elif not one.reported and await sweep.notices.publish(
             Notice("Recording.AtRisk", key, "not announced", sweep.now, facts)
         ):
             await self.endings.mark_reported(one)
 
-    def _absence(self, sweep: _Sweep, key: str, one: PendingEnding, ending: Ending) -> Manifest:
+    async def _write_row(self, absence: Manifest) -> bool:
+        """Write the rows of an absent recording; False if the next run has to: others are to be reported as well."""
+        try:
+            await self.index.write(absence)
+        except AzureError as failed:
+            log.warning("index.not_written", recordingKey=absence.recording_key, reason=type(failed).__name__)
+            return False
+        return True
+
+    def _absence(
+        self, sweep: _Sweep, key: str, one: PendingEnding, ending: Ending, started: Started | None
+    ) -> Manifest:
         """Build the manifest of an absent recording, with the evidence."""
         hours = round(self.retention / timedelta(hours=1), 2)
         return Manifest(
@@ -147,6 +168,8 @@ class UnannouncedWatch:
             call_id="unknown",
             recording_id=ending.recording_id,
             server_call_id=None,
+            conversation_id=ending.conversation_id,
+            reference=started.reference if started else None,
             recording_start_time=sweep.started.get(one.digest, one.stopped),
             recording_duration_ms=None,
             session_end_reason=None,

@@ -1,33 +1,24 @@
 """Use case: list recordings, return one of them, link to the content of a chunk."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
+from urllib.parse import urlencode, urlsplit
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BeforeValidator,
-    Field,
-    ValidationError,
-)
+from azure.core.exceptions import AzureError
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
-from recording.errors import BadRequest, NotFound
+from recording.errors import BadRequest, IndexUnavailable, NotFound, describe
 from recording.formats import media
-from recording.model import layout, manifest
+from recording.model import index, layout, manifest
+from recording.model.index import RecordingSummary, State
 from recording.model.manifest import Manifest
 from recording.model.record import Body, Record
 from recording.model.stored import Container
 from recording.storage.blobs import Blobs
+from recording.storage.index import Index
 from recording.storage.recordings import RecordingStore
+from recording.storage.starts import StartClaims
 from recording.telemetry import log
-
-
-def _check_key(text: str) -> str:
-    if not layout.is_recording_key(text):
-        raise ValueError("must be the cursor of an earlier answer")
-    return text
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -48,76 +39,71 @@ Time = Annotated[AwareDatetime, BeforeValidator(_require_text), AfterValidator(_
 
 
 class ListQuery(Record, populate_by_name=False):
-    """Query of `GET /recordings`: times in ISO 8601, `cursor` from an earlier answer.
+    """Query of `GET /recordings`: times in ISO 8601, `cursor` from an earlier answer to the same filters.
 
-    By their aliases only: `?since=` is not a parameter.
+    `conversation` is a conversation id or a server call id, `reference` the start's `operationContext`, `participant` a
+    raw id or a phone number. By their aliases only: `?since=` is not a parameter.
     """
 
     since: Time | None = Field(default=None, alias="from")
     until: Time | None = Field(default=None, alias="to")
+    participant: str | None = Field(default=None, min_length=1, max_length=1024)
+    conversation: str | None = Field(default=None, min_length=1, max_length=4096)
+    call: str | None = Field(default=None, pattern=f"^(?:{layout.CALL_ID.pattern})$")
+    reference: str | None = Field(default=None, min_length=1, max_length=5000)
+    state: State | None = None
+    missing: bool | None = None
+    hold: bool | None = None
     limit: int = Field(default=50, ge=1, le=200)
-    cursor: Annotated[str, AfterValidator(_check_key)] | None = None
-
-
-class RecordingSummary(Body):
-    """A recording in a list."""
-
-    recording_key: str
-    state: Literal["ingesting", "staged", "archived", "incomplete", "absent"]
-    call_id: str
-    recording_start_time: datetime
-    chunks: int
-    bytes: int
+    cursor: str | None = Field(default=None, min_length=1, max_length=4096)
 
 
 class RecordingList(Body):
-    """A page of recordings, newest first; `cursor` asks for the next page."""
+    """A page of recordings, newest first; `nextLink` is the address of the next page, `cursor` its parameter.
+
+    A page may have fewer recordings than the limit, or none, and still a next page.
+    """
 
     recordings: list[RecordingSummary]
     cursor: str | None = None
+    next_link: str | None = None
 
 
 class Catalogue:
     """The recordings in flight and in the archive, looked up as one."""
 
-    def __init__(self, blobs: Blobs, recordings: RecordingStore) -> None:
+    def __init__(self, blobs: Blobs, recordings: RecordingStore, starts: StartClaims, index: Index) -> None:
         self._blobs = blobs
         self._recordings = recordings
+        self._starts = starts
+        self._index = index
 
-    async def page(self, query: ListQuery) -> RecordingList:
-        """List recordings that started in [from, to), newest first.
+    async def page(self, query: ListQuery, *, url: str = "") -> RecordingList:
+        """List recordings that started in [from, to), newest first; `url` is the address that was asked.
 
-        `cursor` is the key of the last recording on the page before: keys sort by time, so a page stays the same
-        whatever arrives in the meantime. The cost grows with the page, not with the archive.
+        One request to the index, however many recordings there are. Raises BadRequest for a conversation that is none,
+        and for a cursor that isn't of these filters, IndexUnavailable while the index can't be reached.
         """
-        # "~" sorts behind every key.
-        newest = query.cursor or "~"
-        if query.until:
-            newest = min(newest, layout.recording_key(query.until, ""))
-        keys: list[str] = []
-        async for key in self._newest_first(newest):
-            if query.since and layout.recording_start(key) < query.since:
-                break
-            keys.append(key)
-            if len(keys) > query.limit:
-                break
-        listed = await asyncio.gather(*(self._find_readable(key) for key in keys[: query.limit]))
-        return RecordingList(
-            recordings=[_summary(one) for one in listed if one is not None],
-            cursor=keys[query.limit - 1] if len(keys) > query.limit else None,
-        )
+        try:
+            digests = await self._index.digests()
+            wanted = _search(digests, query)
+            token = _token(digests, wanted, query.cursor) if query.cursor is not None else None
+            found = await self._index.page(wanted, limit=query.limit, token=token)
+        except AzureError as failed:
+            log.error("index.not_read", reason=describe(failed), next="lists fail; no recording is affected")
+            raise IndexUnavailable("the search index can't be reached; recordings are not affected") from None
+        if found.token is None:
+            return RecordingList(recordings=found.summaries)
+        cursor = index.write_cursor(digests, wanted, found.token)
+        return RecordingList(recordings=found.summaries, cursor=cursor, next_link=_next_link(url, query, cursor))
 
     async def get(self, key: str) -> Manifest:
         """Return the manifest of a recording, or its derived state while it is in flight.
 
         Raises BadRequest for a malformed recording key, NotFound for an unknown one.
         """
-        if not layout.is_recording_key(key):
-            raise BadRequest("a recording key reads 20210727T152023608975Z-<call id>", target="recordingKey")
-        found = await self.find(key)
-        if found is None:
-            raise NotFound("there is no recording of this key, neither in flight nor archived", target="recordingKey")
-        return found
+        found = await self._require(key)
+        return await self._recordings.described(found) if found.archived_at else found
 
     async def content_link(self, key: str, index: str) -> str:
         """Return a read-only link of a few minutes to the content of the chunk at `index`.
@@ -126,7 +112,7 @@ class Catalogue:
         """
         if not index.isdecimal() or not index.isascii() or len(index) > 5:
             raise BadRequest("index must be a number from 0 to 99999", target="index")
-        found = await self.get(key)
+        found = await self._require(key)
         # A document that was announced at two indices is listed at both.
         listed = [entry for entry in found.chunks if int(index) in (entry.index, *entry.other_indices)]
         for entry in sorted(listed, key=lambda entry: entry.index != int(index)):
@@ -138,51 +124,61 @@ class Catalogue:
                 return await self._blobs.read_link(where, entry.content.blob, file_name=name)
         raise NotFound("this recording has no content at this index, or not yet", target="index")
 
+    async def _require(self, key: str) -> Manifest:
+        if not layout.is_recording_key(key):
+            raise BadRequest("a recording key reads 20210727T152023608975Z-<call id>", target="recordingKey")
+        found = await self.find(key)
+        if found is None:
+            raise NotFound("there is no recording of this key, neither in flight nor archived", target="recordingKey")
+        return found
+
     async def find(self, key: str) -> Manifest | None:
         """Find a recording in the archive, or else among those in flight."""
         archived = await self._recordings.newest_manifest(key)
         if archived is not None:
             return archived
         recording = await self._recordings.load(key)
-        return manifest.write_manifest(recording, archived_at=None) if recording.events else None
-
-    async def _find_readable(self, key: str) -> Manifest | None:
-        """Find a recording for a list: one that can't be read is omitted, the others are listed."""
-        try:
-            return await self.find(key)
-        except ValidationError:
-            log.error("recording.unreadable", recordingKey=key, next="omitted from the list; inspect its manifest")
+        if not recording.events:
             return None
-
-    async def _newest_first(self, before: str) -> AsyncIterator[str]:
-        """List recording keys downwards from `before`, day by day, in flight and archived together."""
-        in_flight = {key for key in await self._blobs.folders("staging") if layout.is_recording_key(key)}
-        last = f"{before[:4]}/{before[4:6]}/{before[6:8]}" if before != "~" else "~"
-        async for day in self._days({layout.day(key) for key in in_flight}):
-            if day <= last:
-                archived = await self._recordings.archived_keys_of(day)
-                for key in sorted({*archived, *(key for key in in_flight if layout.day(key) == day)}, reverse=True):
-                    if key < before:
-                        yield key
-
-    async def _days(self, of_in_flight: set[str]) -> AsyncIterator[str]:
-        """List the days that have recordings, newest first: `2021/07/27`; `of_in_flight` are added to the archive's."""
-        left = sorted(of_in_flight)
-        async for day in self._recordings.archived_days():
-            while left and left[-1] >= day:
-                if (newer := left.pop()) != day:
-                    yield newer
-            yield day
-        while left:
-            yield left.pop()
+        started = await self._starts.find(recording.recording_id)
+        return manifest.write_manifest(recording, archived_at=None, started=started)
 
 
-def _summary(found: Manifest) -> RecordingSummary:
-    return RecordingSummary(
-        recording_key=found.recording_key,
-        state=found.state,
-        call_id=found.call_id,
-        recording_start_time=found.recording_start_time,
-        chunks=len(found.chunks),
-        bytes=sum(entry.content.bytes for entry in found.chunks if entry.content),
+def _search(digests: index.Digests, query: ListQuery) -> index.Search:
+    try:
+        return index.search(
+            digests,
+            since=query.since,
+            until=query.until,
+            participant=query.participant,
+            conversation_id=query.conversation,
+            call_id=query.call,
+            reference=query.reference,
+            state=query.state,
+            missing=query.missing,
+            hold=query.hold,
+        )
+    except ValueError as bad:
+        raise BadRequest(f"conversation: {bad}", target="conversation") from None
+
+
+def _token(digests: index.Digests, wanted: index.Search, cursor: str) -> object:
+    try:
+        return index.read_cursor(digests, wanted, cursor)
+    except ValueError as bad:
+        raise BadRequest(f"cursor: {bad}", target="cursor") from None
+
+
+def _next_link(url: str, query: ListQuery, cursor: str) -> str | None:
+    """Return the address of the next page: from what was understood of the query, so without a key that stood there."""
+    if not url:
+        return None
+    parts = urlsplit(url)
+    asked = query.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True) | {"cursor": cursor}
+    return (
+        f"{parts.scheme}://{parts.netloc}{parts.path}?{urlencode({name: _plain(one) for name, one in asked.items()})}"
     )
+
+
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

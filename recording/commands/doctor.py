@@ -5,16 +5,19 @@ import asyncio
 import logging
 from secrets import token_hex
 
+from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
 
-from recording.app import connect
+from recording.app import Clients, assemble, connect
 from recording.commands.arguments import add_settings
 from recording.config.settings import Settings, read_from
 from recording.doctor import examination, finding, subscription
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
-from recording.errors import Misconfigured
+from recording.errors import Misconfigured, describe
 from recording.storage.queues import Queue
+
+_INDEX_SECONDS = 30.0
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -53,14 +56,37 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
         scratch,
     )
     try:
-        found, of_events = await asyncio.gather(
+        found, of_index, of_events = await asyncio.gather(
             examination.examine(settings, storage=clients.blobs, service=clients.service, queues=queues),
+            _index(settings, clients),
             _subscription(arguments.topic, settings),
         )
     finally:
         await scratch.aclose()
         await clients.aclose()
-    return [*found, *of_events]
+    return [*found, of_index, *of_events]
+
+
+async def _index(settings: Settings, clients: Clients) -> Finding:
+    """Compare the newest archived recordings with their rows in the search index."""
+    name, again = "search index", "python -m recording reindex"
+    try:
+        async with asyncio.timeout(_INDEX_SECONDS):
+            await clients.index.live()
+            found = await assemble(settings, clients).reindex.differences()
+    except (AzureError, Misconfigured, TimeoutError) as failed:
+        return Finding(
+            name,
+            "fail",
+            f"cannot be read: {failed.message if isinstance(failed, Misconfigured) else describe(failed)}",
+            "check AzureWebJobsStorage (its table service), and the role Storage Table Data Contributor",
+        )
+    wrong = [f"{key} ({', '.join(sorted({*kinds}))})" for key, kinds in found.items() if kinds]
+    if wrong:
+        return Finding(
+            name, "fail", f"{len(wrong)} of the newest {len(found)} recordings differ, such as {wrong[0]}", again
+        )
+    return Finding(name, "ok", f"the rows of the newest {len(found)} archived recordings agree with their manifests")
 
 
 async def _subscription(topic: str | None, settings: Settings) -> list[Finding]:

@@ -2,17 +2,18 @@
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-Service = Literal["blob", "queue"]
+Service = Literal["blob", "queue", "table"]
 
 # What `UseDevelopmentStorage=true` means to the SDK.
 _DEVELOPMENT = {
     "blob": "http://127.0.0.1:10000/devstoreaccount1",
     "queue": "http://127.0.0.1:10001/devstoreaccount1",
+    "table": "http://127.0.0.1:10002/devstoreaccount1",
 }
 
 
@@ -35,6 +36,11 @@ class StorageAccount(BaseModel):
     connection_string: Annotated[SecretStr, AfterValidator(_check_connection)] | None = None
     blob_uri: str | None = Field(default=None, repr=False)
     queue_uri: str | None = Field(default=None, repr=False)
+    table_uri: str | None = Field(default=None, repr=False)
+
+    def uri(self, service: Service) -> str | None:
+        """Return the address of a service, as set for the identity."""
+        return {"blob": self.blob_uri, "queue": self.queue_uri, "table": self.table_uri}[service]
 
 
 def read_account(environment: Mapping[str, str], name: str) -> dict[str, str] | None:
@@ -43,8 +49,9 @@ def read_account(environment: Mapping[str, str], name: str) -> dict[str, str] | 
         return {"connection_string": text}
     host = environment.get(f"{name}__accountName")
     found = {
-        "blob_uri": environment.get(f"{name}__blobServiceUri") or (host and f"https://{host}.blob.core.windows.net"),
-        "queue_uri": environment.get(f"{name}__queueServiceUri") or (host and f"https://{host}.queue.core.windows.net"),
+        f"{service}_uri": environment.get(f"{name}__{service}ServiceUri")
+        or (host and f"https://{host}.{service}.core.windows.net")
+        for service in get_args(Service)
     }
     return {key: value for key, value in found.items() if value} or None
 
@@ -52,7 +59,7 @@ def read_account(environment: Mapping[str, str], name: str) -> dict[str, str] | 
 def service_url(account: StorageAccount, service: Service) -> str:
     """Return the URL of an account's service, "" if it is unknown; without its query, which may be a token."""
     if account.connection_string is None:
-        return _bare((account.blob_uri if service == "blob" else account.queue_uri) or "")
+        return _bare(account.uri(service) or "")
     parts = (part.partition("=") for part in account.connection_string.get_secret_value().split(";"))
     values = {word.upper(): value for word, _, value in parts}
     if values.get("USEDEVELOPMENTSTORAGE") == "true":
@@ -70,7 +77,7 @@ def missing_part(account: StorageAccount, service: Service) -> str:
     found = service_url(account, service)
     if account.connection_string is not None:
         return "" if found else f": the connection string has no address of the {service} service"
-    uri = account.blob_uri if service == "blob" else account.queue_uri
+    uri = account.uri(service)
     # A token is never sent without TLS.
     wrong = "is not set" if uri is None else "" if found.startswith("https://") else "is not an https URL"
     return wrong and f"__{service}ServiceUri {wrong}"

@@ -194,7 +194,7 @@ class Settings(BaseModel):
     host_storage: StorageAccount = Field(
         default=StorageAccount(),
         alias="AzureWebJobsStorage",
-        description="The host's storage: a connection string, or `__blobServiceUri` and `__queueServiceUri`.",
+        description="The host's storage: a connection string, or `__blobServiceUri`, and so for queue and table.",
     )
     staging_storage: StorageAccount = Field(
         default=StorageAccount(),

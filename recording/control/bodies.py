@@ -28,6 +28,9 @@ _RECORDING_ID = re.compile(r"[A-Za-z0-9+/_-]{1,1024}={0,2}")
 
 
 CallbackUri = Annotated[str, Field(max_length=2048), AfterValidator(urls.require_https)]
+# A name that the caller gives, such as a case number. It is kept and logged here: in the record of the operation, and,
+# of a start, as the recording's `reference`, by which it is found. It is sent to the 2021 preview API. The Call
+# Automation API takes none for recordings (docs/acs-contract.md#operations), so it is never sent there.
 OperationContext = Annotated[str, Field(max_length=5000)]
 
 

@@ -26,8 +26,10 @@ from recording.control.bodies import (
 )
 from recording.errors import BadRequest, NotFound
 from recording.model import conversation
+from recording.model.started import Started
 from recording.storage.audit import AuditLog, AuditRecord, ControlOperation
 from recording.storage.endings import Ending, Endings
+from recording.storage.index import Index
 from recording.storage.starts import ClaimedByAnotherRequest, HeldClaim, StartClaim, StartClaims, StartOutcome
 from recording.telemetry import log
 
@@ -42,6 +44,7 @@ class RecordingControl:
         audit: AuditLog,
         claims: StartClaims,
         endings: Endings,
+        index: Index,
         default_callback_uri: str | None,
         clock: Clock = utc_now,
         ending_timeout: float = 10.0,
@@ -50,6 +53,7 @@ class RecordingControl:
         self._audit = audit
         self._claims = claims
         self._endings = endings
+        self._index = index
         self._default_callback_uri = default_callback_uri
         self._clock = clock
         self._ending_timeout = ending_timeout
@@ -62,7 +66,13 @@ class RecordingControl:
             entry.recording_id = await (
                 self._start_once(key, conversation_id, body) if key else self._start(conversation_id, body)
             )
-            await self._claims.note_started(entry.recording_id, conversation_id)
+            started = Started(
+                recording_id=entry.recording_id,
+                conversation_id=conversation_id,
+                reference=body.operation_context,
+                at=entry.at,
+            )
+            await asyncio.gather(self._claims.note_started(started), self._index.note_live(started))
             return RecordingStarted(recording_id=entry.recording_id)
 
     async def start_by_url(self, caller: Caller, body: StartRecordingByUrl) -> RecordingStarted:

@@ -5,6 +5,7 @@ the Call Automation API. Only the event of the API in use starts a recording, so
 has both events is started once.
 """
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,9 @@ from recording.clock import Clock, utc_now
 from recording.errors import BadEvent, BadRequest, Conflict, NotFound
 from recording.model import conversation
 from recording.model.events import CallLegStateChanged, CallStarted
+from recording.model.started import Started
 from recording.storage.audit import AuditLog, AuditRecord
+from recording.storage.index import Index
 from recording.storage.starts import HeldClaim, StartClaim, StartClaims, StartOutcome
 from recording.telemetry import log
 
@@ -60,6 +63,7 @@ class AutoRecord:
         *,
         claims: StartClaims,
         audit: AuditLog,
+        index: Index,
         callback_uri: str | None,
         starts_on: type[CallStarted] | type[CallLegStateChanged],
         clock: Clock = utc_now,
@@ -67,6 +71,7 @@ class AutoRecord:
         self._service = service
         self._claims = claims
         self._audit = audit
+        self._index = index
         self._callback_uri = callback_uri
         self._starts_on = starts_on
         self._clock = clock
@@ -108,7 +113,8 @@ class AutoRecord:
             await self._record_outcome(wanted, held, _unsuccessful(failed, now))
             raise
         await self._record_outcome(wanted, held, StartOutcome(result="started", recording_id=recording_id, at=now))
-        await self._claims.note_started(recording_id, wanted.conversation_id)
+        started = Started(recording_id=recording_id, conversation_id=wanted.conversation_id, at=now)
+        await asyncio.gather(self._claims.note_started(started), self._index.note_live(started))
         return recording_id
 
     async def _record_outcome(self, wanted: CallToRecord, held: HeldClaim, outcome: StartOutcome) -> None:

@@ -33,6 +33,7 @@ from recording.model.events import (
 from recording.model.job import MOST_DIRECT, ChunkJob, FanOut
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
+from recording.storage.index import Index
 from recording.storage.queues import Queue
 from recording.storage.recordings import RecordingStore
 from recording.telemetry import log, traces
@@ -47,6 +48,7 @@ class Intake:
         recordings: RecordingStore,
         endings: Endings,
         calls: CallIds,
+        index: Index,
         quarantine: Quarantine,
         backlog: Backlog,
         bulk: Queue,
@@ -57,6 +59,7 @@ class Intake:
         self._recordings = recordings
         self._endings = endings
         self._calls = calls
+        self._index = index
         self._quarantine = quarantine
         self._backlog = backlog
         self._bulk = bulk
@@ -168,7 +171,8 @@ class Intake:
             await self._quarantine.keep(text, list(event.problems), received_at=quarantined_at)
         if event.derived:
             log.warning("event.derived", eventId=event.id, recordingKey=key, notes=event.derived)
-        await self._note_ending(event)
+        # The row beside the fact: it is for finding, and costs the answer two seconds at most.
+        await asyncio.gather(self._note_ending(event), self._index.announce(event))
         if len(event.chunks) > MOST_DIRECT:
             await self._bulk.send(FanOut(recording_key=key, event=kept.blob).to_message())
             return []

@@ -115,6 +115,20 @@ def is_another(conversation_id: str, known: str) -> bool:
     return mine is not None and other is not None and mine.partition("?")[0] != other.partition("?")[0]
 
 
+def identity(text: str) -> str | None:
+    """Return what two ids of one call have in common; None for a text that is no conversation id or server call id.
+
+    >>> identity("aHR0cHM6Ly9jb252LXRlc3QvY29udi94P2k9MSZlPTI=")
+    'https://conv-test/conv/x'
+    """
+    if is_group_id(text):
+        return text.lower()
+    if _ROOM.fullmatch(text):
+        return text
+    url = _url_of(text)
+    return url and url.partition("?")[0]
+
+
 def is_group_id(conversation_id: str) -> bool:
     """Return whether the id is a group call's GUID, which a later call may use again."""
     return _GUID.fullmatch(conversation_id) is not None

@@ -18,6 +18,7 @@ archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its k
             endings/{sha256}.json                   that a recording ended
             endings/{key}.json                      which ending was assigned to a recording (2021 preview API)
             calls/{sha256}.json                     the correlation id of a call, named by its server call id
+            keys/index.json                         the key of the digests in the search index
             exports/{yyyy}/{MM}/{dd}/{key}-{event-id}.json  an event of chunks in the team's own storage
             audit/{yyyy}/{MM}/{dd}/{time}-{operation}-{random}.json   a control operation
 quarantine  {yyyy}/{MM}/{dd}/sha256-{digest}.json   an event that could not be parsed, named by a digest of its text
@@ -49,7 +50,10 @@ LARGEST_INDEX = 99_999
 PENDING = "pending-endings"
 # Test blobs of `python -m recording doctor`, in any container and for seconds only.
 DOCTOR = ".doctor"
+# The key of the digests in the search index: without it rows can't be found, and those of another key are left behind.
+INDEX_KEY = "keys/index.json"
 _KEY = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}")
+_MANIFEST = re.compile(r"recording(?:-(?P<revision>[1-9][0-9]{0,5}))?\.json")
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
 StagedKind = Literal[
@@ -247,6 +251,16 @@ def manifest_blob(key: str, revision: int = 1) -> str:
     recording had been archived.
     """
     return f"{archive_folder(key)}/recording{'' if revision == 1 else f'-{revision}'}.json"
+
+
+def parse_manifest(blob: str) -> tuple[str, int] | None:
+    """Return the recording key and the revision of a manifest, by its name; None for any other blob."""
+    folder, _, name = blob.rpartition("/")
+    key = folder.rpartition("/")[2]
+    found = _MANIFEST.fullmatch(name)
+    if not found or not is_recording_key(key) or folder != archive_folder(key):
+        return None
+    return key, int(found["revision"] or 1)
 
 
 def claim_blob(subject: str, number: int) -> str:

@@ -7,17 +7,22 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import Field
 
 from recording.formats.media import Kind
 from recording.formats.verdict import Outcome
 from recording.model import layout
 from recording.model.attempts import Failure
-from recording.model.events import AnnouncedChunk, FileStatusUpdated
+from recording.model.events import AnnouncedChunk, FileStatusUpdated, recording_end
+from recording.model.metadata_file import MetadataFile, ParticipantKind, Pause, participant_kind
 from recording.model.proof import ChunkFacts
 from recording.model.record import Record
 from recording.model.recording import InFlightChunk, InFlightRecording, first_said, verdict_on
+from recording.model.started import Started
 from recording.model.stored import StoredBlob
+from recording.model.timeline import Piece, Span, draw
 from recording.model.verdict import ChunkVerdict
 
 
@@ -53,6 +58,8 @@ class ManifestChunk(Record):
     `format` is what its bytes are; `note` describes a label that differs.
     `index` is what was announced first, `other_indices` are those at which the document was announced as well.
     `locations` are digests of its addresses; the event has the addresses themselves.
+    `start_time`, `duration_ms` and `pauses` are what its metadata file says, `media_ms` is the length of its media by
+    their structure. `channels` has the channel of each participant, where sound isn't mixed.
     `attempts` is how many didn't succeed. `failures` has the time and the reason of the newest hundred that failed;
     `unfinished` the start of each of the others: its process was killed, or it was still running.
     """
@@ -84,6 +91,11 @@ class ManifestChunk(Record):
     blocks: int | None = None
     blocks_compared: int | None = None
     locations: tuple[str, ...] = ()
+    start_time: datetime | None = None
+    duration_ms: float | None = None
+    media_ms: float | None = None
+    pauses: tuple[Pause, ...] = ()
+    channels: dict[str, int] = Field(default_factory=dict)
 
     def has_location(self, location: str) -> bool:
         """Return whether an address is one of its settled ones; manifests of older versions don't say."""
@@ -93,6 +105,11 @@ class ManifestChunk(Record):
     def is_safe(self) -> bool:
         """Return whether the archive has all that was delivered: content, proof and metadata file."""
         return self.outcome == "archived" and self.metadata is not None
+
+    @property
+    def is_proved(self) -> bool:
+        """Return whether what storage has of it was compared with what the source sent."""
+        return self.outcome in ("staged", "archived")
 
     @property
     def is_whole(self) -> bool:
@@ -108,6 +125,14 @@ class ManifestChunk(Record):
         """Return whether bytes are not copied beside what it lists: it has them, or they are not proved and it is."""
         proved = {file.sha256 for file in self.files if file.sha256}
         return bool(proved) and sha256 in (None, *proved)
+
+
+class Participant(Record):
+    """Somebody who was in the call, as metadata files name them: a raw id, and the index of each chunk that does."""
+
+    id: str
+    kind: ParticipantKind
+    chunks: tuple[int, ...]
 
 
 class Claim(Record):
@@ -136,6 +161,8 @@ class Manifest(Record):
 
     The `verdict` of a chunk says whether it is complete media.
     `notes` lists what was missing or wrong in its events and was derived from the rest of them.
+    `conversation_id` and `reference` are those of its start, if it was started through this app: `reference` is the
+    start's `operationContext`.
     """
 
     version: Literal[1] = 1
@@ -145,6 +172,8 @@ class Manifest(Record):
     recording_id: str | None
     server_call_id: str | None
     correlation_id: str | None = None
+    conversation_id: str | None = None
+    reference: str | None = None
     recording_start_time: datetime
     recording_duration_ms: int | None
     session_end_reason: str | None
@@ -154,8 +183,21 @@ class Manifest(Record):
     absent: Absence | None = None
     events: list[str]
     notes: tuple[str, ...] = ()
+    participants: tuple[Participant, ...] = ()
     chunks: list[ManifestChunk]
     claims: tuple[Claim, ...] = ()
+    timeline: tuple[Span, ...] = ()
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """Return the ids beside its key that are known, by which a calling app finds its recording."""
+        return known_ids(self.recording_id, self.server_call_id, self.reference)
+
+
+def known_ids(recording_id: str | None, server_call_id: str | None, reference: str | None) -> dict[str, str]:
+    """Return the ids that stand beside a recording key in a notice, without those that aren't known."""
+    known = {"recordingId": recording_id, "serverCallId": server_call_id, "reference": reference}
+    return {name: value for name, value in known.items() if value}
 
 
 def write_manifest(
@@ -164,6 +206,7 @@ def write_manifest(
     archived_at: datetime | None,
     before: Manifest | None = None,
     correlation_id: str | None = None,
+    started: Started | None = None,
 ) -> Manifest:
     """Return the manifest of a recording: to be archived now, or of its present state if it is still in flight.
 
@@ -186,6 +229,8 @@ def write_manifest(
         recording_id=first_said([before and before.recording_id, recording.recording_id]),
         server_call_id=first_said([before and before.server_call_id, *(e.server_call_id for e in recording.events)]),
         correlation_id=correlation_id or (before and before.correlation_id),
+        conversation_id=first_said([before and before.conversation_id, started and started.conversation_id]),
+        reference=first_said([before and before.reference, started and started.reference]),
         recording_start_time=before.recording_start_time if before else first.start,
         recording_duration_ms=first_said([before and before.recording_duration_ms, recording.duration_ms]),
         session_end_reason=first_said(
@@ -198,9 +243,69 @@ def write_manifest(
         notes=tuple(
             sorted({*(note for event in recording.events for note in event.derived), *(before.notes if before else ())})
         ),
+        participants=_participants(before.participants if before else (), recording.chunks),
         chunks=chunks,
     )
-    return _with_claims(written, recording.events, before.claims if before else ())
+    return with_timeline(_with_claims(written, recording.events, before.claims if before else ()))
+
+
+def with_timeline(manifest: Manifest) -> Manifest:
+    """Return a manifest with the timeline of its chunks."""
+    pieces = [
+        Piece(
+            index=entry.index,
+            kind="lost" if entry.outcome == "lost" else "recorded" if entry.is_proved else "notProved",
+            start=entry.start_time,
+            duration_ms=entry.duration_ms,
+            media_ms=entry.media_ms,
+            pauses=entry.pauses,
+        )
+        for entry in manifest.chunks
+    ]
+    begin = manifest.recording_start_time
+    spans = draw(pieces, begin=begin, end=recording_end(begin, manifest.recording_duration_ms))
+    return manifest.model_copy(update={"timeline": spans})
+
+
+def with_metadata_files(manifest: Manifest, read: Mapping[str, MetadataFile]) -> Manifest:
+    """Return a manifest with what metadata files say, by document id: an older version did not write that into it."""
+    chunks = [_with_said(entry, read.get(entry.document_id)) for entry in manifest.chunks]
+    named = {
+        index: file for entry in manifest.chunks if (file := read.get(entry.document_id)) for index in [entry.index]
+    }
+    people = _merge(manifest.participants, named.items())
+    return with_timeline(manifest.model_copy(update={"chunks": chunks, "participants": people}))
+
+
+def _with_said(entry: ManifestChunk, said: MetadataFile | None) -> ManifestChunk:
+    return entry if said is None else entry.model_copy(update=_said(said))
+
+
+def _said(said: MetadataFile | None) -> dict[str, Any]:
+    if said is None:
+        return {}
+    channels = {one.id: one.channel for one in said.speakers if one.channel is not None}
+    return {
+        "start_time": said.start,
+        "duration_ms": said.duration_ms,
+        "pauses": said.pauses,
+        "channels": channels,
+    }
+
+
+def _participants(known: tuple[Participant, ...], chunks: Iterable[InFlightChunk]) -> tuple[Participant, ...]:
+    return _merge(known, [(chunk.announced.index, chunk.said) for chunk in chunks if chunk.said])
+
+
+def _merge(known: Iterable[Participant], said: Iterable[tuple[int, MetadataFile]]) -> tuple[Participant, ...]:
+    """Merge participants: each once, in the order in which they are named, with every chunk that names them."""
+    found = {one.id: set(one.chunks) for one in known}
+    for index, file in said:
+        for speaker in file.speakers:
+            found.setdefault(speaker.id, set()).add(index)
+    return tuple(
+        Participant(id=one, kind=participant_kind(one), chunks=tuple(sorted(chunks))) for one, chunks in found.items()
+    )
 
 
 def says_more(recording: InFlightRecording, before: Manifest) -> bool:
@@ -334,6 +439,11 @@ def merge_entries(known: ManifestChunk, new: ManifestChunk) -> ManifestChunk:
             "other_indices": known.other_indices,
             "end_reason": known.end_reason or new.end_reason,
             "locations": known.locations or new.locations,
+            "start_time": known.start_time or new.start_time,
+            "duration_ms": known.duration_ms or new.duration_ms,
+            "media_ms": entry.media_ms or known.media_ms,
+            "pauses": known.pauses or new.pauses,
+            "channels": known.channels or new.channels,
         }
     )
 
@@ -381,6 +491,8 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         blocks=facts.blocks,
         blocks_compared=facts.blocks_compared,
         locations=tuple(map(location_digest, _locations(chunk.announced))),
+        media_ms=facts.seconds and round(facts.seconds * 1000),
+        **_said(chunk.said),
     )
 
 

@@ -7,12 +7,14 @@ a chunk is validated; what is only passed on or only names may have any form, an
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
 
 from recording.model import layout
 from recording.model.envelope import decode, fold
+from recording.model.metadata_file import MetadataFile, Pause, Speaker
 from recording.model.record import first_problem
 
 LONGEST_LOCATION = 8192
@@ -224,6 +226,16 @@ def reason(invalid: ValidationError) -> str:
     return f"{'.'.join(where) or 'data'}: {problem}"
 
 
+def _time(value: Any) -> datetime:
+    """Read a time, in UTC where it doesn't say; one at the ends of the calendar leaves no room to reckon with."""
+    if not isinstance(value, str):
+        raise ValueError("Input should be a time")
+    time = datetime.fromisoformat(value)
+    if not 1 < time.year < 9999:
+        raise ValueError("Input should be a time of this calendar")
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+
+
 class _Info(Fields):
     content_type: Word = None
     channel_type: Word = None
@@ -231,29 +243,33 @@ class _Info(Fields):
 
 
 class _Pause(Fields):
+    start_time: Annotated[datetime | None, BeforeValidator(_time), OrNone] = None
     duration: Annotated[Milliseconds | None, OrNone] = None
+
+
+class _Participant(Fields):
+    participant_id: Id = None
+    channel: Annotated[Index | None, OrNone] = None
 
 
 class _File(Fields):
     recording_info: Annotated[_Info, OrEmpty] = _Info()
+    chunk_start_time: Annotated[datetime | None, BeforeValidator(_time), OrNone] = None
     chunk_duration: Annotated[Milliseconds | None, OrNone] = None
     pause_resume_intervals: Annotated[tuple[Annotated[_Pause, OrEmpty], ...] | None, OrNone] = None
+    participants: Annotated[tuple[Annotated[_Participant, OrEmpty], ...] | None, OrNone] = None
 
 
 def read_metadata_file(body: bytes) -> dict[str, str]:
     """Return `content_type`, `channel_type` and `format`, where known, as the Call Automation API spells them.
 
-    Also `duration_ms`, and the sum of the pauses as `paused_ms`. In 2021 the types were swapped
+    Also `duration_ms`, the sum of the pauses as `paused_ms`, and all that `parse_metadata_file` finds, as `said`, where
+    there is room for it. In 2021 the types were swapped
     (docs/acs-contract.md#surprises), but the value shows which it is. A file that can't be parsed has none of them, and
     is archived unchanged.
     """
-    if len(body) > LARGEST_READ:
-        return {}
-    try:
-        file = _File.model_validate(json.loads(body))
-        info = file.recording_info
-    except (ValidationError, ValueError, RecursionError):
-        return {}
+    file = _parse_file(body)
+    info = file.recording_info
     given = (info.content_type, info.channel_type)
     paused = sum(pause.duration or 0 for pause in file.pause_resume_intervals or ())
     found = {
@@ -262,5 +278,38 @@ def read_metadata_file(body: bytes) -> dict[str, str]:
         "format": info.format if info.format in ("mp4", "mp3", "wav") else None,
         "duration_ms": file.chunk_duration and f"{file.chunk_duration:.0f}",
         "paused_ms": paused and f"{paused:.0f}",
+        "said": _said(file).to_note(),
     }
     return {name: word for name, word in found.items() if word}
+
+
+def parse_metadata_file(body: bytes) -> MetadataFile:
+    """Return what a metadata file says of the time of its chunk and of the participants, each once."""
+    return _said(_parse_file(body))
+
+
+def _parse_file(body: bytes) -> _File:
+    """Parse a metadata file; one that can't be parsed, or is too large, says nothing."""
+    try:
+        return _File.model_validate(json.loads(body) if len(body) <= LARGEST_READ else {})
+    except (ValidationError, ValueError, RecursionError):
+        return _File()
+
+
+def _said(file: _File) -> MetadataFile:
+    # A year is longer than any chunk: what is longer would not fit into the calendar.
+    longest = timedelta(days=366) / timedelta(milliseconds=1)
+    pauses = [
+        Pause(start=one.start_time, ms=min(one.duration or 0, longest))
+        for one in file.pause_resume_intervals or ()
+        if one.start_time
+    ]
+    speakers = [
+        Speaker(id=one.participant_id, channel=one.channel) for one in file.participants or () if one.participant_id
+    ]
+    return MetadataFile(
+        start=file.chunk_start_time,
+        duration_ms=file.chunk_duration if file.chunk_duration is None else min(file.chunk_duration, longest),
+        pauses=tuple(sorted(pauses, key=lambda pause: pause.start)),
+        speakers=tuple({one.id: one for one in speakers}.values()),
+    )

@@ -13,6 +13,7 @@ from recording.model.attempts import FIRST_RESCUE, MOST_ADDRESSES, QUEUE_TRIES, 
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ChunkJob, Recheck
 from recording.model.layout import StagedName
+from recording.model.metadata_file import MetadataFile
 from recording.model.proof import ChunkFacts
 from recording.model.recheck import RecheckTimes
 from recording.model.stored import StoredBlob
@@ -36,7 +37,7 @@ class InFlightChunk:
 
     `addresses` are others that events claim: until it is staged, each of them may be right. `is_listed` says
     that the archive's manifest lists it, and no event has announced it again; `is_archived` that the archive has all of
-    an earlier version.
+    an earlier version. `read` is its metadata file, where that was read.
     """
 
     recording_key: str
@@ -55,6 +56,7 @@ class InFlightChunk:
     others: tuple[StoredBlob, ...] = ()
     verdicts: Mapping[str, ChunkVerdict] = field(default_factory=dict)
     rechecks: Mapping[str, datetime] = field(default_factory=dict)
+    read: MetadataFile | None = None
 
     @property
     def document_id(self) -> str:
@@ -96,6 +98,11 @@ class InFlightChunk:
     def facts(self) -> ChunkFacts:
         """Return the facts in the metadata of its content."""
         return ChunkFacts.from_metadata(self.content.metadata if self.content else {})
+
+    @property
+    def said(self) -> MetadataFile | None:
+        """Return what its metadata file says of its time and of the participants; None if that was not noted."""
+        return self.read or MetadataFile.from_note(self.metadata.metadata.get("said") if self.metadata else None)
 
     @property
     def description(self) -> dict[str, str]:

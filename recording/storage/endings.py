@@ -113,6 +113,11 @@ class Endings:
         known = await self._read("archive", name)
         return known is not None and known.recording_id == ending.recording_id
 
+    async def assigned(self, key: str) -> str | None:
+        """Return the id of the recording whose stop was assigned to an announced one; None if none was."""
+        found = await self._read("archive", layout.assigned_ending_blob(key))
+        return found.recording_id if found else None
+
     async def mark_reported(self, one: PendingEnding) -> None:
         """Mark a pending ending as reported, so that it is reported only once."""
         await self._blobs.create("staging", pending.reported_blob(one.blobs[0]), b"{}")

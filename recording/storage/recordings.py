@@ -11,11 +11,12 @@ from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
 from recording.errors import BadEvent
-from recording.model import event_parser, layout
+from recording.model import event_parser, layout, manifest, payload
 from recording.model.attempts import Attempts
 from recording.model.events import FileStatusUpdated
 from recording.model.job import MOST_DIRECT, ChunkJob
 from recording.model.manifest import Manifest
+from recording.model.metadata_file import MetadataFile
 from recording.model.recording import InFlightRecording, assemble
 from recording.model.stored import Container, StoredBlob
 from recording.storage.blobs import Blobs
@@ -123,6 +124,38 @@ class RecordingStore:
         await run_each(read, unread, at_once=_REQUESTS)
         return found
 
+    async def with_metadata_files(self, recording: InFlightRecording) -> InFlightRecording:
+        """Return a recording with all that its metadata files say; `load` knows only what is noted on their blobs.
+
+        Raises azure-core's errors.
+        """
+        blobs = {c.document_id: c.metadata for c in recording.chunks if c.metadata and c.said is None}
+        read = await self._read_metadata_files("staging", {one: blob.name for one, blob in blobs.items()})
+        return replace(
+            recording, chunks=tuple(replace(c, read=read.get(c.document_id, c.read)) for c in recording.chunks)
+        )
+
+    async def described(self, written: Manifest) -> Manifest:
+        """Return an archived manifest with participants and timeline, for which one of an older version has no member.
+
+        Raises azure-core's errors.
+        """
+        if written.timeline or not written.chunks:
+            return written
+        blobs = {entry.document_id: entry.metadata.blob for entry in written.chunks if entry.metadata}
+        return manifest.with_metadata_files(written, await self._read_metadata_files("archive", blobs))
+
+    async def _read_metadata_files(self, where: Container, blobs: dict[str, str]) -> dict[str, MetadataFile]:
+        """Read metadata files by document id."""
+        found: dict[str, MetadataFile] = {}
+
+        async def read(one: tuple[str, str]) -> None:
+            document_id, blob = one
+            found[document_id] = payload.parse_metadata_file(await self._blobs.read(where, blob) or b"")
+
+        await run_each(read, blobs.items(), at_once=_REQUESTS)
+        return found
+
     async def load_with_archived_events(
         self, key: str, blobs: list[StoredBlob], before: Manifest | None
     ) -> InFlightRecording:
@@ -158,14 +191,42 @@ class RecordingStore:
         async with asyncio.timeout(self._archive_timeout):
             return await self.newest_manifest(key)
 
+    async def manifest(self, key: str, revision: int) -> Manifest | None:
+        """Read one revision of a manifest; raises pydantic's ValidationError for one that can't be parsed."""
+        return await self._manifest(key, revision)
+
+    async def manifests_of(self, day: str) -> dict[str, int]:
+        """List the archived recordings of a day, with the newest revision of each manifest, by the day's list alone."""
+        found: dict[str, int] = {}
+        async for blob in self._blobs.list_blobs("archive", f"{day}/"):
+            if one := layout.parse_manifest(blob.name):
+                key, revision = one
+                found[key] = max(found.get(key, 0), revision)
+        return found
+
+    async def manifests(
+        self, since: datetime | None, until: datetime | None, *, after: str | None = None
+    ) -> AsyncIterator[tuple[str, int]]:
+        """Walk the archived recordings that started in [since, until), oldest first, from the one `after` a key on.
+
+        With each comes the newest revision of its manifest.
+        """
+        first = max(layout.recording_key(since, "") if since else "", after or "")
+        last = layout.recording_key(until, "") if until else "~"
+        async for day in self.archived_days(newest_first=False):
+            if day >= layout.day(first) if first else True:
+                for key, revision in sorted((await self.manifests_of(day)).items()):
+                    if first <= key < last and key != after:
+                        yield key, revision
+
     async def first_manifest(self, key: str) -> Manifest | None:
         """Read the first revision of the manifest of an archived recording."""
         return await self._manifest(key, 1)
 
-    async def write_manifest(self, manifest: Manifest) -> bool:
+    async def write_manifest(self, written: Manifest) -> bool:
         """Write a revision of a manifest; False if another run was quicker and wrote something else."""
-        text = manifest.model_dump_json(by_alias=True, indent=2).encode()
-        name = layout.manifest_blob(manifest.recording_key, manifest.revision)
+        text = written.model_dump_json(by_alias=True, indent=2).encode()
+        name = layout.manifest_blob(written.recording_key, written.revision)
         return await self._blobs.create("archive", name, text) or await self._blobs.read("archive", name) == text
 
     async def is_archived(self, job: ChunkJob) -> bool:

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from recording.errors import StartInProgress, describe
 from recording.model import layout
 from recording.model.record import Record
+from recording.model.started import Started
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
@@ -51,13 +52,6 @@ class StartOutcome(Record):
     recording_id: str | None = None
     reason: str | None = None
     at: datetime
-
-
-class Started(Record):
-    """A recording was started through this app, in this conversation."""
-
-    recording_id: str
-    conversation_id: str
 
 
 @dataclass(frozen=True)
@@ -93,41 +87,59 @@ class StartClaims:
         self._timeout = timeout
         # A recording must be stopped soon, also while storage hangs.
         self._look_timeout = look_timeout
-        # Known conversations by recording id: a fact never changes, and some clients poll the state.
-        self._known: dict[str, str] = {}
+        # Known starts by recording id: a fact never changes, and some clients poll the state. It is written before
+        # anybody is told the id, so one that isn't there won't be.
+        self._known: dict[str, Started | None] = {}
 
-    async def note_started(self, recording_id: str, conversation_id: str) -> None:
-        """Record in which conversation a recording was started.
+    async def note_started(self, fact: Started) -> None:
+        """Record that a recording was started.
 
         The start can't be undone: if the fact can't be written, this is logged, and nothing is raised.
         """
-        fact = Started(recording_id=recording_id, conversation_id=conversation_id)
         try:
             async with asyncio.timeout(self._look_timeout):
-                name = layout.started_blob(recording_id)
+                name = layout.started_blob(fact.recording_id)
                 await self._blobs.create("archive", name, fact.model_dump_json(by_alias=True).encode())
         except (AzureError, TimeoutError) as failed:
-            log.warning("start.not_noted", recordingId=recording_id, reason=describe(failed))
+            log.warning("start.not_noted", recordingId=fact.recording_id, reason=describe(failed))
+
+    async def find(self, recording_id: str | None) -> Started | None:
+        """Return how a recording was started through this app; None if it wasn't, or the fact can't be parsed.
+
+        Raises azure-core's errors.
+        """
+        if recording_id is None:
+            return None
+        if recording_id not in self._known:
+            text = await self._blobs.read("archive", layout.started_blob(recording_id))
+            try:
+                self._known[recording_id] = Started.model_validate_json(text) if text else None
+            except ValidationError as bad:
+                log.warning("start.not_read", recordingId=recording_id, reason=describe(bad))
+                return None
+            if len(self._known) > _REMEMBERED:
+                del self._known[next(iter(self._known))]
+        return self._known.get(recording_id)
+
+    async def find_if_possible(self, recording_id: str | None) -> Started | None:
+        """Return how a recording was started through this app.
+
+        None as well if that can't be read now: what needs it least is done without.
+        """
+        try:
+            async with asyncio.timeout(self._look_timeout):
+                return await self.find(recording_id)
+        except (AzureError, TimeoutError) as failed:
+            log.warning("start.not_read", recordingId=recording_id, reason=describe(failed))
+            return None
 
     async def conversation_of(self, recording_id: str) -> str | None:
         """Return the conversation in which a recording was started through this app.
 
         None if that isn't known, or can't be read now: a recording can be stopped while storage is down.
         """
-        if recording_id in self._known:
-            return self._known[recording_id]
-        try:
-            async with asyncio.timeout(self._look_timeout):
-                text = await self._blobs.read("archive", layout.started_blob(recording_id))
-            found = Started.model_validate_json(text).conversation_id if text else None
-        except (AzureError, TimeoutError, ValidationError) as failed:
-            log.warning("start.not_read", recordingId=recording_id, reason=describe(failed))
-            return None
-        if found:
-            self._known[recording_id] = found
-            if len(self._known) > _REMEMBERED:
-                del self._known[next(iter(self._known))]
-        return found
+        found = await self.find_if_possible(recording_id)
+        return found.conversation_id if found else None
 
     async def claim(self, subject: str, mine: StartClaim) -> HeldClaim | PriorStart:
         """Claim a start, or return the one that was made before.

@@ -51,8 +51,9 @@ def test_a_query_may_be_empty() -> None:
         ("limit", "1.5"),
         ("limit", "9" * 5_000),
         ("cursor", ""),
-        ("cursor", ".."),
-        ("cursor", "~"),
+        ("cursor", "x" * 5_000),
+        ("state", "done"),
+        ("missing", "perhaps"),
     ],
 )
 def test_a_query_that_is_none(name: str, value: str) -> None:

@@ -1,6 +1,7 @@
 """recording/config/account.py: how settings name a storage account, and where it answers; nothing that signs."""
 
 import pytest
+from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 from pydantic import SecretStr
@@ -18,9 +19,10 @@ TOKEN = "sv=2021&sig=secret"
         f"DefaultEndpointsProtocol=https;AccountName=store;AccountKey={KEY};EndpointSuffix=core.windows.net",
         f"AccountName=store;AccountKey={KEY}",
         f"DefaultEndpointsProtocol=https;AccountName=store;AccountKey={KEY};EndpointSuffix=core.chinacloudapi.cn",
-        f"AccountName=a;AccountKey={KEY};BlobEndpoint=http://127.0.0.1:1/a;QueueEndpoint=http://127.0.0.1:2/a;",
+        f"AccountName=a;AccountKey={KEY};BlobEndpoint=http://127.0.0.1:1/a;QueueEndpoint=http://127.0.0.1:2/a;"
+        "TableEndpoint=http://127.0.0.1:3/a;",
         f"BlobEndpoint=https://store.blob.core.windows.net/;QueueEndpoint=https://store.queue.core.windows.net;"
-        f"SharedAccessSignature={TOKEN}",
+        f"TableEndpoint=https://store.table.core.windows.net;SharedAccessSignature={TOKEN}",
         "UseDevelopmentStorage=true",
     ],
 )
@@ -28,7 +30,9 @@ def test_a_connection_string_says_what_the_client_takes_it_for(text: str) -> Non
     """The official clients find the same addresses."""
     account = StorageAccount(connection_string=SecretStr(text))
     blob, queue = BlobServiceClient.from_connection_string(text), QueueServiceClient.from_connection_string(text)
+    table = TableServiceClient.from_connection_string(text)
 
+    assert table.url == accounts.service_url(account, "table")
     assert f"{blob.scheme}://{blob.primary_hostname}" == accounts.service_url(account, "blob")
     assert f"{queue.scheme}://{queue.primary_hostname}" == accounts.service_url(account, "queue")
 

@@ -211,11 +211,16 @@ def test_no_secret_is_ever_shown() -> None:
             {
                 "blob_uri": "https://contoso.blob.core.windows.net",
                 "queue_uri": "https://contoso.queue.core.windows.net",
+                "table_uri": "https://contoso.table.core.windows.net",
             },
         ),
         (
-            {"X__accountName": "contoso", "X__blobServiceUri": "https://b"},
-            {"blob_uri": "https://b", "queue_uri": "https://contoso.queue.core.windows.net"},
+            {"X__accountName": "contoso", "X__blobServiceUri": "https://b", "X__tableServiceUri": "https://t"},
+            {
+                "blob_uri": "https://b",
+                "queue_uri": "https://contoso.queue.core.windows.net",
+                "table_uri": "https://t",
+            },
         ),
     ],
 )

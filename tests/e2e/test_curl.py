@@ -64,4 +64,5 @@ def test_curl(printed: str, tmp_path: Path) -> None:
     got = [(part.partition("\n")[0], (re.findall(r"HTTP (\d{3})", part) or ["none"])[-1]) for part in parts]
     assert expected == got, ended.stdout
     assert len([title for title, _ in got if title.startswith("bad: ")]) >= 5
+    assert '"recordingKey"' in next(part for part in parts if part.startswith("find it by somebody"))
     assert b"ftyp" == (tmp_path / "chunk.mp4").read_bytes()[4:8]

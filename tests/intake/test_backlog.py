@@ -41,6 +41,7 @@ def through(app: App, backlog: Backlog) -> Intake:
         recordings=app.recordings,
         endings=app.endings,
         calls=app.calls,
+        index=app.clients.index,
         quarantine=app.quarantine,
         backlog=backlog,
         bulk=app.clients.bulk_queue,

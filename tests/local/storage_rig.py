@@ -93,7 +93,7 @@ async def open_rig(azurite: Azurite, *, blob_url: str | None = None) -> AsyncIte
     """
     name = new_name()
     async with (
-        StorageProxy(blob_url or azurite.blob_url, azurite.queue_url) as proxy,
+        StorageProxy(blob_url or azurite.blob_url, azurite.queue_url, azurite.table_url) as proxy,
         BlobServiceClient.from_connection_string(proxy.connection_string, retry_total=0) as service,
         BlobServiceClient.from_connection_string(azurite.connection_string, retry_total=0) as direct,
         aiohttp.ClientSession() as http,

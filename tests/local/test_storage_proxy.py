@@ -112,6 +112,7 @@ async def test_memory(azurite: Azurite, tmp_path: Path) -> None:
     """64 MiB pass both ways in one request each, while the proxy's memory stays where it was."""
     command = [sys.executable, "-m", "local.storage_proxy"]
     command += ["--blob-url", azurite.blob_url, "--queue-url", azurite.queue_url]
+    command += ["--table-url", azurite.table_url]
     data = os.urandom(64 * MIB)
     async with Process("The storage proxy", command, log=tmp_path / "proxy.log", folder=ROOT) as process:
         found = await process.wait_for(r"blob endpoint (\S+)[^$]*ready, control plane", seconds=20)
@@ -289,7 +290,7 @@ async def test_copy_never_whole(rig: Rig) -> None:
 async def test_copy_never_whole_for_who_asked_before(azurite: Azurite) -> None:
     """Nor by a request that was on its way already when the copy began."""
     async with (
-        StorageProxy(azurite.blob_url, azurite.queue_url) as slow,
+        StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as slow,
         open_rig(azurite, blob_url=slow.blob_url) as rig,
     ):
         source = await rig.blocks("source", b"content")
@@ -314,7 +315,7 @@ async def test_copy_never_whole_for_who_asked_before(azurite: Azurite) -> None:
 async def test_azurite_gone() -> None:
     """Without an Azurite behind it a client sees a closed connection."""
     async with (
-        StorageProxy(f"http://127.0.0.1:1/{ACCOUNT}", f"http://127.0.0.1:1/{ACCOUNT}") as proxy,
+        StorageProxy(*[f"http://127.0.0.1:1/{ACCOUNT}"] * 3) as proxy,
         BlobServiceClient.from_connection_string(proxy.connection_string, retry_total=0) as service,
     ):
         with pytest.raises(ServiceRequestError):

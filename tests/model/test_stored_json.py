@@ -17,6 +17,7 @@ from recording.model.layout import chunk_blob
 from recording.model.manifest import Manifest, write_manifest
 from recording.model.proof import ChunkFacts
 from recording.model.recording import assemble
+from recording.model.started import Started
 from recording.model.stored import StoredBlob
 from recording.storage.audit import AuditRecord
 from recording.storage.endings import Ending
@@ -55,10 +56,13 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "events-message.json": lambda text: backlog.format_message(backlog.parse_message(text)),
     "manifest-absent.json": indented(Manifest),
     "manifest.json": indented(Manifest),
+    "manifest-timeline.json": indented(Manifest),
     "manifest-unfinished.json": indented(Manifest),
     "outcome-started.json": one_line(StartOutcome),
     "outcome.json": one_line(StartOutcome),
     "quarantined.json": indented(QuarantinedEvent),
+    "started.json": one_line(Started),
+    "started-before.json": one_line(Started),
 }
 
 

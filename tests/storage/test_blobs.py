@@ -48,7 +48,7 @@ BLOB: dict[str, Any] = {"method": "PUT", "query": {"comp": None, "restype": None
 @pytest_asyncio.fixture
 async def proxy(azurite: Azurite) -> AsyncIterator[StorageProxy]:
     """A network between the app and its storage."""
-    async with StorageProxy(azurite.blob_url, azurite.queue_url) as running:
+    async with StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as running:
         yield running
 
 

@@ -46,7 +46,7 @@ async def call(control: Control) -> str:
 @pytest_asyncio.fixture
 async def proxy(azurite: Azurite) -> AsyncIterator[StorageProxy]:
     """A network before storage that can be made to fail."""
-    async with StorageProxy(azurite.blob_url, azurite.queue_url) as running:
+    async with StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as running:
         yield running
 
 

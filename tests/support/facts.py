@@ -23,6 +23,7 @@ from recording.config.settings import Settings, read_settings
 from recording.control.operations import RecordingControl
 from recording.ingest.blocks import is_block
 from recording.ingest.chunk import ChunkIngest
+from recording.model import layout
 from recording.model.job import ChunkJob
 from recording.model.stored import Container
 from recording.notices import Topic
@@ -58,6 +59,8 @@ async def listing(settings: Settings, where: Container) -> dict[str, str]:
     found = {}
     async with container(settings, where) as blobs:
         async for name in blobs.list_blob_names():
+            if name == layout.INDEX_KEY:
+                continue  # of the archive as a whole, made by whoever needs it first
             body = await (await blobs.download_blob(name)).readall()
             found[name] = hashlib.sha256(body).hexdigest()
     return found
@@ -91,6 +94,7 @@ def with_limits(app: App, **limits: Any) -> App:
 def control_with(app: App, service: RecordingService | None = None, **more: Any) -> RecordingControl:
     """Wire the recording operations with some parts that aren't the app's."""
     parts: dict[str, Any] = {"audit": app.audit, "claims": app.starts, "endings": app.endings}
+    parts["index"] = app.clients.index
     parts["default_callback_uri"] = app.settings.callback_uri()
     return RecordingControl(service or app.clients.service, **parts | more)
 
@@ -194,7 +198,7 @@ async def harmed(
     azurite: Azurite, environment: dict[str, str], *rules: dict[str, Any], **retries: Any
 ) -> AsyncIterator[tuple[App, StorageProxy]]:
     """The app, and the storage between that does what the rules say; retries are as many as ever, without pauses."""
-    async with StorageProxy(azurite.blob_url, azurite.queue_url) as proxy:
+    async with StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as proxy:
         there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
         app = await bootstrap.open_app(read_settings(environment | there), retries=QUICK | retries)
         for rule in rules:

@@ -5,8 +5,9 @@ from typing import Any
 
 from recording.model.attempts import Attempts
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
-from recording.model.layout import chunk_blob, metadata_blob, recording_start
-from recording.model.manifest import Manifest
+from recording.model.layout import chunk_blob, metadata_blob, recording_key, recording_start
+from recording.model.manifest import Manifest, ManifestChunk, ManifestFile, Participant, with_timeline
+from recording.model.metadata_file import participant_kind
 from recording.model.recording import InFlightRecording, assemble
 from recording.model.stored import StoredBlob
 
@@ -67,3 +68,29 @@ def empty_manifest(key: str, call_id: str = "x") -> Manifest:
         events=[],
         chunks=[],
     )
+
+
+def finished(number: int, *, call_id: str = "", **more: Any) -> Manifest:
+    """Make the manifest of an archived recording with one chunk; the higher the number, the later it started."""
+    start = START + timedelta(minutes=number)
+    call_id = call_id or f"3f2b0e4c-0000-4000-8000-{number:012}"
+    entry = ManifestChunk(
+        document_id=f"0-eus-{number:08x}",
+        index=0,
+        end_reason="SessionEnded",
+        outcome="archived",
+        announced_at=start,
+        deadline=start + RETENTION,
+        content=ManifestFile(blob=f"{number}.mp4", bytes=1000, sha256="0" * 64),
+        metadata=ManifestFile(blob=f"{number}.json", bytes=10, sha256="1" * 64),
+        start_time=start,
+        duration_ms=60_000,
+    )
+    key = recording_key(start, call_id)
+    made = empty_manifest(key, call_id).model_copy(update={"recording_id": f"recording-{number}", "chunks": [entry]})
+    return with_timeline(made.model_copy(update=more))
+
+
+def person(participant_id: str) -> Participant:
+    """Make a participant of the first chunk."""
+    return Participant(id=participant_id, kind=participant_kind(participant_id), chunks=(0,))

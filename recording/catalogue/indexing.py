@@ -1,0 +1,91 @@
+"""Use case: keep the search index in step with what is in flight."""
+
+import asyncio
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import batched
+
+from azure.core.exceptions import AzureError
+
+from recording.errors import Misconfigured, describe
+from recording.model import layout
+from recording.model.manifest import Manifest, write_manifest
+from recording.model.recording import InFlightRecording
+from recording.model.started import Started
+from recording.storage.endings import Endings
+from recording.storage.index import Index
+from recording.storage.starts import StartClaims
+from recording.telemetry import log
+
+# Recordings whose rows are written together.
+_AT_ONCE = 200
+# Endings that one run reads: intake removes what is announced, so these are the exceptions.
+_MOST_ENDINGS = 64
+# A live recording that is heard of no more: its call, and the time for which the service keeps its files, are over.
+_LONGEST_CALL = timedelta(days=2)
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class Indexing:
+    """Writes the rows of what is in flight; `retention` is how long ACS keeps a recording."""
+
+    def __init__(
+        self, index: Index, starts: StartClaims, endings: Endings, *, retention: timedelta, seconds: float = 20.0
+    ) -> None:
+        self._index = index
+        self._starts = starts
+        self._endings = endings
+        self._retention = retention
+        self._seconds = seconds
+
+    async def run(self, seen: Iterable[InFlightRecording], now: datetime) -> None:
+        """Write what has changed, and remove live recordings that were announced, matched or expired.
+
+        It takes some seconds at most and raises nothing: the next run tries again.
+        """
+        recordings = [one for one in seen if one.events and not _was_archived(one)]
+        try:
+            async with asyncio.timeout(self._seconds):
+                for some in batched(recordings, _AT_ONCE, strict=False):
+                    await self._index.write_in_flight([await self._present(one) for one in some])
+                await self._sweep_live(
+                    {layout.recording_digest(r.recording_id) for r in recordings if r.recording_id}, now
+                )
+        except (AzureError, Misconfigured, TimeoutError) as failed:
+            log.warning("index.not_in_step", reason=describe(failed), next="the next run writes what is missing")
+        except Exception:
+            log.exception("index.not_in_step", next="the next run writes what is missing")
+
+    async def _present(self, recording: InFlightRecording) -> Manifest:
+        started = await self._starts.find(recording.recording_id)
+        return write_manifest(recording, archived_at=None, started=started)
+
+    async def _sweep_live(self, announced: Collection[str], now: datetime) -> None:
+        left: list[Started] = []
+        for one in await self._index.live():
+            if layout.recording_digest(one.recording_id) in announced or self._has_expired(one, now):
+                await self._index.forget_live(one.recording_id)
+            else:
+                left.append(one)
+        stopped: list[Started] = []
+        for one in sorted(left, key=lambda one: one.at or _NEVER)[:_MOST_ENDINGS]:
+            ending = await self._endings.find(one.recording_id)
+            if ending and ending.evidence == "announced":
+                await self._index.forget_live(one.recording_id)
+            elif ending:
+                stopped.append(one)
+        if stopped:
+            # A stop whose marker is gone was matched with an announced recording, or its absence is on record.
+            waiting = {one.digest for one in await self._endings.pending()}
+            for one in stopped:
+                if layout.recording_digest(one.recording_id) not in waiting:
+                    await self._index.forget_live(one.recording_id)
+
+    def _has_expired(self, one: Started, now: datetime) -> bool:
+        return (one.at or _NEVER) + self._retention + _LONGEST_CALL <= now
+
+
+def _was_archived(recording: InFlightRecording) -> bool:
+    """Return whether the archive has some of its chunks: then a manifest shows it, and not what is in flight."""
+    announced = {chunk.document_id for event in recording.events for chunk in event.chunks}
+    return announced != {chunk.document_id for chunk in recording.chunks}

@@ -1,0 +1,156 @@
+"""Use case: make the search index again from the manifests, and compare a sample of it with them."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pydantic import ValidationError
+
+from recording.clock import Clock, utc_now
+from recording.model import layout
+from recording.model.manifest import Manifest
+from recording.storage.audit import AuditLog
+from recording.storage.endings import Endings
+from recording.storage.index import Index
+from recording.storage.recordings import RecordingStore
+from recording.storage.starts import StartClaims
+from recording.telemetry import log
+from recording.workers import run_each
+
+# Recordings whose rows are written together: what a kill repeats, and what is held in memory.
+_AT_ONCE = 500
+_READS = 16
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come: recordings whose rows it has written, those it couldn't read, and the last one's key."""
+
+    written: int
+    unreadable: int
+    last_key: str
+
+
+@dataclass(frozen=True)
+class Reindex:
+    """Writes the rows of archived recordings again; what is there and right stays as it is."""
+
+    recordings: RecordingStore
+    starts: StartClaims
+    endings: Endings
+    audit: AuditLog
+    index: Index
+    clock: Clock = utc_now
+
+    async def interrupted(self, since: datetime | None, until: datetime | None) -> str | None:
+        """Return the last key that an interrupted run over the same time has written; None if there is none."""
+        return await self.index.marked(_name(since, until))
+
+    async def run(self, since: datetime | None, until: datetime | None) -> AsyncIterator[Progress]:
+        """Write the rows of recordings that started in [since, until), oldest first, and yield after each batch.
+
+        A run that was interrupted is continued after the last batch that it finished. One blob is read for each
+        recording, and its metadata files where an older version wrote the manifest. Raises azure-core's errors.
+        """
+        name = _name(since, until)
+        done = await self.index.marked(name)
+        written = unreadable = 0
+        batch: list[tuple[str, int]] = []
+
+        async def write() -> Progress:
+            nonlocal written, unreadable
+            read = [one for one in await self._read(batch) if one]
+            await self.index.write_all(read)
+            await self.index.mark(name, batch[-1][0])
+            written, unreadable = written + len(read), unreadable + len(batch) - len(read)
+            return Progress(written, unreadable, batch[-1][0])
+
+        async for key, revision in self.recordings.manifests(since, until, after=done):
+            batch.append((key, revision))
+            if len(batch) == _AT_ONCE:
+                yield await write()
+                batch.clear()
+        if batch:
+            yield await write()
+        if until is None:
+            await self._write_live()
+        await self.index.unmark(name)
+
+    async def compare(self, since: datetime | None, until: datetime | None) -> AsyncIterator[dict[str, list[str]]]:
+        """Compare all rows of recordings that started in [since, until) with their manifests, and yield by the batch.
+
+        {recording key: partitions whose row differs}, also without any; at last those of rows for which there is no
+        recording, neither in the archive nor in staging. Raises azure-core's errors.
+        """
+        batch: list[tuple[str, int]] = []
+        known: set[str] = set()
+        async for key, revision in self.recordings.manifests(since, until):
+            known.add(key)
+            batch.append((key, revision))
+            if len(batch) == _AT_ONCE:
+                yield await self._compare(batch)
+                batch.clear()
+        yield await self._compare(batch)
+        if since is None and until is None:
+            known |= set(await self.recordings.in_flight())
+            rows = self.index.recording_keys()
+            yield {key: [partition] async for key, partition in rows if key not in known}
+
+    async def _compare(self, batch: list[tuple[str, int]]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+
+        async def compare(written: Manifest) -> None:
+            found[written.recording_key] = await self.index.differences(written)
+
+        await run_each(compare, [one for one in await self._read(batch) if one], at_once=_READS)
+        return found
+
+    async def differences(self, *, most: int = 20) -> dict[str, list[str]]:
+        """Compare the newest archived recordings with their rows: {recording key: partitions whose row differs}."""
+        found: dict[str, list[str]] = {}
+        async for day in self.recordings.archived_days():
+            for key, revision in sorted((await self.recordings.manifests_of(day)).items(), reverse=True):
+                [written] = await self._read([(key, revision)])
+                if written:
+                    found[key] = await self.index.differences(written)
+                if len(found) == most:
+                    return found
+        return found
+
+    async def _read(self, batch: list[tuple[str, int]]) -> list[Manifest | None]:
+        found: dict[str, Manifest] = {}
+
+        async def read(one: tuple[str, int]) -> None:
+            key, revision = one
+            try:
+                written = await self.recordings.manifest(key, revision)
+            except ValidationError:
+                log.error("recording.unreadable", recordingKey=key, next="it has no rows; inspect its manifest")
+                return
+            if written:
+                found[key] = await self._with_start(written, await self.recordings.described(written))
+
+        await run_each(read, batch, at_once=_READS)
+        return [found.get(key) for key, _ in batch]
+
+    async def _with_start(self, written: Manifest, described: Manifest) -> Manifest:
+        """Add conversation and reference to what an older version wrote without them."""
+        if described is written or (started := await self.starts.find(written.recording_id)) is None:
+            return described
+        ids = {"conversation_id": started.conversation_id, "reference": started.reference}
+        return described.model_copy(update=ids)
+
+    async def _write_live(self) -> None:
+        """Write the rows of recordings that were started lately and have not ended, as far as anybody knows."""
+        now = self.clock().astimezone(UTC)
+        for recording_id in await self.audit.starts_on([now - _DAY, now]):
+            started = await self.starts.find(recording_id)
+            if started and await self.endings.find(recording_id) is None:
+                await self.index.note_live(started)
+
+
+def _name(since: datetime | None, until: datetime | None) -> str:
+    """Name a run by its time, so that another one over the same time continues it."""
+    times = (layout.recording_key(one, "x") if one else "" for one in (since, until))
+    return "-".join(times)

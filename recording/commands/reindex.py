@@ -1,0 +1,60 @@
+"""`python -m recording reindex`: make the search index again from the manifests in the archive."""
+
+import argparse
+import time
+
+from recording.app import assemble, connect
+from recording.commands.arguments import add_settings, utc_time
+from recording.config.settings import read_from
+from recording.model import layout
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    again = commands.add_parser("reindex", help="make the search index again from the manifests in the archive")
+    again.add_argument("--from", dest="since", type=utc_time, help="recordings that started at or after (ISO 8601)")
+    again.add_argument("--to", dest="until", type=utc_time, help="recordings that started before (ISO 8601)")
+    again.add_argument("--compare", action="store_true", help="write nothing: list the recordings whose rows differ")
+    again.set_defaults(command=run)
+    add_settings(again)
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    """Write the rows of what is archived and in flight; 1 if a manifest could not be read, or a row differs."""
+    if arguments.compare:
+        return await _compare(arguments)
+    settings = read_from(arguments.settings)
+    app = assemble(settings, connect(settings))
+    begun, written, unreadable = time.monotonic(), 0, 0
+    try:
+        if done := await app.reindex.interrupted(arguments.since, arguments.until):
+            print(f"continuing an interrupted run after {done}", flush=True)
+        async for progress in app.reindex.run(arguments.since, arguments.until):
+            written, unreadable = progress.written, progress.unreadable
+            seconds = time.monotonic() - begun
+            day = layout.recording_start(progress.last_key)
+            print(f"{written} recordings, up to {day:%Y-%m-%d %H:%M} UTC, {written / seconds:.0f}/s", flush=True)
+        in_flight = await app.recordings.in_flight()
+        loaded = [await app.recordings.load(key, blobs) for key, blobs in in_flight.items()]
+        await app.timer.indexing.run(loaded, app.timer.clock())
+    finally:
+        await app.aclose()
+    bad = f", {unreadable} manifests could not be read" if unreadable else ""
+    print(f"{written} archived recordings and {len(loaded)} in flight in {time.monotonic() - begun:.1f} s{bad}")
+    return 1 if unreadable else 0
+
+
+async def _compare(arguments: argparse.Namespace) -> int:
+    settings = read_from(arguments.settings)
+    app = assemble(settings, connect(settings))
+    compared = different = 0
+    try:
+        async for found in app.reindex.compare(arguments.since, arguments.until):
+            wrong = {key: kinds for key, kinds in found.items() if kinds}
+            compared, different = compared + len(found), different + len(wrong)
+            for key, kinds in sorted(wrong.items()):
+                print(f"{key}: {', '.join(kinds)}", flush=True)
+    finally:
+        await app.aclose()
+    print(f"{compared} recordings compared with their rows, {different} differ")
+    return 1 if different else 0

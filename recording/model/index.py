@@ -1,0 +1,336 @@
+"""Pure: the rows of the search index, which follow from the facts of a recording alone.
+
+    PartitionKey                    RowKey
+    month:{inverted yyyyMM}         {inverted time}-{recording key}     every recording, newest first
+    call:{call id}                  the same                            the recordings of a call
+    conversation:{digest}           the same                            … of a conversation
+    participant:{digest}            the same                            … in which somebody took part
+    reference:{digest}              the same                            … of a start's `operationContext`
+    missing:                        the same                            … of which something is missing
+    hold:                           the same                            … that are on hold: none yet
+    live:                           {digest of the recording id}        started through this app, not announced yet
+    reindex:                        {from}-{to}                         how far `python -m recording reindex` has come
+
+Keys, and what filters compare, stand in the platform's logs. So ids of people, conversations and references are in them
+as digests, made with a key of this archive. A row is replaced as a whole; deleting the table loses nothing.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from recording.model import conversation, layout
+from recording.model.events import FileStatusUpdated
+from recording.model.manifest import Manifest
+from recording.model.metadata_file import ParticipantKind
+from recording.model.record import Record
+
+State = Literal["ingesting", "staged", "archived", "incomplete", "absent"]
+
+MONTHS, MISSING, HOLD, LIVE, REINDEX = "month:", "missing:", "hold:", "live:", "reindex:"
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_PHONE = re.compile(r"(?:4:)?\s*\+?([0-9][0-9 ()./-]{2,30})")
+_DIGEST_LENGTH = 32
+
+
+class Participants(Record):
+    """How many took part, as far as metadata files say, and of which kinds."""
+
+    count: int = 0
+    kinds: dict[ParticipantKind, int] = Field(default_factory=dict)
+
+
+class RecordingSummary(Record):
+    """A recording in a list: as its row has it.
+
+    `missing` counts the chunks that are lost or not fully in the archive. `proof` says how many of its files storage
+    was compared with what the source sent: all, some or none. `hold` and `kept_until` are not in use yet.
+    """
+
+    recording_key: str
+    recording_id: str | None = None
+    server_call_id: str | None = None
+    conversation_id: str | None = None
+    reference: str | None = None
+    call_id: str
+    state: State
+    recording_start_time: datetime
+    recording_duration_ms: int | None = None
+    participants: Participants = Participants()
+    chunks: int
+    bytes: int
+    proof: Literal["all", "some", "none"] = "none"
+    missing: int = 0
+    hold: bool | None = None
+    kept_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: where it is, what a list shows of it, and what filters compare.
+
+    `revision` is that of the manifest that it shows, 0 while the recording is in flight: a row never goes back.
+    """
+
+    partition: str
+    key: str
+    summary: RecordingSummary
+    revision: int
+    conversation: str = ""
+    reference: str = ""
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Makes the digests in keys and filters, with the archive's own key."""
+
+    key: bytes
+
+    def of(self, kind: str, text: str) -> str:
+        """Return the digest of a text of one kind."""
+        return hmac.digest(self.key, f"{kind}\0{text}".encode(errors="backslashreplace"), "sha256").hex()[
+            :_DIGEST_LENGTH
+        ]
+
+    def participant(self, participant_id: str) -> str:
+        """Return the digest of a participant: of a phone number as people write it, or of a raw id."""
+        return self.of("participant", normal_participant(participant_id))
+
+    def reference(self, reference: str) -> str:
+        """Return the digest of a reference."""
+        return self.of("reference", reference)
+
+    def sign(self, payload: str) -> str:
+        """Return what only this app can have made of a text, for cursors."""
+        return self.of("cursor", payload)
+
+
+def normal_participant(text: str) -> str:
+    """Return one form of a participant's id, whoever wrote it.
+
+    >>> normal_participant("4:+14255550123") == normal_participant(" 1 (425) 555-0123")
+    True
+    """
+    if phone := _PHONE.fullmatch(text.strip()):
+        return f"4:+{re.sub('[^0-9]', '', phone[1])}"
+    return text.strip().lower()
+
+
+def inverted(time: datetime) -> str:
+    """Return a time so that later ones sort first."""
+    return f"{(_LAST - time) // _MICROSECOND:018}"
+
+
+def row_key(recording_key: str) -> str:
+    """Return the row key of a recording, in each of its partitions."""
+    return f"{inverted(layout.recording_start(recording_key))}-{recording_key}"
+
+
+def month(time: datetime) -> str:
+    """Return the partition of a month; later ones sort first."""
+    return f"{MONTHS}{999_999 - (time.year * 100 + time.month):06}"
+
+
+def call(call_id: str) -> str:
+    """Return the partition of a call."""
+    return f"call:{call_id.lower()}"
+
+
+def rows(manifest: Manifest, digests: Digests) -> list[Row]:
+    """Return the rows of a recording, from its manifest: an archived one, or its present state in flight."""
+    known = [one for one in (manifest.conversation_id, manifest.server_call_id) if one]
+    conversations = dict.fromkeys(digests.of("conversation", one) for one in map(conversation.identity, known) if one)
+    reference = digests.reference(manifest.reference) if manifest.reference else ""
+    summary = summarize(manifest)
+    people = dict.fromkeys(digests.participant(one.id) for one in manifest.participants)
+    partitions = [
+        month(layout.recording_start(manifest.recording_key)),
+        *([] if manifest.state == "absent" else [call(manifest.call_id)]),
+        *(f"conversation:{one}" for one in conversations),
+        *(f"participant:{one}" for one in people),
+        *([f"reference:{reference}"] if reference else []),
+        *([MISSING] if summary.missing or manifest.state == "absent" else []),
+    ]
+    return [
+        Row(
+            partition,
+            row_key(manifest.recording_key),
+            summary,
+            manifest.revision if manifest.archived_at else 0,
+            conversation=next(iter(conversations), ""),
+            reference=reference,
+        )
+        for partition in partitions
+    ]
+
+
+def announced(event: FileStatusUpdated) -> Row:
+    """Return the row by month of a recording that an event has just announced."""
+    summary = RecordingSummary(
+        recording_key=event.recording_key,
+        recording_id=event.recording_id,
+        server_call_id=event.server_call_id,
+        call_id=event.call_id,
+        state="ingesting",
+        recording_start_time=event.start,
+        recording_duration_ms=event.duration_ms,
+        chunks=len({chunk.document_id for chunk in event.chunks}),
+        bytes=0,
+    )
+    return Row(month(layout.recording_start(event.recording_key)), row_key(event.recording_key), summary, 0)
+
+
+def summarize(manifest: Manifest) -> RecordingSummary:
+    """Return what a list shows of a recording."""
+    proved = [entry.is_proved for entry in manifest.chunks]
+    is_archived = manifest.archived_at is not None
+    return RecordingSummary(
+        recording_key=manifest.recording_key,
+        recording_id=manifest.recording_id,
+        server_call_id=manifest.server_call_id,
+        conversation_id=manifest.conversation_id,
+        reference=manifest.reference,
+        call_id=manifest.call_id,
+        state=manifest.state,
+        recording_start_time=manifest.recording_start_time,
+        recording_duration_ms=manifest.recording_duration_ms,
+        participants=Participants(
+            count=len(manifest.participants), kinds=Counter(one.kind for one in manifest.participants)
+        ),
+        chunks=len(manifest.chunks),
+        bytes=sum(entry.content.bytes for entry in manifest.chunks if entry.content),
+        proof="all" if proved and all(proved) else "some" if any(proved) else "none",
+        missing=sum(not entry.is_safe for entry in manifest.chunks) if is_archived else 0,
+    )
+
+
+def live_key(recording_id: str) -> str:
+    """Return the row key of a live recording."""
+    return layout.recording_digest(recording_id)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What to look for: one partition, or all months, within bounds of row keys, and what columns must hold.
+
+    The bounds are inclusive. `columns` are compared by the service: it reads the partition for them.
+    """
+
+    first_partition: str
+    last_partition: str
+    first_key: str
+    last_key: str
+    columns: tuple[tuple[str, str | bool], ...] = ()
+
+    def bind(self) -> str:
+        """Return a text that is the same for the same search: a cursor belongs to one."""
+        return json.dumps([self.first_partition, self.last_partition, self.first_key, self.last_key, self.columns])
+
+
+def search(
+    digests: Digests,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    participant: str | None = None,
+    conversation_id: str | None = None,
+    call_id: str | None = None,
+    reference: str | None = None,
+    state: State | None = None,
+    missing: bool | None = None,
+    hold: bool | None = None,
+) -> Search:
+    """Return where to look: in the partition that has the fewest rows; what that doesn't decide, columns do.
+
+    Raises ValueError for a conversation that is none.
+    """
+    wanted: dict[str, str | bool] = {}
+    if conversation_id is not None:
+        identity = conversation.identity(conversation_id)
+        if identity is None:
+            raise ValueError(
+                "must be a conversation id or a server call id: the base64 of a conversation URL, a group call's GUID, "
+                "or room:{room id}"
+            )
+        wanted["conversation"] = digests.of("conversation", identity)
+    if call_id is not None:
+        wanted["callId"] = call_id.lower()
+    if reference is not None:
+        wanted["reference"] = digests.reference(reference)
+    if state is not None:
+        wanted["state"] = state
+    if missing is not None:
+        wanted["missing"] = missing
+    if hold is not None:
+        wanted["hold"] = hold
+    newest, oldest = until or _LAST, since or _FIRST
+    partition: str | None = None
+    if participant is not None:
+        partition = f"participant:{digests.participant(participant)}"
+    elif reference is not None:
+        partition = f"reference:{wanted.pop('reference')}"
+    elif call_id is not None:
+        partition = call(str(wanted.pop("callId")))
+    elif conversation_id is not None:
+        partition = f"conversation:{wanted.pop('conversation')}"
+    elif wanted.get("hold") is True:
+        partition, _ = HOLD, wanted.pop("hold")
+    elif wanted.get("missing") is True:
+        partition, _ = MISSING, wanted.pop("missing")
+    return Search(
+        partition or month(newest),
+        partition or month(oldest),
+        # A recording that started at `until` is not among them, one that started at `since` is; ":" sorts behind "9".
+        inverted(newest) + (":" if until else ""),
+        inverted(oldest) + "~",
+        tuple(sorted(wanted.items())),
+    )
+
+
+def write_cursor(digests: Digests, found: Search, token: object) -> str:
+    """Write where a search goes on; `token` is what the service said."""
+    payload = json.dumps(token, separators=(",", ":"))
+    signed = json.dumps([payload, digests.sign(f"{found.bind()}\0{payload}")])
+    return base64.urlsafe_b64encode(signed.encode()).rstrip(b"=").decode()
+
+
+def read_cursor(digests: Digests, found: Search, cursor: str) -> object:
+    """Read where a search goes on.
+
+    Raises ValueError for a text that this app has not written for this search.
+    """
+    try:
+        signed = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        payload, signature = signed
+        is_mine = hmac.compare_digest(digests.sign(f"{found.bind()}\0{payload}"), str(signature))
+    except (ValueError, TypeError):
+        is_mine = False
+    if not is_mine:
+        raise ValueError("must be the cursor of an earlier answer to the same filters")
+    return json.loads(payload)
+
+
+def key_text(key: bytes) -> bytes:
+    """Write the archive's key for digests as a fact."""
+    return json.dumps({"hmacKey": base64.b64encode(key).decode()}).encode()
+
+
+def parse_key(text: bytes) -> bytes:
+    """Read the archive's key for digests; raises ValueError if it is none."""
+    try:
+        key = base64.b64decode(json.loads(text)["hmacKey"], validate=True)
+    except (LookupError, TypeError, ValueError):
+        key = b""
+    if len(key) < hashlib.sha256().digest_size:
+        raise ValueError("the archive's key for digests cannot be read")
+    return key

@@ -1,0 +1,394 @@
+"""The only module with a client of Table Storage: the search index, in the host's account.
+
+Its rows are derived (`model/index.py`), so a table that is out of reach costs no recording, and one that is lost is
+made again from the manifests. It is created by the first write that doesn't find it.
+"""
+
+import asyncio
+import hashlib
+import re
+import secrets
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import batched
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables.aio import TableClient
+from pydantic import ValidationError
+
+from recording.config import account
+from recording.config.settings import Settings
+from recording.errors import Misconfigured, describe
+from recording.model import index, layout
+from recording.model.events import FileStatusUpdated
+from recording.model.index import Digests, RecordingSummary, Row, Search
+from recording.model.manifest import Manifest
+from recording.model.started import Started
+from recording.storage.blobs import Blobs
+from recording.telemetry import log
+from recording.workers import run_each
+
+# Quick: what waits for a row tries again by itself.
+RETRIES: dict[str, Any] = {"retry_total": 3, "retry_backoff_factor": 0.4, "connection_timeout": 5, "read_timeout": 20}
+# Of one transaction; all of one partition.
+_MOST_IN_BATCH = 100
+_REQUESTS = 16
+# A page that a filter leaves empty, or nearly: then the service is asked again, and after that the cursor goes on.
+_MOST_REQUESTS = 4
+# Rows of recordings in flight that this process has written, and needn't compare again.
+_REMEMBERED = 20_000
+_BESIDE_SECONDS = 2.0
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+Entity = dict[str, Any]
+# What to do with a row, the row, and the options of that: as a transaction takes it.
+Change = tuple[str, Entity, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of what a search finds, newest first; `token` is where it goes on, None if this was the last."""
+
+    summaries: list[RecordingSummary]
+    token: Any = None
+
+
+def table_name(archive_container: str) -> str:
+    """Name the table of an archive: two apps that share the account, and not the archive, have one each."""
+    digest = hashlib.sha256(archive_container.encode()).hexdigest()[:8]
+    return f"index{re.sub('[^0-9a-z]', '', archive_container.lower())[:50]}{digest}"
+
+
+class Index:
+    """The rows of the search index; close it with `aclose`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        blobs: Blobs,
+        credential: AsyncTokenCredential | None = None,
+        *,
+        retries: Mapping[str, Any] = RETRIES,
+        beside_seconds: float = _BESIDE_SECONDS,
+    ) -> None:
+        self._blobs = blobs
+        self._beside_seconds = beside_seconds
+        self._digests: Digests | None = None
+        self._told: OrderedDict[tuple[str, str], str] = OrderedDict()
+        name, place = table_name(settings.archive_container), settings.host_storage
+        self._client: TableClient | None = None
+        if place.connection_string is not None:
+            text = place.connection_string.get_secret_value()
+            self._client = TableClient.from_connection_string(text, name, **retries)
+        elif address := account.service_url(place, "table"):
+            self._client = TableClient(address, name, credential=credential, **retries)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._client:
+            await self._client.close()
+
+    async def write(self, manifest: Manifest) -> None:
+        """Write all rows of an archived recording, from its newest manifest; a repetition changes nothing.
+
+        The archive job calls it after the manifest and before it empties staging: as long as staging has the recording,
+        another run tries again. Raises azure-core's errors, or Misconfigured, if a row could not be written.
+        """
+        await self.write_all([manifest])
+
+    async def write_all(self, manifests: Iterable[Manifest]) -> None:
+        """Write all rows of archived recordings, those of one partition in batches; raises as `write` does."""
+        digests = await self.digests()
+        by_partition: dict[str, list[Change]] = defaultdict(list)
+        for manifest in manifests:
+            rows = index.rows(manifest, digests)
+            for row in rows:
+                by_partition[row.partition].append(("upsert", _entity(row), {"mode": UpdateMode.REPLACE}))
+            # An earlier revision may have missed something that is there now.
+            if manifest.revision > 1 and all(row.partition != index.MISSING for row in rows):
+                gone = {"PartitionKey": index.MISSING, "RowKey": index.row_key(manifest.recording_key)}
+                await self._delete(gone)
+        batches = [some for changes in by_partition.values() for some in batched(changes, _MOST_IN_BATCH, strict=False)]
+        await run_each(self._change, batches, at_once=_REQUESTS)
+
+    async def announce(self, event: FileStatusUpdated) -> None:
+        """Write the row of a recording that has just been announced, if it has none, and delete its live row.
+
+        Within two seconds, and nothing is raised: the timer writes what is in flight.
+        """
+        try:
+            async with asyncio.timeout(self._beside_seconds):
+                if event.chunks:
+                    await self._insert(_entity(index.announced(event)))
+                if event.recording_id:
+                    await self._delete({"PartitionKey": index.LIVE, "RowKey": index.live_key(event.recording_id)})
+        except (AzureError, Misconfigured, TimeoutError) as failed:
+            log.warning(
+                "index.not_written",
+                recordingKey=event.recording_key,
+                reason=describe(failed),
+                next="the timer writes its rows",
+            )
+
+    async def note_live(self, started: Started) -> None:
+        """Write the row of a recording that was started through this app; within two seconds, and nothing is raised."""
+        try:
+            async with asyncio.timeout(self._beside_seconds):
+                key = index.live_key(started.recording_id)
+                await self._upsert({"PartitionKey": index.LIVE, "RowKey": key, "started": _text(started)})
+        except (AzureError, Misconfigured, TimeoutError) as failed:
+            log.warning("index.not_written", recordingId=started.recording_id, reason=describe(failed))
+
+    async def live(self) -> list[Started]:
+        """List the recordings that were started through this app and aren't announced yet, the newest first.
+
+        Raises azure-core's errors.
+        """
+        found: list[Started] = []
+        query = self._table().query_entities("PartitionKey eq @p", parameters={"p": index.LIVE})
+        try:
+            async for entity in query:
+                try:
+                    found.append(Started.model_validate_json(entity["started"]))
+                except (LookupError, ValidationError):
+                    log.error("index.unreadable", partition=index.LIVE, row=entity["RowKey"])
+        except ResourceNotFoundError:
+            return []
+        return sorted(found, key=lambda one: one.at or _NEVER, reverse=True)
+
+    async def forget_live(self, recording_id: str) -> None:
+        """Delete the row of a live recording; raises azure-core's errors."""
+        await self._delete({"PartitionKey": index.LIVE, "RowKey": index.live_key(recording_id)})
+
+    async def write_in_flight(self, manifests: Iterable[Manifest]) -> int:
+        """Write the rows of recordings in flight, where they say something new; return how many.
+
+        What shows an archived recording stays: this may come after the archive job, from an older list of staging.
+        Raises azure-core's errors.
+        """
+        digests = await self.digests()
+        rows = [row for manifest in manifests for row in index.rows(manifest, digests)]
+        new = [row for row in rows if self._told.get((row.partition, row.key)) != _text(row.summary)]
+        by_partition: dict[str, list[tuple[Row, Change]]] = defaultdict(list)
+
+        async def compare(row: Row) -> None:
+            try:
+                known = await self._table().get_entity(row.partition, row.key, select=["revision"])
+            except ResourceNotFoundError:
+                by_partition[row.partition].append((row, ("create", _entity(row), {})))
+                return
+            if known.get("revision"):
+                self._remember(row)
+            else:
+                seen = {"etag": known.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
+                change = ("update", _entity(row), seen | {"mode": UpdateMode.REPLACE})
+                by_partition[row.partition].append((row, change))
+
+        await run_each(compare, new, at_once=_REQUESTS)
+        batches = [some for rows in by_partition.values() for some in batched(rows, _MOST_IN_BATCH, strict=False)]
+        await run_each(self._change_if_unchanged, batches, at_once=_REQUESTS)
+        return sum(map(len, batches))
+
+    async def page(self, wanted: Search, *, limit: int, token: Any = None) -> Page:
+        """Return up to `limit` recordings from `token` on, newest first; raises azure-core's errors.
+
+        One request, unless the service's answer is empty, or a filter on columns leaves little of it: then a few.
+        """
+        terms = ["RowKey ge @first and RowKey le @last"]
+        values: dict[str, Any] = {"first": wanted.first_key, "last": wanted.last_key}
+        if wanted.first_partition == wanted.last_partition:
+            terms.insert(0, "PartitionKey eq @partition")
+            values["partition"] = wanted.first_partition
+        else:
+            terms.insert(0, "PartitionKey ge @from and PartitionKey le @to")
+            values |= {"from": wanted.first_partition, "to": wanted.last_partition}
+        for number, (name, value) in enumerate(wanted.columns):
+            terms.append(f"{name} eq @c{number}")
+            values[f"c{number}"] = value
+        found: list[RecordingSummary] = []
+        for _ in range(_MOST_REQUESTS):
+            query = self._table().query_entities(
+                " and ".join(terms), parameters=values, select=["summary"], results_per_page=limit - len(found)
+            )
+            pages = query.by_page(continuation_token=token)
+            try:
+                found += [one async for entity in await anext(pages) if (one := _summary(entity))]
+            except (StopAsyncIteration, ResourceNotFoundError):
+                return Page(found)
+            token = pages.continuation_token  # type: ignore[attr-defined]
+            if token is None or len(found) >= limit or (found and not wanted.columns):
+                break
+        return Page(found, token)
+
+    async def differences(self, manifest: Manifest) -> list[str]:
+        """Compare a recording's rows with its manifest; return the kind of each partition whose row differs."""
+        found: list[str] = []
+        for row in index.rows(manifest, await self.digests()):
+            try:
+                stored: Mapping[str, Any] = await self._table().get_entity(row.partition, row.key)
+            except ResourceNotFoundError:
+                stored = {}
+            if any(stored.get(name) != value for name, value in _entity(row).items()):
+                found.append(row.partition.partition(":")[0])
+        return found
+
+    async def recording_keys(self) -> AsyncIterator[tuple[str, str]]:
+        """Walk all rows of recordings: the key of the recording, and the kind of the partition."""
+        rows = self._table().list_entities(select=["PartitionKey", "RowKey", "revision"])
+        try:
+            async for entity in rows:
+                if entity.get("revision") is not None:
+                    yield str(entity["RowKey"]).partition("-")[2], str(entity["PartitionKey"]).partition(":")[0]
+        except ResourceNotFoundError:
+            return
+
+    async def mark(self, name: str, done: str) -> None:
+        """Record how far a command has come, for its next run."""
+        await self._upsert({"PartitionKey": index.REINDEX, "RowKey": name, "done": done})
+
+    async def marked(self, name: str) -> str | None:
+        """Return how far an earlier run of a command came; None if none was interrupted."""
+        try:
+            return str((await self._table().get_entity(index.REINDEX, name))["done"])
+        except (ResourceNotFoundError, LookupError):
+            return None
+
+    async def unmark(self, name: str) -> None:
+        """Delete what `mark` wrote: a command has come to its end."""
+        await self._delete({"PartitionKey": index.REINDEX, "RowKey": name})
+
+    async def digests(self) -> Digests:
+        """Return what makes the digests; the key is made once, by the first process that needs it.
+
+        Raises azure-core's errors, or Misconfigured for a key that can't be read.
+        """
+        if self._digests is None:
+            text = await self._blobs.read("archive", layout.INDEX_KEY)
+            if text is None:
+                made = index.key_text(secrets.token_bytes(32))
+                await self._blobs.create("archive", layout.INDEX_KEY, made)
+                # Another process may have been faster.
+                text = await self._blobs.read("archive", layout.INDEX_KEY)
+            try:
+                self._digests = Digests(index.parse_key(text or b""))
+            except ValueError as bad:
+                raise Misconfigured(f"{layout.INDEX_KEY} in the archive: {bad}") from None
+        return self._digests
+
+    def _table(self) -> TableClient:
+        if self._client is None:
+            raise Misconfigured("AzureWebJobsStorage__tableServiceUri is not set: there is no search index")
+        return self._client
+
+    async def _change(self, changes: Sequence[Change]) -> None:
+        """Make changes to one partition, all of them or none; make the table first, if it isn't there."""
+        try:
+            await self._send(changes)
+        except (ResourceNotFoundError, TableTransactionError) as failed:
+            if not _is_no_table(failed):
+                raise
+            await self._create()
+            await self._send(changes)
+
+    async def _send(self, changes: Sequence[Change]) -> None:
+        table = self._table()
+        if len(changes) > 1:
+            await table.submit_transaction(changes)
+            return
+        # A request of its own is quicker than a transaction of one.
+        [(verb, entity, options)] = changes
+        change = {"upsert": table.upsert_entity, "create": table.create_entity, "update": table.update_entity}[verb]
+        await change(entity, **options)
+
+    async def _change_if_unchanged(self, changes: Sequence[tuple[Row, Change]]) -> None:
+        """Make changes; where a row has changed since it was read, make the others one by one, and leave that one."""
+        try:
+            await self._change([change for _, change in changes])
+        except (TableTransactionError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
+            for change in changes if len(changes) > 1 else ():
+                await self._change_if_unchanged([change])
+        else:
+            for row, _ in changes:
+                self._remember(row)
+
+    def _remember(self, row: Row) -> None:
+        self._told[row.partition, row.key] = _text(row.summary)
+        if len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
+
+    async def _insert(self, entity: Entity) -> None:
+        """Create a row; one that is there stays."""
+        try:
+            await self._table().create_entity(entity)
+        except ResourceExistsError:
+            return
+        except ResourceNotFoundError:
+            await self._create()
+            await self._upsert(entity)
+
+    async def _upsert(self, entity: Entity) -> None:
+        try:
+            await self._table().upsert_entity(entity, mode=UpdateMode.REPLACE)
+        except ResourceNotFoundError:
+            await self._create()
+            await self._table().upsert_entity(entity, mode=UpdateMode.REPLACE)
+
+    async def _delete(self, entity: Entity) -> None:
+        """Delete a row; it may be gone, and so may the table."""
+        try:
+            await self._table().delete_entity(entity["PartitionKey"], entity["RowKey"])
+        except ResourceNotFoundError:
+            return
+
+    async def _create(self) -> None:
+        try:
+            await self._table().create_table()
+        except ResourceExistsError:
+            return
+
+
+def _is_no_table(failed: HttpResponseError) -> bool:
+    """Return whether the table itself is missing; `create_entity` doesn't read why (azure-data-tables 12.7.0)."""
+    code = getattr(failed, "error_code", None)
+    return code is None or str(getattr(code, "value", code)) == "TableNotFound"
+
+
+def _entity(row: Row) -> Entity:
+    """Return a row as it is stored: `summary` is what a list shows, the other columns are what filters compare."""
+    return {
+        "PartitionKey": row.partition,
+        "RowKey": row.key,
+        "summary": _text(row.summary),
+        "revision": row.revision,
+        "state": row.summary.state,
+        "callId": row.summary.call_id.lower(),
+        "conversation": row.conversation,
+        "reference": row.reference,
+        "missing": bool(row.summary.missing) or row.summary.state == "absent",
+        "hold": bool(row.summary.hold),
+    }
+
+
+def _text(record: RecordingSummary | Started) -> str:
+    return record.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def _summary(entity: Mapping[str, Any]) -> RecordingSummary | None:
+    """Read a row; one that can't be read is omitted from the list."""
+    try:
+        return RecordingSummary.model_validate_json(entity["summary"])
+    except (LookupError, ValidationError):
+        log.error("index.unreadable", row=entity.get("RowKey"), next="omitted; python -m recording reindex")
+        return None

@@ -1,0 +1,200 @@
+"""recording/catalogue/indexing.py: the search index keeps step with what is in flight, and with what is live."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from local.acs.server import Emulator
+from recording.app import App
+from recording.catalogue.browse import ListQuery
+from recording.control.bodies import Caller, Operation, RecordingStarted, StartRecordingByUrl
+from recording.model.index import RecordingSummary
+from recording.model.started import Started
+from tests.support.archives import manifest_of
+from tests.support.emulator import Control, file_event
+from tests.support.facts import announce, receive, run_timer, stage, sweep, told, topic, until
+
+REFERENCE = "case 118, Grace Hopper"
+
+
+@pytest.fixture
+def environment(environment: dict[str, str], acs: Emulator) -> dict[str, str]:
+    """Settings for the Call Automation API, whose events name their recording."""
+    hosts = ",".join(url.removeprefix("http://") for url in (acs.storage_url, acs.region_url))
+    return environment | {"ACS_API_VERSION": "", "CONTENT_HOSTS": hosts}
+
+
+async def start(app: App, control: Control) -> tuple[RecordingStarted, Any]:
+    """Place a call and start recording it through the app, with a reference."""
+    media = {"kind": "filler", "chunkBytes": [1000, 2000]}
+    placed = await control.call("POST", "calls", {"participants": ["Ada", "Grace"], "media": media})
+    asked = StartRecordingByUrl(server_call_id=placed["serverCallId"], operation_context=REFERENCE)
+    return await app.control.start_by_url(Caller(), asked), placed
+
+
+async def ended(app: App, control: Control) -> tuple[RecordingStarted, Any]:
+    """Start a recording through the app, and stop it; return its event, too, which is not delivered."""
+    started, placed = await start(app, control)
+    await app.control.stop(Caller(), started.conversation_id or "", started.recording_id, Operation())
+    made: dict[str, Any] = {}
+
+    async def is_made() -> bool:
+        made.update(await control.call("GET", f"recordings/{started.recording_id}"))
+        return bool(made["chunks"])
+
+    await until(is_made)
+    event = file_event(made)
+    event["data"] |= {
+        "recordingId": started.recording_id,
+        "serverCallId": placed["serverCallId"],
+        "recordingStorageInfo": {"recordingChunks": made["chunks"]},
+    }
+    return started, event
+
+
+async def found(app: App, **query: Any) -> list[RecordingSummary]:
+    """Search."""
+    return (await app.catalogue.page(ListQuery.model_validate(query))).recordings
+
+
+async def live(app: App) -> list[str]:
+    """List the ids of live recordings."""
+    return [one.recording_id for one in await app.clients.index.live()]
+
+
+async def test_a_recording_is_live_from_its_start_until_it_is_announced(app: App, control: Control) -> None:
+    """With what its calling app knows of it; also after its stop, for its files are not there yet."""
+    started, event = await ended(app, control)
+    [one] = await app.clients.index.live()
+    assert (started.recording_id, started.conversation_id, REFERENCE) == (
+        one.recording_id,
+        one.conversation_id,
+        one.reference,
+    )
+
+    await receive(app, event)
+
+    assert [] == await live(app)
+
+
+async def test_what_a_start_answered_finds_its_recording(app: App, control: Control) -> None:
+    """By conversation and by reference, in flight and archived; its ids stand beside its key wherever it is named."""
+    started, event = await ended(app, control)
+    jobs = await receive(app, event)
+    for job in jobs:
+        await app.ingest.run(job)
+    await app.timer.indexing.run([await app.recordings.load(jobs[0].recording_key)], datetime.now(UTC))
+
+    for state in ("staged", "archived"):
+        for query in ({"conversation": started.conversation_id}, {"reference": REFERENCE}):
+            [one] = await found(app, **query)
+            assert (jobs[0].recording_key, state, started.recording_id, REFERENCE) == (
+                one.recording_key,
+                one.state,
+                one.recording_id,
+                one.reference,
+            )
+            assert one.server_call_id
+            assert {"acs": 2} == one.participants.kinds
+        await sweep(app)
+    written = await manifest_of(app, jobs[0].recording_key)
+    assert (REFERENCE, started.conversation_id) == (written.reference, written.conversation_id)
+    assert [one] == await found(app, participant=written.participants[0].id)
+
+
+async def test_the_timer_removes_what_intake_left(app: App, control: Control) -> None:
+    """The table was out of reach when the event came: from what is in flight, or from the fact of the ending."""
+    started, event = await ended(app, control)
+    await receive(app, event)
+    await app.clients.index.note_live(Started(recording_id=started.recording_id, conversation_id="c"))
+
+    await app.timer.indexing.run([], datetime.now(UTC))
+
+    assert [] == await live(app)
+
+
+async def test_a_stop_that_was_matched_is_live_no_more(app: App, control: Control) -> None:
+    """Its marker is gone, and its fact says that it was stopped."""
+    started, _ = await ended(app, control)
+    await app.timer.indexing.run([], datetime.now(UTC))
+    assert [started.recording_id] == await live(app)
+    [one] = await app.endings.pending()
+    await app.endings.clear(one)
+
+    await app.timer.indexing.run([], datetime.now(UTC))
+
+    assert [] == await live(app)
+
+
+async def test_a_recording_that_nobody_hears_of_expires(app: App, control: Control) -> None:
+    """After the longest call, and the time for which the service keeps its files."""
+    started, _ = await start(app, control)
+    now = datetime.now(UTC)
+
+    await app.timer.indexing.run([], now + timedelta(hours=71))
+    assert [started.recording_id] == await live(app)
+    await app.timer.indexing.run([], now + timedelta(hours=73))
+
+    assert [] == await live(app)
+
+
+async def test_a_run_of_the_timer_brings_the_rows_up_to_date(app: App, control: Control) -> None:
+    """A recording of which one chunk is missing is found by those who were in it."""
+    [job, _] = await announce(app, await control.recording(1000, 2000))
+    await app.ingest.run(job)
+    people = (await app.catalogue.get(job.recording_key)).participants
+
+    await sweep(app)
+
+    [one] = await found(app, participant=people[0].id)
+    assert ("ingesting", 1000, "some") == (one.state, one.bytes, one.proof)
+
+
+async def test_a_late_event_of_an_archived_recording_changes_no_row(app: App, control: Control) -> None:
+    """The archive shows it until the next revision of its manifest does."""
+    recording = await control.recording(1000, 2000)
+    await stage(app, recording)
+    await sweep(app)
+    before = await found(app)
+    recording["chunks"][1]["endReason"] = "another"
+    recording["chunks"] = recording["chunks"][1:]
+    await announce(app, recording, event_id="late")
+
+    await sweep(app)
+
+    [after] = await found(app)
+    assert [after] == before
+    assert "archived" == after.state
+
+
+async def test_notices_name_the_start_of_their_recording(app: App, control: Control) -> None:
+    """At risk, archived, or never announced: whoever subscribes finds the appointment that it belongs to."""
+    async with topic(app, control) as telling:
+        started, event = await ended(telling, control)
+        await run_timer(telling, now=datetime.now(UTC) + timedelta(hours=2))
+        jobs = await receive(telling, event)
+        await run_timer(telling, now=datetime.now(UTC) + timedelta(hours=20))
+        for job in jobs:
+            await telling.ingest.run(job)
+        await sweep(telling)
+
+        notices = [(one["type"], one["data"]) for one in await told(control)]
+
+    assert ["Recording.AtRisk"] * 3 + ["Recording.Archived"] == [kind for kind, _ in notices]
+    for _, data in notices:
+        assert (started.recording_id, REFERENCE) == (data["recordingId"], data["reference"])
+    assert all(data["serverCallId"] for _, data in notices[1:])
+
+
+async def test_a_recording_that_never_came_is_found_by_its_reference(app: App, control: Control) -> None:
+    """Its absence is on record, with what its calling app knows of it; it is live no more."""
+    started, _ = await ended(app, control)
+
+    await run_timer(app, now=datetime.now(UTC) + timedelta(hours=25))
+    await app.timer.indexing.run([], datetime.now(UTC))
+
+    for query in ({"reference": REFERENCE}, {"conversation": started.conversation_id}, {"missing": "true"}):
+        [one] = await found(app, **query)
+        assert ("absent", started.recording_id, REFERENCE) == (one.state, one.recording_id, one.reference)
+    assert [] == await live(app)
