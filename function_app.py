@@ -100,17 +100,18 @@ async def resume_recording(req: func.HttpRequest, caller: Caller) -> func.HttpRe
     return json_response()
 
 
-@doors.both("GET", "recordings", Shape(RecordingList, query=ListQuery), roles=roles.FIND)
+@doors.both("GET", "recordings", Shape(RecordingList, query=ListQuery, errors=(503,)), roles=roles.FIND)
 async def list_recordings(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """List recordings, newest first."""
     query = read_query(ListQuery, req)
-    return json_response(await (await ready()).catalogue.page(query, url=req.url))
+    return json_response(await (await ready()).catalogue.page(query, url=req.url, people=caller.sees_people))
 
 
 @doors.both("GET", "recordings/{recordingKey}", Shape(Manifest, errors=(404,)), roles=roles.FIND)
 async def get_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Answer with a recording's manifest, or its state while in flight."""
-    return json_response(await (await ready()).catalogue.get(path_value(req, "recordingKey")))
+    catalogue = (await ready()).catalogue
+    return json_response(await catalogue.get(path_value(req, "recordingKey"), people=caller.sees_people))
 
 
 @doors.both(

@@ -132,8 +132,19 @@ async def test_the_matrix_is_documented() -> None:
     rows = re.findall(r"^\| [^|]+ \| `(\w+)` \| (.+) \|$", text, re.MULTILINE)
 
     assert {name: [letter != " " for letter in may] for name, (_, _, may) in MATRIX.items()} == {
-        name: [word == "yes" for word in words.split(" | ")] for name, words in rows
+        name: [word != "no" for word in words.split(" | ")] for name, words in rows
     }
+
+
+@pytest.mark.parametrize(
+    ("login", "status"), [("ada", 200), ("grace", 200), ("alan", 200), ("edsger", 403), ("barbara", 403)]
+)
+async def test_only_who_sees_people_searches_for_them(site: Site, login: str, status: int) -> None:
+    """Operators find recordings without the people in them."""
+    answer = await site.ask("GET", "v1/recordings?participant=8:acs:ada", login)
+
+    assert status == answer.status
+    assert login != "edsger" or answer.body["target"] == "participant"
 
 
 async def test_a_service_signs_in_with_its_own_roles(site: Site) -> None:

@@ -19,7 +19,7 @@ from recording import urls
 from recording.errors import BadRequest
 from recording.model.options import StartOptions
 from recording.model.record import Body
-from recording.model.roles import Principal
+from recording.model.roles import PEOPLE, Principal
 
 # Live ids have 162 characters, unpadded base64url; some spec examples are padded
 # (docs/acs-contract.md#2021-recording-id), and those of the Call Automation API may hold + and / too
@@ -111,3 +111,8 @@ class Caller:
     who: str | None = None
     repeat_key: RepeatKey | None = None
     principal: Principal | None = None
+
+    @property
+    def sees_people(self) -> bool:
+        """Return whether answers name the participants: to a key, and to the roles that are for that."""
+        return self.principal is None or bool(self.principal.roles & PEOPLE)
