@@ -78,8 +78,12 @@ async def test_v1_does_what_is_described(stack: Stack, tmp_path: Path, say: Say)
     token = stack.entra.tokens.access(PEOPLE["ada"], roles=list(ROLES))
     ids = await known(stack)
     real, made_up = tmp_path / "real.toml", tmp_path / "made-up.toml"
-    made_up.write_text("")
-    real.write_text("[parameters]\n" + "".join(f'"path.{name}" = {json.dumps(one)}\n' for name, one in ids.items()))
+    # Any 4xx refuses bad data: a long address gets a 414.
+    refused = '[checks]\nnegative_data_rejection.expected-statuses = ["4xx"]\n'
+    made_up.write_text(refused)
+    real.write_text(
+        refused + "[parameters]\n" + "".join(f'"path.{name}" = {json.dumps(one)}\n' for name, one in ids.items())
+    )
     # First with ids that are made up, then with those of real recordings.
     for config in (made_up, real):
         await run(
