@@ -129,7 +129,12 @@ async def run(options: Options) -> dict[str, Any]:
         storage_faults=options.faults > 0,
         invisible_seconds=INVISIBLE_SECONDS,
         subscription=SUBSCRIPTION,
-        settings=SETTINGS | {"SOURCE_RETENTION_HOURS": str(options.retention_hours)},
+        settings=SETTINGS
+        | {
+            "SOURCE_RETENTION_HOURS": str(options.retention_hours),
+            # The same share of it as by default: otherwise every chunk would be reported as at risk at once.
+            "RISK_HOURS": str(options.retention_hours / 3),
+        },
         archive_schedule=LARGE_SCHEDULE if options.is_large else SCHEDULE,
     )
     print(
