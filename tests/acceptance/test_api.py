@@ -59,11 +59,15 @@ async def known(stack: Stack) -> dict[str, str]:
                 await asyncio.sleep(0.5)
 
 
-async def run(stack: Stack, say: Say, *arguments: str) -> None:
-    """Run schemathesis and show its summary; it fails with the requests that found something."""
+async def run(stack: Stack, say: Say, config: Path, *arguments: str) -> None:
+    """Run schemathesis beside its configuration, and show its summary; it fails with the requests that found something.
+
+    It leaves a cache there.
+    """
     ran = await asyncio.create_subprocess_exec(
-        *(str(SCHEMATHESIS), *arguments[:2], "run", f"{stack.app_url}/openapi.json", "--no-color", "--seed", "1"),
-        *("--max-redirects", "0", "--request-timeout", "30", "--continue-on-failure", *arguments[2:]),
+        *(str(SCHEMATHESIS), "--config-file", str(config), "run", f"{stack.app_url}/openapi.json", "--no-color"),
+        *("--max-redirects", "0", "--request-timeout", "30", "--continue-on-failure", "--seed", "1", *arguments),
+        cwd=config.parent,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -89,9 +93,16 @@ async def test_v1_does_what_is_described(stack: Stack, tmp_path: Path, say: Say)
         await run(
             stack,
             say,
-            *("--config-file", str(config), "--include-path-regex", "^/v1/"),
-            *("--header", f"Authorization: Bearer {token}", "--exclude-checks", ",".join(EXCLUDED)),
-            *("--max-examples", str(EXAMPLES), "--phases", "examples,coverage,fuzzing"),
+            config,
+            *("--include-path-regex", "^/v1/", "--exclude-checks", ",".join(EXCLUDED)),
+            *(
+                "--header",
+                f"Authorization: Bearer {token}",
+                "--max-examples",
+                str(EXAMPLES),
+                "--phases",
+                "examples,coverage,fuzzing",
+            ),
         )
 
 
@@ -102,6 +113,7 @@ async def test_the_door_of_keys_does_what_is_described(stack: Stack, tmp_path: P
     await run(
         stack,
         say,
-        *("--config-file", str(config), "--exclude-path-regex", "^/v1/"),
-        *("--exclude-checks", ",".join([*EXCLUDED, "ignored_auth"]), "--phases", "examples"),
+        config,
+        *("--exclude-path-regex", "^/v1/", "--exclude-checks", ",".join([*EXCLUDED, "ignored_auth"])),
+        *("--phases", "examples"),
     )
