@@ -102,7 +102,10 @@ def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas.definitions,
-            "responses": {str(status): _refusal(status, schemas) for status in _REFUSALS},
+            "responses": {
+                **{str(status): _refusal(status, schemas) for status in _REFUSALS},
+                "414": {"description": "The Functions host answers so to an address of more than 8,192 characters."},
+            },
             "headers": {
                 name: {"description": text, "schema": {"type": "string"}} for name, text in sorted(_HEADERS.items())
             },
@@ -187,6 +190,8 @@ def _refusals(one: Endpoint) -> set[int]:
         found |= {401, 403, 404}
     if one.shape.query or one.shape.body or "{" in one.path:
         found.add(400)
+    if one.shape.query or "{" in one.path:
+        found.add(414)
     if one.shape.body:
         found |= {411, 413}
     return found

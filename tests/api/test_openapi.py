@@ -59,7 +59,7 @@ def test_every_status_of_an_error_can_be_described() -> None:
         if isinstance(one, type) and issubclass(one, RecordingError) and not issubclass(one, errors.ChunkError)
     }
 
-    assert statuses | {"429"} == set(DOCUMENT["components"]["responses"])
+    assert statuses | {"414", "429"} == set(DOCUMENT["components"]["responses"])
 
 
 async def test_whoever_has_it_already_gets_a_304() -> None:
