@@ -8,120 +8,143 @@ from typing import List  # noqa: UP035 - see Jobs
 
 import azure.functions as func
 
-from recording.api.request import path_value, read_body, read_caller, read_events, read_query
-from recording.api.response import json_response, responds
+from recording.api.doors import Doors, Shape
+from recording.api.openapi import Description
+from recording.api.request import path_value, read_body, read_events, read_query
+from recording.api.response import Anything, Empty, json_response, repeated
 from recording.api.webhook import answer_options, answer_validation
 from recording.app import current, ready, ready_if_possible
-from recording.catalogue.browse import ListQuery
-from recording.control.bodies import Operation, StartRecording, StartRecordingByUrl
+from recording.catalogue.browse import ListQuery, RecordingList
+from recording.catalogue.verify import RecordingVerification
+from recording.control.bodies import (
+    Caller,
+    Operation,
+    RecordingStarted,
+    RecordingStateAnswer,
+    StartRecording,
+    StartRecordingByUrl,
+)
+from recording.doctor.health import Health
 from recording.intake import backlog
 from recording.intake.receive import to_messages
-from recording.model import job
+from recording.model import job, roles
 from recording.model.job import ArchiveJob, ChunkJob
+from recording.model.manifest import Manifest
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+doors = Doors(app, tokens=lambda: current().clients.tokens)
 
 # typing.List: the runtime refuses list[str] here as "invalid non-type annotation" (azure-functions-runtime 1.3.0).
 Jobs = func.Out[List[str]]  # noqa: UP006
 RECORDINGS = "conversations/{conversationId}/recordings"
 RECORDING = "conversations/{conversationId}/recordings/{recordingId}"
+# What the recording API refuses: unknown, in another state, too many requests, for now.
+FROM_ACS = (404, 409, 429, 503)
 
 
-@app.route(RECORDINGS, methods=["POST"])
-@responds
-async def start_recording(req: func.HttpRequest) -> func.HttpResponse:
+@doors.both(
+    "POST",
+    RECORDINGS,
+    Shape(RecordingStarted, body=StartRecording, repeatable=True, errors=FROM_ACS),
+    roles=roles.STEER,
+)
+async def start_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Start recording a conversation."""
     body = read_body(StartRecording, req)
     control = (await ready_if_possible()).control
-    return json_response(await control.start(read_caller(req), path_value(req, "conversationId"), body))
+    started = await control.start(caller, path_value(req, "conversationId"), body)
+    return json_response(started, headers=repeated(caller))
 
 
-@app.route("recordings", methods=["POST"])
-@responds
-async def start_recording_by_url(req: func.HttpRequest) -> func.HttpResponse:
+@doors.both(
+    "POST",
+    "recordings",
+    Shape(RecordingStarted, body=StartRecordingByUrl, repeatable=True, errors=FROM_ACS),
+    roles=roles.STEER,
+)
+async def start_recording_by_url(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Start recording the conversation of a URL or a server call id."""
     body = read_body(StartRecordingByUrl, req)
     control = (await ready_if_possible()).control
-    return json_response(await control.start_by_url(read_caller(req), body))
+    return json_response(await control.start_by_url(caller, body), headers=repeated(caller))
 
 
-@app.route(RECORDING, methods=["GET"])
-@responds
-async def get_recording_state(req: func.HttpRequest) -> func.HttpResponse:
+@doors.both("GET", RECORDING, Shape(RecordingStateAnswer, errors=FROM_ACS), roles=roles.STEER)
+async def get_recording_state(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Answer whether a recording is active."""
     control = (await ready_if_possible()).control
     return json_response(await control.get_state(*_ids(req)))
 
 
-@app.route(RECORDING, methods=["DELETE"])
-@responds
-async def stop_recording(req: func.HttpRequest) -> func.HttpResponse:
+@doors.both("DELETE", RECORDING, Shape(Empty, body=Operation, errors=FROM_ACS), roles=roles.STEER)
+async def stop_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Stop a recording."""
     control = (await ready_if_possible()).control
-    await control.stop(read_caller(req), *_ids(req), read_body(Operation, req))
+    await control.stop(caller, *_ids(req), read_body(Operation, req))
     return json_response()
 
 
-@app.route(RECORDING + "/pause", methods=["POST"])
-@responds
-async def pause_recording(req: func.HttpRequest) -> func.HttpResponse:
+@doors.both("POST", RECORDING + "/pause", Shape(Empty, body=Operation, errors=FROM_ACS), roles=roles.STEER)
+async def pause_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Pause a recording."""
     control = (await ready_if_possible()).control
-    await control.pause(read_caller(req), *_ids(req), read_body(Operation, req))
+    await control.pause(caller, *_ids(req), read_body(Operation, req))
     return json_response()
 
 
-@app.route(RECORDING + "/resume", methods=["POST"])
-@responds
-async def resume_recording(req: func.HttpRequest) -> func.HttpResponse:
+@doors.both("POST", RECORDING + "/resume", Shape(Empty, body=Operation, errors=FROM_ACS), roles=roles.STEER)
+async def resume_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Resume a paused recording."""
     control = (await ready_if_possible()).control
-    await control.resume(read_caller(req), *_ids(req), read_body(Operation, req))
+    await control.resume(caller, *_ids(req), read_body(Operation, req))
     return json_response()
 
 
-@app.route("recordings", methods=["GET"])
-@responds
-async def list_recordings(req: func.HttpRequest) -> func.HttpResponse:
+@doors.both("GET", "recordings", Shape(RecordingList, query=ListQuery, errors=(503,)), roles=roles.FIND)
+async def list_recordings(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """List recordings, newest first."""
     query = read_query(ListQuery, req)
-    return json_response(await (await ready()).catalogue.page(query, url=req.url))
+    return json_response(await (await ready()).catalogue.page(query, url=req.url, people=caller.sees_people))
 
 
-@app.route("recordings/{recordingKey}", methods=["GET"])
-@responds
-async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
+@doors.both("GET", "recordings/{recordingKey}", Shape(Manifest, errors=(404,)), roles=roles.FIND)
+async def get_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Answer with a recording's manifest, or its state while in flight."""
-    return json_response(await (await ready()).catalogue.get(path_value(req, "recordingKey")))
+    catalogue = (await ready()).catalogue
+    return json_response(await catalogue.get(path_value(req, "recordingKey"), people=caller.sees_people))
 
 
-@app.route("recordings/{recordingKey}/chunks/{index}/content", methods=["GET"])
-@responds
-async def get_chunk_content(req: func.HttpRequest) -> func.HttpResponse:
+@doors.both(
+    "GET", "recordings/{recordingKey}/chunks/{index}/content", Shape(statuses=(302,), errors=(404,)), roles=roles.PLAY
+)
+async def get_chunk_content(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Redirect to a read-only link of a few minutes."""
     catalogue = (await ready()).catalogue
     link = await catalogue.content_link(path_value(req, "recordingKey"), path_value(req, "index"))
     return func.HttpResponse(status_code=302, headers={"Location": link, "Cache-Control": "no-store"})
 
 
-@app.route("recordings/{recordingKey}/verify", methods=["POST"])
-@responds
-async def verify_recording(req: func.HttpRequest) -> func.HttpResponse:
+@doors.both("POST", "recordings/{recordingKey}/verify", Shape(RecordingVerification, errors=(404,)), roles=roles.VERIFY)
+async def verify_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Read an archived recording again and compare it with its manifest."""
     return json_response(await (await ready()).verifier.verify_in_request(path_value(req, "recordingKey")))
 
 
-@app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@responds
+@doors.anybody("GET", "health", Shape(Health, statuses=(200, 503)))
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Answer what the app can reach."""
     found = await current().health.run()
     return json_response(found, status=200 if found.status == "ok" else 503)
 
 
-@app.route("callbacks", methods=["POST"])
+@doors.anybody("GET", "openapi.json", Shape(Anything, statuses=(200, 304)))
+async def describe(req: func.HttpRequest) -> func.HttpResponse:
+    """Describe this API, in OpenAPI 3.1."""
+    return description.answer(req)
+
+
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
-@responds
+@doors.key("POST", "callbacks", Shape(Anything, body=Anything, errors=(401,)))
 async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpResponse:
     """Receive the callbacks of ACS: events in any form, with a token if ACS_RESOURCE_ID is set."""
     received = read_events(req)
@@ -133,8 +156,7 @@ async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpRespon
     return json_response()
 
 
-@app.route("callbacks", methods=["OPTIONS"])
-@responds
+@doors.key("OPTIONS", "callbacks", Shape())
 async def permit_callbacks(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the handshake of CloudEvents; whoever has the key may send events."""
     return answer_options(req)
@@ -183,3 +205,7 @@ async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
 
 def _ids(req: func.HttpRequest) -> tuple[str, str]:
     return path_value(req, "conversationId"), path_value(req, "recordingId")
+
+
+# After every operation: it describes all of them.
+description = Description(doors.endpoints)

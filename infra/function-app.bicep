@@ -43,6 +43,10 @@ param publicBaseUrl string
 @description('Address of a Key Vault secret; if empty, the callback address has no key.')
 param callbackKeySecretUri string
 
+@description('The tenant and the application of /v1; if empty, /v1 is off.')
+param entraTenantId string
+param entraApiId string
+
 @description('The subnet for all outgoing traffic of the app; if empty, no network is used.')
 param subnetId string
 param maximumInstanceCount int
@@ -191,6 +195,9 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     PUBLIC_BASE_URL: publicBaseUrl
     CALLBACK_KEY: empty(callbackKeySecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${callbackKeySecretUri})'
     EVENTS_TOPIC_ENDPOINT: domainEventsEndpoint
+    ENTRA_TENANT_ID: entraTenantId
+    ENTRA_API_ID: entraApiId
+    ENTRA_AUTHORITY: environment().authentication.loginEndpoint
 
     APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'

@@ -78,6 +78,12 @@ param callbackKeySecretUri string = ''
 @description('Accept callbacks of the Call Automation API only with the token that ACS signs for this resource (ACS_RESOURCE_ID).')
 param requireCallbackToken bool = true
 
+@description('The Entra tenant of the people and services that use /v1 (ENTRA_TENANT_ID): infra/register.sh sets it. If empty, /v1 is off.')
+param entraTenantId string = ''
+
+@description('The client id of the application that stands for the API in that tenant (ENTRA_API_ID), likewise.')
+param entraApiId string = ''
+
 @description('The maximum number of instances.')
 @minValue(40)
 @maxValue(1000)
@@ -214,6 +220,9 @@ var contradictions = filter([
   empty(publicBaseUrl) || isHttps(publicBaseUrl)
     ? ''
     : 'PUBLIC_BASE_URL must be https://<host>, not ${publicBaseUrl}: FUNCTION_APP_HOST has the host after the first azd up; remove it until then.'
+  empty(entraTenantId) == empty(entraApiId)
+    ? ''
+    : 'ENTRA_TENANT_ID and ENTRA_API_ID belong together: set both, as infra/register.sh does, or neither.'
   archiveCoolAfterDays == 0 || archiveColdAfterDays == 0 || archiveCoolAfterDays < archiveColdAfterDays
     ? ''
     : 'ARCHIVE_COLD_AFTER_DAYS (${archiveColdAfterDays}) must be more than ARCHIVE_COOL_AFTER_DAYS (${archiveCoolAfterDays}): recordings become colder with time. 0 omits a tier.'
@@ -468,6 +477,8 @@ module functionApp 'function-app.bicep' = {
     telemetry: telemetry
     publicBaseUrl: publicBaseUrl
     callbackKeySecretUri: callbackKeySecretUri
+    entraTenantId: entraTenantId
+    entraApiId: entraApiId
     subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
     zoneRedundant: zoneRedundant
     siteUpdateStrategy: siteUpdateStrategy
@@ -514,6 +525,9 @@ output APP_PRINCIPAL_ID string = identity.outputs.appPrincipalId
 output FUNCTION_APP_NAME string = functionApp.outputs.appName
 output FUNCTION_APP_ID string = functionApp.outputs.appId
 output FUNCTION_APP_HOST string = functionApp.outputs.hostName
+// Where people and services send their requests, and the scope for which a service asks for its token.
+output V1_ADDRESS string = empty(entraApiId) ? '' : 'https://${functionApp.outputs.hostName}/v1'
+output V1_SCOPE string = empty(entraApiId) ? '' : '${entraApiId}/.default'
 output EVENTS_GROUP string = communicationGroup
 output EVENTS_TOPIC_NAME string = communicationEvents.outputs.topicName
 output EVENTS_IDENTITY_ID string = identity.outputs.eventGridId

@@ -30,6 +30,8 @@ param contentHosts = readEnvironmentVariable('CONTENT_HOSTS', '')
 param publicBaseUrl = readEnvironmentVariable('PUBLIC_BASE_URL', '')
 param callbackKeySecretUri = readEnvironmentVariable('CALLBACK_KEY_SECRET_URI', '')
 param requireCallbackToken = bool(readEnvironmentVariable('REQUIRE_CALLBACK_TOKEN', 'true'))
+param entraTenantId = readEnvironmentVariable('ENTRA_TENANT_ID', '')
+param entraApiId = readEnvironmentVariable('ENTRA_API_ID', '')
 
 param ingestParallelism = int(readEnvironmentVariable('INGEST_PARALLELISM', '8'))
 param maximumInstanceCount = int(readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '100'))

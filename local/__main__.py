@@ -1,4 +1,4 @@
-"""Run a part of the local stack: `python -m local acs|functions|up|demo|trace|soak|lock`."""
+"""Run a part of the local stack: `python -m local acs|entra|functions|up|demo|trace|soak|lock`."""
 
 import importlib
 import sys
@@ -6,6 +6,7 @@ import sys
 # A command is imported only when it is run, so that none waits for the libraries of another.
 COMMANDS = {
     "acs": ("local.acs.server", "run the ACS recording emulator alone"),
+    "entra": ("local.entra.server", "run the stand-in for Entra ID alone"),
     "functions": ("local.functions.host", "run the Functions host alone"),
     "up": ("local.up", "run the whole stack until Ctrl-C"),
     "demo": ("local.demo", "record a call, archive the recording and check it"),

@@ -5,6 +5,9 @@ They work one after the other in bash or zsh; each uses variables that earlier o
 
 from dataclasses import dataclass
 
+from local.entra.directory import API, PAGE, PEOPLE, SECRET, SERVICES, TENANT
+from local.entra.tokens import WRONG
+
 # Neither a URL in Base64Url nor a GUID.
 NO_CONVERSATION = "not-a-conversation"
 CALL_LEG_EVENT = (
@@ -15,6 +18,13 @@ CALL_LEG_EVENT = (
 )
 STARTS = '"$APP/conversations/$CONVERSATION/recordings" -H "$JSON"'
 RECORDING = '"$APP/conversations/$CONVERSATION/recordings/$RECORDING"'
+_V1_RECORDING = RECORDING.replace("$APP/", "$APP/v1/")
+# The example of RFC 7636, appendix B: a verifier, and its digest.
+_VERIFIER, _CHALLENGE = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+_AUTHORIZE = (
+    '"$ENTRA/oauth2/v2.0/authorize?client_id=$PAGE&response_type=code&redirect_uri=$APP/&scope=$API/access'
+    f'&code_challenge={_CHALLENGE}&code_challenge_method=S256&person=$1"'
+)
 
 
 @dataclass(frozen=True)
@@ -29,15 +39,16 @@ class Line:
     status: int | None = None
 
 
-def lines(app_url: str, acs_url: str) -> list[Line]:
+def lines(app_url: str, acs_url: str, entra_url: str) -> list[Line]:
     """Return the commands for a stack, in the order in which they work."""
-    return [*_variables(app_url, acs_url), *_recording(), *_by_url(), *_archive(), *_bad_input()]
+    parts = (_variables(app_url, acs_url), _recording(), _by_url(), _archive(), _bad_input(), _people(entra_url))
+    return [line for part in parts for line in part]
 
 
-def text(app_url: str, acs_url: str) -> str:
+def text(app_url: str, acs_url: str, entra_url: str) -> str:
     """Format the commands for a terminal: a comment with the status, then the command."""
     parts = []
-    for line in lines(app_url, acs_url):
+    for line in lines(app_url, acs_url, entra_url):
         status = f": {line.status}" if line.status else ""
         parts.append(f"# {line.title}{status}\n{line.command}\n")
     return "\n".join(parts)
@@ -173,6 +184,69 @@ def _bad_input() -> list[Line]:
         ),
         Line("bad: a cursor that is none", 'curl -sSw "$STATUS" "$APP/recordings?cursor=x"', 400),
         Line("bad: a key that is none", 'curl -sSw "$STATUS" "$APP/recordings/..%5C..%5Cx"', 400),
+    ]
+
+
+def _people(entra_url: str) -> list[Line]:
+    """Return the commands for `/v1`: what each of the five people may do, and what nobody gets."""
+    bearer = '-H "Authorization: Bearer $'
+    return [
+        Line(
+            "the tenant of the Entra stand-in, and two functions: a person signs in, a service signs in",
+            f"ENTRA={entra_url}/{TENANT} API={API} PAGE={PAGE}\n"
+            "sign_in() {\n"
+            f"  CODE=$(curl -sS -o /dev/null -w '%{{redirect_url}}' {_AUTHORIZE} | sed 's/.*code=//')\n"
+            '  curl -sSw "$STATUS" "$ENTRA/oauth2/v2.0/token" -H "Origin: $APP" -d grant_type=authorization_code '
+            f'-d "client_id=$PAGE" -d "redirect_uri=$APP/" -d "code=$CODE" -d "code_verifier={_VERIFIER}"\n'
+            "}\n"
+            "sign_in_service() {\n"
+            '  curl -sSw "$STATUS" "$ENTRA/oauth2/v2.0/token" -d grant_type=client_credentials '
+            f'-d "client_id=$1" -d "client_secret={SECRET}" -d "scope=$API/.default"\n'
+            "}",
+        ),
+        *(
+            Line(
+                f"{person.name} signs in, who has the role {', '.join(person.roles)}",
+                f"{login.upper()}=$(sign_in {login} | tee /dev/stderr | field access_token)",
+                200,
+            )
+            for login, person in PEOPLE.items()
+        ),
+        Line(
+            "the calling app signs in",
+            f"SERVICE=$(sign_in_service {next(iter(SERVICES))} | tee /dev/stderr | field access_token)",
+            200,
+        ),
+        Line("the recordings, for Ada", f'curl -sSw "$STATUS" "$APP/v1/recordings?limit=10" {bearer}ADA"', 200),
+        Line("one recording, for Alan", f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY" {bearer}ALAN"', 200),
+        Line(
+            "a link to the media, for Grace",
+            f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/chunks/0/content" {bearer}GRACE"',
+            302,
+        ),
+        Line(
+            "Edsger has it read again",
+            f'curl -sSw "$STATUS" -X POST "$APP/v1/recordings/$KEY/verify" {bearer}EDSGER"',
+            200,
+        ),
+        Line("the state of the recording, for Barbara", f'curl -sSw "$STATUS" {_V1_RECORDING} {bearer}BARBARA"', 200),
+        Line("the same for the calling app", f'curl -sSw "$STATUS" {_V1_RECORDING} {bearer}SERVICE"', 200),
+        Line("refused: Ada may not stop it", f'curl -sSw "$STATUS" -X DELETE {_V1_RECORDING} {bearer}ADA"', 403),
+        Line(
+            "refused: Edsger gets no link",
+            f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/chunks/0/content" {bearer}EDSGER"',
+            403,
+        ),
+        Line("refused: no token", 'curl -sSw "$STATUS" "$APP/v1/recordings"', 401),
+        *(
+            Line(
+                f"refused: a token that is wrong in one respect, {kind}",
+                f'WRONG=$(curl -sS -X POST "{entra_url}/emulator/tokens/{kind}" | field access_token)\n'
+                f'curl -sSw "$STATUS" "$APP/v1/recordings" {bearer}WRONG"',
+                403 if kind == "no-role" else 401,
+            )
+            for kind in WRONG
+        ),
     ]
 
 

@@ -1,7 +1,7 @@
 """The whole stack on this machine: Azurite, the ACS emulator and the app in a Functions host.
 
 Each is a process with its own port and log; they are connected only by HTTP and settings.
-Only the stand-in of Log Analytics, which keeps nothing, is served by this process.
+Only the stand-ins of Entra ID and Log Analytics are served by this process.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from typing import Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from local.azurite import Azurite, connection_string
+from local.entra.server import Entra
 from local.log_analytics import LogAnalytics
 from local.loopback import free_port, http, wait_until_ok
 from local.process import Process, ProcessError
@@ -43,7 +44,17 @@ LOOPBACK = "127.0.0.1,localhost"
 APP_SETTINGS = (
     *("ACS_", "APPLICATIONINSIGHTS_", "ARCHIVE_", "AUTO_RECORD", "AZURE_", "AZUREFUNCTIONS", "AZUREWEBJOBS"),
     *("CALLBACK_", "CONTENT_HOSTS"),
-    *("DELETE_SOURCE", "EVENTS_", "FUNCTIONS_", "INGEST_", "PUBLIC_BASE_URL", "QUARANTINE_", "RESCUE_", "RISK_"),
+    *(
+        "DELETE_SOURCE",
+        "ENTRA_",
+        "EVENTS_",
+        "FUNCTIONS_",
+        "INGEST_",
+        "PUBLIC_BASE_URL",
+        "QUARANTINE_",
+        "RESCUE_",
+        "RISK_",
+    ),
     *("SOURCE_", "STAGING_", "TELEMETRY", "UNANNOUNCED_", "WEBSITE_"),
 )
 
@@ -95,6 +106,8 @@ class Stack:
         self.acs_connection_string = ""
         # Where `python -m recording reconcile` finds what the emulator has recorded and what the app has logged.
         self.log_analytics_url = ""
+        # Where people and services of the tenant sign in.
+        self.entra = Entra()
         self.content_hosts: list[str] = []
         # The app's: with `storage_faults` that of the proxy. The direct one has no faults.
         self.storage_connection_string = ""
@@ -142,6 +155,7 @@ class Stack:
             "EVENTS_TOPIC_KEY": TOPIC_KEY,
             # For `python -m local trace`, which reads spans from the app's log.
             "TELEMETRY": "console",
+            **self.entra.settings(),
             **self.options.settings,
         }
 
@@ -178,6 +192,7 @@ class Stack:
         if self.options.storage_faults:
             await self._start_storage_proxy(azurite)
         await self._start_acs()
+        await self._exits.enter_async_context(self.entra)
         await self._start_app()
         await self._subscribe()
         analytics = LogAnalytics(self.acs_url, lambda: sorted(self.logs.glob("functions*.log")))

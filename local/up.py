@@ -18,12 +18,13 @@ APP_PORT, ACS_PORT = 7071, 8080
 
 async def up(options: StackOptions) -> int:
     """Run the stack until it is cancelled; return 1 when a part of it doesn't start, or ends."""
-    print("Starting Azurite, the ACS emulator and the app ...", flush=True)
+    print("Starting Azurite, the emulators of ACS and Entra ID, and the app ...", flush=True)
     try:
         async with Stack(options) as stack:
-            print(curl.text(stack.app_url, stack.acs_url))
+            print(curl.text(stack.app_url, stack.acs_url, stack.entra.authority))
             print(f"App:       {stack.app_url}")
             print(f"Emulator:  {stack.acs_url}")
+            print(f"Entra ID:  {stack.entra.authority}")
             print(f"ACS:       {stack.acs_connection_string}")
             print(f"Storage:   {stack.storage_connection_string}")
             print(f"Logs:      {stack.logs}")

@@ -37,6 +37,7 @@ from recording.config.resource import Resource
 from recording.config.settings import Settings, read_settings
 from recording.control.operations import RecordingControl
 from recording.doctor.health import HealthCheck
+from recording.entra import AccessTokens
 from recording.errors import Misconfigured
 from recording.ingest.bulk import BulkIngest
 from recording.ingest.chunk import LAST_QUARTER, ChunkIngest, IngestLimits
@@ -80,6 +81,8 @@ class Clients:
     service: Preview2021 | CallAutomation
     callbacks: CallbackAuth
     content: Content
+    # What validates the tokens of people and services; None while `/v1` is off.
+    tokens: AccessTokens | None
     credential: AsyncTokenCredential | None
     # How long to wait for the archive where staging suffices.
     archive_timeout: float = ARCHIVE_SECONDS
@@ -112,6 +115,8 @@ class Clients:
         await self.service.aclose()
         await self.callbacks.aclose()
         await self.content.aclose()
+        if self.tokens:
+            await self.tokens.aclose()
         if self.credential:
             await self.credential.close()
 
@@ -230,6 +235,7 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         content=Content(
             resource, credential, extra_hosts=settings.content_hosts, fetches_by_id=settings.uses_preview_2021
         ),
+        tokens=_access_tokens(settings),
         credential=credential,
     )
 
@@ -346,6 +352,12 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         reindex=Reindex(recordings, claims, endings, audit, index, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )
+
+
+def _access_tokens(settings: Settings) -> AccessTokens | None:
+    if settings.entra_tenant_id is None or settings.entra_api_id is None:
+        return None
+    return AccessTokens(settings.entra_authority, settings.entra_tenant_id, settings.entra_api_id)
 
 
 def _identity() -> AsyncTokenCredential:

@@ -2,7 +2,8 @@
 
 RecordingError                500 InternalServerError
 ├── BadRequest                400 BadRequest              the caller fixes the request
-├── Unauthorized              401 Unauthorized            a callback needs a valid token of ACS
+├── Unauthorized              401 Unauthorized            the caller needs a valid token of ACS (callbacks) or Entra ID
+├── Forbidden                 403 Forbidden               the caller needs a role that it doesn't have
 ├── TooLarge                  413 TooLarge                the caller sends less at once
 ├── LengthRequired            411 LengthRequired          the caller sends the body with a Content-Length
 ├── NotFound                  404 NotFound                the caller needs another recording id
@@ -48,10 +49,17 @@ class BadRequest(RecordingError):
 
 
 class Unauthorized(RecordingError):
-    """A callback has no token of ACS, or an invalid one."""
+    """The request has no token, or an invalid one: of ACS for a callback, of Entra ID on `/v1`."""
 
     status = 401
     code = "Unauthorized"
+
+
+class Forbidden(RecordingError):
+    """The token is valid, and gives none of the roles that the operation needs."""
+
+    status = 403
+    code = "Forbidden"
 
 
 class TooLarge(RecordingError):

@@ -25,7 +25,9 @@ def recipe(title: str) -> str:
     return SOURCE.partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
-@pytest.mark.parametrize("title", ["Adding a setting", "Adding an event type", "Adding a stored fact"])
+@pytest.mark.parametrize(
+    "title", ["Adding a setting", "Adding an operation", "Adding an event type", "Adding a stored fact"]
+)
 def test_a_recipe_names_files_and_ends_with_a_command(title: str) -> None:
     """A recipe that was renamed or lost its steps is found."""
     assert len(re.findall(r"^\d\. ", recipe(title), re.MULTILINE)) >= 5

@@ -118,9 +118,33 @@ async def test_a_start_is_repeated_under_its_key(app: App, control: Control) -> 
     assert 1 == len((await control.call("GET", "recordings"))["recordings"])
 
 
+async def test_a_repeatable_start_is_told_whether_it_counts(control: Control) -> None:
+    """`Repeatability-Result`: accepted, also when it is repeated; rejected for another request under the same id."""
+    placed = await control.call("POST", "calls", {"participants": ["Ada"]})
+    headers, by_url = {REPEAT: GROUP}, {"conversationUrl": placed["conversationUrl"]}
+
+    answers = [await call("start_recording_by_url", by_url, headers=headers) for _ in range(2)]
+    answers.append(await call("start_recording", conversationId=GROUP, headers=headers))
+
+    assert [(200, "accepted"), (200, "accepted"), (400, "rejected")] == [
+        (one.status_code, one.headers["Repeatability-Result"]) for one in answers
+    ]
+
+
+async def test_each_answer_has_the_id_of_its_request(caplog: pytest.LogCaptureFixture) -> None:
+    """A caller can name it, and the log has it; no cache keeps the answer."""
+    good, bad = await call("health"), await call("get_recording", recordingKey="..")
+
+    ids = [one.headers["x-ms-request-id"] for one in (good, bad)]
+    assert 2 == len(set(ids))
+    assert ids[1] in caplog.text
+    assert ("BadRequest", "no-store") == (bad.headers["x-ms-error-code"], bad.headers["Cache-Control"])
+
+
 @pytest.mark.parametrize("name", ["start_recording", "stop_recording", "pause_recording", "resume_recording"])
-async def test_who_called_is_on_record_for_good_and_bad(app: App, name: str) -> None:
+async def test_who_called_is_on_record_for_good_and_bad(app: App, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The principal that the platform authenticated, with the answer's own status."""
+    monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "True")
     headers = {"X-MS-CLIENT-PRINCIPAL-NAME": "ada@contoso.com", "x-functions-key": "secret"}
 
     answer = await call(name, headers=headers, conversationId=GROUP, recordingId="abc")
@@ -185,7 +209,7 @@ async def test_an_unexpected_error_has_a_body_too(
 
     assert (500, "InternalServerError", []) == (status, error["code"], error["details"])
     assert "secret" not in json.dumps(error)
-    assert 'request.failed {"function": "list_recordings", "traceback": ' in caplog.text
+    assert 'request.failed {"function": "list_recordings", "requestId": ' in caplog.text
     assert "secret detail" in caplog.text
 
 

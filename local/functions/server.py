@@ -43,7 +43,8 @@ class Server:
     def application(self) -> web.Application:
         """Return the aiohttp application."""
         application = web.Application(client_max_size=self._body_limit)
-        application.router.add_route("*", "/{tail:.*}", self._answer)
+        # Line breaks, too, which `.` is not.
+        application.router.add_route("*", r"/{tail:[\s\S]*}", self._answer)
         return application
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:

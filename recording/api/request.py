@@ -1,5 +1,6 @@
 """Read an HTTP request: its body, query, path, and who sends it."""
 
+import os
 from collections.abc import Mapping
 
 import azure.functions as func
@@ -75,11 +76,13 @@ def path_value(req: func.HttpRequest, name: str) -> str:
 
 
 def read_caller(req: func.HttpRequest) -> Caller:
-    """Read who is calling, and the key under which a start may be repeated.
+    """Read who is calling with a function key, and the key under which a start may be repeated.
 
-    Raises BadRequest for a key that is empty, too long or not printable.
+    Only what App Service authentication says is believed: where it is off, anybody can send its headers
+    (docs/entra.md#app-service-authentication). Raises BadRequest as `read_repeat_key` does.
     """
-    return Caller(_principal(req.headers), _repeat_key(req.headers))
+    is_authenticated = os.environ.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
+    return Caller(_principal(req.headers) if is_authenticated else None, read_repeat_key(req))
 
 
 def _principal(headers: Mapping[str, str]) -> str | None:
@@ -88,9 +91,10 @@ def _principal(headers: Mapping[str, str]) -> str | None:
     return found.encode(errors="backslashreplace").decode() if found else None
 
 
-def _repeat_key(headers: Mapping[str, str]) -> RepeatKey | None:
+def read_repeat_key(req: func.HttpRequest) -> RepeatKey | None:
+    """Read the key under which a start may be repeated; raises BadRequest if it is empty, too long or not printable."""
     for name in _REPEAT_KEY:
-        key = headers.get(name)
+        key = req.headers.get(name)
         if key is not None:
             if not key.strip() or len(key) > LONGEST_KEY or not key.isprintable():
                 raise BadRequest(f"{name} must be 1 to {LONGEST_KEY} printable characters", target=name)

@@ -7,7 +7,7 @@ from urllib.parse import urlencode, urlsplit
 from azure.core.exceptions import AzureError
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
-from recording.errors import BadRequest, IndexUnavailable, NotFound, describe
+from recording.errors import BadRequest, Forbidden, IndexUnavailable, NotFound, describe
 from recording.formats import media
 from recording.model import index, layout, manifest
 from recording.model.index import RecordingSummary, State
@@ -78,12 +78,15 @@ class Catalogue:
         self._starts = starts
         self._index = index
 
-    async def page(self, query: ListQuery, *, url: str = "") -> RecordingList:
+    async def page(self, query: ListQuery, *, url: str = "", people: bool = True) -> RecordingList:
         """List recordings that started in [from, to), newest first; `url` is the address that was asked.
 
+        A list tells how many took part, not who; without `people` nobody can be searched for (Forbidden).
         One request to the index, however many recordings there are. Raises BadRequest for a conversation that is none,
         and for a cursor that isn't of these filters, IndexUnavailable while the index can't be reached.
         """
+        if query.participant is not None and not people:
+            raise Forbidden("a search for a participant needs a role that sees people", target="participant")
         try:
             digests = await self._index.digests()
             wanted = _search(digests, query)
@@ -97,13 +100,14 @@ class Catalogue:
         cursor = index.write_cursor(digests, wanted, found.token)
         return RecordingList(recordings=found.summaries, cursor=cursor, next_link=_next_link(url, query, cursor))
 
-    async def get(self, key: str) -> Manifest:
-        """Return the manifest of a recording, or its derived state while it is in flight.
+    async def get(self, key: str, *, people: bool = True) -> Manifest:
+        """Return the manifest of a recording, or its derived state while it is in flight; `people` are left out or not.
 
         Raises BadRequest for a malformed recording key, NotFound for an unknown one.
         """
         found = await self._require(key)
-        return await self._recordings.described(found) if found.archived_at else found
+        described = await self._recordings.described(found) if found.archived_at else found
+        return described if people else described.without_people()
 
     async def content_link(self, key: str, index: str) -> str:
         """Return a read-only link of a few minutes to the content of the chunk at `index`.

@@ -38,7 +38,7 @@ def _check_address(address: str) -> str:
     plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
     if not parts.hostname or parts.query or parts.fragment or not (parts.scheme == "https" or plain):
         raise ValueError("must be an https URL without a query")
-    return address
+    return address.rstrip("/")
 
 
 def _check_endpoint(endpoint: str) -> str:
@@ -171,6 +171,21 @@ class Settings(BaseModel):
     events_topic_key: SecretStr | None = Field(
         default=None, alias="EVENTS_TOPIC_KEY", description="The topic's key. Omit it to use the identity."
     )
+    entra_tenant_id: UUID | None = Field(
+        default=None,
+        alias="ENTRA_TENANT_ID",
+        description="The Entra tenant of the people and services that use `/v1`. Without it `/v1` is off.",
+    )
+    entra_api_id: UUID | None = Field(
+        default=None,
+        alias="ENTRA_API_ID",
+        description="The client id of the application *Recordings API* in that tenant. Without it `/v1` is off.",
+    )
+    entra_authority: Address = Field(
+        default="https://login.microsoftonline.com",
+        alias="ENTRA_AUTHORITY",
+        description="Where that tenant signs in. Another cloud has another address.",
+    )
     telemetry: Literal["auto", "console", "off"] = Field(
         default="auto",
         alias="TELEMETRY",
@@ -227,7 +242,7 @@ class Settings(BaseModel):
             return None
         key = self.callback_key.get_secret_value() if self.callback_key else ""
         code = "" if not key or references.is_reference(key) else f"?code={quote(key, safe='')}"
-        return f"{self.public_base_url.rstrip('/')}/callbacks{code}"
+        return f"{self.public_base_url}/callbacks{code}"
 
     def resource(self) -> Resource:
         """Return the ACS resource.

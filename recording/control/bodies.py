@@ -19,6 +19,7 @@ from recording import urls
 from recording.errors import BadRequest
 from recording.model.options import StartOptions
 from recording.model.record import Body
+from recording.model.roles import PEOPLE, Principal
 
 # Live ids have 162 characters, unpadded base64url; some spec examples are padded
 # (docs/acs-contract.md#2021-recording-id), and those of the Call Automation API may hold + and / too
@@ -48,7 +49,9 @@ class StartRecording(Operation, StartOptions):
 class StartRecordingByUrl(StartRecording):
     """Body of `POST /recordings`: either a URL or a server call id names the conversation."""
 
-    server_call_id: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    server_call_id: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(
+        default=None, examples=["aHR0cHM6Ly9jb252LmV4YW1wbGUvY2FsbA=="]
+    )
     conversation_url: Annotated[str | None, Field(min_length=1, max_length=3000, validate_default=True)] = None
 
     @field_validator("conversation_url")
@@ -100,7 +103,16 @@ class RepeatKey:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, if that is known, and the key under which a start may be repeated."""
+    """Who asks, if that is known, and the key under which a start may be repeated.
+
+    `principal` is whom a token stands for; with a function key there is none.
+    """
 
     who: str | None = None
     repeat_key: RepeatKey | None = None
+    principal: Principal | None = None
+
+    @property
+    def sees_people(self) -> bool:
+        """Return whether answers name the participants: to a key, and to the roles that are for that."""
+        return self.principal is None or bool(self.principal.roles & PEOPLE)

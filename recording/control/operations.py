@@ -174,10 +174,13 @@ class RecordingControl:
         recording_id: str | None,
         body: Operation,
     ) -> AuditRecord:
+        principal = caller.principal
         return AuditRecord(
             at=self._clock(),
             operation=operation,
             who=caller.who,
+            object_id=principal.object_id if principal else None,
+            roles=tuple(sorted(principal.roles)) if principal else None,
             conversation_id=conversation_id,
             recording_id=recording_id,
             operation_context=body.operation_context,

@@ -209,6 +209,11 @@ class Manifest(Record):
         """Return the ids beside its key that are known, by which a calling app finds its recording."""
         return known_ids(self.recording_id, self.server_call_id, self.reference)
 
+    def without_people(self) -> "Manifest":
+        """Return it without those who took part, for whoever must not know them."""
+        chunks = [chunk.model_copy(update={"channels": {}}) for chunk in self.chunks]
+        return self.model_copy(update={"participants": (), "chunks": chunks})
+
 
 def known_ids(recording_id: str | None, server_call_id: str | None, reference: str | None) -> dict[str, str]:
     """Return the ids that stand beside a recording key in a notice, without those that aren't known."""

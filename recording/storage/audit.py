@@ -30,12 +30,15 @@ ControlOperation = Literal["start", "stop", "pause", "resume"]
 class AuditRecord(Record, frozen=False):
     """One control operation and its result; `outcome` is `ok` or an error code.
 
-    Not frozen: the result is added while the operation runs.
+    `who` is a name, for people to read; `object_id` and `roles` are those of a token. Not frozen: the result is added
+    while the operation runs.
     """
 
     at: datetime
     operation: ControlOperation
     who: str | None = None
+    object_id: str | None = None
+    roles: tuple[str, ...] | None = None
     conversation_id: str | None = None
     recording_id: str | None = None
     operation_context: str | None = None

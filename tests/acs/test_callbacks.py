@@ -22,9 +22,10 @@ from local.acs import tokens
 from local.acs.entities import CallbackToken
 from local.acs.identifiers import RESOURCE_ID
 from local.acs.server import Emulator
-from recording.acs.callbacks import CONFIGURATION, FETCH_SECONDS, HOST, LIFE_SECONDS, PAUSE_SECONDS, CallbackAuth
+from recording.acs.callbacks import CONFIGURATION, HOST, CallbackAuth
 from recording.config.resource import Resource, parse_connection_string
 from recording.errors import RecordingError, Unauthorized, UpstreamFailed
+from recording.signers import FETCH_SECONDS, LIFE_SECONDS, PAUSE_SECONDS
 from tests.support.origin import KEY, Origin, record
 
 ID = UUID(RESOURCE_ID)
@@ -320,4 +321,4 @@ async def test_whose_keys_are_asked_for(endpoint: str, expected: str) -> None:
     checks = CallbackAuth(Resource(endpoint, KEY), ID)
     await checks.aclose()
 
-    assert expected + CONFIGURATION == checks._configuration
+    assert expected + CONFIGURATION == checks._signers.configuration

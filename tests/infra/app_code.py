@@ -42,7 +42,7 @@ def fields(event: str) -> set[str]:
 
 
 def functions() -> dict[str, str]:
-    """Return the app's functions by name, each with its trigger's decorator.
+    """Return the app's functions by name, each with the decorator of its trigger or its doors.
 
     From the source, for `FunctionApp.get_functions` can be called once in a process only.
     """
@@ -54,7 +54,7 @@ def functions() -> dict[str, str]:
         for decorator in node.decorator_list
         if isinstance(decorator, ast.Call)
         and isinstance(decorator.func, ast.Attribute)
-        and (decorator.func.attr == "route" or decorator.func.attr.endswith("_trigger"))
+        and (ast.unparse(decorator.func.value) == "doors" or decorator.func.attr.endswith("_trigger"))
     }
 
 

@@ -39,6 +39,8 @@ KNOWN_LATER = {
     "primaryEndpoints.queue": "https://account.queue.example/",
     "primaryEndpoints.table": "https://account.table.example/",
 }
+# What the cloud says of itself, in the public one.
+PUBLIC_CLOUD = {"[environment().authentication.loginEndpoint]": "https://login.microsoftonline.com/"}
 
 
 def source(setting: str, variant: str = "default") -> tuple[str, str]:
@@ -54,6 +56,8 @@ def deployed(variant: str = "default") -> dict[str, str]:
     def found(name: str, value: str) -> str:
         if is_reference(value):
             return "a key"
+        if "environment()" in value:
+            return PUBLIC_CLOUD[value]
         return KNOWN_LATER[source(name, variant)[1]] if "reference(" in value else value
 
     return {name: found(name, value) for name, value in app_settings(variant).items()}
@@ -124,6 +128,7 @@ def test_what_the_environment_sets_reaches_the_app() -> None:
     assert (settings.risk_hours, settings.delete_source) == (6, True)
     assert (settings.auto_record, settings.content_hosts) == ("all", ("files.example.com",))
     assert settings.public_base_url == "https://recordings.example.com"
+    assert (str(settings.entra_tenant_id)[-1], str(settings.entra_api_id)[-1]) == ("3", "4")
     old = read_settings(deployed("preview-2021"))
     assert (old.uses_preview_2021, old.source_retention_hours) == (True, 48)
 

@@ -94,6 +94,7 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "ARCHIVE_IMMUTABILITY_LOCKED": "true",
             "ARCHIVE_IMMUTABILITY_SUPPORT": "true",
             "CALLBACK_KEY_SECRET_URI": "https://contoso.vault.azure.net/secrets/callback-key",
+            "ENTRA_TENANT_ID": "8c5f7a39-0000-4000-8000-000000000003",
             "RISK_HOURS": "24",
             "AUTO_RECORD": "all",
             "HTTP_ALWAYS_READY": "1",
@@ -115,6 +116,7 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "from an immutable container.",
             "ARCHIVE_IMMUTABILITY_LOCKED says that a policy was locked: keep the ARCHIVE_IMMUTABLE_DAYS that it has.",
             "CALLBACK_KEY_SECRET_URI is used only together with PUBLIC_BASE_URL: set both, or remove it.",
+            "ENTRA_TENANT_ID and ENTRA_API_ID belong together: set both, as infra/register.sh does, or neither.",
             "RISK_HOURS (24) is not below the 24 hours for which ACS keeps a recording: every chunk would be at risk "
             "at once.",
             "HTTP_ALWAYS_READY is 1, and ZONE_REDUNDANT needs at least two, or none.",

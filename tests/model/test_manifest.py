@@ -10,7 +10,7 @@ from recording.model import manifest
 from recording.model.attempts import FIRST_RESCUE, Attempts, Failure
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.layout import attempt_id
-from recording.model.manifest import Manifest
+from recording.model.manifest import Manifest, Participant
 from recording.model.stored import StoredBlob
 from tests.support.manifests import DOCUMENTS, DONE, KEY, PROOF, START, content, event, metadata, recording
 
@@ -263,3 +263,18 @@ def test_complete_means_all_of_it(blobs: list[StoredBlob]) -> None:
     found = recording([event(*DOCUMENTS)], blobs)
 
     assert found.is_staged == manifest.write_manifest(found, archived_at=DONE).complete
+
+
+def test_without_people_nobody_is_named() -> None:
+    """Whatever else the manifest says stays."""
+    whole = told([event("a-0")], [content("a-0", **PROOF)])
+    person = "8:acs:0f0a-ada"
+    named = whole.model_copy(
+        update={
+            "participants": (Participant(id=person, kind="acs", chunks=(0,)),),
+            "chunks": [chunk.model_copy(update={"channels": {person: 0}}) for chunk in whole.chunks],
+        }
+    )
+
+    assert person in named.model_dump_json()
+    assert whole == named.without_people()

@@ -81,6 +81,8 @@ async def test_every_operation_is_on_record(app: App, control: Control) -> None:
             "conversationId": call,
             "recordingId": recording_id,
             "operationContext": said,
+            "objectId": None,
+            "roles": None,
             "outcome": "ok",
             "status": 200,
         }
@@ -183,6 +185,8 @@ async def test_a_fact_that_cannot_be_written_is_logged_whole_and_the_answer_stay
         "conversationId": call,
         "recordingId": "abc" if fails else started.recording_id,
         "operationContext": "7",
+        "objectId": None,
+        "roles": None,
         "outcome": failed.value.error_code if fails else "ok",
         "status": failed.value.http_status if fails else 200,
     } == entry
@@ -233,10 +237,15 @@ async def test_storage_that_does_not_answer_does_not_hold_the_caller(
     ],
 )
 async def test_who_called_is_what_the_platform_says(
-    app: App, caplog: pytest.LogCaptureFixture, headers: dict[str, str], expected: str | None
+    app: App,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    headers: dict[str, str],
+    expected: str | None,
 ) -> None:
     """A name that is absurd is cut, one that is no text is escaped; neither forges a log line nor stops the record."""
     caplog.set_level("INFO")
+    monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "True")
 
     caller = request.read_caller(func.HttpRequest("POST", "/", headers=headers, body=b""))
 
@@ -247,6 +256,19 @@ async def test_who_called_is_what_the_platform_says(
     [line] = [r.message for r in caplog.records if r.message.startswith("recording.stop ")]
     assert expected == fact["who"]
     assert 1 == len(line.splitlines())
+
+
+@pytest.mark.parametrize("setting", [None, "", "False", "0"])
+async def test_a_name_in_a_header_counts_only_where_the_platform_sets_it(
+    monkeypatch: pytest.MonkeyPatch, setting: str | None
+) -> None:
+    """Without App Service authentication nothing removes these headers from a request: anybody can send them."""
+    monkeypatch.delenv("WEBSITE_AUTH_ENABLED", raising=False)
+    if setting is not None:
+        monkeypatch.setenv("WEBSITE_AUTH_ENABLED", setting)
+    headers = {"x-ms-client-principal-name": "ada@contoso.com", "x-ms-client-principal-id": "1"}
+
+    assert None is request.read_caller(func.HttpRequest("POST", "/", headers=headers, body=b"")).who
 
 
 async def test_no_secret_is_on_record(

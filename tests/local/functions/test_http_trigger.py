@@ -88,6 +88,13 @@ async def test_an_encoded_slash(client: ClientSession, url: str, slash: str) -> 
         assert (404, b"") == (response.status, await response.read())
 
 
+async def test_a_line_break(client: ClientSession, url: str) -> None:
+    """One in a parameter is passed on like any other character."""
+    request = await seen(client, "GET", f"{url}/api/users/a%0Ab")
+
+    assert request["route"] == {"id": "a\nb"}
+
+
 async def test_long_ids(client: ClientSession, url: str) -> None:
     """Two ids of 3,900 characters pass; a request line over 8,192 is a 414."""
     long = "x" * 3_900

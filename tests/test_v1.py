@@ -1,0 +1,196 @@
+"""/v1, over HTTP on the local host: who gets in with which token, and who may do what."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from local.azurite import Azurite
+from local.entra.directory import PEOPLE, SERVICES
+from local.entra.tokens import WRONG, Wrong
+from recording.config.settings import read_settings
+from recording.model.roles import ROLES
+from tests.support.facts import body_of, listing
+from tests.support.v1 import ROOT, Site, running
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-00000000000f"
+ONE = "v1/conversations/3f2b0e4c-1111-4000-8000-000000000001/recordings"
+# What each kind of wrong token is told: the kind of failure, and nothing of the token.
+REFUSALS: dict[Wrong, tuple[int, str]] = {
+    "other-key": (401, "the token is invalid (signature)"),
+    "unsigned": (401, "the token is invalid (algorithm)"),
+    "hs256": (401, "the token is invalid (algorithm)"),
+    "expired": (401, "the token is invalid (expired)"),
+    "not-yet": (401, "the token is invalid (not valid yet)"),
+    "issuer": (401, "the token is invalid (issuer)"),
+    "audience": (401, "the token is invalid (audience)"),
+    "tenant": (401, "the token is invalid (tenant)"),
+    "id-token": (401, "the token is invalid (audience)"),
+    "v1": (401, "the token is invalid (version)"),
+    "no-scope": (401, "the token is invalid (scope)"),
+    "no-role": (403, "this operation needs the role "),
+}
+# The matrix: which roles may do what. R, O, C, M, E are Read, Operate, Control, Manage, Erase.
+MATRIX = {
+    "v1_list_recordings": ("GET", "v1/recordings", "RO ME"),
+    "v1_get_recording": ("GET", f"v1/recordings/{KEY}", "RO ME"),
+    "v1_get_chunk_content": ("GET", f"v1/recordings/{KEY}/chunks/0/content", "R  M "),
+    "v1_verify_recording": ("POST", f"v1/recordings/{KEY}/verify", "RO M "),
+    "v1_start_recording": ("POST", ONE, "  C  "),
+    "v1_start_recording_by_url": ("POST", "v1/recordings", "  C  "),
+    "v1_get_recording_state": ("GET", f"{ONE}/abc", "  C  "),
+    "v1_stop_recording": ("DELETE", f"{ONE}/abc", "  C  "),
+    "v1_pause_recording": ("POST", f"{ONE}/abc/pause", "  C  "),
+    "v1_resume_recording": ("POST", f"{ONE}/abc/resume", "  C  "),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def site(azurite: Azurite) -> AsyncIterator[Site]:
+    """The app, once for all tests of this module."""
+    async with running(azurite) as one:
+        yield one
+
+
+@pytest.mark.parametrize("kind", WRONG)
+async def test_a_token_that_is_wrong_in_one_respect_is_refused(site: Site, kind: Wrong) -> None:
+    """401 with the kind of failure only, or 403 for a missing role, whoever else it would let in."""
+    token = site.entra.tokens.wrong(kind, PEOPLE["ada"])
+
+    answer = await site.send("GET", "v1/recordings", Authorization=f"Bearer {token}")
+
+    status, message = REFUSALS[kind]
+    code = {401: "Unauthorized", 403: "Forbidden"}[status]
+    assert (status, code, code) == (answer.status, answer.body["code"], answer.headers["x-ms-error-code"])
+    assert answer.body["message"].startswith(message)
+    assert ("Bearer" if status == 401 else None) == answer.headers.get("WWW-Authenticate")
+    assert token[:20] not in json.dumps(answer.body)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": ""},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer nonsense"},
+        {"Authorization": "Basic {}"},
+        {"Authorization": "{}"},
+        {"Authorization": "Bearer {}, Bearer {}"},
+        {"X-Authorization": "Bearer {}"},
+        {"x-functions-key": "any"},
+        {"X-MS-CLIENT-PRINCIPAL-NAME": "Ada Lovelace", "X-MS-CLIENT-PRINCIPAL-ID": PEOPLE["ada"].object_id},
+    ],
+)
+async def test_only_one_bearer_token_opens_v1(site: Site, headers: dict[str, str]) -> None:
+    """Neither a key nor a header of the platform, nor a token elsewhere or twice."""
+    token = site.entra.tokens.access(PEOPLE["ada"])
+
+    answer = await site.send(
+        "GET", "v1/recordings", **{name: value.replace("{}", token) for name, value in headers.items()}
+    )
+
+    assert (401, "Authorization") == (answer.status, answer.body["target"])
+    assert 200 == (await site.send("GET", "v1/recordings", Authorization=f"bearer {token}")).status
+
+
+async def test_a_key_that_is_rotated_is_known_before_it_signs(site: Site) -> None:
+    """Tokens of the key before, the present one and the next one pass; one that was never published doesn't."""
+    before = site.entra.tokens.access(PEOPLE["ada"])
+    site.entra.tokens.rotate()
+
+    for token in (before, site.entra.tokens.access(PEOPLE["ada"])):
+        assert 200 == (await site.send("GET", "v1/recordings", Authorization=f"Bearer {token}")).status
+
+
+@pytest.mark.parametrize("function", MATRIX)
+async def test_who_may_do_what_is_the_matrix(site: Site, function: str) -> None:
+    """Each operation that is on /v1, as each of the five people, who have one role each."""
+    method, path, may = MATRIX[function]
+
+    statuses = {person.roles[0]: (await site.ask(method, path, login)).status for login, person in PEOPLE.items()}
+
+    assert set(ROLES) == set(statuses)
+    assert {role for role, letter in zip(ROLES, may, strict=True) if letter != " "} == {
+        role for role, status in statuses.items() if status != 403
+    }
+    assert {401, 500}.isdisjoint(statuses.values())
+
+
+async def test_the_matrix_has_every_operation_of_v1(site: Site) -> None:
+    """An operation that is added to /v1 has its row, under its pinned name."""
+    assert sorted(MATRIX) == sorted(one.name for one in site.host.functions if one.name.startswith("v1_"))
+
+
+async def test_the_matrix_is_documented() -> None:
+    """docs/entra.md has the same rows."""
+    text = (ROOT / "docs/entra.md").read_text().partition("## Who may do what")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [^|]+ \| `(\w+)` \| (.+) \|$", text, re.MULTILINE)
+
+    assert {name: [letter != " " for letter in may] for name, (_, _, may) in MATRIX.items()} == {
+        name: [word != "no" for word in words.split(" | ")] for name, words in rows
+    }
+
+
+@pytest.mark.parametrize(
+    ("login", "status"), [("ada", 200), ("grace", 200), ("alan", 200), ("edsger", 403), ("barbara", 403)]
+)
+async def test_only_who_sees_people_searches_for_them(site: Site, login: str, status: int) -> None:
+    """Operators find recordings without the people in them."""
+    answer = await site.ask("GET", "v1/recordings?participant=8:acs:ada", login)
+
+    assert status == answer.status
+    assert login != "edsger" or answer.body["target"] == "participant"
+
+
+async def test_a_service_signs_in_with_its_own_roles(site: Site) -> None:
+    """Client credentials: no scope, `idtyp` is `app`; the roles decide as for people."""
+    calling_app, monitor = SERVICES.values()
+
+    assert 404 == (await site.ask("GET", f"{ONE}/abc", calling_app)).status
+    assert 200 == (await site.ask("GET", "v1/recordings", monitor)).status
+    assert 403 == (await site.ask("GET", f"{ONE}/abc", monitor)).status
+
+
+async def test_every_request_finds_its_own_function(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """The host tries functions in the order of their names: none may hide another."""
+    caplog.set_level("INFO", logger="local.functions")
+    found = {}
+    for function in site.host.functions:
+        if function.trigger.type == "httpTrigger":
+            [method] = function.trigger.properties["methods"]
+            caplog.clear()
+            await site.send(method, re.sub(r"\{\w+\}", "x", function.trigger.text("route")))
+            lines = [r.message for r in caplog.records if r.message.startswith("invocation_succeeded")]
+            found[function.name] = [name for line in lines for name in re.findall(r"function=\"?(\w+)", line)]
+
+    assert {name: [name] for name in found} == found
+    assert len(found) >= 2 * len(MATRIX)
+
+
+async def test_who_asked_is_on_record_as_the_token_says(site: Site) -> None:
+    """Name, object id and roles of the token, whatever name the headers claim."""
+    claimed = {"X-MS-CLIENT-PRINCIPAL-NAME": "Grace Hopper", "X-MS-CLIENT-PRINCIPAL-ID": "1"}
+    settings = read_settings(site.environ)
+    earlier = set(await listing(settings, "archive"))
+
+    assert 404 == (await site.ask("DELETE", f"{ONE}/abc", "barbara", **claimed)).status
+
+    [name] = set(await listing(settings, "archive")) - earlier
+    fact = await body_of(settings, "archive", name)
+    barbara = PEOPLE["barbara"]
+    assert (barbara.name, barbara.object_id, list(barbara.roles)) == (fact["who"], fact["objectId"], fact["roles"])
+
+
+async def test_without_its_settings_v1_answers_404_with_a_sentence(azurite: Azurite) -> None:
+    """Whoever comes before it is set up is told how; today's paths work."""
+    async with running(azurite, ENTRA_API_ID="") as site:
+        answer = await site.ask("GET", "v1/recordings")
+        today = await site.send("GET", "recordings")
+
+    assert (404, 200) == (answer.status, today.status)
+    assert "/v1 is off: set ENTRA_TENANT_ID and ENTRA_API_ID" in answer.body["message"]
