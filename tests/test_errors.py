@@ -91,7 +91,9 @@ def test_throttled_has_the_status_of_the_service(status: int, code: str) -> None
     assert (status, code, "7") == (error.http_status, error.error_code, error.retry_after)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in tree(RecordingError) if kind.status == 503 and kind is not Throttled])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in tree(RecordingError) if kind.status == 503 and kind is not Throttled]
+)
 def test_what_is_worth_another_try_says_when(kind: type[RecordingError]) -> None:
     """A 503 of this app's own has `Retry-After`; that of ACS is ACS's."""
     assert error_response(kind("what")).headers["Retry-After"].isdecimal()
