@@ -128,10 +128,11 @@ class UnannouncedWatch:
         started = await self.starts.find_if_possible(ending.recording_id)
         call = conversation.server_call_id(ending.conversation_id or "")
         facts: dict[str, object] = {
-            **known_ids(ending.recording_id, call, started.reference if started else None),
+            "recordingId": ending.recording_id,
             "conversationId": ending.conversation_id,
             "stoppedAt": ending.at.isoformat(),
         }
+        facts |= known_ids(ending.recording_id, call, started.reference if started else None)
         action = "its absence is recorded in the archive" if is_past else "its event is waited for until ACS deletes it"
         log.error("recording.not_announced", **facts, next=action)
         key = sweep.key(one)
