@@ -159,6 +159,8 @@ class Intake:
             for chunk in event.chunks:
                 once.setdefault(chunk.document_id, chunk)
             jobs = [ChunkJob.of(key, chunk, kept.announced_at) for chunk in once.values()]
+            if not kept.is_new:
+                jobs = [job.again() for job in jobs]
             log.info(
                 "recording.announced",
                 recordingKey=key,
@@ -173,7 +175,8 @@ class Intake:
             log.warning("event.derived", eventId=event.id, recordingKey=key, notes=event.derived)
         await self._note_ending(event)
         if len(event.chunks) > MOST_DIRECT:
-            await self._bulk.send(FanOut(recording_key=key, event=kept.blob).to_message())
+            fan_out = FanOut(recording_key=key, event=kept.blob, is_again=None if kept.is_new else True)
+            await self._bulk.send(fan_out.to_message())
             return []
         return jobs
 
