@@ -26,7 +26,7 @@ MANY_BLOBS, MUCH_TEXT = 256, 64 * 1024
 class TimerRun:
     """One run of the timer: it plans, and queues do the work. Urgent and cheap steps come first.
 
-    `budget_seconds` is for steps 2 to 5, and each recording has a quarter of it at most. A run by hand
+    `budget_seconds` is for steps 2 to 6, and each recording has a quarter of it at most. A run by hand
     `archives_all` itself: it is made when the functions don't work.
     """
 
@@ -61,9 +61,8 @@ class TimerRun:
         # 3. Requeue missing chunks, warn of those at risk, find what is due, and queue it for the function that archives
         # it, each recording once: a run that is killed has queued what it has seen. Half of the time: some must be
         # finished.
-        await run.for_each(in_flight, partial(self._look, in_flight), until=run.half_time)
-        # Several are reviewed at once, and a quick one ends before a slow one: the least time left goes first.
-        run.report.jobs.sort(key=lambda job: job.announced_at)
+        look = partial(self._look, in_flight)
+        left = await run.for_each(in_flight, look, until=run.half_time)
 
         # 4. Report stops that no event has announced, and clear the markers of those that one has.
         all_cleared = await self.unannounced.sweep(run)
@@ -71,9 +70,16 @@ class TimerRun:
         # 5. Archive here what the queue has not archived in time.
         late = [key for key in in_flight if key in run.due]
         finish = partial(self.finish.one, seconds=run.quarter, note_endings=not all_cleared)
-        await run.for_each(late, finish, share=run.quarter)
+        not_finished = await run.for_each(late, finish, share=run.quarter)
 
+        # 6. Go on with step 3 where time is left; what is due by now is archived by the next run.
+        if not self.archives_all:
+            left = await run.for_each(left, look)
+
+        run.report.not_reached = len(left) + len(not_finished)
         run.report.topic_failed = run.notices.failed
+        # Several are reviewed at once, and a quick one ends before a slow one: the least time left goes first.
+        run.report.jobs.sort(key=lambda job: job.announced_at)
         # Chunks of the events accepted in step 1 may be overdue, too: each is queued once.
         jobs = [*run.report.jobs, *run.report.rechecks]
         run.report.messages = list(dict.fromkeys([*messages, *(job.to_message() for job in jobs)]))
@@ -109,7 +115,8 @@ def in_order(in_flight: dict[str, list[StoredBlob]], *, late: datetime) -> dict[
 
     def place(blobs: list[StoredBlob]) -> tuple[bool, str]:
         announced = min((blob.metadata["announced"] for blob in blobs if "announced" in blob.metadata), default="")
-        is_large = len(blobs) > MANY_BLOBS or sum(blob.size for blob in blobs if "announced" in blob.metadata) > MUCH_TEXT
+        text = sum(blob.size for blob in blobs if "announced" in blob.metadata)
+        is_large = len(blobs) > MANY_BLOBS or text > MUCH_TEXT
         return is_large and announced > late.astimezone(UTC).isoformat(), announced
 
     return dict(sorted(in_flight.items(), key=lambda item: place(item[1])))

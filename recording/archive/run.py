@@ -97,25 +97,27 @@ class Run:
         *,
         until: float | None = None,
         share: float | None = None,
-    ) -> None:
-        """Do a step for each recording, several at a time, until the run's time is over.
+    ) -> list[str]:
+        """Do a step for each recording, several at a time, until the run's time is over; return what is left.
 
         Each has `share` seconds at most.
         """
         end = self._begun + self.seconds if until is None else until
         waiting = iter(list(keys))
+        not_reached: list[str] = []
 
         async def work() -> None:
             for key in waiting:
                 left = end - time.monotonic()
                 if left <= 0:
-                    self.report.not_reached += 1
+                    not_reached.append(key)
                     continue
                 await self.do(step, key, seconds=min(left, share or left))
 
         async with asyncio.TaskGroup() as group:
             for _ in range(self.parallelism):
                 group.create_task(work())
+        return not_reached
 
     async def do(
         self,

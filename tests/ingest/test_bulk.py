@@ -83,7 +83,7 @@ async def test_what_a_chunk_waits_for_its_turn_is_part_of_its_time(app: App) -> 
 
         seconds = 0.1
 
-        async def run(self, job: ChunkJob, *, waited: float = 0.0) -> None:
+        async def run(self, job: ChunkJob, *, waited: float = 0.0, is_redelivered: bool = False) -> None:
             waits.append(waited)
             await asyncio.sleep(self.seconds)
 

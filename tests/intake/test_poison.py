@@ -85,7 +85,7 @@ async def test_a_chunk_job_is_drained_and_queued_again_from_the_facts(
 
     assert 3 == caplog.text.count("chunk.poisoned")
     assert one.document_id in caplog.text
-    assert [one] == (await sweep(app, now=datetime.now(UTC) + QUARTER)).jobs
+    assert [one.again()] == (await sweep(app, now=datetime.now(UTC) + QUARTER)).jobs
 
 
 async def test_a_job_whose_chunk_is_done_is_just_deleted(app: App, control: Control, queue: QueueClient) -> None:
