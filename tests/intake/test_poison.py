@@ -272,6 +272,19 @@ async def test_a_message_that_somebody_else_has_done_meanwhile_ends_no_drain(
     assert 0 == await app.clients.event_poison.depth()
 
 
+async def test_messages_are_handled_beside_each_other(app: App, poisoned_events: QueueClient) -> None:
+    """The other steps of the timer wait for the last one: some at a time of each queue, and all queues at once."""
+    for number in range(8):
+        await poisoned_events.send_message(backlog.format_message([f"event-{number}"]))
+
+    async def accept(text: str) -> list[ChunkJob]:
+        await asyncio.sleep(1)
+        return [chunk_job(text)]
+
+    async with asyncio.timeout(4):
+        assert 8 == len(await drain(app, Scripted(accept)))
+
+
 async def test_a_message_without_events_goes_to_quarantine(app: App, poisoned_events: QueueClient) -> None:
     """As a message without a chunk job does."""
     await poisoned_events.send_message("whose?")
