@@ -53,14 +53,13 @@ class TimerRun:
         # The time of the run begins here: queues that hang must not cost the recordings their share.
         run = Run(now, RunNotices(self.topic), self.budget_seconds, self.parallelism)
 
-        # 2. List staging once; the recording with the oldest deadline comes first. What waits for the queue is left out.
+        # 2. List staging once; the oldest deadline comes first. What waits for the queue is left out.
         in_flight = in_order(await self.recordings.in_flight(), late=now - LAST_QUARTER * self.hand_over.retention)
         run.in_flight = len(in_flight)
         in_flight = await self._without_waiting(in_flight, now)
 
-        # 3. Requeue missing chunks, warn of those at risk, find what is due, and queue it for the function that archives
-        # it, each recording once: a run that is killed has queued what it has seen. Half of the time: some must be
-        # finished.
+        # 3. Requeue missing chunks, warn of those at risk, and queue each recording that is due for the function that
+        # archives it: a run that is killed has queued what it has seen. Half of the time: some must be finished.
         look = partial(self._look, in_flight)
         left = await run.for_each(in_flight, look, until=run.half_time)
 

@@ -1,6 +1,7 @@
 """recording/workers.py: steps beside each other and one after the other."""
 
 import asyncio
+from collections.abc import Coroutine
 
 import pytest
 
@@ -43,7 +44,7 @@ async def test_the_first_failure_is_raised_and_nothing_new_begins() -> None:
 
 async def test_those_who_work_on_the_same_thing_take_turns() -> None:
     """Each is told whether it was alone; whoever works on something else doesn't wait, and nothing is kept."""
-    turns, order = Turns(), []
+    turns, order = Turns(), list[tuple[str, int, bool | None]]()
 
     async def work(name: str, number: int) -> None:
         async with turns.take(name, seconds=5) as is_alone:
@@ -61,14 +62,18 @@ async def test_those_who_work_on_the_same_thing_take_turns() -> None:
 
 async def test_nobody_waits_for_a_turn_longer_than_it_wants() -> None:
     """Then both work; the turn of the first ends with its own work, and one that fails gives it back."""
-    turns = Turns()
-    with pytest.raises(ValueError, match="first"):
-        async with turns.take("same", seconds=5):
-            async with turns.take("same", seconds=0.05) as is_alone:
-                assert not is_alone
-            async with turns.take("same", seconds=0.05) as is_alone:
-                assert not is_alone
-            raise ValueError("first")
+    turns, alone = Turns(), list[bool]()
 
-    async with turns.take("same", seconds=0.05) as is_alone:
-        assert is_alone
+    async def work(*inside: Coroutine[None, None, None], fails: bool = False) -> None:
+        async with turns.take("same", seconds=0.05) as is_alone:
+            alone.append(is_alone)
+            for one in inside:
+                await one
+            if fails:
+                raise ValueError("on purpose")
+
+    with pytest.raises(ValueError, match="on purpose"):
+        await work(work(), work(), fails=True)
+    await work()
+
+    assert [True, False, False, True] == alone

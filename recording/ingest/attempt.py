@@ -30,8 +30,9 @@ ARCHIVED_SECONDS = 1.0
 class Attempt:
     """An attempt that is running, and what is found out beside its first requests: neither takes time of its own.
 
-    One that `looks_first` asks the source only for what it has not found. The task `begun` records its beginning, `archived` looks whether the archive has the chunk; `begin` creates both.
-    `done` has the parts of the chunk that are complete, but for a write that this attempt is making.
+    One that `looks_first` asks the source only for what it has not found. The task `begun` records its beginning,
+    `archived` looks whether the archive has the chunk; `begin` creates both. `done` has the parts of the chunk that are
+    complete, but for a write that this attempt is making.
     """
 
     id: str

@@ -26,6 +26,7 @@ from recording.workers import run_each
 # Messages of each queue: the run's other steps wait for the last one.
 _AT_ONCE = 8
 
+
 class PoisonQueues:
     """The queues onto which the host puts what it gave up; all are drained at once, for `timeout` seconds at most."""
 

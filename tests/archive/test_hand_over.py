@@ -428,10 +428,8 @@ async def test_what_comes_after_the_hand_over_is_seen_by_the_next_run(app: App) 
     assert [other.again()] == (await plan(app, 16)).jobs
 
 
-async def test_what_waits_for_the_queue_is_no_stop_without_an_event(
-    app: App, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The run that queued it may have died before it cleared the marker: once an event is overdue, all are looked at."""
+async def test_what_waits_for_the_queue_is_no_stop_without_an_event(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """The run that queued it may have died before it cleared the marker: once one is overdue, all are looked at."""
     now = datetime.now(UTC)
     await app.endings.note(Ending(recording_id="cmlk", at=now, evidence="stopped through us"))
     await stage_files(app, wav(500), subject=f"/recording/call/{CALL}/recordingId/cmlk")

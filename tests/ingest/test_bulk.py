@@ -36,10 +36,11 @@ async def test_one_message_fans_out_in_bounded_batches(app: App) -> None:
 @pytest.mark.parametrize("again", ["the event", "the timer", None])
 async def test_the_jobs_of_a_second_fan_out_look_first(app: App, again: str | None) -> None:
     """Those of the first are the first for their chunks, in each batch."""
-    await receive(app, big.big_event(33))
+    event = big.big_event(33)
+    await receive(app, event)
     [asked] = await big.on_bulk(app)
     if again == "the event":
-        await receive(app, big.big_event(33))
+        await receive(app, event)
         [asked] = await big.on_bulk(app)
     elif again == "the timer":
         asked = FanOut(recording_key=big.KEY, due=datetime.now(UTC) + timedelta(hours=1))

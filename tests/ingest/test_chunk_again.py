@@ -13,7 +13,7 @@ from recording.ingest.streams import Pace
 from recording.model import layout
 from recording.model.job import ChunkJob
 from tests.support.big import counted
-from tests.support.emulator import Control
+from tests.support.emulator import Control, file_event
 from tests.support.facts import (
     MIB,
     announce,
@@ -21,6 +21,7 @@ from tests.support.facts import (
     killed_after,
     listing,
     proved,
+    receive,
     stage,
     stored_sha256,
     sweep,
@@ -45,9 +46,10 @@ async def test_the_job_of_an_event_that_comes_again_asks_the_source_for_nothing(
 ) -> None:
     """All is there: three requests to storage say so, and none of them is a write."""
     async with harmed(azurite, environment) as (app, proxy):
-        recording = await control.recording(20 * MIB)
-        [job] = await stage(app, recording)
-        [again] = await announce(app, recording)
+        event = file_event(await control.recording(20 * MIB))
+        [job] = await receive(app, event)
+        await app.ingest.run(job)
+        [again] = await receive(app, event)
         await control.call("DELETE", "requests")
         before = counted(proxy)
 
@@ -135,6 +137,7 @@ async def test_while_another_process_is_at_a_chunk_its_repeated_job_does_nothing
     app: App, control: Control, caplog: pytest.LogCaptureFixture, minutes: int, is_redelivered: bool, fetched: bool
 ) -> None:
     """For as long as the timer queues no other. A message that comes again may be that of the process that died."""
+    caplog.set_level("INFO")
     [job] = await announce(app, await control.recording(1000))
     began = layout.attempt_id(datetime.now(UTC) - timedelta(minutes=minutes), "0a")
     await app.clients.blobs.create("staging", layout.began_blob(job.recording_key, job.document_id, began), b"{}")
@@ -173,7 +176,7 @@ async def test_a_commit_whose_answer_was_lost_is_not_fetched_again(app: App, con
 
 
 async def test_where_blocks_are_staged_the_first_request_asks_for_the_version_only(app: App, control: Control) -> None:
-    """The message of a killed process comes again: of the 20 MiB nothing is fetched that was staged with its receipt."""
+    """The message of a killed process comes again: nothing is fetched that was staged with its receipt."""
     recording = await control.recording(20 * MIB)
     [job] = await announce(app, recording)
     small = with_limits(app, parallelism=2, largest_block=4 * MIB, block_pause_seconds=0.01)
