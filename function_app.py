@@ -181,13 +181,14 @@ async def take_events(message: func.QueueMessage, jobs: Jobs) -> None:
 @app.queue_trigger(arg_name="message", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 async def ingest_chunk(message: func.QueueMessage) -> None:
     """Bring one chunk into staging; what it raises makes the queue try again."""
-    await (await ready()).ingest.run(ChunkJob.from_message(message.get_body().decode()))
+    chunk = ChunkJob.from_message(message.get_body().decode())
+    await (await ready()).ingest.run(chunk, is_redelivered=_is_redelivered(message))
 
 
 @app.queue_trigger(arg_name="message", queue_name=job.BULK_QUEUE, connection="AzureWebJobsStorage")
 async def ingest_bulk(message: func.QueueMessage) -> None:
     """Bring one chunk of a recording with many into staging, or queue a batch of them."""
-    await (await ready()).bulk.run(message.get_body().decode())
+    await (await ready()).bulk.run(message.get_body().decode(), is_redelivered=_is_redelivered(message))
 
 
 @app.queue_trigger(arg_name="message", queue_name=job.ARCHIVE_QUEUE, connection="AzureWebJobsStorage")
@@ -201,6 +202,10 @@ async def archive_recording(message: func.QueueMessage) -> None:
 async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
     """Do one run of the timer; recording/timer.py lists its steps."""
     jobs.set((await (await ready()).timer.run()).messages)
+
+
+def _is_redelivered(message: func.QueueMessage) -> bool:
+    return (message.dequeue_count or 1) > 1
 
 
 def _ids(req: func.HttpRequest) -> tuple[str, str]:

@@ -230,12 +230,28 @@ traces
     window: 'PT1H'
     threshold: 0
     dimensions: ['recordingKey']
-    advice: 'A chunk is archived as ACS delivered it, and its bytes are not complete media. Its source is kept. Play it, and ask ACS support while ACS still has the document.'
+    advice: 'A chunk is archived as ACS delivered it, and its bytes are not complete media, or its metadata file is missing. A source that is not complete is kept: play it, and ask ACS support while ACS still has the document.'
     query: '''
 traces
-| where message startswith "chunk.not_complete "
+| where message startswith "chunk.not_complete " or message startswith "chunk.no_metadata_file "
 | extend fields = parse_json(substring(message, indexof(message, "{")))
 | project timestamp, recordingKey = tostring(fields.recordingKey), documentId = tostring(fields.documentId), verdict = tostring(fields.verdict), reason = tostring(fields.reason)
+'''
+  }
+  {
+    name: 'event-derived'
+    severity: 3
+    frequency: 'PT15M'
+    window: 'PT1H'
+    threshold: 0
+    // One alert: if ACS has changed its events, each of them is such.
+    dimensions: []
+    advice: 'An event lacked something or said something unknown, and the app derived it from the rest. Nothing is lost. Read the notes: if more and more events are such, ACS has changed them.'
+    query: '''
+traces
+| where message startswith "event.derived "
+| extend fields = parse_json(substring(message, indexof(message, "{")))
+| project timestamp, recordingKey = tostring(fields.recordingKey), eventId = tostring(fields.eventId), notes = tostring(fields.notes)
 '''
   }
   {

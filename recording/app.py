@@ -341,7 +341,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 overdue=timedelta(minutes=settings.unannounced_minutes),
                 matches_by_time=settings.uses_preview_2021,
             ),
-            hand_over=HandOver(blobs, clients.archive_queue),
+            hand_over=HandOver(blobs, clients.archive_queue, settings.retention),
             finish=finish,
             indexing=Indexing(index, claims, endings, retention=settings.retention),
             topic=clients.topic,

@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from recording.archive.finish import Finish
-from recording.archive.hand_over import HandOver, next_step
+from recording.archive.hand_over import LAST_QUARTER, HandOver, next_step
 from recording.archive.review import Review
 from recording.archive.run import PARALLELISM, Run, TimerReport
 from recording.archive.unannounced import UnannouncedWatch
@@ -18,6 +19,8 @@ from recording.storage.recordings import RecordingStore
 
 # Below `functionTimeout` (host.json) and the usual schedule: what isn't reached waits for the next run.
 BUDGET_SECONDS = 4 * 60.0
+# A recording is large with more blobs, or with more bytes of events: those of about a hundred chunks.
+MANY_BLOBS, MUCH_TEXT = 256, 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -52,44 +55,72 @@ class TimerRun:
         # The time of the run begins here: queues that hang must not cost the recordings their share.
         run = Run(now, RunNotices(self.topic), self.budget_seconds, self.parallelism)
 
-        # 2. List staging once; the recording with the oldest deadline comes first.
-        in_flight = oldest_first(await self.recordings.in_flight())
+        # 2. List staging once; the oldest deadline comes first. What waits for the queue is left out.
+        in_flight = in_order(await self.recordings.in_flight(), late=now - LAST_QUARTER * self.hand_over.retention)
         run.in_flight = len(in_flight)
+        in_flight = await self._without_waiting(in_flight, now)
 
-        # 3. Requeue missing chunks, warn of those at risk, find what is due. Half of the time: some must be finished.
-        await run.for_each(in_flight, lambda run, key: self.review.one(run, key, in_flight[key]), until=run.half_time)
-        # Several are reviewed at once, and a quick one ends before a slow one: the least time left goes first.
-        run.report.jobs.sort(key=lambda job: job.announced_at)
+        # 3. Requeue missing chunks, warn of those at risk, and queue each recording that is due for the function that
+        # archives it: a run that is killed has queued what it has seen. Half of the time: some must be finished.
+        look = partial(self._look, in_flight)
+        left = await run.for_each(in_flight, look, until=run.half_time)
 
         # 4. Report stops that no event has announced, and clear the markers of those that one has.
         all_cleared = await self.unannounced.sweep(run)
 
-        # 5. Queue what is due for the function that archives it, each recording once.
-        steps = {key: next_step(run.due[key].whole, now) for key in in_flight if key in run.due}
-        if not self.archives_all:
-            due = [key for key, step in steps.items() if step == "queue"]
-            await run.for_each(due, self.hand_over.one, share=run.quarter, failure="recording.not_handed_over")
-
-        # 6. Archive here what the queue has not archived in time.
-        late = [key for key, step in steps.items() if self.archives_all or step == "archive"]
+        # 5. Archive here what the queue has not archived in time.
+        late = [key for key in in_flight if key in run.due]
         finish = partial(self.finish.one, seconds=run.quarter, note_endings=not all_cleared)
-        await run.for_each(late, finish, share=run.quarter)
+        not_finished = await run.for_each(late, finish, share=run.quarter)
+
+        # 6. Go on with step 3 where time is left; what is due by now is archived by the next run.
+        if not self.archives_all:
+            left = await run.for_each(left, look)
 
         # 7. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
         await self.indexing.run(run.seen, now)
 
+        run.report.not_reached = len(left) + len(not_finished)
         run.report.topic_failed = run.notices.failed
+        # Several are reviewed at once, and a quick one ends before a slow one: the least time left goes first.
+        run.report.jobs.sort(key=lambda job: job.announced_at)
         # Chunks of the events accepted in step 1 may be overdue, too: each is queued once.
         jobs = [*run.report.jobs, *run.report.rechecks]
         run.report.messages = list(dict.fromkeys([*messages, *(job.to_message() for job in jobs)]))
         run.log()
         return run.report
 
+    async def _without_waiting(
+        self, in_flight: dict[str, list[StoredBlob]], now: datetime
+    ) -> dict[str, list[StoredBlob]]:
+        """Leave out what is queued and waits to be archived, unless the watch in step 4 needs all that is in flight."""
+        left = {key: blobs for key, blobs in in_flight.items() if not self.hand_over.is_waiting(blobs, now)}
+        if self.archives_all or (len(left) < len(in_flight) and await self.unannounced.has_overdue(now)):
+            return in_flight
+        return left
 
-def oldest_first(in_flight: dict[str, list[StoredBlob]]) -> dict[str, list[StoredBlob]]:
-    """Order recordings by when they were first announced, which sets their deadline."""
+    async def _look(self, in_flight: dict[str, list[StoredBlob]], run: Run, key: str) -> None:
+        """Review a recording, and queue it if it is due; what is left in `run.due` is to be archived by the run."""
+        await self.review.one(run, key, in_flight[key])
+        if self.archives_all or key not in run.due:
+            return
+        step = next_step(run.due[key].whole, run.now)
+        if step != "archive":
+            del run.due[key]
+        if step == "queue":
+            await run.do(self.hand_over.one, key, seconds=run.quarter, failure="recording.not_handed_over")
 
-    def announced(blobs: list[StoredBlob]) -> str:
-        return min((blob.metadata["announced"] for blob in blobs if "announced" in blob.metadata), default="")
 
-    return dict(sorted(in_flight.items(), key=lambda item: announced(item[1])))
+def in_order(in_flight: dict[str, list[StoredBlob]], *, late: datetime) -> dict[str, list[StoredBlob]]:
+    """Order recordings by when they were first announced, which sets their deadline.
+
+    Large ones come after the others, which must not wait for them, unless they were announced before `late`.
+    """
+
+    def place(blobs: list[StoredBlob]) -> tuple[bool, str]:
+        announced = min((blob.metadata["announced"] for blob in blobs if "announced" in blob.metadata), default="")
+        text = sum(blob.size for blob in blobs if "announced" in blob.metadata)
+        is_large = len(blobs) > MANY_BLOBS or text > MUCH_TEXT
+        return is_large and announced > late.astimezone(UTC).isoformat(), announced
+
+    return dict(sorted(in_flight.items(), key=lambda item: place(item[1])))

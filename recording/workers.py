@@ -1,8 +1,10 @@
-"""Steps beside each other: for each of many items, a few at a time, or one whose result may not be needed."""
+"""Steps beside each other: for each of many items, or one whose result may not be needed. And one after the other."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any
+from weakref import WeakValueDictionary
 
 
 async def run_each[Item](step: Callable[[Item], Awaitable[None]], items: Iterable[Item], *, at_once: int) -> None:
@@ -29,3 +31,24 @@ def begin[Result](step: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
     task = asyncio.create_task(step)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return task
+
+
+class Turns:
+    """Lets those who work on the same thing in this process do so one after the other."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def take(self, name: str, *, seconds: float) -> AsyncIterator[bool]:
+        """Wait for the others, so many `seconds` at most; yield whether there were none."""
+        lock = self._locks.setdefault(name, asyncio.Lock())
+        was_free, is_mine = not lock.locked(), False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                is_mine = await lock.acquire()
+        try:
+            yield was_free
+        finally:
+            if is_mine:
+                lock.release()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -369,6 +370,34 @@ async def test_the_timer_takes_the_events_that_the_queue_gave_up(app: App, contr
     assert [recording["chunks"][0]["documentId"]] == [
         ChunkJob.from_message(message).document_id for message in jobs.value
     ]
+
+
+@pytest.mark.parametrize("function", ["ingest_chunk", "ingest_bulk"])
+async def test_a_message_that_comes_again_is_known_as_such(
+    app: App, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    """By the count that the host gives with it: then the chunk may be there, whatever became of the process."""
+    seen: list[bool] = []
+
+    async def run(_: Any, *, waited: float = 0.0, is_redelivered: bool = False) -> None:
+        seen.append(is_redelivered)
+
+    class Message(func.QueueMessage):
+        count: int | None
+
+        @property
+        def dequeue_count(self) -> int | None:
+            return self.count
+
+    monkeypatch.setattr(app.ingest, "run", run)
+    key = "20260301T100000000000Z-3f2b0e4c"
+    one = ChunkJob(recording_key=key, document_id=DOCUMENT, index=0, announced_at=datetime.now(UTC))
+    for count in (None, 1, 2, 5):
+        message = Message(body=one.to_message().encode())
+        message.count = count
+        await getattr(function_app, function)(message)
+
+    assert [False, False, True, True] == seen
 
 
 async def test_what_an_ingest_raises_reaches_the_queue(app: App, control: Control) -> None:

@@ -279,7 +279,7 @@ async def test_a_topic_that_is_down_costs_no_chunk_its_next_try(app: App, contro
         report = await sweep(assemble(app.settings, replace(app.clients, topic=down)), now=begun + 41 * HOUR)
         await down.aclose()
 
-    assert ([job], True) == (report.jobs, report.topic_failed)
+    assert ([job.again()], True) == (report.jobs, report.topic_failed)
     async with topic(app, control) as there:
         await sweep(there, now=begun + 42 * HOUR)
     assert ["Recording.AtRisk"] == [event["type"] for event in await told(control)]

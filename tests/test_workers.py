@@ -1,10 +1,11 @@
-"""recording/workers.py: the same step for each of many items, a few at a time."""
+"""recording/workers.py: steps beside each other and one after the other."""
 
 import asyncio
+from collections.abc import Coroutine
 
 import pytest
 
-from recording.workers import run_each
+from recording.workers import Turns, run_each
 
 
 async def test_each_item_has_its_step_and_no_more_than_some_run_at_once() -> None:
@@ -39,3 +40,40 @@ async def test_the_first_failure_is_raised_and_nothing_new_begins() -> None:
         await run_each(step, range(100), at_once=2)
 
     assert len(begun) < 10
+
+
+async def test_those_who_work_on_the_same_thing_take_turns() -> None:
+    """Each is told whether it was alone; whoever works on something else doesn't wait, and nothing is kept."""
+    turns, order = Turns(), list[tuple[str, int, bool | None]]()
+
+    async def work(name: str, number: int) -> None:
+        async with turns.take(name, seconds=5) as is_alone:
+            order.append((name, number, is_alone))
+            await asyncio.sleep(0.05)
+            order.append((name, number, None))
+
+    await asyncio.gather(*(work("same", number) for number in range(3)), work("other", 0))
+
+    mine = [(number, is_alone) for name, number, is_alone in order if name == "same"]
+    assert [(0, True), (0, None), (1, False), (1, None), (2, False), (2, None)] == mine
+    assert 1 == order.index(("other", 0, True))
+    assert 0 == len(turns._locks)
+
+
+async def test_nobody_waits_for_a_turn_longer_than_it_wants() -> None:
+    """Then both work; the turn of the first ends with its own work, and one that fails gives it back."""
+    turns, alone = Turns(), list[bool]()
+
+    async def work(*inside: Coroutine[None, None, None], fails: bool = False) -> None:
+        async with turns.take("same", seconds=0.05) as is_alone:
+            alone.append(is_alone)
+            for one in inside:
+                await one
+            if fails:
+                raise ValueError("on purpose")
+
+    with pytest.raises(ValueError, match="on purpose"):
+        await work(work(), work(), fails=True)
+    await work()
+
+    assert [True, False, False, True] == alone

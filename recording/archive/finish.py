@@ -5,7 +5,7 @@ and continues from there.
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 
 from recording.archive.copies import Copies
@@ -26,6 +26,7 @@ from recording.storage.index import Index
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
 from recording.telemetry import log, traces
+from recording.workers import Turns
 
 # Below `functionTimeout` (host.json), whose time-out kills every other job of the process too.
 BUDGET_SECONDS = 25 * 60.0
@@ -66,6 +67,14 @@ async def publish(written: Manifest, notices: RunNotices) -> bool:
                 )
             case "waiting" | "staged" | "archived":
                 pass
+        if entry.outcome == "archived" and entry.metadata is None:
+            log.error(
+                "chunk.no_metadata_file",
+                recordingKey=written.recording_key,
+                documentId=entry.document_id,
+                reason=entry.reason,
+                next="its content is archived and proved",
+            )
     missing = [entry.document_id for entry in written.chunks if not entry.is_safe]
     write = log.info if written.complete else log.error
     write(
@@ -116,12 +125,14 @@ class Finish:
     delete_source: bool
     clock: Clock = utc_now
     budget_seconds: float = BUDGET_SECONDS
+    # Of a second message for a recording nothing is left to do once the first is done.
+    turns: Turns = field(default_factory=Turns)
 
     async def run(self, key: str) -> TimerReport:
         """Archive the recording that a message names, as far as it is due; what it raises makes the queue try again."""
         run = Run(self.clock(), RunNotices(self.topic), self.budget_seconds)
         try:
-            async with asyncio.timeout(self.budget_seconds):
+            async with asyncio.timeout(self.budget_seconds), self.turns.take(key, seconds=self.budget_seconds):
                 await self.one(run, key, seconds=self.budget_seconds)
         except Exception as failed:
             log_failure("recording.not_archived", key, failed, "the queue tries again, then the timer")
@@ -136,7 +147,11 @@ class Finish:
         False if the watch over unannounced recordings has just cleared the markers of all that are announced. If there
         is more to do, the notes of its hand-over are deleted, so that the next run of the timer queues it again.
         """
-        due = run.due.get(key) or await load_due(self.recordings, key, await self.recordings.staged(key))
+        due = run.due.get(key)
+        if due is None:
+            if not (blobs := await self.recordings.staged(key)):
+                return
+            due = await load_due(self.recordings, key, blobs)
         if not due.whole.events:
             return
         is_emptied = False

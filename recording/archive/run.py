@@ -97,32 +97,44 @@ class Run:
         *,
         until: float | None = None,
         share: float | None = None,
-        failure: str = "recording.not_archived",
-    ) -> None:
-        """Do a step for each recording, several at a time, until the run's time is over.
+    ) -> list[str]:
+        """Do a step for each recording, several at a time, until the run's time is over; return what is left.
 
-        Each has `share` seconds at most. One that fails is logged as the event `failure` and doesn't stop the others.
+        Each has `share` seconds at most.
         """
         end = self._begun + self.seconds if until is None else until
         waiting = iter(list(keys))
+        not_reached: list[str] = []
 
         async def work() -> None:
             for key in waiting:
                 left = end - time.monotonic()
                 if left <= 0:
-                    self.report.not_reached += 1
+                    not_reached.append(key)
                     continue
-                try:
-                    async with asyncio.timeout(min(left, share or left)):
-                        await step(self, key)
-                except Exception as failed:
-                    # One recording that can't be worked on must not keep the others from their deadline.
-                    self.report.failed.append(key)
-                    log_failure(failure, key, failed, "the next run tries again")
+                await self.do(step, key, seconds=min(left, share or left))
 
         async with asyncio.TaskGroup() as group:
             for _ in range(self.parallelism):
                 group.create_task(work())
+        return not_reached
+
+    async def do(
+        self,
+        step: Callable[["Run", str], Awaitable[None]],
+        key: str,
+        *,
+        seconds: float,
+        failure: str = "recording.not_archived",
+    ) -> None:
+        """Do a step for a recording in so many seconds; its failure, which stops nothing, is logged as this event."""
+        try:
+            async with asyncio.timeout(seconds):
+                await step(self, key)
+        except Exception as failed:
+            # One recording that can't be worked on must not keep the others from their deadline.
+            self.report.failed.append(key)
+            log_failure(failure, key, failed, "the next run tries again")
 
     def log(self) -> None:
         """Log what the run did, as `archive.ran`: alerts and the workbook read it."""

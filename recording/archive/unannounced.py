@@ -82,6 +82,14 @@ class UnannouncedWatch:
             log.exception("endings.not_swept", next="the next run tries again")
         return False
 
+    async def has_overdue(self, now: datetime) -> bool:
+        """Return whether an event is overdue; True, too, if storage doesn't say."""
+        try:
+            async with asyncio.timeout(self.timeout):
+                return any(one.stopped + self.overdue <= now for one in await self.endings.pending())
+        except (AzureError, TimeoutError):
+            return True
+
     async def _sweep(self, sweep: _Sweep, announced: list[AnnouncedRecording]) -> None:
         left = await self._clear_announced(sweep, await self.endings.pending(), announced)
         late = [one for one in left if one.stopped + self.overdue <= sweep.now]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Literal
 
@@ -23,21 +23,23 @@ from recording.workers import begin
 _BEGUN_SECONDS = 15.0
 _FAILURE_SECONDS = 60.0
 # Usually the answer is there before that of the source. Nothing is written without it.
-_ARCHIVED_SECONDS = 1.0
+ARCHIVED_SECONDS = 1.0
 
 
 @dataclass(eq=False)
 class Attempt:
     """An attempt that is running, and what is found out beside its first requests: neither takes time of its own.
 
-    The task `begun` records its beginning, `archived` looks whether the archive has the chunk; `begin` creates both.
-    `done` has the parts of the chunk that are complete, but for a write that this attempt is making.
+    One that `looks_first` asks the source only for what it has not found. The task `begun` records its beginning,
+    `archived` looks whether the archive has the chunk; `begin` creates both. `done` has the parts of the chunk that are
+    complete, but for a write that this attempt is making.
     """
 
     id: str
     job: ChunkJob
     blobs: Blobs
     recordings: RecordingStore
+    looks_first: bool = False
     begun: asyncio.Task[None] = field(init=False)
     archived: asyncio.Task[bool] = field(init=False)
     done: set[Literal["content", "metadata"]] = field(default_factory=set)
@@ -50,7 +52,7 @@ class Attempt:
 
     async def is_archived(self) -> bool:
         """Return whether the archive has the chunk; False, too, if it takes longer than a copy should wait."""
-        done, _ = await asyncio.wait([self.archived], timeout=_ARCHIVED_SECONDS)
+        done, _ = await asyncio.wait([self.archived], timeout=ARCHIVED_SECONDS)
         return bool(done) and self.archived.result()
 
     async def may_write(self) -> bool:
@@ -81,10 +83,16 @@ class Attempt:
 
 @asynccontextmanager
 async def begin_attempt(
-    job: ChunkJob, blobs: Blobs, recordings: RecordingStore, *, first_requeue: timedelta, clock: Clock = utc_now
+    job: ChunkJob,
+    blobs: Blobs,
+    recordings: RecordingStore,
+    *,
+    first_requeue: timedelta,
+    looks_first: bool = False,
+    clock: Clock = utc_now,
 ) -> AsyncIterator[Attempt]:
     """Record how an attempt ends, so that the timer knows when to try again; the caller calls `begin` at once."""
-    attempt = Attempt(layout.attempt_id(clock(), token_hex(4)), job, blobs, recordings)
+    attempt = Attempt(layout.attempt_id(clock(), token_hex(4)), job, blobs, recordings, looks_first)
     try:
         yield attempt
         if not attempt.is_ended:
@@ -97,6 +105,13 @@ async def begin_attempt(
     finally:
         attempt.begun.cancel()
         attempt.archived.cancel()
+
+
+async def is_at_work(job: ChunkJob, blobs: Blobs, *, since: datetime) -> bool:
+    """Return whether an attempt at the chunk that began after `since` has not ended; it may have been killed."""
+    prefix = _begun_blob(job, "").removesuffix(".json")
+    begun = [layout.parse(blob.name) async for blob in blobs.list_blobs("staging", prefix)]
+    return any(one and one.attempt and layout.recording_start(one.attempt) > since for one in begun)
 
 
 async def _record_beginning(job: ChunkJob, blobs: Blobs, name: str) -> None:

@@ -56,24 +56,24 @@ class BulkIngest:
         self._clock = clock
         self._turn = asyncio.Semaphore(AT_ONCE)
 
-    async def run(self, message: str) -> None:
+    async def run(self, message: str, *, is_redelivered: bool = False) -> None:
         """Do the job of a message; raises what `ChunkIngest.run` raises, and the errors of storage and queue.
 
         Also TimeoutError for a chunk that doesn't get its turn: the queue tries again.
         """
         match job.from_bulk_message(message):
             case ChunkJob() as chunk:
-                await self._ingest_in_turn(chunk)
+                await self._ingest_in_turn(chunk, is_redelivered=is_redelivered)
             case FanOut() as fan_out:
                 await self._fan_out(fan_out)
 
-    async def _ingest_in_turn(self, chunk: ChunkJob) -> None:
+    async def _ingest_in_turn(self, chunk: ChunkJob, *, is_redelivered: bool) -> None:
         """Ingest a chunk; what it waits is part of its budget, since `functionTimeout` counts from the message."""
         began = time.monotonic()
         async with asyncio.timeout(self._ingest.limits.budget_seconds * _LONGEST_WAIT):
             await self._turn.acquire()
         try:
-            await self._ingest.run(chunk, waited=time.monotonic() - began)
+            await self._ingest.run(chunk, waited=time.monotonic() - began, is_redelivered=is_redelivered)
         finally:
             self._turn.release()
 
@@ -95,7 +95,10 @@ class BulkIngest:
         # While a batch is on the queue the timer doesn't queue it again.
         began = layout.attempt_id(self._clock(), token_hex(4))
         await self._blobs.create("staging", layout.fan_out_blob(key, began), b"{}")
-        await run_each(self._queue.send, (one.to_message() for chunk in batch for one in chunk.jobs), at_once=_SENDS)
+        jobs = (one for chunk in batch for one in chunk.jobs)
+        if asked.due is None and not asked.is_again:
+            jobs = (one.model_copy(update={"is_again": None}) for one in jobs)
+        await run_each(self._queue.send, (one.to_message() for one in jobs), at_once=_SENDS)
         if rest:
             await self._queue.send(asked.model_copy(update={"after": _place(batch[-1])}).to_message())
         log.info("recording.fanned_out", recordingKey=key, queued=len(batch), left=len(rest))

@@ -4,11 +4,13 @@ Progress is the service's own list of uncommitted blocks: the process that gets 
 fetches the rest. Two workers on one chunk stage blocks of their own; the commit decides. It has the proof: the CRC64 of
 what was received from the source, which storage has confirmed block by block.
 
-The first request for the content is sent at once, and what is already there is looked up beside it.
+The first request for the content is sent at once, and what is already there is looked up beside it. A job for a chunk
+that may be there, since there was one before, looks first.
 """
 
 import asyncio
 from collections.abc import Awaitable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -16,7 +18,7 @@ from recording.acs.content import Content
 from recording.clock import Clock, utc_now
 from recording.errors import SourceChanged
 from recording.formats import media
-from recording.ingest.attempt import Attempt, begin_attempt
+from recording.ingest.attempt import ARCHIVED_SECONDS, Attempt, begin_attempt, is_at_work
 from recording.ingest.facts import facts_of
 from recording.ingest.legacy import LegacyProof
 from recording.ingest.recheck import Recheck
@@ -29,7 +31,7 @@ from recording.model.verdict import ChunkVerdict
 from recording.storage.blobs import Blobs
 from recording.storage.recordings import RecordingStore
 from recording.telemetry import log, traces
-from recording.workers import begin
+from recording.workers import Turns, begin
 
 _VERSION_TRIES = 3
 # Below `functionTimeout` (host.json), whose time-out kills every other job of the process too.
@@ -77,33 +79,68 @@ class ChunkIngest:
         self._content = content
         self._clock = clock
         self._streams = Streams(limits.parallelism, limits.pace)
+        self._turns = Turns()
         self._legacy = LegacyProof(blobs, prefetch=limits.parallelism, clock=clock)
         self._recheck = Recheck(blobs, recordings, content, bring=self._bring_content, clock=clock)
 
-    async def run(self, job: ChunkJob, *, waited: float = 0.0) -> None:
+    async def run(self, job: ChunkJob, *, waited: float = 0.0, is_redelivered: bool = False) -> None:
         """Ingest one chunk and its metadata file, or re-check it if the job says so.
 
-        `waited` is for how many seconds of its budget the job has waited for its turn.
+        `waited` is for how many seconds of its budget the job has waited for its turn, `is_redelivered` whether its
+        message was received before.
         Raises ChunkError, or azure-core's errors; the failure is already recorded, and the
         queue, then the timer, tries again.
         """
         seconds = self.limits.budget_seconds - waited
-        with (
-            traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index),
-            self._streams.line(job.recording_key, may_be_given_up=lambda: self._may_be_given_up(job)) as line,
-        ):
+        with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
             if job.recheck:
+                if not await self._is_archived(job):
+                    # The chunk is safe: this doesn't count as an attempt, nor its failure as a failed one.
+                    with self._line(job) as line:
+                        await self._recheck.run(job, line, seconds=seconds)
+                return
+            # Two jobs for one chunk at the same moment would fetch it twice. A slow one is not waited for.
+            async with self._turns.take(job.content_blob, seconds=self.limits.pace.seconds) as is_alone:
+                looks_first = bool(job.is_again) or is_redelivered or not is_alone
+                if looks_first and await self._is_there(job):
+                    return
+                since = self._clock() - self.limits.first_requeue
+                if job.is_again and not is_redelivered and await is_at_work(job, self._blobs, since=since):
+                    # Should it not succeed, its own message comes back, or the timer queues another.
+                    log.info("chunk.at_work", recordingKey=job.recording_key, documentId=job.document_id)
+                    return
+                beginning = begin_attempt(
+                    job,
+                    self._blobs,
+                    self._recordings,
+                    first_requeue=self.limits.first_requeue,
+                    looks_first=looks_first,
+                    clock=self._clock,
+                )
+                with self._line(job) as line:
+                    async with beginning as attempt, asyncio.timeout(seconds):
+                        await self._bring(job, attempt, line)
+
+    def _line(self, job: ChunkJob) -> AbstractContextManager[Line]:
+        return self._streams.line(job.recording_key, may_be_given_up=lambda: self._may_be_given_up(job))
+
+    async def _is_archived(self, job: ChunkJob) -> bool:
+        """Return whether the archive has the chunk; False if it doesn't say so soon."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ARCHIVED_SECONDS):
                 if await self._recordings.is_archived(job):
                     log.info("chunk.already_archived", recordingKey=job.recording_key, documentId=job.document_id)
-                    return
-                # The chunk is safe: this doesn't count as an attempt, nor its failure as a failed one.
-                await self._recheck.run(job, line, seconds=seconds)
-                return
-            beginning = begin_attempt(
-                job, self._blobs, self._recordings, first_requeue=self.limits.first_requeue, clock=self._clock
-            )
-            async with beginning as attempt, asyncio.timeout(seconds):
-                await self._bring(job, attempt, line)
+                    return True
+        return False
+
+    async def _is_there(self, job: ChunkJob) -> bool:
+        """Return whether staging or the archive has all of a chunk."""
+        content, metadata, is_archived = await asyncio.gather(
+            self._blobs.stat("staging", job.content_blob),
+            self._blobs.stat("staging", job.metadata_blob),
+            self._is_archived(job),
+        )
+        return is_archived or bool(content and content.digest and metadata)
 
     def _may_be_given_up(self, job: ChunkJob) -> bool:
         return self._clock() < job.announced_at + self.limits.keep_slow_after
@@ -130,31 +167,35 @@ class ChunkIngest:
             async with line.reading():
                 return await self._content.metadata(job)
 
-        fetching = begin(fetch())
+        fetching = None if attempt.looks_first else begin(fetch())
         try:
             if await self._blobs.stat("staging", job.metadata_blob) is not None:
                 attempt.done.add("metadata")
                 return
-            body = await fetching
+            body = await (fetching or fetch())
         finally:
-            fetching.cancel()
+            if fetching:
+                fetching.cancel()
         if await attempt.may_write():
             # Its contents are on the blob as metadata as well, so that a listing has them without reading the file.
             metadata = payload.read_metadata_file(body) | {"attempt": attempt.id}
             await attempt.finish("metadata", self._blobs.create("staging", job.metadata_blob, body, **metadata))
 
     async def _bring_content(self, job: ChunkJob, attempt: Attempt | None, line: Line) -> None:
+        looks_first = attempt is not None and attempt.looks_first
         for _ in range(_VERSION_TRIES):
             try:
-                if await self._bring_version(job, attempt, line):
+                if await self._bring_version(job, attempt, line, looks_first=looks_first):
                     return
             except SourceChanged as changed:
                 log.warning(
                     "chunk.source_changed", documentId=job.document_id, reason=changed.message, next="start over"
                 )
+            # Perhaps another has committed it, or the answer to the commit was lost.
+            looks_first = True
         raise SourceChanged("the document kept changing while it was copied")
 
-    async def _bring_version(self, job: ChunkJob, attempt: Attempt | None, line: Line) -> bool:
+    async def _bring_version(self, job: ChunkJob, attempt: Attempt | None, line: Line, *, looks_first: bool) -> bool:
         """Turn one version of the document into a proved chunk; False if the caller has to start over."""
         limits = self.limits
         transfer = Transfer(
@@ -169,7 +210,7 @@ class ChunkIngest:
         )
         looking = begin(self._look(job, attempt))
         try:
-            is_copied = await transfer.run(looking)
+            is_copied = await transfer.run(looking, looks_first=looks_first)
         finally:
             looking.cancel()
         if attempt and not await attempt.may_write():

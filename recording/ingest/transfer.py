@@ -15,7 +15,7 @@ from secrets import token_hex
 from azure.core.exceptions import AzureError
 
 from recording import crc64
-from recording.acs.content import Content, Probe
+from recording.acs.content import HEAD_BYTES, Content, Probe
 from recording.errors import (
     ChunkError,
     NotProved,
@@ -111,19 +111,23 @@ class Transfer:
         """Return the CRC64 of some ranges of the plan."""
         return crc64.join((self.staged[part].crc, part.length) for part in self.parts(*ranges))
 
-    async def run(self, looking: Looking) -> bool:
+    async def run(self, looking: Looking, *, looks_first: bool = False) -> bool:
         """Copy the document; False if there is nothing to copy.
 
-        `looking` is awaited beside the first request, whose failure means nothing if there is nothing to copy.
-        Raises ChunkError, or azure-core's errors.
+        `looking` is awaited beside the first request, unless it `looks_first`; the failure of that request means
+        nothing if there is nothing to copy. Raises ChunkError, or azure-core's errors.
         """
+        first = min(FIRST_BYTES, self.largest_block)
         # Who has to wait for a stream can look first whether it needs one.
-        if self.line.streams.are_busy and await looking is None:
-            return False
+        if looks_first or self.line.streams.are_busy:
+            if (listed := await looking) is None:
+                return False
+            # With blocks that are staged the first one is probably there.
+            first = HEAD_BYTES if listed else first
         try:
             while True:
                 try:
-                    if not await self._copy(looking, min(FIRST_BYTES, self.largest_block)):
+                    if not await self._copy(looking, first):
                         await self._copy_unvalidated(looking)
                     return await looking is not None
                 except Taken:
@@ -168,7 +172,7 @@ class Transfer:
                 if not opened.probe.has_validator:
                     return False
                 waiting = self._begin(group, opened.probe.version)
-                if waiting and not waiting[0].offset:
+                if waiting and not waiting[0].offset and waiting[0].length <= opened.length:
                     await self._stage(waiting, waiting.popleft(), group, body)
         except Taken:
             if waiting is None:

@@ -21,10 +21,14 @@ from recording.model import job
 from recording.model.job import ArchiveJob, ChunkJob
 from recording.storage.queues import Queue, QueuedMessage
 from recording.telemetry import log
+from recording.workers import run_each
+
+# Messages of each queue: the run's other steps wait for the last one.
+_AT_ONCE = 8
 
 
 class PoisonQueues:
-    """The queues onto which the host puts what it gave up; each is drained for `timeout` seconds at most."""
+    """The queues onto which the host puts what it gave up; all are drained at once, for `timeout` seconds at most."""
 
     def __init__(
         self,
@@ -61,12 +65,13 @@ class PoisonQueues:
 
         Raises nothing: the archive's work comes next, and must not wait for a queue or a topic.
         """
-        for jobs in (self._chunks, self._bulk):
-            await self._drain(jobs, lambda text: self._discard(text, now=now))
-        await self._drain(self._archive, lambda text: self._discard_archive(text, now=now))
         # Collected event by event: if one hangs until the time is over, the others keep their jobs.
         messages: list[str] = []
-        await self._drain(self._events, lambda text: self._accept(text, messages, now=now))
+        await asyncio.gather(
+            *(self._drain(jobs, lambda text: self._discard(text, now=now)) for jobs in (self._chunks, self._bulk)),
+            self._drain(self._archive, lambda text: self._discard_archive(text, now=now)),
+            self._drain(self._events, lambda text: self._accept(text, messages, now=now)),
+        )
         return messages
 
     async def _discard(self, text: str, *, now: datetime) -> bool:
@@ -102,7 +107,9 @@ class PoisonQueues:
 
         async def accept_one(event: str) -> bool:
             try:
-                messages.extend(to_messages(await self._intake.receive(event)))
+                accepted = await self._intake.receive(event)
+                # It may have been accepted before, as far as its jobs.
+                messages.extend(to_messages(one.again() for one in accepted))
             except Exception:
                 log.exception("event.not_taken", next="it stays on the poison queue; the timer tries again")
                 return False
@@ -125,8 +132,9 @@ class PoisonQueues:
         """
         try:
             async with asyncio.timeout(self._timeout):
-                async for message in queue.receive(limit=self._limit, hidden_seconds=self._hidden_seconds):
-                    await self._drain_one(queue, message, handle)
+                received = queue.receive(limit=self._limit, hidden_seconds=self._hidden_seconds)
+                messages = [message async for message in received]
+                await run_each(lambda message: self._drain_one(queue, message, handle), messages, at_once=_AT_ONCE)
         except ResourceNotFoundError:
             pass  # the host creates the queue when it first needs it
         except (AzureError, TimeoutError) as failed:

@@ -56,7 +56,9 @@ class Attempts(Record):
     @property
     def is_summary(self) -> bool:
         """Return whether failures that were kept are missing, or their messages: it is from the blob's metadata."""
-        return len(self.failures) < min(self.count, KEPT) or not all(failure.message for failure in self.failures)
+        messages = [failure.message for failure in self.failures]
+        is_cut = not all(messages) or any(len(message) == _SUMMARY for message in messages[-1:])
+        return is_cut or len(messages) < min(self.count, KEPT)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self | None:

@@ -55,6 +55,7 @@ class ChunkJob(Record):
     The locations are those of the file event, unchanged (docs/acs-contract.md#file-event); the events of
     April 2021 have none (docs/acs-contract.md#2021-file-event). `content` checks their hosts before it sends a request.
     With `recheck` the chunk is safe and only re-checked; `version` is that of another version that a re-check brings.
+    `is_again` says that there was a job for the chunk before, which may have brought it or be at work.
     """
 
     recording_key: Annotated[str, AfterValidator(_key)]
@@ -66,6 +67,7 @@ class ChunkJob(Record):
     source_id: Annotated[str, AfterValidator(_source)] | None = None
     recheck: Recheck | None = None
     version: str | None = None
+    is_again: Literal[True] | None = None
 
     @property
     def content_blob(self) -> str:
@@ -95,6 +97,10 @@ class ChunkJob(Record):
             source_id=chunk.source_id,
         )
 
+    def again(self) -> Self:
+        """Return the job for a chunk for which there was one before."""
+        return self.model_copy(update={"is_again": True})
+
     @classmethod
     def from_message(cls, message: str) -> "ChunkJob":
         """Parse a queue message; raises pydantic's ValidationError if it isn't a chunk job."""
@@ -108,13 +114,15 @@ class ChunkJob(Record):
 class FanOut(Record):
     """The missing chunks of a recording are to be queued, in batches: those behind `after`, in the order of chunks.
 
-    Either those that the event in the blob `event` announces, or those whose next try was due at `due`.
+    Either those that the event in the blob `event` announces, or those whose next try was due at `due`. `is_again` says
+    that there were jobs for them before.
     """
 
     recording_key: Annotated[str, AfterValidator(_key)]
     event: str | None = None
     due: datetime | None = None
     after: tuple[int, str] | None = None
+    is_again: Literal[True] | None = None
 
     def to_message(self) -> str:
         """Return the fan-out as the text of a queue message: `{"fanOut": {"recordingKey": …}}`."""

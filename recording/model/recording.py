@@ -72,7 +72,9 @@ class InFlightChunk:
 
     @property
     def jobs(self) -> tuple[ChunkJob, ...]:
-        """Return the jobs of a further try: one for each address."""
+        """Return the jobs of a further try: one for each address; where there are several, all are tried at once."""
+        if not self.addresses:
+            return (self.job.again(),)
         return tuple(
             ChunkJob.of(self.recording_key, one, self.announced_at) for one in (self.announced, *self.addresses)
         )

@@ -249,7 +249,7 @@ async def test_bytes_that_staging_does_not_keep_are_fetched_again_while_acs_has_
     assert [KEY] == report.failed
     assert job.content_blob not in await listing(app.settings, "staging")
     assert ["chunk.damaged"] == errors(caplog)
-    assert [job] == (await sweep(app, now=datetime.now(UTC) + HOUR)).jobs
+    assert [job.again()] == (await sweep(app, now=datetime.now(UTC) + HOUR)).jobs
 
     await commit(app, job, BODY)
     assert [KEY] == (await sweep(app)).archived

@@ -54,6 +54,15 @@ async def test_a_right_label_is_not_logged(caplog: pytest.LogCaptureFixture) -> 
         assert ["chunk.lost", "recording.archived"] == [name for _, name in await told(written(**label), caplog)]
 
 
+async def test_a_missing_metadata_file_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    """The recording is incomplete by it, whatever the content is worth."""
+    blobs = [content("a-0", **PROOF, kind="wav")]
+    alone = manifest.write_manifest(recording([event("a-0")], blobs), archived_at=DONE)
+
+    assert [("ERROR", "chunk.no_metadata_file"), ("ERROR", "recording.archived")] == await told(alone, caplog)
+    assert "no metadata file by the deadline" in caplog.text
+
+
 async def finish_alone(app: App, key: str) -> TimerReport:
     """Finish a recording by its key, with nothing loaded before."""
     return await app.archive.run(key)

@@ -17,9 +17,11 @@ from recording.model.recording import assemble
 from recording.model.stored import StoredBlob
 from recording.notices import Topic
 from recording.storage.blobs import CopyFailed
+from recording.storage.endings import Ending
+from recording.timer import in_order
 from tests.support.archives import HOUR, at, errors, manifest_of
 from tests.support.big import counted
-from tests.support.emulator import Control
+from tests.support.emulator import Control, file_event
 from tests.support.facts import (
     TOPIC_KEY,
     add_fault,
@@ -28,20 +30,25 @@ from tests.support.facts import (
     listing,
     put,
     raw_queue,
+    receive,
     run_timer,
     sweep,
     to_archive,
     told,
     topic,
     with_blobs,
+    worker,
 )
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.manifests import KEY as OTHER
 from tests.support.manifests import RETENTION, START, event, recording
 from tests.support.proved import KEY, announce_files, commit, facts_of, stage_files
-from tests.support.source import mp3, wav
+from tests.support.source import mp3, recording_of, wav
 
 MINUTE = timedelta(minutes=1)
+# Storage says in seconds when a blob was written.
+A_SECOND = 1.05
+CALL = "3f2b0e4c-0000-4000-8000-000000000001"
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +85,8 @@ def handed_over(*minutes: float) -> list[StoredBlob]:
         ((1,), 31, "queue"),
         ((1, 31), 90, "wait"),
         ((1, 31), 91, "queue"),
+        ((1, 31, 91, 211, 451, 811), 811 + 359, "wait"),
+        ((1, 31, 91, 211, 451, 811), 811 + 360, "queue"),
         ((1, 31, 91), 36 * 60, "archive"),
         ((1,), 36 * 60 - 1, "queue"),
         ((36 * 60,), 36 * 60 + 9, "wait"),
@@ -95,9 +104,26 @@ def test_a_recording_is_handed_over_once_and_again_with_growing_pauses(
     assert step == next_step(found, START + now * MINUTE)
 
 
+def test_however_many_messages_get_lost_the_queue_is_asked_again_within_an_eighth_of_the_time() -> None:
+    """By then six hours: the pause stops growing, and the timer's own turn comes after nine messages."""
+    asked: list[int] = []
+    for now in range(0, 36 * 60, 5):
+        if next_step(recording([event("a-0")], handed_over(*asked)), START + now * MINUTE) == "queue":
+            asked.append(now)
+
+    assert [0, 30, 90, 210, 450, 810, 1170, 1530, 1890] == asked
+
+
 @pytest.mark.parametrize(
     ("handed", "seconds", "step"),
-    [((0,), 59, "wait"), ((0,), 60, "queue"), ((0, 60), 180, "queue"), ((12 * 60,), 12 * 60 + 20, "archive")],
+    [
+        ((0,), 59, "wait"),
+        ((0,), 60, "queue"),
+        ((0, 60), 180, "queue"),
+        ((0, 60, 180), 299, "wait"),
+        ((0, 60, 180), 300, "queue"),
+        ((12 * 60,), 12 * 60 + 20, "archive"),
+    ],
 )
 def test_the_pauses_are_shorter_where_the_source_keeps_its_files_for_minutes(
     handed: tuple[int, ...], seconds: int, step: str
@@ -179,7 +205,7 @@ async def test_a_message_that_comes_again_for_hours_does_nothing_more(
     assert before == await listing(app.settings, "staging")
     await commit(app, one, wav(500))
 
-    reports = await asyncio.gather(*(app.archive.run(KEY) for _ in range(4)), return_exceptions=True)
+    reports = await asyncio.gather(*(worker(app).archive.run(KEY) for _ in range(4)), return_exceptions=True)
     for hours in range(3):
         await at(app, datetime.now(UTC) + hours * HOUR).archive.run(KEY)
         await app.archive.run(OTHER)
@@ -211,7 +237,7 @@ async def test_two_timers_and_two_workers_at_once_make_one_archive(app: App) -> 
     found = await to_archive(app)
 
     await asyncio.gather(
-        *(app.archive.run(key) for key in (*found, *found)), sweep(app), sweep(app), return_exceptions=True
+        *(worker(app).archive.run(key) for key in (*found, *found)), sweep(app), sweep(app), return_exceptions=True
     )
     await app.archive.run(KEY)
 
@@ -371,7 +397,7 @@ async def test_a_recording_of_one_chunk_takes_thirteen_requests_to_archive_it(
 async def test_the_share_of_the_timer_is_three_requests_and_a_message_for_each_recording(
     azurite: Azurite, environment: dict[str, str]
 ) -> None:
-    """What is queued costs the next runs two, until it is archived."""
+    """What is queued costs the next runs none: they list the stops that are pending once more, for all of them."""
     async with harmed(azurite, environment) as (app, proxy):
         await app.clients.index.digests()
         await plan(app)
@@ -379,6 +405,7 @@ async def test_the_share_of_the_timer_is_three_requests_and_a_message_for_each_r
         await plan(app)
         idle = counted(proxy) - before
         await stage_files(app, wav(500))
+        await asyncio.sleep(A_SECOND)
 
         seen: Counter[str] = Counter()
         for name in ("first", "second"):
@@ -386,7 +413,66 @@ async def test_the_share_of_the_timer_is_three_requests_and_a_message_for_each_r
             await plan(app, 1)
             seen[name] = counted(proxy) - before - idle
 
-        assert {"first": 3, "second": 2} == dict(seen)
+        assert {"first": 3, "second": 1} == dict(seen)
+
+
+async def test_what_comes_after_the_hand_over_is_seen_by_the_next_run(app: App) -> None:
+    """A chunk that an event announces while the recording waits for the queue is not left to the queue."""
+    made = recording_of(*(f"0-eus-d12-{number:032x}" for number in range(2)))
+    [one] = await receive(app, file_event(made | {"chunks": made["chunks"][:1]}, event_id="e0"))
+    await commit(app, one, wav(500))
+    await asyncio.sleep(A_SECOND)
+    assert [KEY] == (await plan(app)).handed_over
+    await asyncio.sleep(A_SECOND)
+
+    [other] = await receive(app, file_event(made | {"chunks": made["chunks"][1:]}, event_id="e1"))
+
+    assert [KEY] == (await plan(app, 1)).waiting
+    assert [other.again()] == (await plan(app, 16)).jobs
+
+
+async def test_what_waits_for_the_queue_is_no_stop_without_an_event(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """The run that queued it may have died before it cleared the marker: once one is overdue, all are looked at."""
+    now = datetime.now(UTC)
+    await app.endings.note(Ending(recording_id="cmlk", at=now, evidence="stopped through us"))
+    await stage_files(app, wav(500), subject=f"/recording/call/{CALL}/recordingId/cmlk")
+    await asyncio.sleep(A_SECOND)
+    late = now + app.timer.unannounced.overdue + MINUTE
+    await app.clients.blobs.create("staging", layout.hand_over_blob(KEY, layout.attempt_id(late, "0a")), b"{}")
+
+    report = await run_timer(app, now=late + MINUTE, archives_all=False)
+
+    assert ([], []) == (report.handed_over, errors(caplog))
+
+
+async def test_a_run_that_is_killed_has_queued_what_it_has_seen(app: App) -> None:
+    """And the next one goes on behind it: the oldest first, large ones last."""
+    for number in range(3):
+        when = (datetime.now(UTC) - (3 - number) * HOUR).isoformat()
+        await stage_files(app, wav(500), eventTime=when, subject=f"/recording/call/c-{number}")
+    keys = sorted(await app.recordings.in_flight())
+    await asyncio.sleep(A_SECOND)
+    dying = FaultyBlobs(app.settings).on("create", name=f"{keys[1]}/hand-overs", raises=Killed)
+
+    with pytest.raises(BaseExceptionGroup):
+        await plan(with_blobs(app, dying), parallelism=1)
+    await dying.aclose()
+
+    assert keys[:1] == await to_archive(app)
+    assert keys[1:] == (await plan(app, 1, parallelism=1)).handed_over
+
+
+def test_a_large_recording_comes_last_unless_its_time_is_short() -> None:
+    """Whether its blobs are many or its event is long; those of one kind come by their deadline."""
+    at = {name: START + hours * HOUR for name, hours in (("old", 1), ("long", 2), ("many", 3), ("new", 40))}
+
+    def blobs(name: str, size: int = 500) -> list[StoredBlob]:
+        return [StoredBlob(f"{name}/events/e.json", size, "", {"announced": at[name].isoformat()})]
+
+    found = {"many": blobs("many") * 300, "long": blobs("long", 70_000), "new": blobs("new"), "old": blobs("old")}
+
+    assert ["old", "new", "long", "many"] == list(in_order(found, late=START))
+    assert ["old", "long", "new", "many"] == list(in_order(found, late=at["long"]))
 
 
 async def test_a_busy_storage_delays_a_job_and_fails_none(azurite: Azurite, environment: dict[str, str]) -> None:

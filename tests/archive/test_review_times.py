@@ -14,7 +14,7 @@ from recording.model.events import FileStatusUpdated
 from recording.model.layout import attempt_id, began_blob
 from recording.model.recording import InFlightChunk
 from recording.model.stored import StoredBlob
-from recording.timer import oldest_first
+from recording.timer import in_order
 from tests.support.archives import HOUR, LATE, at, give_up, lose, manifest_of, outcomes
 from tests.support.emulator import Control, file_event
 from tests.support.facts import announce, container, listing, receive, stage, sweep
@@ -108,7 +108,7 @@ async def test_recordings_are_ordered_by_what_is_plausible(app: App, control: Co
         made = await control.recording(500)
         await receive(app, file_event(made, event_id=str(number), eventTime=claimed), now=received)
 
-    found = oldest_first(await app.recordings.in_flight())
+    found = in_order(await app.recordings.in_flight(), late=now - 36 * HOUR)
 
     assert [2, 1, 0, 3] == [int(blobs[0].name.rpartition("/")[2].removesuffix(".json")) for blobs in found.values()]
 

@@ -16,7 +16,7 @@ from recording.errors import ChunkError
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from recording.storage.endings import Ending
-from tests.support.facts import listing, receive, run_timer, sweep, with_blobs, with_limits
+from tests.support.facts import listing, receive, run_timer, sweep, with_blobs, with_limits, worker
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.source import Host, mp3, storage_host, today, wav
 
@@ -62,7 +62,7 @@ class World:
         self.jobs += await receive(self.app, self.chance.choice(self.events))
 
     async def ingest(self) -> None:
-        await asyncio.gather(*(self.app.ingest.run(one) for one in self.chance.choices(self.jobs, k=2)))
+        await asyncio.gather(*(worker(self.app).ingest.run(one) for one in self.chance.choices(self.jobs, k=2)))
 
     async def killed_ingest(self) -> None:
         await self.dying(5, lambda it: with_blobs(self.app, it).ingest.run(self.chance.choice(self.jobs)))

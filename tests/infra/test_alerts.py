@@ -57,7 +57,7 @@ def test_everything_that_was_asked_for_is_watched() -> None:
     assert set(RULES) >= {
         "recording-at-risk", "recording-lost", "poison-message", "event-quarantined", "event-dead-lettered",
         "timer-failed", "timer-silent", "no-events", "recording-not-announced", "recording-start-failed",
-        "source-not-deleted", "recording-missing",
+        "source-not-deleted", "recording-missing", "chunk-not-complete", "event-derived",
     }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -31,6 +31,31 @@ async def test_one_message_fans_out_in_bounded_batches(app: App) -> None:
 
     assert big.documents(90) == sorted(queued)
     assert BATCH * 16 * 1024 < 10 * 1024 * 1024
+
+
+@pytest.mark.parametrize("again", ["the event", "the timer", None])
+async def test_the_jobs_of_a_second_fan_out_look_first(app: App, again: str | None) -> None:
+    """Those of the first are the first for their chunks, in each batch."""
+    event = big.big_event(33)
+    await receive(app, event)
+    [asked] = await big.on_bulk(app)
+    if again == "the event":
+        await receive(app, event)
+        [asked] = await big.on_bulk(app)
+    elif again == "the timer":
+        asked = FanOut(recording_key=big.KEY, due=datetime.now(UTC) + timedelta(hours=1))
+    found: list[ChunkJob | FanOut] = []
+    for _ in range(2):
+        await big.bulk_of(app, batch=30).run(asked.to_message())
+        *jobs, last = await big.on_bulk(app)
+        found += jobs
+        if isinstance(last, FanOut):
+            asked = last
+        else:
+            found.append(last)
+
+    assert 33 == len(found)
+    assert {True if again else None} == {job.is_again for job in found}
 
 
 async def test_a_fan_out_that_is_killed_anywhere_does_no_harm(app: App) -> None:
@@ -83,7 +108,7 @@ async def test_what_a_chunk_waits_for_its_turn_is_part_of_its_time(app: App) -> 
 
         seconds = 0.1
 
-        async def run(self, job: ChunkJob, *, waited: float = 0.0) -> None:
+        async def run(self, job: ChunkJob, *, waited: float = 0.0, is_redelivered: bool = False) -> None:
             waits.append(waited)
             await asyncio.sleep(self.seconds)
 

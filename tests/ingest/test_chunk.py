@@ -22,6 +22,7 @@ from tests.support.facts import (
     stored_sha256,
     sweep,
     with_limits,
+    worker,
 )
 from tests.support.source import app_with_source, mp4, recording_of
 
@@ -235,7 +236,7 @@ async def test_two_workers_on_one_chunk_make_one(app: App, control: Control) -> 
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
 
-    await asyncio.gather(app.ingest.run(job), app.ingest.run(job), app.ingest.run(job))
+    await asyncio.gather(*(worker(app).ingest.run(job) for _ in range(3)))
 
     await proved(app, job)
     assert recording["chunks"][0]["sha256"] == await stored_sha256(app, job)

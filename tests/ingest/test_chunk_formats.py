@@ -176,6 +176,8 @@ async def test_a_later_event_may_say_that_it_lies_elsewhere(environment: dict[st
 
         [known] = (await app.recordings.load(first.recording_key)).chunks
         assert [job.content_location for job in (first, later)] == [job.content_location for job in known.jobs]
+        # Else the job of the one address would end while another is at work.
+        assert [None, None] == [job.is_again for job in known.jobs]
         assert gone["deleteLocation"] == known.announced.delete_location
         await app.ingest.run(known.jobs[1])
         assert (await app.recordings.load(first.recording_key)).is_staged

@@ -11,7 +11,7 @@ import pytest
 from recording.errors import SourceDamaged
 from recording.model.verdict import ChunkVerdict
 from tests.support.archives import manifest_of
-from tests.support.facts import body_of, listing, proved, receive, sweep, with_blobs
+from tests.support.facts import body_of, listing, proved, receive, sweep, with_blobs, worker
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.judged import judged
 from tests.support.source import storage_host, today, wav
@@ -162,7 +162,7 @@ async def test_two_workers_at_once_agree_on_the_verdict(environment: dict[str, s
     """One commit, whoever was first."""
     async with storage_host(environment) as (app, host):
         [job] = await receive(app, today(host.add(CUT)))
-        await asyncio.gather(*(app.ingest.run(job) for _ in range(3)))
+        await asyncio.gather(*(worker(app).ingest.run(job) for _ in range(3)))
 
         [chunk] = (await app.recordings.load(job.recording_key)).chunks
         assert chunk.verdict is not None

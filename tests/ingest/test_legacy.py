@@ -12,7 +12,7 @@ from recording.errors import NotProved
 from recording.model.job import ChunkJob
 from recording.model.proof import ChunkFacts
 from tests.support.emulator import Control
-from tests.support.facts import announce, put, stored_sha256, with_blobs
+from tests.support.facts import announce, put, stored_sha256, with_blobs, worker
 from tests.support.faults import FaultyBlobs
 
 BLOCK = 300_000
@@ -81,7 +81,7 @@ async def test_two_workers_prove_it_once(app: App, control: Control) -> None:
         await with_blobs(app, dying).ingest.run(job)
     await dying.aclose()
 
-    await asyncio.gather(*(app.ingest.run(job) for _ in range(3)))
+    await asyncio.gather(*(worker(app).ingest.run(job) for _ in range(3)))
 
     found = await app.clients.blobs.stat("staging", job.content_blob)
     assert found is not None

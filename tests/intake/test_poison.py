@@ -85,7 +85,7 @@ async def test_a_chunk_job_is_drained_and_queued_again_from_the_facts(
 
     assert 3 == caplog.text.count("chunk.poisoned")
     assert one.document_id in caplog.text
-    assert [one] == (await sweep(app, now=datetime.now(UTC) + QUARTER)).jobs
+    assert [one.again()] == (await sweep(app, now=datetime.now(UTC) + QUARTER)).jobs
 
 
 async def test_a_job_whose_chunk_is_done_is_just_deleted(app: App, control: Control, queue: QueueClient) -> None:
@@ -270,6 +270,19 @@ async def test_a_message_that_somebody_else_has_done_meanwhile_ends_no_drain(
 
     assert ["goes-1"] == found
     assert 0 == await app.clients.event_poison.depth()
+
+
+async def test_messages_are_handled_beside_each_other(app: App, poisoned_events: QueueClient) -> None:
+    """The other steps of the timer wait for the last one: some at a time of each queue, and all queues at once."""
+    for number in range(8):
+        await poisoned_events.send_message(backlog.format_message([f"event-{number}"]))
+
+    async def accept(text: str) -> list[ChunkJob]:
+        await asyncio.sleep(1)
+        return [chunk_job(text)]
+
+    async with asyncio.timeout(4):
+        assert 8 == len(await drain(app, Scripted(accept)))
 
 
 async def test_a_message_without_events_goes_to_quarantine(app: App, poisoned_events: QueueClient) -> None:

@@ -46,12 +46,13 @@ async def test_an_event_is_kept_as_received_and_makes_one_job_per_chunk(app: App
 
 
 async def test_a_duplicate_gives_the_same_jobs(app: App) -> None:
-    """After a crash between the fact and the queue, the event's next delivery queues the jobs."""
+    """After a crash between the fact and the queue, the event's next delivery queues the jobs; these look first."""
     event = file_event(recording_of(DOCUMENT))
 
-    first, *others = await asyncio.gather(*(receive(app, event) for _ in range(5)))
+    several = await asyncio.gather(*(receive(app, event) for _ in range(5)))
 
-    assert [first] * 4 == others
+    [first] = [one for [one] in several if not one.is_again]
+    assert [first.again()] * 4 == [one for [one] in several if one.is_again]
     assert 1 == len(await listing(app.settings, "staging"))
 
 

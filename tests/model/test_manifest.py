@@ -72,6 +72,13 @@ def test_the_summaries_of_a_recording_of_many_chunks_show_the_attempt_at_each_ad
 
     assert [False, True, True] == [recording(events, [], {"a-0": one}).is_over for one in summaries if one]
     assert [True] * 3 == [one.is_summary for one in summaries if one]
+    # Of a single failure only the end of its message may be missing.
+    alone = [
+        Attempts(next_at=DONE).with_failure(Failure(at=DONE, code="SourceUnavailable", message="x" * length))
+        for length in (399, 2000)
+    ]
+    assert [False, True] == [one.is_summary for one in (Attempts.from_metadata(a.to_metadata()) for a in alone) if one]
+    assert [False, False] == [one.is_summary for one in alone]
     texts = [note.to_metadata()["summary"] for note in notes]
     assert max(map(len, texts)) < 7 * 1024
     assert not any("  " in text for text in texts)

@@ -93,6 +93,11 @@ def with_limits(app: App, **limits: Any) -> App:
     return replace(app, ingest=ingest)
 
 
+def worker(app: App) -> App:
+    """Wire the app as another process has it: nothing but storage says what this one does."""
+    return with_limits(assemble(app.settings, app.clients, clock=app.timer.clock), **vars(app.ingest.limits))
+
+
 def control_with(app: App, service: RecordingService | None = None, **more: Any) -> RecordingControl:
     """Wire the recording operations with some parts that aren't the app's."""
     parts: dict[str, Any] = {"audit": app.audit, "claims": app.starts, "endings": app.endings}
