@@ -36,7 +36,8 @@ _KEPT_TEXT = 8 * 1024
 class KeptEvent:
     """The fact that an event was received; `is_new` is false for a duplicate.
 
-    `is_first` is false, too, for the same event in another form: there was one of its id before. `announced_at` is when the event announced its chunks, as far as its time is plausible.
+    `is_first` is false, too, for the same event in another form: there was one of its id before. `announced_at` is when
+    the event announced its chunks, as far as its time is plausible.
     """
 
     blob: str
