@@ -251,7 +251,7 @@ traces
 traces
 | where message startswith "event.derived "
 | extend fields = parse_json(substring(message, indexof(message, "{")))
-| project timestamp, recordingKey = tostring(fields.recordingKey), eventId = tostring(fields.eventId), notes = tostring(fields.notes)
+| summarize events = count(), latest = max(timestamp), recordingKey = take_any(tostring(fields.recordingKey)) by notes = tostring(fields.notes)
 '''
   }
   {

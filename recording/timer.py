@@ -93,7 +93,7 @@ class TimerRun:
     async def _without_waiting(
         self, in_flight: dict[str, list[StoredBlob]], now: datetime
     ) -> dict[str, list[StoredBlob]]:
-        """Leave out what is queued and waits to be archived, unless the watch in step 4 needs all that is in flight."""
+        """Return all but what waits for the queue; all, if the watch in step 4 needs to know of each recording."""
         left = {key: blobs for key, blobs in in_flight.items() if not self.hand_over.is_waiting(blobs, now)}
         if self.archives_all or (len(left) < len(in_flight) and await self.unannounced.has_overdue(now)):
             return in_flight

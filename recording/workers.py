@@ -40,15 +40,14 @@ class Turns:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager
-    async def take(self, name: str, *, seconds: float) -> AsyncIterator[bool]:
-        """Wait for the others, so many `seconds` at most; yield whether there were none."""
-        lock = self._locks.setdefault(name, asyncio.Lock())
-        was_free, is_mine = not lock.locked(), False
+    async def take(self, name: str, *, seconds: float) -> AsyncIterator[None]:
+        """Wait for the others, so many `seconds` at most."""
+        lock, is_mine = self._locks.setdefault(name, asyncio.Lock()), False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 is_mine = await lock.acquire()
         try:
-            yield was_free
+            yield
         finally:
             if is_mine:
                 lock.release()

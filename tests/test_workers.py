@@ -1,6 +1,7 @@
 """recording/workers.py: steps beside each other and one after the other."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 
 import pytest
@@ -43,30 +44,31 @@ async def test_the_first_failure_is_raised_and_nothing_new_begins() -> None:
 
 
 async def test_those_who_work_on_the_same_thing_take_turns() -> None:
-    """Each is told whether it was alone; whoever works on something else doesn't wait, and nothing is kept."""
-    turns, order = Turns(), list[tuple[str, int, bool | None]]()
+    """Whoever works on something else doesn't wait, and nothing is kept."""
+    turns, order = Turns(), list[tuple[str, int, str]]()
 
     async def work(name: str, number: int) -> None:
-        async with turns.take(name, seconds=5) as is_alone:
-            order.append((name, number, is_alone))
+        async with turns.take(name, seconds=5):
+            order.append((name, number, "begins"))
             await asyncio.sleep(0.05)
-            order.append((name, number, None))
+            order.append((name, number, "ends"))
 
     await asyncio.gather(*(work("same", number) for number in range(3)), work("other", 0))
 
-    mine = [(number, is_alone) for name, number, is_alone in order if name == "same"]
-    assert [(0, True), (0, None), (1, False), (1, None), (2, False), (2, None)] == mine
-    assert 1 == order.index(("other", 0, True))
+    mine = [(number, what) for name, number, what in order if name == "same"]
+    assert [(number, what) for number in range(3) for what in ("begins", "ends")] == mine
+    assert 1 == order.index(("other", 0, "begins"))
     assert 0 == len(turns._locks)
 
 
 async def test_nobody_waits_for_a_turn_longer_than_it_wants() -> None:
     """Then both work; the turn of the first ends with its own work, and one that fails gives it back."""
-    turns, alone = Turns(), list[bool]()
+    turns, waited = Turns(), list[bool]()
 
     async def work(*inside: Coroutine[None, None, None], fails: bool = False) -> None:
-        async with turns.take("same", seconds=0.05) as is_alone:
-            alone.append(is_alone)
+        began = time.monotonic()
+        async with turns.take("same", seconds=0.05):
+            waited.append(time.monotonic() - began > 0.04)
             for one in inside:
                 await one
             if fails:
@@ -76,4 +78,4 @@ async def test_nobody_waits_for_a_turn_longer_than_it_wants() -> None:
         await work(work(), work(), fails=True)
     await work()
 
-    assert [True, False, False, True] == alone
+    assert [False, True, True, False] == waited

@@ -40,6 +40,8 @@ BUDGET_SECONDS = 25 * 60.0
 LAST_QUARTER = 0.75
 # A share of the budget of an attempt, for a file that must come in one request: the rest is for reading it twice.
 _ONE_REQUEST = 1 / 4
+# A hundred bytes each.
+_REMEMBERED = 4096
 _UNKNOWN_TYPE = "application/octet-stream"
 
 
@@ -80,6 +82,8 @@ class ChunkIngest:
         self._clock = clock
         self._streams = Streams(limits.parallelism, limits.pace)
         self._turns = Turns()
+        # The names of chunks at which this process was last: a message may be delivered twice, though not by its count.
+        self._recent: dict[str, None] = {}
         self._legacy = LegacyProof(blobs, prefetch=limits.parallelism, clock=clock)
         self._recheck = Recheck(blobs, recordings, content, bring=self._bring_content, clock=clock)
 
@@ -100,8 +104,9 @@ class ChunkIngest:
                         await self._recheck.run(job, line, seconds=seconds)
                 return
             # Two jobs for one chunk at the same moment would fetch it twice. A slow one is not waited for.
-            async with self._turns.take(job.content_blob, seconds=self.limits.pace.seconds) as is_alone:
-                looks_first = bool(job.is_again) or is_redelivered or not is_alone
+            async with self._turns.take(job.content_blob, seconds=self.limits.pace.seconds):
+                looks_first = bool(job.is_again) or is_redelivered or job.content_blob in self._recent
+                self._remember(job.content_blob)
                 if looks_first and await self._is_there(job):
                     return
                 since = self._clock() - self.limits.first_requeue
@@ -120,6 +125,12 @@ class ChunkIngest:
                 with self._line(job) as line:
                     async with beginning as attempt, asyncio.timeout(seconds):
                         await self._bring(job, attempt, line)
+
+    def _remember(self, name: str) -> None:
+        self._recent.pop(name, None)
+        self._recent[name] = None
+        if len(self._recent) > _REMEMBERED:
+            del self._recent[next(iter(self._recent))]
 
     def _line(self, job: ChunkJob) -> AbstractContextManager[Line]:
         return self._streams.line(job.recording_key, may_be_given_up=lambda: self._may_be_given_up(job))

@@ -162,7 +162,7 @@ class Intake:
             for chunk in event.chunks:
                 once.setdefault(chunk.document_id, chunk)
             jobs = [ChunkJob.of(key, chunk, kept.announced_at) for chunk in once.values()]
-            if not kept.is_new:
+            if not kept.is_first:
                 jobs = [job.again() for job in jobs]
             log.info(
                 "recording.announced",
@@ -179,7 +179,7 @@ class Intake:
         # The row beside the fact: it is for finding, and costs the answer two seconds at most.
         await asyncio.gather(self._note_ending(event), self._index.announce(event))
         if len(event.chunks) > MOST_DIRECT:
-            fan_out = FanOut(recording_key=key, event=kept.blob, is_again=None if kept.is_new else True)
+            fan_out = FanOut(recording_key=key, event=kept.blob, is_again=None if kept.is_first else True)
             await self._bulk.send(fan_out.to_message())
             return []
         return jobs

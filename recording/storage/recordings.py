@@ -37,11 +37,13 @@ _KEPT_TEXT = 8 * 1024
 class KeptEvent:
     """The fact that an event was received; `is_new` is false for a duplicate.
 
-    `announced_at` is when the event announced its chunks, as far as its time is plausible.
+    `is_first` is false, too, for the same event in another form: there was one of its id before. `announced_at` is when
+    the event announced its chunks, as far as its time is plausible.
     """
 
     blob: str
     is_new: bool
+    is_first: bool
     announced_at: datetime
 
 
@@ -338,12 +340,12 @@ class RecordingStore:
         times = {"announced": announced_at, "received": received_at}
         metadata = {name: time.astimezone(UTC).isoformat() for name, time in times.items()}
         blob, body = name(event.recording_key, event.id), text.encode()
-        is_new = await self._blobs.create(where, blob, body, **metadata)
+        is_new = is_first = await self._blobs.create(where, blob, body, **metadata)
         if not is_new and await self._blobs.read(where, blob) != body:
             # Another event under the same id: what it announces must be on record too.
             blob = name(event.recording_key, layout.event_id(None, text))
             is_new = await self._blobs.create(where, blob, body, **metadata)
-        return KeptEvent(blob, is_new, announced_at)
+        return KeptEvent(blob, is_new, is_first, announced_at)
 
 
 def _event(text: bytes | None, blob: StoredBlob) -> list[FileStatusUpdated]:

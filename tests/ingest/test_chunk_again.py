@@ -84,8 +84,10 @@ async def test_what_is_archived_is_not_fetched_again(app: App, control: Control)
     await sweep(app)
     await control.call("DELETE", "requests")
 
-    await app.ingest.run(job.again())
-    await app.ingest.run(job, is_redelivered=True)
+    await worker(app).ingest.run(job.again())
+    await worker(app).ingest.run(job, is_redelivered=True)
+    # One that the queue has twice is not known by its count.
+    await app.ingest.run(job)
 
     assert ([], {}) == (await asked(control), await listing(app.settings, "staging"))
 

@@ -54,6 +54,8 @@ async def test_a_duplicate_gives_the_same_jobs(app: App) -> None:
     [first] = [one for [one] in several if not one.is_again]
     assert [first.again()] * 4 == [one for [one] in several if one.is_again]
     assert 1 == len(await listing(app.settings, "staging"))
+    # In another form: a subscription in the other schema, or with other members.
+    assert [first.again()] == await receive(app, event | {"dataVersion": "2.0"})
 
 
 async def test_good_chunks_go_on_and_the_event_is_quarantined(app: App) -> None:
