@@ -40,14 +40,14 @@ class Turns:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager
-    async def take(self, name: str, *, seconds: float) -> AsyncIterator[None]:
-        """Wait for the others, so many `seconds` at most."""
+    async def take(self, name: str, *, seconds: float) -> AsyncIterator[bool]:
+        """Wait for the others, so many `seconds` at most; yield whether they are done."""
         lock, is_mine = self._locks.setdefault(name, asyncio.Lock()), False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 is_mine = await lock.acquire()
         try:
-            yield
+            yield is_mine
         finally:
             if is_mine:
                 lock.release()

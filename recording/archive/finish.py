@@ -32,6 +32,8 @@ from recording.workers import Turns
 BUDGET_SECONDS = 25 * 60.0
 # The share of a recording's time for its copies; the rest is for what comes after them.
 _COPYING = 0.6
+# How long a job waits for another one of its recording.
+_TURN_SECONDS = 15.0
 # Document ids in a notice, which has 1 MB at most.
 _MOST_NAMED = 1000
 
@@ -125,15 +127,19 @@ class Finish:
     delete_source: bool
     clock: Clock = utc_now
     budget_seconds: float = BUDGET_SECONDS
-    # Of a second message for a recording nothing is left to do once the first is done.
     turns: Turns = field(default_factory=Turns)
 
     async def run(self, key: str) -> TimerReport:
         """Archive the recording that a message names, as far as it is due; what it raises makes the queue try again."""
         run = Run(self.clock(), RunNotices(self.topic), self.budget_seconds)
         try:
-            async with asyncio.timeout(self.budget_seconds), self.turns.take(key, seconds=self.budget_seconds):
-                await self.one(run, key, seconds=self.budget_seconds)
+            # For a second message of a recording nothing is left to do once the first is done. Many of them must not
+            # take the places of others; the message of the first comes back if that fails.
+            async with asyncio.timeout(self.budget_seconds), self.turns.take(key, seconds=_TURN_SECONDS) as is_mine:
+                if is_mine:
+                    await self.one(run, key, seconds=self.budget_seconds)
+                else:
+                    log.info("recording.at_work", recordingKey=key, next="nothing: another job archives it")
         except Exception as failed:
             log_failure("recording.not_archived", key, failed, "the queue tries again, then the timer")
             raise

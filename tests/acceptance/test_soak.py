@@ -17,7 +17,7 @@ MOST = {
     "seconds": 1300,
     "seconds to archived, p50": 115,
     "seconds to archived, p99": 510,
-    "bytes fetched per byte kept": 3.8,
+    "bytes fetched per byte kept": 2.6,
     "chunks deleted before they could be fetched": 140,
     # The second half of the run against the first. Of so few recordings the one with 1,500 chunks delays those behind
     # it, which is in the second half; requests don't grow.

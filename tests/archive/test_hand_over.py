@@ -11,6 +11,7 @@ import pytest
 
 from local.azurite import Azurite
 from recording.app import App
+from recording.archive import finish
 from recording.archive.hand_over import next_step
 from recording.model import job, layout
 from recording.model.recording import assemble
@@ -213,6 +214,26 @@ async def test_a_message_that_comes_again_for_hours_does_nothing_more(
     assert 1 <= len([one for one in reports if not isinstance(one, BaseException)])
     assert ({}, 4) == (await listing(app.settings, "staging"), len(await listing(app.settings, "archive")))
     assert ([], True) == (errors(caplog), (await app.verifier.verify(KEY)).ok)
+
+
+async def test_messages_for_one_recording_take_turns_and_no_places(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The second one of a process has nothing to do; while the first takes its time, the others end."""
+    caplog.set_level("INFO")
+    await stage_files(app, wav(500))
+    busy = FaultyBlobs(app.settings).on("copy_to_archive", hangs=1, times=1)
+    slow = with_blobs(app, busy)
+    reports = await asyncio.gather(*(slow.archive.run(KEY) for _ in range(2)))
+    assert [[KEY], []] == [report.archived for report in reports]
+
+    monkeypatch.setattr(finish, "_TURN_SECONDS", 0.1)
+    async with slow.archive.turns.take(KEY, seconds=1):
+        assert [[]] * 4 == [one.archived for one in await asyncio.gather(*(slow.archive.run(KEY) for _ in range(4)))]
+    await busy.aclose()
+
+    assert 4 == caplog.text.count("recording.at_work")
+    assert [] == errors(caplog)
 
 
 async def test_a_job_that_fails_says_so_and_the_queue_tries_again(app: App, caplog: pytest.LogCaptureFixture) -> None:
