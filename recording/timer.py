@@ -8,7 +8,7 @@ from functools import partial
 from recording.archive.finish import Finish
 from recording.archive.hand_over import LAST_QUARTER, HandOver, next_step
 from recording.archive.review import Review
-from recording.archive.run import PARALLELISM, Run, TimerReport
+from recording.archive.run import FINISHES, PARALLELISM, Run, TimerReport
 from recording.archive.unannounced import UnannouncedWatch
 from recording.catalogue.indexing import Indexing
 from recording.clock import Clock, utc_now
@@ -71,7 +71,7 @@ class TimerRun:
         # 5. Archive here what the queue has not archived in time.
         late = [key for key in in_flight if key in run.due]
         finish = partial(self.finish.one, seconds=run.quarter, note_endings=not all_cleared)
-        not_finished = await run.for_each(late, finish, share=run.quarter)
+        not_finished = await run.for_each(late, finish, share=run.quarter, at_once=FINISHES)
 
         # 6. Go on with step 3 where time is left; what is due by now is archived by the next run.
         if not self.archives_all:

@@ -15,7 +15,9 @@ from recording.notices import RunNotices
 from recording.storage.blobs import CopyFailed
 from recording.telemetry import log
 
-PARALLELISM = 8
+# Recordings at once that are reviewed, and that are archived by the run itself. Reviews mostly wait: while storage
+# fails, each of their requests may take seconds, and what is behind them isn't even queued.
+PARALLELISM, FINISHES = 32, 8
 # Of the time of a run, for one recording: one that hangs must not keep others from their turn.
 _LARGEST_SHARE = 0.25
 
@@ -97,10 +99,11 @@ class Run:
         *,
         until: float | None = None,
         share: float | None = None,
+        at_once: int | None = None,
     ) -> list[str]:
         """Do a step for each recording, several at a time, until the run's time is over; return what is left.
 
-        Each has `share` seconds at most.
+        Each has `share` seconds at most; `at_once` is below the run's parallelism.
         """
         end = self._begun + self.seconds if until is None else until
         waiting = iter(list(keys))
@@ -115,7 +118,7 @@ class Run:
                 await self.do(step, key, seconds=min(left, share or left))
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(self.parallelism):
+            for _ in range(min(self.parallelism, at_once or self.parallelism)):
                 group.create_task(work())
         return not_reached
 
