@@ -18,11 +18,12 @@ from pydantic import ValidationError
 
 from recording.clock import Clock, utc_now
 from recording.errors import BadEvent, RecordingError
-from recording.intake.quarantine import QuarantinedEvent
+from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake, to_messages
 from recording.model import event_parser
 from recording.model.envelope import split_events
 from recording.model.events import FileStatusUpdated, OtherEvent
+from recording.model.quarantined import QuarantinedEvent
 from recording.storage.blobs import Blobs
 from recording.storage.queues import Queue
 

@@ -24,6 +24,7 @@ archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its k
             exports/{yyyy}/{MM}/{dd}/{key}-{event-id}.json  an event of chunks in the team's own storage
             audit/{yyyy}/{MM}/{dd}/{time}-{operation}-{random}.json   a control operation
 quarantine  {yyyy}/{MM}/{dd}/sha256-{digest}.json   an event that could not be parsed, named by a digest of its text
+            replayed/{the same}                     that it was accepted later
 """
 
 import hashlib
@@ -56,6 +57,9 @@ DOCTOR = ".doctor"
 INDEX_KEY = "keys/index.json"
 _KEY = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 _MANIFEST = re.compile(r"recording(?:-(?P<revision>[1-9][0-9]{0,5}))?\.json")
+_QUARANTINED = re.compile(
+    r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})-(?P<digest>sha256-[0-9a-f]{32})"
+)
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
 StagedKind = Literal[
@@ -377,3 +381,24 @@ def published_blob(key: str, revision: int) -> str:
 def quarantine_blob(received: datetime, event: str) -> str:
     """Name a quarantined event."""
     return f"{received.astimezone(UTC):%Y/%m/%d}/{event}.json"
+
+
+def quarantine_key(blob: str) -> str | None:
+    """Return the key of a quarantined event, by the name of its blob; None for another blob.
+
+    >>> quarantine_key("2026/03/01/sha256-0123456789abcdef0123456789abcdef.json")
+    '20260301-sha256-0123456789abcdef0123456789abcdef'
+    """
+    key = blob.removesuffix(".json").replace("/", "", 2).replace("/", "-", 1)
+    return key if quarantined_blob(key) == blob else None
+
+
+def quarantined_blob(key: str) -> str | None:
+    """Return the name of a quarantined event's blob, by its key; None for a text that is no key."""
+    found = _QUARANTINED.fullmatch(key)
+    return f"{found['year']}/{found['month']}/{found['day']}/{found['digest']}.json" if found else None
+
+
+def replayed_blob(quarantined: str) -> str:
+    """Name the fact that a quarantined event was accepted."""
+    return f"replayed/{quarantined}"

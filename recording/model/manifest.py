@@ -131,6 +131,11 @@ class ManifestChunk(Record):
         return self.outcome == "archived" and self.verdict in (None, "complete")
 
     @property
+    def is_truncated(self) -> bool:
+        """Return whether it has bytes that are not complete media, as far as their structure shows."""
+        return self.content is not None and self.verdict not in (None, "complete", "undecided")
+
+    @property
     def files(self) -> tuple[ManifestFile, ...]:
         """Return every version of its bytes, the one that counts first."""
         return (*([self.content] if self.content else ()), *self.versions)

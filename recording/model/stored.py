@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-Container = Literal["staging", "archive", "quarantine"]
+Container = Literal["staging", "archive", "quarantine", "dead_letter"]
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,8 @@ class Blobs:
             "archive": archive,
             "quarantine": staging,
         }
+        if settings.dead_letter_container:
+            self._service_of["dead_letter"] = staging
         self._containers: dict[Container, ContainerClient] = {
             where: service.get_container_client(getattr(settings, f"{where}_container"))
             for where, service in self._service_of.items()
@@ -151,6 +153,21 @@ class Blobs:
             # An account with a hierarchical namespace also lists its directories, and keeps empty ones.
             if "hdi_isfolder" not in (blob.metadata or {}):
                 yield _stored(blob)
+
+    async def page(
+        self, where: Container, prefix: str, *, limit: int, token: str | None = None
+    ) -> tuple[list[StoredBlob], str | None]:
+        """List up to `limit` blobs from `token` on, by one request; return them and where the list goes on, if it does.
+
+        A container that doesn't exist has none.
+        """
+        listed = self._containers[where].list_blobs(name_starts_with=prefix, results_per_page=limit)
+        pages = listed.by_page(continuation_token=token)
+        try:
+            found = [_stored(blob) async for blob in await anext(pages)]
+        except (StopAsyncIteration, ResourceNotFoundError):
+            return [], None
+        return found, pages.continuation_token or None  # type: ignore[attr-defined]
 
     async def folders(self, where: Container, prefix: str = "") -> list[str]:
         """List the folders directly below `prefix` (which ends in `/` or is empty), without their slash."""

@@ -9,13 +9,13 @@ import pytest
 from pydantic import BaseModel
 
 from recording.intake import backlog
-from recording.intake.quarantine import QuarantinedEvent
 from recording.model.attempts import Attempts
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ArchiveJob, ChunkJob
 from recording.model.layout import chunk_blob
 from recording.model.manifest import Manifest, write_manifest
 from recording.model.proof import ChunkFacts, CopyProof
+from recording.model.quarantined import QuarantinedEvent
 from recording.model.recording import assemble
 from recording.model.started import Started
 from recording.model.stored import StoredBlob
