@@ -16,7 +16,8 @@ from recording.api.request import LARGEST_BODY
 from recording.archive.run import COPIES, PARALLELISM
 from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
-from recording.control.bodies import Caller, Operation, StartRecording
+from recording.control.bodies import Operation, StartRecording
+from recording.model.caller import Caller
 from recording.ingest import blocks, chunk
 from recording.storage.endings import Ending
 from tests.infra.snapshots import ROOT, Resource, resource, resources

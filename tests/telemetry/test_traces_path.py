@@ -10,7 +10,8 @@ from aiohttp import web
 from local import trace as local_trace
 from local.acs.server import Emulator
 from recording.app import App
-from recording.control.bodies import Caller, Operation, StartRecordingByUrl
+from recording.control.bodies import Operation, StartRecordingByUrl
+from recording.model.caller import Caller
 from recording.errors import ChunkError
 from recording.telemetry import exporters
 from tests.support.emulator import Control
