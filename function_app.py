@@ -28,7 +28,7 @@ from recording.intake import backlog
 from recording.intake.receive import to_messages
 from recording.model import job, roles
 from recording.model.caller import Caller
-from recording.model.job import ChunkJob
+from recording.model.job import ArchiveJob, ChunkJob
 from recording.model.manifest import Manifest
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -188,6 +188,12 @@ async def ingest_chunk(message: func.QueueMessage) -> None:
 async def ingest_bulk(message: func.QueueMessage) -> None:
     """Bring one chunk of a recording with many into staging, or queue a batch of them."""
     await (await ready()).bulk.run(message.get_body().decode())
+
+
+@app.queue_trigger(arg_name="message", queue_name=job.ARCHIVE_QUEUE, connection="AzureWebJobsStorage")
+async def archive_recording(message: func.QueueMessage) -> None:
+    """Archive one recording that the timer has queued; what it raises makes the queue try again."""
+    await (await ready()).archive.run(ArchiveJob.from_message(message.get_body().decode()).recording_key)
 
 
 @app.timer_trigger(schedule="%ARCHIVE_SCHEDULE%", arg_name="timer")

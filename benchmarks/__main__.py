@@ -6,10 +6,10 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import bars, big, burst, chart, concurrency, control, find, pump, results, resume, slow, sweep
+from benchmarks import bars, big, burst, chart, concurrency, control, day, find, pump, results, resume, slow, sweep
 from benchmarks.blobs import NotPut
 from benchmarks.cases import FULL, QUICK, SIZES, cases
-from benchmarks.timer import TimerFailed
+from benchmarks.worker import WorkerFailed
 from local import interrupt
 from local.process import ProcessError
 from local.stack import ROOT, StackError
@@ -22,11 +22,13 @@ _CHARTS = {
     "burst": chart.burst,
     "control": chart.control,
     "sweep": chart.sweep,
+    "workers": chart.workers,
     "resume": chart.resume,
+    "day": chart.day,
 }
 _FAILURES = (
     *(pump.CopyFailed, big.BigFailed, burst.BurstFailed, control.ControlFailed, sweep.SweepFailed, resume.ResumeFailed),
-    *(NotPut, TimerFailed, ProcessError, StackError),
+    *(NotPut, WorkerFailed, ProcessError, StackError),
 )
 
 
@@ -37,7 +39,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--sizes", help=f"of the pump, comma-separated, out of {', '.join(SIZES)}")
     parser.add_argument("--only", choices=tuple(_MEASURES))
     parser.add_argument(
-        "--events", type=int, help=f"of the burst (default: {burst.EVENTS}), or chunks of big ({big.CHUNKS})"
+        "--events",
+        type=int,
+        help=f"of the burst (default: {burst.EVENTS}), or chunks of big ({big.CHUNKS}) or the day ({day.CHUNKS})",
     )
     parser.add_argument("--output", type=Path, help="folder for results.json and the charts")
     arguments = parser.parse_args(argv)
@@ -54,7 +58,7 @@ async def _run(arguments: argparse.Namespace, names: tuple[str, ...], *, command
     status = 0
     try:
         for name, measure in _MEASURES.items():
-            if arguments.only in (None, name):
+            if name == arguments.only or not (arguments.only or name in _ONLY_ASKED_FOR):
                 rows += await measure(arguments, names)
     except _FAILURES as failed:
         # What was measured until then is kept.
@@ -113,6 +117,11 @@ async def _slow(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[resul
     return await slow.run(quick=arguments.quick, say=_say)
 
 
+async def _day(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+    chunks = arguments.events or (day.QUICK_CHUNKS if arguments.quick else day.CHUNKS)
+    return await day.run(chunks, quick=arguments.quick, folder=_LOGS, say=_say)
+
+
 async def _find(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
     return await find.run(find.QUICK_HELD if arguments.quick else find.HELD, say=_say)
 
@@ -127,7 +136,10 @@ _MEASURES = {
     "slow": _slow,
     "big": _big,
     "find": _find,
+    "day": _day,
 }
+# It waits for most of its time.
+_ONLY_ASKED_FOR = ("day",)
 
 
 def _command(arguments: argparse.Namespace) -> str:

@@ -4,6 +4,7 @@ Names, bodies and metadata are those that intake, ingest and the timer leave: th
 """
 
 import asyncio
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -19,19 +20,21 @@ from yarl import URL
 from benchmarks import burst
 from benchmarks.document import document_id, filler
 from local.azurite import ACCOUNT, KEY, Azurite
+from recording import crc64
 from recording.config.settings import Settings
-from recording.ingest import relay
 from recording.model import event_parser, layout, manifest, payload
 from recording.model.events import FileStatusUpdated
-from recording.model.proof import ChunkFacts
+from recording.model.proof import ChunkFacts, CopyProof
 from recording.model.recording import assemble
 from recording.model.stored import Container, StoredBlob
+from recording.model.verdict import ChunkVerdict
 
 CHUNK_BYTES = 4096
 # Of the archived ones: 100,000 of them are two years of calls.
 _FIRST_ARCHIVED = datetime(2024, 1, 1, tzinfo=UTC)
 _BETWEEN = timedelta(minutes=10)
 _RETENTION = timedelta(hours=24)
+_VERDICT = ChunkVerdict(found_at=_FIRST_ARCHIVED)
 # How many people take part in turns.
 _PEOPLE = 20
 _AT_ONCE = 16
@@ -101,26 +104,46 @@ class Recorded:
         """Return its chunk, committed and proved."""
         found = filler(self.document)
         body = b"".join(found.pieces(0, CHUNK_BYTES)) if found else b""
-        in_flight = {0: hashlib.sha256(body).hexdigest()}
-        return _fact(
-            "staging",
-            layout.chunk_blob(self.key, 0, self.document),
-            body,
-            **ChunkFacts(
-                kind="mp4",
-                source_etag=self.document,
-                source_bytes=len(body),
-                blocks=1,
-                block_bytes=len(body),
-                flight=relay.combine(in_flight),
-                proved_at=datetime.now(UTC),
-                blocks_compared=1,
-            ).to_metadata(),
+        crc = crc64.crc64(body)
+        facts = ChunkFacts(
+            kind="mp4",
+            source_etag=self.document,
+            source_bytes=len(body),
+            blocks=1,
+            block_bytes=len(body),
+            blocks_compared=1,
+            seconds=1.0,
+            version=layout.version_tag(self.document),
+            crc64=crc64.to_hex(crc),
+            block_crcs=base64.b64encode(crc64.to_bytes(crc)).decode(),
+            first_bytes=len(body),
+            verdict=_VERDICT.to_metadata()["verdict"],
+            attempt=layout.attempt_id(self.start, "0123abcd"),
         )
+        return Blob("staging", layout.chunk_blob(self.key, 0, self.document), body, facts.to_metadata())
+
+    def proof(self) -> Blob:
+        """Return what a worker has found out by reading the chunk's archive copy."""
+        content = self.content()
+        copy, etag = layout.archived(content.name, "mp4"), '"0x8D4BCC2E4835CD0"'
+        proof = CopyProof(
+            content=content.name,
+            blob=copy,
+            etag=etag,
+            bytes=len(content.body),
+            crc64=content.metadata["crc64"],
+            sha256=hashlib.sha256(content.body).hexdigest(),
+            kind="mp4",
+            seconds=1.0,
+            verdict=_VERDICT,
+            proved_at=self.start,
+        )
+        name = layout.proof_blob(self.key, self.document, layout.copy_tag(copy, etag))
+        return _fact("staging", name, proof.model_dump_json(by_alias=True).encode(), **proof.to_metadata())
 
     def manifest(self) -> Blob:
         """Return the blobs of the archived recording: here nothing but the manifest."""
-        blobs = [*self.announced(), self.content()]
+        blobs = [*self.announced(), self.content(), self.proof()]
         event = event_parser.parse_event(blobs[0].body.decode())
         stored = [StoredBlob(blob.name, len(blob.body), "", blob.metadata) for blob in blobs]
         known = [event] if isinstance(event, FileStatusUpdated) else []

@@ -10,6 +10,8 @@ Row = dict[str, Any]
 _WIDTH, _LABELS, _VALUES = 760, 250, 90
 _BAR, _GAP, _TITLE, _MARGIN = 18, 6, 34, 16
 _OURS, _OTHERS = "#0f6cbd", "#9aa5b1"
+# Bytes: the usual chunk, and a large one.
+_DRAWN = (75_000_000, 1_500_000_000)
 _STYLE = "font-family:system-ui,sans-serif;font-size:12px"
 
 
@@ -71,25 +73,24 @@ def _number(value: float) -> str:
 
 
 def pump(rows: Sequence[Row]) -> str | None:
-    """Draw speed, CPU and memory of the pump at the largest size that was measured with every shaping."""
-    mine = [row for row in rows if row["benchmark"] == "pump" and row["sink"] == "discarding"]
+    """Draw the speed of the usual chunk and of a large one, and CPU and memory of the large one, each without TLS."""
+    mine = [row for row in rows if row["benchmark"] == "pump" and row["transport"] == "plain"]
     if not mine:
         return None
-    shaped = {(row["bytes"], row["shaping"]) for row in mine}
-    size = max({row["bytes"] for row in mine}, key=lambda one: (sum(one == size for size, _ in shaped), one))
-    here = [row for row in mine if row["bytes"] == size]
-    shapings = dict.fromkeys(row["shaping"] for row in here)
-    titles = {shaping: f"MB/s, {'no shaping' if shaping == 'none' else shaping}" for shaping in shapings}
-    panels = [
-        Panel(titles[one], _entries([row for row in here if row["shaping"] == one], "megabytes_per_second"))
-        for one in shapings
-    ]
-    first = [row for row in here if row["shaping"] == next(iter(shapings))]
-    panels.append(
-        Panel(f"CPU-seconds per GiB, {titles[first[0]['shaping']][6:]}", _entries(first, "cpu_seconds_per_gib"))
-    )
-    panels.append(Panel("Peak memory above idle, MiB", _entries(first, "peak_mib_above_idle")))
-    return draw(f"One chunk of {size / 1e6:g} MB, source to committed", panels)
+    cases = sorted({(row["bytes"], row["shaping"]) for row in mine})
+    shown = [case for case in cases if case[0] in _DRAWN] or cases
+
+    def of(case: tuple[int, str]) -> list[Row]:
+        return [row for row in mine if (row["bytes"], row["shaping"]) == case]
+
+    def title(case: tuple[int, str]) -> str:
+        return f"{case[0] / 1e6:,.0f} MB, {'no shaping' if case[1] == 'none' else case[1]}"
+
+    panels = [Panel(f"MB/s, {title(case)}", _entries(of(case), "megabytes_per_second")) for case in shown]
+    last = max(shown, key=lambda case: (case[0], case[1] == "none"))
+    panels.append(Panel(f"CPU-seconds per GiB, {title(last)}", _entries(of(last), "cpu_seconds_per_gib")))
+    panels.append(Panel(f"Peak memory above idle, MiB, {title(last)}", _entries(of(last), "peak_mib_above_idle")))
+    return draw("One chunk, source to committed", panels)
 
 
 def burst(rows: Sequence[Row]) -> str | None:
@@ -131,8 +132,12 @@ def sweep(rows: Sequence[Row]) -> str | None:
     )
     if not mine:
         return None
-    states = (("waiting", "recordings wait"), ("archiving", "recordings are archived"))
-    units = (("requests", "Requests of a run"), ("cpu_seconds", "CPU-seconds"), ("seconds", "Seconds"))
+    states = (
+        ("waiting", "recordings wait"),
+        ("handing_over", "recordings are queued"),
+        ("archiving", "recordings are archived"),
+    )
+    units = (("requests", "Requests"), ("cpu_seconds", "CPU-seconds"), ("seconds", "Seconds"))
     panels = [
         Panel(
             f"{unit}, {mine[0]['recordings_in_staging']} {what}",
@@ -144,7 +149,39 @@ def sweep(rows: Sequence[Row]) -> str | None:
         for state, what in states
         for field, unit in units
     ]
-    return draw("The archive timer as the archive grows", panels)
+    return draw("The timer and the archive queue as the archive grows", panels)
+
+
+def workers(rows: Sequence[Row]) -> str | None:
+    """Draw how many recordings are archived in a second by more and more worker processes, and who is busy then."""
+    mine = [row for row in rows if row["benchmark"] == "workers"]
+    if not mine:
+        return None
+    panels = [
+        Panel(title, [Entry(f"{row['workers']} workers", row[field], field.startswith("archived")) for row in mine])
+        for title, field in (
+            ("Recordings a second", "archived_per_second"),
+            ("Cores used by the workers", "cores_of_workers"),
+            ("Cores used by Azurite, of the one that it can use", "cores_of_azurite"),
+        )
+    ]
+    return draw("Recordings of one chunk, archived from the queue", panels)
+
+
+def day(rows: Sequence[Row]) -> str | None:
+    """Draw how long chunks of the usual size take from their event to safe."""
+    mine = [row for row in rows if row["benchmark"] == "day"]
+    if not mine:
+        return None
+    fields = (("p50", "safe_p50_seconds"), ("p99", "safe_p99_seconds"), ("slowest", "safe_slowest_seconds"))
+    panels = [
+        Panel(
+            f"Seconds, {row['events']} chunks of {row['bytes'] / 1e6:g} MB over {row['arriving_seconds']:g} s",
+            _ours(row, fields),
+        )
+        for row in mine
+    ]
+    return draw("From event to safe", panels)
 
 
 def resume(rows: Sequence[Row]) -> str | None:

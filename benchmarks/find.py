@@ -102,7 +102,7 @@ async def _searches(app: App) -> list[tuple[str, ListQuery]]:
     return [
         ("newest", newest),
         ("next page", later),
-        ("a time long ago", ListQuery.model_validate({"limit": LIMIT, "to": _FIRST + 60 * _BETWEEN})),
+        ("a time long ago", ListQuery.model_validate({"limit": LIMIT, "to": (_FIRST + 60 * _BETWEEN).isoformat()})),
         *((name, ListQuery.model_validate({"limit": LIMIT, name: value})) for name, value in asked),
     ]
 

@@ -12,10 +12,14 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 @dataclass(frozen=True)
 class Cost:
-    """Costs since the meter started; `peak_mib` is memory above what the idle process had."""
+    """Costs since the meter started; `peak_mib` is memory above what the idle process had.
+
+    `loop_cpu_seconds` are those of `cpu_seconds` that the thread of the event loop has used, which made the meter.
+    """
 
     seconds: float
     cpu_seconds: float
+    loop_cpu_seconds: float
     peak_mib: float
 
 
@@ -24,13 +28,13 @@ class Meter:
 
     def __init__(self, idle_kib: int) -> None:
         self._idle_kib = idle_kib
-        self._cpu = _cpu_seconds()
+        self._cpu, self._loop = _cpu_seconds(), time.thread_time()
         self._start = time.perf_counter()
 
     def read(self) -> Cost:
         """Return the cost until now."""
         seconds, cpu = time.perf_counter() - self._start, _cpu_seconds() - self._cpu
-        return Cost(seconds, cpu, max(0, _memory_kib("VmHWM") - self._idle_kib) / 1024)
+        return Cost(seconds, cpu, time.thread_time() - self._loop, max(0, _memory_kib("VmHWM") - self._idle_kib) / 1024)
 
 
 def idle_kib() -> int:

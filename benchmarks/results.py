@@ -10,11 +10,11 @@ from typing import Any
 Row = dict[str, Any]
 
 _KEY = (
-    *("benchmark", "contender", "bytes", "shaping", "sink", "events", "connections"),
-    *("recordings_in_archive", "recordings_in_staging", "killed_at_percent"),
+    *("benchmark", "contender", "bytes", "shaping", "transport", "events", "connections"),
+    *("recordings_in_archive", "recordings_in_staging", "workers", "killed_at_percent"),
 )
 # The ratios of a row to the same measurement of another contender.
-_AGAINST = ("sdk_read", "sdk_stream", "sdk_stream_large_reads", "sdk_tuned")
+_AGAINST = ("sdk_read", "sdk_stream", "sdk_tuned")
 _COLUMNS = (
     ("contender", "contender"),
     ("MB/s", "megabytes_per_second"),
@@ -47,26 +47,39 @@ _BLOCKS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         ),
     ),
     "sweep": (
-        "the timer with ten recordings in flight: waiting, then whole and archived",
+        "ten recordings in flight: waiting, then queued by the timer, then archived by a worker",
         (
             ("archived before", "recordings_in_archive"),
             ("requests", "waiting_requests"),
             ("seconds", "waiting_seconds"),
-            ("CPU-s", "waiting_cpu_seconds"),
+            ("requests", "handing_over_requests"),
+            ("seconds", "handing_over_seconds"),
             ("requests", "archiving_requests"),
             ("seconds", "archiving_seconds"),
-            ("CPU-s", "archiving_cpu_seconds"),
         ),
     ),
-    "sweep_throughput": (
-        "finished recordings to archive",
+    "workers": (
+        "finished recordings, archived by so many worker processes",
         (
-            ("recordings", "recordings_in_staging"),
+            ("workers", "workers"),
             ("a second", "archived_per_second"),
+            ("queued a second", "handed_over_per_second"),
             ("requests each", "requests_per_recording"),
-            ("timer runs", "timer_runs"),
-            ("seconds", "seconds"),
+            ("CPU-ms each", "cpu_milliseconds_per_recording"),
+            ("cores, workers", "cores_of_workers"),
+            ("cores, Azurite", "cores_of_azurite"),
             ("MiB above idle", "peak_mib_above_idle"),
+        ),
+    ),
+    "day": (
+        "chunks that arrive over time, seconds from event to safe",
+        (
+            ("chunks", "events"),
+            ("bytes", "bytes"),
+            ("over seconds", "arriving_seconds"),
+            ("p50", "safe_p50_seconds"),
+            ("p99", "safe_p99_seconds"),
+            ("slowest", "safe_slowest_seconds"),
         ),
     ),
     "slow": (
@@ -161,21 +174,21 @@ def with_ratios(rows: list[Row]) -> list[Row]:
 
 
 def table(rows: list[Row]) -> str:
-    """Write rows as text: a block per size, shaping and sink of the pump, one for each other; the burst has its own."""
+    """Write rows as text: a block per size, shaping and transport of the pump, one for each other; no burst."""
     lines: list[str] = []
     before: tuple[Any, ...] = ()
     for row in rows:
         if row["benchmark"] != "pump":
             continue
-        case = (row["bytes"], row["shaping"], row["sink"])
+        case = (row["bytes"], row["shaping"], row["transport"])
         if case != before:
-            lines += ["", f"{row['bytes'] / 1e6:g} MB, {row['shaping']}, {row['sink']}"]
+            lines += ["", f"{row['bytes'] / 1e6:g} MB, {row['shaping']}, {row['transport']}"]
             lines.append(_line([title for title, _ in _COLUMNS]))
         before = case
         lines.append(_line([_text(row.get(name)) for _, name in _COLUMNS]))
-        if "proof_seconds" in row:
-            proof = f"{row['proof_seconds']} s, {row['proof_cpu_seconds_per_gib']} CPU-s/GiB"
-            lines.append(f"  {'the proof after it':<24}{proof}")
+        if "archived_seconds" in row:
+            until = f"{row['archived_seconds']} s, {row['archived_cpu_seconds_per_gib']} CPU-s/GiB, "
+            lines.append(f"  {'until archived':<24}{until}{row['archived_peak_mib_above_idle']} MiB above idle")
     for benchmark, (title, columns) in _BLOCKS.items():
         if mine := [row for row in rows if row["benchmark"] == benchmark]:
             lines += ["", title, _line([head for head, _ in columns])]

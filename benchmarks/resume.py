@@ -3,34 +3,27 @@
 A process copies a chunk and is killed (SIGKILL) once the source has served a share of it. Another one, started as the
 queue would, copies the chunk to its end. What the source has served in both beyond the chunk's length it served again.
 
-Ours asks storage which blocks are staged, and fetches the others: lost are the blocks that were in flight, eight of up
-to 32 MiB. So a chunk of at most 256 MiB may be in flight all at once, with nothing staged of it at half. All streams
-begin together and are equally quick here, so with a larger chunk it depends on where exactly the kill falls how far
-their blocks have got: ours is killed at more than one place.
+Ours asks storage which blocks are staged and have a receipt, and fetches the others: lost are the blocks that were in
+flight, eight of up to 32 MiB. So a chunk of at most 256 MiB may be in flight all at once, with nothing staged of it at
+half. All streams begin together and are equally quick here, so with a larger chunk it depends on where exactly the kill
+falls how far their blocks have got: ours is killed at more than one place.
 """
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from benchmarks import pump, serving, sink
-from benchmarks.contender import CONTENDERS, NAMES, Contender
-from benchmarks.pump import Side
-from benchmarks.serving import Running
+from benchmarks import pump
+from benchmarks.contender import OURS, READ, STREAM, Contender
+from benchmarks.pump import Sides
 from benchmarks.shaping import NONE, Shaping
 
 SIZES = (250_000_000, 1_500_000_000)
 QUICK_SIZES = SIZES[:1]
 # The source only: slow enough to be stopped at a chosen place, on a machine that does all three parts.
 SHAPING = Shaping("50 MB/s per connection from the source", bytes_per_second=50_000_000)
-_OTHERS = ("sdk_read", "sdk_stream")
-_OURS = "ours_with_proof"
-# Both processes make the same copy.
-_NUMBER = 1
 HALF = 50
 _PLACES = (45, 50, 55)
 _POLL_SECONDS = 0.01
@@ -38,7 +31,7 @@ _QUIET_SECONDS = 0.1
 _START_SECONDS = 60.0
 _SLOWEST_BYTES_PER_SECOND = 4_000_000
 # MB/s, for the estimate of the time and for nothing else.
-_EXPECTED = {"sdk_read": 45, "sdk_stream": 35, _OURS: 150}
+_EXPECTED = {"sdk_read": 45, "sdk_stream": 35, "ours": 150}
 
 Row = dict[str, Any]
 
@@ -63,9 +56,8 @@ class Kill:
 def kills(sizes: tuple[int, ...], *, quick: bool) -> Iterator[Kill]:
     """Plan the kills: everybody at half, ours also before and after."""
     for size in sizes:
-        for name in (*_OTHERS, _OURS):
-            contender = CONTENDERS[NAMES.index(name)]
-            for percent in _PLACES if name == _OURS and not quick else (HALF,):
+        for contender in (READ, STREAM, OURS):
+            for percent in _PLACES if contender is OURS and not quick else (HALF,):
                 yield Kill(size, contender, percent)
 
 
@@ -82,27 +74,22 @@ async def run(planned: list[Kill], *, say: Callable[[str], None]) -> list[Row]:
 
 async def _measure(kill: Kill) -> Row:
     """Copy twice, the first time not to the end."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        async with (
-            serving.running("source", SHAPING, log=Path(folder) / "source.log") as source,
-            serving.running("sink", NONE, log=Path(folder) / "sink.log") as target,
-        ):
-            side = Side(sink.connection_string(target.url), target)
-            await pump.create_containers(side)
-            before = await _killed(kill, source, side)
-            again = await pump.start(kill.contender, kill.size, source, side, number=_NUMBER)
-            costs = await pump.finish(again, kill.contender, kill.size)
-            after = (await source.counters()).get("bytes_sent", 0)
-            await pump.check(kill.size, source, side, number=_NUMBER)
-    return row(kill, before, after, costs["pump"]["seconds"])
+    async with pump.sides(SHAPING, of_sink=NONE) as both:
+        before = await _killed(kill, both)
+        again = await pump.start(kill.contender, kill.size, both)
+        [[costs]] = await pump.finish(again, kill.contender, kill.size)
+        after = (await both.source.counters()).get("bytes_sent", 0)
+        await pump.check(kill.size, both)
+    return row(kill, before, after, costs["seconds"])
 
 
-async def _killed(kill: Kill, source: Running, side: Side) -> int:
+async def _killed(kill: Kill, both: Sides) -> int:
     """Start a copy and kill it, and return how many bytes the source has served."""
-    process = await pump.start(kill.contender, kill.size, source, side, number=_NUMBER)
+    process = await pump.start(kill.contender, kill.size, both)
+    source = both.source
     try:
         deadline = time.monotonic() + _START_SECONDS + kill.size / _SLOWEST_BYTES_PER_SECOND
-        # The warm-up of its clients is far less, and the count is reset after it.
+        await pump.warm(process, _START_SECONDS)
         while (await source.counters()).get("bytes_sent", 0) < kill.size * kill.percent / 100:
             if process.returncode is not None or time.monotonic() > deadline:
                 raise ResumeFailed(f"{kill.contender.name} ended, or stood still, before it could be killed")

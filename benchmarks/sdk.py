@@ -6,7 +6,7 @@ source on this machine.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from azure.storage.blob.aio import ContainerClient as AsyncContainerClient
 
 from benchmarks.place import Place
 
-Copy = Callable[[str], Awaitable[None]]
+Step = Callable[[str], Awaitable[None]]
 
 # As many streams as ours has, and blocks of the size that served best in the design's measurements.
 STREAMS = 8
@@ -36,7 +36,7 @@ def allow_any_host() -> None:
 
 
 @asynccontextmanager
-async def read_then_upload(place: Place) -> AsyncIterator[Copy]:
+async def read_then_upload(place: Place) -> AsyncIterator[Sequence[Step]]:
     """Do as the quickstart does: `read()` all of it, then `upload_blob`."""
     client = CallAutomationClient.from_connection_string(place.acs_connection_string)
     container = ContainerClient.from_connection_string(place.storage_connection_string, place.container)
@@ -46,11 +46,11 @@ async def read_then_upload(place: Place) -> AsyncIterator[Copy]:
         container.upload_blob(place.blob(document), response.read(), overwrite=True)
 
     with client, container:
-        yield lambda document: asyncio.to_thread(copy, document)
+        yield [lambda document: asyncio.to_thread(copy, document)]
 
 
 @asynccontextmanager
-async def stream_into_upload(place: Place) -> AsyncIterator[Copy]:
+async def stream_into_upload(place: Place) -> AsyncIterator[Sequence[Step]]:
     """Hand the response's stream to `upload_blob`, everything at its defaults."""
     client = CallAutomationClient.from_connection_string(place.acs_connection_string)
     container = ContainerClient.from_connection_string(place.storage_connection_string, place.container)
@@ -60,31 +60,11 @@ async def stream_into_upload(place: Place) -> AsyncIterator[Copy]:
         container.upload_blob(place.blob(document), response.iter_bytes(), overwrite=True)
 
     with client, container:
-        yield lambda document: asyncio.to_thread(copy, document)
+        yield [lambda document: asyncio.to_thread(copy, document)]
 
 
 @asynccontextmanager
-async def large_stream_into_upload(place: Place) -> AsyncIterator[Copy]:
-    """Do the same with the asyncio clients and reads of 1 MiB.
-
-    At the default of 4 KiB `upload_blob` puts each block of 4 MiB together from 1,024 pieces, and copies what it has
-    for each of them: that is most of what the stream at its defaults costs.
-    """
-    client = AsyncCallAutomationClient.from_connection_string(
-        place.acs_connection_string, connection_data_block_size=_READ_BYTES
-    )
-    container = AsyncContainerClient.from_connection_string(place.storage_connection_string, place.container)
-
-    async def copy(document: str) -> None:
-        response: Any = await client.download_recording(place.content_url(document))
-        await container.upload_blob(place.blob(document), response.iter_bytes(), overwrite=True)
-
-    async with client, container:
-        yield copy
-
-
-@asynccontextmanager
-async def tuned_pieces(place: Place) -> AsyncIterator[Copy]:
+async def tuned_pieces(place: Place) -> AsyncIterator[Sequence[Step]]:
     """Run eight ranges at once, each streamed into a block of 32 MiB, then commit.
 
     Everything that the clients' options and the way of calling them can give: large reads instead of 4 KiB, and the
@@ -119,4 +99,4 @@ async def tuned_pieces(place: Place) -> AsyncIterator[Copy]:
         await blob.commit_block_list([BlobBlock(f"{index:06}") for index in range(len(offsets))])
 
     async with client, container:
-        yield copy
+        yield [copy]

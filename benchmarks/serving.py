@@ -22,9 +22,10 @@ _CONTROL_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Running:
-    """A server that runs in another process."""
+    """A server that runs in another process; `secure_url` is its address by TLS, if it has a certificate."""
 
     url: str
+    secure_url: str = ""
 
     async def reset(self) -> None:
         """Start counting again."""
@@ -45,13 +46,16 @@ class Running:
 
 
 @asynccontextmanager
-async def running(module: str, shaping: Shaping, *, log: Path) -> AsyncIterator[Running]:
+async def running(
+    module: str, shaping: Shaping, *, log: Path, certificate: Path | None = None
+) -> AsyncIterator[Running]:
     """Run `python -m benchmarks.MODULE` while the context lasts."""
     command = [sys.executable, "-m", f"benchmarks.{module}", *shaping.arguments()]
+    command += ["--certificate", str(certificate)] if certificate else []
     process = Process(f"The {module}", command, log=log, environment=child_environment({}), folder=ROOT)
     async with process:
-        found = await process.wait_for(r"ready on (http://127\.0\.0\.1:\d+)$", seconds=_READY_SECONDS)
-        yield Running(found.group(1))
+        found = await process.wait_for(r"ready on (http://\S+) ?(https://\S+)?$", seconds=_READY_SECONDS)
+        yield Running(found[1], found[2] or "")
 
 
 def main(name: str, handler: Handler, argv: list[str]) -> int:
@@ -59,13 +63,14 @@ def main(name: str, handler: Handler, argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=f"{name} of the benchmarks")
     parser.add_argument("--latency-seconds", type=float, default=0.0)
     parser.add_argument("--bytes-per-second", type=float, default=0.0, help="per connection; 0: as fast as it goes")
+    parser.add_argument("--certificate", type=Path, help="and its key, in one file: serve by TLS, too")
     arguments = parser.parse_args(argv)
     shaping = Shaping("", arguments.latency_seconds, arguments.bytes_per_second or None)
-    return interrupt.run(_serve(name, handler, shaping))
+    return interrupt.run(_serve(name, Server(handler, shaping, certificate=arguments.certificate)))
 
 
-async def _serve(name: str, handler: Handler, shaping: Shaping) -> int:
-    async with Server(handler, shaping) as server:
-        print(f"{name} ready on {server.url}", flush=True)
+async def _serve(name: str, server: Server) -> int:
+    async with server:
+        print(f"{name} ready on {server.url} {server.secure_url}".strip(), flush=True)
         await asyncio.Event().wait()
     return 0

@@ -15,12 +15,13 @@ from typing import Any
 
 from aiohttp import web
 
-from benchmarks.place import KEY, Place
+from benchmarks.place import START, Place
 from local.azurite import Azurite
 from recording import app as bootstrap
 from recording.config.settings import read_settings
 from recording.ingest.chunk import ChunkIngest
 from recording.ingest.streams import Pace
+from recording.model import layout
 from recording.model.job import ChunkJob
 
 SLOW_SECONDS, QUICK_SLOW_SECONDS = 120.0, 12.0
@@ -60,7 +61,8 @@ async def _healthy_seconds(place: Place, pace: Pace) -> float:
     limits = replace(app.ingest.limits, pace=pace)
     ingest = ChunkIngest(app.clients.blobs, app.recordings, app.clients.content, limits=limits)
 
-    def job(document: str, key: str = KEY) -> ChunkJob:
+    def job(document: str) -> ChunkJob:
+        key = layout.recording_key(START, document)
         return ChunkJob(recording_key=key, document_id=document, index=0, announced_at=datetime.now(UTC))
 
     async def again_and_again(slow: ChunkJob) -> None:
@@ -70,7 +72,7 @@ async def _healthy_seconds(place: Place, pace: Pace) -> float:
                 await ingest.run(slow)
             await asyncio.sleep(pace.seconds)
 
-    slow = [asyncio.create_task(again_and_again(job(f"slow-{number}", f"{KEY}-{number}"))) for number in range(CHUNKS)]
+    slow = [asyncio.create_task(again_and_again(job(f"slow-{number}"))) for number in range(CHUNKS)]
     try:
         await asyncio.sleep(_AHEAD_SECONDS)
         began = time.perf_counter()

@@ -134,12 +134,12 @@ traces
     range: 'P2D'
     threshold: 0
     dimensions: []
-    advice: 'The app runs, and its archive timer has not completed a run for half an hour: nothing is archived or requeued. Check that the app starts.'
+    advice: 'The app runs, and its archive timer has not completed a run for half an hour: nothing is requeued, or queued to be archived. Check that the app starts.'
     // Fires only after a function has run: between provisioning and the first deployment there is no timer.
     query: '''
 let ran = toscalar(traces | where timestamp > ago(30m) and message startswith "archive.ran " | count);
 requests
-| where name in ("archive_recordings", "receive_event", "take_events", "ingest_chunk", "ingest_bulk", "health")
+| where name in ("archive_recordings", "receive_event", "take_events", "ingest_chunk", "ingest_bulk", "archive_recording", "health")
 | where timestamp < ago(30m) and ran == 0
 | summarize invocations = count(), latest = max(timestamp)
 | where invocations > 0
@@ -169,7 +169,7 @@ requests
     window: 'PT1H'
     threshold: 2
     dimensions: ['recordingKey']
-    advice: 'The timer failed to archive a recording three times in an hour. Other recordings are not delayed.'
+    advice: 'The archive of a recording failed three times in an hour. Other recordings are not delayed.'
     query: '''
 traces
 | where message startswith "recording.not_archived "
@@ -184,13 +184,13 @@ traces
     window: 'PT15M'
     threshold: 0
     dimensions: []
-    advice: 'A chunk or an event failed five times in a row. The timer tries it again; find the cause.'
+    advice: 'A chunk, an event or the archive of a recording failed five times in a row. The timer tries it again; find the cause.'
     query: '''
 traces
 | where message startswith "event.not_taken "
     or (message startswith "Message has reached MaxDequeueCount"
         and (message contains "recording-chunks-poison" or message contains "recording-bulk-poison"
-            or message contains "recording-events-poison"))
+            or message contains "recording-events-poison" or message contains "recording-archive-poison"))
 '''
   }
   {

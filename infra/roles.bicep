@@ -74,7 +74,7 @@ resource hostQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-@description('The host writes its diagnostic events to a table; without this role the portal shows no reason when a host cannot start.')
+@description('The search index is a table. The host writes its diagnostic events to another; without this role the portal shows no reason when a host cannot start.')
 resource hostTables 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: storage
   name: guid(storage.id, appPrincipalId, role['Storage Table Data Contributor'])

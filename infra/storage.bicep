@@ -28,6 +28,8 @@ var queueNames = [
   'recording-bulk-poison'
   'recording-events'
   'recording-events-poison'
+  'recording-archive'
+  'recording-archive-poison'
 ]
 
 var containerNames = [

@@ -1,22 +1,35 @@
 // Loaded into Azurite before it starts (node --require), so that the cost of a request doesn't depend on how much is
 // stored.
 //
-// Azurite keeps its records of blobs in LokiJS, in memory. Two operations there visit every blob (azurite 3.37.0,
+// Azurite keeps its records of blobs in LokiJS, in memory. Three operations there visit every blob (azurite 3.37.0,
 // lokijs 1.5.12; putting and deleting one took 11, 64 and 112 ms at 1,000, 10,000 and 20,000 blobs, and takes 6 now):
 // - Azurite queries {accountName, containerName, name}, and LokiJS uses the index of the first property: the account,
 //   which all blobs share. With the name first, it uses the index of names.
 // - Azurite deletes with findAndRemove, which rebuilds all indexes. Removing the documents one by one updates them.
+// - Every five seconds all records are made one text and written, which blocks Azurite meanwhile: 0.3 s at 10,000 blobs,
+//   3.3 s at 100,000 (on a busy machine). Here this has a fiftieth of the time; the end writes what is left.
 const path = require("node:path");
 const { createRequire } = require("node:module");
 
 const Loki = createRequire(path.resolve(process.argv[1]))("lokijs");
 const { find } = Loki.Resultset.prototype;
 
+const SAVING_SHARE = 50;
 const MOST_SELECTIVE_FIRST = ["name", "blobName", "messageId", "containerName", "queueName"];
 
 Loki.Resultset.prototype.find = function (query, firstOnly) {
   const isWhole = query?.accountName !== undefined && Object.keys(query).length > 1;
   return find.call(this, isWhole ? mostSelectiveFirst(query) : query, firstOnly);
+};
+
+Loki.prototype.autosaveEnable = function (_, callback) {
+  this.autosave = true;
+  const save = () => {
+    const began = Date.now();
+    if (this.autosaveDirty() && !this.ignoreAutosave) this.saveDatabase(callback);
+    this.autosaveHandle = setTimeout(save, Math.max(this.autosaveInterval, SAVING_SHARE * (Date.now() - began)));
+  };
+  this.autosaveHandle = setTimeout(save, this.autosaveInterval);
 };
 
 Loki.Collection.prototype.findAndRemove = function (query) {

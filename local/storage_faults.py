@@ -1,5 +1,6 @@
 """Faults of storage: operations, rules, random faults, error answers."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -22,17 +23,21 @@ Kind = Literal[
     "hang",
     "lateAnswer",
     "corrupt",
-    "pendingCopy",
-    "failedCopy",
+    "wrongCrc",
+    "noCrc",
+    "otherBytes",
+    "repeat",
+    "visible",
+    "poison",
 ]
-COPY_KINDS = ("pendingCopy", "failedCopy")
+MESSAGE_KINDS = ("repeat", "visible", "poison")
 VERSION = "2021-12-02"
+_REDELIVERIES = 10
 # Error codes of Blob and Queue Storage, as the service's reference lists them.
 _CODES = {
     400: ("InvalidInput", "One of the request inputs is not valid."),
     403: ("AuthenticationFailed", "Server failed to authenticate the request."),
     404: ("ResourceNotFound", "The specified resource does not exist."),
-    409: ("PendingCopyOperation", "There is currently a pending copy operation."),
     412: ("ConditionNotMet", "The condition specified using HTTP conditional header(s) is not met."),
     429: ("TooManyRequests", "Too many requests."),
     500: ("InternalError", "The server encountered an internal error. Please retry the request."),
@@ -55,8 +60,10 @@ class StorageRule(FaultRule):
     CopyBlob, GetBlob, PutMessage, QueryEntities, ...). ``query`` has globs by parameter; null: the parameter must be
     absent. Fields by kind: status (status, code, retryAfter), cutBody (afterBytes, default half), slow (bytesPerSecond;
     seconds, after which it continues at full speed), hang (seconds, then the request is carried out), lateAnswer (it is
-    carried out, the answer comes after seconds), corrupt (offset of the byte, default the middle one), pendingCopy
-    (polls that still find it pending), failedCopy (polls, then copyStatus; afterBytes of the content are copied).
+    carried out, the answer comes after seconds), corrupt (offset of the byte, default the middle one; of a block from a
+    URL: between source and block), wrongCrc and noCrc (in the answer), otherBytes (storage keeps another byte at offset
+    than it says). Of messages: repeat (a message that is put comes again, copies times, over seconds), visible
+    (messages that are received stay visible), poison (a message that is put lands on the poison queue).
     """
 
     kind: Kind
@@ -65,15 +72,13 @@ class StorageRule(FaultRule):
     status: Annotated[int, Field(ge=400, le=599)] | None = None
     code: str | None = None
     offset: Annotated[int, Field(ge=0)] | None = None
-    polls: Annotated[int, Field(ge=0)] = 1
-    copy_status: Literal["failed", "aborted"] = "failed"
+    copies: Annotated[int, Field(ge=1, le=100)] = 1
 
     def matches(self, call: Call) -> bool:
         """Return whether the rule is for a request; case doesn't matter."""
-        if self.kind in COPY_KINDS and call.operation != "CopyBlob":
-            return False
         return (
-            super().matches(call)
+            (self.kind not in _APPLIES or call.operation in _APPLIES[self.kind])
+            and super().matches(call)
             and globs(self.operation, call.operation)
             and all(_suits(call.query.get(name), wanted) for name, wanted in self.query.items())
         )
@@ -101,8 +106,8 @@ def operation(service: Service, method: str, path: str, *, query: Mapping[str, s
         if depth == 3 and method == "GET" and "peekonly" in query:
             return "PeekMessages"
         return _QUEUE.get((method, min(depth, 4), comp), "Other")
-    if depth >= 3 and method == "PUT" and not comp and "x-ms-copy-source" in headers:
-        return "CopyBlob"
+    if depth >= 3 and method == "PUT" and "x-ms-copy-source" in headers:
+        return {"": "CopyBlob", "block": "PutBlockFromURL"}.get(comp, "Other")
     if depth == 2 and query.get("restype") != "container":
         depth = 3  # a blob of the root container
     return _BLOB.get((method, min(depth, 3), comp), "Other")
@@ -112,6 +117,8 @@ def operation(service: Service, method: str, path: str, *, query: Mapping[str, s
 _BLOB = {
     ("GET", 1, "list"): "ListContainers",
     ("POST", 1, "userdelegationkey"): "GetUserDelegationKey",
+    ("POST", 1, "batch"): "BlobBatch",
+    ("POST", 2, "batch"): "BlobBatch",
     ("PUT", 2, ""): "CreateContainer",
     ("GET", 2, ""): "GetContainerProperties",
     ("HEAD", 2, ""): "GetContainerProperties",
@@ -123,7 +130,6 @@ _BLOB = {
     ("PUT", 3, "metadata"): "SetBlobMetadata",
     ("PUT", 3, "properties"): "SetBlobProperties",
     ("PUT", 3, "lease"): "LeaseBlob",
-    ("PUT", 3, "copy"): "AbortCopyBlob",
     ("GET", 3, ""): "GetBlob",
     ("GET", 3, "blocklist"): "GetBlockList",
     ("HEAD", 3, ""): "GetBlobProperties",
@@ -170,12 +176,26 @@ _TABLE = frozenset(
         *(*_ENTITY.values(), "InsertOrReplaceEntity", "InsertOrMergeEntity"),
     }
 )
-_ALL = frozenset({*_BLOB.values(), *_QUEUE.values(), *_TABLE, "CopyBlob", "PeekMessages"})
-_WITH_BODY = frozenset({"GetBlob", "GetBlockList", "ListBlobs", "GetMessages", "GetEntity", "QueryEntities"})
+_ALL = frozenset({*_BLOB.values(), *_QUEUE.values(), *_TABLE, "CopyBlob", "PutBlockFromURL", "PeekMessages"})
+_WITH_BODY = frozenset(
+    {"GetBlob", "GetBlockList", "ListBlobs", "GetMessages", "BlobBatch", "GetEntity", "QueryEntities"}
+)
 _CONTENT = frozenset({"PutBlock", "PutBlob", "GetBlob"})
 _CHANGES = frozenset(name for name in _ALL if not name.startswith(("Get", "List", "Peek", "Query")))
-# The operations to which a random fault applies. A corrupt block is found by the proof; a corrupt answer can be found
-# only by a reader that knows the digest.
+_BLOCKS = frozenset({"PutBlock", "PutBlockFromURL"})
+_COMMITS = frozenset({"PutBlob", "PutBlockList"})
+_PUTS = frozenset({"PutMessage"})
+# The operations to which a kind applies, if it has no meaning for others.
+_APPLIES: Mapping[str, frozenset[str]] = {
+    "wrongCrc": _BLOCKS,
+    "noCrc": _BLOCKS,
+    "otherBytes": _COMMITS,
+    "repeat": _PUTS,
+    "visible": frozenset({"GetMessages"}),
+    "poison": _PUTS,
+}
+# The operations to which a random fault applies. A corrupt block is found by the CRC64 in its answer; a corrupt answer
+# can be found only by a reader that knows the digest.
 KINDS: Mapping[str, frozenset[str]] = {
     "status503": _ALL,
     "status503RetryAfter": _ALL,
@@ -187,10 +207,17 @@ KINDS: Mapping[str, frozenset[str]] = {
     "slow": _CONTENT,
     "hang": _ALL,
     "lateAnswer": _ALL,
-    "corrupt": _CONTENT,
-    "pendingCopy": frozenset({"CopyBlob"}),
-    "failedCopy": frozenset({"CopyBlob"}),
-    "abortedCopy": frozenset({"CopyBlob"}),
+    "corrupt": _CONTENT | {"PutBlockFromURL"},
+    "changedCopy": _COMMITS,
+    "redeliver": _PUTS,
+    **_APPLIES,
+}
+# The paths to which a random fault applies, if not to all: nothing can find another byte in a blob without a checksum.
+PATHS: Mapping[str, re.Pattern[str]] = {
+    "otherBytes": re.compile(r".*-staging/.*/chunks/[^/]+\.media"),
+    "changedCopy": re.compile(r".*-archive/.*/chunks/[^/]+\.(?!json$)[^./]+"),
+    # What is on a poison queue can't be poisoned.
+    "poison": re.compile(r".*(?<!-poison)/messages"),
 }
 
 
@@ -198,8 +225,8 @@ def rule_fields(kind: str, settings: ChaosBody) -> dict[str, Any]:
     """Return a random fault as the fields of a rule."""
     fields: dict[str, dict[str, Any]] = {
         "lateAnswer": {"kind": "lateAnswer", "seconds": settings.hang_seconds},
-        "pendingCopy": {"kind": "pendingCopy", "polls": 2},
-        "abortedCopy": {"kind": "failedCopy", "copyStatus": "aborted"},
+        "changedCopy": {"kind": "otherBytes"},
+        "redeliver": {"kind": "repeat", "copies": _REDELIVERIES, "seconds": settings.redelivery_seconds},
     }
     return fields.get(kind) or settings.rule_fields(kind)
 

@@ -1,5 +1,6 @@
-"""The log of requests through the storage proxy, and their totals by operation."""
+"""The log of requests through the storage proxy, and their totals by operation and by recording."""
 
+import re
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,6 +10,8 @@ from local.storage_faults import StorageCall
 from local.storage_relay import Exchange
 
 _CAPACITY = 50_000
+# In the name of every blob of a recording; other requests are for queues, for lists, or for the host.
+_KEY = re.compile(r"\d{8}T\d{12}Z-[0-9A-Za-z-]+")
 
 
 @dataclass
@@ -45,6 +48,8 @@ class Log:
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=_CAPACITY)
         self._totals: dict[str, Counter[str]] = {}
+        self._recordings: Counter[str] = Counter()
+        self._for_none = 0
 
     def begin(self, entry: Entry) -> None:
         """Record a request that has arrived."""
@@ -57,13 +62,27 @@ class Log:
         total["faults"] += entry.fault is not None
         total["bytesReceived"] += entry.exchange.bytes_received
         total["bytesSent"] += entry.exchange.bytes_sent
+        if key := _KEY.search(entry.call.query.get("prefix") or entry.call.path):
+            self._recordings[key[0]] += 1
+        else:
+            self._for_none += 1
 
     def view(self, limit: int) -> dict[str, Any]:
-        """Return the last ``limit`` requests and the totals by operation, as JSON shows them."""
+        """Return the last ``limit`` requests, the totals by operation, and how many were for no recording, as JSON."""
         latest = list(self._entries)[max(0, len(self._entries) - limit) :]
-        return {"requests": [entry.view() for entry in latest], "totals": dict(sorted(self._totals.items()))}
+        return {
+            "requests": [entry.view() for entry in latest],
+            "totals": dict(sorted(self._totals.items())),
+            "forNone": self._for_none,
+        }
+
+    def view_recordings(self) -> dict[str, int]:
+        """Return how many requests were for each recording, by its key."""
+        return dict(self._recordings)
 
     def clear(self) -> None:
         """Forget all requests and totals."""
         self._entries.clear()
         self._totals.clear()
+        self._recordings.clear()
+        self._for_none = 0

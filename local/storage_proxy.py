@@ -1,7 +1,8 @@
 """A reverse proxy for Azurite's blob, queue and table endpoints that makes chosen requests go wrong.
 
 Each of its ports also has a control plane, JSON without authentication: ``/proxy/faults`` and ``/proxy/chaos`` (GET,
-POST, DELETE), ``/proxy/requests`` (GET, with ``limit``, and DELETE) and ``/proxy/outage`` (POST).
+POST, DELETE), ``/proxy/requests`` (GET, with ``limit``, and DELETE), ``/proxy/recordings`` (GET: the number of requests
+for each), ``/proxy/messages`` (GET: how many are still to be delivered again) and ``/proxy/outage`` (POST).
 """
 
 import argparse
@@ -19,11 +20,10 @@ from local.faults import outage
 from local.faults.body import MIDDLE, disconnect
 from local.faults.rules import Faults
 from local.interrupt import run
-from local.storage_copies import Copies
 from local.storage_faults import (
-    COPY_KINDS,
     KINDS,
-    VERSION,
+    MESSAGE_KINDS,
+    PATHS,
     Service,
     StorageCall,
     StorageRule,
@@ -31,7 +31,9 @@ from local.storage_faults import (
     read_call,
     rule_fields,
 )
+from local.storage_kept import Kept
 from local.storage_log import Entry, Log
+from local.storage_messages import Messages
 from local.storage_relay import NO_FAULT, Exchange, Relay, RelayFault, swallow
 
 CONTROL_PREFIX = "/proxy"
@@ -59,7 +61,7 @@ class StorageProxy:
     ) -> None:
         self._upstream: dict[Service, str] = {"blob": blob_url, "queue": queue_url, "table": table_url}
         self._port: dict[Service, int] = {"blob": blob_port, "queue": queue_port, "table": table_port}
-        self.faults = Faults(StorageRule, kinds=KINDS, rule_fields=rule_fields)
+        self.faults = Faults(StorageRule, kinds=KINDS, paths=PATHS, rule_fields=rule_fields)
         self.log = Log()
         self._outages: list[outage.Outage] = []
         self._exits = contextlib.AsyncExitStack()
@@ -68,8 +70,10 @@ class StorageProxy:
         async with contextlib.AsyncExitStack() as exits:
             self._relay = Relay()
             exits.push_async_callback(self._relay.aclose)
-            self._copies = Copies(connection_string(*self._upstream.values()))
-            exits.push_async_callback(self._copies.aclose)
+            direct = connection_string(*self._upstream.values())
+            self._kept, self._messages = Kept(direct), Messages(direct)
+            exits.push_async_callback(self._kept.aclose)
+            exits.push_async_callback(self._messages.aclose)
             for service in self._port:
                 await self._listen(service, exits)
             self._exits = exits.pop_all()
@@ -147,6 +151,8 @@ class StorageProxy:
         rule = self.faults.take(call)
         if rule is not None:
             entry.fault = rule.kind
+            if rule.kind in MESSAGE_KINDS:
+                entry.exchange.asked, entry.exchange.answered = bytearray(), bytearray()
         answer = await self._answer(request, call, entry.exchange, rule)
         if answer is not None:
             return answer
@@ -171,10 +177,9 @@ class StorageProxy:
                 method=request.method,
                 service=call.service,
             )
-        elif self._copies.is_pending(call):
-            answer = error_answer(409, method=request.method)
-        elif await self._copies.abort(call, call.query.get("copyid", "")):
-            answer = web.Response(status=204, headers={"x-ms-version": VERSION})
+        elif kind == "poison":
+            await swallow(request, exchange)
+            answer = await self._messages.poison(call, bytes(exchange.asked or b""))
         else:
             return None
         with contextlib.suppress(ConnectionError):
@@ -190,12 +195,21 @@ class StorageProxy:
             await self.faults.hang(rule.seconds or 0)
 
         async def touch(status: int, headers: Any) -> None:
-            source = request.headers.get("x-ms-copy-source", "")
-            await self._copies.touch(call, status, headers, rule=rule, source=source)
+            if rule is not None and status < 300:
+                await self._kept.touch(call, headers, rule=rule, asked=request.headers)
 
         touched = touch if call.service == "blob" else None
-        async with self._copies.passing(call, is_alone=rule is not None and rule.kind in COPY_KINDS):
-            return await self._relay.forward(request, base, exchange=exchange, fault=_relay_fault(rule), touch=touched)
+        is_alone = rule is not None and rule.kind == "otherBytes"
+        async with self._kept.passing(call, is_alone=is_alone):
+            answer = await self._relay.forward(
+                request, base, exchange=exchange, fault=_relay_fault(call, rule), touch=touched
+            )
+        if rule is not None and (exchange.upstream_status or 500) < 300:
+            if rule.kind == "repeat":
+                self._messages.repeat(call, bytes(exchange.asked or b""), rule)
+            elif rule.kind == "visible":
+                await self._messages.make_visible(call, bytes(exchange.answered or b""))
+        return answer
 
     def _control_routes(self) -> list[web.RouteDef]:
         async def list_requests(request: web.Request) -> web.Response:
@@ -208,7 +222,15 @@ class StorageProxy:
             self.log.clear()
             return web.json_response({})
 
+        async def count_by_recording(_: web.Request) -> web.Response:
+            return web.json_response(self.log.view_recordings())
+
+        async def show_messages(_: web.Request) -> web.Response:
+            return web.json_response({"toCome": self._messages.to_come})
+
         return [
+            web.get(CONTROL_PREFIX + "/messages", show_messages),
+            web.get(CONTROL_PREFIX + "/recordings", count_by_recording),
             web.get(CONTROL_PREFIX + "/requests", list_requests),
             web.delete(CONTROL_PREFIX + "/requests", clear_requests),
             *self.faults.routes(CONTROL_PREFIX),
@@ -225,7 +247,7 @@ async def _answer_errors(request: web.Request, handler: Any) -> web.StreamRespon
     return response
 
 
-def _relay_fault(rule: StorageRule | None) -> RelayFault:
+def _relay_fault(call: StorageCall, rule: StorageRule | None) -> RelayFault:
     if rule is None:
         return NO_FAULT
     match rule.kind:
@@ -233,13 +255,14 @@ def _relay_fault(rule: StorageRule | None) -> RelayFault:
             return RelayFault(loses_answer=True)
         case "cutBody":
             return RelayFault(stop_after=MIDDLE if rule.after_bytes is None else rule.after_bytes)
-        case "corrupt":
+        case "corrupt" if call.operation != "PutBlockFromURL":
             return RelayFault(corrupt_at=MIDDLE if rule.offset is None else rule.offset)
         case "slow":
             return RelayFault(bytes_per_second=rule.bytes_per_second, slow_seconds=rule.seconds)
         case "lateAnswer":
             return RelayFault(late_seconds=rule.seconds or 0)
-        case "status" | "refuse" | "reset" | "hang" | "pendingCopy" | "failedCopy":
+        case _:
+            # Not a fault of the transfer.
             return NO_FAULT
 
 

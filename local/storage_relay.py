@@ -46,12 +46,17 @@ NO_FAULT = RelayFault()
 
 @dataclass
 class Exchange:
-    """What was transferred; ``status`` is None while the client has no answer."""
+    """What was transferred; ``status`` is None while the client has no answer.
+
+    Both bodies are kept in ``asked`` and ``answered``, unless these are None.
+    """
 
     status: int | None = None
     upstream_status: int | None = None
     bytes_received: int = 0
     bytes_sent: int = 0
+    asked: bytearray | None = None
+    answered: bytearray | None = None
 
 
 class Relay:
@@ -124,6 +129,8 @@ class Relay:
                 async for piece in answered.apply(upstream.content.iter_any(), length=length):
                     await response.write(piece)
                     exchange.bytes_sent += len(piece)
+                    if exchange.answered is not None:
+                        exchange.answered += piece
             except BodyEnded:
                 await end_connection(request, reset=True)
                 return response
@@ -147,4 +154,6 @@ def _passed_on(headers: Any) -> "CIMultiDict[str]":
 async def _counted(pieces: AsyncIterable[bytes], exchange: Exchange) -> AsyncIterator[bytes]:
     async for piece in pieces:
         exchange.bytes_received += len(piece)
+        if exchange.asked is not None:
+            exchange.asked += piece
         yield piece

@@ -22,7 +22,9 @@ from recording.acs.callbacks import CallbackAuth
 from recording.acs.content import Content
 from recording.acs.preview_2021 import Preview2021
 from recording.acs.service import RecordingService
+from recording.archive.copies import Copies
 from recording.archive.finish import Finish
+from recording.archive.hand_over import HandOver
 from recording.archive.review import Review
 from recording.archive.sources import SourceCopies
 from recording.archive.unannounced import UnannouncedWatch
@@ -73,6 +75,8 @@ class Clients:
     event_queue: Queue
     event_poison: Queue
     index: Index
+    archive_queue: Queue
+    archive_poison: Queue
     topic: Topic
     service: Preview2021 | CallAutomation
     callbacks: CallbackAuth
@@ -86,7 +90,7 @@ class Clients:
     async def prepare(self) -> None:
         """Create missing queues and containers; raises azure-core's errors, except about the archive."""
         await self.blobs.create_containers("staging", "quarantine")
-        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue):
+        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue):
             await queue.create()
         await self.prepare_archive()
 
@@ -102,9 +106,9 @@ class Clients:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.blobs.aclose()
-        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue):
+        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue):
             await queue.aclose()
-        for queue in (self.chunk_poison, self.bulk_poison, self.event_poison):
+        for queue in (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison):
             await queue.aclose()
         await self.index.aclose()
         await self.topic.aclose()
@@ -134,6 +138,7 @@ class App:
     intake: Intake
     ingest: ChunkIngest
     bulk: BulkIngest
+    archive: Finish
     timer: TimerRun
     catalogue: Catalogue
     verifier: Verifier
@@ -221,6 +226,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         event_queue=Queue(settings, backlog.QUEUE, credential),
         event_poison=Queue(settings, f"{backlog.QUEUE}-poison", credential),
         index=Index(settings, blobs, credential),
+        archive_queue=Queue(settings, job.ARCHIVE_QUEUE, credential),
+        archive_poison=Queue(settings, f"{job.ARCHIVE_QUEUE}-poison", credential),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # Callbacks of the 2021 preview API have no token (docs/acs-contract.md#2021-callbacks).
@@ -264,6 +271,20 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         ),
         clock=clock,
     )
+    finish = Finish(
+        blobs,
+        recordings,
+        endings,
+        calls,
+        claims,
+        index,
+        Copies(blobs, clock=clock),
+        SourceCopies(clients.content),
+        clients.topic,
+        rechecks,
+        delete_source=settings.delete_source,
+        clock=clock,
+    )
     return App(
         settings=settings,
         clients=clients,
@@ -288,10 +309,16 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         bulk=BulkIngest(
             ingest, blobs, recordings, clients.bulk_queue, first_requeue=settings.first_rescue, clock=clock
         ),
+        archive=finish,
         timer=TimerRun(
             prepare_archive=clients.prepare_archive,
             poison=PoisonQueues(
-                clients.chunk_poison, clients.bulk_poison, clients.event_poison, intake=intake, quarantine=quarantine
+                clients.chunk_poison,
+                clients.bulk_poison,
+                clients.event_poison,
+                clients.archive_poison,
+                intake=intake,
+                quarantine=quarantine,
             ),
             recordings=recordings,
             review=Review(
@@ -314,17 +341,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 overdue=timedelta(minutes=settings.unannounced_minutes),
                 matches_by_time=settings.uses_preview_2021,
             ),
-            finish=Finish(
-                blobs,
-                recordings,
-                endings,
-                calls,
-                claims,
-                index,
-                delete_source=settings.delete_source,
-                rechecks=rechecks,
-            ),
-            sources=SourceCopies(blobs, recordings, clients.content),
+            hand_over=HandOver(blobs, clients.archive_queue),
+            finish=finish,
             indexing=Indexing(index, claims, endings, retention=settings.retention),
             topic=clients.topic,
             clock=clock,

@@ -63,6 +63,11 @@ class Topic:
         if self._client:
             await self._client.close()
 
+    @property
+    def is_set(self) -> bool:
+        """Return whether notices go anywhere."""
+        return self._client is not None
+
     async def publish(self, *notices: Notice) -> None:
         """Publish notices; raises azure-core's errors or TimeoutError, after which the caller must try again later."""
         if not self._client or not notices:

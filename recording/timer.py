@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from recording.archive.finish import Finish
+from recording.archive.hand_over import HandOver, next_step
 from recording.archive.review import Review
 from recording.archive.run import PARALLELISM, Run, TimerReport
-from recording.archive.sources import SourceCopies
 from recording.archive.unannounced import UnannouncedWatch
 from recording.catalogue.indexing import Indexing
 from recording.clock import Clock, utc_now
@@ -22,9 +22,10 @@ BUDGET_SECONDS = 4 * 60.0
 
 @dataclass(frozen=True)
 class TimerRun:
-    """One run of the timer. Urgent and cheap steps come first: a copy that hangs must not delay a chunk's next try.
+    """One run of the timer: it plans, and queues do the work. Urgent and cheap steps come first.
 
-    `budget_seconds` is for steps 2 to 6, and each recording has a quarter of it at most.
+    `budget_seconds` is for steps 2 to 6, and each recording has a quarter of it at most. A run by hand
+    `archives_all` itself: it is made when the functions don't work.
     """
 
     prepare_archive: Callable[[], Awaitable[None]]
@@ -32,13 +33,14 @@ class TimerRun:
     recordings: RecordingStore
     review: Review
     unannounced: UnannouncedWatch
+    hand_over: HandOver
     finish: Finish
-    sources: SourceCopies
     indexing: Indexing
     topic: Topic
     clock: Clock = utc_now
     budget_seconds: float = BUDGET_SECONDS
     parallelism: int = PARALLELISM
+    archives_all: bool = False
 
     async def run(self) -> TimerReport:
         """Do the steps below; two runs at once do no harm. Return what was done, and what is to be queued."""
@@ -62,12 +64,16 @@ class TimerRun:
         # 4. Report stops that no event has announced, and clear the markers of those that one has.
         all_cleared = await self.unannounced.sweep(run)
 
-        # 5. Copy, verify, write the manifest, publish, empty staging.
-        due = [key for key in in_flight if key in run.due]
-        await run.for_each(due, partial(self.finish.one, note_endings=not all_cleared), share=run.quarter)
+        # 5. Queue what is due for the function that archives it, each recording once.
+        steps = {key: next_step(run.due[key].whole, now) for key in in_flight if key in run.due}
+        if not self.archives_all:
+            due = [key for key, step in steps.items() if step == "queue"]
+            await run.for_each(due, self.hand_over.one, share=run.quarter, failure="recording.not_handed_over")
 
-        # 6. Delete at ACS what the archive has. Last: a source out of reach delays no archive.
-        await run.for_each(list(run.deletable), self.sources.one, share=run.quarter, failure="source.not_deleted")
+        # 6. Archive here what the queue has not archived in time.
+        late = [key for key, step in steps.items() if self.archives_all or step == "archive"]
+        finish = partial(self.finish.one, seconds=run.quarter, note_endings=not all_cleared)
+        await run.for_each(late, finish, share=run.quarter)
 
         # 7. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
         await self.indexing.run(run.seen, now)

@@ -14,6 +14,7 @@ from recording.app import App
 from recording.config.settings import Settings, read_settings
 from tests.infra import compiler
 from tests.support.emulator import Control
+from tests.support.source import close
 
 _numbers = itertools.count()
 
@@ -65,7 +66,7 @@ async def app(settings: Settings) -> AsyncIterator[App]:
     """The app's clients, as the functions get them."""
     built = await bootstrap.open_app(settings)
     yield built
-    await built.aclose()
+    await close(built)
 
 
 @pytest_asyncio.fixture

@@ -143,7 +143,9 @@ async def test_reading_and_listing_such_a_recording_makes_no_request_per_chunk(
             await step
             return big.counted(proxy) - before
 
-        assert [3, 6] == [
+        await app.clients.index.digests()
+        # A page is a request to the table, which is not counted here.
+        assert [3, 0] == [
             await requests(step) for step in (app.catalogue.get(big.KEY), app.catalogue.page(ListQuery()))
         ]
         # The list, the event, the manifest that isn't there, the containers, the endings, and the fact of the fan-out.
@@ -215,7 +217,7 @@ async def test_what_earlier_runs_have_copied_is_not_copied_again(app: App) -> No
     await broken.aclose()
 
     assert ([big.KEY], [big.KEY]) == (first.failed, second.archived)
-    assert 2 * FEW + 1 == len(copied)
+    assert FEW == len(copied)
 
 
 async def test_the_failures_of_each_chunk_are_in_its_manifest(app: App) -> None:

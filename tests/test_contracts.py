@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recording import timer
+from recording.archive import finish, hand_over
 from recording.config import settings
 from recording.config.settings import Settings
 from recording.ingest import chunk
@@ -52,6 +53,7 @@ TESTED_THROUGH_ANOTHER = {
     "config/references": "config/test_settings",
     "entra": "test_v1",
     "formats/verdict": "formats/test_media",
+    "ingest/facts": "ingest/test_chunk_verdicts",
     "ingest/transfer": "ingest/test_chunk_resume",
     "intake/quarantine": "intake/test_receive",
     "model/events": "model/test_event_parser",
@@ -60,8 +62,8 @@ TESTED_THROUGH_ANOTHER = {
     "signers": "acs/test_callbacks",
     "model/metadata_file": "model/test_payload_metadata_file",
     "model/started": "catalogue/test_indexing",
+    "storage/contents": "archive/test_copies",
     "storage/endings": "archive/test_unannounced",
-    "storage/hashing": "ingest/test_relay",
 }
 
 
@@ -164,6 +166,7 @@ def test_other_triggers_are_the_designs() -> None:
         "take_events": "queueTrigger",
         "ingest_chunk": "queueTrigger",
         "ingest_bulk": "queueTrigger",
+        "archive_recording": "queueTrigger",
         "archive_recordings": "timerTrigger",
     } == {name: trigger["type"] for name, trigger in found.items()}
     queues = {
@@ -175,8 +178,14 @@ def test_other_triggers_are_the_designs() -> None:
         "take_events": ("recording-events", "AzureWebJobsStorage"),
         "ingest_chunk": ("recording-chunks", "AzureWebJobsStorage"),
         "ingest_bulk": ("recording-bulk", "AzureWebJobsStorage"),
+        "archive_recording": ("recording-archive", "AzureWebJobsStorage"),
     } == queues
-    assert ("recording-events", "recording-chunks", "recording-bulk") == (backlog.QUEUE, job.QUEUE, job.BULK_QUEUE)
+    assert ("recording-events", "recording-chunks", "recording-bulk", "recording-archive") == (
+        backlog.QUEUE,
+        job.QUEUE,
+        job.BULK_QUEUE,
+        job.ARCHIVE_QUEUE,
+    )
     assert found["archive_recordings"]["schedule"] == "%ARCHIVE_SCHEDULE%"
 
 
@@ -203,7 +212,7 @@ def test_budgets_end_before_the_host_does() -> None:
     """The host's stroke kills every job of a process: each use case stops itself before."""
     timeout = seconds(host()["functionTimeout"])
 
-    assert max(chunk.BUDGET_SECONDS, timer.BUDGET_SECONDS) < timeout
+    assert max(chunk.BUDGET_SECONDS, timer.BUDGET_SECONDS, finish.BUDGET_SECONDS) < timeout
 
 
 def test_the_timer_waits_for_the_queue() -> None:
@@ -215,6 +224,8 @@ def test_the_timer_waits_for_the_queue() -> None:
     tries = attempts.QUEUE_TRIES * seconds(queues["visibilityTimeout"])
     assert attempts.FIRST_RESCUE.total_seconds() >= 10 * 60 + tries
     assert queues["messageEncoding"] == "base64"
+    # A job may take all of its time in its last try.
+    assert hand_over.AGAIN.total_seconds() >= finish.BUDGET_SECONDS + tries
 
 
 def known_names() -> set[str]:

@@ -16,9 +16,9 @@ from recording import app as bootstrap
 from recording.app import App
 from recording.intake import backlog
 from recording.model import event_parser
-from recording.model.job import ChunkJob
+from recording.model.job import ArchiveJob, ChunkJob
 from tests.support.emulator import Control, file_event
-from tests.support.facts import announce, body_of, listing, put, stage, sweep, with_blobs
+from tests.support.facts import announce, body_of, listing, put, stage, sweep, to_archive, with_blobs
 from tests.support.faults import FaultyBlobs
 from tests.support.forms import FORMS
 from tests.support.functions import Out, call, read
@@ -331,6 +331,9 @@ async def test_an_event_goes_all_the_way(app: App, control: Control) -> None:
     for message in jobs.value:
         await function_app.ingest_chunk(func.QueueMessage(body=message.encode()))
     await function_app.archive_recordings(None, again)
+    for key in await to_archive(app):
+        message = ArchiveJob(recording_key=key).to_message()
+        await function_app.archive_recording(func.QueueMessage(body=message.encode()))
 
     [manifest] = [name for name in await listing(app.settings, "archive") if name.endswith("recording.json")]
     assert (1, []) == (len(jobs.value), again.value)

@@ -23,7 +23,8 @@ from tests.support.archives import HOUR, give_up, lose
 from tests.support.emulator import Control
 from tests.support.facts import TOPIC_KEY, announce, listing, receive, stage, sweep, told, topic
 from tests.support.faults import FaultyBlobs
-from tests.support.source import certified, serve
+from tests.support.proved import stage_files
+from tests.support.source import certified, serve, wav
 
 NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
 NOTICE = Notice("Recording.Archived", "key", "revision 1", NOW, {"a": 1})
@@ -142,7 +143,7 @@ async def test_a_notice_that_failed_is_published_by_the_next_run(app: App, contr
         report = await sweep(assemble(app.settings, replace(app.clients, topic=down)))
         await down.aclose()
     assert (job.recording_key, True) == (report.archived[0], report.topic_failed)
-    assert 3 == len(await listing(app.settings, "staging"))
+    assert 3 + 1 == len(await listing(app.settings, "staging"))
     before = await listing(app.settings, "archive")
 
     async with topic(app, control) as there:
@@ -154,17 +155,43 @@ async def test_a_notice_that_failed_is_published_by_the_next_run(app: App, contr
     assert ({}, before) == (await listing(app.settings, "staging"), await listing(app.settings, "archive"))
 
 
-async def test_a_run_that_was_killed_before_it_told_is_made_up_for(telling: App, control: Control) -> None:
-    """The run after one that died between publishing and emptying publishes again, under the same id."""
+@pytest.mark.parametrize(
+    ("method", "name", "notices"), [("create", "/told-", 2), ("delete", "", 1)], ids=["noting", "emptying"]
+)
+async def test_a_run_that_died_after_publishing_is_made_up_for(
+    telling: App, control: Control, method: str, name: str, notices: int
+) -> None:
+    """It publishes again, under the same id, only if it didn't come to note that it has; emptying is taken up again."""
     await stage(telling, await control.recording(1000))
 
-    dying = FaultyBlobs(telling.settings).on("delete", raises=TimeoutError)
+    dying = FaultyBlobs(telling.settings).on(method, name=name, raises=TimeoutError)
     await sweep(assemble(telling.settings, replace(telling.clients, blobs=dying)))
     await dying.aclose()
+    assert {} != await listing(telling.settings, "staging")
     await sweep(telling)
 
-    first, again = await told(control)
-    assert first == again
+    assert (notices, 1) == (len(await told(control)), len({one["id"] for one in await told(control)}))
+    assert {} == await listing(telling.settings, "staging")
+
+
+# The chunk, its metadata file and the event are copied, the proof, the manifest and the fact of the notice are written;
+# these are deleted again, the fact last.
+@pytest.mark.parametrize("after", range(6, 12))
+async def test_emptying_that_is_cut_short_anywhere_publishes_no_notice_again(
+    telling: App, control: Control, after: int
+) -> None:
+    """As long as an event is left, the fact that the notice was published is there, too."""
+    await stage_files(telling, wav(500))
+    dying = FaultyBlobs(telling.settings, kill_after=after)
+    with pytest.raises(BaseExceptionGroup):
+        await sweep(assemble(telling.settings, replace(telling.clients, blobs=dying)))
+    await dying.aclose()
+    assert (after < 11) == bool(await listing(telling.settings, "staging"))
+
+    await sweep(telling)
+
+    assert ["Recording.Archived"] == [one["type"] for one in await told(control)]
+    assert {} == await listing(telling.settings, "staging")
 
 
 async def test_what_is_lost_is_named(telling: App, control: Control) -> None:

@@ -25,8 +25,9 @@ from tests.support.faults import FaultyBlobs
 
 MINUTE = timedelta(minutes=1)
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
-# Two chunks, two metadata files and an event are copied, the manifest is written, the five are deleted.
-WRITES = 11
+# Two chunks, two metadata files and an event are copied, the proofs of two copies and the manifest are written, the
+# five and the proofs are deleted.
+WRITES = 15
 
 
 @asynccontextmanager
@@ -48,7 +49,9 @@ async def archived(app: App) -> dict[str, Any]:
     for name in found:
         if "/recording" in name:
             text = json.loads(await app.clients.blobs.read("archive", name) or b"{}")
-            found[name] = text | {"chunks": [chunk | {"provedAt": None} for chunk in text["chunks"]]}
+            found[name] = text | {
+                "chunks": [chunk | {"provedAt": None, "copyProvedAt": None} for chunk in text["chunks"]]
+            }
     return found
 
 

@@ -28,7 +28,7 @@ class ChaosBody(ControlBody):
     """How often requests go wrong: ``rates`` by kind; ``routes`` has other rates by route and kind.
 
     A rate is the share of the requests on each route to which the kind applies. The seconds limit how long one request
-    is delayed: by a hang, by a slow body, and by one that trickles.
+    is delayed: by a hang, by a slow body, and by one that trickles; and for how long a message is delivered again.
     """
 
     seed: int
@@ -38,6 +38,7 @@ class ChaosBody(ControlBody):
     hang_seconds: Seconds = 2.0
     slow_seconds: Seconds = 2.0
     trickle_seconds: Seconds = 45.0
+    redelivery_seconds: Annotated[NotNegative, Field(le=600)] = 20.0
 
     def rule_fields(self, kind: str) -> dict[str, Any]:
         """Return a random fault as the fields of a rule, if its kind means the same for every server."""
@@ -56,11 +57,12 @@ class ChaosBody(ControlBody):
 class Chaos:
     """Decide for each request which fault it gets, and count the faults.
 
-    ``kinds`` has the routes to which each kind of fault applies.
+    ``kinds`` has the routes to which each kind of fault applies, ``paths`` the documents if it doesn't apply to all.
     """
 
-    def __init__(self, kinds: Mapping[str, frozenset[str]]) -> None:
+    def __init__(self, kinds: Mapping[str, frozenset[str]], paths: Mapping[str, re.Pattern[str]] | None = None) -> None:
         self._kinds = kinds
+        self._paths = paths or {}
         self._routes = sorted(frozenset[str]().union(*kinds.values()))
         self._table: dict[str, list[tuple[str, float]]] = {}
         self.settings: ChaosBody | None = None
@@ -102,6 +104,8 @@ class Chaos:
         left = _draw(f"{self.settings.seed}|{route}|{name}|{number}")
         for kind, rate in self._table.get(route, []):
             if left < rate:
+                if kind in self._paths and not self._paths[kind].fullmatch(document):
+                    return None
                 self._injected[kind] += 1
                 self._by_route[route, kind] += 1
                 return kind

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fnmatch
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
@@ -77,8 +78,8 @@ class _Counted[Rule: FaultRule]:
 class Faults[Rule: FaultRule]:
     """Hold the rules and the random faults of a server, and count how often each was applied.
 
-    ``kinds`` has the operations to which each kind of random fault applies; ``rule_fields`` returns a random fault as
-    the fields of a rule.
+    ``kinds`` has the operations to which each kind of random fault applies, ``paths`` the documents if it doesn't apply
+    to all; ``rule_fields`` returns a random fault as the fields of a rule.
     """
 
     def __init__(
@@ -86,13 +87,14 @@ class Faults[Rule: FaultRule]:
         model: type[Rule],
         *,
         kinds: Mapping[str, frozenset[str]],
+        paths: Mapping[str, re.Pattern[str]] | None = None,
         rule_fields: Callable[[str, ChaosBody], dict[str, Any]],
     ) -> None:
         self._model = model
         self._rule_fields = rule_fields
         self._counted: list[_Counted[Rule]] = []
         self._cleared = asyncio.Event()
-        self.chaos = Chaos(kinds)
+        self.chaos = Chaos(kinds, paths)
 
     def add(self, rules: list[Rule]) -> None:
         """Append rules."""

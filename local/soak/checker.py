@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from awscrt.checksums import crc64nvme
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from local.soak.source import Part, Source
@@ -81,6 +82,9 @@ async def check(sent: Sent, *, source: Source, blobs: BlobServiceClient, queued:
             known.add(key)
             group.create_task(one(recording))
     _account_for(listed, sent, findings)
+    findings.unexplained += [
+        f"{ARCHIVE}/{name} still says where it was copied from" for name, blob in listed.items() if blob.copy.source
+    ]
     findings.unexplained += [
         f"{ARCHIVE}/{name} belongs to no recording"
         for name in listed
@@ -158,41 +162,53 @@ async def _compare(
     archive: ContainerClient,
     findings: Findings,
 ) -> None:
-    size, digest, difference = await _against_source(archive, name, source=source, chunk=chunk)
+    read, difference = await _against_source(archive, name, source=source, chunk=chunk)
     findings.chunks_compared += 1
-    findings.bytes_kept += size
+    findings.bytes_kept += read.size
     if difference:
         findings.damaged.append(f"{name} {difference}")
-    elif (size, digest) != (chunk["bytes"], chunk["sha256"]):
-        findings.damaged.append(f"{name} has {size} bytes and SHA-256 {digest}, which differ from the emulator's")
+    elif (read.size, read.sha256) != (chunk["bytes"], chunk["sha256"]):
+        findings.damaged.append(f"{name} has {read}, which differ from the emulator's")
     content = (entry or {}).get("content") or {}
-    said = (_outcome(entry), content.get("blob"), content.get("bytes"), content.get("sha256"))
-    if said != ("archived", name, chunk["bytes"], chunk["sha256"]):
+    said = (_outcome(entry), content.get("blob"), content.get("bytes"), content.get("sha256"), content.get("crc64"))
+    if said != ("archived", name, chunk["bytes"], chunk["sha256"], read.crc64):
         findings.unexplained.append(f"the manifest lists {name} as {said}")
+    if not (entry or {}).get("copyProvedAt"):
+        findings.unexplained.append(f"the manifest doesn't say that {name} was read and compared")
     metadata = f"{name.rpartition('.')[0]}.json"
     if ((entry or {}).get("metadata") or {}).get("blob") != metadata:
         findings.unexplained.append(f"the manifest doesn't list {metadata}")
         return
-    _, _, difference = await _against_source(archive, metadata, source=source, chunk=chunk, part="metadata")
+    _, difference = await _against_source(archive, metadata, source=source, chunk=chunk, part="metadata")
     if difference:
         findings.damaged.append(f"{metadata} {difference}")
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What a blob is: its bytes, and their SHA-256 and CRC64 (CRC-64/NVME) in hex."""
+
+    size: int
+    sha256: str
+    crc64: str
+
+
 async def _against_source(
     archive: ContainerClient, name: str, *, source: Source, chunk: dict[str, Any], part: Part = "content"
-) -> tuple[int, str, str]:
-    """Compare a blob with its source; return its size, its SHA-256 and the difference ("" if there is none)."""
-    digest, size, difference = hashlib.sha256(), 0, ""
+) -> tuple[_Read, str]:
+    """Compare a blob with its source; return what it is, and the difference ("" if there is none)."""
+    digest, crc, size, difference = hashlib.sha256(), 0, 0, ""
     download = await archive.get_blob_client(name).download_blob()
     async with source.document(chunk, part=part) as original:
         async for piece in download.chunks():
             digest.update(piece)
+            crc = crc64nvme(piece, crc)
             if not difference and await _read(original, len(piece)) != piece:
                 difference = f"differs from the source between bytes {size} and {size + len(piece)}"
             size += len(piece)
         if not difference and await original.read(1):
             difference = f"ends after {size} bytes, before its source"
-    return size, digest.hexdigest(), difference
+    return _Read(size, digest.hexdigest(), f"{crc:016x}"), difference
 
 
 async def _read(stream: aiohttp.StreamReader, length: int) -> bytes:

@@ -62,6 +62,7 @@ def table(figures: Mapping[str, Any]) -> str:
         *([f"event to {step}", _spread(figures["secondsTo"][step])] for step in figures["secondsTo"]),
         ["fetched per byte kept", str(figures["fetched"]["bytesFetchedPerByteKept"])],
         ["requests per chunk", str(figures["fetched"]["requestsPerChunk"])],
+        *_growth(figures["growth"]),
     ]
     return columns(["figure", ""], rows)
 
@@ -74,6 +75,19 @@ def _rank(ordered: Sequence[float], percent: int) -> float | None:
 
 def _spread(found: Mapping[str, float | None]) -> str:
     return ", ".join(f"{name} {value} s" for name, value in found.items())
+
+
+def _growth(found: Mapping[str, Any]) -> list[list[str]]:
+    names = {
+        "secondsToArchived": "by tenths: event to archived, p50, s",
+        "requestsPerRecording": "by tenths: requests to storage per recording",
+        "otherRequestsPerRecording": "by tenths: others per recording",
+    }
+    return [
+        [title, " ".join(str(tenth[name]) for tenth in found["tenths"]) + f"; second half / first half {ratio}"]
+        for name, title in names.items()
+        if (ratio := found["secondHalfToFirst"].get(name)) is not None
+    ]
 
 
 def _faults(found: Mapping[str, int]) -> str:

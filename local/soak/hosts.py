@@ -12,12 +12,20 @@ import psutil
 from local.loopback import free_port, wait_until_ok
 from local.process import Process, ProcessError
 from local.soak.plan import Kill, Shift
-from local.soak.source import SoakError, Source
+from local.soak.source import SoakError, Source, request
 from local.stack import READY_SECONDS, Stack
 
 WEBHOOK = "/runtime/webhooks/eventgrid?functionName=receive_event"
 SECOND = "second-host"
 WORKER = "local.functions.worker"
+# The commit of an archive copy: it is done, and its answer comes so late that the worker is killed before.
+COPIED = {
+    "kind": "lateAnswer",
+    "operation": "PutBlockList",
+    "path": "*-archive/*/chunks/*",
+    "seconds": 5,
+}
+COPIED_LOOKS, COPIED_SECONDS = 100, 0.2
 
 
 class Hosts:
@@ -96,10 +104,13 @@ class Hosts:
     async def _kill(self, kill: Kill, *, is_second: bool) -> None:
         host = self._second if is_second and self._second is not None else self._first
         if kill.target == "worker":
-            if pid := await asyncio.to_thread(_worker, host.pid):
-                self.kills["worker"] += 1
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self.kills["worker"] += await _kill_worker(host)
+            return
+        if kill.target == "archiver":
+            if await self._is_copied():
+                # Both: which of them has made the copy can't be seen.
+                hosts = [one for one in (self._first, self._second) if one is not None]
+                self.kills["between copy and proof"] += any([await _kill_worker(one) for one in hosts])
             return
         self._kill_process(host, "host")
         await host.stop()
@@ -110,6 +121,22 @@ class Hosts:
             self._second = again
         else:
             self._first = again
+
+    async def _is_copied(self) -> bool:
+        """Wait for the next commit of an archive copy, whose answer is held back; return False if there is none."""
+        if not self._stack.storage_control_url:
+            return False
+        rules = f"{self._stack.storage_control_url}/faults"
+        await request(self._source.session, "POST", rules, COPIED, status=201)
+        try:
+            for _ in range(COPIED_LOOKS):
+                if any(rule["applied"] for rule in (await request(self._source.session, "GET", rules))["faults"]):
+                    await asyncio.sleep(COPIED_SECONDS)
+                    return True
+                await asyncio.sleep(COPIED_SECONDS)
+            return False
+        finally:
+            await request(self._source.session, "DELETE", rules)
 
     def _kill_process(self, host: Process, name: str) -> None:
         self.kills[name] += 1
@@ -155,6 +182,16 @@ class Hosts:
             with contextlib.suppress(SoakError):
                 await self._source.control("DELETE", f"/subscriptions/{SECOND}")
             await second.stop()
+
+
+async def _kill_worker(host: Process) -> bool:
+    """Kill the worker of a host; return False if it has none."""
+    pid = await asyncio.to_thread(_worker, host.pid)
+    if pid is None:
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    return True
 
 
 def _worker(host: int) -> int | None:

@@ -3,12 +3,14 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from local.acs.filler import FileType, Form
 from local.stack import Api
 
-Target = Literal["host", "worker"]
+# "archiver": the worker that has made an archive copy and hasn't proved it yet.
+Target = Literal["host", "worker", "archiver"]
+TARGETS: tuple[Target, ...] = get_args(Target)
 KIB, MIB = 1024, 1024 * 1024
 # Share of the chunks, smallest and largest size; above 4 MiB a chunk has several blocks.
 SIZES = ((0.70, KIB, 64 * KIB), (0.26, 64 * KIB, MIB), (0.04, MIB, 12 * MIB))
@@ -154,8 +156,8 @@ def kills(count: int, *, seed: int, every_seconds: float) -> Iterator[Kill]:
     for number in range(count):
         yield Kill(
             after_seconds=draw.uniform(0.4, 1.6) * every_seconds,
-            # Alternating, so that even a short run has both.
-            target=("host", "worker")[number % 2],
+            # In turn, so that even a short run has all of them.
+            target=TARGETS[number % len(TARGETS)],
             choice=draw.random(),
             down_seconds=draw.uniform(0.0, 1.0),
         )

@@ -44,12 +44,25 @@ STORAGE = {
     "slow": 0.002,
     "hang": 0.001,
     "lateAnswer": 0.001,
-    "pendingCopy": 0.015,
-    "failedCopy": 0.01,
-    "abortedCopy": 0.01,
 }
-# A byte that changes on its way into a block, which the read-back has to find.
-STORAGE_ROUTES = {"PutBlock": {"corrupt": 0.01}}
+# A byte that changes on its way into a block, also into that of a copy; an answer with a wrong CRC64, without one, or
+# lost though the block is there. The answer to the block shows it.
+_BLOCK = {"corrupt": 0.01, "wrongCrc": 0.01, "noCrc": 0.02, "lostAnswer": 0.01}
+# Only a chunk of several MiB is sent in blocks.
+_SENT = {kind: 4 * rate for kind, rate in _BLOCK.items()}
+_KEPT = {"otherBytes": 0.005, "changedCopy": 0.01}
+STORAGE_ROUTES = {
+    "PutBlock": _SENT,
+    "PutBlockFromURL": _BLOCK,
+    # Content in staging, or an archive copy, that has another byte than was written, though every answer was right. A
+    # comparison with the recorded CRC64 shows it.
+    "PutBlob": _KEPT,
+    "PutBlockList": _KEPT,
+    # A message that comes twice, or again and again for a third of the time for which the source keeps a recording;
+    # that others receive while it is processed; that is given up at once.
+    "PutMessage": {"repeat": 0.03, "redeliver": 0.01, "poison": 0.01},
+    "GetMessages": {"visible": 0.03},
+}
 
 
 def source_chaos(seed: int, scale: float, *, trickle_seconds: float) -> dict[str, Any]:
@@ -58,10 +71,11 @@ def source_chaos(seed: int, scale: float, *, trickle_seconds: float) -> dict[str
     return {"seed": seed, "rates": _scaled(SOURCE, scale), **seconds}
 
 
-def storage_chaos(seed: int, scale: float) -> dict[str, Any]:
+def storage_chaos(seed: int, scale: float, *, redelivery_seconds: float) -> dict[str, Any]:
     """Return the body that starts the storage proxy's random faults, with all rates multiplied by `scale`."""
     routes = {route: _scaled(rates, scale) for route, rates in STORAGE_ROUTES.items()}
-    return {"seed": seed, "rates": _scaled(STORAGE, scale), "routes": routes, "hangSeconds": 1, "slowSeconds": 1}
+    seconds = {"hangSeconds": 1, "slowSeconds": 1, "redeliverySeconds": redelivery_seconds}
+    return {"seed": seed, "rates": _scaled(STORAGE, scale), "routes": routes, **seconds}
 
 
 def _scaled(rates: dict[str, float], scale: float) -> dict[str, float]:

@@ -5,15 +5,16 @@ import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from local.process import Process
-from local.soak import checker, figures, notices, plan, rates
+from local.soak import checker, figures, growth, notices, plan, rates
 from local.soak.checker import Findings, Sent
+from local.soak.growth import Sample
 from local.soak.hosts import Hosts
 from local.soak.load import Load
 from local.soak.source import SoakError, Source, request
@@ -82,6 +83,11 @@ class Options:
         return (LARGE_RETENTION_SECONDS if self.is_large else RETENTION_SECONDS) / 3600
 
     @property
+    def redelivery_seconds(self) -> float:
+        """Return for how long a queue delivers a message again: as hours would be to a day."""
+        return self.retention_hours * 3600 / 3
+
+    @property
     def trickle_seconds(self) -> float:
         """Return how long a body trickles."""
         return LARGE_TRICKLE_SECONDS if self.is_large else TRICKLE_SECONDS
@@ -103,6 +109,7 @@ class Soak:
     hosts: Hosts
     load: Load
     started: float
+    samples: list[Sample] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
@@ -113,12 +120,22 @@ class Soak:
         """Print a line with the seconds since the load began."""
         print(f"[{self.seconds:6.1f} s] {text}", flush=True)
 
+    async def storage(self, path: str) -> dict[str, Any]:
+        """Read from the storage proxy's control plane; without faults there is no proxy, and nothing to read."""
+        if not self.stack.storage_control_url:
+            return {}
+        found: dict[str, Any] = await request(self.source.session, "GET", f"{self.stack.storage_control_url}{path}")
+        return found
+
+    async def messages_to_come(self) -> int:
+        """Return how many messages the queues still deliver again."""
+        return int((await self.storage("/messages")).get("toCome", 0))
+
     async def faults(self) -> dict[str, dict[str, int]]:
         """Count the faults so far, by place and kind."""
         found = {"events": {kind: count for kind, count in self.load.events.items() if count}}
         if self.options.faults:
-            source = await self.source.control("GET", "/chaos")
-            storage = await request(self.source.session, "GET", f"{self.stack.storage_control_url}/chaos")
+            source, storage = await self.source.control("GET", "/chaos"), await self.storage("/chaos")
             found |= {"source": source["injected"], "storage": storage["injected"]}
         return found
 
@@ -166,6 +183,7 @@ async def run(options: Options) -> dict[str, Any]:
             took = soak.seconds
             soak.say("comparing the archive with the source")
             requests = (await source.control("GET", "/requests"))["requests"]
+            by_recording = await soak.storage("/recordings")
             queued = await watch.queued()
         recordings = (await source.control("GET", "/recordings"))["recordings"]
         sent = Sent(recordings, load.expired, load.bad_markers, load.forms)
@@ -178,8 +196,11 @@ async def run(options: Options) -> dict[str, Any]:
             "ok": is_settled and findings.ok and index.endswith(" 0 differ"),
             "index": index,
             **_figures(soak, findings, requests),
+            "growth": growth.read(watch.archived, by_recording, samples=soak.samples),
             "notices": notice_counts,
             "faults": await soak.faults(),
+            "storageFaultsByOperation": (await soak.storage("/chaos")).get("injectedByRoute", {}),
+            "storageRequests": (await soak.storage("/requests?limit=0")).get("totals", {}),
             "open": [one.key for one in watch.open.values()],
             "seconds": round(took, 1),
         }
@@ -200,7 +221,7 @@ async def _run_load(soak: Soak) -> bool:
     """Run the load and wait until all is settled; return False if the time limit is reached first."""
     options = soak.options
     async with contextlib.AsyncExitStack() as exits:
-        background = [soak.watch.run(), _print_progress(soak)]
+        background = [soak.watch.run(), _print_progress(soak), _sample(soak)]
         trouble: list[Coroutine[Any, Any, None]] = []
         if options.has_kills:
             trouble = [
@@ -235,7 +256,7 @@ async def _is_settled(soak: Soak) -> bool:
     report = await soak.source.control("GET", "/subscriptions")
     if any(one["pending"] for one in report["subscriptions"]):
         return False
-    if any(await soak.watch.queued()):
+    if await soak.messages_to_come() or any(await soak.watch.queued()):
         return False
     # Checked again: a delivery may have added something since the last look.
     await soak.watch.look()
@@ -245,6 +266,14 @@ async def _is_settled(soak: Soak) -> bool:
 async def _print_progress(soak: Soak) -> None:
     while True:
         soak.say(await _state(soak))
+        await asyncio.sleep(PROGRESS_SECONDS)
+
+
+async def _sample(soak: Soak) -> None:
+    """Keep how many requests that name no recording there were by when."""
+    while True:
+        settled, log = soak.watch.settled, await soak.storage("/requests?limit=0")
+        soak.samples.append(Sample(settled, log.get("forNone", 0)))
         await asyncio.sleep(PROGRESS_SECONDS)
 
 
@@ -266,7 +295,8 @@ async def _start_chaos(soak: Soak) -> None:
     chaos = rates.source_chaos(seed, scale, trickle_seconds=soak.options.trickle_seconds)
     await soak.source.control("POST", "/chaos", chaos, status=201)
     storage = f"{soak.stack.storage_control_url}/chaos"
-    await request(soak.source.session, "POST", storage, rates.storage_chaos(seed, scale), status=201)
+    body = rates.storage_chaos(seed, scale, redelivery_seconds=soak.options.redelivery_seconds)
+    await request(soak.source.session, "POST", storage, body, status=201)
 
 
 async def _stop_chaos(soak: Soak) -> None:
@@ -291,7 +321,7 @@ def _figures(soak: Soak, findings: Findings, requests: list[dict[str, Any]]) -> 
         "secondHosts": soak.hosts.second_hosts,
         "secondsTo": {
             "staged": figures.seconds(soak.watch.staged_seconds.values()),
-            "archived": figures.seconds(soak.watch.archived_seconds.values()),
+            "archived": figures.seconds(one.seconds for one in soak.watch.archived),
         },
         "fetched": figures.fetched(requests, bytes_kept=findings.bytes_kept, chunks=soak.load.chunks),
         "api": options.api,
@@ -299,7 +329,7 @@ def _figures(soak: Soak, findings: Findings, requests: list[dict[str, Any]]) -> 
         "rates": {
             "events": plan.event_rates(),
             "source": rates.source_chaos(options.seed, options.faults, trickle_seconds=options.trickle_seconds),
-            "storage": rates.storage_chaos(options.seed, options.faults),
+            "storage": rates.storage_chaos(options.seed, options.faults, redelivery_seconds=options.redelivery_seconds),
             "recordingsPerSecond": options.per_second,
             "killEverySeconds": options.kill_every_seconds if options.has_kills else None,
         },

@@ -16,7 +16,9 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.queue.aio import QueueServiceClient
 
 STAGING, ARCHIVE, QUARANTINE = "recordings-staging", "recordings-archive", "recordings-quarantine"
-QUEUES = ("recording-chunks", "recording-bulk", "recording-events")
+QUEUES = ("recording-chunks", "recording-bulk", "recording-events", "recording-archive")
+# What the metadata of a staged chunk has: the CRC64 of the whole, or what an older version wrote after its proof.
+PROVED = frozenset(("crc64", "sha256"))
 EVERY_SECONDS = 0.5
 # Listing a full staging container costs CPU here and in Azurite, so it gets at most this share of the time.
 LOOKING_SHARE = 0.2
@@ -42,9 +44,19 @@ class Open:
         return f"{self.key[:4]}/{self.key[4:6]}/{self.key[6:8]}/{self.key}"
 
 
+@dataclass(frozen=True)
+class Archived:
+    """A recording that was archived: when its event was published (time.monotonic()), how long that took."""
+
+    key: str
+    chunks: int
+    published: float
+    seconds: float
+
+
 @dataclass
 class Watch:
-    """Keep what is open, and the seconds from event to staged (per chunk) and to archived (per recording)."""
+    """Keep what is open, what was archived when, and the seconds from event to staged (per chunk)."""
 
     staging: ContainerClient
     archive: ContainerClient
@@ -52,7 +64,7 @@ class Watch:
     open: dict[str, Open] = field(default_factory=dict)
     settled: int = 0
     staged_seconds: dict[str, float] = field(default_factory=dict)
-    archived_seconds: dict[str, float] = field(default_factory=dict)
+    archived: list[Archived] = field(default_factory=list)
     staging_blobs: int = 0
 
     def add(self, recording: dict[str, Any], *, is_expired: bool) -> None:
@@ -77,7 +89,7 @@ class Watch:
             key = str(blob.name).partition("/")[0]
             seen.add(key)
             found = _CONTENT.fullmatch(str(blob.name))
-            if found and key in waiting and (blob.metadata or {}).get("sha256"):
+            if found and key in waiting and PROVED.intersection(blob.metadata or ()):
                 self._staged(waiting[key], found["document"])
             if key in waiting and waiting[key].is_expired and "/events/" in str(blob.name):
                 await self._age(blob)
@@ -121,8 +133,9 @@ class Watch:
         self.settled += 1
         if one.is_expired:
             return
-        self.archived_seconds[one.key] = time.monotonic() - one.published
-        for chunk in one.recording["chunks"]:
+        chunks = one.recording["chunks"]
+        self.archived.append(Archived(one.key, len(chunks), one.published, time.monotonic() - one.published))
+        for chunk in chunks:
             # It was staged and archived between two looks.
             self._staged(one, chunk["documentId"])
 
@@ -140,9 +153,9 @@ def key_of(recording: dict[str, Any]) -> str:
 
 
 async def list_blobs(container: ContainerClient, prefix: str = "") -> AsyncIterator[Any]:
-    """List blobs with their metadata; a missing container has none."""
+    """List blobs with their metadata and where they were copied from; a missing container has none."""
     try:
-        async for blob in container.list_blobs(name_starts_with=prefix, include=["metadata"]):
+        async for blob in container.list_blobs(name_starts_with=prefix, include=["metadata", "copy"]):
             yield blob
     except ResourceNotFoundError:
         return

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -79,6 +79,15 @@ class Probe:
         """Describe a document that isn't media without showing any of its text."""
         digest = hashlib.sha256(self.head).hexdigest()
         return f"{self.size} bytes, {self.content_type or 'no content type'}, first KiB has SHA-256 {digest}"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A response with the first bytes of a document, or all of it; `body` yields its `length` bytes, once."""
+
+    probe: Probe
+    body: AsyncIterator[bytes]
+    length: int
 
 
 class Content:
@@ -154,8 +163,23 @@ class Content:
 
         Raises SourceDamaged for an empty body, else other ChunkErrors.
         """
-        found, by_id = await self._by_location(job, job.content_location, self._download(job), self._probe)
-        return replace(found, by_id=by_id)
+        async with self.open(job, first=HEAD_BYTES) as opened:
+            return opened.probe
+
+    @asynccontextmanager
+    async def open(self, job: ChunkJob, *, first: int) -> AsyncIterator["Opened"]:
+        """Request the first bytes (`first`, at least a KiB), which tell the version as well; close what isn't read.
+
+        Raises SourceDamaged for an empty body, else other ChunkErrors.
+        """
+        async with AsyncExitStack() as stack:
+
+            async def ask(job: ChunkJob, url: str) -> Opened:
+                request = self._get(url, job, "content", first=0, last=first - 1)
+                return await _opened(await stack.enter_async_context(request), first)
+
+            opened, by_id = await self._by_location(job, job.content_location, self._download(job), ask)
+            yield replace(opened, probe=replace(opened.probe, by_id=by_id))
 
     async def _by_location[Found](
         self, job: ChunkJob, location: str | None, by_id: str, ask: Callable[[ChunkJob, str], Awaitable[Found]]
@@ -179,30 +203,6 @@ class Content:
         except ChunkError as failed:
             raise type(failed)(f"{failed.message}; fetched by its id, since {reason}") from failed
 
-    async def _probe(self, job: ChunkJob, url: str) -> Probe:
-        async with self._get(url, job, "content", first=0, last=HEAD_BYTES - 1) as response:
-            size, takes_ranges = _total(response)
-            if size == 0:
-                raise SourceDamaged(
-                    f"the source answered with no bytes ({_content_type(response) or 'no content type'})"
-                )
-            head = bytearray()
-            async for piece in _pieces(response):
-                head += piece
-                if len(head) >= HEAD_BYTES:
-                    break
-            # Whether text is an error page is judged by ingest: an MP3 may follow it (docs/media.md#which-kind).
-            return Probe(
-                size,
-                media.sniff(bytes(head)),
-                _version(response, size),
-                response.headers.get("ETag"),
-                takes_ranges,
-                bytes(head[:HEAD_BYTES]),
-                has_validator=_validator(response) is not None,
-                content_type=_content_type(response),
-            )
-
     async def read(self, job: ChunkJob, probe: Probe, *, offset: int, length: int) -> bytes:
         """Read some bytes of the version that was probed."""
         return b"".join([piece async for piece in self.stream(job, probe, offset=offset, length=length)])
@@ -218,20 +218,11 @@ class Content:
             total, is_range = _total(response)
             if (total, _version(response, total)) != (probe.size, probe.version):
                 raise SourceChanged(f"the document had {probe.size} bytes, now another version has {total}")
-            # A server that ignores Range sends everything: skip what comes before.
-            skip = 0 if is_range else offset
             if is_range and _first(response) != offset:
                 raise SourceDamaged("the source sent a range that was not requested")
-            left = length
-            async for received in _pieces(response):
-                piece = received[skip : skip + left]
-                skip = max(0, skip - len(received))
-                left -= len(piece)
-                if piece:
-                    yield piece
-                if not left:
-                    return
-            raise SourceDamaged(f"the body ended {left} bytes before the end of the range")
+            # A server that ignores Range sends everything: what comes before is skipped.
+            async for piece in _exactly(_pieces(response), skip=0 if is_range else offset, length=length):
+                yield piece
 
     def require_address(self, location: str, document_id: str, use: Use) -> None:
         """Raise SourceRefused if this is no address of the document."""
@@ -294,6 +285,53 @@ class _Retry(AsyncRetryPolicy[Any, Any]):
     def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
         """Return whether to try again after this answer."""
         return super().is_retry(settings, response) and (self.get_retry_after(response) or 0) <= LONGEST_RETRY_AFTER
+
+
+async def _opened(response: AsyncHttpResponse, first: int) -> Opened:
+    """Read what a response says of a document, and the first KiB of its body."""
+    size, is_range = _total(response)
+    if size == 0:
+        raise SourceDamaged(f"the source answered with no bytes ({_content_type(response) or 'no content type'})")
+    if is_range and _first(response) != 0:
+        raise SourceDamaged("the source sent a range that was not requested")
+    pieces, head = _pieces(response), bytearray()
+    async for piece in pieces:
+        head += piece
+        if len(head) >= HEAD_BYTES:
+            break
+    # Whether text is an error page is judged by ingest: an MP3 may follow it (docs/media.md#which-kind).
+    probe = Probe(
+        size,
+        media.sniff(bytes(head[:HEAD_BYTES])),
+        _version(response, size),
+        response.headers.get("ETag"),
+        is_range,
+        bytes(head[:HEAD_BYTES]),
+        has_validator=_validator(response) is not None,
+        content_type=_content_type(response),
+    )
+    length = min(first, size) if is_range else size
+    return Opened(probe, _exactly(_after(bytes(head), pieces), skip=0, length=length), length)
+
+
+async def _after(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield head
+    async for piece in pieces:
+        yield piece
+
+
+async def _exactly(pieces: AsyncIterator[bytes], *, skip: int, length: int) -> AsyncIterator[bytes]:
+    """Yield `length` bytes after the first `skip`; raises SourceDamaged if there are fewer."""
+    left = length
+    async for received in pieces:
+        piece = received[skip : skip + left] if skip or len(received) > left else received
+        skip = max(0, skip - len(received))
+        left -= len(piece)
+        if piece:
+            yield piece
+        if not left:
+            return
+    raise SourceDamaged(f"the body ended {left} bytes before the end of the range")
 
 
 async def _pieces(response: AsyncHttpResponse) -> AsyncIterator[bytes]:

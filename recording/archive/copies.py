@@ -1,84 +1,296 @@
-"""The copies of a recording's blobs, from staging into the archive."""
+"""The copies of a recording's blobs, from staging into the archive, and the proof of each chunk's copy.
+
+The service makes the copy of a chunk's content, and answers the CRC64 of each block. Then all bytes of the copy are
+read once: they must have the digest that was counted when they came from the source. What was found is a fact, and the
+manifest waits for it.
+"""
 
 import asyncio
+import hashlib
 import time
 from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from azure.core.exceptions import AzureError
 
+from recording import crc64
+from recording.clock import Clock, utc_now
+from recording.formats import media
 from recording.model import layout
 from recording.model.manifest import Manifest, ManifestFile
-from recording.model.proof import ChunkFacts
+from recording.model.proof import ByteRange, ChunkFacts, CopyProof, has_bytes
 from recording.model.recording import InFlightRecording
 from recording.model.stored import StoredBlob
-from recording.storage.blobs import Blobs, CopyFailed, is_copy
+from recording.model.verdict import ChunkVerdict
+from recording.storage.blobs import Blobs, CopyDiffers, CopyFailed
+from recording.storage.contents import read_contents
+from recording.telemetry import log
 from recording.workers import run_each
 
-# Of one recording; half of those of a run.
+# Of one recording; half of those of a process.
 AT_ONCE = 8
+COPIES = 16
+# Of a process: each pass holds 8 MiB, and one core hashes what four read.
+PASSES = 4
 # Blobs of a recording; up to here it costs less to begin each copy again than to list what is there.
 _MANY = 64
 # Of thousands of copies some fail in each run, and the rest is made nevertheless; if more fail, storage is not well.
 _MOST_FAILURES = 32
+# Neighbouring ranges of a file are copied as one block, up to this length, and longer ones are divided: the answer
+# comes when all bytes are there (docs/azure-storage.md#copies-on-the-servers-side), and the client waits for a minute.
+COPY_BLOCK = 256 * 1024 * 1024
+_TRIES = 3
+_UNKNOWN_TYPE = "application/octet-stream"
 
 
-async def copy_recording(
-    recording: InFlightRecording,
-    before: Manifest | None,
-    blobs: Blobs,
-    *,
-    limit: asyncio.Semaphore,
-    seconds: float,
-) -> int:
-    """Copy chunks, metadata files and events, and verify each copy; return how many are left after `seconds`.
+class Gone(CopyFailed):
+    """A blob that was listed in staging is not there: another worker has archived its recording."""
 
-    Of one recording only a part of what `limit` allows is copied at once: however many copies it needs, those of other
-    recordings don't wait for all of them. Repeating it is harmless. What the manifest `before` lists with its SHA-256
-    is never written again, whatever has arrived in staging since. Raises CopyFailed, or azure-core's errors, the first
-    one, after the other copies were made, or many have failed.
-    """
-    surplus = _surplus(recording, before)
-    kinds = {chunk.content.name: chunk.kind for chunk in recording.chunks if chunk.content}
-    named = {
-        blob.name: layout.archived(blob.name, kinds.get(blob.name, ChunkFacts.from_metadata(blob.metadata).kind))
-        for blob in recording.blobs
-        if layout.staged_kind(blob.name) not in layout.TRANSIENT and blob.name not in surplus
-    }
-    # To check each of thousands of copies again would take all of the next run's time.
-    copied = await _copied(recording.key, blobs) if len(named) > _MANY else {}
-    missing = [
-        blob
-        for blob in recording.blobs
-        if (name := named.get(blob.name)) and not (name in copied and is_copy(copied[name], blob))
-    ]
-    left = len(missing)
-    failures: list[Exception] = []
-    end = time.monotonic() + seconds
 
-    async def copy(blob: StoredBlob) -> None:
-        nonlocal left
-        if time.monotonic() >= end or len(failures) >= _MOST_FAILURES:
-            return
-        async with limit:
-            name = named[blob.name]
+@dataclass(frozen=True)
+class Copied:
+    """What was copied: the facts that prove it, new ones among them, and how many blobs are left."""
+
+    proofs: tuple[StoredBlob, ...]
+    left: int
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The copies of one recording: the names in the archive, what is there, and when its chunks expire."""
+
+    recording: InFlightRecording
+    before: Manifest | None
+    there: dict[str, StoredBlob]
+    proofs: dict[str, CopyProof]
+    expiry: dict[str, datetime]
+    made: list[StoredBlob] = field(default_factory=list)
+
+    def is_done(self, source: StoredBlob, name: str) -> bool:
+        """Return whether an earlier run has made and proved a copy."""
+        if source.digest and layout.staged_kind(source.name) == "content":
+            proof = self.proofs.get(source.name)
+            copy = self.there.get(proof.blob) if proof else None
+            return proof is not None and copy is not None and (copy.etag, copy.size) == (proof.etag, proof.bytes)
+        return name in self.there and is_copy(self.there[name], source)
+
+
+class Copies:
+    """Makes and proves copies; the limits are those of a process."""
+
+    def __init__(self, blobs: Blobs, *, clock: Clock = utc_now) -> None:
+        self._blobs = blobs
+        self._clock = clock
+        self._copying = asyncio.Semaphore(COPIES)
+        self._reading = asyncio.Semaphore(PASSES)
+
+    async def bring(self, recording: InFlightRecording, before: Manifest | None, *, seconds: float) -> Copied:
+        """Copy chunks, metadata files and events, and prove each copy, for `seconds`.
+
+        Repeating it is harmless: what is there and proved isn't copied again, and what the manifest `before` lists with
+        its SHA-256 is never written again, whatever has arrived in staging since. Raises CopyFailed, or azure-core's
+        errors, the first one, after the other copies were made, or many have failed.
+        """
+        surplus = _surplus(recording, before)
+        kinds = {chunk.content.name: chunk.kind for chunk in recording.chunks if chunk.content}
+        named = {
+            blob.name: layout.archived(blob.name, kinds.get(blob.name, ChunkFacts.from_metadata(blob.metadata).kind))
+            for blob in recording.blobs
+            if layout.staged_kind(blob.name) not in layout.TRANSIENT and blob.name not in surplus
+        }
+        proofs = {name: proof for chunk in recording.chunks for name, proof in chunk.proofs.items()}
+        work = _Work(
+            recording,
+            before,
+            # The copies of an earlier run: to make each of thousands again would take all of the next run's time.
+            await self._copied(recording.key) if proofs or len(named) > _MANY else {},
+            proofs,
+            {b.name: c.expires_at for c in recording.chunks for b in (c.content, *c.others, c.metadata) if b},
+        )
+        missing = [blob for blob in recording.blobs if blob.name in named and not work.is_done(blob, named[blob.name])]
+        left = len(missing)
+        failures: list[Exception] = []
+        end = time.monotonic() + seconds
+
+        async def copy(blob: StoredBlob) -> None:
+            nonlocal left
+            if time.monotonic() >= end or len(failures) >= _MOST_FAILURES:
+                return
             try:
-                if before and layout.staged_kind(blob.name) == "event":
-                    name = await _event_name(blob, name, blobs)
-                await blobs.copy_to_archive(blob, name)
+                await self._bring(work, blob, named[blob.name])
             except (CopyFailed, AzureError) as failed:
                 failures.append(failed)
                 return
-        left -= 1
+            left -= 1
 
-    await run_each(copy, missing, at_once=AT_ONCE)
-    if failures:
-        raise failures[0]
-    return left
+        await run_each(copy, missing, at_once=AT_ONCE)
+        if failures:
+            raise failures[0]
+        return Copied(tuple(work.made), left)
+
+    async def _copied(self, key: str) -> dict[str, StoredBlob]:
+        """List what earlier runs have copied."""
+        return {blob.name: blob async for blob in self._blobs.list_blobs("archive", f"{layout.archive_folder(key)}/")}
+
+    async def _bring(self, work: _Work, source: StoredBlob, name: str) -> None:
+        kind = layout.staged_kind(source.name)
+        if kind in ("event", "metadata"):
+            async with self._copying:
+                await self._copy_text(work, source, name)
+        elif kind == "content" and source.digest:
+            try:
+                work.made.append(await self._copy_proved(work.recording.key, source, name))
+            except CopyDiffers:
+                await self._check_source(work, source)
+                raise
+        else:
+            # Not proved, or of a kind that a later version has added: there is no digest to compare.
+            copy = await self._copy(source, name)
+            found = await self._blobs.stat("archive", copy.name)
+            there = await self._blobs.stat("staging", source.name)
+            if found is None or there is None or (found.size, there.etag) != (source.size, source.etag):
+                raise CopyFailed(f"{source.name} has changed, or its copy is incomplete; it will be retried")
+
+    async def _copy_proved(self, key: str, source: StoredBlob, name: str) -> StoredBlob:
+        """Copy a chunk's content, and return the fact that proves the copy."""
+        copy = await self._copy(source, name)
+        for _ in range(_TRIES):
+            if fact := await self._prove(key, source, copy):
+                return fact
+            copy = await self._copy(source, copy.name, over=copy)
+        raise CopyDiffers(f"the bytes of each copy of {source.name} differ; it will be retried")
+
+    async def _prove(self, key: str, source: StoredBlob, copy: StoredBlob) -> StoredBlob | None:
+        """Read a copy, and return the fact that it has the bytes of its source; None if it has others."""
+        name = layout.parse(source.name)
+        blob = layout.proof_blob(key, name.id if name else "", layout.copy_tag(copy.name, copy.etag))
+        async with self._reading:
+            read = await read_contents(self._blobs, "archive", copy)
+        if not has_bytes(source, size=read.size, crc64=read.crc64, sha256=read.sha256):
+            log.warning("copy.differs", recordingKey=key, blob=copy.name, next="the chunk is copied again")
+            # What another worker has read and found right must not be written over: the error was in the reading.
+            return await self._blobs.stat("staging", blob)
+        now = self._clock().astimezone(UTC)
+        proof = CopyProof(
+            content=source.name,
+            blob=copy.name,
+            etag=copy.etag,
+            bytes=read.size,
+            crc64=read.crc64,
+            sha256=read.sha256,
+            kind=read.verdict.kind,
+            seconds=None if read.verdict.seconds is None else round(read.verdict.seconds, 3),
+            verdict=ChunkVerdict.of(read.verdict, now),
+            proved_at=now,
+        )
+        body, metadata = proof.model_dump_json(by_alias=True).encode(), proof.to_metadata()
+        await self._blobs.create("staging", blob, body, **metadata)
+        return StoredBlob(blob, len(body), "", metadata)
+
+    async def _copy(self, source: StoredBlob, name: str, *, over: StoredBlob | None = None) -> StoredBlob:
+        """Return the copy of a blob that is in the archive now, whoever has made it; `over` is replaced.
+
+        A wrong copy that can't be replaced stays, and the right one gets a name of its own.
+        """
+        ranges = copy_ranges(source)
+        kind = media.kind_of(name)
+        for _ in range(_TRIES):
+            if over:
+                # Facts that are no longer those of staging must not replace what was made from newer ones.
+                there = await self._blobs.stat("staging", source.name)
+                if there is None or there.etag != source.etag:
+                    raise Gone(f"{source.name} has changed while it was copied; it will be retried")
+            async with self._copying:
+                made = await self._blobs.copy_to_archive(
+                    source,
+                    name,
+                    ranges,
+                    content_type=media.CONTENT_TYPES[kind] if kind else _UNKNOWN_TYPE,
+                    over=over,
+                )
+            if made:
+                return made
+            found = await self._blobs.stat("archive", name)
+            if found and found.copy_status == "pending":
+                raise CopyFailed(f"an older version still copies {source.name}; it will be retried")
+            if over and found and found.etag == over.etag:
+                name, over = layout.another_copy(name, found.etag), None
+            elif found and is_copy(found, source):
+                return found
+            else:
+                over = found
+        raise CopyFailed(f"the copy of {source.name} was changed by others each time; it will be retried")
+
+    async def _copy_text(self, work: _Work, source: StoredBlob, name: str) -> None:
+        """Copy an event or a metadata file; a different event of the same id in the archive is evidence, and stays."""
+        data = work.recording.texts.get(source.name) or await self._blobs.read("staging", source.name)
+        if data is None:
+            raise Gone(f"{source.name} is not there any more; it will be retried")
+        if source.sha256 not in (None, hashlib.sha256(data).hexdigest()):
+            await self._refetch(work, source)
+            raise CopyDiffers(f"{source.name} has other bytes than were written; it will be retried")
+        metadata = {name: value for name, value in source.metadata.items() if name != "sha256"}
+        if await self._blobs.create("archive", name, data, **metadata):
+            return
+        found = await self._blobs.stat("archive", name)
+        if found is None or await self._blobs.read("archive", name) != data:
+            if work.before and layout.staged_kind(source.name) == "event":
+                other = layout.event_id(None, data.decode(errors="replace"))
+                await self._blobs.create("archive", f"{name.rpartition('/')[0]}/{other}.json", data, **metadata)
+            elif not await self._blobs.replace("archive", name, data, over=found, **source.metadata):
+                raise CopyFailed(f"the copy of {source.name} was changed by another; it will be retried")
+
+    async def _check_source(self, work: _Work, source: StoredBlob) -> None:
+        """Read what staging has, if no copy of it is right: bytes that were damaged there are fetched again."""
+        async with self._reading:
+            read = await read_contents(self._blobs, "staging", source)
+        if not has_bytes(source, size=read.size, crc64=read.crc64, sha256=read.sha256):
+            await self._refetch(work, source)
+
+    async def _refetch(self, work: _Work, damaged: StoredBlob) -> None:
+        """Delete a blob whose bytes are not those that were proved, so that it is fetched again while ACS has it."""
+        expires_at = work.expiry.get(damaged.name)
+        is_there = expires_at is not None and self._clock() < expires_at
+        log.error(
+            "chunk.damaged",
+            recordingKey=work.recording.key,
+            blob=damaged.name,
+            next="it is deleted from staging, and fetched again" if is_there else "it stays in staging; inspect it",
+        )
+        if is_there:
+            await self._blobs.delete("staging", damaged.name, etag=damaged.etag)
 
 
-async def _copied(key: str, blobs: Blobs) -> dict[str, StoredBlob]:
-    """List what earlier runs have copied, completely or not."""
-    return {blob.name: blob async for blob in blobs.list_blobs("archive", f"{layout.archive_folder(key)}/")}
+def is_copy(copy: StoredBlob, source: StoredBlob) -> bool:
+    """Return whether a blob is a complete copy of another, by what its metadata says of its bytes."""
+    is_complete = copy.copy_status in (None, "success")
+    return is_complete and (copy.size, copy.sha256, copy.crc64) == (source.size, source.sha256, source.crc64)
+
+
+def copy_ranges(source: StoredBlob) -> tuple[ByteRange, ...]:
+    """Divide a blob into the blocks of its copy: ranges with a known CRC64, joined where they are short.
+
+    The parts of a range that is divided have none: the reader of the copy compares all of it.
+    """
+    found: list[ByteRange] = []
+    known = ChunkFacts.from_metadata(source.metadata).ranges(source.size)
+    for one in known or _split(ByteRange(0, source.size), COPY_BLOCK):
+        last = found[-1] if found else None
+        if one.length > COPY_BLOCK:
+            found += _split(one, COPY_BLOCK)
+        elif last and None not in (last.crc64, one.crc64) and last.length + one.length <= COPY_BLOCK:
+            joined = crc64.join((part.crc64 or 0, part.length) for part in (last, one))
+            found[-1] = ByteRange(last.offset, last.length + one.length, joined)
+        else:
+            found.append(one)
+    return tuple(found)
+
+
+def _split(whole: ByteRange, length: int) -> list[ByteRange]:
+    end = whole.offset + whole.length
+    return [ByteRange(start, min(length, end - start)) for start in range(whole.offset, end, length)]
 
 
 def _surplus(recording: InFlightRecording, before: Manifest | None) -> set[str]:
@@ -87,30 +299,28 @@ def _surplus(recording: InFlightRecording, before: Manifest | None) -> set[str]:
     for entry in before.chunks if before else ():
         archived[entry.document_id, "content"] += [file for file in entry.files if file.sha256]
         archived[entry.document_id, "metadata"] += [file for file in (entry.metadata,) if file and file.sha256]
-    chosen = {blob.name for c in recording.chunks for blob in (c.content, c.metadata) if blob and blob.sha256}
+    chosen = {blob.name for c in recording.chunks for blob in (c.content, c.metadata) if blob and blob.digest}
     staged = [(blob, parsed) for blob in recording.blobs if (parsed := layout.parse(blob.name))]
     in_staging = {(parsed.id, parsed.kind): blob for blob, parsed in staged if blob.name in chosen}
     found = set()
     for blob, parsed in staged:
         document = (parsed.id, parsed.kind)
         if there := archived.get(document):
-            is_surplus = any(_stem(f.blob) == _stem(blob.name) or blob.sha256 in (None, f.sha256) for f in there)
+            is_surplus = any(_stem(f.blob) == _stem(blob.name) for f in there) or _adds_nothing(blob, there)
         else:
             here = in_staging.get(document, blob)
-            is_surplus = here.name != blob.name and blob.sha256 in (None, here.sha256)
+            is_surplus = here.name != blob.name and _adds_nothing(blob, [here])
         if is_surplus:
             found.add(blob.name)
     return found
 
 
+def _adds_nothing(blob: StoredBlob, kept: Iterable[StoredBlob | ManifestFile]) -> bool:
+    """Return whether others have the bytes of a blob, or it isn't proved."""
+    if blob.sha256:
+        return any(one.sha256 == blob.sha256 for one in kept)
+    return any(blob.crc64 in (None, one.crc64) for one in kept)
+
+
 def _stem(blob: str) -> str:
     return blob.rpartition("/")[2].rpartition(".")[0]
-
-
-async def _event_name(event: StoredBlob, name: str, blobs: Blobs) -> str:
-    """Name an event's copy; a different event of the same id in the archive is evidence, and stays."""
-    there = await blobs.stat("archive", name)
-    if there is None or there.sha256 == event.sha256:
-        return name
-    text = await blobs.read("staging", event.name) or b""
-    return f"{name.rpartition('/')[0]}/{layout.event_id(None, text.decode(errors='replace'))}.json"

@@ -1,20 +1,25 @@
-"""Archive one recording that is due: copies, manifest, log and notice, and then staging is emptied, in this order.
+"""Archive one recording that is due: copies and their proofs, manifest, log and notice; then staging is emptied.
 
-A process may be killed anywhere: the next run finds each step that is done, and continues from there.
+A process may be killed anywhere, and two may work on one recording: whoever comes next finds each step that is done,
+and continues from there.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import UTC
 
-from recording.archive.copies import copy_recording
+from recording.archive.copies import Copies
 from recording.archive.review import is_due, load_due
-from recording.archive.run import Deletable, Due, Run
-from recording.archive.sources import deletable
+from recording.archive.run import Due, Run, TimerReport, log_failure
+from recording.archive.sources import SourceCopies, deletable
+from recording.clock import Clock, utc_now
 from recording.model import layout, manifest
 from recording.model.manifest import Manifest
 from recording.model.recheck import RecheckTimes
-from recording.notices import Notice, RunNotices
-from recording.storage.blobs import Blobs
+from recording.model.recording import InFlightRecording
+from recording.model.stored import StoredBlob
+from recording.notices import Notice, RunNotices, Topic
+from recording.storage.blobs import Blobs, CopyFailed
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.index import Index
@@ -22,6 +27,8 @@ from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
 from recording.telemetry import log, traces
 
+# Below `functionTimeout` (host.json), whose time-out kills every other job of the process too.
+BUDGET_SECONDS = 25 * 60.0
 # The share of a recording's time for its copies; the rest is for what comes after them.
 _COPYING = 0.6
 # Document ids in a notice, which has 1 MB at most.
@@ -31,8 +38,8 @@ _MOST_NAMED = 1000
 async def publish(written: Manifest, notices: RunNotices) -> bool:
     """Report the result for a recording, in the log and to other systems; False if these can't be reached.
 
-    Staging isn't emptied before: after a run that was killed, or couldn't reach the topic, the next one publishes the
-    same notice under the same id.
+    Staging isn't emptied before: after a run that couldn't reach the topic, or was killed before it noted that it did,
+    the next one publishes the same notice under the same id.
     """
     for entry in written.chunks:
         if entry.note:
@@ -91,7 +98,10 @@ def _log_missing(event: str, written: Manifest, entry: manifest.ManifestChunk) -
 
 @dataclass(frozen=True)
 class Finish:
-    """Archives recordings, with `delete_source` up to the point where their sources may be deleted."""
+    """Archives recordings, with `delete_source` up to the point where their sources are deleted.
+
+    `budget_seconds` is for a message of the queue; what isn't done by then is queued again.
+    """
 
     blobs: Blobs
     recordings: RecordingStore
@@ -99,24 +109,46 @@ class Finish:
     calls: CallIds
     starts: StartClaims
     index: Index
-    delete_source: bool
+    copies: Copies
+    sources: SourceCopies
+    topic: Topic
     rechecks: RecheckTimes
+    delete_source: bool
+    clock: Clock = utc_now
+    budget_seconds: float = BUDGET_SECONDS
 
-    async def one(self, run: Run, key: str, *, note_endings: bool = True) -> None:
-        """Archive a recording that is due, publish the result, and empty staging.
+    async def run(self, key: str) -> TimerReport:
+        """Archive the recording that a message names, as far as it is due; what it raises makes the queue try again."""
+        run = Run(self.clock(), RunNotices(self.topic), self.budget_seconds)
+        try:
+            async with asyncio.timeout(self.budget_seconds):
+                await self.one(run, key, seconds=self.budget_seconds)
+        except Exception as failed:
+            log_failure("recording.not_archived", key, failed, "the queue tries again, then the timer")
+            raise
+        return run.report
+
+    async def one(self, run: Run, key: str, *, seconds: float, note_endings: bool = True) -> None:
+        """Archive a recording that is due, publish the result, and empty staging, in about `seconds`.
 
         Its facts are loaded here, unless the run's review has loaded them a moment ago (`run.due`). Then they decide
         again whether it is due: the request may be old, and a chunk may have been announced since. `note_endings` is
-        False if the watch over unannounced recordings has just cleared the markers of all that are announced.
+        False if the watch over unannounced recordings has just cleared the markers of all that are announced. If there
+        is more to do, the notes of its hand-over are deleted, so that the next run of the timer queues it again.
         """
         due = run.due.get(key) or await load_due(self.recordings, key, await self.recordings.staged(key))
-        if not due.whole.events or not is_due(due.pending, run.now, self.rechecks):
+        if not due.whole.events:
             return
-        with traces.span("recording.archive", key):
-            if note_endings:
-                # Once staging is empty nothing shows that it was announced: its marker must be gone before.
-                await self._note_ending(due)
-            await self._finish(run, due)
+        is_emptied = False
+        if is_due(due.pending, run.now, self.rechecks):
+            with traces.span("recording.archive", key):
+                if note_endings:
+                    # Once staging is empty nothing shows that it was announced: its marker must be gone before.
+                    await self._note_ending(due)
+                is_emptied = await self._finish(run, due, seconds * _COPYING)
+        if not is_emptied:
+            notes = [blob for blob in due.whole.blobs if layout.staged_kind(blob.name) == "hand_over"]
+            await self.blobs.delete_each("staging", notes)
 
     async def _note_ending(self, due: Due) -> None:
         """Record the ending of the recording that is settled; an event may claim that it was another."""
@@ -127,56 +159,67 @@ class Finish:
         if recording_id:
             await self.endings.clear_announced(recording_id)
 
-    async def _finish(self, run: Run, due: Due) -> None:
+    async def _finish(self, run: Run, due: Due, seconds: float) -> bool:
+        """Do what is left to do; return whether staging is emptied."""
         whole, before = due.whole, due.before
         written: Manifest | None
         if before and not manifest.says_more(due.pending, before):
             if all(layout.staged_kind(blob.name) in layout.TRANSIENT for blob in whole.blobs):
                 # What is left is the record of an attempt that ended after the archive: nothing to publish.
                 await self.recordings.empty_staging(whole)
-                return
+                return True
             # An earlier run was killed after the archive, or a duplicate of the event came late.
             written = before
         else:
-            written = await self._archive(run, due)
+            whole, written = await self._archive(run, due, seconds)
         if written is None:
-            return
+            return False
         published = layout.published_blob(whole.key, written.revision)
-        is_published = any(blob.name == published for blob in whole.blobs)
+        is_published = whole.named(published) is not None
         if not is_published:
             # Before the notice, whose reader may look for it; staging is not emptied before either.
             await self.index.write(written)
             if not await publish(written, run.notices):
-                return
+                return False
         sources = deletable(whole, written, run.now) if self.delete_source else []
-        if not sources:
-            await self.recordings.empty_staging(whole)
-            return
-        if not is_published:
+        if not is_published and (sources or self.topic.is_set):
+            # Emptying that is cut short must not publish the notice again.
             await self.blobs.create("staging", published, b"{}")
-        # The events list what is still to be deleted at ACS; the fact beside them says that the rest is done.
-        kept = {b.name for b in whole.blobs if b.name == published or layout.staged_kind(b.name) == "event"}
-        emptied = replace(whole, blobs=tuple(b for b in whole.blobs if b.name not in kept))
-        await self.recordings.empty_staging(emptied)
-        rest = replace(whole, blobs=tuple(b for b in whole.blobs if b.name in kept))
-        run.deletable[whole.key] = Deletable(sources, rest, published)
+            whole = replace(whole, blobs=(*whole.blobs, StoredBlob(published, 2, "")))
+        if sources:
+            # The events list what is still to be deleted at ACS; the fact beside them says that the rest is done.
+            kept = {b.name for b in whole.blobs if b.name == published or layout.staged_kind(b.name) == "event"}
+            await self.recordings.empty_staging(
+                replace(whole, blobs=tuple(b for b in whole.blobs if b.name not in kept))
+            )
+            whole = replace(whole, blobs=tuple(b for b in whole.blobs if b.name in kept))
+            if not await self.sources.delete(sources):
+                return False
+        await self.recordings.empty_staging(whole)
+        return True
 
-    async def _archive(self, run: Run, due: Due) -> Manifest | None:
-        """Copy what is pending and write the manifest.
+    async def _archive(self, run: Run, due: Due, seconds: float) -> tuple[InFlightRecording, Manifest | None]:
+        """Copy what is pending, prove the copies, and write the manifest; also return the recording with its proofs.
 
-        None if copies are left for the next run, or another run was quicker with a different manifest.
+        No manifest, if copies are left for the next run, a copy shows that its chunk may get better, or another run was
+        quicker with a different manifest.
         """
-        left = await copy_recording(
-            due.pending, due.before, self.blobs, limit=run.copies, seconds=run.quarter * _COPYING
-        )
-        if left:
-            run.report.copying.append(due.whole.key)
-            log.info("recording.copying", recordingKey=due.whole.key, left=left, next="the next run continues")
-            return None
-        recording = await self.recordings.with_all_failures(await self.recordings.with_metadata_files(due.pending))
+        key, now = due.whole.key, run.now
+        copied = await self.copies.bring(due.pending, due.before, seconds=seconds)
+        whole = self.recordings.with_blobs(due.whole, copied.proofs)
+        pending = manifest.without_archived(whole, due.before) if due.before else whole
+        if copied.left:
+            run.report.copying.append(key)
+            log.info("recording.copying", recordingKey=key, left=copied.left, next="the next run continues")
+            return whole, None
+        if not is_due(pending, max(now, self.clock()), self.rechecks):
+            log.info("recording.rechecking", recordingKey=key, next="its archive waits for the re-check of a chunk")
+            run.report.waiting.append(key)
+            return whole, None
+        recording = await self.recordings.with_all_failures(await self.recordings.with_metadata_files(pending))
         call = next((event.server_call_id for event in reversed(recording.events) if event.server_call_id), None)
         correlation_id = await self.calls.correlation_id(call)
-        at = run.now.astimezone(UTC)
+        at = now.astimezone(UTC)
         written = manifest.write_manifest(
             recording,
             archived_at=at,
@@ -185,9 +228,11 @@ class Finish:
             # Events of the 2021 preview API don't name their recording: the stop that was assigned to it does.
             started=await self.starts.find(recording.recording_id or await self.endings.assigned(recording.key)),
         )
+        if unproved := [entry.document_id for entry in written.chunks if entry.is_safe and not entry.has_proof]:
+            raise CopyFailed(f"no proof of the copies of {unproved}")
         if not await self.recordings.write_manifest(written):
             # Perhaps from an older list of staging: what it doesn't list is archived by the next run.
-            log.warning("manifest.superseded", recordingKey=recording.key, next="the next run compares")
-            return None
-        (run.report.archived if written.complete else run.report.incomplete).append(recording.key)
-        return written
+            log.warning("manifest.superseded", recordingKey=key, next="the next run compares")
+            return whole, None
+        (run.report.archived if written.complete else run.report.incomplete).append(key)
+        return whole, written

@@ -10,14 +10,13 @@ from azure.core.exceptions import AzureError
 
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
-from recording.model.recording import InFlightChunk, InFlightRecording
+from recording.model.recording import InFlightRecording
 from recording.notices import RunNotices
 from recording.storage.blobs import CopyFailed
 from recording.telemetry import log
 
 PARALLELISM = 8
-COPIES = 16
-# Of the time of a run, for one recording: a copy that takes longer continues on the server, and the next run finds it.
+# Of the time of a run, for one recording: one that hangs must not keep others from their turn.
 _LARGEST_SHARE = 0.25
 
 
@@ -26,8 +25,9 @@ class TimerReport:
     """What one run did, by recording key.
 
     `jobs` are the chunks that it requeues, `rechecks` those to be re-checked, and `messages` all that is to be put on
-    the chunk queue. `fanned_out` counts the chunks that fan-outs requeue. `copying` are recordings whose copies the
-    next run continues.
+    the chunk queue. `fanned_out` counts the chunks that fan-outs requeue. `handed_over` are put on the queue that
+    archives them, `archived` and `incomplete` were archived by the run itself, and `copying` are those whose copies the
+    next one continues.
     """
 
     messages: list[str] = field(default_factory=list)
@@ -35,6 +35,7 @@ class TimerReport:
     fanned_out: int = 0
     copying: list[str] = field(default_factory=list)
     rechecks: list[ChunkJob] = field(default_factory=list)
+    handed_over: list[str] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
@@ -56,13 +57,11 @@ class Due:
     before: Manifest | None
 
 
-@dataclass(frozen=True)
-class Deletable:
-    """The chunks to delete at ACS, the rest of their recording in staging, and the fact that it was published."""
-
-    chunks: list[InFlightChunk]
-    rest: InFlightRecording
-    published: str
+def log_failure(event: str, key: str, failed: Exception, following: str) -> None:
+    """Log why a step failed for a recording, and what follows; a failure that isn't expected with its traceback."""
+    reason = str(failed) if isinstance(failed, CopyFailed) else type(failed).__name__
+    is_expected = isinstance(failed, (AzureError, CopyFailed, TimeoutError))
+    (log.warning if is_expected else log.exception)(event, recordingKey=key, reason=reason, next=following)
 
 
 @dataclass
@@ -75,11 +74,8 @@ class Run:
     parallelism: int = PARALLELISM
     report: TimerReport = field(default_factory=TimerReport)
     in_flight: int = 0
-    # Bounds the server-side copies at once; of this run alone: copies that hang must not delay another run.
-    copies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COPIES))
     seen: list[InFlightRecording] = field(default_factory=list)
     due: dict[str, Due] = field(default_factory=dict)
-    deletable: dict[str, Deletable] = field(default_factory=dict)
     # Requests in a row that the archive has not answered.
     archive_silences: int = 0
     _begun: float = field(default_factory=time.monotonic)
@@ -119,15 +115,10 @@ class Run:
                 try:
                     async with asyncio.timeout(min(left, share or left)):
                         await step(self, key)
-                except (AzureError, CopyFailed, TimeoutError) as failed:
-                    self.report.failed.append(key)
-                    reason = str(failed) if isinstance(failed, CopyFailed) else type(failed).__name__
-                    log.warning(failure, recordingKey=key, reason=reason, next="the next run tries again")
                 except Exception as failed:
                     # One recording that can't be worked on must not keep the others from their deadline.
                     self.report.failed.append(key)
-                    reason = type(failed).__name__
-                    log.exception(failure, recordingKey=key, reason=reason, next="the next run tries again")
+                    log_failure(failure, key, failed, "the next run tries again")
 
         async with asyncio.TaskGroup() as group:
             for _ in range(self.parallelism):
@@ -146,6 +137,7 @@ class Run:
             inFlight=self.in_flight,
             chunksInFlight=len(left),
             leastHoursLeft=min(left) if left else None,
+            handedOver=len(self.report.handed_over),
             archived=len(self.report.archived),
             incomplete=len(self.report.incomplete),
             queuedAgain=len(self.report.jobs) + self.report.fanned_out,

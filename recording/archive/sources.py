@@ -1,15 +1,13 @@
 """The copy at ACS, which DELETE_SOURCE deletes once the archive copy is proved and published."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
 from recording.acs.content import Content
-from recording.archive.run import Run
 from recording.errors import ChunkError
 from recording.model.manifest import Manifest
 from recording.model.recording import InFlightChunk, InFlightRecording
-from recording.storage.blobs import Blobs
-from recording.storage.recordings import RecordingStore
 from recording.telemetry import log
 from recording.workers import run_each
 
@@ -30,31 +28,31 @@ def deletable(recording: InFlightRecording, written: Manifest, now: datetime) ->
     ]
 
 
-async def delete(chunks: list[InFlightChunk], content: Content) -> bool:
-    """Delete chunks at ACS; False if one of them is still there. Deleting one again is harmless."""
-    left: list[InFlightChunk] = []
-
-    async def delete_one(chunk: InFlightChunk) -> None:
-        if not await _delete(chunk, content):
-            left.append(chunk)
-
-    await run_each(delete_one, chunks, at_once=_AT_ONCE)
-    return not left
-
-
-async def _delete(chunk: InFlightChunk, content: Content) -> bool:
+async def _delete(chunk: InFlightChunk, content: Content, seconds: float) -> bool:
     location, document_id = chunk.announced.delete_location or "", chunk.announced.source_id or chunk.document_id
     try:
-        # What is deleted must be what was fetched: an older version of the app may have fetched it from any address.
+        # What is deleted must be what was fetched: an older version of the app may have fetched it from any address,
+        # and this one fetches by its id what has another's address.
         if fetched_at := chunk.announced.content_location:
             content.require_address(fetched_at, document_id, "content")
-        await content.delete(location, document_id)
-    except ChunkError as failed:
+    except ChunkError as refused:
+        log.warning(
+            "source.kept",
+            recordingKey=chunk.recording_key,
+            documentId=chunk.document_id,
+            reason=refused.message,
+            next="ACS deletes it itself",
+        )
+        return True
+    try:
+        async with asyncio.timeout(seconds):
+            await content.delete(location, document_id)
+    except (ChunkError, TimeoutError) as failed:
         log.warning(
             "source.not_deleted",
             recordingKey=chunk.recording_key,
             documentId=chunk.document_id,
-            reason=failed.message,
+            reason=failed.message if isinstance(failed, ChunkError) else "ACS did not answer in time",
             next="each run of the timer tries again until ACS deletes it itself",
         )
         return False
@@ -64,15 +62,18 @@ async def _delete(chunk: InFlightChunk, content: Content) -> bool:
 
 @dataclass(frozen=True)
 class SourceCopies:
-    """Deletes at ACS what the archive has."""
+    """Deletes at ACS what the archive has; each deletion may take `seconds`."""
 
-    blobs: Blobs
-    recordings: RecordingStore
     content: Content
+    seconds: float = 30.0
 
-    async def one(self, run: Run, key: str) -> None:
-        """Delete a recording's sources, and empty staging once all of them are gone."""
-        found = run.deletable[key]
-        if await delete(found.chunks, self.content):
-            await self.blobs.delete("staging", found.published)
-            await self.recordings.empty_staging(found.rest)
+    async def delete(self, chunks: list[InFlightChunk]) -> bool:
+        """Delete chunks at ACS; False if one of them is still there. Deleting one again is harmless."""
+        left: list[InFlightChunk] = []
+
+        async def delete_one(chunk: InFlightChunk) -> None:
+            if not await _delete(chunk, self.content, self.seconds):
+                left.append(chunk)
+
+        await run_each(delete_one, chunks, at_once=_AT_ONCE)
+        return not left

@@ -7,13 +7,13 @@ from pydantic import ValidationError
 
 from recording.errors import BadRequest, NotFound, RecordingError
 from recording.formats import media
-from recording.formats.media import Inspection, Kind
+from recording.formats.media import Kind
 from recording.formats.verdict import Outcome
 from recording.model.layout import is_recording_key
 from recording.model.manifest import ManifestChunk, ManifestFile
 from recording.model.record import Record
 from recording.storage.blobs import Blobs
-from recording.storage.hashing import Sha256
+from recording.storage.contents import read_contents
 from recording.storage.recordings import RecordingStore
 from recording.telemetry import log
 
@@ -129,14 +129,10 @@ class Verifier:
             return
         if found.size != file.bytes:
             yield f"has {found.size} bytes, the manifest says {file.bytes}"
-        digest, inspection = Sha256(), Inspection(found.size)
-        async for piece in self._blobs.read_ranges("archive", found, prefetch=4):
-            await digest.update(piece)
-            inspection.feed(piece)
-        sha256 = await digest.finish()
-        if file.sha256 is not None and sha256 != file.sha256:
-            yield f"has SHA-256 {sha256}, the manifest says {file.sha256}"
-        if kind and (problem := inspection.verdict().problem):
+        read = await read_contents(self._blobs, "archive", found)
+        if file.sha256 not in (None, read.sha256):
+            yield f"has SHA-256 {read.sha256}, the manifest says {file.sha256}"
+        if kind and (problem := read.verdict.problem):
             yield problem
 
 

@@ -53,6 +53,7 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
         (clients.chunk_queue, clients.chunk_poison),
         (clients.bulk_queue, clients.bulk_poison),
         (clients.event_queue, clients.event_poison),
+        (clients.archive_queue, clients.archive_poison),
         scratch,
     )
     try:

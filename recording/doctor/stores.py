@@ -13,6 +13,7 @@ from typing import Literal
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 
+from recording import crc64
 from recording.config import account
 from recording.config.account import StorageAccount
 from recording.config.settings import Settings
@@ -20,6 +21,7 @@ from recording.doctor import reach
 from recording.doctor.finding import Finding
 from recording.errors import describe
 from recording.model import layout
+from recording.model.proof import ByteRange
 from recording.model.stored import Container
 from recording.storage.blobs import Blobs, CopyFailed
 from recording.storage.queues import Queue
@@ -35,6 +37,7 @@ class Queues:
     chunks: tuple[Queue, Queue]
     bulk: tuple[Queue, Queue]
     events: tuple[Queue, Queue]
+    archive: tuple[Queue, Queue]
     scratch: Queue
 
 
@@ -92,14 +95,15 @@ async def _queues(settings: Settings, queues: Queues, timeout: float) -> list[Fi
     place = _Place(settings.host_storage, "AzureWebJobsStorage", "queue")
     probed = await _probe(place)
     if probed.mark == "fail":
-        names = ("queue use", "chunk queue", "bulk queue", "event queue")
+        names = ("queue use", "chunk queue", "bulk queue", "event queue", "archive queue")
         return [probed, *(Finding(name, "skipped", "skipped until the account is reachable") for name in names)]
-    chunks, bulk, events = queues.chunks, queues.bulk, queues.events
+    pairs = {"chunk": queues.chunks, "bulk": queues.bulk, "event": queues.events, "archive": queues.archive}
     tried = await asyncio.gather(
         _try("queue use", queues.scratch.name, place, _send(queues.scratch, timeout / 3), timeout),
-        _try("chunk queue", chunks[0].name, place, _depth("chunk queue", *chunks), timeout),
-        _try("bulk queue", bulk[0].name, place, _depth("bulk queue", *bulk), timeout),
-        _try("event queue", events[0].name, place, _depth("event queue", *events), timeout),
+        *(
+            _try(f"{kind} queue", pair[0].name, place, _depth(f"{kind} queue", *pair), timeout)
+            for kind, pair in pairs.items()
+        ),
     )
     return [probed, *tried]
 
@@ -129,10 +133,13 @@ async def _copy(storage: Blobs, tidy_timeout: float) -> str:
     """Copy a blob as the archive does, by the server."""
     name = _blob()
     async with _tidied(storage, ("staging", name), ("archive", name), timeout=tidy_timeout, always=True):
-        await storage.create("staging", name, secrets.token_bytes(64))
+        body = secrets.token_bytes(64)
+        await storage.create("staging", name, body)
         if (source := await storage.stat("staging", name)) is None:
             raise CopyFailed("the blob that was written doesn't exist")
-        await storage.copy_to_archive(source, name)
+        whole = ByteRange(0, len(body), crc64.crc64(body))
+        if await storage.copy_to_archive(source, name, [whole], content_type="application/octet-stream") is None:
+            raise CopyFailed("the copy was refused")
     return "copied from staging by the server"
 
 

@@ -1,11 +1,12 @@
 """One attempt at a chunk: staging has a record that it began, and of why it failed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from secrets import token_hex
+from typing import Literal
 
 from azure.core.exceptions import AzureError
 
@@ -17,27 +18,60 @@ from recording.model.job import ChunkJob
 from recording.storage.blobs import Blobs
 from recording.storage.recordings import RecordingStore
 from recording.telemetry import log
+from recording.workers import begin
 
 _BEGUN_SECONDS = 15.0
 _FAILURE_SECONDS = 60.0
+# Usually the answer is there before that of the source. Nothing is written without it.
+_ARCHIVED_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Attempt:
-    """An attempt that is running; `begun` is the task that records its beginning while the first bytes are fetched."""
+    """An attempt that is running, and what is found out beside its first requests: neither takes time of its own.
+
+    The task `begun` records its beginning, `archived` looks whether the archive has the chunk; `begin` creates both.
+    `done` has the parts of the chunk that are complete, but for a write that this attempt is making.
+    """
 
     id: str
     job: ChunkJob
     blobs: Blobs
     recordings: RecordingStore
-    begun: asyncio.Task[None]
+    begun: asyncio.Task[None] = field(init=False)
+    archived: asyncio.Task[bool] = field(init=False)
+    done: set[Literal["content", "metadata"]] = field(default_factory=set)
+    is_ended: bool = False
 
-    async def wait_until_recorded(self) -> None:
-        """Wait until the beginning is recorded, or can't be: before anything counts as done."""
+    def begin(self) -> None:
+        """Record the beginning, and look into the archive: once the first requests for the chunk are prepared."""
+        self.begun = begin(_record_beginning(self.job, self.blobs, self.id))
+        self.archived = begin(self.recordings.is_archived(self.job))
+
+    async def is_archived(self) -> bool:
+        """Return whether the archive has the chunk; False, too, if it takes longer than a copy should wait."""
+        done, _ = await asyncio.wait([self.archived], timeout=_ARCHIVED_SECONDS)
+        return bool(done) and self.archived.result()
+
+    async def may_write(self) -> bool:
+        """Return whether the chunk is not archived; the beginning is recorded by then, or can't be."""
         await asyncio.wait([self.begun])
+        return not await asyncio.shield(self.archived)
+
+    async def finish[Result](self, part: Literal["content", "metadata"], write: Awaitable[Result]) -> Result:
+        """Make the write that completes a part; the record of the beginning is deleted beside the second one.
+
+        Both name the attempt: should the process be killed before the record is deleted, they show that it succeeded.
+        """
+        self.done.add(part)
+        if len(self.done) == 1:
+            return await write
+        result, _ = await asyncio.gather(write, self.end())
+        return result
 
     async def end(self) -> None:
         """Delete the record of the beginning; if that fails, the attempt counts as one that did not end."""
+        self.is_ended = True
         try:
             async with asyncio.timeout(_BEGUN_SECONDS):
                 await self.blobs.delete("staging", _begun_blob(self.job, self.id))
@@ -49,20 +83,20 @@ class Attempt:
 async def begin_attempt(
     job: ChunkJob, blobs: Blobs, recordings: RecordingStore, *, first_requeue: timedelta, clock: Clock = utc_now
 ) -> AsyncIterator[Attempt]:
-    """Begin an attempt, and record its failure, so that the timer knows when to try again.
-
-    The caller calls `end` together with its last write.
-    """
-    name = layout.attempt_id(clock(), token_hex(4))
-    attempt = Attempt(name, job, blobs, recordings, asyncio.create_task(_record_beginning(job, blobs, name)))
+    """Record how an attempt ends, so that the timer knows when to try again; the caller calls `begin` at once."""
+    attempt = Attempt(layout.attempt_id(clock(), token_hex(4)), job, blobs, recordings)
     try:
         yield attempt
+        if not attempt.is_ended:
+            await asyncio.wait([attempt.begun])
+            await attempt.end()
     except Exception as failed:
-        await attempt.wait_until_recorded()
+        await asyncio.wait([attempt.begun])
         await _record_failure(attempt, failed, first_requeue=first_requeue, clock=clock)
         raise
     finally:
         attempt.begun.cancel()
+        attempt.archived.cancel()
 
 
 async def _record_beginning(job: ChunkJob, blobs: Blobs, name: str) -> None:

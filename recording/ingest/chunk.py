@@ -1,31 +1,35 @@
 """Use case: one chunk job becomes one committed, proved chunk.
 
-Progress is the service's own list of uncommitted blocks: the process that gets the job after a
-crash asks for it and fetches the rest. Two workers on one chunk stage the same bytes under the same
-ids; the commit decides, and a chunk counts only once it was read back and compared.
+Progress is the service's own list of uncommitted blocks: the process that gets the job after a crash asks for it and
+fetches the rest. Two workers on one chunk stage blocks of their own; the commit decides. It has the proof: the CRC64 of
+what was received from the source, which storage has confirmed block by block.
+
+The first request for the content is sent at once, and what is already there is looked up beside it.
 """
 
 import asyncio
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from recording.acs.content import Content, Probe
+from recording.acs.content import Content
 from recording.clock import Clock, utc_now
-from recording.errors import SourceChanged, SourceUnavailable
+from recording.errors import SourceChanged
 from recording.formats import media
-from recording.ingest import blocks
 from recording.ingest.attempt import Attempt, begin_attempt
-from recording.ingest.blocks import Block
-from recording.ingest.proof import Proof, facts_to_commit
+from recording.ingest.facts import facts_of
+from recording.ingest.legacy import LegacyProof
 from recording.ingest.recheck import Recheck
 from recording.ingest.streams import Line, Pace, Streams
-from recording.ingest.transfer import BlockTransfer
+from recording.ingest.transfer import Transfer
 from recording.model import payload
 from recording.model.job import ChunkJob
 from recording.model.proof import ChunkFacts
+from recording.model.verdict import ChunkVerdict
 from recording.storage.blobs import Blobs
 from recording.storage.recordings import RecordingStore
 from recording.telemetry import log, traces
+from recording.workers import begin
 
 _VERSION_TRIES = 3
 # Below `functionTimeout` (host.json), whose time-out kills every other job of the process too.
@@ -73,22 +77,8 @@ class ChunkIngest:
         self._content = content
         self._clock = clock
         self._streams = Streams(limits.parallelism, limits.pace)
-        self._transfer = BlockTransfer(
-            blobs,
-            content,
-            parallelism=limits.parallelism,
-            one_request_seconds=limits.budget_seconds * _ONE_REQUEST,
-            block_pause_seconds=limits.block_pause_seconds,
-        )
-        # Reads of storage have a limit of their own: they don't wait for a source.
-        reads = asyncio.Semaphore(limits.parallelism)
-        self._proof = Proof(blobs, streams=reads, prefetch=limits.parallelism, clock=clock)
-        self._recheck = Recheck(
-            blobs,
-            content,
-            bring=self._bring_content,
-            clock=clock,
-        )
+        self._legacy = LegacyProof(blobs, prefetch=limits.parallelism, clock=clock)
+        self._recheck = Recheck(blobs, recordings, content, bring=self._bring_content, clock=clock)
 
     async def run(self, job: ChunkJob, *, waited: float = 0.0) -> None:
         """Ingest one chunk and its metadata file, or re-check it if the job says so.
@@ -98,40 +88,60 @@ class ChunkIngest:
         queue, then the timer, tries again.
         """
         seconds = self.limits.budget_seconds - waited
-        with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
-            if await self._recordings.is_archived(job):
-                log.info("chunk.already_archived", recordingKey=job.recording_key, documentId=job.document_id)
-                return
-            with self._streams.line(job.recording_key, may_be_given_up=lambda: self._may_be_given_up(job)) as line:
-                if job.recheck:
-                    # The chunk is safe: this doesn't count as an attempt, nor its failure as a failed one.
-                    await self._recheck.run(job, line, seconds=seconds)
+        with (
+            traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index),
+            self._streams.line(job.recording_key, may_be_given_up=lambda: self._may_be_given_up(job)) as line,
+        ):
+            if job.recheck:
+                if await self._recordings.is_archived(job):
+                    log.info("chunk.already_archived", recordingKey=job.recording_key, documentId=job.document_id)
                     return
-                beginning = begin_attempt(
-                    job, self._blobs, self._recordings, first_requeue=self.limits.first_requeue, clock=self._clock
-                )
-                async with beginning as attempt, asyncio.timeout(seconds):
-                    # A missing metadata file must not cost the content: it is fetched second and tried again.
-                    await self._bring_content(job, attempt, line)
-                    await self._bring_metadata(job, attempt, line)
+                # The chunk is safe: this doesn't count as an attempt, nor its failure as a failed one.
+                await self._recheck.run(job, line, seconds=seconds)
+                return
+            beginning = begin_attempt(
+                job, self._blobs, self._recordings, first_requeue=self.limits.first_requeue, clock=self._clock
+            )
+            async with beginning as attempt, asyncio.timeout(seconds):
+                await self._bring(job, attempt, line)
 
     def _may_be_given_up(self, job: ChunkJob) -> bool:
         return self._clock() < job.announced_at + self.limits.keep_slow_after
 
+    async def _bring(self, job: ChunkJob, attempt: Attempt, line: Line) -> None:
+        """Bring content and metadata file beside each other: the failure of one doesn't cost the other."""
+        async with asyncio.TaskGroup() as group:
+            parts = [
+                group.create_task(_failure(self._bring_content(job, attempt, line))),
+                group.create_task(_failure(self._bring_metadata(job, attempt, line))),
+            ]
+            # These tasks come after the ones above, so that the source's time to answer is theirs.
+            attempt.begin()
+            if await attempt.archived:
+                log.info("chunk.already_archived", recordingKey=job.recording_key, documentId=job.document_id)
+                for part in parts:
+                    part.cancel()
+                return
+        for failed in filter(None, (part.result() for part in parts)):
+            raise failed
+
     async def _bring_metadata(self, job: ChunkJob, attempt: Attempt, line: Line) -> None:
-        """Bring the metadata file into staging, which ends the attempt."""
-        await attempt.wait_until_recorded()
-        if await self._blobs.stat("staging", job.metadata_blob) is None:
+        async def fetch() -> bytes:
             async with line.reading():
-                body = await self._content.metadata(job)
-            # Its contents are on the blob as metadata as well, so that a listing has them without reading the file. So
-            # is the attempt that succeeded: the record of its beginning may outlast this write by a moment, or by a
-            # kill.
+                return await self._content.metadata(job)
+
+        fetching = begin(fetch())
+        try:
+            if await self._blobs.stat("staging", job.metadata_blob) is not None:
+                attempt.done.add("metadata")
+                return
+            body = await fetching
+        finally:
+            fetching.cancel()
+        if await attempt.may_write():
+            # Its contents are on the blob as metadata as well, so that a listing has them without reading the file.
             metadata = payload.read_metadata_file(body) | {"attempt": attempt.id}
-            write = self._blobs.create("staging", job.metadata_blob, body, **metadata)
-            await asyncio.gather(write, attempt.end())
-        else:
-            await attempt.end()
+            await attempt.finish("metadata", self._blobs.create("staging", job.metadata_blob, body, **metadata))
 
     async def _bring_content(self, job: ChunkJob, attempt: Attempt | None, line: Line) -> None:
         for _ in range(_VERSION_TRIES):
@@ -146,37 +156,84 @@ class ChunkIngest:
 
     async def _bring_version(self, job: ChunkJob, attempt: Attempt | None, line: Line) -> bool:
         """Turn one version of the document into a proved chunk; False if the caller has to start over."""
-        found = await self._blobs.stat("staging", job.content_blob)
-        if found is not None and found.sha256:
+        limits = self.limits
+        transfer = Transfer(
+            self._blobs,
+            self._content,
+            job,
+            line,
+            parallelism=limits.parallelism,
+            largest_block=limits.largest_block,
+            one_request_seconds=limits.budget_seconds * _ONE_REQUEST,
+            block_pause_seconds=limits.block_pause_seconds,
+        )
+        looking = begin(self._look(job, attempt))
+        try:
+            is_copied = await transfer.run(looking)
+        finally:
+            looking.cancel()
+        if attempt and not await attempt.may_write():
             return True
-        if found is not None and ChunkFacts.from_metadata(found.metadata).is_written_by_ingest(found.size):
-            # Committed by a worker that died before the proof: the source, which may have another version
-            # or none by now, is not asked.
-            return await self._proof.run(job, found)
-        if found is not None:
+        return await (self._commit(job, attempt, transfer) if is_copied else self._settle(job, attempt))
+
+    async def _look(self, job: ChunkJob, attempt: Attempt | None) -> Mapping[str, int] | None:
+        """Return the blocks that are staged, or None if there is nothing to copy."""
+        found, listed = await asyncio.gather(
+            self._blobs.stat("staging", job.content_blob), self._blobs.staged_blocks(job.content_blob)
+        )
+        return None if found or (attempt and await attempt.is_archived()) else listed
+
+    async def _settle(self, job: ChunkJob, attempt: Attempt | None) -> bool:
+        """Return whether the blob that is there is the proved chunk; another one that nobody committed is deleted."""
+        found = await self._blobs.stat("staging", job.content_blob)
+        if found is None:
+            return False
+        if found.digest is None and ChunkFacts.from_metadata(found.metadata).is_written_by_ingest(found.size):
+            # The source, which may have another version or none by now, is not asked.
+            return await self._legacy.prove(job, found)
+        if found.digest is None:
             log.warning(
                 "chunk.unknown_blob", recordingKey=job.recording_key, documentId=job.document_id, next="replace it"
             )
             await self._blobs.delete("staging", found.name, etag=found.etag)
             return False
-        async with line.reading():
-            probe, staged = await asyncio.gather(self._content.probe(job), self._blobs.staged_blocks(job.content_blob))
-        transferred = await self._transfer.run(job, probe, self._plan(probe), staged, line)
-        facts = facts_to_commit(probe, transferred)
-        content_type = media.CONTENT_TYPES[facts.kind] if facts.kind else _UNKNOWN_TYPE
         if attempt:
-            await attempt.wait_until_recorded()
-        await self._blobs.commit_blocks(
-            job.content_blob, transferred.block_ids, facts.to_metadata(), content_type=content_type
-        )
-        found = await self._blobs.stat("staging", job.content_blob)
-        if found is None or not facts.is_same_version(ChunkFacts.from_metadata(found.metadata)):
-            return False
-        return await self._proof.run(job, found)
+            attempt.done.add("content")
+        return True
 
-    def _plan(self, probe: Probe) -> tuple[Block, ...]:
-        if not probe.takes_ranges and probe.size > blocks.LARGEST_BLOCK:
-            raise SourceUnavailable(f"the source sends no ranges, and {probe.size} bytes don't fit in one block")
-        if not probe.takes_ranges:
-            return blocks.single_block(probe.size)
-        return blocks.plan_blocks(probe.size, largest=self.limits.largest_block, streams=self.limits.parallelism)
+    async def _commit(self, job: ChunkJob, attempt: Attempt | None, transfer: Transfer) -> bool:
+        """Write the chunk, or commit its blocks, with all facts; False if there is a blob already."""
+        verdict = ChunkVerdict.of(transfer.verdict, self._clock())
+        facts = facts_of(transfer, verdict, attempt=attempt.id if attempt else None)
+        content_type = media.CONTENT_TYPES[facts.kind] if facts.kind else _UNKNOWN_TYPE
+        if transfer.data is not None:
+            write = self._blobs.put_chunk(
+                job.content_blob, transfer.data, facts.to_metadata(), crc=transfer.crc, content_type=content_type
+            )
+        else:
+            write = self._blobs.commit_blocks(
+                job.content_blob, transfer.block_ids, facts.to_metadata(), content_type=content_type
+            )
+        if not await (attempt.finish("content", write) if attempt else write):
+            return False
+        log.info(
+            "chunk.staged",
+            recordingKey=job.recording_key,
+            documentId=job.document_id,
+            bytes=facts.source_bytes,
+            crc64=facts.crc64,
+            blocks=facts.blocks,
+            blocksCompared=facts.blocks_compared,
+            verdict=verdict.outcome,
+            remarks=verdict.remarks,
+        )
+        return True
+
+
+async def _failure(step: Awaitable[None]) -> Exception | None:
+    """Do a step, and return its failure."""
+    try:
+        await step
+    except Exception as failed:
+        return failed
+    return None

@@ -34,16 +34,7 @@ class Pace:
 
 
 class Taken(Exception):
-    """A stream was taken from a chunk. `rate` is in bytes a second, if it was slow; `ends` says that others wait."""
-
-    def __init__(self, rate: float | None, *, ends: bool) -> None:
-        super().__init__("a stream was taken from a chunk")
-        self.rate = rate
-        self.ends = ends
-
-    def error(self) -> SourceSlow:
-        """Return the failure of an attempt that is given up."""
-        return SourceSlow(f"the source sent {self.rate or 0:.0f} bytes a second and stream while other chunks waited")
+    """A stream was taken from a chunk, which fetches the block again as soon as it has a stream."""
 
 
 @dataclass(eq=False)
@@ -52,9 +43,9 @@ class _Held:
 
     limit: asyncio.Timeout
     is_stream: bool
-    taken: Taken | None = None
+    taken: Taken | SourceSlow | None = None
 
-    def take(self, why: Taken) -> None:
+    def take(self, why: Taken | SourceSlow) -> None:
         if self.taken is None:
             self.taken = why
             self.limit.reschedule(asyncio.get_running_loop().time())
@@ -62,12 +53,16 @@ class _Held:
 
 @dataclass(eq=False)
 class Line:
-    """One chunk's requests and its pace; `block_bytes` is the length of its blocks where they can be cut smaller."""
+    """One chunk's requests and its pace.
+
+    The blocks of its next requests have at most `longest` bytes; those of a slow source are cut to `shortest` at least.
+    """
 
     streams: "Streams"
     recording: str
     may_be_given_up: Callable[[], bool]
-    block_bytes: int = 0
+    longest: int = 1
+    shortest: int = 1
     slow_rate: float | None = None
     held: list[_Held] = field(default_factory=list)
     _at: float = 0.0
@@ -77,7 +72,7 @@ class Line:
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
-        """Hold one of the process's streams; raises Taken if it is taken away."""
+        """Hold one of the process's streams; raises Taken if it is taken away, SourceSlow if the chunk is given up."""
         await self.streams.acquire(self)
         try:
             async with self._request(is_stream=True):
@@ -88,15 +83,23 @@ class Line:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
         """Read a few bytes from the source, without a stream; raises SourceSlow if it is given up."""
-        try:
-            async with self._request(is_stream=False):
-                yield
-        except Taken as taken:
-            raise taken.error() from None
+        async with self._request(is_stream=False):
+            yield
 
     def count(self, length: int) -> None:
         """Count bytes that came from the source."""
         self._bytes += length
+
+    def cut(self, wanted: int) -> bool:
+        """Cut the next blocks to the bytes that arrive before the chunk is given up; False if they hardly get shorter.
+
+        A block that takes longer would never be staged.
+        """
+        length = max(wanted, self.shortest)
+        if 2 * length > self.longest:
+            return False
+        self.longest = length
+        return True
 
     def rate(self, now: float, *, over: float) -> float | None:
         """Return the bytes a second and stream since the last rate, or None if too little time was spent on requests.
@@ -181,9 +184,10 @@ class Streams:
         self._free += 1
         self._grant()
 
-    def block_bytes(self, rate: float) -> int:
-        """Return the most bytes of a block from a source of this rate: it must arrive before the stream is given up."""
-        return int(rate * self.pace.seconds * _SHARE)
+    @property
+    def are_busy(self) -> bool:
+        """Whether a chunk has to wait for a stream."""
+        return not self._free
 
     def _grant(self) -> None:
         while self._free and (left := [one for one in self._waiting if not one[1].done()]):
@@ -211,16 +215,19 @@ class Streams:
             if rate is None:
                 continue
             line.slow_rate = rate if rate < self.pace.floor else None
+            if line.slow_rate is None:
+                continue
+            is_too_long = line.cut(int(rate * self.pace.seconds * _SHARE))
             self._give_up_if_slow(line)
-            if line.slow_rate is not None and line.block_bytes > 2 * self.block_bytes(rate):
-                for held in line.held:
-                    if held.is_stream:
-                        held.take(Taken(rate, ends=False))
+            for held in line.held:
+                if held.is_stream and is_too_long:
+                    held.take(Taken())
 
     def _give_up_if_slow(self, line: Line) -> None:
         if self._yields(line) and self._others_wait(line):
+            rate = f"{line.slow_rate or 0:.0f} bytes a second and stream"
             for held in line.held:
-                held.take(Taken(line.slow_rate, ends=True))
+                held.take(SourceSlow(f"the source sent {rate} while other chunks waited"))
 
     def _share(self) -> None:
         """Take one stream of a recording that holds all of them while another waits: that of its last request."""
@@ -230,4 +237,4 @@ class Streams:
             for other in {one.recording for one in self._lines} - {line.recording}:
                 streams = [h for one in self._lines if one.recording == other for h in one.held if h.is_stream]
                 if len(streams) == self._count and not any(held.taken for held in streams):
-                    streams[-1].take(Taken(None, ends=False))
+                    streams[-1].take(Taken())

@@ -1,23 +1,34 @@
-"""The parallel copy of one version of a document into blocks, and an early look at its structure meanwhile.
+"""The copy of one version of a document: a small one into memory, a larger one into blocks in parallel.
 
-Where the source has no validator, blocks of several requests may be of different bytes. Then one request brings the
-whole file; if that takes too long, all bytes are read twice and compared.
+Each block is proved by the answer to its own request, which has the CRC64 of the bytes that the service received
+(docs/azure-storage.md#checksums-in-answers); one that differs is staged again. Where the source has no validator, bytes
+of several requests may be of different versions: then one request brings the whole file, or, if that takes too long,
+all bytes are read twice and compared.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from secrets import token_hex
 
 from azure.core.exceptions import AzureError
 
+from recording import crc64
 from recording.acs.content import Content, Probe
-from recording.errors import SourceChanged, SourceDamaged, SourceUnavailable, describe
+from recording.errors import (
+    ChunkError,
+    NotProved,
+    SourceChanged,
+    SourceDamaged,
+    SourceSlow,
+    SourceUnavailable,
+    describe,
+)
 from recording.formats import media
-from recording.formats.media import Inspection, Kind, Verdict
+from recording.formats.media import Inspection, Verdict
 from recording.ingest import blocks
 from recording.ingest.blocks import Block
-from recording.ingest.relay import Relay
 from recording.ingest.streams import Line, Taken
 from recording.model.job import ChunkJob
 from recording.storage.blobs import Blobs
@@ -25,288 +36,421 @@ from recording.telemetry import log
 
 # A body that breaks off is fetched again here and nowhere else; after that the queue tries again.
 BLOCK_TRIES = 4
+# Up to this size a chunk is held in memory and written by one request.
+MOST_IN_MEMORY = 4 * 1024 * 1024
+# What the first request asks for, when the size isn't known: an eighth of 64 MiB, as each of eight streams has of it.
+FIRST_BYTES = 8 * 1024 * 1024
 
 
-@dataclass
-class Transferred:
-    """The blocks of one version, all staged: their plan and ids, and the SHA-256 of what was sent of each, by index.
+# Finds the blocks that are staged {id: bytes}; None if there is nothing to copy.
+type Looking = asyncio.Future[Mapping[str, int] | None]
 
-    `kind` is what the file turned out to be, if that is known. `again` has the digests of a second reading
-    (`blocks.shifted`), if there was one.
+
+@dataclass(frozen=True)
+class Staged:
+    """A block that is staged: its id, the CRC64 of what was sent, and whether the answer had it, too."""
+
+    id: str
+    crc: int
+    is_compared: bool = True
+
+
+@dataclass(eq=False)
+class Transfer:
+    """One copy. Once `run` has returned True, `probe` and `verdict` are known, and all bytes are there.
+
+    Those of a small file are in `data`. Of a larger one `staged` has the blocks, which make up the ranges of `plan`.
+    `parallelism` bounds its streams, `largest_block` the bytes of a block. A file without a validator must come in one
+    request within `one_request_seconds`, or is read twice.
     """
 
-    plan: tuple[Block, ...]
-    block_ids: list[str]
-    digests: dict[int, str]
-    kind: Kind | None = None
-    again: dict[int, str] | None = None
+    blobs: Blobs
+    content: Content
+    job: ChunkJob
+    line: Line
+    parallelism: int
+    largest_block: int
+    one_request_seconds: float
+    block_pause_seconds: float
+    probe: Probe = field(init=False)
+    verdict: Verdict = field(init=False)
+    data: bytes | None = None
+    plan: tuple[Block, ...] = ()
+    staged: dict[Block, Staged] = field(default_factory=dict)
+    _listed: Mapping[str, int] = field(default_factory=dict)
+    _version: str = ""
+    _noted: int = 0
+    _may_repeat: bool = False
 
+    @property
+    def crc(self) -> int:
+        """Return the CRC64 of the file."""
+        return self.crc_of(*self.plan)
 
-class BlockTransfer:
-    """Copies documents from the source into uncommitted blocks.
+    @property
+    def block_ids(self) -> list[str]:
+        """Return the ids of the blocks in the order of their bytes."""
+        return [self.staged[part].id for part in self.parts()]
 
-    `parallelism` bounds the streams of one chunk. A file without a validator must come in one request within
-    `one_request_seconds`, or is read twice.
-    """
+    @property
+    def blocks(self) -> int:
+        """Return how many requests brought the bytes into storage."""
+        return len(self.parts())
 
-    def __init__(
-        self,
-        blobs: Blobs,
-        content: Content,
-        *,
-        parallelism: int,
-        one_request_seconds: float,
-        block_pause_seconds: float,
-    ) -> None:
-        self._blobs = blobs
-        self._content = content
-        self._parallelism = parallelism
-        self._one_request_seconds = one_request_seconds
-        self._block_pause_seconds = block_pause_seconds
+    @property
+    def blocks_compared(self) -> int:
+        """Return how many of these are proved: storage received what was sent."""
+        return sum(self.staged[part].is_compared for part in self.parts())
 
-    async def run(
-        self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int], line: Line
-    ) -> Transferred:
-        """Stage the missing blocks and look at the structure meanwhile; both are done when this returns.
+    def parts(self, *ranges: Block) -> list[Block]:
+        """Return the blocks that make up some ranges of the plan, or all of them."""
+        longest = self.line.longest
+        return [part for one in ranges or self.plan for part in blocks.divide(one, longest=longest, staged=self.staged)]
 
-        The blocks are those of `plan`, or shorter ones if the source is slow. Raises ChunkError, or azure-core's
-        errors.
+    def crc_of(self, *ranges: Block) -> int:
+        """Return the CRC64 of some ranges of the plan."""
+        return crc64.join((self.staged[part].crc, part.length) for part in self.parts(*ranges))
+
+    async def run(self, looking: Looking) -> bool:
+        """Copy the document; False if there is nothing to copy.
+
+        `looking` is awaited beside the first request, whose failure means nothing if there is nothing to copy.
+        Raises ChunkError, or azure-core's errors.
         """
+        # Who has to wait for a stream can look first whether it needs one.
+        if self.line.streams.are_busy and await looking is None:
+            return False
         try:
-            if not probe.takes_ranges:
-                return await self._copy(job, probe, plan, staged, line, in_parts=False)
-            if not probe.has_validator and not _was_read_before(probe, plan, staged):
-                found = await self._copy_in_one(job, probe, line)
-                if found is not None:
-                    return found
-            return await self._copy_in_parts(job, probe, plan, staged, line)
-        except Taken as taken:
-            raise taken.error() from None
-
-    async def _copy_in_one(self, job: ChunkJob, probe: Probe, line: Line) -> Transferred | None:
-        """Copy with one request, whose bytes are of one version; None if it takes too long or breaks off."""
-        if probe.size > blocks.LARGEST_BLOCK:
-            return None
-        line.block_bytes = probe.size
-        try:
-            async with asyncio.timeout(self._one_request_seconds):
-                return await self._copy(job, probe, blocks.single_block(probe.size), {}, line, in_parts=False)
-        except (TimeoutError, SourceUnavailable, Taken) as failed:
-            if isinstance(failed, Taken) and failed.ends:
-                raise
-            log.warning("chunk.read_twice", documentId=job.document_id, reason=describe(failed))
-            return None
-        finally:
-            line.block_bytes = 0
-
-    async def _copy_in_parts(
-        self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int], line: Line
-    ) -> Transferred:
-        """Copy with blocks that are cut smaller as long as the source is too slow for them."""
-        length = min(plan[0].length, blocks.shortest_cut(probe.version, staged) or plan[0].length)
-        while True:
-            cut = plan if length == plan[0].length else blocks.split(probe.size, length)
-            line.block_bytes = length if 2 * blocks.cut_length(probe.size, 0) <= length else 0
-            copy = self._copy if probe.has_validator else self._read_twice
-            try:
-                return await copy(job, probe, cut, staged, line)
-            except Taken as taken:
-                wanted = blocks.cut_length(probe.size, line.streams.block_bytes(taken.rate or 0))
-                if 2 * wanted <= length:
-                    length = wanted
-                    await self._note(job, blocks.cut_id(probe.version, length))
-                if taken.ends:
-                    raise
-                log.warning(
-                    "chunk.source_slow", documentId=job.document_id, bytesPerSecond=taken.rate, blockBytes=length
-                )
-            finally:
-                line.block_bytes = 0
-
-    async def _read_twice(
-        self, job: ChunkJob, probe: Probe, plan: tuple[Block, ...], staged: dict[str, int], line: Line
-    ) -> Transferred:
-        """Read all bytes a second time, in blocks that overlap those of the first: the proof compares both.
-
-        The second reading begins when the first is complete, though that may have taken several attempts. Each of its
-        blocks comes from one response, so it differs wherever two neighbours of the first are of different versions.
-        """
-        first = await self._copy(job, probe, plan, staged, line, reading=1)
-        across = blocks.shifted(probe.size, plan[0].length)
-        try:
-            second = await self._stage(job, probe, across, staged, line, in_parts=True, reading=2)
-        except ExceptionGroup as several:
-            raise _first(several) from None
-        first.again = second.digests
-        return first
-
-    async def _copy(
-        self,
-        job: ChunkJob,
-        probe: Probe,
-        plan: tuple[Block, ...],
-        staged: dict[str, int],
-        line: Line,
-        *,
-        in_parts: bool = True,
-        reading: int = 0,
-    ) -> Transferred:
-        """Copy by this plan; raises Taken if the source is too slow for it."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                # From a source without ranges each read would fetch the whole file: there it is judged in transit.
-                looking = group.create_task(self._look_early(job, probe, line)) if in_parts else None
-                staging = group.create_task(
-                    self._stage(job, probe, plan, staged, line, in_parts=in_parts, reading=reading)
-                )
-        except ExceptionGroup as several:
-            raise _first(several) from None
-        transferred = staging.result()
-        if looking:
-            transferred.kind = looking.result()
-        return transferred
-
-    async def _look_early(self, job: ChunkJob, probe: Probe, line: Line) -> Kind | None:
-        """Judge the file by a few reads from the source: return its kind, reject an error page.
-
-        Nothing else is decided before the file is read back. Raises SourceDamaged.
-        """
-        look = media.early_look(probe.size, probe.head)
-        try:
-            span = next(look)
             while True:
-                async with line.reading():
-                    found = await self._content.read(job, probe, offset=span.offset, length=span.length)
-                span = look.send(found)
-        except StopIteration as done:
-            return _kind(done.value, probe)
+                try:
+                    if not await self._copy(looking, min(FIRST_BYTES, self.largest_block)):
+                        await self._copy_unvalidated(looking)
+                    return await looking is not None
+                except Taken:
+                    await self._note_cut()
+        except ChunkError as failed:
+            if await looking is None:
+                return False
+            if isinstance(failed, SourceSlow):
+                await self._note_cut()
+            raise
 
-    async def _stage(
-        self,
-        job: ChunkJob,
-        probe: Probe,
-        plan: tuple[Block, ...],
-        staged: dict[str, int],
-        line: Line,
-        *,
-        in_parts: bool,
-        reading: int,
-    ) -> Transferred:
-        """Stage the missing blocks in parallel."""
-        version = _version(probe, plan, reading)
-        # Without ranges the structure is seen only in transit, and the bytes staged before may have been rejected.
-        reusable = staged if in_parts else {}
-        transferred = Transferred(
-            plan=plan,
-            block_ids=[blocks.block_id(version, block.index) for block in plan],
-            digests=blocks.receipts(plan, version=version, staged=reusable),
+    async def _copy(self, looking: Looking, first: int) -> bool:
+        """Copy with a first request for so many bytes; False if the source has no validator for several.
+
+        A request that brings the whole file is repeated if it fails.
+        """
+        for number in range(1, BLOCK_TRIES + 1):
+            self._may_repeat = False
+            try:
+                async with asyncio.TaskGroup() as group:
+                    return await self._copy_from_first(group, looking, first)
+            except ExceptionGroup as several:
+                failed = _first(several)
+                is_final = isinstance(failed, SourceSlow | SourceChanged) or number == BLOCK_TRIES
+                if not self._may_repeat or is_final or not isinstance(failed, ChunkError):
+                    raise failed from None
+                await self._pause(number, Block(0, self.probe.size), failed)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _copy_from_first(self, group: asyncio.TaskGroup, looking: Looking, first: int) -> bool:
+        waiting: deque[Block] | None = None
+        try:
+            async with self.line.hold(), self.content.open(self.job, first=first) as opened:
+                if (listed := await looking) is None:
+                    return True
+                self._accept(opened.probe, listed)
+                body = _Body(opened.body)
+                if opened.length == opened.probe.size and not self._is_cut:
+                    self._may_repeat = True
+                    await self._take_all(body)
+                    return True
+                if not opened.probe.has_validator:
+                    return False
+                waiting = self._begin(group, opened.probe.version)
+                if waiting and not waiting[0].offset:
+                    await self._stage(waiting, waiting.popleft(), group, body)
+        except Taken:
+            if waiting is None:
+                raise
+            await self._note_cut()
+        await self._work(group, waiting)
+        return True
+
+    def _accept(self, probe: Probe, listed: Mapping[str, int]) -> None:
+        """Take over what is to be copied; the blocks of a source that was slow before are short from the beginning."""
+        if not self._noted:
+            self.line.longest = self._noted = min([probe.size, *blocks.notes(probe.version, listed)])
+            self.line.shortest = blocks.shortest_cut(probe.size)
+        if not probe.takes_ranges:
+            self.line.longest = self.line.shortest = self._noted = probe.size
+        self.probe, self._listed = probe, listed
+
+    @property
+    def _is_cut(self) -> bool:
+        return self.line.longest < self.probe.size
+
+    async def _take_all(self, body: "_Body") -> None:
+        """Take the whole file from one response, judging it in transit."""
+        size, self._version, self.staged = self.probe.size, self.probe.version, {}
+        inspection = Inspection(size)
+        if size <= MOST_IN_MEMORY:
+            pieces = []
+            async for piece in body.take(size):
+                self.line.count(len(piece))
+                inspection.feed(piece)
+                pieces.append(piece)
+            self.data = b"".join(pieces)
+            # Storage compares the bytes of a single request itself.
+            self.plan = (Block(0, size),)
+            self.staged[self.plan[0]] = Staged("", crc64.crc64(self.data))
+        else:
+            self._plan()
+            for block in self.plan:
+                await self._put(block, body.take(block.length), inspection)
+        self._may_repeat = False
+        self.verdict = self._judge(inspection.verdict())
+
+    def _plan(self) -> None:
+        first = min(FIRST_BYTES, self.largest_block)
+        self.plan = blocks.plan_ranges(
+            self.probe.size, first=first, largest=self.largest_block, streams=self.parallelism
         )
-        missing = [block for block in plan if block.index not in transferred.digests]
+
+    def _begin(self, group: asyncio.TaskGroup, version: str) -> deque[Block]:
+        """Begin to stage what is missing, and to look at the structure; return the blocks that are waiting.
+
+        The caller works on these, too: it is one of the streams.
+        """
+        self._version = version
+        self._plan()
+        known = blocks.receipts(version, self._listed)
+        self.staged = {block: Staged(*found) for block, found in known.items()}
+        parts = self.parts()
+        waiting = deque(part for part in parts if part not in self.staged)
         log.info(
             "chunk.staging",
-            recordingKey=job.recording_key,
-            documentId=job.document_id,
-            bytes=probe.size,
-            blocks=len(plan),
-            stagedBefore=len(plan) - len(missing),
+            recordingKey=self.job.recording_key,
+            documentId=self.job.document_id,
+            bytes=self.probe.size,
+            blocks=len(parts),
+            stagedBefore=len(parts) - len(waiting),
         )
-        waiting = deque(missing)
-        done = 0
+        group.create_task(self._look_early())
+        for _ in range(min(self.parallelism, len(waiting)) - 1):
+            group.create_task(self._work(group, waiting))
+        return waiting
 
-        async def stream() -> None:
-            # One queue feeds all streams: each takes the next block when it is free.
-            nonlocal done
-            while waiting:
-                block, done_before = waiting.popleft(), done
-                try:
-                    async with line.hold():
-                        await self._stage_block(job, probe, block, version, transferred, line, in_parts=in_parts)
-                        # To fetch a chunk of one block again takes no longer than to write a receipt.
-                        if len(plan) > 1 or reading:
-                            receipt = blocks.receipt_id(version, block.index, transferred.digests[block.index])
-                            await self._note(job, receipt)
-                        done += 1
-                except Taken as taken:
-                    # One connection may be slow where the source isn't: then another fetches the block.
-                    if taken.ends or (taken.rate is not None and done == done_before):
-                        raise
-                    waiting.append(block)
+    async def _work(self, group: asyncio.TaskGroup, waiting: deque[Block]) -> None:
+        """Stage the blocks that are waiting, one after the other; several streams do so."""
+        while waiting:
+            block = waiting.popleft()
+            if len(parts := self.parts(block)) > 1:
+                waiting.extendleft(part for part in reversed(parts) if part not in self.staged)
+                continue
+            try:
+                async with self.line.hold():
+                    await self._stage(waiting, block, group)
+            except Taken:
+                await self._note_cut()
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(self._parallelism, len(missing))):
-                group.create_task(stream())
-        return transferred
+    async def _stage(
+        self, waiting: deque[Block], block: Block, group: asyncio.TaskGroup, body: "_Body | None" = None
+    ) -> None:
+        """Stage one block, at first from `body`; one that breaks off is fetched again from its start."""
+        begun = [body.take(block.length)] if body else []
+        try:
+            await self._try(block, lambda: self._put(block, begun.pop() if begun else self._stream(block)))
+        finally:
+            if block not in self.staged:
+                waiting.appendleft(block)
+        # A receipt saves a block if this process is killed. Of the last ones, and of a chunk whose blocks have a stream
+        # each, it would come when nothing more is to be done; of a slow source each block counts.
+        done = self.staged[block]
+        if done.is_compared and (waiting or self._is_cut or not self.probe.has_validator):
+            group.create_task(self._note(blocks.receipt_id(done.id, done.crc)))
 
-    async def _note(self, job: ChunkJob, name: str) -> None:
+    async def _try[Result](self, block: Block, step: Callable[[], Awaitable[Result]]) -> Result:
+        """Do a step for a block, again after a pause if it fails."""
+        for number in range(1, BLOCK_TRIES):
+            try:
+                return await step()
+            except SourceChanged:
+                raise
+            except ChunkError as failed:
+                await self._pause(number, block, failed)
+        return await step()
+
+    async def _pause(self, number: int, block: Block, failed: ChunkError) -> None:
+        log.warning(
+            "block.retried",
+            documentId=self.job.document_id,
+            offset=block.offset,
+            bytes=block.length,
+            attempt=number,
+            reason=failed.message,
+        )
+        await asyncio.sleep(self.block_pause_seconds * 2**number)
+
+    def _stream(self, block: Block) -> AsyncIterator[bytes]:
+        return self.content.stream(self.job, self.probe, offset=block.offset, length=block.length)
+
+    async def _put(self, block: Block, source: AsyncIterator[bytes], inspection: Inspection | None = None) -> None:
+        """Stream one block into storage and compare what it received; raises ChunkError."""
+        crc, failure = 0, None
+
+        async def body() -> AsyncIterator[bytes]:
+            nonlocal crc, failure
+            try:
+                async for piece in source:
+                    self.line.count(len(piece))
+                    crc = crc64.crc64(piece, crc)
+                    if inspection:
+                        inspection.feed(piece)
+                    yield piece
+            except ChunkError as failed:
+                failure = failed
+                raise
+
+        name = blocks.block_id(self._version, block, token_hex(4))
+        try:
+            received = await self.blobs.stage_block(self.job.content_blob, name, body(), length=block.length)
+        except AzureError as failed:
+            # aiohttp reports a failing body as a failed connection: what really happened is known here.
+            raise failure or SourceUnavailable(f"storage did not accept a block ({describe(failed)})") from failed
+        if received not in (None, crc):
+            raise NotProved("storage received other bytes of a block than were sent")
+        self.staged[block] = Staged(name, crc, is_compared=received is not None)
+
+    async def _copy_unvalidated(self, looking: Looking) -> None:
+        """Copy with one request, whose bytes are of one version, or read all twice if that takes too long."""
+        compared = f"{self.probe.version}|compared"
+        number = max(blocks.notes(compared, self._listed), default=0)
+        reading = f"{self.probe.version}|reading {number}"
+        if not self._is_cut and not blocks.receipts(reading, self._listed):
+            try:
+                async with asyncio.timeout(self.one_request_seconds):
+                    if await self._copy(looking, self.probe.size):
+                        return
+                raise SourceChanged("the document has become longer")
+            except (TimeoutError, SourceUnavailable, Taken) as failed:
+                log.warning("chunk.read_twice", documentId=self.job.document_id, reason=describe(failed))
+                await self._note_cut()
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._work(group, self._begin(group, reading))
+        except ExceptionGroup as several:
+            raise _first(several) from None
+        if await self._read_again(f"{reading} again") != self.crc_of():
+            # What is staged, and noted of it, may be of several versions: the next two readings have another name.
+            await self._note(blocks.note_id(compared, number + 1))
+            raise SourceChanged("the document has no ETag, and two readings of it differ")
+
+    async def _read_again(self, version: str) -> int:
+        """Read all bytes a second time, store nothing, and return their CRC64; receipts tell what was read.
+
+        Each block overlaps two of the first reading, and comes from one response: it differs wherever neighbours are of
+        different versions. A slow source is read in shorter blocks, which are other ones.
+        """
+        read = {block: crc for block, (_, crc) in blocks.receipts(version, self._listed, read_only=True).items()}
+        while True:
+            across = blocks.shifted(self.parts(), longest=self.line.longest)
+            waiting = deque(block for block in across if block not in read)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(self.parallelism, len(waiting))):
+                        group.create_task(self._count(group, waiting, version, read))
+                return crc64.join((read[block], block.length) for block in across)
+            except ExceptionGroup as several:
+                if not isinstance(failed := _first(several), Taken):
+                    raise failed from None
+                await self._note_cut()
+
+    async def _count(
+        self, group: asyncio.TaskGroup, waiting: deque[Block], version: str, read: dict[Block, int]
+    ) -> None:
+        """Count the CRC64 of the blocks that are waiting; several streams do so."""
+        longest = self.line.longest
+        while waiting:
+            block = waiting.popleft()
+            try:
+                async with self.line.hold():
+                    crc = await self._try(block, lambda block=block: self._crc_of_source(block))  # type: ignore[misc]
+            except Taken:
+                if self.line.longest < longest:
+                    raise
+                waiting.appendleft(block)
+                continue
+            read[block] = crc
+            group.create_task(self._note(blocks.receipt_id(blocks.block_id(version, block, "again---"), crc)))
+
+    async def _crc_of_source(self, block: Block) -> int:
+        crc = 0
+        async for piece in self._stream(block):
+            self.line.count(len(piece))
+            crc = crc64.crc64(piece, crc)
+        return crc
+
+    async def _note(self, name: str) -> None:
         """Stage one byte as a note to the next attempt, which reads its id."""
 
         async def body() -> AsyncIterator[bytes]:
             yield b"."
 
         try:
-            await self._blobs.stage_block(job.content_blob, name, body(), length=1)
+            await self.blobs.stage_block(self.job.content_blob, name, body(), length=1)
         except AzureError as failed:
             # Without its receipt a block is fetched again, but only if this attempt is killed.
-            log.warning("receipt.not_staged", documentId=job.document_id, id=name, reason=describe(failed))
+            log.warning("receipt.not_staged", documentId=self.job.document_id, id=name, reason=describe(failed))
 
-    async def _stage_block(
-        self,
-        job: ChunkJob,
-        probe: Probe,
-        block: Block,
-        version: str,
-        transferred: Transferred,
-        line: Line,
-        *,
-        in_parts: bool,
-    ) -> None:
-        """Stream one block from the source into Put Block; one that breaks off is fetched again from its start."""
-        block_id = blocks.block_id(version, block.index)
-        for number in range(1, BLOCK_TRIES + 1):
-            inspection = None if in_parts else Inspection(probe.size)
-            source = self._content.stream(job, probe, offset=block.offset, length=block.length)
-            relay = Relay(source, inspection, count=line.count)
-            try:
-                await self._blobs.stage_block(job.content_blob, block_id, relay.body(), length=block.length)
-                if inspection:
-                    transferred.kind = _kind(inspection.verdict(), probe)
-                transferred.digests[block.index] = await relay.digest.finish()
-                return
-            except AzureError as failed:
-                # aiohttp reports a failing body as a failed connection: the relay knows what really happened.
-                cause = relay.failure or SourceUnavailable(f"storage did not accept a block ({describe(failed)})")
-                if isinstance(cause, SourceChanged) or number == BLOCK_TRIES:
-                    raise cause from failed
-                log.warning(
-                    "block.retried", documentId=job.document_id, block=block.index, attempt=number, reason=str(cause)
-                )
-                await asyncio.sleep(self._block_pause_seconds * 2**number)
-        raise AssertionError("unreachable: the last try returns or raises")
+    async def _note_cut(self) -> None:
+        """Write a note for the next attempt that the blocks of this version have become shorter."""
+        if self.line.longest < self._noted:
+            self._noted = self.line.longest
+            log.warning(
+                "chunk.source_slow",
+                documentId=self.job.document_id,
+                bytesPerSecond=self.line.slow_rate,
+                blockBytes=self._noted,
+            )
+            await self._note(blocks.note_id(self.probe.version, self._noted))
+
+    async def _look_early(self) -> None:
+        """Judge the file by a few reads from the source, beside the copy."""
+        look = media.early_look(self.probe.size, self.probe.head)
+        try:
+            span = next(look)
+            while True:
+                async with self.line.reading():
+                    found = await self.content.read(self.job, self.probe, offset=span.offset, length=span.length)
+                span = look.send(found)
+        except StopIteration as done:
+            self.verdict = self._judge(done.value)
+
+    def _judge(self, verdict: Verdict) -> Verdict:
+        """Return the verdict; raises SourceDamaged for an error page, which isn't the document."""
+        if verdict.outcome == "error page":
+            raise SourceDamaged(f"the source sent an error page instead of media ({self.probe.described})")
+        return verdict
 
 
-def _kind(verdict: Verdict, probe: Probe) -> Kind | None:
-    """Return the kind of a file that was judged; raises SourceDamaged for an error page, which isn't the document."""
-    if verdict.outcome == "error page":
-        raise SourceDamaged(f"the source sent an error page instead of media ({probe.described})")
-    return verdict.kind
+class _Body:
+    """The body of a response, taken range by range."""
 
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
 
-def _version(probe: Probe, plan: tuple[Block, ...], reading: int = 0) -> str:
-    """Return what identifies the bytes of a block together with its index: the document's version and the block length.
-
-    Blocks staged by an older app or under other settings have other offsets: the last block of an old plan may be
-    as long as a block of the new plan at another offset. Without a validator, the reading is part of it, too.
-    """
-    return f"{probe.version}|{plan[0].length}" + (f"|reading {reading} of {len(plan)}" if reading else "")
-
-
-def _was_read_before(probe: Probe, plan: tuple[Block, ...], staged: dict[str, int]) -> bool:
-    """Return whether an earlier attempt has read blocks, since one request took too long."""
-    is_begun = bool(blocks.receipts(plan, version=_version(probe, plan, 1), staged=staged))
-    return is_begun or blocks.shortest_cut(probe.version, staged) is not None
+    async def take(self, length: int) -> AsyncIterator[bytes]:
+        """Yield the next `length` bytes; the source raises what it raises, if there are fewer."""
+        while length:
+            piece = self._rest or await anext(self._pieces)
+            mine, self._rest = (piece, b"") if len(piece) <= length else (piece[:length], piece[length:])
+            length -= len(mine)
+            yield mine
 
 
 def _first(several: ExceptionGroup[Exception]) -> Exception:
-    """Return one failure of a task group: all have the same cause, and Taken describes it best."""
+    """Return one failure of a task group: all have the same cause, which a source that is given up describes best."""
     flat = [_first(one) if isinstance(one, ExceptionGroup) else one for one in several.exceptions]
-    return next((one for one in flat if isinstance(one, Taken)), flat[0])
+    return next((one for one in flat if isinstance(one, SourceSlow)), flat[0])

@@ -1,7 +1,7 @@
 """Drain the poison queues: the timer takes over what a queue gave up.
 
-A message there was tried five times. A chunk job or a fan-out is deleted: which chunks still need work
-follows from the facts in staging, and `archive` queues them again from them. Of deferred events
+A message there was tried five times. A chunk job, a fan-out or the job that archives a recording is deleted: what
+still needs work follows from the facts in staging, and `archive` queues it again from them. Of deferred events
 there may be no facts yet: they are accepted here, and their message stays until all of them are.
 A message that is neither is kept in quarantine.
 """
@@ -18,7 +18,7 @@ from recording.intake import backlog
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake, to_messages
 from recording.model import job
-from recording.model.job import ChunkJob
+from recording.model.job import ArchiveJob, ChunkJob
 from recording.storage.queues import Queue, QueuedMessage
 from recording.telemetry import log
 
@@ -31,6 +31,7 @@ class PoisonQueues:
         chunks: Queue,
         bulk: Queue,
         events: Queue,
+        archive: Queue,
         *,
         intake: Intake,
         quarantine: Quarantine,
@@ -43,6 +44,7 @@ class PoisonQueues:
         self._chunks = chunks
         self._bulk = bulk
         self._events = events
+        self._archive = archive
         self._intake = intake
         self._quarantine = quarantine
         self._timeout = timeout
@@ -61,6 +63,7 @@ class PoisonQueues:
         """
         for jobs in (self._chunks, self._bulk):
             await self._drain(jobs, lambda text: self._discard(text, now=now))
+        await self._drain(self._archive, lambda text: self._discard_archive(text, now=now))
         # Collected event by event: if one hangs until the time is over, the others keep their jobs.
         messages: list[str] = []
         await self._drain(self._events, lambda text: self._accept(text, messages, now=now))
@@ -82,6 +85,16 @@ class PoisonQueues:
             if is_recheck
             else "the timer requeues it until it is staged or lost",
         )
+        return True
+
+    async def _discard_archive(self, text: str, *, now: datetime) -> bool:
+        """Log a recording that could not be archived."""
+        try:
+            given_up = ArchiveJob.from_message(text)
+        except ValidationError:
+            await self._quarantine.keep(text, ["not the job that archives a recording"], received_at=now)
+            return True
+        log.warning("archive.poisoned", recordingKey=given_up.recording_key, next="the timer queues it again")
         return True
 
     async def _accept(self, text: str, messages: list[str], *, now: datetime) -> bool:

@@ -21,6 +21,7 @@ from recording.intake.backlog import Backlog
 from recording.intake.quarantine import Quarantine
 from recording.model import event_parser
 from recording.model.events import (
+    AnnouncedChunk,
     CallEnded,
     CallLegStateChanged,
     CallStarted,
@@ -157,8 +158,10 @@ class Intake:
         if event.chunks:
             kept = await self._recordings.keep_event(event, text, received_at=received_at)
             # A document at two indices is fetched once, at the smaller one.
-            once = {chunk.document_id: chunk for chunk in reversed(event.chunks)}
-            jobs = [ChunkJob.of(key, chunk, kept.announced_at) for chunk in reversed(once.values())]
+            once: dict[str, AnnouncedChunk] = {}
+            for chunk in event.chunks:
+                once.setdefault(chunk.document_id, chunk)
+            jobs = [ChunkJob.of(key, chunk, kept.announced_at) for chunk in once.values()]
             log.info(
                 "recording.announced",
                 recordingKey=key,

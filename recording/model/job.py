@@ -1,7 +1,7 @@
-"""The jobs: a chunk job ingests one chunk, a fan-out queues the chunk jobs of a recording that has many.
+"""The jobs: a chunk job ingests one chunk, a fan-out queues those of a recording with many, another archives one.
 
 A chunk job is a message on the queue `recording-chunks`, or on `recording-bulk` if a fan-out has queued it. The payload
-of both is nested, since the Functions host overwrites the message's own metadata with top-level members of a JSON
+of each is nested, since the Functions host overwrites the message's own metadata with top-level members of a JSON
 message (docs/functions-host.md#queue).
 """
 
@@ -17,6 +17,8 @@ from recording.model.record import Record
 QUEUE = "recording-chunks"
 # A queue of their own, so that no other recording waits behind the thousands of chunks of one.
 BULK_QUEUE = "recording-bulk"
+# Recordings that are due.
+ARCHIVE_QUEUE = "recording-archive"
 # The chunks of an event, or of a recording that are queued again, are queued one by one up to this number. Above it a
 # fan-out queues them: the host adds the messages of an output one after the other (docs/functions-host.md#queue).
 MOST_DIRECT = 32
@@ -119,8 +121,27 @@ class FanOut(Record):
         return _BulkMessage(fan_out=self).model_dump_json(by_alias=True, exclude_none=True)
 
 
+class ArchiveJob(Record):
+    """A recording is to be archived, if it is due."""
+
+    recording_key: Annotated[str, AfterValidator(_key)]
+
+    @classmethod
+    def from_message(cls, message: str) -> "ArchiveJob":
+        """Parse a queue message; raises pydantic's ValidationError if it names no recording."""
+        return _ArchiveMessage.model_validate_json(message).archive
+
+    def to_message(self) -> str:
+        """Return the job as the text of a queue message: `{"archive": {"recordingKey": …}}`."""
+        return _ArchiveMessage(archive=self).model_dump_json(by_alias=True)
+
+
 class _Message(Record):
     chunk: ChunkJob
+
+
+class _ArchiveMessage(Record):
+    archive: ArchiveJob
 
 
 class _BulkMessage(Record):

@@ -10,7 +10,9 @@ staging     {key}/events/{event-id}.json            the event as received
             {key}/began/{documentId}/{attempt}.json that an attempt began, until it ended
             {key}/fan-outs/{time}.json              that the chunks that were missing were queued by a fan-out
             {key}/notices/at-risk-{documentId}.json that it was reported as at risk
-            {key}/notices/told-{revision}.json      that its archive was published, and sources are yet to be deleted
+            {key}/notices/told-{revision}.json      that its archive was published, and staging is yet to be emptied
+            {key}/proofs/{documentId}/{copy}.json   what reading a chunk's archive copy has proved
+            {key}/hand-overs/{time}.json            that the recording was put on the queue `recording-archive`
             pending-endings/{time}-{sha256}.json    that a recording was stopped, and isn't announced yet
 archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its kind, and recording.json, written last
             starts/{sha256}/{number}-claim.json     who claimed a start, and …-outcome.json
@@ -29,7 +31,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 from recording.formats import media
 from recording.formats.media import Kind
@@ -57,13 +59,22 @@ _MANIFEST = re.compile(r"recording(?:-(?P<revision>[1-9][0-9]{0,5}))?\.json")
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
 StagedKind = Literal[
-    "event", "content", "metadata", "verdict", "recheck", "attempts", "began", "fan_out", "at_risk", "published"
+    "event",
+    "content",
+    "metadata",
+    "verdict",
+    "recheck",
+    "attempts",
+    "began",
+    "fan_out",
+    "at_risk",
+    "published",
+    "proof",
+    "hand_over",
 ]
 # Used only while a recording is in flight. Everything else is archived, even blobs that a later version may have added.
-# A verdict is in the manifest then.
-TRANSIENT: frozenset[StagedKind | None] = frozenset(
-    ("verdict", "recheck", "attempts", "began", "fan_out", "at_risk", "published")
-)
+# Verdicts and proofs are in the manifest then.
+TRANSIENT: frozenset[StagedKind | None] = frozenset(get_args(StagedKind)) - {"event", "content", "metadata"}
 # The rest of each name, after the key; `parse` checks the parts.
 _STAGED: dict[StagedKind, re.Pattern[str]] = {
     "event": re.compile(r"events/(?P<id>[^/]+)\.json"),
@@ -78,16 +89,20 @@ _STAGED: dict[StagedKind, re.Pattern[str]] = {
     "fan_out": re.compile(r"fan-outs/(?P<id>[^/]+)\.json"),
     "at_risk": re.compile(r"notices/at-risk-(?P<id>[^/]+)\.json"),
     "published": re.compile(r"notices/told-(?P<id>[1-9][0-9]*)\.json"),
+    "proof": re.compile(r"proofs/(?P<id>[^/]+)/(?P<part>[0-9a-f]{16})\.json"),
+    "hand_over": re.compile(r"hand-overs/(?P<id>[^/]+)\.json"),
 }
+# Their id is a time.
+_TIMED: tuple[StagedKind, ...] = ("fan_out", "hand_over")
 
 
 @dataclass(frozen=True)
 class StagedName:
     """The parts of the name of a recording's blob in staging.
 
-    `id` is that of the event, of the document or of the fan-out, or the revision that was published. `index` is that of
-    content and metadata, `attempt` names the one that began. `part` is the version of content, the SHA-256 that a
-    verdict is on, the step of a re-check.
+    `id` is that of the event or of the document, the time of a fan-out or hand-over, or the revision that was
+    published. `index` is that of content and metadata, `attempt` names the one that began. `part` is the version of
+    content, the SHA-256 that a verdict is on, the step of a re-check, the archive copy that was proved.
     """
 
     key: str
@@ -104,9 +119,9 @@ def parse(name: str) -> StagedName | None:
     for kind, pattern in _STAGED.items():
         if found := pattern.fullmatch(rest):
             index, attempt, part = map(found.groupdict().get, ("index", "attempt", "part"))
-            began = found["id"] if kind == "fan_out" else attempt
+            began = found["id"] if kind in _TIMED else attempt
             is_known = is_recording_key(key) and (began is None or is_recording_key(began))
-            if is_known and (kind in ("event", "fan_out", "published") or is_document_id(found["id"])):
+            if is_known and (kind in ("event", "published", *_TIMED) or is_document_id(found["id"])):
                 return StagedName(key, kind, found["id"], None if index is None else int(index), attempt, part)
     return None
 
@@ -207,7 +222,7 @@ def attempts_blob(key: str, document_id: str) -> str:
 
 
 def attempt_id(began: datetime, random: str) -> str:
-    """Name an attempt at a chunk, or a fan-out, by when it began; `random` distinguishes two of one moment."""
+    """Name an attempt at a chunk, a fan-out or a hand-over by its time; `random` distinguishes two of one moment."""
     return recording_key(began, random)
 
 
@@ -219,6 +234,21 @@ def began_blob(key: str, document_id: str, attempt: str) -> str:
 def fan_out_blob(key: str, fan_out: str) -> str:
     """Name the fact that the missing chunks of a recording were queued by a fan-out."""
     return f"{key}/fan-outs/{fan_out}.json"
+
+
+def hand_over_blob(key: str, hand_over: str) -> str:
+    """Name the fact that a recording was put on the queue `recording-archive`."""
+    return f"{key}/hand-overs/{hand_over}.json"
+
+
+def copy_tag(archived_blob: str, etag: str) -> str:
+    """Return the part of a name that distinguishes an archive copy from others, also of its own name."""
+    return version_tag(f"{archived_blob} {etag}")
+
+
+def proof_blob(key: str, document_id: str, copy: str) -> str:
+    """Name what reading an archive copy has proved; `copy` is its tag."""
+    return f"{key}/proofs/{document_id}/{copy}.json"
 
 
 def day(key: str) -> str:
@@ -236,6 +266,12 @@ def archived(blob: str, kind: Kind | None = None) -> str:
     key, _, name = blob.partition("/")
     content = name.removesuffix(f".{media.UNKNOWN}")
     return f"{archive_folder(key)}/{f'{content}.{kind}' if kind and content != name else name}"
+
+
+def another_copy(archived_blob: str, etag: str) -> str:
+    """Name the copy that is made beside one with this ETag, which is wrong and can't be replaced."""
+    content, _, extension = archived_blob.rpartition(".")
+    return f"{content}.{copy_tag(archived_blob, etag)}.{extension}"
 
 
 def staged_content(archived_blob: str) -> str:

@@ -17,7 +17,7 @@ from recording.model import layout
 from recording.model.attempts import Failure
 from recording.model.events import AnnouncedChunk, FileStatusUpdated, recording_end
 from recording.model.metadata_file import MetadataFile, ParticipantKind, Pause, participant_kind
-from recording.model.proof import ChunkFacts
+from recording.model.proof import ChunkFacts, CopyProof
 from recording.model.record import Record
 from recording.model.recording import InFlightChunk, InFlightRecording, first_said, verdict_on
 from recording.model.started import Started
@@ -27,11 +27,16 @@ from recording.model.verdict import ChunkVerdict
 
 
 class ManifestFile(Record):
-    """A blob: its name in the archive container (in staging while in flight), bytes and SHA-256."""
+    """A blob: its name in the archive container (in staging while in flight), bytes, SHA-256 and CRC64 in hex.
+
+    The SHA-256 of a chunk's content is known when its archive copy was read, and null before; of content that is
+    `unproved` it stays null. The CRC64 is that of CRC-64/NVME.
+    """
 
     blob: str
     bytes: int
     sha256: str | None
+    crc64: str | None = None
 
 
 class ManifestVersion(ManifestFile):
@@ -46,8 +51,10 @@ class ManifestChunk(Record):
     """The outcome of one announced chunk.
 
     waiting, staged: in flight, not proved yet or proved; never in an archived manifest.
-    archived: its bytes were read back and compared with the digests in transit: `blocksCompared` of `blocks`, which is
-    all of them but in manifests of older versions.
+    archived: storage computed the CRC64 of each block that it received, and `blocksCompared` of `blocks` were compared
+    with that of the bytes in transit, at `provedAt`. All bytes of the archive copy were read at `copyProvedAt`, and
+    their digest of the kind `copyCompared` equals that of the bytes in transit. Older versions read what they had
+    received back before they made the copy, and not the copy: then there is no `copyProvedAt`.
     unproved: committed completely, but it could not be read back in time. Older versions also wrote it for a file whose
     structure is incomplete. `reason` says which.
     lost: not in our storage when ACS deleted it; `reason` says why. `evidence` is the attempt that failed to bring
@@ -90,6 +97,8 @@ class ManifestChunk(Record):
     proved_at: datetime | None = None
     blocks: int | None = None
     blocks_compared: int | None = None
+    copy_proved_at: datetime | None = None
+    copy_compared: Literal["crc64", "sha256"] | None = None
     locations: tuple[str, ...] = ()
     start_time: datetime | None = None
     duration_ms: float | None = None
@@ -112,6 +121,11 @@ class ManifestChunk(Record):
         return self.outcome in ("staged", "archived")
 
     @property
+    def has_proof(self) -> bool:
+        """Return whether the SHA-256 of its content is known, which is read from the archive copy."""
+        return self.content is not None and self.content.sha256 is not None
+
+    @property
     def is_whole(self) -> bool:
         """Return whether its bytes are complete media; an older version archived nothing else."""
         return self.outcome == "archived" and self.verdict in (None, "complete")
@@ -121,10 +135,12 @@ class ManifestChunk(Record):
         """Return every version of its bytes, the one that counts first."""
         return (*([self.content] if self.content else ()), *self.versions)
 
-    def suffices_for(self, sha256: str | None) -> bool:
+    def suffices_for(self, found: StoredBlob | ManifestFile) -> bool:
         """Return whether bytes are not copied beside what it lists: it has them, or they are not proved and it is."""
-        proved = {file.sha256 for file in self.files if file.sha256}
-        return bool(proved) and sha256 in (None, *proved)
+        proved = [file for file in self.files if file.sha256]
+        if found.sha256:
+            return any(file.sha256 == found.sha256 for file in proved)
+        return any(found.crc64 in (None, file.crc64) for file in proved)
 
 
 class Participant(Record):
@@ -405,13 +421,12 @@ def has_more(chunk: InFlightChunk, entry: ManifestChunk | None) -> bool:
     """Return whether staging has a chunk's content, its proof or its metadata file, and the entry hasn't."""
     if entry is None:
         return True
-    proof = chunk.content and chunk.content.sha256
     known = {layout.staged_content(file.blob) for file in entry.files}
     first = layout.chunk_blob(chunk.recording_key, chunk.announced.index, chunk.document_id)
-    versions = [blob for blob in (chunk.content, *chunk.others) if blob and not entry.suffices_for(blob.sha256)]
+    versions = [blob for blob in (chunk.content, *chunk.others) if blob and not entry.suffices_for(blob)]
     return (
         (chunk.content is not None and entry.content is None)
-        or (proof is not None and entry.content is not None and entry.content.sha256 is None)
+        or (chunk.is_proved and entry.content is not None and entry.content.sha256 is None)
         or (chunk.metadata is not None and entry.metadata is None)
         or any(blob.name not in {*known, first} for blob in versions)
     )
@@ -420,7 +435,7 @@ def has_more(chunk: InFlightChunk, entry: ManifestChunk | None) -> bool:
 def merge_entries(known: ManifestChunk, new: ManifestChunk) -> ManifestChunk:
     """Merge what two runs know of one chunk: nothing that is in the archive is dropped from the manifest."""
     entry = new if _supersedes(new, known) else known
-    brought = [one for one in (*new.versions, *_as_version(new)) if not known.suffices_for(one.sha256)]
+    brought = [one for one in (*new.versions, *_as_version(new)) if not known.suffices_for(one)]
     metadata = known.metadata or new.metadata
     failures = tuple(sorted({*known.failures, *new.failures}, key=lambda failure: failure.at))
     unfinished = tuple(sorted({*known.unfinished, *new.unfinished}))
@@ -456,7 +471,7 @@ def merge_entries(known: ManifestChunk, new: ManifestChunk) -> ManifestChunk:
 def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> ManifestChunk:
     """Return the entry of a chunk that is in staging, or is to be archived."""
     content, facts = chunk.content, chunk.facts
-    proved = content is not None and content.sha256 is not None
+    proved, proof = chunk.is_proved, chunk.proof
     verdict = chunk.verdict
     record = chunk.attempts
     outcome: Literal["waiting", "staged", "archived", "unproved", "lost"]
@@ -488,13 +503,15 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
         note=chunk.label_mismatch,
         verdict=verdict.outcome if verdict else None,
         remarks=chunk.remarks,
-        content=_file(content, chunk.kind, where),
-        versions=tuple(_version(blob, chunk.verdicts, where) for blob in chunk.others),
-        metadata=_file(chunk.metadata, None, where),
+        content=_file(content, chunk.kind, where, proof) if content else None,
+        versions=tuple(_version(blob, chunk, where) for blob in chunk.others),
+        metadata=_file(chunk.metadata, None, where) if chunk.metadata else None,
         source_etag=facts.source_etag or None,
         proved_at=facts.proved_at,
         blocks=facts.blocks,
         blocks_compared=facts.blocks_compared,
+        copy_proved_at=proof.proved_at if proof else None,
+        copy_compared=None if proof is None else "crc64" if content and content.crc64 else "sha256",
         locations=tuple(map(location_digest, _locations(chunk.announced))),
         media_ms=facts.seconds and round(facts.seconds * 1000),
         **_said(chunk.said),
@@ -537,23 +554,22 @@ def _unlisted(versions: Iterable[ManifestVersion], content: ManifestFile | None)
     return tuple(unlisted.values())
 
 
-def _version(
-    blob: StoredBlob, verdicts: Mapping[str, ChunkVerdict], where: Literal["staging", "archive"]
-) -> ManifestVersion:
+def _version(blob: StoredBlob, chunk: InFlightChunk, where: Literal["staging", "archive"]) -> ManifestVersion:
     facts = ChunkFacts.from_metadata(blob.metadata)
-    verdict = verdict_on(blob, verdicts) if blob.sha256 else None
+    verdict = verdict_on(blob, chunk.verdicts) if blob.digest else None
+    file = _file(blob, facts.kind, where, chunk.proofs.get(blob.name))
     return ManifestVersion(
-        blob=layout.archived(blob.name, facts.kind) if where == "archive" else blob.name,
-        bytes=blob.size,
-        sha256=blob.sha256,
+        **dict(file),
         verdict=verdict.outcome if verdict else None,
         remarks=verdict.remarks if verdict else (),
         source_etag=facts.source_etag or None,
     )
 
 
-def _file(blob: StoredBlob | None, kind: Kind | None, where: Literal["staging", "archive"]) -> ManifestFile | None:
-    if blob is None:
-        return None
+def _file(
+    blob: StoredBlob, kind: Kind | None, where: Literal["staging", "archive"], proof: CopyProof | None = None
+) -> ManifestFile:
+    if proof and where == "archive":
+        return ManifestFile(blob=proof.blob, bytes=proof.bytes, sha256=proof.sha256, crc64=proof.crc64)
     name = layout.archived(blob.name, kind) if where == "archive" else blob.name
-    return ManifestFile(blob=name, bytes=blob.size, sha256=blob.sha256)
+    return ManifestFile(blob=name, bytes=blob.size, sha256=blob.sha256, crc64=blob.crc64)

@@ -73,10 +73,10 @@ class MetadataFile(Record):
     speakers: tuple[Speaker, ...] = ()
 
     def to_note(self) -> str | None:
-        """Write it as one value of a blob's metadata, in ASCII; None if it says nothing, or has no room there."""
+        """Write it as one value of a blob's metadata, in ASCII; None if it has no room there."""
         said = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         text = json.dumps(said, separators=(",", ":"))
-        return text if said and len(text) <= LARGEST_NOTE else None
+        return text if len(text) <= LARGEST_NOTE else None
 
     @classmethod
     def from_note(cls, text: str | None) -> Self | None:

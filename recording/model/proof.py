@@ -1,22 +1,44 @@
-"""The metadata on a chunk's blob in staging: what the chunk is, where it is from, and how it was proved."""
+"""The proofs of a chunk: what its commit says of its bytes, and what reading its archive copy has found."""
 
+import base64
+import binascii
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import batched
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from recording import crc64
 from recording.formats.media import Kind
 from recording.model.payload import OrNone
+from recording.model.record import Record
+from recording.model.stored import StoredBlob
+from recording.model.verdict import ChunkVerdict
+
+
+@dataclass(frozen=True)
+class ByteRange:
+    """A range of a file, in bytes, and its CRC64 if that is known."""
+
+    offset: int
+    length: int
+    crc64: int | None = None
 
 
 class ChunkFacts(BaseModel):
     """The metadata of a chunk's blob; a value that can't be read counts as missing.
 
-            Seven are committed with the chunk, the others added by its proof. `flight` is the digest in transit: a
-        digest of the digests of all blocks, computed while they were copied. `flight_again` is that of a second
-    reading, where the source has no validator. `seconds` is the duration by the structure.
-        Only an older version wrote `problem`, why the file is incomplete; now that is a fact (`model/verdict.py`).
+    `crc64` is that of the whole file in 16 hex digits, as it was received from the source. `block_crcs` has those of
+    its ranges, 8 bytes each, in base64: the first range has `first_bytes`, each other one `block_bytes`, the last the
+    rest. `blocks` is the number of requests that wrote the file, `blocks_compared` how many of these were answered with
+    the CRC64 that was counted. `version` identifies the source's version, and `attempt` is the one that committed it.
+    `verdict` is the one on its structure (`model/verdict.py`), as far as it was seen.
+
+    `flight` and `flight_again` are digests of what was sent, by an older version, which proved a chunk by reading it
+    back, and added `sha256` and `proved_at` then. `problem` is of a version that was older still.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,6 +55,12 @@ class ChunkFacts(BaseModel):
     proved_at: Annotated[datetime | None, OrNone] = None
     blocks_compared: Annotated[int | None, OrNone] = None
     seconds: Annotated[float | None, OrNone] = None
+    version: str | None = None
+    crc64: str | None = None
+    block_crcs: str | None = None
+    first_bytes: Annotated[int | None, OrNone] = None
+    verdict: str | None = None
+    attempt: str | None = None
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self:
@@ -47,6 +75,23 @@ class ChunkFacts(BaseModel):
             if value not in (None, "")
         }
 
+    def ranges(self, size: int) -> tuple[ByteRange, ...]:
+        """Return the ranges of a file of `size` bytes, in order, with their CRC64s; none if they aren't known."""
+        try:
+            raw = base64.b64decode(self.block_crcs or "", validate=True)
+            crcs = [crc64.from_bytes(bytes(one)) for one in batched(raw, crc64.BYTES, strict=False)]
+        except (binascii.Error, ValueError):
+            return ()
+        found, offset = [], 0
+        for number, crc in enumerate(crcs):
+            usual = (self.block_bytes if number else self.first_bytes) or size
+            length = size - offset if number == len(crcs) - 1 else usual
+            found.append(ByteRange(offset, length, crc))
+            offset += length
+        fits = bool(found) and offset == size and all(one.length > 0 for one in found)
+        joined = crc64.to_hex(crc64.join((one.crc64 or 0, one.length) for one in found)) if fits else None
+        return tuple(found) if joined == self.crc64 else ()
+
     def is_written_by_ingest(self, size: int) -> bool:
         """Return whether a blob of this size was committed by ingest, which commits only complete content."""
         return self.source_bytes == size and self.flight is not None
@@ -54,3 +99,47 @@ class ChunkFacts(BaseModel):
     def is_same_version(self, other: Self) -> bool:
         """Return whether both are of the same version of the document."""
         return (self.source_etag, self.source_bytes) == (other.source_etag, other.source_bytes)
+
+
+class CopyProof(Record):
+    """What one pass over all bytes of an archive copy has found, which equals what its source has.
+
+    `content` is the chunk's name in staging; `blob` and `etag` are those of the copy, `bytes`, `crc64` and `sha256`
+    are of all its bytes. `verdict` and `seconds` are what their structure says.
+    """
+
+    content: str
+    blob: str
+    etag: str
+    bytes: int
+    crc64: str
+    sha256: str
+    kind: Kind | None = None
+    seconds: float | None = None
+    verdict: ChunkVerdict
+    proved_at: datetime
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Self | None:
+        """Read the fact as a listing has it; None if it can't be read: then the copy is read again."""
+        try:
+            return cls.model_validate_json(metadata.get("proof", ""))
+        except ValidationError:
+            return None
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the fact as metadata of its blob, so that a listing has it: printable ASCII without double blanks."""
+        text = json.dumps(self.model_dump(mode="json", by_alias=True), separators=(",", ":"))
+        return {"proof": text.replace("  ", "\\u0020\\u0020")}
+
+    def is_of(self, content: StoredBlob) -> bool:
+        """Return whether the copy has the bytes that were proved of a chunk's content in staging."""
+        return content.name == self.content and has_bytes(
+            content, size=self.bytes, crc64=self.crc64, sha256=self.sha256
+        )
+
+
+def has_bytes(content: StoredBlob, *, size: int, crc64: str, sha256: str) -> bool:
+    """Return whether bytes of this length and these digests are those that were proved of a chunk's content."""
+    is_proved = content.digest is not None and content.crc64 in (None, crc64) and content.sha256 in (None, sha256)
+    return is_proved and content.size == size

@@ -14,7 +14,7 @@ from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ChunkJob, Recheck
 from recording.model.layout import StagedName
 from recording.model.metadata_file import MetadataFile
-from recording.model.proof import ChunkFacts
+from recording.model.proof import ChunkFacts, CopyProof
 from recording.model.recheck import RecheckTimes
 from recording.model.stored import StoredBlob
 from recording.model.verdict import ChunkVerdict
@@ -30,7 +30,8 @@ class InFlightChunk:
 
     `announced` combines what its events say of it, `described` what they say of its media. `unfinished` has the start
     of each attempt that is not known to have failed or succeeded. `content` is the best version of its bytes, `others`
-    are the rest. `verdicts` are by SHA-256, `rechecks` has when each step was queued, or that it is settled.
+    are the rest. `proofs` are of their archive copies, `verdicts` of their bytes, by their names. `rechecks` has when
+    each step was queued, or that it is settled.
 
     When it was announced is a claim, bounded by when that was received. `announced_at` and `deadline` are the earliest
     that is plausible: urgency counts from there. `expires_at` is by the app's own clock: until then ACS may have it.
@@ -54,6 +55,7 @@ class InFlightChunk:
     is_archived: bool = False
     addresses: tuple[AnnouncedChunk, ...] = ()
     others: tuple[StoredBlob, ...] = ()
+    proofs: Mapping[str, CopyProof] = field(default_factory=dict)
     verdicts: Mapping[str, ChunkVerdict] = field(default_factory=dict)
     rechecks: Mapping[str, datetime] = field(default_factory=dict)
     read: MetadataFile | None = None
@@ -78,8 +80,12 @@ class InFlightChunk:
     @property
     def is_staged(self) -> bool:
         """Return whether staging has its proved content and its metadata file, or the archive has them."""
-        is_proved = self.content is not None and self.content.sha256 is not None
-        return self.is_archived or (is_proved and self.metadata is not None)
+        return self.is_archived or (self.is_proved and self.metadata is not None)
+
+    @property
+    def is_proved(self) -> bool:
+        """Return whether staging has its content, compared with what the source sent."""
+        return self.content is not None and self.content.digest is not None
 
     @property
     def tries(self) -> int:
@@ -105,6 +111,11 @@ class InFlightChunk:
         return self.read or MetadataFile.from_note(self.metadata.metadata.get("said") if self.metadata else None)
 
     @property
+    def proof(self) -> CopyProof | None:
+        """Return the proof of its content's archive copy."""
+        return self.proofs.get(self.content.name) if self.content else None
+
+    @property
     def description(self) -> dict[str, str]:
         """Return what its metadata file says of its media, or its events where that file says nothing.
 
@@ -118,7 +129,7 @@ class InFlightChunk:
 
         A file with the wrong extension can't be opened. Without bytes, the label is all there is.
         """
-        return self.facts.kind or media.parse_kind(self.description.get("format"))
+        return self.facts.kind or (self.proof and self.proof.kind) or media.parse_kind(self.description.get("format"))
 
     @property
     def label_mismatch(self) -> str | None:
@@ -135,8 +146,7 @@ class InFlightChunk:
     @property
     def verdict(self) -> ChunkVerdict | None:
         """Return the verdict on its content; None if that isn't proved."""
-        is_proved = self.content is not None and self.content.sha256 is not None
-        return verdict_on(self.content, self.verdicts) if self.content and is_proved else None
+        return verdict_on(self.content, self.verdicts) if self.content and self.is_proved else None
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -151,14 +161,14 @@ class InFlightChunk:
         said = self.metadata.metadata if self.metadata else {}
         expected, paused = (float(said.get(name, 0)) / 1000 for name in ("duration_ms", "paused_ms"))
         tolerance = max(_TOLERANCE_SECONDS, _TOLERANCE * expected)
-        seconds = self.facts.seconds
+        seconds = self.proof.seconds if self.proof else self.facts.seconds
         if seconds is None or seconds >= expected - paused - tolerance:
             return ()
         return (f"it lasts {seconds:.1f} s, its metadata file says {expected:.1f} s",)
 
     def _may_get_better(self, now: datetime) -> bool:
-        is_complete = self.verdict is None or self.verdict.outcome == "complete"
-        return not is_complete and not self.is_archived and now < self.deadline
+        is_incomplete = self.verdict is not None and self.verdict.may_get_better
+        return is_incomplete and not self.is_archived and now < self.deadline
 
     def is_settled(self, now: datetime, times: RecheckTimes) -> bool:
         """Return whether nothing better is waited for: its bytes are complete, not there at all, or re-checked."""
@@ -175,8 +185,8 @@ class InFlightChunk:
         if not self._may_get_better(now):
             return None
         # Of several versions the first was judged first.
-        found = [verdict_on(one, self.verdicts).found_at for one in (self.content, *self.others) if one and one.sha256]
-        found_at = min(filter(None, found), default=_NEVER)
+        judged = [verdict_on(one, self.verdicts) for one in (self.content, *self.others) if one and one.digest]
+        found_at = min((one.found_at for one in judged if one.may_get_better and one.found_at), default=_NEVER)
         end = times.end(found_at, self.deadline)
         is_over = "settled" in self.rechecks or now >= end - times.last_wait
         if is_last and is_over:
@@ -225,7 +235,8 @@ class InFlightRecording:
     """A recording in flight: its file events in the order of their receipt, and every chunk of them.
 
     `recording_id` and `duration_ms` are what is settled; an event may claim others. `fanned_out_at` is when the chunks
-    that were missing, and whose pause was over, were queued all together.
+    that were missing, and whose pause was over, were queued all together. `handed_over` is when it was put on the queue
+    that archives it, in order. `texts` are its events as received, by blob, as far as they were read.
     """
 
     key: str
@@ -235,6 +246,8 @@ class InFlightRecording:
     recording_id: str | None = None
     duration_ms: int | None = None
     fanned_out_at: datetime | None = None
+    handed_over: tuple[datetime, ...] = ()
+    texts: Mapping[str, bytes] = field(default_factory=dict)
 
     def named(self, name: str) -> StoredBlob | None:
         """Return the blob of this name in staging, if there is one."""
@@ -278,17 +291,17 @@ def assemble(
     """
     named = {blob.name: blob for blob in blobs}
     begun: dict[str, list[str]] = defaultdict(list)
-    fanned_out: list[str] = []
+    timed: dict[str, list[datetime]] = defaultdict(list)
     about: dict[str, list[tuple[StagedName, StoredBlob]]] = defaultdict(list)
     for blob in named.values():
         staged = layout.parse(blob.name)
         if staged is None:
             continue
-        if staged.kind == "fan_out":
-            fanned_out.append(staged.id)
+        if staged.kind in ("fan_out", "hand_over"):
+            timed[staged.kind].append(layout.recording_start(staged.id))
         elif staged.attempt is not None:
             begun[staged.id].append(staged.attempt)
-        elif staged.kind in ("content", "verdict", "recheck"):
+        elif staged.kind in ("content", "verdict", "recheck", "proof"):
             about[staged.id].append((staged, blob))
     ordered = tuple(sorted(events, key=lambda event: (event.received, event.id)))
     said: dict[str, list[tuple[FileStatusUpdated, AnnouncedChunk]]] = defaultdict(list)
@@ -307,7 +320,8 @@ def assemble(
         tuple(named.values()),
         recording_id=first_said(event.recording_id for event in ordered),
         duration_ms=first_said(event.duration_ms for event in ordered),
-        fanned_out_at=layout.recording_start(max(fanned_out)) if fanned_out else None,
+        fanned_out_at=max(timed["fan_out"], default=None),
+        handed_over=tuple(sorted(timed["hand_over"])),
     )
 
 
@@ -348,16 +362,20 @@ def _chunk(
         "format": first_said(event.format_type for event, _ in said),
     }
     metadata = next(iter(files), None)
-    verdicts = {name.part or "": ChunkVerdict.from_metadata(b.metadata) for name, b in about if name.kind == "verdict"}
     # The first version, whose name has no tag, comes first.
     indices = {index for index, _ in names}
     versions = sorted(
         ((name.part or "", blob) for name, blob in about if name.kind == "content" and name.index in indices),
         key=lambda version: version[0],
     )
-    content = best_version([blob for _, blob in versions], verdicts)
-    # The last write of a successful attempt names the attempt.
-    succeeded = metadata.metadata.get("attempt") if metadata else None
+    contents = [blob for _, blob in versions]
+    proofs = _proofs(contents, [blob for name, blob in about if name.kind == "proof"])
+    noted = {name.part or "": ChunkVerdict.from_metadata(b.metadata) for name, b in about if name.kind == "verdict"}
+    verdicts = {blob.name: _verdict(blob, proofs.get(blob.name), noted) for blob in contents}
+    content = best_version(contents, verdicts)
+    # The two last writes of a chunk name their attempts: the later one has succeeded.
+    is_staged = content is not None and content.digest is not None and metadata is not None
+    writers = [blob.metadata.get("attempt", "") for blob in (*contents, metadata) if blob and is_staged]
     return InFlightChunk(
         recording_key=key,
         announced=announced,
@@ -367,29 +385,51 @@ def _chunk(
         content=content,
         metadata=metadata,
         attempts=attempts,
-        unfinished=tuple(map(layout.recording_start, unfinished(begun, attempts, succeeded=succeeded))),
+        unfinished=tuple(
+            map(layout.recording_start, unfinished(begun, attempts, succeeded=max(writers, default=None)))
+        ),
         described={name: value for name, value in described.items() if value},
         addresses=tuple(addresses)[1:MOST_ADDRESSES],
         # The same bytes under another index are no other version.
-        others=tuple(b for _, b in versions if content and b is not content and b.sha256 not in (None, content.sha256)),
+        others=tuple(b for b in contents if content and b is not content and b.digest not in (None, content.digest)),
+        proofs=proofs,
         verdicts=verdicts,
         rechecks={name.part or "": _when(blob) for name, blob in about if name.kind == "recheck"},
     )
 
 
+def _proofs(contents: Sequence[StoredBlob], facts: Sequence[StoredBlob]) -> dict[str, CopyProof]:
+    """Return the newest proof of each content's archive copy, by the content's name."""
+    read = sorted(
+        filter(None, (CopyProof.from_metadata(fact.metadata) for fact in facts)), key=lambda proof: proof.proved_at
+    )
+    return {content.name: proof for content in contents for proof in read if proof.is_of(content)}
+
+
 def verdict_on(content: StoredBlob, verdicts: Mapping[str, ChunkVerdict]) -> ChunkVerdict:
-    """Return the verdict on proved bytes: by its fact, as an older version noted it, or complete."""
+    """Return the verdict on proved bytes, which are complete if there is none."""
+    return verdicts.get(content.name, ChunkVerdict())
+
+
+def _verdict(content: StoredBlob, proof: CopyProof | None, noted: Mapping[str, ChunkVerdict]) -> ChunkVerdict:
+    """Return the verdict of the last who judged the bytes: the proof of their copy, the commit, an older version."""
     facts = ChunkFacts.from_metadata(content.metadata)
-    if (known := verdicts.get(content.sha256 or "")) is not None:
-        return known
-    if facts.problem is not None:
-        return ChunkVerdict(outcome="truncated", remarks=(facts.problem,), found_at=facts.proved_at)
-    return ChunkVerdict()
+    if facts.verdict is not None:
+        first = ChunkVerdict.from_metadata({"verdict": facts.verdict})
+    elif facts.problem is not None:
+        first = ChunkVerdict(outcome="truncated", remarks=(facts.problem,), found_at=facts.proved_at)
+    else:
+        first = noted.get(content.sha256 or "", ChunkVerdict())
+    if proof is None:
+        return first
+    # Its re-check began when it was first known to be incomplete.
+    found_at = first.found_at if first.may_get_better and first.found_at else proof.verdict.found_at
+    return proof.verdict.model_copy(update={"found_at": found_at})
 
 
 def best_version(versions: Sequence[StoredBlob], verdicts: Mapping[str, ChunkVerdict]) -> StoredBlob | None:
     """Return the best of a chunk's versions, the first of which came first: proved, then by verdict, then by length."""
-    proved = [blob for blob in versions if blob.sha256]
+    proved = [blob for blob in versions if blob.digest]
     if not proved:
         return next(iter(versions), None)
     return max(proved, key=lambda blob: (verdict_on(blob, verdicts).rank, blob.size))

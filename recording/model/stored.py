@@ -21,5 +21,15 @@ class StoredBlob:
 
     @property
     def sha256(self) -> str | None:
-        """The SHA-256 of the content in hex, once it is proved."""
+        """The SHA-256 of the content in hex; of a chunk only if an older version proved it."""
         return self.metadata.get("sha256")
+
+    @property
+    def crc64(self) -> str | None:
+        """The CRC64 of a chunk in 16 hex digits, if it was proved as it was written."""
+        return self.metadata.get("crc64")
+
+    @property
+    def digest(self) -> str | None:
+        """What was proved of its bytes: equal digests and lengths mean equal bytes; None if nothing was."""
+        return self.sha256 or self.crc64

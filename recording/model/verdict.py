@@ -1,4 +1,4 @@
-"""The verdict on a chunk's bytes, which staging has as a fact unless the bytes are complete without a remark."""
+"""The verdict on a chunk's bytes: a fact of its commit, of the proof of its archive copy, or of its own."""
 
 import json
 from collections.abc import Mapping
@@ -11,13 +11,14 @@ from recording.formats.verdict import Outcome
 from recording.formats.verdict import Verdict as Structure
 from recording.model.record import Record
 
-_RANKS: dict[Outcome, int] = {"complete": 2, "truncated": 1}
+# What is not known to be incomplete counts as complete.
+_RANKS: dict[Outcome, int] = {"complete": 2, "undecided": 2, "truncated": 1}
 
 
 class ChunkVerdict(Record):
     """What the structure of a chunk's bytes says, and when that was first found; it never decides about keeping them.
 
-    Without a fact the bytes are complete.
+    Without a fact the bytes are complete. `undecided` counts as complete, until all bytes of the archive copy are read.
     """
 
     outcome: Outcome = "complete"
@@ -43,6 +44,11 @@ class ChunkVerdict(Record):
         """Return the fact as metadata of its blob, so that a listing has it: printable ASCII without double blanks."""
         text = json.dumps(self.model_dump(mode="json", by_alias=True), separators=(",", ":"))
         return {"verdict": text.replace("  ", "\\u0020\\u0020")}
+
+    @property
+    def may_get_better(self) -> bool:
+        """Return whether the bytes are known to be incomplete, so that the source may still get others."""
+        return self.outcome not in ("complete", "undecided")
 
     @property
     def is_plain(self) -> bool:

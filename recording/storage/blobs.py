@@ -1,8 +1,8 @@
 """The only module with a client of Blob Storage.
 
 Three containers: staging, archive (perhaps in another account) and quarantine. Facts are created
-with `If-None-Match: *` and never changed; a chunk becomes visible by its commit; a server-side
-copy brings it into the archive.
+with `If-None-Match: *` and never changed; a chunk becomes visible by its commit, in staging and,
+copied by the service, in the archive.
 """
 
 import asyncio
@@ -10,26 +10,42 @@ import contextlib
 import hashlib
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import batched, zip_longest
+from secrets import token_hex
 from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import (
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
 from azure.storage.blob import BlobBlock, BlobProperties, BlobSasPermissions, ContentSettings, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
+from recording import crc64
 from recording.config.account import StorageAccount
 from recording.config.settings import Settings
+from recording.model.proof import ByteRange
 from recording.model.stored import Container, StoredBlob
+from recording.workers import run_each
 
 # By default the client's pauses begin at 15 s: one failed request would take longer than Event Grid's 30 s
 # (docs/functions-host.md#event-grid).
 RETRIES: dict[str, Any] = {"retry_total": 4, "initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
 # The length of one read, which is held in memory.
 _READ_BYTES = 2 * 1024 * 1024
-_COPY_POLL_SECONDS = 0.5
+_COPY_TRIES = 3
+_BLOCKS_AT_ONCE = 4
+# The most subrequests of a batch.
+_BATCH = 256
+_DELETES_AT_ONCE = 16
+# Deleted; it was gone already; it has changed.
+_DELETED = (202, 404, 412)
 # A player uses its link at once; a copy of the largest chunk takes minutes at most.
 LINK_LIFE = timedelta(minutes=5)
 _COPY_LINK_LIFE = timedelta(hours=1)
@@ -38,7 +54,11 @@ _SAME = MatchConditions.IfNotModified
 
 
 class CopyFailed(Exception):
-    """A server-side copy ended without success; the next timer run retries it."""
+    """A copy into the archive can't be made, or isn't right; it is tried again with its recording."""
+
+
+class CopyDiffers(CopyFailed):
+    """The bytes of a copy are not those that were proved of its source."""
 
 
 class Blobs:
@@ -143,6 +163,20 @@ class Blobs:
         with contextlib.suppress(ResourceNotFoundError, ResourceModifiedError):
             await self._containers[where].delete_blob(name, **conditions)
 
+    async def delete_each(self, where: Container, blobs: Iterable[StoredBlob]) -> None:
+        """Delete blobs in no order, each if it still has its ETag; one request deletes up to 256 of them."""
+        container = self._containers[where]
+        for some in batched(blobs, _BATCH, strict=False):
+            left = [*some]
+            if len(some) > 1:
+                asked = ({"name": blob.name, "etag": blob.etag or None} for blob in some)
+                # Accounts with a hierarchical namespace have no batches: there each is deleted by itself.
+                with contextlib.suppress(HttpResponseError):
+                    answers = await container.delete_blobs(*asked, raise_on_any_failure=False)
+                    codes = [int(answer.status_code) async for answer in answers]
+                    left = [blob for blob, code in zip_longest(some, codes) if blob and code not in _DELETED]
+            await run_each(lambda one: self.delete(where, one.name, etag=one.etag), left, at_once=_DELETES_AT_ONCE)
+
     async def staged_blocks(self, name: str) -> dict[str, int]:
         """List the uncommitted blocks of a chunk: {block id: bytes}."""
         try:
@@ -151,9 +185,34 @@ class Blobs:
             return {}
         return {str(block.id): int(block.size or 0) for block in uncommitted}
 
-    async def stage_block(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> None:
-        """Stream one block; staging an id again replaces the block. Not retried: the body can't be sent twice."""
-        await self._stage.get_blob_client(name).stage_block(block_id, body, length=length)  # type: ignore[arg-type]
+    async def stage_block(self, name: str, block_id: str, body: AsyncIterator[bytes], *, length: int) -> int | None:
+        """Stream one block, and return the CRC64 of the bytes that the service received, if it says that.
+
+        It doesn't if an MD5 was sent (docs/azure-storage.md#checksums-in-answers). Staging an id again replaces the
+        block. Not retried: the body can't be sent twice.
+        """
+        block = self._stage.get_blob_client(name)
+        answer = await block.stage_block(block_id, body, length=length)  # type: ignore[arg-type]
+        received = answer.get("content_crc64")
+        return crc64.from_bytes(bytes(received)) if received else None
+
+    async def put_chunk(self, name: str, data: bytes, metadata: dict[str, str], *, crc: int, content_type: str) -> bool:
+        """Create a chunk by one request; False if a blob of this name exists already.
+
+        The service refuses bytes with another CRC64 (docs/azure-storage.md#checksums-in-answers).
+        """
+        try:
+            await self._containers["staging"].upload_blob(
+                name,
+                data,
+                metadata=metadata,
+                content_settings=ContentSettings(content_type=content_type),
+                headers={"x-ms-content-crc64": crc64.to_header(crc)},
+                overwrite=False,
+            )
+        except (ResourceExistsError, ResourceModifiedError):
+            return False
+        return True
 
     async def commit_blocks(
         self, name: str, block_ids: Sequence[str], metadata: dict[str, str], *, content_type: str
@@ -211,35 +270,52 @@ class Blobs:
             .set_blob_metadata(metadata, etag=etag, match_condition=_SAME)
         )
 
-    async def copy_to_archive(self, source: StoredBlob, name: str) -> StoredBlob:
-        """Copy a staging blob on the server's side and wait until the copy is complete.
+    async def copy_to_archive(
+        self,
+        source: StoredBlob,
+        name: str,
+        ranges: Sequence[ByteRange],
+        *,
+        content_type: str,
+        over: StoredBlob | None = None,
+    ) -> StoredBlob | None:
+        """Copy a staging blob by the service, range by range, and compare the CRC64 that it answers for each.
 
-        A copy that exists already and matches is not touched, so this can be repeated without a check before.
-        Raises CopyFailed if the copy's length, SHA-256 or status is wrong.
+        None if nothing was written: there is a blob of this name that isn't `over`, or that may not be replaced. The
+        copy has the metadata of its source. Raises CopyDiffers for a range that stays another one, or azure-core's
+        errors.
         """
-        await self._copy(source, name, over=None)
-        found = await self.stat("archive", name)
-        if found is not None and not (is_copy(found, source) or found.copy_status == "pending"):
-            await self._copy(source, name, over=found)
-            found = await self.stat("archive", name)
-        while found is not None and found.copy_status == "pending":
-            await asyncio.sleep(_COPY_POLL_SECONDS)
-            found = await self.stat("archive", name)
-        if found is None or not is_copy(found, source):
-            status = found.copy_status if found else "missing"
-            raise CopyFailed(f"the copy of {source.name} is incomplete ({status}); it will be retried")
-        return found
-
-    async def _copy(self, source: StoredBlob, name: str, *, over: StoredBlob | None) -> None:
-        """Start a copy of exactly this version; replace only the version of the copy that was read.
-
-        If a copy over one that another run has made and published failed, it would leave a part of the file.
-        """
-        seen = {"etag": over.etag, "match_condition": _SAME} if over else {"match_condition": MatchConditions.IfMissing}
-        address = await self._signed("staging", source.name, life=_COPY_LINK_LIFE)
         target = self._containers["archive"].get_blob_client(name)
-        with contextlib.suppress(ResourceExistsError, ResourceModifiedError):
-            await target.start_copy_from_url(address, source_etag=source.etag, source_match_condition=_SAME, **seen)
+        address = await self._signed("staging", source.name, life=_COPY_LINK_LIFE)
+        # Ids of its own, so that a second worker's block never takes the place of one that was compared.
+        copy_id = token_hex(8)
+        ids = {part: f"{number:06}-{copy_id}" for number, part in enumerate(ranges)}
+
+        async def stage(part: ByteRange) -> None:
+            for _ in range(_COPY_TRIES):
+                answer = await target.stage_block_from_url(ids[part], address, part.offset, part.length)
+                answered = answer.get("content_crc64")
+                # Without one the reader of the copy compares.
+                if part.crc64 is None or answered is None or crc64.from_bytes(bytes(answered)) == part.crc64:
+                    return
+            raise CopyDiffers(f"bytes {part.offset} to {part.offset + part.length} of {source.name} differ when copied")
+
+        seen = {"etag": over.etag, "match_condition": _SAME} if over else {"match_condition": MatchConditions.IfMissing}
+        try:
+            await run_each(stage, ranges, at_once=_BLOCKS_AT_ONCE)
+            done = await target.commit_block_list(
+                [BlobBlock(ids[part]) for part in ranges],
+                metadata=dict(source.metadata),
+                content_settings=ContentSettings(content_type=content_type),
+                **seen,
+            )
+        except HttpResponseError as failed:
+            # Another worker's commit has removed the blocks, or there is a blob (docs/azure-storage.md#uploads), which
+            # may be protected (docs/azure-storage.md#immutability).
+            if failed.status_code in (409, 412) or getattr(failed, "error_code", None) == "InvalidBlockList":
+                return None
+            raise
+        return StoredBlob(name, source.size, _quoted(done["etag"]), source.metadata)
 
     async def read_link(self, where: Container, name: str, *, file_name: str) -> str:
         """Return a read-only link for five minutes; a browser saves it as `file_name`."""
@@ -284,11 +360,10 @@ def _service(account: StorageAccount, credential: AsyncTokenCredential | None, *
 
 def _stored(blob: BlobProperties) -> StoredBlob:
     copy = blob.copy.status if blob.copy else None
-    # A listing has ETags without the quotes that they have in headers (RFC 9110, 8.8.3).
-    etag = '"' + str(blob.etag).strip('"') + '"'
-    return StoredBlob(str(blob.name), int(blob.size), etag, dict(blob.metadata or {}), copy, blob.last_modified)
+    metadata = dict(blob.metadata or {})
+    return StoredBlob(str(blob.name), int(blob.size), _quoted(blob.etag), metadata, copy, blob.last_modified)
 
 
-def is_copy(copy: StoredBlob, source: StoredBlob) -> bool:
-    """Return whether a blob is a complete copy of another."""
-    return copy.copy_status in (None, "success") and (copy.size, copy.sha256) == (source.size, source.sha256)
+def _quoted(etag: object) -> str:
+    """Return an ETag with the quotes that it has in headers (RFC 9110, 8.8.3); a listing has it without."""
+    return '"' + str(etag).strip('"') + '"'

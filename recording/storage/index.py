@@ -8,8 +8,9 @@ import asyncio
 import hashlib
 import re
 import secrets
+import time
 from collections import OrderedDict, defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import batched
@@ -50,6 +51,8 @@ _MOST_REQUESTS = 4
 # Rows of recordings in flight that this process has written, and needn't compare again.
 _REMEMBERED = 20_000
 _BESIDE_SECONDS = 2.0
+# After one that had no answer in this time.
+_SILENT_SECONDS = 30.0
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 Entity = dict[str, Any]
@@ -85,6 +88,7 @@ class Index:
     ) -> None:
         self._blobs = blobs
         self._beside_seconds = beside_seconds
+        self._silent_until = 0.0
         self._digests: Digests | None = None
         self._told: OrderedDict[tuple[str, str], str] = OrderedDict()
         name, place = table_name(settings.archive_container), settings.host_storage
@@ -128,28 +132,34 @@ class Index:
 
         Within two seconds, and nothing is raised: the timer writes what is in flight.
         """
-        try:
-            async with asyncio.timeout(self._beside_seconds):
-                if event.chunks:
-                    await self._insert(_entity(index.announced(event)))
-                if event.recording_id:
-                    await self._delete({"PartitionKey": index.LIVE, "RowKey": index.live_key(event.recording_id)})
-        except (AzureError, Misconfigured, TimeoutError) as failed:
-            log.warning(
-                "index.not_written",
-                recordingKey=event.recording_key,
-                reason=describe(failed),
-                next="the timer writes its rows",
-            )
+
+        async def write() -> None:
+            if event.chunks:
+                await self._insert(_entity(index.announced(event)))
+            if event.recording_id:
+                await self.forget_live(event.recording_id)
+
+        await self._write_beside(write(), recordingKey=event.recording_key)
 
     async def note_live(self, started: Started) -> None:
         """Write the row of a recording that was started through this app; within two seconds, and nothing is raised."""
+        key = index.live_key(started.recording_id)
+        entity = {"PartitionKey": index.LIVE, "RowKey": key, "started": _text(started)}
+        await self._write_beside(self._upsert(entity), recordingId=started.recording_id)
+
+    async def _write_beside(self, write: Coroutine[Any, Any, None], **ids: str) -> None:
+        """Write beside what matters more; a table that gave no answer is left alone for half a minute."""
+        if time.monotonic() < self._silent_until:
+            write.close()
+            return
         try:
             async with asyncio.timeout(self._beside_seconds):
-                key = index.live_key(started.recording_id)
-                await self._upsert({"PartitionKey": index.LIVE, "RowKey": key, "started": _text(started)})
-        except (AzureError, Misconfigured, TimeoutError) as failed:
-            log.warning("index.not_written", recordingId=started.recording_id, reason=describe(failed))
+                await write
+        except TimeoutError:
+            self._silent_until = time.monotonic() + _SILENT_SECONDS
+            log.warning("index.not_written", **ids, reason="TimeoutError", next="the timer writes the rows")
+        except (AzureError, Misconfigured) as failed:
+            log.warning("index.not_written", **ids, reason=describe(failed), next="the timer writes the rows")
 
     async def live(self) -> list[Started]:
         """List the recordings that were started through this app and aren't announced yet, the newest first.

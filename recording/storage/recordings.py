@@ -29,6 +29,8 @@ _ATTEMPTS_TRIES = 10
 # Recordings whose manifest isn't read again.
 _REMEMBERED = 16
 _REQUESTS = 16
+# The usual event is kept in memory until it is copied; the timer may have thousands of them.
+_KEPT_TEXT = 8 * 1024
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,26 @@ class RecordingStore:
         if blobs is None:
             blobs = await self.staged(key)
         received: list[FileStatusUpdated] = []
+        texts: dict[str, bytes] = {}
         attempts: list[tuple[str, StoredBlob]] = []
         for blob in blobs:
             staged = layout.parse(blob.name)
             if staged is not None and staged.kind == "event":
-                received += _event(await self._blobs.read("staging", blob.name), blob)
+                text = await self._blobs.read("staging", blob.name)
+                if text and len(text) <= _KEPT_TEXT:
+                    texts[blob.name] = text
+                received += _event(text, blob)
             elif staged is not None and staged.kind == "attempts":
                 attempts.append((staged.id, blob))
         tried = await self._attempts(attempts, whole=len(attempts) <= MOST_DIRECT)
-        return assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
+        found = assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
+        return replace(found, texts=texts)
+
+    def with_blobs(self, recording: InFlightRecording, more: Iterable[StoredBlob]) -> InFlightRecording:
+        """Derive a recording again, with more blobs in staging."""
+        blobs = {blob.name: blob for blob in (*recording.blobs, *more)}.values()
+        tried = {c.document_id: c.attempts for c in recording.chunks if c.attempts}
+        return assemble(recording.key, events=recording.events, blobs=blobs, attempts=tried, retention=self._retention)
 
     async def with_all_failures(self, recording: InFlightRecording) -> InFlightRecording:
         """Return a recording with every failure of its chunks; of one with many `load` reads the last ones only."""
@@ -269,22 +282,18 @@ class RecordingStore:
         raise AzureError("the attempts record was changed by others each time")
 
     async def empty_staging(self, recording: InFlightRecording) -> None:
-        """Empty the staging prefix, events last: as long as one blob is left, an event describes it.
+        """Empty the staging prefix, events last: as long as a chunk's blob is left, an event describes it.
 
-        Verdicts come after the content: without its verdict it would count as complete.
+        Verdicts come after the content too: without its verdict it would count as complete. That the notice was
+        published stays until nothing is left to publish.
         """
 
         def turn(blob: StoredBlob) -> int:
             kind = layout.staged_kind(blob.name)
-            if kind in ("verdict", "event"):
-                return 3 if kind == "event" else 2
-            return 0 if kind in layout.TRANSIENT else 1
-
-        async def delete(blob: StoredBlob) -> None:
-            await self._blobs.delete("staging", blob.name, etag=blob.etag)
+            return 2 if kind == "published" else int(kind in ("verdict", "proof", "event"))
 
         for _, group in groupby(sorted(recording.blobs, key=turn), key=turn):
-            await run_each(delete, group, at_once=_REQUESTS)
+            await self._blobs.delete_each("staging", group)
 
     async def archived_keys(self, since: datetime | None = None, until: datetime | None = None) -> AsyncIterator[str]:
         """Walk the recordings of [since, until) that have a folder in the archive, oldest first.

@@ -74,9 +74,7 @@ class Trail:
             await self._write(entry)
         except (AzureError, TimeoutError) as failed:
             reason = type(failed).__name__
-            log.error(
-                "trail.not_written", operation=action, recordingKey=recording, reason=reason, next="refused"
-            )
+            log.error("trail.not_written", operation=action, recordingKey=recording, reason=reason, next="refused")
             raise TrailUnavailable("the trail can't be written, so this was not done; try again") from None
         return entry
 

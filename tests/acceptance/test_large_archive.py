@@ -13,9 +13,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from benchmarks import blobs, burst, sweep, timer
+from benchmarks import blobs, burst, sweep, worker
 from benchmarks.sweep import Bench
-from benchmarks.timer import Timer
+from benchmarks.worker import Worker
 from local.azurite import Azurite, connection_string
 from local.functions.host import Host
 from local.loopback import http
@@ -81,7 +81,7 @@ async def test_the_timer_and_the_lists_cost_the_same_with_100_000_recordings(tmp
     async with Azurite(tmp_path / "data", log=tmp_path / "azurite.log") as azurite:
         bench = Bench(azurite, say)
         async with (
-            timer.running(bench.environment, log=tmp_path / "timer.log") as running,
+            worker.running(bench.environment, log=tmp_path / "worker.log") as running,
             lists(azurite, bench.environment, tmp_path, say) as listing,
         ):
             costs = []
@@ -117,12 +117,13 @@ async def _reindex(bench: Bench, folder: Path, held: int, say: Say) -> None:
         say(f"reindex: the other {done[1]} of {held:,} in {time.monotonic() - began:.0f} s")
 
 
-async def _costs(bench: Bench, running: Timer, listing: Lists, held: int) -> dict[str, int]:
+async def _costs(bench: Bench, running: Worker, listing: Lists, held: int) -> dict[str, int]:
     row = await sweep.flat(bench, running, held, 1)
     # Uncounted: the first request of all builds the app's clients.
     await listing.page()
     return {
         "timer, ten recordings waiting": row["waiting_requests"],
-        "timer, ten recordings archived": row["archiving_requests"],
+        "timer, ten recordings queued": row["handing_over_requests"],
+        "worker, ten recordings archived": row["archiving_requests"],
         "page of the newest": await listing.page(),
     }

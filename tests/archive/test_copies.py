@@ -1,12 +1,41 @@
 """recording/archive/copies.py: an incomplete copy is replaced, and what a manifest lists is never written again."""
 
+import base64
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from local.azurite import Azurite
+from recording import crc64
 from recording.app import App
+from recording.archive.copies import COPY_BLOCK, Copies, copy_ranges
+from recording.formats import media
 from recording.model import layout
+from recording.model.proof import ByteRange, ChunkFacts
+from recording.model.stored import StoredBlob
 from recording.storage.blobs import CopyFailed
-from tests.support.archives import manifest_of, outcomes
-from tests.support.emulator import Control
-from tests.support.facts import listing, put, stage, sweep, with_blobs
+from tests.support.archives import HOUR, LATE, at, errors, manifest_of, outcomes
+from tests.support.emulator import Control, file_event
+from tests.support.facts import (
+    MIB,
+    add_fault,
+    container,
+    faults_met,
+    harmed,
+    listing,
+    put,
+    stage,
+    sweep,
+    with_blobs,
+)
 from tests.support.faults import FaultyBlobs
+from tests.support.proved import KEY, announce_files, commit, facts_of, old_facts, stage_files
+from tests.support.source import mp3, recording_of, wav
+
+EVENT = "7283825e-f8f1-4c61-a9ea-752c56890500"
 
 
 async def test_the_archive_is_never_written_over(app: App, control: Control) -> None:
@@ -90,3 +119,227 @@ async def test_a_copy_that_was_left_half_done_is_made_again(app: App, control: C
         recording["chunks"][0]["sha256"]
         == (await listing(app.settings, "archive"))[layout.archived(job.content_blob, "mp4")]
     )
+
+
+FROM_URL: dict[str, Any] = {"operation": "PutBlockFromURL"}
+COPY: dict[str, Any] = {"operation": "PutBlockList", "path": "*/archive-*"}
+BODY = wav(30_000)
+
+
+async def test_a_chunk_is_copied_by_blocks_and_each_proof_is_in_the_manifest(app: App) -> None:
+    """The archive has the bytes, the manifest says SHA-256 and CRC64 of them, what was proved and when."""
+    bodies = [BODY, mp3(40), wav(0)]
+    jobs = await stage_files(app, *bodies)
+    begun = datetime.now(UTC)
+
+    assert [KEY] == (await sweep(app)).archived
+
+    files, written = await listing(app.settings, "archive"), await manifest_of(app, KEY)
+    assert {} == await listing(app.settings, "staging")
+    for job, body, entry in zip(jobs, bodies, written.chunks, strict=True):
+        sha256 = hashlib.sha256(body).hexdigest()
+        assert entry.content is not None
+        assert (sha256, crc64.to_hex(crc64.crc64(body))) == (entry.content.sha256, entry.content.crc64)
+        assert sha256 == files[entry.content.blob]
+        assert ("archived", "complete", "crc64") == (entry.outcome, entry.verdict, entry.copy_compared)
+        assert entry.blocks == entry.blocks_compared
+        assert entry.copy_proved_at is not None
+        assert begun <= entry.copy_proved_at
+        assert layout.archived(job.content_blob, media.kind_of(entry.content.blob)) == entry.content.blob
+
+
+async def test_no_copy_has_the_address_of_its_source(app: App) -> None:
+    """It would have its signature (docs/azure-storage.md#copies-on-the-servers-side)."""
+    await stage_files(app, BODY)
+    await sweep(app)
+
+    async with container(app.settings, "archive") as blobs:
+        found = [blob async for blob in blobs.list_blobs(include=["copy", "metadata"])]
+    assert {None} == {blob.copy.source for blob in found}
+
+
+@pytest.mark.parametrize(
+    ("rule", "times"),
+    [
+        ({"kind": "wrongCrc", **FROM_URL}, 2),
+        ({"kind": "noCrc", **FROM_URL}, 20),
+        ({"kind": "corrupt", **FROM_URL}, 2),
+        ({"kind": "lostAnswer", **FROM_URL}, 2),
+        ({"kind": "lostAnswer", **COPY}, 2),
+        ({"kind": "otherBytes", **COPY}, 1),
+        ({"kind": "otherBytes", "offset": 0, **COPY}, 2),
+        ({"kind": "corrupt", "operation": "GetBlob", "path": "*/archive-*.wav"}, 1),
+        ({"kind": "cutBody", "operation": "GetBlob", "path": "*/archive-*.wav"}, 1),
+    ],
+)
+async def test_a_copy_with_another_byte_or_another_answer_is_made_again(
+    azurite: Azurite, environment: dict[str, str], rule: dict[str, Any], times: int
+) -> None:
+    """Whether it changes on its way, in the store or when it is read, the archive has each byte in the end."""
+    async with harmed(azurite, environment) as (app, proxy):
+        await stage_files(app, BODY)
+        add_fault(proxy, times=times, **rule)
+
+        for _ in range(2):
+            await sweep(app)
+
+        assert 0 < faults_met(proxy)
+        [entry] = (await manifest_of(app, KEY)).chunks
+        assert entry.content is not None
+        assert entry.content.blob == layout.archived(layout.chunk_blob(KEY, 0, entry.document_id), "wav")
+        assert hashlib.sha256(BODY).hexdigest() == (await listing(app.settings, "archive"))[entry.content.blob]
+        assert {} == await listing(app.settings, "staging")
+
+
+async def test_a_copy_is_read_before_the_manifest_and_staging_is_kept_until_it_is_right(
+    azurite: Azurite, environment: dict[str, str]
+) -> None:
+    """A store that keeps no copy right costs no chunk; once it does, the recording is archived."""
+    async with harmed(azurite, environment, {"kind": "otherBytes", "times": 1000, **COPY}) as (app, proxy):
+        await stage_files(app, BODY)
+        before = await listing(app.settings, "staging")
+
+        for _ in range(2):
+            assert [KEY] == (await sweep(app)).failed
+            assert layout.manifest_blob(KEY) not in await listing(app.settings, "archive")
+            assert before == await listing(app.settings, "staging")
+
+        proxy.faults.clear()
+        assert [KEY] == (await sweep(app)).archived
+
+
+async def test_a_wrong_copy_that_may_not_be_replaced_stays_and_the_right_one_has_a_name_of_its_own(
+    azurite: Azurite, environment: dict[str, str]
+) -> None:
+    """A policy of the container refuses every overwriting (docs/azure-storage.md#immutability)."""
+    async with harmed(azurite, environment) as (app, proxy):
+        [job] = await stage_files(app, BODY)
+        name = layout.archived(job.content_blob, "wav")
+        await put(app.settings, "archive", name, BODY[:-1] + b"x", **facts_of(BODY).to_metadata())
+        wrong = (await listing(app.settings, "archive"))[name]
+        refused = {"kind": "status", "status": 409, "code": "BlobImmutableDueToPolicy", "times": 1000}
+        add_fault(proxy, **refused, operation="PutBlockList", path=f"*/{name}")
+
+        await sweep(app)
+
+        [entry] = (await manifest_of(app, KEY)).chunks
+        files = await listing(app.settings, "archive")
+        assert entry.content is not None
+        assert (wrong, True) == (files[name], entry.content.blob != name)
+        assert hashlib.sha256(BODY).hexdigest() == files[entry.content.blob] == entry.content.sha256
+        assert "wav" == media.kind_of(entry.content.blob)
+        assert (await app.verifier.verify(KEY)).ok
+        assert {} == await listing(app.settings, "staging")
+
+        # What comes later finds it under that name.
+        await announce_files(app, 1, event_id="again")
+        assert [] == (await sweep(app)).archived
+        assert (files, {}) == (await listing(app.settings, "archive"), await listing(app.settings, "staging"))
+
+
+@pytest.mark.parametrize("facts", [facts_of(BODY), old_facts(BODY)], ids=["by CRC64", "by the version before"])
+async def test_bytes_that_staging_does_not_keep_are_fetched_again_while_acs_has_them(
+    app: App, caplog: pytest.LogCaptureFixture, facts: ChunkFacts
+) -> None:
+    """No copy of them can be right: they are deleted, and the timer queues the chunk."""
+    [job] = await announce_files(app, 1)
+    await commit(app, job, BODY[:-1] + b"x", facts)
+
+    report = await sweep(app)
+    assert [KEY] == report.failed
+    assert job.content_blob not in await listing(app.settings, "staging")
+    assert ["chunk.damaged"] == errors(caplog)
+    assert [job] == (await sweep(app, now=datetime.now(UTC) + HOUR)).jobs
+
+    await commit(app, job, BODY)
+    assert [KEY] == (await sweep(app)).archived
+    assert (await app.verifier.verify(KEY)).ok
+
+
+async def test_bytes_that_staging_does_not_keep_stay_when_acs_has_none(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They may be all that is left; no manifest says that they are right."""
+    [job] = await announce_files(app, 1)
+    await commit(app, job, BODY[:-1] + b"x", facts_of(BODY))
+    late = datetime.now(UTC) + LATE
+
+    for _ in range(2):
+        assert [KEY] == (await sweep(at(app, late), now=late)).failed
+
+    assert job.content_blob in await listing(app.settings, "staging")
+    assert ["chunk.damaged"] * 2 == errors(caplog)
+    assert layout.manifest_blob(KEY) not in await listing(app.settings, "archive")
+
+
+async def test_what_a_worker_has_read_and_found_right_is_not_written_over_by_one_that_misreads(app: App) -> None:
+    """The manifest may list it by then."""
+    [job] = await stage_files(app, BODY)
+    copies = Copies(app.clients.blobs)
+    recording = await app.recordings.load(KEY)
+    await copies.bring(recording, None, seconds=60)
+    before = await app.clients.blobs.stat("archive", name := layout.archived(job.content_blob, "wav"))
+
+    misread = FaultyBlobs(app.settings).on("read_ranges", reads=lambda piece: bytes([piece[0] ^ 1]) + piece[1:])
+    await Copies(misread).bring(recording, None, seconds=60)
+    await misread.aclose()
+
+    assert before == await app.clients.blobs.stat("archive", name)
+
+
+async def test_a_chunk_of_the_version_before_is_proved_by_its_sha256(app: App) -> None:
+    """It is in staging when the app is upgraded; it has no CRC64 to compare."""
+    [job] = await announce_files(app, 1)
+    await commit(app, job, BODY, old_facts(BODY))
+
+    await sweep(app)
+
+    [entry] = (await manifest_of(app, KEY)).chunks
+    assert entry.content is not None
+    assert ("archived", "sha256") == (entry.outcome, entry.copy_compared)
+    assert (hashlib.sha256(BODY).hexdigest(), crc64.to_hex(crc64.crc64(BODY))) == (
+        entry.content.sha256,
+        entry.content.crc64,
+    )
+
+
+async def test_a_half_copy_of_the_version_before_is_replaced(app: App) -> None:
+    """Its asynchronous copies had all of the metadata and a part of the bytes when they failed."""
+    [job] = await announce_files(app, 1)
+    await commit(app, job, BODY, old_facts(BODY))
+    await put(
+        app.settings,
+        "archive",
+        layout.archived(job.content_blob, "wav"),
+        BODY[:100],
+        **old_facts(BODY).to_metadata(),
+    )
+    async with container(app.settings, "staging") as blobs:
+        event = await blobs.get_blob_client(f"{layout.event_blob(KEY, EVENT)}").get_blob_properties()
+    await put(app.settings, "archive", layout.archived(layout.event_blob(KEY, EVENT)), b"{", **event.metadata)
+
+    await sweep(app)
+
+    assert (await app.verifier.verify(KEY)).ok
+    staged = json.dumps(file_event(recording_of(job.document_id)))
+    kept = await app.clients.blobs.read("archive", layout.archived(layout.event_blob(KEY, EVENT)))
+    assert kept is not None
+    assert json.loads(staged)["data"] == json.loads(kept)["data"]
+
+
+def test_short_ranges_are_copied_as_one_block_and_long_ones_are_cut() -> None:
+    """A copy has few blocks, each of at most 256 MiB, which together have every byte once."""
+    body = bytes(100_000)
+    one = StoredBlob("a", len(body), "e", facts_of(body).to_metadata())
+    assert (ByteRange(0, len(body), crc64.crc64(body)),) == copy_ranges(one)
+
+    for size in (300 * MIB, 9000 * MIB, 10**12):
+        for facts in (
+            ChunkFacts(sha256="0"),
+            ChunkFacts(block_crcs=base64.b64encode(bytes(8)).decode(), crc64="0" * 16, first_bytes=size),
+        ):
+            cut = copy_ranges(StoredBlob("a", size, "e", facts.to_metadata()))
+            ends = [0, *(part.offset + part.length for part in cut)]
+            assert ends[:-1] == [part.offset for part in cut]
+            assert (size, True) == (ends[-1], max(part.length for part in cut) <= COPY_BLOCK)
+    assert () == copy_ranges(StoredBlob("a", 0, "e"))

@@ -1,19 +1,24 @@
 """recording/archive/finish.py: the result for a recording is published; to other systems by test_notices.py."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from recording.app import App
 from recording.archive import finish
-from recording.archive.run import Run, TimerReport
+from recording.archive.copies import Copied, Copies
+from recording.archive.run import TimerReport
 from recording.model import manifest
 from recording.model.manifest import Manifest
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
+from recording.storage.blobs import CopyFailed
 from tests.support.emulator import Control
 from tests.support.facts import announce, listing, stage
 from tests.support.manifests import DONE, PROOF, content, event, metadata, recording
+from tests.support.proved import KEY, stage_files
+from tests.support.source import wav
 
 
 def written(**label: str) -> Manifest:
@@ -51,9 +56,7 @@ async def test_a_right_label_is_not_logged(caplog: pytest.LogCaptureFixture) -> 
 
 async def finish_alone(app: App, key: str) -> TimerReport:
     """Finish a recording by its key, with nothing loaded before."""
-    run = Run(datetime.now(UTC), RunNotices(app.clients.topic), seconds=60)
-    await app.timer.finish.one(run, key)
-    return run.report
+    return await app.archive.run(key)
 
 
 async def test_a_recording_is_finished_by_its_key_alone(app: App, control: Control) -> None:
@@ -89,3 +92,19 @@ async def test_a_recording_that_is_archived_or_unknown_is_not_finished_again(app
         assert TimerReport() == await finish_alone(app, key)
 
     assert archived == await listing(app.settings, "archive")
+
+
+async def test_no_manifest_is_written_without_the_proof_of_each_copy(app: App) -> None:
+    """Whatever the reason: it would say that the archive has what nobody has read."""
+
+    class Forgetful(Copies):
+        async def bring(self, *arguments: Any, **options: Any) -> Copied:
+            return Copied((), (await super().bring(*arguments, **options)).left)
+
+    await stage_files(app, wav(500))
+
+    with pytest.raises(CopyFailed, match="no proof"):
+        await replace(app.archive, copies=Forgetful(app.clients.blobs)).run(KEY)
+
+    assert await app.recordings.newest_manifest(KEY) is None
+    assert [KEY] == (await app.archive.run(KEY)).archived

@@ -14,6 +14,7 @@ from recording.acs.content import Content
 from recording.app import App, assemble
 from recording.archive import sources
 from recording.archive.run import TimerReport
+from recording.archive.sources import SourceCopies
 from recording.errors import ChunkError, SourceRefused
 from recording.model import layout, manifest
 from recording.model.events import AnnouncedChunk
@@ -161,7 +162,7 @@ async def test_a_host_that_hangs_keeps_no_recording_from_the_archive(environment
             async def delete(self, location: str, document_id: str) -> None:
                 await asyncio.sleep(30)
 
-        hanging = Hanging(app.settings.resource())
+        hanging = Hanging(app.settings.resource(), extra_hosts=app.settings.content_hosts)
         report = await sweep(assemble(app.settings, replace(app.clients, content=hanging)), budget_seconds=4)
         await hanging.aclose()
 
@@ -217,7 +218,7 @@ async def test_an_event_that_mixes_two_documents_up_later_changes_nothing(enviro
 
 
 async def test_bytes_of_another_document_are_not_archived_as_those_of_this_one(environment: dict[str, str]) -> None:
-    """Nothing is asked for, and the attempt's record says why; the manifest has it from there."""
+    """Its content isn't asked for, and the attempt's record says why; the manifest has it from there."""
     async with storage_host(environment) as (app, host):
         one, other = host.add(wav(500)), host.add(mp3(9))
         one["contentLocation"] = other["contentLocation"]
@@ -226,7 +227,7 @@ async def test_bytes_of_another_document_are_not_archived_as_those_of_this_one(e
             await app.ingest.run(job)
 
         [chunk] = (await app.recordings.load(job.recording_key)).chunks
-        assert [] == host.asked
+        assert {"acsmetadata"} == {one.path.rpartition("/")[2] for one in host.asked}
         assert "SourceRefused: the address of the document's content is refused" in str(chunk.reason)
 
 
@@ -246,9 +247,9 @@ class DyingContent(Content):
             raise Killed
 
 
-# Two chunks, two metadata files and an event are copied, the manifest and the fact of its notice are written, the
-# chunks and metadata files are deleted, then what was written and the event.
-WRITES = 13
+# Two chunks, two metadata files and an event are copied, the proofs of two copies, the manifest and the fact of its
+# notice are written, the chunks, metadata files and proofs are deleted, then that fact and the event.
+WRITES = 17
 
 
 @pytest.mark.parametrize("after", range(1, WRITES + 1))
@@ -341,8 +342,8 @@ async def test_deleting_says_whether_all_is_gone(environment: dict[str, str]) ->
                 await super().delete(location, document_id)
 
         half = Half(app.settings.resource(), extra_hosts=app.settings.content_hosts)
-        assert not await sources.delete(list(found.chunks), half)
+        assert not await SourceCopies(half).delete(list(found.chunks))
         await half.aclose()
         assert 1 == len(host.bodies)
-        assert await sources.delete(list(found.chunks), app.clients.content)
+        assert await SourceCopies(app.clients.content).delete(list(found.chunks))
         assert {} == host.bodies

@@ -17,8 +17,8 @@ from recording.catalogue.browse import ListQuery
 from recording.model import layout
 from recording.model.manifest import Manifest
 from recording.model.recording import InFlightRecording
-from recording.notices import RunNotices, Topic
 from recording.model.trail import TrailEntry
+from recording.notices import RunNotices, Topic
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending, Endings
 from tests.support.archives import give_up

@@ -1,45 +1,61 @@
-"""benchmarks/pump.py: a quick run, each copy in a process of its own."""
+"""benchmarks/pump.py: a quick run, each contender in a process of its own."""
+
+import pytest
 
 from benchmarks import pump
-from benchmarks.cases import FULL, SIZES, Case, cases
-from benchmarks.contender import CONTENDERS
-from benchmarks.shaping import NONE, Shaping
+from benchmarks.bars import _SPEED
+from benchmarks.cases import FULL, PLAN, SIZES, Case, cases
+from benchmarks.contender import ARCHIVED, OURS, READ, TUNED
+from benchmarks.shaping import CAPPED, LATENCY, NONE, Shaping
 
 SIZE = 1_000_000
 
 
-async def test_a_quick_run_gives_rows() -> None:
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS and uvloop"])
+async def test_a_quick_run_gives_rows(secure: bool) -> None:
     """Each contender's row has every figure, with what was moved by how many requests."""
     said: list[str] = []
-    mine = tuple(one for one in CONTENDERS if one.name in ("sdk_read", "ours_with_proof"))
 
-    rows = await pump.run([Case(SIZE, NONE, "discarding", 1, mine)], say=said.append)
+    rows = await pump.run([Case(SIZE, NONE, (READ, ARCHIVED), copies=2, secure=secure)], say=said.append)
 
     read, ours = rows
-    assert (read["contender"], ours["contender"]) == ("sdk_read", "ours_with_proof")
+    assert (read["contender"], ours["contender"]) == ("sdk_read", "ours_archived")
     assert (read["requests_to_source"], read["requests_to_sink"]) == (1, 1)
     for row in rows:
         assert min(row["seconds"], row["megabytes_per_second"], row["cpu_seconds_per_gib"]) > 0
-        assert row["bytes"] == SIZE
-    assert ours["proof_seconds"] > 0
+        assert (row["bytes"], row["copies"]) == (SIZE, 2)
+    assert ours["archived_seconds"] > ours["seconds"]
+    assert ours["archived_cpu_seconds_per_gib"] > ours["cpu_seconds_per_gib"]
     assert said
 
 
 def test_the_full_plan_is_interleaved_and_ends_in_time() -> None:
-    """Every contender has its turn before any has a second one; all of it is expected to take 15 minutes at most."""
+    """Every contender has its turn before any has a second one; all of it is expected to take 20 minutes at most."""
     planned = cases(tuple(SIZES[name] for name in FULL), quick=False)
 
+    assert planned == list(PLAN)
     for case in planned:
         assert [one.name for turn, one in case.turns() if turn == 0] == [one.name for one in case.contenders]
         assert [turn for turn, _ in case.turns()] == sorted(turn for turn, _ in case.turns())
-    assert sum(case.seconds() for case in planned) < 15 * 60
+    assert sum(case.seconds() for case in planned) < 20 * 60
+
+
+def test_the_full_plan_measures_what_the_bars_are_for() -> None:
+    """Each bar has its case, with both contenders; each shaping has one over TLS."""
+    taking_part = {
+        (case.size, case.shaping.name, one.name) for case in PLAN if not case.secure for one in case.contenders
+    }
+
+    wanted = {(SIZES[size], shaping.name, name) for size, shaping, other, *_ in _SPEED for name in ("ours", other)}
+    assert wanted <= taking_part
+    assert {case.shaping for case in PLAN if case.secure} == {NONE, LATENCY, CAPPED}
 
 
 def test_10_gb_leaves_out_who_holds_it_in_memory() -> None:
     """At 10 GB no contender runs that would need 10 GB of memory."""
-    [case] = cases((SIZES["10GB"],), quick=False)
+    planned = cases((SIZES["10GB"],), quick=False)
 
-    assert "sdk_read" not in [one.name for one in case.contenders]
+    assert {one for case in planned for one in case.contenders} == {TUNED, OURS, ARCHIVED}
 
 
 def test_shaping_as_arguments() -> None:

@@ -1,10 +1,9 @@
 """benchmarks/resume.py: copies that are killed."""
 
 from benchmarks import resume
-from benchmarks.contender import CONTENDERS, NAMES
+from benchmarks.contender import OURS
 from benchmarks.resume import HALF, QUICK_SIZES, SIZES, Kill, kills, row
 
-OURS = CONTENDERS[NAMES.index("ours_with_proof")]
 SIZE = 64_000_000
 
 
@@ -24,8 +23,8 @@ def test_everybody_is_killed_at_half() -> None:
     hurried = list(kills(QUICK_SIZES, quick=True))
 
     at_half = {(one.size, one.contender.name) for one in planned if one.percent == HALF}
-    assert at_half == {(size, name) for size in SIZES for name in ("sdk_read", "sdk_stream", "ours_with_proof")}
-    assert {one.contender.name for one in planned if one.percent != HALF} == {"ours_with_proof"}
+    assert at_half == {(size, name) for size in SIZES for name in ("sdk_read", "sdk_stream", "ours")}
+    assert {one.contender.name for one in planned if one.percent != HALF} == {"ours"}
     assert [(one.size, one.percent) for one in hurried] == [(250_000_000, HALF)] * 3
 
 

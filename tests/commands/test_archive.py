@@ -17,7 +17,7 @@ from recording.model import job
 from recording.model.job import ChunkJob
 from tests.support.archives import give_up
 from tests.support.emulator import Control, file_event
-from tests.support.facts import announce, listing, receive, stage
+from tests.support.facts import announce, listing, receive, stage, to_archive
 from tests.support.functions import Out
 
 
@@ -29,9 +29,9 @@ def settings_file(environment: dict[str, str], tmp_path: Path) -> Path:
     return file
 
 
-async def run(settings_file: Path) -> int:
+async def run(settings_file: Path, *keys: str) -> int:
     """Run the command in a thread: it has a loop of its own."""
-    return await asyncio.to_thread(command.main, ["archive", "--settings", str(settings_file)])
+    return await asyncio.to_thread(command.main, ["archive", *keys, "--settings", str(settings_file)])
 
 
 async def queued(app: App) -> list[job.ChunkJob]:
@@ -81,6 +81,18 @@ async def test_what_is_lost_is_named(
     assert re.match("0 archived, 1 incomplete, 0 waiting", last)
 
 
+async def test_one_recording_is_archived_by_its_key(
+    app: App, control: Control, settings_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The job that its message would do; the others wait for the timer."""
+    [one], [other] = [await stage(app, await control.recording(1000), event_id=f"e{number}") for number in range(2)]
+
+    assert 0 == await run(settings_file, one.recording_key)
+
+    assert capsys.readouterr().out.startswith("1 archived, 0 incomplete, 0 waiting")
+    assert [True, False] == [await app.recordings.is_archived(job) for job in (one, other)]
+
+
 async def test_beside_the_timer_it_does_no_harm(
     app: App, control: Control, settings_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +105,9 @@ async def test_beside_the_timer_it_does_no_harm(
 
     await asyncio.gather(run(settings_file), function_app.archive_recordings(None, Out()))
     await function_app.archive_recordings(None, Out())
+    # What its timer has queued meanwhile.
+    for key in await to_archive(app):
+        await app.archive.run(key)
 
     assert {} == await listing(app.settings, "staging")
     manifests = [name for name in await listing(app.settings, "archive") if name.endswith("/recording.json")]

@@ -25,6 +25,7 @@ async def examine(environment: dict[str, str], *, timeout: float = 15.0, **more:
         (clients.chunk_queue, clients.chunk_poison),
         (clients.bulk_queue, clients.bulk_poison),
         (clients.event_queue, clients.event_poison),
+        (clients.archive_queue, clients.archive_poison),
         scratch,
     )
     try:

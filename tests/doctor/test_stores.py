@@ -113,8 +113,8 @@ async def test_messages_that_were_given_up_are_told(
 @pytest.mark.parametrize(
     ("rule", "failed"),
     [
-        ({"kind": "status", "status": 500, "operation": "CopyBlob"}, {"archive copy"}),
-        ({"kind": "failedCopy", "operation": "CopyBlob"}, {"archive copy"}),
+        ({"kind": "status", "status": 500, "operation": "PutBlockFromURL"}, {"archive copy"}),
+        ({"kind": "status", "status": 409, "operation": "PutBlockList"}, {"archive copy"}),
         ({"kind": "hang", "seconds": 30, "operation": "PutBlob", "path": "*/archive-*"}, {"archive container"}),
         ({"kind": "corrupt", "operation": "GetBlob", "path": "*/quarantine-*"}, {"quarantine container"}),
         (

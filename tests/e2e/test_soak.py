@@ -55,6 +55,9 @@ async def test_soak(tmp_path: Path, api: str) -> None:
     for step in ("staged", "archived"):
         spread = found["secondsTo"][step]
         assert 0 < spread["p50"] <= spread["p95"] <= spread["p99"] <= spread["max"]
+    assert [tenth["requestsPerRecording"] > 0 for tenth in found["growth"]["tenths"]] == [True] * 10
+    assert found["growth"]["secondHalfToFirst"]["secondsToArchived"] > 0
+    assert found["storageFaultsByOperation"]["PutMessage"]
     assert found["fetched"]["bytesFetchedPerByteKept"] >= 1
     assert found["fetched"]["requests"] > found["chunksCompared"]
     assert 0 < found["seconds"] < 150

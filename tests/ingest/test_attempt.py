@@ -24,6 +24,7 @@ from tests.support.facts import (
     told,
     topic,
     with_blobs,
+    with_limits,
 )
 from tests.support.faults import FaultyBlobs
 from tests.support.logs import logged
@@ -83,7 +84,7 @@ async def test_failed_and_killed_attempts_are_told_apart(app: App, control: Cont
     recording = await control.recording(12 * MIB)
     [job] = await announce(app, recording)
     await killed(app, control, job, times=1)
-    await control.fault("expired", DOWNLOAD, times=2)
+    await control.fault("expired", f"*{job.document_id}", times=2)
     for _ in range(2):
         with pytest.raises(SourceGone):
             await app.ingest.run(job)
@@ -120,7 +121,7 @@ async def test_an_attempt_that_was_killed_in_the_middle_of_a_chunk(app: App, con
     """It says when it began, and its blocks are used."""
     [job] = await announce(app, await control.recording(40 * MIB))
     await control.fault("slow", DOWNLOAD, bytesPerSecond=6 * MIB, times=None)
-    await killed_after(app, job, blocks=1)
+    await killed_after(with_limits(app, parallelism=2, largest_block=4 * MIB), job, blocks=1)
     await control.call("DELETE", "faults")
 
     await app.ingest.run(job)
@@ -130,8 +131,8 @@ async def test_an_attempt_that_was_killed_in_the_middle_of_a_chunk(app: App, con
 
 
 async def test_no_byte_waits_for_the_record_and_the_commit_does(app: App, control: Control) -> None:
-    """It costs a small chunk no round trip."""
-    [job] = await announce(app, await control.recording(1000))
+    """It costs a chunk of one block no round trip."""
+    [job] = await announce(app, await control.recording(5 * MIB))
     steps: list[str] = []
     is_staged = asyncio.Event()
 

@@ -17,7 +17,7 @@ from recording.errors import SourceSlow
 from recording.ingest import blocks
 from recording.ingest.streams import Pace
 from recording.model.job import ChunkJob
-from tests.support.facts import announce, stored_sha256, until, with_limits
+from tests.support.facts import announce, proved, stored_sha256, until, with_limits
 from tests.support.source import app_with_source, mp4, recording_of
 
 KIB = 1024
@@ -42,7 +42,7 @@ class Trickling:
         else:
             span = request.http_range
             body = body[span.start : span.stop]
-            where = "probe" if span.stop == 1024 else "content"
+            where = "content"
         total = f"/{self.size}" if where != "metadata" else f"/{len(body)}"
         start = request.http_range.start or 0 if where != "metadata" else 0
         headers = {"Content-Range": f"bytes {start}-{start + len(body) - 1}{total}", "Content-Length": str(len(body))}
@@ -122,10 +122,8 @@ async def test_a_slow_source_is_waited_for_while_nobody_waits(environment: dict[
     async with trickling(environment, Trickling(etag=etag), slow=1, parallelism=8) as (app, [job], _):
         await app.ingest.run(job)
 
-        found = await app.clients.blobs.stat("staging", job.content_blob)
-        assert found is not None
-        assert found.sha256 == await stored_sha256(app, job)
-        assert int(found.metadata["blocks"]) > 10
+        facts = await proved(app, job)
+        assert (facts.blocks or 0) > 10
 
 
 async def test_in_the_last_quarter_before_the_deadline_nothing_is_given_up(environment: dict[str, str]) -> None:
@@ -138,13 +136,22 @@ async def test_in_the_last_quarter_before_the_deadline_nothing_is_given_up(envir
         assert await stored_sha256(app, job) is not None
 
 
-@pytest.mark.parametrize("where", ["probe", "metadata"])
-async def test_small_files_that_trickle_are_given_up_as_well(environment: dict[str, str], where: str) -> None:
-    """They hold no stream, but a place among the few chunks of the process; the content is kept."""
+async def test_a_metadata_file_that_trickles_is_given_up_as_well(environment: dict[str, str]) -> None:
+    """It holds no stream, but a place among the few chunks of the process; the content is kept."""
     crowded = Pace(seconds=PACE.seconds, crowd=0)
-    source = Trickling(rate=20, where=where)
+    source = Trickling(rate=20, where="metadata")
     async with trickling(environment, source, slow=1, pace=crowded) as (app, [job], _):
         with pytest.raises(SourceSlow):
             await app.ingest.run(job)
 
-        assert (where == "metadata") == (await stored_sha256(app, job) is not None)
+        await proved(app, job)
+
+
+async def test_a_first_request_that_trickles_is_given_up_as_well(environment: dict[str, str]) -> None:
+    """Before its first KiB is there, nothing is known of the document."""
+    crowded = Pace(seconds=PACE.seconds, crowd=0)
+    async with trickling(environment, Trickling(rate=20), slow=1, pace=crowded) as (app, [job], _):
+        with pytest.raises(SourceSlow):
+            await app.ingest.run(job)
+
+        assert await stored_sha256(app, job) is None

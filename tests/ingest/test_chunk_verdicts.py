@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from recording.errors import SourceDamaged
-from recording.model import layout
+from recording.model.verdict import ChunkVerdict
 from tests.support.archives import manifest_of
-from tests.support.facts import body_of, listing, receive, sweep, with_blobs
+from tests.support.facts import body_of, listing, proved, receive, sweep, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.judged import judged
 from tests.support.source import storage_host, today, wav
@@ -113,26 +113,25 @@ async def test_a_fragmented_mp4_of_three_hours_is_kept_with_at_most_8_early_requ
         [chunk] = (await app.recordings.load(job.recording_key)).chunks
         assert chunk.verdict is not None
         assert ("complete", True) == (chunk.verdict.outcome, chunk.is_staged)
-        # A probe and one block, and the early look.
-        assert host.reads(job.document_id) - 2 <= 8
+        # One request brings it.
+        assert 1 == host.reads(job.document_id)
 
 
-async def test_a_complete_file_costs_no_request_more(environment: dict[str, str]) -> None:
-    """Only a verdict that says more than `complete` is written."""
+async def test_the_verdict_is_part_of_the_commit(environment: dict[str, str]) -> None:
+    """It costs no request, and there is no chunk without one."""
     async with storage_host(environment) as (app, host):
         jobs = await receive(app, today(host.add(wav(500)), host.add(CUT)))
         for job in jobs:
             await app.ingest.run(job)
 
-        verdicts = [name for name in await listing(app.settings, "staging") if "/verdicts/" in name]
-        sha256 = hashlib.sha256(CUT).hexdigest()
-        assert [layout.verdict_blob(jobs[1].recording_key, jobs[1].document_id, sha256)] == verdicts
-        body = await body_of(app.settings, "staging", verdicts[0])
-        assert ("truncated", ["1044 of 2000 bytes of samples are missing"]) == (body["outcome"], body["remarks"])
+        assert {"events", "chunks"} == {name.split("/")[1] for name in await listing(app.settings, "staging")}
+        found = [ChunkVerdict.from_metadata({"verdict": (await proved(app, job)).verdict or ""}) for job in jobs]
+        expected = [("complete", ()), ("truncated", ("1044 of 2000 bytes of samples are missing",))]
+        assert expected == [(verdict.outcome, verdict.remarks) for verdict in found]
 
 
-# That it began, the block, the commit, the verdict, the proof, the metadata file, that it has ended.
-WRITES = 7
+# That it began, the chunk, the metadata file, that it has ended.
+WRITES = 4
 
 
 @pytest.mark.parametrize("after", range(1, WRITES + 1))
@@ -160,7 +159,7 @@ async def test_an_ingest_of_a_truncated_file_that_is_killed_at_any_write_is_gone
 
 
 async def test_two_workers_at_once_agree_on_the_verdict(environment: dict[str, str]) -> None:
-    """One fact, whoever was first."""
+    """One commit, whoever was first."""
     async with storage_host(environment) as (app, host):
         [job] = await receive(app, today(host.add(CUT)))
         await asyncio.gather(*(app.ingest.run(job) for _ in range(3)))
@@ -168,4 +167,3 @@ async def test_two_workers_at_once_agree_on_the_verdict(environment: dict[str, s
         [chunk] = (await app.recordings.load(job.recording_key)).chunks
         assert chunk.verdict is not None
         assert (True, "truncated") == (chunk.is_staged, chunk.verdict.outcome)
-        assert 1 == len([name for name in await listing(app.settings, "staging") if "/verdicts/" in name])

@@ -14,7 +14,7 @@ from recording.app import App
 from recording.errors import ChunkError, SourceChanged, SourceGone
 from recording.ingest import blocks
 from recording.model.job import ChunkJob
-from tests.support.facts import MIB, announce, stored_sha256, with_blobs, with_limits
+from tests.support.facts import MIB, announce, proved, stored_sha256, with_blobs, with_limits
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.source import app_with_source, mp4, recording_of
 
@@ -75,12 +75,11 @@ async def ingesting(environment: dict[str, str], source: Changing):  # type: ign
 
 async def what_is_archived(app: App, job: ChunkJob) -> int | None:
     """Return which version lies in staging, as proved; None if nothing does. A mixture fails."""
-    found = await app.clients.blobs.stat("staging", job.content_blob)
-    if found is None or not found.sha256:
+    if await app.clients.blobs.stat("staging", job.content_blob) is None:
         return None
-    digests = [hashlib.sha256(version).hexdigest() for version in VERSIONS]
-    assert found.sha256 == await stored_sha256(app, job)
-    return digests.index(found.sha256)
+    await proved(app, job)
+    digests: list[str | None] = [hashlib.sha256(version).hexdigest() for version in VERSIONS]
+    return digests.index(await stored_sha256(app, job))
 
 
 async def at_last(app: App, job: ChunkJob) -> int | None:
@@ -127,8 +126,8 @@ async def test_a_mixture_is_never_archived_as_complete(
 @pytest.mark.parametrize("change", [*CHANGES, "in the second reading", "after the second reading"])
 async def test_what_takes_several_requests_is_read_again_and_compared(environment: dict[str, str], change: str) -> None:
     """A source that breaks off long responses: two readings must be equal before a chunk is safe."""
-    # A probe, four tries of the whole, then three requests to a reading.
-    ends = {"in the second reading": 1 + 4 + 3 + 1, "after the second reading": 1 + 4 + 2 * 3}
+    # A first request, four tries of the whole, then three requests to a reading, and four that overlap these.
+    ends = {"in the second reading": 1 + 4 + 3 + 1, "after the second reading": 1 + 4 + 3 + 4}
     which = CHANGES.get(change, lambda number: int(number > ends[change]))
     source = Changing(which, longest=4 * MIB)
     async with ingesting(environment, source) as (app, job):
@@ -138,7 +137,7 @@ async def test_what_takes_several_requests_is_read_again_and_compared(environmen
         assert expected.get(change, 1) == kept
 
 
-@pytest.mark.parametrize("writes", [7, 9, 13])
+@pytest.mark.parametrize("writes", [9, 12, 14])
 async def test_blocks_of_an_attempt_before_are_compared_as_well(environment: dict[str, str], writes: int) -> None:
     """Between two attempts the bytes may have changed, and no validator tells: receipts alone are not trusted."""
     source = Changing(lambda number: 0, longest=4 * MIB)
@@ -157,8 +156,12 @@ async def test_readings_go_on_where_the_attempt_before_ended(environment: dict[s
     """Of a source that has not changed nothing is fetched twice that is staged."""
     source = Changing(lambda number: 0, longest=4 * MIB)
     async with ingesting(environment, source) as (app, job):
-        # That it began, then three blocks with their receipts, and one of the second reading.
-        dying = FaultyBlobs(app.settings, kill_after=1 + 4 + 2 * 3 + 2)
+
+        async def die() -> None:
+            raise Killed
+
+        # When the second reading has its first receipt.
+        dying = FaultyBlobs(app.settings).on("stage_block", name="-again---", after=die)
         with contextlib.suppress(Killed, BaseExceptionGroup):
             await with_blobs(app, dying).ingest.run(job)
         await dying.aclose()
@@ -168,9 +171,9 @@ async def test_readings_go_on_where_the_attempt_before_ended(environment: dict[s
 
         await app.ingest.run(job)
 
-        print(source.asked, sorted(staged))
-        assert receipts >= 3
-        assert [3 + 3 - receipts] == [len([span for span in source.asked if span != "bytes=0-1023"])]
+        assert receipts > 3
+        # A receipt that was on its way saves another request.
+        assert len(source.asked) <= 1 + 3 + 4 - receipts
         assert await what_is_archived(app, job) == 0
 
 
@@ -180,7 +183,7 @@ async def test_an_old_date_identifies_the_bytes_and_nothing_is_read_twice(enviro
     async with ingesting(environment, source) as (app, job):
         await app.ingest.run(job)
 
-        assert 1 + 3 == len(source.asked)
+        assert 3 == len(source.asked)
         assert await what_is_archived(app, job) == 0
 
 
@@ -190,7 +193,7 @@ async def test_one_request_is_enough_without_a_validator(environment: dict[str, 
     async with ingesting(environment, source) as (app, job):
         await app.ingest.run(job)
 
-        assert ["bytes=0-1023", f"bytes=0-{9 * MIB - 1}"] == source.asked
+        assert [f"bytes=0-{4 * MIB - 1}", f"bytes=0-{9 * MIB - 1}"] == source.asked
         assert await what_is_archived(app, job) == 0
 
 
@@ -206,7 +209,7 @@ async def test_readings_that_never_agree_are_an_error(environment: dict[str, str
 
 async def test_a_second_reading_that_fails_is_on_record_as_what_it_is(environment: dict[str, str]) -> None:
     """The failure of the source, which manifests list, and not that of a task."""
-    # A probe, four tries of the whole, then three requests to the first reading.
+    # A first request, four tries of the whole, then three requests to the first reading.
     source = Changing(lambda number: 0, longest=4 * MIB, refused=range(1 + 4 + 3 + 1, 100))
     async with ingesting(environment, source) as (app, job):
         with pytest.raises(SourceGone):

@@ -18,7 +18,7 @@ from recording.app import App, assemble
 from recording.intake import backlog
 from recording.intake.poison import PoisonQueues
 from recording.intake.receive import Intake
-from recording.model.job import ChunkJob
+from recording.model.job import ArchiveJob, ChunkJob
 from recording.notices import Topic
 from tests.support.emulator import Control, file_event
 from tests.support.facts import TOPIC_KEY, announce, body_of, listing, raw_queue, receive, sweep, told, topic
@@ -43,6 +43,7 @@ async def drain(app: App, intake: Intake | None = None, **limits: Any) -> list[s
         app.clients.chunk_poison,
         app.clients.bulk_poison,
         app.clients.event_poison,
+        app.clients.archive_poison,
         intake=intake or app.intake,
         quarantine=app.quarantine,
         **limits,
@@ -280,3 +281,20 @@ async def test_a_message_without_events_goes_to_quarantine(app: App, poisoned_ev
     [name] = await listing(app.settings, "quarantine")
     assert "whose?" == (await body_of(app.settings, "quarantine", name))["event"]
     assert 0 == await app.clients.event_poison.depth()
+
+
+async def test_a_recording_that_could_not_be_archived_is_the_timers_again(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its facts are in staging: the message is deleted. One that names no recording is kept in quarantine."""
+    await app.clients.archive_poison.create()
+    key = "20260301T100000000000Z-3f2b0e4c"
+    for text in (ArchiveJob(recording_key=key).to_message(), '{"archive": {"recordingKey": "../x"}}', "whose?"):
+        await app.clients.archive_poison.send(text)
+
+    assert [] == await drain(app)
+
+    assert (0, 1) == (await app.clients.archive_poison.depth(), caplog.text.count("archive.poisoned"))
+    assert key in caplog.text
+    assert 2 == len(await listing(app.settings, "quarantine"))
+    await app.clients.archive_poison.delete_queue()

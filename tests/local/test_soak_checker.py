@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from awscrt.checksums import crc64nvme
 from azure.storage.blob.aio import BlobServiceClient
 
 from local.acs.server import Emulator
@@ -46,8 +47,14 @@ class Archive:
                 {
                     "documentId": chunk["documentId"],
                     "outcome": "archived",
-                    "content": {"blob": f"{name}.mp4", "bytes": chunk["bytes"], "sha256": chunk["sha256"]},
+                    "content": {
+                        "blob": f"{name}.mp4",
+                        "bytes": chunk["bytes"],
+                        "sha256": chunk["sha256"],
+                        "crc64": f"{crc64nvme(files[f'{name}.mp4']):016x}",
+                    },
                     "metadata": {"blob": f"{name}.json"},
+                    "copyProvedAt": "2026-03-01T12:00:00Z",
                 }
             )
         files[f"{folder}/recording.json"] = json.dumps({"revision": 1, "chunks": entries}).encode()
@@ -138,6 +145,21 @@ def _add(files: Files) -> None:
     files[_content(files).rpartition("/chunks/")[0] + "/notes.txt"] = b""
 
 
+def _change_entry(files: Files, change: Callable[[dict[str, Any]], object]) -> None:
+    name = next(name for name in files if name.endswith("/recording.json"))
+    manifest = json.loads(files[name])
+    change(manifest["chunks"][0])
+    files[name] = json.dumps(manifest).encode()
+
+
+def _list_another_crc(files: Files) -> None:
+    _change_entry(files, lambda entry: entry["content"].update(crc64="0" * 16))
+
+
+def _list_no_proof(files: Files) -> None:
+    _change_entry(files, lambda entry: entry.pop("copyProvedAt"))
+
+
 def _remove_manifest(files: Files) -> None:
     del files[next(name for name in files if name.endswith("/recording.json"))]
 
@@ -153,6 +175,8 @@ def _remove_manifest(files: Files) -> None:
         (_double, "duplicated", "is archived 2 times"),
         (_add, "unexplained", "not a documented blob"),
         (_remove_manifest, "unexplained", "has no manifest"),
+        (_list_another_crc, "unexplained", "the manifest lists"),
+        (_list_no_proof, "unexplained", "doesn't say that"),
     ],
 )
 async def test_spoilt(archive: Archive, spoil: Callable[[Files], None], kind: str, says: str) -> None:
@@ -163,6 +187,21 @@ async def test_spoilt(archive: Archive, spoil: Callable[[Files], None], kind: st
 
     findings = await archive.check(recording, files)
     assert [sentence for sentence in getattr(findings, kind) if says in sentence], findings
+
+
+async def test_a_copy_that_says_where_it_was_copied_from(archive: Archive) -> None:
+    """The address of the source, which may have a signature, must not stay on the copy."""
+
+    recording, files = await archive.make()
+    await archive.check(recording, files)
+    name = _content(files)
+    client = archive.blobs.get_blob_client(ARCHIVE, name)
+    await archive.blobs.get_blob_client(STAGING, "source").upload_blob(files.pop(name))
+    await client.start_copy_from_url(archive.blobs.get_blob_client(STAGING, "source").url)
+    await archive.blobs.get_blob_client(STAGING, "source").delete_blob()
+
+    findings = await archive.check(recording, files)
+    assert findings.unexplained == [f"{ARCHIVE}/{name} still says where it was copied from"]
 
 
 async def test_left_in_staging(archive: Archive) -> None:

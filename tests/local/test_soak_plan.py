@@ -30,7 +30,7 @@ def test_variety() -> None:
     for name in ("again_after", "late_hours", "is_expired", "is_half_bad", "odd_event", "bad_events"):
         share = sum(bool(getattr(one, name)) for one in planned) / len(planned)
         assert 0.01 < share < 0.25, name
-    assert {kill.target for kill in plan.kills(4, seed=1, every_seconds=5)} == {"host", "worker"}
+    assert {kill.target for kill in plan.kills(4, seed=1, every_seconds=5)} == set(plan.TARGETS)
 
 
 def test_seconds() -> None:
@@ -69,3 +69,17 @@ def test_verdict() -> None:
     assert found["examples"] == {"lost": ["a is lost"], "unexplained": ["b", "c"]}
     assert Findings().ok
     assert not Findings(duplicated=["twice"]).ok
+
+
+def test_the_table_has_the_growth_by_tenths() -> None:
+    """A row for each figure that grows or doesn't."""
+    names = ("secondsToArchived", "requestsPerRecording", "otherRequestsPerRecording")
+    growth = {
+        "tenths": [dict.fromkeys(names, number) for number in (1, 2)],
+        "secondHalfToFirst": dict.fromkeys(names, 2.0),
+    }
+    zero = dict.fromkeys(("recordings", "chunks", "explained", "lost", "damaged", "duplicated", "unexplained"), 0)
+    fetched = figures.fetched([], bytes_kept=0, chunks=0)
+    table = figures.table(zero | {"kills": {}, "faults": {}, "secondsTo": {}, "fetched": fetched, "growth": growth})
+
+    assert table.count("1 2; second half / first half 2.0") == 3

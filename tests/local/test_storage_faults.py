@@ -165,52 +165,6 @@ async def test_corrupt(rig: Rig, offset: int | None, place: int) -> None:
     assert (read, await rig.stored("read")) == (harmed, data)
 
 
-async def test_pending_copy(rig: Rig) -> None:
-    """A copy is pending for as many polls as was said, takes no writes meanwhile, and then is there."""
-    source = await rig.blocks("source", b"content")
-    target = rig.container.get_blob_client("target")
-    await rig.fault("pendingCopy", polls=2)
-    started = await target.start_copy_from_url(rig.link(source))
-    with pytest.raises(ResourceExistsError) as refused:
-        await target.start_copy_from_url(rig.link(source))
-    polls = [(await target.get_blob_properties()).copy.status for _ in range(4)]
-
-    assert started["copy_status"] == "pending"
-    assert refused.value.error_code == "PendingCopyOperation"  # type: ignore[attr-defined]
-    assert polls == ["pending", "pending", "success", "success"]
-    assert await (await target.download_blob()).readall() == b"content"
-
-
-@pytest.mark.parametrize("status", ["failed", "aborted"])
-async def test_failed_copy(rig: Rig, status: str) -> None:
-    """A copy that fails leaves less content with full metadata; the next copy is whole."""
-    # A blob that was put in one piece has an MD5, which its copy keeps.
-    source = await rig.container.upload_blob("source", b"content", metadata={"proof": "yes"})
-    target = rig.container.get_blob_client("target")
-    await rig.fault("failedCopy", copyStatus=status, afterBytes=3)
-    await target.start_copy_from_url(rig.link(source))
-    polls = [await target.get_blob_properties() for _ in range(3)]
-    left = await rig.stored("target")
-    await target.start_copy_from_url(rig.link(source))
-    whole = await target.get_blob_properties()
-
-    assert [poll.copy.status for poll in polls] == ["pending", status, status]
-    assert (polls[2].size, polls[2].metadata, polls[2].copy.progress) == (3, {"proof": "yes"}, "3/7")
-    assert (left, await rig.stored("target"), whole.copy.status) == (b"con", b"content", "success")
-
-
-async def test_abort_copy(rig: Rig) -> None:
-    """A copy that stays pending can be aborted, which leaves an empty blob."""
-    source = await rig.blocks("source", b"content")
-    target = rig.container.get_blob_client("target")
-    await rig.fault("pendingCopy", polls=1_000_000)
-    started = await target.start_copy_from_url(rig.link(source))
-    await target.abort_copy(str(started["copy_id"]))
-    found = await target.get_blob_properties()
-
-    assert (found.copy.status, found.size, found.metadata) == ("aborted", 0, {"proof": "yes"})
-
-
 async def test_choice(rig: Rig) -> None:
     """Rules choose by operation, query and path, let some requests through, and end."""
     await rig.fault("status", status=503, query={"comp": "block", "blockid": "*"}, path="*/B", skip=1, times=2)

@@ -1,7 +1,6 @@
 """Storage through the proxy: unharmed without rules, and harmed at random in the same way for a seed."""
 
 import asyncio
-import contextlib
 import hashlib
 import io
 import os
@@ -13,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError, ServiceRequestError
+from azure.core.exceptions import ResourceExistsError, ServiceRequestError
 from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobClient, BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
@@ -23,7 +22,6 @@ from local.azurite import ACCOUNT, KEY, Azurite
 from local.process import Process
 from local.storage_faults import operation
 from local.storage_proxy import StorageProxy
-from tests.support.facts import add_fault, faults_met, until
 
 from .storage_rig import MIB, Rig, new_name, open_rig, outcome
 
@@ -153,7 +151,19 @@ async def test_totals(rig: Rig) -> None:
     assert [entry["operation"] for entry in log["requests"]] == ["PutBlockList"]
     assert log["totals"]["PutBlob"] == {"requests": 3, "faults": 3, "bytesReceived": 15, "bytesSent": 3 * 173}
     assert log["totals"]["PutBlock"] == {"requests": 1, "faults": 0, "bytesReceived": 10, "bytesSent": 0}
-    assert await rig.control("GET", "requests?limit=0") == {"requests": [], "totals": {}}
+    assert await rig.control("GET", "requests?limit=0") == {"requests": [], "totals": {}, "forNone": 0}
+
+
+async def test_requests_are_counted_by_recording(rig: Rig) -> None:
+    """A recording's key is in the names of its blobs and in the prefix of their list; other requests name none."""
+    key = "20260301T120000000000Z-7f3e1b52"
+    await rig.blocks(f"{key}/chunks/00000-a.media", b"0123456789")
+    await rig.container.upload_blob(f"2026/03/01/{key}/recording.json", b"{}")
+    _ = [found async for found in rig.container.list_blobs(name_starts_with=f"{key}/")]
+    _ = [found async for found in rig.container.list_blobs()]
+
+    assert await rig.control("GET", "recordings") == {key: 4}
+    assert (await rig.control("GET", "requests?limit=0"))["forNone"] == 1
 
 
 async def test_client_gone(rig: Rig) -> None:
@@ -178,8 +188,8 @@ async def test_client_gone(rig: Rig) -> None:
         ("blob", "GET /a/c?restype=container&comp=list", "ListBlobs"),
         ("blob", "GET /a/c/b/c/d", "GetBlob"),
         ("blob", "HEAD /a/c/b", "GetBlobProperties"),
-        ("blob", "PUT /a/c/b?comp=copy&copyid=x", "AbortCopyBlob"),
         ("blob", "GET /a?comp=list", "ListContainers"),
+        ("blob", "POST /a/c?restype=container&comp=batch", "BlobBatch"),
         ("blob", "PATCH /a/c/b", "Other"),
         ("queue", "GET /a/q/messages", "GetMessages"),
         ("queue", "PUT /a/q/messages/id", "UpdateMessage"),
@@ -250,66 +260,6 @@ async def test_chaos_kinds(rig: Rig, kind: str) -> None:
     assert await outcome(lambda: rig.container.upload_blob("thing", b"11")) == expected
     counted = await rig.control("DELETE", "chaos")
     assert counted["injected"] == {kind: counted["requests"]}
-
-
-@pytest.mark.parametrize(
-    ("kind", "statuses"),
-    [
-        ("pendingCopy", ["pending", "pending", "success"]),
-        ("failedCopy", ["pending", "failed", "failed"]),
-        ("abortedCopy", ["pending", "aborted", "aborted"]),
-    ],
-)
-async def test_chaos_copies(rig: Rig, kind: str, statuses: list[str]) -> None:
-    """Copies can go wrong at random; Azurite's look at the source is no request of the app's."""
-    source = await rig.blocks("source", b"content")
-    target = rig.container.get_blob_client("target")
-    await rig.control("POST", "chaos", {"seed": 1, "rates": {kind: 1.0}})
-    await target.start_copy_from_url(rig.link(source))
-
-    assert [(await target.get_blob_properties()).copy.status for _ in range(3)] == statuses
-    assert (await rig.control("DELETE", "chaos"))["requests"] == 4
-
-
-async def test_copy_never_whole(rig: Rig) -> None:
-    """A copy that is to fail is seen whole by nobody, not even in the moment that Azurite has it so."""
-    source = await rig.blocks("source", b"content")
-    for number in range(20):
-        target = rig.container.get_blob_client(f"target-{number}")
-        await rig.fault("failedCopy", copyStatus="aborted")
-        copying = asyncio.ensure_future(target.start_copy_from_url(rig.link(source)))
-        seen = []
-        while not copying.done():
-            await asyncio.sleep(0)
-            with contextlib.suppress(ResourceNotFoundError):
-                seen.append((await target.get_blob_properties()).copy.status)
-
-        assert "success" not in seen
-
-
-async def test_copy_never_whole_for_who_asked_before(azurite: Azurite) -> None:
-    """Nor by a request that was on its way already when the copy began."""
-    async with (
-        StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as slow,
-        open_rig(azurite, blob_url=slow.blob_url) as rig,
-    ):
-        source = await rig.blocks("source", b"content")
-        target = rig.container.get_blob_client("target")
-        # The proxy's own looks, before it shortens the copy, are late as well.
-        add_fault(slow, kind="hang", seconds=0.5, method="HEAD", path="*/target", times=3)
-        await rig.fault("failedCopy", copyStatus="failed")
-
-        asking = asyncio.ensure_future(target.get_blob_properties())
-
-        async def is_met() -> bool:
-            return faults_met(slow) > 0
-
-        await until(is_met)
-        await target.start_copy_from_url(rig.link(source))
-
-        with contextlib.suppress(ResourceNotFoundError):
-            assert (await asking).copy.status != "success"
-        assert await rig.stored("target") == b""
 
 
 async def test_azurite_gone() -> None:

@@ -43,7 +43,15 @@ STAGED = st.one_of(
     st.builds(
         StagedName, KEYS, st.just("began"), DOCUMENTS, attempt=st.builds(layout.attempt_id, TIMES, st.just("0a1b2c3d"))
     ),
-    st.builds(StagedName, KEYS, st.just("fan_out"), st.builds(layout.attempt_id, TIMES, st.just("0a1b2c3d"))),
+    st.builds(
+        StagedName,
+        KEYS,
+        st.sampled_from(["fan_out", "hand_over"]),
+        st.builds(layout.attempt_id, TIMES, st.just("0a1b2c3d")),
+    ),
+    st.builds(
+        StagedName, KEYS, st.just("proof"), DOCUMENTS, part=st.builds(layout.copy_tag, st.text(), st.just('"0x1"'))
+    ),
     st.builds(StagedName, KEYS, st.just("published"), st.integers(1).map(str)),
 )
 
@@ -71,6 +79,10 @@ def name_of(staged: StagedName) -> str:
             return layout.notice_blob(staged.key, staged.id)
         case "published":
             return layout.published_blob(staged.key, int(staged.id))
+        case "proof":
+            return layout.proof_blob(staged.key, staged.id, staged.part or "")
+        case "hand_over":
+            return layout.hand_over_blob(staged.key, staged.id)
         case _:
             assert_never(staged.kind)
 
@@ -91,6 +103,8 @@ def test_every_name() -> None:
         f"{KEY}/fan-outs/20210727T152023608975Z-ab12.json",
         f"{KEY}/notices/at-risk-{DOCUMENT}.json",
         f"{KEY}/notices/told-2.json",
+        f"{KEY}/proofs/{DOCUMENT}/{'c' * 16}.json",
+        f"{KEY}/hand-overs/20210727T152023608975Z-ab12.json",
         f"{folder}/chunks/00007-{DOCUMENT}.wav",
         f"{folder}/chunks/00007-{DOCUMENT}.media",
         f"{folder}/chunks/00007-{DOCUMENT}.json",
@@ -110,6 +124,8 @@ def test_every_name() -> None:
         layout.fan_out_blob(KEY, layout.attempt_id(layout.recording_start(KEY), "ab12")),
         layout.notice_blob(KEY, DOCUMENT),
         layout.published_blob(KEY, 2),
+        layout.proof_blob(KEY, DOCUMENT, "c" * 16),
+        layout.hand_over_blob(KEY, layout.attempt_id(layout.recording_start(KEY), "ab12")),
         layout.archived(layout.chunk_blob(KEY, 7, DOCUMENT), "wav"),
         layout.archived(layout.chunk_blob(KEY, 7, DOCUMENT)),
         layout.archived(layout.metadata_blob(KEY, 7, DOCUMENT), "wav"),

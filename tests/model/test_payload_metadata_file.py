@@ -23,7 +23,9 @@ OF_2021 = {
 
 def described(info: Any) -> dict[str, str]:
     """Read a metadata file with this `recordingInfo`."""
-    return payload.read_metadata_file(json.dumps({"chunkIndex": 0, "recordingInfo": info}).encode())
+    read = payload.read_metadata_file(json.dumps({"chunkIndex": 0, "recordingInfo": info}).encode())
+    assert "{}" == read.pop("said")
+    return read
 
 
 def test_types_that_were_swapped_are_put_right() -> None:
@@ -61,8 +63,8 @@ def test_what_is_not_said_is_not_made_up(info: Any, expected: tuple[str | None, 
 
 @given(st.one_of(st.binary(max_size=60), st.just(b"[" * 100_000), st.just(b"{}"), st.just(b'{"recordingInfo": 1}')))
 def test_a_file_that_cannot_be_read_says_nothing(body: bytes) -> None:
-    """It is archived as it is."""
-    assert {} == payload.read_metadata_file(body)
+    """It is archived as it is, and noted as read."""
+    assert {"said": "{}"} == payload.read_metadata_file(body)
 
 
 def test_a_byte_order_mark_does_no_harm() -> None:

@@ -12,10 +12,10 @@ from recording.intake import backlog
 from recording.intake.quarantine import QuarantinedEvent
 from recording.model.attempts import Attempts
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
-from recording.model.job import ChunkJob
+from recording.model.job import ArchiveJob, ChunkJob
 from recording.model.layout import chunk_blob
 from recording.model.manifest import Manifest, write_manifest
-from recording.model.proof import ChunkFacts
+from recording.model.proof import ChunkFacts, CopyProof
 from recording.model.recording import assemble
 from recording.model.started import Started
 from recording.model.stored import StoredBlob
@@ -46,12 +46,14 @@ def attempts_record(text: str) -> str:
 
 
 AGAIN: dict[str, Callable[[str], str]] = {
+    "archive-job.json": lambda text: ArchiveJob.from_message(text).to_message(),
     "attempts.json": attempts_record,
     "attempts-named.json": attempts_record,
     "audit.json": one_line(TrailEntry),
     "chunk-job.json": lambda text: ChunkJob.from_message(text).to_message(),
     "chunk-metadata.json": lambda text: json.dumps(ChunkFacts.from_metadata(json.loads(text)).to_metadata()),
     "claim.json": one_line(StartClaim),
+    "copy-proof.json": one_line(CopyProof),
     "ending.json": one_line(Ending),
     "events-message.json": lambda text: backlog.format_message(backlog.parse_message(text)),
     "manifest-absent.json": indented(Manifest),

@@ -13,7 +13,7 @@ from recording.model.job import ChunkJob, FanOut
 from recording.workers import run_each
 from tests.support.emulator import file_event
 from tests.support.facts import raw_queue
-from tests.support.source import recording_of
+from tests.support.source import recording_of, wav
 
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
 
@@ -40,7 +40,7 @@ async def stage_all(app: App, jobs: list[ChunkJob], **facts: str) -> None:
     """Put every chunk into staging, as ingest leaves it; `facts` are more metadata of each."""
 
     async def one(chunk: ChunkJob) -> None:
-        await app.clients.blobs.create("staging", chunk.content_blob, b"x", kind="mp4", **facts)
+        await app.clients.blobs.create("staging", chunk.content_blob, wav(9), kind="wav", **facts)
         await app.clients.blobs.create("staging", chunk.metadata_blob, b"{}")
 
     await run_each(one, jobs, at_once=8)

@@ -16,6 +16,7 @@ from local.azurite import Azurite
 from local.storage_faults import StorageRule
 from local.storage_proxy import StorageProxy
 from recording import app as bootstrap
+from recording import crc64
 from recording.acs.service import RecordingService
 from recording.app import App, assemble
 from recording.archive.run import TimerReport
@@ -24,7 +25,8 @@ from recording.control.operations import RecordingControl
 from recording.ingest.blocks import is_block
 from recording.ingest.chunk import ChunkIngest
 from recording.model import layout
-from recording.model.job import ChunkJob
+from recording.model.job import ArchiveJob, ChunkJob
+from recording.model.proof import ChunkFacts
 from recording.model.stored import Container
 from recording.notices import Topic
 from recording.storage.blobs import RETRIES, Blobs
@@ -126,8 +128,17 @@ async def sweep(app: App, *, now: datetime | None = None, **more: Any) -> TimerR
 
 
 async def run_timer(app: App, *, now: datetime, **more: Any) -> TimerReport:
-    """Run the timer once, at a time and within limits of the test's own."""
-    return await replace(app.timer, clock=lambda: now, **more).run()
+    """Run the timer once, at a time and within limits of the test's own; by default it archives what is due itself."""
+    return await replace(app.timer, clock=lambda: now, **{"archives_all": True} | more).run()
+
+
+async def to_archive(app: App) -> list[str]:
+    """Remove the messages of the queue that archives, and return the recordings that they name."""
+    found = []
+    async for message in app.clients.archive_queue.receive(limit=32, hidden_seconds=30):
+        found.append(ArchiveJob.from_message(message.text).recording_key)
+        await app.clients.archive_queue.delete(message)
+    return found
 
 
 async def archived(app: App, control: Control, *sizes: int, **more: Any) -> list[ChunkJob]:
@@ -158,6 +169,20 @@ async def stored_sha256(app: App, job: ChunkJob) -> str | None:
     return (await listing(app.settings, "staging")).get(job.content_blob)
 
 
+async def proved(app: App, job: ChunkJob) -> ChunkFacts:
+    """Return the facts of a chunk, whose CRC64s are those of the bytes that lie in staging."""
+    found = await app.clients.blobs.stat("staging", job.content_blob)
+    body = await app.clients.blobs.read("staging", job.content_blob)
+    assert found is not None
+    assert body is not None
+    facts = ChunkFacts.from_metadata(found.metadata)
+    assert found.crc64 == crc64.to_hex(crc64.crc64(body))
+    ranges = facts.ranges(len(body))
+    assert ranges
+    assert all(one.crc64 == crc64.crc64(body[one.offset : one.offset + one.length]) for one in ranges)
+    return facts
+
+
 async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10.0) -> None:
     """Poll until something holds."""
     async with asyncio.timeout(seconds):
@@ -168,6 +193,13 @@ async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10
 async def staged_receipts(blobs: Blobs, job: ChunkJob) -> int:
     """Count the blocks that are staged with their receipt."""
     return len([name for name in await blobs.staged_blocks(job.content_blob) if not is_block(name)])
+
+
+async def bytes_with_receipt(blobs: Blobs, job: ChunkJob) -> int:
+    """Count the bytes of the blocks that are staged with their receipt: the next attempt needn't fetch them."""
+    staged = await blobs.staged_blocks(job.content_blob)
+    ids = {name[:-16] for name in staged if not is_block(name)}
+    return sum(length for name, length in staged.items() if is_block(name) and name[:-16] in ids)
 
 
 async def killed_after(app: App, job: ChunkJob, *, blocks: int) -> None:

@@ -2,17 +2,26 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
 from recording.config.settings import Settings
-from recording.model.stored import StoredBlob
+from recording.model.stored import Container, StoredBlob
 from recording.storage.blobs import Blobs
 
-_WRITES = ("create", "replace", "delete", "stage_block", "commit_blocks", "set_metadata", "copy_to_archive")
+_WRITES = (
+    "create",
+    "replace",
+    "delete",
+    "stage_block",
+    "put_chunk",
+    "commit_blocks",
+    "set_metadata",
+    "copy_to_archive",
+)
 _READS = ("create_containers", "read", "stat", "folders", "staged_blocks")
 _STREAMS = ("list_blobs", "read_ranges")
 
@@ -30,6 +39,7 @@ class _Rule:
     before: Callable[[], Awaitable[object]] | None
     after: Callable[[], Awaitable[object]] | None
     changes: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]] | None
+    reads: Callable[[bytes], bytes] | None
     times: int | None
 
     def matches(self, method: str, path: str) -> bool:
@@ -57,17 +67,24 @@ class FaultyBlobs(Blobs):
         before: Callable[[], Awaitable[object]] | None = None,
         after: Callable[[], Awaitable[object]] | None = None,
         changes: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]] | None = None,
+        reads: Callable[[bytes], bytes] | None = None,
         times: int | None = None,
     ) -> Self:
         """Add a rule for calls of a method; `name` is a pattern for `container/blob`, or what else names the blob.
 
         A call sleeps (`hangs`), does something before, raises or is done, and does something after that. `changes`
-        gets the body of `stage_block` and returns what is sent instead.
+        gets the body of `stage_block` and returns what is sent instead, `reads` each piece of `read_ranges`, and
+        returns what is read instead.
         """
         assert method in (*_WRITES, *_READS, *_STREAMS)
         assert changes is None or method == "stage_block"
-        self._rules.append(_Rule(method, name, hangs, raises, before, after, changes, times))
+        self._rules.append(_Rule(method, name, hangs, raises, before, after, changes, reads, times))
         return self
+
+    async def delete_each(self, where: Container, blobs: Iterable[StoredBlob]) -> None:
+        """Delete blobs one by one: a process may be killed when storage has deleted any of them."""
+        for blob in blobs:
+            await self.delete(where, blob.name, etag=blob.etag)
 
     def _matching(self, method: str, arguments: tuple[object, ...]) -> list[_Rule]:
         parts = (one.name if isinstance(one, StoredBlob) else one for one in arguments)
@@ -99,10 +116,11 @@ class FaultyBlobs(Blobs):
     async def _stream(
         self, method: str, arguments: tuple[object, ...], call: Callable[[], AsyncGenerator[Any]]
     ) -> AsyncIterator[Any]:
-        await _begin(self._matching(method, arguments))
+        rules = self._matching(method, arguments)
+        await _begin(rules)
         async with aclosing(call()) as items:
             async for item in items:
-                yield item
+                yield next((rule.reads(item) for rule in rules if rule.reads), item)
 
 
 async def _begin(rules: list[_Rule]) -> None:

@@ -1,24 +1,20 @@
 """A source of documents that does what the emulator doesn't: any bytes, any headers, any order of them."""
 
+import asyncio
 import json
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from local.acs.server import DEVELOPMENT_KEY
+from local.loopback import certificate
 from recording import app as bootstrap
 from recording.app import App
 from recording.config.settings import read_settings
@@ -43,20 +39,20 @@ async def serve(answer: Answer, *, port: int = 0, tls: ssl.SSLContext | None = N
 
 def certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Make the TLS of a server on loopback, and that of a client that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
-    now, hour = datetime.now(UTC), timedelta(hours=1)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - hour, now + hour)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, SHA256())
-    )
-    pem = folder / "server.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    pem.write_bytes(private + certificate.public_bytes(Encoding.PEM))
+    pem = certificate(folder)
     of_server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     of_server.load_cert_chain(pem)
-    return of_server, ssl.create_default_context(cadata=certificate.public_bytes(Encoding.PEM).decode())
+    return of_server, ssl.create_default_context(cafile=str(pem))
+
+
+async def close(app: App) -> None:
+    """Close an app; an upload that was cancelled closes its connection when it has sent what it had begun to send."""
+    await app.aclose()
+    connections = getattr(asyncio.get_running_loop(), "_transports", {})
+    for _ in range(200):
+        if not any(one.is_closing() and one._sock is not None for one in list(connections.values())):
+            return
+        await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -68,7 +64,7 @@ async def app_with_source(environment: dict[str, str], answer: Answer) -> AsyncI
         try:
             yield app
         finally:
-            await app.aclose()
+            await close(app)
 
 
 def part(request: web.Request, body: bytes, etag: str) -> web.Response:
@@ -197,7 +193,7 @@ async def storage_host(environment: dict[str, str], **more: str) -> AsyncIterato
         try:
             yield app, host
         finally:
-            await app.aclose()
+            await close(app)
 
 
 def today(*chunks: dict[str, Any], event_id: str = "e1", **more: Any) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from local import trace as local_trace
 from local.acs.server import Emulator
 from recording.app import App
 from recording.control.bodies import Operation, StartRecordingByUrl
-from recording.model.caller import Caller
 from recording.errors import ChunkError
+from recording.model.caller import Caller
 from recording.telemetry import exporters
 from tests.support.emulator import Control
 from tests.support.facts import receive, sweep, until
@@ -79,7 +79,7 @@ async def test_a_recording_is_one_trace_from_event_to_archive(
     """Event, a failed and two good attempts, and the archive: one trace and one parent, though nothing is passed on."""
     recording_id, event = await recorded(app, control, events)
     first, second = await receive(app, event)
-    await control.fault("expired", "/*", times=1)
+    await control.fault("expired", "/*", times=2)  # content and metadata file
     with pytest.raises(ChunkError):
         await app.ingest.run(first)
     for job in (first, second):
@@ -124,7 +124,7 @@ async def test_what_a_recording_went_through_is_counted(
     """Attempts by code, bytes, and what the timer sees: chunks in flight and the hours that are left, then none."""
     _, event = await recorded(app, control, events)
     first, second = await receive(app, event)
-    await control.fault("expired", "/*", times=1)
+    await control.fault("expired", "/*", times=2)  # content and metadata file
     with pytest.raises(ChunkError):
         await app.ingest.run(first)
     await app.ingest.run(second)
