@@ -17,7 +17,6 @@ from recording.app import current, ready, ready_if_possible
 from recording.catalogue.browse import ListQuery, RecordingList
 from recording.catalogue.verify import RecordingVerification
 from recording.control.bodies import (
-    Caller,
     Operation,
     RecordingStarted,
     RecordingStateAnswer,
@@ -28,6 +27,7 @@ from recording.doctor.health import Health
 from recording.intake import backlog
 from recording.intake.receive import to_messages
 from recording.model import job, roles
+from recording.model.caller import Caller
 from recording.model.job import ArchiveJob, ChunkJob
 from recording.model.manifest import Manifest
 

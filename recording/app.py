@@ -51,7 +51,6 @@ from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
 from recording.notices import Topic
-from recording.storage.audit import AuditLog
 from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
@@ -59,6 +58,7 @@ from recording.storage.index import Index
 from recording.storage.queues import Queue
 from recording.storage.recordings import ARCHIVE_SECONDS, RecordingStore
 from recording.storage.starts import StartClaims
+from recording.storage.trail import Trail
 from recording.telemetry import log, traces
 from recording.timer import TimerRun
 
@@ -128,7 +128,7 @@ class App:
     settings: Settings
     clients: Clients
     recordings: RecordingStore
-    audit: AuditLog
+    trail: Trail
     starts: StartClaims
     endings: Endings
     calls: CallIds
@@ -245,7 +245,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     blobs = clients.blobs
     index = clients.index
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
-    audit, claims, endings, calls = AuditLog(blobs), StartClaims(blobs), Endings(blobs), CallIds(blobs)
+    trail, claims, endings, calls = Trail(blobs, clock=clock), StartClaims(blobs), Endings(blobs), CallIds(blobs)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
     intake = Intake(
@@ -256,7 +256,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         quarantine=quarantine,
         backlog=event_backlog,
         bulk=clients.bulk_queue,
-        auto_record=_auto_record(settings, clients.service, claims=claims, audit=audit, index=index, clock=clock),
+        auto_record=_auto_record(settings, clients.service, claims=claims, trail=trail, index=index, clock=clock),
         clock=clock,
     )
     ingest = ChunkIngest(
@@ -289,7 +289,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         settings=settings,
         clients=clients,
         recordings=recordings,
-        audit=audit,
+        trail=trail,
         starts=claims,
         endings=endings,
         calls=calls,
@@ -297,7 +297,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         backlog=event_backlog,
         control=RecordingControl(
             clients.service,
-            audit=audit,
+            trail=trail,
             claims=claims,
             endings=endings,
             index=index,
@@ -333,7 +333,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             unannounced=UnannouncedWatch(
                 recordings,
                 endings,
-                audit,
+                trail,
                 claims,
                 index,
                 clients.topic,
@@ -349,7 +349,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         ),
         catalogue=Catalogue(blobs, recordings, claims, index),
         verifier=Verifier(blobs, recordings),
-        reindex=Reindex(recordings, claims, endings, audit, index, clock),
+        reindex=Reindex(recordings, claims, endings, trail, index, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )
 
@@ -384,14 +384,14 @@ def _service(
 
 
 def _auto_record(
-    settings: Settings, service: RecordingService, *, claims: StartClaims, audit: AuditLog, index: Index, clock: Clock
+    settings: Settings, service: RecordingService, *, claims: StartClaims, trail: Trail, index: Index, clock: Clock
 ) -> AutoRecord | None:
     if settings.auto_record == "off":
         return None
     return AutoRecord(
         service,
         claims=claims,
-        audit=audit,
+        trail=trail,
         index=index,
         callback_uri=settings.callback_uri(),
         # The 2021 preview API takes the conversation id that only a leg's event has, Call Automation a server call id.

@@ -11,6 +11,7 @@ RecordingError                500 InternalServerError
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
 ├── StartInProgress           503 StartInProgress         another request for this start is in progress; try again
 ├── IndexUnavailable          503 IndexUnavailable        the search index can't be reached; try again in a minute
+├── TrailUnavailable          503 TrailUnavailable        the trail can't be written, so it was not done; try again
 ├── Misconfigured             500 Misconfigured           the operator fixes a setting or a role
 ├── UpstreamFailed            500 UpstreamFailed          ACS failed; the caller may try again
 ├── BadEvent                  quarantined                 the operator inspects the event
@@ -114,6 +115,13 @@ class IndexUnavailable(RecordingError):
 
     status = 503
     code = "IndexUnavailable"
+
+
+class TrailUnavailable(RecordingError):
+    """The fact of what was asked for can't be written, so it was not done."""
+
+    status = 503
+    code = "TrailUnavailable"
 
 
 class Misconfigured(RecordingError):

@@ -18,9 +18,9 @@ from pydantic import BaseModel
 
 from recording.api.request import read_caller, read_repeat_key
 from recording.api.response import responds
-from recording.control.bodies import Caller
 from recording.entra import AccessTokens
 from recording.errors import Forbidden, NotFound
+from recording.model.caller import Caller
 from recording.model.roles import Principal, Roles
 
 Door = Literal["key", "token", "anybody"]

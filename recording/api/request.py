@@ -7,8 +7,8 @@ import azure.functions as func
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 
-from recording.control.bodies import Caller, RepeatKey
 from recording.errors import BadRequest, LengthRequired, TooLarge
+from recording.model.caller import Caller, RepeatKey
 from recording.model.envelope import split_events
 from recording.model.record import first_problem
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 import azure.functions as func
 from pydantic import BaseModel, RootModel
 
-from recording.control.bodies import Caller
 from recording.errors import RecordingError, Throttled, Unauthorized
+from recording.model.caller import Caller
 from recording.model.record import Body
 from recording.telemetry import log
 

@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from recording.clock import Clock, utc_now
 from recording.model import layout
 from recording.model.manifest import Manifest
-from recording.storage.audit import AuditLog
 from recording.storage.endings import Endings
 from recording.storage.index import Index
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
+from recording.storage.trail import Trail
 from recording.telemetry import log
 from recording.workers import run_each
 
@@ -39,7 +39,7 @@ class Reindex:
     recordings: RecordingStore
     starts: StartClaims
     endings: Endings
-    audit: AuditLog
+    trail: Trail
     index: Index
     clock: Clock = utc_now
 
@@ -144,7 +144,7 @@ class Reindex:
     async def _write_live(self) -> None:
         """Write the rows of recordings that were started lately and have not ended, as far as anybody knows."""
         now = self.clock().astimezone(UTC)
-        for recording_id in await self.audit.starts_on([now - _DAY, now]):
+        for recording_id in await self.trail.starts_on([now - _DAY, now]):
             started = await self.starts.find(recording_id)
             if started and await self.endings.find(recording_id) is None:
                 await self.index.note_live(started)

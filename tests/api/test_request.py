@@ -8,8 +8,8 @@ import pytest
 
 from recording.api import request
 from recording.catalogue.browse import ListQuery
-from recording.control.bodies import Caller, RepeatKey
 from recording.errors import BadRequest
+from recording.model.caller import Caller, RepeatKey
 
 KEY = "20210727T152023608975Z-43563209-4ec6-4119-be5b-88398cda2caf"
 

@@ -17,8 +17,9 @@ from recording.archive.copies import COPIES, COPY_BLOCK, PASSES
 from recording.archive.run import PARALLELISM
 from recording.catalogue.browse import ListQuery
 from recording.config.settings import Settings
-from recording.control.bodies import Caller, Operation, StartRecording
+from recording.control.bodies import Operation, StartRecording
 from recording.ingest import blocks, chunk, transfer
+from recording.model.caller import Caller
 from recording.storage.endings import Ending
 from tests.infra.snapshots import ROOT, Resource, resource, resources
 from tests.support.emulator import Control

@@ -19,7 +19,7 @@ from recording.model.quarantined import QuarantinedEvent
 from recording.model.recording import assemble
 from recording.model.started import Started
 from recording.model.stored import StoredBlob
-from recording.storage.audit import AuditRecord
+from recording.model.trail import TrailEntry
 from recording.storage.endings import Ending
 from recording.storage.starts import StartClaim, StartOutcome
 
@@ -49,7 +49,7 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "archive-job.json": lambda text: ArchiveJob.from_message(text).to_message(),
     "attempts.json": attempts_record,
     "attempts-named.json": attempts_record,
-    "audit.json": one_line(AuditRecord),
+    "audit.json": one_line(TrailEntry),
     "chunk-job.json": lambda text: ChunkJob.from_message(text).to_message(),
     "chunk-metadata.json": lambda text: json.dumps(ChunkFacts.from_metadata(json.loads(text)).to_metadata()),
     "claim.json": one_line(StartClaim),
