@@ -76,7 +76,7 @@ class TimerRun:
         await run.for_each(late, finish, share=run.quarter)
 
         # 7. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
-        await self.indexing.run(run.seen, now)
+        await self.indexing.run(run.seen, now, in_flight=in_flight, ran=run.summary())
 
         run.report.topic_failed = run.notices.failed
         # Chunks of the events accepted in step 1 may be overdue, too: each is queued once.
