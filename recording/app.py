@@ -25,11 +25,13 @@ from recording.acs.service import RecordingService
 from recording.archive.copies import Copies
 from recording.archive.finish import Finish
 from recording.archive.hand_over import HandOver
+from recording.archive.requeue import Requeue
 from recording.archive.review import Review
 from recording.archive.sources import SourceCopies
 from recording.archive.unannounced import UnannouncedWatch
 from recording.catalogue.browse import Catalogue
 from recording.catalogue.indexing import Indexing
+from recording.catalogue.operations import Operations
 from recording.catalogue.reindex import Reindex
 from recording.catalogue.verify import Verifier
 from recording.clock import Clock, utc_now
@@ -47,6 +49,7 @@ from recording.intake.backlog import Backlog
 from recording.intake.poison import PoisonQueues
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake
+from recording.intake.replay import Replay
 from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
@@ -142,6 +145,9 @@ class App:
     timer: TimerRun
     catalogue: Catalogue
     verifier: Verifier
+    operations: Operations
+    requeue: Requeue
+    replay: Replay
     reindex: Reindex
     health: HealthCheck
 
@@ -246,6 +252,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     index = clients.index
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
     trail, claims, endings, calls = Trail(blobs, clock=clock), StartClaims(blobs), Endings(blobs), CallIds(blobs)
+    catalogue = Catalogue(blobs, recordings, claims, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
     intake = Intake(
@@ -343,12 +350,38 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             ),
             hand_over=HandOver(blobs, clients.archive_queue),
             finish=finish,
-            indexing=Indexing(index, claims, endings, retention=settings.retention),
+            indexing=Indexing(
+                index, claims, endings, retention=settings.retention, risk_margin=settings.risk_margin
+            ),
             topic=clients.topic,
             clock=clock,
         ),
-        catalogue=Catalogue(blobs, recordings, claims, index),
-        verifier=Verifier(blobs, recordings),
+        catalogue=catalogue,
+        verifier=Verifier(blobs, recordings, trail, clock=clock),
+        operations=Operations(
+            catalogue,
+            blobs,
+            recordings,
+            claims,
+            endings,
+            index,
+            queues=(
+                (clients.chunk_queue, clients.chunk_poison),
+                (clients.bulk_queue, clients.bulk_poison),
+                (clients.event_queue, clients.event_poison),
+                (clients.archive_queue, clients.archive_poison),
+            ),
+            retention=settings.retention,
+            risk_margin=settings.risk_margin,
+            overdue=timedelta(minutes=settings.unannounced_minutes),
+            first_requeue=settings.first_rescue,
+            has_dead_letters=settings.dead_letter_container is not None,
+            clock=clock,
+        ),
+        requeue=Requeue(
+            recordings, clients.chunk_queue, trail, first_requeue=settings.first_rescue, clock=clock
+        ),
+        replay=Replay(intake, clients.chunk_queue, quarantine, trail, clock=clock),
         reindex=Reindex(recordings, claims, endings, trail, index, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )

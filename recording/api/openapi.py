@@ -44,6 +44,11 @@ _PATH: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": "^[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}$"},
         "example": "20261124T140211000000Z-3f2b0e4c-0000-4000-8000-00000000000f",
     },
+    "eventKey": {
+        "description": "The key of an event in the list of the quarantine.",
+        "schema": {"type": "string", "pattern": "^[0-9]{8}-sha256-[0-9a-f]{32}$"},
+        "example": "20261124-sha256-0123456789abcdef0123456789abcdef",
+    },
     "index": {
         "description": "The index of a chunk.",
         "schema": {"type": "string", "pattern": "^[0-9]{1,5}$"},

@@ -53,6 +53,7 @@ class ListQuery(Record, populate_by_name=False):
     reference: str | None = Field(default=None, min_length=1, max_length=5000)
     state: State | None = None
     missing: bool | None = None
+    truncated: bool | None = None
     hold: bool | None = None
     limit: int = Field(default=50, ge=1, le=200)
     cursor: str | None = Field(default=None, min_length=1, max_length=4096)
@@ -90,7 +91,7 @@ class Catalogue:
         try:
             digests = await self._index.digests()
             wanted = _search(digests, query)
-            token = _token(digests, wanted, query.cursor) if query.cursor is not None else None
+            token = read_token(digests, wanted, query.cursor) if query.cursor is not None else None
             found = await self._index.page(wanted, limit=query.limit, token=token)
         except AzureError as failed:
             log.error("index.not_read", reason=describe(failed), next="lists fail; no recording is affected")
@@ -98,7 +99,7 @@ class Catalogue:
         if found.token is None:
             return RecordingList(recordings=found.summaries)
         cursor = index.write_cursor(digests, wanted, found.token)
-        return RecordingList(recordings=found.summaries, cursor=cursor, next_link=_next_link(url, query, cursor))
+        return RecordingList(recordings=found.summaries, cursor=cursor, next_link=next_link(url, query, cursor))
 
     async def get(self, key: str, *, people: bool = True) -> Manifest:
         """Return the manifest of a recording, or its derived state while it is in flight; `people` are left out or not.
@@ -114,12 +115,11 @@ class Catalogue:
 
         Raises BadRequest for a malformed index, NotFound if there is no proved content yet.
         """
-        if not index.isdecimal() or not index.isascii() or len(index) > 5:
+        number = layout.parse_index(index)
+        if number is None:
             raise BadRequest("index must be a number from 0 to 99999", target="index")
         found = await self._require(key)
-        # A document that was announced at two indices is listed at both.
-        listed = [entry for entry in found.chunks if int(index) in (entry.index, *entry.other_indices)]
-        for entry in sorted(listed, key=lambda entry: entry.index != int(index)):
+        for entry in found.listed_at(number):
             if entry.content and entry.outcome in ("staged", "archived", "unproved"):
                 where: Container = "archive" if found.archived_at else "staging"
                 # In staging the name of the blob doesn't have the format.
@@ -160,20 +160,22 @@ def _search(digests: index.Digests, query: ListQuery) -> index.Search:
             reference=query.reference,
             state=query.state,
             missing=query.missing,
+            truncated=query.truncated,
             hold=query.hold,
         )
     except ValueError as bad:
         raise BadRequest(f"conversation: {bad}", target="conversation") from None
 
 
-def _token(digests: index.Digests, wanted: index.Search, cursor: str) -> object:
+def read_token(digests: index.Digests, wanted: index.Bound, cursor: str) -> object:
+    """Read where a search or a list goes on; raises BadRequest for a cursor that isn't of it."""
     try:
         return index.read_cursor(digests, wanted, cursor)
     except ValueError as bad:
         raise BadRequest(f"cursor: {bad}", target="cursor") from None
 
 
-def _next_link(url: str, query: ListQuery, cursor: str) -> str | None:
+def next_link(url: str, query: Record, cursor: str) -> str | None:
     """Return the address of the next page: from what was understood of the query, so without a key that stood there."""
     if not url:
         return None

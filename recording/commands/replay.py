@@ -10,7 +10,7 @@ from recording.app import App, assemble, connect
 from recording.commands.arguments import add_settings
 from recording.config.settings import read_from
 from recording.intake import replay
-from recording.intake.replay import EventFile, Replay
+from recording.intake.replay import EventFile
 from recording.storage.blobs import Blobs
 
 
@@ -30,14 +30,13 @@ async def run(arguments: argparse.Namespace) -> int:
     """Accept events again; return 1 if one was not accepted."""
     settings = read_from(arguments.settings)
     app = assemble(settings, connect(settings))
-    events = Replay(app.intake, app.clients.chunk_queue)
     count = bad = 0
     try:
         if not arguments.dry_run:
             await app.clients.prepare()
         async with aclosing(_found(arguments, app)) as all_found:
             async for found in all_found:
-                for one in await events.run(found, dry_run=arguments.dry_run):
+                for one in await app.replay.run(found, dry_run=arguments.dry_run):
                     count, bad = count + 1, bad + (not one.ok)
                     print(_plain(f"{one.outcome:18} {one.source}  {one.detail}"), flush=True)
     finally:
@@ -63,7 +62,8 @@ async def _found(arguments: argparse.Namespace, app: App) -> AsyncGenerator[Even
         )
     try:
         if arguments.blob:
-            yield await replay.read_blob(dead_letters, arguments.blob)
+            is_quarantined = dead_letters is app.clients.blobs
+            yield await replay.read_blob(dead_letters, arguments.blob, is_quarantined=is_quarantined)
         if arguments.day:
             async for one in replay.quarantined_on(app.clients.blobs, arguments.day):
                 yield one

@@ -25,6 +25,7 @@ from recording.control.bodies import (
 from recording.errors import BadRequest, NotFound
 from recording.model import conversation
 from recording.model.caller import Caller, RepeatKey
+from recording.model.live import Asked, Known
 from recording.model.started import Started
 from recording.model.trail import Action, TrailEntry
 from recording.storage.endings import Ending, Endings
@@ -104,19 +105,27 @@ class RecordingControl:
         self._check(conversation_id, recording_id)
         async with self._audited("stop", caller, conversation_id, recording_id, body):
             await self._service.stop(conversation_id, recording_id, operation_context=body.operation_context)
-            await self._note_ending(caller, conversation_id, recording_id)
+            await asyncio.gather(
+                self._note_ending(caller, conversation_id, recording_id), self._note_state(recording_id, "stop")
+            )
 
     async def pause(self, caller: Caller, conversation_id: str, recording_id: str, body: Operation) -> None:
         """Pause a recording."""
         self._check(conversation_id, recording_id)
         async with self._audited("pause", caller, conversation_id, recording_id, body):
             await self._service.pause(conversation_id, recording_id, operation_context=body.operation_context)
+            await self._note_state(recording_id, "pause")
 
     async def resume(self, caller: Caller, conversation_id: str, recording_id: str, body: Operation) -> None:
         """Resume a paused recording."""
         self._check(conversation_id, recording_id)
         async with self._audited("resume", caller, conversation_id, recording_id, body):
             await self._service.resume(conversation_id, recording_id, operation_context=body.operation_context)
+            await self._note_state(recording_id, "resume")
+
+    async def _note_state(self, recording_id: str, asked: Asked) -> None:
+        """Note what was asked, for the list of what is live."""
+        await self._index.note_live_state(recording_id, Known(asked=asked, asked_at=self._clock()))
 
     async def _start(self, conversation_id: str, body: StartRecording) -> str:
         return await self._service.start(

@@ -28,6 +28,10 @@ class Quarantine:
             Notice("Recording.Quarantined", subject=digest, fact=digest, time=received_at, data=facts)
         )
 
+    async def read(self, blob: str) -> bytes | None:
+        """Read what was kept; None if there is no such blob. Raises azure-core's errors."""
+        return await self._blobs.read("quarantine", blob)
+
     async def mark_replayed(self, blob: str) -> None:
         """Record that an event of the quarantine was accepted, so that it is not listed any more."""
         await self._blobs.create("quarantine", layout.replayed_blob(blob), b"{}")

@@ -170,6 +170,11 @@ def is_document_id(text: str) -> bool:
     return len(text) <= LONGEST_DOCUMENT_ID and DOCUMENT_ID.fullmatch(text) is not None
 
 
+def parse_index(text: str) -> int | None:
+    """Return the index of a chunk in a path; None for a text that is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_INDEX)) else None
+
+
 def is_source_id(text: str) -> bool:
     """Return whether `text` can be the id of a document at ACS: one segment of a URL's path, and of that path only."""
     return len(text) <= LONGEST_SOURCE_ID and _SOURCE_ID.fullmatch(text) is not None

@@ -214,6 +214,11 @@ class Manifest(Record):
         """Return the ids beside its key that are known, by which a calling app finds its recording."""
         return known_ids(self.recording_id, self.server_call_id, self.reference)
 
+    def listed_at(self, index: int) -> list[ManifestChunk]:
+        """Return the chunks at an index: one that was announced at two is at both, behind the one that is only here."""
+        listed = [entry for entry in self.chunks if index in (entry.index, *entry.other_indices)]
+        return sorted(listed, key=lambda entry: entry.index != index)
+
     def without_people(self) -> "Manifest":
         """Return it without those who took part, for whoever must not know them."""
         chunks = [chunk.model_copy(update={"channels": {}}) for chunk in self.chunks]

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from recording.model.caller import Caller, CallerKind
-from recording.model.record import Record
+from recording.model.record import Body, Record
 
 Action = Literal[
     "start", "stop", "pause", "resume", "view", "search", "play", "download", "verify", "requeue", "replay"
@@ -57,3 +57,9 @@ class TrailEntry(Record, frozen=False):
             address=caller.address,
             request_id=caller.request_id,
         )
+
+
+class Why(Body):
+    """Body of what an operator does: the reason, which stands on the trail."""
+
+    reason: str | None = Field(default=None, max_length=1000)

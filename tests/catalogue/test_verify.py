@@ -170,7 +170,7 @@ async def test_a_malformed_key_is_refused(app: App, key: str) -> None:
 async def test_a_recording_too_large_for_one_request_is_refused(app: App, control: Control) -> None:
     """The error names the command that has no limit of time; within the limit it is verified."""
     [job] = await archived(app, control, 1000)
-    hasty = Verifier(app.clients.blobs, app.recordings, request_timeout=0)
+    hasty = Verifier(app.clients.blobs, app.recordings, app.trail, request_timeout=0)
 
     with pytest.raises(RecordingError, match="python -m recording verify") as refused:
         await hasty.verify_in_request(job.recording_key)

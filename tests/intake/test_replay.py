@@ -57,7 +57,7 @@ def event() -> dict[str, Any]:
 
 def replaying(app: App) -> Replay:
     """Build the replay of an app."""
-    return Replay(app.intake, app.clients.chunk_queue)
+    return app.replay
 
 
 async def again(app: App, body: bytes | str, **more: bool) -> list[ReplayResult]:
