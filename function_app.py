@@ -187,7 +187,9 @@ async def list_waiting(req: func.HttpRequest, caller: Caller) -> func.HttpRespon
     return json_response(await (await ready_if_possible()).operations.waiting(query, url=req.url))
 
 
-@doors.token("GET", "operations/not-announced", Shape(UnannouncedList, query=PageQuery, errors=(503,)), roles=roles.TEND)
+@doors.token(
+    "GET", "operations/not-announced", Shape(UnannouncedList, query=PageQuery, errors=(503,)), roles=roles.TEND
+)
 async def list_not_announced(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """List recordings that were stopped and never announced, the oldest stop first."""
     query = read_query(PageQuery, req)

@@ -350,9 +350,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             ),
             hand_over=HandOver(blobs, clients.archive_queue),
             finish=finish,
-            indexing=Indexing(
-                index, claims, endings, retention=settings.retention, risk_margin=settings.risk_margin
-            ),
+            indexing=Indexing(index, claims, endings, retention=settings.retention, risk_margin=settings.risk_margin),
             topic=clients.topic,
             clock=clock,
         ),
@@ -378,9 +376,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             has_dead_letters=settings.dead_letter_container is not None,
             clock=clock,
         ),
-        requeue=Requeue(
-            recordings, clients.chunk_queue, trail, first_requeue=settings.first_rescue, clock=clock
-        ),
+        requeue=Requeue(recordings, clients.chunk_queue, trail, first_requeue=settings.first_rescue, clock=clock),
         replay=Replay(intake, clients.chunk_queue, quarantine, trail, clock=clock),
         reindex=Reindex(recordings, claims, endings, trail, index, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),

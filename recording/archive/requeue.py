@@ -101,7 +101,10 @@ class Requeue:
         return answer
 
     async def _find(self, key: str, number: int) -> InFlightChunk | ChunkRequeued:
-        """Return the chunk that is waited for, or how it is if it is safe; raises NotFound, or Conflict if it is lost."""
+        """Return the chunk that is waited for, or how it is if it is safe.
+
+        Raises NotFound for an unknown one, Conflict for one that is lost.
+        """
         blobs = await self._recordings.staged(key)
         try:
             due = await load_due(self._recordings, key, blobs)

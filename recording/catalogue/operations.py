@@ -38,9 +38,7 @@ from recording.workers import run_each
 
 _READS = 8
 
-Part = Literal[
-    "timer", "waiting", "lost", "truncated", "notAnnounced", "quarantined", "deadLetters", "queues"
-]
+Part = Literal["timer", "waiting", "lost", "truncated", "notAnnounced", "quarantined", "deadLetters", "queues"]
 
 
 class PageQuery(Record, populate_by_name=False):
@@ -66,8 +64,8 @@ class OperationsQuery(Record, populate_by_name=False):
 class WaitingChunk(Record):
     """A chunk that isn't safe, of which an attempt has failed, or which is at risk.
 
-    `at_risk` says that its deadline, when ACS may delete it, is closer than RISK_HOURS. `code` and `reason` are those of
-    the last attempt that failed. `next_try` is when the timer queues it again at the latest.
+    `deadline` is when ACS may delete it; `at_risk` says that this is closer than RISK_HOURS. `code` and `reason` are
+    those of the last attempt that failed. `next_try` is when the timer queues it again at the latest.
     """
 
     recording_key: str
@@ -236,33 +234,35 @@ class Operations:
                 reason = describe(failed)
                 log.warning("operations.not_read", part=name, reason=reason, next="the other parts are shown")
                 unread.append(Unread(part=name, reason=reason))
-                return None
+            except Exception as unexpected:
+                log.exception("operations.not_read", part=name, next="the other parts are shown")
+                unread.append(Unread(part=name, reason=describe(unexpected)))
+            return None
 
         async def recordings(**filters: bool) -> RecordingList:
             asked = ListQuery.model_validate({"from": since.isoformat(), "limit": query.limit} | filters)
             return await self.catalogue.page(asked, url=listed)
 
-        timer, waiting, lost, truncated, not_announced, quarantined, dead_letters, queues = await asyncio.gather(
-            part("timer", self.index.last_run()),
-            part("waiting", self.waiting(page, url=_below(url, "waiting"))),
-            part("lost", recordings(missing=True)),
-            part("truncated", recordings(truncated=True)),
-            part("notAnnounced", self.not_announced(page, url=_below(url, "not-announced"))),
-            part("quarantined", self.quarantined(page, url=_below(url, "quarantined"))),
-            part("deadLetters", self._dead_letters_if_any(page, url=_below(url, "dead-letters"))),
-            part("queues", self._depths()),
-        )
+        async with asyncio.TaskGroup() as group:
+            timer = group.create_task(part("timer", self.index.last_run()))
+            waiting = group.create_task(part("waiting", self.waiting(page, url=_below(url, "waiting"))))
+            lost = group.create_task(part("lost", recordings(missing=True)))
+            truncated = group.create_task(part("truncated", recordings(truncated=True)))
+            late = group.create_task(part("notAnnounced", self.not_announced(page, url=_below(url, "not-announced"))))
+            bad = group.create_task(part("quarantined", self.quarantined(page, url=_below(url, "quarantined"))))
+            dead = group.create_task(part("deadLetters", self._dead_letters(page, url=_below(url, "dead-letters"))))
+            queues = group.create_task(part("queues", self._depths()))
         return OperationsView(
             as_of=self.clock(),
             days=query.days,
-            timer=timer,
-            waiting=waiting,
-            lost=lost,
-            truncated=truncated,
-            not_announced=not_announced,
-            quarantined=quarantined,
-            dead_letters=dead_letters,
-            queues=queues,
+            timer=timer.result(),
+            waiting=waiting.result(),
+            lost=lost.result(),
+            truncated=truncated.result(),
+            not_announced=late.result(),
+            quarantined=bad.result(),
+            dead_letters=dead.result(),
+            queues=queues.result(),
             unread=sorted(unread, key=lambda one: one.part),
         )
 
@@ -302,9 +302,7 @@ class Operations:
         listing = Listing("notAnnounced")
         with _reading():
             token = await self._token(listing, query.cursor)
-            blobs, following = await self.blobs.page(
-                "staging", f"{layout.PENDING}/", limit=query.limit, token=token
-            )
+            blobs, following = await self.blobs.page("staging", f"{layout.PENDING}/", limit=query.limit, token=token)
             stopped = pending.parse_markers(blob.name for blob in blobs)
             now = self.clock()
             late = [one for one in stopped if one.stopped + self.overdue <= now]
@@ -328,9 +326,7 @@ class Operations:
             # Markers are in the order of the stops.
             is_end = following is None or len(late) < len(stopped)
             cursor, link = await self._following(listing, query, None if is_end else following, url)
-        return UnannouncedList(
-            recordings=[found[one] for one in late if one in found], cursor=cursor, next_link=link
-        )
+        return UnannouncedList(recordings=[found[one] for one in late if one in found], cursor=cursor, next_link=link)
 
     async def quarantined(self, query: DaysQuery, *, url: str = "") -> QuarantinedList:
         """List events of the quarantine that were not accepted since, the newest day first.
@@ -401,7 +397,7 @@ class Operations:
                 topics = await self.blobs.folders("dead_letter")
             except ResourceNotFoundError:
                 topics = []
-            # Event Grid doesn't pad, and puts the name of the subscription before (docs/acs-contract.md#delivery-semantics).
+            # Without padding, behind the subscription's name (docs/acs-contract.md#delivery-semantics).
             days = [
                 f"{'' if topic.isdecimal() else f'{topic}/'}{day.year}/{day.month}/{day.day}/"
                 for day in self._dates(query.days)
@@ -417,7 +413,7 @@ class Operations:
             cursor, link = await self._following(listing, query, following, url)
         return DeadLetterList(blobs=[found[blob.name] for blob in blobs], cursor=cursor, next_link=link)
 
-    async def _dead_letters_if_any(self, query: DaysQuery, *, url: str) -> DeadLetterList | None:
+    async def _dead_letters(self, query: DaysQuery, *, url: str) -> DeadLetterList | None:
         return await self.dead_letters(query, url=url) if self.has_dead_letters else None
 
     async def _depths(self) -> list[QueueDepth]:
@@ -529,6 +525,4 @@ def _dead_letter(text: bytes | None, blob: StoredBlob) -> DeadLetter:
         read = None
     events = [one for one in (read if isinstance(read, list) else [read]) if isinstance(one, dict)]
     reason = next((one["deadLetterReason"] for one in events if isinstance(one.get("deadLetterReason"), str)), None)
-    return DeadLetter(
-        blob=blob.name, written_at=blob.written_at, bytes=blob.size, events=len(events), reason=reason
-    )
+    return DeadLetter(blob=blob.name, written_at=blob.written_at, bytes=blob.size, events=len(events), reason=reason)

@@ -126,9 +126,7 @@ class Verifier:
             raise StorageUnavailable("the archive can't be reached; try again") from None
         except TimeoutError:
             raise RecordingError("too large for one request: use python -m recording verify", code="TooLarge") from None
-        result = ChunkVerified(
-            **dict(found), recording_key=key, ok=not found.problems, verified_at=self._clock()
-        )
+        result = ChunkVerified(**dict(found), recording_key=key, ok=not found.problems, verified_at=self._clock())
         (log.info if result.ok else log.error)(
             "recording.verified", recordingKey=key, ok=result.ok, problems={found.document_id: found.problems}
         )

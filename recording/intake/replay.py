@@ -48,7 +48,7 @@ Outcome = Literal["accepted", "ignored", "partially accepted", "invalid", "unrea
 
 @dataclass(frozen=True)
 class EventFile:
-    """The bytes of a file or a blob, or why there are none; `is_quarantined` if `source` is a blob of the quarantine."""
+    """The bytes of a file or a blob, or why there are none; `is_quarantined` if it is a blob of the quarantine."""
 
     source: str
     body: bytes | None
@@ -151,7 +151,7 @@ class Replay:
             action="replay",
             recording=key,
             reason=reason,
-            details={"eventKey": event_key, "expected": [one.outcome for one in expected]},
+            details={"eventKey": event_key, "expected": [str(one.outcome) for one in expected]},
         )
         await asked()
         try:

@@ -57,9 +57,7 @@ DOCTOR = ".doctor"
 INDEX_KEY = "keys/index.json"
 _KEY = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 _MANIFEST = re.compile(r"recording(?:-(?P<revision>[1-9][0-9]{0,5}))?\.json")
-_QUARANTINED = re.compile(
-    r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})-(?P<digest>sha256-[0-9a-f]{32})"
-)
+_QUARANTINED = re.compile(r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})-(?P<digest>sha256-[0-9a-f]{32})")
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
 StagedKind = Literal[

@@ -189,9 +189,9 @@ class Index:
         await self._delete({"PartitionKey": index.LIVE, "RowKey": index.live_key(recording_id)})
 
     async def live_page(self, *, limit: int, token: Any = None) -> tuple[list[LiveRecording], Any]:
-        """List up to `limit` live recordings from `token` on, in no order that means anything; raises azure-core's errors.
+        """List up to `limit` live recordings from `token` on, in the order of their digests.
 
-        Also return where the list goes on, None at its end.
+        Also return where the list goes on, None at its end. Raises azure-core's errors.
         """
         entities, following = await self._rows(index.LIVE, limit=limit, token=token)
         found: list[LiveRecording] = []
@@ -372,9 +372,7 @@ class Index:
 
     async def _rows(self, partition: str, *, limit: int, token: Any) -> tuple[list[Entity], Any]:
         """Return up to `limit` rows of a partition from `token` on, and where they go on: one request."""
-        query = self._table().query_entities(
-            "PartitionKey eq @p", parameters={"p": partition}, results_per_page=limit
-        )
+        query = self._table().query_entities("PartitionKey eq @p", parameters={"p": partition}, results_per_page=limit)
         pages = query.by_page(continuation_token=token)
         try:
             found = [dict(entity) async for entity in await anext(pages)]
