@@ -60,6 +60,9 @@ TESTED_THROUGH_ANOTHER = {
     "model/pending": "archive/test_unannounced",
     "model/roles": "test_v1",
     "signers": "acs/test_callbacks",
+    "model/caller": "api/test_request",
+    "model/trail": "storage/test_trail",
+    "model/quarantined": "intake/test_receive",
     "model/metadata_file": "model/test_payload_metadata_file",
     "model/started": "catalogue/test_indexing",
     "storage/contents": "archive/test_copies",
@@ -146,10 +149,23 @@ def test_routes_are_the_designs() -> None:
         "verify_recording": ("POST", "recordings/{recordingKey}/verify"),
         "get_chunk_content": ("GET", "recordings/{recordingKey}/chunks/{index}/content"),
     }
+    known = {
+        "verify_chunk": ("POST", "recordings/{recordingKey}/chunks/{index}/verify"),
+        "requeue_chunk": ("POST", "recordings/{recordingKey}/chunks/{index}/requeue"),
+        "get_operations": ("GET", "operations"),
+        "list_waiting": ("GET", "operations/waiting"),
+        "list_not_announced": ("GET", "operations/not-announced"),
+        "list_quarantined": ("GET", "operations/quarantined"),
+        "get_quarantined": ("GET", "operations/quarantined/{eventKey}"),
+        "replay_quarantined": ("POST", "operations/quarantined/{eventKey}/replay"),
+        "list_dead_letters": ("GET", "operations/dead-letters"),
+        "list_live": ("GET", "live"),
+        "get_me": ("GET", "me"),
+    }
     assert {
         **{name: (method, route, "function") for name, (method, route) in both.items()},
         # The host asks for no key there: the app itself validates a token.
-        **{f"v1_{name}": (method, f"v1/{route}", "anonymous") for name, (method, route) in both.items()},
+        **{f"v1_{name}": (method, f"v1/{route}", "anonymous") for name, (method, route) in (both | known).items()},
         "receive_callback": ("POST", "callbacks", "function"),
         "permit_callbacks": ("OPTIONS", "callbacks", "function"),
         "health": ("GET", "health", "anonymous"),

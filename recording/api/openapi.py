@@ -176,7 +176,7 @@ class _Components:
 def _operation(one: Endpoint, schemas: _Components) -> dict[str, Any]:
     shape = one.shape
     described: dict[str, Any] = {"operationId": one.name, "summary": one.summary, "security": _SECURITY[one.door]}
-    if one.roles:
+    if one.door == "token":
         described["x-roles"] = sorted(one.roles)
     if parameters := [*_in_path(one), *_in_query(shape.query), *(_in_headers() if shape.repeatable else ())]:
         described["parameters"] = parameters

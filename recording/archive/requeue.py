@@ -9,7 +9,6 @@ from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
 from recording.archive.review import load_due
-from recording.archive.run import Due
 from recording.clock import Clock, utc_now
 from recording.errors import BadRequest, Conflict, NotFound, RecordingError, StorageUnavailable, describe
 from recording.model import layout
@@ -105,24 +104,16 @@ class Requeue:
 
         Raises NotFound for an unknown one, Conflict for one that is lost.
         """
-        blobs = await self._recordings.staged(key)
-        try:
-            due = await load_due(self._recordings, key, blobs)
-        except (AzureError, TimeoutError, ValidationError):
-            if not blobs:
-                raise
-            # To fetch what is missing needs nothing of the archive.
-            alone = await self._recordings.load(key, blobs)
-            due = Due(alone, alone, None)
+        due = await load_due(self._recordings, key, await self._recordings.staged(key))
         if not due.whole.events and due.before is None:
             raise NotFound("there is no recording of this key, neither in flight nor archived", target="recordingKey")
         pending = [chunk for chunk in due.pending.chunks if chunk.announced.index == number]
         for chunk in pending:
             if not chunk.is_staged and not chunk.is_lost:
                 return chunk
-        safe = [c for c in due.whole.chunks if c.announced.index == number and not c.is_lost]
-        if safe:
-            return ChunkRequeued(recording_key=key, index=number, document_id=safe[0].document_id, state="safe")
+        for chunk in pending:
+            if chunk.is_staged:
+                return ChunkRequeued(recording_key=key, index=number, document_id=chunk.document_id, state="safe")
         return _archived(due.before, key, number, is_lost=bool(pending))
 
     async def _queue_again(self, chunk: InFlightChunk, now: datetime) -> None:

@@ -45,8 +45,8 @@ async def put_manifests(app: App, manifests: list[Manifest]) -> None:
 
 
 async def rows(table: TableClient) -> list[dict[str, object]]:
-    """List all rows."""
-    return [dict(entity) async for entity in table.list_entities()]
+    """List all rows of recordings."""
+    return [dict(entity) async for entity in table.list_entities() if "revision" in entity]
 
 
 async def run(app: App) -> int:
