@@ -29,8 +29,10 @@ from recording.archive.review import Review
 from recording.archive.sources import SourceCopies
 from recording.archive.unannounced import UnannouncedWatch
 from recording.catalogue.browse import Catalogue
+from recording.catalogue.handout import HandOut
 from recording.catalogue.indexing import Indexing
 from recording.catalogue.reindex import Reindex
+from recording.catalogue.trail import TrailRows, TrailView
 from recording.catalogue.verify import Verifier
 from recording.clock import Clock, utc_now
 from recording.config.resource import Resource
@@ -141,6 +143,9 @@ class App:
     archive: Finish
     timer: TimerRun
     catalogue: Catalogue
+    handout: HandOut
+    trail_view: TrailView
+    trail_rows: TrailRows
     verifier: Verifier
     reindex: Reindex
     health: HealthCheck
@@ -245,7 +250,9 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     blobs = clients.blobs
     index = clients.index
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
-    trail, claims, endings, calls = Trail(blobs, clock=clock), StartClaims(blobs), Endings(blobs), CallIds(blobs)
+    trail = Trail(blobs, note=index.note, clock=clock)
+    claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
+    catalogue, trail_rows = Catalogue(recordings, claims, index), TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
     intake = Intake(
@@ -343,12 +350,15 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             ),
             hand_over=HandOver(blobs, clients.archive_queue),
             finish=finish,
-            indexing=Indexing(index, claims, endings, retention=settings.retention),
+            indexing=Indexing(index, claims, endings, trail_rows, retention=settings.retention),
             topic=clients.topic,
             clock=clock,
         ),
-        catalogue=Catalogue(blobs, recordings, claims, index),
-        verifier=Verifier(blobs, recordings),
+        catalogue=catalogue,
+        handout=HandOut(blobs, catalogue, trail),
+        trail_view=TrailView(trail, catalogue, endings, index, clock=clock),
+        trail_rows=trail_rows,
+        verifier=Verifier(blobs, recordings, trail, clock=clock),
         reindex=Reindex(recordings, claims, endings, trail, index, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )

@@ -1,4 +1,4 @@
-"""Use case: keep the search index in step with what is in flight."""
+"""Use case: keep the search index in step with what is in flight, and with the trail."""
 
 import asyncio
 from collections.abc import Collection, Iterable
@@ -7,6 +7,7 @@ from itertools import batched
 
 from azure.core.exceptions import AzureError
 
+from recording.catalogue.trail import TrailRows
 from recording.errors import Misconfigured, describe
 from recording.model import layout
 from recording.model.manifest import Manifest, write_manifest
@@ -30,16 +31,24 @@ class Indexing:
     """Writes the rows of what is in flight; `retention` is how long ACS keeps a recording."""
 
     def __init__(
-        self, index: Index, starts: StartClaims, endings: Endings, *, retention: timedelta, seconds: float = 20.0
+        self,
+        index: Index,
+        starts: StartClaims,
+        endings: Endings,
+        trail: TrailRows,
+        *,
+        retention: timedelta,
+        seconds: float = 20.0,
     ) -> None:
         self._index = index
+        self._trail = trail
         self._starts = starts
         self._endings = endings
         self._retention = retention
         self._seconds = seconds
 
     async def run(self, seen: Iterable[InFlightRecording], now: datetime) -> None:
-        """Write what has changed, and remove live recordings that were announced, matched or expired.
+        """Write what has changed, and remove live recordings that were announced, matched or expired; then the trail.
 
         It takes some seconds at most and raises nothing: the next run tries again.
         """
@@ -51,6 +60,7 @@ class Indexing:
                 await self._sweep_live(
                     {layout.recording_digest(r.recording_id) for r in recordings if r.recording_id}, now
                 )
+                await self._trail.catch_up(now)
         except (AzureError, Misconfigured, TimeoutError) as failed:
             log.warning("index.not_in_step", reason=describe(failed), next="the next run writes what is missing")
         except Exception:

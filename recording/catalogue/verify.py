@@ -5,16 +5,20 @@ from collections.abc import AsyncIterator, Iterable
 
 from pydantic import ValidationError
 
-from recording.errors import BadRequest, NotFound, RecordingError
+from recording.catalogue.browse import check_key
+from recording.clock import Clock, utc_now
+from recording.errors import NotFound, RecordingError
 from recording.formats import media
 from recording.formats.media import Kind
 from recording.formats.verdict import Outcome
-from recording.model.layout import is_recording_key
+from recording.model.caller import Caller
 from recording.model.manifest import ManifestChunk, ManifestFile
 from recording.model.record import Record
+from recording.model.trail import TrailEntry
 from recording.storage.blobs import Blobs
 from recording.storage.contents import read_contents
 from recording.storage.recordings import RecordingStore
+from recording.storage.trail import Trail
 from recording.telemetry import log
 
 
@@ -44,9 +48,19 @@ class RecordingVerification(Record):
 class Verifier:
     """Reads archived recordings again; one HTTP request may take `request_timeout`."""
 
-    def __init__(self, blobs: Blobs, recordings: RecordingStore, *, request_timeout: float = 200.0) -> None:
+    def __init__(
+        self,
+        blobs: Blobs,
+        recordings: RecordingStore,
+        trail: Trail,
+        *,
+        clock: Clock = utc_now,
+        request_timeout: float = 200.0,
+    ) -> None:
         self._blobs = blobs
         self._recordings = recordings
+        self._trail = trail
+        self._clock = clock
         # The platform gives a request 230 s, whatever functionTimeout says (docs/functions-host.md#http).
         self._request_timeout = request_timeout
 
@@ -55,8 +69,7 @@ class Verifier:
 
         Raises BadRequest for a malformed recording key, NotFound if the recording isn't archived.
         """
-        if not is_recording_key(key):
-            raise BadRequest("a recording key reads 20210727T152023608975Z-<call id>", target="recordingKey")
+        check_key(key)
         try:
             manifest = await self._recordings.newest_manifest(key)
         except ValidationError:
@@ -73,16 +86,24 @@ class Verifier:
         )
         return RecordingVerification(recording_key=key, ok=ok, complete=manifest.complete, problems=[], chunks=results)
 
-    async def verify_in_request(self, key: str) -> RecordingVerification:
-        """Verify a recording in the time of one HTTP request.
+    async def verify_in_request(self, caller: Caller, key: str) -> RecordingVerification:
+        """Verify a recording in the time of one HTTP request; it is on record with its result.
 
         Raises RecordingError (TooLarge) if it takes longer, and what `verify` raises.
         """
-        try:
-            async with asyncio.timeout(self._request_timeout):
-                return await self.verify(key)
-        except TimeoutError:
-            raise RecordingError("too large for one request: use python -m recording verify", code="TooLarge") from None
+        check_key(key)
+        entry = TrailEntry.of(caller, "verify", self._clock())
+        entry.recording_key = key
+        async with self._trail.record(entry):
+            try:
+                async with asyncio.timeout(self._request_timeout):
+                    found = await self.verify(key)
+            except TimeoutError:
+                raise RecordingError(
+                    "too large for one request: use python -m recording verify", code="TooLarge"
+                ) from None
+            entry.details = {"ok": found.ok, "complete": found.complete}
+        return found
 
     async def verify_all(self, keys: Iterable[str], *, concurrency: int = 2) -> AsyncIterator[RecordingVerification]:
         """Verify recordings, some at a time, as each is done; those that aren't archived yet are omitted."""

@@ -22,6 +22,7 @@ FIND: Roles = frozenset({READ, OPERATE, MANAGE, ERASE})
 PLAY: Roles = frozenset({READ, MANAGE})
 VERIFY: Roles = frozenset({READ, OPERATE, MANAGE})
 STEER: Roles = frozenset({CONTROL})
+TRAIL: Roles = frozenset({MANAGE})
 # Operators see recordings without the people in them.
 PEOPLE: Roles = frozenset({READ, MANAGE, ERASE})
 
