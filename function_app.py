@@ -140,14 +140,18 @@ async def create_links(req: func.HttpRequest, caller: Caller) -> func.HttpRespon
     return json_response(await (await ready()).handout.links(caller, path_value(req, "recordingKey"), body))
 
 
-@doors.token("GET", "recordings/{recordingKey}/manifest", Shape(Manifest, errors=(404, 503)), roles=roles.PLAY)
+@doors.token(
+    "GET", "recordings/{recordingKey}/manifest", Shape(Manifest, is_file=True, errors=(404, 503)), roles=roles.PLAY
+)
 async def download_manifest(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Download the manifest of an archived recording as it lies in storage."""
     found = await (await ready()).handout.manifest(caller, path_value(req, "recordingKey"))
     return file_response(found.name, found.body, mimetype="application/json")
 
 
-@doors.token("GET", "recordings/{recordingKey}/sha256sums", Shape(Text, errors=(404, 503)), roles=roles.PLAY)
+@doors.token(
+    "GET", "recordings/{recordingKey}/sha256sums", Shape(Text, is_file=True, errors=(404, 503)), roles=roles.PLAY
+)
 async def download_checksums(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Download the SHA256SUMS of an archived recording, for its files under the names of their downloads."""
     found = await (await ready()).handout.checksums(caller, path_value(req, "recordingKey"))

@@ -353,7 +353,7 @@ class Blobs:
         now = datetime.now(UTC)
         key = getattr(blob.credential, "account_key", None)
         # Only a link that is signed with a delegation key may have a correlation id (docs/azure-storage.md#links).
-        traced = {} if key else {"correlation_id": correlation_id}
+        traced: dict[str, Any] = {} if key else {"correlation_id": correlation_id}
         signature = generate_blob_sas(
             str(blob.account_name),
             blob.container_name,
