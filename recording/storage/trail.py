@@ -176,7 +176,7 @@ class Trail:
 
     async def _write(self, entry: TrailEntry, name: str, *, may_exist: bool = False) -> None:
         async with asyncio.timeout(self._timeout):
-            is_new = await self._blobs.create("archive", name, entry.model_dump_json(by_alias=True).encode())
+            is_new = await self._blobs.create("archive", name, entry.model_dump_json(by_alias=True, exclude_none=True).encode())
         # A fact with a random name that exists is this one: the answer to an earlier try was lost.
         if self._note and (is_new or not may_exist):
             await self._note(name, entry)
@@ -185,7 +185,7 @@ class Trail:
         try:
             await self._write(entry, layout.trail_blob(entry.at, entry.action, secrets.token_hex(4)))
         except (AzureError, TimeoutError) as failed:
-            unwritten = entry.model_dump(mode="json", by_alias=True)
+            unwritten = entry.model_dump(mode="json", by_alias=True, exclude_none=True)
             log.error("trail.not_written", reason=describe(failed), entry=unwritten)
 
 
