@@ -13,12 +13,13 @@ from recording.api.doors import Doors, Shape
 from recording.api.me import Me
 from recording.api.openapi import Description
 from recording.api.request import path_value, read_body, read_events, read_query
-from recording.api.response import Anything, Empty, json_response, repeated
+from recording.api.response import Anything, Empty, Text, file_response, json_response, repeated
 from recording.api.webhook import answer_options, answer_validation
 from recording.app import current, ready, ready_if_possible
 from recording.archive.requeue import ChunkRequeued
 from recording.catalogue import live
 from recording.catalogue.browse import ListQuery, RecordingList
+from recording.catalogue.handout import ChunkLinks, LinkRequest
 from recording.catalogue.live import LiveList, LiveQuery
 from recording.catalogue.operations import (
     DaysQuery,
@@ -31,6 +32,7 @@ from recording.catalogue.operations import (
     UnannouncedList,
     WaitingList,
 )
+from recording.catalogue.trail import DayTrailQuery, TrailPage, TrailQuery
 from recording.catalogue.verify import ChunkVerified, RecordingVerification
 from recording.control.bodies import (
     Operation,
@@ -122,30 +124,80 @@ async def resume_recording(req: func.HttpRequest, caller: Caller) -> func.HttpRe
 async def list_recordings(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """List recordings, newest first."""
     query = read_query(ListQuery, req)
-    return json_response(await (await ready()).catalogue.page(query, url=req.url, people=caller.sees_people))
+    return json_response(await (await ready()).handout.find(caller, query, url=req.url))
 
 
-@doors.both("GET", "recordings/{recordingKey}", Shape(Manifest, errors=(404,)), roles=roles.FIND)
+@doors.both("GET", "recordings/{recordingKey}", Shape(Manifest, errors=(404, 503)), roles=roles.FIND)
 async def get_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Answer with a recording's manifest, or its state while in flight."""
-    catalogue = (await ready()).catalogue
-    return json_response(await catalogue.get(path_value(req, "recordingKey"), people=caller.sees_people))
+    return json_response(await (await ready()).handout.view(caller, path_value(req, "recordingKey")))
 
 
 @doors.both(
-    "GET", "recordings/{recordingKey}/chunks/{index}/content", Shape(statuses=(302,), errors=(404,)), roles=roles.PLAY
+    "GET",
+    "recordings/{recordingKey}/chunks/{index}/content",
+    Shape(statuses=(302,), errors=(404, 503)),
+    roles=roles.PLAY,
 )
 async def get_chunk_content(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Redirect to a read-only link of a few minutes."""
-    catalogue = (await ready()).catalogue
-    link = await catalogue.content_link(path_value(req, "recordingKey"), path_value(req, "index"))
+    handout = (await ready()).handout
+    link = await handout.content(caller, path_value(req, "recordingKey"), path_value(req, "index"))
     return func.HttpResponse(status_code=302, headers={"Location": link, "Cache-Control": "no-store"})
+
+
+@doors.token(
+    "POST",
+    "recordings/{recordingKey}/links",
+    Shape(ChunkLinks, body=LinkRequest, errors=(404, 503)),
+    roles=roles.PLAY,
+)
+async def create_links(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Answer with links of a few minutes to chunks, to play or to download them."""
+    body = read_body(LinkRequest, req)
+    return json_response(await (await ready()).handout.links(caller, path_value(req, "recordingKey"), body))
+
+
+@doors.token(
+    "GET", "recordings/{recordingKey}/manifest", Shape(Manifest, is_file=True, errors=(404, 503)), roles=roles.PLAY
+)
+async def download_manifest(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Download the manifest of an archived recording as it lies in storage."""
+    found = await (await ready()).handout.manifest(caller, path_value(req, "recordingKey"))
+    return file_response(found.name, found.body, mimetype="application/json")
+
+
+@doors.token(
+    "GET", "recordings/{recordingKey}/sha256sums", Shape(Text, is_file=True, errors=(404, 503)), roles=roles.PLAY
+)
+async def download_checksums(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Download the SHA256SUMS of an archived recording, for its files under the names of their downloads."""
+    found = await (await ready()).handout.checksums(caller, path_value(req, "recordingKey"))
+    return file_response(found.name, found.body, mimetype="text/plain")
+
+
+@doors.token(
+    "GET",
+    "recordings/{recordingKey}/trail",
+    Shape(TrailPage, query=TrailQuery, errors=(404, 503)),
+    roles=roles.TRAIL,
+)
+async def get_recording_trail(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """List what was done with a recording, newest first."""
+    view, query = (await ready()).trail_view, read_query(TrailQuery, req)
+    return json_response(await view.of_recording(path_value(req, "recordingKey"), query, url=req.url))
+
+
+@doors.token("GET", "trail", Shape(TrailPage, query=DayTrailQuery, errors=(503,)), roles=roles.TRAIL)
+async def get_trail(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """List what was done on a day with any recording, newest first."""
+    return json_response(await (await ready()).trail_view.of_day(read_query(DayTrailQuery, req), url=req.url))
 
 
 @doors.both("POST", "recordings/{recordingKey}/verify", Shape(RecordingVerification, errors=(404,)), roles=roles.VERIFY)
 async def verify_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Read an archived recording again and compare it with its manifest."""
-    return json_response(await (await ready()).verifier.verify_in_request(path_value(req, "recordingKey")))
+    return json_response(await (await ready()).verifier.verify_in_request(caller, path_value(req, "recordingKey")))
 
 
 @doors.token(

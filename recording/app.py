@@ -30,9 +30,11 @@ from recording.archive.review import Review
 from recording.archive.sources import SourceCopies
 from recording.archive.unannounced import UnannouncedWatch
 from recording.catalogue.browse import Catalogue
+from recording.catalogue.handout import HandOut
 from recording.catalogue.indexing import Indexing
 from recording.catalogue.operations import Operations
 from recording.catalogue.reindex import Reindex
+from recording.catalogue.trail import TrailRows, TrailView
 from recording.catalogue.verify import Verifier
 from recording.clock import Clock, utc_now
 from recording.config.resource import Resource
@@ -144,6 +146,9 @@ class App:
     archive: Finish
     timer: TimerRun
     catalogue: Catalogue
+    handout: HandOut
+    trail_view: TrailView
+    trail_rows: TrailRows
     verifier: Verifier
     operations: Operations
     requeue: Requeue
@@ -251,8 +256,9 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     blobs = clients.blobs
     index = clients.index
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
-    trail, claims, endings, calls = Trail(blobs, clock=clock), StartClaims(blobs), Endings(blobs), CallIds(blobs)
-    catalogue = Catalogue(blobs, recordings, claims, index)
+    trail = Trail(blobs, note=index.note, clock=clock)
+    claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
+    catalogue, trail_rows = Catalogue(recordings, claims, index), TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
     intake = Intake(
@@ -350,12 +356,13 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             ),
             hand_over=HandOver(blobs, clients.archive_queue),
             finish=finish,
-            indexing=Indexing(index, claims, endings, retention=settings.retention, risk_margin=settings.risk_margin),
+            indexing=Indexing(
+                index, claims, endings, trail_rows, retention=settings.retention, risk_margin=settings.risk_margin
+            ),
             topic=clients.topic,
             clock=clock,
         ),
         catalogue=catalogue,
-        verifier=Verifier(blobs, recordings, trail, clock=clock),
         operations=Operations(
             catalogue,
             blobs,
@@ -378,6 +385,10 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         ),
         requeue=Requeue(recordings, clients.chunk_queue, trail, first_requeue=settings.first_rescue, clock=clock),
         replay=Replay(intake, clients.chunk_queue, quarantine, trail, clock=clock),
+        handout=HandOut(blobs, catalogue, trail),
+        trail_view=TrailView(trail, catalogue, endings, index, clock=clock),
+        trail_rows=trail_rows,
+        verifier=Verifier(blobs, recordings, trail, clock=clock),
         reindex=Reindex(recordings, claims, endings, trail, index, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )

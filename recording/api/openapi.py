@@ -16,7 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 
 from recording.api.doors import Door, Endpoint
 from recording.api.request import LONGEST_KEY
-from recording.api.response import REPEATABLE, REPEATED, REQUEST_ID, ErrorBody
+from recording.api.response import REPEATABLE, REPEATED, REQUEST_ID, ErrorBody, Text
 
 # The date of the last change; changes only add.
 VERSION = "2026-11-29"
@@ -64,6 +64,7 @@ _HEADERS = {
     "WWW-Authenticate": "Bearer.",
     "Location": "A link that is valid for five minutes.",
     "ETag": "The version of this description.",
+    "Content-Disposition": "The name under which a browser saves the file.",
 }
 _REFUSALS = (400, 401, 403, 404, 409, 411, 413, 429, 500, 503)
 _SECURITY: dict[Door, list[dict[str, list[str]]]] = {
@@ -169,8 +170,8 @@ class _Components:
         self.definitions: dict[str, Any] = made["$defs"]
 
     def of(self, model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
-        """Return a JSON body of this model."""
-        return {"application/json": {"schema": self._places[model, mode]}}
+        """Return a body of this model: JSON, or a text."""
+        return {"text/plain" if model is Text else "application/json": {"schema": self._places[model, mode]}}
 
 
 def _operation(one: Endpoint, schemas: _Components) -> dict[str, Any]:
@@ -210,6 +211,8 @@ def _good(status: int, one: Endpoint, schemas: _Components) -> dict[str, Any]:
         names.append("Location")
     if one.path == "openapi.json":
         names.append("ETag")
+    if one.shape.is_file:
+        names.append("Content-Disposition")
     made = {"description": HTTPStatus(status).phrase, "headers": _headers(*names)}
     has_body = one.shape.answer is not None and status not in (302, 304)
     return made | ({"content": schemas.of(one.shape.answer, "serialization")} if has_body and one.shape.answer else {})

@@ -1,4 +1,4 @@
-"""Use case: keep the search index in step with what is in flight, and with what needs an operator's attention."""
+"""Use case: keep the search index in step with what is in flight, what needs an operator, and the trail."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -7,6 +7,7 @@ from itertools import batched
 
 from azure.core.exceptions import AzureError
 
+from recording.catalogue.trail import TrailRows
 from recording.errors import Misconfigured, describe
 from recording.model import layout
 from recording.model.index import TimerRan, waiting_rows
@@ -38,12 +39,14 @@ class Indexing:
         index: Index,
         starts: StartClaims,
         endings: Endings,
+        trail: TrailRows,
         *,
         retention: timedelta,
         risk_margin: timedelta,
         seconds: float = 20.0,
     ) -> None:
         self._index = index
+        self._trail = trail
         self._starts = starts
         self._endings = endings
         self._retention = retention
@@ -75,6 +78,7 @@ class Indexing:
                 await self._sweep_live(
                     {layout.recording_digest(r.recording_id) for r in recordings if r.recording_id}, now
                 )
+                await self._trail.catch_up(now)
         except (AzureError, Misconfigured, TimeoutError) as failed:
             log.warning("index.not_in_step", reason=describe(failed), next="the next run writes what is missing")
         except Exception:

@@ -1,16 +1,13 @@
 """Use case: list what is being recorded."""
 
-from azure.core.exceptions import AzureError
 from pydantic import Field
 
-from recording.catalogue.browse import next_link, read_token
-from recording.errors import IndexUnavailable, describe
+from recording.catalogue.browse import next_link, read_token, reading_index
 from recording.model import index
 from recording.model.index import Listing
 from recording.model.live import LiveRecording
 from recording.model.record import Body, Record
 from recording.storage.index import Index
-from recording.telemetry import log
 
 _LISTING = Listing("live")
 
@@ -38,13 +35,10 @@ async def page(live: Index, query: LiveQuery, *, url: str = "") -> LiveList:
 
     Raises BadRequest for a cursor of another list, IndexUnavailable.
     """
-    try:
+    async with reading_index():
         digests = await live.digests()
         token = read_token(digests, _LISTING, query.cursor) if query.cursor is not None else None
         found, following = await live.live_page(limit=query.limit, token=token)
-    except AzureError as failed:
-        log.error("index.not_read", reason=describe(failed), next="lists fail; no recording is affected")
-        raise IndexUnavailable("the search index can't be reached; recordings are not affected") from None
     newest_first = sorted(found, key=lambda one: one.started_at.timestamp() if one.started_at else 0.0, reverse=True)
     if following is None:
         return LiveList(recordings=newest_first)

@@ -45,7 +45,7 @@ class Reindex:
 
     async def interrupted(self, since: datetime | None, until: datetime | None) -> str | None:
         """Return the last key that an interrupted run over the same time has written; None if there is none."""
-        return await self.index.marked(_name(since, until))
+        return await self.index.marked(layout.run_name(since, until))
 
     async def run(self, since: datetime | None, until: datetime | None) -> AsyncIterator[Progress]:
         """Write the rows of recordings that started in [since, until), oldest first, and yield after each batch.
@@ -53,7 +53,7 @@ class Reindex:
         A run that was interrupted is continued after the last batch that it finished. One blob is read for each
         recording, and its metadata files where an older version wrote the manifest. Raises azure-core's errors.
         """
-        name = _name(since, until)
+        name = layout.run_name(since, until)
         done = await self.index.marked(name)
         written = unreadable = 0
         batch: list[tuple[str, int]] = []
@@ -148,9 +148,3 @@ class Reindex:
             started = await self.starts.find(recording_id)
             if started and await self.endings.find(recording_id) is None:
                 await self.index.note_live(started)
-
-
-def _name(since: datetime | None, until: datetime | None) -> str:
-    """Name a run by its time, so that another one over the same time continues it."""
-    times = (layout.recording_key(one, "x") if one else "" for one in (since, until))
-    return "-".join(times)

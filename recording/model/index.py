@@ -12,6 +12,8 @@
     live:                           {digest of the recording id}        started through this app, not announced yet
     waiting:                        {deadline}-{key}-{document id}      a chunk that failed or is at risk
     timer:                          last                                what the last run of the timer did
+    trail:{recording key}           {inverted time}-{fact}              what was done with a recording
+    trail:{digest}                  the same                            … while it ran, by its recording id
     reindex:                        {from}-{to}                         how far `python -m recording reindex` has come
 
 Keys, and what filters compare, stand in the platform's logs. So ids of people, conversations and references are in them
@@ -36,6 +38,7 @@ from recording.model.manifest import Manifest
 from recording.model.metadata_file import ParticipantKind
 from recording.model.record import Record
 from recording.model.recording import InFlightRecording
+from recording.model.trail import TrailEntry
 
 State = Literal["ingesting", "staged", "archived", "incomplete", "absent"]
 
@@ -272,6 +275,20 @@ class Listing:
     def bind(self) -> str:
         """Return its name, which no search has: theirs are JSON arrays."""
         return self.name
+
+
+def trail(recording: str) -> str:
+    """Return the partition with the trail of a recording: by its key, or by the digest of its recording id."""
+    return f"trail:{recording}"
+
+
+def trail_row(fact: str, entry: TrailEntry) -> tuple[str, str] | None:
+    """Return partition and row key of an entry of the trail, by the name of its fact; None if it names no recording."""
+    distinct = fact.rpartition("/")[2].removesuffix(".json").partition("-")[2]
+    key = f"{inverted(entry.at)}-{distinct}"
+    if entry.recording_key:
+        return trail(entry.recording_key), key
+    return (trail(layout.recording_digest(entry.recording_id)), key) if entry.recording_id else None
 
 
 @dataclass(frozen=True)

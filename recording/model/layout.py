@@ -22,7 +22,7 @@ archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its k
             calls/{sha256}.json                     the correlation id of a call, named by its server call id
             keys/index.json                         the key of the digests in the search index
             exports/{yyyy}/{MM}/{dd}/{key}-{event-id}.json  an event of chunks in the team's own storage
-            audit/{yyyy}/{MM}/{dd}/{time}-{operation}-{random}.json   a control operation
+            audit/{yyyy}/{MM}/{dd}/{time}-{action}-{random}.json   the trail: who did what
 quarantine  {yyyy}/{MM}/{dd}/sha256-{digest}.json   an event that could not be parsed, named by a digest of its text
             replayed/{the same}                     that it was accepted later
 """
@@ -51,6 +51,8 @@ _SOURCE_ID = re.compile(r"(?!\.+\Z)[0-9A-Za-z._~:@-]+")
 LARGEST_INDEX = 99_999
 # Beside the recordings in staging.
 PENDING = "pending-endings"
+# The facts of the trail, as its first version named them.
+TRAIL = "audit"
 # Test blobs of `python -m recording doctor`, in any container and for seconds only.
 DOCTOR = ".doctor"
 # The key of the digests in the search index: without it rows can't be found, and those of another key are left behind.
@@ -325,9 +327,19 @@ def call_blob(server_call_id: str) -> str:
     return f"calls/{hashlib.sha256(plain.encode(errors='backslashreplace')).hexdigest()}.json"
 
 
-def audit_blob(at: datetime, operation: str, random: str) -> str:
-    """Name the record of one control operation."""
-    return f"audit/{at.astimezone(UTC):%Y/%m/%d/%H%M%S%f}-{operation}-{random}.json"
+def run_name(since: datetime | None, until: datetime | None) -> str:
+    """Name a run over a time, so that another one over the same time continues it."""
+    return "-".join(recording_key(one, "x") if one else "" for one in (since, until))
+
+
+def trail_blob(at: datetime, action: str, distinct: str) -> str:
+    """Name the fact of the trail that something was done; `distinct` tells apart what was done at one moment."""
+    return f"{trail_folder(at)}{at.astimezone(UTC):%H%M%S%f}-{action}-{distinct}.json"
+
+
+def trail_folder(day: datetime) -> str:
+    """Name the folder of a day in the trail, with its slash; the facts in it sort by time."""
+    return f"{TRAIL}/{day.astimezone(UTC):%Y/%m/%d}/"
 
 
 def recording_digest(recording_id: str) -> str:

@@ -25,6 +25,7 @@ STEER: Roles = frozenset({CONTROL})
 TEND: Roles = frozenset({OPERATE})
 # Whoever has a valid token, with any role or none.
 SIGNED_IN: Roles = frozenset()
+TRAIL: Roles = frozenset({MANAGE})
 # Operators see recordings without the people in them.
 PEOPLE: Roles = frozenset({READ, MANAGE, ERASE})
 

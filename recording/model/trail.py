@@ -14,13 +14,13 @@ Action = Literal[
 type Detail = str | int | bool | list[str] | list[int]
 
 
+# Not frozen: the result is added when an operation has ended.
 class TrailEntry(Record, frozen=False):
     """What was done, with which recording, by whom, from where, why, and with which outcome: `ok` or an error code.
 
-    `who` is a name, for people to read; `object_id` and `roles` are those of a token; `kind` says what asked, and is
-    missing in facts of older versions. A control operation names the recording id, everything else the recording key.
-    `correlation_id` stands in the links that were handed out, and so in the logs of storage. `indexes` are those of the
-    chunks. Not frozen: the result is added while a control operation runs.
+    `who` is a name, for people to read; `objectId` and `roles` are those of a token, `kind` says what asked; what older
+    versions wrote has no `kind`. A control operation names the recording id, everything else the recording key.
+    `correlationId` stands in the links that were handed out, and so in the logs of storage.
     """
 
     at: datetime
@@ -62,4 +62,4 @@ class TrailEntry(Record, frozen=False):
 class Why(Body):
     """Body of what an operator does: the reason, which stands on the trail."""
 
-    reason: str | None = Field(default=None, max_length=1000)
+    reason: str | None = Field(default=None, min_length=1, max_length=1000)

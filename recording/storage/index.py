@@ -39,6 +39,7 @@ from recording.model.index import Digests, RecordingSummary, Row, Search, TimerR
 from recording.model.live import Known, LiveRecording
 from recording.model.manifest import Manifest
 from recording.model.started import Started
+from recording.model.trail import TrailEntry
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
 from recording.workers import run_each
@@ -254,6 +255,48 @@ class Index:
             return TimerRan.model_validate_json((await self._table().get_entity(index.TIMER, "last"))["ran"])
         except (ResourceNotFoundError, LookupError, ValidationError):
             return None
+
+    async def note(self, fact: str, entry: TrailEntry) -> None:
+        """Write the row of a fact of the trail; within two seconds, and nothing is raised: the timer looks for it."""
+        try:
+            async with asyncio.timeout(self._beside_seconds):
+                await self.write_trail([(fact, entry)])
+        except (AzureError, Misconfigured, TimeoutError) as failed:
+            log.warning("index.not_written", fact=fact, reason=describe(failed), next="the timer writes its row")
+
+    async def write_trail(self, facts: Iterable[tuple[str, TrailEntry]]) -> None:
+        """Write the rows of facts of the trail, by their names; raises azure-core's errors."""
+        by_partition: dict[str, list[Change]] = defaultdict(list)
+        for fact, entry in facts:
+            if place := index.trail_row(fact, entry):
+                text = entry.model_dump_json(by_alias=True, exclude_none=True)
+                row = {"PartitionKey": place[0], "RowKey": place[1], "entry": text}
+                by_partition[place[0]].append(("upsert", row, {"mode": UpdateMode.REPLACE}))
+        batches = [some for changes in by_partition.values() for some in batched(changes, _MOST_IN_BATCH, strict=False)]
+        await run_each(self._change, batches, at_once=_REQUESTS)
+
+    async def trail(self, recording: str, *, after: str, limit: int) -> list[tuple[str, TrailEntry]]:
+        """Return the newest entries of a recording's trail behind a row key, with theirs; raises azure-core's errors.
+
+        `recording` is its key, or the digest of its recording id.
+        """
+        found: list[tuple[str, TrailEntry]] = []
+        query = self._table().query_entities(
+            "PartitionKey eq @p and RowKey gt @after",
+            parameters={"p": index.trail(recording), "after": after},
+            results_per_page=limit,
+        )
+        try:
+            async for entity in query:
+                try:
+                    found.append((entity["RowKey"], TrailEntry.model_validate_json(entity["entry"])))
+                except (LookupError, ValidationError):
+                    log.error("index.unreadable", row=entity.get("RowKey"), next="omitted; python -m recording reindex")
+                if len(found) == limit:
+                    break
+        except ResourceNotFoundError:
+            return []
+        return found
 
     async def write_in_flight(self, manifests: Iterable[Manifest]) -> int:
         """Write the rows of recordings in flight, where they say something new; return how many.

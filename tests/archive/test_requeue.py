@@ -205,9 +205,10 @@ async def test_a_queue_out_of_reach_leaves_the_chunk_to_the_timer(
     async def hang(text: str) -> None:
         raise TimeoutError
 
-    with monkeypatch.context() as broken, pytest.raises(StorageUnavailable):
+    with monkeypatch.context() as broken:
         broken.setattr(app.clients.chunk_queue, "send", hang)
-        await requeue(app, one)
+        with pytest.raises(StorageUnavailable):
+            await requeue(app, one)
 
     assert ["ok", "StorageUnavailable"] == [fact["outcome"] for fact in await facts(app)]
     assert [one] == (await sweep(app, now=datetime.now(UTC) + timedelta(minutes=16))).jobs

@@ -10,6 +10,7 @@ from recording.app import App
 from recording.catalogue.verify import RecordingVerification, Verifier
 from recording.errors import BadRequest, NotFound, RecordingError
 from recording.model import layout
+from recording.model.caller import Caller
 from recording.model.job import ChunkJob
 from tests.support.archives import LATE, errors, give_up, lose, spoil
 from tests.support.emulator import Control
@@ -173,10 +174,10 @@ async def test_a_recording_too_large_for_one_request_is_refused(app: App, contro
     hasty = Verifier(app.clients.blobs, app.recordings, app.trail, request_timeout=0)
 
     with pytest.raises(RecordingError, match="python -m recording verify") as refused:
-        await hasty.verify_in_request(job.recording_key)
+        await hasty.verify_in_request(Caller(), job.recording_key)
 
     assert (500, "TooLarge") == (refused.value.http_status, refused.value.error_code)
-    assert (await app.verifier.verify_in_request(job.recording_key)).ok
+    assert (await app.verifier.verify_in_request(Caller(), job.recording_key)).ok
 
 
 async def test_a_manifest_that_cannot_be_read_is_damage(app: App, control: Control) -> None:

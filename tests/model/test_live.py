@@ -1,4 +1,4 @@
-"""recording/model/live.py: the state of a live recording, from what was asked of the service and what its events say."""
+"""recording/model/live.py: the state of a live recording, from what was asked and what its events say."""
 
 from datetime import UTC, datetime, timedelta
 
