@@ -112,7 +112,7 @@ async def test_a_chunk_that_was_just_announced_is_on_the_queue(app: App, control
     [one] = await announce(app, await control.recording(1000))
 
     assert "waiting" == (await requeue(app, one)).state
-    assert [] == await queued(app) == await facts(app)
+    assert ([], []) == (await queued(app), await facts(app))
     assert "queued" == (await requeue(at(app, datetime.now(UTC) + HOUR), one)).state
 
 
@@ -135,7 +135,7 @@ async def test_a_chunk_that_is_safe_is_not_queued(app: App, control: Control) ->
     [other] = await archived(app, control, 2000, event_id="other")
     assert "safe" == (await requeue(app, other)).state
 
-    assert [] == await queued(app) == await facts(app)
+    assert ([], []) == (await queued(app), await facts(app))
     assert before.items() <= (await listing(app.settings, "staging") or before).items()
 
 
@@ -150,7 +150,7 @@ async def test_a_chunk_that_is_lost_is_not_queued(app: App, control: Control) ->
         await sweep(app, now=datetime.now(UTC) + timedelta(hours=50))
 
     assert {} == await listing(app.settings, "staging")
-    assert [] == await queued(app) == await facts(app)
+    assert ([], []) == (await queued(app), await facts(app))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ async def test_what_is_not_there_is_refused_and_nothing_changes(
 
     assert target == refused.value.target
     assert before == await listing(app.settings, "staging")
-    assert [] == await queued(app) == await facts(app)
+    assert ([], []) == (await queued(app), await facts(app))
 
 
 async def test_without_its_fact_nothing_is_queued(
@@ -192,7 +192,7 @@ async def test_without_its_fact_nothing_is_queued(
         with pytest.raises(TrailUnavailable):
             await requeue(hampered, one)
 
-    assert [] == await queued(app) == await facts(app)
+    assert ([], []) == (await queued(app), await facts(app))
     assert "queued" == (await requeue(app, one)).state
 
 
