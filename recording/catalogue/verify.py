@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Iterable
 
 from pydantic import ValidationError
 
-from recording.catalogue.browse import check_key
 from recording.clock import Clock, utc_now
-from recording.errors import NotFound, RecordingError
+from recording.errors import BadRequest, NotFound, RecordingError
 from recording.formats import media
 from recording.formats.media import Kind
 from recording.formats.verdict import Outcome
+from recording.model import layout
 from recording.model.caller import Caller
-from recording.model.manifest import ManifestChunk, ManifestFile
+from recording.model.manifest import Manifest, ManifestChunk, ManifestFile
 from recording.model.record import Record
 from recording.model.trail import TrailEntry
 from recording.storage.blobs import Blobs
@@ -69,13 +69,9 @@ class Verifier:
 
         Raises BadRequest for a malformed recording key, NotFound if the recording isn't archived.
         """
-        check_key(key)
-        try:
-            manifest = await self._recordings.newest_manifest(key)
-        except ValidationError:
-            return _damaged(key, "its manifest cannot be read")
+        manifest = await self._require(key)
         if manifest is None:
-            raise NotFound("there is no archived recording of this key", target="recordingKey")
+            return _damaged(key, "its manifest cannot be read")
         results = [await self._verify_chunk(entry) for entry in manifest.chunks]
         ok = not any(result.problems for result in results)
         (log.info if ok else log.error)(
@@ -91,7 +87,8 @@ class Verifier:
 
         Raises RecordingError (TooLarge) if it takes longer, and what `verify` raises.
         """
-        check_key(key)
+        # What isn't there is not on record.
+        await self._require(key)
         entry = TrailEntry.of(caller, "verify", self._clock())
         entry.recording_key = key
         async with self._trail.record(entry):
@@ -116,6 +113,18 @@ class Verifier:
         for done in asyncio.as_completed([one(key) for key in keys]):
             if (result := await done) is not None:
                 yield result
+
+    async def _require(self, key: str) -> Manifest | None:
+        """Return the newest manifest; None if it can't be read."""
+        if not layout.is_recording_key(key):
+            raise BadRequest("a recording key reads 20210727T152023608975Z-<call id>", target="recordingKey")
+        try:
+            manifest = await self._recordings.newest_manifest(key)
+        except ValidationError:
+            return None
+        if manifest is None:
+            raise NotFound("there is no archived recording of this key", target="recordingKey")
+        return manifest
 
     async def _verify_archived(self, key: str) -> RecordingVerification | None:
         """Verify a recording that has a folder in the archive; None if it is still being archived."""
