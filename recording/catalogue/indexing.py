@@ -17,9 +17,11 @@ from recording.storage.endings import Endings
 from recording.storage.index import Index
 from recording.storage.starts import StartClaims
 from recording.telemetry import log
+from recording.workers import run_each
 
 # Recordings whose rows are written together.
 _AT_ONCE = 200
+_READS = 16
 # Endings that one run reads: intake removes what is announced, so these are the exceptions.
 _MOST_ENDINGS = 64
 # A live recording that is heard of no more: its call, and the time for which the service keeps its files, are over.
@@ -56,7 +58,7 @@ class Indexing:
         try:
             async with asyncio.timeout(self._seconds):
                 for some in batched(recordings, _AT_ONCE, strict=False):
-                    await self._index.write_in_flight([await self._present(one) for one in some])
+                    await self._index.write_in_flight(await self._present(some))
                 await self._sweep_live(
                     {layout.recording_digest(r.recording_id) for r in recordings if r.recording_id}, now
                 )
@@ -66,9 +68,15 @@ class Indexing:
         except Exception:
             log.exception("index.not_in_step", next="the next run writes what is missing")
 
-    async def _present(self, recording: InFlightRecording) -> Manifest:
-        started = await self._starts.find(recording.recording_id)
-        return write_manifest(recording, archived_at=None, started=started)
+    async def _present(self, recordings: Iterable[InFlightRecording]) -> list[Manifest]:
+        found: list[Manifest] = []
+
+        async def present(recording: InFlightRecording) -> None:
+            started = await self._starts.find(recording.recording_id)
+            found.append(write_manifest(recording, archived_at=None, started=started))
+
+        await run_each(present, recordings, at_once=_READS)
+        return found
 
     async def _sweep_live(self, announced: Collection[str], now: datetime) -> None:
         left: list[Started] = []
