@@ -11,16 +11,16 @@ from recording.model import layout
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
-    again = commands.add_parser("reindex", help="make the search index again from the manifests and the trail in the archive")
-    again.add_argument("--from", dest="since", type=utc_time, help="recordings that started, and what was done, at or after (ISO 8601)")
-    again.add_argument("--to", dest="until", type=utc_time, help="recordings that started, and what was done, before (ISO 8601)")
+    again = commands.add_parser("reindex", help="make the search index again from what is in the archive")
+    again.add_argument("--from", dest="since", type=utc_time, help="what started or was done at or after (ISO 8601)")
+    again.add_argument("--to", dest="until", type=utc_time, help="what started or was done before (ISO 8601)")
     again.add_argument("--compare", action="store_true", help="write nothing: list the recordings whose rows differ")
     again.set_defaults(command=run)
     add_settings(again)
 
 
 async def run(arguments: argparse.Namespace) -> int:
-    """Write the rows of what is archived and in flight, and of the trail; 1 if a manifest could not be read, or a row differs."""
+    """Write the rows of recordings and of the trail; 1 if a manifest could not be read, or a row differs."""
     if arguments.compare:
         return await _compare(arguments)
     settings = read_from(arguments.settings)

@@ -176,7 +176,9 @@ class Trail:
 
     async def _write(self, entry: TrailEntry, name: str, *, may_exist: bool = False) -> None:
         async with asyncio.timeout(self._timeout):
-            is_new = await self._blobs.create("archive", name, entry.model_dump_json(by_alias=True, exclude_none=True).encode())
+            is_new = await self._blobs.create(
+                "archive", name, entry.model_dump_json(by_alias=True, exclude_none=True).encode()
+            )
         # A fact with a random name that exists is this one: the answer to an earlier try was lost.
         if self._note and (is_new or not may_exist):
             await self._note(name, entry)
