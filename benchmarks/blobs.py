@@ -85,7 +85,7 @@ class Recorded:
         said = {
             "resourceId": "bench",
             "chunkStartTime": self.start.isoformat(),
-            "chunkDuration": 60_000,
+            "chunkDuration": 1_000,
             "recordingInfo": {"contentType": "audioVideo", "format": "mp4"},
             "participants": [{"participantId": participant(self.number)}],
         }

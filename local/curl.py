@@ -220,6 +220,36 @@ def _people(entra_url: str) -> list[Line]:
         Line("the recordings, for Ada", f'curl -sSw "$STATUS" "$APP/v1/recordings?limit=10" {bearer}ADA"', 200),
         Line("one recording, for Alan", f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY" {bearer}ALAN"', 200),
         Line(
+            "links to play the media and to save it, for Ada",
+            'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/links" -H "$JSON" '
+            f'{bearer}ADA" -d \'{{"indexes":[0],"purpose":"play"}}\'\n'
+            'SAVE=$(curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/links" -H "$JSON" '
+            f'{bearer}ADA" -d \'{{"indexes":[0],"purpose":"download","reason":"case 118"}}\' | tee /dev/stderr)',
+            200,
+        ),
+        Line(
+            "the file under its name, from the second of these links",
+            'curl -sSw "$STATUS" -OJ "$(echo "$SAVE" | field url)"',
+            200,
+        ),
+        Line(
+            "the manifest and SHA256SUMS of its files, which sha256sum compares with them",
+            "for FILE in manifest sha256sums; do\n"
+            f'  curl -sSw "$STATUS" -OJ "$APP/v1/recordings/$KEY/$FILE" {bearer}ADA"\n'
+            "done\n"
+            'sha256sum --check "$KEY-SHA256SUMS"',
+        ),
+        Line(
+            "who did what with the recording, for Grace",
+            f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/trail" {bearer}GRACE"',
+            200,
+        ),
+        Line(
+            "who did what today, for Grace",
+            f'curl -sSw "$STATUS" "$APP/v1/trail?limit=10" {bearer}GRACE"',
+            200,
+        ),
+        Line(
             "a link to the media, for Grace",
             f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/chunks/0/content" {bearer}GRACE"',
             302,
@@ -235,6 +265,11 @@ def _people(entra_url: str) -> list[Line]:
         Line(
             "refused: Edsger gets no link",
             f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/chunks/0/content" {bearer}EDSGER"',
+            403,
+        ),
+        Line(
+            "refused: Ada does not see the trail",
+            f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/trail" {bearer}ADA"',
             403,
         ),
         Line("refused: no token", 'curl -sSw "$STATUS" "$APP/v1/recordings"', 401),

@@ -30,10 +30,11 @@ from typing import ClassVar
 
 
 class RecordingError(Exception):
-    """Any failure of this app that has a meaning to its caller."""
+    """Any failure of this app that has a meaning to its caller; `retry_after` is for a header of that name."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "InternalServerError"
+    retry_after: str | None = None
 
     def __init__(self, message: str, *, target: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -109,6 +110,7 @@ class StartInProgress(RecordingError):
 
     status = 503
     code = "StartInProgress"
+    retry_after = "60"
 
 
 class IndexUnavailable(RecordingError):
@@ -116,6 +118,7 @@ class IndexUnavailable(RecordingError):
 
     status = 503
     code = "IndexUnavailable"
+    retry_after = "60"
 
 
 class StorageUnavailable(RecordingError):

@@ -58,10 +58,10 @@ TESTED_THROUGH_ANOTHER = {
     "intake/quarantine": "intake/test_receive",
     "model/events": "model/test_event_parser",
     "model/pending": "archive/test_unannounced",
-    "model/roles": "test_v1",
-    "signers": "acs/test_callbacks",
     "model/caller": "api/test_request",
+    "model/roles": "test_v1",
     "model/trail": "storage/test_trail",
+    "signers": "acs/test_callbacks",
     "model/quarantined": "intake/test_receive",
     "model/metadata_file": "model/test_payload_metadata_file",
     "model/started": "catalogue/test_indexing",
@@ -149,7 +149,7 @@ def test_routes_are_the_designs() -> None:
         "verify_recording": ("POST", "recordings/{recordingKey}/verify"),
         "get_chunk_content": ("GET", "recordings/{recordingKey}/chunks/{index}/content"),
     }
-    known = {
+    only_with_token = {
         "verify_chunk": ("POST", "recordings/{recordingKey}/chunks/{index}/verify"),
         "requeue_chunk": ("POST", "recordings/{recordingKey}/chunks/{index}/requeue"),
         "get_operations": ("GET", "operations"),
@@ -161,11 +161,17 @@ def test_routes_are_the_designs() -> None:
         "list_dead_letters": ("GET", "operations/dead-letters"),
         "list_live": ("GET", "live"),
         "get_me": ("GET", "me"),
+        "create_links": ("POST", "recordings/{recordingKey}/links"),
+        "download_manifest": ("GET", "recordings/{recordingKey}/manifest"),
+        "download_checksums": ("GET", "recordings/{recordingKey}/sha256sums"),
+        "get_recording_trail": ("GET", "recordings/{recordingKey}/trail"),
+        "get_trail": ("GET", "trail"),
     }
     assert {
         **{name: (method, route, "function") for name, (method, route) in both.items()},
         # The host asks for no key there: the app itself validates a token.
-        **{f"v1_{name}": (method, f"v1/{route}", "anonymous") for name, (method, route) in (both | known).items()},
+        **{f"v1_{name}": (method, f"v1/{route}", "anonymous") for name, (method, route) in both.items()},
+        **{f"v1_{name}": (method, f"v1/{route}", "anonymous") for name, (method, route) in only_with_token.items()},
         "receive_callback": ("POST", "callbacks", "function"),
         "permit_callbacks": ("OPTIONS", "callbacks", "function"),
         "health": ("GET", "health", "anonymous"),

@@ -8,6 +8,7 @@ import pytest
 from azure.storage.blob import StorageErrorCode
 
 from recording import errors
+from recording.api.response import error_response
 from recording.errors import BadRequest, RecordingError, Throttled, describe
 
 # `├── BadRequest                400 BadRequest              the caller fixes the request`
@@ -88,6 +89,15 @@ def test_throttled_has_the_status_of_the_service(status: int, code: str) -> None
     error = Throttled("wait", status=status, retry_after="7")
 
     assert (status, code, "7") == (error.http_status, error.error_code, error.retry_after)
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in tree(RecordingError) if kind.status == 503 and kind is not Throttled]
+)
+def test_what_is_worth_another_try_says_when(kind: type[RecordingError]) -> None:
+    """A 503 of this app's own has `Retry-After`; that of ACS is ACS's."""
+    assert error_response(kind("what")).headers["Retry-After"].isdecimal()
+    assert "Retry-After" not in error_response(BadRequest("what")).headers
 
 
 def test_a_code_from_outside_stays_with_the_one_error() -> None:

@@ -53,7 +53,7 @@ async def test_a_recording_costs_what_is_written(
         # Once for all recordings: the index and its key are made.
         await app.clients.index.write(finished(1))
         counted = Counted(monkeypatch)
-        jobs = await receive(app, today(host.add(mp4(measured))))
+        jobs = await receive(app, today(host.add(mp4(measured), people=("8:acs:ada", "8:acs:grace"))))
         for job in jobs:
             await app.ingest.run(job)
         await run_timer(app, now=app.timer.clock(), archives_all=False)

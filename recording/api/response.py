@@ -10,7 +10,7 @@ import azure.functions as func
 from pydantic import BaseModel, RootModel
 
 from recording.api.request import request_id
-from recording.errors import RecordingError, Throttled, Unauthorized
+from recording.errors import RecordingError, Unauthorized
 from recording.model.caller import Caller
 from recording.model.record import Body
 from recording.telemetry import log
@@ -62,9 +62,9 @@ def repeated(caller: Caller) -> dict[str, str]:
 
 
 def error_response(error: RecordingError) -> func.HttpResponse:
-    """Answer with the error body of the contract, its code in a header, and `Retry-After` where ACS gave one."""
+    """Answer with the error body of the contract, its code in a header, and `Retry-After` where that is known."""
     headers = {"x-ms-error-code": error.error_code}
-    if isinstance(error, Throttled) and error.retry_after:
+    if error.retry_after:
         headers["Retry-After"] = error.retry_after
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"

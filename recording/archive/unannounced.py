@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from recording.archive.matching import AnnouncedRecording, match_endings
 from recording.archive.run import Run
-from recording.model import events, layout
-from recording.model.manifest import Absence, Manifest
+from recording.model import conversation, events, layout
+from recording.model.manifest import Absence, Manifest, known_ids
 from recording.model.pending import PendingEnding
 from recording.model.recording import InFlightRecording
 from recording.model.started import Started
@@ -126,13 +126,13 @@ class UnannouncedWatch:
             return
         is_past = self._is_past(sweep, one)
         started = await self.starts.find_if_possible(ending.recording_id)
+        call = conversation.server_call_id(ending.conversation_id or "")
         facts: dict[str, object] = {
             "recordingId": ending.recording_id,
             "conversationId": ending.conversation_id,
             "stoppedAt": ending.at.isoformat(),
         }
-        if started and started.reference:
-            facts["reference"] = started.reference
+        facts |= known_ids(ending.recording_id, call, started.reference if started else None)
         action = "its absence is recorded in the archive" if is_past else "its event is waited for until ACS deletes it"
         log.error("recording.not_announced", **facts, next=action)
         key = sweep.key(one)
@@ -167,7 +167,7 @@ class UnannouncedWatch:
             recording_key=key,
             call_id="unknown",
             recording_id=ending.recording_id,
-            server_call_id=None,
+            server_call_id=conversation.server_call_id(ending.conversation_id or ""),
             conversation_id=ending.conversation_id,
             reference=started.reference if started else None,
             recording_start_time=sweep.started.get(one.digest, one.stopped),

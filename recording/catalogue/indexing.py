@@ -1,7 +1,7 @@
 """Use case: keep the search index in step with what is in flight, what needs an operator, and the trail."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import batched
 
@@ -18,9 +18,11 @@ from recording.storage.endings import Endings
 from recording.storage.index import Index
 from recording.storage.starts import StartClaims
 from recording.telemetry import log
+from recording.workers import run_each
 
 # Recordings whose rows are written together.
 _AT_ONCE = 200
+_READS = 16
 # Endings that one run reads: intake removes what is announced, so these are the exceptions.
 _MOST_ENDINGS = 64
 # A live recording that is heard of no more: its call, and the time for which the service keeps its files, are over.
@@ -74,7 +76,7 @@ class Indexing:
                 if ran:
                     await self._index.note_run(ran)
                 for some in batched(recordings, _AT_ONCE, strict=False):
-                    await self._index.write_in_flight([await self._present(one) for one in some])
+                    await self._index.write_in_flight(await self._present(some))
                 await self._sweep_live(
                     {layout.recording_digest(r.recording_id) for r in recordings if r.recording_id}, now
                 )
@@ -97,9 +99,15 @@ class Indexing:
 
         await self._index.write_waiting(wanted, is_settled=is_settled)
 
-    async def _present(self, recording: InFlightRecording) -> Manifest:
-        started = await self._starts.find(recording.recording_id)
-        return write_manifest(recording, archived_at=None, started=started)
+    async def _present(self, recordings: Iterable[InFlightRecording]) -> list[Manifest]:
+        found: list[Manifest] = []
+
+        async def present(recording: InFlightRecording) -> None:
+            started = await self._starts.find(recording.recording_id)
+            found.append(write_manifest(recording, archived_at=None, started=started))
+
+        await run_each(present, recordings, at_once=_READS)
+        return found
 
     async def _sweep_live(self, announced: Collection[str], now: datetime) -> None:
         left: list[Started] = []

@@ -98,7 +98,8 @@ class Verifier:
 
         Raises RecordingError (TooLarge) if it takes longer, and what `verify` raises.
         """
-        check_key(key)
+        # What isn't there is not on record.
+        await self._require(key)
         entry = TrailEntry.of(caller, "verify", self._clock())
         entry.recording_key = key
         async with self._trail.record(entry):

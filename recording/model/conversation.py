@@ -79,10 +79,20 @@ def to_locator(conversation_id: str) -> Locator:
         return Locator("group_call_id", conversation_id)
     if room := _ROOM.fullmatch(conversation_id):
         return Locator("room_id", room[1])
-    url = _url_of(conversation_id)
-    if url is None:
+    known = server_call_id(conversation_id)
+    if known is None:
         raise BadRequest(f"the conversation id is not of a supported kind; {_KINDS}", target="conversationId")
-    return Locator("server_call_id", base64.b64encode(url.encode()).decode())
+    return Locator("server_call_id", known)
+
+
+def server_call_id(conversation_id: str) -> str | None:
+    """Return the server call id of a conversation id; None where that doesn't say it: a group call's, a room's.
+
+    >>> server_call_id("aHR0cHM6Ly9jb252LXRlc3QvY29udi94P2k9MSZlPTI")
+    'aHR0cHM6Ly9jb252LXRlc3QvY29udi94P2k9MSZlPTI='
+    """
+    url = _url_of(conversation_id)
+    return url and base64.b64encode(url.encode()).decode()
 
 
 def require_2021_id(conversation_id: str) -> str:

@@ -167,6 +167,8 @@ class Index:
             log.warning("index.not_written", **ids, reason="TimeoutError", next="the timer writes the rows")
         except (AzureError, Misconfigured) as failed:
             log.warning("index.not_written", **ids, reason=describe(failed), next="the timer writes the rows")
+        except Exception:
+            log.exception("index.not_written", **ids, next="the timer writes the rows")
 
     async def live(self) -> list[Started]:
         """List the recordings that were started through this app and aren't announced yet, the newest first.

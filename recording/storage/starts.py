@@ -29,7 +29,7 @@ from recording.model.started import Started
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
 
-_REMEMBERED = 1000
+_REMEMBERED = 10_000
 
 
 class ClaimedByAnotherRequest(Exception):

@@ -143,7 +143,7 @@ async def test_as_a_process(environment: dict[str, str], tmp_path: Path) -> None
     *lines, _, last = done.stdout.splitlines()
     assert "✓ settings              read: ACS by a key, its API 2021-04-15-preview1" == lines[0]
     assert {"✓", "–"} == {line[0] for line in lines}  # noqa: RUF001 - a mark, no minus
-    assert "15 ok, 2 skipped" == last
+    assert "16 ok, 2 skipped" == last
 
     # As `az functionapp config appsettings list` prints them.
     wrong = environment["ACS_CONNECTION_STRING"].replace("key=", "key=AAAA")

@@ -71,7 +71,7 @@ async def test_requests_are_those_of_the_app(
         started = await app.control.start(Caller(), call, StartRecording())
         await app.control.stop(Caller(), call, started.recording_id, Operation())
         await receive(here, call_event("CallEnded"))
-        [job] = await receive(here, today(host.add(mp4(SMALL))))
+        [job] = await receive(here, today(host.add(mp4(SMALL), people=("8:acs:ada", "8:acs:grace"))))
         facts = counted.take()
         await here.ingest.run(job)
         ingested = counted.take()
@@ -94,7 +94,7 @@ async def test_requests_are_those_of_the_app(
     blocks_of_chunk, streams = len(plan(CHUNK)), Settings.model_fields["ingest_parallelism"].default
     ingested["write"] += blocks_of_chunk - len(plan(SMALL)) + blocks_of_chunk - streams
 
-    assert row("requests to the search index")[0].endswith(f"{of_index}")
+    assert row("requests to the search index")[0].endswith(f" {of_index}")
     assert row("requests to the search index")[1] == f"{of_index * HOURS:,}"
     told = [row("start, stop, events"), row("ingest:"), row("archive:"), row("**sum**")]
     found = [facts, ingested, archived - idle, facts + ingested + (archived - idle)]

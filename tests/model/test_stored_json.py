@@ -50,6 +50,8 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "attempts.json": attempts_record,
     "attempts-named.json": attempts_record,
     "audit.json": one_line(TrailEntry),
+    "trail.json": one_line(TrailEntry),
+    "trail-command.json": one_line(TrailEntry),
     "chunk-job.json": lambda text: ChunkJob.from_message(text).to_message(),
     "chunk-metadata.json": lambda text: json.dumps(ChunkFacts.from_metadata(json.loads(text)).to_metadata()),
     "claim.json": one_line(StartClaim),

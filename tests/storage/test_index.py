@@ -323,6 +323,20 @@ async def test_a_table_out_of_reach_costs_no_recording(
     assert [job.recording_key] == await find(counted, call=job.recording_key[23:])
 
 
+async def test_no_failure_of_a_row_costs_an_event(
+    app: App, control: Control, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not one that nobody has thought of, either."""
+
+    async def broken(_: object) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(app.clients.index, "_insert", broken)
+
+    assert await announce(app, await control.recording(1000))
+    assert "index.not_written" in caplog.text
+
+
 async def test_a_table_that_hangs_delays_one_event_by_two_seconds(
     counted: App, proxy: StorageProxy, control: Control
 ) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -130,12 +130,15 @@ class Host:
     address: str = ""
     region: str = ""
 
-    def add(self, body: bytes, info: Any = None) -> dict[str, Any]:
-        """Have one more document, and return its chunk as a file event has it."""
+    def add(self, body: bytes, info: Any = None, people: Iterable[str] = ()) -> dict[str, Any]:
+        """Have one more document, and return its chunk as a file event has it; `people` took part."""
         index = len(self.bodies)
         document_id = f"0-eus-d12-{index:032x}"
         self.bodies[document_id] = body
-        text = json.dumps({"chunkDocumentId": document_id, "chunkIndex": index, "recordingInfo": info or {}}, indent=1)
+        said = {"chunkDocumentId": document_id, "chunkIndex": index, "recordingInfo": info or {}}
+        if took_part := [{"participantId": one} for one in people]:
+            said["participants"] = took_part
+        text = json.dumps(said, indent=1)
         self.metadata[document_id] = text.replace("\n", "\r\n").encode()
         place = f"{self.address}/v1/objects/{document_id}"
         return {
