@@ -259,6 +259,35 @@ def _people(entra_url: str) -> list[Line]:
             f'curl -sSw "$STATUS" -X POST "$APP/v1/recordings/$KEY/verify" {bearer}EDSGER"',
             200,
         ),
+        Line(
+            "what needs an operator, for Edsger",
+            f'curl -sSw "$STATUS" "$APP/v1/operations" {bearer}EDSGER"',
+            200,
+        ),
+        Line(
+            "Edsger has one chunk of it verified",
+            f'curl -sSw "$STATUS" -X POST "$APP/v1/recordings/$KEY/chunks/0/verify" {bearer}EDSGER"',
+            200,
+        ),
+        Line(
+            "Edsger has a chunk queued again, which is safe",
+            f'curl -sSw "$STATUS" -X POST "$APP/v1/recordings/$KEY/chunks/0/requeue" {bearer}EDSGER"',
+            200,
+        ),
+        Line("something that is no event", 'curl -sSw "$STATUS" "$APP/callbacks" -H "$JSON" -d \'{"no":"event"}\'', 200),
+        Line(
+            "it is in quarantine, as Edsger sees",
+            'EVENT=$(curl -sSw "$STATUS" "$APP/v1/operations/quarantined" '
+            f'{bearer}EDSGER" | tee /dev/stderr | field eventKey)',
+            200,
+        ),
+        Line(
+            "refused: Edsger replays it, and it is still not understood",
+            f'curl -sSw "$STATUS" -X POST "$APP/v1/operations/quarantined/$EVENT/replay" {bearer}EDSGER"',
+            409,
+        ),
+        Line("what is being recorded, for Barbara", f'curl -sSw "$STATUS" "$APP/v1/live" {bearer}BARBARA"', 200),
+        Line("who Barbara is, and what she may do", f'curl -sSw "$STATUS" "$APP/v1/me" {bearer}BARBARA"', 200),
         Line("the state of the recording, for Barbara", f'curl -sSw "$STATUS" {_V1_RECORDING} {bearer}BARBARA"', 200),
         Line("the same for the calling app", f'curl -sSw "$STATUS" {_V1_RECORDING} {bearer}SERVICE"', 200),
         Line("refused: Ada may not stop it", f'curl -sSw "$STATUS" -X DELETE {_V1_RECORDING} {bearer}ADA"', 403),
@@ -272,6 +301,7 @@ def _people(entra_url: str) -> list[Line]:
             f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/trail" {bearer}ADA"',
             403,
         ),
+        Line("refused: Ada is no operator", f'curl -sSw "$STATUS" "$APP/v1/operations" {bearer}ADA"', 403),
         Line("refused: no token", 'curl -sSw "$STATUS" "$APP/v1/recordings"', 401),
         *(
             Line(
