@@ -27,7 +27,7 @@ class Me(Body):
 
 
 def describe(principal: Principal, endpoints: Iterable[Endpoint]) -> Me:
-    """Say who somebody is, and what they may do behind the door of tokens."""
+    """Return who somebody is, and what they may do behind the door of tokens."""
     operations = {one.name: one.roles for one in endpoints if one.door == "token"}
 
     def allowed(roles: Iterable[Role]) -> list[str]:

@@ -117,7 +117,7 @@ class Requeue:
         return _archived(due.before, key, number, is_lost=bool(pending))
 
     async def _queue_again(self, chunk: InFlightChunk, now: datetime) -> None:
-        """Note that it is queued, so that neither the timer nor another request does it as well, and queue it.
+        """Record that it is queued, so that neither the timer nor another request does it as well, and queue it.
 
         Raises _Queued if another request was faster.
         """

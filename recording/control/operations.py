@@ -124,7 +124,7 @@ class RecordingControl:
             await self._note_state(recording_id, "resume")
 
     async def _note_state(self, recording_id: str, asked: Asked) -> None:
-        """Note what was asked, for the list of what is live."""
+        """Record what was asked, for the list of what is live."""
         await self._index.note_live_state(recording_id, Known(asked=asked, asked_at=self._clock()))
 
     async def _start(self, conversation_id: str, body: StartRecording) -> str:

@@ -80,7 +80,7 @@ class _EventText:
 
 
 class EventReplayed(Body):
-    """What became of one event of the quarantine."""
+    """The result for one event of the quarantine."""
 
     outcome: Outcome
     detail: str
@@ -88,7 +88,7 @@ class EventReplayed(Body):
 
 
 class QuarantineReplayed(Body):
-    """What became of a blob of the quarantine: of one event, or of several that came together."""
+    """The result for a blob of the quarantine: one event, or several that came together."""
 
     event_key: str
     events: list[EventReplayed]

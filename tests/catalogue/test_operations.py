@@ -181,7 +181,7 @@ def requests(proxy: StorageProxy) -> dict[str, int]:
 
 
 async def stopped(app: App, number: int, ago: timedelta) -> str:
-    """Note that a recording with a reference was stopped some time ago, and was not announced."""
+    """Record that a recording with a reference was stopped some time ago, and was not announced."""
     recording_id = f"cmVj{number:04}"
     await app.starts.note_started(
         Started(recording_id=recording_id, conversation_id="c", reference=f"case {number}", at=NOW)
