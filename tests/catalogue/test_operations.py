@@ -278,22 +278,20 @@ async def test_a_blob_of_the_quarantine_that_is_spoilt_is_listed_all_the_same(ap
     assert ["the blob can't be read"] == one.reasons
 
 
-@pytest.mark.parametrize(
-    ("key", "error"),
-    [
+async def test_an_event_that_is_not_there_is_refused_by_name(app: App) -> None:
+    """Whatever stands in the path."""
+    wrong: list[tuple[str, type[RecordingError]]] = [
         ("x", BadRequest),
         ("20260301-sha256-../../x", BadRequest),
         ("20260301-sha256-0123456789abcdef0123456789abcde", BadRequest),
         ("20260301-sha256-0123456789abcdef0123456789abcdef", NotFound),
         ("99999999-sha256-0123456789abcdef0123456789abcdef", NotFound),
-    ],
-)
-async def test_an_event_that_is_not_there_is_refused_by_name(app: App, key: str, error: type[RecordingError]) -> None:
-    """Whatever stands in the path."""
-    with pytest.raises(error) as refused:
-        await app.operations.quarantined_event(key, people=True)
+    ]
 
-    assert "eventKey" == refused.value.target
+    for key, error in wrong:
+        with pytest.raises(error) as refused:
+            await app.operations.quarantined_event(key, people=True)
+        assert "eventKey" == refused.value.target
 
 
 async def test_a_cursor_of_another_list_is_refused(app: App) -> None:
