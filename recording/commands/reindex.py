@@ -34,8 +34,8 @@ async def run(arguments: argparse.Namespace) -> int:
             seconds = time.monotonic() - begun
             day = layout.recording_start(progress.last_key)
             print(f"{written} recordings, up to {day:%Y-%m-%d %H:%M} UTC, {written / seconds:.0f}/s", flush=True)
-        async for day, count in app.trail_rows.rebuild(arguments.since, arguments.until):
-            print(f"trail of {day}: {count} facts", flush=True)
+        async for date, count in app.trail_rows.rebuild(arguments.since, arguments.until):
+            print(f"trail of {date}: {count} facts", flush=True)
         in_flight = await app.recordings.in_flight()
         loaded = [await app.recordings.load(key, blobs) for key, blobs in in_flight.items()]
         await app.timer.indexing.run(loaded, app.timer.clock())
