@@ -159,7 +159,7 @@ async def create_links(req: func.HttpRequest, caller: Caller) -> func.HttpRespon
 
 
 @doors.token(
-    "GET", "recordings/{recordingKey}/manifest", Shape(Manifest, is_file=True, errors=(404, 503)), roles=roles.PLAY
+    "GET", "recordings/{recordingKey}/manifest", Shape(Anything, is_file=True, errors=(404, 503)), roles=roles.PLAY
 )
 async def download_manifest(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Download the manifest of an archived recording as it lies in storage."""

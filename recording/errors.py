@@ -133,6 +133,7 @@ class TrailUnavailable(RecordingError):
 
     status = 503
     code = "TrailUnavailable"
+    retry_after = "60"
 
 
 class Misconfigured(RecordingError):

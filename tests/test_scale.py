@@ -52,6 +52,8 @@ async def test_a_recording_costs_what_is_written(
     async with storage_host(environment) as (app, host):
         # Once for all recordings: the index and its key are made.
         await app.clients.index.write(finished(1))
+        # Once an hour.
+        await app.trail_rows.catch_up(app.timer.clock())
         counted = Counted(monkeypatch)
         jobs = await receive(app, today(host.add(mp4(measured), people=("8:acs:ada", "8:acs:grace"))))
         for job in jobs:

@@ -27,6 +27,7 @@ from recording.workers import run_each
 
 MOST_LINKS = 100
 _LOOKS = 16
+type Purpose = Literal["play", "download"]
 _AVAILABLE = ("staged", "archived", "unproved")
 
 
@@ -36,7 +37,7 @@ class LinkRequest(Body):
     indexes: list[Annotated[int, Field(ge=0, le=layout.LARGEST_INDEX)]] = Field(
         min_length=1, max_length=MOST_LINKS, examples=[[0]]
     )
-    purpose: Literal["play", "download"]
+    purpose: Purpose
     reason: str | None = Field(default=None, min_length=1, max_length=1000)
 
 
@@ -113,18 +114,8 @@ class HandOut:
         yet or no more.
         """
         indexes = [*dict.fromkeys(body.indexes)]
-        found, contents = await self._contents(key, indexes, target="indexes")
-        saves, correlation_id = body.purpose == "download", str(uuid4())
-        # Made before the fact: whatever fails here hands nothing out, and leaves no fact that says so.
-        links = [await self._link(found, one, saves=saves, correlation_id=correlation_id) for one in contents]
-        await self._trail.write(
-            caller,
-            action=body.purpose,
-            recording=key,
-            recording_id=found.recording_id,
-            indexes=indexes,
-            reason=body.reason,
-            correlation_id=correlation_id,
+        found, correlation_id, links = await self._links(
+            caller, key, indexes, purpose=body.purpose, reason=body.reason, target="indexes"
         )
         return ChunkLinks(
             recording_key=key,
@@ -139,17 +130,7 @@ class HandOut:
         """Return a link to play one chunk; raises as `links` does, and BadRequest for a malformed index."""
         if not index.isdecimal() or not index.isascii() or len(index) > 5:
             raise BadRequest("index must be a number from 0 to 99999", target="index")
-        found, [content] = await self._contents(key, [int(index)], target="index")
-        correlation_id = str(uuid4())
-        link = await self._link(found, content, saves=False, correlation_id=correlation_id)
-        await self._trail.write(
-            caller,
-            action="play",
-            recording=key,
-            recording_id=found.recording_id,
-            indexes=[int(index)],
-            correlation_id=correlation_id,
-        )
+        _, _, [link] = await self._links(caller, key, [int(index)], purpose="play", target="index")
         return link.url
 
     async def manifest(self, caller: Caller, key: str) -> Download:
@@ -175,6 +156,29 @@ class HandOut:
         name = f"{key}{'' if found.complete else '-incomplete'}-SHA256SUMS"
         await self._note_download(caller, found, name)
         return Download(name, "".join(f"{line}\n" for line in lines).encode())
+
+    async def _links(
+        self, caller: Caller, key: str, indexes: list[int], *, purpose: Purpose, target: str, reason: str | None = None
+    ) -> tuple[Manifest, str, list[ChunkLink]]:
+        """Make links, put on record that they are handed out, and return the recording, their correlation id, and them.
+
+        Made before the fact: whatever fails until then hands nothing out, and leaves no fact that says so.
+        """
+        found, contents = await self._contents(key, indexes, target=target)
+        correlation_id = str(uuid4())
+        links = [
+            await self._link(found, one, saves=purpose == "download", correlation_id=correlation_id) for one in contents
+        ]
+        await self._trail.write(
+            caller,
+            action=purpose,
+            recording=key,
+            recording_id=found.recording_id,
+            indexes=indexes,
+            reason=reason,
+            correlation_id=correlation_id,
+        )
+        return found, correlation_id, links
 
     async def _archived(self, key: str) -> tuple[Manifest, bytes]:
         """Return the newest manifest of an archived recording, and its bytes."""

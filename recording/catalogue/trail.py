@@ -20,11 +20,11 @@ from recording.storage.index import Index
 from recording.storage.trail import Trail
 from recording.telemetry import log
 
-_DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
+_WEEK = timedelta(days=7)
 # A fact has the time at which its operation began, and is written when that has ended.
 _LATE = timedelta(minutes=10)
-# The name of the mark in the index: the last hour whose rows were compared with its facts.
+# The name of the mark in the index: the last fact whose row was written, or the end of an hour.
 _MARK = "trail"
 _AT_ONCE = 500
 
@@ -139,24 +139,36 @@ class TrailRows:
     def __init__(self, trail: Trail, index: Index) -> None:
         self._trail = trail
         self._index = index
-        self._done: datetime | None = None
+        self._done: str | None = None
 
     async def catch_up(self, now: datetime) -> None:
-        """Write the rows of the hours that have ended since the last time, of a day at most.
+        """Write the rows of the hours that have ended since the last time, of a week at most.
 
-        One list for each hour, and nothing in between. Raises azure-core's errors: the next run continues.
+        One list for each hour, and nothing in between. What a run doesn't reach the next one continues. Raises
+        azure-core's errors.
         """
         last = (now - _LATE).astimezone(UTC).replace(minute=0, second=0, microsecond=0) - _HOUR
         if self._done is None:
-            marked = await self._index.marked(_MARK)
-            self._done = datetime.fromisoformat(marked) if marked else last - _HOUR
-        hour = max(self._done + _HOUR, last - _DAY)
+            self._done = await self._index.marked(_MARK) or _over(last - _HOUR)
+        hour = max(layout.trail_hour(self._done) or last, last - _WEEK)
         while hour <= last:
-            names = await self._trail.names(f"{layout.trail_folder(hour)}{hour:%H}")
-            await self._index.write_trail(await self._trail.read(names))
-            await self._index.mark(_MARK, hour.isoformat())
-            self._done = hour
+            if self._done < _over(hour):
+                prefix = layout.trail_hour_prefix(hour)
+                await self._write_after(self._done, await self._trail.names(prefix))
+                await self._mark(_over(hour))
             hour += _HOUR
+
+    async def _write_after(self, done: str, names: list[str]) -> None:
+        """Write the rows of the facts behind the one that was the last."""
+        batches = [*batched((name for name in names if name > done), _AT_ONCE, strict=False)]
+        for number, some in enumerate(batches, start=1):
+            await self._index.write_trail(await self._trail.read(some))
+            if number < len(batches):
+                await self._mark(some[-1])
+
+    async def _mark(self, done: str) -> None:
+        await self._index.mark(_MARK, done)
+        self._done = done
 
     async def rebuild(self, since: datetime | None, until: datetime | None) -> AsyncIterator[tuple[str, int]]:
         """Write the rows of what was done on the days of [since, until), and yield each day with the number of facts.
@@ -175,3 +187,8 @@ class TrailRows:
             await self._index.mark(name, folder)
             yield f"{day:%Y-%m-%d}", len(names)
         await self._index.unmark(name)
+
+
+def _over(hour: datetime) -> str:
+    """Return what sorts behind all facts of an hour, and before those of the next one."""
+    return f"{layout.trail_hour_prefix(hour)}~"

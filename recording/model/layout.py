@@ -337,6 +337,19 @@ def trail_blob(at: datetime, action: str, distinct: str) -> str:
     return f"{trail_folder(at)}{at.astimezone(UTC):%H%M%S%f}-{action}-{distinct}.json"
 
 
+def trail_hour_prefix(hour: datetime) -> str:
+    """Return how the facts of an hour begin."""
+    return f"{trail_folder(hour)}{hour.astimezone(UTC):%H}"
+
+
+def trail_hour(fact: str) -> datetime | None:
+    """Return the hour of a fact of the trail, by the beginning of its name; None if it is none."""
+    try:
+        return datetime.strptime(fact[: len("audit/2026/11/24/14")], f"{TRAIL}/%Y/%m/%d/%H").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def trail_folder(day: datetime) -> str:
     """Name the folder of a day in the trail, with its slash; the facts in it sort by time."""
     return f"{TRAIL}/{day.astimezone(UTC):%Y/%m/%d}/"

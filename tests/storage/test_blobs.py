@@ -256,8 +256,8 @@ async def test_a_link_reads_and_does_nothing_else(app: App) -> None:
 async def test_the_correlation_id_of_a_link_is_signed_with_the_delegation_key(environment: dict[str, str]) -> None:
     """It stands in the logs of storage, and can't be changed; an account key signs none, so there it is left out."""
     there = {"staging_storage": StorageAccount(blob_uri="https://staging.blob.core.windows.net")}
-    storage = Blobs(read_settings(environment).model_copy(update=there), IdentityWithoutToken())  # type: ignore[arg-type]
-    key = UserDelegationKey()
+    storage = Blobs(read_settings(environment).model_copy(update=there), IdentityWithoutToken())
+    key = UserDelegationKey()  # type: ignore[no-untyped-call]
     key.value, key.signed_oid, key.signed_tid, key.signed_service = b64encode(b"key").decode(), "oid", "tid", "b"
     key.signed_start, key.signed_expiry, key.signed_version = (
         "2026-03-01T00:00:00Z",
