@@ -274,9 +274,7 @@ async def replay_quarantined(req: func.HttpRequest, caller: Caller) -> func.Http
     return json_response(await replay.quarantined(caller, path_value(req, "eventKey"), reason=why.reason))
 
 
-@doors.token(
-    "GET", "operations/dead-letters", Shape(DeadLetterList, query=DaysQuery, errors=(404, 503)), roles=roles.TEND
-)
+@doors.token("GET", "operations/dead-letters", Shape(DeadLetterList, query=DaysQuery, errors=(503,)), roles=roles.TEND)
 async def list_dead_letters(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """List what Event Grid gave up, the newest day first."""
     query = read_query(DaysQuery, req)

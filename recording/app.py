@@ -380,7 +380,6 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             risk_margin=settings.risk_margin,
             overdue=timedelta(minutes=settings.unannounced_minutes),
             first_requeue=settings.first_rescue,
-            has_dead_letters=settings.dead_letter_container is not None,
             clock=clock,
         ),
         requeue=Requeue(recordings, clients.chunk_queue, trail, first_requeue=settings.first_rescue, clock=clock),

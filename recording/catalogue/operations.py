@@ -179,8 +179,8 @@ class Unread(Record):
 class OperationsView(Body):
     """What needs an operator, as of a moment: the first page of each list.
 
-    `timer` is missing until the timer has run, `deadLetters` without DEAD_LETTER_CONTAINER. `lost` and `truncated` are
-    recordings that started in the last `days`, `quarantined` and `deadLetters` events of them.
+    `timer` is missing until the timer has run. `lost` and `truncated` are recordings that started in the last `days`,
+    `quarantined` and `deadLetters` events of them.
     """
 
     as_of: datetime
@@ -215,7 +215,6 @@ class Operations:
     risk_margin: timedelta
     overdue: timedelta
     first_requeue: timedelta = FIRST_RESCUE
-    has_dead_letters: bool = False
     clock: Clock = utc_now
     seconds: float = 10.0
 
@@ -250,7 +249,7 @@ class Operations:
             truncated = group.create_task(part("truncated", recordings(truncated=True)))
             late = group.create_task(part("notAnnounced", self.not_announced(page, url=_below(url, "not-announced"))))
             bad = group.create_task(part("quarantined", self.quarantined(page, url=_below(url, "quarantined"))))
-            dead = group.create_task(part("deadLetters", self._dead_letters(page, url=_below(url, "dead-letters"))))
+            dead = group.create_task(part("deadLetters", self.dead_letters(page, url=_below(url, "dead-letters"))))
             queues = group.create_task(part("queues", self._depths()))
         return OperationsView(
             as_of=self.clock(),
@@ -386,10 +385,8 @@ class Operations:
     async def dead_letters(self, query: DaysQuery, *, url: str = "") -> DeadLetterList:
         """List what Event Grid gave up, the newest day first.
 
-        Raises NotFound without DEAD_LETTER_CONTAINER, BadRequest for a cursor of another list, StorageUnavailable.
+        Raises BadRequest for a cursor of another list, StorageUnavailable.
         """
-        if not self.has_dead_letters:
-            raise NotFound("there is no list of dead letters: DEAD_LETTER_CONTAINER is not set")
         listing = Listing("deadLetters")
         with _reading():
             token = await self._token(listing, query.cursor)
@@ -412,9 +409,6 @@ class Operations:
             await run_each(read, blobs, at_once=_READS)
             cursor, link = await self._following(listing, query, following, url)
         return DeadLetterList(blobs=[found[blob.name] for blob in blobs], cursor=cursor, next_link=link)
-
-    async def _dead_letters(self, query: DaysQuery, *, url: str) -> DeadLetterList | None:
-        return await self.dead_letters(query, url=url) if self.has_dead_letters else None
 
     async def _depths(self) -> list[QueueDepth]:
         async def depth(queue: Queue) -> int:

@@ -83,9 +83,8 @@ class Blobs:
             "staging": staging,
             "archive": archive,
             "quarantine": staging,
+            "dead_letter": staging,
         }
-        if settings.dead_letter_container:
-            self._service_of["dead_letter"] = staging
         self._containers: dict[Container, ContainerClient] = {
             where: service.get_container_client(getattr(settings, f"{where}_container"))
             for where, service in self._service_of.items()

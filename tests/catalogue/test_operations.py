@@ -326,13 +326,6 @@ async def test_dead_letters_are_listed_with_what_event_grid_says(app: App) -> No
     assert [(1, "MaxDeliveryAttemptsExceeded"), (0, None)] == [(one.events, one.reason) for one in found.blobs[:2]]
 
 
-async def test_without_their_container_there_is_no_list_of_dead_letters(app: App) -> None:
-    """And the setting is named."""
-    with pytest.raises(NotFound, match="DEAD_LETTER_CONTAINER"):
-        await app.operations.dead_letters(DaysQuery())
-    assert (await view(app)).dead_letters is None
-
-
 async def view(app: App, **query: Any) -> OperationsView:
     """Ask for everything."""
     return await app.operations.view(OperationsQuery.model_validate(query), url=f"{URL}?code=secret")
@@ -424,7 +417,7 @@ async def test_a_part_that_hangs_is_named_in_time(counted: App, proxy: StoragePr
 
     found = await view(replace(counted, operations=replace(counted.operations, seconds=0.5)))
 
-    assert {"notAnnounced", "quarantined"} == {one.part for one in found.unread}
+    assert {"deadLetters", "notAnnounced", "quarantined"} == {one.part for one in found.unread}
     assert {"TimeoutError"} == {one.reason for one in found.unread}
     assert found.queues
 
