@@ -8,16 +8,33 @@ from typing import List  # noqa: UP035 - see Jobs
 
 import azure.functions as func
 
+from recording.api import me
 from recording.api.doors import Doors, Shape
+from recording.api.me import Me
 from recording.api.openapi import Description
 from recording.api.request import path_value, read_body, read_events, read_query
-from recording.api.response import Anything, Empty, json_response, repeated
+from recording.api.response import Anything, Empty, Text, file_response, json_response, repeated
 from recording.api.webhook import answer_options, answer_validation
 from recording.app import current, ready, ready_if_possible
+from recording.archive.requeue import ChunkRequeued
+from recording.catalogue import live
 from recording.catalogue.browse import ListQuery, RecordingList
-from recording.catalogue.verify import RecordingVerification
+from recording.catalogue.handout import ChunkLinks, LinkRequest
+from recording.catalogue.live import LiveList, LiveQuery
+from recording.catalogue.operations import (
+    DaysQuery,
+    DeadLetterList,
+    OperationsQuery,
+    OperationsView,
+    PageQuery,
+    QuarantinedDetail,
+    QuarantinedList,
+    UnannouncedList,
+    WaitingList,
+)
+from recording.catalogue.trail import DayTrailQuery, TrailPage, TrailQuery
+from recording.catalogue.verify import ChunkVerified, RecordingVerification
 from recording.control.bodies import (
-    Caller,
     Operation,
     RecordingStarted,
     RecordingStateAnswer,
@@ -27,9 +44,12 @@ from recording.control.bodies import (
 from recording.doctor.health import Health
 from recording.intake import backlog
 from recording.intake.receive import to_messages
+from recording.intake.replay import QuarantineReplayed
 from recording.model import job, roles
+from recording.model.caller import Caller
 from recording.model.job import ArchiveJob, ChunkJob
 from recording.model.manifest import Manifest
+from recording.model.trail import Why
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 doors = Doors(app, tokens=lambda: current().clients.tokens)
@@ -104,30 +124,175 @@ async def resume_recording(req: func.HttpRequest, caller: Caller) -> func.HttpRe
 async def list_recordings(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """List recordings, newest first."""
     query = read_query(ListQuery, req)
-    return json_response(await (await ready()).catalogue.page(query, url=req.url, people=caller.sees_people))
+    return json_response(await (await ready()).handout.find(caller, query, url=req.url))
 
 
-@doors.both("GET", "recordings/{recordingKey}", Shape(Manifest, errors=(404,)), roles=roles.FIND)
+@doors.both("GET", "recordings/{recordingKey}", Shape(Manifest, errors=(404, 503)), roles=roles.FIND)
 async def get_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Answer with a recording's manifest, or its state while in flight."""
-    catalogue = (await ready()).catalogue
-    return json_response(await catalogue.get(path_value(req, "recordingKey"), people=caller.sees_people))
+    return json_response(await (await ready()).handout.view(caller, path_value(req, "recordingKey")))
 
 
 @doors.both(
-    "GET", "recordings/{recordingKey}/chunks/{index}/content", Shape(statuses=(302,), errors=(404,)), roles=roles.PLAY
+    "GET",
+    "recordings/{recordingKey}/chunks/{index}/content",
+    Shape(statuses=(302,), errors=(404, 503)),
+    roles=roles.PLAY,
 )
 async def get_chunk_content(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Redirect to a read-only link of a few minutes."""
-    catalogue = (await ready()).catalogue
-    link = await catalogue.content_link(path_value(req, "recordingKey"), path_value(req, "index"))
+    handout = (await ready()).handout
+    link = await handout.content(caller, path_value(req, "recordingKey"), path_value(req, "index"))
     return func.HttpResponse(status_code=302, headers={"Location": link, "Cache-Control": "no-store"})
+
+
+@doors.token(
+    "POST",
+    "recordings/{recordingKey}/links",
+    Shape(ChunkLinks, body=LinkRequest, errors=(404, 503)),
+    roles=roles.PLAY,
+)
+async def create_links(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Answer with links of a few minutes to chunks, to play or to download them."""
+    body = read_body(LinkRequest, req)
+    return json_response(await (await ready()).handout.links(caller, path_value(req, "recordingKey"), body))
+
+
+@doors.token(
+    "GET", "recordings/{recordingKey}/manifest", Shape(Anything, is_file=True, errors=(404, 503)), roles=roles.PLAY
+)
+async def download_manifest(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Download the manifest of an archived recording as it lies in storage."""
+    found = await (await ready()).handout.manifest(caller, path_value(req, "recordingKey"))
+    return file_response(found.name, found.body, mimetype="application/json")
+
+
+@doors.token(
+    "GET", "recordings/{recordingKey}/sha256sums", Shape(Text, is_file=True, errors=(404, 503)), roles=roles.PLAY
+)
+async def download_checksums(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Download the SHA256SUMS of an archived recording, for its files under the names of their downloads."""
+    found = await (await ready()).handout.checksums(caller, path_value(req, "recordingKey"))
+    return file_response(found.name, found.body, mimetype="text/plain")
+
+
+@doors.token(
+    "GET",
+    "recordings/{recordingKey}/trail",
+    Shape(TrailPage, query=TrailQuery, errors=(404, 503)),
+    roles=roles.TRAIL,
+)
+async def get_recording_trail(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """List what was done with a recording, newest first."""
+    view, query = (await ready()).trail_view, read_query(TrailQuery, req)
+    return json_response(await view.of_recording(path_value(req, "recordingKey"), query, url=req.url))
+
+
+@doors.token("GET", "trail", Shape(TrailPage, query=DayTrailQuery, errors=(503,)), roles=roles.TRAIL)
+async def get_trail(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """List what was done on a day with any recording, newest first."""
+    return json_response(await (await ready()).trail_view.of_day(read_query(DayTrailQuery, req), url=req.url))
 
 
 @doors.both("POST", "recordings/{recordingKey}/verify", Shape(RecordingVerification, errors=(404,)), roles=roles.VERIFY)
 async def verify_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Read an archived recording again and compare it with its manifest."""
-    return json_response(await (await ready()).verifier.verify_in_request(path_value(req, "recordingKey")))
+    return json_response(await (await ready()).verifier.verify_in_request(caller, path_value(req, "recordingKey")))
+
+
+@doors.token(
+    "POST",
+    "recordings/{recordingKey}/chunks/{index}/verify",
+    Shape(ChunkVerified, body=Why, errors=(404, 409, 503)),
+    roles=roles.VERIFY,
+)
+async def verify_chunk(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Read one archived chunk again and compare it with the manifest."""
+    why, verifier = read_body(Why, req), (await ready()).verifier
+    return json_response(await verifier.verify_chunk(caller, *_chunk(req), reason=why.reason))
+
+
+@doors.token(
+    "POST",
+    "recordings/{recordingKey}/chunks/{index}/requeue",
+    Shape(ChunkRequeued, body=Why, statuses=(200, 202), errors=(404, 409, 503)),
+    roles=roles.TEND,
+)
+async def requeue_chunk(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Queue a chunk again, unless it is safe or being worked on."""
+    why, requeue = read_body(Why, req), (await ready_if_possible()).requeue
+    done = await requeue.run(caller, *_chunk(req), reason=why.reason)
+    return json_response(done, status=202 if done.state == "queued" else 200)
+
+
+@doors.token("GET", "operations", Shape(OperationsView, query=OperationsQuery), roles=roles.TEND)
+async def get_operations(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Answer what needs an operator: the first page of each list."""
+    query = read_query(OperationsQuery, req)
+    return json_response(await (await ready_if_possible()).operations.view(query, url=req.url))
+
+
+@doors.token("GET", "operations/waiting", Shape(WaitingList, query=PageQuery, errors=(503,)), roles=roles.TEND)
+async def list_waiting(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """List chunks that fail or are at risk, the least time left first."""
+    query = read_query(PageQuery, req)
+    return json_response(await (await ready_if_possible()).operations.waiting(query, url=req.url))
+
+
+@doors.token(
+    "GET", "operations/not-announced", Shape(UnannouncedList, query=PageQuery, errors=(503,)), roles=roles.TEND
+)
+async def list_not_announced(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """List recordings that were stopped and never announced, the oldest stop first."""
+    query = read_query(PageQuery, req)
+    return json_response(await (await ready_if_possible()).operations.not_announced(query, url=req.url))
+
+
+@doors.token("GET", "operations/quarantined", Shape(QuarantinedList, query=DaysQuery, errors=(503,)), roles=roles.TEND)
+async def list_quarantined(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """List events that could not be understood and were not accepted since, the newest day first."""
+    query = read_query(DaysQuery, req)
+    return json_response(await (await ready_if_possible()).operations.quarantined(query, url=req.url))
+
+
+@doors.token("GET", "operations/quarantined/{eventKey}", Shape(QuarantinedDetail, errors=(404, 503)), roles=roles.TEND)
+async def get_quarantined(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Answer with one event of the quarantine; its text only for roles that see people."""
+    operations, key = (await ready_if_possible()).operations, path_value(req, "eventKey")
+    return json_response(await operations.quarantined_event(key, people=caller.sees_people))
+
+
+@doors.token(
+    "POST",
+    "operations/quarantined/{eventKey}/replay",
+    Shape(QuarantineReplayed, body=Why, errors=(404, 409, 503)),
+    roles=roles.TEND,
+)
+async def replay_quarantined(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Accept an event of the quarantine again."""
+    why, replay = read_body(Why, req), (await ready()).replay
+    return json_response(await replay.quarantined(caller, path_value(req, "eventKey"), reason=why.reason))
+
+
+@doors.token("GET", "operations/dead-letters", Shape(DeadLetterList, query=DaysQuery, errors=(503,)), roles=roles.TEND)
+async def list_dead_letters(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """List what Event Grid gave up, the newest day first."""
+    query = read_query(DaysQuery, req)
+    return json_response(await (await ready_if_possible()).operations.dead_letters(query, url=req.url))
+
+
+@doors.token("GET", "live", Shape(LiveList, query=LiveQuery, errors=(503,)), roles=roles.STEER)
+async def list_live(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """List what is being recorded; each is paused, resumed and stopped by its ids."""
+    query, clients = read_query(LiveQuery, req), (await ready_if_possible()).clients
+    return json_response(await live.page(clients.index, query, url=req.url))
+
+
+@doors.token("GET", "me", Shape(Me), roles=roles.SIGNED_IN)
+async def get_me(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Answer who asks, and what their roles allow."""
+    assert caller.principal is not None  # noqa: S101 - the door of tokens has let it in
+    return json_response(me.describe(caller.principal, doors.endpoints))
 
 
 @doors.anybody("GET", "health", Shape(Health, statuses=(200, 503)))
@@ -206,6 +371,10 @@ async def archive_recordings(timer: func.TimerRequest, jobs: Jobs) -> None:
 
 def _is_redelivered(message: func.QueueMessage) -> bool:
     return (message.dequeue_count or 1) > 1
+
+
+def _chunk(req: func.HttpRequest) -> tuple[str, str]:
+    return path_value(req, "recordingKey"), path_value(req, "index")
 
 
 def _ids(req: func.HttpRequest) -> tuple[str, str]:

@@ -17,6 +17,7 @@ param deploymentContainer string
 param stagingContainer string
 param archiveContainer string
 param quarantineContainer string
+param deadLetterContainer string
 param insightsConnectionString string
 param communicationEndpoint string
 
@@ -177,6 +178,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     STAGING_CONTAINER: stagingContainer
     ARCHIVE_CONTAINER: archiveContainer
     QUARANTINE_CONTAINER: quarantineContainer
+    DEAD_LETTER_CONTAINER: deadLetterContainer
 
     ACS_ENDPOINT: communicationEndpoint
     ACS_RESOURCE_ID: communicationResourceId

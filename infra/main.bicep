@@ -459,6 +459,7 @@ module functionApp 'function-app.bicep' = {
     stagingContainer: container.staging
     archiveContainer: container.archive
     quarantineContainer: container.quarantine
+    deadLetterContainer: container.deadLetter
     insightsConnectionString: monitoring.outputs.connectionString
     communicationEndpoint: communicationEvents.outputs.endpoint
     communicationResourceId: requireCallbackToken ? communicationEvents.outputs.immutableResourceId : ''

@@ -220,6 +220,36 @@ def _people(entra_url: str) -> list[Line]:
         Line("the recordings, for Ada", f'curl -sSw "$STATUS" "$APP/v1/recordings?limit=10" {bearer}ADA"', 200),
         Line("one recording, for Alan", f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY" {bearer}ALAN"', 200),
         Line(
+            "links to play the media and to save it, for Ada",
+            'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/links" -H "$JSON" '
+            f'{bearer}ADA" -d \'{{"indexes":[0],"purpose":"play"}}\'\n'
+            'SAVE=$(curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/links" -H "$JSON" '
+            f'{bearer}ADA" -d \'{{"indexes":[0],"purpose":"download","reason":"case 118"}}\' | tee /dev/stderr)',
+            200,
+        ),
+        Line(
+            "the file under its name, from the second of these links",
+            'curl -sSw "$STATUS" -OJ "$(echo "$SAVE" | field url)"',
+            200,
+        ),
+        Line(
+            "the manifest and SHA256SUMS of its files, which sha256sum compares with them",
+            "for FILE in manifest sha256sums; do\n"
+            f'  curl -sSw "$STATUS" -OJ "$APP/v1/recordings/$KEY/$FILE" {bearer}ADA"\n'
+            "done\n"
+            'sha256sum --check "$KEY-SHA256SUMS"',
+        ),
+        Line(
+            "who did what with the recording, for Grace",
+            f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/trail" {bearer}GRACE"',
+            200,
+        ),
+        Line(
+            "who did what today, for Grace",
+            f'curl -sSw "$STATUS" "$APP/v1/trail?limit=10" {bearer}GRACE"',
+            200,
+        ),
+        Line(
             "a link to the media, for Grace",
             f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/chunks/0/content" {bearer}GRACE"',
             302,
@@ -229,6 +259,35 @@ def _people(entra_url: str) -> list[Line]:
             f'curl -sSw "$STATUS" -X POST "$APP/v1/recordings/$KEY/verify" {bearer}EDSGER"',
             200,
         ),
+        Line(
+            "what needs an operator, for Edsger",
+            f'curl -sSw "$STATUS" "$APP/v1/operations" {bearer}EDSGER"',
+            200,
+        ),
+        Line(
+            "Edsger has one chunk of it verified",
+            f'curl -sSw "$STATUS" -X POST "$APP/v1/recordings/$KEY/chunks/0/verify" {bearer}EDSGER"',
+            200,
+        ),
+        Line(
+            "Edsger has a chunk queued again, which is safe",
+            f'curl -sSw "$STATUS" -X POST "$APP/v1/recordings/$KEY/chunks/0/requeue" {bearer}EDSGER"',
+            200,
+        ),
+        Line("something that is no event", 'curl -sSw "$STATUS" "$APP/callbacks" -H "$JSON" -d \'{"no":"event"}\'', 200),
+        Line(
+            "it is in quarantine, as Edsger sees",
+            'EVENT=$(curl -sSw "$STATUS" "$APP/v1/operations/quarantined" '
+            f'{bearer}EDSGER" | tee /dev/stderr | field eventKey)',
+            200,
+        ),
+        Line(
+            "refused: Edsger replays it, and it is still not understood",
+            f'curl -sSw "$STATUS" -X POST "$APP/v1/operations/quarantined/$EVENT/replay" {bearer}EDSGER"',
+            409,
+        ),
+        Line("what is being recorded, for Barbara", f'curl -sSw "$STATUS" "$APP/v1/live" {bearer}BARBARA"', 200),
+        Line("who Barbara is, and what she may do", f'curl -sSw "$STATUS" "$APP/v1/me" {bearer}BARBARA"', 200),
         Line("the state of the recording, for Barbara", f'curl -sSw "$STATUS" {_V1_RECORDING} {bearer}BARBARA"', 200),
         Line("the same for the calling app", f'curl -sSw "$STATUS" {_V1_RECORDING} {bearer}SERVICE"', 200),
         Line("refused: Ada may not stop it", f'curl -sSw "$STATUS" -X DELETE {_V1_RECORDING} {bearer}ADA"', 403),
@@ -237,6 +296,12 @@ def _people(entra_url: str) -> list[Line]:
             f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/chunks/0/content" {bearer}EDSGER"',
             403,
         ),
+        Line(
+            "refused: Ada does not see the trail",
+            f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/trail" {bearer}ADA"',
+            403,
+        ),
+        Line("refused: Ada is no operator", f'curl -sSw "$STATUS" "$APP/v1/operations" {bearer}ADA"', 403),
         Line("refused: no token", 'curl -sSw "$STATUS" "$APP/v1/recordings"', 401),
         *(
             Line(

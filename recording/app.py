@@ -25,12 +25,16 @@ from recording.acs.service import RecordingService
 from recording.archive.copies import Copies
 from recording.archive.finish import Finish
 from recording.archive.hand_over import HandOver
+from recording.archive.requeue import Requeue
 from recording.archive.review import Review
 from recording.archive.sources import SourceCopies
 from recording.archive.unannounced import UnannouncedWatch
 from recording.catalogue.browse import Catalogue
+from recording.catalogue.handout import HandOut
 from recording.catalogue.indexing import Indexing
+from recording.catalogue.operations import Operations
 from recording.catalogue.reindex import Reindex
+from recording.catalogue.trail import TrailRows, TrailView
 from recording.catalogue.verify import Verifier
 from recording.clock import Clock, utc_now
 from recording.config.resource import Resource
@@ -47,11 +51,11 @@ from recording.intake.backlog import Backlog
 from recording.intake.poison import PoisonQueues
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake
+from recording.intake.replay import Replay
 from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
 from recording.notices import Topic
-from recording.storage.audit import AuditLog
 from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
@@ -59,6 +63,7 @@ from recording.storage.index import Index
 from recording.storage.queues import Queue
 from recording.storage.recordings import ARCHIVE_SECONDS, RecordingStore
 from recording.storage.starts import StartClaims
+from recording.storage.trail import Trail
 from recording.telemetry import log, traces
 from recording.timer import TimerRun
 
@@ -128,7 +133,7 @@ class App:
     settings: Settings
     clients: Clients
     recordings: RecordingStore
-    audit: AuditLog
+    trail: Trail
     starts: StartClaims
     endings: Endings
     calls: CallIds
@@ -141,7 +146,13 @@ class App:
     archive: Finish
     timer: TimerRun
     catalogue: Catalogue
+    handout: HandOut
+    trail_view: TrailView
+    trail_rows: TrailRows
     verifier: Verifier
+    operations: Operations
+    requeue: Requeue
+    replay: Replay
     reindex: Reindex
     health: HealthCheck
 
@@ -245,7 +256,9 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     blobs = clients.blobs
     index = clients.index
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
-    audit, claims, endings, calls = AuditLog(blobs), StartClaims(blobs), Endings(blobs), CallIds(blobs)
+    trail = Trail(blobs, note=index.note, clock=clock)
+    claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
+    catalogue, trail_rows = Catalogue(recordings, claims, index), TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
     intake = Intake(
@@ -256,7 +269,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         quarantine=quarantine,
         backlog=event_backlog,
         bulk=clients.bulk_queue,
-        auto_record=_auto_record(settings, clients.service, claims=claims, audit=audit, index=index, clock=clock),
+        auto_record=_auto_record(settings, clients.service, claims=claims, trail=trail, index=index, clock=clock),
         clock=clock,
     )
     ingest = ChunkIngest(
@@ -289,7 +302,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         settings=settings,
         clients=clients,
         recordings=recordings,
-        audit=audit,
+        trail=trail,
         starts=claims,
         endings=endings,
         calls=calls,
@@ -297,7 +310,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         backlog=event_backlog,
         control=RecordingControl(
             clients.service,
-            audit=audit,
+            trail=trail,
             claims=claims,
             endings=endings,
             index=index,
@@ -333,7 +346,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             unannounced=UnannouncedWatch(
                 recordings,
                 endings,
-                audit,
+                trail,
                 claims,
                 index,
                 clients.topic,
@@ -343,13 +356,39 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             ),
             hand_over=HandOver(blobs, clients.archive_queue, settings.retention),
             finish=finish,
-            indexing=Indexing(index, claims, endings, retention=settings.retention),
+            indexing=Indexing(
+                index, claims, endings, trail_rows, retention=settings.retention, risk_margin=settings.risk_margin
+            ),
             topic=clients.topic,
             clock=clock,
         ),
-        catalogue=Catalogue(blobs, recordings, claims, index),
-        verifier=Verifier(blobs, recordings),
-        reindex=Reindex(recordings, claims, endings, audit, index, clock),
+        catalogue=catalogue,
+        operations=Operations(
+            catalogue,
+            blobs,
+            recordings,
+            claims,
+            endings,
+            index,
+            queues=(
+                (clients.chunk_queue, clients.chunk_poison),
+                (clients.bulk_queue, clients.bulk_poison),
+                (clients.event_queue, clients.event_poison),
+                (clients.archive_queue, clients.archive_poison),
+            ),
+            retention=settings.retention,
+            risk_margin=settings.risk_margin,
+            overdue=timedelta(minutes=settings.unannounced_minutes),
+            first_requeue=settings.first_rescue,
+            clock=clock,
+        ),
+        requeue=Requeue(recordings, clients.chunk_queue, trail, first_requeue=settings.first_rescue, clock=clock),
+        replay=Replay(intake, clients.chunk_queue, quarantine, trail, clock=clock),
+        handout=HandOut(blobs, catalogue, trail),
+        trail_view=TrailView(trail, catalogue, endings, index, clock=clock),
+        trail_rows=trail_rows,
+        verifier=Verifier(blobs, recordings, trail, clock=clock),
+        reindex=Reindex(recordings, claims, endings, trail, index, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )
 
@@ -384,14 +423,14 @@ def _service(
 
 
 def _auto_record(
-    settings: Settings, service: RecordingService, *, claims: StartClaims, audit: AuditLog, index: Index, clock: Clock
+    settings: Settings, service: RecordingService, *, claims: StartClaims, trail: Trail, index: Index, clock: Clock
 ) -> AutoRecord | None:
     if settings.auto_record == "off":
         return None
     return AutoRecord(
         service,
         claims=claims,
-        audit=audit,
+        trail=trail,
         index=index,
         callback_uri=settings.callback_uri(),
         # The 2021 preview API takes the conversation id that only a leg's event has, Call Automation a server call id.

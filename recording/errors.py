@@ -11,6 +11,8 @@ RecordingError                500 InternalServerError
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
 ├── StartInProgress           503 StartInProgress         another request for this start is in progress; try again
 ├── IndexUnavailable          503 IndexUnavailable        the search index can't be reached; try again in a minute
+├── StorageUnavailable        503 StorageUnavailable      storage can't be reached; try again in a minute
+├── TrailUnavailable          503 TrailUnavailable        the trail can't be written, so it was not done; try again
 ├── Misconfigured             500 Misconfigured           the operator fixes a setting or a role
 ├── UpstreamFailed            500 UpstreamFailed          ACS failed; the caller may try again
 ├── BadEvent                  quarantined                 the operator inspects the event
@@ -116,6 +118,21 @@ class IndexUnavailable(RecordingError):
 
     status = 503
     code = "IndexUnavailable"
+    retry_after = "60"
+
+
+class StorageUnavailable(RecordingError):
+    """Storage does not answer; what is in flight is tried again by itself."""
+
+    status = 503
+    code = "StorageUnavailable"
+
+
+class TrailUnavailable(RecordingError):
+    """The fact of what was asked for can't be written, so it was not done."""
+
+    status = 503
+    code = "TrailUnavailable"
     retry_after = "60"
 
 

@@ -78,7 +78,7 @@ class TimerRun:
             left = await run.for_each(left, look)
 
         # 7. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
-        await self.indexing.run(run.seen, now)
+        await self.indexing.run(run.seen, now, in_flight=in_flight, ran=run.summary())
 
         run.report.not_reached = len(left) + len(not_finished)
         run.report.topic_failed = run.notices.failed

@@ -17,8 +17,9 @@ from recording import app as bootstrap
 from recording.acs.call_automation import CallAutomation
 from recording.acs.preview_2021 import Preview2021
 from recording.config.settings import Settings, read_settings
-from recording.control.bodies import Caller, Operation, StartRecording
+from recording.control.bodies import Operation, StartRecording
 from recording.errors import Misconfigured, Unauthorized
+from recording.model.caller import Caller
 from recording.model.stored import Container
 from tests.support.deployment import app_settings
 from tests.support.emulator import Control

@@ -16,11 +16,11 @@ from typing import Any, Literal
 import azure.functions as func
 from pydantic import BaseModel
 
-from recording.api.request import read_caller, read_repeat_key
+from recording.api.request import caller_of, read_caller
 from recording.api.response import responds
-from recording.control.bodies import Caller
 from recording.entra import AccessTokens
 from recording.errors import Forbidden, NotFound
+from recording.model.caller import Caller
 from recording.model.roles import Principal, Roles
 
 Door = Literal["key", "token", "anybody"]
@@ -36,7 +36,7 @@ class Shape:
     """What an operation takes and answers with: a model, any JSON (`Anything`), or nothing.
 
     `statuses` are those of good answers; `errors` those of refusals, beside what door, path, query and body imply.
-    A `repeatable` one takes the headers of a start that happens once.
+    A `repeatable` one takes the headers of a start that happens once; a file is saved by browsers.
     """
 
     answer: type[BaseModel] | None = None
@@ -45,6 +45,7 @@ class Shape:
     statuses: tuple[int, ...] = (200,)
     errors: tuple[int, ...] = ()
     repeatable: bool = False
+    is_file: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,13 @@ class Doors:
         return register
 
     def token(self, method: str, path: str, shape: Shape, *, roles: Roles) -> Callable[[Handler], Registered]:
-        """Register an operation at `/v1` alone: one for which it must be known who asks."""
+        """Register an operation at `/v1` alone: one for which it must be known who asks; without roles, for anybody."""
 
         def register(handler: Handler) -> Registered:
             async def with_token(req: func.HttpRequest) -> func.HttpResponse:
                 principal = await self._principal(req, roles)
                 who = principal.name or principal.object_id
-                return await handler(req, Caller(who, read_repeat_key(req), principal))
+                return await handler(req, caller_of(req, who, principal))
 
             with_token.__name__, with_token.__doc__ = f"v1_{handler.__name__}", handler.__doc__
             return self._register("token", method, f"v1/{path}", shape, roles)(with_token)
@@ -122,7 +123,7 @@ class Doors:
         if tokens is None:
             raise NotFound("/v1 is off: set ENTRA_TENANT_ID and ENTRA_API_ID (docs/entra.md#setting-it-up)")
         principal = await tokens.principal(req.headers.get("Authorization"))
-        if not principal.roles & roles:
+        if roles and not principal.roles & roles:
             needed = " or ".join(sorted(roles))
             raise Forbidden(f"this operation needs the role {needed}, and the token has none of these")
         return principal

@@ -16,7 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 
 from recording.api.doors import Door, Endpoint
 from recording.api.request import LONGEST_KEY
-from recording.api.response import REPEATABLE, REPEATED, REQUEST_ID, ErrorBody
+from recording.api.response import REPEATABLE, REPEATED, REQUEST_ID, ErrorBody, Text
 
 # The date of the last change; changes only add.
 VERSION = "2026-11-29"
@@ -44,6 +44,11 @@ _PATH: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": "^[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}$"},
         "example": "20261124T140211000000Z-3f2b0e4c-0000-4000-8000-00000000000f",
     },
+    "eventKey": {
+        "description": "The key of an event in the list of the quarantine.",
+        "schema": {"type": "string", "pattern": "^[0-9]{8}-sha256-[0-9a-f]{32}$"},
+        "example": "20261124-sha256-0123456789abcdef0123456789abcdef",
+    },
     "index": {
         "description": "The index of a chunk.",
         "schema": {"type": "string", "pattern": "^[0-9]{1,5}$"},
@@ -59,6 +64,7 @@ _HEADERS = {
     "WWW-Authenticate": "Bearer.",
     "Location": "A link that is valid for five minutes.",
     "ETag": "The version of this description.",
+    "Content-Disposition": "The name under which a browser saves the file.",
 }
 _REFUSALS = (400, 401, 403, 404, 409, 411, 413, 429, 500, 503)
 _SECURITY: dict[Door, list[dict[str, list[str]]]] = {
@@ -164,14 +170,14 @@ class _Components:
         self.definitions: dict[str, Any] = made["$defs"]
 
     def of(self, model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
-        """Return a JSON body of this model."""
-        return {"application/json": {"schema": self._places[model, mode]}}
+        """Return a body of this model: JSON, or a text."""
+        return {"text/plain" if model is Text else "application/json": {"schema": self._places[model, mode]}}
 
 
 def _operation(one: Endpoint, schemas: _Components) -> dict[str, Any]:
     shape = one.shape
     described: dict[str, Any] = {"operationId": one.name, "summary": one.summary, "security": _SECURITY[one.door]}
-    if one.roles:
+    if one.door == "token":
         described["x-roles"] = sorted(one.roles)
     if parameters := [*_in_path(one), *_in_query(shape.query), *(_in_headers() if shape.repeatable else ())]:
         described["parameters"] = parameters
@@ -205,6 +211,8 @@ def _good(status: int, one: Endpoint, schemas: _Components) -> dict[str, Any]:
         names.append("Location")
     if one.path == "openapi.json":
         names.append("ETag")
+    if one.shape.is_file:
+        names.append("Content-Disposition")
     made = {"description": HTTPStatus(status).phrase, "headers": _headers(*names)}
     has_body = one.shape.answer is not None and status not in (302, 304)
     return made | ({"content": schemas.of(one.shape.answer, "serialization")} if has_body and one.shape.answer else {})

@@ -1,16 +1,20 @@
 """Read an HTTP request: its body, query, path, and who sends it."""
 
+import contextlib
 import os
 from collections.abc import Mapping
+from contextvars import ContextVar
+from ipaddress import ip_address
 
 import azure.functions as func
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 
-from recording.control.bodies import Caller, RepeatKey
 from recording.errors import BadRequest, LengthRequired, TooLarge
+from recording.model.caller import Caller, RepeatKey
 from recording.model.envelope import split_events
 from recording.model.record import first_problem
+from recording.model.roles import Principal
 
 LARGEST_BODY = 64 * 1024
 # Event Grid sends 1 MiB at most (docs/acs-contract.md#delivery-semantics); base64 and JSON in JSON make it longer.
@@ -19,6 +23,8 @@ LONGEST_KEY = 255
 # App Service authentication (Easy Auth) names the caller; the name of a function key doesn't reach the app.
 _PRINCIPAL = ("x-ms-client-principal-name", "x-ms-client-principal-id")
 _REPEAT_KEY = ("Repeatability-Request-ID", "Idempotency-Key")
+# The id of the request that this task answers: the log, the trail and the answer have the same.
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 def read_body[Model: BaseModel](model: type[Model], req: func.HttpRequest) -> Model:
@@ -82,7 +88,26 @@ def read_caller(req: func.HttpRequest) -> Caller:
     (docs/entra.md#app-service-authentication). Raises BadRequest as `read_repeat_key` does.
     """
     is_authenticated = os.environ.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
-    return Caller(_principal(req.headers) if is_authenticated else None, read_repeat_key(req))
+    return caller_of(req, _principal(req.headers) if is_authenticated else None)
+
+
+def caller_of(req: func.HttpRequest, who: str | None, principal: Principal | None = None) -> Caller:
+    """Return who sends a request, and from where; raises BadRequest as `read_repeat_key` does."""
+    return Caller(who, read_repeat_key(req), principal, address=_address(req.headers), request_id=request_id.get())
+
+
+def _address(headers: Mapping[str, str]) -> str | None:
+    """Return the address that the platform's front end saw: it appends it to what the request claims.
+
+    See docs/functions-host.md#addresses. Without a front end there is none.
+    """
+    last = headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    # With its port: 203.0.113.7:51032, [2001:db8::7]:51032.
+    without_port = last[1:].partition("]")[0] if last.startswith("[") else last.partition(":")[0]
+    for text in (last, without_port):
+        with contextlib.suppress(ValueError):
+            return str(ip_address(text))
+    return None
 
 
 def _principal(headers: Mapping[str, str]) -> str | None:

@@ -9,8 +9,9 @@ from uuid import uuid4
 import azure.functions as func
 from pydantic import BaseModel, RootModel
 
-from recording.control.bodies import Caller
+from recording.api.request import request_id
 from recording.errors import RecordingError, Unauthorized
+from recording.model.caller import Caller
 from recording.model.record import Body
 from recording.telemetry import log
 
@@ -25,6 +26,10 @@ class Empty(Body):
 
 class Anything(RootModel[dict[str, Any] | list[Any]]):
     """JSON of another's contract: events, or OpenAPI."""
+
+
+class Text(RootModel[str]):
+    """A text file."""
 
 
 class ErrorBody(Body):
@@ -42,6 +47,12 @@ def json_response(
     """Answer with a JSON body, `{}` for none."""
     text = body.model_dump_json(by_alias=True, exclude_none=True) if body else "{}"
     return func.HttpResponse(text, status_code=status, mimetype="application/json", headers=headers)
+
+
+def file_response(name: str, body: bytes, *, mimetype: str) -> func.HttpResponse:
+    """Answer with a file that a browser saves under this name, which needs no quoting."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return func.HttpResponse(body, mimetype=mimetype, headers=headers)
 
 
 def repeated(caller: Caller) -> dict[str, str]:
@@ -71,8 +82,9 @@ def responds[**P](handler: Callable[P, Awaitable[func.HttpResponse]]) -> Callabl
 
     @functools.wraps(handler)
     async def wrapped(*args: P.args, **kwargs: P.kwargs) -> func.HttpResponse:
-        request_id = str(uuid4())
-        about = {"function": handler.__name__, "requestId": request_id}
+        number = str(uuid4())
+        request_id.set(number)
+        about = {"function": handler.__name__, "requestId": number}
         try:
             answer = await handler(*args, **kwargs)
         except RecordingError as error:
@@ -81,7 +93,7 @@ def responds[**P](handler: Callable[P, Awaitable[func.HttpResponse]]) -> Callabl
         except Exception:
             log.exception("request.failed", **about)
             answer = error_response(RecordingError("an unexpected error; the app's log has the details"))
-        answer.headers[REQUEST_ID] = request_id
+        answer.headers[REQUEST_ID] = number
         if "Cache-Control" not in answer.headers:
             answer.headers["Cache-Control"] = "no-store"
         return answer

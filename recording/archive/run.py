@@ -8,6 +8,7 @@ from datetime import datetime
 
 from azure.core.exceptions import AzureError
 
+from recording.model.index import TimerRan
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from recording.model.recording import InFlightRecording
@@ -139,23 +140,39 @@ class Run:
             self.report.failed.append(key)
             log_failure(failure, key, failed, "the next run tries again")
 
-    def log(self) -> None:
-        """Log what the run did, as `archive.ran`: alerts and the workbook read it."""
+    def summary(self) -> TimerRan:
+        """Return what the run did, in numbers."""
         left = [
             chunk.hours_left(self.now)
             for recording in self.seen
             for chunk in recording.chunks
             if not chunk.is_staged and not chunk.is_lost
         ]
-        log.info(
-            "archive.ran",
-            inFlight=self.in_flight,
-            chunksInFlight=len(left),
-            leastHoursLeft=min(left) if left else None,
-            handedOver=len(self.report.handed_over),
+        return TimerRan(
+            at=self.now,
+            in_flight=self.in_flight,
+            chunks_in_flight=len(left),
+            least_hours_left=min(left) if left else None,
+            handed_over=len(self.report.handed_over),
             archived=len(self.report.archived),
             incomplete=len(self.report.incomplete),
-            queuedAgain=len(self.report.jobs) + self.report.fanned_out,
+            queued_again=len(self.report.jobs) + self.report.fanned_out,
             failed=len(self.report.failed),
-            notReached=self.report.not_reached,
+            not_reached=self.report.not_reached,
+        )
+
+    def log(self) -> None:
+        """Log what the run did, as `archive.ran`: alerts and the workbook read it."""
+        ran = self.summary()
+        log.info(
+            "archive.ran",
+            inFlight=ran.in_flight,
+            chunksInFlight=ran.chunks_in_flight,
+            leastHoursLeft=ran.least_hours_left,
+            handedOver=ran.handed_over,
+            archived=ran.archived,
+            incomplete=ran.incomplete,
+            queuedAgain=ran.queued_again,
+            failed=ran.failed,
+            notReached=ran.not_reached,
         )

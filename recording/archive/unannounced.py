@@ -22,11 +22,11 @@ from recording.model.pending import PendingEnding
 from recording.model.recording import InFlightRecording
 from recording.model.started import Started
 from recording.notices import Notice, RunNotices, Topic
-from recording.storage.audit import AuditLog
 from recording.storage.endings import Ending, Endings
 from recording.storage.index import Index
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
+from recording.storage.trail import Trail
 from recording.telemetry import log
 from recording.workers import run_each
 
@@ -57,7 +57,7 @@ class UnannouncedWatch:
 
     recordings: RecordingStore
     endings: Endings
-    audit: AuditLog
+    trail: Trail
     starts: StartClaims
     index: Index
     topic: Topic
@@ -96,7 +96,7 @@ class UnannouncedWatch:
         # Looking for what was archived before its marker was written costs most: only when something depends on it.
         unsure = [one for one in late if not one.reported or self._is_past(sweep, one)]
         if unsure:
-            by_id = await self.audit.starts_on(_days(unsure))
+            by_id = await self.trail.starts_on(_days(unsure))
             sweep.started = {layout.recording_digest(recording_id): at for recording_id, at in by_id.items()}
             absent = await self._clear_announced(sweep, unsure, [*announced, *await self._archived(sweep, unsure)])
             found = {*unsure} - {*absent}

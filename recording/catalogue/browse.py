@@ -1,20 +1,19 @@
-"""Use case: list recordings, return one of them, link to the content of a chunk."""
+"""Use case: list recordings, and find one of them, in flight or archived."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
 
 from azure.core.exceptions import AzureError
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from recording.errors import BadRequest, Forbidden, IndexUnavailable, NotFound, describe
-from recording.formats import media
 from recording.model import index, layout, manifest
 from recording.model.index import RecordingSummary, State
 from recording.model.manifest import Manifest
 from recording.model.record import Body, Record
-from recording.model.stored import Container
-from recording.storage.blobs import Blobs
 from recording.storage.index import Index
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
@@ -53,6 +52,7 @@ class ListQuery(Record, populate_by_name=False):
     reference: str | None = Field(default=None, min_length=1, max_length=5000)
     state: State | None = None
     missing: bool | None = None
+    truncated: bool | None = None
     hold: bool | None = None
     limit: int = Field(default=50, ge=1, le=200)
     cursor: str | None = Field(default=None, min_length=1, max_length=4096)
@@ -72,8 +72,7 @@ class RecordingList(Body):
 class Catalogue:
     """The recordings in flight and in the archive, looked up as one."""
 
-    def __init__(self, blobs: Blobs, recordings: RecordingStore, starts: StartClaims, index: Index) -> None:
-        self._blobs = blobs
+    def __init__(self, recordings: RecordingStore, starts: StartClaims, index: Index) -> None:
         self._recordings = recordings
         self._starts = starts
         self._index = index
@@ -87,50 +86,36 @@ class Catalogue:
         """
         if query.participant is not None and not people:
             raise Forbidden("a search for a participant needs a role that sees people", target="participant")
-        try:
-            digests = await self._index.digests()
-            wanted = _search(digests, query)
-            token = _token(digests, wanted, query.cursor) if query.cursor is not None else None
+        digests = await self._digests()
+        wanted = _search(digests, query)
+        token = read_token(digests, wanted, query.cursor) if query.cursor is not None else None
+        async with reading_index():
             found = await self._index.page(wanted, limit=query.limit, token=token)
-        except AzureError as failed:
-            log.error("index.not_read", reason=describe(failed), next="lists fail; no recording is affected")
-            raise IndexUnavailable("the search index can't be reached; recordings are not affected") from None
         if found.token is None:
             return RecordingList(recordings=found.summaries)
         cursor = index.write_cursor(digests, wanted, found.token)
-        return RecordingList(recordings=found.summaries, cursor=cursor, next_link=_next_link(url, query, cursor))
+        return RecordingList(recordings=found.summaries, cursor=cursor, next_link=next_link(url, query, cursor))
 
     async def get(self, key: str, *, people: bool = True) -> Manifest:
         """Return the manifest of a recording, or its derived state while it is in flight; `people` are left out or not.
 
         Raises BadRequest for a malformed recording key, NotFound for an unknown one.
         """
-        found = await self._require(key)
+        found = await self.require(key)
         described = await self._recordings.described(found) if found.archived_at else found
         return described if people else described.without_people()
 
-    async def content_link(self, key: str, index: str) -> str:
-        """Return a read-only link of a few minutes to the content of the chunk at `index`.
+    async def _digests(self) -> index.Digests:
+        async with reading_index():
+            return await self._index.digests()
 
-        Raises BadRequest for a malformed index, NotFound if there is no proved content yet.
-        """
-        if not index.isdecimal() or not index.isascii() or len(index) > 5:
-            raise BadRequest("index must be a number from 0 to 99999", target="index")
-        found = await self._require(key)
-        # A document that was announced at two indices is listed at both.
-        listed = [entry for entry in found.chunks if int(index) in (entry.index, *entry.other_indices)]
-        for entry in sorted(listed, key=lambda entry: entry.index != int(index)):
-            if entry.content and entry.outcome in ("staged", "archived", "unproved"):
-                where: Container = "archive" if found.archived_at else "staging"
-                # In staging the name of the blob doesn't have the format.
-                extension = media.kind_of(entry.content.blob) or entry.format or media.UNKNOWN
-                name = f"{key}-{entry.index:05}.{extension}"
-                return await self._blobs.read_link(where, entry.content.blob, file_name=name)
-        raise NotFound("this recording has no content at this index, or not yet", target="index")
+    async def participant_digest(self, participant: str) -> str:
+        """Return the digest under which a participant is found; raises IndexUnavailable as `page` does."""
+        return (await self._digests()).participant(participant)
 
-    async def _require(self, key: str) -> Manifest:
-        if not layout.is_recording_key(key):
-            raise BadRequest("a recording key reads 20210727T152023608975Z-<call id>", target="recordingKey")
+    async def require(self, key: str) -> Manifest:
+        """Find a recording in the archive or in flight; raises as `get` does."""
+        check_key(key)
         found = await self.find(key)
         if found is None:
             raise NotFound("there is no recording of this key, neither in flight nor archived", target="recordingKey")
@@ -148,6 +133,22 @@ class Catalogue:
         return manifest.write_manifest(recording, archived_at=None, started=started)
 
 
+def check_key(key: str) -> None:
+    """Raise BadRequest for a malformed recording key."""
+    if not layout.is_recording_key(key):
+        raise BadRequest("a recording key reads 20210727T152023608975Z-<call id>", target="recordingKey")
+
+
+@asynccontextmanager
+async def reading_index() -> AsyncIterator[None]:
+    """Raise IndexUnavailable for what the index raises while it can't be reached."""
+    try:
+        yield
+    except AzureError as failed:
+        log.error("index.not_read", reason=describe(failed), next="lists fail; no recording is affected")
+        raise IndexUnavailable("the search index can't be reached; recordings are not affected") from None
+
+
 def _search(digests: index.Digests, query: ListQuery) -> index.Search:
     try:
         return index.search(
@@ -160,20 +161,22 @@ def _search(digests: index.Digests, query: ListQuery) -> index.Search:
             reference=query.reference,
             state=query.state,
             missing=query.missing,
+            truncated=query.truncated,
             hold=query.hold,
         )
     except ValueError as bad:
         raise BadRequest(f"conversation: {bad}", target="conversation") from None
 
 
-def _token(digests: index.Digests, wanted: index.Search, cursor: str) -> object:
+def read_token(digests: index.Digests, wanted: index.Bound, cursor: str) -> Any:
+    """Read where a search or a list goes on; raises BadRequest for a cursor that isn't of it."""
     try:
         return index.read_cursor(digests, wanted, cursor)
     except ValueError as bad:
         raise BadRequest(f"cursor: {bad}", target="cursor") from None
 
 
-def _next_link(url: str, query: ListQuery, cursor: str) -> str | None:
+def next_link(url: str, query: Record, cursor: str) -> str | None:
     """Return the address of the next page: from what was understood of the query, so without a key that stood there."""
     if not url:
         return None

@@ -1,14 +1,16 @@
-"""Use case: keep the search index in step with what is in flight."""
+"""Use case: keep the search index in step with what is in flight, what needs an operator, and the trail."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import batched
 
 from azure.core.exceptions import AzureError
 
+from recording.catalogue.trail import TrailRows
 from recording.errors import Misconfigured, describe
 from recording.model import layout
+from recording.model.index import TimerRan, waiting_rows
 from recording.model.manifest import Manifest, write_manifest
 from recording.model.recording import InFlightRecording
 from recording.model.started import Started
@@ -29,34 +31,73 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Indexing:
-    """Writes the rows of what is in flight; `retention` is how long ACS keeps a recording."""
+    """Writes the rows of what is in flight.
+
+    `retention` is how long ACS keeps a recording, `risk_margin` how long before its deadline a chunk is at risk.
+    """
 
     def __init__(
-        self, index: Index, starts: StartClaims, endings: Endings, *, retention: timedelta, seconds: float = 20.0
+        self,
+        index: Index,
+        starts: StartClaims,
+        endings: Endings,
+        trail: TrailRows,
+        *,
+        retention: timedelta,
+        risk_margin: timedelta,
+        seconds: float = 20.0,
     ) -> None:
         self._index = index
+        self._trail = trail
         self._starts = starts
         self._endings = endings
         self._retention = retention
+        self._risk_margin = risk_margin
         self._seconds = seconds
 
-    async def run(self, seen: Iterable[InFlightRecording], now: datetime) -> None:
+    async def run(
+        self,
+        seen: Sequence[InFlightRecording],
+        now: datetime,
+        *,
+        in_flight: Collection[str] | None = None,
+        ran: TimerRan | None = None,
+    ) -> None:
         """Write what has changed, and remove live recordings that were announced, matched or expired.
 
-        It takes some seconds at most and raises nothing: the next run tries again.
+        `in_flight` are the keys of all recordings in staging, `ran` is what the run of the timer did. It takes some
+        seconds at most and raises nothing: the next run tries again.
         """
         recordings = [one for one in seen if one.events and not _was_archived(one)]
         try:
             async with asyncio.timeout(self._seconds):
+                # First what an operator looks at when something is wrong.
+                await self._write_waiting(seen, now, in_flight)
+                if ran:
+                    await self._index.note_run(ran)
                 for some in batched(recordings, _AT_ONCE, strict=False):
                     await self._index.write_in_flight(await self._present(some))
                 await self._sweep_live(
                     {layout.recording_digest(r.recording_id) for r in recordings if r.recording_id}, now
                 )
+                await self._trail.catch_up(now)
         except (AzureError, Misconfigured, TimeoutError) as failed:
             log.warning("index.not_in_step", reason=describe(failed), next="the next run writes what is missing")
         except Exception:
             log.exception("index.not_in_step", next="the next run writes what is missing")
+
+    async def _write_waiting(
+        self, seen: Sequence[InFlightRecording], now: datetime, in_flight: Collection[str] | None
+    ) -> None:
+        looked_at = {one.key for one in seen}
+        wanted: dict[str, tuple[str, str]] = {}
+        for recording in seen:
+            wanted |= waiting_rows(recording, now, self._risk_margin)
+
+        def is_settled(key: str) -> bool:
+            return key in looked_at or (in_flight is not None and key not in in_flight)
+
+        await self._index.write_waiting(wanted, is_settled=is_settled)
 
     async def _present(self, recordings: Iterable[InFlightRecording]) -> list[Manifest]:
         found: list[Manifest] = []

@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from recording.clock import Clock, utc_now
 from recording.model import layout
 from recording.model.manifest import Manifest
-from recording.storage.audit import AuditLog
 from recording.storage.endings import Endings
 from recording.storage.index import Index
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
+from recording.storage.trail import Trail
 from recording.telemetry import log
 from recording.workers import run_each
 
@@ -39,13 +39,13 @@ class Reindex:
     recordings: RecordingStore
     starts: StartClaims
     endings: Endings
-    audit: AuditLog
+    trail: Trail
     index: Index
     clock: Clock = utc_now
 
     async def interrupted(self, since: datetime | None, until: datetime | None) -> str | None:
         """Return the last key that an interrupted run over the same time has written; None if there is none."""
-        return await self.index.marked(_name(since, until))
+        return await self.index.marked(layout.run_name(since, until))
 
     async def run(self, since: datetime | None, until: datetime | None) -> AsyncIterator[Progress]:
         """Write the rows of recordings that started in [since, until), oldest first, and yield after each batch.
@@ -53,7 +53,7 @@ class Reindex:
         A run that was interrupted is continued after the last batch that it finished. One blob is read for each
         recording, and its metadata files where an older version wrote the manifest. Raises azure-core's errors.
         """
-        name = _name(since, until)
+        name = layout.run_name(since, until)
         done = await self.index.marked(name)
         written = unreadable = 0
         batch: list[tuple[str, int]] = []
@@ -144,13 +144,7 @@ class Reindex:
     async def _write_live(self) -> None:
         """Write the rows of recordings that were started lately and have not ended, as far as anybody knows."""
         now = self.clock().astimezone(UTC)
-        for recording_id in await self.audit.starts_on([now - _DAY, now]):
+        for recording_id in await self.trail.starts_on([now - _DAY, now]):
             started = await self.starts.find(recording_id)
             if started and await self.endings.find(recording_id) is None:
                 await self.index.note_live(started)
-
-
-def _name(since: datetime | None, until: datetime | None) -> str:
-    """Name a run by its time, so that another one over the same time continues it."""
-    times = (layout.recording_key(one, "x") if one else "" for one in (since, until))
-    return "-".join(times)

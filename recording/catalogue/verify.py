@@ -2,19 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
 
+from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
-from recording.errors import BadRequest, NotFound, RecordingError
+from recording.catalogue.browse import check_key
+from recording.clock import Clock, utc_now
+from recording.errors import BadRequest, Conflict, NotFound, RecordingError, StorageUnavailable, describe
 from recording.formats import media
 from recording.formats.media import Kind
 from recording.formats.verdict import Outcome
-from recording.model.layout import is_recording_key
-from recording.model.manifest import ManifestChunk, ManifestFile
+from recording.model import layout
+from recording.model.caller import Caller
+from recording.model.manifest import Manifest, ManifestChunk, ManifestFile
 from recording.model.record import Record
+from recording.model.trail import TrailEntry
 from recording.storage.blobs import Blobs
 from recording.storage.contents import read_contents
 from recording.storage.recordings import RecordingStore
+from recording.storage.trail import Trail
 from recording.telemetry import log
 
 
@@ -26,6 +33,14 @@ class ChunkVerification(Record):
     bytes: int
     problems: list[str]
     verdict: Outcome | None = None
+
+
+class ChunkVerified(ChunkVerification):
+    """The result for one chunk of a recording; `ok` = every file that the manifest lists for it is intact."""
+
+    recording_key: str
+    ok: bool
+    verified_at: datetime
 
 
 class RecordingVerification(Record):
@@ -44,9 +59,19 @@ class RecordingVerification(Record):
 class Verifier:
     """Reads archived recordings again; one HTTP request may take `request_timeout`."""
 
-    def __init__(self, blobs: Blobs, recordings: RecordingStore, *, request_timeout: float = 200.0) -> None:
+    def __init__(
+        self,
+        blobs: Blobs,
+        recordings: RecordingStore,
+        trail: Trail,
+        *,
+        clock: Clock = utc_now,
+        request_timeout: float = 200.0,
+    ) -> None:
         self._blobs = blobs
         self._recordings = recordings
+        self._trail = trail
+        self._clock = clock
         # The platform gives a request 230 s, whatever functionTimeout says (docs/functions-host.md#http).
         self._request_timeout = request_timeout
 
@@ -55,14 +80,9 @@ class Verifier:
 
         Raises BadRequest for a malformed recording key, NotFound if the recording isn't archived.
         """
-        if not is_recording_key(key):
-            raise BadRequest("a recording key reads 20210727T152023608975Z-<call id>", target="recordingKey")
-        try:
-            manifest = await self._recordings.newest_manifest(key)
-        except ValidationError:
-            return _damaged(key, "its manifest cannot be read")
+        manifest = await self._require(key)
         if manifest is None:
-            raise NotFound("there is no archived recording of this key", target="recordingKey")
+            return _damaged(key, "its manifest cannot be read")
         results = [await self._verify_chunk(entry) for entry in manifest.chunks]
         ok = not any(result.problems for result in results)
         (log.info if ok else log.error)(
@@ -73,16 +93,65 @@ class Verifier:
         )
         return RecordingVerification(recording_key=key, ok=ok, complete=manifest.complete, problems=[], chunks=results)
 
-    async def verify_in_request(self, key: str) -> RecordingVerification:
-        """Verify a recording in the time of one HTTP request.
+    async def verify_in_request(self, caller: Caller, key: str) -> RecordingVerification:
+        """Verify a recording in the time of one HTTP request; it is on record with its result.
 
         Raises RecordingError (TooLarge) if it takes longer, and what `verify` raises.
         """
-        try:
-            async with asyncio.timeout(self._request_timeout):
-                return await self.verify(key)
-        except TimeoutError:
-            raise RecordingError("too large for one request: use python -m recording verify", code="TooLarge") from None
+        # What isn't there is not on record.
+        await self._require(key)
+        entry = TrailEntry.of(caller, "verify", self._clock())
+        entry.recording_key = key
+        async with self._trail.record(entry):
+            try:
+                async with asyncio.timeout(self._request_timeout):
+                    found = await self.verify(key)
+            except TimeoutError:
+                raise _too_large() from None
+            entry.details = {"ok": found.ok, "complete": found.complete}
+        return found
+
+    async def verify_chunk(self, caller: Caller, key: str, index: str, *, reason: str | None = None) -> ChunkVerified:
+        """Verify one chunk, so that whoever waits for a long recording sees how far it is; the result is on the trail.
+
+        Raises BadRequest for a malformed key or index, NotFound if the archive has no file there, Conflict for a
+        manifest that can't be read, StorageUnavailable, and RecordingError (TooLarge) if it takes longer than a
+        request may.
+        """
+        number = layout.parse_index(index)
+        check_key(key)
+        if number is None:
+            raise BadRequest("index must be a number from 0 to 99999", target="index")
+        entry = TrailEntry.of(caller, "verify", self._clock())
+        entry.recording_key, entry.indexes, entry.reason = key, (number,), reason
+        async with self._trail.record(entry):
+            listed = await self._listed(key, number)
+            try:
+                async with asyncio.timeout(self._request_timeout):
+                    found = await self._verify_chunk(listed)
+            except AzureError as failed:
+                log.error("recording.not_verified", recordingKey=key, index=number, reason=describe(failed))
+                raise StorageUnavailable("the archive can't be reached; try again") from None
+            except TimeoutError:
+                raise _too_large() from None
+            if found.problems:
+                entry.outcome, entry.details = "NotIntact", {"problems": found.problems}
+        result = ChunkVerified(**dict(found), recording_key=key, ok=not found.problems, verified_at=self._clock())
+        (log.info if result.ok else log.error)(
+            "recording.verified", recordingKey=key, ok=result.ok, problems={found.document_id: found.problems}
+        )
+        return result
+
+    async def _listed(self, key: str, number: int) -> ManifestChunk:
+        """Return the chunk at an index that has files; raises NotFound, or Conflict for a manifest that is damaged."""
+        manifest = await self._require(key)
+        if manifest is None:
+            _damaged(key, "its manifest cannot be read")
+            raise Conflict("the manifest of this recording cannot be read", target="recordingKey")
+        for entry in manifest.listed_at(number):
+            if entry.files or entry.metadata:
+                return entry
+        raise NotFound("the archive has no file of a chunk at this index", target="index")
 
     async def verify_all(self, keys: Iterable[str], *, concurrency: int = 2) -> AsyncIterator[RecordingVerification]:
         """Verify recordings, some at a time, as each is done; those that aren't archived yet are omitted."""
@@ -95,6 +164,17 @@ class Verifier:
         for done in asyncio.as_completed([one(key) for key in keys]):
             if (result := await done) is not None:
                 yield result
+
+    async def _require(self, key: str) -> Manifest | None:
+        """Return the newest manifest; None if it can't be read."""
+        check_key(key)
+        try:
+            manifest = await self._recordings.newest_manifest(key)
+        except ValidationError:
+            return None
+        if manifest is None:
+            raise NotFound("there is no archived recording of this key", target="recordingKey")
+        return manifest
 
     async def _verify_archived(self, key: str) -> RecordingVerification | None:
         """Verify a recording that has a folder in the archive; None if it is still being archived."""
@@ -134,6 +214,10 @@ class Verifier:
             yield f"has SHA-256 {read.sha256}, the manifest says {file.sha256}"
         if kind and (problem := read.verdict.problem):
             yield problem
+
+
+def _too_large() -> RecordingError:
+    return RecordingError("too large for one request: use python -m recording verify", code="TooLarge")
 
 
 def _damaged(key: str, problem: str) -> RecordingVerification:

@@ -1,4 +1,4 @@
-"""`python -m recording reindex`: make the search index again from the manifests in the archive."""
+"""`python -m recording reindex`: make the search index again from what is in the archive."""
 
 import argparse
 import time
@@ -11,16 +11,16 @@ from recording.model import layout
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
-    again = commands.add_parser("reindex", help="make the search index again from the manifests in the archive")
-    again.add_argument("--from", dest="since", type=utc_time, help="recordings that started at or after (ISO 8601)")
-    again.add_argument("--to", dest="until", type=utc_time, help="recordings that started before (ISO 8601)")
+    again = commands.add_parser("reindex", help="make the search index again from what is in the archive")
+    again.add_argument("--from", dest="since", type=utc_time, help="what started or was done at or after (ISO 8601)")
+    again.add_argument("--to", dest="until", type=utc_time, help="what started or was done before (ISO 8601)")
     again.add_argument("--compare", action="store_true", help="write nothing: list the recordings whose rows differ")
     again.set_defaults(command=run)
     add_settings(again)
 
 
 async def run(arguments: argparse.Namespace) -> int:
-    """Write the rows of what is archived and in flight; 1 if a manifest could not be read, or a row differs."""
+    """Write the rows of recordings and of the trail; 1 if a manifest could not be read, or a row differs."""
     if arguments.compare:
         return await _compare(arguments)
     settings = read_from(arguments.settings)
@@ -34,9 +34,11 @@ async def run(arguments: argparse.Namespace) -> int:
             seconds = time.monotonic() - begun
             day = layout.recording_start(progress.last_key)
             print(f"{written} recordings, up to {day:%Y-%m-%d %H:%M} UTC, {written / seconds:.0f}/s", flush=True)
+        async for date, count in app.trail_rows.rebuild(arguments.since, arguments.until):
+            print(f"trail of {date}: {count} facts", flush=True)
         in_flight = await app.recordings.in_flight()
         loaded = [await app.recordings.load(key, blobs) for key, blobs in in_flight.items()]
-        await app.timer.indexing.run(loaded, app.timer.clock())
+        await app.timer.indexing.run(loaded, app.timer.clock(), in_flight=in_flight)
     finally:
         await app.aclose()
     bad = f", {unreadable} manifests could not be read" if unreadable else ""

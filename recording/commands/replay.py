@@ -2,15 +2,18 @@
 
 import argparse
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from datetime import date
 from pathlib import Path
 
 from recording.app import App, assemble, connect
+from recording.clock import utc_now
 from recording.commands.arguments import add_settings
 from recording.config.settings import read_from
 from recording.intake import replay
-from recording.intake.replay import EventFile, Replay
+from recording.intake.replay import EventFile
+from recording.model.caller import Caller
+from recording.model.trail import TrailEntry
 from recording.storage.blobs import Blobs
 
 
@@ -30,20 +33,25 @@ async def run(arguments: argparse.Namespace) -> int:
     """Accept events again; return 1 if one was not accepted."""
     settings = read_from(arguments.settings)
     app = assemble(settings, connect(settings))
-    events = Replay(app.intake, app.clients.chunk_queue)
     count = bad = 0
     try:
         if not arguments.dry_run:
             await app.clients.prepare()
-        async with aclosing(_found(arguments, app)) as all_found:
+        async with _on_record(arguments, app) as entry, aclosing(_found(arguments, app)) as all_found:
             async for found in all_found:
-                for one in await events.run(found, dry_run=arguments.dry_run):
+                for one in await app.replay.run(found, dry_run=arguments.dry_run):
                     count, bad = count + 1, bad + (not one.ok)
                     print(_plain(f"{one.outcome:18} {one.source}  {one.detail}"), flush=True)
+            entry.details = {"events": count, "notAccepted": bad}
     finally:
         await app.aclose()
     print(f"{count} events, {bad} not accepted{' (dry run: nothing was changed)' if arguments.dry_run else ''}")
     return 1 if bad else 0
+
+
+def _on_record(arguments: argparse.Namespace, app: App) -> AbstractAsyncContextManager[TrailEntry]:
+    entry = TrailEntry.of(Caller(origin="command"), "replay", utc_now())
+    return nullcontext(entry) if arguments.dry_run else app.trail.record(entry)
 
 
 def _plain(text: str) -> str:
@@ -63,7 +71,8 @@ async def _found(arguments: argparse.Namespace, app: App) -> AsyncGenerator[Even
         )
     try:
         if arguments.blob:
-            yield await replay.read_blob(dead_letters, arguments.blob)
+            is_quarantined = dead_letters is app.clients.blobs
+            yield await replay.read_blob(dead_letters, arguments.blob, is_quarantined=is_quarantined)
         if arguments.day:
             async for one in replay.quarantined_on(app.clients.blobs, arguments.day):
                 yield one

@@ -4,8 +4,11 @@ import argparse
 
 from recording.app import assemble, connect
 from recording.catalogue.verify import RecordingVerification
+from recording.clock import utc_now
 from recording.commands.arguments import add_settings, utc_time
 from recording.config.settings import read_from
+from recording.model.caller import Caller
+from recording.model.trail import TrailEntry
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -26,10 +29,12 @@ async def run(arguments: argparse.Namespace) -> int:
     try:
         keys = [key async for key in app.recordings.archived_keys(arguments.since, arguments.until)]
         print(f"{len(keys)} recordings in the archive", flush=True)
-        async for result in app.verifier.verify_all(keys, concurrency=arguments.concurrency):
-            count, size = count + 1, size + sum(chunk.bytes for chunk in result.chunks)
-            bad += not result.ok
-            print(f"{count}/{len(keys)}  {_line(result)}", flush=True)
+        async with app.trail.record(TrailEntry.of(Caller(origin="command"), "verify", utc_now())) as entry:
+            async for result in app.verifier.verify_all(keys, concurrency=arguments.concurrency):
+                count, size = count + 1, size + sum(chunk.bytes for chunk in result.chunks)
+                bad += not result.ok
+                print(f"{count}/{len(keys)}  {_line(result)}", flush=True)
+            entry.details = {"recordings": count, "damaged": bad}
     finally:
         await app.aclose()
     print(f"{count} recordings, {size:,} bytes read again, {bad} do not match their manifest")

@@ -125,6 +125,11 @@ class Settings(BaseModel):
     quarantine_container: Container = Field(
         default="recordings-quarantine", alias="QUARANTINE_CONTAINER", description="Events that couldn't be parsed."
     )
+    dead_letter_container: Container = Field(
+        default="recordings-dead-letter",
+        alias="DEAD_LETTER_CONTAINER",
+        description="Events that Event Grid gave up, in the account of the quarantine; `/v1/operations` lists them.",
+    )
     archive_schedule: str = Field(
         default="0 */5 * * * *",
         alias="ARCHIVE_SCHEDULE",

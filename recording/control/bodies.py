@@ -4,7 +4,6 @@ Requests are strict: a wrong type is a 400 that names the member. Unknown member
 """
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -19,7 +18,6 @@ from recording import urls
 from recording.errors import BadRequest
 from recording.model.options import StartOptions
 from recording.model.record import Body
-from recording.model.roles import PEOPLE, Principal
 
 # Live ids have 162 characters, unpadded base64url; some spec examples are padded
 # (docs/acs-contract.md#2021-recording-id), and those of the Call Automation API may hold + and / too
@@ -91,28 +89,3 @@ def require_recording_id(recording_id: str) -> str:
             target="recordingId",
         )
     return recording_id
-
-
-@dataclass(frozen=True)
-class RepeatKey:
-    """The key under which a start may be repeated, and the name of its header."""
-
-    header: str
-    value: str
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks, if that is known, and the key under which a start may be repeated.
-
-    `principal` is whom a token stands for; with a function key there is none.
-    """
-
-    who: str | None = None
-    repeat_key: RepeatKey | None = None
-    principal: Principal | None = None
-
-    @property
-    def sees_people(self) -> bool:
-        """Return whether answers name the participants: to a key, and to the roles that are for that."""
-        return self.principal is None or bool(self.principal.roles & PEOPLE)

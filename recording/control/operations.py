@@ -15,22 +15,23 @@ from azure.core.exceptions import AzureError
 from recording.acs.service import RecordingService
 from recording.clock import Clock, utc_now
 from recording.control.bodies import (
-    Caller,
     Operation,
     RecordingStarted,
     RecordingStateAnswer,
-    RepeatKey,
     StartRecording,
     StartRecordingByUrl,
     require_recording_id,
 )
 from recording.errors import BadRequest, NotFound
 from recording.model import conversation
+from recording.model.caller import Caller, RepeatKey
+from recording.model.live import Asked, Known
 from recording.model.started import Started
-from recording.storage.audit import AuditLog, AuditRecord, ControlOperation
+from recording.model.trail import Action, TrailEntry
 from recording.storage.endings import Ending, Endings
 from recording.storage.index import Index
 from recording.storage.starts import ClaimedByAnotherRequest, HeldClaim, StartClaim, StartClaims, StartOutcome
+from recording.storage.trail import Trail
 from recording.telemetry import log
 
 
@@ -41,7 +42,7 @@ class RecordingControl:
         self,
         service: RecordingService,
         *,
-        audit: AuditLog,
+        trail: Trail,
         claims: StartClaims,
         endings: Endings,
         index: Index,
@@ -50,7 +51,7 @@ class RecordingControl:
         ending_timeout: float = 10.0,
     ) -> None:
         self._service = service
-        self._audit = audit
+        self._trail = trail
         self._claims = claims
         self._endings = endings
         self._index = index
@@ -62,7 +63,7 @@ class RecordingControl:
         """Start recording a conversation; requests with the same repeat key start it once."""
         self._service.check(conversation_id, options=body)
         key = caller.repeat_key
-        async with self._audit.record(self._entry("start", caller, conversation_id, None, body)) as entry:
+        async with self._trail.record(self._entry("start", caller, conversation_id, None, body)) as entry:
             entry.recording_id = await (
                 self._start_once(key, conversation_id, body) if key else self._start(conversation_id, body)
             )
@@ -104,19 +105,27 @@ class RecordingControl:
         self._check(conversation_id, recording_id)
         async with self._audited("stop", caller, conversation_id, recording_id, body):
             await self._service.stop(conversation_id, recording_id, operation_context=body.operation_context)
-            await self._note_ending(caller, conversation_id, recording_id)
+            await asyncio.gather(
+                self._note_ending(caller, conversation_id, recording_id), self._note_state(recording_id, "stop")
+            )
 
     async def pause(self, caller: Caller, conversation_id: str, recording_id: str, body: Operation) -> None:
         """Pause a recording."""
         self._check(conversation_id, recording_id)
         async with self._audited("pause", caller, conversation_id, recording_id, body):
             await self._service.pause(conversation_id, recording_id, operation_context=body.operation_context)
+            await self._note_state(recording_id, "pause")
 
     async def resume(self, caller: Caller, conversation_id: str, recording_id: str, body: Operation) -> None:
         """Resume a paused recording."""
         self._check(conversation_id, recording_id)
         async with self._audited("resume", caller, conversation_id, recording_id, body):
             await self._service.resume(conversation_id, recording_id, operation_context=body.operation_context)
+            await self._note_state(recording_id, "resume")
+
+    async def _note_state(self, recording_id: str, asked: Asked) -> None:
+        """Record what was asked, for the list of what is live."""
+        await self._index.note_live_state(recording_id, Known(asked=asked, asked_at=self._clock()))
 
     async def _start(self, conversation_id: str, body: StartRecording) -> str:
         return await self._service.start(
@@ -152,14 +161,14 @@ class RecordingControl:
 
     @asynccontextmanager
     async def _audited(
-        self, operation: ControlOperation, caller: Caller, conversation_id: str, recording_id: str, body: Operation
+        self, operation: Action, caller: Caller, conversation_id: str, recording_id: str, body: Operation
     ) -> AsyncIterator[None]:
         """Record an operation on a recording under the call that it belongs to.
 
         Raises NotFound, which is on record, if it belongs to another call than the request names.
         """
         known = await self._claims.conversation_of(recording_id)
-        async with self._audit.record(self._entry(operation, caller, known or conversation_id, recording_id, body)):
+        async with self._trail.record(self._entry(operation, caller, known or conversation_id, recording_id, body)):
             _refuse_another(conversation_id, known)
             yield
 
@@ -168,23 +177,16 @@ class RecordingControl:
 
     def _entry(
         self,
-        operation: ControlOperation,
+        operation: Action,
         caller: Caller,
         conversation_id: str,
         recording_id: str | None,
         body: Operation,
-    ) -> AuditRecord:
-        principal = caller.principal
-        return AuditRecord(
-            at=self._clock(),
-            operation=operation,
-            who=caller.who,
-            object_id=principal.object_id if principal else None,
-            roles=tuple(sorted(principal.roles)) if principal else None,
-            conversation_id=conversation_id,
-            recording_id=recording_id,
-            operation_context=body.operation_context,
-        )
+    ) -> TrailEntry:
+        entry = TrailEntry.of(caller, operation, self._clock())
+        entry.conversation_id, entry.recording_id = conversation_id, recording_id
+        entry.operation_context = body.operation_context
+        return entry
 
     def _check(self, conversation_id: str, recording_id: str) -> None:
         self._service.check(conversation_id)

@@ -16,11 +16,13 @@ from recording.acs.service import RecordingService
 from recording.clock import Clock, utc_now
 from recording.errors import BadEvent, BadRequest, Conflict, NotFound
 from recording.model import conversation
+from recording.model.caller import Caller
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.started import Started
-from recording.storage.audit import AuditLog, AuditRecord
+from recording.model.trail import TrailEntry
 from recording.storage.index import Index
 from recording.storage.starts import HeldClaim, StartClaim, StartClaims, StartOutcome
+from recording.storage.trail import Trail
 from recording.telemetry import log
 
 
@@ -62,7 +64,7 @@ class AutoRecord:
         service: RecordingService,
         *,
         claims: StartClaims,
-        audit: AuditLog,
+        trail: Trail,
         index: Index,
         callback_uri: str | None,
         starts_on: type[CallStarted] | type[CallLegStateChanged],
@@ -70,7 +72,7 @@ class AutoRecord:
     ) -> None:
         self._service = service
         self._claims = claims
-        self._audit = audit
+        self._trail = trail
         self._index = index
         self._callback_uri = callback_uri
         self._starts_on = starts_on
@@ -98,10 +100,11 @@ class AutoRecord:
         if not isinstance(held, HeldClaim):
             log.info("auto_record.already_done", eventId=wanted.event_id, outcome=held.outcome.result)
             return
-        entry = AuditRecord(at=now, operation="start", who="AUTO_RECORD", conversation_id=wanted.conversation_id)
+        entry = TrailEntry.of(Caller("AUTO_RECORD", origin="event"), "start", now)
+        entry.conversation_id = wanted.conversation_id
         # These errors are final: the service would answer the same again.
         with contextlib.suppress(Conflict, BadRequest, NotFound):
-            async with self._audit.record(entry):
+            async with self._trail.record(entry):
                 entry.recording_id = await self._start(wanted, held, now)
 
     async def _start(self, wanted: CallToRecord, held: HeldClaim, now: datetime) -> str:

@@ -2,20 +2,11 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel
-
 from recording.model import layout
+from recording.model.quarantined import QuarantinedEvent
 from recording.notices import Notice, Topic
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
-
-
-class QuarantinedEvent(BaseModel):
-    """An event that could not be parsed, exactly as it was received, and the reasons."""
-
-    reasons: list[str]
-    received_at: datetime
-    event: str
 
 
 class Quarantine:
@@ -36,3 +27,11 @@ class Quarantine:
         await self._topic.publish(
             Notice("Recording.Quarantined", subject=digest, fact=digest, time=received_at, data=facts)
         )
+
+    async def read(self, blob: str) -> bytes | None:
+        """Read what was kept; None if there is no such blob. Raises azure-core's errors."""
+        return await self._blobs.read("quarantine", blob)
+
+    async def mark_replayed(self, blob: str) -> None:
+        """Record that an event of the quarantine was accepted, so that it is not listed any more."""
+        await self._blobs.create("quarantine", layout.replayed_blob(blob), b"{}")

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 from datetime import datetime
-from typing import assert_never
+from typing import assert_never, cast, get_args
 
 from azure.core.exceptions import AzureError
 
@@ -32,6 +32,7 @@ from recording.model.events import (
     StartRecordingFailed,
 )
 from recording.model.job import MOST_DIRECT, ChunkJob, FanOut
+from recording.model.live import Known, Said
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.index import Index
@@ -120,6 +121,10 @@ class Intake:
                 await self._calls.remember(event.server_call_id, event.correlation_id)
             case RecordingStateChanged():
                 log.info("recording.changed", eventId=event.id, recordingId=event.recording_id, state=event.state)
+                # For the list of what is live, within two seconds.
+                if event.state in get_args(Said):
+                    known = Known(said=cast(Said, event.state), said_at=event.time or received_at)
+                    await self._index.note_live_state(event.recording_id, known)
             case StartRecordingFailed():
                 log.error(
                     "recording.start_failed",

@@ -45,7 +45,8 @@ class Failure(Record):
 class Attempts(Record):
     """The attempts at a chunk so far; the only kind of blob that is overwritten.
 
-    `failures` are the newest `KEPT` of `count`, oldest first. `queued_at` is when the timer put it on the queue last.
+    `failures` are the newest `KEPT` of `count`, oldest first. `queued_at` is when the timer, or an operator, put it on
+    the queue last.
     """
 
     count: int = 0

@@ -7,8 +7,13 @@
     participant:{digest}            the same                            … in which somebody took part
     reference:{digest}              the same                            … of a start's `operationContext`
     missing:                        the same                            … of which something is missing
+    truncated:                      the same                            … with a file that is not complete media
     hold:                           the same                            … that are on hold: none yet
     live:                           {digest of the recording id}        started through this app, not announced yet
+    waiting:                        {deadline}-{key}-{document id}      a chunk that failed or is at risk
+    timer:                          last                                what the last run of the timer did
+    trail:{recording key}           {inverted time}-{fact}              what was done with a recording
+    trail:{digest}                  the same                            … while it ran, by its recording id
     reindex:                        {from}-{to}                         how far `python -m recording reindex` has come
 
 Keys, and what filters compare, stand in the platform's logs. So ids of people, conversations and references are in them
@@ -23,7 +28,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import Field
 
@@ -32,10 +37,13 @@ from recording.model.events import FileStatusUpdated
 from recording.model.manifest import Manifest
 from recording.model.metadata_file import ParticipantKind
 from recording.model.record import Record
+from recording.model.recording import InFlightRecording
+from recording.model.trail import TrailEntry
 
 State = Literal["ingesting", "staged", "archived", "incomplete", "absent"]
 
-MONTHS, MISSING, HOLD, LIVE, REINDEX = "month:", "missing:", "hold:", "live:", "reindex:"
+MONTHS, MISSING, TRUNCATED, HOLD = "month:", "missing:", "truncated:", "hold:"
+LIVE, WAITING, TIMER, REINDEX = "live:", "waiting:", "timer:", "reindex:"
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -53,8 +61,9 @@ class Participants(Record):
 class RecordingSummary(Record):
     """A recording in a list: as its row has it.
 
-    `missing` counts the chunks that are lost or not fully in the archive. `proof` says how many of its files storage
-    was compared with what the source sent: all, some or none. `hold` and `kept_until` are not in use yet.
+    `missing` counts the chunks that are lost or not fully in the archive, `truncated` those in the archive whose bytes
+    are not complete media. `proof` says how many of its files storage was compared with what the source sent: all, some
+    or none. `hold` and `kept_until` are not in use yet.
     """
 
     recording_key: str
@@ -71,8 +80,24 @@ class RecordingSummary(Record):
     bytes: int
     proof: Literal["all", "some", "none"] = "none"
     missing: int = 0
+    truncated: int = 0
     hold: bool | None = None
     kept_until: datetime | None = None
+
+
+class TimerRan(Record):
+    """What the last run of the timer did; `not_reached` are recordings for which it had no time."""
+
+    at: datetime
+    in_flight: int
+    chunks_in_flight: int
+    least_hours_left: float | None = None
+    handed_over: int
+    archived: int
+    incomplete: int
+    queued_again: int
+    failed: int
+    not_reached: int
 
 
 @dataclass(frozen=True)
@@ -160,6 +185,7 @@ def rows(manifest: Manifest, digests: Digests) -> list[Row]:
         *(f"participant:{one}" for one in people),
         *([f"reference:{reference}"] if reference else []),
         *([MISSING] if summary.missing or manifest.state == "absent" else []),
+        *([TRUNCATED] if summary.truncated else []),
     ]
     return [
         Row(
@@ -211,12 +237,58 @@ def summarize(manifest: Manifest) -> RecordingSummary:
         bytes=sum(entry.content.bytes for entry in manifest.chunks if entry.content),
         proof="all" if proved and all(proved) else "some" if any(proved) else "none",
         missing=sum(not entry.is_safe for entry in manifest.chunks) if is_archived else 0,
+        truncated=sum(entry.is_truncated for entry in manifest.chunks) if is_archived else 0,
     )
+
+
+def waiting_rows(recording: InFlightRecording, now: datetime, margin: timedelta) -> dict[str, tuple[str, str]]:
+    """Return the rows of the chunks that need attention: {row key: (recording key, document id)}.
+
+    The one with the least time left sorts first. The rows say only which chunks: staging says how they are.
+    """
+    return {
+        layout.recording_key(chunk.deadline, f"{recording.key}-{chunk.document_id}"): (recording.key, chunk.document_id)
+        for chunk in recording.chunks
+        if chunk.needs_attention(now, margin)
+    }
 
 
 def live_key(recording_id: str) -> str:
     """Return the row key of a live recording."""
     return layout.recording_digest(recording_id)
+
+
+class Bound(Protocol):
+    """What a cursor belongs to."""
+
+    def bind(self) -> str:
+        """Return a text that is the same for the same search or list."""
+        ...
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list that is no search, by its name."""
+
+    name: str
+
+    def bind(self) -> str:
+        """Return its name, which no search has: theirs are JSON arrays."""
+        return self.name
+
+
+def trail(recording: str) -> str:
+    """Return the partition with the trail of a recording: by its key, or by the digest of its recording id."""
+    return f"trail:{recording}"
+
+
+def trail_row(fact: str, entry: TrailEntry) -> tuple[str, str] | None:
+    """Return partition and row key of an entry of the trail, by the name of its fact; None if it names no recording."""
+    distinct = fact.rpartition("/")[2].removesuffix(".json").partition("-")[2]
+    key = f"{inverted(entry.at)}-{distinct}"
+    if entry.recording_key:
+        return trail(entry.recording_key), key
+    return (trail(layout.recording_digest(entry.recording_id)), key) if entry.recording_id else None
 
 
 @dataclass(frozen=True)
@@ -248,6 +320,7 @@ def search(
     reference: str | None = None,
     state: State | None = None,
     missing: bool | None = None,
+    truncated: bool | None = None,
     hold: bool | None = None,
 ) -> Search:
     """Return where to look: in the partition that has the fewest rows; what that doesn't decide, columns do.
@@ -271,6 +344,8 @@ def search(
         wanted["state"] = state
     if missing is not None:
         wanted["missing"] = missing
+    if truncated is not None:
+        wanted["truncated"] = truncated
     if hold is not None:
         wanted["hold"] = hold
     newest, oldest = until or _LAST, since or _FIRST
@@ -287,6 +362,8 @@ def search(
         partition, _ = HOLD, wanted.pop("hold")
     elif wanted.get("missing") is True:
         partition, _ = MISSING, wanted.pop("missing")
+    elif wanted.get("truncated") is True:
+        partition, _ = TRUNCATED, wanted.pop("truncated")
     return Search(
         partition or month(newest),
         partition or month(oldest),
@@ -297,17 +374,17 @@ def search(
     )
 
 
-def write_cursor(digests: Digests, found: Search, token: object) -> str:
-    """Write where a search goes on; `token` is what the service said."""
+def write_cursor(digests: Digests, found: Bound, token: object) -> str:
+    """Write where a search or a list goes on; `token` is what the service said."""
     payload = json.dumps(token, separators=(",", ":"))
     signed = json.dumps([payload, digests.sign(f"{found.bind()}\0{payload}")])
     return base64.urlsafe_b64encode(signed.encode()).rstrip(b"=").decode()
 
 
-def read_cursor(digests: Digests, found: Search, cursor: str) -> object:
-    """Read where a search goes on.
+def read_cursor(digests: Digests, found: Bound, cursor: str) -> object:
+    """Read where a search or a list goes on.
 
-    Raises ValueError for a text that this app has not written for this search.
+    Raises ValueError for a text that this app has not written for it.
     """
     try:
         signed = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))

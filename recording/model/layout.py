@@ -22,8 +22,9 @@ archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its k
             calls/{sha256}.json                     the correlation id of a call, named by its server call id
             keys/index.json                         the key of the digests in the search index
             exports/{yyyy}/{MM}/{dd}/{key}-{event-id}.json  an event of chunks in the team's own storage
-            audit/{yyyy}/{MM}/{dd}/{time}-{operation}-{random}.json   a control operation
+            audit/{yyyy}/{MM}/{dd}/{time}-{action}-{random}.json   the trail: who did what
 quarantine  {yyyy}/{MM}/{dd}/sha256-{digest}.json   an event that could not be parsed, named by a digest of its text
+            replayed/{the same}                     that it was accepted later
 """
 
 import hashlib
@@ -50,12 +51,15 @@ _SOURCE_ID = re.compile(r"(?!\.+\Z)[0-9A-Za-z._~:@-]+")
 LARGEST_INDEX = 99_999
 # Beside the recordings in staging.
 PENDING = "pending-endings"
+# The facts of the trail, as its first version named them.
+TRAIL = "audit"
 # Test blobs of `python -m recording doctor`, in any container and for seconds only.
 DOCTOR = ".doctor"
 # The key of the digests in the search index: without it rows can't be found, and those of another key are left behind.
 INDEX_KEY = "keys/index.json"
 _KEY = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 _MANIFEST = re.compile(r"recording(?:-(?P<revision>[1-9][0-9]{0,5}))?\.json")
+_QUARANTINED = re.compile(r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})-(?P<digest>sha256-[0-9a-f]{32})")
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
 StagedKind = Literal[
@@ -164,6 +168,11 @@ def recording_start(key: str) -> datetime:
 def is_document_id(text: str) -> bool:
     """Return whether `text` is a document id that is safe in a path."""
     return len(text) <= LONGEST_DOCUMENT_ID and DOCUMENT_ID.fullmatch(text) is not None
+
+
+def parse_index(text: str) -> int | None:
+    """Return the index of a chunk in a path; None for a text that is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_INDEX)) else None
 
 
 def is_source_id(text: str) -> bool:
@@ -318,9 +327,32 @@ def call_blob(server_call_id: str) -> str:
     return f"calls/{hashlib.sha256(plain.encode(errors='backslashreplace')).hexdigest()}.json"
 
 
-def audit_blob(at: datetime, operation: str, random: str) -> str:
-    """Name the record of one control operation."""
-    return f"audit/{at.astimezone(UTC):%Y/%m/%d/%H%M%S%f}-{operation}-{random}.json"
+def run_name(since: datetime | None, until: datetime | None) -> str:
+    """Name a run over a time, so that another one over the same time continues it."""
+    return "-".join(recording_key(one, "x") if one else "" for one in (since, until))
+
+
+def trail_blob(at: datetime, action: str, distinct: str) -> str:
+    """Name the fact of the trail that something was done; `distinct` tells apart what was done at one moment."""
+    return f"{trail_folder(at)}{at.astimezone(UTC):%H%M%S%f}-{action}-{distinct}.json"
+
+
+def trail_hour_prefix(hour: datetime) -> str:
+    """Return how the facts of an hour begin."""
+    return f"{trail_folder(hour)}{hour.astimezone(UTC):%H}"
+
+
+def trail_hour(fact: str) -> datetime | None:
+    """Return the hour of a fact of the trail, by the beginning of its name; None if it is none."""
+    try:
+        return datetime.strptime(fact[: len("audit/2026/11/24/14")], f"{TRAIL}/%Y/%m/%d/%H").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def trail_folder(day: datetime) -> str:
+    """Name the folder of a day in the trail, with its slash; the facts in it sort by time."""
+    return f"{TRAIL}/{day.astimezone(UTC):%Y/%m/%d}/"
 
 
 def recording_digest(recording_id: str) -> str:
@@ -377,3 +409,24 @@ def published_blob(key: str, revision: int) -> str:
 def quarantine_blob(received: datetime, event: str) -> str:
     """Name a quarantined event."""
     return f"{received.astimezone(UTC):%Y/%m/%d}/{event}.json"
+
+
+def quarantine_key(blob: str) -> str | None:
+    """Return the key of a quarantined event, by the name of its blob; None for another blob.
+
+    >>> quarantine_key("2026/03/01/sha256-0123456789abcdef0123456789abcdef.json")
+    '20260301-sha256-0123456789abcdef0123456789abcdef'
+    """
+    key = blob.removesuffix(".json").replace("/", "", 2).replace("/", "-", 1)
+    return key if quarantined_blob(key) == blob else None
+
+
+def quarantined_blob(key: str) -> str | None:
+    """Return the name of a quarantined event's blob, by its key; None for a text that is no key."""
+    found = _QUARANTINED.fullmatch(key)
+    return f"{found['year']}/{found['month']}/{found['day']}/{found['digest']}.json" if found else None
+
+
+def replayed_blob(quarantined: str) -> str:
+    """Name the fact that a quarantined event was accepted."""
+    return f"replayed/{quarantined}"

@@ -131,6 +131,11 @@ class ManifestChunk(Record):
         return self.outcome == "archived" and self.verdict in (None, "complete")
 
     @property
+    def is_truncated(self) -> bool:
+        """Return whether it has bytes that are not complete media, as far as their structure shows."""
+        return self.content is not None and self.verdict not in (None, "complete", "undecided")
+
+    @property
     def files(self) -> tuple[ManifestFile, ...]:
         """Return every version of its bytes, the one that counts first."""
         return (*([self.content] if self.content else ()), *self.versions)
@@ -208,6 +213,11 @@ class Manifest(Record):
     def ids(self) -> dict[str, str]:
         """Return the ids beside its key that are known, by which a calling app finds its recording."""
         return known_ids(self.recording_id, self.server_call_id, self.reference)
+
+    def listed_at(self, index: int) -> list[ManifestChunk]:
+        """Return the chunks at an index: one that was announced at two is at both, behind the one that is only here."""
+        listed = [entry for entry in self.chunks if index in (entry.index, *entry.other_indices)]
+        return sorted(listed, key=lambda entry: entry.index != index)
 
     def without_people(self) -> "Manifest":
         """Return it without those who took part, for whoever must not know them."""

@@ -102,6 +102,11 @@ class InFlightChunk:
         unfinished = f"{killed} attempt{'s' if killed > 1 else ''} began and did not end" if killed else ""
         return "; ".join(filter(None, (failed, unfinished))) or None
 
+    def needs_attention(self, now: datetime, margin: timedelta) -> bool:
+        """Return whether it is not safe, and an attempt has failed or the deadline is closer than `margin`."""
+        is_waiting = not self.is_staged and not self.is_lost
+        return is_waiting and (self.attempts is not None or self.deadline <= now + margin)
+
     @property
     def facts(self) -> ChunkFacts:
         """Return the facts in the metadata of its content."""

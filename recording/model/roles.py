@@ -22,6 +22,10 @@ FIND: Roles = frozenset({READ, OPERATE, MANAGE, ERASE})
 PLAY: Roles = frozenset({READ, MANAGE})
 VERIFY: Roles = frozenset({READ, OPERATE, MANAGE})
 STEER: Roles = frozenset({CONTROL})
+TEND: Roles = frozenset({OPERATE})
+# Whoever has a valid token, with any role or none.
+SIGNED_IN: Roles = frozenset()
+TRAIL: Roles = frozenset({MANAGE})
 # Operators see recordings without the people in them.
 PEOPLE: Roles = frozenset({READ, MANAGE, ERASE})
 

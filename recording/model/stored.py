@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-Container = Literal["staging", "archive", "quarantine"]
+Container = Literal["staging", "archive", "quarantine", "dead_letter"]
 
 
 @dataclass(frozen=True)
 class StoredBlob:
-    """A blob as the service lists it: name in its container, bytes, ETag, metadata, when it was written last."""
+    """A blob as the service lists it: name in its container, bytes, ETag, metadata, when it was written last.
+
+    `version_id` is known where it was asked for itself, and its account keeps versions.
+    """
 
     name: str
     size: int
@@ -18,6 +21,8 @@ class StoredBlob:
     metadata: Mapping[str, str] = field(default_factory=dict)
     copy_status: str | None = None
     written_at: datetime | None = None
+    content_type: str | None = None
+    version_id: str | None = None
 
     @property
     def sha256(self) -> str | None:

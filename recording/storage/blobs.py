@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import batched, zip_longest
 from secrets import token_hex
 from typing import Any
+from urllib.parse import quote
 
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
@@ -82,6 +83,7 @@ class Blobs:
             "staging": staging,
             "archive": archive,
             "quarantine": staging,
+            "dead_letter": staging,
         }
         self._containers: dict[Container, ContainerClient] = {
             where: service.get_container_client(getattr(settings, f"{where}_container"))
@@ -151,6 +153,21 @@ class Blobs:
             # An account with a hierarchical namespace also lists its directories, and keeps empty ones.
             if "hdi_isfolder" not in (blob.metadata or {}):
                 yield _stored(blob)
+
+    async def page(
+        self, where: Container, prefix: str, *, limit: int, token: str | None = None
+    ) -> tuple[list[StoredBlob], str | None]:
+        """List up to `limit` blobs from `token` on, by one request; return them and where the list goes on, if it does.
+
+        A container that doesn't exist has none.
+        """
+        listed = self._containers[where].list_blobs(name_starts_with=prefix, results_per_page=limit)
+        pages = listed.by_page(continuation_token=token)
+        try:
+            found = [_stored(blob) async for blob in await anext(pages)]
+        except (StopAsyncIteration, ResourceNotFoundError):
+            return [], None
+        return found, pages.continuation_token or None  # type: ignore[attr-defined]
 
     async def folders(self, where: Container, prefix: str = "") -> list[str]:
         """List the folders directly below `prefix` (which ends in `/` or is empty), without their slash."""
@@ -286,7 +303,7 @@ class Blobs:
         errors.
         """
         target = self._containers["archive"].get_blob_client(name)
-        address = await self._signed("staging", source.name, life=_COPY_LINK_LIFE)
+        address = await self._signed("staging", source.name, expiry=datetime.now(UTC) + _COPY_LINK_LIFE)
         # Ids of its own, so that a second worker's block never takes the place of one that was compared.
         copy_id = token_hex(8)
         ids = {part: f"{number:06}-{copy_id}" for number, part in enumerate(ranges)}
@@ -317,17 +334,42 @@ class Blobs:
             raise
         return StoredBlob(name, source.size, _quoted(done["etag"]), source.metadata)
 
-    async def read_link(self, where: Container, name: str, *, file_name: str) -> str:
-        """Return a read-only link for five minutes; a browser saves it as `file_name`."""
-        return await self._signed(
-            where, name, life=self._link_life, content_disposition=f'inline; filename="{file_name}"'
-        )
+    async def read_link(
+        self, where: Container, found: StoredBlob, *, file_name: str, saves: bool, correlation_id: str
+    ) -> tuple[str, datetime]:
+        """Return a read-only link for five minutes to this version of a blob, and when it ends.
 
-    async def _signed(self, where: Container, name: str, *, life: timedelta, **headers: Any) -> str:
+        A browser `saves` the file under its name, or plays it. `correlation_id` stands in the link, and so in the logs
+        of storage (docs/azure-storage.md#links).
+        """
+        expiry = datetime.now(UTC).replace(microsecond=0) + self._link_life
+        disposition = f'{"attachment" if saves else "inline"}; filename="{file_name}"'
+        link = await self._signed(
+            where,
+            found.name,
+            expiry=expiry,
+            version_id=found.version_id,
+            correlation_id=correlation_id,
+            content_disposition=disposition,
+        )
+        return link, expiry
+
+    async def _signed(
+        self,
+        where: Container,
+        name: str,
+        *,
+        expiry: datetime,
+        version_id: str | None = None,
+        correlation_id: str | None = None,
+        **headers: Any,
+    ) -> str:
         """Return a link signed with the account's key, or with the identity's user delegation key."""
         blob = self._containers[where].get_blob_client(name)
         now = datetime.now(UTC)
         key = getattr(blob.credential, "account_key", None)
+        # Only a link that is signed with a delegation key may have a correlation id (docs/azure-storage.md#links).
+        traced: dict[str, Any] = {} if key else {"correlation_id": correlation_id}
         signature = generate_blob_sas(
             str(blob.account_name),
             blob.container_name,
@@ -337,10 +379,13 @@ class Blobs:
             permission=BlobSasPermissions(read=True),
             # Clocks differ by minutes: a link must be valid already by the service's clock.
             start=now - timedelta(minutes=15),
-            expiry=now + life,
+            expiry=expiry,
+            version_id=version_id,
+            **traced,
             **headers,
         )
-        return f"{blob.url}?{signature}"
+        version = f"versionid={quote(version_id)}&" if version_id else ""
+        return f"{blob.url}?{version}{signature}"
 
     async def _delegation_key(self, where: Container, now: datetime) -> Any:
         expiry, key = self._delegation.get(where, (now, None))
@@ -361,7 +406,16 @@ def _service(account: StorageAccount, credential: AsyncTokenCredential | None, *
 def _stored(blob: BlobProperties) -> StoredBlob:
     copy = blob.copy.status if blob.copy else None
     metadata = dict(blob.metadata or {})
-    return StoredBlob(str(blob.name), int(blob.size), _quoted(blob.etag), metadata, copy, blob.last_modified)
+    return StoredBlob(
+        str(blob.name),
+        int(blob.size),
+        _quoted(blob.etag),
+        metadata,
+        copy_status=copy,
+        written_at=blob.last_modified,
+        content_type=blob.content_settings.content_type,
+        version_id=blob.version_id,
+    )
 
 
 def _quoted(etag: object) -> str:

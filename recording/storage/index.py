@@ -5,12 +5,13 @@ made again from the manifests. It is created by the first write that doesn't fin
 """
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import secrets
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import batched
@@ -34,9 +35,11 @@ from recording.config.settings import Settings
 from recording.errors import Misconfigured, describe
 from recording.model import index, layout
 from recording.model.events import FileStatusUpdated
-from recording.model.index import Digests, RecordingSummary, Row, Search
+from recording.model.index import Digests, RecordingSummary, Row, Search, TimerRan
+from recording.model.live import Known, LiveRecording
 from recording.model.manifest import Manifest
 from recording.model.started import Started
+from recording.model.trail import TrailEntry
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
 from recording.workers import run_each
@@ -45,6 +48,8 @@ from recording.workers import run_each
 RETRIES: dict[str, Any] = {"retry_total": 3, "retry_backoff_factor": 0.4, "connection_timeout": 5, "read_timeout": 20}
 # Of one transaction; all of one partition.
 _MOST_IN_BATCH = 100
+# Of one answer of the service.
+_MOST_IN_ANSWER = 1000
 _REQUESTS = 16
 # A page that a filter leaves empty, or nearly: then the service is asked again, and after that the cursor goes on.
 _MOST_REQUESTS = 4
@@ -53,6 +58,8 @@ _REMEMBERED = 20_000
 _BESIDE_SECONDS = 2.0
 # After one that had no answer in this time.
 _SILENT_SECONDS = 30.0
+# The columns of a live recording's row that say what is known of its state.
+_KNOWN = ("asked", "askedAt", "said", "saidAt")
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 Entity = dict[str, Any]
@@ -121,9 +128,9 @@ class Index:
             for row in rows:
                 by_partition[row.partition].append(("upsert", _entity(row), {"mode": UpdateMode.REPLACE}))
             # An earlier revision may have missed something that is there now.
-            if manifest.revision > 1 and all(row.partition != index.MISSING for row in rows):
-                gone = {"PartitionKey": index.MISSING, "RowKey": index.row_key(manifest.recording_key)}
-                await self._delete(gone)
+            for partition in (index.MISSING, index.TRUNCATED) if manifest.revision > 1 else ():
+                if all(row.partition != partition for row in rows):
+                    await self._delete({"PartitionKey": partition, "RowKey": index.row_key(manifest.recording_key)})
         batches = [some for changes in by_partition.values() for some in batched(changes, _MOST_IN_BATCH, strict=False)]
         await run_each(self._change, batches, at_once=_REQUESTS)
 
@@ -183,6 +190,115 @@ class Index:
     async def forget_live(self, recording_id: str) -> None:
         """Delete the row of a live recording; raises azure-core's errors."""
         await self._delete({"PartitionKey": index.LIVE, "RowKey": index.live_key(recording_id)})
+
+    async def live_page(self, *, limit: int, token: Any = None) -> tuple[list[LiveRecording], Any]:
+        """List up to `limit` live recordings from `token` on, in the order of their digests.
+
+        Also return where the list goes on, None at its end. Raises azure-core's errors.
+        """
+        entities, following = await self._rows(index.LIVE, limit=limit, token=token)
+        found: list[LiveRecording] = []
+        for entity in entities:
+            try:
+                known = Known.model_validate({name: entity.get(name) for name in _KNOWN})
+                found.append(LiveRecording.of(Started.model_validate_json(entity["started"]), known))
+            except (LookupError, ValidationError):
+                log.error("index.unreadable", partition=index.LIVE, row=entity["RowKey"])
+        return found, following
+
+    async def note_live_state(self, recording_id: str, known: Known) -> None:
+        """Add what is known of a live recording's state, if it has a row; within two seconds, and nothing is raised."""
+
+        async def write() -> None:
+            columns = known.model_dump(mode="json", by_alias=True, exclude_none=True)
+            entity = {"PartitionKey": index.LIVE, "RowKey": index.live_key(recording_id)} | columns
+            with contextlib.suppress(ResourceNotFoundError):
+                await self._table().update_entity(entity, mode=UpdateMode.MERGE)
+
+        await self._write_beside(write(), recordingId=recording_id)
+
+    async def write_waiting(self, wanted: Mapping[str, tuple[str, str]], *, is_settled: Callable[[str], bool]) -> None:
+        """Write the rows of chunks that need attention: {row key: (recording key, document id)}.
+
+        Others are deleted if their recording `is_settled`: it was looked at, or is in flight no more. Raises
+        azure-core's errors.
+        """
+        known: dict[str, str] = {}
+        token = None
+        while True:
+            entities, token = await self._rows(index.WAITING, limit=_MOST_IN_ANSWER, token=token)
+            known |= {entity["RowKey"]: str(entity.get("recordingKey")) for entity in entities}
+            if token is None:
+                break
+        new = {row: one for row, one in wanted.items() if row not in known}
+        changes: list[Change] = [
+            ("upsert", {"PartitionKey": index.WAITING, "RowKey": row, "recordingKey": key, "documentId": document}, {})
+            for row, (key, document) in new.items()
+        ]
+        await run_each(self._change, batched(changes, _MOST_IN_BATCH, strict=False), at_once=_REQUESTS)
+        gone = [row for row, key in known.items() if row not in wanted and is_settled(key)]
+        await run_each(self._delete_waiting, batched(gone, _MOST_IN_BATCH, strict=False), at_once=_REQUESTS)
+
+    async def waiting(self, *, limit: int, token: Any = None) -> tuple[list[tuple[str, str]], Any]:
+        """List up to `limit` chunks that need attention, the least time left first: (recording key, document id).
+
+        Also return where the list goes on, None at its end. Raises azure-core's errors.
+        """
+        entities, following = await self._rows(index.WAITING, limit=limit, token=token)
+        return [(str(one["recordingKey"]), str(one["documentId"])) for one in entities], following
+
+    async def note_run(self, ran: TimerRan) -> None:
+        """Write what a run of the timer did; raises azure-core's errors."""
+        await self._upsert({"PartitionKey": index.TIMER, "RowKey": "last", "ran": _text(ran)})
+
+    async def last_run(self) -> TimerRan | None:
+        """Return what the last run of the timer did; None if none is on record. Raises azure-core's errors."""
+        try:
+            return TimerRan.model_validate_json((await self._table().get_entity(index.TIMER, "last"))["ran"])
+        except (ResourceNotFoundError, LookupError, ValidationError):
+            return None
+
+    async def note(self, fact: str, entry: TrailEntry) -> None:
+        """Write the row of a fact of the trail; within two seconds, and nothing is raised: the timer looks for it."""
+        try:
+            async with asyncio.timeout(self._beside_seconds):
+                await self.write_trail([(fact, entry)])
+        except (AzureError, Misconfigured, TimeoutError) as failed:
+            log.warning("index.not_written", fact=fact, reason=describe(failed), next="the timer writes its row")
+
+    async def write_trail(self, facts: Iterable[tuple[str, TrailEntry]]) -> None:
+        """Write the rows of facts of the trail, by their names; raises azure-core's errors."""
+        by_partition: dict[str, list[Change]] = defaultdict(list)
+        for fact, entry in facts:
+            if place := index.trail_row(fact, entry):
+                text = entry.model_dump_json(by_alias=True, exclude_none=True)
+                row = {"PartitionKey": place[0], "RowKey": place[1], "entry": text}
+                by_partition[place[0]].append(("upsert", row, {"mode": UpdateMode.REPLACE}))
+        batches = [some for changes in by_partition.values() for some in batched(changes, _MOST_IN_BATCH, strict=False)]
+        await run_each(self._change, batches, at_once=_REQUESTS)
+
+    async def trail(self, recording: str, *, after: str, limit: int) -> list[tuple[str, TrailEntry]]:
+        """Return the newest entries of a recording's trail behind a row key, with theirs; raises azure-core's errors.
+
+        `recording` is its key, or the digest of its recording id.
+        """
+        found: list[tuple[str, TrailEntry]] = []
+        query = self._table().query_entities(
+            "PartitionKey eq @p and RowKey gt @after",
+            parameters={"p": index.trail(recording), "after": after},
+            results_per_page=limit,
+        )
+        try:
+            async for entity in query:
+                try:
+                    found.append((entity["RowKey"], TrailEntry.model_validate_json(entity["entry"])))
+                except (LookupError, ValidationError):
+                    log.error("index.unreadable", row=entity.get("RowKey"), next="omitted; python -m recording reindex")
+                if len(found) == limit:
+                    break
+        except ResourceNotFoundError:
+            return []
+        return found
 
     async def write_in_flight(self, manifests: Iterable[Manifest]) -> int:
         """Write the rows of recordings in flight, where they say something new; return how many.
@@ -299,6 +415,16 @@ class Index:
                 raise Misconfigured(f"{layout.INDEX_KEY} in the archive: {bad}") from None
         return self._digests
 
+    async def _rows(self, partition: str, *, limit: int, token: Any) -> tuple[list[Entity], Any]:
+        """Return up to `limit` rows of a partition from `token` on, and where they go on: one request."""
+        query = self._table().query_entities("PartitionKey eq @p", parameters={"p": partition}, results_per_page=limit)
+        pages = query.by_page(continuation_token=token)
+        try:
+            found = [dict(entity) async for entity in await anext(pages)]
+        except (StopAsyncIteration, ResourceNotFoundError):
+            return [], None
+        return found, pages.continuation_token  # type: ignore[attr-defined]
+
     def _table(self) -> TableClient:
         if self._client is None:
             raise Misconfigured("AzureWebJobsStorage__tableServiceUri is not set: there is no search index")
@@ -364,6 +490,18 @@ class Index:
         except ResourceNotFoundError:
             return
 
+    async def _delete_waiting(self, rows: Sequence[str]) -> None:
+        """Delete rows of chunks that wait no more; another run may have deleted some of them."""
+        entities = [{"PartitionKey": index.WAITING, "RowKey": row} for row in rows]
+        try:
+            if len(entities) > 1:
+                await self._table().submit_transaction([("delete", entity) for entity in entities])
+                return
+        except (TableTransactionError, ResourceNotFoundError):
+            pass
+        for entity in entities:
+            await self._delete(entity)
+
     async def _create(self) -> None:
         try:
             await self._table().create_table()
@@ -389,11 +527,12 @@ def _entity(row: Row) -> Entity:
         "conversation": row.conversation,
         "reference": row.reference,
         "missing": bool(row.summary.missing) or row.summary.state == "absent",
+        "truncated": bool(row.summary.truncated),
         "hold": bool(row.summary.hold),
     }
 
 
-def _text(record: RecordingSummary | Started) -> str:
+def _text(record: RecordingSummary | Started | TimerRan) -> str:
     return record.model_dump_json(by_alias=True, exclude_none=True)
 
 

@@ -40,8 +40,15 @@ async def request(session: aiohttp.ClientSession, method: str, url: str, body: A
 
 
 async def known(stack: Stack) -> dict[str, str]:
-    """Record two calls, one of which is archived; return the ids of the live one and the key of the other."""
-    async with aiohttp.ClientSession() as session:
+    """Record two calls, one of which is archived; return the ids of the live one and the key of the other.
+
+    And the key of an event that is in quarantine.
+    """
+    operator = {"Authorization": f"Bearer {stack.entra.tokens.access(PEOPLE['edsger'])}"}
+    async with aiohttp.ClientSession(headers=operator) as session:
+        await request(session, "POST", f"{stack.app_url}/callbacks", {"no": "event"})
+        quarantined = await request(session, "GET", f"{stack.app_url}/v1/operations/quarantined")
+        event_key = quarantined["events"][0]["eventKey"]
         ids: dict[str, str] = {}
         for _ in range(2):
             call = await request(session, "POST", f"{stack.acs_url}/emulator/calls", {"participants": ["Ada"]})
@@ -55,7 +62,7 @@ async def known(stack: Stack) -> dict[str, str]:
             while True:
                 listed = await request(session, "GET", f"{stack.app_url}/recordings")
                 if found := [one for one in listed["recordings"] if one["state"] == "archived"]:
-                    return ids | {"recordingKey": found[0]["recordingKey"]}
+                    return ids | {"recordingKey": found[0]["recordingKey"], "eventKey": event_key}
                 await asyncio.sleep(0.5)
 
 

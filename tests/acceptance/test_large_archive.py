@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -17,6 +18,8 @@ from benchmarks import blobs, burst, sweep, worker
 from benchmarks.sweep import Bench
 from benchmarks.worker import Worker
 from local.azurite import Azurite, connection_string
+from local.entra.directory import PEOPLE
+from local.entra.server import Entra
 from local.functions.host import Host
 from local.loopback import http
 from local.process import Process
@@ -39,22 +42,34 @@ class Lists:
     session: aiohttp.ClientSession
     app_url: str
     control_url: str
+    entra: Entra
     say: Say
 
     async def page(self, **query: str) -> int:
         """Ask for a page of 50; return how many requests storage got for it."""
+        listed, count = await self._count(f"page {query or 'newest'}", "recordings", {"limit": "50", **query})
+        assert len(listed["recordings"]) == 50
+        return count
+
+    async def operations(self) -> int:
+        """Ask for what needs an operator, as one; return how many requests storage got for it."""
+        found, count = await self._count("operations", "v1/operations", {"days": "31"})
+        assert found["unread"] == []
+        return count
+
+    async def _count(self, what: str, path: str, query: dict[str, str]) -> tuple[dict[str, Any], int]:
         async with self.session.delete(f"{self.control_url}/requests") as answer:
             assert answer.status < 300
+        bearer = {"Authorization": f"Bearer {self.entra.tokens.access(PEOPLE['edsger'])}"}
         began = time.monotonic()
-        async with self.session.get(f"{self.app_url}/recordings", params={"limit": "50", **query}) as answer:
-            listed = await answer.json()
-            assert answer.status == 200, listed
+        async with self.session.get(f"{self.app_url}/{path}", params=query, headers=bearer) as answer:
+            found = await answer.json()
+            assert answer.status == 200, found
         milliseconds = (time.monotonic() - began) * 1000
-        assert len(listed["recordings"]) == 50
         async with self.session.get(f"{self.control_url}/requests", params={"limit": "0"}) as answer:
             totals = {name: one["requests"] for name, one in (await answer.json())["totals"].items()}
-        self.say(f"page {query or 'newest'}: {totals}, {milliseconds:.0f} ms")
-        return sum(totals.values())
+        self.say(f"{what}: {totals}, {milliseconds:.0f} ms")
+        return found, sum(totals.values())
 
 
 @asynccontextmanager
@@ -63,16 +78,20 @@ async def lists(azurite: Azurite, environment: dict[str, str], folder: Path, say
     command = [sys.executable, "-m", "local.storage_proxy"]
     command += ["--blob-url", azurite.blob_url, "--queue-url", azurite.queue_url]
     command += ["--table-url", azurite.table_url]
-    async with Process("The storage proxy", command, log=folder / "proxy.log", folder=ROOT) as proxy, http() as session:
+    async with (
+        Process("The storage proxy", command, log=folder / "proxy.log", folder=ROOT) as proxy,
+        http() as session,
+        Entra() as entra,
+    ):
         ready = r"blob endpoint (\S+)\n.* queue endpoint (\S+)\n.* table endpoint (\S+)\n.* control plane (\S+)"
         said: re.Match[str] = await proxy.wait_for(ready, seconds=30)
         counted = connection_string(said[1], said[2], said[3])
         # Its queues are polled through Azurite, not through the proxy: only the lists are counted.
         own = connection_string(azurite.blob_url, azurite.queue_url, said[3])
         stores = {"AzureWebJobsStorage": own, "STAGING_STORAGE": counted, "ARCHIVE_STORAGE": counted}
-        settings = child_environment({**environment, **stores, "ARCHIVE_SCHEDULE": burst.NEVER})
+        settings = child_environment({**environment, **stores, **entra.settings(), "ARCHIVE_SCHEDULE": burst.NEVER})
         async with Host(app_dir=ROOT, environ=settings) as host:
-            yield Lists(session, host.url, said[4], say)
+            yield Lists(session, host.url, said[4], entra, say)
 
 
 @pytest.mark.timeout(3600)
@@ -121,9 +140,11 @@ async def _costs(bench: Bench, running: Worker, listing: Lists, held: int) -> di
     row = await sweep.flat(bench, running, held, 1)
     # Uncounted: the first request of all builds the app's clients.
     await listing.page()
+    await listing.operations()
     return {
         "timer, ten recordings waiting": row["waiting_requests"],
         "timer, ten recordings queued": row["handing_over_requests"],
         "worker, ten recordings archived": row["archiving_requests"],
         "page of the newest": await listing.page(),
+        "operations": await listing.operations(),
     }

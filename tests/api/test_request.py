@@ -8,8 +8,8 @@ import pytest
 
 from recording.api import request
 from recording.catalogue.browse import ListQuery
-from recording.control.bodies import Caller, RepeatKey
 from recording.errors import BadRequest
+from recording.model.caller import Caller, RepeatKey
 
 KEY = "20210727T152023608975Z-43563209-4ec6-4119-be5b-88398cda2caf"
 
@@ -34,6 +34,30 @@ def test_a_query_may_be_empty() -> None:
     got = request.read_query(ListQuery, asked(params={"code": "k"}))
 
     assert (None, None, 50, None) == (got.since, got.until, got.limit, got.cursor)
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "address"),
+    [
+        (None, None),
+        ("", None),
+        ("203.0.113.7", "203.0.113.7"),
+        ("203.0.113.7:51032", "203.0.113.7"),
+        ("10.0.0.1, 203.0.113.7:51032", "203.0.113.7"),
+        ("10.0.0.1,203.0.113.7", "203.0.113.7"),
+        ("[2001:db8::7]:51032", "2001:db8::7"),
+        ("[2001:db8::7]", "2001:db8::7"),
+        ("2001:DB8::7", "2001:db8::7"),
+        ("203.0.113.7, unknown", None),
+        ("203.0.113.7, forged\r\nline", None),
+        ("203.0.113.7,", None),
+    ],
+)
+def test_where_a_request_comes_from_is_what_the_front_end_saw(forwarded: str | None, address: str | None) -> None:
+    """It appends the address to what the request claims; anything else is no address."""
+    headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
+
+    assert address == request.read_caller(asked(headers=headers)).address
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from recording.app import App, assemble
 from recording.errors import SourceGone
+from recording.model.caller import Caller
 from recording.notices import Topic
 from tests.support.archives import HOUR, LATE, errors, give_up, lose, manifest_of, outcomes
 from tests.support.emulator import Control, file_event
@@ -240,7 +241,7 @@ async def test_one_document_announced_at_two_indices_is_kept_once_and_listed_at_
     assert [(3, (0, 1, 5), True)] == [(e.index, e.other_indices, e.is_safe) for e in written.chunks]
     assert 1 == list(archived.values()).count(chunk["sha256"])
     assert {} == await listing(app.settings, "staging")
-    links = {(await app.catalogue.content_link(written.recording_key, index)).partition("?")[0] for index in "0135"}
+    links = {(await app.handout.content(Caller(), written.recording_key, index)).partition("?")[0] for index in "0135"}
     assert 1 == len(links)
     assert (await app.verifier.verify(written.recording_key)).ok
 

@@ -17,8 +17,8 @@ from recording.catalogue.browse import ListQuery
 from recording.model import layout
 from recording.model.manifest import Manifest
 from recording.model.recording import InFlightRecording
+from recording.model.trail import TrailEntry
 from recording.notices import RunNotices, Topic
-from recording.storage.audit import AuditRecord
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending, Endings
 from tests.support.archives import give_up
@@ -222,8 +222,8 @@ async def test_an_event_that_came_and_went_before_the_marker_is_found(
 
 async def test_a_paused_recording_of_2021_is_known_by_its_start(app: App, caplog: pytest.LogCaptureFixture) -> None:
     """It took an hour and plays seven seconds: the record of its start shows whose event it is."""
-    started = AuditRecord(at=STOPPED - timedelta(seconds=8), operation="start", recording_id=ID)
-    name = layout.audit_blob(started.at, "start", "00")
+    started = TrailEntry(at=STOPPED - timedelta(seconds=8), operation="start", recording_id=ID)
+    name = layout.trail_blob(started.at, "start", "00")
     await app.clients.blobs.create("archive", name, started.model_dump_json(by_alias=True).encode())
     await app.endings.note(stop(at=STOPPED + HOUR))
     await receive(app, event_of(None, minutes=62))
@@ -374,8 +374,8 @@ async def test_an_absent_recording_is_found_like_any(app: App) -> None:
 
 async def test_an_absent_recording_stands_among_those_of_its_start(app: App) -> None:
     """Where it was started through us, that is known."""
-    started = AuditRecord(at=STOPPED - 20 * HOUR, operation="start", recording_id=ID)
-    name = layout.audit_blob(started.at, "start", "00")
+    started = TrailEntry(at=STOPPED - 20 * HOUR, operation="start", recording_id=ID)
+    name = layout.trail_blob(started.at, "start", "00")
     await app.clients.blobs.create("archive", name, started.model_dump_json(by_alias=True).encode())
     await app.endings.note(stop())
     await run(app, now=STOPPED + 48 * HOUR)
@@ -418,7 +418,7 @@ async def test_damage_in_the_archive_keeps_nobody_from_looking(app: App, caplog:
     """A manifest or a record of a start that can't be read doesn't hide an absence."""
     key = "20260301T090000000000Z-3f2b0e4c"
     await put(app.settings, "archive", layout.manifest_blob(key), b"{")
-    await put(app.settings, "archive", layout.audit_blob(STOPPED, "start", "00"), b"{")
+    await put(app.settings, "archive", layout.trail_blob(STOPPED, "start", "00"), b"{")
     await app.endings.note(stop())
     await run(app, now=STOPPED + 60 * MINUTE)
 

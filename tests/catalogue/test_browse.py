@@ -1,9 +1,7 @@
 """recording/catalogue/browse.py: recordings in flight and archived, looked up as one."""
 
 from datetime import UTC, datetime
-from typing import Any
 
-import aiohttp
 import azure.functions as func
 import pytest
 
@@ -12,7 +10,6 @@ from recording.app import App
 from recording.catalogue.browse import ListQuery, RecordingList
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
-from tests.support.archives import give_up
 from tests.support.emulator import Control, file_event
 from tests.support.facts import put, receive, stage, sweep
 from tests.support.manifests import empty_manifest
@@ -179,47 +176,3 @@ async def test_a_key_that_leads_nowhere_is_refused(app: App, key: str, error: ty
     """Unknown is 404, malformed is 400."""
     with pytest.raises(error):
         await app.catalogue.get(key)
-
-
-async def link(app: App, key: str, index: str) -> str:
-    """Make a link to a chunk."""
-    return await app.catalogue.content_link(key, index)
-
-
-async def fetched(url: str, **more: Any) -> tuple[int, int]:
-    """Fetch a link: status and bytes."""
-    async with aiohttp.ClientSession() as http, http.get(url, **more) as got:
-        return got.status, len(await got.read())
-
-
-async def test_content_is_linked_wherever_it_lies(app: App, control: Control) -> None:
-    """The link opens a staged chunk and an archived one, with ranges as players ask for them."""
-    [job] = await stage(app, await control.recording(1000))
-    assert (200, 1000) == await fetched(await link(app, job.recording_key, "0"))
-
-    await sweep(app)
-
-    archived_link = await link(app, job.recording_key, "00000")
-    assert (200, 1000) == await fetched(archived_link)
-    assert (206, 10) == await fetched(archived_link, headers={"Range": "bytes=5-14"})
-
-
-async def test_content_that_is_not_proved_yet_is_not_linked(app: App, control: Control) -> None:
-    """A chunk that is waiting or lost is 404, and so is an index that no chunk has."""
-    [job] = await receive(app, file_event(await control.recording(1000)))
-    await put(app.settings, "staging", job.content_blob, b"unproved")
-
-    for index in ("0", "1"):
-        with pytest.raises(NotFound):
-            await link(app, job.recording_key, index)
-    await app.clients.blobs.delete("staging", job.content_blob)
-    await sweep(app, now=await give_up(app, job))
-    with pytest.raises(NotFound):
-        await link(app, job.recording_key, "0")
-
-
-@pytest.mark.parametrize("index", ["", "-1", "x", "1.0", "100000", "\u0661", "0/.."])
-async def test_an_index_that_is_none_is_refused(app: App, index: str) -> None:
-    """Only 0 to 99999 in ASCII digits can be one."""
-    with pytest.raises(BadRequest):
-        await link(app, UNKNOWN, index)

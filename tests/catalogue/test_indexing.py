@@ -8,7 +8,8 @@ import pytest
 from local.acs.server import Emulator
 from recording.app import App
 from recording.catalogue.browse import ListQuery
-from recording.control.bodies import Caller, Operation, RecordingStarted, StartRecordingByUrl
+from recording.control.bodies import Operation, RecordingStarted, StartRecordingByUrl
+from recording.model.caller import Caller
 from recording.model.index import RecordingSummary
 from recording.model.started import Started
 from tests.support.archives import manifest_of

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from recording.app import App
-from recording.catalogue.verify import RecordingVerification, Verifier
-from recording.errors import BadRequest, NotFound, RecordingError
+from recording.catalogue.verify import ChunkVerified, RecordingVerification, Verifier
+from recording.errors import BadRequest, Conflict, NotFound, RecordingError
 from recording.model import layout
+from recording.model.caller import Caller
 from recording.model.job import ChunkJob
+from recording.model.roles import MANAGE, Principal
 from tests.support.archives import LATE, errors, give_up, lose, spoil
 from tests.support.emulator import Control
-from tests.support.facts import MIB, announce, archived, container, listing, put, stage, sweep
+from tests.support.facts import MIB, announce, archived, body_of, container, listing, put, stage, sweep
 from tests.support.source import mp4 as file_of
 
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
@@ -170,13 +172,13 @@ async def test_a_malformed_key_is_refused(app: App, key: str) -> None:
 async def test_a_recording_too_large_for_one_request_is_refused(app: App, control: Control) -> None:
     """The error names the command that has no limit of time; within the limit it is verified."""
     [job] = await archived(app, control, 1000)
-    hasty = Verifier(app.clients.blobs, app.recordings, request_timeout=0)
+    hasty = Verifier(app.clients.blobs, app.recordings, app.trail, request_timeout=0)
 
     with pytest.raises(RecordingError, match="python -m recording verify") as refused:
-        await hasty.verify_in_request(job.recording_key)
+        await hasty.verify_in_request(Caller(), job.recording_key)
 
     assert (500, "TooLarge") == (refused.value.http_status, refused.value.error_code)
-    assert (await app.verifier.verify_in_request(job.recording_key)).ok
+    assert (await app.verifier.verify_in_request(Caller(), job.recording_key)).ok
 
 
 async def test_a_manifest_that_cannot_be_read_is_damage(app: App, control: Control) -> None:
@@ -250,3 +252,92 @@ async def test_newest_manifest_counts(app: App, control: Control) -> None:
             )
         )
     assert not (await app.verifier.verify(job.recording_key)).ok
+
+
+GRACE = Caller("Grace", principal=Principal("person", "g-1", "Grace", frozenset({MANAGE})))
+
+
+async def verified(app: App, job: ChunkJob, **more: Any) -> ChunkVerified:
+    """Verify one chunk."""
+    return await app.verifier.verify_chunk(GRACE, job.recording_key, str(job.index), **more)
+
+
+async def trail(app: App) -> list[Any]:
+    """Read what the trail has of verifications, the oldest first."""
+    names = [name for name in await listing(app.settings, "archive") if "-verify-" in name]
+    return [await body_of(app.settings, "archive", name) for name in sorted(names)]
+
+
+async def test_one_chunk_is_verified_alone(app: App, control: Control) -> None:
+    """A long recording shows its progress: the other chunk isn't read. The result is on the trail."""
+    jobs = await archived(app, control, 1000, 2000)
+    await spoil(app, jobs[0].content_blob)
+
+    found = await verified(app, jobs[1], reason="case 118")
+
+    assert (True, [], jobs[1].document_id, 1) == (found.ok, found.problems, found.document_id, found.index)
+    assert found.bytes > 2000
+    [fact] = await trail(app)
+    assert ("Grace", jobs[0].recording_key, [1], "case 118", "ok") == (
+        fact["who"],
+        fact["recordingKey"],
+        fact["indexes"],
+        fact["reason"],
+        fact["outcome"],
+    )
+
+
+async def test_a_chunk_that_is_spoilt_is_told_and_on_record(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever reads the trail later learns what was wrong; the log line is the one that the runbook has."""
+    [job] = await archived(app, control, 1000)
+    blob = await spoil(app, job.content_blob)
+
+    found = await verified(app, job)
+
+    assert not found.ok
+    assert found.problems[0].startswith(f"{blob}: has SHA-256")
+    assert ["recording.verified"] == errors(caplog)
+    [fact] = await trail(app)
+    assert ("NotIntact", found.problems) == (fact["outcome"], fact["details"]["problems"])
+
+
+async def test_a_chunk_that_the_archive_has_not_is_not_verified(app: App, control: Control) -> None:
+    """Malformed, unknown, in flight, lost: each is refused by name."""
+    [job] = await announce(app, await control.recording(1000))
+    for key, index, error in (
+        ("no-key", "0", BadRequest),
+        (job.recording_key, "x", BadRequest),
+        (KEY, "0", NotFound),
+        (job.recording_key, "0", NotFound),
+    ):
+        with pytest.raises(error):
+            await app.verifier.verify_chunk(GRACE, key, index)
+    await lose(app, control, job)
+    await sweep(app, now=datetime.now(UTC) + LATE)
+
+    with pytest.raises(NotFound, match="no file"):
+        await verified(app, job)
+    with pytest.raises(NotFound):
+        await verified(app, job.model_copy(update={"index": 7}))
+
+
+async def test_a_chunk_of_a_manifest_that_is_damaged_is_refused(app: App, control: Control) -> None:
+    """What it should be is unknown."""
+    [job] = await archived(app, control, 1000)
+    await put(app.settings, "archive", layout.manifest_blob(job.recording_key), b"{}")
+
+    with pytest.raises(Conflict):
+        await verified(app, job)
+
+
+async def test_a_chunk_that_is_too_large_for_a_request_says_what_to_do(app: App, control: Control) -> None:
+    """And that it was tried is on record."""
+    [job] = await archived(app, control, 1000)
+    hasty = Verifier(app.clients.blobs, app.recordings, app.trail, request_timeout=0)
+
+    with pytest.raises(RecordingError, match="python -m recording verify"):
+        await hasty.verify_chunk(GRACE, job.recording_key, "0")
+
+    assert ["TooLarge"] == [fact["outcome"] for fact in await trail(app)]

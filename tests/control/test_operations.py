@@ -19,14 +19,15 @@ from recording.app import App
 from recording.config.account import StorageAccount
 from recording.config.resource import Resource
 from recording.config.settings import Settings
-from recording.control.bodies import Caller, Operation, StartRecording, StartRecordingByUrl
+from recording.control.bodies import Operation, StartRecording, StartRecordingByUrl
 from recording.control.operations import RecordingControl
 from recording.errors import BadRequest, Conflict, NotFound
 from recording.model import conversation, layout
-from recording.storage.audit import AuditLog
+from recording.model.caller import Caller
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Endings
 from recording.storage.starts import StartClaims
+from recording.storage.trail import Trail
 from tests.support.emulator import Control
 from tests.support.facts import body_of, control_with, listing
 from tests.support.origin import KEY, record
@@ -274,8 +275,8 @@ async def test_storage_that_is_down_holds_nobody(
             call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
             recording_id = (await recordings.start(ADA, call, StartRecording())).recording_id
             async with storage_at(app.settings, azurite, blob) as storage:
-                log = AuditLog(storage, timeout=0.3)
-                do = control_with(app, audit=log, endings=Endings(storage), ending_timeout=0.3)
+                log = Trail(storage, timeout=0.3)
+                do = control_with(app, trail=log, endings=Endings(storage), ending_timeout=0.3)
                 await do.stop(ADA, call, recording_id, NOTHING)
                 with pytest.raises(NotFound):
                     await do.get_state(call, recording_id)

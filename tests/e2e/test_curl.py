@@ -65,4 +65,8 @@ def test_curl(printed: str, tmp_path: Path) -> None:
     assert expected == got, ended.stdout
     assert len([title for title, _ in got if title.startswith("bad: ")]) >= 5
     assert '"recordingKey"' in next(part for part in parts if part.startswith("find it by somebody"))
+    assert 2 == ended.stdout.count(": OK\n"), ended.stdout
+    assert '"reason":"case 118"' in next(part for part in parts if part.startswith("who did what with"))
+    assert '"state":"safe"' in next(part for part in parts if part.startswith("Edsger has a chunk queued"))
+    assert '"code": "NotUnderstood"' in next(part for part in parts if part.startswith("refused: Edsger replays"))
     assert b"ftyp" == (tmp_path / "chunk.mp4").read_bytes()[4:8]

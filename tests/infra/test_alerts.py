@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from recording.app import App
 from recording.intake import backlog
 from recording.model import job, layout
-from recording.storage.audit import AuditRecord
+from recording.model.trail import TrailEntry
 from tests.infra.app_code import computed_names, fields, functions, is_logged
 from tests.infra.snapshots import INFRA, ROOT, Resource, resource, resources, variants
 from tests.support.documents import headings
@@ -47,8 +47,8 @@ def prefixes(query: str) -> list[str]:
 
 
 def written_with(prefix: str) -> set[str]:
-    """Name the fields that lines with this beginning have; those of control operations are an audit record's."""
-    audited = {to_camel(name) for name in AuditRecord.model_fields} if prefix == "recording.start " else set()
+    """Name the fields that lines with this beginning have; those of control operations are of the trail's entry."""
+    audited = {to_camel(name) for name in TrailEntry.model_fields} if prefix == "recording.start " else set()
     return fields(prefix.strip()) | audited
 
 

@@ -13,6 +13,7 @@ from recording.config.settings import read_settings
 from recording.errors import SourceGone
 from recording.formats import media
 from recording.model import layout
+from recording.model.caller import Caller
 from recording.model.job import ChunkJob
 from recording.model.manifest import Manifest
 from tests.support.emulator import Control
@@ -65,7 +66,7 @@ async def test_every_kind_of_file_arrives_as_what_it_is(environment: dict[str, s
             )
             assert hashlib.sha256(body).hexdigest() == entry.content.sha256
             assert served == await content_type(app, entry.content.blob)
-            link = await app.catalogue.content_link(job.recording_key, str(entry.index))
+            link = await app.handout.content(Caller(), job.recording_key, str(entry.index))
             assert f"{entry.index:05}.{kind}%22" in link
         found = await app.verifier.verify(written.recording_key)
         assert (True, [[]] * 4) == (found.ok, [chunk.problems for chunk in found.chunks])
@@ -82,7 +83,7 @@ async def test_a_listing_tells_what_lies_in_staging(environment: dict[str, str])
         assert {"format": "wav", "content_type": "audio", "channel_type": "unmixed"}.items() <= blobs[
             job.metadata_blob
         ].items()
-        link = await app.catalogue.content_link(job.recording_key, "0")
+        link = await app.handout.content(Caller(), job.recording_key, "0")
         assert "00000.wav%22" in link
         assert "0.media" in link
 

@@ -12,17 +12,29 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from local.azurite import Azurite
 from local.delivery import as_cloud_event
 from recording import __main__ as command
 from recording import app as bootstrap
 from recording.acs.call_automation import CallAutomation
 from recording.app import App, assemble
+from recording.catalogue.operations import DaysQuery, Operations
 from recording.config.resource import parse_connection_string
 from recording.config.settings import read_settings
+from recording.errors import (
+    BadRequest,
+    Conflict,
+    NotFound,
+    RecordingError,
+    StorageUnavailable,
+    TrailUnavailable,
+)
 from recording.intake import replay
 from recording.intake.replay import EventFile, Replay, ReplayResult
 from recording.model import job, layout
+from recording.model.caller import Caller
 from recording.model.job import ChunkJob
+from recording.model.roles import OPERATE, Principal
 from tests.support.emulator import Control, file_event
 from tests.support.events import call_event
 from tests.support.facts import body_of, harmed, listing, put, raw_queue, receive, sweep
@@ -57,7 +69,7 @@ def event() -> dict[str, Any]:
 
 def replaying(app: App) -> Replay:
     """Build the replay of an app."""
-    return Replay(app.intake, app.clients.chunk_queue)
+    return app.replay
 
 
 async def again(app: App, body: bytes | str, **more: bool) -> list[ReplayResult]:
@@ -116,7 +128,8 @@ async def test_replay_repairs_what_is_in_quarantine_under_the_new_rules(app: App
         assert [DOCUMENT, DOCUMENT + "0"] == [one.document_id for one in await queued(app)]
         async with raw_queue(app.settings, job.QUEUE) as queue:
             await queue.clear_messages()
-    assert 3 == len(await listing(app.settings, "quarantine"))
+    kept = [name for name in await listing(app.settings, "quarantine") if not name.startswith("replayed/")]
+    assert 3 == len(kept)
 
 
 async def test_twice_changes_nothing(app: App, event: dict[str, Any]) -> None:
@@ -420,3 +433,114 @@ def test_a_wrong_command_is_refused(arguments: list[str], capsys: pytest.Capture
 
     assert ended.value.code == 2
     assert "usage: python -m recording" in capsys.readouterr().err
+
+
+EDSGER = Caller("Edsger", principal=Principal("person", "o-1", "Edsger", frozenset({OPERATE})))
+
+
+def key_of(blob: str) -> str:
+    """Return the key of a quarantined event."""
+    return str(layout.quarantine_key(blob))
+
+
+async def trail(app: App) -> list[dict[str, Any]]:
+    """Read what the trail has of replays, the oldest first."""
+    names = [name for name in await listing(app.settings, "archive") if "-replay-" in name]
+    return [await body_of(app.settings, "archive", name) for name in sorted(names)]
+
+
+async def test_an_operator_replays_an_event_of_the_quarantine(app: App, event: dict[str, Any]) -> None:
+    """It is accepted as by the command, who asked stands on the trail, and it is listed no more."""
+    name = await quarantined(app, json.dumps(event))
+
+    done = await app.replay.quarantined(EDSGER, key_of(name), reason="a form that is known now")
+
+    [one] = done.events
+    assert ("accepted", [DOCUMENT, DOCUMENT + "0"]) == (one.outcome, [job.document_id for job in await queued(app)])
+    [fact] = await trail(app)
+    assert ("Edsger", one.recording_key, "a form that is known now", "ok", key_of(name)) == (
+        fact["who"],
+        fact["recordingKey"],
+        fact["reason"],
+        fact["outcome"],
+        fact["details"]["eventKey"],
+    )
+    assert [] == (await at_its_time(app).quarantined(DaysQuery())).events
+
+
+def at_its_time(app: App) -> Operations:
+    """Return what an operator looks at, on the day of the events."""
+    return assemble(app.settings, app.clients, clock=lambda: DAY).operations
+
+
+async def test_an_event_that_is_replayed_twice_is_accepted_twice_without_a_change(
+    app: App, event: dict[str, Any]
+) -> None:
+    """Facts are written once."""
+    name = await quarantined(app, json.dumps(event))
+    await app.replay.quarantined(EDSGER, key_of(name))
+    before = [await listing(app.settings, where) for where in ("staging", "quarantine")]
+
+    again = await app.replay.quarantined(EDSGER, key_of(name))
+
+    assert ["accepted"] == [one.outcome for one in again.events]
+    assert before == [await listing(app.settings, where) for where in ("staging", "quarantine")]
+
+
+async def test_an_event_that_is_still_not_understood_says_why_and_changes_nothing(app: App) -> None:
+    """It stays where it is, and on the list."""
+    name = await quarantined(app, "no event at all")
+    before = await all_blobs(app)
+
+    with pytest.raises(Conflict, match="still not understood: ") as refused:
+        await app.replay.quarantined(EDSGER, key_of(name))
+
+    assert ("NotUnderstood", 409) == (refused.value.error_code, refused.value.http_status)
+    assert before == await all_blobs(app)
+    assert [key_of(name)] == [one.event_key for one in (await at_its_time(app).quarantined(DaysQuery())).events]
+
+
+async def test_an_event_that_is_not_in_quarantine_is_not_replayed(app: App) -> None:
+    """By its key alone: no other blob can be named."""
+    wrong: list[tuple[str, type[RecordingError]]] = [
+        ("../starts/x", BadRequest),
+        ("", BadRequest),
+        ("20260301-sha256-0123456789ABCDEF0123456789ABCDEF", BadRequest),
+        ("20260301-sha256-0123456789abcdef0123456789abcdef", NotFound),
+    ]
+
+    for key, error in wrong:
+        with pytest.raises(error) as refused:
+            await app.replay.quarantined(EDSGER, key)
+        assert "eventKey" == refused.value.target
+
+    assert [] == await trail(app)
+
+
+async def test_without_its_fact_nothing_is_replayed(
+    azurite: Azurite, environment: dict[str, str], app: App, event: dict[str, Any]
+) -> None:
+    """What can't be put on record is not done."""
+    name = await quarantined(app, json.dumps(event))
+    rule = {"kind": "status", "operation": "PutBlob", "path": "*/audit/*", "status": 503, "times": None}
+    async with harmed(azurite, environment, rule, retry_total=0) as (hampered, _):
+        with pytest.raises(TrailUnavailable):
+            await hampered.replay.quarantined(EDSGER, key_of(name))
+
+    assert {} == await listing(app.settings, "staging")
+    assert [] == await queued(app)
+
+
+async def test_a_replay_that_storage_cuts_short_can_be_repeated(
+    azurite: Azurite, environment: dict[str, str], app: App, event: dict[str, Any]
+) -> None:
+    """It is still listed, and that it failed is on record."""
+    name = await quarantined(app, json.dumps(event))
+    rule = {"kind": "status", "operation": "PutBlob", "path": "*/events/*", "status": 503, "times": None}
+    async with harmed(azurite, environment, rule, retry_total=0) as (hampered, _):
+        with pytest.raises(StorageUnavailable):
+            await hampered.replay.quarantined(EDSGER, key_of(name))
+
+    assert ["ok", "StorageUnavailable"] == [fact["outcome"] for fact in await trail(app)]
+    assert 1 == len((await at_its_time(app).quarantined(DaysQuery())).events)
+    assert ["accepted"] == [one.outcome for one in (await app.replay.quarantined(EDSGER, key_of(name))).events]

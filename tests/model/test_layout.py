@@ -132,7 +132,7 @@ def test_every_name() -> None:
         layout.manifest_blob(KEY),
         layout.manifest_blob(KEY, 2),
         layout.quarantine_blob(datetime(2021, 7, 28, 1, tzinfo=timezone(timedelta(hours=2))), "e1"),
-        layout.audit_blob(datetime(2021, 7, 28, 1, tzinfo=timezone(timedelta(hours=2))), "stop", "x"),
+        layout.trail_blob(datetime(2021, 7, 28, 1, tzinfo=timezone(timedelta(hours=2))), "stop", "x"),
     ]
 
 

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from recording.catalogue.browse import ListQuery
 from recording.model.record import Body, Record
-from recording.storage.audit import AuditRecord
+from recording.model.trail import TrailEntry
 
 
 class Inner(Record):
@@ -35,10 +35,10 @@ def test_members_are_in_camel_case() -> None:
 
 
 def test_a_record_does_not_change() -> None:
-    """But for an audit record, which gets the outcome of the operation."""
+    """But for an entry of the trail, which gets the outcome of the operation."""
     with pytest.raises(ValidationError, match="frozen"):
         Inner(how_many=1).how_many = 2  # type: ignore[misc]
-    AuditRecord(at="2026-03-01T10:00:00Z", operation="start").status = 500
+    TrailEntry(at="2026-03-01T10:00:00Z", action="start").status = 500
 
 
 def test_an_error_does_not_repeat_its_input() -> None:

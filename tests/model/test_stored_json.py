@@ -9,17 +9,17 @@ import pytest
 from pydantic import BaseModel
 
 from recording.intake import backlog
-from recording.intake.quarantine import QuarantinedEvent
 from recording.model.attempts import Attempts
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ArchiveJob, ChunkJob
 from recording.model.layout import chunk_blob
 from recording.model.manifest import Manifest, write_manifest
 from recording.model.proof import ChunkFacts, CopyProof
+from recording.model.quarantined import QuarantinedEvent
 from recording.model.recording import assemble
 from recording.model.started import Started
 from recording.model.stored import StoredBlob
-from recording.storage.audit import AuditRecord
+from recording.model.trail import TrailEntry
 from recording.storage.endings import Ending
 from recording.storage.starts import StartClaim, StartOutcome
 
@@ -49,7 +49,9 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "archive-job.json": lambda text: ArchiveJob.from_message(text).to_message(),
     "attempts.json": attempts_record,
     "attempts-named.json": attempts_record,
-    "audit.json": one_line(AuditRecord),
+    "audit.json": one_line(TrailEntry),
+    "trail.json": one_line(TrailEntry),
+    "trail-command.json": one_line(TrailEntry),
     "chunk-job.json": lambda text: ChunkJob.from_message(text).to_message(),
     "chunk-metadata.json": lambda text: json.dumps(ChunkFacts.from_metadata(json.loads(text)).to_metadata()),
     "claim.json": one_line(StartClaim),

@@ -15,9 +15,10 @@ from local.storage_proxy import StorageProxy
 from recording.app import App
 from recording.config.account import StorageAccount
 from recording.config.settings import Settings
-from recording.control.bodies import Caller, RecordingStarted, RepeatKey, StartRecording
+from recording.control.bodies import RecordingStarted, StartRecording
 from recording.errors import BadRequest, Conflict, RecordingError, StartInProgress, Throttled, UpstreamFailed
 from recording.model import layout
+from recording.model.caller import Caller, RepeatKey
 from recording.storage.blobs import Blobs
 from recording.storage.starts import (
     ClaimedByAnotherRequest,

@@ -16,7 +16,8 @@ from tests.support.starts import asked, tries
 CHILD = """
 import asyncio, pathlib, sys
 from recording.errors import StartInProgress
-from recording.control.bodies import Caller, RepeatKey, StartRecording
+from recording.control.bodies import StartRecording
+from recording.model.caller import Caller, RepeatKey
 from recording.app import ready
 
 async def main(conversation, key, go):

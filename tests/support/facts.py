@@ -74,6 +74,12 @@ async def put(settings: Settings, where: Container, name: str, body: bytes, **me
         await blobs.upload_blob(name, body, overwrite=True, metadata=metadata)
 
 
+async def trail_of(settings: Settings) -> list[Any]:
+    """Read every fact of the trail, in the order of their names."""
+    names = [name for name in sorted(await listing(settings, "archive")) if name.startswith("audit/")]
+    return [await body_of(settings, "archive", name) for name in names]
+
+
 async def body_of(settings: Settings, where: Container, name: str) -> Any:
     """Read a JSON blob."""
     async with container(settings, where) as blobs:
@@ -100,7 +106,7 @@ def worker(app: App) -> App:
 
 def control_with(app: App, service: RecordingService | None = None, **more: Any) -> RecordingControl:
     """Wire the recording operations with some parts that aren't the app's."""
-    parts: dict[str, Any] = {"audit": app.audit, "claims": app.starts, "endings": app.endings}
+    parts: dict[str, Any] = {"trail": app.trail, "claims": app.starts, "endings": app.endings}
     parts["index"] = app.clients.index
     parts["default_callback_uri"] = app.settings.callback_uri()
     return RecordingControl(service or app.clients.service, **parts | more)

@@ -27,6 +27,7 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: Any
+    text: str = ""
 
 
 @dataclass
@@ -52,7 +53,8 @@ class Site:
         url = f"{self.host.url}/{path.lstrip('/')}"
         async with self.session.request(method, url, json=body, headers=headers, allow_redirects=False) as answer:
             text = await answer.text()
-            return Answer(answer.status, dict(answer.headers), json.loads(text) if text else None)
+            is_json = answer.content_type == "application/json"
+            return Answer(answer.status, dict(answer.headers), json.loads(text) if text and is_json else None, text)
 
 
 @asynccontextmanager

@@ -10,8 +10,9 @@ from aiohttp import web
 from local import trace as local_trace
 from local.acs.server import Emulator
 from recording.app import App
-from recording.control.bodies import Caller, Operation, StartRecordingByUrl
+from recording.control.bodies import Operation, StartRecordingByUrl
 from recording.errors import ChunkError
+from recording.model.caller import Caller
 from recording.telemetry import exporters
 from tests.support.emulator import Control
 from tests.support.facts import receive, sweep, until

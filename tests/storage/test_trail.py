@@ -1,4 +1,4 @@
-"""recording/storage/audit.py: who asked for what, on record before the answer, whatever the result."""
+"""recording/storage/trail.py: who asked for what, on record before the answer, whatever the result."""
 
 import asyncio
 import json
@@ -17,14 +17,16 @@ from recording.api import request
 from recording.app import App
 from recording.config.account import StorageAccount
 from recording.config.settings import Settings
-from recording.control.bodies import Caller, Operation, RepeatKey, StartRecording, StartRecordingByUrl
+from recording.control.bodies import Operation, StartRecording, StartRecordingByUrl
 from recording.control.operations import RecordingControl
 from recording.errors import RecordingError
-from recording.storage.audit import AuditLog, AuditRecord
+from recording.model.caller import Caller, RepeatKey
+from recording.model.trail import TrailEntry
 from recording.storage.blobs import Blobs
 from recording.storage.starts import StartClaims
+from recording.storage.trail import Trail
 from tests.support.emulator import Control
-from tests.support.facts import body_of, control_with, listing, with_blobs
+from tests.support.facts import body_of, control_with, listing, trail_of, with_blobs
 from tests.support.source import serve
 
 GROUP = "3f2b0e4c-1111-4000-8000-000000000001"
@@ -34,15 +36,14 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
 
 
 async def facts(app: App) -> list[Any]:
-    """Read every audit fact, in the order of the operations."""
-    names = [name for name in sorted(await listing(app.settings, "archive")) if name.startswith("audit/")]
-    return [await body_of(app.settings, "archive", name) for name in names]
+    """Read every fact of the trail, in the order of the operations."""
+    return await trail_of(app.settings)
 
 
 def control_over(app: App, storage: Blobs) -> RecordingControl:
     """Wire the operations with another storage, for which they wait a moment only."""
     claims = StartClaims(storage, look_timeout=0.3)
-    return control_with(with_blobs(app, storage), audit=AuditLog(storage, timeout=0.3), claims=claims)
+    return control_with(with_blobs(app, storage), trail=Trail(storage, timeout=0.3), claims=claims)
 
 
 @asynccontextmanager
@@ -55,7 +56,7 @@ async def storage_with(settings: Settings, **changes: Any) -> AsyncIterator[Blob
 
 def unwritten(caplog: pytest.LogCaptureFixture) -> list[Any]:
     """Read what was logged instead of being written."""
-    lines = [r.message for r in caplog.records if r.levelname == "ERROR" and r.message.startswith("audit.not_written ")]
+    lines = [r.message for r in caplog.records if r.levelname == "ERROR" and r.message.startswith("trail.not_written ")]
     return [json.loads(line.partition(" ")[2]) for line in lines]
 
 
@@ -78,11 +79,10 @@ async def test_every_operation_is_on_record(app: App, control: Control) -> None:
         {
             "operation": operation,
             "who": "ada@contoso.com",
+            "kind": "key",
             "conversationId": call,
             "recordingId": recording_id,
-            "operationContext": said,
-            "objectId": None,
-            "roles": None,
+            **({"operationContext": said} if said else {}),
             "outcome": "ok",
             "status": 200,
         }
@@ -118,7 +118,7 @@ async def test_every_kind_of_failure_is_on_record(
         await app.control.pause(ADA, GROUP, "abc", NOTHING)
 
     assert [("start", None, outcome, status), ("pause", "abc", outcome, status)] == [
-        (one["operation"], one["recordingId"], one["outcome"], one["status"]) for one in await facts(app)
+        (one["operation"], one.get("recordingId"), one["outcome"], one["status"]) for one in await facts(app)
     ]
     assert {(outcome, status)} == {(e.value.error_code, e.value.http_status) for e in (start, pause)}
 
@@ -128,11 +128,11 @@ async def test_what_is_not_foreseen_and_what_is_broken_off_is_on_record_too(app:
     asked = asyncio.Event()
 
     async def broken() -> None:
-        async with app.audit.record(AuditRecord(at=NOW, operation="stop")):
+        async with app.trail.record(TrailEntry(at=NOW, action="stop")):
             raise RuntimeError("secret detail")
 
     async def waiting() -> None:
-        async with app.audit.record(AuditRecord(at=NOW + timedelta(seconds=1), operation="pause")):
+        async with app.trail.record(TrailEntry(at=NOW + timedelta(seconds=1), action="pause")):
             asked.set()
             await asyncio.sleep(60)
 
@@ -154,7 +154,7 @@ async def test_what_is_not_foreseen_and_what_is_broken_off_is_on_record_too(app:
 async def test_facts_are_named_by_day_and_never_meet(app: App) -> None:
     """Two operations of the same microsecond are two facts."""
     for _ in range(2):
-        async with app.audit.record(AuditRecord(at=NOW, operation="stop")):
+        async with app.trail.record(TrailEntry(at=NOW, action="stop")):
             pass
 
     names = list(await listing(app.settings, "archive"))
@@ -178,15 +178,14 @@ async def test_a_fact_that_cannot_be_written_is_logged_whole_and_the_answer_stay
     [line] = unwritten(caplog)
     entry = line["entry"]
     datetime.fromisoformat(entry.pop("at"))
-    assert "ResourceNotFoundError" == line["reason"]
+    assert "404 ContainerNotFound" == line["reason"]
     assert {
         "operation": "stop" if fails else "start",
         "who": "ada@contoso.com",
+        "kind": "key",
         "conversationId": call,
         "recordingId": "abc" if fails else started.recording_id,
         "operationContext": "7",
-        "objectId": None,
-        "roles": None,
         "outcome": failed.value.error_code if fails else "ok",
         "status": failed.value.http_status if fails else 200,
     } == entry
@@ -249,12 +248,12 @@ async def test_who_called_is_what_the_platform_says(
 
     caller = request.read_caller(func.HttpRequest("POST", "/", headers=headers, body=b""))
 
-    async with app.audit.record(AuditRecord(at=NOW, operation="stop", who=caller.who)):
+    async with app.trail.record(TrailEntry(at=NOW, action="stop", who=caller.who)):
         pass
 
     [fact] = await facts(app)
     [line] = [r.message for r in caplog.records if r.message.startswith("recording.stop ")]
-    assert expected == fact["who"]
+    assert expected == fact.get("who")
     assert 1 == len(line.splitlines())
 
 
@@ -298,9 +297,11 @@ async def test_no_secret_is_on_record(
 async def test_starts_are_found_by_their_day(app: App) -> None:
     """Each recording's own start, whatever else was asked for on that day; a record that is damaged costs no other."""
     for operation, recording, day in (("start", "a", 0), ("stop", "a", 0), ("start", None, 0), ("start", "b", 1)):
-        entry = AuditRecord(at=NOW + timedelta(days=day), operation=operation, recording_id=recording)
-        await app.audit._write(entry)
+        async with app.trail.record(
+            TrailEntry(at=NOW + timedelta(days=day), action=operation, recording_id=recording)
+        ):
+            pass
     await app.clients.blobs.create("archive", "audit/2026/03/01/120000000005-start-bad.json", b"{")
 
-    assert {"a": NOW} == await app.audit.starts_on([NOW.replace(hour=1)])
-    assert {"a", "b"} == set(await app.audit.starts_on([NOW, NOW + timedelta(days=1), NOW - timedelta(days=1)]))
+    assert {"a": NOW} == await app.trail.starts_on([NOW.replace(hour=1)])
+    assert {"a", "b"} == set(await app.trail.starts_on([NOW, NOW + timedelta(days=1), NOW - timedelta(days=1)]))
