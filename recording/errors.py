@@ -126,6 +126,7 @@ class StorageUnavailable(RecordingError):
 
     status = 503
     code = "StorageUnavailable"
+    retry_after = "60"
 
 
 class TrailUnavailable(RecordingError):

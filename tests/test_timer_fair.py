@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recording.app import App
-from recording.archive.run import PARALLELISM
+from recording.archive.run import FINISHES
 from recording.intake.poison import PoisonQueues
 from recording.model import layout
 from recording.storage.blobs import CopyFailed
@@ -64,7 +64,7 @@ async def test_poison_queues_that_hang_do_not_take_the_time_of_recordings(app: A
 
 async def test_copies_that_hang_keep_no_other_recording_from_its_rescue(app: App, control: Control) -> None:
     """What is missing is queued again before the first copy begins, however many of them hang."""
-    for number in range(PARALLELISM + 1):
+    for number in range(FINISHES + 1):
         await stage(app, await control.recording(500), event_id=f"staged-{number}")
     [job] = await announce(app, await control.recording(500), event_id="missing")
 

@@ -63,7 +63,7 @@ async def test_a_chunk_that_failed_is_queued_at_once(app: App, control: Control)
     done = await requeue(app, one, reason="ACS is back")
 
     assert ("queued", one.document_id) == (done.state, done.document_id)
-    assert [one] == await queued(app)
+    assert [one.again()] == await queued(app)
     [fact] = await facts(app)
     assert ("Edsger", "o-1", one.recording_key, [0], "ACS is back", "ok") == (
         fact["who"],
@@ -82,7 +82,7 @@ async def test_the_timer_does_not_queue_it_again_at_the_same_time(app: App, cont
     await requeue(app, one)
 
     assert [] == (await sweep(app)).jobs
-    assert [one] == (await sweep(app, now=datetime.now(UTC) + HOUR)).jobs
+    assert [one.again()] == (await sweep(app, now=datetime.now(UTC) + HOUR)).jobs
 
 
 async def test_whoever_asks_twice_queues_once(app: App, control: Control) -> None:
@@ -104,7 +104,7 @@ async def test_two_who_ask_at_once_queue_once(app: App, control: Control) -> Non
     done = await asyncio.gather(*(requeue(app, one) for _ in range(4)))
 
     assert ["queued", "waiting", "waiting", "waiting"] == sorted(each.state for each in done)
-    assert [one] == await queued(app)
+    assert [one.again()] == await queued(app)
 
 
 async def test_a_chunk_that_was_just_announced_is_on_the_queue(app: App, control: Control) -> None:
@@ -204,4 +204,4 @@ async def test_a_queue_out_of_reach_leaves_the_chunk_to_the_timer(
             await requeue(app, one)
 
     assert ["ok", "StorageUnavailable"] == [fact["outcome"] for fact in await facts(app)]
-    assert [one] == (await sweep(app, now=datetime.now(UTC) + timedelta(minutes=16))).jobs
+    assert [one.again()] == (await sweep(app, now=datetime.now(UTC) + timedelta(minutes=16))).jobs

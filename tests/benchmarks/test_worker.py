@@ -21,8 +21,9 @@ async def test_what_the_timer_hands_over_is_archived_from_the_queue(
     """
     one = Recorded(1, datetime.now(UTC) - timedelta(hours=1))
     async with worker.running(environment, log=tmp_path / "logs" / "worker.log") as running:
-        # What other tests left on the queue that they share.
+        # What other tests left on the queue and in the table that they share.
         await running.drain()
+        await running.run()
         idle = await running.run()
         await blobs.put(azurite, read_settings(environment), [*one.announced(), one.content()], done=lambda _: None)
         planned = await running.run()
