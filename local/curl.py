@@ -274,7 +274,9 @@ def _people(entra_url: str) -> list[Line]:
             f'curl -sSw "$STATUS" -X POST "$APP/v1/recordings/$KEY/chunks/0/requeue" {bearer}EDSGER"',
             200,
         ),
-        Line("something that is no event", 'curl -sSw "$STATUS" "$APP/callbacks" -H "$JSON" -d \'{"no":"event"}\'', 200),
+        Line(
+            "something that is no event", 'curl -sSw "$STATUS" "$APP/callbacks" -H "$JSON" -d \'{"no":"event"}\'', 200
+        ),
         Line(
             "it is in quarantine, as Edsger sees",
             'EVENT=$(curl -sSw "$STATUS" "$APP/v1/operations/quarantined" '

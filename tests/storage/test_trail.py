@@ -297,9 +297,7 @@ async def test_no_secret_is_on_record(
 async def test_starts_are_found_by_their_day(app: App) -> None:
     """Each recording's own start, whatever else was asked for on that day; a record that is damaged costs no other."""
     for operation, recording, day in (("start", "a", 0), ("stop", "a", 0), ("start", None, 0), ("start", "b", 1)):
-        async with app.trail.record(
-            TrailEntry(at=NOW + timedelta(days=day), action=operation, recording_id=recording)
-        ):
+        async with app.trail.record(TrailEntry(at=NOW + timedelta(days=day), action=operation, recording_id=recording)):
             pass
     await app.clients.blobs.create("archive", "audit/2026/03/01/120000000005-start-bad.json", b"{")
 
