@@ -40,7 +40,7 @@ class TrailQuery(Record, populate_by_name=False):
     """Query of the trail of a recording; `cursor` is from an earlier answer to the same path."""
 
     limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(default=None, min_length=1, max_length=4096)
+    cursor: str | None = Field(default=None, min_length=1, max_length=4096, pattern="^[A-Za-z0-9_-]+$")
 
 
 class DayTrailQuery(TrailQuery):
