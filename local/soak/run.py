@@ -35,8 +35,8 @@ SETTINGS = {
     "INGEST_BLOCK_MIB": str(BLOCK_MIB),
     "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02",
     # Most messages wait for a pause after a fault; larger batches keep the machine busy.
-    "AzureFunctionsJobHost__extensions__queues__batchSize": "32",
-    "AzureFunctionsJobHost__extensions__queues__newBatchThreshold": "24",
+    "AzureFunctionsJobHost__extensions__queues__batchSize": "24",
+    "AzureFunctionsJobHost__extensions__queues__newBatchThreshold": "12",
 }
 INVISIBLE_SECONDS = 8.0
 SUBSCRIPTION = {"shuffle": True, "maxEventsPerBatch": 10, "timeScale": 0.01}
