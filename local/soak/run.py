@@ -48,8 +48,9 @@ IN_MEMORY_RECORDINGS = 400
 SCHEDULE, LARGE_SCHEDULE = "*/2 * * * * *", "*/10 * * * * *"
 KILL_EVERY_SECONDS, LARGE_KILL_EVERY_SECONDS = 6.0, 30.0
 # How long the app believes that the source keeps a recording: what the source has deleted is given up after it. Longer
-# than any recording takes in spite of the faults.
-RETENTION_SECONDS, LARGE_RETENTION_SECONDS = 75.0, 600.0
+# than any recording takes in spite of the faults: bytes that staging didn't keep are found when they are copied, and
+# are fetched again only until then. One of 1,500 chunks, four of which are fetched at a time, takes twelve minutes.
+RETENTION_SECONDS, LARGE_RETENTION_SECONDS = 75.0, 900.0
 TRICKLE_SECONDS, LARGE_TRICKLE_SECONDS = 5.0, 45.0
 
 

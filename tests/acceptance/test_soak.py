@@ -11,10 +11,10 @@ import pytest
 from local.stack import LOGS, ROOT
 
 RECORDINGS, SEED = 1000, 7
-LIMIT_SECONDS = 1500
+LIMIT_SECONDS = 1800
 # Figures that a run must stay below: half as much again as README reports, for the worse of the two APIs.
 MOST = {
-    "seconds": 1300,
+    "seconds": 1600,
     "seconds to archived, p50": 115,
     "seconds to archived, p99": 510,
     "bytes fetched per byte kept": 2.6,
