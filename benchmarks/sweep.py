@@ -115,7 +115,10 @@ async def flat(bench: Bench, running: Worker, held: int, rounds: int) -> Row:
         found["waiting"].append(_checked(await running.run(), waiting=IN_FLIGHT))
         await bench.put((one.content() for one in recordings), IN_FLIGHT)
         found["handing_over"].append(_checked(await running.run(), handed_over=IN_FLIGHT))
-        found["archiving"].append(await running.drain())
+        drained = await running.drain()
+        if drained["messages"] != IN_FLIGHT:
+            raise SweepFailed(f"{drained['messages']} of {IN_FLIGHT} messages were left for this worker: {drained}")
+        found["archiving"].append(drained)
         # What was not archived is still in flight.
         _checked(await running.run())
     made = flat_row(held, found)

@@ -357,7 +357,14 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             hand_over=HandOver(blobs, clients.archive_queue, settings.retention),
             finish=finish,
             indexing=Indexing(
-                index, claims, endings, trail_rows, retention=settings.retention, risk_margin=settings.risk_margin
+                index,
+                claims,
+                endings,
+                trail_rows,
+                retention=settings.retention,
+                risk_margin=settings.risk_margin,
+                # Keys of rows need a fact of the archive: one that is silent is not waited for much longer.
+                seconds=2 * clients.archive_timeout,
             ),
             topic=clients.topic,
             clock=clock,

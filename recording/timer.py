@@ -77,10 +77,11 @@ class TimerRun:
         if not self.archives_all:
             left = await run.for_each(left, look)
 
+        run.report.not_reached = len(left) + len(not_finished)
+
         # 7. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
         await self.indexing.run(run.seen, now, in_flight=in_flight, ran=run.summary())
 
-        run.report.not_reached = len(left) + len(not_finished)
         run.report.topic_failed = run.notices.failed
         # Several are reviewed at once, and a quick one ends before a slow one: the least time left goes first.
         run.report.jobs.sort(key=lambda job: job.announced_at)

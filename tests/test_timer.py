@@ -206,9 +206,12 @@ async def test_a_run_ends_in_time_and_the_next_goes_on(app: App, control: Contro
         await stage(app, await control.recording(500), event_id=f"e{number}")
 
     none = await sweep(app, budget_seconds=0, parallelism=1)
+    told = await app.clients.index.last_run()
     rest = await sweep(app)
 
     assert (3, [], 3, 0) == (none.not_reached, none.archived, len(rest.archived), rest.not_reached)
+    assert told is not None
+    assert 3 == told.not_reached
 
 
 async def test_a_recording_that_takes_too_long_is_left_for_the_next_run(app: App, control: Control) -> None:

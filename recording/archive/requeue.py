@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from recording.archive.review import load_due
 from recording.clock import Clock, utc_now
-from recording.errors import BadRequest, Conflict, NotFound, RecordingError, StorageUnavailable, describe
+from recording.errors import Conflict, NotFound, RecordingError, StorageUnavailable, describe
 from recording.model import layout
 from recording.model.attempts import Attempts
 from recording.model.caller import Caller
@@ -63,11 +63,8 @@ class Requeue:
         Raises BadRequest for a malformed key or index, NotFound for an unknown one, Conflict for a lost chunk,
         StorageUnavailable, and TrailUnavailable: then nothing was changed.
         """
-        number = layout.parse_index(index)
-        if not layout.is_recording_key(key):
-            raise BadRequest("a recording key reads 20210727T152023608975Z-<call id>", target="recordingKey")
-        if number is None:
-            raise BadRequest("index must be a number from 0 to 99999", target="index")
+        layout.check_key(key)
+        number = layout.read_index(index)
         try:
             found = await self._find(key, number)
         except (AzureError, TimeoutError, ValidationError) as failed:

@@ -13,7 +13,7 @@ from uuid import uuid4
 from pydantic import Field
 
 from recording.catalogue.browse import Catalogue, ListQuery, RecordingList
-from recording.errors import BadRequest, NotFound
+from recording.errors import NotFound
 from recording.formats import media
 from recording.model import layout
 from recording.model.caller import Caller
@@ -128,9 +128,8 @@ class HandOut:
 
     async def content(self, caller: Caller, key: str, index: str) -> str:
         """Return a link to play one chunk; raises as `links` does, and BadRequest for a malformed index."""
-        if not index.isdecimal() or not index.isascii() or len(index) > 5:
-            raise BadRequest("index must be a number from 0 to 99999", target="index")
-        _, _, [link] = await self._links(caller, key, [int(index)], purpose="play", target="index")
+        number = layout.read_index(index)
+        _, _, [link] = await self._links(caller, key, [number], purpose="play", target="index")
         return link.url
 
     async def manifest(self, caller: Caller, key: str) -> Download:

@@ -65,8 +65,8 @@ class Indexing:
     ) -> None:
         """Write what has changed, and remove live recordings that were announced, matched or expired.
 
-        `in_flight` are the keys of all recordings in staging, `ran` is what the run of the timer did. It takes some
-        seconds at most and raises nothing: the next run tries again.
+        `in_flight` are the keys of what staging has and the queue doesn't, `ran` is what the run of the timer did. It
+        takes some seconds at most and raises nothing: the next run tries again.
         """
         recordings = [one for one in seen if one.events and not _was_archived(one)]
         try:

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from recording.catalogue.browse import next_link, read_token, reading_index
+from recording.catalogue.browse import Cursor, next_link, read_token, reading_index
 from recording.model import index
 from recording.model.index import Listing
 from recording.model.live import LiveRecording
@@ -16,7 +16,7 @@ class LiveQuery(Record, populate_by_name=False):
     """Query of `GET /v1/live`: `cursor` is from an earlier answer."""
 
     limit: int = Field(default=200, ge=1, le=1000)
-    cursor: str | None = Field(default=None, min_length=1, max_length=4096)
+    cursor: Cursor | None = None
 
 
 class LiveList(Body):

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from pydantic import Field, ValidationError
 
-from recording.catalogue.browse import Catalogue, ListQuery, RecordingList, next_link, read_token
+from recording.catalogue.browse import Catalogue, Cursor, ListQuery, RecordingList, next_link, read_token
 from recording.clock import Clock, utc_now
 from recording.errors import BadRequest, NotFound, RecordingError, StorageUnavailable, describe
 from recording.model import index, layout, pending
@@ -45,7 +45,7 @@ class PageQuery(Record, populate_by_name=False):
     """Query of a list: `cursor` is from an earlier answer of the same list."""
 
     limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(default=None, min_length=1, max_length=4096)
+    cursor: Cursor | None = None
 
 
 class DaysQuery(PageQuery):

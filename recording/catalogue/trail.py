@@ -8,7 +8,7 @@ from typing import Annotated
 from azure.core.exceptions import AzureError
 from pydantic import BeforeValidator, Field, ValidationError
 
-from recording.catalogue.browse import Catalogue, check_key, next_link, read_token, reading_index
+from recording.catalogue.browse import Catalogue, Cursor, next_link, read_token, reading_index
 from recording.clock import Clock, utc_now
 from recording.errors import NotFound, TrailUnavailable, describe
 from recording.model import index, layout
@@ -40,7 +40,7 @@ class TrailQuery(Record, populate_by_name=False):
     """Query of the trail of a recording; `cursor` is from an earlier answer to the same path."""
 
     limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(default=None, min_length=1, max_length=4096, pattern="^[A-Za-z0-9_-]+$")
+    cursor: Cursor | None = None
 
 
 class DayTrailQuery(TrailQuery):
@@ -75,7 +75,7 @@ class TrailView:
         Raises BadRequest for a malformed key and for a cursor that isn't of this recording, NotFound if there is
         neither a trail nor a recording, IndexUnavailable while the index can't be reached.
         """
-        check_key(key)
+        layout.check_key(key)
         async with reading_index():
             digests = await self._index.digests()
             wanted = Search(index.trail(key), index.trail(key), "", "~")

@@ -7,9 +7,8 @@ from datetime import datetime
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
-from recording.catalogue.browse import check_key
 from recording.clock import Clock, utc_now
-from recording.errors import BadRequest, Conflict, NotFound, RecordingError, StorageUnavailable, describe
+from recording.errors import Conflict, NotFound, RecordingError, StorageUnavailable, describe
 from recording.formats import media
 from recording.formats.media import Kind
 from recording.formats.verdict import Outcome
@@ -118,10 +117,8 @@ class Verifier:
         manifest that can't be read, StorageUnavailable, and RecordingError (TooLarge) if it takes longer than a
         request may.
         """
-        number = layout.parse_index(index)
-        check_key(key)
-        if number is None:
-            raise BadRequest("index must be a number from 0 to 99999", target="index")
+        layout.check_key(key)
+        number = layout.read_index(index)
         entry = TrailEntry.of(caller, "verify", self._clock())
         entry.recording_key, entry.indexes, entry.reason = key, (number,), reason
         async with self._trail.record(entry):
@@ -167,7 +164,7 @@ class Verifier:
 
     async def _require(self, key: str) -> Manifest | None:
         """Return the newest manifest; None if it can't be read."""
-        check_key(key)
+        layout.check_key(key)
         try:
             manifest = await self._recordings.newest_manifest(key)
         except ValidationError:

@@ -34,6 +34,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal, get_args
 
+from recording.errors import BadRequest
 from recording.formats import media
 from recording.formats.media import Kind
 
@@ -170,9 +171,17 @@ def is_document_id(text: str) -> bool:
     return len(text) <= LONGEST_DOCUMENT_ID and DOCUMENT_ID.fullmatch(text) is not None
 
 
-def parse_index(text: str) -> int | None:
-    """Return the index of a chunk in a path; None for a text that is none."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_INDEX)) else None
+def check_key(text: str) -> None:
+    """Raise BadRequest for a malformed recording key."""
+    if not is_recording_key(text):
+        raise BadRequest("a recording key reads 20210727T152023608975Z-<call id>", target="recordingKey")
+
+
+def read_index(text: str) -> int:
+    """Return the index of a chunk in a path; raises BadRequest for a text that is none."""
+    if not text.isascii() or not text.isdecimal() or len(text) > len(str(LARGEST_INDEX)):
+        raise BadRequest(f"index must be a number from 0 to {LARGEST_INDEX}", target="index")
+    return int(text)
 
 
 def is_source_id(text: str) -> bool:

@@ -16,7 +16,6 @@ from azure.core.exceptions import ServiceResponseError
 from local.acs.server import DEVELOPMENT_KEY
 from recording import app as bootstrap
 from recording.app import App, assemble
-from recording.archive.run import PARALLELISM
 from recording.config.settings import read_settings
 from recording.model import layout
 from tests.support.archives import HOUR, errors
@@ -26,6 +25,8 @@ from tests.support.faults import FaultyBlobs
 from tests.support.source import serve
 
 MINUTE = timedelta(minutes=1)
+# Recordings that a run reviews at once.
+AT_ONCE = 8
 
 
 @dataclass
@@ -99,12 +100,12 @@ async def test_what_is_missing_is_tried_and_reported_meanwhile(
 ) -> None:
     """However many recordings are in flight: an archive that doesn't answer isn't asked for each of them."""
     caplog.set_level(logging.INFO, "recording")
-    many = 3 * PARALLELISM
+    many = 3 * AT_ONCE
     async with without_archive(environment, down.address) as app:
         jobs = [(await announce(app, await control.recording(500), event_id=f"e{n}"))[0] for n in range(many)]
         before = len(down.asked)
 
-        report = await sweep(app, now=datetime.now(UTC) + 44 * HOUR, budget_seconds=30)
+        report = await sweep(app, now=datetime.now(UTC) + 44 * HOUR, budget_seconds=30, parallelism=AT_ONCE)
 
     assert ({job.again() for job in jobs}, many, 0) == (
         {*report.jobs},
