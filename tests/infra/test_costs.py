@@ -66,8 +66,9 @@ async def test_requests_are_those_of_the_app(
         await here.endings.note(stopped)
         # Once for all recordings: the index and its key are made.
         await here.clients.index.write(finished(1))
-        # Once an hour.
-        await here.trail_rows.catch_up(here.timer.clock())
+        # Once an hour. Each of these times ends exactly one more hour, whatever minute it is now.
+        ten_past = here.timer.clock().replace(minute=10)
+        await here.trail_rows.catch_up(ten_past)
         counted = Counted(monkeypatch)
         await receive(here, call_event("CallStarted"))
         started = await app.control.start(Caller(), call, StartRecording())
@@ -85,9 +86,9 @@ async def test_requests_are_those_of_the_app(
         archived = counted.take()
         await sweep(here, archives_all=False)
         idle = counted.take()
-        await here.trail_rows.catch_up(here.timer.clock() + timedelta(minutes=70))
+        await here.trail_rows.catch_up(ten_past + timedelta(hours=1))
         later = counted.take()
-        await here.trail_rows.catch_up(here.timer.clock() + timedelta(minutes=130))
+        await here.trail_rows.catch_up(ten_past + timedelta(hours=2))
         facts += later - counted.take()
     of_index = facts["table"] + ingested["table"] + archived["table"] - idle["table"]
     facts, ingested, archived, idle = (charged(asked) for asked in (facts, ingested, archived, idle))
