@@ -46,6 +46,7 @@ TESTED_THROUGH_ANOTHER = {
     "acs/service": "acs/test_call_automation",
     "api/doors": "test_v1",
     "api/response": "test_function_app",
+    "catalogue/operations_view": "catalogue/test_operations",
     "clock": "test_timer",
     "commands/arguments": "commands/test_reconcile",
     "commands/doctor": "doctor/test_examination",
