@@ -46,6 +46,7 @@ TESTED_THROUGH_ANOTHER = {
     "acs/service": "acs/test_call_automation",
     "api/doors": "test_v1",
     "api/response": "test_function_app",
+    "catalogue/operations_view": "catalogue/test_operations",
     "clock": "test_timer",
     "commands/arguments": "commands/test_reconcile",
     "commands/doctor": "doctor/test_examination",
@@ -56,10 +57,15 @@ TESTED_THROUGH_ANOTHER = {
     "ingest/facts": "ingest/test_chunk_verdicts",
     "ingest/transfer": "ingest/test_chunk_resume",
     "intake/quarantine": "intake/test_receive",
+    "join/names": "join/test_plan",
+    "join/parts": "join/test_plan",
+    "join/refusals": "join/test_plan",
+    "join/sources": "join/test_plan",
     "model/events": "model/test_event_parser",
     "model/pending": "archive/test_unannounced",
     "model/caller": "api/test_request",
     "model/roles": "test_v1",
+    "model/surroundings": "api/test_page",
     "model/trail": "storage/test_trail",
     "signers": "acs/test_callbacks",
     "model/quarantined": "intake/test_receive",
@@ -176,6 +182,8 @@ def test_routes_are_the_designs() -> None:
         "permit_callbacks": ("OPTIONS", "callbacks", "function"),
         "health": ("GET", "health", "anonymous"),
         "describe": ("GET", "openapi.json", "anonymous"),
+        "page": ("GET HEAD", "/", "anonymous"),
+        "page_file": ("GET HEAD", "ui/{version}/{file}", "anonymous"),
     } == found
 
 
@@ -261,6 +269,7 @@ def test_the_example_settings_are_settings() -> None:
     values = example["Values"]
 
     assert (False, "python") == (example["IsEncrypted"], values.pop("FUNCTIONS_WORKER_RUNTIME"))
+    assert "true" == values.pop("AzureWebJobsDisableHomepage")
     assert set(values) <= known_names()
     assert settings.read_settings(values).resource().endpoint == "http://127.0.0.1:8080"
     # A trigger's %NAME% is resolved by the host, which doesn't know our defaults.

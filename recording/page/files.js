@@ -1,7 +1,7 @@
 // The files of a recording: one by one, all of them, and what they can be checked with.
 import * as api from "./api.js";
 import { fill, h, icon, say } from "./dom.js";
-import { ask, badge, copy, problem, save } from "./parts.js";
+import { ask, badge, copy, needs, problem, save } from "./parts.js";
 import { filesOf } from "./timeline.js";
 import { roughly, size, when } from "./time.js";
 
@@ -76,7 +76,7 @@ export function files(place, recording, changed) {
       may && there.length ? h("button", { type: "button", onclick: all }, icon("download"), missing.length ? `Download the ${there.length} that are there` : "Download all") : null,
       may && archivedAt ? ["sha256sums", "manifest"].map((name) => h("button", { type: "button", class: "quiet", onclick: () => attempt(() => fetchFile(name)) }, name === "manifest" ? "Manifest" : "SHA256SUMS")) : null),
     missing.length && archivedAt ? h("p", { class: "wrong" }, `Not whole: ${missing.map((one) => `chunk ${one.index + 1}`).join(", ")} ${missing.length === 1 ? "is" : "are"} missing. Chunks that are there are complete in themselves; the name of SHA256SUMS says “incomplete”.`) : null,
-    may ? null : h("p", { class: "faint" }, "Downloads need the role Recordings.Read or Recordings.Manage."),
+    may ? null : h("p", { class: "faint" }, needs(place.me, "v1_create_links", "A download")),
     failed,
     chunks.length ? h("table", {},
       h("thead", {}, h("tr", {}, ["Chunk", "Started", "State", "Size", "SHA-256", ""].map((name, at) => h("th", { scope: "col", class: at === 3 ? "number" : null }, name || h("span", { class: "unseen" }, "Actions"))))),

@@ -8,7 +8,7 @@ import { joined } from "./joined.js";
 import { keeping } from "./keeping.js";
 import { Lanes } from "./lanes.js";
 import { Links } from "./links.js";
-import { copy, load, roles } from "./parts.js";
+import { copy, load, needs } from "./parts.js";
 import { past } from "./past.js";
 import { people } from "./people.js";
 import { Player } from "./player.js";
@@ -75,7 +75,7 @@ function view(place, body, first, query) {
   });
   const player = plays && timeline.segments.length ? new Player(elements, links, timeline, { separate: isUnmixed }) : undefined;
   const lanes = isUnmixed && player ? new Lanes(elements) : null;
-  const why = !plays ? roles(place.me, "v1_create_links", "Playing") : null;
+  const why = !plays ? needs(place.me, "v1_create_links", "Playing") : null;
   const seen = stage({ recording: () => recording, timeline: () => timelineOf(recording), player, elements, hasPicture, why });
   const listed = chapters(player && ((seconds) => player.seek(seconds)));
 
