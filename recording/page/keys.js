@@ -2,7 +2,7 @@
 import { h } from "./dom.js";
 
 const KEPT = "recordings.keys";
-const FIXED = [["← →", "on the timeline: 5 seconds"], ["Page Up, Page Down", "on the timeline: next and previous chapter"], ["Home, End", "on the timeline: begin and end"], ["?", "this list"]];
+const FIXED = [["Left, Right", "on the timeline: 5 seconds"], ["Page Up, Page Down", "on the timeline: next and previous chapter"], ["Home, End", "on the timeline: begin and end"], ["?", "this list"]];
 
 // `actions`: [keys, how they are written, what they do, run]. Returns {press, open, dialog}.
 export function keys(actions) {

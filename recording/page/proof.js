@@ -93,7 +93,8 @@ export function stateOf(recording, now = Date.now()) {
   const lost = chunks.filter((one) => one.outcome === "lost").length;
   if (lost) return badge("bad", archivedAt ? `incomplete, ${lost} lost` : `${lost} lost`);
   if (state === "incomplete") return badge("bad", "incomplete");
-  if (state === "archived") return badge("good", "archived, whole");
+  const broken = chunks.filter((one) => one.verdict && !["complete", "undecided"].includes(one.verdict)).length;
+  if (state === "archived") return broken ? badge("warn", `archived, ${broken} damaged`) : badge("good", "archived, whole");
   const safe = chunks.filter((one) => one.outcome === "staged").length;
   const least = Math.min(...chunks.filter((one) => one.outcome === "waiting").map((one) => Date.parse(one.deadline)));
   return badge(least - now < 6 * 3_600_000 ? "warn" : "busy", `${safe} of ${chunks.length} safe`);

@@ -31,15 +31,15 @@ export function open(place) {
   let timer;
   place.signal.addEventListener("abort", () => { clearTimeout(timer); shown?.close(); });
   const ask = () => api.get(api.path`recordings/${key}`, { signal: place.signal });
-  const show = (recording) => {
+  const show = (recording, how) => {
     head.draw(recording);
     shown ||= view(place, body, recording, query);
-    shown.update(recording);
+    shown.update(recording, how);
     clearTimeout(timer);
     if (recording.state === "ingesting" || recording.state === "staged") later();
   };
   const later = () => {
-    timer = setTimeout(() => (document.hidden ? later() : ask().then(show, later)), EVERY);
+    timer = setTimeout(() => (document.hidden ? later() : ask().then((recording) => show(recording), later)), EVERY);
   };
   const first = async () => {
     try {
@@ -53,11 +53,11 @@ export function open(place) {
   };
   load(body, first, (found) => {
     if (found.erased) fill(body, erased(place, key, found.erased));
-    else if (found.failed) fill(body, nothing(place, key, found.failed));
+    else if (found.failed) fill(body, nothing(found.failed));
     else show(found);
   }, { signal: place.signal, rows: 10 });
   // Called by what changes the recording.
-  place.changed = () => ask().then(show);
+  place.changed = (how) => ask().then((recording) => show(recording, how));
   return { update: (route) => shown?.seek(route.query) };
 }
 
@@ -84,21 +84,25 @@ function view(place, body, first, query) {
   const draw = (name, shows, make, { isForced = false } = {}) => {
     const text = JSON.stringify(shows);
     const { element, was } = parts.get(name) ?? { element: h("div", { class: `part ${name}` }) };
-    if (text !== was && (isForced || !element.contains(document.activeElement))) {
+    const isInside = element.contains(document.activeElement);
+    if (text !== was && (isForced || !isInside)) {
       fill(element, make());
+      if (isInside) element.querySelector("button, a")?.focus();
       parts.set(name, { element, was: text });
     }
     return element;
   };
   let heard;
   const drawPeople = () => draw("people", [recording.participants, recording.chunks.map((one) => one.channels), heard?.state], () => people(place, recording, heard), { isForced: true });
-  const drawParts = () => {
+  const drawParts = (how) => {
     const { chunks, archivedAt, complete, holds, keptUntil, retentionClass, erasure } = recording;
-    drawPeople();
-    draw("proof", [chunks, archivedAt, complete], () => proof(place, recording));
-    draw("files", [chunks, archivedAt], () => files(place, recording, place.changed));
-    draw("keeping", [holds, keptUntil, retentionClass, erasure], () => keeping(place, recording));
-    if (archivedAt && chunks.length && place.may("v1_get_recording_file")) draw("joined", [chunks, archivedAt], () => joined(place, recording));
+    if (recording.state !== "absent") {
+      drawPeople();
+      draw("proof", [chunks, archivedAt, complete], () => proof(place, recording), how);
+      draw("files", [chunks, archivedAt], () => files(place, recording, place.changed), how);
+    }
+    draw("keeping", [holds, keptUntil, retentionClass, erasure], () => keeping(place, recording), how);
+    if (archivedAt && chunks.length && place.may("v1_get_recording_file")) draw("joined", [chunks, archivedAt], () => joined(place, recording), how);
   };
   const drawLine = () => {
     seen.drawTimeline();
@@ -128,7 +132,7 @@ function view(place, body, first, query) {
   const part = (name) => parts.get(name)?.element;
   fill(body, h("div", { class: "columns" },
     first.state === "absent" ? absent(first) : seen.element,
-    h("div", { class: "beside" }, first.state === "absent" ? null : [listed.element, part("people")], part("proof"), part("joined"), part("keeping")),
+    h("div", { class: "beside" }, part("people") ? [listed.element, part("people")] : null, part("proof"), part("joined"), part("keeping")),
     h("div", { class: "below" }, part("files"), place.may("v1_get_recording_trail") ? h("div", { class: "part" }, past(place, first.recordingKey)) : null)));
   drawLine();
 
@@ -140,12 +144,12 @@ function view(place, body, first, query) {
   return {
     seek,
     close: () => { player?.close(); lanes?.close(); },
-    update: (found) => {
+    update: (found, how) => {
       if (found === recording) return;
       recording = found;
       if (player) player.update(timelineOf(found));
       else drawLine();
-      drawParts();
+      drawParts(how);
     },
   };
 }
@@ -158,12 +162,11 @@ function absent({ absent: known, recordingId }) {
     recordingId ? h("p", {}, "Recording id ", copy(recordingId, "Copy the recording id")) : null);
 }
 
-function nothing(place, key, failed) {
+function nothing(failed) {
   return h("section", { class: "blank" },
     h("h2", {}, failed.status === 400 ? "This is not the key of a recording" : "There is no recording of this key"),
     h("p", {}, failed.status === 400 ? failed.message : "It is neither in flight nor in the archive. Perhaps the link is not whole."),
-    h("p", {}, h("a", { href: href("") }, "Go to the list")),
-    place.may("v1_get_recording_trail") && failed.status === 404 ? past(place, key) : null);
+    h("p", {}, h("a", { href: href("") }, "Go to the list")));
 }
 
 const isVideo = (chunk) => /video/i.test(chunk.contentType ?? "") || (chunk.format === "mp4" && !/^audio$/i.test(chunk.contentType ?? ""));

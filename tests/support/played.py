@@ -114,9 +114,7 @@ def _entry(key: str, index: int, part: Part, start: datetime, body: bytes) -> Ma
     if part.outcome == "lost":
         return ManifestChunk(outcome="lost", reason="SourceGone: ACS has no such document", **common)
     folder = layout.archive_folder(key)
-    pauses = (
-        (Pause(start=begin + timedelta(seconds=part.pause[0]), ms=part.pause[1] * 1000),) if part.pause else ()
-    )
+    pauses = (Pause(start=begin + timedelta(seconds=part.pause[0]), ms=part.pause[1] * 1000),) if part.pause else ()
     return ManifestChunk(
         outcome="archived",
         content=ManifestFile(
