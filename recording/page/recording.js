@@ -2,10 +2,8 @@
 import * as api from "./api.js";
 import { chapters } from "./chapters.js";
 import { fill, h, icon } from "./dom.js";
-import { erased, erasedOf } from "./erased.js";
-import { files } from "./files.js";
-import { joined } from "./joined.js";
-import { keeping } from "./keeping.js";
+import { files, joined } from "./files.js";
+import { erased, erasedOf, keeping } from "./keeping.js";
 import { Lanes } from "./lanes.js";
 import { Links } from "./links.js";
 import { copy, load, needs } from "./parts.js";
@@ -33,7 +31,10 @@ export function open(place) {
   const ask = () => api.get(api.path`recordings/${key}`, { signal: place.signal });
   const show = (recording, how) => {
     head.draw(recording);
-    shown ||= view(place, body, recording, query);
+    if (!shown?.fits(recording)) {
+      shown?.close();
+      shown = view(place, body, recording, query);
+    }
     shown.update(recording, how);
     clearTimeout(timer);
     if (recording.state === "ingesting" || recording.state === "staged") later();
@@ -66,8 +67,7 @@ function view(place, body, first, query) {
   let recording = first;
   const timeline = timelineOf(first);
   const plays = place.may("v1_create_links");
-  const hasPicture = first.chunks.some((one) => isVideo(one));
-  const isUnmixed = first.chunks.some((one) => Object.keys(one.channels ?? {}).length > 1);
+  const hasPicture = hasVideo(first), isUnmixed = hasLanes(first);
   const elements = plays ? [0, 1].map(() => h("video", { playsinline: true, preload: "none" })) : [];
   const links = new Links(async (index) => {
     const answer = await api.post(api.path`recordings/${first.recordingKey}/links`, { indexes: [index], purpose: "play" }, { signal: place.signal });
@@ -75,7 +75,7 @@ function view(place, body, first, query) {
   });
   const player = plays && timeline.segments.length ? new Player(elements, links, timeline, { separate: isUnmixed }) : undefined;
   const lanes = isUnmixed && player ? new Lanes(elements) : null;
-  const why = !plays ? needs(place.me, "v1_create_links", "Playing") : null;
+  const why = !plays ? needs(place.me, "v1_create_links", "Playing") : "There is nothing to play.";
   const seen = stage({ recording: () => recording, timeline: () => timelineOf(recording), player, elements, hasPicture, why });
   const listed = chapters(player && ((seconds) => player.seek(seconds)));
 
@@ -143,6 +143,8 @@ function view(place, body, first, query) {
   seek(query);
   return {
     seek,
+    // In flight, what it is may be known only later.
+    fits: (found) => hasVideo(found) === hasPicture && hasLanes(found) === isUnmixed,
     close: () => { player?.close(); lanes?.close(); },
     update: (found, how) => {
       if (found === recording) return;
@@ -170,6 +172,9 @@ function nothing(failed) {
 }
 
 const isVideo = (chunk) => /video/i.test(chunk.contentType ?? "") || (chunk.format === "mp4" && !/^audio$/i.test(chunk.contentType ?? ""));
+
+const hasVideo = (recording) => recording.chunks.some(isVideo);
+const hasLanes = (recording) => recording.chunks.some((one) => Object.keys(one.channels ?? {}).length > 1);
 
 // The beginning of a recording: its key has it, so that the head stands before the answer is there.
 function beginOf(recording) {

@@ -11,14 +11,14 @@ const RATES = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 3];
 // Parts of the timeline that are narrower have no room for a word, and for a word and its length.
 const NARROW = 0.06, ROOMY = 0.12;
 const WHY = {
-  link: "Storage refused the link twice, or can't be reached.",
+  link: "The link has run out, or storage can't be reached.",
   damaged: "This chunk can't be decoded from here on. Its file can still be downloaded.",
   unplayable: "This chunk can't be opened as media. Its file can still be downloaded.",
 };
 
 // Draw the stage of a recording. `player` is undefined for whoever may not play; then the timeline only shows.
 // Returns {element, drawTimeline(), drawTime(), drawState(), drawSkip()}.
-export function stage({ recording, timeline, player, elements, hasPicture, why, signal }) {
+export function stage({ recording, timeline, player, elements, hasPicture, why }) {
   const line = () => player?.timeline ?? timeline();
   const second = () => player?.seconds ?? 0;
 
@@ -123,7 +123,7 @@ export function stage({ recording, timeline, player, elements, hasPicture, why, 
     [["m"], "M", "sound off or on", () => mute.click()],
     ...(hasPicture ? [[["f"], "F", "full screen", toggleFull]] : []),
   ];
-  const help = keys(actions, signal);
+  const help = keys(actions);
   const controls = h("div", { class: "controls" },
     button("−10", "10 seconds back", () => jump(-10)), play, button("+10", "10 seconds on", () => jump(10)),
     h("span", { class: "grow times" }, clock, " ", wall),
