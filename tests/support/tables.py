@@ -90,22 +90,19 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
 }
 
 
-def _between(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(<!-- {name} -->\n)(.*?)(\n<!-- /{name} -->)", re.DOTALL)
-
-
 def written(document: str, name: str) -> str:
     """Return what stands between the marks of a table, which the document must have once."""
-    [found] = _between(name).findall((DOCS / document).read_text())
-    return str(found[1])
+    [found] = re.findall(rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", (DOCS / document).read_text(), re.DOTALL)
+    return str(found)
 
 
 def write() -> None:
     """Write every table into its document."""
     for name, (document, table) in TABLES.items():
         path = DOCS / document
-        rows = table()
-        path.write_text(_between(name).sub(lambda found, rows=rows: f"{found[1]}{rows}{found[3]}", path.read_text()))
+        before, mark, rest = path.read_text().partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"\n<!-- /{name} -->")
+        path.write_text("".join([before, mark, table(), end, after]))
 
 
 if __name__ == "__main__":
