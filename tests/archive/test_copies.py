@@ -281,6 +281,11 @@ async def test_bytes_that_staging_does_not_keep_are_archived_as_they_are_when_ac
     assert hashlib.sha256(BODY[:-1] + b"x").hexdigest() == files[bad.content.blob]
     assert {} == await listing(app.settings, "staging")
 
+    # An operator restores the version before, which is right.
+    await commit(app, job, BODY, facts_of(BODY))
+    assert [KEY] == (await sweep(at(app, late), now=late)).archived
+    assert (await app.verifier.verify(KEY)).ok
+
 
 async def test_what_a_worker_has_read_and_found_right_is_not_written_over_by_one_that_misreads(app: App) -> None:
     """The manifest may list it by then."""
