@@ -99,7 +99,7 @@ def test_whoever_has_it_already_gets_a_304() -> None:
 
 
 def test_the_policy_lets_through_what_is_needed_and_nothing_else() -> None:
-    """Requests to this app and to the sign-in, media of the storage accounts, and no text that becomes HTML or script."""
+    """Requests to this app and to the sign-in, media of the storage accounts, and no text that becomes HTML."""
     assert (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
         "connect-src 'self' https://login.microsoftonline.com; "
