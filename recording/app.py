@@ -17,6 +17,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
 
+from recording import retention
 from recording.acs.call_automation import CallAutomation
 from recording.acs.callbacks import CallbackAuth
 from recording.acs.content import Content
@@ -52,6 +53,8 @@ from recording.intake.poison import PoisonQueues
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake
 from recording.intake.replay import Replay
+from recording.keeping.changes import KeepingChanges
+from recording.keeping.follow import Follow
 from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
@@ -60,6 +63,7 @@ from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.index import Index
+from recording.storage.keeping import KeepingStore
 from recording.storage.queues import Queue
 from recording.storage.recordings import ARCHIVE_SECONDS, RecordingStore
 from recording.storage.starts import StartClaims
@@ -147,6 +151,7 @@ class App:
     timer: TimerRun
     catalogue: Catalogue
     handout: HandOut
+    keeping: KeepingChanges
     trail_view: TrailView
     trail_rows: TrailRows
     verifier: Verifier
@@ -258,7 +263,10 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
     trail = Trail(blobs, note=index.note, clock=clock)
     claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
-    catalogue, trail_rows = Catalogue(recordings, claims, index), TrailRows(trail, index)
+    classes = retention.parse_classes(settings.retention_classes)
+    keeping = KeepingStore(blobs, classes, is_immutable=settings.archive_immutability)
+    follow = Follow(recordings, claims, index, keeping)
+    catalogue, trail_rows = Catalogue(recordings, claims, index, keeping), TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
     intake = Intake(
@@ -291,6 +299,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         calls,
         claims,
         index,
+        keeping,
         Copies(blobs, clock=clock),
         SourceCopies(clients.content),
         clients.topic,
@@ -314,6 +323,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             claims=claims,
             endings=endings,
             index=index,
+            classes=classes,
             default_callback_uri=settings.callback_uri(),
             clock=clock,
         ),
@@ -361,11 +371,13 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 claims,
                 endings,
                 trail_rows,
+                keeping,
                 retention=settings.retention,
                 risk_margin=settings.risk_margin,
                 # Keys of rows need a fact of the archive: one that is silent is not waited for much longer.
                 seconds=2 * clients.archive_timeout,
             ),
+            follow=follow,
             topic=clients.topic,
             clock=clock,
         ),
@@ -392,12 +404,17 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         requeue=Requeue(recordings, clients.chunk_queue, trail, first_requeue=settings.first_rescue, clock=clock),
         replay=Replay(intake, clients.chunk_queue, quarantine, trail, clock=clock),
         handout=HandOut(blobs, catalogue, trail),
+        keeping=KeepingChanges(keeping, follow, trail, _is_erased, clock),
         trail_view=TrailView(trail, catalogue, endings, index, clock=clock),
         trail_rows=trail_rows,
         verifier=Verifier(blobs, recordings, trail, clock=clock),
-        reindex=Reindex(recordings, claims, endings, trail, index, clock),
+        reindex=Reindex(recordings, claims, endings, trail, index, keeping, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )
+
+
+async def _is_erased(key: str) -> bool:
+    return False
 
 
 def _access_tokens(settings: Settings) -> AccessTokens | None:

@@ -13,6 +13,7 @@ from recording.archive.unannounced import UnannouncedWatch
 from recording.catalogue.indexing import Indexing
 from recording.clock import Clock, utc_now
 from recording.intake.poison import PoisonQueues
+from recording.keeping.follow import Follow
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
 from recording.storage.recordings import RecordingStore
@@ -39,6 +40,7 @@ class TimerRun:
     hand_over: HandOver
     finish: Finish
     indexing: Indexing
+    follow: Follow
     topic: Topic
     clock: Clock = utc_now
     budget_seconds: float = BUDGET_SECONDS
@@ -81,6 +83,9 @@ class TimerRun:
 
         # 7. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
         await self.indexing.run(run.seen, now, in_flight=in_flight, ran=run.summary())
+
+        # 8. Let rows and the platform follow what keeps recordings, where a request could not.
+        run.report.not_kept = await self.follow.catch_up()
 
         run.report.topic_failed = run.notices.failed
         # Several are reviewed at once, and a quick one ends before a slow one: the least time left goes first.
