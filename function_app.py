@@ -48,7 +48,8 @@ from recording.intake.replay import QuarantineReplayed
 from recording.keeping.changes import Keeping
 from recording.model import job, roles
 from recording.model.caller import Caller
-from recording.model.job import ArchiveJob, ChunkJob
+from recording.model.holds import HoldsState, PlaceHolds
+from recording.model.job import ArchiveJob, ChunkJob, HoldsJob
 from recording.model.keeping import LiftHold, PlaceHold, SetRetention
 from recording.model.trail import Why
 
@@ -262,6 +263,19 @@ async def lift_hold(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     return json_response(await (await ready()).keeping.lift(caller, path_value(req, "recordingKey"), query))
 
 
+@doors.token("POST", "holds", Shape(HoldsState, body=PlaceHolds, statuses=(202,), errors=(503,)), roles=roles.KEEP)
+async def place_holds(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Place the hold of a case on all recordings that a search finds now."""
+    body, searches = read_body(PlaceHolds, req), (await ready()).hold_searches
+    return json_response(await searches.ask(caller, body), status=202)
+
+
+@doors.token("GET", "holds/{holdId}", Shape(HoldsState, errors=(404, 503)), roles=roles.KEEP)
+async def get_holds(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Answer how many recordings are held by a search."""
+    return json_response(await (await ready()).hold_searches.state(path_value(req, "holdId")))
+
+
 @doors.token("GET", "operations", Shape(OperationsView, query=OperationsQuery), roles=roles.TEND)
 async def get_operations(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Answer what needs an operator: the first page of each list."""
@@ -397,6 +411,12 @@ async def ingest_bulk(message: func.QueueMessage) -> None:
 async def archive_recording(message: func.QueueMessage) -> None:
     """Archive one recording that the timer has queued; what it raises makes the queue try again."""
     await (await ready()).archive.run(ArchiveJob.from_message(message.get_body().decode()).recording_key)
+
+
+@app.queue_trigger(arg_name="message", queue_name=job.HOLDS_QUEUE, connection="AzureWebJobsStorage")
+async def hold_recordings(message: func.QueueMessage) -> None:
+    """Hold what a search finds; what it raises makes the queue try again."""
+    await (await ready()).hold_searches.run(HoldsJob.from_message(message.get_body().decode()).hold_id)
 
 
 @app.timer_trigger(schedule="%ARCHIVE_SCHEDULE%", arg_name="timer")

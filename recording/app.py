@@ -55,6 +55,7 @@ from recording.intake.receive import Intake
 from recording.intake.replay import Replay
 from recording.keeping.changes import KeepingChanges
 from recording.keeping.follow import Follow
+from recording.keeping.searches import HoldSearches
 from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
@@ -86,6 +87,8 @@ class Clients:
     index: Index
     archive_queue: Queue
     archive_poison: Queue
+    holds_queue: Queue
+    holds_poison: Queue
     topic: Topic
     service: Preview2021 | CallAutomation
     callbacks: CallbackAuth
@@ -99,7 +102,7 @@ class Clients:
     async def prepare(self) -> None:
         """Create missing queues and containers; raises azure-core's errors, except about the archive."""
         await self.blobs.create_containers("staging", "quarantine")
-        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue):
+        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue, self.holds_queue):
             await queue.create()
         await self.prepare_archive()
 
@@ -115,9 +118,9 @@ class Clients:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.blobs.aclose()
-        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue):
+        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue, self.holds_queue):
             await queue.aclose()
-        for queue in (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison):
+        for queue in (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison, self.holds_poison):
             await queue.aclose()
         await self.index.aclose()
         await self.topic.aclose()
@@ -152,6 +155,7 @@ class App:
     catalogue: Catalogue
     handout: HandOut
     keeping: KeepingChanges
+    hold_searches: HoldSearches
     trail_view: TrailView
     trail_rows: TrailRows
     verifier: Verifier
@@ -244,6 +248,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         index=Index(settings, blobs, credential),
         archive_queue=Queue(settings, job.ARCHIVE_QUEUE, credential),
         archive_poison=Queue(settings, f"{job.ARCHIVE_QUEUE}-poison", credential),
+        holds_queue=Queue(settings, job.HOLDS_QUEUE, credential),
+        holds_poison=Queue(settings, f"{job.HOLDS_QUEUE}-poison", credential),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # Callbacks of the 2021 preview API have no token (docs/acs-contract.md#2021-callbacks).
@@ -266,6 +272,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     classes = retention.parse_classes(settings.retention_classes)
     keeping = KeepingStore(blobs, classes, is_immutable=settings.archive_immutability)
     follow = Follow(recordings, claims, index, keeping)
+    changes = KeepingChanges(keeping, follow, trail, _is_erased, clock)
+    searches = HoldSearches(blobs, index, clients.holds_queue, changes, trail, clock)
     catalogue, trail_rows = Catalogue(recordings, claims, index, keeping), TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
@@ -340,6 +348,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 clients.bulk_poison,
                 clients.event_poison,
                 clients.archive_poison,
+                clients.holds_poison,
                 intake=intake,
                 quarantine=quarantine,
             ),
@@ -378,6 +387,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 seconds=2 * clients.archive_timeout,
             ),
             follow=follow,
+            hold_searches=searches,
             topic=clients.topic,
             clock=clock,
         ),
@@ -394,6 +404,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 (clients.bulk_queue, clients.bulk_poison),
                 (clients.event_queue, clients.event_poison),
                 (clients.archive_queue, clients.archive_poison),
+                (clients.holds_queue, clients.holds_poison),
             ),
             retention=settings.retention,
             risk_margin=settings.risk_margin,
@@ -404,7 +415,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         requeue=Requeue(recordings, clients.chunk_queue, trail, first_requeue=settings.first_rescue, clock=clock),
         replay=Replay(intake, clients.chunk_queue, quarantine, trail, clock=clock),
         handout=HandOut(blobs, catalogue, trail),
-        keeping=KeepingChanges(keeping, follow, trail, _is_erased, clock),
+        keeping=changes,
+        hold_searches=searches,
         trail_view=TrailView(trail, catalogue, endings, index, clock=clock),
         trail_rows=trail_rows,
         verifier=Verifier(blobs, recordings, trail, clock=clock),

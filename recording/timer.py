@@ -14,6 +14,7 @@ from recording.catalogue.indexing import Indexing
 from recording.clock import Clock, utc_now
 from recording.intake.poison import PoisonQueues
 from recording.keeping.follow import Follow
+from recording.keeping.searches import HoldSearches
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
 from recording.storage.recordings import RecordingStore
@@ -41,6 +42,7 @@ class TimerRun:
     finish: Finish
     indexing: Indexing
     follow: Follow
+    hold_searches: HoldSearches
     topic: Topic
     clock: Clock = utc_now
     budget_seconds: float = BUDGET_SECONDS
@@ -86,6 +88,7 @@ class TimerRun:
 
         # 8. Let rows and the platform follow what keeps recordings, where a request could not.
         run.report.not_kept = await self.follow.catch_up()
+        await self.hold_searches.requeue(now)
 
         run.report.topic_failed = run.notices.failed
         # Several are reviewed at once, and a quick one ends before a slow one: the least time left goes first.

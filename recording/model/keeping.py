@@ -31,12 +31,13 @@ class RetentionSet(Record):
 
 
 class HoldPlaced(Record):
-    """Fact: a case has placed a hold."""
+    """Fact: a case has placed a hold; `search` is the id of the search by which it was found."""
 
     case: str
     reason: str
     at: datetime
     by: str | None = None
+    search: str | None = None
 
 
 class HoldLifted(Record):

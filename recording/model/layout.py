@@ -15,6 +15,8 @@ staging     {key}/events/{event-id}.json            the event as received
             {key}/hand-overs/{time}.json            that the recording was put on the queue `recording-archive`
             pending-endings/{time}-{sha256}.json    that a recording was stopped, and isn't announced yet
             pending-keeping/{key}/{random}.json     that rows and platform are to follow a change of what keeps it
+            pending-holds/{id}/asked.json           which recordings a case is to hold: what a search finds
+            pending-holds/{id}/progress.json        how far that has come
 archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its kind, and recording.json, written last
             starts/{sha256}/{number}-claim.json     who claimed a start, and …-outcome.json
             started/{sha256}.json                   in which conversation a recording was started
@@ -26,6 +28,7 @@ archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its k
             audit/{yyyy}/{MM}/{dd}/{time}-{action}-{random}.json   the trail: who did what
             holds/{yyyy}/{MM}/{dd}/{key}/{sha256 of the case}/{number}-placed.json   a hold, and …-lifted.json
             retention/{yyyy}/{MM}/{dd}/{key}/{number}.json   the retention class of a recording; the last one counts
+            hold-searches/{id}.json                 how many recordings a case holds by a search
 quarantine  {yyyy}/{MM}/{dd}/sha256-{digest}.json   an event that could not be parsed, named by a digest of its text
             replayed/{the same}                     that it was accepted later
 """
@@ -57,6 +60,7 @@ LARGEST_INDEX = 99_999
 # Beside the recordings in staging.
 PENDING = "pending-endings"
 PENDING_KEEPING = "pending-keeping"
+PENDING_HOLDS = "pending-holds"
 # The facts of the trail, as its first version named them.
 TRAIL = "audit"
 # Test blobs of `python -m recording doctor`, in any container and for seconds only.
@@ -66,6 +70,7 @@ INDEX_KEY = "keys/index.json"
 _KEY = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 _MANIFEST = re.compile(r"recording(?:-(?P<revision>[1-9][0-9]{0,5}))?\.json")
 _QUARANTINED = re.compile(r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})-(?P<digest>sha256-[0-9a-f]{32})")
+_HOLD_SEARCH = re.compile(r"[0-9a-f]{32}")
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
 StagedKind = Literal[
@@ -393,6 +398,26 @@ def retention_blob(key: str, number: int) -> str:
 def pending_keeping_blob(key: str, random: str) -> str:
     """Name the marker that rows and platform are to follow a change of what keeps a recording."""
     return f"{PENDING_KEEPING}/{key}/{random}.json"
+
+
+def is_hold_search(text: str) -> bool:
+    """Return whether `text` can be the id of a hold on what a search finds."""
+    return _HOLD_SEARCH.fullmatch(text) is not None
+
+
+def hold_search_blob(search: str) -> str:
+    """Name the fact how many recordings a case holds by a search."""
+    return f"hold-searches/{search}.json"
+
+
+def asked_hold_blob(search: str) -> str:
+    """Name what staging has of such a search until it is done: with what was searched for."""
+    return f"{PENDING_HOLDS}/{search}/asked.json"
+
+
+def hold_progress_blob(search: str) -> str:
+    """Name how far it has come."""
+    return f"{PENDING_HOLDS}/{search}/progress.json"
 
 
 def call_blob(server_call_id: str) -> str:

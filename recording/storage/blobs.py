@@ -348,6 +348,11 @@ class Blobs:
             raise
         return StoredBlob(name, source.size, _quoted(done["etag"]), source.metadata)
 
+    async def is_immutable(self) -> bool:
+        """Return whether the archive's container has version-level immutability; raises azure-core's errors."""
+        found = await self._containers["archive"].get_container_properties()
+        return bool(found.immutable_storage_with_versioning_enabled)
+
     async def protections(self, prefix: str) -> list[ProtectedBlob]:
         """List how the platform protects blobs of the archive, previous versions of them too."""
         listed = self._containers["archive"].list_blobs(

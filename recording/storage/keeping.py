@@ -96,6 +96,18 @@ class KeepingStore:
                 return True
         return False
 
+    async def held_by(self, key: str, case: str) -> HoldPlaced | None:
+        """Return the hold of a case that is in force; None if there is none, or it can't be read."""
+        number, is_in_force = await self._last(key, case)
+        if not is_in_force:
+            return None
+        try:
+            return HoldPlaced.model_validate_json(
+                await self._blobs.read("archive", layout.hold_blob(key, case, number)) or b""
+            )
+        except ValidationError:
+            return None
+
     async def lift(self, key: str, fact: HoldLifted) -> bool:
         """Lift the hold of a case; False if it holds nothing."""
         number, is_in_force = await self._last(key, fact.case)

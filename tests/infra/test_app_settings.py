@@ -127,6 +127,8 @@ def test_what_the_environment_sets_reaches_the_app() -> None:
     settings = read_settings(deployed("everything-on"))
     assert (settings.risk_hours, settings.delete_source) == (6, True)
     assert (settings.auto_record, settings.content_hosts) == ("all", ("files.example.com",))
+    assert settings.retention_classes == "standard=365,court=2555,history=forever"
+    assert (settings.archive_immutability, read_settings(deployed("immutable")).archive_immutability) == (False, True)
     assert settings.public_base_url == "https://recordings.example.com"
     assert (str(settings.entra_tenant_id)[-1], str(settings.entra_api_id)[-1]) == ("3", "4")
     old = read_settings(deployed("preview-2021"))
@@ -189,7 +191,9 @@ def test_containers_are_made_under_the_names_that_the_app_gets(variant: str) -> 
 def test_queues_are_those_of_the_code() -> None:
     """Each queue is made, and the one where the host puts what has failed there five times."""
     made = [
-        name + end for name in (job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE) for end in ("", "-poison")
+        name + end
+        for name in (job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE, job.HOLDS_QUEUE)
+        for end in ("", "-poison")
     ]
     assert list(named("Microsoft.Storage/storageAccounts/queueServices/queues")) == made
 
