@@ -156,9 +156,9 @@ class StorageProxy:
             entry.fault = rule.kind
             if rule.kind in MESSAGE_KINDS:
                 entry.exchange.asked, entry.exchange.answered = bytearray(), bytearray()
-        answer = await self._answer(request, call, entry.exchange, rule)
-        if answer is not None:
-            return answer
+        wrong = await self._answer(request, call, entry.exchange, rule)
+        if wrong is not None:
+            return wrong
 
         async def forward(touch: Touch | None) -> web.StreamResponse:
             return await self._forward(request, call, base, exchange=entry.exchange, rule=rule, touch=touch)
