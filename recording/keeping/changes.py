@@ -141,7 +141,7 @@ class KeepingChanges:
         if kept.holds and (
             shortens(before, until) or (found.archived_at is None and shortens_days(kept.days, after.days))
         ):
-            cases = ", ".join(hold.case for hold in await self.keeping.holds(kept))
+            cases = ", ".join(await self.keeping.cases(found.recording_key))
             raise Conflict(
                 f"this recording is on hold ({cases}): until that is lifted, it can't be kept for a shorter time",
                 target="retentionClass",

@@ -85,6 +85,12 @@ class KeepingStore:
         await run_each(read, kept.holds, at_once=_REQUESTS)
         return sorted(found, key=lambda one: (one.since, one.case))
 
+    async def cases(self, key: str) -> list[str]:
+        """Name the cases that hold a recording, also one whose fact can't be read; raises azure-core's errors."""
+        kept = await self.find(key)
+        found = [hold.case for hold in await self.holds(kept)]
+        return [*found, *["a case whose fact can't be read"] * (len(kept.holds) - len(found))]
+
     async def place(self, key: str, fact: HoldPlaced) -> bool:
         """Place a hold; False, and nothing is changed, if the case holds the recording already."""
         for _ in range(_TRIES):
