@@ -13,9 +13,11 @@ param storageBlobUri string
 param storageQueueUri string
 param storageTableUri string
 param archiveBlobUri string
+param derivedBlobUri string
 param deploymentContainer string
 param stagingContainer string
 param archiveContainer string
+param derivedContainer string
 param quarantineContainer string
 param deadLetterContainer string
 param insightsConnectionString string
@@ -183,8 +185,10 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     AzureWebJobsDisableHomepage: 'true'
     STAGING_STORAGE__blobServiceUri: storageBlobUri
     ARCHIVE_STORAGE__blobServiceUri: archiveBlobUri
+    DERIVED_STORAGE__blobServiceUri: derivedBlobUri
     STAGING_CONTAINER: stagingContainer
     ARCHIVE_CONTAINER: archiveContainer
+    DERIVED_CONTAINER: derivedContainer
     QUARANTINE_CONTAINER: quarantineContainer
     DEAD_LETTER_CONTAINER: deadLetterContainer
 

@@ -52,6 +52,7 @@ param siteUpdateStrategy = readEnvironmentVariable('SITE_UPDATE_STRATEGY', '')
 
 param stagingSku = readEnvironmentVariable('STAGING_SKU', 'Standard_ZRS')
 param archiveSku = readEnvironmentVariable('ARCHIVE_SKU', 'Standard_ZRS')
+param derivedDays = int(readEnvironmentVariable('DERIVED_DAYS', '7'))
 param archiveCoolAfterDays = int(readEnvironmentVariable('ARCHIVE_COOL_AFTER_DAYS', '30'))
 param archiveColdAfterDays = int(readEnvironmentVariable('ARCHIVE_COLD_AFTER_DAYS', '90'))
 param retentionClasses = readEnvironmentVariable('RETENTION_CLASSES', '')

@@ -1,7 +1,7 @@
 // Unpack Chromium and what it needs from the npm package @sparticuz/chromium, without running a line of that package:
 // `node local/browser.js FOLDER`, as `make setup` does. Its own start would unpack into the temporary folder, under a fixed name.
 'use strict';
-const { createReadStream, createWriteStream, mkdirSync, readdirSync, rmSync, renameSync, writeFileSync } = require('node:fs');
+const { createReadStream, createWriteStream, mkdirSync, rmSync, renameSync, writeFileSync } = require('node:fs');
 const { execFileSync } = require('node:child_process');
 const { join, resolve } = require('node:path');
 const { pipeline } = require('node:stream/promises');
@@ -38,5 +38,4 @@ async function unpackTar(name, to) {
   writeFileSync(join(fresh, 'fonts.conf'), `${fonts.join('\n')}\n`);
   rmSync(folder, { recursive: true, force: true });
   renameSync(fresh, folder);
-  console.log(readdirSync(folder).join(' '));
 })();

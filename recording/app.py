@@ -105,7 +105,7 @@ class Clients:
         await self.blobs.create_containers("staging", "quarantine")
         for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue, self.holds_queue):
             await queue.create()
-        await self.prepare_archive()
+        await asyncio.gather(self.prepare_archive(), self._prepare_derived())
 
     async def prepare_archive(self) -> None:
         """Create the archive container if it is missing; where it can't be reached, chunks are safe in staging."""
@@ -115,6 +115,16 @@ class Clients:
         except (AzureError, TimeoutError) as failed:
             reason = type(failed).__name__
             log.error("archive.not_prepared", reason=reason, next="chunks go to staging; the timer tries again")
+
+    async def _prepare_derived(self) -> None:
+        """Create the container of derived files, if they have a place and it is missing: no recording needs it."""
+        if not self.blobs.keeps_derived:
+            return
+        try:
+            async with asyncio.timeout(self.archive_timeout):
+                await self.blobs.create_containers("derived")
+        except (AzureError, TimeoutError) as failed:
+            log.warning("derived.not_prepared", reason=type(failed).__name__, next="no file is joined or exported")
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -239,7 +249,8 @@ async def open_app(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) 
 def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clients:
     """Open the clients; nothing is sent yet. `retries` are those of Blob Storage."""
     resource = settings.resource()
-    accounts = (settings.host_storage, settings.staging_storage, settings.archive_storage)
+    accounts = [settings.host_storage, settings.staging_storage, settings.archive_storage]
+    accounts += [settings.derived_storage] if settings.keeps_derived else []
     needs_topic_identity = bool(settings.events_topic_endpoint) and settings.events_topic_key is None
     needs_identity = (
         needs_topic_identity or resource.access_key is None or any(one.connection_string is None for one in accounts)
