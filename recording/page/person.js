@@ -1,4 +1,4 @@
-// What is done with everything that there is of a person: hold it, export it, erase it.
+// What is done with several recordings at once: with all of a person, or with those that are marked in the list.
 import * as api from "./api.js";
 import { fill, h, say } from "./dom.js";
 import { REASONS } from "./keeping.js";
@@ -65,4 +65,33 @@ export function person(place, participant) {
   }
 
   return buttons.length ? h("div", { class: "panel" }, h("div", { class: "row" }, h("strong", { class: "grow" }, participant), buttons), area) : null;
+}
+
+// The buttons for recordings that are marked, by their keys; each is asked for on its own, and what fails is named.
+export function several(place, keys, done) {
+  const area = h("span", { role: "status" });
+  const button = (operation, label, question, send) => place.may(operation) && h("button", {
+    type: "button", disabled: !keys.length,
+    onclick: async () => {
+      const said = await ask(question);
+      if (!said) return;
+      const failed = [];
+      for (const [at, key] of keys.entries()) {
+        fill(area, `${at + 1} of ${keys.length}…`);
+        await send(key, said).catch((problem) => failed.push(`${key}: ${problem.message}`));
+      }
+      fill(area, failed.length ? h("span", { class: "wrong" }, `${failed.length} of ${keys.length} failed. ${failed.join("; ")}`) : `${keys.length} done`);
+      if (!failed.length) done?.();
+    },
+  }, label);
+  return [
+    button("v1_place_hold", "Hold…", {
+      title: `Hold ${keys.length} recordings`, action: "Hold", reason: "required", fields: [{ name: "case", label: "Case" }],
+    }, (key, said) => api.put(api.path`recordings/${key}/hold`, said)),
+    button("v1_erase_recording", "Erase…", {
+      title: `Erase ${keys.length} recordings`, action: "Erase", danger: true, typed: "erase", reason: "required",
+      body: ["Each is erased later, and can be called off one by one until then."], fields: [{ name: "ground", label: "Ground", options: REASONS }],
+    }, (key, { ground, reason }) => api.post(api.path`recordings/${key}/erase`, { reason: ground, text: reason })),
+    area,
+  ];
 }
