@@ -8,7 +8,6 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, async_playwright
@@ -98,7 +97,7 @@ async def visiting(browser: Browser, url: str, **options: Any) -> AsyncIterator[
     try:
         page = await context.new_page()
         visit = Visit(page, context, url)
-        await context.expose_function("refusedByPolicy", visit.faults.append)
+        await context.expose_function("refusedByPolicy", lambda said: visit.faults.append(said))
         await context.add_init_script(
             "addEventListener('securitypolicyviolation', "
             "event => refusedByPolicy(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`))"
