@@ -13,9 +13,11 @@ param storageBlobUri string
 param storageQueueUri string
 param storageTableUri string
 param archiveBlobUri string
+param derivedBlobUri string
 param deploymentContainer string
 param stagingContainer string
 param archiveContainer string
+param derivedContainer string
 param quarantineContainer string
 param deadLetterContainer string
 param insightsConnectionString string
@@ -35,6 +37,10 @@ param ingestBlockMib int
 param ingestParallelism int
 param contentHosts string
 param deleteSource bool
+param retentionClasses string
+
+@description('The archive container has version-level immutability.')
+param archiveImmutability bool
 param autoRecord string
 param telemetry string
 
@@ -179,8 +185,10 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     AzureWebJobsDisableHomepage: 'true'
     STAGING_STORAGE__blobServiceUri: storageBlobUri
     ARCHIVE_STORAGE__blobServiceUri: archiveBlobUri
+    DERIVED_STORAGE__blobServiceUri: derivedBlobUri
     STAGING_CONTAINER: stagingContainer
     ARCHIVE_CONTAINER: archiveContainer
+    DERIVED_CONTAINER: derivedContainer
     QUARANTINE_CONTAINER: quarantineContainer
     DEAD_LETTER_CONTAINER: deadLetterContainer
 
@@ -196,6 +204,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     INGEST_PARALLELISM: string(ingestParallelism)
     CONTENT_HOSTS: contentHosts
     DELETE_SOURCE: toLower(string(deleteSource))
+    RETENTION_CLASSES: retentionClasses
+    ARCHIVE_IMMUTABILITY: toLower(string(archiveImmutability))
     AUTO_RECORD: autoRecord
     TELEMETRY: telemetry
     PUBLIC_BASE_URL: publicBaseUrl

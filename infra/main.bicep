@@ -106,7 +106,7 @@ param httpConcurrency int = 32
 @allowed([2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('Creates a virtual network with the app in it and private endpoints for both storage accounts, which are then closed to everything else: see docs/deploy-upgrade.md#private-networking.')
+@description('Creates a virtual network with the app in it and private endpoints for the storage accounts, which are then closed to everything else: see docs/deploy-upgrade.md#private-networking.')
 param privateNetworking bool = false
 
 @description('Addresses of that network: a /24 or larger that does not overlap with networks that you connect to it.')
@@ -135,9 +135,8 @@ param archiveCoolAfterDays int = 30
 @minValue(0)
 param archiveColdAfterDays int = 90
 
-@description('After how many days recordings are deleted; 0 keeps them forever.')
-@minValue(0)
-param archiveDeleteAfterDays int = 0
+@description('Retention classes and their days, the default first, for example standard=90,court=2555,history=forever (RETENTION_CLASSES). If empty, recordings are kept for ever.')
+param retentionClasses string = ''
 
 @description('Allows a policy or a legal hold on recordings, now or later. Decide before the first deployment: see docs/compliance.md#retention.')
 param archiveImmutabilitySupport bool = false
@@ -149,6 +148,11 @@ param archiveImmutabilityLocked bool = false
 @minValue(0)
 @maxValue(146000)
 param archiveImmutableDays int = 0
+
+@description('After how many days joined files and exports are deleted. They are made again when they are asked for.')
+@minValue(1)
+@maxValue(365)
+param derivedDays int = 7
 
 @description('How long a deleted blob can be restored, in days.')
 @minValue(1)
@@ -229,12 +233,6 @@ var contradictions = filter([
   archiveCoolAfterDays == 0 || archiveColdAfterDays == 0 || archiveCoolAfterDays < archiveColdAfterDays
     ? ''
     : 'ARCHIVE_COLD_AFTER_DAYS (${archiveColdAfterDays}) must be more than ARCHIVE_COOL_AFTER_DAYS (${archiveCoolAfterDays}): recordings become colder with time. 0 omits a tier.'
-  archiveDeleteAfterDays == 0 || archiveDeleteAfterDays > max(archiveCoolAfterDays, archiveColdAfterDays)
-    ? ''
-    : 'ARCHIVE_DELETE_AFTER_DAYS (${archiveDeleteAfterDays}) must be more than ARCHIVE_COOL_AFTER_DAYS and ARCHIVE_COLD_AFTER_DAYS: what is deleted cannot change its tier afterwards. 0 keeps recordings.'
-  archiveDeleteAfterDays == 0 || !archiveImmutabilitySupport
-    ? ''
-    : 'ARCHIVE_DELETE_AFTER_DAYS must be 0 with ARCHIVE_IMMUTABILITY_SUPPORT: a lifecycle rule deletes nothing from an immutable container.'
   archiveImmutableDays == 0 || archiveImmutabilitySupport
     ? ''
     : 'ARCHIVE_IMMUTABLE_DAYS needs ARCHIVE_IMMUTABILITY_SUPPORT: without it the container accepts no policy.'
@@ -265,6 +263,7 @@ var eventTopicName = empty(existingTopicName) ? 'evgt-acs-${token}' : existingTo
 var container = {
   staging: 'recordings-staging'
   archive: 'recordings-archive'
+  derived: 'recordings-derived'
   quarantine: 'recordings-quarantine'
   deadLetter: 'recordings-dead-letter'
   deployment: 'deployment'
@@ -328,10 +327,22 @@ module archive 'archive.bicep' = {
     softDeleteDays: softDeleteDays
     coolAfterDays: archiveCoolAfterDays
     coldAfterDays: archiveColdAfterDays
-    deleteAfterDays: archiveDeleteAfterDays
     immutabilitySupport: archiveImmutabilitySupport
     immutableDays: archiveImmutableDays
     immutabilityLocked: archiveImmutabilityLocked
+  }
+}
+
+module derived 'derived.bicep' = {
+  name: 'derived'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+    container: container.derived
+    privateNetworking: privateNetworking
+    deleteAfterDays: derivedDays
   }
 }
 
@@ -347,10 +358,17 @@ module network 'network.bicep' = if (privateNetworking) {
       {
         name: storage.outputs.accountName
         id: storage.outputs.accountId
+        services: ['blob', 'queue', 'table']
       }
       {
         name: archive.outputs.accountName
         id: archive.outputs.accountId
+        services: ['blob', 'queue', 'table']
+      }
+      {
+        name: derived.outputs.accountName
+        id: derived.outputs.accountId
+        services: ['blob']
       }
     ]
   }
@@ -419,6 +437,16 @@ module archiveLog 'access-logs.bicep' = if (accessLogs) {
   }
 }
 
+module derivedLog 'access-logs.bicep' = if (accessLogs) {
+  name: 'access-logs-derived'
+  scope: group
+  params: {
+    accountName: derived.outputs.accountName
+    workspaceId: monitoring.outputs.workspaceId
+    settingName: 'recordings-${token}'
+  }
+}
+
 module domainEvents 'domain-events.bicep' = {
   name: 'domain-events'
   scope: group
@@ -439,6 +467,8 @@ module roles 'roles.bicep' = {
     deadLetterContainer: container.deadLetter
     archiveAccountName: archive.outputs.accountName
     archiveContainer: container.archive
+    derivedAccountName: derived.outputs.accountName
+    derivedContainer: container.derived
     insightsName: monitoring.outputs.insightsName
     domainTopicName: domainEvents.outputs.topicName
   }
@@ -458,9 +488,11 @@ module functionApp 'function-app.bicep' = {
     storageQueueUri: storage.outputs.queueUri
     storageTableUri: storage.outputs.tableUri
     archiveBlobUri: archive.outputs.blobUri
+    derivedBlobUri: derived.outputs.blobUri
     deploymentContainer: container.deployment
     stagingContainer: container.staging
     archiveContainer: container.archive
+    derivedContainer: container.derived
     quarantineContainer: container.quarantine
     deadLetterContainer: container.deadLetter
     insightsConnectionString: monitoring.outputs.connectionString
@@ -477,6 +509,8 @@ module functionApp 'function-app.bicep' = {
     ingestParallelism: ingestParallelism
     contentHosts: contentHosts
     deleteSource: deleteSource
+    retentionClasses: retentionClasses
+    archiveImmutability: archiveImmutabilitySupport
     autoRecord: autoRecord
     telemetry: telemetry
     publicBaseUrl: publicBaseUrl
@@ -540,6 +574,7 @@ output STORAGE_ACCOUNT_ID string = storage.outputs.accountId
 output STORAGE_ACCOUNT_NAME string = storage.outputs.accountName
 output ARCHIVE_ACCOUNT_NAME string = archive.outputs.accountName
 output STAGING_CONTAINER_NAME string = container.staging
+output DERIVED_ACCOUNT_NAME string = derived.outputs.accountName
 output ARCHIVE_CONTAINER_NAME string = container.archive
 output DEAD_LETTER_CONTAINER string = container.deadLetter
 output LOG_WORKSPACE_ID string = monitoring.outputs.workspaceCustomerId

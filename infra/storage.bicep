@@ -30,6 +30,10 @@ var queueNames = [
   'recording-events-poison'
   'recording-archive'
   'recording-archive-poison'
+  'recording-join'
+  'recording-join-poison'
+  'recording-holds'
+  'recording-holds-poison'
 ]
 
 var containerNames = [

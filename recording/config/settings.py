@@ -16,6 +16,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from recording import retention
 from recording.config import account, references
 from recording.config.account import Service, StorageAccount
 from recording.config.resource import Resource, is_endpoint, parse_connection_string
@@ -51,6 +52,11 @@ def _known(version: str) -> str:
     if version != VERSION_2021 and not (_VERSION.fullmatch(version) and version >= FIRST_VERSION):
         raise ValueError(f"must be {VERSION_2021}, or a version of the Call Automation API: {FIRST_VERSION} or later")
     return version
+
+
+def _check_classes(text: str) -> str:
+    retention.parse_classes(text)
+    return text
 
 
 VERSION_2021 = "2021-04-15-preview1"
@@ -130,6 +136,11 @@ class Settings(BaseModel):
         alias="DEAD_LETTER_CONTAINER",
         description="Events that Event Grid gave up, in the account of the quarantine; `/v1/operations` lists them.",
     )
+    derived_container: Container = Field(
+        default="recordings-derived",
+        alias="DERIVED_CONTAINER",
+        description="Files that are made from recordings and can be made again: joined files and exports.",
+    )
     archive_schedule: str = Field(
         default="0 */5 * * * *",
         alias="ARCHIVE_SCHEDULE",
@@ -201,6 +212,17 @@ class Settings(BaseModel):
         alias="TELEMETRY",
         description="`auto` sends traces to Application Insights, `console` prints them, `off` disables them.",
     )
+    retention_classes: Annotated[str, AfterValidator(_check_classes)] = Field(
+        default="",
+        alias="RETENTION_CLASSES",
+        description="Classes as `standard=90,court=2555,history=forever`, in days; the first is the default. "
+        "None: kept for ever.",
+    )
+    archive_immutability: bool = Field(
+        default=False,
+        alias="ARCHIVE_IMMUTABILITY",
+        description="`true` where the archive has version-level immutability: policies and holds are set there, too.",
+    )
     host_storage: StorageAccount = Field(
         default=StorageAccount(),
         alias="AzureWebJobsStorage",
@@ -216,6 +238,12 @@ class Settings(BaseModel):
         alias="ARCHIVE_STORAGE",
         description="Account of the archive container (same forms). Default: AzureWebJobsStorage.",
     )
+    derived_storage: StorageAccount = Field(
+        default=StorageAccount(),
+        alias="DERIVED_STORAGE",
+        description="Account of the derived container (same forms), without versions and soft delete. "
+        "Unset: no joined files and exports.",
+    )
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Show the names of what is set and no value: a URI may hold a token."""
@@ -225,6 +253,11 @@ class Settings(BaseModel):
     def uses_preview_2021(self) -> bool:
         """Return whether the 2021 preview API is used, not the Call Automation API."""
         return self.acs_api_version == VERSION_2021
+
+    @property
+    def keeps_derived(self) -> bool:
+        """Return whether there is a place for derived files."""
+        return self.derived_storage != StorageAccount()
 
     @property
     def retention(self) -> timedelta:
@@ -303,6 +336,8 @@ def read_settings(environment: Mapping[str, str], *, may_be_unresolved: Collecti
         ("host_storage", "queue"),
         ("staging_storage", "blob"),
         ("archive_storage", "blob"),
+        # Not that of the host, if it isn't set: its versions would keep what was erased.
+        *((("derived_storage", "blob"),) if complete.keeps_derived else ()),
     )
     for name, service in needed:
         place: StorageAccount = getattr(complete, name)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-Container = Literal["staging", "archive", "quarantine", "dead_letter"]
+Container = Literal["staging", "archive", "quarantine", "dead_letter", "derived"]
 
 
 @dataclass(frozen=True)
@@ -38,3 +38,14 @@ class StoredBlob:
     def digest(self) -> str | None:
         """What was proved of its bytes: equal digests and lengths mean equal bytes; None if nothing was."""
         return self.sha256 or self.crc64
+
+
+@dataclass(frozen=True)
+class ProtectedBlob:
+    """How the platform protects a version of a blob; `version_id` is None where the account keeps no versions."""
+
+    name: str
+    version_id: str | None
+    is_current: bool
+    hold: bool
+    until: datetime | None

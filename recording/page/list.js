@@ -14,7 +14,7 @@ const FRESH = 5 * 60_000;
 let kept = null; // {address, at, recordings, cursor, marked, scroll}
 
 const STATES = { ingesting: ["busy", "on its way"], staged: ["busy", "safe, not archived"], archived: ["good", "archived"], incomplete: ["bad", "incomplete"], absent: ["warn", "not announced"], erased: ["off", "erased"] };
-const KINDS = { phone: "phone", communicationUser: "user", microsoftTeamsUser: "Teams", bot: "bot", unknown: "unknown" };
+const KINDS = { phone: "by phone", teams: "in Teams", bot: "bot", unknown: "unknown" };
 const AS = { call: "call id", conversation: "conversation or server call id", recordingKey: "recording key", participant: "participant", reference: "reference" };
 
 // What a text that somebody types or pastes most likely is.
@@ -219,7 +219,7 @@ function row(one, shown, changed) {
 function people({ participants = {} }) {
   const { count = 0, kinds = {} } = participants;
   if (!count) return h("span", { class: "faint" }, "—");
-  const named = Object.entries(kinds).filter(([kind]) => kind !== "communicationUser").map(([kind, number]) => `${number} ${KINDS[kind] || kind}`);
+  const named = Object.entries(kinds).filter(([kind]) => kind !== "acs").map(([kind, number]) => `${number} ${KINDS[kind] || kind}`);
   return [`${count} ${count === 1 ? "person" : "people"}`, named.length ? h("span", { class: "faint" }, ` · ${named.join(", ")}`) : null];
 }
 

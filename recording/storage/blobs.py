@@ -1,8 +1,8 @@
 """The only module with a client of Blob Storage.
 
-Three containers: staging, archive (perhaps in another account) and quarantine. Facts are created
-with `If-None-Match: *` and never changed; a chunk becomes visible by its commit, in staging and,
-copied by the service, in the archive.
+Staging, archive and derived files (each perhaps in another account), quarantine and dead letters. Facts are created
+with `If-None-Match: *` and never changed; a chunk becomes visible by its commit, in staging and, copied by the service,
+in the archive.
 """
 
 import asyncio
@@ -10,11 +10,12 @@ import contextlib
 import hashlib
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import batched, zip_longest
 from secrets import token_hex
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from azure.core import MatchConditions
@@ -25,14 +26,24 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.storage.blob import BlobBlock, BlobProperties, BlobSasPermissions, ContentSettings, generate_blob_sas
+from azure.storage.blob import (
+    BlobBlock,
+    BlobProperties,
+    BlobSasPermissions,
+    ContentSettings,
+    ImmutabilityPolicy,
+    generate_blob_sas,
+)
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from recording import crc64
 from recording.config.account import StorageAccount
 from recording.config.settings import Settings
+from recording.errors import NotFound, describe
+from recording.model.keeping import Protection
 from recording.model.proof import ByteRange
-from recording.model.stored import Container, StoredBlob
+from recording.model.stored import Container, ProtectedBlob, StoredBlob
+from recording.telemetry import log
 from recording.workers import run_each
 
 # By default the client's pauses begin at 15 s: one failed request would take longer than Event Grid's 30 s
@@ -78,19 +89,33 @@ class Blobs:
         archive = _service(settings.archive_storage, credential, **retries)
         # A streamed body can't be sent twice: ingest fetches the block again (docs/measurements.md#streaming).
         self._no_retry = _service(settings.staging_storage, credential, **{**retries, "retry_total": 0})
-        self._services = [staging, archive, self._no_retry]
         self._service_of: dict[Container, BlobServiceClient] = {
             "staging": staging,
             "archive": archive,
             "quarantine": staging,
             "dead_letter": staging,
         }
+        if settings.keeps_derived:
+            self._service_of["derived"] = _service(settings.derived_storage, credential, **retries)
+        self._services = [*{id(one): one for one in self._service_of.values()}.values(), self._no_retry]
         self._containers: dict[Container, ContainerClient] = {
             where: service.get_container_client(getattr(settings, f"{where}_container"))
             for where, service in self._service_of.items()
         }
         self._stage = self._no_retry.get_container_client(settings.staging_container)
         self._delegation: dict[Container, tuple[datetime, Any]] = {}
+
+    @property
+    def keeps_derived(self) -> bool:
+        """Return whether there is a place for derived files: without one no method takes the container `derived`."""
+        return "derived" in self._containers
+
+    def require_derived(self) -> None:
+        """Raise NotFound, which names the setting, if there is no place for derived files."""
+        if not self.keeps_derived:
+            raise NotFound(
+                "joined files and exports are off: the setting DERIVED_STORAGE names no account", code="DerivedOff"
+            )
 
     async def create_containers(self, *which: Container) -> None:
         """Create the containers (all, if none is named) that don't exist; raises what the client raises."""
@@ -168,6 +193,14 @@ class Blobs:
         except (StopAsyncIteration, ResourceNotFoundError):
             return [], None
         return found, pages.continuation_token or None  # type: ignore[attr-defined]
+
+    async def kept_by(self, where: Container, name: str) -> Literal["versions", "soft delete"] | None:
+        """Return which feature of the account still has a blob that was deleted; None if nothing has."""
+        listed = self._containers[where].list_blobs(name_starts_with=name, include=["deleted", "versions"])
+        async for blob in listed:
+            if blob.name == name:
+                return "versions" if blob.version_id else "soft delete"
+        return None
 
     async def folders(self, where: Container, prefix: str = "") -> list[str]:
         """List the folders directly below `prefix` (which ends in `/` or is empty), without their slash."""
@@ -295,12 +328,13 @@ class Blobs:
         *,
         content_type: str,
         over: StoredBlob | None = None,
+        protection: Protection | None = None,
     ) -> StoredBlob | None:
         """Copy a staging blob by the service, range by range, and compare the CRC64 that it answers for each.
 
         None if nothing was written: there is a blob of this name that isn't `over`, or that may not be replaced. The
-        copy has the metadata of its source. Raises CopyDiffers for a range that stays another one, or azure-core's
-        errors.
+        copy has the metadata of its source. Where the platform refuses its `protection`, it is made without, which is
+        logged. Raises CopyDiffers for a range that stays another one, or azure-core's errors.
         """
         target = self._containers["archive"].get_blob_client(name)
         address = await self._signed("staging", source.name, expiry=datetime.now(UTC) + _COPY_LINK_LIFE)
@@ -320,12 +354,14 @@ class Blobs:
         seen = {"etag": over.etag, "match_condition": _SAME} if over else {"match_condition": MatchConditions.IfMissing}
         try:
             await run_each(stage, ranges, at_once=_BLOCKS_AT_ONCE)
-            done = await target.commit_block_list(
+            commit = partial(
+                target.commit_block_list,
                 [BlobBlock(ids[part]) for part in ranges],
                 metadata=dict(source.metadata),
                 content_settings=ContentSettings(content_type=content_type),
                 **seen,
             )
+            done = await _protected(commit, protection, name) or await commit()
         except HttpResponseError as failed:
             # Another worker's commit has removed the blocks, or there is a blob (docs/azure-storage.md#uploads), which
             # may be protected (docs/azure-storage.md#immutability).
@@ -333,6 +369,28 @@ class Blobs:
                 return None
             raise
         return StoredBlob(name, source.size, _quoted(done["etag"]), source.metadata)
+
+    async def is_immutable(self) -> bool:
+        """Return whether the archive's container has version-level immutability; raises azure-core's errors."""
+        found = await self._containers["archive"].get_container_properties()
+        return bool(found.immutable_storage_with_versioning_enabled)
+
+    async def protections(self, prefix: str) -> list[ProtectedBlob]:
+        """List how the platform protects blobs of the archive, previous versions of them too."""
+        listed = self._containers["archive"].list_blobs(
+            name_starts_with=prefix, include=["versions", "immutabilitypolicy", "legalhold"]
+        )
+        return [_protection_of(blob) async for blob in listed]
+
+    async def set_hold(self, blob: ProtectedBlob, hold: bool) -> None:
+        """Put a version on the platform's legal hold, or lift it; raises azure-core's errors."""
+        await self._containers["archive"].get_blob_client(blob.name).set_legal_hold(hold, version_id=blob.version_id)
+
+    async def set_policy(self, blob: ProtectedBlob, until: datetime) -> None:
+        """Put a version under an unlocked policy; raises azure-core's errors."""
+        policy = ImmutabilityPolicy(expiry_time=until, policy_mode="unlocked")
+        client = self._containers["archive"].get_blob_client(blob.name)
+        await client.set_immutability_policy(policy, version_id=blob.version_id)
 
     async def read_link(
         self, where: Container, found: StoredBlob, *, file_name: str, saves: bool, correlation_id: str
@@ -401,6 +459,40 @@ def _service(account: StorageAccount, credential: AsyncTokenCredential | None, *
     if account.connection_string is not None:
         return BlobServiceClient.from_connection_string(account.connection_string.get_secret_value(), **options)
     return BlobServiceClient(str(account.blob_uri), credential=credential, **options)
+
+
+async def _protected(
+    commit: Callable[..., Awaitable[dict[str, Any]]], protection: Protection | None, name: str
+) -> dict[str, Any] | None:
+    """Commit with hold and policy; None if that was refused, for whatever reason: then it is to be done without."""
+    asked: dict[str, Any] = {}
+    if protection and protection.until:
+        asked["immutability_policy"] = ImmutabilityPolicy(expiry_time=protection.until, policy_mode="unlocked")
+    if protection and protection.hold:
+        asked["legal_hold"] = True
+    if not asked:
+        return None
+    try:
+        return await commit(**asked)
+    except HttpResponseError as failed:
+        if failed.status_code not in (400, 403, 409):
+            raise
+        # 409 is also the answer where there is a blob of this name: then the second commit says so again.
+        if not isinstance(failed, ResourceExistsError):
+            log.warning("copy.not_protected", blob=name, reason=describe(failed), next="the archive job asks again")
+        return None
+
+
+def _protection_of(blob: BlobProperties) -> ProtectedBlob:
+    policy = blob.immutability_policy
+    return ProtectedBlob(
+        str(blob.name),
+        blob.version_id,
+        # Without versions nothing says so.
+        is_current=bool(blob.is_current_version) or blob.version_id is None,
+        hold=bool(blob.has_legal_hold),
+        until=policy.expiry_time if policy else None,
+    )
 
 
 def _stored(blob: BlobProperties) -> StoredBlob:

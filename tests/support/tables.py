@@ -28,9 +28,9 @@ PURPOSES = {
     "Recording": ("autoRecord", "deleteSource", "publicBaseUrl", "callbackKeySecretUri", "requireCallbackToken"),
     "People and services under /v1": ("entraTenantId", "entraApiId"),
     "How long things are kept": (
-        "archiveCoolAfterDays", "archiveColdAfterDays", "archiveDeleteAfterDays", "archiveImmutabilitySupport",
+        "archiveCoolAfterDays", "archiveColdAfterDays", "retentionClasses", "archiveImmutabilitySupport",
         "archiveImmutableDays", "archiveImmutabilityLocked", "softDeleteDays", "eventRetentionDays",
-        "sourceRetentionHours",
+        "derivedDays", "sourceRetentionHours",
     ),
     "Speed and size": (
         "maximumInstanceCount", "instanceMemoryMB", "httpAlwaysReadyInstances", "httpConcurrency", "ingestParallelism",
