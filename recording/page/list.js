@@ -2,6 +2,7 @@
 import * as api from "./api.js";
 import { fill, h, icon, say } from "./dom.js";
 import { badge, load, save } from "./parts.js";
+import { person, several } from "./person.js";
 import { go, here, href, note } from "./route.js";
 import { dayBegins, dayOf, length, onZone, size, when, write, zoneName } from "./time.js";
 
@@ -152,11 +153,12 @@ export function open(place) {
         h("label", { class: "faint" }, "Jump to day ", h("input", { type: "date", onchange: (event) => { to.value = event.target.value; find(); } })),
         h("span", { class: "grow" }),
         marked.length ? h("span", {}, `${marked.length} marked`) : h("span", { class: "faint" }, "Mark recordings to save them as a list"),
-        h("button", { type: "button", disabled: !marked.length, onclick: () => save(spreadsheet(marked)) }, icon("download"), "Save as CSV"));
+        h("button", { type: "button", disabled: !marked.length, onclick: () => save(spreadsheet(marked)) }, icon("download"), "Save as CSV"),
+        several(place, marked.map((one) => one.recordingKey)));
     }
     more(shown.recordings);
     drawFoot();
-    return fill(results, table, foot);
+    return fill(results, shown.asked.participant ? person(place, shown.asked.participant) : null, table, foot);
   }
 
   function further(shown) {
