@@ -3,13 +3,13 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
 from azure.storage.blob import CorsRule
 from azure.storage.blob.aio import BlobServiceClient
-from playwright.async_api import Browser, ViewportSize, expect
+from playwright.async_api import Browser, Request, ViewportSize, expect
 
 from local.acs import tone
 from local.azurite import Azurite
@@ -148,8 +148,13 @@ async def test_without_a_cors_rule_five_channels_play_together(visit: Visit, sit
     """The page says why nobody can be muted, and doesn't ask for another link."""
     made = await put_recording(read_settings(site.environ), 3, [Part(0, 10, kind="wav")])
     page = await visit.open(f"#/r/{made.recording_key}")
-    asked = []
-    page.on("request", lambda one: asked.append(one.url) if one.url.endswith("/links") else None)
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.url.endswith("/links"):
+            asked.append(request.url)
+
+    page.on("request", note)
     await page.get_by_role("button", name="Play", exact=True).click()
     await page.get_by_text("storage has no CORS rule for this page").wait_for()
     await expect(page.locator(".clock")).to_have_text(re.compile("^0:00:0[2-9]"), timeout=20_000)
@@ -192,11 +197,51 @@ async def test_a_recording_of_18_chunks_and_3_hours_has_two_elements(visit: Visi
     people = (Participant(id="8:acs:ada", kind="acs", chunks=tuple(range(18))),)
     made = await put_recording(read_settings(site.environ), 5, parts, participants=people)
     page = await visit.open(f"#/r/{made.recording_key}")
-    asked = []
-    page.on("request", lambda one: asked.append(one.post_data_json["indexes"]) if one.url.endswith("/links") else None)
+    asked: list[Any] = []
+
+    def note(request: Request) -> None:
+        if request.url.endswith("/links"):
+            asked.append(request.post_data_json["indexes"])
+
+    page.on("request", note)
     await page.get_by_role("slider", name="Timeline").press("PageUp")
     await page.keyboard.press("k")
     await expect(page.locator(".clock")).to_have_text(re.compile("^0:[2-9]0:0[1-9]"), timeout=30_000)
 
     assert 2 == await page.locator("video").count()
     assert [[1], [2], [3]] == asked
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_in_any_state_of_a_recording(
+    browser: Browser, site: Site, size: ViewportSize, scheme: Literal["light", "dark"]
+) -> None:
+    """Whole and playing, with a lost chunk, five channels, a file that no player reads, unknown; and the dialogs."""
+    settings = read_settings(site.environ)
+    whole = await put_recording(settings, 6, [Part(0, 3), Part(3, 3)])
+    broken = await put_recording(settings, 7, [Part(0, 3), Part(63, outcome="lost"), Part(70, body=b"<html>")])
+    sound = await put_recording(settings, 8, [Part(0, 10, kind="wav")])
+    found: dict[str, list[str]] = {}
+    async with visiting(browser, site.host.url, viewport=size, color_scheme=scheme) as visit:
+        page = await visit.open(f"#/r/{whole.recording_key}", "grace")
+        await page.locator(".past li").first.wait_for()
+        for name, button in (("keys", "Keys of the player"), ("hold", "Hold…"), ("retention", "Change…")):
+            await page.get_by_role("button", name=button).click()
+            found[name] = await visit.axe()
+            await page.keyboard.press("Escape")
+        await page.get_by_role("button", name="Play", exact=True).click()
+        await page.get_by_role("button", name="Pause", exact=True).wait_for()
+        found["playing"] = await visit.axe()
+        for key in (broken.recording_key, sound.recording_key, "20260301T000000000000Z-x", "x"):
+            await visit.go(f"#/r/{key}")
+            await page.locator(".past li, .blank").first.wait_for()
+            found[key] = await visit.axe()
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), key
+    for login in ("ada", "edsger", "alan"):
+        async with visiting(browser, site.host.url, viewport=size, color_scheme=scheme) as visit:
+            page = await visit.open(f"#/r/{broken.recording_key}", login)
+            await page.get_by_role("heading", name="Files").wait_for()
+            found[login] = await visit.axe()
+
+    assert found == {name: [] for name in found}
