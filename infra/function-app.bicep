@@ -36,6 +36,7 @@ param ingestParallelism int
 param contentHosts string
 param deleteSource bool
 param autoRecord string
+param consent string
 param telemetry string
 
 @description('If empty, no state callbacks are requested.')
@@ -193,6 +194,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     CONTENT_HOSTS: contentHosts
     DELETE_SOURCE: toLower(string(deleteSource))
     AUTO_RECORD: autoRecord
+    CONSENT: consent
     TELEMETRY: telemetry
     PUBLIC_BASE_URL: publicBaseUrl
     CALLBACK_KEY: empty(callbackKeySecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${callbackKeySecretUri})'

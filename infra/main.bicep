@@ -65,6 +65,10 @@ param deleteSource bool = false
 @allowed(['off', 'all'])
 param autoRecord string = 'off'
 
+@description('required refuses a start unless consent was granted and none withdrawn (CONSENT); not together with autoRecord all.')
+@allowed(['off', 'required'])
+param consent string = 'off'
+
 @description('Where the app\'s own traces go: auto is Application Insights (TELEMETRY).')
 @allowed(['auto', 'console', 'off'])
 param telemetry string = 'auto'
@@ -475,6 +479,7 @@ module functionApp 'function-app.bicep' = {
     contentHosts: contentHosts
     deleteSource: deleteSource
     autoRecord: autoRecord
+    consent: consent
     telemetry: telemetry
     publicBaseUrl: publicBaseUrl
     callbackKeySecretUri: callbackKeySecretUri

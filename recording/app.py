@@ -39,6 +39,7 @@ from recording.catalogue.verify import Verifier
 from recording.clock import Clock, utc_now
 from recording.config.resource import Resource
 from recording.config.settings import Settings, read_settings
+from recording.control.consents import ConsentControl
 from recording.control.operations import RecordingControl
 from recording.doctor.health import HealthCheck
 from recording.entra import AccessTokens
@@ -58,6 +59,7 @@ from recording.model.recheck import RECHECKS, RecheckTimes
 from recording.notices import Topic
 from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
+from recording.storage.consents import Consents
 from recording.storage.endings import Endings
 from recording.storage.index import Index
 from recording.storage.queues import Queue
@@ -140,6 +142,7 @@ class App:
     quarantine: Quarantine
     backlog: Backlog
     control: RecordingControl
+    consents: ConsentControl
     intake: Intake
     ingest: ChunkIngest
     bulk: BulkIngest
@@ -259,6 +262,17 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     trail = Trail(blobs, note=index.note, clock=clock)
     claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
     catalogue, trail_rows = Catalogue(recordings, claims, index), TrailRows(trail, index)
+    consents = Consents(blobs)
+    consent_control = ConsentControl(
+        clients.service,
+        consents,
+        trail,
+        claims,
+        endings,
+        index,
+        required=settings.consent == "required",
+        clock=clock,
+    )
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
     intake = Intake(
@@ -290,12 +304,14 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         endings,
         calls,
         claims,
+        consents,
         index,
         Copies(blobs, clock=clock),
         SourceCopies(clients.content),
         clients.topic,
         rechecks,
         delete_source=settings.delete_source,
+        needs_consent=settings.consent == "required",
         clock=clock,
     )
     return App(
@@ -314,9 +330,11 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             claims=claims,
             endings=endings,
             index=index,
+            consents=consent_control,
             default_callback_uri=settings.callback_uri(),
             clock=clock,
         ),
+        consents=consent_control,
         intake=intake,
         ingest=ingest,
         bulk=BulkIngest(
@@ -356,6 +374,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             ),
             hand_over=HandOver(blobs, clients.archive_queue, settings.retention),
             finish=finish,
+            consents=consent_control,
             indexing=Indexing(
                 index,
                 claims,

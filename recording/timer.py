@@ -12,6 +12,7 @@ from recording.archive.run import FINISHES, PARALLELISM, Run, TimerReport
 from recording.archive.unannounced import UnannouncedWatch
 from recording.catalogue.indexing import Indexing
 from recording.clock import Clock, utc_now
+from recording.control.consents import ConsentControl
 from recording.intake.poison import PoisonQueues
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
@@ -38,6 +39,7 @@ class TimerRun:
     unannounced: UnannouncedWatch
     hand_over: HandOver
     finish: Finish
+    consents: ConsentControl
     indexing: Indexing
     topic: Topic
     clock: Clock = utc_now
@@ -49,6 +51,9 @@ class TimerRun:
         """Do the steps below; two runs at once do no harm. Return what was done, and what is to be queued."""
         await self.prepare_archive()
         now = self.clock()
+
+        # 0. Pause what a withdrawn consent could not pause at once: it goes on recording people.
+        await self.consents.pause_pending()
 
         # 1. Take over what the queues gave up: events are accepted here, chunks are requeued in step 3.
         messages = await self.poison.drain(now)
