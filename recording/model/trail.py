@@ -21,6 +21,9 @@ Action = Literal[
     "requeue",
     "replay",
     "consent",
+    "hold",
+    "lift",
+    "retain",
 ]
 type Detail = str | int | bool | list[str] | list[int]
 

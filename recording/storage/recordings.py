@@ -73,8 +73,8 @@ class RecordingStore:
         found: dict[str, list[StoredBlob]] = defaultdict(list)
         async for blob in self._blobs.list_blobs("staging"):
             found[blob.name.partition("/")[0]].append(blob)
-        # `archive.unannounced` watches over the first, `control.consents` tries the second again.
-        for folder in (layout.PENDING, layout.PAUSES, layout.DOCTOR):
+        # Watched over by `archive.unannounced`, `control.consents`, `keeping.follow` and `keeping.searches`.
+        for folder in (layout.PENDING, layout.PAUSES, layout.PENDING_KEEPING, layout.PENDING_HOLDS, layout.DOCTOR):
             known = found.pop(folder, None)
             if known and beside is not None:
                 beside[folder] = known

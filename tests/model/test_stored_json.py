@@ -13,6 +13,7 @@ from recording.model.attempts import Attempts
 from recording.model.consent import Consent
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ArchiveJob, ChunkJob
+from recording.model.keeping import HoldLifted, HoldPlaced, RetentionSet
 from recording.model.layout import chunk_blob
 from recording.model.manifest import Manifest, write_manifest
 from recording.model.proof import ChunkFacts, CopyProof
@@ -60,6 +61,10 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "consent.json": one_line(Consent),
     "pending-pause.json": one_line(PendingPause),
     "copy-proof.json": one_line(CopyProof),
+    "hold-lifted.json": one_line(HoldLifted),
+    "hold-placed.json": one_line(HoldPlaced),
+    "retention.json": one_line(RetentionSet),
+    "retention-forever.json": one_line(RetentionSet),
     "ending.json": one_line(Ending),
     "events-message.json": lambda text: backlog.format_message(backlog.parse_message(text)),
     "manifest-absent.json": indented(Manifest),

@@ -30,7 +30,7 @@ PURPOSES = {
     ),
     "People and services under /v1": ("entraTenantId", "entraApiId"),
     "How long things are kept": (
-        "archiveCoolAfterDays", "archiveColdAfterDays", "archiveDeleteAfterDays", "archiveImmutabilitySupport",
+        "archiveCoolAfterDays", "archiveColdAfterDays", "retentionClasses", "archiveImmutabilitySupport",
         "archiveImmutableDays", "archiveImmutabilityLocked", "softDeleteDays", "eventRetentionDays",
         "derivedDays", "sourceRetentionHours",
     ),
