@@ -30,6 +30,8 @@ var queueNames = [
   'recording-events-poison'
   'recording-archive'
   'recording-archive-poison'
+  'recording-join'
+  'recording-join-poison'
 ]
 
 var containerNames = [

@@ -19,6 +19,8 @@ QUEUE = "recording-chunks"
 BULK_QUEUE = "recording-bulk"
 # Recordings that are due.
 ARCHIVE_QUEUE = "recording-archive"
+# Joined files that somebody has asked for.
+JOIN_QUEUE = "recording-join"
 # The chunks of an event, or of a recording that are queued again, are queued one by one up to this number. Above it a
 # fan-out queues them: the host adds the messages of an output one after the other (docs/functions-host.md#queue).
 MOST_DIRECT = 32

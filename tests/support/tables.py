@@ -26,11 +26,11 @@ PURPOSES = {
         "communicationLogs", "logRetentionDays", "telemetry",
     ),
     "Recording": ("autoRecord", "deleteSource", "publicBaseUrl", "callbackKeySecretUri", "requireCallbackToken"),
-    "People and services under /v1": ("entraTenantId", "entraApiId"),
+    "People and services under /v1": ("entraTenantId", "entraApiId", "entraPageId"),
     "How long things are kept": (
         "archiveCoolAfterDays", "archiveColdAfterDays", "archiveDeleteAfterDays", "archiveImmutabilitySupport",
-        "archiveImmutableDays", "archiveImmutabilityLocked", "softDeleteDays", "eventRetentionDays",
-        "sourceRetentionHours",
+        "archiveImmutableDays", "archiveImmutabilityLocked", "softDeleteDays", "eventRetentionDays", "derivedDays",
+        "derivedDays", "sourceRetentionHours",
     ),
     "Speed and size": (
         "maximumInstanceCount", "instanceMemoryMB", "httpAlwaysReadyInstances", "httpConcurrency", "ingestParallelism",
