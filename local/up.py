@@ -56,9 +56,16 @@ def welcome(stack: Stack) -> str:
 
 
 def write_commands(stack: Stack) -> Path:
-    """Write the curl commands beside the folder of logs, to be read, pasted, or run."""
+    """Write the curl commands beside the folder of logs, to be read, pasted, or run; return their file.
+
+    `env.sh` beside it sets the addresses in a terminal, for the commands of docs/tasks.md.
+    """
     file = stack.logs.parent / "curl.sh"
-    file.write_text(curl.text(stack.app_url, stack.acs_url, stack.entra.authority))
+    addresses = (stack.app_url, stack.acs_url, stack.entra.authority)
+    file.write_text(curl.text(*addresses))
+    settings = os.path.relpath(stack.logs.parent / "settings.json")
+    variables = {"SETTINGS": settings, "WORKSPACE": WORKSPACE, "LOGS_ENDPOINT": stack.log_analytics_url}
+    (stack.logs.parent / "env.sh").write_text(curl.environment(*addresses, **variables))
     return file
 
 

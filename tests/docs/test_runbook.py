@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.infra.app_code import fields, functions, is_logged
-from tests.infra.test_alerts import METRIC_RULES, QUERIES, RULES, prefixes, written_with
+from tests.support.alerts import METRIC_RULES, QUERIES, RULES, prefixes, written_with
 from tests.support.documents import RUNBOOK, sections
 
 SECTIONS = {title: text for title, text in sections(RUNBOOK).items() if title != "Before you start"}

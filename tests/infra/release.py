@@ -83,7 +83,7 @@ def main(folder: Path) -> None:
         archive(package, zipped)
         materials.write_text(json.dumps(bill_of_materials(package / LIBRARIES), indent=2) + "\n")
     (folder / "SHA256SUMS").write_text(checksums([zipped, materials]))
-    (folder / "notes.md").write_text(notes((ROOT / "CHANGELOG.md").read_text(), __version__))
+    (folder / "notes.txt").write_text(notes((ROOT / "CHANGELOG.md").read_text(), __version__))
     print((folder / "SHA256SUMS").read_text(), end="")
 
 

@@ -76,7 +76,7 @@ def test_a_tag_is_released_only_if_it_is_the_version() -> None:
     order = ["recording --version", "make test", "tests.infra.release dist", "gh release create"]
     at = [next(number for number, step in enumerate(steps) if part in step) for part in order]
     assert at == sorted(at)
-    assert {"dist/*.zip", "dist/sbom.cdx.json", "dist/SHA256SUMS", "dist/notes.md"} <= {*steps[at[-1]].split()}
+    assert {"dist/*.zip", "dist/sbom.cdx.json", "dist/SHA256SUMS", "dist/notes.txt"} <= {*steps[at[-1]].split()}
 
 
 @pytest.mark.parametrize("path", ISSUES, ids=lambda path: path.name)

@@ -8,7 +8,7 @@ import pytest
 
 from recording import __main__ as command
 from recording.errors import ChunkError, RecordingError
-from tests.support.documents import DEPLOYING, RUNBOOK, SOURCE, blocks
+from tests.support.documents import COMPLIANCE, DEPLOYING, OPERATIONS, RUNBOOK, SOURCE, blocks, sections
 
 # Paragraphs that say what `azd provision` does, or run it after other changes.
 NO_REPAIR = re.compile(r"does nothing if|would set it again|between `azd provision`|settings or Bicep have|lost after")
@@ -49,10 +49,15 @@ def test_names_of_a_deployment_are_used_after_they_were_read() -> None:
     assert re.findall(r"\$[A-Z][A-Z_]+", before) == []
 
 
-ALONE = [one for one in SOURCE.split("\n## ") if "settings settings.json" in one and f"\n## {one}" not in RUNBOOK]
+ALONE = [
+    one
+    for source in (DEPLOYING, OPERATIONS, COMPLIANCE)
+    for one in sections(source).values()
+    if "settings settings.json" in one
+]
 
 
-@pytest.mark.parametrize("section", [*ALONE, RUNBOOK.partition("## Before you start")[2].partition("\n## ")[0]])
+@pytest.mark.parametrize("section", [*ALONE, sections(RUNBOOK)["Before you start"]])
 def test_a_section_makes_the_settings_file_and_removes_it(section: str) -> None:
     """The file may contain secrets, and the reader of a section has not read the others; the runbook makes it once."""
     lines = [line for line in section.splitlines() if re.search(r"\bsettings\.json\b", line)]

@@ -32,3 +32,9 @@ def headings(source: str) -> set[str]:
     """Return the anchors of a Markdown file's headings, as GitHub makes them."""
     titles = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", source, flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def examples(language: str) -> dict[str, str]:
+    """Return the snippets of docs/integrate.md in a language, by their names."""
+    page = (ROOT / "docs" / "integrate.md").read_text()
+    return dict(re.findall(rf"<!-- example: (\S+) -->\n```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
