@@ -29,9 +29,9 @@ PURPOSES = {
     "Recording": ("autoRecord", "deleteSource", "publicBaseUrl", "callbackKeySecretUri", "requireCallbackToken"),
     "People and services under /v1": ("entraTenantId", "entraApiId", "entraPageId"),
     "How long things are kept": (
-        "archiveCoolAfterDays", "archiveColdAfterDays", "archiveDeleteAfterDays", "archiveImmutabilitySupport",
+        "archiveCoolAfterDays", "archiveColdAfterDays", "retentionClasses", "archiveImmutabilitySupport",
         "archiveImmutableDays", "archiveImmutabilityLocked", "softDeleteDays", "eventRetentionDays", "derivedDays",
-        "derivedDays", "sourceRetentionHours",
+        "sourceRetentionHours",
     ),
     "Speed and size": (
         "maximumInstanceCount", "instanceMemoryMB", "httpAlwaysReadyInstances", "httpConcurrency", "ingestParallelism",
