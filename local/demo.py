@@ -1,12 +1,14 @@
 """One recording from the call to the archive, with every result checked.
 
 It runs twice through the same API of the app: with the Call Automation API and with the 2021 preview API. It prints its
-progress in plain lines; the results are a table, the archived media and `summary.json` in `demo-output/`.
+progress in plain lines; the results are a table, the archived media and `summary.json` in `demo-output/`. What storage
+has in the end is kept for `make up`, which serves it with the page.
 """
 
 import argparse
 import asyncio
 import contextlib
+import shutil
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -18,7 +20,7 @@ from local.acs.identifiers import RESOURCE_ID
 from local.loopback import http
 from local.process import ProcessError
 from local.report import Report, Step, StepError
-from local.stack import HOSTS, LOGS, ROOT, Api, Stack, StackError, StackOptions
+from local.stack import DATA, HOSTS, LOGS, ROOT, Api, Stack, StackError, StackOptions
 from local.story import Story
 
 OUTPUT = ROOT / "demo-output"
@@ -208,6 +210,8 @@ async def demo(options: StackOptions, output: Path) -> int:
     """Run the demo with both APIs; return 0 when every step succeeded."""
     report = Report()
     await asyncio.to_thread(clear, output)
+    if options.data:
+        await asyncio.to_thread(shutil.rmtree, options.data, ignore_errors=True)
     try:
         for api in SHOWN:
             await run(replace(options, api=api, settings=SETTINGS[api], logs=options.logs / api), report, output / api)
@@ -223,6 +227,8 @@ async def demo(options: StackOptions, output: Path) -> int:
         return 1
     print(f"All checks passed in {report.seconds:.0f} s. Play the recording: {output / report.chunks[0]['file']}")
     print(f"Summary: {output / 'summary.json'}")
+    if options.data == DATA:
+        print(f"Storage is kept in {DATA}: `make up` serves both recordings, in a page and by HTTP.")
     return 0
 
 
@@ -261,9 +267,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--logs", type=Path, default=LOGS, help="the folder for the logs, one per process (default: .local/logs)"
     )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=DATA,
+        help="the folder for what storage has, emptied first (default: .local/storage)",
+    )
     arguments = parser.parse_args(argv)
     options = StackOptions(
         host=arguments.host,
+        data=arguments.data.absolute(),
         logs=arguments.logs.absolute(),
         chunk_maximum_bytes=CHUNK_MAXIMUM_BYTES,
         announce_delay_seconds=0.5,

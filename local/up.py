@@ -21,6 +21,7 @@ async def up(options: StackOptions) -> int:
     print("Starting Azurite, the emulators of ACS and Entra ID, and the app ...", flush=True)
     try:
         async with Stack(options) as stack:
+            print(f"Page:      {stack.app_url}/ (sign in as one of five people, by a click)\n")
             print(curl.text(stack.app_url, stack.acs_url, stack.entra.authority))
             print(f"App:       {stack.app_url}")
             print(f"Emulator:  {stack.acs_url}")
@@ -33,6 +34,7 @@ async def up(options: StackOptions) -> int:
             print(f"Check it:  {command} doctor --settings {settings}")
             place = f"--workspace {WORKSPACE} --endpoint {stack.log_analytics_url}"
             print(f"Complete?  {command} reconcile --settings {settings} {place}")
+            print(f"Page:      {stack.app_url}/")
             print("The curl commands above show all that the app can do. Ctrl-C stops the stack.", flush=True)
             await stack.watch()
     except (StackError, ProcessError) as error:
@@ -62,7 +64,9 @@ def main(argv: list[str]) -> int:
         "--acs-port", type=int, help=f"the port of the emulator; 0 picks a free one (default: {ACS_PORT} if it is free)"
     )
     parser.add_argument(
-        "--data", type=Path, help="the folder where storage is kept for the next run (default: in memory)"
+        "--data",
+        type=Path,
+        help="the folder where storage is kept for the next run (default: in memory)",
     )
     parser.add_argument(
         "--logs", type=Path, default=LOGS, help="the folder for the logs, one per process (default: .local/logs)"
