@@ -18,11 +18,11 @@ setup: .venv/.ready node_modules/.ready  ## install everything into .venv and no
 lock: .venv/bin/uv  ## compile the requirements files from pyproject.toml and keep the pins; UPGRADE=1 uses the newest versions
 	@$(PYTHON) -m local lock $(if $(UPGRADE),--upgrade)
 
-demo: setup  ## record a call by each API, archive the recordings, check them: under a minute, files in demo-output
+demo: setup  ## record a call by each API, archive the recordings, check them: under a minute, files in demo-output; `make up` serves them
 	@$(PYTHON) -m local demo --host $(HOST)
 
-up: setup  ## run the whole stack until Ctrl-C and print curl lines for it
-	@$(PYTHON) -m local up --host $(HOST) --api $(API) $(if $(VERSIONS),--versions)
+up: setup  ## run the whole stack until Ctrl-C, with what the demo left: prints the page's address and curl lines
+	@$(PYTHON) -m local up --host $(HOST) --api $(API) $(if $(VERSIONS),--versions) $(if $(wildcard .local/storage),--data .local/storage)
 
 N = 1000
 SEED = 1

@@ -2,13 +2,14 @@
 
 It runs twice through the same API of the app: with the Call Automation API and with the 2021 preview API. It prints its
 progress in plain lines, and in the end what there is to see. The archived media and `summary.json` are in
-`demo-output/`.
+`demo-output/`. What storage has in the end is kept for `make up`, which serves it with the page.
 """
 
 import argparse
 import asyncio
 import contextlib
 import os
+import shutil
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -20,7 +21,7 @@ from local.acs.identifiers import RESOURCE_ID
 from local.loopback import http
 from local.process import ProcessError
 from local.report import Report, Step, StepError
-from local.stack import HOSTS, LOGS, ROOT, Api, Stack, StackError, StackOptions
+from local.stack import DATA, HOSTS, LOGS, ROOT, Api, Stack, StackError, StackOptions
 from local.story import Story
 
 OUTPUT = ROOT / "demo-output"
@@ -211,6 +212,8 @@ async def demo(options: StackOptions, output: Path) -> int:
     """Run the demo with both APIs; return 0 when every step succeeded."""
     report = Report()
     await asyncio.to_thread(clear, output)
+    if options.data:
+        await asyncio.to_thread(shutil.rmtree, options.data, ignore_errors=True)
     try:
         for api in SHOWN:
             await run(replace(options, api=api, settings=SETTINGS[api], logs=options.logs / api), report, output / api)
@@ -223,11 +226,11 @@ async def demo(options: StackOptions, output: Path) -> int:
     if not report.ok:
         print(f"\nFailed at: {report.steps[-1].name}\n  {report.facts.get('error')}\nLogs: {options.logs}")
         return 1
-    print(f"\n{ending(report, Path(os.path.relpath(output)))}")
+    print(f"\n{ending(report, Path(os.path.relpath(output)), is_kept=options.data == DATA)}")
     return 0
 
 
-def ending(report: Report, output: Path) -> str:
+def ending(report: Report, output: Path, *, is_kept: bool) -> str:
     """Return what a person wants to know in the end: whether it worked, what there is to see, and what next."""
     lines = [f"All checks passed in {report.seconds:.0f} s, with both recording APIs:"]
     for api, name in NAMES.items():
@@ -238,11 +241,12 @@ def ending(report: Report, output: Path) -> str:
             f"    Each is in the archive byte for byte as ACS served it. The pause of {PAUSE_SECONDS} s is not in it.",
             f"    Play it: {output / chunks[0]['file']}",
         ]
+    serves = "shows both recordings on its page, and " if is_kept else ""
     return "\n".join(
         [
             *lines,
             f"Each step, id and SHA-256 is in {output / 'summary.json'}.",
-            "Next: `make up` keeps the stack running, for calls of your own; docs/quickstart.md deploys it.",
+            f"Next: `make up` {serves}records calls of your own; docs/quickstart.md deploys it.",
         ]
     )
 
@@ -282,9 +286,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--logs", type=Path, default=LOGS, help="the folder for the logs, one per process (default: .local/logs)"
     )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=DATA,
+        help="the folder for what storage has, emptied first (default: .local/storage)",
+    )
     arguments = parser.parse_args(argv)
     options = StackOptions(
         host=arguments.host,
+        data=arguments.data.absolute(),
         logs=arguments.logs.absolute(),
         chunk_maximum_bytes=CHUNK_MAXIMUM_BYTES,
         announce_delay_seconds=0.5,

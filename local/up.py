@@ -35,6 +35,7 @@ def welcome(stack: Stack) -> str:
     command = f"{os.path.relpath(sys.executable)} -m recording"
     place = f"--workspace {WORKSPACE} --endpoint {stack.log_analytics_url}"
     addresses = {
+        "Page": f"{stack.app_url}/ (sign in as one of five people, by a click)",
         "App": stack.app_url,
         "ACS": f"{stack.acs_url} (emulator)",
         "Entra ID": f"{stack.entra.authority} (stand-in)",
@@ -90,7 +91,9 @@ def main(argv: list[str]) -> int:
         "--acs-port", type=int, help=f"the port of the emulator; 0 picks a free one (default: {ACS_PORT} if it is free)"
     )
     parser.add_argument(
-        "--data", type=Path, help="the folder where storage is kept for the next run (default: in memory)"
+        "--data",
+        type=Path,
+        help="the folder where storage is kept for the next run (default: in memory)",
     )
     parser.add_argument(
         "--logs", type=Path, default=LOGS, help="the folder for the logs, one per process (default: .local/logs)"

@@ -42,7 +42,7 @@ def written(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             assert time.monotonic() < deadline, output.read_text()
             time.sleep(0.1)
         printed = output.read_text()
-        assert {"App", "ACS", "Entra ID", "Logs"} <= {*re.findall(r"^  (\w[\w ]+): ", printed, re.MULTILINE)}
+        assert {"Page", "App", "ACS", "Entra ID", "Logs"} <= {*re.findall(r"^  (\w[\w ]+): ", printed, re.MULTILINE)}
         assert 3 == printed.count("\n  # ")
         assert len(printed.splitlines()) < 18
         yield (tmp_path / "curl.sh").read_text()

@@ -17,7 +17,18 @@ def test_demo(tmp_path: Path) -> None:
     """It ends with status 0, in less than a minute, and its summary and files agree."""
 
     ended = subprocess.run(
-        [sys.executable, "-m", "local", "demo", "--output", str(tmp_path / "out"), "--logs", str(tmp_path / "logs")],
+        [
+            sys.executable,
+            "-m",
+            "local",
+            "demo",
+            "--output",
+            str(tmp_path / "out"),
+            "--logs",
+            str(tmp_path / "logs"),
+            "--data",
+            str(tmp_path / "data"),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -48,7 +59,18 @@ def test_demo_fails(tmp_path: Path) -> None:
     """When a step fails, the status is 1 and the end names the step, the reason and the logs."""
 
     ended = subprocess.run(
-        [sys.executable, "-m", "local", "demo", "--output", str(tmp_path / "out"), "--logs", str(tmp_path / "logs")],
+        [
+            sys.executable,
+            "-m",
+            "local",
+            "demo",
+            "--output",
+            str(tmp_path / "out"),
+            "--logs",
+            str(tmp_path / "logs"),
+            "--data",
+            str(tmp_path / "data"),
+        ],
         cwd=ROOT,
         env={"PATH": str(tmp_path)},
         capture_output=True,
