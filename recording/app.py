@@ -17,6 +17,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
 
+from recording import retention
 from recording.acs.call_automation import CallAutomation
 from recording.acs.callbacks import CallbackAuth
 from recording.acs.content import Content
@@ -52,6 +53,9 @@ from recording.intake.poison import PoisonQueues
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake
 from recording.intake.replay import Replay
+from recording.keeping.changes import KeepingChanges
+from recording.keeping.follow import Follow
+from recording.keeping.searches import HoldSearches
 from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
@@ -61,6 +65,7 @@ from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.index import Index
+from recording.storage.keeping import KeepingStore
 from recording.storage.queues import Queue
 from recording.storage.recordings import ARCHIVE_SECONDS, RecordingStore
 from recording.storage.starts import StartClaims
@@ -83,6 +88,8 @@ class Clients:
     index: Index
     archive_queue: Queue
     archive_poison: Queue
+    holds_queue: Queue
+    holds_poison: Queue
     topic: Topic
     service: Preview2021 | CallAutomation
     callbacks: CallbackAuth
@@ -96,7 +103,7 @@ class Clients:
     async def prepare(self) -> None:
         """Create missing queues and containers; raises azure-core's errors, except about the archive."""
         await self.blobs.create_containers("staging", "quarantine")
-        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue):
+        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue, self.holds_queue):
             await queue.create()
         await asyncio.gather(self.prepare_archive(), self._prepare_derived())
 
@@ -122,9 +129,9 @@ class Clients:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.blobs.aclose()
-        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue):
+        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue, self.holds_queue):
             await queue.aclose()
-        for queue in (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison):
+        for queue in (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison, self.holds_poison):
             await queue.aclose()
         await self.index.aclose()
         await self.topic.aclose()
@@ -158,6 +165,8 @@ class App:
     timer: TimerRun
     catalogue: Catalogue
     handout: HandOut
+    keeping: KeepingChanges
+    hold_searches: HoldSearches
     trail_view: TrailView
     trail_rows: TrailRows
     verifier: Verifier
@@ -260,6 +269,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         index=Index(settings, blobs, credential),
         archive_queue=Queue(settings, job.ARCHIVE_QUEUE, credential),
         archive_poison=Queue(settings, f"{job.ARCHIVE_QUEUE}-poison", credential),
+        holds_queue=Queue(settings, job.HOLDS_QUEUE, credential),
+        holds_poison=Queue(settings, f"{job.HOLDS_QUEUE}-poison", credential),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # Callbacks of the 2021 preview API have no token (docs/acs-contract.md#2021-callbacks).
@@ -279,7 +290,12 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
     trail = Trail(blobs, note=index.note, clock=clock)
     claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
-    catalogue, trail_rows = Catalogue(recordings, claims, index), TrailRows(trail, index)
+    classes = retention.parse_classes(settings.retention_classes)
+    keeping = KeepingStore(blobs, classes, is_immutable=settings.archive_immutability)
+    follow = Follow(recordings, claims, index, keeping)
+    changes = KeepingChanges(keeping, follow, trail, _is_erased, clock)
+    searches = HoldSearches(blobs, index, clients.holds_queue, changes, trail, clock)
+    catalogue, trail_rows = Catalogue(recordings, claims, index, keeping), TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
     intake = Intake(
@@ -312,6 +328,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         calls,
         claims,
         index,
+        keeping,
         Copies(blobs, clock=clock),
         SourceCopies(clients.content),
         clients.topic,
@@ -335,6 +352,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             claims=claims,
             endings=endings,
             index=index,
+            classes=classes,
             default_callback_uri=settings.callback_uri(),
             clock=clock,
         ),
@@ -351,6 +369,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 clients.bulk_poison,
                 clients.event_poison,
                 clients.archive_poison,
+                clients.holds_poison,
                 intake=intake,
                 quarantine=quarantine,
             ),
@@ -382,11 +401,14 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 claims,
                 endings,
                 trail_rows,
+                keeping,
                 retention=settings.retention,
                 risk_margin=settings.risk_margin,
                 # Keys of rows need a fact of the archive: one that is silent is not waited for much longer.
                 seconds=2 * clients.archive_timeout,
             ),
+            follow=follow,
+            hold_searches=searches,
             topic=clients.topic,
             clock=clock,
         ),
@@ -403,6 +425,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 (clients.bulk_queue, clients.bulk_poison),
                 (clients.event_queue, clients.event_poison),
                 (clients.archive_queue, clients.archive_poison),
+                (clients.holds_queue, clients.holds_poison),
             ),
             retention=settings.retention,
             risk_margin=settings.risk_margin,
@@ -413,13 +436,19 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         requeue=Requeue(recordings, clients.chunk_queue, trail, first_requeue=settings.first_rescue, clock=clock),
         replay=Replay(intake, clients.chunk_queue, quarantine, trail, clock=clock),
         handout=HandOut(blobs, catalogue, trail),
+        keeping=changes,
+        hold_searches=searches,
         trail_view=TrailView(trail, catalogue, endings, index, clock=clock),
         trail_rows=trail_rows,
         verifier=Verifier(blobs, recordings, trail, clock=clock),
-        reindex=Reindex(recordings, claims, endings, trail, index, clock),
+        reindex=Reindex(recordings, claims, endings, trail, index, keeping, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
         surroundings=_surroundings(settings),
     )
+
+
+async def _is_erased(key: str) -> bool:
+    return False
 
 
 def _surroundings(settings: Settings) -> Surroundings:
