@@ -8,20 +8,12 @@ import pytest
 
 from recording.formats.mp3 import frame
 from recording.join import mp3
-from recording.join.parts import Part, Range
+from recording.join.parts import Range
 from recording.join.refusals import Unjoinable
-from tests.join.test_plan import of, only_part
 from tests.support import vectors
-from tests.support.joining import decoded, planned, reader, written
+from tests.support.joining import decoded, joined
 from tests.support.judged import judged
 from tests.support.vectors import ID3V1, MP3_FRAME, ape, frames, id3
-
-
-def joined(*files: bytes, **more: object) -> tuple[Part, bytes]:
-    """Join MP3 files."""
-    found, read = of("mp3", *files, **more)
-    part = only_part(planned(found, read)[0])
-    return part, written(part, reader(files))
 
 
 def test_only_frames_are_taken() -> None:
@@ -34,7 +26,7 @@ def test_only_frames_are_taken() -> None:
         frames() + frames()[:100],
     ]
 
-    part, file = joined(*files)
+    part, file = joined("mp3", *files)
 
     ranges = [piece for piece in part.pieces if isinstance(piece, Range)]
     assert [frames()] * 5 == [files[one.chunk][one.begin : one.end] for one in ranges]
@@ -43,7 +35,7 @@ def test_only_frames_are_taken() -> None:
 
 def test_it_says_exactly_how_long_it_plays() -> None:
     """What a player shows is what it decodes."""
-    part, file = joined(vectors.mp3(), vectors.mp3(), vectors.mp3())
+    part, file = joined("mp3", vectors.mp3(), vectors.mp3(), vectors.mp3())
     whole = decoded(file)
 
     assert part.seconds == pytest.approx(whole.seconds, abs=0.001)
@@ -55,7 +47,7 @@ def test_each_chunk_sounds_as_it_does_alone() -> None:
     one = vectors.mp3()
     alone = decoded(one).samples
 
-    part, file = joined(one, one)
+    part, file = joined("mp3", one, one)
     whole = decoded(file).samples
     second = round(part.chunks[1].begins_at * 16_000)
 
@@ -72,14 +64,14 @@ def test_chunks_of_one_running_encoder_are_as_if_never_cut() -> None:
     whole = frames()
     cut = 40 * MP3_FRAME
 
-    _, file = joined(whole[:cut], whole[cut:])
+    _, file = joined("mp3", whole[:cut], whole[cut:])
 
     assert whole == file[-len(whole) :]
 
 
 def test_chapters_and_title_are_in_its_tag() -> None:
     """As players read them."""
-    _, file = joined(vectors.mp3(), vectors.mp3())
+    _, file = joined("mp3", vectors.mp3(), vectors.mp3())
 
     with av.open(io.BytesIO(file), "r") as container:
         assert ["chunk 0", "chunk 1"] == [one["metadata"]["title"] for one in container.chapters()]
@@ -92,7 +84,7 @@ def test_variable_bit_rate_is_counted_by_its_media() -> None:
     seconds = judged(file).seconds
     assert seconds
 
-    part, whole = joined(file, file, media_ms=seconds * 1000)
+    part, whole = joined("mp3", file, file, media_ms=seconds * 1000)
     heard = decoded(whole)
 
     assert part.seconds == pytest.approx(len(heard.samples) / heard.rate, abs=0.002)
@@ -103,7 +95,7 @@ def test_what_was_cut_is_joined_up_to_its_last_whole_frame() -> None:
     """The number that its first frame declares is not believed."""
     cut = vectors.mp3()[: -10 * MP3_FRAME - 50]
 
-    part, file = joined(cut, vectors.mp3(), verdict="truncated")
+    part, file = joined("mp3", cut, vectors.mp3(), verdict="truncated")
 
     assert part.chunks[0].seconds == pytest.approx(3.1 - 11 * 0.036, abs=0.08)
     assert "complete" == judged(file).outcome
@@ -114,7 +106,7 @@ def test_an_info_frame_has_room_in_a_frame_of_its_own() -> None:
     small = (b"\xff\xf3\x18\xc0" + bytes(32)) * 200
     assert 36 == frame(small[:4])
 
-    part, file = joined(small, small)
+    part, file = joined("mp3", small, small)
 
     assert ("complete", ()) == (judged(file).outcome, judged(file).remarks)
     assert part.seconds == pytest.approx(400 * 0.036)

@@ -9,6 +9,7 @@ from recording.join import mp4
 from recording.join.mp4 import Mp4Head
 from recording.join.refusals import Unjoinable
 from tests.support import vectors
+from tests.support.joining import read_file
 from tests.support.vectors import box
 
 FIRST, LAST = vectors.moov_first, vectors.moov_last
@@ -25,11 +26,6 @@ def read(content: Callable[[Span], bytes], size: int) -> tuple[Mp4Head, list[Spa
     except StopIteration as done:
         head: Mp4Head = done.value
         return head, asked
-
-
-def read_file(file: bytes) -> Mp4Head:
-    """Read the head of local bytes."""
-    return read(lambda span: file[span.offset : span.end], len(file))[0]
 
 
 def sparse(*parts: bytes | int) -> tuple[Callable[[Span], bytes], int]:

@@ -3,7 +3,6 @@
 import io
 import tracemalloc
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from fractions import Fraction
 from struct import pack, unpack_from
 
@@ -17,11 +16,9 @@ from recording.join.mp4_coding import Pictures, Sound
 from recording.join.mp4_head import About
 from recording.join.parts import LARGEST_BYTES, Chapter
 from recording.join.tables import Tables, as_bytes, numbers
-from tests.join.test_mp4 import read_file
-from tests.join.test_mp4_join import PLAIN, joined
 from tests.support import vectors
+from tests.support.joining import PLAIN, START, joined, read_file
 
-START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 ABOUT = About("Title", "Comment", START)
 
 
@@ -50,7 +47,7 @@ def large(seconds: int, size: int, *, scale: int = 16_000, media: int = 1024) ->
 
 def test_players_find_chapters_and_tags() -> None:
     """ffmpeg reads those of the track of text, and lists it as no stream to be played."""
-    _, file = joined(*(chunk.make() for chunk in PLAIN))
+    _, file = joined("mp4", *(chunk.make() for chunk in PLAIN))
 
     with av.open(io.BytesIO(file), "r") as container:
         assert ["chunk 0", "chunk 1", "chunk 2"] == [one["metadata"]["title"] for one in container.chapters()]
@@ -136,7 +133,7 @@ def test_times_have_64_bits_where_they_need_them(heads: list[Mp4Head], versions:
 
 def test_there_is_one_edit_a_track_and_no_empty_one() -> None:
     """Of several, Firefox plays the first; in the place of an empty one ffmpeg and Chromium repeat the beginning."""
-    _, file = joined(*(chunk.make() for chunk in PLAIN))
+    _, file = joined("mp4", *(chunk.make() for chunk in PLAIN))
     moov = child(memoryview(file), b"moov")
     assert moov is not None
 
@@ -184,7 +181,7 @@ def every_box(data: memoryview, begin: int = 0, end: int | None = None) -> Itera
 
 def test_what_is_written_can_be_read_again() -> None:
     """A joined file is an MP4 like any other: its own head has the same coding, and all samples."""
-    _, file = joined(*(chunk.make() for chunk in PLAIN))
+    _, file = joined("mp4", *(chunk.make() for chunk in PLAIN))
 
     head = read_file(file)
 

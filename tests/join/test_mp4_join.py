@@ -6,31 +6,17 @@ moves all sound behind it. Times that a demuxer says don't show that.
 
 import io
 import subprocess
-from datetime import UTC, datetime
 from pathlib import Path
 
 import av
 import imageio_ffmpeg
 import pytest
 
-from recording.join.parts import Joined, Part, Silence
-from recording.join.sources import Recording, Source
-from tests.support.joining import Chunk, Decoded, decoded, planned, reader, written
+from recording.join.parts import Silence
+from tests.support.joining import PLAIN, Chunk, Decoded, decoded, joined
 
-START = datetime(2026, 3, 1, 10, tzinfo=UTC)
-KEY = "20260301T100000000000Z-3f2b"
-PLAIN = (Chunk(0, 40, 5.0), Chunk(40, 43, 5.375), Chunk(83, 29, 3.625))
 # A packet of sound lasts 64 ms, pictures are placed to half a packet where silence is added, and beeps found to 5 ms.
 NEAR = 0.012
-
-
-def joined(*files: bytes) -> tuple[Part, bytes]:
-    """Join MP4 files, and return the plan and the bytes of the only part."""
-    sources = tuple(Source(index, kind="mp4", size=len(one), verdict="complete") for index, one in enumerate(files))
-    found, _ = planned(Recording(KEY, 1, START, sources), reader(files))
-    assert isinstance(found, Joined), found
-    [part] = found.parts
-    return part, written(part, reader(files))
 
 
 def apart(found: Decoded) -> list[float]:
@@ -66,7 +52,7 @@ def test_every_picture_and_every_sample_is_there_in_its_place(chunks: tuple[Chun
     """Pictures in order; as many samples as the file says it has; a flash as near to its beep as in the chunk alone."""
     files = [chunk.make() for chunk in chunks]
 
-    part, file = joined(*files)
+    part, file = joined("mp4", *files)
     whole = decoded(file)
 
     assert list(range(sum(chunk.pictures for chunk in chunks))) == whole.numbers
@@ -78,7 +64,7 @@ def test_every_picture_and_every_sample_is_there_in_its_place(chunks: tuple[Chun
 
 def test_sound_that_begins_late_in_the_first_chunk_begins_late_in_the_file() -> None:
     """Its empty edit is that of the file: the only one."""
-    _, file = joined(Chunk(0, 40, 5.0, delay=-0.5).make(), PLAIN[1].make())
+    _, file = joined("mp4", Chunk(0, 40, 5.0, delay=-0.5).make(), PLAIN[1].make())
     whole = decoded(file)
 
     assert 0.43 < whole.begin < 0.5
@@ -87,7 +73,7 @@ def test_sound_that_begins_late_in_the_first_chunk_begins_late_in_the_file() -> 
 
 def test_each_chunk_begins_where_the_plan_says() -> None:
     """Its first picture is shown there."""
-    part, file = joined(*(chunk.make() for chunk in PLAIN))
+    part, file = joined("mp4", *(chunk.make() for chunk in PLAIN))
     whole = decoded(file)
     firsts = [whole.times[whole.numbers.index(chunk.first)] for chunk in PLAIN]
 
@@ -97,7 +83,7 @@ def test_each_chunk_begins_where_the_plan_says() -> None:
 
 def test_between_chunks_is_an_eighth_of_a_second_at_most() -> None:
     """The priming packet of the next chunk, without which its first word would be garbled, and what filled the last."""
-    part, _ = joined(*(chunk.make() for chunk in PLAIN))
+    part, _ = joined("mp4", *(chunk.make() for chunk in PLAIN))
     longer = [place.seconds - chunk.seconds for place, chunk in zip(part.chunks, PLAIN, strict=True)]
 
     assert all(0 <= one <= 0.128 for one in longer[:-1])
@@ -105,7 +91,7 @@ def test_between_chunks_is_an_eighth_of_a_second_at_most() -> None:
 
 def test_silence_lies_where_it_is_played() -> None:
     """Between the ranges of the two chunks, so that a player needn't go back for it."""
-    part, file = joined(Chunk(0, 40, 3.7).make(), PLAIN[1].make())
+    part, file = joined("mp4", Chunk(0, 40, 3.7).make(), PLAIN[1].make())
 
     # 1.3 s, less what filled the last packet of 3.7 s.
     assert ["Bytes", "Range", "Silence", "Range"] == [type(piece).__name__ for piece in part.pieces]
@@ -119,7 +105,7 @@ def test_the_last_pictures_are_shown_though_they_are_decoded_out_of_order() -> N
     """The end of the file is that of the last picture shown."""
     chunks = (Chunk(0, 40, 4.5, b_frames=2, profile="main"), Chunk(40, 43, 4.0, b_frames=2, profile="main"))
 
-    _, file = joined(*(chunk.make() for chunk in chunks))
+    _, file = joined("mp4", *(chunk.make() for chunk in chunks))
 
     assert list(range(83)) == decoded(file).numbers
 
@@ -133,7 +119,7 @@ def test_the_last_pictures_are_shown_though_they_are_decoded_out_of_order() -> N
 )
 def test_chunks_of_one_kind_of_media(first: Chunk, second: Chunk, kinds: list[str]) -> None:
     """Without sound the pictures are the clock."""
-    part, file = joined(first.make(), second.make())
+    part, file = joined("mp4", first.make(), second.make())
     whole = decoded(file)
 
     assert list(range(first.pictures + second.pictures)) == whole.numbers
@@ -144,7 +130,7 @@ def test_chunks_of_one_kind_of_media(first: Chunk, second: Chunk, kinds: list[st
 
 def test_ffmpeg_decodes_it_without_a_word(tmp_path: Path) -> None:
     """With an empty log of errors; it counts as many pictures and samples."""
-    _, file = joined(Chunk(0, 40, 3.7).make(), *(chunk.make() for chunk in PLAIN[1:]))
+    _, file = joined("mp4", Chunk(0, 40, 3.7).make(), *(chunk.make() for chunk in PLAIN[1:]))
     path = tmp_path / "joined.mp4"
     path.write_bytes(file)
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-xerror", "-i", str(path), "-f", "null", "-"]
@@ -156,7 +142,7 @@ def test_ffmpeg_decodes_it_without_a_word(tmp_path: Path) -> None:
 
 def test_every_picture_can_be_sought() -> None:
     """A seek to the beginning of each chunk finds its first picture."""
-    part, file = joined(*(chunk.make() for chunk in PLAIN))
+    part, file = joined("mp4", *(chunk.make() for chunk in PLAIN))
     with av.open(io.BytesIO(file), "r") as container:
         stream = container.streams.video[0]
         assert stream.time_base is not None

@@ -1,6 +1,5 @@
 """recording/join/plan.py: which chunks become which file, and why some don't."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,28 +7,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recording.join import plan as planner
-from recording.join.parts import Joined, Part, Range
+from recording.join.parts import Joined, Range
 from recording.join.plan import plan
 from recording.join.refusals import Refused
 from recording.join.sources import Recording, Source
 from recording.model.timeline import Span
 from tests.support import vectors
-from tests.support.joining import Chunk, decoded, planned, reader, written
+from tests.support.joining import (
+    KEY,
+    START,
+    Chunk,
+    decoded,
+    of,
+    only_part,
+    planned,
+    reader,
+    recording,
+    source,
+    written,
+)
 from tests.support.vectors import box
-
-START = datetime(2026, 3, 1, 10, tzinfo=UTC)
-KEY = "20260301T100000000000Z-3f2b"
-
-
-def source(index: int, **more: Any) -> Source:
-    """Return a chunk as its manifest lists it."""
-    given: dict[str, Any] = {"kind": "mp4", "size": 1000, "verdict": "complete", "media_ms": 2500.0}
-    return Source(index, **(given | more))
-
-
-def recording(*sources: Source, timeline: tuple[Span, ...] = ()) -> Recording:
-    """Return a recording of these chunks."""
-    return Recording(KEY, 1, START, sources, timeline)
 
 
 def planned_unread(found: Recording) -> Joined | Refused:
@@ -40,13 +37,6 @@ def planned_unread(found: Recording) -> Joined | Refused:
         result: Joined | Refused = done.value
         return result
     raise AssertionError(f"it asks for {wanted}")
-
-
-def only_part(found: Joined | Refused) -> Part:
-    """Return the only part."""
-    assert isinstance(found, Joined)
-    [part] = found.parts
-    return part
 
 
 def test_one_chunk_is_the_file_itself() -> None:
@@ -125,12 +115,6 @@ def test_chunks_are_in_the_order_of_the_timeline() -> None:
 # --- Chunks that differ, and that can't be joined
 
 PLAIN = Chunk(0, 8, 1.0)
-
-
-def of(kind: str, *files: bytes, **more: Any) -> tuple[Recording, Any]:
-    """Return a recording of complete chunks, and what reads them."""
-    given: dict[str, Any] = {"kind": kind, "media_ms": None} | more
-    return recording(*(source(index, size=len(one), **given) for index, one in enumerate(files))), reader(files)
 
 
 def wav(channels: int = 1, *, extensible: bool = False, rate: int = 16_000, samples: int = 100) -> bytes:

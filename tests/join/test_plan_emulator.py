@@ -29,7 +29,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[bytes], Man
     """Return the chunks of a recording, and the manifest of them all."""
     folder = tmp_path_factory.mktemp("recorded")
     timeline = Timeline(START, START + timedelta(seconds=11), (PAUSE,))
-    chunks = media.encode(timeline, folder, maximum_bytes=220_000, cancelled=threading.Event())
+    chunks = media.encode(timeline, folder, maximum_bytes=170_000, cancelled=threading.Event())
     said = SaidPause(start=PAUSE.start, ms=2000)
     entries = []
     for index, chunk in enumerate(chunks):
@@ -74,24 +74,24 @@ def test_six_chunks_with_a_pause_and_a_lost_one(recorded: tuple[list[bytes], Man
     """All pictures of the others are there, as they are; what is missing is said."""
     files, manifest = recorded
     assert 6 <= len(files)
-    lost = manifest.chunks[2].model_copy(
+    lost = manifest.chunks[1].model_copy(
         update={"outcome": "lost", "content": None, "format": None, "verdict": None, "start_time": None}
     )
     unproved = manifest.chunks[4].model_copy(update={"outcome": "unproved"})
-    chunks = [*manifest.chunks[:2], lost, manifest.chunks[3], unproved, *manifest.chunks[5:]]
+    chunks = [manifest.chunks[0], lost, *manifest.chunks[2:4], unproved, *manifest.chunks[5:]]
     found, _ = planned(Recording.of(with_timeline(manifest.model_copy(update={"chunks": chunks}))), reader(files))
     assert isinstance(found, Joined)
     [part] = found.parts
 
     file = written(part, reader(files))
 
-    there = [index for index in range(len(files)) if index != 2]
+    there = [index for index in range(len(files)) if index != 1]
     assert [one for index in there for one in pictures(files[index])] == list(pictures(file))
     samples, seconds = sound(file)
     assert abs(seconds * 16_000 - samples) < 1
     titles = [one.title for one in part.chapters]
-    assert f"{KEY}_without-chunk-2_unproved-chunk-4.mp4" == part.file_name
-    assert 1 == sum("chunk 2 is lost" in title for title in titles)
+    assert f"{KEY}_without-chunk-1_unproved-chunk-4.mp4" == part.file_name
+    assert 1 == sum("chunk 1 is lost" in title for title in titles)
     assert 1 == sum("after a pause of 2 s" in title for title in titles)
     assert 1 == sum("chunk 4 (not proved)" in title for title in titles)
 

@@ -7,21 +7,13 @@ import pytest
 
 from recording.formats.verdict import Span
 from recording.join import wav
-from recording.join.parts import Bytes, Part, Range
+from recording.join.parts import Bytes, Range
 from recording.join.refusals import Unjoinable
 from recording.join.wav import WavHead
-from tests.join.test_plan import of, only_part
 from tests.support import vectors
-from tests.support.joining import planned, reader, written
+from tests.support.joining import joined
 from tests.support.judged import judged
 from tests.support.vectors import chunk, fmt, pcm, riff
-
-
-def joined(*files: bytes, **more: object) -> tuple[Part, bytes]:
-    """Join WAV files."""
-    found, read = of("wav", *files, **more)
-    part = only_part(planned(found, read)[0])
-    return part, written(part, reader(files))
 
 
 def samples_in(file: bytes) -> bytes:
@@ -40,7 +32,7 @@ def test_all_samples_are_there_and_no_others() -> None:
         vectors.rf64(b"RF64"),
     ]
 
-    part, file = joined(*files)
+    part, file = joined("wav", *files)
 
     assert pcm() + pcm()[:1000] + pcm() + pcm() == samples_in(file)
     assert [0, 3, 3 + 500 / 16_000, 6 + 500 / 16_000] == pytest.approx([place.begins_at for place in part.chunks])
@@ -50,7 +42,7 @@ def test_all_samples_are_there_and_no_others() -> None:
 
 def test_a_cut_chunk_gives_its_whole_samples() -> None:
     """What is there can be heard."""
-    part, file = joined(vectors.wav()[:1001], vectors.wav(), verdict="truncated")
+    part, file = joined("wav", vectors.wav()[:1001], vectors.wav(), verdict="truncated")
 
     assert pcm()[:956] + pcm() == samples_in(file)
     assert 956 / 32_000 == part.chunks[1].begins_at
@@ -60,7 +52,7 @@ def test_an_extension_of_the_same_meaning_is_no_difference() -> None:
     """PCM is PCM, however the header says it."""
     file = riff(fmt(extensible=True), chunk(b"data", bytes(100)))
 
-    assert 1 == joined(vectors.wav(), file)[0].of
+    assert 1 == joined("wav", vectors.wav(), file)[0].of
 
 
 def test_odd_bytes_are_padded() -> None:
@@ -68,7 +60,7 @@ def test_odd_bytes_are_padded() -> None:
     eight_bit = fmt().replace(b"\x02\0\x10\0", b"\x01\0\x08\0")
     file = riff(eight_bit, chunk(b"data", bytes(range(5))))
 
-    part, whole = joined(file, file, file)
+    part, whole = joined("wav", file, file, file)
 
     assert bytes([*range(5)] * 3) == samples_in(whole)
     assert Bytes(b"\0") == part.pieces[-1]

@@ -7,16 +7,20 @@ is heard over a tone of 220 Hz.
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 import av
 import numpy as np
 
+from recording.join import mp4
+from recording.join.mp4 import Mp4Head
 from recording.join.parts import Joined, Part, Range
 from recording.join.plan import plan
 from recording.join.refusals import Refused
-from recording.join.sources import Recording
+from recording.join.sources import Recording, Source
+from recording.model.timeline import Span
 
 WIDTH, HEIGHT = 160, 96
 _BITS = 16
@@ -127,8 +131,52 @@ def number_in(picture: Any) -> int:
 
 # --- Joining
 
+START = datetime(2026, 3, 1, 10, tzinfo=UTC)
+KEY = "20260301T100000000000Z-3f2b"
+PLAIN = (Chunk(0, 40, 5.0), Chunk(40, 43, 5.375), Chunk(83, 29, 3.625))
 
-type Read = Callable[[int, int], bytes]
+
+def source(index: int, **more: Any) -> Source:
+    """Return a chunk as its manifest lists it."""
+    given: dict[str, Any] = {"kind": "mp4", "size": 1000, "verdict": "complete", "media_ms": 2500.0}
+    return Source(index, **(given | more))
+
+
+def recording(*sources: Source, timeline: tuple[Span, ...] = ()) -> Recording:
+    """Return a recording of these chunks."""
+    return Recording(KEY, 1, START, sources, timeline)
+
+
+def only_part(found: Joined | Refused) -> Part:
+    """Return the only part."""
+    assert isinstance(found, Joined)
+    [part] = found.parts
+    return part
+
+
+def of(kind: str, *files: bytes, **more: Any) -> tuple[Recording, Any]:
+    """Return a recording of complete chunks, and what reads them."""
+    given: dict[str, Any] = {"kind": kind, "media_ms": None} | more
+    return recording(*(source(index, size=len(one), **given) for index, one in enumerate(files))), reader(files)
+
+
+def joined(kind: str, *files: bytes, **more: Any) -> tuple[Part, bytes]:
+    """Join files of a kind, and return the plan and the bytes of the only part."""
+    found, read = of(kind, *files, **more)
+    part = only_part(planned(found, read)[0])
+    return part, written(part, reader(files))
+
+
+def read_file(file: bytes) -> Mp4Head:
+    """Read the head of an MP4."""
+    walk = mp4.read(len(file))
+    try:
+        span = next(walk)
+        while True:
+            span = walk.send(file[span.offset : span.end])
+    except StopIteration as done:
+        head: Mp4Head = done.value
+        return head
 
 
 def planned(recording: Recording, read: Callable[[Range], bytes]) -> tuple[Joined | Refused, list[Range]]:
