@@ -33,6 +33,8 @@ APIS: tuple[str, ...] = get_args(Api)
 
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / ".local" / "logs"
+# What the demo leaves for `make up`.
+DATA = ROOT / ".local" / "storage"
 API_VERSIONS = {"today": "", "2021": "2021-04-15-preview1"}
 READY_SECONDS = 60.0
 # The first `func start` on a machine downloads the extension bundle.
@@ -44,7 +46,7 @@ LOOPBACK = "127.0.0.1,localhost"
 # Settings of the app that are set in this shell must not reach the app: they could name a real account.
 APP_SETTINGS = (
     *("ACS_", "APPLICATIONINSIGHTS_", "ARCHIVE_", "AUTO_RECORD", "AZURE_", "AZUREFUNCTIONS", "AZUREWEBJOBS"),
-    *("CALLBACK_", "CONTENT_HOSTS"),
+    *("CALLBACK_", "CONSENT", "CONTENT_HOSTS"),
     *(
         "DELETE_SOURCE",
         "DERIVED_",

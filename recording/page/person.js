@@ -67,31 +67,23 @@ export function person(place, participant) {
   return buttons.length ? h("div", { class: "panel" }, h("div", { class: "row" }, h("strong", { class: "grow" }, participant), buttons), area) : null;
 }
 
-// The buttons for recordings that are marked, by their keys; each is asked for on its own, and what fails is named.
-export function several(place, keys, done) {
+// The button that erases recordings that are marked, by their keys; what fails is named.
+export function eraseEach(place, keys) {
+  if (!place.may("v1_erase_recording")) return null;
   const area = h("span", { role: "status" });
-  const button = (operation, label, question, send) => place.may(operation) && h("button", {
+  return [area, h("button", {
     type: "button", disabled: !keys.length,
     onclick: async () => {
-      const said = await ask(question);
-      if (!said) return;
+      const said = await ask({
+        title: `Erase ${keys.length} ${keys.length === 1 ? "recording" : "recordings"}`, action: "Erase", danger: true, typed: "erase", reason: "required",
+        body: ["Each is erased later, and can be called off one by one until then."], fields: [{ name: "ground", label: "Ground", options: REASONS }],
+      });
       const failed = [];
-      for (const [at, key] of keys.entries()) {
+      for (const [at, key] of said ? keys.entries() : []) {
         fill(area, `${at + 1} of ${keys.length}…`);
-        await send(key, said).catch((problem) => failed.push(`${key}: ${problem.message}`));
+        await api.post(api.path`recordings/${key}/erase`, { reason: said.ground, text: said.reason }).catch((problem) => failed.push(`${key}: ${problem.message}`));
       }
-      fill(area, failed.length ? h("span", { class: "wrong" }, `${failed.length} of ${keys.length} failed. ${failed.join("; ")}`) : `${keys.length} done`);
-      if (!failed.length) done?.();
+      if (said) fill(area, failed.length ? h("span", { class: "wrong" }, `${failed.length} of ${keys.length} not: ${failed.join("; ")}`) : `${keys.length} will be erased`);
     },
-  }, label);
-  return [
-    button("v1_place_hold", "Hold…", {
-      title: `Hold ${keys.length} recordings`, action: "Hold", reason: "required", fields: [{ name: "case", label: "Case" }],
-    }, (key, said) => api.put(api.path`recordings/${key}/hold`, said)),
-    button("v1_erase_recording", "Erase…", {
-      title: `Erase ${keys.length} recordings`, action: "Erase", danger: true, typed: "erase", reason: "required",
-      body: ["Each is erased later, and can be called off one by one until then."], fields: [{ name: "ground", label: "Ground", options: REASONS }],
-    }, (key, { ground, reason }) => api.post(api.path`recordings/${key}/erase`, { reason: ground, text: reason })),
-    area,
-  ];
+  }, "Erase…")];
 }
