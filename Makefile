@@ -7,7 +7,7 @@ endif
 API = today
 PYTHON = .venv/bin/python
 
-.PHONY: help setup lock demo up soak bench infra package test acceptance clean
+.PHONY: help setup lock demo up soak bench infra package release test acceptance clean
 
 help:  ## list these commands (the default)
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -37,6 +37,9 @@ infra: setup  ## evaluate the Bicep templates into infra/snapshots (needs the co
 
 package: setup  ## build the package that azd deploys, and start it with only the packaged libraries (needs PyPI)
 	@$(PYTHON) -m tests.infra.package
+
+release: setup  ## build what a release consists of into dist/: package, bill of materials, checksums (needs PyPI)
+	@$(PYTHON) -m tests.infra.release dist
 
 # More workers than cores, because tests spend much of their time waiting.
 test: setup  ## ruff, import-linter, mypy and every test

@@ -1,13 +1,14 @@
 """One recording from the call to the archive, with every result checked.
 
 It runs twice through the same API of the app: with the Call Automation API and with the 2021 preview API. It prints its
-progress in plain lines; the results are a table, the archived media and `summary.json` in `demo-output/`. What storage
-has in the end is kept for `make up`, which serves it with the page.
+progress in plain lines, and in the end what there is to see. The archived media and `summary.json` are in
+`demo-output/`. What storage has in the end is kept for `make up`, which serves it with the page.
 """
 
 import argparse
 import asyncio
 import contextlib
+import os
 import shutil
 import traceback
 from collections.abc import Awaitable, Callable
@@ -27,6 +28,7 @@ OUTPUT = ROOT / "demo-output"
 # At one megabit a second a chunk has about eight seconds of video, so there are three chunks.
 CHUNK_MAXIMUM_BYTES = 1_000_000
 SHOWN: tuple[Api, ...] = ("today", "2021")
+NAMES: dict[Api, str] = {"today": "Call Automation API", "2021": "2021 preview API"}
 # With this id the app requires that callbacks carry a token signed by ACS; the preview had no tokens.
 SETTINGS: dict[Api, dict[str, str]] = {"today": {"ACS_RESOURCE_ID": RESOURCE_ID}, "2021": {}}
 TALK_SECONDS = (12, 8)
@@ -39,7 +41,7 @@ async def place_call(story: Story, step: Step) -> None:
     if story.api == "2021":
         body["callbackUri"] = f"{story.stack.app_url}/callbacks"
     story.call = await story.request("POST", f"{story.stack.acs_url}/emulator/calls", body, status=201)
-    step.detail = f"established; conversation {story.call['conversationId'][:32]}…"
+    step.detail = "they are connected"
 
 
 async def start(story: Story, step: Step) -> None:
@@ -49,7 +51,7 @@ async def start(story: Story, step: Step) -> None:
     story.recording_id = (await story.request("POST", url, body))["recordingId"]
     await story.mark()
     await story.expect_state("active")
-    step.detail = f"recording {story.recording_id[:32]}…, active"
+    step.detail = "active"
 
 
 async def talk(story: Story, step: Step) -> None:
@@ -221,15 +223,32 @@ async def demo(options: StackOptions, output: Path) -> int:
         report.facts["error"] = repr(error)
         await asyncio.to_thread((options.logs / "demo.log").write_text, traceback.format_exc())
     await asyncio.to_thread(report.write_summary, output / "summary.json")
-    print(f"\n{report.table()}\n")
     if not report.ok:
-        print(f"Failed at: {report.steps[-1].name}\n  {report.facts.get('error')}\nLogs: {options.logs}")
+        print(f"\nFailed at: {report.steps[-1].name}\n  {report.facts.get('error')}\nLogs: {options.logs}")
         return 1
-    print(f"All checks passed in {report.seconds:.0f} s. Play the recording: {output / report.chunks[0]['file']}")
-    print(f"Summary: {output / 'summary.json'}")
-    if options.data == DATA:
-        print(f"Storage is kept in {DATA}: `make up` serves both recordings, in a page and by HTTP.")
+    print(f"\n{ending(report, Path(os.path.relpath(output)), is_kept=options.data == DATA)}")
     return 0
+
+
+def ending(report: Report, output: Path, *, is_kept: bool) -> str:
+    """Return what a person wants to know in the end: whether it worked, what there is to see, and what next."""
+    lines = [f"All checks passed in {report.seconds:.0f} s, with both recording APIs:"]
+    for api, name in NAMES.items():
+        chunks = [chunk for chunk in report.chunks if chunk["api"] == api]
+        size, seconds = (sum(chunk[member] for chunk in chunks) for member in ("bytes", "seconds"))
+        lines += [
+            f"  {name}: {len(chunks)} chunks, {size:,} bytes, {seconds:.0f} s of video.",
+            f"    Each is in the archive byte for byte as ACS served it. The pause of {PAUSE_SECONDS} s is not in it.",
+            f"    Play it: {output / chunks[0]['file']}",
+        ]
+    serves = "shows both recordings on its page, and " if is_kept else ""
+    return "\n".join(
+        [
+            *lines,
+            f"Each step, id and SHA-256 is in {output / 'summary.json'}.",
+            f"Next: `make up` {serves}records calls of your own; docs/quickstart.md deploys it.",
+        ]
+    )
 
 
 def clear(output: Path) -> None:

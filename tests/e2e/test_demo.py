@@ -49,6 +49,9 @@ def test_demo(tmp_path: Path) -> None:
         content = (tmp_path / "out" / chunk["file"]).read_bytes()
         assert (chunk["bytes"], chunk["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
         assert chunk["documentId"] in chunk["archivedBlob"]
+    assert 2 == ended.stdout.count("byte for byte as ACS served it. The pause of 10 s is not in it.")
+    played = [ROOT / line.partition("Play it: ")[2] for line in ended.stdout.splitlines() if "Play it: " in line]
+    assert [True, True] == [path.is_file() for path in played]
     assert pytest.approx(40, abs=3) == sum(chunk["seconds"] for chunk in summary["chunks"])
 
 
