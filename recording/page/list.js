@@ -95,7 +95,8 @@ export function open(place) {
     clearTimeout(timer);
     const text = field.value.trim();
     if (jumps && kindOf(text) === "recordingKey" && !as) return go(href("r", text));
-    const wanted = address(as);
+    const { query } = here();
+    const wanted = address(as || (text === query.get("q") ? query.get("as") : null));
     const isSame = wanted === location.hash;
     if (isTyped || isSame) {
       note(wanted);
@@ -124,7 +125,7 @@ export function open(place) {
     const begun = performance.now();
     await load(results, () => api.get("recordings", { query: asked, signal: mine }), (found) => {
       performance.measure("search", { start: begun });
-      if (jumps && as && !found.cursor && found.recordings.length === 1) return go(href("r", found.recordings[0].recordingKey));
+      if (jumps && as && as !== "participant" && !found.cursor && found.recordings.length === 1) return go(href("r", found.recordings[0].recordingKey));
       kept = { address: location.hash || "#/", asked, at: Date.now(), recordings: found.recordings, cursor: found.cursor, marked: new Set(), scroll: 0 };
       draw(kept);
       say(found.recordings.length ? `${found.recordings.length}${found.cursor ? " and more" : ""} recordings` : "No recording fits");
@@ -148,7 +149,9 @@ export function open(place) {
     const body = h("tbody", {});
     const all = h("input", { type: "checkbox", "aria-label": "Mark all that are shown" });
     all.addEventListener("change", () => {
-      for (const box of body.querySelectorAll("input")) if (box.checked !== all.checked) box.click();
+      // What is marked in between changes this box, too.
+      const wanted = all.checked;
+      for (const box of body.querySelectorAll("input")) if (box.checked !== wanted) box.click();
     });
     const foot = h("div", { class: "foot row" });
     const table = h("table", { class: "cards list" }, h("caption", { class: "unseen" }, "Recordings, newest first"),
