@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 from playwright.async_api import Page, expect
 
@@ -92,7 +93,12 @@ async def test_a_failure_is_shown_with_the_id_of_its_request(visit: Visit, keys:
     """What was there stays, and Try again tries again."""
     page = await visit.open("#/", "ada")
     await page.locator("table.list tbody tr").first.wait_for()
-    body = {"code": "IndexUnavailable", "message": "the search index can't be reached", "target": None, "details": []}
+    body: dict[str, Any] = {
+        "code": "IndexUnavailable",
+        "message": "the search index can't be reached",
+        "target": None,
+        "details": [],
+    }
     headers = {"x-ms-request-id": "the-request"}
     await page.route("**/v1/recordings?*", lambda route: route.fulfill(status=500, json=body, headers=headers))
     await page.get_by_label("something missing").check()
