@@ -64,7 +64,6 @@ TESTED_THROUGH_ANOTHER = {
     "join/parts": "join/test_plan",
     "join/refusals": "join/test_plan",
     "join/sources": "join/test_plan",
-    "keeping/follow": "keeping/test_platform",
     "model/events": "model/test_event_parser",
     "model/holds": "keeping/test_searches",
     "model/pending": "archive/test_unannounced",
