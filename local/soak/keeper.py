@@ -111,8 +111,8 @@ def by_key(recordings: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 async def is_erased(archive: ContainerClient, key: str) -> bool:
     """Return whether there is a certificate of a recording's erasure."""
     digest = hashlib.sha256(key.encode()).hexdigest()
-    names = archive.list_blob_names(name_starts_with=f"erasures/{digest}/")
-    return any("certificate" in name async for name in names)
+    names = [name async for name in archive.list_blob_names(name_starts_with=f"erasures/{digest}/")]
+    return any("certificate" in name for name in names)
 
 
 async def check(archive: ContainerClient, done: dict[str, What]) -> list[str]:

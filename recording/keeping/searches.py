@@ -28,6 +28,7 @@ from recording.keeping.changes import KeepingChanges
 from recording.model import index, layout
 from recording.model.caller import Caller
 from recording.model.holds import HoldsAsked, HoldsState, PlaceHolds
+from recording.model.index import Search
 from recording.model.job import HoldsJob
 from recording.model.keeping import HoldPlaced
 from recording.model.trail import TrailEntry
@@ -70,7 +71,7 @@ class HoldSearches:
         search = uuid4().hex
         async with self.trail.record(entry):
             asked = HoldsAsked(
-                **body.filters(),  # type: ignore[arg-type]
+                **body.filters(),
                 case=body.case,
                 reason=body.reason,
                 at=entry.at.astimezone(UTC),
@@ -126,7 +127,7 @@ class HoldSearches:
         except AzureError as failed:
             log.warning("holds.not_requeued", reason=describe(failed), next="the next run tries again")
 
-    async def _search(self, filters: dict[str, Any]) -> index.Search:
+    async def _search(self, filters: dict[str, Any]) -> Search:
         try:
             digests = await self.index.digests()
             named = {"conversation": "conversation_id", "call": "call_id"}
@@ -151,7 +152,7 @@ class HoldSearches:
         async def hold(key: str) -> None:
             counts[await self._hold_one(search, asked, key)] += 1
             if (sum(counts.values()) - len(keys)) % _EACH == 0:
-                now = HoldsState(hold_id=search, state="working", case=asked.case, at=asked.at, **counts)
+                now = HoldsState(hold_id=search, state="working", case=asked.case, at=asked.at, **dict(counts))
                 seen = await self.blobs.stat("staging", layout.hold_progress_blob(search))
                 body = now.model_dump_json(by_alias=True, exclude_none=True).encode()
                 await self.blobs.replace("staging", layout.hold_progress_blob(search), body, over=seen)
