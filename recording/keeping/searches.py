@@ -152,7 +152,8 @@ class HoldSearches:
         async def hold(key: str) -> None:
             counts[await self._hold_one(search, asked, key)] += 1
             if (sum(counts.values()) - len(keys)) % _EACH == 0:
-                now = HoldsState(hold_id=search, state="working", case=asked.case, at=asked.at, **dict(counts))
+                known = {"hold_id": search, "case": asked.case, "at": asked.at, **counts}
+                now = HoldsState.model_validate({"state": "working", **known})
                 seen = await self.blobs.stat("staging", layout.hold_progress_blob(search))
                 body = now.model_dump_json(by_alias=True, exclude_none=True).encode()
                 await self.blobs.replace("staging", layout.hold_progress_blob(search), body, over=seen)
