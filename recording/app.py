@@ -23,6 +23,7 @@ from recording.acs.content import Content
 from recording.acs.preview_2021 import Preview2021
 from recording.acs.service import RecordingService
 from recording.archive.copies import Copies
+from recording.archive.erased import ErasedRecordings
 from recording.archive.finish import Finish
 from recording.archive.hand_over import HandOver
 from recording.archive.requeue import Requeue
@@ -60,9 +61,11 @@ from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.index import Index
+from recording.storage.places import Places
 from recording.storage.queues import Queue
 from recording.storage.recordings import ARCHIVE_SECONDS, RecordingStore
 from recording.storage.starts import StartClaims
+from recording.storage.tombstones import Tombstones
 from recording.storage.trail import Trail
 from recording.telemetry import log, traces
 from recording.timer import TimerRun
@@ -137,6 +140,7 @@ class App:
     starts: StartClaims
     endings: Endings
     calls: CallIds
+    tombstones: Tombstones
     quarantine: Quarantine
     backlog: Backlog
     control: RecordingControl
@@ -258,6 +262,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
     trail = Trail(blobs, note=index.note, clock=clock)
     claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
+    tombstones, places = Tombstones(blobs), Places(blobs)
+    erased = ErasedRecordings(tombstones, places, endings)
     catalogue, trail_rows = Catalogue(recordings, claims, index), TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
@@ -269,12 +275,14 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         quarantine=quarantine,
         backlog=event_backlog,
         bulk=clients.bulk_queue,
+        tombstones=tombstones,
         auto_record=_auto_record(settings, clients.service, claims=claims, trail=trail, index=index, clock=clock),
         clock=clock,
     )
     ingest = ChunkIngest(
         blobs,
         recordings,
+        tombstones,
         clients.content,
         limits=IngestLimits(
             parallelism=settings.ingest_parallelism,
@@ -287,6 +295,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     finish = Finish(
         blobs,
         recordings,
+        erased,
         endings,
         calls,
         claims,
@@ -306,6 +315,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         starts=claims,
         endings=endings,
         calls=calls,
+        tombstones=tombstones,
         quarantine=quarantine,
         backlog=event_backlog,
         control=RecordingControl(
@@ -337,6 +347,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             review=Review(
                 blobs,
                 recordings,
+                erased,
                 claims,
                 clients.bulk_queue,
                 first_requeue=settings.first_rescue,
@@ -395,7 +406,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         trail_view=TrailView(trail, catalogue, endings, index, clock=clock),
         trail_rows=trail_rows,
         verifier=Verifier(blobs, recordings, trail, clock=clock),
-        reindex=Reindex(recordings, claims, endings, trail, index, clock),
+        reindex=Reindex(recordings, claims, endings, trail, index, tombstones, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )
 

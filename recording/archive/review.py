@@ -8,9 +8,10 @@ from secrets import token_hex
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 from pydantic import ValidationError
 
+from recording.archive.erased import ErasedRecordings
 from recording.archive.run import Due, Run
 from recording.model import layout, manifest
-from recording.model.attempts import Attempts
+from recording.model.attempts import Attempts, Failure
 from recording.model.job import MOST_DIRECT, ChunkJob, FanOut
 from recording.model.recheck import RecheckTimes
 from recording.model.recording import InFlightChunk, InFlightRecording, first_said
@@ -21,7 +22,7 @@ from recording.storage.queues import Queue
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
 from recording.telemetry import log
-from recording.workers import run_each
+from recording.workers import begin, run_each
 
 # Of one recording in one run: a request to a topic has 1 MB at most, and each notice leaves a fact.
 _MOST_NOTICES = 320
@@ -72,6 +73,7 @@ class Review:
 
     blobs: Blobs
     recordings: RecordingStore
+    erased: ErasedRecordings
     starts: StartClaims
     bulk: Queue
     first_requeue: timedelta
@@ -80,8 +82,12 @@ class Review:
 
     async def one(self, run: Run, key: str, blobs: list[StoredBlob]) -> None:
         """Review one recording: requeue its missing chunks, or note in `run.due` that it can be archived."""
+        looking = begin(self.erased.by_key(key))
         try:
             found = await self._load(run, key, blobs)
+            if stone := (await looking).whole:
+                await self.erased.empty(key, stone, recording_id=found.whole.recording_id)
+                return
         except (AzureError, TimeoutError, ValidationError):
             # It can't be archived now; fetching what is missing needs nothing of the archive.
             alone = await self.recordings.load(key, blobs)
@@ -113,8 +119,18 @@ class Review:
         return found
 
     async def _requeue(self, run: Run, recording: InFlightRecording) -> None:
-        run.report.waiting.append(recording.key)
         missing = to_requeue(recording, run.now, first=self.first_requeue)
+        if missing:
+            # Accepted while its tombstone could not be read; ingest brings nothing of it.
+            match = await self.erased.find_if_possible(recording)
+            if match.whole:
+                await self.erased.empty(recording.key, match.whole, recording_id=recording.recording_id)
+                return
+            for chunk in missing:
+                if chunk.document_id in match.documents and chunk.expires_at < run.now:
+                    await self._give_up(run, chunk)
+            missing = [chunk for chunk in missing if chunk.document_id not in match.documents]
+        run.report.waiting.append(recording.key)
         if len(missing) > MOST_DIRECT:
             await self._fan_out(run, recording, missing)
             missing = []
@@ -134,6 +150,14 @@ class Review:
         await self._recheck(run, recording)
         # Last: a topic that accepts nothing must not cost a chunk its next try.
         await self._warn(run, recording)
+
+    async def _give_up(self, run: Run, chunk: InFlightChunk) -> None:
+        """Record that a chunk will not come, since its document belongs to an erased recording: it counts as lost."""
+        code, message = "Erased", "this document belongs to an erased recording"
+        failure = Failure(at=run.now, code=code, message=message)
+        await self.recordings.update_attempts(
+            chunk.job, lambda before: (before or Attempts(next_at=run.now)).with_failure(failure)
+        )
 
     async def _recheck(self, run: Run, recording: InFlightRecording) -> None:
         """Queue the steps of re-checks whose time has come, each once; a step that is lost with its run is skipped.

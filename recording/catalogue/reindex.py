@@ -13,6 +13,7 @@ from recording.storage.endings import Endings
 from recording.storage.index import Index
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
+from recording.storage.tombstones import Tombstones
 from recording.storage.trail import Trail
 from recording.telemetry import log
 from recording.workers import run_each
@@ -41,6 +42,7 @@ class Reindex:
     endings: Endings
     trail: Trail
     index: Index
+    tombstones: Tombstones
     clock: Clock = utc_now
 
     async def interrupted(self, since: datetime | None, until: datetime | None) -> str | None:
@@ -66,7 +68,12 @@ class Reindex:
             written, unreadable = written + len(read), unreadable + len(batch) - len(read)
             return Progress(written, unreadable, batch[-1][0])
 
+        erased = await self.tombstones.all()
         async for key, revision in self.recordings.manifests(since, until, after=done):
+            if layout.key_digest(key) in erased:
+                # Somebody has restored its blobs, or they are being removed.
+                log.warning("recording.erased", recordingKey=key, next="it gets no rows")
+                continue
             batch.append((key, revision))
             if len(batch) == _AT_ONCE:
                 yield await write()
@@ -85,7 +92,10 @@ class Reindex:
         """
         batch: list[tuple[str, int]] = []
         known: set[str] = set()
+        erased = await self.tombstones.all()
         async for key, revision in self.recordings.manifests(since, until):
+            if layout.key_digest(key) in erased:
+                continue
             known.add(key)
             batch.append((key, revision))
             if len(batch) == _AT_ONCE:
@@ -109,8 +119,11 @@ class Reindex:
     async def differences(self, *, most: int = 20) -> dict[str, list[str]]:
         """Compare the newest archived recordings with their rows: {recording key: partitions whose row differs}."""
         found: dict[str, list[str]] = {}
+        erased = await self.tombstones.all()
         async for day in self.recordings.archived_days():
             for key, revision in sorted((await self.recordings.manifests_of(day)).items(), reverse=True):
+                if layout.key_digest(key) in erased:
+                    continue
                 [written] = await self._read([(key, revision)])
                 if written:
                     found[key] = await self.index.differences(written)

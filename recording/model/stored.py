@@ -38,3 +38,22 @@ class StoredBlob:
     def digest(self) -> str | None:
         """What was proved of its bytes: equal digests and lengths mean equal bytes; None if nothing was."""
         return self.sha256 or self.crc64
+
+
+@dataclass(frozen=True)
+class StoredVersion:
+    """A blob, a version or a snapshot of one, as a list of everything has it.
+
+    `version_id` is None where the account keeps no versions, `snapshot` a time in the service's own form. `is_deleted`
+    is soft-deleted, until `gone_at` as far as the service says. `kept_until` is the end of a policy.
+    """
+
+    name: str
+    size: int = 0
+    version_id: str | None = None
+    snapshot: str | None = None
+    is_current: bool = True
+    is_deleted: bool = False
+    gone_at: datetime | None = None
+    kept_until: datetime | None = None
+    has_hold: bool = False
