@@ -10,6 +10,7 @@ RecordingError                500 InternalServerError
 ├── Conflict                  409 Conflict                the service refuses in this state
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
 ├── StartInProgress           503 StartInProgress         another request for this start is in progress; try again
+├── KeysUnavailable           503 KeysUnavailable         the keys that check tokens can't be fetched; try again soon
 ├── IndexUnavailable          503 IndexUnavailable        the search index can't be reached; try again in a minute
 ├── StorageUnavailable        503 StorageUnavailable      storage can't be reached; try again in a minute
 ├── TrailUnavailable          503 TrailUnavailable        the trail can't be written, so it was not done; try again
@@ -111,6 +112,14 @@ class StartInProgress(RecordingError):
     status = 503
     code = "StartInProgress"
     retry_after = "60"
+
+
+class KeysUnavailable(RecordingError):
+    """The keys that check a token can't be fetched from ACS or Entra ID, so nobody knows whether it is valid."""
+
+    status = 503
+    code = "KeysUnavailable"
+    retry_after = "30"
 
 
 class IndexUnavailable(RecordingError):
