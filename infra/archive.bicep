@@ -33,6 +33,9 @@ param immutableDays int
 @description('The policy was locked by hand: deployments must not set it again, because Azure would reject that.')
 param immutabilityLocked bool
 
+@description('What was soft-deleted can be deleted for good, by whoever has a role for it: erasures do.')
+param eraseVersions bool
+
 resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
   name: 'starc${token}'
   location: location
@@ -66,6 +69,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
     deleteRetentionPolicy: {
       enabled: true
       days: softDeleteDays
+      allowPermanentDelete: eraseVersions
     }
     containerDeleteRetentionPolicy: {
       enabled: true

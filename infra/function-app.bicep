@@ -35,6 +35,7 @@ param ingestBlockMib int
 param ingestParallelism int
 param contentHosts string
 param deleteSource bool
+param erasureDelayHours int
 param autoRecord string
 param telemetry string
 
@@ -192,6 +193,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     INGEST_PARALLELISM: string(ingestParallelism)
     CONTENT_HOSTS: contentHosts
     DELETE_SOURCE: toLower(string(deleteSource))
+    ERASURE_DELAY_HOURS: string(erasureDelayHours)
     AUTO_RECORD: autoRecord
     TELEMETRY: telemetry
     PUBLIC_BASE_URL: publicBaseUrl

@@ -250,6 +250,25 @@ def _people(entra_url: str) -> list[Line]:
             200,
         ),
         Line(
+            "Alan asks for its erasure, which happens in a day",
+            'ERASURE=$(curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/erase" -H "$JSON" '
+            f'{bearer}ALAN" -d \'{{"reason":"objection","text":"asked for by mail"}}\''
+            " | tee /dev/stderr | field erasureId)",
+            202,
+        ),
+        Line("what becomes of it", f'curl -sSw "$STATUS" "$APP/v1/erasures/$ERASURE" {bearer}ALAN"', 200),
+        Line("all erasures, for Grace", f'curl -sSw "$STATUS" "$APP/v1/erasures" {bearer}GRACE"', 200),
+        Line(
+            "refused: Grace may not call it off",
+            f'curl -sSw "$STATUS" -X DELETE "$APP/v1/recordings/$KEY/erase" {bearer}GRACE"',
+            403,
+        ),
+        Line(
+            "Alan calls it off",
+            f'curl -sSw "$STATUS" -X DELETE "$APP/v1/recordings/$KEY/erase" {bearer}ALAN"',
+            200,
+        ),
+        Line(
             "a link to the media, for Grace",
             f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/chunks/0/content" {bearer}GRACE"',
             302,

@@ -43,6 +43,13 @@ from recording.config.settings import Settings, read_settings
 from recording.control.operations import RecordingControl
 from recording.doctor.health import HealthCheck
 from recording.entra import AccessTokens
+from recording.erasing.blocked import Blocked
+from recording.erasing.job import Erase
+from recording.erasing.plan import ErasurePlan
+from recording.erasing.removal import Removal
+from recording.erasing.requests import ErasureRequests
+from recording.erasing.scope import ScopeFinder
+from recording.erasing.trail import TrailEraser
 from recording.errors import Misconfigured
 from recording.ingest.bulk import BulkIngest
 from recording.ingest.chunk import LAST_QUARTER, ChunkIngest, IngestLimits
@@ -60,6 +67,7 @@ from recording.notices import Topic
 from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
+from recording.storage.erasures import ErasureStore
 from recording.storage.index import Index
 from recording.storage.places import Places
 from recording.storage.queues import Queue
@@ -85,6 +93,8 @@ class Clients:
     index: Index
     archive_queue: Queue
     archive_poison: Queue
+    erasure_queue: Queue
+    erasure_poison: Queue
     topic: Topic
     service: Preview2021 | CallAutomation
     callbacks: CallbackAuth
@@ -95,10 +105,20 @@ class Clients:
     # How long to wait for the archive where staging suffices.
     archive_timeout: float = ARCHIVE_SECONDS
 
+    @property
+    def queues(self) -> tuple[Queue, ...]:
+        """Return the queues that functions read."""
+        return (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue, self.erasure_queue)
+
+    @property
+    def poison_queues(self) -> tuple[Queue, ...]:
+        """Return those of what the host gave up, in the same order."""
+        return (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison, self.erasure_poison)
+
     async def prepare(self) -> None:
         """Create missing queues and containers; raises azure-core's errors, except about the archive."""
         await self.blobs.create_containers("staging", "quarantine")
-        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue):
+        for queue in self.queues:
             await queue.create()
         await self.prepare_archive()
 
@@ -114,9 +134,9 @@ class Clients:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.blobs.aclose()
-        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue):
+        for queue in self.queues:
             await queue.aclose()
-        for queue in (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison):
+        for queue in self.poison_queues:
             await queue.aclose()
         await self.index.aclose()
         await self.topic.aclose()
@@ -151,6 +171,8 @@ class App:
     timer: TimerRun
     catalogue: Catalogue
     handout: HandOut
+    erasure: ErasureRequests
+    erase: Erase
     trail_view: TrailView
     trail_rows: TrailRows
     verifier: Verifier
@@ -243,6 +265,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         index=Index(settings, blobs, credential),
         archive_queue=Queue(settings, job.ARCHIVE_QUEUE, credential),
         archive_poison=Queue(settings, f"{job.ARCHIVE_QUEUE}-poison", credential),
+        erasure_queue=Queue(settings, job.ERASURE_QUEUE, credential),
+        erasure_poison=Queue(settings, f"{job.ERASURE_QUEUE}-poison", credential),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # Callbacks of the 2021 preview API have no token (docs/acs-contract.md#2021-callbacks).
@@ -264,7 +288,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
     tombstones, places = Tombstones(blobs), Places(blobs)
     erased = ErasedRecordings(tombstones, places, endings)
-    catalogue, trail_rows = Catalogue(recordings, claims, index), TrailRows(trail, index)
+    erasures, blocked = ErasureStore(blobs), Blocked(blobs, _no_cases)
+    catalogue, trail_rows = Catalogue(recordings, claims, index, tombstones), TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
     intake = Intake(
@@ -340,6 +365,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 clients.bulk_poison,
                 clients.event_poison,
                 clients.archive_poison,
+                clients.erasure_poison,
                 intake=intake,
                 quarantine=quarantine,
             ),
@@ -367,6 +393,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             ),
             hand_over=HandOver(blobs, clients.archive_queue, settings.retention),
             finish=finish,
+            erasures=ErasurePlan(erasures, clients.erasure_queue),
             indexing=Indexing(
                 index,
                 claims,
@@ -388,12 +415,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             claims,
             endings,
             index,
-            queues=(
-                (clients.chunk_queue, clients.chunk_poison),
-                (clients.bulk_queue, clients.bulk_poison),
-                (clients.event_queue, clients.event_poison),
-                (clients.archive_queue, clients.archive_poison),
-            ),
+            queues=tuple(zip(clients.queues, clients.poison_queues, strict=True)),
             retention=settings.retention,
             risk_margin=settings.risk_margin,
             overdue=timedelta(minutes=settings.unannounced_minutes),
@@ -403,12 +425,38 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         requeue=Requeue(recordings, clients.chunk_queue, trail, first_requeue=settings.first_rescue, clock=clock),
         replay=Replay(intake, clients.chunk_queue, quarantine, trail, clock=clock),
         handout=HandOut(blobs, catalogue, trail),
+        erasure=ErasureRequests(
+            erasures,
+            recordings,
+            tombstones,
+            blocked,
+            places,
+            index,
+            trail,
+            delay=timedelta(hours=settings.erasure_delay_hours),
+            clock=clock,
+        ),
+        erase=Erase(
+            erasures,
+            tombstones,
+            ScopeFinder(blobs, recordings, claims, endings, index, settings.retention, clock),
+            Removal(blobs, places, index, clients.content, TrailEraser(blobs, places, index)),
+            blocked,
+            places,
+            index,
+            trail,
+            clock,
+        ),
         trail_view=TrailView(trail, catalogue, endings, index, clock=clock),
         trail_rows=trail_rows,
         verifier=Verifier(blobs, recordings, trail, clock=clock),
-        reindex=Reindex(recordings, claims, endings, trail, index, tombstones, clock),
+        reindex=Reindex(recordings, claims, endings, trail, index, tombstones, erasures, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )
+
+
+async def _no_cases(key: str) -> list[str]:
+    return []
 
 
 def _access_tokens(settings: Settings) -> AccessTokens | None:

@@ -12,6 +12,7 @@ from recording.archive.run import FINISHES, PARALLELISM, Run, TimerReport
 from recording.archive.unannounced import UnannouncedWatch
 from recording.catalogue.indexing import Indexing
 from recording.clock import Clock, utc_now
+from recording.erasing.plan import ErasurePlan
 from recording.intake.poison import PoisonQueues
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
@@ -38,6 +39,7 @@ class TimerRun:
     unannounced: UnannouncedWatch
     hand_over: HandOver
     finish: Finish
+    erasures: ErasurePlan
     indexing: Indexing
     topic: Topic
     clock: Clock = utc_now
@@ -56,7 +58,8 @@ class TimerRun:
         run = Run(now, RunNotices(self.topic), self.budget_seconds, self.parallelism)
 
         # 2. List staging once; the oldest deadline comes first. What waits for the queue is left out.
-        in_flight = in_order(await self.recordings.in_flight(), late=now - LAST_QUARTER * self.hand_over.retention)
+        listed, erasures = await self.recordings.list_staging()
+        in_flight = in_order(listed, late=now - LAST_QUARTER * self.hand_over.retention)
         run.in_flight = len(in_flight)
         in_flight = await self._without_waiting(in_flight, now)
 
@@ -79,7 +82,10 @@ class TimerRun:
 
         run.report.not_reached = len(left) + len(not_finished)
 
-        # 7. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
+        # 7. Queue the erasures whose time has come: the same list of staging has them.
+        await self.erasures.run(erasures, now)
+
+        # 8. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
         await self.indexing.run(run.seen, now, in_flight=in_flight, ran=run.summary())
 
         run.report.topic_failed = run.notices.failed

@@ -22,7 +22,7 @@ from recording.storage.queues import Queue
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
 from recording.telemetry import log
-from recording.workers import begin, run_each
+from recording.workers import run_each
 
 # Of one recording in one run: a request to a topic has 1 MB at most, and each notice leaves a fact.
 _MOST_NOTICES = 320
@@ -82,12 +82,8 @@ class Review:
 
     async def one(self, run: Run, key: str, blobs: list[StoredBlob]) -> None:
         """Review one recording: requeue its missing chunks, or note in `run.due` that it can be archived."""
-        looking = begin(self.erased.by_key(key))
         try:
             found = await self._load(run, key, blobs)
-            if stone := (await looking).whole:
-                await self.erased.empty(key, stone, recording_id=found.whole.recording_id)
-                return
         except (AzureError, TimeoutError, ValidationError):
             # It can't be archived now; fetching what is missing needs nothing of the archive.
             alone = await self.recordings.load(key, blobs)
@@ -95,6 +91,10 @@ class Review:
             await self._requeue(run, alone)
             raise
         if not found.whole.events:
+            # What an attempt has written that ended after its recording was erased.
+            if stone := (await self.erased.by_key(key)).whole:
+                await self.erased.empty(key, stone)
+                return
             # A recording that was archived since the list was made has no events either.
             if await self.recordings.staged(key) == blobs:
                 log.error("staging.orphan", recordingKey=key, blobs=len(blobs), next="not touched; inspect it")

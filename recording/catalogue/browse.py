@@ -17,6 +17,7 @@ from recording.model.record import Body, Record
 from recording.storage.index import Index
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
+from recording.storage.tombstones import Tombstones
 from recording.telemetry import log
 
 
@@ -84,7 +85,8 @@ class RecordingList(Body):
 class Catalogue:
     """The recordings in flight and in the archive, looked up as one."""
 
-    def __init__(self, recordings: RecordingStore, starts: StartClaims, index: Index) -> None:
+    def __init__(self, recordings: RecordingStore, starts: StartClaims, index: Index, tombstones: Tombstones) -> None:
+        self._tombstones = tombstones
         self._recordings = recordings
         self._starts = starts
         self._index = index
@@ -130,6 +132,10 @@ class Catalogue:
         layout.check_key(key)
         found = await self.find(key)
         if found is None:
+            erasure = layout.key_digest(key)
+            if await self._tombstones.read(erasure):
+                where = f"/v1/erasures/{erasure}"
+                raise NotFound(f"this recording was erased: GET {where}", target="recordingKey", code="Erased")
             raise NotFound("there is no recording of this key, neither in flight nor archived", target="recordingKey")
         return found
 

@@ -8,8 +8,10 @@ from pydantic import ValidationError
 
 from recording.clock import Clock, utc_now
 from recording.model import layout
+from recording.model.erasure import ErasureSummary
 from recording.model.manifest import Manifest
 from recording.storage.endings import Endings
+from recording.storage.erasures import ErasureStore
 from recording.storage.index import Index
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
@@ -43,6 +45,7 @@ class Reindex:
     trail: Trail
     index: Index
     tombstones: Tombstones
+    erasures: ErasureStore
     clock: Clock = utc_now
 
     async def interrupted(self, since: datetime | None, until: datetime | None) -> str | None:
@@ -82,6 +85,7 @@ class Reindex:
             yield await write()
         if until is None:
             await self._write_live()
+            await self._write_erasures()
         await self.index.unmark(name)
 
     async def compare(self, since: datetime | None, until: datetime | None) -> AsyncIterator[dict[str, list[str]]]:
@@ -153,6 +157,19 @@ class Reindex:
             return described
         ids = {"conversation_id": started.conversation_id, "reference": started.reference}
         return described.model_copy(update=ids)
+
+    async def _write_erasures(self) -> None:
+        """Write the rows of erasures, which have no time: whoever asks for the newest recordings gets them all."""
+        token = None
+        while True:
+            ids, token = await self.erasures.ids(limit=_AT_ONCE, token=token)
+            for erasure in ids:
+                found = await self.erasures.steps(erasure)
+                if found.asked:
+                    summary = ErasureSummary.of(found.asked, found.certificate, found.decided, found.stopped)
+                    await self.index.write_erasure(summary)
+            if token is None:
+                return
 
     async def _write_live(self) -> None:
         """Write the rows of recordings that were started lately and have not ended, as far as anybody knows."""

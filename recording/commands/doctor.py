@@ -54,6 +54,7 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
         (clients.bulk_queue, clients.bulk_poison),
         (clients.event_queue, clients.event_poison),
         (clients.archive_queue, clients.archive_poison),
+        (clients.erasure_queue, clients.erasure_poison),
         scratch,
     )
     try:

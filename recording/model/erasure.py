@@ -138,24 +138,35 @@ class PendingErasure(Record):
     text: str | None = None
 
 
-class ErasureEnded(Record):
-    """That an erasure was called off or refused, and why, in codes."""
+class ErasureDecided(Record):
+    """What became of an erasure that was asked for: begun, called off, or refused, and why, in words without names."""
 
+    decision: Literal["begun", "called-off", "refused"]
     at: datetime
     by: str | None = None
     reasons: tuple[str, ...] = ()
 
 
-class ErasureBegun(Record):
-    """That an erasure has begun: from here on it can't be called off."""
+class ErasureStopped(Record):
+    """That an erasure was stopped when it had just begun: a hold was placed at that moment. Nothing was removed."""
 
     at: datetime
+    reasons: tuple[str, ...] = ()
+
+
+class Source(Record):
+    """A document that ACS may still have, until a time; without a location its API can't delete it."""
+
+    document_id: str
+    location: str | None = None
+    until: datetime
 
 
 class ErasureScope(Record):
     """What was found of a recording before anything was removed: with this a job that was killed goes on.
 
-    `rows` are partitions and row keys of the search index, `sources` addresses at ACS with the ids of their documents.
+    `rows` are partitions and row keys of the search index, `exports` facts of files in the team's own storage, `found`
+    counts blobs by kind.
     """
 
     recording_key: str
@@ -164,8 +175,9 @@ class ErasureScope(Record):
     server_call_ids: tuple[str, ...] = ()
     call_id: str
     rows: tuple[tuple[str, str], ...] = ()
-    sources: tuple[tuple[str, str], ...] = ()
+    sources: tuple[Source, ...] = ()
     exports: tuple[str, ...] = ()
+    found: dict[str, int] = Field(default_factory=dict)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -179,7 +191,8 @@ class Left(Record):
     `why` is `soft-deleted`, or the code with which the platform refused.
     """
 
-    place: Literal["staging", "archive", "quarantine", "dead-letter", "derived", "source"]
+    place: Literal["staging", "archive", "quarantine", "dead-letter", "derived", "ACS"]
+    kind: str
     digest: str
     count: int = 1
     why: str
@@ -189,9 +202,9 @@ class Left(Record):
 class Certificate(Record):
     """What an erasure has removed, and what is left of the recording; it has digests and numbers only.
 
-    `removed` counts what was removed since the erasure began, by kind; a repetition after a kill counts what was left.
-    `checked_at` is when all places were listed again, with versions and deleted blobs. `answers` says for each kind of
-    thing what becomes of it.
+    `found` counts what there was when it began, by kind; a chunk is one, however many versions of its blob there were.
+    All of it is removed but for what `left` lists. `checked_at` is when all places were listed again, with versions and
+    deleted blobs. `kept` and `expires` say what becomes of everything else.
     """
 
     erasure: str
@@ -201,6 +214,7 @@ class Certificate(Record):
     asked_by: str | None = None
     begun_at: datetime
     checked_at: datetime
+    found: dict[str, int] = Field(default_factory=dict)
     removed: dict[str, int] = Field(default_factory=dict)
     digests: tuple[str, ...] = ()
     left: tuple[Left, ...] = ()
@@ -219,3 +233,46 @@ def answers() -> tuple[dict[str, str], dict[str, str]]:
     kept = {name: answer.because for name, answer in every.items() if isinstance(answer, Kept)}
     expires = {name: answer.when for name, answer in every.items() if isinstance(answer, Expires)}
     return kept, expires
+
+
+ErasureState = Literal["asked", "calledOff", "refused", "erasing", "erased"]
+
+
+class ErasureSummary(Record):
+    """An erasure in a list; `left` counts what the platform still keeps of it."""
+
+    erasure_id: str
+    state: ErasureState
+    reason: ReasonCode
+    asked_at: datetime
+    asked_by: str | None = None
+    happens_at: datetime
+    erased_at: datetime | None = None
+    left: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        asked: ErasureAsked,
+        certificate: Certificate | None,
+        decided: ErasureDecided | None = None,
+        stopped: ErasureStopped | None = None,
+    ) -> "ErasureSummary":
+        """Return what a list shows, from the facts of an erasure."""
+        state: ErasureState = "asked"
+        if certificate:
+            state = "erased"
+        elif stopped or (decided and decided.decision == "refused"):
+            state = "refused"
+        elif decided:
+            state = "erasing" if decided.decision == "begun" else "calledOff"
+        return cls(
+            erasure_id=asked.erasure,
+            state=state,
+            reason=asked.reason,
+            asked_at=asked.at,
+            asked_by=asked.by,
+            happens_at=asked.happens_at,
+            erased_at=certificate.checked_at if certificate else None,
+            left=len(certificate.left) if certificate else None,
+        )

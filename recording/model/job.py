@@ -19,6 +19,8 @@ QUEUE = "recording-chunks"
 BULK_QUEUE = "recording-bulk"
 # Recordings that are due.
 ARCHIVE_QUEUE = "recording-archive"
+# Recordings that are to be erased.
+ERASURE_QUEUE = "recording-erasures"
 # The chunks of an event, or of a recording that are queued again, are queued one by one up to this number. Above it a
 # fan-out queues them: the host adds the messages of an output one after the other (docs/functions-host.md#queue).
 MOST_DIRECT = 32
@@ -144,12 +146,31 @@ class ArchiveJob(Record):
         return _ArchiveMessage(archive=self).model_dump_json(by_alias=True)
 
 
+class ErasureJob(Record):
+    """A recording is to be erased, if that is due."""
+
+    recording_key: Annotated[str, AfterValidator(_key)]
+
+    @classmethod
+    def from_message(cls, message: str) -> "ErasureJob":
+        """Parse a queue message; raises pydantic's ValidationError if it names no recording."""
+        return _ErasureMessage.model_validate_json(message).erasure
+
+    def to_message(self) -> str:
+        """Return the job as the text of a queue message: `{"erasure": {"recordingKey": …}}`."""
+        return _ErasureMessage(erasure=self).model_dump_json(by_alias=True)
+
+
 class _Message(Record):
     chunk: ChunkJob
 
 
 class _ArchiveMessage(Record):
     archive: ArchiveJob
+
+
+class _ErasureMessage(Record):
+    erasure: ErasureJob
 
 
 class _BulkMessage(Record):

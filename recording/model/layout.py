@@ -16,6 +16,7 @@ staging     {key}/events/{event-id}.json            the event as received
             pending-endings/{time}-{sha256}.json    that a recording was stopped, and isn't announced yet
             pending-erasures/{sha256}/{number}-asked.json   which recording is to be erased, until that is done
             pending-erasures/{sha256}/{number}-scope.json   what was found of it before anything of it was removed
+            pending-erasures/{sha256}/{number}-settling.json    that it is done, and its places are listed once more
             pending-erasures/{sha256}/{time}-queued.json    that its erasure was put on the queue `recording-erasures`
 archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its kind, and recording.json, written last
             starts/{sha256}/{number}-claim.json     who claimed a start, and …-outcome.json
@@ -70,11 +71,12 @@ _QUARANTINED = re.compile(r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
 # What an erasure leaves in the archive: all of it without personal data.
+ErasurePart = Literal["asked", "scope", "settling"]
 TOMBSTONES, ERASED = "tombstones", "erasures"
 _PENDING_ERASURE = re.compile(
-    rf"{ERASURES}/(?P<id>[0-9a-f]{{64}})/(?:(?P<number>[0-9]{{5}})-(?P<part>asked|scope)|(?P<time>[^/]+)-queued)\.json"
+    rf"{ERASURES}/(?P<id>[0-9a-f]{{64}})/(?:(?P<number>[0-9]{{5}})-(?P<part>asked|scope|settling)|(?P<time>[^/]+)-queued)\.json"
 )
-_ERASURE = re.compile(rf"{ERASED}/(?P<id>[0-9a-f]{{64}})/(?P<number>[0-9]{{5}})-(?P<step>[a-z-]+)\.json")
+_ERASURE = re.compile(rf"{ERASED}/(?P<id>[0-9a-f]{{64}})/(?P<number>[0-9]{{5}})-(?P<step>[a-z]+(?:-[0-9]+)?)\.json")
 
 StagedKind = Literal[
     "event",
@@ -411,7 +413,7 @@ def parse_erasure(blob: str) -> tuple[str, int, str] | None:
     return (found["id"], int(found["number"]), found["step"]) if found else None
 
 
-def pending_erasure_blob(erasure: str, number: int, part: Literal["asked", "scope"]) -> str:
+def pending_erasure_blob(erasure: str, number: int, part: ErasurePart) -> str:
     """Name what staging has of an erasure until it is done: with the recording key, as nothing has afterwards."""
     return f"{ERASURES}/{erasure}/{number:05}-{part}.json"
 
@@ -426,7 +428,7 @@ class PendingErasureName:
     """The parts of the name of what staging has of an erasure: `number` of what was asked, or `queued` when."""
 
     erasure: str
-    part: Literal["asked", "scope", "queued"]
+    part: ErasurePart | Literal["queued"]
     number: int | None = None
     queued: datetime | None = None
 
@@ -439,7 +441,8 @@ def parse_pending_erasure(blob: str) -> PendingErasureName | None:
     if (time := found["time"]) is not None:
         queued = recording_start(time) if is_recording_key(time) else None
         return PendingErasureName(found["id"], "queued", queued=queued) if queued else None
-    return PendingErasureName(found["id"], "scope" if found["part"] == "scope" else "asked", int(found["number"]))
+    part: ErasurePart = next(one for one in get_args(ErasurePart) if one == found["part"])
+    return PendingErasureName(found["id"], part, int(found["number"]))
 
 
 def started_blob(recording_id: str) -> str:

@@ -26,6 +26,9 @@ TEND: Roles = frozenset({OPERATE})
 # Whoever has a valid token, with any role or none.
 SIGNED_IN: Roles = frozenset()
 TRAIL: Roles = frozenset({MANAGE})
+ERASE_RECORDINGS: Roles = frozenset({ERASE})
+# Whoever keeps recordings and whoever erases them see what was erased.
+ERASURES: Roles = frozenset({MANAGE, ERASE})
 # Operators see recordings without the people in them.
 PEOPLE: Roles = frozenset({READ, MANAGE, ERASE})
 

@@ -232,6 +232,17 @@ class Blobs:
             return False
         return True
 
+    async def drop_policy(self, where: Container, found: StoredVersion) -> None:
+        """Delete the policy of a version, which must not be locked; raises azure-core's errors."""
+        blob = self._containers[where].get_blob_client(found.name, version_id=found.version_id)
+        await blob.delete_immutability_policy()
+
+    async def has_policy(self, where: Container) -> bool:
+        """Return whether a container as a whole has a policy or a hold: then no blob of it can be deleted."""
+        found = await self._containers[where].get_container_properties()
+        is_by_version = bool(found.immutable_storage_with_versioning_enabled)
+        return bool(found.has_legal_hold) or (bool(found.has_immutability_policy) and not is_by_version)
+
     async def discard_blocks(self, where: Container, name: str) -> None:
         """Discard the uncommitted blocks of a blob that doesn't exist: an empty one takes their place, and is gone."""
         blob = self._containers[where].get_blob_client(name)
@@ -476,6 +487,7 @@ def _version(blob: BlobProperties) -> StoredVersion:
         is_deleted=is_deleted,
         gone_at=datetime.now(UTC) + timedelta(days=days) if is_deleted and days is not None else None,
         kept_until=policy.expiry_time if policy else None,
+        is_locked=bool(policy and str(policy.policy_mode).lower() == "locked"),
         has_hold=bool(blob.has_legal_hold),
     )
 

@@ -83,7 +83,7 @@ class Places:
         self, where: Container, done: Emptied, refused: dict[StoredVersion, str], one: StoredVersion
     ) -> None:
         try:
-            if await self._blobs.delete_wholly(where, one):
+            if await self._delete(where, one):
                 done.removed[one.name] = done.removed.get(one.name, 0) + (not one.is_deleted)
             elif one.is_deleted:
                 refused[_as_refused(one)] = "soft-deleted"
@@ -93,6 +93,16 @@ class Places:
             if failed.status_code not in _REFUSED:
                 raise
             refused[_as_refused(one)] = describe(failed).partition(" ")[2] or str(failed.status_code)
+
+    async def _delete(self, where: Container, one: StoredVersion) -> bool:
+        """Delete a version; its policy first, if it has one that isn't locked: it was set for its retention."""
+        if one.kept_until and not one.is_locked and not one.is_deleted:
+            try:
+                await self._blobs.drop_policy(where, one)
+            except HttpResponseError as failed:
+                if failed.status_code not in (*_REFUSED, 404):
+                    raise
+        return await self._blobs.delete_wholly(where, one)
 
 
 def _as_refused(one: StoredVersion) -> StoredVersion:

@@ -15,7 +15,7 @@ from recording.model.tombstone import Tombstone
 from recording.storage.endings import Ending
 from tests.support.archives import HOUR, manifest_of, outcomes
 from tests.support.emulator import Control, file_event
-from tests.support.facts import announce, listing, put, receive, run_timer, stage, sweep, worker
+from tests.support.facts import announce, listing, put, receive, run_timer, stage, sweep, to_archive, worker
 
 OTHER = "2026-03-01T11:00:00.0000000Z"
 
@@ -107,14 +107,28 @@ async def test_a_chunk_in_flight_is_not_committed(app: App, control: Control, mo
     assert {"events"} == {name.split("/")[1] for name in await left(app)}
 
 
-async def test_the_timer_empties_staging_under_a_tombstone(app: App, control: Control) -> None:
-    """Also of the recording's stop, which would otherwise be reported as never announced."""
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_the_timer_empties_staging_under_a_tombstone(app: App, control: Control, by_hand: bool) -> None:
+    """By the job that it queues for a recording that is due, or itself in a run by hand: no lookup of its own."""
     jobs = await stage(app, await control.recording(1000, 2000))
     await bury(app, jobs)
 
-    report = await run_timer(app, now=datetime.now(UTC), archives_all=False)
+    await run_timer(app, now=datetime.now(UTC), archives_all=by_hand)
+    if not by_hand:
+        assert [jobs[0].recording_key] == await to_archive(app)
+        await app.archive.run(jobs[0].recording_key)
 
-    assert ([], [], []) == (report.handed_over, report.jobs, report.failed)
+    assert set() == await left(app)
+
+
+async def test_what_an_attempt_writes_behind_an_erasure_is_removed(app: App, control: Control, jobs_of: Any) -> None:
+    """No event describes it any more: it would stay for ever."""
+    [job] = jobs_of(await control.recording(1000))
+    await bury(app, [job])
+    await put(app.settings, "staging", job.content_blob, b"x")
+
+    await run_timer(app, now=datetime.now(UTC), archives_all=False)
+
     assert set() == await left(app)
 
 

@@ -189,7 +189,9 @@ def test_containers_are_made_under_the_names_that_the_app_gets(variant: str) -> 
 def test_queues_are_those_of_the_code() -> None:
     """Each queue is made, and the one where the host puts what has failed there five times."""
     made = [
-        name + end for name in (job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE) for end in ("", "-poison")
+        name + end
+        for name in (job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE, job.ERASURE_QUEUE)
+        for end in ("", "-poison")
     ]
     assert list(named("Microsoft.Storage/storageAccounts/queueServices/queues")) == made
 
