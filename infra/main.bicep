@@ -92,6 +92,9 @@ param entraTenantId string = ''
 @description('The client id of the application that stands for the API in that tenant (ENTRA_API_ID), likewise.')
 param entraApiId string = ''
 
+@description('The client id of the application that stands for the page in that tenant (ENTRA_PAGE_ID), likewise. If empty, nobody signs in on the page.')
+param entraPageId string = ''
+
 @description('The maximum number of instances.')
 @minValue(40)
 @maxValue(1000)
@@ -111,7 +114,7 @@ param httpConcurrency int = 32
 @allowed([2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('Creates a virtual network with the app in it and private endpoints for both storage accounts, which are then closed to everything else: see docs/deploy-upgrade.md#private-networking.')
+@description('Creates a virtual network with the app in it and private endpoints for the storage accounts, which are then closed to everything else: see docs/deploy-upgrade.md#private-networking.')
 param privateNetworking bool = false
 
 @description('Addresses of that network: a /24 or larger that does not overlap with networks that you connect to it.')
@@ -154,6 +157,11 @@ param archiveImmutabilityLocked bool = false
 @minValue(0)
 @maxValue(146000)
 param archiveImmutableDays int = 0
+
+@description('After how many days joined files and exports are deleted. They are made again when they are asked for.')
+@minValue(1)
+@maxValue(365)
+param derivedDays int = 7
 
 @description('How long a deleted blob can be restored, in days.')
 @minValue(1)
@@ -270,6 +278,7 @@ var eventTopicName = empty(existingTopicName) ? 'evgt-acs-${token}' : existingTo
 var container = {
   staging: 'recordings-staging'
   archive: 'recordings-archive'
+  derived: 'recordings-derived'
   quarantine: 'recordings-quarantine'
   deadLetter: 'recordings-dead-letter'
   deployment: 'deployment'
@@ -342,6 +351,19 @@ module archive 'archive.bicep' = {
   }
 }
 
+module derived 'derived.bicep' = {
+  name: 'derived'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+    container: container.derived
+    privateNetworking: privateNetworking
+    deleteAfterDays: derivedDays
+  }
+}
+
 module network 'network.bicep' = if (privateNetworking) {
   name: 'network'
   scope: group
@@ -354,10 +376,17 @@ module network 'network.bicep' = if (privateNetworking) {
       {
         name: storage.outputs.accountName
         id: storage.outputs.accountId
+        services: ['blob', 'queue', 'table']
       }
       {
         name: archive.outputs.accountName
         id: archive.outputs.accountId
+        services: ['blob', 'queue', 'table']
+      }
+      {
+        name: derived.outputs.accountName
+        id: derived.outputs.accountId
+        services: ['blob']
       }
     ]
   }
@@ -426,6 +455,16 @@ module archiveLog 'access-logs.bicep' = if (accessLogs) {
   }
 }
 
+module derivedLog 'access-logs.bicep' = if (accessLogs) {
+  name: 'access-logs-derived'
+  scope: group
+  params: {
+    accountName: derived.outputs.accountName
+    workspaceId: monitoring.outputs.workspaceId
+    settingName: 'recordings-${token}'
+  }
+}
+
 module domainEvents 'domain-events.bicep' = {
   name: 'domain-events'
   scope: group
@@ -447,6 +486,8 @@ module roles 'roles.bicep' = {
     archiveAccountName: archive.outputs.accountName
     archiveContainer: container.archive
     eraseVersions: eraseVersions
+    derivedAccountName: derived.outputs.accountName
+    derivedContainer: container.derived
     insightsName: monitoring.outputs.insightsName
     domainTopicName: domainEvents.outputs.topicName
   }
@@ -466,9 +507,11 @@ module functionApp 'function-app.bicep' = {
     storageQueueUri: storage.outputs.queueUri
     storageTableUri: storage.outputs.tableUri
     archiveBlobUri: archive.outputs.blobUri
+    derivedBlobUri: derived.outputs.blobUri
     deploymentContainer: container.deployment
     stagingContainer: container.staging
     archiveContainer: container.archive
+    derivedContainer: container.derived
     quarantineContainer: container.quarantine
     deadLetterContainer: container.deadLetter
     insightsConnectionString: monitoring.outputs.connectionString
@@ -492,6 +535,7 @@ module functionApp 'function-app.bicep' = {
     callbackKeySecretUri: callbackKeySecretUri
     entraTenantId: entraTenantId
     entraApiId: entraApiId
+    entraPageId: entraPageId
     subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
     zoneRedundant: zoneRedundant
     siteUpdateStrategy: siteUpdateStrategy
@@ -548,6 +592,7 @@ output STORAGE_ACCOUNT_ID string = storage.outputs.accountId
 output STORAGE_ACCOUNT_NAME string = storage.outputs.accountName
 output ARCHIVE_ACCOUNT_NAME string = archive.outputs.accountName
 output STAGING_CONTAINER_NAME string = container.staging
+output DERIVED_ACCOUNT_NAME string = derived.outputs.accountName
 output ARCHIVE_CONTAINER_NAME string = container.archive
 output DEAD_LETTER_CONTAINER string = container.deadLetter
 output LOG_WORKSPACE_ID string = monitoring.outputs.workspaceCustomerId

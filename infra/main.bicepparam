@@ -34,6 +34,7 @@ param callbackKeySecretUri = readEnvironmentVariable('CALLBACK_KEY_SECRET_URI', 
 param requireCallbackToken = bool(readEnvironmentVariable('REQUIRE_CALLBACK_TOKEN', 'true'))
 param entraTenantId = readEnvironmentVariable('ENTRA_TENANT_ID', '')
 param entraApiId = readEnvironmentVariable('ENTRA_API_ID', '')
+param entraPageId = readEnvironmentVariable('ENTRA_PAGE_ID', '')
 
 param ingestParallelism = int(readEnvironmentVariable('INGEST_PARALLELISM', '8'))
 param maximumInstanceCount = int(readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '100'))
@@ -53,6 +54,7 @@ param siteUpdateStrategy = readEnvironmentVariable('SITE_UPDATE_STRATEGY', '')
 
 param stagingSku = readEnvironmentVariable('STAGING_SKU', 'Standard_ZRS')
 param archiveSku = readEnvironmentVariable('ARCHIVE_SKU', 'Standard_ZRS')
+param derivedDays = int(readEnvironmentVariable('DERIVED_DAYS', '7'))
 param archiveCoolAfterDays = int(readEnvironmentVariable('ARCHIVE_COOL_AFTER_DAYS', '30'))
 param archiveColdAfterDays = int(readEnvironmentVariable('ARCHIVE_COLD_AFTER_DAYS', '90'))
 param archiveDeleteAfterDays = int(readEnvironmentVariable('ARCHIVE_DELETE_AFTER_DAYS', '0'))

@@ -35,6 +35,8 @@ var queueNames = [
   'recording-archive-poison'
   'recording-erasures'
   'recording-erasures-poison'
+  'recording-join'
+  'recording-join-poison'
 ]
 
 var containerNames = [

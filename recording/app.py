@@ -63,6 +63,7 @@ from recording.intake.replay import Replay
 from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
+from recording.model.surroundings import Surroundings
 from recording.notices import Topic
 from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
@@ -120,7 +121,7 @@ class Clients:
         await self.blobs.create_containers("staging", "quarantine")
         for queue in self.queues:
             await queue.create()
-        await self.prepare_archive()
+        await asyncio.gather(self.prepare_archive(), self._prepare_derived())
 
     async def prepare_archive(self) -> None:
         """Create the archive container if it is missing; where it can't be reached, chunks are safe in staging."""
@@ -130,6 +131,16 @@ class Clients:
         except (AzureError, TimeoutError) as failed:
             reason = type(failed).__name__
             log.error("archive.not_prepared", reason=reason, next="chunks go to staging; the timer tries again")
+
+    async def _prepare_derived(self) -> None:
+        """Create the container of derived files, if they have a place and it is missing: no recording needs it."""
+        if not self.blobs.keeps_derived:
+            return
+        try:
+            async with asyncio.timeout(self.archive_timeout):
+                await self.blobs.create_containers("derived")
+        except (AzureError, TimeoutError) as failed:
+            log.warning("derived.not_prepared", reason=type(failed).__name__, next="no file is joined or exported")
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -181,6 +192,7 @@ class App:
     replay: Replay
     reindex: Reindex
     health: HealthCheck
+    surroundings: Surroundings
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -232,6 +244,14 @@ def current() -> App:
     return _app
 
 
+def surroundings() -> Surroundings:
+    """Return what the page must know; where settings are wrong, it says so instead of this app's error."""
+    try:
+        return current().surroundings
+    except Misconfigured:
+        return Surroundings(wrong=True)
+
+
 async def open_app(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> App:
     """Wire an app; create the queues and the containers that are missing."""
     clients = connect(settings, retries=retries)
@@ -246,7 +266,8 @@ async def open_app(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) 
 def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clients:
     """Open the clients; nothing is sent yet. `retries` are those of Blob Storage."""
     resource = settings.resource()
-    accounts = (settings.host_storage, settings.staging_storage, settings.archive_storage)
+    accounts = [settings.host_storage, settings.staging_storage, settings.archive_storage]
+    accounts += [settings.derived_storage] if settings.keeps_derived else []
     needs_topic_identity = bool(settings.events_topic_endpoint) and settings.events_topic_key is None
     needs_identity = (
         needs_topic_identity or resource.access_key is None or any(one.connection_string is None for one in accounts)
@@ -452,11 +473,18 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         verifier=Verifier(blobs, recordings, trail, clock=clock),
         reindex=Reindex(recordings, claims, endings, trail, index, tombstones, erasures, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
+        surroundings=_surroundings(settings),
     )
 
 
 async def _no_cases(key: str) -> list[str]:
     return []
+
+
+def _surroundings(settings: Settings) -> Surroundings:
+    ids = (settings.entra_tenant_id, settings.entra_api_id, settings.entra_page_id)
+    tenant, api, page = (str(one) if one else None for one in ids)
+    return Surroundings(settings.entra_authority, tenant, api, page, settings.media_origins())
 
 
 def _access_tokens(settings: Settings) -> AccessTokens | None:

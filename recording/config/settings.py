@@ -130,6 +130,11 @@ class Settings(BaseModel):
         alias="DEAD_LETTER_CONTAINER",
         description="Events that Event Grid gave up, in the account of the quarantine; `/v1/operations` lists them.",
     )
+    derived_container: Container = Field(
+        default="recordings-derived",
+        alias="DERIVED_CONTAINER",
+        description="Files that are made from recordings and can be made again: joined files and exports.",
+    )
     archive_schedule: str = Field(
         default="0 */5 * * * *",
         alias="ARCHIVE_SCHEDULE",
@@ -193,6 +198,11 @@ class Settings(BaseModel):
         alias="ENTRA_API_ID",
         description="The client id of the application *Recordings API* in that tenant. Without it `/v1` is off.",
     )
+    entra_page_id: UUID | None = Field(
+        default=None,
+        alias="ENTRA_PAGE_ID",
+        description="The client id of the application *Recordings* there. Without it nobody signs in on the page.",
+    )
     entra_authority: Address = Field(
         default="https://login.microsoftonline.com",
         alias="ENTRA_AUTHORITY",
@@ -218,6 +228,12 @@ class Settings(BaseModel):
         alias="ARCHIVE_STORAGE",
         description="Account of the archive container (same forms). Default: AzureWebJobsStorage.",
     )
+    derived_storage: StorageAccount = Field(
+        default=StorageAccount(),
+        alias="DERIVED_STORAGE",
+        description="Account of the derived container (same forms), without versions and soft delete. "
+        "Unset: no joined files and exports.",
+    )
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Show the names of what is set and no value: a URI may hold a token."""
@@ -227,6 +243,11 @@ class Settings(BaseModel):
     def uses_preview_2021(self) -> bool:
         """Return whether the 2021 preview API is used, not the Call Automation API."""
         return self.acs_api_version == VERSION_2021
+
+    @property
+    def keeps_derived(self) -> bool:
+        """Return whether there is a place for derived files."""
+        return self.derived_storage != StorageAccount()
 
     @property
     def retention(self) -> timedelta:
@@ -247,6 +268,12 @@ class Settings(BaseModel):
     def largest_block(self) -> int:
         """Return INGEST_BLOCK_MIB in bytes."""
         return self.ingest_block_mib * 1024 * 1024
+
+    def media_origins(self) -> tuple[str, ...]:
+        """Return the origins of the accounts that media are read from, each once."""
+        urls = (account.service_url(one, "blob") for one in (self.archive_storage, self.staging_storage))
+        parts = (urlsplit(url) for url in urls)
+        return tuple(dict.fromkeys(f"{one.scheme}://{one.netloc}" for one in parts))
 
     def callback_uri(self) -> str | None:
         """Return where ACS is to send state callbacks; the key is part of it, so it is never logged."""
@@ -299,6 +326,8 @@ def read_settings(environment: Mapping[str, str], *, may_be_unresolved: Collecti
         ("host_storage", "queue"),
         ("staging_storage", "blob"),
         ("archive_storage", "blob"),
+        # Not that of the host, if it isn't set: its versions would keep what was erased.
+        *((("derived_storage", "blob"),) if complete.keeps_derived else ()),
     )
     for name, service in needed:
         place: StorageAccount = getattr(complete, name)

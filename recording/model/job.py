@@ -21,6 +21,8 @@ BULK_QUEUE = "recording-bulk"
 ARCHIVE_QUEUE = "recording-archive"
 # Recordings that are to be erased.
 ERASURE_QUEUE = "recording-erasures"
+# Joined files that somebody has asked for.
+JOIN_QUEUE = "recording-join"
 # The chunks of an event, or of a recording that are queued again, are queued one by one up to this number. Above it a
 # fan-out queues them: the host adds the messages of an output one after the other (docs/functions-host.md#queue).
 MOST_DIRECT = 32

@@ -1,8 +1,8 @@
 """The only module with a client of Blob Storage.
 
-Three containers: staging, archive (perhaps in another account) and quarantine. Facts are created
-with `If-None-Match: *` and never changed; a chunk becomes visible by its commit, in staging and,
-copied by the service, in the archive.
+Staging, archive and derived files (each perhaps in another account), quarantine and dead letters. Facts are created
+with `If-None-Match: *` and never changed; a chunk becomes visible by its commit, in staging and, copied by the service,
+in the archive.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import batched, zip_longest
 from secrets import token_hex
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from azure.core import MatchConditions
@@ -31,6 +31,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from recording import crc64
 from recording.config.account import StorageAccount
 from recording.config.settings import Settings
+from recording.errors import NotFound
 from recording.model.proof import ByteRange
 from recording.model.stored import Container, StoredBlob, StoredVersion
 from recording.workers import run_each
@@ -80,19 +81,33 @@ class Blobs:
         archive = _service(settings.archive_storage, credential, **retries)
         # A streamed body can't be sent twice: ingest fetches the block again (docs/measurements.md#streaming).
         self._no_retry = _service(settings.staging_storage, credential, **{**retries, "retry_total": 0})
-        self._services = [staging, archive, self._no_retry]
         self._service_of: dict[Container, BlobServiceClient] = {
             "staging": staging,
             "archive": archive,
             "quarantine": staging,
             "dead_letter": staging,
         }
+        if settings.keeps_derived:
+            self._service_of["derived"] = _service(settings.derived_storage, credential, **retries)
+        self._services = [*{id(one): one for one in self._service_of.values()}.values(), self._no_retry]
         self._containers: dict[Container, ContainerClient] = {
             where: service.get_container_client(getattr(settings, f"{where}_container"))
             for where, service in self._service_of.items()
         }
         self._stage = self._no_retry.get_container_client(settings.staging_container)
         self._delegation: dict[Container, tuple[datetime, Any]] = {}
+
+    @property
+    def keeps_derived(self) -> bool:
+        """Return whether there is a place for derived files: without one no method takes the container `derived`."""
+        return "derived" in self._containers
+
+    def require_derived(self) -> None:
+        """Raise NotFound, which names the setting, if there is no place for derived files."""
+        if not self.keeps_derived:
+            raise NotFound(
+                "joined files and exports are off: the setting DERIVED_STORAGE names no account", code="DerivedOff"
+            )
 
     async def create_containers(self, *which: Container) -> None:
         """Create the containers (all, if none is named) that don't exist; raises what the client raises."""
@@ -170,6 +185,14 @@ class Blobs:
         except (StopAsyncIteration, ResourceNotFoundError):
             return [], None
         return found, pages.continuation_token or None  # type: ignore[attr-defined]
+
+    async def kept_by(self, where: Container, name: str) -> Literal["versions", "soft delete"] | None:
+        """Return which feature of the account still has a blob that was deleted; None if nothing has."""
+        listed = self._containers[where].list_blobs(name_starts_with=name, include=["deleted", "versions"])
+        async for blob in listed:
+            if blob.name == name:
+                return "versions" if blob.version_id else "soft delete"
+        return None
 
     async def folders(self, where: Container, prefix: str = "") -> list[str]:
         """List the folders directly below `prefix` (which ends in `/` or is empty), without their slash."""

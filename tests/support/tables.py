@@ -30,7 +30,7 @@ PURPOSES = {
     "How long things are kept": (
         "archiveCoolAfterDays", "archiveColdAfterDays", "archiveDeleteAfterDays", "archiveImmutabilitySupport",
         "archiveImmutableDays", "archiveImmutabilityLocked", "softDeleteDays", "eventRetentionDays",
-        "sourceRetentionHours", "erasureDelayHours", "eraseVersions",
+        "derivedDays", "sourceRetentionHours", "erasureDelayHours", "eraseVersions",
     ),
     "Speed and size": (
         "maximumInstanceCount", "instanceMemoryMB", "httpAlwaysReadyInstances", "httpConcurrency", "ingestParallelism",
