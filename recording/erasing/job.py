@@ -104,7 +104,7 @@ class Erase:
                 return
             await self._bury(pending, await self.scopes.find(key), now)
         scope = await self._scope(pending)
-        left = await self.removal.run(scope, asked.erasure)
+        left = await self.removal.run(scope, asked.erasure, self.clock())
         await self._certify(pending, scope, begun_at=steps.decided.at, revision=1, refused=left)
         await self.store.settle(asked.erasure, asked.number, self.clock() + self.settles)
         await self.store.forget_queued(asked.erasure)
@@ -199,7 +199,7 @@ class Erase:
             return
         scope = await self._scope(pending)
         late = await self.scopes.find(pending.recording_key)
-        refused = await self.removal.run(scope, asked.erasure)
+        refused = await self.removal.run(scope, asked.erasure, self.clock())
         left = tuple(_merged(refused, await self.removal.remaining(scope)))
         if late.found or [*left] != [*certificate.left]:
             found = dict(Counter(certificate.found) + Counter(late.found))

@@ -51,7 +51,7 @@ class ErasurePlan:
                 await self.store.queued(one.erasure, layout.attempt_id(now, token_hex(4)))
                 await self.queue.send(ErasureJob(recording_key=asked.recording_key).to_message())
                 log.info("erasure.queued", erasure=one.erasure)
-            except (AzureError, ValueError) as failed:
+            except (AzureError, TimeoutError, ValueError) as failed:
                 log.warning(
                     "erasure.not_queued", erasure=one.erasure, reason=describe(failed), next="the next run does"
                 )

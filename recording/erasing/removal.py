@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from azure.core.exceptions import AzureError
 
@@ -40,12 +41,12 @@ class Removal:
     trail: TrailEraser
     derived: Sequence[Derived] = ()
 
-    async def run(self, scope: ErasureScope, erasure: str) -> list[Left]:
+    async def run(self, scope: ErasureScope, erasure: str, now: datetime) -> list[Left]:
         """Remove everything; return what is left, with its reasons. Raises azure-core's errors: then it is repeated."""
         for erase in self.derived:
             await erase(scope.recording_key)
         await self.index.delete(scope.rows)
-        left = await self._delete_sources(scope)
+        left = await self._delete_sources(scope, now)
         left += await self._empty("staging", [f"{scope.recording_key}/"])
         # The manifests first: what has none is in no list.
         folder = f"{layout.archive_folder(scope.recording_key)}/"
@@ -55,7 +56,7 @@ class Removal:
         for recording_id in scope.recording_ids:
             await self.index.forget_live(recording_id)
             digest = layout.recording_digest(recording_id)
-            await self.places.empty("staging", [f"{layout.PENDING}/"], wanted=lambda name, of=digest: of in name)
+            await self.places.empty("staging", [f"{layout.PENDING}/"], wanted=_having(digest))
         left += await self._empty("archive", [layout.ending_blob(one) for one in scope.recording_ids])
         for where in _TEXTS:
             left += await self._empty(where, await self._naming(where, scope))
@@ -98,7 +99,7 @@ class Removal:
         done = await self.places.empty(where, prefixes)
         return _left(where, done.remaining)
 
-    async def _delete_sources(self, scope: ErasureScope) -> list[Left]:
+    async def _delete_sources(self, scope: ErasureScope, now: datetime) -> list[Left]:
         """Delete at ACS what it still has; what it refuses it deletes itself when its time is over."""
         left: list[Left] = []
 
@@ -121,8 +122,12 @@ class Removal:
                 next="ACS deletes it itself; the certificate says when",
             )
 
-        await run_each(delete, scope.sources, at_once=_AT_ONCE)
+        await run_each(delete, [one for one in scope.sources if now < one.until], at_once=_AT_ONCE)
         return left
+
+
+def _having(text: str) -> Callable[[str], bool]:
+    return lambda name: text in name
 
 
 def _left(where: Container, remaining: Sequence[Remaining]) -> list[Left]:

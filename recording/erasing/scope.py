@@ -42,8 +42,8 @@ class ScopeFinder:
         events, exports = await self.recordings.all_events(key)
         manifests = await self._manifests(key)
         assigned = await self.endings.assigned(key)
-        recording_ids = {assigned, *(one.recording_id for one in (*events, *manifests))} - {None}
-        calls = {one.server_call_id for one in (*events, *manifests)} - {None}
+        recording_ids = {assigned, *(one.recording_id for one in events), *(one.recording_id for one in manifests)}
+        calls = {*(one.server_call_id for one in events), *(one.server_call_id for one in manifests)}
         documents = {found["id"] for name in (*names, *staged) if (found := _CHUNK.search(name))}
         documents |= {chunk.document_id for event in events for chunk in (*event.chunks, *event.exported)}
         documents |= {entry.document_id for one in manifests for entry in one.chunks}

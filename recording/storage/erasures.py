@@ -84,11 +84,7 @@ class PendingList:
         if not numbers:
             return None
         number = max(numbers)
-        times = {
-            name.part: datetime.fromisoformat(blob.metadata["due"])
-            for name, blob in listed
-            if name.number == number and "due" in blob.metadata
-        }
+        times = {name.part: due for name, blob in listed if name.number == number and (due := _due(blob))}
         if "asked" not in times:
             return None
         return cls(
@@ -181,7 +177,7 @@ class ErasureStore:
     async def settling_at(self, erasure: str, number: int) -> datetime | None:
         """Return when its places are to be listed once more; None before that is on record."""
         found = await self._blobs.stat("staging", layout.pending_erasure_blob(erasure, number, "settling"))
-        return datetime.fromisoformat(found.metadata["due"]) if found else None
+        return _due(found) if found else None
 
     async def queued(self, erasure: str, name: str) -> None:
         """Note that it was put on the queue."""
@@ -217,6 +213,13 @@ class ErasureStore:
         except ValidationError:
             log.error("erasure.unreadable", fact=name, next="inspect the blob")
             return None
+
+
+def _due(blob: StoredBlob) -> datetime | None:
+    try:
+        return datetime.fromisoformat(blob.metadata["due"])
+    except (KeyError, ValueError):
+        return None
 
 
 def _text(record: Record) -> bytes:

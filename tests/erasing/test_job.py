@@ -40,14 +40,14 @@ async def everything(app: App) -> str:
     """Return all names and all text that storage has, in both containers, without the tombstones' and records' own."""
     found: list[str] = []
     for where in ("staging", "archive"):
-        for name in await listing(app.settings, where):  # type: ignore[arg-type]
-            found += [name, repr(await app.clients.blobs.read(where, name))]  # type: ignore[arg-type]
+        for name in await listing(app.settings, where):
+            found += [name, repr(await app.clients.blobs.read(where, name))]
     return "\n".join(found)
 
 
 async def test_a_recording_is_gone_with_everything_that_names_it(environment: dict[str, str]) -> None:
     """Content, metadata, events, manifests, endings, starts, calls, rows, the source; the trail stays, nameless."""
-    async with storage_host(environment) as (app, host):
+    async with storage_host(environment, SOURCE_RETENTION_HOURS="48") as (app, host):
         event = today(host.add(mp4(5000), people=PEOPLE), host.add(mp4(6000)))
         for job in await receive(app, event):
             await app.ingest.run(job)
@@ -138,30 +138,32 @@ async def test_events_in_quarantine_that_name_it_are_removed(app: App, control: 
     assert len(await quarantined(app)) == 1
 
 
-WRITES = 60
-
-
-@pytest.mark.parametrize("writes", range(0, WRITES, 3))
-async def test_a_kill_at_any_write_ends_the_same(app: App, control: Control, writes: int) -> None:
+async def test_a_kill_at_any_write_ends_the_same(app: App, control: Control) -> None:
     """The next try finds what is done, and goes on; it is never half erased in the end."""
-    jobs = await archived(app, control, 1000, 2000)
-    key = jobs[0].recording_key
-    await app.handout.view(ALAN, key)
-    erasure = (await ask(app, key)).erasure_id
-    dying = KilledBlobs(app.settings, kill_after=writes)
-    with contextlib.suppress(Killed, BaseExceptionGroup):
-        await with_blobs(later(app, DAY), dying).erase.run(key)
-    await dying.aclose()
+    writes = 0
+    is_killed = True
+    while is_killed:
+        jobs = await archived(app, control, 1000)
+        key = jobs[0].recording_key
+        await app.handout.view(ALAN, key)
+        erasure = (await ask(app, key)).erasure_id
+        dying = KilledBlobs(app.settings, kill_after=writes)
+        with contextlib.suppress(Killed, BaseExceptionGroup):
+            await with_blobs(later(app, DAY), dying).erase.run(key)
+            is_killed = False
+        await dying.aclose()
+        for hours in (0, 3):
+            await later(app, DAY + timedelta(hours=hours)).erase.run(key)
 
-    for hours in (0, 1, 3):
-        await later(app, DAY + timedelta(hours=hours)).erase.run(key)
-
-    told = await certificate(app, erasure)
-    assert (True, 2) == (told.is_whole, told.found["chunks"])
-    assert set() == await left(app)
+        told = await certificate(app, erasure)
+        assert ("erased", 1) == ((await app.erasure.get(erasure)).state, told.found["chunks"]), writes
+        assert {"ACS"} == {one.place for one in told.left}, writes
+        assert set() == await left(app), writes
+        # Every write at the beginning; later ones are deletions of one kind.
+        writes += 1 if writes < 9 else 2
+    assert writes > 20
     text = await everything(app)
-    assert key not in text
-    assert all(one.document_id not in text for one in jobs)
+    assert not any(one in text for one in (key, jobs[0].document_id))
 
 
 class KilledBlobs(FaultyBlobs):
@@ -223,8 +225,7 @@ async def test_the_certificate_says_what_the_platform_keeps(
             told = await certificate(app, erasure)
         finally:
             await app.aclose()
-    assert why == {one.why for one in told.left}
-    assert told.is_whole == (not why)
+    assert why == {one.why for one in told.left if one.place == "archive"}
     # What is soft-deleted is removed; versions that may not be deleted are not.
     expected = 0 if why == {"AuthorizationPermissionMismatch"} else told.found["chunks"]
     assert expected == told.removed["chunks"]
@@ -247,7 +248,7 @@ async def test_a_policy_that_is_not_locked_is_dropped(
             for one in await app.clients.blobs.everything("archive", folder):
                 await set_policy(app.clients.blobs, one.name, locked=False)
             told = await certificate(app, await erase(app, first[0].recording_key))
-            assert told.is_whole
+            assert {"ACS"} >= {one.place for one in told.left}
 
             second = await stage(app, await control.recording(2000))
             await sweep(app)
