@@ -4,7 +4,6 @@ import contextlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -21,9 +20,9 @@ from recording.model.job import ChunkJob
 from recording.storage.blobs import Blobs
 from tests.support.archives import quarantined
 from tests.support.emulator import Control, file_event
-from tests.support.erasures import ALAN, DAY, SETTLED, ask, do, erase, later, left
+from tests.support.erasures import ALAN, DAY, SETTLED, KilledBlobs, ask, do, erase, later, left
 from tests.support.facts import QUICK, archived, body_of, listing, put, receive, stage, sweep, trail_of, with_blobs
-from tests.support.faults import FaultyBlobs, Killed
+from tests.support.faults import Killed
 from tests.support.source import mp4, storage_host, today
 
 PEOPLE = ("8:acs:ada", "8:acs:grace")
@@ -164,14 +163,6 @@ async def test_a_kill_at_any_write_ends_the_same(app: App, control: Control) -> 
     assert writes > 20
     text = await everything(app)
     assert not any(one in text for one in (key, jobs[0].document_id))
-
-
-class KilledBlobs(FaultyBlobs):
-    """One whose process is also killed at the deletions of an erasure."""
-
-    async def delete_wholly(self, *arguments: Any) -> Any:
-        """Delete, or be killed."""
-        return await self._call("delete", arguments, super().delete_wholly)
 
 
 @pytest.mark.parametrize("when", ["before it begins", "as it begins"])

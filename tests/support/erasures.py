@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from recording.app import App, assemble
 from recording.erasing.requests import EraseRecording, ErasureAccepted
@@ -10,6 +11,16 @@ from recording.model.caller import Caller
 from recording.model.job import ErasureJob
 from recording.model.roles import Principal
 from tests.support.facts import listing, run_timer
+from tests.support.faults import FaultyBlobs
+
+
+class KilledBlobs(FaultyBlobs):
+    """One whose process is also killed at the deletions of an erasure."""
+
+    async def delete_wholly(self, *arguments: Any) -> Any:
+        """Delete, or be killed."""
+        return await self._call("delete", arguments, super().delete_wholly)
+
 
 ALAN = Caller(
     "Alan Turing",
