@@ -38,6 +38,10 @@ param ingestParallelism int
 param contentHosts string
 param deleteSource bool
 param erasureDelayHours int
+param retentionClasses string
+
+@description('The archive container has version-level immutability.')
+param archiveImmutability bool
 param autoRecord string
 param telemetry string
 
@@ -202,6 +206,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     CONTENT_HOSTS: contentHosts
     DELETE_SOURCE: toLower(string(deleteSource))
     ERASURE_DELAY_HOURS: string(erasureDelayHours)
+    RETENTION_CLASSES: retentionClasses
+    ARCHIVE_IMMUTABILITY: toLower(string(archiveImmutability))
     AUTO_RECORD: autoRecord
     TELEMETRY: telemetry
     PUBLIC_BASE_URL: publicBaseUrl

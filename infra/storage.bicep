@@ -37,6 +37,8 @@ var queueNames = [
   'recording-erasures-poison'
   'recording-join'
   'recording-join-poison'
+  'recording-holds'
+  'recording-holds-poison'
 ]
 
 var containerNames = [

@@ -11,12 +11,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
 
+from recording import retention
 from recording.acs.call_automation import CallAutomation
 from recording.acs.callbacks import CallbackAuth
 from recording.acs.content import Content
@@ -60,6 +62,9 @@ from recording.intake.poison import PoisonQueues
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake
 from recording.intake.replay import Replay
+from recording.keeping.changes import KeepingChanges
+from recording.keeping.follow import Follow
+from recording.keeping.searches import HoldSearches
 from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
@@ -70,6 +75,7 @@ from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.erasures import ErasureStore
 from recording.storage.index import Index
+from recording.storage.keeping import KeepingStore
 from recording.storage.places import Places
 from recording.storage.queues import Queue
 from recording.storage.recordings import ARCHIVE_SECONDS, RecordingStore
@@ -96,6 +102,8 @@ class Clients:
     archive_poison: Queue
     erasure_queue: Queue
     erasure_poison: Queue
+    holds_queue: Queue
+    holds_poison: Queue
     topic: Topic
     service: Preview2021 | CallAutomation
     callbacks: CallbackAuth
@@ -109,12 +117,18 @@ class Clients:
     @property
     def queues(self) -> tuple[Queue, ...]:
         """Return the queues that functions read."""
-        return (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue, self.erasure_queue)
+        return (
+            *(self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue),
+            *(self.erasure_queue, self.holds_queue),
+        )
 
     @property
     def poison_queues(self) -> tuple[Queue, ...]:
         """Return those of what the host gave up, in the same order."""
-        return (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison, self.erasure_poison)
+        return (
+            *(self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison),
+            *(self.erasure_poison, self.holds_poison),
+        )
 
     async def prepare(self) -> None:
         """Create missing queues and containers; raises azure-core's errors, except about the archive."""
@@ -184,6 +198,8 @@ class App:
     handout: HandOut
     erasure: ErasureRequests
     erase: Erase
+    keeping: KeepingChanges
+    hold_searches: HoldSearches
     trail_view: TrailView
     trail_rows: TrailRows
     verifier: Verifier
@@ -288,6 +304,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         archive_poison=Queue(settings, f"{job.ARCHIVE_QUEUE}-poison", credential),
         erasure_queue=Queue(settings, job.ERASURE_QUEUE, credential),
         erasure_poison=Queue(settings, f"{job.ERASURE_QUEUE}-poison", credential),
+        holds_queue=Queue(settings, job.HOLDS_QUEUE, credential),
+        holds_poison=Queue(settings, f"{job.HOLDS_QUEUE}-poison", credential),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # Callbacks of the 2021 preview API have no token (docs/acs-contract.md#2021-callbacks).
@@ -307,10 +325,16 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
     trail = Trail(blobs, note=index.note, clock=clock)
     claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
-    tombstones, places = Tombstones(blobs), Places(blobs)
+    tombstones, places, erasures = Tombstones(blobs), Places(blobs), ErasureStore(blobs)
     erased = ErasedRecordings(tombstones, places, endings)
-    erasures, blocked = ErasureStore(blobs), Blocked(blobs, _no_cases)
-    catalogue, trail_rows = Catalogue(recordings, claims, index, tombstones), TrailRows(trail, index)
+    classes = retention.parse_classes(settings.retention_classes)
+    keeping = KeepingStore(blobs, classes, is_immutable=settings.archive_immutability)
+    blocked = Blocked(blobs, partial(_cases, keeping))
+    follow = Follow(recordings, claims, index, keeping)
+    changes = KeepingChanges(keeping, follow, trail, erasures.has_begun, clock)
+    searches = HoldSearches(blobs, index, clients.holds_queue, changes, trail, clock)
+    catalogue = Catalogue(recordings, claims, index, keeping, tombstones, erasures)
+    trail_rows = TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
     intake = Intake(
@@ -346,6 +370,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         calls,
         claims,
         index,
+        keeping,
         Copies(blobs, clock=clock),
         SourceCopies(clients.content),
         clients.topic,
@@ -370,6 +395,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             claims=claims,
             endings=endings,
             index=index,
+            classes=classes,
             default_callback_uri=settings.callback_uri(),
             clock=clock,
         ),
@@ -387,6 +413,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 clients.event_poison,
                 clients.archive_poison,
                 clients.erasure_poison,
+                clients.holds_poison,
                 intake=intake,
                 quarantine=quarantine,
             ),
@@ -420,11 +447,14 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 claims,
                 endings,
                 trail_rows,
+                keeping,
                 retention=settings.retention,
                 risk_margin=settings.risk_margin,
                 # Keys of rows need a fact of the archive: one that is silent is not waited for much longer.
                 seconds=2 * clients.archive_timeout,
             ),
+            follow=follow,
+            hold_searches=searches,
             topic=clients.topic,
             clock=clock,
         ),
@@ -446,6 +476,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         requeue=Requeue(recordings, clients.chunk_queue, trail, first_requeue=settings.first_rescue, clock=clock),
         replay=Replay(intake, clients.chunk_queue, quarantine, trail, clock=clock),
         handout=HandOut(blobs, catalogue, trail),
+        keeping=changes,
+        hold_searches=searches,
         erasure=ErasureRequests(
             erasures,
             recordings,
@@ -471,14 +503,17 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         trail_view=TrailView(trail, catalogue, endings, index, clock=clock),
         trail_rows=trail_rows,
         verifier=Verifier(blobs, recordings, trail, clock=clock),
-        reindex=Reindex(recordings, claims, endings, trail, index, tombstones, erasures, clock),
+        reindex=Reindex(recordings, claims, endings, trail, index, keeping, tombstones, erasures, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
         surroundings=_surroundings(settings),
     )
 
 
-async def _no_cases(key: str) -> list[str]:
-    return []
+async def _cases(keeping: KeepingStore, key: str) -> list[str]:
+    """Return the names of the cases that hold a recording; one whose fact can't be read holds it, too."""
+    kept = await keeping.find(key)
+    named = [hold.case for hold in await keeping.holds(kept)]
+    return named + ["unreadable"] * (len(kept.holds) - len(named))
 
 
 def _surroundings(settings: Settings) -> Surroundings:

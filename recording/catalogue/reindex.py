@@ -9,10 +9,12 @@ from pydantic import ValidationError
 from recording.clock import Clock, utc_now
 from recording.model import layout
 from recording.model.erasure import ErasureSummary
+from recording.model.keeping import NOTHING
 from recording.model.manifest import Manifest
 from recording.storage.endings import Endings
 from recording.storage.erasures import ErasureStore
 from recording.storage.index import Index
+from recording.storage.keeping import KeepingStore
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
 from recording.storage.tombstones import Tombstones
@@ -44,6 +46,7 @@ class Reindex:
     endings: Endings
     trail: Trail
     index: Index
+    keeping: KeepingStore
     tombstones: Tombstones
     erasures: ErasureStore
     clock: Clock = utc_now
@@ -66,7 +69,7 @@ class Reindex:
         async def write() -> Progress:
             nonlocal written, unreadable
             read = [one for one in await self._read(batch) if one]
-            await self.index.write_all(read)
+            await self.index.write_all(read, await self.keeping.of_days(one.recording_key for one in read))
             await self.index.mark(name, batch[-1][0])
             written, unreadable = written + len(read), unreadable + len(batch) - len(read)
             return Progress(written, unreadable, batch[-1][0])
@@ -113,9 +116,11 @@ class Reindex:
 
     async def _compare(self, batch: list[tuple[str, int]]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
+        kept = await self.keeping.of_days(key for key, _ in batch)
 
         async def compare(written: Manifest) -> None:
-            found[written.recording_key] = await self.index.differences(written)
+            key = written.recording_key
+            found[key] = await self.index.differences(written, kept.get(key, NOTHING))
 
         await run_each(compare, [one for one in await self._read(batch) if one], at_once=_READS)
         return found
@@ -130,7 +135,7 @@ class Reindex:
                     continue
                 [written] = await self._read([(key, revision)])
                 if written:
-                    found[key] = await self.index.differences(written)
+                    found[key] = await self.index.differences(written, await self.keeping.find(key))
                 if len(found) == most:
                     return found
         return found

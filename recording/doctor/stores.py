@@ -40,6 +40,7 @@ class Queues:
     events: tuple[Queue, Queue]
     archive: tuple[Queue, Queue]
     erasures: tuple[Queue, Queue]
+    holds: tuple[Queue, Queue]
     scratch: Queue
 
 
@@ -109,6 +110,7 @@ async def _queues(settings: Settings, queues: Queues, timeout: float) -> list[Fi
         "event": queues.events,
         "archive": queues.archive,
         "erasure": queues.erasures,
+        "holds": queues.holds,
     }
     tried = await asyncio.gather(
         _try("queue use", queues.scratch.name, place, _send(queues.scratch, timeout / 3), timeout),

@@ -47,7 +47,8 @@ class Removal:
             await erase(scope.recording_key)
         await self.index.delete(scope.rows)
         left = await self._delete_sources(scope, now)
-        left += await self._empty("staging", [f"{scope.recording_key}/"])
+        waiting = f"{layout.PENDING_KEEPING}/{scope.recording_key}/"
+        left += await self._empty("staging", [f"{scope.recording_key}/", waiting])
         # The manifests first: what has none is in no list.
         folder = f"{layout.archive_folder(scope.recording_key)}/"
         left += await self._empty("archive", [f"{folder}recording"])
@@ -74,6 +75,7 @@ class Removal:
         """Name the facts beside the recording's own folder, without endings, which name the markers of stops."""
         named = [layout.started_blob(one) for one in scope.recording_ids]
         named += [layout.assigned_ending_blob(scope.recording_key), *scope.exports]
+        named += [layout.holds_folder(scope.recording_key), layout.retention_folder(scope.recording_key)]
         if not await self.index.has_others(scope.call_id, scope.recording_key):
             named += [layout.call_blob(one) for one in scope.server_call_ids]
         return named

@@ -12,7 +12,9 @@ from recording.clock import Clock, utc_now
 from recording.model import index, layout, manifest
 from recording.model.erasure import ErasureScope, Source
 from recording.model.events import FileStatusUpdated
+from recording.model.keeping import kept_until
 from recording.model.manifest import Manifest
+from recording.retention import FOREVER
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Endings
 from recording.storage.index import Index
@@ -50,6 +52,7 @@ class ScopeFinder:
         digests = await self.index.digests()
         rows = {(row.partition, row.key) for one in manifests for row in index.rows(one, digests)}
         rows |= {(partition, index.row_key(key)) for partition in (index.MISSING, index.TRUNCATED, index.HOLD)}
+        rows |= await self._ends(key, manifests)
         return ErasureScope(
             recording_key=key,
             call_id=key[23:],
@@ -63,6 +66,13 @@ class ScopeFinder:
                 Counter([*map(kind_in_staging, staged), *map(kind_in_archive, names), *(["facts"] * len(exports))])
             ),
         )
+
+    async def _ends(self, key: str, manifests: Iterable[Manifest]) -> set[tuple[str, str]]:
+        """Return the rows that say when its time ends: each class that it has had may have one."""
+        listed = [blob async for blob in self.blobs.list_blobs("archive", layout.retention_folder(key))]
+        days = {blob.metadata.get("days", FOREVER) for blob in listed} - {FOREVER}
+        times = [one.archived_at for one in manifests if one.archived_at]
+        return {(index.ENDS, index.ending(key, kept_until(at, float(one)))) for at in times for one in days}
 
     def _sources(self, events: Iterable[FileStatusUpdated]) -> list[Source]:
         """Return what ACS still has: it deletes by itself what is older."""

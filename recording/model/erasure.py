@@ -85,6 +85,13 @@ OF_BLOBS: Mapping[str, Answer] = {
     "assigned_ending": Removed("by the recording key"),
     "call": Removed("by the server call id, unless the index shows another recording of the call"),
     "export": Removed("by the recording key: the event of files that lie in the team's own storage, not these files"),
+    "hold": Removed("by the recording key: none is in force, and the trail says who held it"),
+    "lift": Removed("as the hold that it lifts"),
+    "retention": Removed("by the recording key"),
+    "pending_keeping": Removed("by the recording key"),
+    "hold_search": Kept("it says which case held what a search found, and names no recording"),
+    "asked_hold": Expires("when the recordings that its search finds are held"),
+    "hold_progress": Expires("when the recordings that its search finds are held"),
     "claim": Kept("a start must not happen twice; it has the ids of conversation and recording, and names nobody"),
     "outcome": Kept("as the claim that it belongs to"),
     "trail": Kept(

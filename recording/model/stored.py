@@ -58,3 +58,14 @@ class StoredVersion:
     kept_until: datetime | None = None
     is_locked: bool = False
     has_hold: bool = False
+
+
+@dataclass(frozen=True)
+class ProtectedBlob:
+    """How the platform protects a version of a blob; `version_id` is None where the account keeps no versions."""
+
+    name: str
+    version_id: str | None
+    is_current: bool
+    hold: bool
+    until: datetime | None

@@ -12,6 +12,7 @@ from recording.intake import backlog
 from recording.model.attempts import Attempts
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ArchiveJob, ChunkJob
+from recording.model.keeping import HoldLifted, HoldPlaced, RetentionSet
 from recording.model.layout import chunk_blob
 from recording.model.manifest import Manifest, write_manifest
 from recording.model.proof import ChunkFacts, CopyProof
@@ -56,6 +57,10 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "chunk-metadata.json": lambda text: json.dumps(ChunkFacts.from_metadata(json.loads(text)).to_metadata()),
     "claim.json": one_line(StartClaim),
     "copy-proof.json": one_line(CopyProof),
+    "hold-lifted.json": one_line(HoldLifted),
+    "hold-placed.json": one_line(HoldPlaced),
+    "retention.json": one_line(RetentionSet),
+    "retention-forever.json": one_line(RetentionSet),
     "ending.json": one_line(Ending),
     "events-message.json": lambda text: backlog.format_message(backlog.parse_message(text)),
     "manifest-absent.json": indented(Manifest),
