@@ -6,6 +6,7 @@ fact of the archive. A job that was killed begins again: what it has held by the
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,6 +32,7 @@ from recording.model.holds import HoldsAsked, HoldsState, PlaceHolds
 from recording.model.index import Search
 from recording.model.job import HoldsJob
 from recording.model.keeping import HoldPlaced
+from recording.model.stored import StoredBlob
 from recording.model.trail import TrailEntry
 from recording.storage.blobs import Blobs
 from recording.storage.index import Index
@@ -117,10 +119,10 @@ class HoldSearches:
         log.info("holds.placed", holdId=search, found=counts.get("found", 0), held=counts.get("held", 0))
         return done
 
-    async def requeue(self, now: datetime) -> None:
-        """Queue again what has not been done in half an hour, for the timer; raises nothing."""
+    async def requeue(self, listed: Iterable[StoredBlob], now: datetime) -> None:
+        """Queue again what has not been done in half an hour, of what staging has; raises nothing."""
         try:
-            async for blob in self.blobs.list_blobs("staging", f"{layout.PENDING_HOLDS}/"):
+            for blob in listed:
                 search = blob.name.split("/")[1]
                 if blob.name == layout.asked_hold_blob(search) and blob.written_at and blob.written_at + _AGAIN < now:
                     await self.queue.send(HoldsJob(hold_id=search).to_message())

@@ -67,16 +67,19 @@ class RecordingStore:
 
     async def in_flight(self) -> dict[str, list[StoredBlob]]:
         """List staging once, by recording; memory grows with what is in flight, not with the archive."""
+        return (await self.list_staging())[0]
+
+    async def list_staging(self) -> tuple[dict[str, list[StoredBlob]], dict[str, list[StoredBlob]]]:
+        """List staging as `in_flight` does; also return what else is to be done, by folder: `layout.TO_DO`."""
         found: dict[str, list[StoredBlob]] = defaultdict(list)
         async for blob in self._blobs.list_blobs("staging"):
             found[blob.name.partition("/")[0]].append(blob)
         found.pop(layout.PENDING, None)  # `archive.unannounced` watches over these
-        found.pop(layout.PENDING_KEEPING, None)  # `keeping.follow` watches over these
-        found.pop(layout.PENDING_HOLDS, None)  # and `keeping.searches` over these
         found.pop(layout.DOCTOR, None)
+        beside = {folder: found.pop(folder, []) for folder in layout.TO_DO}
         for key in [key for key in found if not layout.is_recording_key(key)]:
             log.warning("staging.unknown", folder=key, blobs=len(found.pop(key)))
-        return found
+        return found, beside
 
     async def staged(self, key: str) -> list[StoredBlob]:
         """List what staging has of a recording."""
@@ -284,6 +287,27 @@ class RecordingStore:
             if await self._blobs.replace("staging", job.attempts_blob, text, over=found, **changed.to_metadata()):
                 return changed
         raise AzureError("the attempts record was changed by others each time")
+
+    async def all_events(self, key: str) -> tuple[list[FileStatusUpdated], list[str]]:
+        """Read every event of a recording, in flight and archived, and of files in the team's own storage.
+
+        Also return the names of the facts of the latter. Raises azure-core's errors.
+        """
+        found: list[FileStatusUpdated] = []
+        exports: list[str] = []
+        places: tuple[tuple[Container, str], ...] = (
+            ("staging", f"{key}/events/"),
+            ("archive", f"{layout.archive_folder(key)}/events/"),
+            ("archive", layout.export_blob(key, "").removesuffix(".json")),
+        )
+        for where, prefix in places:
+            async for blob in self._blobs.list_blobs(where, prefix):
+                for event in _event(await self._blobs.read(where, blob.name), blob):
+                    # Another recording's key may begin like this one.
+                    if event.recording_key == key:
+                        found.append(event)
+                        exports += [blob.name] if prefix is places[2][1] else []
+        return found, exports
 
     async def empty_staging(self, recording: InFlightRecording) -> None:
         """Empty the staging prefix, events last: as long as a chunk's blob is left, an event describes it.

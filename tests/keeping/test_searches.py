@@ -91,7 +91,7 @@ async def test_a_job_that_was_killed_is_queued_again_and_counts_what_it_has_held
     later = datetime.now(UTC) + timedelta(hours=1)
     await sweep(app)
     assert [] == await queued(app)
-    await app.hold_searches.requeue(later)
+    await app.hold_searches.requeue((await app.recordings.list_staging())[1][layout.PENDING_HOLDS], later)
     assert [asked.hold_id] == await queued(app)
     done = await app.hold_searches.run(asked.hold_id)
 
