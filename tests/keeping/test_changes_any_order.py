@@ -37,8 +37,9 @@ from recording.model.roles import Principal
 from recording.storage.queues import Queue
 from tests.keeping.worlds import CLASSES, lift, place, retain
 from tests.support.emulator import Control, file_event
+from tests.support.erasures import KilledBlobs
 from tests.support.facts import receive, run_timer, with_blobs
-from tests.support.faults import FaultyBlobs, Killed
+from tests.support.faults import Killed
 from tests.support.source import close
 
 EXAMPLES = int(os.environ.get("KEEPING_EXAMPLES", "5"))
@@ -114,7 +115,7 @@ class World:
 
     async def dying(self, writes: int, act: Callable[[App], Awaitable[Any]]) -> None:
         """Do something in a process that is killed after so many writes."""
-        dying = FaultyBlobs(self.app.settings, kill_after=writes)
+        dying = KilledBlobs(self.app.settings, kill_after=writes)
         with contextlib.suppress(Killed, BaseExceptionGroup, RecordingError):
             await act(with_blobs(self.app, dying))
         await dying.aclose()
