@@ -64,7 +64,7 @@ var insightsRules queryRule[] = [
   {
     name: 'recording-not-protected'
     severity: 2
-    frequency: 'PT1H'
+    frequency: 'PT30M'
     window: 'PT1H'
     threshold: 0
     dimensions: []
