@@ -103,13 +103,15 @@ export function joined(place, recording) {
   const status = h("p", { class: "faint", role: "status" });
   const button = h("button", { type: "button", onclick: make }, "Make one file");
 
+  const ask = () => api.get(api.path`recordings/${recording.recordingKey}/file`, { query: { purpose: "download" }, signal: place.signal });
+
   async function make() {
     button.disabled = true;
     fill(area, bar, status);
     try {
       let answer;
       for (;;) {
-        answer = await api.get(api.path`recordings/${recording.recordingKey}/file`, { signal: place.signal });
+        answer = await ask();
         if (answer.state === "ready") break;
         bar.value = answer.bytesTotal ? answer.bytesDone / answer.bytesTotal : 0;
         fill(status, answer.bytesTotal ? `Joining, ${size(answer.bytesDone)} of ${size(answer.bytesTotal)}` : "Joining…");
@@ -132,14 +134,14 @@ export function joined(place, recording) {
         one.missing?.length ? `without ${one.missing.map((missing) => `chunk ${(missing.index ?? missing) + 1}`).join(", ")}` : null,
         one.chapters?.length ? `chapters at ${one.chapters.slice(0, 4).map((mark) => length(mark.at * 1000)).join(", ")}${one.chapters.length > 4 ? " …" : ""}` : null,
       ].filter(Boolean).join(" · "))),
-      h("button", { type: "button", onclick: () => download(one.part) }, icon("download"), "Download")))));
+      h("button", { type: "button", onclick: () => download(one) }, icon("download"), "Download")))));
   }
 
-  // With a link of now: the one that was answered first may have run out.
   async function download(part) {
     try {
-      const { parts } = await api.get(api.path`recordings/${recording.recordingKey}/file`, { signal: place.signal });
-      follow(parts.find((one) => one.part === part).url);
+      // The link that was answered first may have run out.
+      const isOld = Date.parse(part.expiresAt) - Date.now() < 20_000;
+      follow((isOld ? (await ask()).parts.find((one) => one.part === part.part) : part).url);
     } catch (failed) {
       if (!place.signal.aborted) refuse(failed);
     }

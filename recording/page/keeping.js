@@ -1,7 +1,7 @@
 // How long a recording is kept, what holds it, and its erasure: each change asks for a reason, which stands in the trail.
 import * as api from "./api.js";
 import { fill, h, say } from "./dom.js";
-import { ask, problem } from "./parts.js";
+import { ask, needs, problem } from "./parts.js";
 import { when } from "./time.js";
 
 // Why a recording is erased: grounds of article 17 (1) of the GDPR, and the slip of a hand.
@@ -12,6 +12,7 @@ export const REASONS = {
 
 export function keeping(place, recording) {
   const { recordingKey, holds = [], keptUntil, retentionClass, archivedAt, erasure } = recording;
+  const isAsked = erasure && (erasure.state ?? "asked") === "asked";
   const failed = h("div", {});
   const to = (name) => api.path`recordings/${recordingKey}/` + name;
   // A button that asks, sends what was said, and shows what has changed.
@@ -48,9 +49,11 @@ export function keeping(place, recording) {
   const callOff = button("v1_call_off_erasure", "Call off…", { title: "Call the erasure off", action: "Call it off", reason: "optional" }, () => api.remove(to("erase")));
 
   return h("section", { class: "panel" },
-    h("div", { class: "row" }, h("h2", { class: "grow" }, "Keeping"), hold, holds.length || erasure ? null : erase),
+    h("div", { class: "row" }, h("h2", { class: "grow" }, "Keeping"), hold, holds.length || isAsked ? null : erase),
     failed,
-    erasure ? h("p", { class: "row wrong" }, h("span", { class: "grow" }, "It will be erased ", when(erasure.happensAt, "full"), "."), callOff) : null,
+    isAsked ? h("p", { class: "row wrong" }, h("span", { class: "grow" }, "It will be erased ", when(erasure.happensAt, "full"), `: ${REASONS[erasure.reason] || erasure.reason || ""}.`), callOff) : null,
+    erasure?.state === "erasing" ? h("p", { class: "wrong" }, "It is being erased.") : null,
+    erasure?.state === "refused" ? h("p", { class: "wrong" }, `An erasure was refused: ${(erasure.reasons ?? []).join("; ")}`) : null,
     h("p", { class: "row" }, h("span", { class: "grow" },
       keptUntil ? ["Kept until ", when(keptUntil, "day")] : archivedAt ? "Kept without an end" : "Its time begins when it is archived",
       retentionClass ? `, class ${retentionClass}` : "", "."), change),
@@ -59,17 +62,33 @@ export function keeping(place, recording) {
     holds.length && place.may("v1_erase_recording") ? h("p", { class: "faint" }, "It can't be erased while a case holds it.") : null);
 }
 
-// What is known of the erasure of a recording, by the digest of its key; null if it was not erased.
-export async function erasedOf(place, key) {
+// What is known of the erasure of a recording, by the digest of its key; null if nobody has asked for one.
+export async function erasureOf(place, key) {
   if (!place.may("v1_get_erasure")) return null;
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key));
-  const id = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key)));
+  const id = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
   return api.get(api.path`erasures/${id}`, { signal: place.signal }).catch((failed) => {
     if (failed.status === 404) return null;
     throw failed;
   });
 }
 
-export function erased(place, key, found) {
-  return h("section", { class: "panel" }, h("h2", {}, "Erased"), h("p", {}, "This recording was erased ", when(found.erasedAt, "full"), "."));
+// A recording that was erased: what stays of it names nobody who took part.
+export function erased(place, found) {
+  if (!found) return h("section", { class: "panel" }, h("h2", {}, "Erased"), h("p", {}, "This recording was erased."), h("p", { class: "faint" }, needs(place.me, "v1_get_erasure", "To see when and why")));
+  const { certificate: done, askedAt, askedBy, reason } = found;
+  const count = (kinds) => Object.entries(kinds ?? {}).map(([kind, number]) => `${kind} ${number}`).join(", ") || "nothing";
+  const last = done?.left?.map((one) => one.until).filter(Boolean).sort().at(-1);
+  const rows = [
+    ["Erased", done ? when(done.checkedAt, "full") : "not finished yet"],
+    ["Asked for", when(askedAt, "full")],
+    askedBy && ["By", h("code", {}, askedBy)],
+    ["Ground", REASONS[reason] || reason],
+    ...(done ? [
+      ["There was", count(done.found)],
+      ["Still kept", done.left.length ? [done.left.map((one) => `${one.place}: ${one.kind} ${one.count}, ${one.why}`).join("; "), last ? [". Recoverable by an administrator until ", when(last, "full")] : ""] : "nothing"],
+    ] : []),
+  ];
+  return h("section", { class: "panel" }, h("h2", {}, "Erased"),
+    h("dl", { class: "keys" }, rows.filter(Boolean).map(([name, value]) => [h("dt", { class: "faint" }, name), h("dd", {}, value)])));
 }

@@ -38,7 +38,7 @@ export function people(place, recording, lanes) {
   return h("section", { class: "panel" }, h("h2", {}, "People"),
     said.length ? h("ul", { class: "people" }, said.map((one) => h("li", {},
       h("span", {},
-        h("a", { href: href("", "", { participant: one.id }), title: "All recordings of this person" }, nameOf(one.id)), " ",
+        h("a", { href: href("", "", { q: one.id, as: "participant" }), title: "All recordings of this person" }, nameOf(one.id)), " ",
         h("span", { class: "faint" }, [KINDS[one.kind], presence(one)].filter(Boolean).join(", "))),
       hasLanes && lanes?.state !== false ? h("span", { class: "row" }, mute(one.id), ids.length > 1 && only(one.id)) : null)))
       : h("p", { class: "faint" }, isHidden ? "Your roles don't show who took part." : "No metadata file names anybody."),

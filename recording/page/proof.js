@@ -87,9 +87,8 @@ export function proof(place, recording) {
 // What the recording's state is called, with its sign.
 export function stateOf(recording, now = Date.now()) {
   const { state, chunks, archivedAt, erasure } = recording;
-  if (state === "erased") return badge("off", "erased");
   if (state === "absent") return badge("bad", "not announced");
-  if (erasure && !erasure.erasedAt) return badge("warn", "to be erased");
+  if (erasure && ["asked", "erasing", undefined].includes(erasure.state)) return badge("warn", "to be erased");
   const lost = chunks.filter((one) => one.outcome === "lost").length;
   if (lost) return badge("bad", archivedAt ? `incomplete, ${lost} lost` : `${lost} lost`);
   if (state === "incomplete") return badge("bad", "incomplete");

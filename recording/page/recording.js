@@ -3,7 +3,7 @@ import * as api from "./api.js";
 import { chapters } from "./chapters.js";
 import { fill, h, icon } from "./dom.js";
 import { files, joined } from "./files.js";
-import { erased, erasedOf, keeping } from "./keeping.js";
+import { erased, erasureOf, keeping } from "./keeping.js";
 import { Lanes } from "./lanes.js";
 import { Links } from "./links.js";
 import { copy, load, needs } from "./parts.js";
@@ -28,7 +28,10 @@ export function open(place) {
   let shown = null;
   let timer;
   place.signal.addEventListener("abort", () => { clearTimeout(timer); shown?.close(); });
-  const ask = () => api.get(api.path`recordings/${key}`, { signal: place.signal });
+  const ask = async () => {
+    const [recording, erasure] = await Promise.all([api.get(api.path`recordings/${key}`, { signal: place.signal }), erasureOf(place, key)]);
+    return { erasure, ...recording };
+  };
   const show = (recording, how) => {
     head.draw(recording);
     if (!shown?.fits(recording)) {
@@ -42,19 +45,13 @@ export function open(place) {
   const later = () => {
     timer = setTimeout(() => (document.hidden ? later() : ask().then((recording) => show(recording), later)), EVERY);
   };
-  const first = async () => {
-    try {
-      return await ask();
-    } catch (failed) {
-      const erased = failed.status === 404 || failed.status === 410 ? await erasedOf(place, key) : null;
-      if (erased) return { erased };
-      if (failed.status === 404 || failed.status === 400) return { failed };
-      throw failed;
-    }
-  };
+  const first = () => ask().catch(async (failed) => {
+    if (failed.code === "Erased") return { gone: erased(place, await erasureOf(place, key)) };
+    if (failed.status === 404 || failed.status === 400) return { gone: nothing(failed) };
+    throw failed;
+  });
   load(body, first, (found) => {
-    if (found.erased) fill(body, erased(place, key, found.erased));
-    else if (found.failed) fill(body, nothing(found.failed));
+    if (found.gone) fill(body, found.gone, found.gone.className === "panel" && place.may("v1_get_recording_trail") ? past(place, key) : null);
     else show(found);
   }, { signal: place.signal, rows: 10 });
   // Called by what changes the recording.

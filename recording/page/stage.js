@@ -36,7 +36,7 @@ export function stage({ recording, timeline, player, elements, hasPicture, why }
     fill(spans, segments.map((one) => {
       const word = one.kind === "recorded" ? "" : WORDS[one.kind];
       const long = length((one.to - one.from) * 1000);
-      const span = h("div", { class: `span ${signOf(one)}`, title: `${word || `chunk ${one.chunk + 1}`}, ${long}` },
+      const span = h("div", { class: `span ${signOf(one)}` },
         word ? [one.width > NARROW && word, one.width > ROOMY && h("span", {}, long)] : one.width > NARROW / 2 && one.chunk + 1);
       span.style.setProperty("left", `${one.left * 100}%`);
       span.style.setProperty("width", `${one.width * 100}%`);
@@ -80,8 +80,8 @@ export function stage({ recording, timeline, player, elements, hasPicture, why }
     player.seek(at(event));
   });
   slider.addEventListener("pointermove", (event) => {
-    const seconds = at(event);
-    tip.textContent = `${length(seconds * 1000)} · ${write(wallTime(line(), seconds), "clock")}`;
+    const seconds = at(event), segment = segmentAt(line(), seconds);
+    tip.textContent = [length(seconds * 1000), write(wallTime(line(), seconds), "clock"), segment?.plays ? "" : WORDS[segment?.kind]].filter(Boolean).join(" · ");
     tip.style.setProperty("left", `${placeOf(line(), seconds) * 100}%`);
     if (slider.hasPointerCapture(event.pointerId)) player.seek(seconds);
   });
@@ -158,7 +158,7 @@ export function stage({ recording, timeline, player, elements, hasPicture, why }
     words.textContent = visible(said);
   };
 
-  const picture = h("div", { class: "picture", hidden: !hasPicture, onclick: () => player.toggle() }, hasPicture ? elements : null, h("span", { class: "big", "aria-hidden": "true" }, icon("play")));
+  const picture = h("div", { class: "picture", hidden: !hasPicture, onclick: () => { player.toggle(); slider.focus({ preventScroll: true }); } }, hasPicture ? elements : null, h("span", { class: "big", "aria-hidden": "true" }, icon("play")));
   const region = h("section", { class: `stage ${hasPicture ? "" : "sound-only"}`, "aria-label": "Player", onkeydown: help.press },
     picture, hasPicture ? null : h("div", { hidden: true }, elements), slider, ends, trouble, controls, h("p", { class: "words" }, words, where), help.dialog);
   drawState();
