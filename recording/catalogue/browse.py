@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode, urlsplit
 
 from azure.core.exceptions import AzureError
@@ -17,7 +17,7 @@ from recording.model.index import RecordingSummary, State
 from recording.model.keeping import Hold
 from recording.model.manifest import Manifest
 from recording.model.record import Body, Record
-from recording.storage.erasures import ErasureStore
+from recording.storage.erasures import ErasureStore, Steps
 from recording.storage.index import Index
 from recording.storage.keeping import KeepingStore
 from recording.storage.recordings import RecordingStore
@@ -88,8 +88,9 @@ class RecordingList(Body):
 
 
 class AskedErasure(Record):
-    """That the erasure of a recording was asked for, and when it happens."""
+    """That the erasure of a recording was asked for, and when it happens; or that it has begun."""
 
+    state: Literal["asked", "erasing"]
     asked_at: datetime
     happens_at: datetime
     reason: ReasonCode
@@ -149,16 +150,13 @@ class Catalogue:
         """Return what `get` does, and what keeps the recording; raises as `get` does."""
         found = await self.get(key, people=people)
         kept, steps = await asyncio.gather(self._keeping.find(key), self._erasures.steps(layout.key_digest(key)))
-        asked = steps.asked if steps.is_open or steps.has_begun else None
         return RecordingDetail.model_validate(
             dict(found)
             | {
                 "retention_class": kept.retention_class,
                 "kept_until": kept.until(found.archived_at),
                 "holds": await self._keeping.holds(kept),
-                "erasure": AskedErasure(asked_at=asked.at, happens_at=asked.happens_at, reason=asked.reason)
-                if asked
-                else None,
+                "erasure": _asked(steps),
             }
         )
 
@@ -201,6 +199,14 @@ class Catalogue:
             return None
         started = await self._starts.find(recording.recording_id)
         return manifest.write_manifest(recording, archived_at=None, started=started)
+
+
+def _asked(steps: Steps) -> AskedErasure | None:
+    asked = steps.asked if steps.is_open or steps.has_begun else None
+    if asked is None:
+        return None
+    state: Literal["asked", "erasing"] = "asked" if steps.is_open else "erasing"
+    return AskedErasure(state=state, asked_at=asked.at, happens_at=asked.happens_at, reason=asked.reason)
 
 
 @asynccontextmanager

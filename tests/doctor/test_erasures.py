@@ -27,7 +27,7 @@ async def test_what_is_left_with_each_role(
 ) -> None:
     """The fix is a parameter; nothing of the check stays that could be removed."""
     async with StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as proxy:
-        proxy.versioned.keeping = Keeping(actions=actions, permanent_delete=True)
+        proxy.versioned.keeping = Keeping(actions=actions, permanentDelete=True)
         blobs = Blobs(read_settings(environment | {"ARCHIVE_STORAGE": proxy.connection_string}))
         try:
             found = await examine_erasure(blobs)

@@ -208,7 +208,7 @@ async def test_the_certificate_says_what_the_platform_keeps(
         there = {"ARCHIVE_STORAGE": proxy.connection_string}
         app = await bootstrap.open_app(read_settings(environment | there), retries=QUICK)
         try:
-            proxy.versioned.keeping = Keeping(actions=actions, permanent_delete=permanent)
+            proxy.versioned.keeping = Keeping(actions=actions, permanentDelete=permanent)
             jobs = await stage(app, await control.recording(1000))
             await sweep(app)
             key = jobs[0].recording_key
@@ -232,7 +232,7 @@ async def test_a_policy_that_is_not_locked_is_dropped(
         there = {"ARCHIVE_STORAGE": proxy.connection_string}
         app = await bootstrap.open_app(read_settings(environment | there), retries=QUICK)
         try:
-            proxy.versioned.keeping = Keeping(containers=app.settings.archive_container, permanent_delete=True)
+            proxy.versioned.keeping = Keeping(containers=app.settings.archive_container, permanentDelete=True)
             first = await stage(app, await control.recording(1000))
             await sweep(app)
             folder = f"{layout.archive_folder(first[0].recording_key)}/"
