@@ -4,6 +4,7 @@ Rows of the index say which may have ended, the facts whether they have. The era
 holds again when it begins, and ends with a certificate.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +24,7 @@ from recording.workers import run_each
 type Erase = Callable[[str], Awaitable[str | None]]
 
 # Rows that one run looks at, and recordings for which it asks.
-_LOOKED_AT, _MOST, _AT_ONCE = 1000, 100, 8
+_LOOKED_AT, _MOST, _AT_ONCE, _SECONDS = 1000, 100, 8, 30.0
 
 
 @dataclass(frozen=True)
@@ -39,19 +40,25 @@ class RetentionEnds:
         """Ask for erasures, and return the recordings; raises nothing: the next run tries again."""
         asked: list[str] = []
         try:
-            rows = await self.index.ended(now, limit=_LOOKED_AT)
-            kept = await self.keeping.of_days(key for _, key in rows)
-            # What is on hold waits, and must not keep others from their turn.
-            free = [(row, key) for row, key in rows if not kept.get(key, NOTHING).holds][:_MOST]
-
-            async def look(one: tuple[str, str]) -> None:
-                if await self._look(*one, now):
-                    asked.append(one[1])
-
-            await run_each(look, free, at_once=_AT_ONCE)
-        except (AzureError, Misconfigured) as failed:
+            async with asyncio.timeout(_SECONDS):
+                await self._run(now, asked)
+        except (AzureError, Misconfigured, TimeoutError) as failed:
             log.warning("retention.not_ended", reason=describe(failed), next="the next run tries again")
+        except Exception:
+            log.exception("retention.not_ended", next="the next run tries again")
         return asked
+
+    async def _run(self, now: datetime, asked: list[str]) -> None:
+        rows = await self.index.ended(now, limit=_LOOKED_AT)
+        kept = await self.keeping.of_days(key for _, key in rows)
+        # What is on hold waits, and must not keep others from their turn.
+        free = [(row, key) for row, key in rows if not kept.get(key, NOTHING).holds][:_MOST]
+
+        async def look(one: tuple[str, str]) -> None:
+            if await self._look(*one, now):
+                asked.append(one[1])
+
+        await run_each(look, free, at_once=_AT_ONCE)
 
     async def _look(self, row: str, key: str, now: datetime) -> bool:
         found, kept = await self.follow.find(key), await self.keeping.find(key)

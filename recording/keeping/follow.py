@@ -22,7 +22,7 @@ from recording.workers import run_each
 # Beside a request, whose caller waits; the timer does the rest.
 _BESIDE_SECONDS = 10.0
 # Of one run of the timer, and how many of them at once.
-_MOST, _AT_ONCE = 200, 8
+_MOST, _AT_ONCE, _RUN_SECONDS = 200, 8, 30.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,13 @@ class Follow:
             if await self.now(*one):
                 done.append(one[0])
 
-        await run_each(follow, some, at_once=_AT_ONCE)
+        try:
+            async with asyncio.timeout(_RUN_SECONDS):
+                await run_each(follow, some, at_once=_AT_ONCE)
+        except TimeoutError:
+            log.warning("keeping.not_in_time", left=len(pending) - len(done), next="the next run continues")
+        except Exception:
+            log.exception("keeping.not_in_time", next="the next run tries again")
         return len(pending) - len(done)
 
     async def _follow(self, key: str) -> None:
