@@ -44,7 +44,7 @@ from recording.control.bodies import (
     StartRecordingByUrl,
 )
 from recording.doctor.health import Health
-from recording.erasing.requests import EraseRecording, ErasureAccepted, ErasureDetail
+from recording.erasing.requests import ErasePerson, EraseRecording, ErasureAccepted, ErasureDetail, PersonErasures
 from recording.intake import backlog
 from recording.intake.receive import to_messages
 from recording.intake.replay import QuarantineReplayed
@@ -251,6 +251,18 @@ async def call_off_erasure(req: func.HttpRequest, caller: Caller) -> func.HttpRe
     """Call an erasure off that has not begun."""
     await (await ready()).erasure.call_off(caller, path_value(req, "recordingKey"))
     return json_response()
+
+
+@doors.token(
+    "POST",
+    "erasures",
+    Shape(PersonErasures, body=ErasePerson, statuses=(202,), errors=(503,)),
+    roles=roles.ERASE_RECORDINGS,
+)
+async def erase_person(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Ask for the erasure of all recordings of a person; what is on hold is refused, and named."""
+    body, erasure = read_body(ErasePerson, req), (await ready()).erasure
+    return json_response(await erasure.ask_for_person(caller, body), status=202)
 
 
 @doors.token("GET", "erasures", Shape(ErasureList, query=ErasuresQuery, errors=(503,)), roles=roles.ERASURES)

@@ -190,6 +190,7 @@ def test_routes_are_the_designs() -> None:
         "get_trail": ("GET", "trail"),
         "erase_recording": ("POST", "recordings/{recordingKey}/erase"),
         "call_off_erasure": ("DELETE", "recordings/{recordingKey}/erase"),
+        "erase_person": ("POST", "erasures"),
         "list_erasures": ("GET", "erasures"),
         "get_erasure": ("GET", "erasures/{erasureId}"),
     }

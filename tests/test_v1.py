@@ -64,6 +64,7 @@ MATRIX = {
     "v1_list_dead_letters": ("GET", "v1/operations/dead-letters", " O   "),
     "v1_erase_recording": ("POST", "v1/recordings/x/erase", "    E"),
     "v1_call_off_erasure": ("DELETE", "v1/recordings/x/erase", "    E"),
+    "v1_erase_person": ("POST", "v1/erasures", "    E"),
     "v1_list_erasures": ("GET", "v1/erasures", "   ME"),
     "v1_get_erasure": ("GET", "v1/erasures/x", "   ME"),
     "v1_list_live": ("GET", "v1/live", "  C  "),

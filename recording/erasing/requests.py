@@ -10,8 +10,8 @@ from pydantic import Field
 
 from recording.clock import Clock, utc_now
 from recording.erasing.blocked import Blocked
-from recording.errors import BadRequest, Conflict, NotFound, StorageUnavailable, describe
-from recording.model import layout
+from recording.errors import BadRequest, Conflict, IndexUnavailable, NotFound, StorageUnavailable, describe
+from recording.model import index, layout
 from recording.model.caller import Caller
 from recording.model.erasure import (
     AskedReason,
@@ -31,6 +31,10 @@ from recording.storage.recordings import RecordingStore
 from recording.storage.tombstones import Tombstones
 from recording.storage.trail import Trail
 from recording.telemetry import log
+from recording.workers import run_each
+
+# Of the recordings of one person: requests at once, and rows of one answer.
+_AT_ONCE, _PAGE = 8, 1000
 
 
 class EraseRecording(Body):
@@ -45,6 +49,34 @@ class ErasureAccepted(Body):
 
     erasure_id: str
     happens_at: datetime
+
+
+class ErasePerson(EraseRecording):
+    """Body: whose recordings are to be erased, by a raw id or a phone number, and why."""
+
+    participant: str = Field(min_length=1, max_length=1024)
+
+
+class AcceptedErasure(ErasureAccepted):
+    """One of the erasures that were asked for together."""
+
+    recording_key: str
+
+
+class RefusedErasure(Body):
+    """A recording of a person that can't be erased now, and why."""
+
+    recording_key: str
+    code: str
+    message: str
+
+
+class PersonErasures(Body):
+    """Answer: what is erased of a person, and what is not; `happensAt` is when the last of them happens."""
+
+    erasures: list[AcceptedErasure]
+    refused: list[RefusedErasure]
+    happens_at: datetime | None = None
 
 
 class ErasureDetail(Body):
@@ -100,6 +132,51 @@ class ErasureRequests:
         async with _storage(key):
             asked = await self._ask(key, body.reason, by=by, text=body.text, delay=self.delay)
         return ErasureAccepted(erasure_id=erasure, happens_at=asked.happens_at)
+
+    async def ask_for_person(self, caller: Caller, body: ErasePerson) -> PersonErasures:
+        """Ask for the erasure of every recording of a person that the search index knows; that he was searched for is
+        on the trail first, by his digest.
+
+        Each can be called off on its own; what is on hold is refused and named. Raises TrailUnavailable,
+        IndexUnavailable, StorageUnavailable: a repetition asks for what is left.
+        """
+        try:
+            digests = await self.index.digests()
+            found = await self._of_person(digests, body.participant)
+        except AzureError as failed:
+            log.error("index.not_read", reason=describe(failed), next="no erasure was asked for")
+            raise IndexUnavailable("the search index can't be reached; nothing was asked for") from None
+        searched = {"participant": digests.participant(body.participant)}
+        await self.trail.write(caller, action="search", details=searched)
+        accepted: list[AcceptedErasure] = []
+        refused: list[RefusedErasure] = []
+
+        async def ask(key: str) -> None:
+            try:
+                one = await self.ask(caller, key, EraseRecording(reason=body.reason, text=body.text))
+            except (Conflict, NotFound) as no:
+                refused.append(RefusedErasure(recording_key=key, code=no.error_code, message=no.message))
+            else:
+                accepted.append(
+                    AcceptedErasure(recording_key=key, erasure_id=one.erasure_id, happens_at=one.happens_at)
+                )
+
+        await run_each(ask, found, at_once=_AT_ONCE)
+        return PersonErasures(
+            erasures=sorted(accepted, key=lambda one: one.recording_key),
+            refused=sorted(refused, key=lambda one: one.recording_key),
+            happens_at=max((one.happens_at for one in accepted), default=None),
+        )
+
+    async def _of_person(self, digests: index.Digests, participant: str) -> list[str]:
+        wanted, token = index.search(digests, participant=participant), None
+        found: list[str] = []
+        while True:
+            page = await self.index.page(wanted, limit=_PAGE, token=token)
+            found += [one.recording_key for one in page.summaries]
+            token = page.token
+            if token is None:
+                return list(dict.fromkeys(found))
 
     async def end_of_retention(self, key: str) -> str | None:
         """Have a recording erased as soon as the timer runs next, since its retention class has ended; return the id.

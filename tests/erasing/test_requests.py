@@ -10,13 +10,15 @@ from recording.app import App
 from recording.catalogue import erasures
 from recording.catalogue.erasures import ErasuresQuery
 from recording.erasing.blocked import Blocked
-from recording.erasing.requests import ErasureRequests
+from recording.erasing.requests import ErasePerson, ErasureRequests
 from recording.errors import BadRequest, Conflict, NotFound, RecordingError, StorageUnavailable, TrailUnavailable
 from recording.model import layout
+from recording.model.keeping import PlaceHold
 from tests.support.emulator import Control
 from tests.support.erasures import ALAN, BODY, DAY, SETTLED, ask, do, erase, later, left
-from tests.support.facts import archived, listing, stage, trail_of, with_blobs
+from tests.support.facts import archived, listing, receive, stage, trail_of, with_blobs
 from tests.support.faults import FaultyBlobs
+from tests.support.source import mp4, storage_host, today
 
 UNKNOWN = "20260301T100000000000Z-b7e0"
 
@@ -142,6 +144,36 @@ async def test_a_repetition_makes_good_what_a_kill_has_left_out(app: App, contro
 
     assert [job.recording_key] == await do(app)
     assert (await app.erasure.get(layout.key_digest(job.recording_key))).state == "erased"
+
+
+async def test_all_recordings_of_a_person_are_asked_for(environment: dict[str, str]) -> None:
+    """By the index; what is on hold is refused and named, and others' recordings are left alone."""
+    async with storage_host(environment) as (app, host):
+        keys = []
+        for number, people in enumerate([("8:acs:ada",), ("8:acs:ada", "8:acs:grace"), ("8:acs:grace",)]):
+            event = today(host.add(mp4(500 + number), people=people), event_id=f"e{number}")
+            event["data"]["recordingStartTime"] = f"2026-03-01T1{number}:00:00.0000000Z"
+            event["subject"] = event["subject"].replace("cmlk", f"cmlk{number}")
+            [job] = await receive(app, event)
+            await app.ingest.run(job)
+            await app.archive.run(job.recording_key)
+            keys.append(job.recording_key)
+        held = PlaceHold(case="K-1", reason="a hearing")
+        await app.keeping.place(ALAN, keys[1], held)
+        body = ErasePerson(participant=" 8:ACS:ada", reason="objection", text="asked for by mail")
+
+        found = await app.erasure.ask_for_person(ALAN, body)
+
+        assert ([keys[0]], [keys[1]]) == (
+            [one.recording_key for one in found.erasures],
+            [one.recording_key for one in found.refused],
+        )
+        assert ("OnHold", True) == (found.refused[0].code, "K-1" in found.refused[0].message)
+        assert found.happens_at == found.erasures[0].happens_at
+        assert found.erasures == (await app.erasure.ask_for_person(ALAN, body)).erasures
+        searched = [one for one in await trail_of(app.settings) if one["operation"] == "search"]
+        assert 2 == len(searched)
+        assert "ada" not in str(searched)
 
 
 async def test_the_list_has_the_last_first(app: App, control: Control) -> None:
