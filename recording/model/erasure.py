@@ -90,6 +90,8 @@ OF_BLOBS: Mapping[str, Answer] = {
     "retention": Removed("by the recording key"),
     "pending_keeping": Removed("by the recording key"),
     "hold_search": Kept("it says which case held what a search found, and names no recording"),
+    "consent": Kept("whoever records must be able to prove it (GDPR article 7 (1)); it names no recording"),
+    "pause": Expires("when the recording is paused or has ended"),
     "asked_hold": Expires("when the recordings that its search finds are held"),
     "hold_progress": Expires("when the recordings that its search finds are held"),
     "claim": Kept("a start must not happen twice; it has the ids of conversation and recording, and names nobody"),
