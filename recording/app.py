@@ -42,6 +42,7 @@ from recording.catalogue.verify import Verifier
 from recording.clock import Clock, utc_now
 from recording.config.resource import Resource
 from recording.config.settings import Settings, read_settings
+from recording.control.consents import ConsentControl
 from recording.control.operations import RecordingControl
 from recording.doctor.health import HealthCheck
 from recording.entra import AccessTokens
@@ -72,6 +73,7 @@ from recording.model.surroundings import Surroundings
 from recording.notices import Topic
 from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
+from recording.storage.consents import Consents
 from recording.storage.endings import Endings
 from recording.storage.erasures import ErasureStore
 from recording.storage.index import Index
@@ -189,6 +191,7 @@ class App:
     quarantine: Quarantine
     backlog: Backlog
     control: RecordingControl
+    consents: ConsentControl
     intake: Intake
     ingest: ChunkIngest
     bulk: BulkIngest
@@ -327,6 +330,17 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
     tombstones, places, erasures = Tombstones(blobs), Places(blobs), ErasureStore(blobs)
     erased = ErasedRecordings(tombstones, places, endings)
+    consents = Consents(blobs)
+    consent_control = ConsentControl(
+        clients.service,
+        consents,
+        trail,
+        claims,
+        endings,
+        index,
+        required=settings.consent == "required",
+        clock=clock,
+    )
     classes = retention.parse_classes(settings.retention_classes)
     keeping = KeepingStore(blobs, classes, is_immutable=settings.archive_immutability)
     blocked = Blocked(blobs, partial(_cases, keeping))
@@ -369,6 +383,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         endings,
         calls,
         claims,
+        consents,
         index,
         keeping,
         Copies(blobs, clock=clock),
@@ -376,6 +391,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         clients.topic,
         rechecks,
         delete_source=settings.delete_source,
+        needs_consent=settings.consent == "required",
         clock=clock,
     )
     return App(
@@ -395,10 +411,12 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             claims=claims,
             endings=endings,
             index=index,
+            consents=consent_control,
             classes=classes,
             default_callback_uri=settings.callback_uri(),
             clock=clock,
         ),
+        consents=consent_control,
         intake=intake,
         ingest=ingest,
         bulk=BulkIngest(
@@ -442,6 +460,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             hand_over=HandOver(blobs, clients.archive_queue, settings.retention),
             finish=finish,
             erasures=ErasurePlan(erasures, clients.erasure_queue),
+            consents=consent_control,
             indexing=Indexing(
                 index,
                 claims,

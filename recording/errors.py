@@ -8,6 +8,7 @@ RecordingError                500 InternalServerError
 ├── LengthRequired            411 LengthRequired          the caller sends the body with a Content-Length
 ├── NotFound                  404 NotFound                the caller needs another recording id
 ├── Conflict                  409 Conflict                the service refuses in this state
+├── ConsentMissing            409 ConsentMissing          consent is granted first, or the withdrawn one again
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
 ├── StartInProgress           503 StartInProgress         another request for this start is in progress; try again
 ├── KeysUnavailable           503 KeysUnavailable         the keys that check tokens can't be fetched; try again soon
@@ -92,6 +93,13 @@ class Conflict(RecordingError):
 
     status = 409
     code = "Conflict"
+
+
+class ConsentMissing(RecordingError):
+    """Consent to being recorded is required, and nobody has granted it, or somebody has withdrawn theirs."""
+
+    status = 409
+    code = "ConsentMissing"
 
 
 class Throttled(RecordingError):

@@ -12,10 +12,12 @@ from recording.archive.run import FINISHES, PARALLELISM, Run, TimerReport
 from recording.archive.unannounced import UnannouncedWatch
 from recording.catalogue.indexing import Indexing
 from recording.clock import Clock, utc_now
+from recording.control.consents import ConsentControl
 from recording.erasing.plan import ErasurePlan
 from recording.intake.poison import PoisonQueues
 from recording.keeping.follow import Follow
 from recording.keeping.searches import HoldSearches
+from recording.model import layout
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
 from recording.storage.recordings import RecordingStore
@@ -42,6 +44,7 @@ class TimerRun:
     hand_over: HandOver
     finish: Finish
     erasures: ErasurePlan
+    consents: ConsentControl
     indexing: Indexing
     follow: Follow
     hold_searches: HoldSearches
@@ -61,8 +64,11 @@ class TimerRun:
         # The time of the run begins here: queues that hang must not cost the recordings their share.
         run = Run(now, RunNotices(self.topic), self.budget_seconds, self.parallelism)
 
-        # 2. List staging once; the oldest deadline comes first. What waits for the queue is left out.
-        listed, erasures = await self.recordings.list_staging()
+        # 2. List staging once; the oldest deadline comes first. What waits for the queue is left out. A recording that
+        # could not be paused when consent was withdrawn is tried at once: it goes on recording people.
+        beside: dict[str, list[StoredBlob]] = {}
+        listed = await self.recordings.in_flight(beside=beside)
+        await self.consents.pause_pending(beside.get(layout.PAUSES, []))
         in_flight = in_order(listed, late=now - LAST_QUARTER * self.hand_over.retention)
         run.in_flight = len(in_flight)
         in_flight = await self._without_waiting(in_flight, now)
@@ -87,7 +93,7 @@ class TimerRun:
         run.report.not_reached = len(left) + len(not_finished)
 
         # 7. Queue the erasures whose time has come: the same list of staging has them.
-        await self.erasures.run(erasures, now)
+        await self.erasures.run(beside.get(layout.ERASURES, []), now)
 
         # 8. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
         await self.indexing.run(run.seen, now, in_flight=in_flight, ran=run.summary())

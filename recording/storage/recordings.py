@@ -65,23 +65,24 @@ class RecordingStore:
         """Keep an event of chunks that are in the team's own storage, as it was received."""
         return await self._keep("archive", layout.export_blob, event, text, received_at=received_at)
 
-    async def in_flight(self) -> dict[str, list[StoredBlob]]:
-        """List staging once, by recording; memory grows with what is in flight, not with the archive."""
-        return (await self.list_staging())[0]
+    async def in_flight(self, *, beside: dict[str, list[StoredBlob]] | None = None) -> dict[str, list[StoredBlob]]:
+        """List staging once, by recording; memory grows with what is in flight, not with the archive.
 
-    async def list_staging(self) -> tuple[dict[str, list[StoredBlob]], list[StoredBlob]]:
-        """List staging as `in_flight` does; also return what it has of erasures that are to be done."""
+        What is beside the recordings, by folder, is put into `beside`.
+        """
         found: dict[str, list[StoredBlob]] = defaultdict(list)
         async for blob in self._blobs.list_blobs("staging"):
             found[blob.name.partition("/")[0]].append(blob)
-        found.pop(layout.PENDING, None)  # `archive.unannounced` watches over these
-        erasures = found.pop(layout.ERASURES, [])
-        found.pop(layout.PENDING_KEEPING, None)  # `keeping.follow` watches over these
-        found.pop(layout.PENDING_HOLDS, None)  # and `keeping.searches` over these
-        found.pop(layout.DOCTOR, None)
+        # Watched over by `archive.unannounced`, `control.consents`, `erasing.plan`, `keeping.follow` and
+        # `keeping.searches`.
+        pending = (layout.PENDING, layout.PAUSES, layout.ERASURES, layout.PENDING_KEEPING, layout.PENDING_HOLDS)
+        for folder in (*pending, layout.DOCTOR):
+            known = found.pop(folder, None)
+            if known and beside is not None:
+                beside[folder] = known
         for key in [key for key in found if not layout.is_recording_key(key)]:
             log.warning("staging.unknown", folder=key, blobs=len(found.pop(key)))
-        return found, erasures
+        return found
 
     async def staged(self, key: str) -> list[StoredBlob]:
         """List what staging has of a recording."""
