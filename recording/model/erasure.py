@@ -93,8 +93,8 @@ OF_BLOBS: Mapping[str, Answer] = {
     "asked_hold": Expires("when the recordings that its search finds are held"),
     "hold_progress": Expires("when the recordings that its search finds are held"),
     "consent": Kept(
-        "it proves what a participant of the conversation has granted or withdrawn, and other recordings may rest on it; "
-        "it names the participant, so an operator decides about it"
+        "it proves what a participant of the conversation has granted or withdrawn, and other recordings may rest on "
+        "it; it names the participant, so an operator decides about it"
     ),
     "pause": Removed("by the digest of the recording id"),
     "claim": Kept("a start must not happen twice; it has the ids of conversation and recording, and names nobody"),
