@@ -58,6 +58,7 @@ class Removal:
             await self.index.forget_live(recording_id)
             digest = layout.recording_digest(recording_id)
             await self.places.empty("staging", [f"{layout.PENDING}/"], wanted=_having(digest))
+            await self.places.empty("staging", [layout.pause_blob(recording_id)])
         left += await self._empty("archive", [layout.ending_blob(one) for one in scope.recording_ids])
         for where in _TEXTS:
             left += await self._empty(where, await self._naming(where, scope))

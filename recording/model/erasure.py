@@ -90,10 +90,13 @@ OF_BLOBS: Mapping[str, Answer] = {
     "retention": Removed("by the recording key"),
     "pending_keeping": Removed("by the recording key"),
     "hold_search": Kept("it says which case held what a search found, and names no recording"),
-    "consent": Kept("whoever records must be able to prove it (GDPR article 7 (1)); it names no recording"),
-    "pause": Expires("when the recording is paused or has ended"),
     "asked_hold": Expires("when the recordings that its search finds are held"),
     "hold_progress": Expires("when the recordings that its search finds are held"),
+    "consent": Kept(
+        "it proves what a participant of the conversation has granted or withdrawn, and other recordings may rest on "
+        "it; it names the participant, so an operator decides about it"
+    ),
+    "pause": Removed("by the digest of the recording id"),
     "claim": Kept("a start must not happen twice; it has the ids of conversation and recording, and names nobody"),
     "outcome": Kept("as the claim that it belongs to"),
     "trail": Kept(

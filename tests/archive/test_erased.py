@@ -115,7 +115,7 @@ async def test_the_timer_empties_staging_under_a_tombstone(app: App, control: Co
 
     await run_timer(app, now=datetime.now(UTC), archives_all=by_hand)
     if not by_hand:
-        assert [jobs[0].recording_key] == await to_archive(app)
+        assert jobs[0].recording_key in await to_archive(app)
         await app.archive.run(jobs[0].recording_key)
 
     assert set() == await left(app)

@@ -205,7 +205,7 @@ async def test_the_certificate_says_what_the_platform_keeps(
 ) -> None:
     """With versions on: nothing with the role and permanent deletion; else what remains, and why; never a name."""
     async with StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as proxy:
-        there = {"ARCHIVE_STORAGE": proxy.connection_string}
+        there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
         app = await bootstrap.open_app(read_settings(environment | there), retries=QUICK)
         try:
             proxy.versioned.keeping = Keeping(actions=actions, permanentDelete=permanent)
@@ -229,7 +229,7 @@ async def test_a_policy_that_is_not_locked_is_dropped(
 ) -> None:
     """It was set for the retention class; a locked one forbids the erasure, and the answer says until when."""
     async with StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as proxy:
-        there = {"ARCHIVE_STORAGE": proxy.connection_string}
+        there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
         app = await bootstrap.open_app(read_settings(environment | there), retries=QUICK)
         try:
             proxy.versioned.keeping = Keeping(containers=app.settings.archive_container, permanentDelete=True)

@@ -93,7 +93,7 @@ class World:
         self.proxy = await enter(StorageProxy(self.azurite.blob_url, self.azurite.queue_url, self.azurite.table_url))
         names = {"ARCHIVE": ARCHIVE, "STAGING": STAGING, "QUARANTINE": QUARANTINE}
         self.container = f"{ARCHIVE}-{number}"
-        self.proxy.versioned.keeping = Keeping(containers=self.container, permanent_delete=True)
+        self.proxy.versioned.keeping = Keeping(containers=self.container, permanentDelete=True)
         self.proxy.versioned.clock = lambda: self.now
         environment = {
             "AzureWebJobsStorage": self.azurite.connection_string,
