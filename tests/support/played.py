@@ -98,7 +98,7 @@ async def put_recording(settings: Settings, number: int, parts: Sequence[Part], 
             "state": "archived" if is_whole else "incomplete",
         }
         manifest = with_timeline(empty_manifest(key, call_id).model_copy(update=given | more))
-        text = manifest.model_dump_json(by_alias=True, exclude_none=True)
+        text = manifest.model_dump_json(by_alias=True)
         await archive.upload_blob(layout.manifest_blob(key), text, overwrite=True)
     return manifest
 
