@@ -52,6 +52,8 @@ from recording.intake.poison import PoisonQueues
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake
 from recording.intake.replay import Replay
+from recording.joining.file import Joining
+from recording.joining.make import Maker
 from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
@@ -82,6 +84,8 @@ class Clients:
     index: Index
     archive_queue: Queue
     archive_poison: Queue
+    join_queue: Queue
+    join_poison: Queue
     topic: Topic
     service: Preview2021 | CallAutomation
     callbacks: CallbackAuth
@@ -92,10 +96,16 @@ class Clients:
     # How long to wait for the archive where staging suffices.
     archive_timeout: float = ARCHIVE_SECONDS
 
+    def _queues(self) -> tuple[Queue, ...]:
+        return (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue, self.join_queue)
+
+    def _poison_queues(self) -> tuple[Queue, ...]:
+        return (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison, self.join_poison)
+
     async def prepare(self) -> None:
         """Create missing queues and containers; raises azure-core's errors, except about the archive."""
         await self.blobs.create_containers("staging", "quarantine")
-        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue):
+        for queue in self._queues():
             await queue.create()
         await asyncio.gather(self.prepare_archive(), self._prepare_derived())
 
@@ -121,9 +131,9 @@ class Clients:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.blobs.aclose()
-        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue):
+        for queue in self._queues():
             await queue.aclose()
-        for queue in (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison):
+        for queue in self._poison_queues():
             await queue.aclose()
         await self.index.aclose()
         await self.topic.aclose()
@@ -160,6 +170,7 @@ class App:
     trail_view: TrailView
     trail_rows: TrailRows
     verifier: Verifier
+    joining: Joining
     operations: Operations
     requeue: Requeue
     replay: Replay
@@ -250,6 +261,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         index=Index(settings, blobs, credential),
         archive_queue=Queue(settings, job.ARCHIVE_QUEUE, credential),
         archive_poison=Queue(settings, f"{job.ARCHIVE_QUEUE}-poison", credential),
+        join_queue=Queue(settings, job.JOIN_QUEUE, credential),
+        join_poison=Queue(settings, f"{job.JOIN_QUEUE}-poison", credential),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # Callbacks of the 2021 preview API have no token (docs/acs-contract.md#2021-callbacks).
@@ -341,6 +354,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 clients.bulk_poison,
                 clients.event_poison,
                 clients.archive_poison,
+                clients.join_poison,
                 intake=intake,
                 quarantine=quarantine,
             ),
@@ -393,6 +407,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 (clients.bulk_queue, clients.bulk_poison),
                 (clients.event_queue, clients.event_poison),
                 (clients.archive_queue, clients.archive_poison),
+                (clients.join_queue, clients.join_poison),
             ),
             retention=settings.retention,
             risk_margin=settings.risk_margin,
@@ -406,6 +421,14 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         trail_view=TrailView(trail, catalogue, endings, index, clock=clock),
         trail_rows=trail_rows,
         verifier=Verifier(blobs, recordings, trail, clock=clock),
+        joining=Joining(
+            blobs,
+            recordings,
+            trail,
+            clients.join_queue,
+            Maker(blobs, recordings, clients.join_queue, clock=clock),
+            clock=clock,
+        ),
         reindex=Reindex(recordings, claims, endings, trail, index, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )

@@ -8,6 +8,7 @@ RecordingError                500 InternalServerError
 ├── LengthRequired            411 LengthRequired          the caller sends the body with a Content-Length
 ├── NotFound                  404 NotFound                the caller needs another recording id
 ├── Conflict                  409 Conflict                the service refuses in this state
+├── NotJoinable               409 NotJoinable             the caller takes the chunks one by one
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
 ├── StartInProgress           503 StartInProgress         another request for this start is in progress; try again
 ├── KeysUnavailable           503 KeysUnavailable         the keys that check tokens can't be fetched; try again soon
@@ -27,6 +28,7 @@ RecordingError                500 InternalServerError
     └── NotProved             the blob in storage differs from what was fetched
 """
 
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 
@@ -36,6 +38,7 @@ class RecordingError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "InternalServerError"
     retry_after: str | None = None
+    details: tuple[Mapping[str, str | int], ...] = ()
 
     def __init__(self, message: str, *, target: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -92,6 +95,17 @@ class Conflict(RecordingError):
 
     status = 409
     code = "Conflict"
+
+
+class NotJoinable(RecordingError):
+    """The chunks of the recording can't be one file; the details name each reason and its chunk."""
+
+    status = 409
+    code = "NotJoinable"
+
+    def __init__(self, message: str, details: Iterable[Mapping[str, str | int]]) -> None:
+        super().__init__(message, target="recordingKey")
+        self.details = tuple(dict(one) for one in details)
 
 
 class Throttled(RecordingError):

@@ -44,6 +44,7 @@ MATRIX = {
     "v1_get_chunk_content": ("GET", f"v1/recordings/{KEY}/chunks/0/content", "R  M "),
     "v1_create_links": ("POST", f"v1/recordings/{KEY}/links", "R  M "),
     "v1_download_manifest": ("GET", f"v1/recordings/{KEY}/manifest", "R  M "),
+    "v1_get_recording_file": ("GET", f"v1/recordings/{KEY}/file", "R  M "),
     "v1_download_checksums": ("GET", f"v1/recordings/{KEY}/sha256sums", "R  M "),
     "v1_get_recording_trail": ("GET", f"v1/recordings/{KEY}/trail", "   M "),
     "v1_get_trail": ("GET", "v1/trail", "   M "),

@@ -16,7 +16,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.queue.aio import QueueServiceClient
 
 STAGING, ARCHIVE, QUARANTINE = "recordings-staging", "recordings-archive", "recordings-quarantine"
-QUEUES = ("recording-chunks", "recording-bulk", "recording-events", "recording-archive")
+QUEUES = ("recording-chunks", "recording-bulk", "recording-events", "recording-archive", "recording-join")
 # What the metadata of a staged chunk has: the CRC64 of the whole, or what an older version wrote after its proof.
 PROVED = frozenset(("crc64", "sha256"))
 EVERY_SECONDS = 0.5

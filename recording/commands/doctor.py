@@ -54,6 +54,7 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
         (clients.bulk_queue, clients.bulk_poison),
         (clients.event_queue, clients.event_poison),
         (clients.archive_queue, clients.archive_poison),
+        (clients.join_queue, clients.join_poison),
         scratch,
     )
     try:

@@ -17,12 +17,14 @@ _WRITES = (
     "replace",
     "delete",
     "stage_block",
+    "stage_bytes",
+    "stage_range",
     "put_chunk",
     "commit_blocks",
     "set_metadata",
     "copy_to_archive",
 )
-_READS = ("create_containers", "read", "stat", "folders", "staged_blocks")
+_READS = ("create_containers", "read", "read_part", "stat", "folders", "staged_blocks")
 _STREAMS = ("list_blobs", "read_ranges")
 
 
