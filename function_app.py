@@ -12,10 +12,11 @@ from recording.api import me
 from recording.api.doors import Doors, Shape
 from recording.api.me import Me
 from recording.api.openapi import Description
+from recording.api.page import Page
 from recording.api.request import path_value, read_body, read_events, read_query
 from recording.api.response import Anything, Empty, Text, file_response, json_response, repeated
 from recording.api.webhook import answer_options, answer_validation
-from recording.app import current, ready, ready_if_possible
+from recording.app import current, ready, ready_if_possible, surroundings
 from recording.archive.requeue import ChunkRequeued
 from recording.catalogue import live
 from recording.catalogue.browse import ListQuery, RecordingList
@@ -54,6 +55,8 @@ from recording.model.trail import Why
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 doors = Doors(app, tokens=lambda: current().clients.tokens)
+
+site = Page()
 
 # typing.List: the runtime refuses list[str] here as "invalid non-type annotation" (azure-functions-runtime 1.3.0).
 Jobs = func.Out[List[str]]  # noqa: UP006
@@ -322,6 +325,18 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 async def describe(req: func.HttpRequest) -> func.HttpResponse:
     """Describe this API, in OpenAPI 3.1."""
     return description.answer(req)
+
+
+@doors.page("/")
+async def page(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer with the page."""
+    return site.document(req, surroundings())
+
+
+@doors.page("ui/{version}/{file}")
+async def page_file(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer with a file of the page."""
+    return site.file(req, path_value(req, "version"), path_value(req, "file"))
 
 
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")

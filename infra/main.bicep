@@ -84,6 +84,9 @@ param entraTenantId string = ''
 @description('The client id of the application that stands for the API in that tenant (ENTRA_API_ID), likewise.')
 param entraApiId string = ''
 
+@description('The client id of the application that stands for the page in that tenant (ENTRA_PAGE_ID), likewise. If empty, nobody signs in on the page.')
+param entraPageId string = ''
+
 @description('The maximum number of instances.')
 @minValue(40)
 @maxValue(1000)
@@ -520,6 +523,7 @@ module functionApp 'function-app.bicep' = {
     callbackKeySecretUri: callbackKeySecretUri
     entraTenantId: entraTenantId
     entraApiId: entraApiId
+    entraPageId: entraPageId
     subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
     zoneRedundant: zoneRedundant
     siteUpdateStrategy: siteUpdateStrategy

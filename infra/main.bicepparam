@@ -32,6 +32,7 @@ param callbackKeySecretUri = readEnvironmentVariable('CALLBACK_KEY_SECRET_URI', 
 param requireCallbackToken = bool(readEnvironmentVariable('REQUIRE_CALLBACK_TOKEN', 'true'))
 param entraTenantId = readEnvironmentVariable('ENTRA_TENANT_ID', '')
 param entraApiId = readEnvironmentVariable('ENTRA_API_ID', '')
+param entraPageId = readEnvironmentVariable('ENTRA_PAGE_ID', '')
 
 param ingestParallelism = int(readEnvironmentVariable('INGEST_PARALLELISM', '8'))
 param maximumInstanceCount = int(readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '100'))

@@ -57,6 +57,7 @@ from recording.joining.make import Maker
 from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
+from recording.model.surroundings import Surroundings
 from recording.notices import Topic
 from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
@@ -176,6 +177,7 @@ class App:
     replay: Replay
     reindex: Reindex
     health: HealthCheck
+    surroundings: Surroundings
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -225,6 +227,14 @@ def current() -> App:
         traces.start(settings.telemetry, os.environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING"))
         _app = assemble(settings, connect(settings))
     return _app
+
+
+def surroundings() -> Surroundings:
+    """Return what the page must know; where settings are wrong, it says so instead of this app's error."""
+    try:
+        return current().surroundings
+    except Misconfigured:
+        return Surroundings(wrong=True)
 
 
 async def open_app(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> App:
@@ -431,7 +441,14 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         ),
         reindex=Reindex(recordings, claims, endings, trail, index, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
+        surroundings=_surroundings(settings),
     )
+
+
+def _surroundings(settings: Settings) -> Surroundings:
+    ids = (settings.entra_tenant_id, settings.entra_api_id, settings.entra_page_id)
+    tenant, api, page = (str(one) if one else None for one in ids)
+    return Surroundings(settings.entra_authority, tenant, api, page, settings.media_origins())
 
 
 def _access_tokens(settings: Settings) -> AccessTokens | None:

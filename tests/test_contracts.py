@@ -73,6 +73,7 @@ TESTED_THROUGH_ANOTHER = {
     "model/pending": "archive/test_unannounced",
     "model/caller": "api/test_request",
     "model/roles": "test_v1",
+    "model/surroundings": "api/test_page",
     "model/trail": "storage/test_trail",
     "signers": "acs/test_callbacks",
     "model/quarantined": "intake/test_receive",
@@ -190,6 +191,8 @@ def test_routes_are_the_designs() -> None:
         "permit_callbacks": ("OPTIONS", "callbacks", "function"),
         "health": ("GET", "health", "anonymous"),
         "describe": ("GET", "openapi.json", "anonymous"),
+        "page": ("GET HEAD", "/", "anonymous"),
+        "page_file": ("GET HEAD", "ui/{version}/{file}", "anonymous"),
     } == found
 
 
@@ -278,6 +281,7 @@ def test_the_example_settings_are_settings() -> None:
     values = example["Values"]
 
     assert (False, "python") == (example["IsEncrypted"], values.pop("FUNCTIONS_WORKER_RUNTIME"))
+    assert "true" == values.pop("AzureWebJobsDisableHomepage")
     assert set(values) <= known_names()
     assert settings.read_settings(values).resource().endpoint == "http://127.0.0.1:8080"
     # A trigger's %NAME% is resolved by the host, which doesn't know our defaults.

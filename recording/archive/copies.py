@@ -42,6 +42,8 @@ _MOST_FAILURES = 32
 # comes when all bytes are there (docs/azure-storage.md#copies-on-the-servers-side), and the client waits for a minute.
 COPY_BLOCK = 256 * 1024 * 1024
 _TRIES = 3
+# What metadata says of bytes, which is not true of damaged ones.
+_DIGESTS = ("sha256", "crc64", "block_crcs", "flight", "flight_again", "proved_at", "blocks_compared", "verdict")
 _UNKNOWN_TYPE = "application/octet-stream"
 
 
@@ -250,17 +252,25 @@ class Copies:
             await self._refetch(work, source)
 
     async def _refetch(self, work: _Work, damaged: StoredBlob) -> None:
-        """Delete a blob whose bytes are not those that were proved, so that it is fetched again while ACS has it."""
+        """Delete a blob whose bytes are not those that were proved, so that it is fetched again while ACS has it.
+
+        If ACS has none, they are all that is left: without their digests they are archived as they are, not proved.
+        """
         expires_at = work.expiry.get(damaged.name)
         is_there = expires_at is not None and self._clock() < expires_at
         log.error(
             "chunk.damaged",
             recordingKey=work.recording.key,
             blob=damaged.name,
-            next="it is deleted from staging, and fetched again" if is_there else "it stays in staging; inspect it",
+            next="it is deleted from staging, and fetched again" if is_there else "it is archived as it is, not proved",
         )
         if is_there:
             await self._blobs.delete("staging", damaged.name, etag=damaged.etag)
+            return
+        # The recording must not wait for bytes that nobody has.
+        left = {name: value for name, value in damaged.metadata.items() if name not in _DIGESTS}
+        noted = ChunkFacts(damaged=self._clock()).to_metadata()
+        await self._blobs.set_metadata(damaged.name, left | noted, etag=damaged.etag)
 
 
 def is_copy(copy: StoredBlob, source: StoredBlob) -> bool:

@@ -191,6 +191,11 @@ class Settings(BaseModel):
         alias="ENTRA_API_ID",
         description="The client id of the application *Recordings API* in that tenant. Without it `/v1` is off.",
     )
+    entra_page_id: UUID | None = Field(
+        default=None,
+        alias="ENTRA_PAGE_ID",
+        description="The client id of the application *Recordings* there. Without it nobody signs in on the page.",
+    )
     entra_authority: Address = Field(
         default="https://login.microsoftonline.com",
         alias="ENTRA_AUTHORITY",
@@ -256,6 +261,12 @@ class Settings(BaseModel):
     def largest_block(self) -> int:
         """Return INGEST_BLOCK_MIB in bytes."""
         return self.ingest_block_mib * 1024 * 1024
+
+    def media_origins(self) -> tuple[str, ...]:
+        """Return the origins of the accounts that media are read from, each once."""
+        urls = (account.service_url(one, "blob") for one in (self.archive_storage, self.staging_storage))
+        parts = (urlsplit(url) for url in urls)
+        return tuple(dict.fromkeys(f"{one.scheme}://{one.netloc}" for one in parts))
 
     def callback_uri(self) -> str | None:
         """Return where ACS is to send state callbacks; the key is part of it, so it is never logged."""

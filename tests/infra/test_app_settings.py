@@ -24,6 +24,7 @@ HOSTS_OWN = {
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "AZURE_CLIENT_ID",
     "AZURE_TOKEN_CREDENTIALS",
+    "AzureWebJobsDisableHomepage",
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__clientId",
     "AzureWebJobsStorage__credential",
@@ -129,7 +130,8 @@ def test_what_the_environment_sets_reaches_the_app() -> None:
     assert (settings.risk_hours, settings.delete_source) == (6, True)
     assert (settings.auto_record, settings.content_hosts) == ("all", ("files.example.com",))
     assert settings.public_base_url == "https://recordings.example.com"
-    assert (str(settings.entra_tenant_id)[-1], str(settings.entra_api_id)[-1]) == ("3", "4")
+    ids = (settings.entra_tenant_id, settings.entra_api_id, settings.entra_page_id)
+    assert ["3", "4", "5"] == [str(one)[-1] for one in ids]
     old = read_settings(deployed("preview-2021"))
     assert (old.uses_preview_2021, old.source_retention_hours) == (True, 48)
 
