@@ -13,6 +13,7 @@ from recording.config.settings import read_from
 from recording.errors import NotJoinable
 from recording.joining.fact import JoinedPart
 from recording.model.caller import Caller
+from recording.storage.blobs import CopyFailed
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -43,6 +44,9 @@ async def run(arguments: argparse.Namespace) -> int:
         print(refused.message)
         for one in refused.details:
             print(f"  {one['code']}: {one['message']}")
+        return 1
+    except CopyFailed as failed:
+        print(f"{failed}")
         return 1
     finally:
         await app.aclose()

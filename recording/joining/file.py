@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import uuid4
 
+from azure.core.exceptions import AzureError
 from pydantic import Field
 
 from recording.clock import Clock, utc_now
-from recording.errors import NotFound, NotJoinable
+from recording.errors import NotFound, NotJoinable, StorageUnavailable, describe
 from recording.join.parts import Joined, Part
 from recording.join.plan import plan
 from recording.join.refusals import Refused
@@ -29,7 +30,7 @@ from recording.storage.blobs import Blobs
 from recording.storage.queues import Queue
 from recording.storage.recordings import RecordingStore
 from recording.storage.trail import Trail
-from recording.workers import begin
+from recording.telemetry import log
 
 # Is told how many bytes of a joined file are there, and how many it is going to have.
 type Tell = Callable[[int, int], None]
@@ -128,26 +129,36 @@ class Joining:
         """Return links to the joined file; if it isn't there yet, have it made and say how far it is.
 
         A recording with one chunk that can be played is that chunk. Raises BadRequest for a malformed key, NotFound for
-        a recording that isn't archived, or while there is no place for derived files, NotJoinable, TrailUnavailable.
+        a recording that isn't archived, or while there is no place for derived files, NotJoinable,
+        TrailUnavailable, and StorageUnavailable.
         """
-        state = await self._state(key)
-        if state.parts is not None:
-            return await self._hand_out(caller, state.manifest, state.parts, query)
-        await self._ask(key, state)
-        done, total = await self._progress(state)
+        try:
+            state = await self._state(key)
+            if state.parts is not None:
+                return await self._hand_out(caller, state.manifest, state.parts, query)
+            await self._ask(key, state)
+            done, total = await self._progress(state)
+        except AzureError as failed:
+            log.error("file.not_read", recordingKey=key, reason=describe(failed), next="the caller tries again")
+            raise StorageUnavailable("storage can't be reached; recordings are not affected") from None
         return RecordingFile(recording_key=key, state="making", bytes_done=done, bytes_total=total)
 
     async def make(self, key: str, tell: Tell) -> tuple[JoinedPart, ...]:
         """Make the joined file here and now, unless it is there, and return its parts; raises as `file` does.
 
-        `tell` is told how many bytes are there, and of how many.
+        `tell` is told how many bytes are there, and of how many. Also raises CopyFailed: it may be tried again.
         """
         while (state := await self._state(key)).parts is None:
-            making = begin(self._maker.run(JoinJob(recording_key=key)))
-            while not making.done():
-                await asyncio.wait([making], timeout=_LOOK_SECONDS)
-                tell(*await self._progress(await self._state(key)))
-            await making
+            making = asyncio.create_task(self._maker.run(JoinJob(recording_key=key)))
+            try:
+                while not making.done():
+                    tell(*await self._progress(state))
+                    await asyncio.wait([making], timeout=_LOOK_SECONDS)
+                    state = replace(state, there=await self._there(state.folder))
+                await making
+            finally:
+                making.cancel()
+        tell(*await self._progress(state))
         return state.parts
 
     async def download(
@@ -195,11 +206,14 @@ class Joining:
             case None:
                 self._blobs.require_derived()
         folder = fact.folder(manifest)
-        there = {blob.name.rpartition("/")[2]: blob async for blob in self._blobs.list_blobs("derived", f"{folder}/")}
+        there = await self._there(folder)
         if "refused.json" in there and (text := await self._blobs.read("derived", f"{folder}/refused.json")):
             raise not_joinable(NotJoined.model_validate_json(text))
         made = await self._made(folder, there) if "file.json" in there else None
         return _State(manifest, folder, there, made.parts if made else None)
+
+    async def _there(self, folder: str) -> dict[str, StoredBlob]:
+        return {blob.name.rpartition("/")[2]: blob async for blob in self._blobs.list_blobs("derived", f"{folder}/")}
 
     async def _archived(self, key: str) -> Manifest:
         layout.check_key(key)
@@ -230,8 +244,14 @@ class Joining:
             return
         else:
             is_mine = await self._blobs.replace("derived", name, b"{}", over=asked)
-        if is_mine:
+        if not is_mine:
+            return
+        try:
             await self._queue.send(JoinJob(recording_key=key).to_message())
+        except AzureError:
+            # So that whoever asks next queues it.
+            await self._blobs.delete("derived", name)
+            raise
 
     async def _progress(self, state: _State) -> tuple[int, int]:
         """Return how many bytes are there, committed or staged, and of how many."""

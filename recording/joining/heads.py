@@ -10,7 +10,7 @@ from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs, CopyFailed
 
 # Of all heads together; what has no room is read again.
-_REMEMBERED_BYTES = 16 * 1024 * 1024
+_REMEMBERED_BYTES = 8 * 1024 * 1024
 _READ_BYTES = 2 * 1024 * 1024
 
 

@@ -261,6 +261,8 @@ class Maker:
                 raise
         found = await self._blobs.stat("derived", name)
         if found is None or (found.size, found.crc64) != (part.size, crc):
+            # It would stand in the way of the right one.
+            await self._blobs.delete("derived", name, etag=found.etag if found else None)
             raise CopyFailed(f"{name} isn't what was joined; it will be retried")
         return found.etag
 

@@ -30,7 +30,7 @@ async def run(*arguments: str) -> int:
 
 async def test_it_is_made_downloaded_and_proved(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The second time it is there; who downloads it is on record. What is damaged afterwards is found by one read."""
-    await archived(app, [*CHUNKS, None])
+    await archived(app.settings, [*CHUNKS, None])
     for _ in range(2):
         assert 0 == await run("file", KEY, "--to", str(tmp_path / "out"), "--reason", "case 118")
 
@@ -59,7 +59,7 @@ async def test_it_is_made_downloaded_and_proved(app: App, tmp_path: Path, capsys
 
 async def test_what_cannot_be_joined_is_said_with_its_reasons(app: App, capsys: pytest.CaptureFixture[str]) -> None:
     """Status 1; nothing is written."""
-    await archived(app, [None, None])
+    await archived(app.settings, [None, None])
 
     assert 1 == await run("file", KEY)
 

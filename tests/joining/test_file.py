@@ -37,7 +37,7 @@ async def jobs(app: App) -> list[str]:
 @pytest.mark.derived
 async def test_it_is_made_once_and_handed_out_on_record(app: App) -> None:
     """From 202 to a link under which the file lies, with its chunks and chapters; polling queues one job."""
-    await archived(app, CHUNKS)
+    await archived(app.settings, CHUNKS)
 
     first, second = await ask(app), await ask(app)
     assert [KEY] == await jobs(app)
@@ -64,7 +64,7 @@ async def test_it_is_made_once_and_handed_out_on_record(app: App) -> None:
 @pytest.mark.derived
 async def test_progress_is_what_is_staged(app: App) -> None:
     """A worker that was killed before its commit has copied all bytes; the job is queued again after a while."""
-    await archived(app, CHUNKS)
+    await archived(app.settings, CHUNKS)
     await ask(app)
     dying = FaultyBlobs(app.settings).on("commit_blocks", raises=NotFound("gone"))
     with pytest.raises(NotFound):
@@ -83,7 +83,7 @@ async def test_progress_is_what_is_staged(app: App) -> None:
 @pytest.mark.derived
 async def test_a_lost_chunk_stands_in_the_name_and_in_the_answer(app: App) -> None:
     """Nobody takes the file for the whole recording."""
-    await archived(app, [CHUNKS[0], None, CHUNKS[1]])
+    await archived(app.settings, [CHUNKS[0], None, CHUNKS[1]])
     await app.joining.run(JOB)
 
     [part] = (await ask(app)).parts or ()
@@ -95,7 +95,7 @@ async def test_a_lost_chunk_stands_in_the_name_and_in_the_answer(app: App) -> No
 @pytest.mark.derived
 async def test_what_is_coded_differently_is_in_several_parts(app: App) -> None:
     """Each part has a link; a part that is one chunk is that chunk, in the archive."""
-    await archived(app, [*CHUNKS, wav(8_000, rate=8_000)])
+    await archived(app.settings, [*CHUNKS, wav(8_000, rate=8_000)])
     await app.joining.run(JOB)
 
     first, second = (await ask(app)).parts or ()
@@ -110,10 +110,10 @@ async def test_what_is_coded_differently_is_in_several_parts(app: App) -> None:
 @pytest.mark.derived
 async def test_what_cannot_be_joined_is_refused_with_each_reason_and_chunk(app: App) -> None:
     """Known from the manifest at once, or after a look into the chunks, then by a fact; nothing is on the trail."""
-    await archived(app, [CHUNKS[0], mp3(40)], kinds=("wav", "mp3"))
+    await archived(app.settings, [CHUNKS[0], mp3(40)], kinds=("wav", "mp3"))
     with pytest.raises(NotJoinable) as mixed:
         await ask(app)
-    await archived(app, CHUNKS, channels=({"8:acs:ada": 0}, {"8:acs:ada": 1}), revision=2)
+    await archived(app.settings, CHUNKS, channels=({"8:acs:ada": 0}, {"8:acs:ada": 1}), revision=2)
     await app.joining.run(JOB)
     with pytest.raises(NotJoinable) as other:
         await ask(app)
@@ -126,7 +126,7 @@ async def test_what_cannot_be_joined_is_refused_with_each_reason_and_chunk(app: 
 
 async def test_one_chunk_needs_no_place_for_derived_files(app: App) -> None:
     """It is the file, as it lies in the archive."""
-    await archived(app, [CHUNKS[0], None])
+    await archived(app.settings, [CHUNKS[0], None])
 
     [part] = (await ask(app)).parts or ()
 
@@ -138,7 +138,7 @@ async def test_one_chunk_needs_no_place_for_derived_files(app: App) -> None:
 
 async def test_without_a_place_for_it_the_setting_is_named(app: App) -> None:
     """Nothing is queued and nothing written; erasure has nothing to do."""
-    await archived(app, CHUNKS)
+    await archived(app.settings, CHUNKS)
 
     with pytest.raises(NotFound, match="DERIVED_STORAGE"):
         await ask(app)
@@ -152,7 +152,7 @@ async def test_what_is_not_archived_is_not_found(app: App) -> None:
     """Neither an unknown recording nor one in flight has a file."""
     with pytest.raises(NotFound, match="no archived recording"):
         await ask(app)
-    await archived(app, CHUNKS)
+    await archived(app.settings, CHUNKS)
     with pytest.raises(NotFound, match="no joined file"):
         await app.joining.verify(KEY)
 
@@ -160,7 +160,7 @@ async def test_what_is_not_archived_is_not_found(app: App) -> None:
 @pytest.mark.derived
 async def test_without_its_fact_on_the_trail_no_link_is_handed_out(app: App) -> None:
     """The trail comes first."""
-    await archived(app, CHUNKS)
+    await archived(app.settings, CHUNKS)
     await app.joining.run(JOB)
     mute = FaultyBlobs(app.settings).on("create", name="archive/audit", raises=TrailUnavailable("no"))
 
@@ -172,7 +172,7 @@ async def test_without_its_fact_on_the_trail_no_link_is_handed_out(app: App) -> 
 @pytest.mark.derived
 async def test_a_file_that_the_lifecycle_rule_has_begun_to_delete_is_made_again(app: App) -> None:
     """A fact without its file is no file."""
-    await archived(app, CHUNKS)
+    await archived(app.settings, CHUNKS)
     await ask(app)
     await app.joining.run(JOB)
     [name] = [one for one in await listing(app.settings, "derived") if one.endswith(".wav")]

@@ -10,12 +10,16 @@ from local.azurite import Azurite
 from recording.app import App
 from recording.joining import fact
 from recording.joining.fact import JoinedFile
+from recording.joining.file import FileQuery
 from recording.model import layout
+from recording.model.caller import Caller
+from recording.model.job import JoinJob
 from recording.storage.blobs import CopyDiffers, CopyFailed
-from tests.support.facts import harmed, listing, put, with_blobs
+from tests.support.facts import body_of, harmed, listing, put, receive, sweep, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.joined import BLOCK, JOB, archived, joined, joining, wav
 from tests.support.manifests import KEY
+from tests.support.source import storage_host, today
 
 pytestmark = pytest.mark.derived
 
@@ -32,7 +36,7 @@ async def made(app: App) -> tuple[JoinedFile, bytes]:
 
 async def test_storage_joins_the_chunks_and_the_fact_says_what_is_where(app: App) -> None:
     """The app sends the head alone; each copied range has the CRC64 that ingest recorded, and the file is proved."""
-    await archived(app, CHUNKS)
+    await archived(app.settings, CHUNKS)
 
     await app.joining.run(JOB)
 
@@ -47,11 +51,30 @@ async def test_storage_joins_the_chunks_and_the_fact_says_what_is_where(app: App
     assert (proof.ok, proof.parts[0].chunks, proof.parts[0].problems) == (True, [0, 1, 2], [])
 
 
+async def test_what_ingest_and_archive_have_written_is_what_joining_needs(environment: dict[str, str]) -> None:
+    """From the file event to the joined file: the copies in the archive have the CRC64 of each range."""
+    async with storage_host(environment) as (app, host):
+        for job in await receive(app, today(*(host.add(chunk) for chunk in CHUNKS))):
+            await app.ingest.run(job)
+            key = job.recording_key
+        await sweep(app)
+
+        await app.joining.run(JoinJob(recording_key=key))
+
+        found = await app.joining.verify(key)
+        [part] = (await app.joining.file(Caller(), key, FileQuery())).parts or ()
+        assert (found.ok, found.parts[0].chunks) == (True, [0, 1, 2])
+        assert part.bytes == len(SAMPLES) + 80
+        [fact_blob] = [name for name in await listing(app.settings, "derived") if name.endswith("file.json")]
+        pieces = (await body_of(app.settings, "derived", fact_blob))["parts"][0]["pieces"]
+        assert {piece["compared"] for piece in pieces} == {True}
+
+
 # Those of the case above: what is being made, a head, three ranges, a commit, and the fact.
-@pytest.mark.parametrize("writes", range(8))
+@pytest.mark.parametrize("writes", range(9))
 async def test_a_kill_at_any_write_and_a_second_delivery_make_one_file(app: App, writes: int) -> None:
     """What was staged before is not staged again, and what is left is the same file."""
-    await archived(app, CHUNKS)
+    await archived(app.settings, CHUNKS)
     dying = FaultyBlobs(app.settings, kill_after=writes)
     with contextlib.suppress(Killed):
         await with_blobs(app, dying).joining.run(JOB)
@@ -67,7 +90,7 @@ async def test_a_kill_at_any_write_and_a_second_delivery_make_one_file(app: App,
 
 async def test_two_workers_at_once_make_one_file(app: App) -> None:
     """Both stage the same bytes under the same ids; the second commit finds the file of the first."""
-    await archived(app, CHUNKS)
+    await archived(app.settings, CHUNKS)
 
     await asyncio.gather(joining(app).run(JOB), joining(app).run(JOB))
 
@@ -78,7 +101,7 @@ async def test_two_workers_at_once_make_one_file(app: App) -> None:
 
 async def test_what_is_staged_is_continued(app: App) -> None:
     """A worker that was killed before its commit leaves blocks, of which none is copied again."""
-    await archived(app, CHUNKS)
+    await archived(app.settings, CHUNKS)
     dying = FaultyBlobs(app.settings).on("commit_blocks", raises=Killed)
     with contextlib.suppress(Killed):
         await with_blobs(app, dying).joining.run(JOB)
@@ -93,7 +116,7 @@ async def test_what_is_staged_is_continued(app: App) -> None:
 
 async def test_a_source_that_changes_meanwhile_is_refused(app: App) -> None:
     """Its ETag is that of the version whose head was read: no block of another one gets into the file."""
-    manifest = await archived(app, CHUNKS)
+    manifest = await archived(app.settings, CHUNKS)
     content = manifest.chunks[1].content
     assert content is not None
 
@@ -113,7 +136,7 @@ async def test_an_answer_with_another_crc_is_not_believed(
     app: App, azurite: Azurite, environment: dict[str, str], kind: str
 ) -> None:
     """One is tried again, and found right; without one the service itself has compared the CRC64 that was sent."""
-    await archived(app, CHUNKS)
+    await archived(app.settings, CHUNKS)
     rule = {"kind": kind, "operation": "PutBlockFromURL", "times": 1}
     async with harmed(azurite, environment, rule) as (there, _):
         if kind == "wrongCrc":
@@ -127,7 +150,7 @@ async def test_an_answer_with_another_crc_is_not_believed(
 
 async def test_bytes_that_were_damaged_in_the_archive_are_refused(app: App) -> None:
     """Storage compares what it copies with the CRC64 that was recorded when the chunk came."""
-    manifest = await archived(app, CHUNKS)
+    manifest = await archived(app.settings, CHUNKS)
     content = manifest.chunks[2].content
     assert content is not None
     found = await app.clients.blobs.stat("archive", content.blob)
@@ -142,7 +165,7 @@ async def test_bytes_that_were_damaged_in_the_archive_are_refused(app: App) -> N
 
 async def test_chunks_of_an_older_version_are_joined_and_proved_by_reading(app: App) -> None:
     """No CRC64 of their ranges is known: the fact says so, and the proof is by their SHA-256."""
-    await archived(app, CHUNKS, block=None)
+    await archived(app.settings, CHUNKS, block=None)
 
     await joining(app, largest_block=BLOCK).run(JOB)
 
@@ -154,7 +177,7 @@ async def test_chunks_of_an_older_version_are_joined_and_proved_by_reading(app: 
 
 async def test_a_range_that_is_longer_than_a_block_is_compared_as_a_whole(app: App) -> None:
     """Storage copies it in parts, whose CRC64s together are the recorded one."""
-    await archived(app, CHUNKS, block=4 * BLOCK)
+    await archived(app.settings, CHUNKS, block=4 * BLOCK)
 
     await joining(app, largest_block=BLOCK).run(JOB)
 
@@ -165,10 +188,10 @@ async def test_a_range_that_is_longer_than_a_block_is_compared_as_a_whole(app: A
 
 async def test_a_late_chunk_makes_another_file(app: App) -> None:
     """The name has the revision and a digest of what it is made from; the old one is deleted by its age."""
-    before = fact.folder(await archived(app, CHUNKS[:2]))
+    before = fact.folder(await archived(app.settings, CHUNKS[:2]))
     await app.joining.run(JOB)
 
-    after = fact.folder(await archived(app, CHUNKS, revision=2))
+    after = fact.folder(await archived(app.settings, CHUNKS, revision=2))
     await app.joining.run(JOB)
 
     assert before != after
@@ -177,7 +200,7 @@ async def test_a_late_chunk_makes_another_file(app: App) -> None:
 
 async def test_what_takes_too_long_is_queued_again(app: App) -> None:
     """The next job continues from the blocks that are staged."""
-    await archived(app, CHUNKS)
+    await archived(app.settings, CHUNKS)
     slow = FaultyBlobs(app.settings).on("commit_blocks", hangs=30)
 
     await joining(with_blobs(app, slow), budget_seconds=0.5).run(JOB)
@@ -191,7 +214,7 @@ async def test_what_takes_too_long_is_queued_again(app: App) -> None:
 
 async def test_nothing_is_left_of_an_erased_recording(app: App) -> None:
     """Neither files nor staged blocks; and what a worker makes meanwhile it removes itself."""
-    await archived(app, CHUNKS)
+    await archived(app.settings, CHUNKS)
     await app.joining.run(JOB)
     await app.clients.blobs.stage_bytes(f"{layout.joined_prefix(KEY)}1-x/left.wav", "000000", b"of a killed worker")
 

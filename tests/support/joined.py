@@ -9,6 +9,7 @@ from typing import Any
 
 from recording import crc64
 from recording.app import App
+from recording.config.settings import Settings
 from recording.formats.verdict import Kind
 from recording.joining.file import Joining
 from recording.joining.make import Maker
@@ -41,7 +42,7 @@ def chunk_facts(body: bytes, *, block: int = BLOCK) -> dict[str, str]:
 
 
 async def archived(
-    app: App,
+    settings: Settings,
     chunks: Sequence[bytes | None],
     *,
     kinds: Sequence[Kind] = (),
@@ -63,7 +64,7 @@ async def archived(
         more: dict[str, Any] = {"outcome": "lost"}
         if body is not None:
             facts = chunk_facts(body, block=block) if block else {}
-            await put(app.settings, "archive", name, body, **facts)
+            await put(settings, "archive", name, body, **facts)
             sha256 = hashlib.sha256(body).hexdigest()
             crc = facts.get("crc64")
             file = ManifestFile(blob=name, bytes=len(body), sha256=sha256, crc64=crc)
@@ -85,7 +86,7 @@ async def archived(
     made = empty_manifest(KEY).model_copy(update={"chunks": entries, "revision": revision})
     manifest = with_timeline(made)
     body = manifest.model_dump_json(by_alias=True).encode()
-    await put(app.settings, "archive", layout.manifest_blob(KEY, revision), body)
+    await put(settings, "archive", layout.manifest_blob(KEY, revision), body)
     return manifest
 
 
