@@ -22,7 +22,7 @@ demo: setup  ## record a call by each API, archive the recordings, check them: u
 	@$(PYTHON) -m local demo --host $(HOST)
 
 up: setup  ## run the whole stack until Ctrl-C and print curl lines for it
-	@$(PYTHON) -m local up --host $(HOST) --api $(API)
+	@$(PYTHON) -m local up --host $(HOST) --api $(API) $(if $(VERSIONS),--versions)
 
 N = 1000
 SEED = 1

@@ -37,6 +37,10 @@ param ingestBlockMib int
 param ingestParallelism int
 param contentHosts string
 param deleteSource bool
+param retentionClasses string
+
+@description('The archive container has version-level immutability.')
+param archiveImmutability bool
 param autoRecord string
 param telemetry string
 
@@ -200,6 +204,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     INGEST_PARALLELISM: string(ingestParallelism)
     CONTENT_HOSTS: contentHosts
     DELETE_SOURCE: toLower(string(deleteSource))
+    RETENTION_CLASSES: retentionClasses
+    ARCHIVE_IMMUTABILITY: toLower(string(archiveImmutability))
     AUTO_RECORD: autoRecord
     TELEMETRY: telemetry
     PUBLIC_BASE_URL: publicBaseUrl

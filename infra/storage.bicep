@@ -32,6 +32,8 @@ var queueNames = [
   'recording-archive-poison'
   'recording-join'
   'recording-join-poison'
+  'recording-holds'
+  'recording-holds-poison'
 ]
 
 var containerNames = [

@@ -250,6 +250,46 @@ def _people(entra_url: str) -> list[Line]:
             200,
         ),
         Line(
+            "Grace has it kept for longer",
+            'curl -sSw "$STATUS" -X PUT "$APP/v1/recordings/$KEY/retention" -H "$JSON" '
+            f'{bearer}GRACE" -d \'{{"retentionClass":"court","reason":"a hearing"}}\'',
+            200,
+        ),
+        Line(
+            "two cases hold it, each for Grace",
+            "for CASE in 118 119; do\n"
+            '  curl -sSw "$STATUS" -X PUT "$APP/v1/recordings/$KEY/hold" -H "$JSON" '
+            f'{bearer}GRACE" -d "{{\\"case\\":\\"case $CASE\\",\\"reason\\":\\"subpoena\\"}}"\n'
+            "done",
+            200,
+        ),
+        Line(
+            "refused: a shorter time, while it is on hold",
+            'curl -sSw "$STATUS" -X PUT "$APP/v1/recordings/$KEY/retention" -H "$JSON" '
+            f'{bearer}GRACE" -d \'{{"retentionClass":"standard","reason":"by mistake"}}\'',
+            409,
+        ),
+        Line("what is on hold", f'curl -sSw "$STATUS" "$APP/v1/recordings?hold=true" {bearer}GRACE"', 200),
+        Line(
+            "Grace lifts the hold of one case",
+            'curl -sSw "$STATUS" -X DELETE "$APP/v1/recordings/$KEY/hold?case=case%20118&reason=closed" '
+            f'{bearer}GRACE"',
+            200,
+        ),
+        Line(
+            "refused: a case that never held it",
+            f'curl -sSw "$STATUS" -X DELETE "$APP/v1/recordings/$KEY/hold?case=none&reason=closed" {bearer}GRACE"',
+            404,
+        ),
+        Line(
+            "a case holds all recordings of this century",
+            'HOLD=$(curl -sSw "$STATUS" "$APP/v1/holds" -H "$JSON" '
+            f'{bearer}GRACE" -d \'{{"from":"2001-01-01T00:00:00Z","case":"case 120","reason":"an audit"}}\' '
+            "| tee /dev/stderr | field holdId)",
+            202,
+        ),
+        Line("how many they are", f'curl -sSw "$STATUS" "$APP/v1/holds/$HOLD" {bearer}GRACE"', 200),
+        Line(
             "a link to the media, for Grace",
             f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/chunks/0/content" {bearer}GRACE"',
             302,
@@ -301,6 +341,12 @@ def _people(entra_url: str) -> list[Line]:
         Line(
             "refused: Ada does not see the trail",
             f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/trail" {bearer}ADA"',
+            403,
+        ),
+        Line(
+            "refused: Ada holds nothing",
+            'curl -sSw "$STATUS" -X PUT "$APP/v1/recordings/$KEY/hold" -H "$JSON" '
+            f'{bearer}ADA" -d \'{{"case":"case 118","reason":"subpoena"}}\'',
             403,
         ),
         Line("refused: Ada is no operator", f'curl -sSw "$STATUS" "$APP/v1/operations" {bearer}ADA"', 403),

@@ -71,6 +71,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--archive-schedule", default="*/5 * * * * *", help="NCRONTAB (default: every 5 seconds)")
     parser.add_argument("--auto-record", choices=("off", "all"), default="off")
     parser.add_argument(
+        "--versions", action="store_true", help="an archive with versions, soft delete, legal holds and policies"
+    )
+    parser.add_argument(
         "--setting", action="append", default=[], metavar="NAME=VALUE", help="an additional app setting"
     )
     arguments = parser.parse_args(argv)
@@ -87,6 +90,7 @@ def main(argv: list[str]) -> int:
         chunk_maximum_bytes=arguments.chunk_maximum_bytes,
         archive_schedule=arguments.archive_schedule,
         auto_record=arguments.auto_record,
+        keeping={"permanentDelete": True} if arguments.versions else None,
         settings=dict(setting.split("=", 1) for setting in arguments.setting),
     )
     return interrupt.run(up(options))

@@ -17,6 +17,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
 
+from recording import retention
 from recording.acs.call_automation import CallAutomation
 from recording.acs.callbacks import CallbackAuth
 from recording.acs.content import Content
@@ -54,6 +55,9 @@ from recording.intake.receive import Intake
 from recording.intake.replay import Replay
 from recording.joining.file import Joining
 from recording.joining.make import Maker
+from recording.keeping.changes import KeepingChanges
+from recording.keeping.follow import Follow
+from recording.keeping.searches import HoldSearches
 from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
@@ -63,6 +67,7 @@ from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.index import Index
+from recording.storage.keeping import KeepingStore
 from recording.storage.queues import Queue
 from recording.storage.recordings import ARCHIVE_SECONDS, RecordingStore
 from recording.storage.starts import StartClaims
@@ -87,6 +92,8 @@ class Clients:
     archive_poison: Queue
     join_queue: Queue
     join_poison: Queue
+    holds_queue: Queue
+    holds_poison: Queue
     topic: Topic
     service: Preview2021 | CallAutomation
     callbacks: CallbackAuth
@@ -98,10 +105,24 @@ class Clients:
     archive_timeout: float = ARCHIVE_SECONDS
 
     def _queues(self) -> tuple[Queue, ...]:
-        return (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue, self.join_queue)
+        return (
+            self.chunk_queue,
+            self.bulk_queue,
+            self.event_queue,
+            self.archive_queue,
+            self.join_queue,
+            self.holds_queue,
+        )
 
     def _poison_queues(self) -> tuple[Queue, ...]:
-        return (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison, self.join_poison)
+        return (
+            self.chunk_poison,
+            self.bulk_poison,
+            self.event_poison,
+            self.archive_poison,
+            self.join_poison,
+            self.holds_poison,
+        )
 
     async def prepare(self) -> None:
         """Create missing queues and containers; raises azure-core's errors, except about the archive."""
@@ -168,6 +189,8 @@ class App:
     timer: TimerRun
     catalogue: Catalogue
     handout: HandOut
+    keeping: KeepingChanges
+    hold_searches: HoldSearches
     trail_view: TrailView
     trail_rows: TrailRows
     verifier: Verifier
@@ -273,6 +296,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         archive_poison=Queue(settings, f"{job.ARCHIVE_QUEUE}-poison", credential),
         join_queue=Queue(settings, job.JOIN_QUEUE, credential),
         join_poison=Queue(settings, f"{job.JOIN_QUEUE}-poison", credential),
+        holds_queue=Queue(settings, job.HOLDS_QUEUE, credential),
+        holds_poison=Queue(settings, f"{job.HOLDS_QUEUE}-poison", credential),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # Callbacks of the 2021 preview API have no token (docs/acs-contract.md#2021-callbacks).
@@ -292,7 +317,12 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
     trail = Trail(blobs, note=index.note, clock=clock)
     claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
-    catalogue, trail_rows = Catalogue(recordings, claims, index), TrailRows(trail, index)
+    classes = retention.parse_classes(settings.retention_classes)
+    keeping = KeepingStore(blobs, classes, is_immutable=settings.archive_immutability)
+    follow = Follow(recordings, claims, index, keeping)
+    changes = KeepingChanges(keeping, follow, trail, _is_erased, clock)
+    searches = HoldSearches(blobs, index, clients.holds_queue, changes, trail, clock)
+    catalogue, trail_rows = Catalogue(recordings, claims, index, keeping), TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
     intake = Intake(
@@ -325,6 +355,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         calls,
         claims,
         index,
+        keeping,
         Copies(blobs, clock=clock),
         SourceCopies(clients.content),
         clients.topic,
@@ -348,6 +379,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             claims=claims,
             endings=endings,
             index=index,
+            classes=classes,
             default_callback_uri=settings.callback_uri(),
             clock=clock,
         ),
@@ -365,6 +397,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 clients.event_poison,
                 clients.archive_poison,
                 clients.join_poison,
+                clients.holds_poison,
                 intake=intake,
                 quarantine=quarantine,
             ),
@@ -396,11 +429,14 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 claims,
                 endings,
                 trail_rows,
+                keeping,
                 retention=settings.retention,
                 risk_margin=settings.risk_margin,
                 # Keys of rows need a fact of the archive: one that is silent is not waited for much longer.
                 seconds=2 * clients.archive_timeout,
             ),
+            follow=follow,
+            hold_searches=searches,
             topic=clients.topic,
             clock=clock,
         ),
@@ -418,6 +454,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 (clients.event_queue, clients.event_poison),
                 (clients.archive_queue, clients.archive_poison),
                 (clients.join_queue, clients.join_poison),
+                (clients.holds_queue, clients.holds_poison),
             ),
             retention=settings.retention,
             risk_margin=settings.risk_margin,
@@ -428,6 +465,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         requeue=Requeue(recordings, clients.chunk_queue, trail, first_requeue=settings.first_rescue, clock=clock),
         replay=Replay(intake, clients.chunk_queue, quarantine, trail, clock=clock),
         handout=HandOut(blobs, catalogue, trail),
+        keeping=changes,
+        hold_searches=searches,
         trail_view=TrailView(trail, catalogue, endings, index, clock=clock),
         trail_rows=trail_rows,
         verifier=Verifier(blobs, recordings, trail, clock=clock),
@@ -439,10 +478,14 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             Maker(blobs, recordings, clients.join_queue, clock=clock),
             clock=clock,
         ),
-        reindex=Reindex(recordings, claims, endings, trail, index, clock),
+        reindex=Reindex(recordings, claims, endings, trail, index, keeping, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
         surroundings=_surroundings(settings),
     )
+
+
+async def _is_erased(key: str) -> bool:
+    return False
 
 
 def _surroundings(settings: Settings) -> Surroundings:

@@ -13,6 +13,8 @@ from recording.archive.unannounced import UnannouncedWatch
 from recording.catalogue.indexing import Indexing
 from recording.clock import Clock, utc_now
 from recording.intake.poison import PoisonQueues
+from recording.keeping.follow import Follow
+from recording.keeping.searches import HoldSearches
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
 from recording.storage.recordings import RecordingStore
@@ -39,6 +41,8 @@ class TimerRun:
     hand_over: HandOver
     finish: Finish
     indexing: Indexing
+    follow: Follow
+    hold_searches: HoldSearches
     topic: Topic
     clock: Clock = utc_now
     budget_seconds: float = BUDGET_SECONDS
@@ -81,6 +85,10 @@ class TimerRun:
 
         # 7. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
         await self.indexing.run(run.seen, now, in_flight=in_flight, ran=run.summary())
+
+        # 8. Let rows and the platform follow what keeps recordings, where a request could not.
+        run.report.not_kept = await self.follow.catch_up()
+        await self.hold_searches.requeue(now)
 
         run.report.topic_failed = run.notices.failed
         # Several are reviewed at once, and a quick one ends before a slow one: the least time left goes first.

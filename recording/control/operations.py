@@ -28,6 +28,7 @@ from recording.model.caller import Caller, RepeatKey
 from recording.model.live import Asked, Known
 from recording.model.started import Started
 from recording.model.trail import Action, TrailEntry
+from recording.retention import RetentionClasses
 from recording.storage.endings import Ending, Endings
 from recording.storage.index import Index
 from recording.storage.starts import ClaimedByAnotherRequest, HeldClaim, StartClaim, StartClaims, StartOutcome
@@ -46,6 +47,7 @@ class RecordingControl:
         claims: StartClaims,
         endings: Endings,
         index: Index,
+        classes: RetentionClasses,
         default_callback_uri: str | None,
         clock: Clock = utc_now,
         ending_timeout: float = 10.0,
@@ -55,6 +57,7 @@ class RecordingControl:
         self._claims = claims
         self._endings = endings
         self._index = index
+        self._classes = classes
         self._default_callback_uri = default_callback_uri
         self._clock = clock
         self._ending_timeout = ending_timeout
@@ -62,6 +65,7 @@ class RecordingControl:
     async def start(self, caller: Caller, conversation_id: str, body: StartRecording) -> RecordingStarted:
         """Start recording a conversation; requests with the same repeat key start it once."""
         self._service.check(conversation_id, options=body)
+        self._check_class(body.retention_class)
         key = caller.repeat_key
         async with self._trail.record(self._entry("start", caller, conversation_id, None, body)) as entry:
             entry.recording_id = await (
@@ -71,8 +75,11 @@ class RecordingControl:
                 recording_id=entry.recording_id,
                 conversation_id=conversation_id,
                 reference=body.operation_context,
+                retention_class=body.retention_class,
                 at=entry.at,
             )
+            if body.retention_class is not None:
+                entry.details = {"retentionClass": body.retention_class}
             await asyncio.gather(self._claims.note_started(started), self._index.note_live(started))
             return RecordingStarted(recording_id=entry.recording_id)
 
@@ -122,6 +129,11 @@ class RecordingControl:
         async with self._audited("resume", caller, conversation_id, recording_id, body):
             await self._service.resume(conversation_id, recording_id, operation_context=body.operation_context)
             await self._note_state(recording_id, "resume")
+
+    def _check_class(self, name: str | None) -> None:
+        if name is not None and self._classes.find(name) is None:
+            known = self._classes.describe()
+            raise BadRequest(f"there is no retention class of this name; there are: {known}", target="retentionClass")
 
     async def _note_state(self, recording_id: str, asked: Asked) -> None:
         """Record what was asked, for the list of what is live."""

@@ -40,6 +40,7 @@ class Queues:
     events: tuple[Queue, Queue]
     archive: tuple[Queue, Queue]
     joins: tuple[Queue, Queue]
+    holds: tuple[Queue, Queue]
     scratch: Queue
 
 
@@ -101,10 +102,16 @@ async def _queues(settings: Settings, queues: Queues, timeout: float) -> list[Fi
     place = _Place(settings.host_storage, "AzureWebJobsStorage", "queue")
     probed = await _probe(place)
     if probed.mark == "fail":
-        names = ("queue use", "chunk queue", "bulk queue", "event queue", "archive queue", "join queue")
+        names = ("queue use", "chunk queue", "bulk queue", "event queue", "archive queue", "join queue", "holds queue")
         return [probed, *(Finding(name, "skipped", "skipped until the account is reachable") for name in names)]
-    pairs = {"chunk": queues.chunks, "bulk": queues.bulk, "event": queues.events}
-    pairs |= {"archive": queues.archive, "join": queues.joins}
+    pairs = {
+        "chunk": queues.chunks,
+        "bulk": queues.bulk,
+        "event": queues.events,
+        "archive": queues.archive,
+        "join": queues.joins,
+        "holds": queues.holds,
+    }
     tried = await asyncio.gather(
         _try("queue use", queues.scratch.name, place, _send(queues.scratch, timeout / 3), timeout),
         *(

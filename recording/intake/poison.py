@@ -1,9 +1,9 @@
 """Drain the poison queues: the timer takes over what a queue gave up.
 
-A message there was tried five times. A chunk job, a fan-out or the job that archives a recording is deleted: what
-still needs work follows from the facts in staging, and `archive` queues it again from them. So is the job that joins
-chunks: whoever wants the file asks for it again. Of deferred events
-there may be no facts yet: they are accepted here, and their message stays until all of them are.
+A message there was tried five times. A chunk job, a fan-out, the job that archives a recording or that of a hold is
+deleted: what still needs work follows from the facts in staging, and the timer queues it again from them. So is the job
+that joins chunks: whoever wants the file asks for it again. Of deferred events there may be no facts yet: they are
+accepted here, and their message stays until all of them are.
 A message that is neither is kept in quarantine.
 """
 
@@ -19,7 +19,7 @@ from recording.intake import backlog
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake, to_messages
 from recording.model import job
-from recording.model.job import ArchiveJob, ChunkJob, JoinJob
+from recording.model.job import ArchiveJob, ChunkJob, HoldsJob, JoinJob
 from recording.storage.queues import Queue, QueuedMessage
 from recording.telemetry import log
 from recording.workers import run_each
@@ -38,6 +38,7 @@ class PoisonQueues:
         events: Queue,
         archive: Queue,
         joins: Queue,
+        holds: Queue,
         *,
         intake: Intake,
         quarantine: Quarantine,
@@ -52,6 +53,7 @@ class PoisonQueues:
         self._events = events
         self._archive = archive
         self._joins = joins
+        self._holds = holds
         self._intake = intake
         self._quarantine = quarantine
         self._timeout = timeout
@@ -74,6 +76,7 @@ class PoisonQueues:
             *(self._drain(jobs, lambda text: self._discard(text, now=now)) for jobs in (self._chunks, self._bulk)),
             self._drain(self._archive, lambda text: self._discard_archive(text, now=now)),
             self._drain(self._joins, lambda text: self._discard_join(text, now=now)),
+            self._drain(self._holds, lambda text: self._discard_holds(text, now=now)),
             self._drain(self._events, lambda text: self._accept(text, messages, now=now)),
         )
         return messages
@@ -116,6 +119,16 @@ class PoisonQueues:
         log.warning(
             "join.poisoned", recordingKey=given_up.recording_key, next="the next request for the file queues it again"
         )
+        return True
+
+    async def _discard_holds(self, text: str, *, now: datetime) -> bool:
+        """Log a hold on a search that could not be placed."""
+        try:
+            given_up = HoldsJob.from_message(text)
+        except ValidationError:
+            await self._quarantine.keep(text, ["not the job of a hold on a search"], received_at=now)
+            return True
+        log.error("holds.poisoned", holdId=given_up.hold_id, next="the timer queues it again")
         return True
 
     async def _accept(self, text: str, messages: list[str], *, now: datetime) -> bool:

@@ -9,7 +9,20 @@ from recording.model.caller import Caller, CallerKind
 from recording.model.record import Body, Record
 
 Action = Literal[
-    "start", "stop", "pause", "resume", "view", "search", "play", "download", "verify", "requeue", "replay"
+    "start",
+    "stop",
+    "pause",
+    "resume",
+    "view",
+    "search",
+    "play",
+    "download",
+    "verify",
+    "requeue",
+    "replay",
+    "hold",
+    "lift",
+    "retain",
 ]
 type Detail = str | int | bool | list[str] | list[int]
 

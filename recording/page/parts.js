@@ -60,25 +60,30 @@ export function problem(failed, again = null) {
 
 // A view that somebody's roles don't allow: which role is missing, and whom to ask.
 export function notAllowed(me, operation, what) {
-  const roles = me.allows.filter((one) => one.operations.includes(operation)).map((one) => one.role);
   return h("section", { class: "blank" },
     h("h1", { tabindex: "-1" }, "Not with your roles"),
-    h("p", {}, `${what} needs the role `, join(roles.map((role) => h("code", {}, role)), " or "), "."),
+    h("p", {}, needs(me, operation, what)),
     h("p", { class: "faint" }, me.roles.length ? ["You have ", join(me.roles.map((role) => h("code", {}, role)), ", "), ". "] : "You have no role yet. ",
       "Whoever manages the enterprise application ", h("em", {}, "recordings-api"), " in Entra ID gives it to you; a new role counts after the next sign-in."));
+}
+
+// The sentence that names the roles for something.
+export function needs(me, operation, what) {
+  const roles = me.allows.filter((one) => one.operations.includes(operation)).map((one) => one.role);
+  return [`${what} needs the role `, join(roles.map((role) => h("code", {}, role)), " or "), "."];
 }
 
 function join(nodes, between) {
   return nodes.flatMap((node, index) => (index ? [between, node] : [node]));
 }
 
-// A button that copies a text.
+// A button that copies a text, or what a function answers when it is pressed.
 export function copy(text, label, shown = null) {
   return h("button", {
     type: "button", class: shown ? "quiet" : "quiet only-icon", "aria-label": shown ? null : label, title: label,
     onclick: async (event) => {
       const button = event.currentTarget;
-      await navigator.clipboard.writeText(text).then(() => {
+      await navigator.clipboard.writeText(typeof text === "function" ? text() : text).then(() => {
         say("Copied");
         button.classList.add("done");
         setTimeout(() => button.classList.remove("done"), 1500);
@@ -88,9 +93,16 @@ export function copy(text, label, shown = null) {
 }
 
 // Ask before something is done: answers with {reason} or, if it is called off, with null. Options: {title, body (nodes),
-// action (label of the button), danger, reason ("required", "optional" or none), typed (a word that must be typed)}.
-export function ask({ title, body = [], action, danger = false, reason = null, typed = null }) {
+// action (label of the button), danger, reason ("required", "optional" or none), typed (a word that must be typed),
+// fields ([{name, label, options}]: texts that must be given, or chosen among {value: label}; the answer has them too)}.
+export function ask({ title, body = [], action, danger = false, reason = null, typed = null, fields = [] }) {
   return new Promise((done) => {
+    const given = fields.map(({ name, label, options }) => {
+      const id = `ask-${name}`;
+      const field = options ? h("select", { id }, Object.entries(options).map(([value, text]) => h("option", { value }, text)))
+        : h("input", { id, type: "text", autocomplete: "off", maxlength: "200" });
+      return { name, field, element: h("label", { for: id }, label, field) };
+    });
     const text = reason ? h("textarea", { id: "ask-reason", rows: "2", maxlength: "1000", required: reason === "required" }) : null;
     const word = typed ? h("input", { id: "ask-word", type: "text", autocomplete: "off", required: true, spellcheck: "false" }) : null;
     const wrong = h("p", { class: "wrong", id: "ask-wrong", role: "alert" });
@@ -100,14 +112,17 @@ export function ask({ title, body = [], action, danger = false, reason = null, t
         method: "dialog", novalidate: true,
         onsubmit: (event) => {
           event.preventDefault();
+          const empty = given.find(({ field }) => !field.value.trim());
+          if (empty) return refuse(empty.field, "This is needed, too.");
           if (text?.required && !text.value.trim()) return refuse(text, "Say why: it stands in the trail.");
           if (word && word.value.trim() !== typed) return refuse(word, `Type ${typed} to go on.`);
-          answer = { reason: text?.value.trim() || undefined };
+          answer = { reason: text?.value.trim() || undefined, ...Object.fromEntries(given.map(({ name, field }) => [name, field.value.trim()])) };
           return dialog.close();
         },
       },
       h("h2", { id: "ask-title" }, title),
       ...[body].flat().map((one) => (one instanceof Node ? one : h("p", {}, one))),
+      given.map(({ element }) => element),
       text ? h("label", { for: "ask-reason" }, reason === "required" ? "Reason" : "Reason (optional)", text) : null,
       word ? h("label", { for: "ask-word" }, `Type “${visible(typed)}”`, word) : null,
       wrong,
@@ -123,7 +138,7 @@ export function ask({ title, body = [], action, danger = false, reason = null, t
     document.body.append(dialog);
     // The browser gives the focus back to where it was.
     dialog.showModal();
-    (text || word)?.focus();
+    (given[0]?.field || text || word)?.focus();
   });
 }
 

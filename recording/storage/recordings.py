@@ -71,6 +71,8 @@ class RecordingStore:
         async for blob in self._blobs.list_blobs("staging"):
             found[blob.name.partition("/")[0]].append(blob)
         found.pop(layout.PENDING, None)  # `archive.unannounced` watches over these
+        found.pop(layout.PENDING_KEEPING, None)  # `keeping.follow` watches over these
+        found.pop(layout.PENDING_HOLDS, None)  # and `keeping.searches` over these
         found.pop(layout.DOCTOR, None)
         for key in [key for key in found if not layout.is_recording_key(key)]:
             log.warning("staging.unknown", folder=key, blobs=len(found.pop(key)))

@@ -45,6 +45,17 @@ def test_the_page_weighs_little() -> None:
     assert bytes_ < MOST_BYTES
 
 
+def test_scripts_are_sent_without_comments_and_indentation() -> None:
+    """Line for line what lies here, apart from these; so no text of a script may go over several lines."""
+    for path in FOLDER.glob("*.js"):
+        text = path.read_text()
+        lines = [line.strip(" ") for line in text.splitlines()]
+        sent = PAGE.files[path.name].body.decode()
+
+        assert [line for line in lines if line and not line.startswith("//")] == sent.splitlines()
+        assert [] == [line for line in lines if line.count("`") % 2], f"{path.name}: a text over several lines"
+
+
 def test_every_file_of_the_folder_is_served() -> None:
     """None has a type that this app doesn't know, and none is in a folder of its own."""
     assert {path.name for path in FOLDER.iterdir()} == {"index.html", *PAGE.files}
@@ -82,7 +93,7 @@ def test_it_is_compressed_for_whoever_takes_that(accepted: str, expected: str | 
     body = answer.get_body()
 
     assert expected == answer.headers.get("Content-Encoding")
-    assert (FOLDER / "main.js").read_bytes() == (gzip.decompress(body) if expected else body)
+    assert PAGE.files["main.js"].body == (gzip.decompress(body) if expected else body)
     assert bool(expected) == answer.headers["ETag"].endswith('-gzip"')
     assert "Accept-Encoding" == answer.headers["Vary"]
 

@@ -57,7 +57,7 @@ def test_everything_that_was_asked_for_is_watched() -> None:
     assert set(RULES) >= {
         "recording-at-risk", "recording-lost", "poison-message", "event-quarantined", "event-dead-lettered",
         "timer-failed", "timer-silent", "no-events", "recording-not-announced", "recording-start-failed",
-        "source-not-deleted", "recording-missing", "chunk-not-complete", "event-derived",
+        "source-not-deleted", "recording-missing", "chunk-not-complete", "event-derived", "recording-not-protected",
     }  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def test_a_line_that_could_not_be_read_would_be_noticed() -> None:
     assert split(QUERY_RULES["recording-not-archived"], behind) == {("",)}
 
 
-@pytest.mark.parametrize("queue", [job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE])
+@pytest.mark.parametrize("queue", [job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE, job.HOLDS_QUEUE])
 def test_poison_queues_are_those_of_the_code(queue: str) -> None:
     """The host's line is counted only for our queues."""
     assert f'contains "{queue}-poison"' in QUERIES["poison-message"]

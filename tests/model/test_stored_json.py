@@ -13,6 +13,7 @@ from recording.joining.fact import JoinedFile, Making, NotJoined
 from recording.model.attempts import Attempts
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ArchiveJob, ChunkJob, JoinJob
+from recording.model.keeping import HoldLifted, HoldPlaced, RetentionSet
 from recording.model.layout import chunk_blob
 from recording.model.manifest import Manifest, write_manifest
 from recording.model.proof import ChunkFacts, CopyProof
@@ -57,6 +58,10 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "chunk-metadata.json": lambda text: json.dumps(ChunkFacts.from_metadata(json.loads(text)).to_metadata()),
     "claim.json": one_line(StartClaim),
     "copy-proof.json": one_line(CopyProof),
+    "hold-lifted.json": one_line(HoldLifted),
+    "hold-placed.json": one_line(HoldPlaced),
+    "retention.json": one_line(RetentionSet),
+    "retention-forever.json": one_line(RetentionSet),
     "ending.json": one_line(Ending),
     "events-message.json": lambda text: backlog.format_message(backlog.parse_message(text)),
     "join-job.json": lambda text: JoinJob.from_message(text).to_message(),

@@ -97,7 +97,7 @@ async def visiting(browser: Browser, url: str, **options: Any) -> AsyncIterator[
     try:
         page = await context.new_page()
         visit = Visit(page, context, url)
-        await context.expose_function("refusedByPolicy", visit.faults.append)
+        await context.expose_function("refusedByPolicy", lambda text: visit.faults.append(text))
         await context.add_init_script(
             "addEventListener('securitypolicyviolation', "
             "event => refusedByPolicy(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`))"

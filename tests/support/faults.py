@@ -23,6 +23,8 @@ _WRITES = (
     "commit_blocks",
     "set_metadata",
     "copy_to_archive",
+    "set_hold",
+    "set_policy",
 )
 _READS = ("create_containers", "read", "read_part", "stat", "folders", "staged_blocks")
 _STREAMS = ("list_blobs", "read_ranges")

@@ -28,7 +28,7 @@ PURPOSES = {
     "Recording": ("autoRecord", "deleteSource", "publicBaseUrl", "callbackKeySecretUri", "requireCallbackToken"),
     "People and services under /v1": ("entraTenantId", "entraApiId"),
     "How long things are kept": (
-        "archiveCoolAfterDays", "archiveColdAfterDays", "archiveDeleteAfterDays", "archiveImmutabilitySupport",
+        "archiveCoolAfterDays", "archiveColdAfterDays", "retentionClasses", "archiveImmutabilitySupport",
         "archiveImmutableDays", "archiveImmutabilityLocked", "softDeleteDays", "eventRetentionDays",
         "derivedDays", "sourceRetentionHours",
     ),
