@@ -110,7 +110,7 @@ class JoinedPart(Record):
     pieces: tuple[JoinedPiece, ...] = ()
 
     @classmethod
-    def of(
+    def planned(
         cls,
         part: Part,
         chunks: Sequence[JoinedChunk],

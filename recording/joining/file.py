@@ -279,7 +279,7 @@ class Joining:
         if content is None or found is None or found.size != content.bytes:
             raise NotFound(f"the content of chunk {place.index} is not there", target="recordingKey")
         chunk = JoinedChunk.of(place, content, found.etag)
-        return JoinedPart.of(part, [chunk], where="archive", blob=found.name, etag=found.etag, crc64=content.crc64)
+        return JoinedPart.planned(part, [chunk], where="archive", blob=found.name, etag=found.etag, crc64=content.crc64)
 
     async def _hand_out(
         self, caller: Caller, manifest: Manifest, parts: tuple[JoinedPart, ...], query: FileQuery

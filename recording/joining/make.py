@@ -164,7 +164,7 @@ class Maker:
 
     async def _chunk_itself(self, part: Part, heads: Heads) -> JoinedPart:
         source = await heads.source(part.chunks[0].chunk)
-        return JoinedPart.of(
+        return JoinedPart.planned(
             part,
             await _chunks(part, heads),
             where="archive",
@@ -193,7 +193,7 @@ class Maker:
         crc = crc64.to_hex(crc64.join((one.crc64, one.block.size) for one in staged))
         etag = await self._commit(part, name, staged, crc)
         chunks = await _chunks(part, heads)
-        return JoinedPart.of(part, chunks, where="derived", blob=name, etag=etag, crc64=crc, pieces=pieces)
+        return JoinedPart.planned(part, chunks, where="derived", blob=name, etag=etag, crc64=crc, pieces=pieces)
 
     async def _blocks(self, piece: Piece, heads: Heads) -> list[Block]:
         if not isinstance(piece, Range):
