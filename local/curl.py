@@ -3,6 +3,7 @@
 They work one after the other in bash or zsh; each uses variables that earlier ones have set.
 """
 
+import shlex
 from dataclasses import dataclass
 
 from local.entra.directory import API, PAGE, PEOPLE, SECRET, SERVICES, TENANT
@@ -52,6 +53,20 @@ def text(app_url: str, acs_url: str, entra_url: str) -> str:
         status = f": {line.status}" if line.status else ""
         parts.append(f"# {line.title}{status}\n{line.command}\n")
     return "\n".join(parts)
+
+
+def environment(app_url: str, acs_url: str, entra_url: str, **more: str) -> str:
+    """Return shell lines for a terminal: addresses and more variables, `field`, `sign_in`, and one that waits."""
+    [addresses], tenant = _variables(app_url, acs_url), _people(entra_url)[0]
+    listed = 'curl -sS "$APP/recordings?$1"'
+    wait = (
+        "until_archived() {\n"
+        f"""  for _ in $(seq 60); do {listed} | grep -q '"state": *"archived"' && break; sleep 1; done\n"""
+        f"  {listed} | field state\n"
+        "}"
+    )
+    variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in more.items())
+    return "\n".join([addresses.command, variables, tenant.command, wait, ""])
 
 
 def _variables(app_url: str, acs_url: str) -> list[Line]:

@@ -33,6 +33,8 @@ APIS: tuple[str, ...] = get_args(Api)
 
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / ".local" / "logs"
+# What the demo leaves for `make up`.
+DATA = ROOT / ".local" / "storage"
 API_VERSIONS = {"today": "", "2021": "2021-04-15-preview1"}
 READY_SECONDS = 60.0
 # The first `func start` on a machine downloads the extension bundle.

@@ -1,4 +1,4 @@
-"""`python -m recording doctor`, `replay`, `archive`, `verify`, `file`, `reindex`, `reconcile`: what an operator runs.
+"""`python -m recording doctor`, `replay`, `ingest`, `archive`, `verify`, `file`, `reindex`, `reconcile`: what an operator runs.
 
 Settings come from the environment, as in Azure; those of local.settings.json fill the gaps. With
 `--settings FILE` they are that file's alone.
@@ -11,7 +11,8 @@ from io import TextIOWrapper
 
 from azure.core.exceptions import AzureError
 
-from recording.commands import archive, doctor, file, reconcile, reindex, replay, verify
+from recording import __version__
+from recording.commands import archive, doctor, file, ingest, reconcile, reindex, replay, verify
 from recording.errors import RecordingError
 
 
@@ -38,8 +39,9 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m recording")
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True)
-    for command in (doctor, replay, archive, verify, file, reindex, reconcile):
+    for command in (doctor, replay, ingest, archive, verify, file, reindex, reconcile):
         command.add_parser(commands)
     return parser
 

@@ -52,7 +52,7 @@ async def _soak(options: Options, out: Path) -> int:
     for kind, examples in found["examples"].items():
         for example in examples:
             print(f"{kind.upper()}: {example}")
-    print(f"{'Nothing was lost' if found['ok'] else 'FAILED'}; figures in {out}, logs in {options.logs}")
+    print(f"{figures.sentence(found)}\nFigures: {out}. Logs: {options.logs}")
     return 0 if found["ok"] else 1
 
 

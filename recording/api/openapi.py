@@ -14,12 +14,11 @@ import azure.functions as func
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
+from recording import __version__
 from recording.api.doors import Door, Endpoint
 from recording.api.request import LONGEST_KEY
 from recording.api.response import REPEATABLE, REPEATED, REQUEST_ID, ErrorBody, Text
 
-# The date of the last change; changes only add.
-VERSION = "2026-11-29"
 _REFERENCE = "#/components/schemas/{model}"
 _ABOUT = """\
 Recordings of Azure Communication Services: start and stop them, find them, fetch them from the archive.
@@ -108,7 +107,7 @@ def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         paths.setdefault(f"/{one.path}", {})[one.method.lower()] = _operation(one, schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Recordings", "version": VERSION, "description": _ABOUT},
+        "info": {"title": "Recordings", "version": __version__, "description": _ABOUT},
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {

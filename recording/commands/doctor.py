@@ -26,6 +26,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "doctor", help="try everything that a deployment needs, and name the fix for what fails"
     )
     examine.add_argument("--topic", type=_topic, help="resource id of the Event Grid system topic, to examine it, too")
+    examine.add_argument("--all", action="store_true", help="list also what is well")
     examine.set_defaults(command=run)
     add_settings(examine)
 
@@ -38,7 +39,7 @@ async def run(arguments: argparse.Namespace) -> int:
         found = await _examine(arguments)
     finally:
         logging.disable(logging.NOTSET)
-    print(finding.table(found))
+    print(finding.table(found, with_passed=arguments.all))
     return 0 if finding.has_passed(found) else 1
 
 

@@ -8,7 +8,11 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from local.azurite import Azurite
+from recording import app as bootstrap
+from recording.config.settings import read_settings
 from tests.support.browser import Visit, chromium, visiting
+from tests.support.emulator import Control
+from tests.support.exhibits import furnish
 from tests.support.v1 import Site, running
 
 
@@ -40,3 +44,13 @@ async def visit(browser: Browser, site: Site) -> AsyncIterator[Visit]:
     """A tab of its own; whatever the policy refuses in it fails the test."""
     async with visiting(browser, site.host.url) as one:
         yield one
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def keys(site: Site) -> dict[str, str]:
+    """The keys of some recordings, by name; all of exhibits.py are there."""
+    app = await bootstrap.open_app(read_settings(site.environ))
+    try:
+        return await furnish(app, Control(site.acs.endpoint, site.session))
+    finally:
+        await app.aclose()

@@ -31,6 +31,7 @@ from recording.model.stored import Container
 from recording.notices import Topic
 from recording.storage.blobs import RETRIES, Blobs
 from tests.support.emulator import Control, file_event
+from tests.support.events_schema import check
 
 MIB = 1024 * 1024
 # As many retries of storage as ever, without pauses.
@@ -171,8 +172,11 @@ async def topic(app: App, control: Control) -> AsyncIterator[App]:
 
 
 async def told(control: Control) -> list[dict[str, Any]]:
-    """List what was published there."""
+    """List what was published there; what a test itself has made up apart, each is as docs/events.schema.json says."""
     found: list[dict[str, Any]] = (await control.call("GET", "topic/events"))["events"]
+    for event in found:
+        if event["data"] != {"a": 1}:
+            check(event)
     return found
 
 
