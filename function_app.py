@@ -42,6 +42,7 @@ from recording.control.bodies import (
     StartRecording,
     StartRecordingByUrl,
 )
+from recording.control.consents import ConsentList, ConsentNoted
 from recording.doctor.health import Health
 from recording.intake import backlog
 from recording.intake.receive import to_messages
@@ -50,6 +51,7 @@ from recording.joining.file import RETRY_AFTER_SECONDS, FileQuery, RecordingFile
 from recording.keeping.changes import Keeping
 from recording.model import job, roles
 from recording.model.caller import Caller
+from recording.model.consent import ConsentBody
 from recording.model.holds import HoldsState, PlaceHolds
 from recording.model.job import ArchiveJob, ChunkJob, HoldsJob, JoinJob
 from recording.model.keeping import LiftHold, PlaceHold, SetRetention
@@ -124,6 +126,30 @@ async def resume_recording(req: func.HttpRequest, caller: Caller) -> func.HttpRe
     control = (await ready_if_possible()).control
     await control.resume(caller, *_ids(req), read_body(Operation, req))
     return json_response()
+
+
+@doors.token(
+    "POST",
+    "conversations/{conversationId}/consents",
+    Shape(ConsentNoted, body=ConsentBody, statuses=(201,), errors=(503,)),
+    roles=roles.NOTE_CONSENT,
+)
+async def note_consent(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Keep the fact that a participant granted or withdrew consent; a withdrawal pauses the recordings."""
+    body = read_body(ConsentBody, req)
+    consents = (await ready_if_possible()).consents
+    return json_response(await consents.note(caller, path_value(req, "conversationId"), body), status=201)
+
+
+@doors.token(
+    "GET",
+    "conversations/{conversationId}/consents",
+    Shape(ConsentList, errors=(503,)),
+    roles=roles.SEE_CONSENT,
+)
+async def list_consents(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """List the consents of a conversation, and who has granted or withdrawn theirs."""
+    return json_response(await (await ready()).consents.view(caller, path_value(req, "conversationId")))
 
 
 @doors.both("GET", "recordings", Shape(RecordingList, query=ListQuery, errors=(503,)), roles=roles.FIND)

@@ -299,6 +299,21 @@ traces
 | project timestamp, conversationId = tostring(fields.conversationId), eventId = tostring(fields.eventId), reason = tostring(fields.reason)
 '''
   }
+  {
+    name: 'recording-without-consent'
+    severity: 1
+    frequency: 'PT5M'
+    window: 'PT15M'
+    threshold: 0
+    dimensions: ['recordingId']
+    advice: 'A recording goes on although consent was withdrawn and could not be paused, or it is archived with participants who had not granted any. Pause what goes on; the manifest names who is not covered.'
+    query: '''
+traces
+| where message startswith "consent.not_paused " or message startswith "recording.uncovered "
+| extend fields = parse_json(substring(message, indexof(message, "{")))
+| project timestamp, recordingId = tostring(fields.recordingId), recordingKey = tostring(fields.recordingKey), participants = toint(fields.participants), next = tostring(fields.next)
+'''
+  }
 ]
 
 // Both tables are in the workspace only. Recording ids come with or without padding. An end that is calculated without

@@ -42,6 +42,7 @@ param retentionClasses string
 @description('The archive container has version-level immutability.')
 param archiveImmutability bool
 param autoRecord string
+param consent string
 param telemetry string
 
 @description('If empty, no state callbacks are requested.')
@@ -207,6 +208,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     RETENTION_CLASSES: retentionClasses
     ARCHIVE_IMMUTABILITY: toLower(string(archiveImmutability))
     AUTO_RECORD: autoRecord
+    CONSENT: consent
     TELEMETRY: telemetry
     PUBLIC_BASE_URL: publicBaseUrl
     CALLBACK_KEY: empty(callbackKeySecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${callbackKeySecretUri})'

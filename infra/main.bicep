@@ -65,6 +65,10 @@ param deleteSource bool = false
 @allowed(['off', 'all'])
 param autoRecord string = 'off'
 
+@description('required refuses a start unless consent was granted and none withdrawn (CONSENT); not together with autoRecord all.')
+@allowed(['off', 'required'])
+param consent string = 'off'
+
 @description('Where the app\'s own traces go: auto is Application Insights (TELEMETRY).')
 @allowed(['auto', 'console', 'off'])
 param telemetry string = 'auto'
@@ -512,6 +516,7 @@ module functionApp 'function-app.bicep' = {
     retentionClasses: retentionClasses
     archiveImmutability: archiveImmutabilitySupport
     autoRecord: autoRecord
+    consent: consent
     telemetry: telemetry
     publicBaseUrl: publicBaseUrl
     callbackKeySecretUri: callbackKeySecretUri

@@ -343,6 +343,23 @@ def _people(entra_url: str) -> list[Line]:
             f'curl -sSw "$STATUS" -X POST "$APP/v1/operations/quarantined/$EVENT/replay" {bearer}EDSGER"',
             409,
         ),
+        Line(
+            "the calling app notes that Ada, of the first call, granted consent",
+            'curl -sSw "$STATUS" "$APP/v1/conversations/$CONVERSATION/consents" -H "$JSON" '
+            f'{bearer}SERVICE" -d \'{{"participant":"8:acs:ada","decision":"granted","how":"click"}}\'',
+            201,
+        ),
+        Line(
+            "and that she withdrew it, which pauses what is being recorded: nothing",
+            'curl -sSw "$STATUS" "$APP/v1/conversations/$CONVERSATION/consents" -H "$JSON" '
+            f'{bearer}SERVICE" -d \'{{"participant":"8:acs:ada","decision":"withdrawn","how":"click"}}\'',
+            201,
+        ),
+        Line(
+            "the consents of that conversation, for Grace",
+            f'curl -sSw "$STATUS" "$APP/v1/conversations/$CONVERSATION/consents" {bearer}GRACE"',
+            200,
+        ),
         Line("what is being recorded, for Barbara", f'curl -sSw "$STATUS" "$APP/v1/live" {bearer}BARBARA"', 200),
         Line("who Barbara is, and what she may do", f'curl -sSw "$STATUS" "$APP/v1/me" {bearer}BARBARA"', 200),
         Line("the state of the recording, for Barbara", f'curl -sSw "$STATUS" {_V1_RECORDING} {bearer}BARBARA"', 200),

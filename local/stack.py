@@ -46,7 +46,7 @@ LOOPBACK = "127.0.0.1,localhost"
 # Settings of the app that are set in this shell must not reach the app: they could name a real account.
 APP_SETTINGS = (
     *("ACS_", "APPLICATIONINSIGHTS_", "ARCHIVE_", "AUTO_RECORD", "AZURE_", "AZUREFUNCTIONS", "AZUREWEBJOBS"),
-    *("CALLBACK_", "CONTENT_HOSTS"),
+    *("CALLBACK_", "CONSENT", "CONTENT_HOSTS"),
     *(
         "DELETE_SOURCE",
         "DERIVED_",

@@ -1,4 +1,4 @@
-"""`python -m recording doctor`, `replay`, `ingest`, `archive`, `verify`, `file`, `reindex`, `reconcile`: what an operator runs.
+"""What an operator runs: `python -m recording doctor`, `replay`, `ingest`, `archive`, `verify`, `file`, `reindex` …
 
 Settings come from the environment, as in Azure; those of local.settings.json fill the gaps. With
 `--settings FILE` they are that file's alone.

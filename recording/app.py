@@ -40,6 +40,7 @@ from recording.catalogue.verify import Verifier
 from recording.clock import Clock, utc_now
 from recording.config.resource import Resource
 from recording.config.settings import Settings, read_settings
+from recording.control.consents import ConsentControl
 from recording.control.operations import RecordingControl
 from recording.doctor.health import HealthCheck
 from recording.entra import AccessTokens
@@ -65,6 +66,7 @@ from recording.model.surroundings import Surroundings
 from recording.notices import Topic
 from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
+from recording.storage.consents import Consents
 from recording.storage.endings import Endings
 from recording.storage.index import Index
 from recording.storage.keeping import KeepingStore
@@ -182,6 +184,7 @@ class App:
     quarantine: Quarantine
     backlog: Backlog
     control: RecordingControl
+    consents: ConsentControl
     intake: Intake
     ingest: ChunkIngest
     bulk: BulkIngest
@@ -317,6 +320,17 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
     trail = Trail(blobs, note=index.note, clock=clock)
     claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
+    consents = Consents(blobs)
+    consent_control = ConsentControl(
+        clients.service,
+        consents,
+        trail,
+        claims,
+        endings,
+        index,
+        required=settings.consent == "required",
+        clock=clock,
+    )
     classes = retention.parse_classes(settings.retention_classes)
     keeping = KeepingStore(blobs, classes, is_immutable=settings.archive_immutability)
     follow = Follow(recordings, claims, index, keeping)
@@ -354,6 +368,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         endings,
         calls,
         claims,
+        consents,
         index,
         keeping,
         Copies(blobs, clock=clock),
@@ -361,6 +376,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         clients.topic,
         rechecks,
         delete_source=settings.delete_source,
+        needs_consent=settings.consent == "required",
         clock=clock,
     )
     return App(
@@ -379,10 +395,12 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             claims=claims,
             endings=endings,
             index=index,
+            consents=consent_control,
             classes=classes,
             default_callback_uri=settings.callback_uri(),
             clock=clock,
         ),
+        consents=consent_control,
         intake=intake,
         ingest=ingest,
         bulk=BulkIngest(
@@ -424,6 +442,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             ),
             hand_over=HandOver(blobs, clients.archive_queue, settings.retention),
             finish=finish,
+            consents=consent_control,
             indexing=Indexing(
                 index,
                 claims,

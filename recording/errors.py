@@ -9,6 +9,7 @@ RecordingError                500 InternalServerError
 ├── NotFound                  404 NotFound                the caller needs another recording id
 ├── Conflict                  409 Conflict                the service refuses in this state
 ├── NotJoinable               409 NotJoinable             the caller takes the chunks one by one
+├── ConsentMissing            409 ConsentMissing          consent is granted first, or the withdrawn one again
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
 ├── StartInProgress           503 StartInProgress         another request for this start is in progress; try again
 ├── KeysUnavailable           503 KeysUnavailable         the keys that check tokens can't be fetched; try again soon
@@ -106,6 +107,13 @@ class NotJoinable(RecordingError):
     def __init__(self, message: str, details: Iterable[Mapping[str, str | int]]) -> None:
         super().__init__(message, target="recordingKey")
         self.details = tuple(dict(one) for one in details)
+
+
+class ConsentMissing(RecordingError):
+    """Consent to being recorded is required, and nobody has granted it, or somebody has withdrawn theirs."""
+
+    status = 409
+    code = "ConsentMissing"
 
 
 class Throttled(RecordingError):

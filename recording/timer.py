@@ -12,9 +12,11 @@ from recording.archive.run import FINISHES, PARALLELISM, Run, TimerReport
 from recording.archive.unannounced import UnannouncedWatch
 from recording.catalogue.indexing import Indexing
 from recording.clock import Clock, utc_now
+from recording.control.consents import ConsentControl
 from recording.intake.poison import PoisonQueues
 from recording.keeping.follow import Follow
 from recording.keeping.searches import HoldSearches
+from recording.model import layout
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
 from recording.storage.recordings import RecordingStore
@@ -40,6 +42,7 @@ class TimerRun:
     unannounced: UnannouncedWatch
     hand_over: HandOver
     finish: Finish
+    consents: ConsentControl
     indexing: Indexing
     follow: Follow
     hold_searches: HoldSearches
@@ -59,8 +62,12 @@ class TimerRun:
         # The time of the run begins here: queues that hang must not cost the recordings their share.
         run = Run(now, RunNotices(self.topic), self.budget_seconds, self.parallelism)
 
-        # 2. List staging once; the oldest deadline comes first. What waits for the queue is left out.
-        in_flight = in_order(await self.recordings.in_flight(), late=now - LAST_QUARTER * self.hand_over.retention)
+        # 2. List staging once; the oldest deadline comes first. What waits for the queue is left out. A recording that
+        # could not be paused when consent was withdrawn is tried at once: it goes on recording people.
+        beside: dict[str, list[StoredBlob]] = {}
+        listed = await self.recordings.in_flight(beside=beside)
+        await self.consents.pause_pending(beside.get(layout.PAUSES, []))
+        in_flight = in_order(listed, late=now - LAST_QUARTER * self.hand_over.retention)
         run.in_flight = len(in_flight)
         in_flight = await self._without_waiting(in_flight, now)
 

@@ -68,6 +68,8 @@ MATRIX = {
     "v1_list_dead_letters": ("GET", "v1/operations/dead-letters", " O   "),
     "v1_list_live": ("GET", "v1/live", "  C  "),
     "v1_get_me": ("GET", "v1/me", "ROCME"),
+    "v1_note_consent": ("POST", ONE.replace("recordings", "consents"), "  CM "),
+    "v1_list_consents": ("GET", ONE.replace("recordings", "consents"), "R CM "),
     "v1_start_recording": ("POST", ONE, "  C  "),
     "v1_start_recording_by_url": ("POST", "v1/recordings", "  C  "),
     "v1_get_recording_state": ("GET", f"{ONE}/abc", "  C  "),

@@ -16,6 +16,7 @@ from recording.archive.run import Due, Run, TimerReport, log_failure
 from recording.archive.sources import SourceCopies, deletable
 from recording.clock import Clock, utc_now
 from recording.model import layout, manifest
+from recording.model.consent import counting, standing
 from recording.model.keeping import Protection
 from recording.model.manifest import Manifest
 from recording.model.recheck import RecheckTimes
@@ -24,6 +25,7 @@ from recording.model.stored import StoredBlob
 from recording.notices import Notice, RunNotices, Topic
 from recording.storage.blobs import Blobs, CopyFailed
 from recording.storage.calls import CallIds
+from recording.storage.consents import Consents
 from recording.storage.endings import Endings
 from recording.storage.index import Index
 from recording.storage.keeping import KeepingStore, NotProtected, log_not_protected
@@ -81,6 +83,14 @@ async def publish(written: Manifest, notices: RunNotices) -> bool:
                 reason=entry.reason,
                 next="its content is archived and proved",
             )
+    if written.uncovered:
+        log.error(
+            "recording.uncovered",
+            recordingKey=written.recording_key,
+            recordingId=written.recording_id,
+            participants=len(written.uncovered),
+            next="its manifest names who was recorded without consent on record",
+        )
     missing = [entry.document_id for entry in written.chunks if not entry.is_safe]
     write = log.info if written.complete else log.error
     write(
@@ -123,6 +133,7 @@ class Finish:
     endings: Endings
     calls: CallIds
     starts: StartClaims
+    consents: Consents
     index: Index
     keeping: KeepingStore
     copies: Copies
@@ -130,6 +141,7 @@ class Finish:
     topic: Topic
     rechecks: RecheckTimes
     delete_source: bool
+    needs_consent: bool = False
     clock: Clock = utc_now
     budget_seconds: float = BUDGET_SECONDS
     turns: Turns = field(default_factory=Turns)
@@ -255,6 +267,7 @@ class Finish:
             # Events of the 2021 preview API don't name their recording: the stop that was assigned to it does.
             started=await self.starts.find(recording.recording_id or await self.endings.assigned(recording.key)),
         )
+        written = await self._with_consents(written)
         if unproved := [entry.document_id for entry in written.chunks if entry.is_safe and not entry.has_proof]:
             raise CopyFailed(f"no proof of the copies of {unproved}")
         if not await self.recordings.write_manifest(written):
@@ -263,6 +276,20 @@ class Finish:
             return whole, None
         (run.report.archived if written.complete else run.report.incomplete).append(key)
         return whole, written
+
+    async def _with_consents(self, written: Manifest) -> Manifest:
+        """Return a manifest with the consents of its conversation, and who is in its metadata files without one.
+
+        Where consent isn't required, nobody counts as uncovered before somebody in the conversation was asked. Raises
+        azure-core's errors.
+        """
+        found = await self.consents.of(written.conversation_id, written.server_call_id)
+        # What was said later than the call is listed as well: a withdrawal is never left out.
+        said = counting(found, since=written.recording_start_time)
+        people = [one.id for one in written.participants]
+        is_asked = self.needs_consent or bool(said)
+        uncovered = standing(said).uncovered(people) if is_asked else ()
+        return written.model_copy(update={"consents": tuple(said), "uncovered": uncovered})
 
     async def _protection(self, due: Due) -> Protection | None:
         """Return what the platform is asked for the copies; the recording gets its retention class before the first."""

@@ -14,7 +14,17 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from recording import retention
 from recording.config import account, references
@@ -169,6 +179,11 @@ class Settings(BaseModel):
     auto_record: Literal["off", "all"] = Field(
         default="off", alias="AUTO_RECORD", description="`all` starts a recording when a call is established."
     )
+    consent: Literal["required", "off"] = Field(
+        default="off",
+        alias="CONSENT",
+        description="`required` refuses a start unless consent was granted and none withdrawn; not with `AUTO_RECORD`.",
+    )
     public_base_url: Address | None = Field(
         default=None,
         alias="PUBLIC_BASE_URL",
@@ -244,6 +259,13 @@ class Settings(BaseModel):
         description="Account of the derived container (same forms), without versions and soft delete. "
         "Unset: no joined files and exports.",
     )
+
+    @field_validator("consent")
+    @classmethod
+    def _has_no_automatic_start(cls, consent: str, info: ValidationInfo) -> str:
+        if consent == "required" and info.data.get("auto_record") == "all":
+            raise ValueError("can't be required together with AUTO_RECORD=all, which asks nobody before it records")
+        return consent
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Show the names of what is set and no value: a URI may hold a token."""

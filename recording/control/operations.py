@@ -22,6 +22,7 @@ from recording.control.bodies import (
     StartRecordingByUrl,
     require_recording_id,
 )
+from recording.control.consents import ConsentControl
 from recording.errors import BadRequest, NotFound
 from recording.model import conversation
 from recording.model.caller import Caller, RepeatKey
@@ -47,6 +48,7 @@ class RecordingControl:
         claims: StartClaims,
         endings: Endings,
         index: Index,
+        consents: ConsentControl,
         classes: RetentionClasses,
         default_callback_uri: str | None,
         clock: Clock = utc_now,
@@ -57,17 +59,22 @@ class RecordingControl:
         self._claims = claims
         self._endings = endings
         self._index = index
+        self._consents = consents
         self._classes = classes
         self._default_callback_uri = default_callback_uri
         self._clock = clock
         self._ending_timeout = ending_timeout
 
     async def start(self, caller: Caller, conversation_id: str, body: StartRecording) -> RecordingStarted:
-        """Start recording a conversation; requests with the same repeat key start it once."""
+        """Start recording a conversation; requests with the same repeat key start it once.
+
+        Raises ConsentMissing where consent is required and was not granted, or was withdrawn.
+        """
         self._service.check(conversation_id, options=body)
         self._check_class(body.retention_class)
         key = caller.repeat_key
         async with self._trail.record(self._entry("start", caller, conversation_id, None, body)) as entry:
+            await self._consents.require(conversation_id)
             entry.recording_id = await (
                 self._start_once(key, conversation_id, body) if key else self._start(conversation_id, body)
             )
@@ -81,6 +88,7 @@ class RecordingControl:
             if body.retention_class is not None:
                 entry.details = {"retentionClass": body.retention_class}
             await asyncio.gather(self._claims.note_started(started), self._index.note_live(started))
+            await self._consents.look_again(caller, started)
             return RecordingStarted(recording_id=entry.recording_id)
 
     async def start_by_url(self, caller: Caller, body: StartRecordingByUrl) -> RecordingStarted:
@@ -124,11 +132,15 @@ class RecordingControl:
             await self._note_state(recording_id, "pause")
 
     async def resume(self, caller: Caller, conversation_id: str, recording_id: str, body: Operation) -> None:
-        """Resume a paused recording."""
+        """Resume a paused recording; raises ConsentMissing as `start` does."""
         self._check(conversation_id, recording_id)
         async with self._audited("resume", caller, conversation_id, recording_id, body):
+            await self._consents.require(conversation_id)
             await self._service.resume(conversation_id, recording_id, operation_context=body.operation_context)
             await self._note_state(recording_id, "resume")
+            await self._consents.look_again(
+                caller, Started(recording_id=recording_id, conversation_id=conversation_id, at=self._clock())
+            )
 
     def _check_class(self, name: str | None) -> None:
         if name is not None and self._classes.find(name) is None:

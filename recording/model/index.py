@@ -25,7 +25,6 @@ import base64
 import hashlib
 import hmac
 import json
-import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,6 +37,7 @@ from recording.model.events import FileStatusUpdated
 from recording.model.keeping import NOTHING, Kept
 from recording.model.manifest import Manifest
 from recording.model.metadata_file import ParticipantKind
+from recording.model.participant import normal_participant
 from recording.model.record import Record
 from recording.model.recording import InFlightRecording
 from recording.model.trail import TrailEntry
@@ -49,7 +49,6 @@ LIVE, WAITING, TIMER, REINDEX = "live:", "waiting:", "timer:", "reindex:"
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_PHONE = re.compile(r"(?:4:)?\s*\+?([0-9][0-9 ()./-]{2,30})")
 _DIGEST_LENGTH = 32
 
 
@@ -140,17 +139,6 @@ class Digests:
     def sign(self, payload: str) -> str:
         """Return what only this app can have made of a text, for cursors."""
         return self.of("cursor", payload)
-
-
-def normal_participant(text: str) -> str:
-    """Return one form of a participant's id, whoever wrote it.
-
-    >>> normal_participant("4:+14255550123") == normal_participant(" 1 (425) 555-0123")
-    True
-    """
-    if phone := _PHONE.fullmatch(text.strip()):
-        return f"4:+{re.sub('[^0-9]', '', phone[1])}"
-    return text.strip().lower()
 
 
 def inverted(time: datetime) -> str:

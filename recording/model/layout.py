@@ -14,6 +14,7 @@ staging     {key}/events/{event-id}.json            the event as received
             {key}/proofs/{documentId}/{copy}.json   what reading a chunk's archive copy has proved
             {key}/hand-overs/{time}.json            that the recording was put on the queue `recording-archive`
             pending-endings/{time}-{sha256}.json    that a recording was stopped, and isn't announced yet
+            pending-pauses/{sha256}.json            that a recording is to be paused, since consent was withdrawn
             pending-keeping/{key}/{random}.json     that rows and platform are to follow a change of what keeps it
             pending-holds/{id}/asked.json           which recordings a case is to hold: what a search finds
             pending-holds/{id}/progress.json        how far that has come
@@ -23,6 +24,7 @@ archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its k
             endings/{sha256}.json                   that a recording ended
             endings/{key}.json                      which ending was assigned to a recording (2021 preview API)
             calls/{sha256}.json                     the correlation id of a call, named by its server call id
+            consents/{sha256}/{time}-{digest}.json  that a participant of a conversation granted or withdrew consent
             keys/index.json                         the key of the digests in the search index
             exports/{yyyy}/{MM}/{dd}/{key}-{event-id}.json  an event of chunks in the team's own storage
             audit/{yyyy}/{MM}/{dd}/{time}-{action}-{random}.json   the trail: who did what
@@ -64,6 +66,7 @@ _SOURCE_ID = re.compile(r"(?!\.+\Z)[0-9A-Za-z._~:@-]+")
 LARGEST_INDEX = 99_999
 # Beside the recordings in staging.
 PENDING = "pending-endings"
+PAUSES = "pending-pauses"
 PENDING_KEEPING = "pending-keeping"
 PENDING_HOLDS = "pending-holds"
 # The facts of the trail, as its first version named them.
@@ -508,6 +511,21 @@ def pending_blob(stopped: datetime, recording_id: str) -> str:
 def absent_key(start: datetime, digest: str) -> str:
     """Name a recording that was never announced, so that its call is unknown; `digest` is its recording_digest."""
     return recording_key(start, f"absent-{digest[:16]}")
+
+
+def pause_blob(recording_id: str) -> str:
+    """Name the marker of a recording that is to be paused."""
+    return f"{PAUSES}/{recording_digest(recording_id)}.json"
+
+
+def consent_folder(conversation: str) -> str:
+    """Name the folder of a conversation's consents, with its slash; `conversation` is what its ids have in common."""
+    return f"consents/{hashlib.sha256(conversation.encode(errors='backslashreplace')).hexdigest()}/"
+
+
+def consent_blob(conversation: str, at: datetime, digest: str) -> str:
+    """Name the fact that a participant granted or withdrew consent at a time; it sorts by that."""
+    return f"{consent_folder(conversation)}{recording_key(at, digest)}.json"
 
 
 def export_blob(key: str, event: str) -> str:

@@ -15,6 +15,7 @@ from recording.formats.media import Kind
 from recording.formats.verdict import Outcome
 from recording.model import layout
 from recording.model.attempts import Failure
+from recording.model.consent import Consent
 from recording.model.events import AnnouncedChunk, FileStatusUpdated, recording_end
 from recording.model.metadata_file import MetadataFile, ParticipantKind, Pause, participant_kind
 from recording.model.proof import ChunkFacts, CopyProof
@@ -182,6 +183,8 @@ class Manifest(Record):
 
     The `verdict` of a chunk says whether it is complete media.
     `notes` lists what was missing or wrong in its events and was derived from the rest of them.
+    `consents` are the facts of its conversation when it was archived, `uncovered` the participants in its metadata
+    files who had granted none by them: none are, as long as nobody was asked and consent isn't required.
     `conversation_id` and `reference` are those of its start, if it was started through this app: `reference` is the
     start's `operationContext`.
     """
@@ -205,6 +208,8 @@ class Manifest(Record):
     events: list[str]
     notes: tuple[str, ...] = ()
     participants: tuple[Participant, ...] = ()
+    consents: tuple[Consent, ...] = ()
+    uncovered: tuple[str, ...] = ()
     chunks: list[ManifestChunk]
     claims: tuple[Claim, ...] = ()
     timeline: tuple[Span, ...] = ()
@@ -222,7 +227,7 @@ class Manifest(Record):
     def without_people(self) -> "Manifest":
         """Return it without those who took part, for whoever must not know them."""
         chunks = [chunk.model_copy(update={"channels": {}}) for chunk in self.chunks]
-        return self.model_copy(update={"participants": (), "chunks": chunks})
+        return self.model_copy(update={"participants": (), "consents": (), "uncovered": (), "chunks": chunks})
 
 
 def known_ids(recording_id: str | None, server_call_id: str | None, reference: str | None) -> dict[str, str]:
@@ -275,6 +280,8 @@ def write_manifest(
             sorted({*(note for event in recording.events for note in event.derived), *(before.notes if before else ())})
         ),
         participants=_participants(before.participants if before else (), recording.chunks),
+        consents=before.consents if before else (),
+        uncovered=before.uncovered if before else (),
         chunks=chunks,
     )
     return with_timeline(_with_claims(written, recording.events, before.claims if before else ()))

@@ -20,6 +20,7 @@ Action = Literal[
     "verify",
     "requeue",
     "replay",
+    "consent",
     "hold",
     "lift",
     "retain",

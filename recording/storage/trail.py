@@ -89,6 +89,7 @@ class Trail:
         action: Action,
         recording: str | None = None,
         recording_id: str | None = None,
+        conversation_id: str | None = None,
         details: Mapping[str, Detail] | None = None,
     ) -> None:
         """Write the fact that somebody looks at something, once for each quarter of an hour; raises as `write` does.
@@ -96,7 +97,7 @@ class Trail:
         Its name follows from what it says, so that processes agree; it stands at the beginning of the quarter.
         """
         entry = TrailEntry.of(caller, action, self._clock())
-        entry.recording_key, entry.recording_id = recording, recording_id
+        entry.recording_key, entry.recording_id, entry.conversation_id = recording, recording_id, conversation_id
         entry.details = dict(details) if details else None
         quarter = entry.at - (entry.at - _NEVER) % ONE_VIEW
         said = entry.model_dump_json(exclude={"at", "request_id", "recording_id", "roles"})

@@ -124,6 +124,15 @@ def test_a_setting_that_is_wrong_is_named(name: str, value: str) -> None:
     assert len(value) < 3 or value not in message
 
 
+def test_consent_is_not_required_of_those_whom_nobody_asks() -> None:
+    """AUTO_RECORD starts without a caller that could ask: the app doesn't start with both, and names the setting."""
+    message = misconfigured({**LEAST, "CONSENT": "required", "AUTO_RECORD": "all"})
+
+    assert "CONSENT: " in message
+    assert "can't be required together with AUTO_RECORD=all" in message
+    assert "required" == settings.read_settings({**LEAST, "CONSENT": "required"}).consent
+
+
 @pytest.mark.parametrize(
     ("given", "is_2021", "hours"),
     [

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from recording.intake import backlog
 from recording.joining.fact import JoinedFile, Making, NotJoined
 from recording.model.attempts import Attempts
+from recording.model.consent import Consent
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.job import ArchiveJob, ChunkJob, JoinJob
 from recording.model.keeping import HoldLifted, HoldPlaced, RetentionSet
@@ -22,6 +23,7 @@ from recording.model.recording import assemble
 from recording.model.started import Started
 from recording.model.stored import StoredBlob
 from recording.model.trail import TrailEntry
+from recording.storage.consents import PendingPause
 from recording.storage.endings import Ending
 from recording.storage.starts import StartClaim, StartOutcome
 
@@ -57,6 +59,8 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "chunk-job.json": lambda text: ChunkJob.from_message(text).to_message(),
     "chunk-metadata.json": lambda text: json.dumps(ChunkFacts.from_metadata(json.loads(text)).to_metadata()),
     "claim.json": one_line(StartClaim),
+    "consent.json": one_line(Consent),
+    "pending-pause.json": one_line(PendingPause),
     "copy-proof.json": one_line(CopyProof),
     "hold-lifted.json": one_line(HoldLifted),
     "hold-placed.json": one_line(HoldPlaced),

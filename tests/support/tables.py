@@ -26,7 +26,9 @@ PURPOSES = {
         "alertEmails", "runbookUrl", "silenceHours", "riskHours", "unannouncedMinutes", "accessLogs",
         "communicationLogs", "logRetentionDays", "telemetry",
     ),
-    "Recording": ("autoRecord", "deleteSource", "publicBaseUrl", "callbackKeySecretUri", "requireCallbackToken"),
+    "Recording": (
+        "autoRecord", "consent", "deleteSource", "publicBaseUrl", "callbackKeySecretUri", "requireCallbackToken",
+    ),
     "People and services under /v1": ("entraTenantId", "entraApiId", "entraPageId"),
     "How long things are kept": (
         "archiveCoolAfterDays", "archiveColdAfterDays", "retentionClasses", "archiveImmutabilitySupport",

@@ -1,0 +1,150 @@
+"""Pure: facts of consent to being recorded, and what they say together.
+
+What a request says is a claim of its caller, who stands beside it. Of one participant the last fact counts, by when
+they said it; a withdrawal counts before a grant of the same moment.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, AwareDatetime, Field
+
+from recording import urls
+from recording.errors import BadRequest
+from recording.model import conversation
+from recording.model.caller import Caller, CallerKind
+from recording.model.participant import normal_participant
+from recording.model.record import Body, Record
+
+Decision = Literal["granted", "withdrawn"]
+How = Literal["announcement", "click", "signed"]
+# Clocks differ; what is said to come later than that is a mistake.
+MOST_AHEAD = timedelta(minutes=5)
+# The id of a group call or a room may be used again: what was said so long before belongs to an earlier call.
+LONGEST_CALL = timedelta(hours=24)
+
+
+def _require_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a time from year 1 to 9999 in UTC") from None
+
+
+class ConsentBody(Body):
+    """Body of `POST /v1/conversations/{conversationId}/consents`.
+
+    `participant` is a raw id, or a phone number; `at` is when they said it, by default now. `text` is what was
+    announced, shown or signed, `link` where that is kept.
+    """
+
+    participant: Annotated[
+        str, Field(min_length=1, max_length=1024, examples=["8:acs:ada"]), AfterValidator(_require_text)
+    ]
+    decision: Decision
+    how: How
+    at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
+    text: Annotated[str, Field(min_length=1, max_length=5000)] | None = None
+    link: Annotated[str, Field(max_length=2048), AfterValidator(urls.require_https)] | None = None
+
+
+class Consent(Record):
+    """One participant granted or withdrew consent, and who told us: `by` is a name, `by_object_id` that of a token."""
+
+    conversation_id: str
+    participant: str
+    decision: Decision
+    how: How
+    at: datetime
+    text: str | None = None
+    link: str | None = None
+    received_at: datetime
+    by: str | None = None
+    by_object_id: str | None = None
+    by_kind: CallerKind | None = None
+
+    @classmethod
+    def of(cls, body: ConsentBody, conversation_id: str, caller: Caller, now: datetime) -> Self:
+        """Return the fact that a request makes; raises BadRequest for a time that is to come."""
+        if body.at and body.at > now + MOST_AHEAD:
+            raise BadRequest("at: must not be in the future", target="at")
+        principal = caller.principal
+        return cls(
+            conversation_id=conversation_id,
+            participant=body.participant,
+            decision=body.decision,
+            how=body.how,
+            # A fact from the future would win over every withdrawal until then.
+            at=min(body.at or now, now),
+            text=body.text,
+            link=body.link,
+            received_at=now,
+            by=caller.who,
+            by_object_id=principal.object_id if principal else None,
+            by_kind=caller.kind,
+        )
+
+    def digest(self) -> str:
+        """Return a digest of what it says: a request that is repeated says the same."""
+        said = self.model_dump_json(exclude={"received_at"})
+        return hashlib.sha256(said.encode(errors="backslashreplace")).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the facts of a conversation say together: the last of each participant, by the normal form of their id."""
+
+    last: Mapping[str, Consent]
+
+    def named(self, decision: Decision) -> list[str]:
+        """Return the participants whose last fact says this, as it names them."""
+        return [one.participant for one in self.last.values() if one.decision == decision]
+
+    def has_granted(self, participant: str) -> bool:
+        """Return whether a participant, however their id is written, has granted and not withdrawn."""
+        found = self.last.get(normal_participant(participant))
+        return found is not None and found.decision == "granted"
+
+    @property
+    def missing(self) -> str | None:
+        """Return what is missing for a start, without naming anybody; None if nothing is."""
+        if withdrawn := len(self.named("withdrawn")):
+            return f"{withdrawn} participant(s) have withdrawn their consent to being recorded"
+        return None if self.named("granted") else "no participant has granted consent to being recorded"
+
+    def uncovered(self, participants: Iterable[str]) -> tuple[str, ...]:
+        """Return the participants who have not granted, in their order."""
+        return tuple(one for one in participants if not self.has_granted(one))
+
+
+def standing(consents: Iterable[Consent]) -> Standing:
+    """Return what facts say together, in any order of them."""
+    last: dict[str, Consent] = {}
+    for one in sorted(consents, key=_place):
+        last[normal_participant(one.participant)] = one
+    return Standing(last)
+
+
+def _place(one: Consent) -> tuple[datetime, bool, datetime]:
+    return one.at, one.decision == "withdrawn", one.received_at
+
+
+def counting(consents: Iterable[Consent], *, since: datetime) -> list[Consent]:
+    """Return the facts that count for a call that began at `since`, the oldest first.
+
+    An id of a conversation URL stands for one call. That of a group or a room may be used again: there a fact counts
+    for a day.
+    """
+    found = (
+        one for one in consents if conversation.server_call_id(one.conversation_id) or one.at >= since - LONGEST_CALL
+    )
+    return sorted(found, key=_place)
