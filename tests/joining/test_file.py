@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from recording.app import App, assemble
 from recording.errors import NotFound, NotJoinable, TrailUnavailable
@@ -32,6 +33,13 @@ async def jobs(app: App) -> list[str]:
     for one in found:
         await app.clients.join_queue.delete(one)
     return [JoinJob.from_message(one.text).recording_key for one in found if KEY in one.text]
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def no_jobs(app: App) -> None:
+    """A queue without messages of other tests: their recording has the same key."""
+    while await jobs(app):
+        pass
 
 
 @pytest.mark.derived
