@@ -1,6 +1,7 @@
 // The list of recordings, and the search for some of them.
 import * as api from "./api.js";
 import { fill, h, icon, say } from "./dom.js";
+import { AS, kindOf } from "./kinds.js";
 import { ask, badge, load, problem, save } from "./parts.js";
 import { person } from "./person.js";
 import { go, here, href, note } from "./route.js";
@@ -16,16 +17,6 @@ let kept = null; // {address, at, recordings, cursor, marked, scroll}
 
 const STATES = { ingesting: ["busy", "on its way"], staged: ["busy", "safe, not archived"], archived: ["good", "archived"], incomplete: ["bad", "incomplete"], absent: ["warn", "not announced"], erased: ["off", "erased"] };
 const KINDS = { phone: "by phone", teams: "in Teams", bot: "bot", unknown: "unknown" };
-const AS = { call: "call id", conversation: "conversation or server call id", recordingKey: "recording key", participant: "participant", reference: "reference" };
-
-// What a text that somebody types or pastes most likely is.
-export function kindOf(text) {
-  if (/^\d{8}T\d{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}$/.test(text)) return "recordingKey";
-  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return "call";
-  if (/^\+?[0-9][0-9 ()./-]{4,30}$/.test(text) || /^(4|8|28|48):\S+$/.test(text)) return "participant";
-  if (/^room:\S+$/.test(text) || /^aHR0c[A-Za-z0-9+/_=-]{20,}$/.test(text)) return "conversation";
-  return "reference";
-}
 
 export function open(place) {
   const { main, may, signal, me } = place;
