@@ -193,7 +193,7 @@ def _track(trak: memoryview, movie_scale: int) -> Track:
         timescale=timescale,
         edit=edit,
         tables=found,
-        header=bytes(head[44:92] if head[0] == 1 else head[32:80]),
+        header=bytes(head[44:96] if head[0] == 1 else head[32:84]),
         language=bytes(media[32:34] if is_long else media[20:22]),
     )
 

@@ -4,6 +4,7 @@ Chapters are written twice, as `chpl` (Nero) and as a track of text (QuickTime),
 There are no names of participants in it: a file that was saved is out of reach of an erasure.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from recording.join.mp4 import Edit, Mp4Head, Track
 from recording.join.mp4_coding import Pictures, Sound
 from recording.join.mp4_join import JoinedMedia, JoinedTrack, Offsets, presentation
 from recording.join.parts import LARGEST_BYTES, Bytes, Chapter
-from recording.join.tables import as_bytes, numbers
+from recording.join.tables import as_bytes, moved, numbers
 
 _EPOCH = datetime(1904, 1, 1, tzinfo=UTC)
 _FTYP = box(b"ftyp", b"isom", pack(">I", 0x200), b"isom", b"iso2", b"avc1", b"mp41", b"mp42")
@@ -70,17 +71,11 @@ class _Places:
     def write(self, media: int) -> Iterator[bytes]:
         """Return the table for a file whose media begins at `media`."""
         for one in self._tables:
-            shift = media + one.shift
-            moved = numbers(one.table, one.width)
-            if self._width == 8 and one.width == 4:
-                moved = numbers(b"", 8) + type(moved)("Q", moved)
-            elif self._width == 4 and one.width == 8:
-                moved = type(moved)("I", (place + shift for place in moved))
-                yield as_bytes(moved)
-                continue
-            for at, place in enumerate(moved):
-                moved[at] = place + shift
-            yield as_bytes(moved)
+            table, width = one.table, one.width
+            if width != self._width:
+                kept = array("I" if self._width == 4 else "Q", numbers(table, width))
+                table, width = as_bytes(kept), self._width
+            yield moved(table, width, media + one.shift)
 
 
 def write(

@@ -17,7 +17,7 @@ from recording.join.mp4 import Edit, Mp4Head, Track
 from recording.join.mp4_coding import Sound
 from recording.join.parts import Piece, Range, Silence
 from recording.join.refusals import Unjoinable
-from recording.join.tables import Tables, as_bytes, numbers, signed
+from recording.join.tables import Tables, as_bytes, moved, numbers, signed
 
 # Units of time are at least so fine that half of one, by which a picture may be off, is nothing.
 _FINE = 10_000
@@ -56,10 +56,12 @@ class JoinedTrack:
     media_chunks: int = 0
 
     def hold(self, until: int) -> None:
-        """Let the last sample last until a media time."""
+        """Let the last sample last until a media time, for at least one unit."""
         self._shorten()
-        self._add_durations(1, until - (self.time - self.last))
-        self.time, self.last = until, until - (self.time - self.last)
+        begin = self.time - self.last
+        self.last = max(1, until - begin)
+        self.time = begin + self.last
+        self._add_durations(1, self.last)
 
     def add(self, tables: Tables, shift: int, durations: bytes) -> None:
         """Add samples whose media chunks move by `shift` bytes; `durations` are in the units of this track."""
@@ -95,10 +97,7 @@ class JoinedTrack:
         if tables.keys is None:
             self.keys += as_bytes(numbers_from(self.count + 1, tables.count))
         else:
-            moved = numbers(tables.keys, 4)
-            for place, number in enumerate(moved):
-                moved[place] = number + self.count
-            self.keys += as_bytes(moved)
+            self.keys += moved(tables.keys, 4, self.count)
 
     def _add_runs(self, runs: bytes) -> None:
         starts = numbers(runs, 4)

@@ -3,7 +3,7 @@ import * as api from "./api.js";
 import { fill, h, icon, say } from "./dom.js";
 import { AS, kindOf } from "./kinds.js";
 import { ask, badge, load, problem, save } from "./parts.js";
-import { person } from "./person.js";
+import { eraseEach, person } from "./person.js";
 import { go, here, href, note } from "./route.js";
 import { dayBegins, dayOf, length, onZone, size, when, write, zoneName } from "./time.js";
 
@@ -159,6 +159,7 @@ export function open(place) {
         h("span", { class: "grow" }),
         marked.length ? h("span", {}, `${marked.length} marked`) : h("span", { class: "faint" }, "Mark recordings to save them as a list"),
         may("v1_place_hold") ? h("button", { type: "button", disabled: !marked.length, onclick: () => holdAll(marked) }, "Hold…") : null,
+        eraseEach(place, marked.map((one) => one.recordingKey)),
         h("button", { type: "button", disabled: !marked.length, onclick: () => save(spreadsheet(marked)) }, icon("download"), "Save as CSV"));
     }
     more(shown.recordings);

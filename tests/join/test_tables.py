@@ -158,6 +158,15 @@ def test_key_frames_are_listed_as_soon_as_one_chunk_has_others() -> None:
     assert [1, 2, 3, 4, 6, 7, 8, 9] == list(tables.numbers(bytes(joined.keys or b""), 4))
 
 
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.integers(1 << 20, (1 << 32) - (1 << 20)), max_size=9), st.integers(-(1 << 20), (1 << 20) - 1))
+def test_a_whole_table_is_moved_at_once(places: list[int], by: int) -> None:
+    """As each of its numbers would be."""
+    assert [place + by for place in places] == list(
+        tables.numbers(tables.moved(pack(f">{len(places)}I", *places), 4, by), 4)
+    )
+
+
 def stbl(**changed: bytes) -> bytes:
     """Return the tables of three samples in two media chunks, some of them changed."""
     bodies = {
