@@ -20,6 +20,9 @@ param softDeleteDays int
 @description('After how many days quarantined and dead-lettered events are deleted; 0 keeps them.')
 param eventRetentionDays int
 
+@description('What was soft-deleted can be deleted for good: erasures do.')
+param eraseVersions bool
+
 @description('Fixed in the code (recording/model/job.py, backlog.py); the host moves what failed five times to -poison.')
 var queueNames = [
   'recording-chunks'
@@ -30,6 +33,8 @@ var queueNames = [
   'recording-events-poison'
   'recording-archive'
   'recording-archive-poison'
+  'recording-erasures'
+  'recording-erasures-poison'
   'recording-join'
   'recording-join-poison'
   'recording-holds'
@@ -76,6 +81,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
     deleteRetentionPolicy: {
       enabled: true
       days: softDeleteDays
+      allowPermanentDelete: eraseVersions
     }
     containerDeleteRetentionPolicy: {
       enabled: true

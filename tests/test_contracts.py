@@ -56,8 +56,13 @@ TESTED_THROUGH_ANOTHER = {
     "commands/doctor": "doctor/test_examination",
     "commands/progress": "commands/test_file",
     "commands/replay": "intake/test_replay",
+    "catalogue/erasures": "erasing/test_requests",
     "config/references": "config/test_settings",
     "entra": "test_v1",
+    "erasing/blocked": "erasing/test_requests",
+    "erasing/removal": "erasing/test_job",
+    "erasing/scope": "erasing/test_job",
+    "erasing/trail": "erasing/test_job",
     "formats/verdict": "formats/test_media",
     "ingest/facts": "ingest/test_chunk_verdicts",
     "ingest/transfer": "ingest/test_chunk_resume",
@@ -71,7 +76,6 @@ TESTED_THROUGH_ANOTHER = {
     "joining/fact": "joining/test_make",
     "joining/heads": "joining/test_make",
     "joining/proof": "joining/test_make",
-    "keeping/follow": "keeping/test_platform",
     "model/events": "model/test_event_parser",
     "model/holds": "keeping/test_searches",
     "model/pending": "archive/test_unannounced",
@@ -88,6 +92,7 @@ TESTED_THROUGH_ANOTHER = {
     "storage/consents": "control/test_consents",
     "storage/contents": "archive/test_copies",
     "storage/endings": "archive/test_unannounced",
+    "storage/erasures": "erasing/test_job",
 }
 
 
@@ -195,6 +200,11 @@ def test_routes_are_the_designs() -> None:
         "download_checksums": ("GET", "recordings/{recordingKey}/sha256sums"),
         "get_recording_trail": ("GET", "recordings/{recordingKey}/trail"),
         "get_trail": ("GET", "trail"),
+        "erase_recording": ("POST", "recordings/{recordingKey}/erase"),
+        "call_off_erasure": ("DELETE", "recordings/{recordingKey}/erase"),
+        "erase_person": ("POST", "erasures"),
+        "list_erasures": ("GET", "erasures"),
+        "get_erasure": ("GET", "erasures/{erasureId}"),
     }
     assert {
         **{name: (method, route, "function") for name, (method, route) in both.items()},
@@ -221,6 +231,7 @@ def test_other_triggers_are_the_designs() -> None:
         "ingest_bulk": "queueTrigger",
         "archive_recording": "queueTrigger",
         "join_recording": "queueTrigger",
+        "erase_due_recording": "queueTrigger",
         "hold_recordings": "queueTrigger",
         "archive_recordings": "timerTrigger",
     } == {name: trigger["type"] for name, trigger in found.items()}
@@ -235,6 +246,7 @@ def test_other_triggers_are_the_designs() -> None:
         "ingest_bulk": ("recording-bulk", "AzureWebJobsStorage"),
         "archive_recording": ("recording-archive", "AzureWebJobsStorage"),
         "join_recording": ("recording-join", "AzureWebJobsStorage"),
+        "erase_due_recording": ("recording-erasures", "AzureWebJobsStorage"),
         "hold_recordings": ("recording-holds", "AzureWebJobsStorage"),
     } == queues
     assert {
@@ -243,6 +255,7 @@ def test_other_triggers_are_the_designs() -> None:
         "recording-bulk",
         "recording-archive",
         "recording-join",
+        "recording-erasures",
         "recording-holds",
     } == {
         backlog.QUEUE,
@@ -250,6 +263,7 @@ def test_other_triggers_are_the_designs() -> None:
         job.BULK_QUEUE,
         job.ARCHIVE_QUEUE,
         job.JOIN_QUEUE,
+        job.ERASURE_QUEUE,
         job.HOLDS_QUEUE,
     }
     assert found["archive_recordings"]["schedule"] == "%ARCHIVE_SCHEDULE%"

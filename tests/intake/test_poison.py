@@ -45,6 +45,7 @@ async def drain(app: App, intake: Intake | None = None, **limits: Any) -> list[s
         app.clients.event_poison,
         app.clients.archive_poison,
         app.clients.join_poison,
+        app.clients.erasure_poison,
         app.clients.holds_poison,
         intake=intake or app.intake,
         quarantine=app.quarantine,
