@@ -5,11 +5,14 @@ import io
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.support.browser import NARROW, Visit
 from tests.support.exhibits import CASE, HOSTILE, PHONE
 from tests.support.v1 import Site
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def tab_to(page: Page, name: str, *, most: int = 30) -> None:
