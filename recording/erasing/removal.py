@@ -62,6 +62,9 @@ class Removal:
         left += await self._empty("archive", [layout.ending_blob(one) for one in scope.recording_ids])
         for where in _TEXTS:
             left += await self._empty(where, await self._naming(where, scope))
+        # What was made of the recording in between.
+        for erase in self.derived:
+            await erase(scope.recording_key)
         await self.trail.run(scope, erasure)
         return left
 
