@@ -201,7 +201,7 @@ async def test_a_recording_of_18_chunks_and_3_hours_has_two_elements(visit: Visi
 
     def note(request: Request) -> None:
         if request.url.endswith("/links"):
-            asked.append(request.post_data_json["indexes"])
+            asked.append((request.post_data_json or {})["indexes"])
 
     page.on("request", note)
     await page.get_by_role("slider", name="Timeline").press("PageUp")
