@@ -66,6 +66,9 @@ class Removal:
         for erase in self.derived:
             await erase(scope.recording_key)
         await self.trail.run(scope, erasure)
+        for erase in self.derived:
+            # What was made while the manifest was there; what is made later finds none, and erases itself.
+            await erase(scope.recording_key)
         return left
 
     async def remaining(self, scope: ErasureScope) -> list[Left]:
