@@ -106,9 +106,9 @@ async def draw(folder: Path) -> None:
 
 
 def _keep(shot: bytes, file: Path) -> None:
-    """Write a picture with 64 colours: a fourth of its bytes, and text as sharp as before."""
+    """Write a picture with 128 colours: a third of its bytes, and text as sharp as before."""
     with Image.open(io.BytesIO(shot)) as picture:
-        picture.convert("RGB").quantize(64).save(file, optimize=True)
+        picture.convert("RGB").quantize(128).save(file, optimize=True)
 
 
 async def prepare(visit: Visit, one: Picture) -> Page:
