@@ -19,6 +19,8 @@ QUEUE = "recording-chunks"
 BULK_QUEUE = "recording-bulk"
 # Recordings that are due.
 ARCHIVE_QUEUE = "recording-archive"
+# Exports of what there is about a person.
+EXPORT_QUEUE = "recording-export"
 # The chunks of an event, or of a recording that are queued again, are queued one by one up to this number. Above it a
 # fan-out queues them: the host adds the messages of an output one after the other (docs/functions-host.md#queue).
 MOST_DIRECT = 32
@@ -144,12 +146,37 @@ class ArchiveJob(Record):
         return _ArchiveMessage(archive=self).model_dump_json(by_alias=True)
 
 
+def _export(text: str) -> str:
+    if not layout.is_export_id(text):
+        raise ValueError("not the id of an export")
+    return text
+
+
+class ExportJob(Record):
+    """An export of what there is about a person is to be made; it names nobody."""
+
+    export_id: Annotated[str, AfterValidator(_export)]
+
+    @classmethod
+    def from_message(cls, message: str) -> "ExportJob":
+        """Parse a queue message; raises pydantic's ValidationError if it names no export."""
+        return _ExportMessage.model_validate_json(message).export
+
+    def to_message(self) -> str:
+        """Return the job as the text of a queue message: `{"export": {"exportId": …}}`."""
+        return _ExportMessage(export=self).model_dump_json(by_alias=True)
+
+
 class _Message(Record):
     chunk: ChunkJob
 
 
 class _ArchiveMessage(Record):
     archive: ArchiveJob
+
+
+class _ExportMessage(Record):
+    export: ExportJob
 
 
 class _BulkMessage(Record):

@@ -21,6 +21,7 @@ Action = Literal[
     "requeue",
     "replay",
     "consent",
+    "export",
 ]
 type Detail = str | int | bool | list[str] | list[int]
 
