@@ -45,7 +45,7 @@ PauseOutcome = Literal["paused", "notRecording", "notPaused"]
 
 
 class PausedRecording(Body):
-    """A recording of the conversation, and what became of it when consent was withdrawn."""
+    """A recording of the conversation, and its outcome when consent was withdrawn."""
 
     recording_id: str
     outcome: PauseOutcome
@@ -90,7 +90,7 @@ class ConsentControl:
         """Write the fact that a participant granted or withdrew consent; a withdrawal pauses.
 
         Raises BadRequest for an id that the recording API doesn't take or a time to come, and StorageUnavailable for a
-        fact that can't be written: the recordings were paused all the same, if it is a withdrawal.
+        fact that can't be written: a withdrawal has paused the recordings nevertheless.
         """
         self.service.check(conversation_id)
         fact = Consent.of(body, conversation_id, caller, self.clock())

@@ -212,7 +212,7 @@ async def test_a_withdrawal_in_the_middle_of_a_start_pauses_what_was_started(app
 
 @REQUIRED
 async def test_a_start_is_refused_while_consents_cannot_be_read(app: App, control: Control) -> None:
-    """Nobody knows whether somebody has withdrawn."""
+    """It is unknown whether somebody has withdrawn."""
     one = await call(control)
     await app.consents.note(APP, one, body(ADA, "granted"))
     broken = FaultyBlobs(app.settings).on("list_blobs", raises=ServiceRequestError("down"))
