@@ -21,7 +21,7 @@ from recording.catalogue import live
 from recording.catalogue.browse import ListQuery, RecordingList
 from recording.catalogue.handout import ChunkLinks, LinkRequest
 from recording.catalogue.live import LiveList, LiveQuery
-from recording.catalogue.operations import (
+from recording.catalogue.operations_view import (
     DaysQuery,
     DeadLetterList,
     OperationsQuery,
@@ -335,7 +335,7 @@ async def describe(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
-@doors.key("POST", "callbacks", Shape(Anything, body=Anything, errors=(401,)))
+@doors.key("POST", "callbacks", Shape(Anything, body=Anything, errors=(401, 503)))
 async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpResponse:
     """Receive the callbacks of ACS: events in any form, with a token if ACS_RESOURCE_ID is set."""
     received = read_events(req)

@@ -1,4 +1,4 @@
-// Alerts. Each one's description says what to do first and names its section of the runbook, docs/operations.md#<name>.
+// Alerts. Each one's description says what to do first and names its section of the runbook, docs/runbook.md#<name>.
 // The queries read the app's log lines (recording/telemetry/log.py): an event name, a space, its fields as JSON, and
 // nothing behind them. A rule with dimensions fires once for each value of them: the email lists them, and its subject
 // has the first.
@@ -29,7 +29,7 @@ param silenceHours int
 @description('Address of the runbook, or empty.')
 param runbookUrl string
 
-var runbook = empty(runbookUrl) ? 'Runbook: docs/operations.md, section ' : '${runbookUrl}#'
+var runbook = empty(runbookUrl) ? 'Runbook: docs/runbook.md, section ' : '${runbookUrl}#'
 
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: 'ag-recordings-${token}'

@@ -24,7 +24,7 @@ param coldAfterDays int
 @description('After how many days recordings are deleted; 0 keeps them forever.')
 param deleteAfterDays int
 
-@description('Allows policies and legal holds per blob version. Easy to enable only when the container is created, and impossible to disable; the container can then be deleted only when it is empty. See docs/operations.md#retention.')
+@description('Allows policies and legal holds per blob version. Easy to enable only when the container is created, and impossible to disable; the container can then be deleted only when it is empty. See docs/compliance.md#retention.')
 param immutabilitySupport bool
 
 @description('For how many days a recording cannot be changed or deleted (WORM); 0 sets no policy. The policy begins unlocked.')

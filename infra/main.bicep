@@ -107,7 +107,7 @@ param httpConcurrency int = 32
 @allowed([2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('Creates a virtual network with the app in it and private endpoints for both storage accounts, which are then closed to everything else: see docs/operations.md#private-networking.')
+@description('Creates a virtual network with the app in it and private endpoints for both storage accounts, which are then closed to everything else: see docs/deploy-upgrade.md#private-networking.')
 param privateNetworking bool = false
 
 @description('Addresses of that network: a /24 or larger that does not overlap with networks that you connect to it.')
@@ -140,7 +140,7 @@ param archiveColdAfterDays int = 90
 @minValue(0)
 param archiveDeleteAfterDays int = 0
 
-@description('Allows a policy or a legal hold on recordings, now or later. Decide before the first deployment: see docs/operations.md#retention.')
+@description('Allows a policy or a legal hold on recordings, now or later. Decide before the first deployment: see docs/compliance.md#retention.')
 param archiveImmutabilitySupport bool = false
 
 @description('The archive\'s policy was locked by hand; deployments do not change it.')
@@ -173,7 +173,7 @@ param alertEmails string[] = []
 @maxValue(47)
 param silenceHours int = 6
 
-@description('The https address at which your team reads docs/operations.md. Alerts link to its sections; if empty, they only name them.')
+@description('The https address at which your team reads docs/runbook.md. Alerts link to its sections; if empty, they only name them.')
 param runbookUrl string = ''
 
 @description('Log every request to both storage accounts in the workspace, to show who has read, written or deleted a recording.')
@@ -244,7 +244,7 @@ var contradictions = filter([
     : 'ARCHIVE_IMMUTABILITY_LOCKED says that a policy was locked: keep the ARCHIVE_IMMUTABLE_DAYS that it has.'
   empty(runbookUrl) || isHttps(runbookUrl)
     ? ''
-    : 'RUNBOOK_URL must be the https address at which your team reads docs/operations.md, not ${runbookUrl}: remove it if there is none.'
+    : 'RUNBOOK_URL must be the https address at which your team reads docs/runbook.md, not ${runbookUrl}: remove it if there is none.'
   !zoneRedundant || contains(stagingSku, 'ZRS')
     ? ''
     : 'ZONE_REDUNDANT needs a STAGING_SKU with zones, not ${stagingSku}: the app cannot run without that account.'

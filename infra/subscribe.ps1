@@ -1,7 +1,7 @@
 # Deploy the Event Grid subscriptions (subscriptions.bicepparam), as subscribe.sh does elsewhere.
 
 function Fail($reason) {
-    $next = 'The app is deployed, but no event reaches it yet. See docs/operations.md#subscribing-failed'
+    $next = 'The app is deployed, but no event reaches it yet. See docs/deploy-upgrade.md#subscribing-failed'
     [Console]::Error.WriteLine("$reason $next")
     exit 1
 }

@@ -4,7 +4,7 @@
 set -eu
 
 fail() {
-    echo "$1 The app is deployed, but no event reaches it yet. See docs/operations.md#subscribing-failed" >&2
+    echo "$1 The app is deployed, but no event reaches it yet. See docs/deploy-upgrade.md#subscribing-failed" >&2
     exit 1
 }
 

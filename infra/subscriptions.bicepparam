@@ -9,6 +9,6 @@ param deadLetterContainer = readEnvironmentVariable('DEAD_LETTER_CONTAINER', '')
 param eventGridIdentityId = readEnvironmentVariable('EVENTS_IDENTITY_ID', '')
 param eventTimeToLiveInMinutes = int(readEnvironmentVariable('EVENT_MINUTES_TO_LIVE', '720'))
 
-// Only for docs/operations.md#subscribing-failed. It contains a key, which `azd env set` would store in a file.
+// Only for docs/deploy-upgrade.md#subscribing-failed. It contains a key, which `azd env set` would store in a file.
 param functionAddress = readEnvironmentVariable('FUNCTION_ADDRESS', '')
 param subscribeByAddress = !empty(readEnvironmentVariable('FUNCTION_ADDRESS', ''))

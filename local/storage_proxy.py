@@ -2,7 +2,8 @@
 
 Each of its ports also has a control plane, JSON without authentication: ``/proxy/faults`` and ``/proxy/chaos`` (GET,
 POST, DELETE), ``/proxy/requests`` (GET, with ``limit``, and DELETE), ``/proxy/recordings`` (GET: the number of requests
-for each), ``/proxy/messages`` (GET: how many are still to be delivered again) and ``/proxy/outage`` (POST).
+for each), ``/proxy/messages`` (GET: how many are still to be delivered again), ``/proxy/outage`` (POST) and
+``/proxy/keeping`` (GET, PUT, DELETE: versions, soft delete, holds and policies).
 """
 
 import argparse
@@ -34,7 +35,8 @@ from local.storage_faults import (
 from local.storage_kept import Kept
 from local.storage_log import Entry, Log
 from local.storage_messages import Messages
-from local.storage_relay import NO_FAULT, Exchange, Relay, RelayFault, swallow
+from local.storage_relay import NO_FAULT, Exchange, Relay, RelayFault, Touch, swallow
+from local.storage_versioned import Versioned
 
 CONTROL_PREFIX = "/proxy"
 _LATEST = 10_000
@@ -71,8 +73,9 @@ class StorageProxy:
             self._relay = Relay()
             exits.push_async_callback(self._relay.aclose)
             direct = connection_string(*self._upstream.values())
-            self._kept, self._messages = Kept(direct), Messages(direct)
+            self._kept, self._messages, self.versioned = Kept(direct), Messages(direct), Versioned(direct)
             exits.push_async_callback(self._kept.aclose)
+            exits.push_async_callback(self.versioned.aclose)
             exits.push_async_callback(self._messages.aclose)
             for service in self._port:
                 await self._listen(service, exits)
@@ -156,7 +159,15 @@ class StorageProxy:
         answer = await self._answer(request, call, entry.exchange, rule)
         if answer is not None:
             return answer
-        return await self._forward(request, call, base, exchange=entry.exchange, rule=rule)
+
+        async def forward(touch: Touch | None) -> web.StreamResponse:
+            return await self._forward(request, call, base, exchange=entry.exchange, rule=rule, touch=touch)
+
+        answer = await self.versioned.serve(request, call, entry.exchange, forward)
+        if rule is not None and rule.kind == "lostAnswer" and entry.exchange.upstream_status is None:
+            entry.exchange.status = None
+            return await disconnect(request)
+        return answer
 
     async def _answer(
         self, request: web.Request, call: StorageCall, exchange: Exchange, rule: StorageRule | None
@@ -189,16 +200,25 @@ class StorageProxy:
         return answer
 
     async def _forward(
-        self, request: web.Request, call: StorageCall, base: str, *, exchange: Exchange, rule: StorageRule | None
+        self,
+        request: web.Request,
+        call: StorageCall,
+        base: str,
+        *,
+        exchange: Exchange,
+        rule: StorageRule | None,
+        touch: Touch | None,
     ) -> web.StreamResponse:
         if rule is not None and rule.kind == "hang":
             await self.faults.hang(rule.seconds or 0)
 
-        async def touch(status: int, headers: Any) -> None:
+        async def change(status: int, headers: Any) -> None:
             if rule is not None and status < 300:
                 await self._kept.touch(call, headers, rule=rule, asked=request.headers)
+            if touch is not None:
+                await touch(status, headers)
 
-        touched = touch if call.service == "blob" else None
+        touched = change if call.service == "blob" else None
         is_alone = rule is not None and rule.kind == "otherBytes"
         async with self._kept.passing(call, is_alone=is_alone):
             answer = await self._relay.forward(
@@ -234,6 +254,7 @@ class StorageProxy:
             web.get(CONTROL_PREFIX + "/requests", list_requests),
             web.delete(CONTROL_PREFIX + "/requests", clear_requests),
             *self.faults.routes(CONTROL_PREFIX),
+            *self.versioned.routes(CONTROL_PREFIX),
             outage.route(CONTROL_PREFIX, self._outages),
         ]
 

@@ -41,7 +41,7 @@ class AccessTokens:
     async def principal(self, authorization: str | None) -> Principal:
         """Return whom the token in an `Authorization` header stands for; roles that this app doesn't know are left out.
 
-        Raises Unauthorized, with the kind of failure only, or UpstreamFailed while Entra's keys can't be fetched.
+        Raises Unauthorized, with the kind of failure only, or KeysUnavailable while Entra's keys can't be fetched.
         """
         claims = await self._signers.claims(
             authorization, audience=self._api, issuer=self._issuer, require=("ver", "tid", "oid")

@@ -11,6 +11,7 @@ RecordingError                500 InternalServerError
 ├── ConsentMissing            409 ConsentMissing          consent is granted first, or the withdrawn one again
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
 ├── StartInProgress           503 StartInProgress         another request for this start is in progress; try again
+├── KeysUnavailable           503 KeysUnavailable         the keys that check tokens can't be fetched; try again soon
 ├── IndexUnavailable          503 IndexUnavailable        the search index can't be reached; try again in a minute
 ├── StorageUnavailable        503 StorageUnavailable      storage can't be reached; try again in a minute
 ├── TrailUnavailable          503 TrailUnavailable        the trail can't be written, so it was not done; try again
@@ -119,6 +120,14 @@ class StartInProgress(RecordingError):
     status = 503
     code = "StartInProgress"
     retry_after = "60"
+
+
+class KeysUnavailable(RecordingError):
+    """The keys that check a token can't be fetched from ACS or Entra ID, so nobody knows whether it is valid."""
+
+    status = 503
+    code = "KeysUnavailable"
+    retry_after = "30"
 
 
 class IndexUnavailable(RecordingError):

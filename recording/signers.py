@@ -18,7 +18,7 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy, AsyncRetryPolicy, Sans
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from recording import urls
-from recording.errors import Unauthorized, UpstreamFailed
+from recording.errors import KeysUnavailable, Unauthorized
 from recording.telemetry import log
 
 LIFE_SECONDS, PAUSE_SECONDS = 24 * 60 * 60.0, 30.0
@@ -83,7 +83,7 @@ class Signers:
 
         It is signed with RS256 and a key of the signer, for `audience`, by `issuer` (None: the one that the provider
         names), valid now, and has the claims of `require`. Raises Unauthorized, with the kind of failure only, or
-        UpstreamFailed while the keys can't be fetched.
+        KeysUnavailable while the keys can't be fetched.
         """
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
@@ -114,7 +114,7 @@ class Signers:
                 if self._is_due(kid):
                     await self._renew()
         if self._signer is None or (self._failed and kid not in self._signer.keys):
-            raise UpstreamFailed("the keys that check the token could not be fetched; try again in half a minute")
+            raise KeysUnavailable("the keys that check the token could not be fetched; it may be valid")
         return self._signer
 
     def _is_due(self, kid: str | None) -> bool:

@@ -10,6 +10,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from recording import timer
 from recording.archive import finish, hand_over
 from recording.config import settings
@@ -17,6 +19,7 @@ from recording.config.settings import Settings
 from recording.ingest import chunk
 from recording.intake import backlog
 from recording.model import attempts, job
+from tests.support import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMS = ("", "__blobServiceUri", "__queueServiceUri", "__accountName")
@@ -46,6 +49,7 @@ TESTED_THROUGH_ANOTHER = {
     "acs/service": "acs/test_call_automation",
     "api/doors": "test_v1",
     "api/response": "test_function_app",
+    "catalogue/operations_view": "catalogue/test_operations",
     "clock": "test_timer",
     "commands/arguments": "commands/test_reconcile",
     "commands/doctor": "doctor/test_examination",
@@ -56,6 +60,10 @@ TESTED_THROUGH_ANOTHER = {
     "ingest/facts": "ingest/test_chunk_verdicts",
     "ingest/transfer": "ingest/test_chunk_resume",
     "intake/quarantine": "intake/test_receive",
+    "join/names": "join/test_plan",
+    "join/parts": "join/test_plan",
+    "join/refusals": "join/test_plan",
+    "join/sources": "join/test_plan",
     "model/events": "model/test_event_parser",
     "model/pending": "archive/test_unannounced",
     "model/caller": "api/test_request",
@@ -271,13 +279,11 @@ def test_the_example_settings_are_settings() -> None:
     assert "ARCHIVE_SCHEDULE" in values
 
 
-def test_readme_has_the_settings_table() -> None:
-    """README's table is the one that `python -m recording.config.settings` prints."""
-    readme = (ROOT / "README.md").read_text()
-    found = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", readme, re.DOTALL)
-
-    assert found is not None
-    assert settings.markdown_table() == found[1].strip()
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_tables_in_documents_are_those_of_the_code(name: str) -> None:
+    """What stands between two marks is what `python -m tests.support.tables` writes there."""
+    document, table = tables.TABLES[name]
+    assert tables.written(document, name) == table()
 
 
 def test_what_is_needed_in_azure_is_named() -> None:

@@ -134,10 +134,10 @@ def test_loads_are_those_of_the_counts(day: int) -> None:
 
 
 def test_what_the_text_says_of_the_app_is_so() -> None:
-    """The speed of an instance is that of the runbook; the timer's limit is its rate times its budget."""
+    """The speed of an instance is that of docs/capacity-cost.md; the timer's limit is its rate times its budget."""
     [fetched] = [numbers(name)[0] for name in LOADS if name.startswith("instances that fetch")]
-    runbook = (ROOT / "docs" / "operations.md").read_text()
-    assert f"one process fetches {fetched:g} MB/s" in " ".join(runbook.split())
+    capacity = (ROOT / "docs" / "capacity-cost.md").read_text()
+    assert f"one process fetches {fetched:g} MB/s" in " ".join(capacity.split())
     assert f"{fetched / 1000:g} GB are what an instance of 2 GB fetches in a second" in " ".join(DOCS.split())
     most, rate, minutes = numbers(LOADS["recordings between two runs of the timer"][0])
     assert minutes * 60 == timer.BUDGET_SECONDS

@@ -44,7 +44,7 @@ class CallbackAuth:
     async def check(self, authorization: str | None) -> None:
         """Accept a callback if its `Authorization` header has a valid token of ACS for this resource.
 
-        Raises Unauthorized, or UpstreamFailed while ACS's keys can't be fetched: ACS may send the callback again.
+        Raises Unauthorized, or KeysUnavailable while ACS's keys can't be fetched: ACS may send the callback again.
         """
         if self._audience is not None:
             await self._signers.claims(authorization, audience=self._audience)

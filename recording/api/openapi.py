@@ -193,7 +193,7 @@ def _refusals(one: Endpoint) -> set[int]:
     """Return the statuses that follow from the door and from what an operation takes."""
     found = {500}
     if one.door == "token":
-        found |= {401, 403, 404}
+        found |= {401, 403, 404, 503}
     if one.shape.query or one.shape.body or "{" in one.path:
         found.add(400)
     if one.shape.query or "{" in one.path:

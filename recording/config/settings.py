@@ -1,6 +1,6 @@
 """Every app setting: typed, documented, read once.
 
-README's table is generated from here (`python -m recording.config.settings`), and tests compare README and
+The table of docs/settings.md is generated from here (`python -m recording.config.settings`), and tests compare it and
 `local.settings.example.json` with it.
 """
 
@@ -347,7 +347,7 @@ def read_file(file: Path) -> dict[str, str]:
 
 
 def markdown_table() -> str:
-    """Return the settings as README's Markdown table."""
+    """Return the settings as the Markdown table of docs/settings.md."""
     rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
     for field in Settings.model_fields.values():
         default = field.default

@@ -166,7 +166,7 @@ async def _depth(name: str, queue: Queue, poison: Queue) -> str | Finding:
         poisoned = 0
     if poisoned:
         why = f"{queue.name}: {waiting} waiting, {poisoned} given up"
-        fix = "see poison-message in docs/operations.md; the next run of the timer accepts them"
+        fix = "see poison-message in docs/runbook.md; the next run of the timer accepts them"
         return Finding(name, "warn", why, fix)
     return f"{waiting} waiting, none given up"
 

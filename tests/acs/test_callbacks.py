@@ -24,7 +24,7 @@ from local.acs.identifiers import RESOURCE_ID
 from local.acs.server import Emulator
 from recording.acs.callbacks import CONFIGURATION, HOST, CallbackAuth
 from recording.config.resource import Resource, parse_connection_string
-from recording.errors import RecordingError, Unauthorized, UpstreamFailed
+from recording.errors import KeysUnavailable, RecordingError, Unauthorized
 from recording.signers import FETCH_SECONDS, LIFE_SECONDS, PAUSE_SECONDS
 from tests.support.origin import KEY, Origin, record
 
@@ -250,7 +250,7 @@ async def test_keys_that_are_out_of_reach(signer: Signer, checks: CallbackAuth, 
     for name, value in broken.items():
         setattr(signer, name, value)
 
-    assert [UpstreamFailed] * 5 == [await outcome(checks, signer.token()) for _ in range(5)]
+    assert [KeysUnavailable] * 5 == [await outcome(checks, signer.token()) for _ in range(5)]
     assert 1 == signer.fetches
     for name in broken:
         setattr(signer, name, getattr(well, name))
@@ -265,7 +265,7 @@ async def test_keys_that_are_known_stay_good(signer: Signer, checks: CallbackAut
     signer.now += LIFE_SECONDS
 
     assert None is await outcome(checks, signer.token())
-    assert UpstreamFailed is await outcome(checks, signer.token("two"))
+    assert KeysUnavailable is await outcome(checks, signer.token("two"))
 
 
 async def test_nobody_answers(unused_tcp_port: int) -> None:
@@ -273,7 +273,7 @@ async def test_nobody_answers(unused_tcp_port: int) -> None:
     checks = CallbackAuth(Resource(f"http://127.0.0.1:{unused_tcp_port}", KEY), ID)
     some = "Bearer " + jwt.encode({}, key("one"), "RS256", headers={"kid": "one"})
     try:
-        assert [UpstreamFailed, Unauthorized] == [await outcome(checks, some), await outcome(checks, None)]
+        assert [KeysUnavailable, Unauthorized] == [await outcome(checks, some), await outcome(checks, None)]
     finally:
         await checks.aclose()
 
@@ -295,7 +295,7 @@ async def test_a_place_that_hangs() -> None:
         released.set()
         await checks.aclose()
 
-    assert UpstreamFailed is found
+    assert KeysUnavailable is found
     assert time.monotonic() - begun < 3
 
 

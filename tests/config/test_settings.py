@@ -312,7 +312,7 @@ def test_content_hosts(value: str, expected: tuple[str, ...]) -> None:
 
 
 def test_the_table_has_every_setting() -> None:
-    """README's table has one row per setting, with no cell broken by its content."""
+    """The table of docs/settings.md has one row per setting, with no cell broken by its content."""
     rows = settings.markdown_table().splitlines()[2:]
 
     assert [f"`{field.alias}`" for field in Settings.model_fields.values()] == [row.split(" | ")[0][2:] for row in rows]

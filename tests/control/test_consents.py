@@ -185,8 +185,8 @@ async def test_without_the_index_the_facts_of_starts_say_what_is_recorded(app: A
         async def note_live_state(self, *_: object) -> None:
             return
 
-    without: Any = replace(app.consents, index=Down())
-    noted = await without.note(APP, one, body(ADA, "withdrawn"))
+    down: Any = Down()
+    noted = await replace(app.consents, index=down).note(APP, one, body(ADA, "withdrawn"))
 
     assert [(recording_id, "paused")] == [(each.recording_id, each.outcome) for each in noted.recordings]
 

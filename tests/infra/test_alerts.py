@@ -1,4 +1,4 @@
-"""infra/alerts.bicep and workbook.json against what the app logs, and docs/operations.md."""
+"""infra/alerts.bicep and workbook.json against what the app logs, and docs/runbook.md."""
 
 import json
 import logging
@@ -13,8 +13,8 @@ from recording.intake import backlog
 from recording.model import job, layout
 from recording.model.trail import TrailEntry
 from tests.infra.app_code import computed_names, fields, functions, is_logged
-from tests.infra.snapshots import INFRA, ROOT, Resource, resource, resources, variants
-from tests.support.documents import headings
+from tests.infra.snapshots import INFRA, Resource, resource, resources, variants
+from tests.support.documents import RUNBOOK, SOURCE, headings
 from tests.support.emulator import Control
 from tests.support.facts import put, stage, sweep
 
@@ -256,11 +256,11 @@ def test_silence_is_measured_from_starts_that_are_logged() -> None:
 @pytest.mark.parametrize("name", RULES)
 def test_each_alert_leads_to_its_section(name: str) -> None:
     """The description says what to do and ends in the name of a section of the runbook that exists."""
-    advice, _, section = RULES[name].properties["description"].partition(" Runbook: docs/operations.md, section ")
+    advice, _, section = RULES[name].properties["description"].partition(" Runbook: docs/runbook.md, section ")
     assert len(advice) > 60
     assert advice.endswith(".")
     assert section == name
-    assert name in headings((ROOT / "docs" / "operations.md").read_text())
+    assert name in headings(RUNBOOK)
     assert RULES[name].properties["enabled"] is True
 
 
@@ -272,27 +272,16 @@ def test_links_lead_to_where_the_runbook_is_read() -> None:
         for one in resources(next(iter(type.values())).type, "everything-on")
     ]
     links = [one.properties["description"].rpartition(" ")[2] for one in rules]
-    assert {link.partition("#")[0] for link in links} == {"https://wiki.example.com/recordings/operations.md"}
+    assert {link.partition("#")[0] for link in links} == {"https://wiki.example.com/recordings/runbook.md"}
     assert {link.partition("#")[2] for link in links} == set(RULES)
 
 
-def test_runbook_has_no_dead_link() -> None:
-    """Links within the runbook lead to headings, links to files lead to files."""
-    source = (ROOT / "docs" / "operations.md").read_text()
-    links = re.findall(r"\]\(([^)]+)\)", source)
-    within = {link[1:] for link in links if link.startswith("#")}
-    files = [link for link in links if not link.startswith(("#", "http"))]
-    assert within - headings(source) == set()
-    assert [link for link in files if not (ROOT / "docs" / link).exists()] == []
-
-
-def test_runbook_names_parameters_that_exist() -> None:
-    """What the runbook calls a parameter or an azd variable is one."""
-    source = (ROOT / "docs" / "operations.md").read_text()
+def test_documents_name_parameters_that_exist() -> None:
+    """What the documents for operators call a parameter or an azd variable is one."""
     bicep = "".join((INFRA / f).read_text() for f in ("main.bicep", "main.bicepparam", "subscriptions.bicepparam"))
-    variables = set(re.findall(r'azd env set ([A-Z_]+)|"\$([A-Z_]+)"', source))
+    variables = set(re.findall(r'azd env set ([A-Z_]+)|"\$([A-Z_]+)"', SOURCE))
     assert [name for pair in variables for name in pair if name and name not in bicep] == []
-    table = re.findall(r"^\| (`.+?`(?:, `.+?`)*) \|", source, re.MULTILINE)
+    table = re.findall(r"^\| (`.+?`(?:, `.+?`)*) \|", SOURCE, re.MULTILINE)
     assert [name for row in table for name in re.findall(r"`(\w+)`", row) if f"param {name} " not in bicep] == []
 
 

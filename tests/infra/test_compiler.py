@@ -99,7 +99,7 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "AUTO_RECORD": "all",
             "HTTP_ALWAYS_READY": "1",
             "STAGING_SKU": "Standard_LRS",
-            "RUNBOOK_URL": "docs/operations.md",
+            "RUNBOOK_URL": "docs/runbook.md",
             "ZONE_REDUNDANT": "true",
         },
         [
@@ -120,8 +120,8 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "RISK_HOURS (24) is not below the 24 hours for which ACS keeps a recording: every chunk would be at risk "
             "at once.",
             "HTTP_ALWAYS_READY is 1, and ZONE_REDUNDANT needs at least two, or none.",
-            "RUNBOOK_URL must be the https address at which your team reads docs/operations.md, not "
-            "docs/operations.md: remove it if there is none.",
+            "RUNBOOK_URL must be the https address at which your team reads docs/runbook.md, not "
+            "docs/runbook.md: remove it if there is none.",
             "ZONE_REDUNDANT needs a STAGING_SKU with zones, not Standard_LRS: the app cannot run without that account.",
         ],
     ),

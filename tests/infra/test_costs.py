@@ -1,4 +1,4 @@
-"""docs/operations.md, *What it costs* and *Limits and scale*: the numbers are those of the app."""
+"""docs/capacity-cost.md, *What it costs* and *Limits and scale*: the numbers are those of the app."""
 
 import json
 import re
@@ -29,7 +29,7 @@ from tests.support.manifests import finished
 from tests.support.requests import Counted
 from tests.support.source import mp4, storage_host, today
 
-DOCS = (ROOT / "docs" / "operations.md").read_text()
+DOCS = (ROOT / "docs" / "capacity-cost.md").read_text()
 HOURS = 1000
 CHUNK = 450_000_000
 SMALL = 5_000_000

@@ -180,7 +180,7 @@ def test_a_function_that_never_appears_ends_the_hook(tmp_path: Path) -> None:
     """After six tries the hook fails, and says where to read on."""
     status, said, calls = subscribe(tmp_path, f'[ "$1" = account ] || {{ echo "{NOT_SEEN}" >&2; exit 1; }}')
     assert (status, len(calls)) == (1, 7)
-    assert said.rstrip().endswith("See docs/operations.md#subscribing-failed")
+    assert said.rstrip().endswith("See docs/deploy-upgrade.md#subscribing-failed")
 
 
 def test_another_failure_is_not_repeated(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from recording.commands import reconcile
-from tests.infra.snapshots import ROOT, Resource, named, resource, resources, variants
-from tests.support.documents import blocks
+from tests.infra.snapshots import Resource, named, resource, resources, variants
+from tests.support.documents import COMPLIANCE, blocks
 
 TYPE = "Microsoft.Insights/diagnosticSettings"
 READ, WRITE, DELETE = "StorageRead", "StorageWrite", "StorageDelete"
@@ -78,7 +78,7 @@ def test_reconcile_asks_tables_that_are_sent() -> None:
 
 
 @pytest.mark.parametrize("query", [one for one in blocks("kusto") if "StorageBlobLogs" in one], ids=["read", "life"])
-def test_queries_of_the_runbook_name_columns(query: str) -> None:
+def test_queries_of_the_documents_name_columns(query: str) -> None:
     """A column in capitals is one of the tables that the query reads; fields are read as everywhere."""
     bare = re.sub(r'"[^"]*"', '""', query)
     words = set(re.findall(r"(?<![\w.])[A-Z]\w+", bare))
@@ -87,11 +87,11 @@ def test_queries_of_the_runbook_name_columns(query: str) -> None:
     assert (bare.count("("), bare.count("{")) == (bare.count(")"), bare.count("}"))
 
 
-def test_the_runbook_says_how_long_rows_are_kept() -> None:
-    """Who asks about last month needs rows that old: thirty days by default, and the runbook says how to have more."""
+def test_the_documents_say_how_long_rows_are_kept() -> None:
+    """Who asks about last month needs rows that old: thirty days by default, and compliance.md has how to get more."""
     days = resource("Microsoft.OperationalInsights/workspaces").properties["retentionInDays"]
     changed = resource("Microsoft.OperationalInsights/workspaces", variant="everything-on").properties[
         "retentionInDays"
     ]
     assert (days, changed) == (30, 90)
-    assert "azd env set LOG_RETENTION_DAYS 90" in (ROOT / "docs" / "operations.md").read_text()
+    assert "azd env set LOG_RETENTION_DAYS 90" in COMPLIANCE

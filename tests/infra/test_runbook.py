@@ -1,4 +1,4 @@
-"""docs/operations.md and SECURITY.md: the commands that they give an operator are valid."""
+"""The documents for operators, and SECURITY.md: the commands that they give an operator are valid."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from recording import __main__ as command
 from recording.config.settings import read_from
 from recording.errors import ChunkError, RecordingError
 from tests.infra.snapshots import ROOT
-from tests.support.documents import SOURCE, blocks
+from tests.support.documents import DEPLOYING, SOURCE, blocks
 from tests.support.emulator import Control, file_event
 from tests.support.facts import listing
 
@@ -54,7 +54,7 @@ def test_a_repair_deploys_although_nothing_changed() -> None:
 
 def test_names_of_a_deployment_are_used_after_they_were_read() -> None:
     """Before the first deployment they are empty, and an address would be https:// only."""
-    before = SOURCE.partition('$ eval "$(azd env get-values)"')[0]
+    before = DEPLOYING.partition('$ eval "$(azd env get-values)"')[0]
     assert re.findall(r"\$[A-Z][A-Z_]+", before) == []
 
 

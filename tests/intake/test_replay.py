@@ -18,7 +18,8 @@ from recording import __main__ as command
 from recording import app as bootstrap
 from recording.acs.call_automation import CallAutomation
 from recording.app import App, assemble
-from recording.catalogue.operations import DaysQuery, Operations
+from recording.catalogue.operations import Operations
+from recording.catalogue.operations_view import DaysQuery
 from recording.config.resource import parse_connection_string
 from recording.config.settings import read_settings
 from recording.errors import (

@@ -5,7 +5,12 @@ from textwrap import dedent
 
 from tests.infra.snapshots import ROOT
 
-SOURCE = (ROOT / "docs" / "operations.md").read_text()
+RUNBOOK, OPERATIONS, DEPLOYING, COMPLIANCE, CAPACITY = (
+    (ROOT / "docs" / f"{name}.md").read_text()
+    for name in ("runbook", "operations", "deploy-upgrade", "compliance", "capacity-cost")
+)
+# What an operator reads.
+SOURCE = "\n".join([DEPLOYING, RUNBOOK, OPERATIONS, COMPLIANCE, CAPACITY])
 SECURITY = (ROOT / "SECURITY.md").read_text()
 
 
