@@ -184,13 +184,14 @@ traces
     window: 'PT15M'
     threshold: 0
     dimensions: []
-    advice: 'A chunk, an event or the archive of a recording failed five times in a row. The timer tries it again; find the cause.'
+    advice: 'A chunk, an event, the archive of a recording or a joined file failed five times in a row. The timer tries it again, a joined file is made when it is asked for again; find the cause.'
     query: '''
 traces
 | where message startswith "event.not_taken "
     or (message startswith "Message has reached MaxDequeueCount"
         and (message contains "recording-chunks-poison" or message contains "recording-bulk-poison"
-            or message contains "recording-events-poison" or message contains "recording-archive-poison"))
+            or message contains "recording-events-poison" or message contains "recording-archive-poison" or message contains "recording-export-poison"
+            or message contains "recording-join-poison"))
 '''
   }
   {

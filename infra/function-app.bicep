@@ -13,9 +13,11 @@ param storageBlobUri string
 param storageQueueUri string
 param storageTableUri string
 param archiveBlobUri string
+param derivedBlobUri string
 param deploymentContainer string
 param stagingContainer string
 param archiveContainer string
+param derivedContainer string
 param quarantineContainer string
 param deadLetterContainer string
 param insightsConnectionString string
@@ -37,6 +39,8 @@ param contentHosts string
 param deleteSource bool
 param autoRecord string
 param consent string
+param exportOthers string
+param exportDays int
 param telemetry string
 
 @description('If empty, no state callbacks are requested.')
@@ -176,8 +180,10 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     AzureWebJobsStorage__clientId: identityClientId
     STAGING_STORAGE__blobServiceUri: storageBlobUri
     ARCHIVE_STORAGE__blobServiceUri: archiveBlobUri
+    DERIVED_STORAGE__blobServiceUri: derivedBlobUri
     STAGING_CONTAINER: stagingContainer
     ARCHIVE_CONTAINER: archiveContainer
+    DERIVED_CONTAINER: derivedContainer
     QUARANTINE_CONTAINER: quarantineContainer
     DEAD_LETTER_CONTAINER: deadLetterContainer
 
@@ -195,6 +201,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     DELETE_SOURCE: toLower(string(deleteSource))
     AUTO_RECORD: autoRecord
     CONSENT: consent
+    EXPORT_OTHERS: exportOthers
+    EXPORT_DAYS: string(exportDays)
     TELEMETRY: telemetry
     PUBLIC_BASE_URL: publicBaseUrl
     CALLBACK_KEY: empty(callbackKeySecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${callbackKeySecretUri})'

@@ -65,6 +65,10 @@ param deleteSource bool = false
 @allowed(['off', 'all'])
 param autoRecord string = 'off'
 
+@description('Whether exports of what there is about a person hide or show others who took part (EXPORT_OTHERS).')
+@allowed(['masked', 'shown'])
+param exportOthers string = 'masked'
+
 @description('required refuses a start unless consent was granted and none withdrawn (CONSENT); not together with autoRecord all.')
 @allowed(['off', 'required'])
 param consent string = 'off'
@@ -107,7 +111,7 @@ param httpConcurrency int = 32
 @allowed([2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('Creates a virtual network with the app in it and private endpoints for both storage accounts, which are then closed to everything else: see docs/deploy-upgrade.md#private-networking.')
+@description('Creates a virtual network with the app in it and private endpoints for the storage accounts, which are then closed to everything else: see docs/deploy-upgrade.md#private-networking.')
 param privateNetworking bool = false
 
 @description('Addresses of that network: a /24 or larger that does not overlap with networks that you connect to it.')
@@ -150,6 +154,11 @@ param archiveImmutabilityLocked bool = false
 @minValue(0)
 @maxValue(146000)
 param archiveImmutableDays int = 0
+
+@description('After how many days joined files and exports are deleted. They are made again when they are asked for.')
+@minValue(1)
+@maxValue(365)
+param derivedDays int = 7
 
 @description('How long a deleted blob can be restored, in days.')
 @minValue(1)
@@ -266,6 +275,7 @@ var eventTopicName = empty(existingTopicName) ? 'evgt-acs-${token}' : existingTo
 var container = {
   staging: 'recordings-staging'
   archive: 'recordings-archive'
+  derived: 'recordings-derived'
   quarantine: 'recordings-quarantine'
   deadLetter: 'recordings-dead-letter'
   deployment: 'deployment'
@@ -336,6 +346,19 @@ module archive 'archive.bicep' = {
   }
 }
 
+module derived 'derived.bicep' = {
+  name: 'derived'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+    container: container.derived
+    privateNetworking: privateNetworking
+    deleteAfterDays: derivedDays
+  }
+}
+
 module network 'network.bicep' = if (privateNetworking) {
   name: 'network'
   scope: group
@@ -348,10 +371,17 @@ module network 'network.bicep' = if (privateNetworking) {
       {
         name: storage.outputs.accountName
         id: storage.outputs.accountId
+        services: ['blob', 'queue', 'table']
       }
       {
         name: archive.outputs.accountName
         id: archive.outputs.accountId
+        services: ['blob', 'queue', 'table']
+      }
+      {
+        name: derived.outputs.accountName
+        id: derived.outputs.accountId
+        services: ['blob']
       }
     ]
   }
@@ -420,6 +450,16 @@ module archiveLog 'access-logs.bicep' = if (accessLogs) {
   }
 }
 
+module derivedLog 'access-logs.bicep' = if (accessLogs) {
+  name: 'access-logs-derived'
+  scope: group
+  params: {
+    accountName: derived.outputs.accountName
+    workspaceId: monitoring.outputs.workspaceId
+    settingName: 'recordings-${token}'
+  }
+}
+
 module domainEvents 'domain-events.bicep' = {
   name: 'domain-events'
   scope: group
@@ -440,6 +480,8 @@ module roles 'roles.bicep' = {
     deadLetterContainer: container.deadLetter
     archiveAccountName: archive.outputs.accountName
     archiveContainer: container.archive
+    derivedAccountName: derived.outputs.accountName
+    derivedContainer: container.derived
     insightsName: monitoring.outputs.insightsName
     domainTopicName: domainEvents.outputs.topicName
   }
@@ -459,9 +501,11 @@ module functionApp 'function-app.bicep' = {
     storageQueueUri: storage.outputs.queueUri
     storageTableUri: storage.outputs.tableUri
     archiveBlobUri: archive.outputs.blobUri
+    derivedBlobUri: derived.outputs.blobUri
     deploymentContainer: container.deployment
     stagingContainer: container.staging
     archiveContainer: container.archive
+    derivedContainer: container.derived
     quarantineContainer: container.quarantine
     deadLetterContainer: container.deadLetter
     insightsConnectionString: monitoring.outputs.connectionString
@@ -480,6 +524,8 @@ module functionApp 'function-app.bicep' = {
     deleteSource: deleteSource
     autoRecord: autoRecord
     consent: consent
+    exportOthers: exportOthers
+    exportDays: derivedDays
     telemetry: telemetry
     publicBaseUrl: publicBaseUrl
     callbackKeySecretUri: callbackKeySecretUri
@@ -541,6 +587,7 @@ output STORAGE_ACCOUNT_ID string = storage.outputs.accountId
 output STORAGE_ACCOUNT_NAME string = storage.outputs.accountName
 output ARCHIVE_ACCOUNT_NAME string = archive.outputs.accountName
 output STAGING_CONTAINER_NAME string = container.staging
+output DERIVED_ACCOUNT_NAME string = derived.outputs.accountName
 output ARCHIVE_CONTAINER_NAME string = container.archive
 output DEAD_LETTER_CONTAINER string = container.deadLetter
 output LOG_WORKSPACE_ID string = monitoring.outputs.workspaceCustomerId

@@ -1,4 +1,4 @@
-// A network of the deployment's own: the app is integrated into it, and both storage accounts have private endpoints
+// A network of the deployment's own: the app is integrated into it, and the storage accounts have private endpoints
 // in it. Deployed only where privateNetworking is on (main.bicep).
 
 param location string
@@ -10,10 +10,11 @@ param token string
 @description('A /24 or larger: the app takes the first half, the private endpoints the third quarter.')
 param addressPrefix string
 
-param accounts { name: string, id: string }[]
+@description('The accounts, each with the services of it that are used.')
+param accounts { name: string, id: string, services: string[] }[]
 
 var services = ['blob', 'queue', 'table']
-var endpoints = flatten(map(accounts, account => map(services, service => {
+var endpoints = flatten(map(accounts, account => map(account.services, service => {
   name: 'pe-${account.name}-${service}'
   accountId: account.id
   service: service

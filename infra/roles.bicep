@@ -7,6 +7,8 @@ param storageAccountName string
 param deadLetterContainer string
 param archiveAccountName string
 param archiveContainer string
+param derivedAccountName string
+param derivedContainer string
 param insightsName string
 param domainTopicName string
 
@@ -40,6 +42,18 @@ resource archive 'Microsoft.Storage/storageAccounts@2025-08-01' existing = {
 
     resource recordings 'containers' existing = {
       name: archiveContainer
+    }
+  }
+}
+
+resource derived 'Microsoft.Storage/storageAccounts@2025-08-01' existing = {
+  name: derivedAccountName
+
+  resource blobs 'blobServices' existing = {
+    name: 'default'
+
+    resource files 'containers' existing = {
+      name: derivedContainer
     }
   }
 }
@@ -100,6 +114,28 @@ resource archiveBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 resource archiveLinks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: archive
   name: guid(archive.id, appPrincipalId, role['Storage Blob Delegator'])
+  properties: {
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role['Storage Blob Delegator'])
+  }
+}
+
+@description('Make and delete joined files and exports, in their container only.')
+resource derivedBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: derived::blobs::files
+  name: guid(derived::blobs::files.id, appPrincipalId, role['Storage Blob Data Contributor'])
+  properties: {
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role['Storage Blob Data Contributor'])
+  }
+}
+
+@description('Sign the links to joined files and exports; as for the archive, a role on the container is not enough.')
+resource derivedLinks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: derived
+  name: guid(derived.id, appPrincipalId, role['Storage Blob Delegator'])
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'

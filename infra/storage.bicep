@@ -30,6 +30,10 @@ var queueNames = [
   'recording-events-poison'
   'recording-archive'
   'recording-archive-poison'
+  'recording-export'
+  'recording-export-poison'
+  'recording-join'
+  'recording-join-poison'
 ]
 
 var containerNames = [

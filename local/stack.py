@@ -46,6 +46,7 @@ APP_SETTINGS = (
     *("CALLBACK_", "CONSENT", "CONTENT_HOSTS"),
     *(
         "DELETE_SOURCE",
+        "DERIVED_",
         "ENTRA_",
         "EVENTS_",
         "FUNCTIONS_",
@@ -143,6 +144,7 @@ class Stack:
             "AzureWebJobsStorage": self.storage_connection_string,
             "STAGING_STORAGE": self.storage_connection_string,
             "ARCHIVE_STORAGE": self.storage_connection_string,
+            "DERIVED_STORAGE": self.storage_connection_string,
             "ACS_CONNECTION_STRING": self.acs_connection_string,
             "ACS_API_VERSION": API_VERSIONS[self.options.api],
             "SOURCE_RETENTION_HOURS": f"{retention:g}" if retention else "",

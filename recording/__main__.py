@@ -1,4 +1,4 @@
-"""`python -m recording doctor`, `replay`, `archive`, `verify`, `reindex`, `reconcile`: what an operator runs.
+"""`python -m recording doctor`, `replay`, `archive`, `verify`, `reindex`, `reconcile`, `export`: what an operator runs.
 
 Settings come from the environment, as in Azure; those of local.settings.json fill the gaps. With
 `--settings FILE` they are that file's alone.
@@ -11,7 +11,7 @@ from io import TextIOWrapper
 
 from azure.core.exceptions import AzureError
 
-from recording.commands import archive, doctor, reconcile, reindex, replay, verify
+from recording.commands import archive, doctor, export, reconcile, reindex, replay, verify
 from recording.errors import RecordingError
 
 
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m recording")
     commands = parser.add_subparsers(required=True)
-    for command in (doctor, replay, archive, verify, reindex, reconcile):
+    for command in (doctor, replay, archive, verify, reindex, reconcile, export):
         command.add_parser(commands)
     return parser
 

@@ -57,6 +57,9 @@ from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
 from recording.notices import Topic
+from recording.people.collect import Collector
+from recording.people.exports import Exports
+from recording.people.find import PersonFinder
 from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
 from recording.storage.consents import Consents
@@ -84,6 +87,8 @@ class Clients:
     index: Index
     archive_queue: Queue
     archive_poison: Queue
+    export_queue: Queue
+    export_poison: Queue
     topic: Topic
     service: Preview2021 | CallAutomation
     callbacks: CallbackAuth
@@ -99,7 +104,8 @@ class Clients:
         await self.blobs.create_containers("staging", "quarantine")
         for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue):
             await queue.create()
-        await self.prepare_archive()
+        await self.export_queue.create()
+        await asyncio.gather(self.prepare_archive(), self._prepare_derived())
 
     async def prepare_archive(self) -> None:
         """Create the archive container if it is missing; where it can't be reached, chunks are safe in staging."""
@@ -110,6 +116,16 @@ class Clients:
             reason = type(failed).__name__
             log.error("archive.not_prepared", reason=reason, next="chunks go to staging; the timer tries again")
 
+    async def _prepare_derived(self) -> None:
+        """Create the container of derived files, if they have a place and it is missing: no recording needs it."""
+        if not self.blobs.keeps_derived:
+            return
+        try:
+            async with asyncio.timeout(self.archive_timeout):
+                await self.blobs.create_containers("derived")
+        except (AzureError, TimeoutError) as failed:
+            log.warning("derived.not_prepared", reason=type(failed).__name__, next="no file is joined or exported")
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self.blobs.aclose()
@@ -117,6 +133,8 @@ class Clients:
             await queue.aclose()
         for queue in (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison):
             await queue.aclose()
+        await self.export_queue.aclose()
+        await self.export_poison.aclose()
         await self.index.aclose()
         await self.topic.aclose()
         await self.service.aclose()
@@ -157,6 +175,7 @@ class App:
     requeue: Requeue
     replay: Replay
     reindex: Reindex
+    exports: Exports
     health: HealthCheck
 
     async def aclose(self) -> None:
@@ -223,7 +242,8 @@ async def open_app(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) 
 def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clients:
     """Open the clients; nothing is sent yet. `retries` are those of Blob Storage."""
     resource = settings.resource()
-    accounts = (settings.host_storage, settings.staging_storage, settings.archive_storage)
+    accounts = [settings.host_storage, settings.staging_storage, settings.archive_storage]
+    accounts += [settings.derived_storage] if settings.keeps_derived else []
     needs_topic_identity = bool(settings.events_topic_endpoint) and settings.events_topic_key is None
     needs_identity = (
         needs_topic_identity or resource.access_key is None or any(one.connection_string is None for one in accounts)
@@ -242,6 +262,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         index=Index(settings, blobs, credential),
         archive_queue=Queue(settings, job.ARCHIVE_QUEUE, credential),
         archive_poison=Queue(settings, f"{job.ARCHIVE_QUEUE}-poison", credential),
+        export_queue=Queue(settings, job.EXPORT_QUEUE, credential),
+        export_poison=Queue(settings, f"{job.EXPORT_QUEUE}-poison", credential),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # Callbacks of the 2021 preview API have no token (docs/acs-contract.md#2021-callbacks).
@@ -401,6 +423,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 (clients.bulk_queue, clients.bulk_poison),
                 (clients.event_queue, clients.event_poison),
                 (clients.archive_queue, clients.archive_poison),
+                (clients.export_queue, clients.export_poison),
             ),
             retention=settings.retention,
             risk_margin=settings.risk_margin,
@@ -415,6 +438,16 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         trail_rows=trail_rows,
         verifier=Verifier(blobs, recordings, trail, clock=clock),
         reindex=Reindex(recordings, claims, endings, trail, index, clock),
+        exports=Exports(
+            blobs,
+            PersonFinder(recordings, index),
+            Collector(blobs, recordings, claims, endings, trail, index),
+            trail,
+            clients.export_queue,
+            most=settings.export_others,
+            days=settings.export_days,
+            clock=clock,
+        ),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
     )
 

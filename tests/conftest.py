@@ -40,7 +40,10 @@ async def acs() -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 def environment(azurite: Azurite, acs: Emulator, request: pytest.FixtureRequest) -> dict[str, str]:
-    """The app settings, with containers of the test's own; a mark `settings` has others on top."""
+    """The app settings, with containers of the test's own; a mark `settings` has others on top.
+
+    Without the mark `derived` there is no place for derived files.
+    """
     number = next(_numbers)
     environment = {
         "AzureWebJobsStorage": azurite.connection_string,
@@ -49,7 +52,10 @@ def environment(azurite: Azurite, acs: Emulator, request: pytest.FixtureRequest)
         "STAGING_CONTAINER": f"staging-{number}",
         "ARCHIVE_CONTAINER": f"archive-{number}",
         "QUARANTINE_CONTAINER": f"quarantine-{number}",
+        "DERIVED_CONTAINER": f"derived-{number}",
     }
+    if request.node.get_closest_marker("derived"):
+        environment["DERIVED_STORAGE"] = azurite.connection_string
     for mark in request.node.iter_markers("settings"):
         environment |= mark.kwargs
     return environment

@@ -140,6 +140,11 @@ class Settings(BaseModel):
         alias="DEAD_LETTER_CONTAINER",
         description="Events that Event Grid gave up, in the account of the quarantine; `/v1/operations` lists them.",
     )
+    derived_container: Container = Field(
+        default="recordings-derived",
+        alias="DERIVED_CONTAINER",
+        description="Files that are made from recordings and can be made again: joined files and exports.",
+    )
     archive_schedule: str = Field(
         default="0 */5 * * * *",
         alias="ARCHIVE_SCHEDULE",
@@ -172,6 +177,18 @@ class Settings(BaseModel):
         default="off",
         alias="CONSENT",
         description="`required` refuses a start unless consent was granted and none withdrawn; not with `AUTO_RECORD`.",
+    )
+    export_others: Literal["masked", "shown"] = Field(
+        default="masked",
+        alias="EXPORT_OTHERS",
+        description="Whether an export of what there is about a person hides or shows others who took part.",
+    )
+    export_days: float = Field(
+        default=7,
+        gt=0,
+        le=365,
+        alias="EXPORT_DAYS",
+        description="Days after which an export is handed out no more; the container of derived files deletes it.",
     )
     public_base_url: Address | None = Field(
         default=None,
@@ -226,6 +243,12 @@ class Settings(BaseModel):
         alias="ARCHIVE_STORAGE",
         description="Account of the archive container (same forms). Default: AzureWebJobsStorage.",
     )
+    derived_storage: StorageAccount = Field(
+        default=StorageAccount(),
+        alias="DERIVED_STORAGE",
+        description="Account of the derived container (same forms), without versions and soft delete. "
+        "Unset: no joined files and exports.",
+    )
 
     @field_validator("consent")
     @classmethod
@@ -242,6 +265,11 @@ class Settings(BaseModel):
     def uses_preview_2021(self) -> bool:
         """Return whether the 2021 preview API is used, not the Call Automation API."""
         return self.acs_api_version == VERSION_2021
+
+    @property
+    def keeps_derived(self) -> bool:
+        """Return whether there is a place for derived files."""
+        return self.derived_storage != StorageAccount()
 
     @property
     def retention(self) -> timedelta:
@@ -314,6 +342,8 @@ def read_settings(environment: Mapping[str, str], *, may_be_unresolved: Collecti
         ("host_storage", "queue"),
         ("staging_storage", "blob"),
         ("archive_storage", "blob"),
+        # Not that of the host, if it isn't set: its versions would keep what was erased.
+        *((("derived_storage", "blob"),) if complete.keeps_derived else ()),
     )
     for name, service in needed:
         place: StorageAccount = getattr(complete, name)

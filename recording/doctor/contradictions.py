@@ -155,6 +155,9 @@ def _storage(settings: Settings) -> Iterator[Finding]:
         "ARCHIVE_CONTAINER": (archive, settings.archive_container),
         "QUARANTINE_CONTAINER": (staging, settings.quarantine_container),
     }
+    if settings.keeps_derived:
+        derived = account.service_url(settings.derived_storage, "blob")
+        places["DERIVED_CONTAINER"] = (derived, settings.derived_container)
     met: dict[tuple[str, str], str] = {}
     for name, place in places.items():
         if (other := met.setdefault(place, name)) != name:

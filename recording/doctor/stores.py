@@ -27,6 +27,7 @@ from recording.storage.blobs import Blobs, CopyFailed
 from recording.storage.queues import Queue
 
 _CONTAINERS: tuple[Container, ...] = ("staging", "archive", "quarantine")
+_DERIVED: tuple[Container, ...] = ("derived",)
 _IMMUTABLE = ("BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold")
 
 
@@ -70,7 +71,8 @@ async def examine_storage(
 
 
 async def _containers(settings: Settings, storage: Blobs, timeout: float) -> list[Finding]:
-    places = {where: _place(settings, where) for where in _CONTAINERS}
+    used = [*_CONTAINERS, *_DERIVED] if settings.keeps_derived else [*_CONTAINERS]
+    places = {where: _place(settings, where) for where in used}
     addresses = {place.address: place for place in places.values()}
     probed = dict(zip(addresses, await asyncio.gather(*map(_probe, addresses.values())), strict=True))
     bad = {address for address, finding in probed.items() if finding.mark == "fail"}
@@ -80,7 +82,8 @@ async def _containers(settings: Settings, storage: Blobs, timeout: float) -> lis
         name = f"{where} container"
         if place.address in bad:
             return Finding(name, "skipped", "skipped until the account is reachable")
-        return await _try(name, called, place, _use(storage, where, timeout / 3), timeout)
+        check = _forget(storage, place, timeout / 3) if where == "derived" else _use(storage, where, timeout / 3)
+        return await _try(name, called, place, check, timeout)
 
     async def copy() -> Finding:
         if bad:
@@ -88,7 +91,9 @@ async def _containers(settings: Settings, storage: Blobs, timeout: float) -> lis
         check = _copy(storage, timeout / 3)
         return await _try("archive copy", settings.archive_container, places["archive"], check, timeout)
 
-    return [*probed.values(), *await asyncio.gather(*map(container, _CONTAINERS), copy())]
+    unset = "skipped until DERIVED_STORAGE is set: no joined files and exports"
+    off = [] if settings.keeps_derived else [Finding("derived container", "skipped", unset)]
+    return [*probed.values(), *await asyncio.gather(*map(container, used), copy()), *off]
 
 
 async def _queues(settings: Settings, queues: Queues, timeout: float) -> list[Finding]:
@@ -127,6 +132,26 @@ async def _use(storage: Blobs, where: Container, tidy_timeout: float) -> str:
                 raise
             return f"written and read; its policy keeps {name}"
     return "written, read, deleted"
+
+
+async def _forget(storage: Blobs, place: _Place, tidy_timeout: float) -> str | Finding:
+    """Write, read and delete a derived file: nothing may be left of one that is erased with its recording."""
+    name, body = _blob(), secrets.token_bytes(64)
+    async with _tidied(storage, ("derived", name), timeout=tidy_timeout):
+        await storage.create("derived", name, body)
+        if await storage.read("derived", name) != body:
+            raise CopyFailed("read back differs from what was written")
+        await storage.delete("derived", name)
+        kept_by = await storage.kept_by("derived", name)
+    if kept_by is None:
+        return "written, read, deleted, and nothing is left"
+    option = "--enable-versioning" if kept_by == "versions" else "--enable-delete-retention"
+    why = f"{kept_by} of the account would keep what is deleted: an erased recording would live on in its joined file"
+    fix = (
+        "give DERIVED_STORAGE an account of its own, or, if nothing else is in this one: az storage account "
+        f"blob-service-properties update -n {place.name} {option} false"
+    )
+    return Finding("derived container", "fail", why, fix)
 
 
 async def _copy(storage: Blobs, tidy_timeout: float) -> str:
@@ -232,9 +257,8 @@ def _show(place: _Place, member: str) -> str:
 
 
 def _place(settings: Settings, where: Container) -> _Place:
-    field, setting = (
-        ("archive_storage", "ARCHIVE_STORAGE") if where == "archive" else ("staging_storage", "STAGING_STORAGE")
-    )
+    field = f"{where}_storage" if where in ("archive", "derived") else "staging_storage"
     account: StorageAccount = getattr(settings, field)
     # An account that isn't set is the host's (settings.py).
-    return _Place(account, "AzureWebJobsStorage" if account == settings.host_storage else setting, "blob")
+    is_hosts = account == settings.host_storage and where != "derived"
+    return _Place(account, "AzureWebJobsStorage" if is_hosts else field.upper(), "blob")

@@ -36,7 +36,7 @@ class ExportRequest(Body):
 
 
 class ExportAsked(Record):
-    """The fact that an export was asked for."""
+    """The fact that an export was asked for; the trail says by whom."""
 
     export_id: str
     participant: str
@@ -45,8 +45,6 @@ class ExportAsked(Record):
     others: Others
     at: datetime
     expires_at: datetime
-    by: str | None = None
-    by_object_id: str | None = None
 
     def wants_the_same(self, other: "ExportAsked") -> bool:
         """Return whether two requests ask for the same."""

@@ -25,7 +25,7 @@ _OTHERS = {
 def write_data(asked: ExportAsked, found: Found, recordings: Iterable[ExportedRecording], about: About) -> bytes:
     """Return all of an export as JSON."""
     whole = {
-        "asked": asked.model_dump(mode="json", by_alias=True, exclude={"by", "by_object_id"}),
+        "asked": asked.model_dump(mode="json", by_alias=True),
         "unreadable": list(found.unreadable),
         "recordings": [one.model_dump(mode="json", by_alias=True) for one in recordings],
         "about": about.model_dump(mode="json", by_alias=True),

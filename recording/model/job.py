@@ -19,6 +19,8 @@ QUEUE = "recording-chunks"
 BULK_QUEUE = "recording-bulk"
 # Recordings that are due.
 ARCHIVE_QUEUE = "recording-archive"
+# Joined files that somebody has asked for.
+JOIN_QUEUE = "recording-join"
 # Exports of what there is about a person.
 EXPORT_QUEUE = "recording-export"
 # The chunks of an event, or of a recording that are queued again, are queued one by one up to this number. Above it a

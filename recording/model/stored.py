@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-Container = Literal["staging", "archive", "quarantine", "dead_letter"]
+Container = Literal["staging", "archive", "quarantine", "dead_letter", "derived"]
 
 
 @dataclass(frozen=True)

@@ -103,8 +103,6 @@ class Exports:
             others=body.others or self.most,
             at=now,
             expires_at=now + timedelta(days=self.days),
-            by=caller.who,
-            by_object_id=owner or None,
         )
         async with _reading():
             known = await self._asked(asked.export_id)
@@ -235,7 +233,7 @@ class Exports:
         )
 
     async def _find(self, asked: ExportAsked) -> Found:
-        """Settle which recordings an export is of: by every manifest, whatever the index knows, and what is in flight."""
+        """Settle which recordings an export is of: by every manifest, not by the index, and what is in flight."""
         export = asked.export_id
         before = [one async for one in self._progress(export)]
         keys = {key for one in before for key in one.found}

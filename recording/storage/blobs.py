@@ -1,8 +1,8 @@
 """The only module with a client of Blob Storage.
 
-Three containers: staging, archive (perhaps in another account) and quarantine. Facts are created
-with `If-None-Match: *` and never changed; a chunk becomes visible by its commit, in staging and,
-copied by the service, in the archive.
+Staging, archive and derived files (each perhaps in another account), quarantine and dead letters. Facts are created
+with `If-None-Match: *` and never changed; a chunk becomes visible by its commit, in staging and, copied by the service,
+in the archive.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import batched, zip_longest
 from secrets import token_hex
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from azure.core import MatchConditions
@@ -31,6 +31,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from recording import crc64
 from recording.config.account import StorageAccount
 from recording.config.settings import Settings
+from recording.errors import NotFound
 from recording.model.proof import ByteRange
 from recording.model.stored import Container, StoredBlob
 from recording.workers import run_each
@@ -41,6 +42,8 @@ RETRIES: dict[str, Any] = {"retry_total": 4, "initial_backoff": 1, "increment_ba
 # The length of one read, which is held in memory.
 _READ_BYTES = 2 * 1024 * 1024
 _COPY_TRIES = 3
+# Of one block of a copy as it is; a block may have 4,000 MiB.
+_COPY_BYTES = 256 * 1024 * 1024
 _BLOCKS_AT_ONCE = 4
 # The most subrequests of a batch.
 _BATCH = 256
@@ -78,19 +81,33 @@ class Blobs:
         archive = _service(settings.archive_storage, credential, **retries)
         # A streamed body can't be sent twice: ingest fetches the block again (docs/measurements.md#streaming).
         self._no_retry = _service(settings.staging_storage, credential, **{**retries, "retry_total": 0})
-        self._services = [staging, archive, self._no_retry]
         self._service_of: dict[Container, BlobServiceClient] = {
             "staging": staging,
             "archive": archive,
             "quarantine": staging,
             "dead_letter": staging,
         }
+        if settings.keeps_derived:
+            self._service_of["derived"] = _service(settings.derived_storage, credential, **retries)
+        self._services = [*{id(one): one for one in self._service_of.values()}.values(), self._no_retry]
         self._containers: dict[Container, ContainerClient] = {
             where: service.get_container_client(getattr(settings, f"{where}_container"))
             for where, service in self._service_of.items()
         }
         self._stage = self._no_retry.get_container_client(settings.staging_container)
         self._delegation: dict[Container, tuple[datetime, Any]] = {}
+
+    @property
+    def keeps_derived(self) -> bool:
+        """Return whether there is a place for derived files: without one no method takes the container `derived`."""
+        return "derived" in self._containers
+
+    def require_derived(self) -> None:
+        """Raise NotFound, which names the setting, if there is no place for derived files."""
+        if not self.keeps_derived:
+            raise NotFound(
+                "joined files and exports are off: the setting DERIVED_STORAGE names no account", code="DerivedOff"
+            )
 
     async def create_containers(self, *which: Container) -> None:
         """Create the containers (all, if none is named) that don't exist; raises what the client raises."""
@@ -104,14 +121,16 @@ class Blobs:
         for service in self._services:
             await service.close()
 
-    async def create(self, where: Container, name: str, data: bytes, **metadata: str) -> bool:
+    async def create(
+        self, where: Container, name: str, data: bytes, *, content_type: str = "application/json", **metadata: str
+    ) -> bool:
         """Create a blob with its SHA-256; return False, and change nothing, if it exists."""
         try:
             await self._containers[where].upload_blob(
                 name,
                 data,
                 metadata={"sha256": hashlib.sha256(data).hexdigest(), **metadata},
-                content_settings=ContentSettings(content_type="application/json"),
+                content_settings=ContentSettings(content_type=content_type),
                 # The service compares a CRC: unlike a chunk, a fact is not read back.
                 validate_content=True,
                 overwrite=False,
@@ -168,6 +187,14 @@ class Blobs:
         except (StopAsyncIteration, ResourceNotFoundError):
             return [], None
         return found, pages.continuation_token or None  # type: ignore[attr-defined]
+
+    async def kept_by(self, where: Container, name: str) -> Literal["versions", "soft delete"] | None:
+        """Return which feature of the account still has a blob that was deleted; None if nothing has."""
+        listed = self._containers[where].list_blobs(name_starts_with=name, include=["deleted", "versions"])
+        async for blob in listed:
+            if blob.name == name:
+                return "versions" if blob.version_id else "soft delete"
+        return None
 
     async def folders(self, where: Container, prefix: str = "") -> list[str]:
         """List the folders directly below `prefix` (which ends in `/` or is empty), without their slash."""
@@ -333,6 +360,35 @@ class Blobs:
                 return None
             raise
         return StoredBlob(name, source.size, _quoted(done["etag"]), source.metadata)
+
+    async def copy_to_derived(self, where: Container, source: StoredBlob, name: str) -> bool:
+        """Copy a blob as it is by the service; False if there is one of this name, or another worker was quicker.
+
+        Raises azure-core's errors.
+        """
+        target = self._containers["derived"].get_blob_client(name)
+        address = await self._signed(where, source.name, expiry=datetime.now(UTC) + _COPY_LINK_LIFE)
+        # Ids of its own: blocks of two workers are not mixed.
+        copy_id = token_hex(8)
+        offsets = range(0, source.size, _COPY_BYTES)
+        ids = {offset: f"{number:06}-{copy_id}" for number, offset in enumerate(offsets)}
+
+        async def stage(offset: int) -> None:
+            length = min(_COPY_BYTES, source.size - offset)
+            await target.stage_block_from_url(ids[offset], address, offset, length)
+
+        try:
+            await run_each(stage, offsets, at_once=_BLOCKS_AT_ONCE)
+            await target.commit_block_list(
+                [BlobBlock(ids[offset]) for offset in offsets],
+                content_settings=ContentSettings(content_type=source.content_type),
+                match_condition=MatchConditions.IfMissing,
+            )
+        except HttpResponseError as failed:
+            if failed.status_code in (409, 412) or getattr(failed, "error_code", None) == "InvalidBlockList":
+                return False
+            raise
+        return True
 
     async def read_link(
         self, where: Container, found: StoredBlob, *, file_name: str, saves: bool, correlation_id: str

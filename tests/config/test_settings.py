@@ -251,9 +251,16 @@ def test_accounts_of_their_own() -> None:
     assert (StorageAccount(blob_uri="https://b"), read.host_storage) == (read.archive_storage, read.staging_storage)
 
 
+def test_without_an_account_there_are_no_derived_files() -> None:
+    """The host's own account is no substitute: it has versions, which would keep what is erased."""
+    assert not settings.read_settings(LEAST).keeps_derived
+    assert settings.read_settings({**LEAST, "DERIVED_STORAGE__accountName": "contoso"}).keeps_derived
+
+
 @pytest.mark.parametrize(
     ("environment", "missing"),
     [
+        (LEAST | {"DERIVED_STORAGE__queueServiceUri": "https://q"}, "DERIVED_STORAGE__blobServiceUri"),
         ({"AzureWebJobsStorage__blobServiceUri": "https://b"}, "AzureWebJobsStorage__queueServiceUri"),
         ({"AzureWebJobsStorage__queueServiceUri": "https://q"}, "AzureWebJobsStorage__blobServiceUri"),
         (LEAST | {"STAGING_STORAGE__queueServiceUri": "https://q"}, "STAGING_STORAGE__blobServiceUri"),

@@ -62,6 +62,11 @@ def test_what_agrees_is_one_good_finding(more: dict[str, str]) -> None:
         ({"ARCHIVE_CONTAINER": "recordings-staging"}, "fail", ["STAGING_CONTAINER", "ARCHIVE_CONTAINER"]),
         ({"QUARANTINE_CONTAINER": "recordings-staging"}, "fail", ["STAGING_CONTAINER", "QUARANTINE_CONTAINER"]),
         (
+            {"DERIVED_STORAGE": STORE, "DERIVED_CONTAINER": "recordings-staging"},
+            "fail",
+            ["STAGING_CONTAINER", "DERIVED_CONTAINER"],
+        ),
+        (
             {"ARCHIVE_STORAGE": f"{STORE};EndpointSuffix=core.windows.net", "ARCHIVE_CONTAINER": "recordings-staging"},
             "fail",
             ["ARCHIVE_CONTAINER"],

@@ -137,6 +137,22 @@ async def test_storage_that_does_one_thing_wrong(
     assert failed == bad(found)
 
 
+@pytest.mark.derived
+@pytest.mark.usefixtures("app")
+async def test_derived_files_need_an_account_that_forgets(azurite: Azurite, environment: dict[str, str]) -> None:
+    """Soft delete shows in a list that asks for it: an erased recording would live on in its joined file."""
+    keeps = {"kind": "status", "status": 202, "operation": "DeleteBlob", "path": "*/derived-*", "times": 1000}
+
+    good = await examine(environment)
+    async with harmed(azurite, environment, keeps) as (_, proxy):
+        found = await examine(environment, DERIVED_STORAGE=proxy.connection_string)
+
+    assert (set(), "ok") == (bad(good), good["derived container"].mark)
+    assert {"derived container"} == bad(found)
+    assert "soft delete of the account would keep" in found["derived container"].detail
+    assert "DERIVED_STORAGE" in str(found["derived container"].fix)
+
+
 async def test_the_timer_passes_over_test_blobs(app: App, caplog: pytest.LogCaptureFixture) -> None:
     """One that a killed examination has left belongs to no recording, and isn't warned of."""
     await put(app.settings, "staging", f"{layout.DOCTOR}/x.json", b"{}")

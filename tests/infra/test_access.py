@@ -40,8 +40,10 @@ def test_who_has_which_role_where(variant: str) -> None:
         ("app", "EventGrid Data Sender", "topics/evgt-recordings"),
         ("app", "Monitoring Metrics Publisher", "components/appi"),
         ("app", "Storage Blob Data Contributor", "containers/recordings-archive"),
+        ("app", "Storage Blob Data Contributor", "containers/recordings-derived"),
         ("app", "Storage Blob Data Owner", "storageAccounts/st"),
         ("app", "Storage Blob Delegator", "storageAccounts/starc"),
+        ("app", "Storage Blob Delegator", "storageAccounts/stdv"),
         ("app", "Storage Queue Data Contributor", "storageAccounts/st"),
         ("app", "Storage Table Data Contributor", "storageAccounts/st"),
         ("events", "Storage Blob Data Contributor", "containers/recordings-dead-letter"),
@@ -67,31 +69,32 @@ def test_each_role_has_its_reason() -> None:
 
 @pytest.mark.parametrize("variant", variants())
 def test_storage_is_closed(variant: str) -> None:
-    """No shared key, nothing public, nothing below TLS 1.2, and a way back from a deletion."""
+    """No shared key, nothing public, nothing below TLS 1.2, and a way back from a deletion, except of derived files."""
     for account in resources(ACCOUNT, variant):
         properties = account.properties
         assert (properties["allowSharedKeyAccess"], properties["allowBlobPublicAccess"]) == (False, False)
         assert (properties["minimumTlsVersion"], properties["supportsHttpsTrafficOnly"]) == ("TLS1_2", True)
     for blobs in resources(f"{ACCOUNT}/blobServices", variant):
-        assert (blobs.properties["isVersioningEnabled"], blobs.properties["deleteRetentionPolicy"]["enabled"]) == (
-            True,
-        ) * 2
-        assert blobs.properties["containerDeleteRetentionPolicy"]["enabled"] is True
+        policies = ("deleteRetentionPolicy", "containerDeleteRetentionPolicy")
+        kept = [blobs.properties["isVersioningEnabled"], *(blobs.properties[one]["enabled"] for one in policies)]
+        assert kept == [not blobs.name.startswith("stdv")] * 3
 
 
 @pytest.mark.parametrize("variant", variants())
-def test_there_are_two_accounts(variant: str) -> None:
-    """What is in flight and what is archived are kept apart, each with its blob service's own settings."""
+def test_there_are_three_accounts(variant: str) -> None:
+    """What is in flight, what is archived and what is made from it are kept apart: each has settings of its own."""
     accounts = [one.name for one in resources(ACCOUNT, variant)]
-    assert sorted(re.sub(r".{13}$", "", name) for name in accounts) == ["st", "starc"]
+    assert sorted(re.sub(r".{13}$", "", name) for name in accounts) == ["st", "starc", "stdv"]
     assert sorted(one.name for one in resources(f"{ACCOUNT}/blobServices", variant)) == sorted(
         f"{name}/default" for name in accounts
     )
 
 
 def test_redundancy_can_be_chosen() -> None:
-    """Both accounts use zones by default, and neither where the region has none."""
-    skus = {variant: [one.body["sku"]["name"] for one in resources(ACCOUNT, variant)] for variant in variants()}
+    """Two accounts use zones by default, and neither where the region has none; derived files can be made again."""
+    accounts = {variant: {one.name[:-13]: one for one in resources(ACCOUNT, variant)} for variant in variants()}
+    assert {found["stdv"].body["sku"]["name"] for found in accounts.values()} == {"Standard_LRS"}
+    skus = {variant: [found[n].body["sku"]["name"] for n in ("st", "starc")] for variant, found in accounts.items()}
     assert skus["default"] == ["Standard_ZRS"] * 2
     assert skus["without-zones"] == ["Standard_GRS"] * 2
 

@@ -15,6 +15,7 @@ from recording.model import job
 from tests.infra.snapshots import INFRA, ROOT, named, resource, resources, variants
 from tests.support.deployment import app_settings
 
+QUEUES = (job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE, job.JOIN_QUEUE)
 # They hold a key; the identity is used instead.
 NOT_HERE = {"ACS_CONNECTION_STRING", "EVENTS_TOPIC_KEY"}
 # Read by the Functions host or by azure-identity, not by Settings.
@@ -110,9 +111,9 @@ def test_app_accepts_what_is_set(variant: str) -> None:
     """Settings reads what a variant sets without a complaint, and no key is among it."""
     settings = read_settings(deployed(variant))
     assert settings.resource().access_key is None
-    assert (settings.staging_storage, settings.archive_storage) == (
+    assert (settings.staging_storage, settings.archive_storage, settings.derived_storage) == (
         StorageAccount(blob_uri=KNOWN_LATER["primaryEndpoints.blob"]),
-    ) * 2
+    ) * 3
 
 
 def test_a_callback_key_is_kept_in_a_vault() -> None:
@@ -134,7 +135,7 @@ def test_what_the_environment_sets_reaches_the_app() -> None:
 
 
 def test_settings_name_the_resources_that_are_theirs() -> None:
-    """Staging and the host's own storage are one account, the archive another; the identity is the app's."""
+    """Staging and the host's storage are one account, archive and derived files two others; the identity is its own."""
     places = {name: re.sub(r"-?[a-z0-9]{13}$", "", source(name)[0]) for name in app_settings() if name.endswith("Uri")}
     assert places == {
         "AzureWebJobsStorage__blobServiceUri": "st",
@@ -142,6 +143,7 @@ def test_settings_name_the_resources_that_are_theirs() -> None:
         "AzureWebJobsStorage__tableServiceUri": "st",
         "STAGING_STORAGE__blobServiceUri": "st",
         "ARCHIVE_STORAGE__blobServiceUri": "starc",
+        "DERIVED_STORAGE__blobServiceUri": "stdv",
     }
     services = {name: source(name)[1] for name in places}
     assert services == {name: f"primaryEndpoints.{re.findall(r'__(\w+)ServiceUri', name)[0]}" for name in places}
@@ -171,9 +173,9 @@ def test_the_key_of_the_callback_address_is_a_reference() -> None:
 
 @pytest.mark.parametrize("variant", variants())
 def test_containers_are_made_under_the_names_that_the_app_gets(variant: str) -> None:
-    """Storage and archive make the containers that the settings name, and those of dead letters and deployment."""
+    """Each account makes the containers that the settings name, and those of dead letters and deployment."""
     containers = resources("Microsoft.Storage/storageAccounts/blobServices/containers", variant)
-    made: dict[str, list[Any]] = {"st": [], "starc": []}
+    made: dict[str, list[Any]] = {"st": [], "starc": [], "stdv": []}
     for one in containers:
         account, _, name = one.name.split("/")
         made[account[:-13]].append(name)
@@ -181,6 +183,7 @@ def test_containers_are_made_under_the_names_that_the_app_gets(variant: str) -> 
     assert made == {
         "st": [names["STAGING_CONTAINER"], names["QUARANTINE_CONTAINER"], "recordings-dead-letter", "deployment"],
         "starc": [names["ARCHIVE_CONTAINER"]],
+        "stdv": [names["DERIVED_CONTAINER"]],
     }
     storage = resource("Microsoft.Web/sites", variant=variant).properties["functionAppConfig"]["deployment"]["storage"]
     assert storage["value"].endswith(".primaryEndpoints.blob, 'deployment')]")
@@ -188,9 +191,7 @@ def test_containers_are_made_under_the_names_that_the_app_gets(variant: str) -> 
 
 def test_queues_are_those_of_the_code() -> None:
     """Each queue is made, and the one where the host puts what has failed there five times."""
-    made = [
-        name + end for name in (job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE) for end in ("", "-poison")
-    ]
+    made = [name + end for name in QUEUES for end in ("", "-poison")]
     assert list(named("Microsoft.Storage/storageAccounts/queueServices/queues")) == made
 
 

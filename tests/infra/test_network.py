@@ -1,7 +1,7 @@
 """infra/snapshots: with private networking nothing but the app's own network reaches the storage accounts."""
 
 from ipaddress import ip_network
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import pytest
@@ -22,10 +22,10 @@ def subnets() -> dict[str, dict[str, Any]]:
     }
 
 
-def accounts(variant: str) -> tuple[Resource, Resource]:
-    """Return the account of staging and that of the archive."""
-    staging, archive = sorted(resources(ACCOUNT, variant), key=lambda one: one.name.startswith("starc"))
-    return staging, archive
+def accounts(variant: str) -> tuple[Resource, Resource, Resource]:
+    """Return the accounts of staging, of the archive and of derived files."""
+    found = {one.name[:-13]: one for one in resources(ACCOUNT, variant)}
+    return found["st"], found["starc"], found["stdv"]
 
 
 @pytest.mark.parametrize("variant", [one for one in variants() if one != PRIVATE])
@@ -40,14 +40,17 @@ def test_storage_can_be_reached_from_nowhere_else() -> None:
     """No address and no network is let in; of trusted services Event Grid has to write its dead letters."""
     for account in accounts(PRIVATE):
         assert account.properties["networkAcls"] == {"defaultAction": "Deny", "bypass": "AzureServices"}
-    staging, archive = accounts(PRIVATE)
-    assert archive.properties["publicNetworkAccess"] == "Disabled"
+    staging, archive, derived = accounts(PRIVATE)
+    assert archive.properties["publicNetworkAccess"] == derived.properties["publicNetworkAccess"] == "Disabled"
     # Where that shuts out trusted services, dead letters would be lost.
     assert staging.properties.get("publicNetworkAccess", "Enabled") == "Enabled"
 
 
 def test_each_service_of_each_account_has_its_endpoint_and_its_name() -> None:
-    """Each is for one service of one account, in the subnet for endpoints, with the DNS zone of its service."""
+    """Each is for one service of one account, in the subnet for endpoints, with the DNS zone of its service.
+
+    Of the account of derived files only blobs are used, and an endpoint is paid by the hour.
+    """
     endpoints = named(f"{NETWORK}/privateEndpoints", PRIVATE)
     found = {
         (connection["properties"]["privateLinkServiceId"].rpartition("/")[2], group)
@@ -55,7 +58,8 @@ def test_each_service_of_each_account_has_its_endpoint_and_its_name() -> None:
         for connection in one.properties["privateLinkServiceConnections"]
         for group in connection["properties"]["groupIds"]
     }
-    assert found == {(account.name, service) for account in accounts(PRIVATE) for service in SERVICES}
+    staging, archive, derived = accounts(PRIVATE)
+    assert found == {(derived.name, "blob"), *product((staging.name, archive.name), SERVICES)}
     assert {one.properties["subnet"]["id"].rpartition("/")[2] for one in endpoints.values()} == {"endpoints"}
     groups = {one.name: one for one in resources(f"{NETWORK}/privateEndpoints/privateDnsZoneGroups", PRIVATE)}
     assert set(groups) == {f"{name}/default" for name in endpoints}

@@ -11,7 +11,7 @@ ARCHIVE = "recordings-archive"
 
 
 def rules(account: str, variant: str = "default") -> dict[str, dict[str, Any]]:
-    """Return the lifecycle rules of an account, `st` or `starc`, by name."""
+    """Return the lifecycle rules of an account, `st`, `starc` or `stdv`, by name."""
     policies = resources(f"{ACCOUNT}/managementPolicies", variant)
     [policy] = [one for one in policies if one.name.partition("/")[0][:-13] == account]
     return {rule["name"]: rule for rule in policy.properties["policy"]["rules"]}
@@ -39,6 +39,14 @@ def test_tiers_and_deletion_are_the_parameters() -> None:
         "everything-on": {"tierToCool": 7, "tierToCold": 60, "delete": 365},
         "everything-off": {},
     }
+
+
+def test_derived_files_live_for_days() -> None:
+    """They are made again on demand; the parameter says for how long each is kept."""
+    found = {variant: rules("stdv", variant)["delete-derived"] for variant in ("default", "everything-on")}
+    days = {variant: rule["definition"]["actions"]["baseBlob"]["delete"] for variant, rule in found.items()}
+    assert days == {name: {"daysAfterCreationGreaterThan": n} for name, n in {"default": 7, "everything-on": 2}.items()}
+    assert all(rule["enabled"] and "prefixMatch" not in rule["definition"]["filters"] for rule in found.values())
 
 
 @pytest.mark.parametrize("variant", variants())

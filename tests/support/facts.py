@@ -41,7 +41,8 @@ TOPIC_KEY = "dG9waWMta2V5LW9mLXRoZS10ZXN0cw=="
 @asynccontextmanager
 async def container(settings: Settings, where: Container) -> AsyncIterator[ContainerClient]:
     """Open a container with a client of the test's own."""
-    account = settings.archive_storage if where == "archive" else settings.staging_storage
+    accounts = {"archive": settings.archive_storage, "derived": settings.derived_storage}
+    account = accounts.get(where, settings.staging_storage)
     assert account.connection_string is not None
     async with BlobServiceClient.from_connection_string(account.connection_string.get_secret_value()) as service:
         yield service.get_container_client(getattr(settings, f"{where}_container"))

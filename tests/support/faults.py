@@ -21,6 +21,7 @@ _WRITES = (
     "commit_blocks",
     "set_metadata",
     "copy_to_archive",
+    "copy_to_derived",
 )
 _READS = ("create_containers", "read", "stat", "folders", "staged_blocks")
 _STREAMS = ("list_blobs", "read_ranges")

@@ -30,7 +30,7 @@ PURPOSES = {
     "How long things are kept": (
         "archiveCoolAfterDays", "archiveColdAfterDays", "archiveDeleteAfterDays", "archiveImmutabilitySupport",
         "archiveImmutableDays", "archiveImmutabilityLocked", "softDeleteDays", "eventRetentionDays",
-        "sourceRetentionHours",
+        "derivedDays", "sourceRetentionHours",
     ),
     "Speed and size": (
         "maximumInstanceCount", "instanceMemoryMB", "httpAlwaysReadyInstances", "httpConcurrency", "ingestParallelism",
