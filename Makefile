@@ -7,7 +7,7 @@ endif
 API = today
 PYTHON = .venv/bin/python
 
-.PHONY: help setup lock demo up soak bench infra package test acceptance clean
+.PHONY: help setup lock demo up soak bench infra package release test acceptance clean
 
 help:  ## list these commands (the default)
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -18,11 +18,11 @@ setup: .venv/.ready node_modules/.ready  ## install everything into .venv and no
 lock: .venv/bin/uv  ## compile the requirements files from pyproject.toml and keep the pins; UPGRADE=1 uses the newest versions
 	@$(PYTHON) -m local lock $(if $(UPGRADE),--upgrade)
 
-demo: setup  ## record a call by each API, archive the recordings, check them: under a minute, files in demo-output
+demo: setup  ## record a call by each API, archive the recordings, check them: under a minute, files in demo-output; `make up` serves them
 	@$(PYTHON) -m local demo --host $(HOST)
 
-up: setup  ## run the whole stack until Ctrl-C and print curl lines for it
-	@$(PYTHON) -m local up --host $(HOST) --api $(API)
+up: setup  ## run the whole stack until Ctrl-C, with what the demo left: prints the page's address and curl lines
+	@$(PYTHON) -m local up --host $(HOST) --api $(API) $(if $(VERSIONS),--versions) $(if $(wildcard .local/storage),--data .local/storage)
 
 N = 1000
 SEED = 1
@@ -38,13 +38,16 @@ infra: setup  ## evaluate the Bicep templates into infra/snapshots (needs the co
 package: setup  ## build the package that azd deploys, and start it with only the packaged libraries (needs PyPI)
 	@$(PYTHON) -m tests.infra.package
 
+release: setup  ## build what a release consists of into dist/: package, bill of materials, checksums (needs PyPI)
+	@$(PYTHON) -m tests.infra.release dist
+
 # More workers than cores, because tests spend much of their time waiting.
 test: setup  ## ruff, import-linter, mypy and every test
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	.venv/bin/lint-imports --no-logo
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest -n 3
+	$(PYTHON) -m pytest -n 3 --dist loadgroup
 
 # Alone and one after the other, because other load on the machine changes the measurements.
 acceptance: setup  ## the tests that are too long or too sensitive for `make test`: soaks, large chunks and archives (half an hour)

@@ -12,13 +12,14 @@ from recording.api import me
 from recording.api.doors import Doors, Shape
 from recording.api.me import Me
 from recording.api.openapi import Description
+from recording.api.page import Page
 from recording.api.request import path_value, read_body, read_events, read_query
 from recording.api.response import Anything, Empty, Text, file_response, json_response, repeated
 from recording.api.webhook import answer_options, answer_validation
-from recording.app import current, ready, ready_if_possible
+from recording.app import current, ready, ready_if_possible, surroundings
 from recording.archive.requeue import ChunkRequeued
 from recording.catalogue import live
-from recording.catalogue.browse import ListQuery, RecordingList
+from recording.catalogue.browse import ListQuery, RecordingDetail, RecordingList
 from recording.catalogue.handout import ChunkLinks, LinkRequest
 from recording.catalogue.live import LiveList, LiveQuery
 from recording.catalogue.operations_view import (
@@ -46,16 +47,20 @@ from recording.doctor.health import Health
 from recording.intake import backlog
 from recording.intake.receive import to_messages
 from recording.intake.replay import QuarantineReplayed
+from recording.keeping.changes import Keeping
 from recording.model import job, roles
 from recording.model.caller import Caller
 from recording.model.consent import ConsentBody
 from recording.model.export import ExportAccepted, ExportQuery, ExportRequest, ExportView
-from recording.model.job import ArchiveJob, ChunkJob, ExportJob
-from recording.model.manifest import Manifest
+from recording.model.holds import HoldsState, PlaceHolds
+from recording.model.job import ArchiveJob, ChunkJob, ExportJob, HoldsJob
+from recording.model.keeping import LiftHold, PlaceHold, SetRetention
 from recording.model.trail import Why
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 doors = Doors(app, tokens=lambda: current().clients.tokens)
+
+site = Page()
 
 # typing.List: the runtime refuses list[str] here as "invalid non-type annotation" (azure-functions-runtime 1.3.0).
 Jobs = func.Out[List[str]]  # noqa: UP006
@@ -154,7 +159,7 @@ async def list_recordings(req: func.HttpRequest, caller: Caller) -> func.HttpRes
     return json_response(await (await ready()).handout.find(caller, query, url=req.url))
 
 
-@doors.both("GET", "recordings/{recordingKey}", Shape(Manifest, errors=(404, 503)), roles=roles.FIND)
+@doors.both("GET", "recordings/{recordingKey}", Shape(RecordingDetail, errors=(404, 503)), roles=roles.FIND)
 async def get_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Answer with a recording's manifest, or its state while in flight."""
     return json_response(await (await ready()).handout.view(caller, path_value(req, "recordingKey")))
@@ -277,6 +282,55 @@ async def get_export(req: func.HttpRequest, caller: Caller) -> func.HttpResponse
     return json_response(await (await ready()).exports.view(caller, path_value(req, "exportId"), query))
 
 
+@doors.token(
+    "PUT",
+    "recordings/{recordingKey}/retention",
+    Shape(Keeping, body=SetRetention, errors=(404, 409, 503)),
+    roles=roles.KEEP,
+)
+async def set_retention(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Give a recording another retention class."""
+    body = read_body(SetRetention, req)
+    return json_response(await (await ready()).keeping.set_retention(caller, path_value(req, "recordingKey"), body))
+
+
+@doors.token(
+    "PUT",
+    "recordings/{recordingKey}/hold",
+    Shape(Keeping, body=PlaceHold, errors=(404, 409, 503)),
+    roles=roles.KEEP,
+)
+async def place_hold(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Place the hold of a case on a recording: until it is lifted, nobody can delete it."""
+    body = read_body(PlaceHold, req)
+    return json_response(await (await ready()).keeping.place(caller, path_value(req, "recordingKey"), body))
+
+
+@doors.token(
+    "DELETE",
+    "recordings/{recordingKey}/hold",
+    Shape(Keeping, query=LiftHold, errors=(404, 503)),
+    roles=roles.KEEP,
+)
+async def lift_hold(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Lift the hold of a case; those of other cases stay."""
+    query = read_query(LiftHold, req)
+    return json_response(await (await ready()).keeping.lift(caller, path_value(req, "recordingKey"), query))
+
+
+@doors.token("POST", "holds", Shape(HoldsState, body=PlaceHolds, statuses=(202,), errors=(503,)), roles=roles.KEEP)
+async def place_holds(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Place the hold of a case on all recordings that a search finds now."""
+    body, searches = read_body(PlaceHolds, req), (await ready()).hold_searches
+    return json_response(await searches.ask(caller, body), status=202)
+
+
+@doors.token("GET", "holds/{holdId}", Shape(HoldsState, errors=(404, 503)), roles=roles.KEEP)
+async def get_holds(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Answer how many recordings are held by a search."""
+    return json_response(await (await ready()).hold_searches.state(path_value(req, "holdId")))
+
+
 @doors.token("GET", "operations", Shape(OperationsView, query=OperationsQuery), roles=roles.TEND)
 async def get_operations(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Answer what needs an operator: the first page of each list."""
@@ -360,6 +414,18 @@ async def describe(req: func.HttpRequest) -> func.HttpResponse:
     return description.answer(req)
 
 
+@doors.page("/")
+async def page(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer with the page."""
+    return site.document(req, surroundings())
+
+
+@doors.page("ui/{version}/{file}")
+async def page_file(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer with a file of the page."""
+    return site.file(req, path_value(req, "version"), path_value(req, "file"))
+
+
 @app.queue_output(arg_name="jobs", queue_name=job.QUEUE, connection="AzureWebJobsStorage")
 @doors.key("POST", "callbacks", Shape(Anything, body=Anything, errors=(401, 503)))
 async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpResponse:
@@ -418,6 +484,12 @@ async def archive_recording(message: func.QueueMessage) -> None:
 async def make_export(message: func.QueueMessage) -> None:
     """Make an export of what there is about a person; what it raises makes the queue try again."""
     await (await ready()).exports.run(ExportJob.from_message(message.get_body().decode()).export_id)
+
+
+@app.queue_trigger(arg_name="message", queue_name=job.HOLDS_QUEUE, connection="AzureWebJobsStorage")
+async def hold_recordings(message: func.QueueMessage) -> None:
+    """Hold what a search finds; what it raises makes the queue try again."""
+    await (await ready()).hold_searches.run(HoldsJob.from_message(message.get_body().decode()).hold_id)
 
 
 @app.timer_trigger(schedule="%ARCHIVE_SCHEDULE%", arg_name="timer")

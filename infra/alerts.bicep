@@ -62,6 +62,20 @@ type queryRule = {
 
 var insightsRules queryRule[] = [
   {
+    name: 'recording-not-protected'
+    severity: 2
+    frequency: 'PT1H'
+    window: 'PT1H'
+    threshold: 0
+    dimensions: []
+    advice: 'The archive refuses a legal hold or a policy on recordings whose facts say that they are held or kept. The app deletes none of them; others who may write there could. The reason in the log says what is missing.'
+    query: '''
+traces
+| where message startswith "recording.not_protected " or message startswith "retention.not_noted "
+    or message startswith "retention.unknown_class "
+'''
+  }
+  {
     name: 'recording-lost'
     severity: 0
     frequency: 'PT5M'
@@ -190,8 +204,9 @@ traces
 | where message startswith "event.not_taken "
     or (message startswith "Message has reached MaxDequeueCount"
         and (message contains "recording-chunks-poison" or message contains "recording-bulk-poison"
-            or message contains "recording-events-poison" or message contains "recording-archive-poison" or message contains "recording-export-poison"
-            or message contains "recording-join-poison"))
+            or message contains "recording-events-poison" or message contains "recording-archive-poison"
+            or message contains "recording-join-poison" or message contains "recording-holds-poison"
+            or message contains "recording-export-poison"))
 '''
   }
   {

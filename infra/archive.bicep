@@ -21,9 +21,6 @@ param coolAfterDays int
 @description('After how many days recordings go to the cold tier; 0 never. Not the archive tier: GET …/content must be able to read them.')
 param coldAfterDays int
 
-@description('After how many days recordings are deleted; 0 keeps them forever.')
-param deleteAfterDays int
-
 @description('Allows policies and legal holds per blob version. Easy to enable only when the container is created, and impossible to disable; the container can then be deleted only when it is empty. See docs/compliance.md#retention.')
 param immutabilitySupport bool
 
@@ -103,12 +100,7 @@ var toCold = coldAfterDays == 0 ? {} : {
     daysAfterModificationGreaterThan: coldAfterDays
   }
 }
-var deletion = deleteAfterDays == 0 ? {} : {
-  delete: {
-    daysAfterCreationGreaterThan: deleteAfterDays
-  }
-}
-var ofRecordings = union(toCool, toCold, deletion)
+var ofRecordings = union(toCool, toCold)
 // A rule needs an action even if it is disabled.
 var noAction = {
   tierToCold: {
@@ -136,7 +128,9 @@ var retention = {
   }
 }
 
-// Overwritten or deleted blobs are kept as versions as long as recordings are; forever, if those are.
+// The app deletes recordings itself, when their retention class ends: a rule knows no holds. What it deletes becomes a
+// version, which the app may not delete without a role for that. A version that this rule deletes is soft-deleted for
+// softDeleteDays more; one on hold or under a policy it leaves alone.
 var deleteVersions = {
   name: 'delete-versions'
   enabled: true
@@ -150,7 +144,7 @@ var deleteVersions = {
     actions: {
       version: {
         delete: {
-          daysAfterCreationGreaterThan: deleteAfterDays
+          daysAfterCreationGreaterThan: 1
         }
       }
     }
@@ -163,7 +157,7 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08
   name: 'default'
   properties: {
     policy: {
-      rules: concat([retention], deleteAfterDays == 0 ? [] : [deleteVersions])
+      rules: [retention, deleteVersions]
     }
   }
   dependsOn: [

@@ -37,6 +37,10 @@ param ingestBlockMib int
 param ingestParallelism int
 param contentHosts string
 param deleteSource bool
+param retentionClasses string
+
+@description('The archive container has version-level immutability.')
+param archiveImmutability bool
 param autoRecord string
 param consent string
 param exportOthers string
@@ -52,6 +56,7 @@ param callbackKeySecretUri string
 @description('The tenant and the application of /v1; if empty, /v1 is off.')
 param entraTenantId string
 param entraApiId string
+param entraPageId string
 
 @description('The subnet for all outgoing traffic of the app; if empty, no network is used.')
 param subnetId string
@@ -178,6 +183,9 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     AzureWebJobsStorage__tableServiceUri: storageTableUri
     AzureWebJobsStorage__credential: 'managedidentity'
     AzureWebJobsStorage__clientId: identityClientId
+    // The app has a page of its own at /. While the app can't be loaded, the host answers 204 there and not with
+    // Microsoft's page.
+    AzureWebJobsDisableHomepage: 'true'
     STAGING_STORAGE__blobServiceUri: storageBlobUri
     ARCHIVE_STORAGE__blobServiceUri: archiveBlobUri
     DERIVED_STORAGE__blobServiceUri: derivedBlobUri
@@ -199,6 +207,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     INGEST_PARALLELISM: string(ingestParallelism)
     CONTENT_HOSTS: contentHosts
     DELETE_SOURCE: toLower(string(deleteSource))
+    RETENTION_CLASSES: retentionClasses
+    ARCHIVE_IMMUTABILITY: toLower(string(archiveImmutability))
     AUTO_RECORD: autoRecord
     CONSENT: consent
     EXPORT_OTHERS: exportOthers
@@ -209,6 +219,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     EVENTS_TOPIC_ENDPOINT: domainEventsEndpoint
     ENTRA_TENANT_ID: entraTenantId
     ENTRA_API_ID: entraApiId
+    ENTRA_PAGE_ID: entraPageId
     ENTRA_AUTHORITY: environment().authentication.loginEndpoint
 
     APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString

@@ -92,6 +92,9 @@ param entraTenantId string = ''
 @description('The client id of the application that stands for the API in that tenant (ENTRA_API_ID), likewise.')
 param entraApiId string = ''
 
+@description('The client id of the application that stands for the page in that tenant (ENTRA_PAGE_ID), likewise. If empty, nobody signs in on the page.')
+param entraPageId string = ''
+
 @description('The maximum number of instances.')
 @minValue(40)
 @maxValue(1000)
@@ -140,9 +143,8 @@ param archiveCoolAfterDays int = 30
 @minValue(0)
 param archiveColdAfterDays int = 90
 
-@description('After how many days recordings are deleted; 0 keeps them forever.')
-@minValue(0)
-param archiveDeleteAfterDays int = 0
+@description('Retention classes and their days, the default first, for example standard=90,court=2555,history=forever (RETENTION_CLASSES). If empty, recordings are kept for ever.')
+param retentionClasses string = ''
 
 @description('Allows a policy or a legal hold on recordings, now or later. Decide before the first deployment: see docs/compliance.md#retention.')
 param archiveImmutabilitySupport bool = false
@@ -239,12 +241,6 @@ var contradictions = filter([
   archiveCoolAfterDays == 0 || archiveColdAfterDays == 0 || archiveCoolAfterDays < archiveColdAfterDays
     ? ''
     : 'ARCHIVE_COLD_AFTER_DAYS (${archiveColdAfterDays}) must be more than ARCHIVE_COOL_AFTER_DAYS (${archiveCoolAfterDays}): recordings become colder with time. 0 omits a tier.'
-  archiveDeleteAfterDays == 0 || archiveDeleteAfterDays > max(archiveCoolAfterDays, archiveColdAfterDays)
-    ? ''
-    : 'ARCHIVE_DELETE_AFTER_DAYS (${archiveDeleteAfterDays}) must be more than ARCHIVE_COOL_AFTER_DAYS and ARCHIVE_COLD_AFTER_DAYS: what is deleted cannot change its tier afterwards. 0 keeps recordings.'
-  archiveDeleteAfterDays == 0 || !archiveImmutabilitySupport
-    ? ''
-    : 'ARCHIVE_DELETE_AFTER_DAYS must be 0 with ARCHIVE_IMMUTABILITY_SUPPORT: a lifecycle rule deletes nothing from an immutable container.'
   archiveImmutableDays == 0 || archiveImmutabilitySupport
     ? ''
     : 'ARCHIVE_IMMUTABLE_DAYS needs ARCHIVE_IMMUTABILITY_SUPPORT: without it the container accepts no policy.'
@@ -339,7 +335,6 @@ module archive 'archive.bicep' = {
     softDeleteDays: softDeleteDays
     coolAfterDays: archiveCoolAfterDays
     coldAfterDays: archiveColdAfterDays
-    deleteAfterDays: archiveDeleteAfterDays
     immutabilitySupport: archiveImmutabilitySupport
     immutableDays: archiveImmutableDays
     immutabilityLocked: archiveImmutabilityLocked
@@ -522,6 +517,8 @@ module functionApp 'function-app.bicep' = {
     ingestParallelism: ingestParallelism
     contentHosts: contentHosts
     deleteSource: deleteSource
+    retentionClasses: retentionClasses
+    archiveImmutability: archiveImmutabilitySupport
     autoRecord: autoRecord
     consent: consent
     exportOthers: exportOthers
@@ -531,6 +528,7 @@ module functionApp 'function-app.bicep' = {
     callbackKeySecretUri: callbackKeySecretUri
     entraTenantId: entraTenantId
     entraApiId: entraApiId
+    entraPageId: entraPageId
     subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
     zoneRedundant: zoneRedundant
     siteUpdateStrategy: siteUpdateStrategy

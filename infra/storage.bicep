@@ -34,6 +34,8 @@ var queueNames = [
   'recording-export-poison'
   'recording-join'
   'recording-join-poison'
+  'recording-holds'
+  'recording-holds-poison'
 ]
 
 var containerNames = [

@@ -3,6 +3,7 @@
 They work one after the other in bash or zsh; each uses variables that earlier ones have set.
 """
 
+import shlex
 from dataclasses import dataclass
 
 from local.entra.directory import API, PAGE, PEOPLE, SECRET, SERVICES, TENANT
@@ -52,6 +53,20 @@ def text(app_url: str, acs_url: str, entra_url: str) -> str:
         status = f": {line.status}" if line.status else ""
         parts.append(f"# {line.title}{status}\n{line.command}\n")
     return "\n".join(parts)
+
+
+def environment(app_url: str, acs_url: str, entra_url: str, **more: str) -> str:
+    """Return shell lines for a terminal: addresses and more variables, `field`, `sign_in`, and one that waits."""
+    [addresses], tenant = _variables(app_url, acs_url), _people(entra_url)[0]
+    listed = 'curl -sS "$APP/recordings?$1"'
+    wait = (
+        "until_archived() {\n"
+        f"""  for _ in $(seq 60); do {listed} | grep -q '"state": *"archived"' && break; sleep 1; done\n"""
+        f"  {listed} | field state\n"
+        "}"
+    )
+    variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in more.items())
+    return "\n".join([addresses.command, variables, tenant.command, wait, ""])
 
 
 def _variables(app_url: str, acs_url: str) -> list[Line]:
@@ -250,6 +265,46 @@ def _people(entra_url: str) -> list[Line]:
             200,
         ),
         Line(
+            "Grace has it kept for longer",
+            'curl -sSw "$STATUS" -X PUT "$APP/v1/recordings/$KEY/retention" -H "$JSON" '
+            f'{bearer}GRACE" -d \'{{"retentionClass":"court","reason":"a hearing"}}\'',
+            200,
+        ),
+        Line(
+            "two cases hold it, each for Grace",
+            "for CASE in 118 119; do\n"
+            '  curl -sSw "$STATUS" -X PUT "$APP/v1/recordings/$KEY/hold" -H "$JSON" '
+            f'{bearer}GRACE" -d "{{\\"case\\":\\"case $CASE\\",\\"reason\\":\\"subpoena\\"}}"\n'
+            "done",
+            200,
+        ),
+        Line(
+            "refused: a shorter time, while it is on hold",
+            'curl -sSw "$STATUS" -X PUT "$APP/v1/recordings/$KEY/retention" -H "$JSON" '
+            f'{bearer}GRACE" -d \'{{"retentionClass":"standard","reason":"by mistake"}}\'',
+            409,
+        ),
+        Line("what is on hold", f'curl -sSw "$STATUS" "$APP/v1/recordings?hold=true" {bearer}GRACE"', 200),
+        Line(
+            "Grace lifts the hold of one case",
+            'curl -sSw "$STATUS" -X DELETE "$APP/v1/recordings/$KEY/hold?case=case%20118&reason=closed" '
+            f'{bearer}GRACE"',
+            200,
+        ),
+        Line(
+            "refused: a case that never held it",
+            f'curl -sSw "$STATUS" -X DELETE "$APP/v1/recordings/$KEY/hold?case=none&reason=closed" {bearer}GRACE"',
+            404,
+        ),
+        Line(
+            "a case holds all recordings of this century",
+            'HOLD=$(curl -sSw "$STATUS" "$APP/v1/holds" -H "$JSON" '
+            f'{bearer}GRACE" -d \'{{"from":"2001-01-01T00:00:00Z","case":"case 120","reason":"an audit"}}\' '
+            "| tee /dev/stderr | field holdId)",
+            202,
+        ),
+        Line("how many they are", f'curl -sSw "$STATUS" "$APP/v1/holds/$HOLD" {bearer}GRACE"', 200),
+        Line(
             "a link to the media, for Grace",
             f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/chunks/0/content" {bearer}GRACE"',
             302,
@@ -305,6 +360,21 @@ def _people(entra_url: str) -> list[Line]:
             f'curl -sSw "$STATUS" "$APP/v1/conversations/$CONVERSATION/consents" {bearer}GRACE"',
             200,
         ),
+        Line(
+            "Grace asks for an export of what there is about somebody who took part",
+            'EXPORT=$(curl -sSw "$STATUS" "$APP/v1/exports" -H "$JSON" '
+            f'{bearer}GRACE" -d "{{\\"participant\\":\\"$PERSON\\",\\"reason\\":\\"asked, article 15\\"}}" '
+            "| tee /dev/stderr | field exportId)",
+            202,
+        ),
+        Line(
+            "its state, with links once it is ready",
+            f'for _ in $(seq 30); do curl -sS "$APP/v1/exports/$EXPORT" {bearer}GRACE" | grep -q ready && break; '
+            "sleep 1; done\n"
+            f'curl -sSw "$STATUS" "$APP/v1/exports/$EXPORT" {bearer}GRACE"',
+            200,
+        ),
+        Line("refused: Ada may not export", f'curl -sSw "$STATUS" "$APP/v1/exports/$EXPORT" {bearer}ADA"', 403),
         Line("what is being recorded, for Barbara", f'curl -sSw "$STATUS" "$APP/v1/live" {bearer}BARBARA"', 200),
         Line("who Barbara is, and what she may do", f'curl -sSw "$STATUS" "$APP/v1/me" {bearer}BARBARA"', 200),
         Line("the state of the recording, for Barbara", f'curl -sSw "$STATUS" {_V1_RECORDING} {bearer}BARBARA"', 200),
@@ -318,6 +388,12 @@ def _people(entra_url: str) -> list[Line]:
         Line(
             "refused: Ada does not see the trail",
             f'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/trail" {bearer}ADA"',
+            403,
+        ),
+        Line(
+            "refused: Ada holds nothing",
+            'curl -sSw "$STATUS" -X PUT "$APP/v1/recordings/$KEY/hold" -H "$JSON" '
+            f'{bearer}ADA" -d \'{{"case":"case 118","reason":"subpoena"}}\'',
             403,
         ),
         Line("refused: Ada is no operator", f'curl -sSw "$STATUS" "$APP/v1/operations" {bearer}ADA"', 403),

@@ -1,12 +1,15 @@
 """One recording from the call to the archive, with every result checked.
 
 It runs twice through the same API of the app: with the Call Automation API and with the 2021 preview API. It prints its
-progress in plain lines; the results are a table, the archived media and `summary.json` in `demo-output/`.
+progress in plain lines, and in the end what there is to see. The archived media and `summary.json` are in
+`demo-output/`. What storage has in the end is kept for `make up`, which serves it with the page.
 """
 
 import argparse
 import asyncio
 import contextlib
+import os
+import shutil
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -18,13 +21,14 @@ from local.acs.identifiers import RESOURCE_ID
 from local.loopback import http
 from local.process import ProcessError
 from local.report import Report, Step, StepError
-from local.stack import HOSTS, LOGS, ROOT, Api, Stack, StackError, StackOptions
+from local.stack import DATA, HOSTS, LOGS, ROOT, Api, Stack, StackError, StackOptions
 from local.story import Story
 
 OUTPUT = ROOT / "demo-output"
 # At one megabit a second a chunk has about eight seconds of video, so there are three chunks.
 CHUNK_MAXIMUM_BYTES = 1_000_000
 SHOWN: tuple[Api, ...] = ("today", "2021")
+NAMES: dict[Api, str] = {"today": "Call Automation API", "2021": "2021 preview API"}
 # With this id the app requires that callbacks carry a token signed by ACS; the preview had no tokens.
 SETTINGS: dict[Api, dict[str, str]] = {"today": {"ACS_RESOURCE_ID": RESOURCE_ID}, "2021": {}}
 TALK_SECONDS = (12, 8)
@@ -37,7 +41,7 @@ async def place_call(story: Story, step: Step) -> None:
     if story.api == "2021":
         body["callbackUri"] = f"{story.stack.app_url}/callbacks"
     story.call = await story.request("POST", f"{story.stack.acs_url}/emulator/calls", body, status=201)
-    step.detail = f"established; conversation {story.call['conversationId'][:32]}…"
+    step.detail = "they are connected"
 
 
 async def start(story: Story, step: Step) -> None:
@@ -47,7 +51,7 @@ async def start(story: Story, step: Step) -> None:
     story.recording_id = (await story.request("POST", url, body))["recordingId"]
     await story.mark()
     await story.expect_state("active")
-    step.detail = f"recording {story.recording_id[:32]}…, active"
+    step.detail = "active"
 
 
 async def talk(story: Story, step: Step) -> None:
@@ -208,6 +212,8 @@ async def demo(options: StackOptions, output: Path) -> int:
     """Run the demo with both APIs; return 0 when every step succeeded."""
     report = Report()
     await asyncio.to_thread(clear, output)
+    if options.data:
+        await asyncio.to_thread(shutil.rmtree, options.data, ignore_errors=True)
     try:
         for api in SHOWN:
             await run(replace(options, api=api, settings=SETTINGS[api], logs=options.logs / api), report, output / api)
@@ -217,13 +223,32 @@ async def demo(options: StackOptions, output: Path) -> int:
         report.facts["error"] = repr(error)
         await asyncio.to_thread((options.logs / "demo.log").write_text, traceback.format_exc())
     await asyncio.to_thread(report.write_summary, output / "summary.json")
-    print(f"\n{report.table()}\n")
     if not report.ok:
-        print(f"Failed at: {report.steps[-1].name}\n  {report.facts.get('error')}\nLogs: {options.logs}")
+        print(f"\nFailed at: {report.steps[-1].name}\n  {report.facts.get('error')}\nLogs: {options.logs}")
         return 1
-    print(f"All checks passed in {report.seconds:.0f} s. Play the recording: {output / report.chunks[0]['file']}")
-    print(f"Summary: {output / 'summary.json'}")
+    print(f"\n{ending(report, Path(os.path.relpath(output)), is_kept=options.data == DATA)}")
     return 0
+
+
+def ending(report: Report, output: Path, *, is_kept: bool) -> str:
+    """Return what a person wants to know in the end: whether it worked, what there is to see, and what next."""
+    lines = [f"All checks passed in {report.seconds:.0f} s, with both recording APIs:"]
+    for api, name in NAMES.items():
+        chunks = [chunk for chunk in report.chunks if chunk["api"] == api]
+        size, seconds = (sum(chunk[member] for chunk in chunks) for member in ("bytes", "seconds"))
+        lines += [
+            f"  {name}: {len(chunks)} chunks, {size:,} bytes, {seconds:.0f} s of video.",
+            f"    Each is in the archive byte for byte as ACS served it. The pause of {PAUSE_SECONDS} s is not in it.",
+            f"    Play it: {output / chunks[0]['file']}",
+        ]
+    serves = "shows both recordings on its page, and " if is_kept else ""
+    return "\n".join(
+        [
+            *lines,
+            f"Each step, id and SHA-256 is in {output / 'summary.json'}.",
+            f"Next: `make up` {serves}records calls of your own; docs/quickstart.md deploys it.",
+        ]
+    )
 
 
 def clear(output: Path) -> None:
@@ -261,9 +286,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--logs", type=Path, default=LOGS, help="the folder for the logs, one per process (default: .local/logs)"
     )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=DATA,
+        help="the folder for what storage has, emptied first (default: .local/storage)",
+    )
     arguments = parser.parse_args(argv)
     options = StackOptions(
         host=arguments.host,
+        data=arguments.data.absolute(),
         logs=arguments.logs.absolute(),
         chunk_maximum_bytes=CHUNK_MAXIMUM_BYTES,
         announce_delay_seconds=0.5,

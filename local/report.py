@@ -78,16 +78,6 @@ class Report:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(summary, indent=2) + "\n")
 
-    def table(self) -> str:
-        """Return the steps, then the chunks, in columns."""
-        steps = [[s.part, s.name, f"{s.seconds:.1f} s", "ok" if s.ok else "FAILED"] for s in self.steps]
-        text = columns(["API", "step", "time", ""], steps)
-        if self.chunks:
-            members = ("api", "index", "documentId", "bytes", "frames", "seconds", "sha256")
-            rows = [[_short(member, chunk.get(member)) for member in members] for chunk in self.chunks]
-            text += "\n\n" + columns(list(members), rows)
-        return text
-
 
 _LONGEST_RULE = 60
 
@@ -100,9 +90,3 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
-
-
-def _short(member: str, value: Any) -> str:
-    if member == "sha256":
-        return f"{str(value)[:16]}…"
-    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -56,9 +56,13 @@ python)
     touch .venv/.ready
     ;;
 node)
-    echo 'setup: installing Azurite into node_modules (half a minute or so the first time)'
+    echo 'setup: installing Azurite and a browser into node_modules (half a minute or so the first time)'
     # No package needs its install scripts, so none is run.
     npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+    # The browser for the tests of the page. Elsewhere they take the machine's own, or that in CHROMIUM.
+    if [ "$(uname -s) $(uname -m)" = 'Linux x86_64' ] && [ -z "${CHROMIUM:-}" ]; then
+        node local/browser.js node_modules/.browser
+    fi
     touch node_modules/.ready
     ;;
 *)

@@ -6,6 +6,7 @@ Only the stand-ins of Entra ID and Log Analytics are served by this process.
 
 import asyncio
 import base64
+import json
 import os
 import secrets
 import shutil
@@ -32,6 +33,8 @@ APIS: tuple[str, ...] = get_args(Api)
 
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / ".local" / "logs"
+# What the demo leaves for `make up`.
+DATA = ROOT / ".local" / "storage"
 API_VERSIONS = {"today": "", "2021": "2021-04-15-preview1"}
 READY_SECONDS = 60.0
 # The first `func start` on a machine downloads the extension bundle.
@@ -53,6 +56,7 @@ APP_SETTINGS = (
         "INGEST_",
         "PUBLIC_BASE_URL",
         "QUARANTINE_",
+        "RETENTION_",
         "RESCUE_",
         "RISK_",
     ),
@@ -72,8 +76,9 @@ class StackOptions:
     where storage is kept for the next run (None: in memory), `logs` the folder with a log per process.
     `retention_hours` is for the emulator and the app (None: as in the service). `settings` are app settings that
     override those of the stack. With `storage_faults` the app reaches storage through a proxy that can make requests go
-    wrong. `invisible_seconds` is how long a queue message that is being processed stays hidden between two renewals
-    (None: as in Azure).
+    wrong; with `keeping` that proxy keeps versions, holds and policies (`local/storage_versions.py`).
+    `invisible_seconds` is how long a queue message that is being processed stays hidden between two renewals (None: as
+    in Azure).
     """
 
     host: HostKind = "local"
@@ -89,6 +94,7 @@ class StackOptions:
     archive_schedule: str = "*/2 * * * * *"
     auto_record: str = "off"
     storage_faults: bool = False
+    keeping: Mapping[str, Any] | None = None
     invisible_seconds: float | None = None
     subscription: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -152,6 +158,8 @@ class Stack:
             "CONTENT_HOSTS": ",".join(self.content_hosts),
             "ARCHIVE_SCHEDULE": self.options.archive_schedule,
             "AUTO_RECORD": self.options.auto_record,
+            "RETENTION_CLASSES": "standard=90,court=2555,history=forever",
+            "ARCHIVE_IMMUTABILITY": str(bool(self.options.keeping)).lower(),
             "PUBLIC_BASE_URL": self.app_url,
             "EVENTS_TOPIC_ENDPOINT": f"{self.acs_url}/emulator/topic/api/events",
             "EVENTS_TOPIC_KEY": TOPIC_KEY,
@@ -191,7 +199,7 @@ class Stack:
         azurite = Azurite(self.options.data, log=self.logs / "azurite.log")
         await self._exits.enter_async_context(azurite)
         self.storage_connection_string = self.direct_storage_connection_string = azurite.connection_string
-        if self.options.storage_faults:
+        if self.options.storage_faults or self.options.keeping is not None:
             await self._start_storage_proxy(azurite)
         await self._start_acs()
         await self._exits.enter_async_context(self.entra)
@@ -203,6 +211,8 @@ class Stack:
     async def _start_storage_proxy(self, azurite: Azurite) -> None:
         command = [sys.executable, "-m", "local.storage_proxy", "--blob-url", azurite.blob_url]
         command += ["--queue-url", azurite.queue_url, "--table-url", azurite.table_url]
+        if self.options.keeping is not None:
+            command += ["--keeping", json.dumps(dict(self.options.keeping))]
         log = self.logs / "storage.log"
         proxy = Process("The storage proxy", command, log=log, environment=child_environment({}), folder=ROOT)
         await self._exits.enter_async_context(proxy)

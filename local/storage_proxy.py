@@ -37,6 +37,7 @@ from local.storage_log import Entry, Log
 from local.storage_messages import Messages
 from local.storage_relay import NO_FAULT, Exchange, Relay, RelayFault, Touch, swallow
 from local.storage_versioned import Versioned
+from local.storage_versions import Keeping
 
 CONTROL_PREFIX = "/proxy"
 _LATEST = 10_000
@@ -60,7 +61,9 @@ class StorageProxy:
         blob_port: int = 0,
         queue_port: int = 0,
         table_port: int = 0,
+        keeping: Keeping | None = None,
     ) -> None:
+        self._keeping = keeping
         self._upstream: dict[Service, str] = {"blob": blob_url, "queue": queue_url, "table": table_url}
         self._port: dict[Service, int] = {"blob": blob_port, "queue": queue_port, "table": table_port}
         self.faults = Faults(StorageRule, kinds=KINDS, paths=PATHS, rule_fields=rule_fields)
@@ -74,6 +77,7 @@ class StorageProxy:
             exits.push_async_callback(self._relay.aclose)
             direct = connection_string(*self._upstream.values())
             self._kept, self._messages, self.versioned = Kept(direct), Messages(direct), Versioned(direct)
+            self.versioned.keeping = self._keeping
             exits.push_async_callback(self._kept.aclose)
             exits.push_async_callback(self.versioned.aclose)
             exits.push_async_callback(self._messages.aclose)
@@ -156,9 +160,9 @@ class StorageProxy:
             entry.fault = rule.kind
             if rule.kind in MESSAGE_KINDS:
                 entry.exchange.asked, entry.exchange.answered = bytearray(), bytearray()
-        answer = await self._answer(request, call, entry.exchange, rule)
-        if answer is not None:
-            return answer
+        wrong = await self._answer(request, call, entry.exchange, rule)
+        if wrong is not None:
+            return wrong
 
         async def forward(touch: Touch | None) -> web.StreamResponse:
             return await self._forward(request, call, base, exchange=entry.exchange, rule=rule, touch=touch)
@@ -298,6 +302,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--blob-port", type=int, default=0, help="0 picks a free port")
     parser.add_argument("--queue-port", type=int, default=0, help="0 picks a free port")
     parser.add_argument("--table-port", type=int, default=0, help="0 picks a free port")
+    parser.add_argument("--keeping", help="what the account keeps, as JSON (local/storage_versions.py)")
     arguments = parser.parse_args(argv)
     proxy = StorageProxy(
         arguments.blob_url,
@@ -306,6 +311,7 @@ def main(argv: list[str]) -> int:
         blob_port=arguments.blob_port,
         queue_port=arguments.queue_port,
         table_port=arguments.table_port,
+        keeping=Keeping.model_validate_json(arguments.keeping) if arguments.keeping else None,
     )
     try:
         return run(_serve(proxy))

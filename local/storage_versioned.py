@@ -121,6 +121,8 @@ class Versioned:
         if call.operation == "ListBlobs":
             included = set(call.query.get("include", "").split(","))
             return await self._list(call, included) if included & _SPECIAL else await forward(None)
+        if call.operation == "GetContainerProperties":
+            return await forward(_describing(keeping))
         if call.operation == "BlobBatch":
             raise BadRequest
         if call.operation in _WRITES:
@@ -318,6 +320,13 @@ class Versioned:
     def _blob(self, path: str) -> BlobClient:
         container, name = path.strip("/").split("/", 2)[1:]
         return self._service.get_blob_client(container, name)
+
+
+def _describing(keeping: Keeping) -> Touch:
+    async def touch(_: int, headers: Any) -> None:
+        headers["x-ms-immutable-storage-with-versioning-enabled"] = str(keeping.immutability).lower()
+
+    return touch
 
 
 def _adding(version: Version) -> Touch:

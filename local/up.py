@@ -1,4 +1,4 @@
-"""Run the whole stack until Ctrl-C and print `curl` commands for it."""
+"""Run the whole stack until Ctrl-C, and write `curl` commands for it into a file."""
 
 import argparse
 import asyncio
@@ -21,24 +21,53 @@ async def up(options: StackOptions) -> int:
     print("Starting Azurite, the emulators of ACS and Entra ID, and the app ...", flush=True)
     try:
         async with Stack(options) as stack:
-            print(curl.text(stack.app_url, stack.acs_url, stack.entra.authority))
-            print(f"App:       {stack.app_url}")
-            print(f"Emulator:  {stack.acs_url}")
-            print(f"Entra ID:  {stack.entra.authority}")
-            print(f"ACS:       {stack.acs_connection_string}")
-            print(f"Storage:   {stack.storage_connection_string}")
-            print(f"Logs:      {stack.logs}")
-            settings = os.path.relpath(await asyncio.to_thread(write_settings, stack))
-            command = f"{os.path.relpath(sys.executable)} -m recording"
-            print(f"Check it:  {command} doctor --settings {settings}")
-            place = f"--workspace {WORKSPACE} --endpoint {stack.log_analytics_url}"
-            print(f"Complete?  {command} reconcile --settings {settings} {place}")
-            print("The curl commands above show all that the app can do. Ctrl-C stops the stack.", flush=True)
+            print(await asyncio.to_thread(welcome, stack), flush=True)
             await stack.watch()
     except (StackError, ProcessError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def welcome(stack: Stack) -> str:
+    """Write the files for trying the stack, and return its addresses and three commands."""
+    settings, script = (os.path.relpath(file) for file in (write_settings(stack), write_commands(stack)))
+    command = f"{os.path.relpath(sys.executable)} -m recording"
+    place = f"--workspace {WORKSPACE} --endpoint {stack.log_analytics_url}"
+    addresses = {
+        "Page": f"{stack.app_url}/ (sign in as one of five people, by a click)",
+        "App": stack.app_url,
+        "ACS": f"{stack.acs_url} (emulator)",
+        "Entra ID": f"{stack.entra.authority} (stand-in)",
+        "Logs": os.path.relpath(stack.logs),
+    }
+    commands = {
+        f"bash -v {script}": "every operation of the app, with its answer",
+        f"{command} doctor --settings {settings}": "does everything work?",
+        f"{command} reconcile --settings {settings} {place}": "is everything archived?",
+    }
+    return "\n".join(
+        [
+            *(f"  {name + ':':9} {address}" for name, address in addresses.items()),
+            "Three commands for another terminal:",
+            *(f"  # {what}\n  {line}" for line, what in commands.items()),
+            f"{settings} has the connection strings. Ctrl-C stops the stack.",
+        ]
+    )
+
+
+def write_commands(stack: Stack) -> Path:
+    """Write the curl commands beside the folder of logs, to be read, pasted, or run; return their file.
+
+    `env.sh` beside it sets the addresses in a terminal, for the commands of docs/tasks.md.
+    """
+    file = stack.logs.parent / "curl.sh"
+    addresses = (stack.app_url, stack.acs_url, stack.entra.authority)
+    file.write_text(curl.text(*addresses))
+    settings = os.path.relpath(stack.logs.parent / "settings.json")
+    variables = {"SETTINGS": settings, "WORKSPACE": WORKSPACE, "LOGS_ENDPOINT": stack.log_analytics_url}
+    (stack.logs.parent / "env.sh").write_text(curl.environment(*addresses, **variables))
+    return file
 
 
 def write_settings(stack: Stack) -> Path:
@@ -62,7 +91,9 @@ def main(argv: list[str]) -> int:
         "--acs-port", type=int, help=f"the port of the emulator; 0 picks a free one (default: {ACS_PORT} if it is free)"
     )
     parser.add_argument(
-        "--data", type=Path, help="the folder where storage is kept for the next run (default: in memory)"
+        "--data",
+        type=Path,
+        help="the folder where storage is kept for the next run (default: in memory)",
     )
     parser.add_argument(
         "--logs", type=Path, default=LOGS, help="the folder for the logs, one per process (default: .local/logs)"
@@ -70,6 +101,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--chunk-maximum-bytes", type=int, default=StackOptions.chunk_maximum_bytes)
     parser.add_argument("--archive-schedule", default="*/5 * * * * *", help="NCRONTAB (default: every 5 seconds)")
     parser.add_argument("--auto-record", choices=("off", "all"), default="off")
+    parser.add_argument(
+        "--versions", action="store_true", help="an archive with versions, soft delete, legal holds and policies"
+    )
     parser.add_argument(
         "--setting", action="append", default=[], metavar="NAME=VALUE", help="an additional app setting"
     )
@@ -87,6 +121,7 @@ def main(argv: list[str]) -> int:
         chunk_maximum_bytes=arguments.chunk_maximum_bytes,
         archive_schedule=arguments.archive_schedule,
         auto_record=arguments.auto_record,
+        keeping={"permanentDelete": True} if arguments.versions else None,
         settings=dict(setting.split("=", 1) for setting in arguments.setting),
     )
     return interrupt.run(up(options))

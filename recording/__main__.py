@@ -1,4 +1,6 @@
-"""`python -m recording doctor`, `replay`, `archive`, `verify`, `reindex`, `reconcile`, `export`: what an operator runs.
+"""`python -m recording doctor`, `replay`, `ingest`, `archive`, `verify`, `reindex`, `reconcile`, `export`.
+
+What an operator runs.
 
 Settings come from the environment, as in Azure; those of local.settings.json fill the gaps. With
 `--settings FILE` they are that file's alone.
@@ -11,7 +13,8 @@ from io import TextIOWrapper
 
 from azure.core.exceptions import AzureError
 
-from recording.commands import archive, doctor, export, reconcile, reindex, replay, verify
+from recording import __version__
+from recording.commands import archive, doctor, export, ingest, reconcile, reindex, replay, verify
 from recording.errors import RecordingError
 
 
@@ -38,8 +41,9 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m recording")
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True)
-    for command in (doctor, replay, archive, verify, reindex, reconcile, export):
+    for command in (doctor, replay, ingest, archive, verify, reindex, reconcile, export):
         command.add_parser(commands)
     return parser
 

@@ -17,6 +17,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
 
+from recording import retention
 from recording.acs.call_automation import CallAutomation
 from recording.acs.callbacks import CallbackAuth
 from recording.acs.content import Content
@@ -53,9 +54,13 @@ from recording.intake.poison import PoisonQueues
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake
 from recording.intake.replay import Replay
+from recording.keeping.changes import KeepingChanges
+from recording.keeping.follow import Follow
+from recording.keeping.searches import HoldSearches
 from recording.model import job
 from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
+from recording.model.surroundings import Surroundings
 from recording.notices import Topic
 from recording.people.collect import Collector
 from recording.people.exports import Exports
@@ -65,6 +70,7 @@ from recording.storage.calls import CallIds
 from recording.storage.consents import Consents
 from recording.storage.endings import Endings
 from recording.storage.index import Index
+from recording.storage.keeping import KeepingStore
 from recording.storage.queues import Queue
 from recording.storage.recordings import ARCHIVE_SECONDS, RecordingStore
 from recording.storage.starts import StartClaims
@@ -89,6 +95,8 @@ class Clients:
     archive_poison: Queue
     export_queue: Queue
     export_poison: Queue
+    holds_queue: Queue
+    holds_poison: Queue
     topic: Topic
     service: Preview2021 | CallAutomation
     callbacks: CallbackAuth
@@ -102,7 +110,7 @@ class Clients:
     async def prepare(self) -> None:
         """Create missing queues and containers; raises azure-core's errors, except about the archive."""
         await self.blobs.create_containers("staging", "quarantine")
-        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue):
+        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue, self.holds_queue):
             await queue.create()
         await self.export_queue.create()
         await asyncio.gather(self.prepare_archive(), self._prepare_derived())
@@ -129,9 +137,9 @@ class Clients:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.blobs.aclose()
-        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue):
+        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue, self.holds_queue):
             await queue.aclose()
-        for queue in (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison):
+        for queue in (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison, self.holds_poison):
             await queue.aclose()
         await self.export_queue.aclose()
         await self.export_poison.aclose()
@@ -168,6 +176,8 @@ class App:
     timer: TimerRun
     catalogue: Catalogue
     handout: HandOut
+    keeping: KeepingChanges
+    hold_searches: HoldSearches
     trail_view: TrailView
     trail_rows: TrailRows
     verifier: Verifier
@@ -177,6 +187,7 @@ class App:
     reindex: Reindex
     exports: Exports
     health: HealthCheck
+    surroundings: Surroundings
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -228,6 +239,14 @@ def current() -> App:
     return _app
 
 
+def surroundings() -> Surroundings:
+    """Return what the page must know; where settings are wrong, it says so instead of this app's error."""
+    try:
+        return current().surroundings
+    except Misconfigured:
+        return Surroundings(wrong=True)
+
+
 async def open_app(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> App:
     """Wire an app; create the queues and the containers that are missing."""
     clients = connect(settings, retries=retries)
@@ -264,6 +283,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         archive_poison=Queue(settings, f"{job.ARCHIVE_QUEUE}-poison", credential),
         export_queue=Queue(settings, job.EXPORT_QUEUE, credential),
         export_poison=Queue(settings, f"{job.EXPORT_QUEUE}-poison", credential),
+        holds_queue=Queue(settings, job.HOLDS_QUEUE, credential),
+        holds_poison=Queue(settings, f"{job.HOLDS_QUEUE}-poison", credential),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
         service=_service(settings, resource, credential),
         # Callbacks of the 2021 preview API have no token (docs/acs-contract.md#2021-callbacks).
@@ -283,7 +304,6 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
     trail = Trail(blobs, note=index.note, clock=clock)
     claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
-    catalogue, trail_rows = Catalogue(recordings, claims, index), TrailRows(trail, index)
     consents = Consents(blobs)
     consent_control = ConsentControl(
         clients.service,
@@ -295,6 +315,12 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         required=settings.consent == "required",
         clock=clock,
     )
+    classes = retention.parse_classes(settings.retention_classes)
+    keeping = KeepingStore(blobs, classes, is_immutable=settings.archive_immutability)
+    follow = Follow(recordings, claims, index, keeping)
+    changes = KeepingChanges(keeping, follow, trail, _is_erased, clock)
+    searches = HoldSearches(blobs, index, clients.holds_queue, changes, trail, clock)
+    catalogue, trail_rows = Catalogue(recordings, claims, index, keeping), TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
     intake = Intake(
@@ -328,6 +354,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         claims,
         consents,
         index,
+        keeping,
         Copies(blobs, clock=clock),
         SourceCopies(clients.content),
         clients.topic,
@@ -353,6 +380,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             endings=endings,
             index=index,
             consents=consent_control,
+            classes=classes,
             default_callback_uri=settings.callback_uri(),
             clock=clock,
         ),
@@ -370,6 +398,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 clients.bulk_poison,
                 clients.event_poison,
                 clients.archive_poison,
+                clients.holds_poison,
                 intake=intake,
                 quarantine=quarantine,
             ),
@@ -402,11 +431,14 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 claims,
                 endings,
                 trail_rows,
+                keeping,
                 retention=settings.retention,
                 risk_margin=settings.risk_margin,
                 # Keys of rows need a fact of the archive: one that is silent is not waited for much longer.
                 seconds=2 * clients.archive_timeout,
             ),
+            follow=follow,
+            hold_searches=searches,
             topic=clients.topic,
             clock=clock,
         ),
@@ -424,6 +456,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 (clients.event_queue, clients.event_poison),
                 (clients.archive_queue, clients.archive_poison),
                 (clients.export_queue, clients.export_poison),
+                (clients.holds_queue, clients.holds_poison),
             ),
             retention=settings.retention,
             risk_margin=settings.risk_margin,
@@ -434,10 +467,11 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         requeue=Requeue(recordings, clients.chunk_queue, trail, first_requeue=settings.first_rescue, clock=clock),
         replay=Replay(intake, clients.chunk_queue, quarantine, trail, clock=clock),
         handout=HandOut(blobs, catalogue, trail),
+        keeping=changes,
+        hold_searches=searches,
         trail_view=TrailView(trail, catalogue, endings, index, clock=clock),
         trail_rows=trail_rows,
         verifier=Verifier(blobs, recordings, trail, clock=clock),
-        reindex=Reindex(recordings, claims, endings, trail, index, clock),
         exports=Exports(
             blobs,
             PersonFinder(recordings, index),
@@ -448,8 +482,20 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             days=settings.export_days,
             clock=clock,
         ),
+        reindex=Reindex(recordings, claims, endings, trail, index, keeping, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
+        surroundings=_surroundings(settings),
     )
+
+
+async def _is_erased(key: str) -> bool:
+    return False
+
+
+def _surroundings(settings: Settings) -> Surroundings:
+    ids = (settings.entra_tenant_id, settings.entra_api_id, settings.entra_page_id)
+    tenant, api, page = (str(one) if one else None for one in ids)
+    return Surroundings(settings.entra_authority, tenant, api, page, settings.media_origins())
 
 
 def _access_tokens(settings: Settings) -> AccessTokens | None:

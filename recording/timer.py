@@ -14,6 +14,9 @@ from recording.catalogue.indexing import Indexing
 from recording.clock import Clock, utc_now
 from recording.control.consents import ConsentControl
 from recording.intake.poison import PoisonQueues
+from recording.keeping.follow import Follow
+from recording.keeping.searches import HoldSearches
+from recording.model import layout
 from recording.model.stored import StoredBlob
 from recording.notices import RunNotices, Topic
 from recording.storage.recordings import RecordingStore
@@ -41,6 +44,8 @@ class TimerRun:
     finish: Finish
     consents: ConsentControl
     indexing: Indexing
+    follow: Follow
+    hold_searches: HoldSearches
     topic: Topic
     clock: Clock = utc_now
     budget_seconds: float = BUDGET_SECONDS
@@ -52,16 +57,17 @@ class TimerRun:
         await self.prepare_archive()
         now = self.clock()
 
-        # 0. Pause what a withdrawn consent could not pause at once: it goes on recording people.
-        await self.consents.pause_pending()
-
         # 1. Take over what the queues gave up: events are accepted here, chunks are requeued in step 3.
         messages = await self.poison.drain(now)
         # The time of the run begins here: queues that hang must not cost the recordings their share.
         run = Run(now, RunNotices(self.topic), self.budget_seconds, self.parallelism)
 
-        # 2. List staging once; the oldest deadline comes first. What waits for the queue is left out.
-        in_flight = in_order(await self.recordings.in_flight(), late=now - LAST_QUARTER * self.hand_over.retention)
+        # 2. List staging once; the oldest deadline comes first. What waits for the queue is left out. A recording that
+        # could not be paused when consent was withdrawn is tried at once: it goes on recording people.
+        beside: dict[str, list[StoredBlob]] = {}
+        listed = await self.recordings.in_flight(beside=beside)
+        await self.consents.pause_pending(beside.get(layout.PAUSES, []))
+        in_flight = in_order(listed, late=now - LAST_QUARTER * self.hand_over.retention)
         run.in_flight = len(in_flight)
         in_flight = await self._without_waiting(in_flight, now)
 
@@ -86,6 +92,10 @@ class TimerRun:
 
         # 7. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
         await self.indexing.run(run.seen, now, in_flight=in_flight, ran=run.summary())
+
+        # 8. Let rows and the platform follow what keeps recordings, where a request could not.
+        run.report.not_kept = await self.follow.catch_up()
+        await self.hold_searches.requeue(now)
 
         run.report.topic_failed = run.notices.failed
         # Several are reviewed at once, and a quick one ends before a slow one: the least time left goes first.

@@ -64,13 +64,19 @@ TESTED_THROUGH_ANOTHER = {
     "join/parts": "join/test_plan",
     "join/refusals": "join/test_plan",
     "join/sources": "join/test_plan",
+    "keeping/follow": "keeping/test_platform",
     "model/events": "model/test_event_parser",
+    "model/holds": "keeping/test_searches",
     "model/pending": "archive/test_unannounced",
     "model/caller": "api/test_request",
     "model/roles": "test_v1",
+    "model/surroundings": "api/test_page",
     "model/trail": "storage/test_trail",
     "signers": "acs/test_callbacks",
+    "storage/keeping": "keeping/test_changes",
     "model/quarantined": "intake/test_receive",
+    "model/export": "people/test_exports",
+    "people/collect": "people/test_exports",
     "model/participant": "model/test_index",
     "model/metadata_file": "model/test_payload_metadata_file",
     "model/started": "catalogue/test_indexing",
@@ -162,6 +168,11 @@ def test_routes_are_the_designs() -> None:
     only_with_token = {
         "verify_chunk": ("POST", "recordings/{recordingKey}/chunks/{index}/verify"),
         "requeue_chunk": ("POST", "recordings/{recordingKey}/chunks/{index}/requeue"),
+        "set_retention": ("PUT", "recordings/{recordingKey}/retention"),
+        "place_hold": ("PUT", "recordings/{recordingKey}/hold"),
+        "lift_hold": ("DELETE", "recordings/{recordingKey}/hold"),
+        "place_holds": ("POST", "holds"),
+        "get_holds": ("GET", "holds/{holdId}"),
         "get_operations": ("GET", "operations"),
         "list_waiting": ("GET", "operations/waiting"),
         "list_not_announced": ("GET", "operations/not-announced"),
@@ -170,6 +181,8 @@ def test_routes_are_the_designs() -> None:
         "replay_quarantined": ("POST", "operations/quarantined/{eventKey}/replay"),
         "list_dead_letters": ("GET", "operations/dead-letters"),
         "list_live": ("GET", "live"),
+        "create_export": ("POST", "exports"),
+        "get_export": ("GET", "exports/{exportId}"),
         "note_consent": ("POST", "conversations/{conversationId}/consents"),
         "list_consents": ("GET", "conversations/{conversationId}/consents"),
         "get_me": ("GET", "me"),
@@ -188,6 +201,8 @@ def test_routes_are_the_designs() -> None:
         "permit_callbacks": ("OPTIONS", "callbacks", "function"),
         "health": ("GET", "health", "anonymous"),
         "describe": ("GET", "openapi.json", "anonymous"),
+        "page": ("GET HEAD", "/", "anonymous"),
+        "page_file": ("GET HEAD", "ui/{version}/{file}", "anonymous"),
     } == found
 
 
@@ -201,6 +216,8 @@ def test_other_triggers_are_the_designs() -> None:
         "ingest_chunk": "queueTrigger",
         "ingest_bulk": "queueTrigger",
         "archive_recording": "queueTrigger",
+        "make_export": "queueTrigger",
+        "hold_recordings": "queueTrigger",
         "archive_recordings": "timerTrigger",
     } == {name: trigger["type"] for name, trigger in found.items()}
     queues = {
@@ -210,15 +227,18 @@ def test_other_triggers_are_the_designs() -> None:
     }
     assert {
         "take_events": ("recording-events", "AzureWebJobsStorage"),
+        "make_export": ("recording-export", "AzureWebJobsStorage"),
         "ingest_chunk": ("recording-chunks", "AzureWebJobsStorage"),
         "ingest_bulk": ("recording-bulk", "AzureWebJobsStorage"),
         "archive_recording": ("recording-archive", "AzureWebJobsStorage"),
+        "hold_recordings": ("recording-holds", "AzureWebJobsStorage"),
     } == queues
-    assert ("recording-events", "recording-chunks", "recording-bulk", "recording-archive") == (
+    assert ("recording-events", "recording-chunks", "recording-bulk", "recording-archive", "recording-holds") == (
         backlog.QUEUE,
         job.QUEUE,
         job.BULK_QUEUE,
         job.ARCHIVE_QUEUE,
+        job.HOLDS_QUEUE,
     )
     assert found["archive_recordings"]["schedule"] == "%ARCHIVE_SCHEDULE%"
 
@@ -273,6 +293,7 @@ def test_the_example_settings_are_settings() -> None:
     values = example["Values"]
 
     assert (False, "python") == (example["IsEncrypted"], values.pop("FUNCTIONS_WORKER_RUNTIME"))
+    assert "true" == values.pop("AzureWebJobsDisableHomepage")
     assert set(values) <= known_names()
     assert settings.read_settings(values).resource().endpoint == "http://127.0.0.1:8080"
     # A trigger's %NAME% is resolved by the host, which doesn't know our defaults.

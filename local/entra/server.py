@@ -25,6 +25,8 @@ from local.entra.directory import API, PAGE, PEOPLE, SCOPE, SERVICES, TENANT, Pe
 from local.entra.tokens import LIFETIME_SECONDS, WRONG, Tokens
 
 _SHUTDOWN_SECONDS = 1.0
+# The session of whoever has signed in, as a browser keeps Entra ID's.
+_SESSION = "local-entra-session"
 _LOOPBACK = ("127.0.0.1", "localhost")
 
 
@@ -64,7 +66,12 @@ class Entra:
 
     def settings(self) -> dict[str, str]:
         """Return the app settings for this tenant."""
-        return {"ENTRA_AUTHORITY": self.authority, "ENTRA_TENANT_ID": TENANT, "ENTRA_API_ID": API}
+        return {
+            "ENTRA_AUTHORITY": self.authority,
+            "ENTRA_TENANT_ID": TENANT,
+            "ENTRA_API_ID": API,
+            "ENTRA_PAGE_ID": PAGE,
+        }
 
     async def __aenter__(self) -> Self:
         application = web.Application()
@@ -76,6 +83,7 @@ class Entra:
                 web.get(f"{own}/oauth2/v2.0/authorize", self._authorize),
                 web.post(f"{own}/oauth2/v2.0/token", self._token),
                 web.options(f"{own}/oauth2/v2.0/token", self._preflight),
+                web.get(f"{own}/oauth2/v2.0/logout", self._logout),
                 web.post("/emulator/keys", self._rotate),
                 web.post("/emulator/tokens/{kind}", self._wrong),
             ]
@@ -122,12 +130,24 @@ class Entra:
             _check_authorization(asked)
         except _Refused as refused:
             raise web.HTTPFound(_with(redirect_uri, refused.body, asked)) from None
-        person = PEOPLE.get(asked.get("person", ""))
+        # As with Entra ID, whoever has signed in before is not asked again, unless the application wants it.
+        known = "" if asked.get("prompt") == "select_account" else request.cookies.get(_SESSION, "")
+        person = PEOPLE.get(asked.get("person", known))
         if person is None:
             return web.Response(text=_choice(asked), content_type="text/html")
         code = secrets.token_urlsafe(32)
         self._codes[code] = _Code(person, redirect_uri, asked["code_challenge"], asked.get("nonce"))
-        raise web.HTTPFound(_with(redirect_uri, {"code": code}, asked))
+        found = web.HTTPFound(_with(redirect_uri, {"code": code}, asked))
+        found.set_cookie(_SESSION, person.login, httponly=True, samesite="Lax")
+        raise found
+
+    async def _logout(self, request: web.Request) -> web.Response:
+        back = request.query.get("post_logout_redirect_uri", "")
+        if not _is_registered(back):
+            return web.Response(text="Signed out.")
+        found = web.HTTPFound(back)
+        found.del_cookie(_SESSION)
+        raise found
 
     async def _token(self, request: web.Request) -> web.Response:
         form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
@@ -228,16 +248,20 @@ def _cors(request: web.Request) -> dict[str, str]:
 
 def _with(redirect_uri: str, values: Mapping[str, str], asked: Mapping[str, str]) -> str:
     state = {"state": asked["state"]} if "state" in asked else {}
-    return f"{redirect_uri}?{urlencode({**values, **state})}"
+    mark = "#" if asked.get("response_mode") == "fragment" else "?"
+    return f"{redirect_uri}{mark}{urlencode({**values, **state})}"
 
 
 def _choice(asked: Mapping[str, str]) -> str:
     rows = (
         f'<li><a href="?{html.escape(urlencode({**asked, "person": person.login}))}">'
-        f"{html.escape(person.name)}</a>: {html.escape(', '.join(person.roles))}</li>"
+        f"{html.escape(person.name)}</a><br>{html.escape(', '.join(person.roles))}</li>"
         for person in PEOPLE.values()
     )
-    return f"<!doctype html><title>Sign in</title><h1>Who signs in?</h1><ul>{''.join(rows)}</ul>"
+    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign in</title>
+<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
+<style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:12vh auto;padding:0 1rem}}</style>
+<h1>Who signs in?</h1><p>This stands in for Entra ID, on this machine only.</p><ul>{"".join(rows)}</ul></html>"""
 
 
 async def _run(port: int) -> int:

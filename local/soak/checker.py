@@ -16,7 +16,7 @@ from awscrt.checksums import crc64nvme
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from local.soak.source import Part, Source
-from local.soak.watch import ARCHIVE, QUARANTINE, STAGING, key_of, list_blobs, read_manifest
+from local.soak.watch import ARCHIVE, QUARANTINE, SETTLING, STAGING, key_of, list_blobs, read_manifest
 
 PARALLEL = 4
 _DATED = re.compile(r"\d{4}/\d{2}/\d{2}/(?P<key>[^/]+)/(?P<rest>.+)")
@@ -54,13 +54,14 @@ class Findings:
 class Sent:
     """What was sent: recordings as described by the emulator, which of them expired, markers of invalid events.
 
-    `forms` has the form of the files of each recording, by its id.
+    `gone` has the keys of those that were erased. `forms` has the form of the files of each recording, by its id.
     """
 
     recordings: list[dict[str, Any]]
     expired: set[str]
     bad_markers: set[str]
     forms: dict[str, str] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
 
 
 async def check(sent: Sent, *, source: Source, blobs: BlobServiceClient, queued: tuple[int, int]) -> Findings:
@@ -79,6 +80,8 @@ async def check(sent: Sent, *, source: Source, blobs: BlobServiceClient, queued:
     async with asyncio.TaskGroup() as group:
         for recording in sent.recordings:
             key = key_of(recording)
+            if key in sent.gone:
+                continue
             known.add(key)
             group.create_task(one(recording))
     _account_for(listed, sent, findings)
@@ -91,6 +94,8 @@ async def check(sent: Sent, *, source: Source, blobs: BlobServiceClient, queued:
         if (k := _key(name)) is not None and k not in known
     ]
     async for blob in list_blobs(blobs.get_container_client(STAGING)):
+        if str(blob.name).startswith(SETTLING):
+            continue
         findings.unexplained.append(f"{STAGING}/{blob.name} is still there")
     await _quarantine(blobs.get_container_client(QUARANTINE), sent, findings)
     for count, what in zip(queued, ("queues", "poison queues"), strict=True):

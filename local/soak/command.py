@@ -33,6 +33,7 @@ def main(argv: list[str]) -> int:
             has_kills=arguments.kills,
             faults=arguments.faults,
             per_second=arguments.per_second,
+            keeps=arguments.keep,
             limit_seconds=arguments.limit or limit,
             logs=arguments.logs.absolute(),
             data=Path(folder) if arguments.recordings > IN_MEMORY_RECORDINGS else None,
@@ -51,7 +52,7 @@ async def _soak(options: Options, out: Path) -> int:
     for kind, examples in found["examples"].items():
         for example in examples:
             print(f"{kind.upper()}: {example}")
-    print(f"{'Nothing was lost' if found['ok'] else 'FAILED'}; figures in {out}, logs in {options.logs}")
+    print(f"{figures.sentence(found)}\nFigures: {out}. Logs: {options.logs}")
     return 0 if found["ok"] else 1
 
 
@@ -67,6 +68,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="the seed of plan, faults and kills (default: %(default)s)")
     parser.add_argument(
         "--kills", action="store_true", help="kill hosts and workers, and run a second host from time to time"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="hold, erase or let expire a tenth of the recordings meanwhile"
     )
     parser.add_argument(
         "--faults", type=float, default=1.0, help="a factor for all rates of faults; 0 for none (default: 1)"

@@ -52,6 +52,17 @@ def write(path: Path, figures: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(figures, indent=2) + "\n")
 
 
+def sentence(figures: Mapping[str, Any]) -> str:
+    """Say in words whether the app kept everything, and what it could not have kept."""
+    chunks, gone = f"{figures['chunks']:,}", f"{figures['explained']:,}"
+    if not figures["ok"]:
+        return f"FAILED: of {chunks} chunks something was lost, damaged, duplicated or not explained, see above."
+    return (
+        f"The app lost nothing: of {chunks} chunks it kept every one that could be fetched, byte for byte. "
+        f"{gone} were deleted at the source before that, and each is listed in its manifest."
+    )
+
+
 def table(figures: Mapping[str, Any]) -> str:
     """Return a table of the main figures."""
     rows = [

@@ -32,6 +32,7 @@ class Load:
     forms: dict[str, str] = field(default_factory=dict)
     # The keys of recordings that take their time by design.
     waiting: set[str] = field(default_factory=set)
+    made_by_key: dict[str, dict[str, Any]] = field(default_factory=dict)
     # The number of changed or additional events, by kind.
     events: Counter[str] = field(default_factory=Counter)
 
@@ -53,6 +54,7 @@ class Load:
         if planned.is_expired:
             self.expired.add(recording["recordingId"])
         self.recordings.append(recording["recordingId"])
+        self.made_by_key[key_of(recording)] = recording
         self.forms[recording["recordingId"]] = planned.form
         self.chunks += len(recording["chunks"])
         if planned.is_expired or planned.is_big or planned.form != "complete":

@@ -4,21 +4,24 @@ import asyncio
 import contextlib
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from azure.storage.blob.aio import BlobServiceClient
 
 from local.process import Process
-from local.soak import checker, figures, growth, notices, plan, rates
+from local.soak import checker, figures, growth, keeper, notices, plan, rates
 from local.soak.checker import Findings, Sent
 from local.soak.growth import Sample
 from local.soak.hosts import Hosts
+from local.soak.keeper import Keeper
 from local.soak.load import Load
 from local.soak.source import SoakError, Source, request
-from local.soak.watch import Watch, watching
+from local.soak.watch import ARCHIVE, Watch, watching
 from local.stack import ROOT, Api, Stack, StackOptions, child_environment
 
 PROGRESS_SECONDS = 2.0
@@ -67,6 +70,7 @@ class Options:
     limit_seconds: float
     logs: Path
     data: Path | None
+    keeps: bool = False
 
     @property
     def kills(self) -> int:
@@ -110,6 +114,7 @@ class Soak:
     hosts: Hosts
     load: Load
     started: float
+    keeper: Keeper | None = None
     samples: list[Sample] = field(default_factory=list)
 
     @property
@@ -148,6 +153,7 @@ async def run(options: Options) -> dict[str, Any]:
         logs=options.logs,
         data=options.data,
         storage_faults=options.faults > 0,
+        keeping=keeper.KEEPING if options.keeps else None,
         invisible_seconds=INVISIBLE_SECONDS,
         subscription=SUBSCRIPTION,
         settings=SETTINGS
@@ -155,7 +161,8 @@ async def run(options: Options) -> dict[str, Any]:
             "SOURCE_RETENTION_HOURS": str(options.retention_hours),
             # The same share of it as by default: otherwise every chunk would be reported as at risk at once.
             "RISK_HOURS": str(options.retention_hours / 3),
-        },
+        }
+        | (keeper.SETTINGS if options.keeps else {}),
         archive_schedule=LARGE_SCHEDULE if options.is_large else SCHEDULE,
     )
     print(
@@ -178,6 +185,8 @@ async def run(options: Options) -> dict[str, Any]:
         load = Load(source, watch, planned)
         async with contextlib.aclosing(Hosts(stack, source)) as hosts:
             soak = Soak(options, stack, source, watch, hosts, load, time.monotonic())
+            if options.keeps:
+                soak.keeper = Keeper(source, watch, stack.app_url, stack.entra)
             await _start_chaos(soak)
             is_settled = await _run_load(soak)
             await _stop_chaos(soak)
@@ -187,8 +196,11 @@ async def run(options: Options) -> dict[str, Any]:
             by_recording = await soak.storage("/recordings")
             queued = await watch.queued()
         recordings = (await source.control("GET", "/recordings"))["recordings"]
-        sent = Sent(recordings, load.expired, load.bad_markers, load.forms)
+        gone = soak.keeper.gone if soak.keeper else set[str]()
+        sent = Sent(recordings, load.expired, load.bad_markers, load.forms, gone)
         findings = await checker.check(sent, source=source, blobs=blobs, queued=queued)
+        if soak.keeper:
+            findings.unexplained += await _check_kept(stack, soak.keeper)
         published = (await source.control("GET", "/topic/events"))["events"]
         notice_counts = notices.check(published, sent, findings)
         index = await _compare_index(stack)
@@ -199,6 +211,7 @@ async def run(options: Options) -> dict[str, Any]:
             **_figures(soak, findings, requests),
             "growth": growth.read(watch.archived, by_recording, samples=soak.samples),
             "notices": notice_counts,
+            "kept": dict(Counter(soak.keeper.done.values())) if soak.keeper else {},
             "faults": await soak.faults(),
             "storageFaultsByOperation": (await soak.storage("/chaos")).get("injectedByRoute", {}),
             "storageRequests": (await soak.storage("/requests?limit=0")).get("totals", {}),
@@ -218,6 +231,12 @@ async def _compare_index(stack: Stack) -> str:
     return said[1]
 
 
+async def _check_kept(stack: Stack, kept: Keeper) -> list[str]:
+    """Look through the proxy, which has no faults any more, at what was held or erased: it shows versions."""
+    async with BlobServiceClient.from_connection_string(stack.storage_connection_string) as blobs:
+        return await keeper.check(blobs.get_container_client(ARCHIVE), kept.done)
+
+
 async def _run_load(soak: Soak) -> bool:
     """Run the load and wait until all is settled; return False if the time limit is reached first."""
     options = soak.options
@@ -234,6 +253,8 @@ async def _run_load(soak: Soak) -> bool:
         tasks = [await exits.enter_async_context(_running(one)) for one in background]
         troubles = [await exits.enter_async_context(_running(one)) for one in trouble]
         loading = await exits.enter_async_context(_running(soak.load.run()))
+        if soak.keeper:
+            tasks.append(await exits.enter_async_context(_running(soak.keeper.run(soak.load.made_by_key))))
         while soak.seconds < options.limit_seconds:
             for task in (*tasks, *troubles, loading):
                 if task.done() and not task.cancelled():
@@ -253,6 +274,8 @@ async def _run_load(soak: Soak) -> bool:
 async def _is_settled(soak: Soak) -> bool:
     """Return whether every recording is archived, every event delivered, and staging and queues are empty."""
     if soak.watch.open or soak.watch.staging_blobs:
+        return False
+    if soak.keeper and not await soak.keeper.is_done():
         return False
     report = await soak.source.control("GET", "/subscriptions")
     if any(one["pending"] for one in report["subscriptions"]):

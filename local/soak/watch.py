@@ -16,7 +16,9 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.queue.aio import QueueServiceClient
 
 STAGING, ARCHIVE, QUARANTINE = "recordings-staging", "recordings-archive", "recordings-quarantine"
-QUEUES = ("recording-chunks", "recording-bulk", "recording-events", "recording-archive")
+QUEUES = ("recording-chunks", "recording-bulk", "recording-events", "recording-archive", "recording-holds")
+# An erasure that is done looks once more after hours.
+SETTLING = "pending-erasures/"
 # What the metadata of a staged chunk has: the CRC64 of the whole, or what an older version wrote after its proof.
 PROVED = frozenset(("crc64", "sha256"))
 EVERY_SECONDS = 0.5
@@ -85,6 +87,8 @@ class Watch:
         seen: set[str] = set()
         blobs = 0
         async for blob in list_blobs(self.staging):
+            if str(blob.name).startswith(SETTLING):
+                continue
             blobs += 1
             key = str(blob.name).partition("/")[0]
             seen.add(key)

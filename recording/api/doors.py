@@ -105,6 +105,15 @@ class Doors:
         """Register a function that needs neither key nor token: it tells nothing about a recording."""
         return self._register("anybody", method, path, shape)
 
+    def page(self, path: str) -> Callable[..., Registered]:
+        """Register what browsers show: it is no operation, so it isn't described, and it tells nothing."""
+
+        def register(function: Callable[..., Awaitable[func.HttpResponse]]) -> Registered:
+            # Link checkers ask with HEAD, which the host keeps apart from GET.
+            return self._app.route(path, methods=["GET", "HEAD"], auth_level=_LEVELS["anybody"])(responds(function))
+
+        return register
+
     def _register(
         self, door: Door, method: str, path: str, shape: Shape, roles: Roles = frozenset()
     ) -> Callable[..., Registered]:

@@ -14,12 +14,11 @@ import azure.functions as func
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
+from recording import __version__
 from recording.api.doors import Door, Endpoint
 from recording.api.request import LONGEST_KEY
 from recording.api.response import REPEATABLE, REPEATED, REQUEST_ID, ErrorBody, Text
 
-# The date of the last change; changes only add.
-VERSION = "2026-11-29"
 _REFERENCE = "#/components/schemas/{model}"
 _ABOUT = """\
 Recordings of Azure Communication Services: start and stop them, find them, fetch them from the archive.
@@ -51,6 +50,11 @@ _PATH: dict[str, dict[str, Any]] = {
     },
     "exportId": {
         "description": "The id in the answer of the request for an export.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "example": "0123456789abcdef0123456789abcdef",
+    },
+    "holdId": {
+        "description": "The id in the answer of a hold on a search.",
         "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         "example": "0123456789abcdef0123456789abcdef",
     },
@@ -108,7 +112,7 @@ def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         paths.setdefault(f"/{one.path}", {})[one.method.lower()] = _operation(one, schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Recordings", "version": VERSION, "description": _ABOUT},
+        "info": {"title": "Recordings", "version": __version__, "description": _ABOUT},
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {

@@ -19,6 +19,7 @@ from recording import crc64
 from recording.clock import Clock, utc_now
 from recording.formats import media
 from recording.model import layout
+from recording.model.keeping import Protection
 from recording.model.manifest import Manifest, ManifestFile
 from recording.model.proof import ByteRange, ChunkFacts, CopyProof, has_bytes
 from recording.model.recording import InFlightRecording
@@ -42,6 +43,8 @@ _MOST_FAILURES = 32
 # comes when all bytes are there (docs/azure-storage.md#copies-on-the-servers-side), and the client waits for a minute.
 COPY_BLOCK = 256 * 1024 * 1024
 _TRIES = 3
+# What metadata says of bytes, which is not true of damaged ones.
+_DIGESTS = ("sha256", "crc64", "block_crcs", "flight", "flight_again", "proved_at", "blocks_compared", "verdict")
 _UNKNOWN_TYPE = "application/octet-stream"
 
 
@@ -66,6 +69,7 @@ class _Work:
     there: dict[str, StoredBlob]
     proofs: dict[str, CopyProof]
     expiry: dict[str, datetime]
+    protection: Protection | None = None
     made: list[StoredBlob] = field(default_factory=list)
 
     def is_done(self, source: StoredBlob, name: str) -> bool:
@@ -86,8 +90,17 @@ class Copies:
         self._copying = asyncio.Semaphore(COPIES)
         self._reading = asyncio.Semaphore(PASSES)
 
-    async def bring(self, recording: InFlightRecording, before: Manifest | None, *, seconds: float) -> Copied:
+    async def bring(
+        self,
+        recording: InFlightRecording,
+        before: Manifest | None,
+        *,
+        seconds: float,
+        protection: Protection | None = None,
+    ) -> Copied:
         """Copy chunks, metadata files and events, and prove each copy, for `seconds`.
+
+        The commit of each chunk's copy asks for its `protection` by the platform.
 
         Repeating it is harmless: what is there and proved isn't copied again, and what the manifest `before` lists with
         its SHA-256 is never written again, whatever has arrived in staging since. Raises CopyFailed, or azure-core's
@@ -108,6 +121,7 @@ class Copies:
             await self._copied(recording.key) if proofs or len(named) > _MANY else {},
             proofs,
             {b.name: c.expires_at for c in recording.chunks for b in (c.content, *c.others, c.metadata) if b},
+            protection,
         )
         missing = [blob for blob in recording.blobs if blob.name in named and not work.is_done(blob, named[blob.name])]
         left = len(missing)
@@ -141,25 +155,25 @@ class Copies:
                 await self._copy_text(work, source, name)
         elif kind == "content" and source.digest:
             try:
-                work.made.append(await self._copy_proved(work.recording.key, source, name))
+                work.made.append(await self._copy_proved(work, source, name))
             except CopyDiffers:
                 await self._check_source(work, source)
                 raise
         else:
             # Not proved, or of a kind that a later version has added: there is no digest to compare.
-            copy = await self._copy(source, name)
+            copy = await self._copy(work, source, name)
             found = await self._blobs.stat("archive", copy.name)
             there = await self._blobs.stat("staging", source.name)
             if found is None or there is None or (found.size, there.etag) != (source.size, source.etag):
                 raise CopyFailed(f"{source.name} has changed, or its copy is incomplete; it will be retried")
 
-    async def _copy_proved(self, key: str, source: StoredBlob, name: str) -> StoredBlob:
+    async def _copy_proved(self, work: _Work, source: StoredBlob, name: str) -> StoredBlob:
         """Copy a chunk's content, and return the fact that proves the copy."""
-        copy = await self._copy(source, name)
+        copy = await self._copy(work, source, name)
         for _ in range(_TRIES):
-            if fact := await self._prove(key, source, copy):
+            if fact := await self._prove(work.recording.key, source, copy):
                 return fact
-            copy = await self._copy(source, copy.name, over=copy)
+            copy = await self._copy(work, source, copy.name, over=copy)
         raise CopyDiffers(f"the bytes of each copy of {source.name} differ; it will be retried")
 
     async def _prove(self, key: str, source: StoredBlob, copy: StoredBlob) -> StoredBlob | None:
@@ -189,7 +203,7 @@ class Copies:
         await self._blobs.create("staging", blob, body, **metadata)
         return StoredBlob(blob, len(body), "", metadata)
 
-    async def _copy(self, source: StoredBlob, name: str, *, over: StoredBlob | None = None) -> StoredBlob:
+    async def _copy(self, work: _Work, source: StoredBlob, name: str, *, over: StoredBlob | None = None) -> StoredBlob:
         """Return the copy of a blob that is in the archive now, whoever has made it; `over` is replaced.
 
         A wrong copy that can't be replaced stays, and the right one gets a name of its own.
@@ -209,6 +223,7 @@ class Copies:
                     ranges,
                     content_type=media.CONTENT_TYPES[kind] if kind else _UNKNOWN_TYPE,
                     over=over,
+                    protection=work.protection,
                 )
             if made:
                 return made
@@ -250,17 +265,25 @@ class Copies:
             await self._refetch(work, source)
 
     async def _refetch(self, work: _Work, damaged: StoredBlob) -> None:
-        """Delete a blob whose bytes are not those that were proved, so that it is fetched again while ACS has it."""
+        """Delete a blob whose bytes are not those that were proved, so that it is fetched again while ACS has it.
+
+        If ACS has none, they are all that is left: without their digests they are archived as they are, not proved.
+        """
         expires_at = work.expiry.get(damaged.name)
         is_there = expires_at is not None and self._clock() < expires_at
         log.error(
             "chunk.damaged",
             recordingKey=work.recording.key,
             blob=damaged.name,
-            next="it is deleted from staging, and fetched again" if is_there else "it stays in staging; inspect it",
+            next="it is deleted from staging, and fetched again" if is_there else "it is archived as it is, not proved",
         )
         if is_there:
             await self._blobs.delete("staging", damaged.name, etag=damaged.etag)
+            return
+        # The recording must not wait for bytes that nobody has.
+        left = {name: value for name, value in damaged.metadata.items() if name not in _DIGESTS}
+        noted = ChunkFacts(damaged=self._clock()).to_metadata()
+        await self._blobs.set_metadata(damaged.name, left | noted, etag=damaged.etag)
 
 
 def is_copy(copy: StoredBlob, source: StoredBlob) -> bool:

@@ -8,6 +8,8 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 
+from azure.core.exceptions import AzureError
+
 from recording.archive.copies import Copies
 from recording.archive.review import is_due, load_due
 from recording.archive.run import Due, Run, TimerReport, log_failure
@@ -15,6 +17,7 @@ from recording.archive.sources import SourceCopies, deletable
 from recording.clock import Clock, utc_now
 from recording.model import layout, manifest
 from recording.model.consent import counting, standing
+from recording.model.keeping import Protection
 from recording.model.manifest import Manifest
 from recording.model.recheck import RecheckTimes
 from recording.model.recording import InFlightRecording
@@ -25,6 +28,7 @@ from recording.storage.calls import CallIds
 from recording.storage.consents import Consents
 from recording.storage.endings import Endings
 from recording.storage.index import Index
+from recording.storage.keeping import KeepingStore, NotProtected, log_not_protected
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
 from recording.telemetry import log, traces
@@ -131,6 +135,7 @@ class Finish:
     starts: StartClaims
     consents: Consents
     index: Index
+    keeping: KeepingStore
     copies: Copies
     sources: SourceCopies
     topic: Topic
@@ -211,7 +216,7 @@ class Finish:
         is_published = whole.named(published) is not None
         if not is_published:
             # Before the notice, whose reader may look for it; staging is not emptied before either.
-            await self.index.write(written)
+            await self._keep(written)
             if not await publish(written, run.notices):
                 return False
         sources = deletable(whole, written, run.now) if self.delete_source else []
@@ -238,7 +243,8 @@ class Finish:
         quicker with a different manifest.
         """
         key, now = due.whole.key, run.now
-        copied = await self.copies.bring(due.pending, due.before, seconds=seconds)
+        protection = await self._protection(due)
+        copied = await self.copies.bring(due.pending, due.before, seconds=seconds, protection=protection)
         whole = self.recordings.with_blobs(due.whole, copied.proofs)
         pending = manifest.without_archived(whole, due.before) if due.before else whole
         if copied.left:
@@ -284,3 +290,32 @@ class Finish:
         is_asked = self.needs_consent or bool(said)
         uncovered = standing(said).uncovered(people) if is_asked else ()
         return written.model_copy(update={"consents": tuple(said), "uncovered": uncovered})
+
+    async def _protection(self, due: Due) -> Protection | None:
+        """Return what the platform is asked for the copies; the recording gets its retention class before the first."""
+        if not self.keeping.classes.classes and not self.keeping.is_immutable:
+            return None
+        recording_id = due.pending.recording_id or await self.endings.assigned(due.whole.key)
+        started, now = await self.starts.find(recording_id), self.clock().astimezone(UTC)
+        kept = await self.keeping.assign(due.whole.key, started.retention_class if started else None, now=now)
+        if not self.keeping.is_immutable:
+            return None
+        return Protection(until=kept.until(now), hold=bool(kept.holds))
+
+    async def _keep(self, written: Manifest) -> None:
+        """Write the rows of an archived recording, and have the platform keep its blobs, also for what came meanwhile.
+
+        What the platform refuses doesn't keep a recording from the archive: the timer asks again.
+        """
+        key = written.recording_key
+        kept = await self.keeping.find(key)
+        await self.index.write(written, kept)
+        if not self.keeping.is_immutable or not (kept.holds or kept.days is not None):
+            return
+        marker = await self.keeping.mark(key)
+        try:
+            await self.keeping.protect(key, hold=bool(kept.holds), until=kept.until(written.archived_at))
+        except (AzureError, NotProtected) as failed:
+            log_not_protected(key, failed)
+            return
+        await self.keeping.unmark(marker)

@@ -30,7 +30,7 @@ class TimerReport:
     `jobs` are the chunks that it requeues, `rechecks` those to be re-checked, and `messages` all that is to be put on
     the chunk queue. `fanned_out` counts the chunks that fan-outs requeue. `handed_over` are put on the queue that
     archives them, `archived` and `incomplete` were archived by the run itself, and `copying` are those whose copies the
-    next one continues.
+    next one continues. `not_kept` counts those whose rows and platform are still to follow what keeps them.
     """
 
     messages: list[str] = field(default_factory=list)
@@ -44,6 +44,7 @@ class TimerReport:
     waiting: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     not_reached: int = 0
+    not_kept: int = 0
     topic_failed: bool = False
 
 

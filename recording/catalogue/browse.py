@@ -12,9 +12,11 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Vali
 from recording.errors import BadRequest, Forbidden, IndexUnavailable, NotFound, describe
 from recording.model import index, layout, manifest
 from recording.model.index import RecordingSummary, State
+from recording.model.keeping import Hold
 from recording.model.manifest import Manifest
 from recording.model.record import Body, Record
 from recording.storage.index import Index
+from recording.storage.keeping import KeepingStore
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
 from recording.telemetry import log
@@ -81,10 +83,22 @@ class RecordingList(Body):
     next_link: str | None = None
 
 
+class RecordingDetail(Manifest):
+    """The manifest of a recording, or its state in flight, and beside it what keeps it, which no manifest has.
+
+    `keptUntil` is absent while it is in flight, and where it is kept for ever.
+    """
+
+    retention_class: str | None = None
+    kept_until: datetime | None = None
+    holds: list[Hold] = Field(default_factory=list)
+
+
 class Catalogue:
     """The recordings in flight and in the archive, looked up as one."""
 
-    def __init__(self, recordings: RecordingStore, starts: StartClaims, index: Index) -> None:
+    def __init__(self, recordings: RecordingStore, starts: StartClaims, index: Index, keeping: KeepingStore) -> None:
+        self._keeping = keeping
         self._recordings = recordings
         self._starts = starts
         self._index = index
@@ -107,6 +121,19 @@ class Catalogue:
             return RecordingList(recordings=found.summaries)
         cursor = index.write_cursor(digests, wanted, found.token)
         return RecordingList(recordings=found.summaries, cursor=cursor, next_link=next_link(url, query, cursor))
+
+    async def detail(self, key: str, *, people: bool = True) -> RecordingDetail:
+        """Return what `get` does, and what keeps the recording; raises as `get` does."""
+        found = await self.get(key, people=people)
+        kept = await self._keeping.find(key)
+        return RecordingDetail.model_validate(
+            dict(found)
+            | {
+                "retention_class": kept.retention_class,
+                "kept_until": kept.until(found.archived_at),
+                "holds": await self._keeping.holds(kept),
+            }
+        )
 
     async def get(self, key: str, *, people: bool = True) -> Manifest:
         """Return the manifest of a recording, or its derived state while it is in flight; `people` are left out or not.

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from pydantic import Field
 
-from recording.catalogue.browse import Catalogue, ListQuery, RecordingList
+from recording.catalogue.browse import Catalogue, ListQuery, RecordingDetail, RecordingList
 from recording.errors import NotFound
 from recording.formats import media
 from recording.model import layout
@@ -101,9 +101,9 @@ class HandOut:
             await self._trail.write_once(caller, action="search", details={"participant": digest})
         return found
 
-    async def view(self, caller: Caller, key: str) -> Manifest:
-        """Return a recording as `Catalogue.get` does; one look in a quarter of an hour is on record."""
-        found = await self._catalogue.get(key, people=caller.sees_people)
+    async def view(self, caller: Caller, key: str) -> RecordingDetail:
+        """Return a recording as `Catalogue.detail` does; one look in a quarter of an hour is on record."""
+        found = await self._catalogue.detail(key, people=caller.sees_people)
         await self._trail.write_once(caller, action="view", recording=key, recording_id=found.recording_id)
         return found
 

@@ -16,6 +16,7 @@ from recording.model.recording import InFlightRecording
 from recording.model.started import Started
 from recording.storage.endings import Endings
 from recording.storage.index import Index
+from recording.storage.keeping import KeepingStore
 from recording.storage.starts import StartClaims
 from recording.telemetry import log
 from recording.workers import run_each
@@ -42,6 +43,7 @@ class Indexing:
         starts: StartClaims,
         endings: Endings,
         trail: TrailRows,
+        keeping: KeepingStore,
         *,
         retention: timedelta,
         risk_margin: timedelta,
@@ -49,6 +51,7 @@ class Indexing:
     ) -> None:
         self._index = index
         self._trail = trail
+        self._keeping = keeping
         self._starts = starts
         self._endings = endings
         self._retention = retention
@@ -75,8 +78,10 @@ class Indexing:
                 await self._write_waiting(seen, now, in_flight)
                 if ran:
                     await self._index.note_run(ran)
+                # In flight nothing has an end yet: only who holds them.
+                kept = await self._keeping.of_days((one.key for one in recordings), with_retention=False)
                 for some in batched(recordings, _AT_ONCE, strict=False):
-                    await self._index.write_in_flight(await self._present(some))
+                    await self._index.write_in_flight(await self._present(some), kept)
                 await self._sweep_live(
                     {layout.recording_digest(r.recording_id) for r in recordings if r.recording_id}, now
                 )

@@ -8,9 +8,11 @@ from pydantic import ValidationError
 
 from recording.clock import Clock, utc_now
 from recording.model import layout
+from recording.model.keeping import NOTHING
 from recording.model.manifest import Manifest
 from recording.storage.endings import Endings
 from recording.storage.index import Index
+from recording.storage.keeping import KeepingStore
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
 from recording.storage.trail import Trail
@@ -41,6 +43,7 @@ class Reindex:
     endings: Endings
     trail: Trail
     index: Index
+    keeping: KeepingStore
     clock: Clock = utc_now
 
     async def interrupted(self, since: datetime | None, until: datetime | None) -> str | None:
@@ -61,7 +64,7 @@ class Reindex:
         async def write() -> Progress:
             nonlocal written, unreadable
             read = [one for one in await self._read(batch) if one]
-            await self.index.write_all(read)
+            await self.index.write_all(read, await self.keeping.of_days(one.recording_key for one in read))
             await self.index.mark(name, batch[-1][0])
             written, unreadable = written + len(read), unreadable + len(batch) - len(read)
             return Progress(written, unreadable, batch[-1][0])
@@ -99,9 +102,11 @@ class Reindex:
 
     async def _compare(self, batch: list[tuple[str, int]]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
+        kept = await self.keeping.of_days(key for key, _ in batch)
 
         async def compare(written: Manifest) -> None:
-            found[written.recording_key] = await self.index.differences(written)
+            key = written.recording_key
+            found[key] = await self.index.differences(written, kept.get(key, NOTHING))
 
         await run_each(compare, [one for one in await self._read(batch) if one], at_once=_READS)
         return found
@@ -113,7 +118,7 @@ class Reindex:
             for key, revision in sorted((await self.recordings.manifests_of(day)).items(), reverse=True):
                 [written] = await self._read([(key, revision)])
                 if written:
-                    found[key] = await self.index.differences(written)
+                    found[key] = await self.index.differences(written, await self.keeping.find(key))
                 if len(found) == most:
                     return found
         return found

@@ -11,7 +11,7 @@ from azure.identity.aio import DefaultAzureCredential
 from recording.app import Clients, assemble, connect
 from recording.commands.arguments import add_settings
 from recording.config.settings import Settings, read_from
-from recording.doctor import examination, finding, subscription
+from recording.doctor import examination, finding, protection, subscription
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
 from recording.errors import Misconfigured, describe
@@ -26,6 +26,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "doctor", help="try everything that a deployment needs, and name the fix for what fails"
     )
     examine.add_argument("--topic", type=_topic, help="resource id of the Event Grid system topic, to examine it, too")
+    examine.add_argument("--all", action="store_true", help="list also what is well")
     examine.set_defaults(command=run)
     add_settings(examine)
 
@@ -38,7 +39,7 @@ async def run(arguments: argparse.Namespace) -> int:
         found = await _examine(arguments)
     finally:
         logging.disable(logging.NOTSET)
-    print(finding.table(found))
+    print(finding.table(found, with_passed=arguments.all))
     return 0 if finding.has_passed(found) else 1
 
 
@@ -54,18 +55,20 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
         (clients.bulk_queue, clients.bulk_poison),
         (clients.event_queue, clients.event_poison),
         (clients.archive_queue, clients.archive_poison),
+        (clients.holds_queue, clients.holds_poison),
         scratch,
     )
     try:
-        found, of_index, of_events = await asyncio.gather(
+        found, of_index, of_holds, of_events = await asyncio.gather(
             examination.examine(settings, storage=clients.blobs, service=clients.service, queues=queues),
             _index(settings, clients),
+            protection.examine_protection(settings, clients.blobs, assemble(settings, clients).keeping.keeping),
             _subscription(arguments.topic, settings),
         )
     finally:
         await scratch.aclose()
         await clients.aclose()
-    return [*found, of_index, *of_events]
+    return [*found, of_index, of_holds, *of_events]
 
 
 async def _index(settings: Settings, clients: Clients) -> Finding:

@@ -45,8 +45,13 @@ async def run(arguments: argparse.Namespace) -> int:
             entry.details = {"events": count, "notAccepted": bad}
     finally:
         await app.aclose()
-    print(f"{count} events, {bad} not accepted{' (dry run: nothing was changed)' if arguments.dry_run else ''}")
+    dry = " (dry run: nothing was changed)" if arguments.dry_run else ""
+    print((f"{bad} of {count} events were not accepted" if bad else f"{_all(count)} accepted") + dry)
     return 1 if bad else 0
+
+
+def _all(count: int) -> str:
+    return {0: "There was no event to be", 1: "The event was"}.get(count, f"All {count} events were")
 
 
 def _on_record(arguments: argparse.Namespace, app: App) -> AbstractAsyncContextManager[TrailEntry]:

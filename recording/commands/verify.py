@@ -7,6 +7,7 @@ from recording.catalogue.verify import RecordingVerification
 from recording.clock import utc_now
 from recording.commands.arguments import add_settings, utc_time
 from recording.config.settings import read_from
+from recording.model import layout
 from recording.model.caller import Caller
 from recording.model.trail import TrailEntry
 
@@ -14,6 +15,7 @@ from recording.model.trail import TrailEntry
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
     reread = commands.add_parser("verify", help="re-read archived recordings and compare them with their manifests")
+    reread.add_argument("keys", nargs="*", metavar="KEY", help="only the recordings of these keys")
     reread.add_argument("--from", dest="since", type=utc_time, help="recordings that started at or after (ISO 8601)")
     reread.add_argument("--to", dest="until", type=utc_time, help="recordings that started before (ISO 8601)")
     reread.add_argument("--concurrency", type=_count, default=2, help="recordings read at a time")
@@ -27,8 +29,10 @@ async def run(arguments: argparse.Namespace) -> int:
     app = assemble(settings, connect(settings))
     bad = count = size = 0
     try:
-        keys = [key async for key in app.recordings.archived_keys(arguments.since, arguments.until)]
-        print(f"{len(keys)} recordings in the archive", flush=True)
+        for key in arguments.keys:
+            layout.check_key(key)
+        keys = arguments.keys or [key async for key in app.recordings.archived_keys(arguments.since, arguments.until)]
+        print(f"{len(keys)} recordings in the archive" if not arguments.keys else f"{len(keys)} to verify", flush=True)
         async with app.trail.record(TrailEntry.of(Caller(origin="command"), "verify", utc_now())) as entry:
             async for result in app.verifier.verify_all(keys, concurrency=arguments.concurrency):
                 count, size = count + 1, size + sum(chunk.bytes for chunk in result.chunks)
@@ -37,8 +41,17 @@ async def run(arguments: argparse.Namespace) -> int:
             entry.details = {"recordings": count, "damaged": bad}
     finally:
         await app.aclose()
-    print(f"{count} recordings, {size:,} bytes read again, {bad} do not match their manifest")
+    print(_sum(count, bad, size))
     return 1 if bad else 0
+
+
+def _sum(count: int, bad: int, size: int) -> str:
+    """Say in words whether what was read is what the manifests list."""
+    if bad:
+        found = f"{bad} of {count} recordings do not match their manifest: see DAMAGED above"
+    else:
+        found = f"All {count} recordings match their manifest"
+    return f"{found}. {size:,} bytes were read again."
 
 
 def _line(result: RecordingVerification) -> str:

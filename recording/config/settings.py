@@ -26,6 +26,7 @@ from pydantic import (
     field_validator,
 )
 
+from recording import retention
 from recording.config import account, references
 from recording.config.account import Service, StorageAccount
 from recording.config.resource import Resource, is_endpoint, parse_connection_string
@@ -61,6 +62,11 @@ def _known(version: str) -> str:
     if version != VERSION_2021 and not (_VERSION.fullmatch(version) and version >= FIRST_VERSION):
         raise ValueError(f"must be {VERSION_2021}, or a version of the Call Automation API: {FIRST_VERSION} or later")
     return version
+
+
+def _check_classes(text: str) -> str:
+    retention.parse_classes(text)
+    return text
 
 
 VERSION_2021 = "2021-04-15-preview1"
@@ -218,6 +224,11 @@ class Settings(BaseModel):
         alias="ENTRA_API_ID",
         description="The client id of the application *Recordings API* in that tenant. Without it `/v1` is off.",
     )
+    entra_page_id: UUID | None = Field(
+        default=None,
+        alias="ENTRA_PAGE_ID",
+        description="The client id of the application *Recordings* there. Without it nobody signs in on the page.",
+    )
     entra_authority: Address = Field(
         default="https://login.microsoftonline.com",
         alias="ENTRA_AUTHORITY",
@@ -227,6 +238,17 @@ class Settings(BaseModel):
         default="auto",
         alias="TELEMETRY",
         description="`auto` sends traces to Application Insights, `console` prints them, `off` disables them.",
+    )
+    retention_classes: Annotated[str, AfterValidator(_check_classes)] = Field(
+        default="",
+        alias="RETENTION_CLASSES",
+        description="Classes as `standard=90,court=2555,history=forever`, in days; the first is the default. "
+        "None: kept for ever.",
+    )
+    archive_immutability: bool = Field(
+        default=False,
+        alias="ARCHIVE_IMMUTABILITY",
+        description="`true` where the archive has version-level immutability: policies and holds are set there, too.",
     )
     host_storage: StorageAccount = Field(
         default=StorageAccount(),
@@ -290,6 +312,12 @@ class Settings(BaseModel):
     def largest_block(self) -> int:
         """Return INGEST_BLOCK_MIB in bytes."""
         return self.ingest_block_mib * 1024 * 1024
+
+    def media_origins(self) -> tuple[str, ...]:
+        """Return the origins of the accounts that media are read from, each once."""
+        urls = (account.service_url(one, "blob") for one in (self.archive_storage, self.staging_storage))
+        parts = (urlsplit(url) for url in urls)
+        return tuple(dict.fromkeys(f"{one.scheme}://{one.netloc}" for one in parts))
 
     def callback_uri(self) -> str | None:
         """Return where ACS is to send state callbacks; the key is part of it, so it is never logged."""

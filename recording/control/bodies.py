@@ -16,6 +16,7 @@ from pydantic import (
 
 from recording import urls
 from recording.errors import BadRequest
+from recording.model.keeping import ClassName
 from recording.model.options import StartOptions
 from recording.model.record import Body
 
@@ -42,6 +43,7 @@ class StartRecording(Operation, StartOptions):
     """Body of `POST /conversations/{conversationId}/recordings`."""
 
     recording_state_callback_uri: CallbackUri | None = None
+    retention_class: ClassName | None = None
 
 
 class StartRecordingByUrl(StartRecording):

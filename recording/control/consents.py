@@ -29,6 +29,7 @@ from recording.model.consent import Consent, ConsentBody, Standing, counting, st
 from recording.model.live import Known
 from recording.model.record import Body
 from recording.model.started import Started
+from recording.model.stored import StoredBlob
 from recording.model.trail import TrailEntry
 from recording.storage.consents import Consents, PendingPause
 from recording.storage.endings import Endings
@@ -150,13 +151,13 @@ class ConsentControl:
         if withdrawn:
             await self._pause(caller, started)
 
-    async def pause_pending(self) -> None:
+    async def pause_pending(self, markers: Iterable[StoredBlob]) -> None:
         """Pause what a withdrawal could not pause, as far as consent is still withdrawn; raises nothing.
 
-        A step of the timer.
+        A step of the timer, which has listed the markers.
         """
         try:
-            async for one in self.consents.pending():
+            async for one in self.consents.pending(markers):
                 if standing(await self._read(one.conversation_id)).named("withdrawn"):
                     started = Started(recording_id=one.recording_id, conversation_id=one.conversation_id)
                     await self._pause(Caller(_WHY, origin="timer"), started)

@@ -29,6 +29,7 @@ from recording.model.caller import Caller, RepeatKey
 from recording.model.live import Asked, Known
 from recording.model.started import Started
 from recording.model.trail import Action, TrailEntry
+from recording.retention import RetentionClasses
 from recording.storage.endings import Ending, Endings
 from recording.storage.index import Index
 from recording.storage.starts import ClaimedByAnotherRequest, HeldClaim, StartClaim, StartClaims, StartOutcome
@@ -48,6 +49,7 @@ class RecordingControl:
         endings: Endings,
         index: Index,
         consents: ConsentControl,
+        classes: RetentionClasses,
         default_callback_uri: str | None,
         clock: Clock = utc_now,
         ending_timeout: float = 10.0,
@@ -58,6 +60,7 @@ class RecordingControl:
         self._endings = endings
         self._index = index
         self._consents = consents
+        self._classes = classes
         self._default_callback_uri = default_callback_uri
         self._clock = clock
         self._ending_timeout = ending_timeout
@@ -68,6 +71,7 @@ class RecordingControl:
         Raises ConsentMissing where consent is required and was not granted, or was withdrawn.
         """
         self._service.check(conversation_id, options=body)
+        self._check_class(body.retention_class)
         key = caller.repeat_key
         async with self._trail.record(self._entry("start", caller, conversation_id, None, body)) as entry:
             await self._consents.require(conversation_id)
@@ -78,8 +82,11 @@ class RecordingControl:
                 recording_id=entry.recording_id,
                 conversation_id=conversation_id,
                 reference=body.operation_context,
+                retention_class=body.retention_class,
                 at=entry.at,
             )
+            if body.retention_class is not None:
+                entry.details = {"retentionClass": body.retention_class}
             await asyncio.gather(self._claims.note_started(started), self._index.note_live(started))
             await self._consents.look_again(caller, started)
             return RecordingStarted(recording_id=entry.recording_id)
@@ -134,6 +141,11 @@ class RecordingControl:
             await self._consents.look_again(
                 caller, Started(recording_id=recording_id, conversation_id=conversation_id, at=self._clock())
             )
+
+    def _check_class(self, name: str | None) -> None:
+        if name is not None and self._classes.find(name) is None:
+            known = self._classes.describe()
+            raise BadRequest(f"there is no retention class of this name; there are: {known}", target="retentionClass")
 
     async def _note_state(self, recording_id: str, asked: Asked) -> None:
         """Record what was asked, for the list of what is live."""

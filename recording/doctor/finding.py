@@ -7,7 +7,7 @@ from typing import Literal
 
 Mark = Literal["ok", "warn", "fail", "skipped"]
 
-_SIGNS: dict[Mark, str] = {"ok": "✓", "warn": "!", "fail": "✗", "skipped": "–"}  # noqa: RUF001 - a mark, not a minus
+_SIGNS: dict[Mark, str] = {"fail": "✗", "warn": "!", "skipped": "–", "ok": "✓"}  # noqa: RUF001 - a mark, not a minus
 _WORDS: dict[Mark, str] = {"ok": "ok", "warn": "warnings", "fail": "failed", "skipped": "skipped"}
 
 
@@ -26,18 +26,21 @@ def has_passed(findings: Sequence[Finding]) -> bool:
     return all(one.mark != "fail" for one in findings)
 
 
-def table(findings: Sequence[Finding]) -> str:
-    """Write one line for each finding, below it the fix, and the counts.
+def table(findings: Sequence[Finding], *, with_passed: bool = True) -> str:
+    """Write one line for each finding, what failed first, below it the fix, and the counts.
+
+    Without `with_passed` those that are ok are only counted.
 
     >>> print(table([Finding("queue", "ok", "is there"), Finding("ACS", "fail", "refused", "set a key")]))
-    ✓ queue  is there
     ✗ ACS    refused
              fix: set a key
-    1 ok, 1 failed
+    ✓ queue  is there
+    1 failed, 1 ok
     """
-    width = max((len(one.name) for one in findings), default=0)
+    shown = [one for mark in _SIGNS for one in findings if one.mark == mark and (with_passed or mark != "ok")]
+    width = max((len(one.name) for one in shown), default=0)
     lines = []
-    for one in findings:
+    for one in shown:
         lines.append(f"{_SIGNS[one.mark]} {one.name:{width}}  {one.detail}")
         if one.fix:
             lines.append(f"  {'':{width}}  fix: {one.fix}")

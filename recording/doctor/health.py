@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
+from recording import __version__
 from recording.acs.service import RecordingService
 from recording.errors import Misconfigured, describe
 from recording.model.record import Body
@@ -25,6 +26,7 @@ class Health(Body):
     """Answer of `GET /health`."""
 
     status: Literal["ok", "unhealthy"]
+    version: str
     checks: list[HealthItem]
 
 
@@ -81,7 +83,8 @@ class HealthCheck:
                 "check ACS_CONNECTION_STRING or ACS_ENDPOINT, and outbound access to that host",
             ),
         )
-        return Health(status="ok" if all(one.ok for one in checks) else "unhealthy", checks=list(checks))
+        status: Literal["ok", "unhealthy"] = "ok" if all(one.ok for one in checks) else "unhealthy"
+        return Health(status=status, version=__version__, checks=list(checks))
 
     async def _check(
         self, name: Literal["blob", "queue", "acs"], ask: Callable[[], Awaitable[object]], fix: str

@@ -39,6 +39,7 @@ class Queues:
     bulk: tuple[Queue, Queue]
     events: tuple[Queue, Queue]
     archive: tuple[Queue, Queue]
+    holds: tuple[Queue, Queue]
     scratch: Queue
 
 
@@ -102,7 +103,13 @@ async def _queues(settings: Settings, queues: Queues, timeout: float) -> list[Fi
     if probed.mark == "fail":
         names = ("queue use", "chunk queue", "bulk queue", "event queue", "archive queue")
         return [probed, *(Finding(name, "skipped", "skipped until the account is reachable") for name in names)]
-    pairs = {"chunk": queues.chunks, "bulk": queues.bulk, "event": queues.events, "archive": queues.archive}
+    pairs = {
+        "chunk": queues.chunks,
+        "bulk": queues.bulk,
+        "event": queues.events,
+        "archive": queues.archive,
+        "holds": queues.holds,
+    }
     tried = await asyncio.gather(
         _try("queue use", queues.scratch.name, place, _send(queues.scratch, timeout / 3), timeout),
         *(

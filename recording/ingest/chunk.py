@@ -243,7 +243,7 @@ class ChunkIngest:
         if found.digest is None and ChunkFacts.from_metadata(found.metadata).is_written_by_ingest(found.size):
             # The source, which may have another version or none by now, is not asked.
             return await self._legacy.prove(job, found)
-        if found.digest is None:
+        if found.digest is None and ChunkFacts.from_metadata(found.metadata).damaged is None:
             log.warning(
                 "chunk.unknown_blob", recordingKey=job.recording_key, documentId=job.document_id, next="replace it"
             )

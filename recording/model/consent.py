@@ -117,7 +117,7 @@ class Standing:
 
     @property
     def missing(self) -> str | None:
-        """Say what is missing for a start, without naming anybody; None if nothing is."""
+        """Return what is missing for a start, without naming anybody; None if nothing is."""
         if withdrawn := len(self.named("withdrawn")):
             return f"{withdrawn} participant(s) have withdrawn their consent to being recorded"
         return None if self.named("granted") else "no participant has granted consent to being recorded"

@@ -8,7 +8,8 @@
     reference:{digest}              the same                            … of a start's `operationContext`
     missing:                        the same                            … of which something is missing
     truncated:                      the same                            … with a file that is not complete media
-    hold:                           the same                            … that are on hold: none yet
+    hold:                           the same                            … that a case holds
+    ends:                           {kept until}-{recording key}        a recording with a retention class that ends
     live:                           {digest of the recording id}        started through this app, not announced yet
     waiting:                        {deadline}-{key}-{document id}      a chunk that failed or is at risk
     timer:                          last                                what the last run of the timer did
@@ -33,6 +34,7 @@ from pydantic import Field
 
 from recording.model import conversation, layout
 from recording.model.events import FileStatusUpdated
+from recording.model.keeping import NOTHING, Kept
 from recording.model.manifest import Manifest
 from recording.model.metadata_file import ParticipantKind
 from recording.model.participant import normal_participant
@@ -42,7 +44,7 @@ from recording.model.trail import TrailEntry
 
 State = Literal["ingesting", "staged", "archived", "incomplete", "absent"]
 
-MONTHS, MISSING, TRUNCATED, HOLD = "month:", "missing:", "truncated:", "hold:"
+MONTHS, MISSING, TRUNCATED, HOLD, ENDS = "month:", "missing:", "truncated:", "hold:", "ends:"
 LIVE, WAITING, TIMER, REINDEX = "live:", "waiting:", "timer:", "reindex:"
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
@@ -62,7 +64,7 @@ class RecordingSummary(Record):
 
     `missing` counts the chunks that are lost or not fully in the archive, `truncated` those in the archive whose bytes
     are not complete media. `proof` says how many of its files storage was compared with what the source sent: all, some
-    or none. `hold` and `kept_until` are not in use yet.
+    or none. `hold` says whether a case holds it, `kept_until` when its retention class ends; neither: for ever.
     """
 
     recording_key: str
@@ -159,12 +161,15 @@ def call(call_id: str) -> str:
     return f"call:{call_id.lower()}"
 
 
-def rows(manifest: Manifest, digests: Digests) -> list[Row]:
-    """Return the rows of a recording, from its manifest: an archived one, or its present state in flight."""
+def rows(manifest: Manifest, digests: Digests, kept: Kept = NOTHING) -> list[Row]:
+    """Return the rows of a recording, from its manifest: an archived one, or its present state in flight.
+
+    `kept` is what the facts say about holds and retention.
+    """
     known = [one for one in (manifest.conversation_id, manifest.server_call_id) if one]
     conversations = dict.fromkeys(digests.of("conversation", one) for one in map(conversation.identity, known) if one)
     reference = digests.reference(manifest.reference) if manifest.reference else ""
-    summary = summarize(manifest)
+    summary = summarize(manifest, kept)
     people = dict.fromkeys(digests.participant(one.id) for one in manifest.participants)
     partitions = [
         month(layout.recording_start(manifest.recording_key)),
@@ -174,6 +179,7 @@ def rows(manifest: Manifest, digests: Digests) -> list[Row]:
         *([f"reference:{reference}"] if reference else []),
         *([MISSING] if summary.missing or manifest.state == "absent" else []),
         *([TRUNCATED] if summary.truncated else []),
+        *([HOLD] if summary.hold else []),
     ]
     return [
         Row(
@@ -204,7 +210,17 @@ def announced(event: FileStatusUpdated) -> Row:
     return Row(month(layout.recording_start(event.recording_key)), row_key(event.recording_key), summary, 0)
 
 
-def summarize(manifest: Manifest) -> RecordingSummary:
+def ending(recording_key: str, until: datetime) -> str:
+    """Return the key of the row that says when a recording's time ends: the earliest sorts first."""
+    return layout.recording_key(until, recording_key)
+
+
+def ended_before(time: datetime) -> str:
+    """Return what sorts behind the key of each row of a recording whose time has ended by then."""
+    return layout.recording_key(time, "~")
+
+
+def summarize(manifest: Manifest, kept: Kept = NOTHING) -> RecordingSummary:
     """Return what a list shows of a recording."""
     proved = [entry.is_proved for entry in manifest.chunks]
     is_archived = manifest.archived_at is not None
@@ -226,6 +242,8 @@ def summarize(manifest: Manifest) -> RecordingSummary:
         proof="all" if proved and all(proved) else "some" if any(proved) else "none",
         missing=sum(not entry.is_safe for entry in manifest.chunks) if is_archived else 0,
         truncated=sum(entry.is_truncated for entry in manifest.chunks) if is_archived else 0,
+        hold=True if kept.holds else None,
+        kept_until=kept.until(manifest.archived_at),
     )
 
 

@@ -23,6 +23,8 @@ ARCHIVE_QUEUE = "recording-archive"
 JOIN_QUEUE = "recording-join"
 # Exports of what there is about a person.
 EXPORT_QUEUE = "recording-export"
+# Holds on what a search finds.
+HOLDS_QUEUE = "recording-holds"
 # The chunks of an event, or of a recording that are queued again, are queued one by one up to this number. Above it a
 # fan-out queues them: the host adds the messages of an output one after the other (docs/functions-host.md#queue).
 MOST_DIRECT = 32
@@ -169,8 +171,27 @@ class ExportJob(Record):
         return _ExportMessage(export=self).model_dump_json(by_alias=True)
 
 
+class HoldsJob(Record):
+    """The recordings that a search finds are to be held."""
+
+    hold_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+
+    @classmethod
+    def from_message(cls, message: str) -> "HoldsJob":
+        """Parse a queue message; raises pydantic's ValidationError if it names no search."""
+        return _HoldsMessage.model_validate_json(message).holds
+
+    def to_message(self) -> str:
+        """Return the job as the text of a queue message: `{"holds": {"holdId": …}}`."""
+        return _HoldsMessage(holds=self).model_dump_json(by_alias=True)
+
+
 class _Message(Record):
     chunk: ChunkJob
+
+
+class _HoldsMessage(Record):
+    holds: HoldsJob
 
 
 class _ArchiveMessage(Record):

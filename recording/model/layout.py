@@ -15,6 +15,9 @@ staging     {key}/events/{event-id}.json            the event as received
             {key}/hand-overs/{time}.json            that the recording was put on the queue `recording-archive`
             pending-endings/{time}-{sha256}.json    that a recording was stopped, and isn't announced yet
             pending-pauses/{sha256}.json            that a recording is to be paused, since consent was withdrawn
+            pending-keeping/{key}/{random}.json     that rows and platform are to follow a change of what keeps it
+            pending-holds/{id}/asked.json           which recordings a case is to hold: what a search finds
+            pending-holds/{id}/progress.json        how far that has come
 archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its kind, and recording.json, written last
             starts/{sha256}/{number}-claim.json     who claimed a start, and …-outcome.json
             started/{sha256}.json                   in which conversation a recording was started
@@ -33,6 +36,9 @@ derived     exports/{id}/asked.json                 an export that was asked for
             exports/{id}/about.json                 what else there is about the person
             exports/{id}/export.json, index.html    all of it, for programs and for people
             exports/{id}/done.json                  that it is ready
+            holds/{yyyy}/{MM}/{dd}/{key}/{sha256 of the case}/{number}-placed.json   a hold, and …-lifted.json
+            retention/{yyyy}/{MM}/{dd}/{key}/{number}.json   the retention class of a recording; the last one counts
+            hold-searches/{id}.json                 how many recordings a case holds by a search
 quarantine  {yyyy}/{MM}/{dd}/sha256-{digest}.json   an event that could not be parsed, named by a digest of its text
             replayed/{the same}                     that it was accepted later
 """
@@ -64,6 +70,8 @@ LARGEST_INDEX = 99_999
 # Beside the recordings in staging.
 PENDING = "pending-endings"
 PAUSES = "pending-pauses"
+PENDING_KEEPING = "pending-keeping"
+PENDING_HOLDS = "pending-holds"
 # The facts of the trail, as its first version named them.
 TRAIL = "audit"
 # Test blobs of `python -m recording doctor`, in any container and for seconds only.
@@ -80,6 +88,7 @@ PERSON_EXPORTS = "exports"
 _PERSON_EXPORT = re.compile(
     rf"{PERSON_EXPORTS}/(?P<id>[0-9a-f]{{32}})/(?:recordings/(?P<part>[^/]+)\.json|files/(?P<copied>[^/]+)/[^/]+)"
 )
+_HOLD_SEARCH = re.compile(r"[0-9a-f]{32}")
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
 StagedKind = Literal[
@@ -344,6 +353,89 @@ def claim_blob(subject: str, number: int) -> str:
 def outcome_blob(subject: str, number: int) -> str:
     """Name the outcome of that try."""
     return f"starts/{hashlib.sha256(subject.encode()).hexdigest()}/{number:05}-outcome.json"
+
+
+def holds_folder(key: str) -> str:
+    """Name the folder of the facts about holds on a recording, with its slash."""
+    return f"{holds_of_day(key)}{key}/"
+
+
+def holds_of_day(key: str) -> str:
+    """Name the folder of the facts about holds on recordings of the same day, with its slash."""
+    return f"holds/{day(key)}/"
+
+
+def hold_blob(key: str, case: str, number: int) -> str:
+    """Name the fact that a case placed its `number`-th hold on a recording."""
+    return f"{holds_folder(key)}{hashlib.sha256(case.encode()).hexdigest()}/{number:05}-placed.json"
+
+
+def lift_blob(key: str, case: str, number: int) -> str:
+    """Name the fact that it lifted that hold."""
+    return f"{holds_folder(key)}{hashlib.sha256(case.encode()).hexdigest()}/{number:05}-lifted.json"
+
+
+def open_holds(blobs: Iterable[str]) -> dict[str, list[str]]:
+    """Return the facts of the holds in force, by recording key, from the names of all facts about holds."""
+    names = set(blobs)
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        if name.endswith("-placed.json") and f"{name.removesuffix('placed.json')}lifted.json" not in names:
+            found.setdefault(name.split("/")[4], []).append(name)
+    return found
+
+
+def last_number(blobs: Iterable[str], case: str) -> tuple[int, bool]:
+    """Return the number of a case's last hold, 0 if there was none, and whether it is in force."""
+    digest = hashlib.sha256(case.encode()).hexdigest()
+    mine = [name.rpartition("/")[2] for name in blobs if f"/{digest}/" in name]
+    number = max((int(name[:5]) for name in mine), default=0)
+    return number, bool(number) and f"{number:05}-lifted.json" not in mine
+
+
+def retention_of_day(key: str) -> str:
+    """Name the folder of the facts about the retention class of recordings of the same day, with its slash."""
+    return f"retention/{day(key)}/"
+
+
+def retention_folder(key: str) -> str:
+    """Name the folder of the facts about the retention class of a recording, with its slash."""
+    return f"{retention_of_day(key)}{key}/"
+
+
+def retention_number(blob: str) -> int:
+    """Return the number of a fact about a retention class, by its name."""
+    return int(blob.rpartition("/")[2].removesuffix(".json"))
+
+
+def retention_blob(key: str, number: int) -> str:
+    """Name the `number`-th fact about the retention class of a recording."""
+    return f"{retention_folder(key)}{number:05}.json"
+
+
+def pending_keeping_blob(key: str, random: str) -> str:
+    """Name the marker that rows and platform are to follow a change of what keeps a recording."""
+    return f"{PENDING_KEEPING}/{key}/{random}.json"
+
+
+def is_hold_search(text: str) -> bool:
+    """Return whether `text` can be the id of a hold on what a search finds."""
+    return _HOLD_SEARCH.fullmatch(text) is not None
+
+
+def hold_search_blob(search: str) -> str:
+    """Name the fact how many recordings a case holds by a search."""
+    return f"hold-searches/{search}.json"
+
+
+def asked_hold_blob(search: str) -> str:
+    """Name what staging has of such a search until it is done: with what was searched for."""
+    return f"{PENDING_HOLDS}/{search}/asked.json"
+
+
+def hold_progress_blob(search: str) -> str:
+    """Name how far it has come."""
+    return f"{PENDING_HOLDS}/{search}/progress.json"
 
 
 def call_blob(server_call_id: str) -> str:

@@ -56,8 +56,8 @@ class ManifestChunk(Record):
     with that of the bytes in transit, at `provedAt`. All bytes of the archive copy were read at `copyProvedAt`, and
     their digest of the kind `copyCompared` equals that of the bytes in transit. Older versions read what they had
     received back before they made the copy, and not the copy: then there is no `copyProvedAt`.
-    unproved: committed completely, but it could not be read back in time. Older versions also wrote it for a file whose
-    structure is incomplete. `reason` says which.
+    unproved: committed completely, but storage holds other bytes than it had received. Older versions also wrote it for
+    what could not be read back in time, and for a file whose structure is incomplete. `reason` says which.
     lost: not in our storage when ACS deleted it; `reason` says why. `evidence` is the attempt that failed to bring
     it or its metadata file: it began after `expires_at`, its receipt plus the time for which ACS keeps it.
     `announced_at` and `deadline` are the earliest that its events make plausible.
@@ -497,7 +497,9 @@ def write_entry(chunk: InFlightChunk, where: Literal["staging", "archive"]) -> M
     else:
         outcome = "lost" if content is None else "archived" if proved else "unproved"
     reason = None if chunk.is_staged else chunk.reason
-    if where == "archive" and not chunk.is_staged:
+    if where == "archive" and chunk.is_damaged:
+        reason = "storage holds other bytes than it had received, and ACS had none any more when that was found"
+    elif where == "archive" and not chunk.is_staged:
         what = "content" if content is None else "proof" if not proved else "metadata file"
         reason = f"no {what} by the deadline; last attempt: {reason or 'none was made'}"
     described = chunk.description

@@ -12,7 +12,7 @@ from recording import urls
 from recording.model.record import Body
 
 MOST_CHANNELS = 5
-_MEMBERS_OF_2021 = {"operationContext", "recordingStateCallbackUri", "conversationUrl"}
+_MEMBERS_OF_2021 = {"operationContext", "recordingStateCallbackUri", "conversationUrl", "retentionClass"}
 
 
 def _raw_id(participant: Any) -> Any:

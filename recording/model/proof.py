@@ -35,7 +35,8 @@ class ChunkFacts(BaseModel):
     its ranges, 8 bytes each, in base64: the first range has `first_bytes`, each other one `block_bytes`, the last the
     rest. `blocks` is the number of requests that wrote the file, `blocks_compared` how many of these were answered with
     the CRC64 that was counted. `version` identifies the source's version, and `attempt` is the one that committed it.
-    `verdict` is the one on its structure (`model/verdict.py`), as far as it was seen.
+    `verdict` is the one on its structure (`model/verdict.py`), as far as it was seen. `damaged` is when it was found
+    that storage holds other bytes than it had received, and ACS none: then nothing is proved of them any more.
 
     `flight` and `flight_again` are digests of what was sent, by an older version, which proved a chunk by reading it
     back, and added `sha256` and `proved_at` then. `problem` is of a version that was older still.
@@ -61,6 +62,7 @@ class ChunkFacts(BaseModel):
     first_bytes: Annotated[int | None, OrNone] = None
     verdict: str | None = None
     attempt: str | None = None
+    damaged: Annotated[datetime | None, OrNone] = None
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self:

@@ -90,6 +90,11 @@ class InFlightChunk:
         return self.content is not None and self.content.digest is not None
 
     @property
+    def is_damaged(self) -> bool:
+        """Return whether staging has other bytes than it had received, and ACS had none any more."""
+        return self.content is not None and not self.is_proved and self.facts.damaged is not None
+
+    @property
     def tries(self) -> int:
         """Return how many attempts began, without one that succeeded."""
         return (self.attempts.count if self.attempts else 0) + len(self.unfinished)
@@ -228,8 +233,8 @@ class InFlightChunk:
 
     @property
     def is_given_up(self) -> bool:
-        """Return whether it is not queued again: there is evidence, or the archive lists it already."""
-        return self.is_listed or self.evidence is not None
+        """Return whether it is not queued again: evidence, bytes that were damaged, or the archive lists it already."""
+        return self.is_listed or self.is_damaged or self.evidence is not None
 
     @property
     def is_lost(self) -> bool:

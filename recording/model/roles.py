@@ -30,6 +30,8 @@ TEND: Roles = frozenset({OPERATE})
 # Whoever has a valid token, with any role or none.
 SIGNED_IN: Roles = frozenset()
 TRAIL: Roles = frozenset({MANAGE})
+# Whoever keeps recordings can't erase them, and whoever erases can't lift a hold.
+KEEP: Roles = frozenset({MANAGE})
 # Operators see recordings without the people in them.
 PEOPLE: Roles = frozenset({READ, MANAGE, ERASE})
 

@@ -8,10 +8,11 @@ from recording.model.record import Record
 class Started(Record):
     """A recording was started through this app, in this conversation; `reference` is its `operationContext`.
 
-    Older versions wrote neither reference nor time.
+    `retention_class` is what the start chose. Older versions wrote neither reference nor time.
     """
 
     recording_id: str
     conversation_id: str
     reference: str | None = None
+    retention_class: str | None = None
     at: datetime | None = None

@@ -38,3 +38,14 @@ class StoredBlob:
     def digest(self) -> str | None:
         """What was proved of its bytes: equal digests and lengths mean equal bytes; None if nothing was."""
         return self.sha256 or self.crc64
+
+
+@dataclass(frozen=True)
+class ProtectedBlob:
+    """How the platform protects a version of a blob; `version_id` is None where the account keeps no versions."""
+
+    name: str
+    version_id: str | None
+    is_current: bool
+    hold: bool
+    until: datetime | None

@@ -22,6 +22,9 @@ Action = Literal[
     "replay",
     "consent",
     "export",
+    "hold",
+    "lift",
+    "retain",
 ]
 type Detail = str | int | bool | list[str] | list[int]
 

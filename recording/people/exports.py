@@ -109,7 +109,7 @@ class Exports:
         if known and not known.wants_the_same(asked):
             raise BadRequest("this key was already used for a different request; use a new key", target="repeat key")
         if known is None:
-            await self.trail.write(
+            entry = await self.trail.write(
                 caller,
                 action="export",
                 reason=body.reason,
@@ -120,6 +120,8 @@ class Exports:
                     "others": asked.others,
                 },
             )
+            # What is on the trail until then is in the export: that it was asked for, too.
+            asked = asked.model_copy(update={"at": entry.at})
         async with _reading():
             await self._create(asked.export_id, "asked", asked)
             # A message for one that is ready changes nothing; that of one that was given up begins it again.
@@ -182,7 +184,7 @@ class Exports:
                 await self._make(export)
         except _Erased:
             await self._remove(export)
-            log.warning("export.removed", export=export, next="nothing: what it is of was erased; ask for a new one")
+            log.warning("export.removed", export=export, next="nothing: it has expired, or a recording was erased")
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -300,19 +302,23 @@ class Exports:
         self, asked: ExportAsked, found: Found, after: str, correlation_id: str
     ) -> tuple[list[ExportLink], str | None]:
         """Make links to the files of an export behind a name; also return the name behind which they go on."""
-        folder = layout.person_export_folder(asked.export_id)
+        folder, behind = layout.person_export_folder(asked.export_id), _place(after)
         places: dict[str, tuple[Container, str]] = {one: ("derived", f"{folder}{one}") for one in (_DATA, _PAGE)}
         for key in found.keys:
-            part = await self._require(ExportedRecording, layout.person_export_part_blob(asked.export_id, key))
+            if _place(f"files/{key}/~") <= behind:
+                continue
+            if sum(_place(name) > behind for name in places) > _LINKS:
+                break
             if asked.files == "copies":
+                part = await self._require(ExportedRecording, layout.person_export_part_blob(asked.export_id, key))
                 places |= {one.copied: ("derived", f"{folder}{one.copied}") for one in part.files if one.copied}
-            elif f"files/{key}/~" > after and (source := await self.collector.source(key)):
+            elif source := await self.collector.source(key):
                 places |= {
                     f"files/{key}/{file_name(key, entry)}": (source.where, entry.content.blob)
                     for entry in source.manifest.chunks
                     if entry.content
                 }
-        left = sorted(name for name in places if name > after)
+        left = sorted((name for name in places if _place(name) > behind), key=_place)
         page = left[:_LINKS]
         links: list[ExportLink] = []
         for name in page:
@@ -372,6 +378,11 @@ class Exports:
     async def _digest(self, participant: str) -> str:
         async with _reading():
             return (await self.finder.index.digests()).participant(participant)
+
+
+def _place(name: str) -> tuple[bool, str]:
+    """Return where a file stands in the list: the page and the data come first."""
+    return name.startswith("files/"), name
 
 
 @asynccontextmanager

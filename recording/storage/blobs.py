@@ -10,8 +10,9 @@ import contextlib
 import hashlib
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import batched, zip_longest
 from secrets import token_hex
 from typing import Any, Literal
@@ -25,15 +26,24 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.storage.blob import BlobBlock, BlobProperties, BlobSasPermissions, ContentSettings, generate_blob_sas
+from azure.storage.blob import (
+    BlobBlock,
+    BlobProperties,
+    BlobSasPermissions,
+    ContentSettings,
+    ImmutabilityPolicy,
+    generate_blob_sas,
+)
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from recording import crc64
 from recording.config.account import StorageAccount
 from recording.config.settings import Settings
-from recording.errors import NotFound
+from recording.errors import NotFound, describe
+from recording.model.keeping import Protection
 from recording.model.proof import ByteRange
-from recording.model.stored import Container, StoredBlob
+from recording.model.stored import Container, ProtectedBlob, StoredBlob
+from recording.telemetry import log
 from recording.workers import run_each
 
 # By default the client's pauses begin at 15 s: one failed request would take longer than Event Grid's 30 s
@@ -322,12 +332,13 @@ class Blobs:
         *,
         content_type: str,
         over: StoredBlob | None = None,
+        protection: Protection | None = None,
     ) -> StoredBlob | None:
         """Copy a staging blob by the service, range by range, and compare the CRC64 that it answers for each.
 
         None if nothing was written: there is a blob of this name that isn't `over`, or that may not be replaced. The
-        copy has the metadata of its source. Raises CopyDiffers for a range that stays another one, or azure-core's
-        errors.
+        copy has the metadata of its source. Where the platform refuses its `protection`, it is made without, which is
+        logged. Raises CopyDiffers for a range that stays another one, or azure-core's errors.
         """
         target = self._containers["archive"].get_blob_client(name)
         address = await self._signed("staging", source.name, expiry=datetime.now(UTC) + _COPY_LINK_LIFE)
@@ -347,12 +358,14 @@ class Blobs:
         seen = {"etag": over.etag, "match_condition": _SAME} if over else {"match_condition": MatchConditions.IfMissing}
         try:
             await run_each(stage, ranges, at_once=_BLOCKS_AT_ONCE)
-            done = await target.commit_block_list(
+            commit = partial(
+                target.commit_block_list,
                 [BlobBlock(ids[part]) for part in ranges],
                 metadata=dict(source.metadata),
                 content_settings=ContentSettings(content_type=content_type),
                 **seen,
             )
+            done = await _protected(commit, protection, name) or await commit()
         except HttpResponseError as failed:
             # Another worker's commit has removed the blocks, or there is a blob (docs/azure-storage.md#uploads), which
             # may be protected (docs/azure-storage.md#immutability).
@@ -389,6 +402,28 @@ class Blobs:
                 return False
             raise
         return True
+
+    async def is_immutable(self) -> bool:
+        """Return whether the archive's container has version-level immutability; raises azure-core's errors."""
+        found = await self._containers["archive"].get_container_properties()
+        return bool(found.immutable_storage_with_versioning_enabled)
+
+    async def protections(self, prefix: str) -> list[ProtectedBlob]:
+        """List how the platform protects blobs of the archive, previous versions of them too."""
+        listed = self._containers["archive"].list_blobs(
+            name_starts_with=prefix, include=["versions", "immutabilitypolicy", "legalhold"]
+        )
+        return [_protection_of(blob) async for blob in listed]
+
+    async def set_hold(self, blob: ProtectedBlob, hold: bool) -> None:
+        """Put a version on the platform's legal hold, or lift it; raises azure-core's errors."""
+        await self._containers["archive"].get_blob_client(blob.name).set_legal_hold(hold, version_id=blob.version_id)
+
+    async def set_policy(self, blob: ProtectedBlob, until: datetime) -> None:
+        """Put a version under an unlocked policy; raises azure-core's errors."""
+        policy = ImmutabilityPolicy(expiry_time=until, policy_mode="unlocked")
+        client = self._containers["archive"].get_blob_client(blob.name)
+        await client.set_immutability_policy(policy, version_id=blob.version_id)
 
     async def read_link(
         self, where: Container, found: StoredBlob, *, file_name: str, saves: bool, correlation_id: str
@@ -457,6 +492,40 @@ def _service(account: StorageAccount, credential: AsyncTokenCredential | None, *
     if account.connection_string is not None:
         return BlobServiceClient.from_connection_string(account.connection_string.get_secret_value(), **options)
     return BlobServiceClient(str(account.blob_uri), credential=credential, **options)
+
+
+async def _protected(
+    commit: Callable[..., Awaitable[dict[str, Any]]], protection: Protection | None, name: str
+) -> dict[str, Any] | None:
+    """Commit with hold and policy; None if that was refused, for whatever reason: then it is to be done without."""
+    asked: dict[str, Any] = {}
+    if protection and protection.until:
+        asked["immutability_policy"] = ImmutabilityPolicy(expiry_time=protection.until, policy_mode="unlocked")
+    if protection and protection.hold:
+        asked["legal_hold"] = True
+    if not asked:
+        return None
+    try:
+        return await commit(**asked)
+    except HttpResponseError as failed:
+        if failed.status_code not in (400, 403, 409):
+            raise
+        # 409 is also the answer where there is a blob of this name: then the second commit says so again.
+        if not isinstance(failed, ResourceExistsError):
+            log.warning("copy.not_protected", blob=name, reason=describe(failed), next="the archive job asks again")
+        return None
+
+
+def _protection_of(blob: BlobProperties) -> ProtectedBlob:
+    policy = blob.immutability_policy
+    return ProtectedBlob(
+        str(blob.name),
+        blob.version_id,
+        # Without versions nothing says so.
+        is_current=bool(blob.is_current_version) or blob.version_id is None,
+        hold=bool(blob.has_legal_hold),
+        until=policy.expiry_time if policy else None,
+    )
 
 
 def _stored(blob: BlobProperties) -> StoredBlob:

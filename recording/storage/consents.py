@@ -7,7 +7,7 @@ Facts are only added. All ids of one conversation have the same folder, as far a
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 
 from azure.core.exceptions import AzureError
@@ -17,6 +17,7 @@ from recording.errors import describe
 from recording.model import conversation, layout
 from recording.model.consent import Consent
 from recording.model.record import Record
+from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
 from recording.workers import run_each
@@ -92,9 +93,9 @@ class Consents:
                 "consent.not_unmarked", recordingId=recording_id, reason=describe(failed), next="the timer does"
             )
 
-    async def pending(self) -> AsyncIterator[PendingPause]:
-        """List the recordings that are yet to be paused; raises azure-core's errors."""
-        async for blob in self._blobs.list_blobs("staging", f"{layout.PAUSES}/"):
+    async def pending(self, markers: Iterable[StoredBlob]) -> AsyncIterator[PendingPause]:
+        """Read which recordings are yet to be paused, from their markers; raises azure-core's errors."""
+        for blob in markers:
             text = await self._blobs.read("staging", blob.name)
             try:
                 if text is not None:

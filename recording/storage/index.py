@@ -36,6 +36,7 @@ from recording.errors import Misconfigured, describe
 from recording.model import index, layout
 from recording.model.events import FileStatusUpdated
 from recording.model.index import Digests, RecordingSummary, Row, Search, TimerRan
+from recording.model.keeping import NOTHING, Kept
 from recording.model.live import Known, LiveRecording
 from recording.model.manifest import Manifest
 from recording.model.started import Started
@@ -111,28 +112,66 @@ class Index:
         if self._client:
             await self._client.close()
 
-    async def write(self, manifest: Manifest) -> None:
+    async def write(self, manifest: Manifest, kept: Kept = NOTHING) -> None:
         """Write all rows of an archived recording, from its newest manifest; a repetition changes nothing.
+
+        `kept` is what the facts say about holds and retention.
 
         The archive job calls it after the manifest and before it empties staging: as long as staging has the recording,
         another run tries again. Raises azure-core's errors, or Misconfigured, if a row could not be written.
         """
-        await self.write_all([manifest])
+        await self.write_all([manifest], {manifest.recording_key: kept})
 
-    async def write_all(self, manifests: Iterable[Manifest]) -> None:
+    async def write_all(self, manifests: Iterable[Manifest], kept: Mapping[str, Kept] | None = None) -> None:
         """Write all rows of archived recordings, those of one partition in batches; raises as `write` does."""
         digests = await self.digests()
         by_partition: dict[str, list[Change]] = defaultdict(list)
         for manifest in manifests:
-            rows = index.rows(manifest, digests)
+            keeps = (kept or {}).get(manifest.recording_key, NOTHING)
+            rows = index.rows(manifest, digests, keeps)
             for row in rows:
                 by_partition[row.partition].append(("upsert", _entity(row), {"mode": UpdateMode.REPLACE}))
+            if until := keeps.until(manifest.archived_at):
+                ending = {
+                    "PartitionKey": index.ENDS,
+                    "RowKey": index.ending(manifest.recording_key, until),
+                    "recordingKey": manifest.recording_key,
+                }
+                by_partition[index.ENDS].append(("upsert", ending, {"mode": UpdateMode.REPLACE}))
             # An earlier revision may have missed something that is there now.
             for partition in (index.MISSING, index.TRUNCATED) if manifest.revision > 1 else ():
                 if all(row.partition != partition for row in rows):
                     await self._delete({"PartitionKey": partition, "RowKey": index.row_key(manifest.recording_key)})
         batches = [some for changes in by_partition.values() for some in batched(changes, _MOST_IN_BATCH, strict=False)]
         await run_each(self._change, batches, at_once=_REQUESTS)
+
+    async def forget_hold(self, recording_key: str) -> None:
+        """Delete the row by which a recording is found that was on hold; raises azure-core's errors."""
+        await self._delete({"PartitionKey": index.HOLD, "RowKey": index.row_key(recording_key)})
+
+    async def ended(self, now: datetime, *, limit: int) -> list[tuple[str, str]]:
+        """List up to `limit` recordings whose time may have ended, the earliest first: (row key, recording key).
+
+        Only the facts say whether it has. Raises azure-core's errors.
+        """
+        found: list[tuple[str, str]] = []
+        query = self._table().query_entities(
+            "PartitionKey eq @p and RowKey le @now",
+            parameters={"p": index.ENDS, "now": index.ended_before(now)},
+            results_per_page=min(limit, _MOST_IN_ANSWER),
+        )
+        try:
+            async for entity in query:
+                found.append((entity["RowKey"], str(entity["recordingKey"])))
+                if len(found) == limit:
+                    break
+        except ResourceNotFoundError:
+            return []
+        return found
+
+    async def forget_ending(self, row: str) -> None:
+        """Delete a row of `ended` that says nothing any more; raises azure-core's errors."""
+        await self._delete({"PartitionKey": index.ENDS, "RowKey": row})
 
     async def announce(self, event: FileStatusUpdated) -> None:
         """Write the row of a recording that has just been announced, if it has none, and delete its live row.
@@ -300,14 +339,15 @@ class Index:
             return []
         return found
 
-    async def write_in_flight(self, manifests: Iterable[Manifest]) -> int:
+    async def write_in_flight(self, manifests: Iterable[Manifest], kept: Mapping[str, Kept] | None = None) -> int:
         """Write the rows of recordings in flight, where they say something new; return how many.
 
         What shows an archived recording stays: this may come after the archive job, from an older list of staging.
         Raises azure-core's errors.
         """
         digests = await self.digests()
-        rows = [row for manifest in manifests for row in index.rows(manifest, digests)]
+        keeps = kept or {}
+        rows = [row for one in manifests for row in index.rows(one, digests, keeps.get(one.recording_key, NOTHING))]
         new = [row for row in rows if self._told.get((row.partition, row.key)) != _text(row.summary)]
         by_partition: dict[str, list[tuple[Row, Change]]] = defaultdict(list)
 
@@ -360,10 +400,10 @@ class Index:
                 break
         return Page(found, token)
 
-    async def differences(self, manifest: Manifest) -> list[str]:
-        """Compare a recording's rows with its manifest; return the kind of each partition whose row differs."""
+    async def differences(self, manifest: Manifest, kept: Kept = NOTHING) -> list[str]:
+        """Compare a recording's rows with its facts; return the kind of each partition whose row differs."""
         found: list[str] = []
-        for row in index.rows(manifest, await self.digests()):
+        for row in index.rows(manifest, await self.digests(), kept):
             try:
                 stored: Mapping[str, Any] = await self._table().get_entity(row.partition, row.key)
             except ResourceNotFoundError:

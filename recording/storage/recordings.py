@@ -65,14 +65,19 @@ class RecordingStore:
         """Keep an event of chunks that are in the team's own storage, as it was received."""
         return await self._keep("archive", layout.export_blob, event, text, received_at=received_at)
 
-    async def in_flight(self) -> dict[str, list[StoredBlob]]:
-        """List staging once, by recording; memory grows with what is in flight, not with the archive."""
+    async def in_flight(self, *, beside: dict[str, list[StoredBlob]] | None = None) -> dict[str, list[StoredBlob]]:
+        """List staging once, by recording; memory grows with what is in flight, not with the archive.
+
+        What is beside the recordings, by folder, is put into `beside`.
+        """
         found: dict[str, list[StoredBlob]] = defaultdict(list)
         async for blob in self._blobs.list_blobs("staging"):
             found[blob.name.partition("/")[0]].append(blob)
-        found.pop(layout.PENDING, None)  # `archive.unannounced` watches over these
-        found.pop(layout.PAUSES, None)  # `control.consents` tries these again
-        found.pop(layout.DOCTOR, None)
+        # Watched over by `archive.unannounced`, `control.consents`, `keeping.follow` and `keeping.searches`.
+        for folder in (layout.PENDING, layout.PAUSES, layout.PENDING_KEEPING, layout.PENDING_HOLDS, layout.DOCTOR):
+            known = found.pop(folder, None)
+            if known and beside is not None:
+                beside[folder] = known
         for key in [key for key in found if not layout.is_recording_key(key)]:
             log.warning("staging.unknown", folder=key, blobs=len(found.pop(key)))
         return found

@@ -102,6 +102,13 @@ class StartClaims:
                 await self._blobs.create("archive", name, fact.model_dump_json(by_alias=True).encode())
         except (AzureError, TimeoutError) as failed:
             log.warning("start.not_noted", recordingId=fact.recording_id, reason=describe(failed))
+            if fact.retention_class is not None:
+                log.error(
+                    "retention.not_noted",
+                    recordingId=fact.recording_id,
+                    reason=fact.retention_class,
+                    next="it gets the default class; set this one by PUT /v1/recordings/{key}/retention",
+                )
 
     async def find(self, recording_id: str | None) -> Started | None:
         """Return how a recording was started through this app; None if it wasn't, or the fact can't be parsed.

@@ -256,20 +256,35 @@ async def test_bytes_that_staging_does_not_keep_are_fetched_again_while_acs_has_
     assert (await app.verifier.verify(KEY)).ok
 
 
-async def test_bytes_that_staging_does_not_keep_stay_when_acs_has_none(
+async def test_bytes_that_staging_does_not_keep_are_archived_as_they_are_when_acs_has_none(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They may be all that is left; no manifest says that they are right."""
-    [job] = await announce_files(app, 1)
+    """They are all that is left, and the other chunks don't wait for them; the manifest says so."""
+    whole, job = await announce_files(app, 2)
+    await commit(app, whole, BODY, facts_of(BODY))
     await commit(app, job, BODY[:-1] + b"x", facts_of(BODY))
     late = datetime.now(UTC) + LATE
 
-    for _ in range(2):
-        assert [KEY] == (await sweep(at(app, late), now=late)).failed
+    assert [KEY] == (await sweep(at(app, late), now=late)).failed
+    assert ["chunk.damaged"] == errors(caplog)
+    # A message that comes late changes nothing.
+    await app.ingest.run(job.again())
+    report = await sweep(at(app, late), now=late)
 
-    assert job.content_blob in await listing(app.settings, "staging")
-    assert ["chunk.damaged"] * 2 == errors(caplog)
-    assert layout.manifest_blob(KEY) not in await listing(app.settings, "archive")
+    assert ([KEY], []) == (report.incomplete, report.jobs)
+    good, bad = (await manifest_of(app, KEY)).chunks
+    assert (["archived", "unproved"], False) == ([good.outcome, bad.outcome], bad.is_safe)
+    assert "storage holds other bytes than it had received" in (bad.reason or "")
+    assert bad.content is not None
+    assert bad.content.sha256 is None
+    files = await listing(app.settings, "archive")
+    assert hashlib.sha256(BODY[:-1] + b"x").hexdigest() == files[bad.content.blob]
+    assert {} == await listing(app.settings, "staging")
+
+    # An operator restores the version before, which is right.
+    await commit(app, job, BODY, facts_of(BODY))
+    assert [KEY] == (await sweep(at(app, late), now=late)).archived
+    assert (await app.verifier.verify(KEY)).ok
 
 
 async def test_what_a_worker_has_read_and_found_right_is_not_written_over_by_one_that_misreads(app: App) -> None:

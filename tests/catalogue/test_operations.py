@@ -389,7 +389,8 @@ async def test_queues_tell_what_waits_and_what_they_gave_up(app: App) -> None:
         found = {one.name: one.poison for one in (await view(app)).queues or []}
         await poison.clear_messages()
 
-    assert ["recording-archive", "recording-bulk", "recording-chunks", "recording-events"] == sorted(found)
+    queues = ["recording-archive", "recording-bulk", "recording-chunks", "recording-events", "recording-holds"]
+    assert queues == sorted(found)
     assert 1 == found[job.BULK_QUEUE]
 
 

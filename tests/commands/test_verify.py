@@ -46,7 +46,7 @@ async def test_all_is_well(app: App, control: Control, capsys: pytest.CaptureFix
     assert {f"ok       {one.recording_key}  2 chunks", f"ok       {other.recording_key}  1 chunks"} == {
         line[5:] for line in lines
     }
-    assert re.fullmatch(r"2 recordings, 8,\d\d\d bytes read again, 0 do not match their manifest", last)
+    assert re.fullmatch(r"All 2 recordings match their manifest\. 8,\d\d\d bytes were read again\.", last)
 
 
 @pytest.mark.usefixtures("elsewhere")
@@ -60,7 +60,7 @@ async def test_damage_is_told(app: App, control: Control, capsys: pytest.Capture
     _, first, second, last = capsys.readouterr().out.splitlines()
     assert f"1/1  DAMAGED  {one.recording_key}  1 chunks" == first
     assert second.startswith(f"         {blob}: has SHA-256 ")
-    assert last.endswith("1 do not match their manifest")
+    assert " of 2 recordings do not match their manifest: see DAMAGED above." in last
 
 
 @pytest.mark.usefixtures("elsewhere")
@@ -78,7 +78,7 @@ async def test_a_manifest_that_is_gone_is_damage(
     told = capsys.readouterr().out
     assert "it has no manifest" in told
     assert "its manifest cannot be read" in told
-    assert "2 do not match their manifest" in told
+    assert "2 of 2 recordings do not match their manifest" in told
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -30,7 +30,7 @@ REQUIRED = pytest.mark.settings(CONSENT="required")
 
 
 def body(participant: str, decision: Decision, **more: Any) -> ConsentBody:
-    """Say that a participant granted or withdrew."""
+    """Make what a request says of a participant."""
     return ConsentBody(participant=participant, decision=decision, how="click", **more)
 
 

@@ -9,17 +9,25 @@ SKIPPED = Finding("topic", "skipped", "not asked for", "az other")
 
 
 def test_a_table_has_a_mark_per_check_and_how_to_fix_it() -> None:
-    """Columns stand below each other, and the last line is the sum."""
+    """What failed is first; columns stand below each other, and the last line is the sum."""
     assert [
-        "✓ queue           is there",
-        "! settings agree  hardly",
-        "                  fix: set A",
         "✗ ACS             refused",
         "                  fix: az something",
+        "! settings agree  hardly",
+        "                  fix: set A",
         "– topic           not asked for",  # noqa: RUF001 - a mark, no minus
         "                  fix: az other",
-        "1 ok, 1 warnings, 1 failed, 1 skipped",
+        "✓ queue           is there",
+        "1 failed, 1 warnings, 1 skipped, 1 ok",
     ] == table([GOOD, WARNING, BAD, SKIPPED]).splitlines()
+
+
+def test_what_is_well_is_only_counted_unless_it_is_asked_for() -> None:
+    """Nobody reads thirty lines to find that one thing failed."""
+    assert ["✗ ACS  refused", "       fix: az something", "1 failed, 2 ok"] == table(
+        [GOOD, BAD, GOOD], with_passed=False
+    ).splitlines()
+    assert "2 ok" == table([GOOD, GOOD], with_passed=False)
 
 
 def test_only_a_failure_is_one() -> None:

@@ -1,4 +1,4 @@
-"""The curl lines of `make up`, run as they are printed."""
+"""The curl lines that `make up` writes into a file, run as they are there."""
 
 import re
 import signal
@@ -15,8 +15,8 @@ LAST_LINE = "Ctrl-C stops the stack."
 
 
 @pytest.fixture(params=["today", "2021"])
-def printed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """What `up` prints, while it runs."""
+def written(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """What `up` writes into curl.sh, while it runs; what it prints are addresses and three commands."""
 
     output = tmp_path / "up.txt"
     command = [
@@ -41,7 +41,11 @@ def printed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             assert up.poll() is None, output.read_text()
             assert time.monotonic() < deadline, output.read_text()
             time.sleep(0.1)
-        yield output.read_text()
+        printed = output.read_text()
+        assert {"Page", "App", "ACS", "Entra ID", "Logs"} <= {*re.findall(r"^  (\w[\w ]+): ", printed, re.MULTILINE)}
+        assert 3 == printed.count("\n  # ")
+        assert len(printed.splitlines()) < 18
+        yield (tmp_path / "curl.sh").read_text()
     finally:
         up.send_signal(signal.SIGINT)
         status = up.wait(30)
@@ -49,12 +53,11 @@ def printed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.timeout(150)
-def test_curl(printed: str, tmp_path: Path) -> None:
-    """Each line, one after the other in a shell, gets the status that is printed above it."""
+def test_curl(written: str, tmp_path: Path) -> None:
+    """Each line, one after the other in a shell, gets the status that is written above it."""
 
-    lines = printed[printed.index("\n") : printed.rindex("App: ")]
-    expected = re.findall(r"^# (.+): (\d{3})$", lines, re.MULTILINE)
-    script = re.sub(r"^# (.+): \d{3}$", r'echo "== \1" >&2', lines, flags=re.MULTILINE)
+    expected = re.findall(r"^# (.+): (\d{3})$", written, re.MULTILINE)
+    script = re.sub(r"^# (.+): \d{3}$", r'echo "== \1" >&2', written, flags=re.MULTILINE)
 
     ended = subprocess.run(
         ["bash", "-c", f"exec 2>&1\n{script}"], cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False

@@ -17,7 +17,18 @@ def test_demo(tmp_path: Path) -> None:
     """It ends with status 0, in less than a minute, and its summary and files agree."""
 
     ended = subprocess.run(
-        [sys.executable, "-m", "local", "demo", "--output", str(tmp_path / "out"), "--logs", str(tmp_path / "logs")],
+        [
+            sys.executable,
+            "-m",
+            "local",
+            "demo",
+            "--output",
+            str(tmp_path / "out"),
+            "--logs",
+            str(tmp_path / "logs"),
+            "--data",
+            str(tmp_path / "data"),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -38,6 +49,9 @@ def test_demo(tmp_path: Path) -> None:
         content = (tmp_path / "out" / chunk["file"]).read_bytes()
         assert (chunk["bytes"], chunk["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
         assert chunk["documentId"] in chunk["archivedBlob"]
+    assert 2 == ended.stdout.count("byte for byte as ACS served it. The pause of 10 s is not in it.")
+    played = [ROOT / line.partition("Play it: ")[2] for line in ended.stdout.splitlines() if "Play it: " in line]
+    assert [True, True] == [path.is_file() for path in played]
     assert pytest.approx(40, abs=3) == sum(chunk["seconds"] for chunk in summary["chunks"])
 
 
@@ -45,7 +59,18 @@ def test_demo_fails(tmp_path: Path) -> None:
     """When a step fails, the status is 1 and the end names the step, the reason and the logs."""
 
     ended = subprocess.run(
-        [sys.executable, "-m", "local", "demo", "--output", str(tmp_path / "out"), "--logs", str(tmp_path / "logs")],
+        [
+            sys.executable,
+            "-m",
+            "local",
+            "demo",
+            "--output",
+            str(tmp_path / "out"),
+            "--logs",
+            str(tmp_path / "logs"),
+            "--data",
+            str(tmp_path / "data"),
+        ],
         cwd=ROOT,
         env={"PATH": str(tmp_path)},
         capture_output=True,

@@ -384,7 +384,15 @@ async def test_nothing_secret(world: World) -> None:
 async def test_the_doctor(world: World) -> None:
     """`python -m recording doctor` finds the running stack well, by the settings file that it has written."""
 
-    command = [sys.executable, "-m", "recording", "doctor", "--settings", str(world.logs.parent / "settings.json")]
+    command = [
+        sys.executable,
+        "-m",
+        "recording",
+        "doctor",
+        "--all",
+        "--settings",
+        str(world.logs.parent / "settings.json"),
+    ]
     done = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
     told = (await done.communicate())[0].decode()
 

@@ -109,17 +109,15 @@ async def running(folder: Path, *arguments: str) -> AsyncIterator[World]:
         return text if LAST_LINE in text else None
 
     try:
-        said = dict(
-            re.findall(
-                r"^(App|Emulator|Storage|Complete)[:?] +(.+)$", await eventually(ready, seconds=READY_SECONDS), re.M
-            )
-        )
+        said = dict(re.findall(r"^  (App|ACS): +(\S+)", await eventually(ready, seconds=READY_SECONDS), re.M))
+        settings = json.loads(await asyncio.to_thread((folder / "settings.json").read_text))["Values"]
+        storage = settings["AzureWebJobsStorage"]
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
-            BlobServiceClient.from_connection_string(said["Storage"]) as blobs,
+            BlobServiceClient.from_connection_string(storage) as blobs,
         ):
-            complete = said["Complete"].split()
-            yield World(said["App"], said["Emulator"], folder / "logs", session, blobs, complete)
+            [complete] = re.findall(r"^  (.+ reconcile .+)$", await asyncio.to_thread(output.read_text), re.M)
+            yield World(said["App"], said["ACS"], folder / "logs", session, blobs, complete.split())
     finally:
         if up.returncode is None:
             up.send_signal(signal.SIGTERM)

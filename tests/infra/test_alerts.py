@@ -6,50 +6,28 @@ import re
 from typing import Any
 
 import pytest
-from pydantic.alias_generators import to_camel
 
 from recording.app import App
 from recording.intake import backlog
 from recording.model import job, layout
-from recording.model.trail import TrailEntry
-from tests.infra.app_code import computed_names, fields, functions, is_logged
+from tests.infra.app_code import computed_names, functions, is_logged
 from tests.infra.snapshots import INFRA, Resource, resource, resources, variants
+from tests.support.alerts import (
+    METRIC_RULES,
+    OF_THE_HOST,
+    PANELS,
+    QUERIES,
+    QUERY_RULES,
+    RULES,
+    WINDOWS,
+    WORKBOOK,
+    criterion,
+    prefixes,
+    written_with,
+)
 from tests.support.documents import RUNBOOK, SOURCE, headings
 from tests.support.emulator import Control
 from tests.support.facts import put, stage, sweep
-
-QUERY_RULES = {one.properties["displayName"]: one for one in resources("Microsoft.Insights/scheduledQueryRules")}
-METRIC_RULES = {one.name.rpartition("-")[0]: one for one in resources("Microsoft.Insights/metricAlerts")}
-RULES = QUERY_RULES | METRIC_RULES
-
-
-def criterion(rule: Resource) -> dict[str, Any]:
-    """Return the one criterion of an alert."""
-    [found] = rule.properties["criteria"]["allOf"]
-    assert isinstance(found, dict)
-    return found
-
-
-WORKBOOK = json.loads((INFRA / "workbook.json").read_text())
-PANELS = {item["name"]: item["content"]["query"] for item in WORKBOOK["items"] if item["type"] == 3}
-QUERIES = {name: str(criterion(rule)["query"]) for name, rule in QUERY_RULES.items()} | {
-    f"workbook {k}": v for k, v in PANELS.items()
-}
-# Written by the Functions host, not by the app: WebJobs' QueueProcessor (docs/functions-host.md#queue).
-OF_THE_HOST = ["Message has reached MaxDequeueCount"]
-# Durations that Azure Monitor takes as the window of a log alert.
-WINDOWS = ["PT5M", "PT10M", "PT15M", "PT30M", "PT45M", "PT1H", "PT2H", "PT3H", "PT4H", "PT5H", "PT6H", "P1D"]
-
-
-def prefixes(query: str) -> list[str]:
-    """Return the beginnings of messages that a query looks for."""
-    return re.findall(r'startswith "([^"]+)"', query)
-
-
-def written_with(prefix: str) -> set[str]:
-    """Name the fields that lines with this beginning have; those of control operations are of the trail's entry."""
-    audited = {to_camel(name) for name in TrailEntry.model_fields} if prefix == "recording.start " else set()
-    return fields(prefix.strip()) | audited
 
 
 def test_everything_that_was_asked_for_is_watched() -> None:
@@ -57,7 +35,7 @@ def test_everything_that_was_asked_for_is_watched() -> None:
     assert set(RULES) >= {
         "recording-at-risk", "recording-lost", "poison-message", "event-quarantined", "event-dead-lettered",
         "timer-failed", "timer-silent", "no-events", "recording-not-announced", "recording-start-failed",
-        "source-not-deleted", "recording-missing", "chunk-not-complete", "event-derived",
+        "source-not-deleted", "recording-missing", "chunk-not-complete", "event-derived", "recording-not-protected",
     }  # fmt: skip
 
 
@@ -162,7 +140,7 @@ def test_a_line_that_could_not_be_read_would_be_noticed() -> None:
     assert split(QUERY_RULES["recording-not-archived"], behind) == {("",)}
 
 
-@pytest.mark.parametrize("queue", [job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE])
+@pytest.mark.parametrize("queue", [job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE, job.HOLDS_QUEUE])
 def test_poison_queues_are_those_of_the_code(queue: str) -> None:
     """The host's line is counted only for our queues."""
     assert f'contains "{queue}-poison"' in QUERIES["poison-message"]

@@ -15,7 +15,7 @@ from recording.model import job
 from tests.infra.snapshots import INFRA, ROOT, named, resource, resources, variants
 from tests.support.deployment import app_settings
 
-QUEUES = (job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE, job.JOIN_QUEUE)
+QUEUES = (job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE, job.JOIN_QUEUE, job.HOLDS_QUEUE)
 # They hold a key; the identity is used instead.
 NOT_HERE = {"ACS_CONNECTION_STRING", "EVENTS_TOPIC_KEY"}
 # Read by the Functions host or by azure-identity, not by Settings.
@@ -24,6 +24,7 @@ HOSTS_OWN = {
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "AZURE_CLIENT_ID",
     "AZURE_TOKEN_CREDENTIALS",
+    "AzureWebJobsDisableHomepage",
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__clientId",
     "AzureWebJobsStorage__credential",
@@ -128,8 +129,11 @@ def test_what_the_environment_sets_reaches_the_app() -> None:
     settings = read_settings(deployed("everything-on"))
     assert (settings.risk_hours, settings.delete_source) == (6, True)
     assert (settings.auto_record, settings.content_hosts) == ("all", ("files.example.com",))
+    assert settings.retention_classes == "standard=365,court=2555,history=forever"
+    assert (settings.archive_immutability, read_settings(deployed("immutable")).archive_immutability) == (False, True)
     assert settings.public_base_url == "https://recordings.example.com"
-    assert (str(settings.entra_tenant_id)[-1], str(settings.entra_api_id)[-1]) == ("3", "4")
+    ids = (settings.entra_tenant_id, settings.entra_api_id, settings.entra_page_id)
+    assert ["3", "4", "5"] == [str(one)[-1] for one in ids]
     old = read_settings(deployed("preview-2021"))
     assert (old.uses_preview_2021, old.source_retention_hours) == (True, 48)
 

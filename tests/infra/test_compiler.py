@@ -90,7 +90,6 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "ACS_RESOURCE_GROUP": "rg-telephony",
             "ACS_TOPIC_NAME": "evgt-contoso",
             "ARCHIVE_COLD_AFTER_DAYS": "30",
-            "ARCHIVE_DELETE_AFTER_DAYS": "30",
             "ARCHIVE_IMMUTABILITY_LOCKED": "true",
             "ARCHIVE_IMMUTABILITY_SUPPORT": "true",
             "CALLBACK_KEY_SECRET_URI": "https://contoso.vault.azure.net/secrets/callback-key",
@@ -110,10 +109,6 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
             "remove it.",
             "ARCHIVE_COLD_AFTER_DAYS (30) must be more than ARCHIVE_COOL_AFTER_DAYS (30): recordings become colder "
             "with time. 0 omits a tier.",
-            "ARCHIVE_DELETE_AFTER_DAYS (30) must be more than ARCHIVE_COOL_AFTER_DAYS and ARCHIVE_COLD_AFTER_DAYS: "
-            "what is deleted cannot change its tier afterwards. 0 keeps recordings.",
-            "ARCHIVE_DELETE_AFTER_DAYS must be 0 with ARCHIVE_IMMUTABILITY_SUPPORT: a lifecycle rule deletes nothing "
-            "from an immutable container.",
             "ARCHIVE_IMMUTABILITY_LOCKED says that a policy was locked: keep the ARCHIVE_IMMUTABLE_DAYS that it has.",
             "CALLBACK_KEY_SECRET_URI is used only together with PUBLIC_BASE_URL: set both, or remove it.",
             "ENTRA_TENANT_ID and ENTRA_API_ID belong together: set both, as infra/register.sh does, or neither.",

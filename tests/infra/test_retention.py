@@ -32,11 +32,11 @@ def test_nothing_deletes_from_staging(variant: str) -> None:
     assert prefixes == ["recordings-quarantine/", "recordings-dead-letter/"]
 
 
-def test_tiers_and_deletion_are_the_parameters() -> None:
+def test_tiers_are_the_parameters_and_no_rule_deletes_recordings() -> None:
     """Days become the rule's days; 0 omits an action, and turns the rule off when none is left."""
     assert {variant: actions(variant) for variant in ("default", "everything-on", "everything-off")} == {
         "default": {"tierToCool": 30, "tierToCold": 90},
-        "everything-on": {"tierToCool": 7, "tierToCold": 60, "delete": 365},
+        "everything-on": {"tierToCool": 7, "tierToCold": 60},
         "everything-off": {},
     }
 
@@ -56,8 +56,11 @@ def test_the_archive_always_has_its_lifecycle_policy(variant: str) -> None:
     recordings = found["recordings"]["definition"]
     assert recordings["actions"]["baseBlob"]
     assert recordings["filters"]["prefixMatch"] == [f"{ARCHIVE}/2"]
-    # Versions live as long as recordings: for ever, if those do.
-    assert ("delete-versions" in found) == ("delete" in recordings["actions"]["baseBlob"])
+    # The app deletes them itself, since a rule knows no holds; the rule finishes with what that leaves.
+    assert "delete" not in recordings["actions"]["baseBlob"]
+    assert found["delete-versions"]["definition"]["actions"] == {
+        "version": {"delete": {"daysAfterCreationGreaterThan": 1}}
+    }
 
 
 def test_immutability_is_a_choice() -> None:

@@ -358,14 +358,14 @@ async def test_a_folder_is_replayed_and_told(
     first, second, last = capsys.readouterr().out.splitlines()
     assert first.startswith(f"accepted           {inner / 'one.json'}  20260301T10")
     assert second.startswith(f"accepted           {inner / 'two.json'}  20260301T10")
-    assert "2 events, 0 not accepted" == last
+    assert "All 2 events were accepted" == last
     assert 4 == len(await queued(app))
 
     (inner / "three.json").write_text("{")
     assert 1 == await run(environment, tmp_path, str(tmp_path / "letters"), "--dry-run")
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith(f"invalid            {inner / 'three.json'}  ")
-    assert "3 events, 1 not accepted (dry run: nothing was changed)" == lines[-1]
+    assert "1 of 3 events were not accepted (dry run: nothing was changed)" == lines[-1]
     assert [] == await queued(app)
 
 
@@ -404,12 +404,12 @@ async def test_a_day_of_the_quarantine_and_of_the_dead_letters(
     assert 0 == await run(environment, tmp_path, "--day", "2026-03-01", "--dead-letter-container", name)
 
     *_, last = capsys.readouterr().out.splitlines()
-    assert "3 events, 0 not accepted" == last
+    assert "All 3 events were accepted" == last
     assert {"quarantined-0.json", "letter-0.json", "letter-1.json"} == {
         blob.rpartition("/")[2] for blob in await listing(app.settings, "staging")
     }
     assert 0 == await run(environment, tmp_path, "--day", "2026-03-05")
-    assert "0 events, 0 not accepted\n" == capsys.readouterr().out
+    assert "There was no event to be accepted\n" == capsys.readouterr().out
 
 
 async def test_a_blob_of_the_dead_letters(

@@ -1,6 +1,6 @@
 """The relay keeps versions, soft-deleted ones, holds and policies under each reading of the documents."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,7 +30,7 @@ async def _keep(rig: Rig, **more: Any) -> None:
     await rig.control("PUT", "keeping", {"containers": "*", "softDeleteDays": 1, **more})
 
 
-async def _put(rig: Rig, data: bytes = b"one", **more: Any) -> tuple[BlobClient, str]:
+async def _put(rig: Rig, data: bytes = b"one", **more: Any) -> tuple[BlobClient, Any]:
     """Write a blob as a recording's copies are written, and return it with its version."""
     blob = rig.container.get_blob_client("folder/blob")
     await blob.stage_block("00000", data)
@@ -48,8 +48,8 @@ async def _code(attempt: Any) -> tuple[int, str]:
     """Return how a call is refused."""
     with pytest.raises(HttpResponseError) as refused:
         await attempt
-    answer = refused.value.response
-    return refused.value.status_code or 0, answer.headers.get("x-ms-error-code", "") if answer else ""
+    answer: Any = refused.value.response
+    return refused.value.status_code or 0, answer.headers.get("x-ms-error-code", "")
 
 
 async def test_what_is_written_over_or_deleted_stays_a_version_with_its_own_bytes(rig: Rig) -> None:
@@ -176,6 +176,7 @@ async def test_the_default_policy_counts_where_a_version_brings_none(rig: Rig) -
     blob, _ = await _put(rig)
     found = (await blob.get_blob_properties()).immutability_policy
     assert found.policy_mode == "locked"
+    assert found.expiry_time is not None
     assert found.expiry_time < NEXT_YEAR
 
     await _put(rig, b"over it", immutability_policy=POLICY)
@@ -189,11 +190,12 @@ async def test_the_identity_may_do_what_its_role_has(rig: Rig, actions: list[str
     blob, first = await _put(rig)
     await _put(rig, b"over it")
     await _keep(rig, actions=actions)
-    for action, attempt in {
+    attempts: dict[str, Callable[[], Any]] = {
         "hold": lambda: blob.set_legal_hold(True),
         "policy": lambda: _put(rig, b"again", immutability_policy=POLICY),
         "deleteVersion": lambda: blob.delete_blob(version_id=first),
-    }.items():
+    }
+    for action, attempt in attempts.items():
         if action in actions:
             await attempt()
         else:

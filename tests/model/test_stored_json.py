@@ -12,7 +12,9 @@ from recording.intake import backlog
 from recording.model.attempts import Attempts
 from recording.model.consent import Consent
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
-from recording.model.job import ArchiveJob, ChunkJob
+from recording.model.export import ExportAsked
+from recording.model.job import ArchiveJob, ChunkJob, ExportJob
+from recording.model.keeping import HoldLifted, HoldPlaced, RetentionSet
 from recording.model.layout import chunk_blob
 from recording.model.manifest import Manifest, write_manifest
 from recording.model.proof import ChunkFacts, CopyProof
@@ -58,8 +60,14 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "chunk-metadata.json": lambda text: json.dumps(ChunkFacts.from_metadata(json.loads(text)).to_metadata()),
     "claim.json": one_line(StartClaim),
     "consent.json": one_line(Consent),
+    "export-asked.json": one_line(ExportAsked),
+    "export-job.json": lambda text: ExportJob.from_message(text).to_message(),
     "pending-pause.json": one_line(PendingPause),
     "copy-proof.json": one_line(CopyProof),
+    "hold-lifted.json": one_line(HoldLifted),
+    "hold-placed.json": one_line(HoldPlaced),
+    "retention.json": one_line(RetentionSet),
+    "retention-forever.json": one_line(RetentionSet),
     "ending.json": one_line(Ending),
     "events-message.json": lambda text: backlog.format_message(backlog.parse_message(text)),
     "manifest-absent.json": indented(Manifest),

@@ -31,6 +31,7 @@ from recording.model.stored import Container
 from recording.notices import Topic
 from recording.storage.blobs import RETRIES, Blobs
 from tests.support.emulator import Control, file_event
+from tests.support.events_schema import check
 
 MIB = 1024 * 1024
 # As many retries of storage as ever, without pauses.
@@ -109,6 +110,7 @@ def control_with(app: App, service: RecordingService | None = None, **more: Any)
     """Wire the recording operations with some parts that aren't the app's."""
     parts: dict[str, Any] = {"trail": app.trail, "claims": app.starts, "endings": app.endings}
     parts |= {"index": app.clients.index, "consents": app.consents}
+    parts["classes"] = app.keeping.keeping.classes
     parts["default_callback_uri"] = app.settings.callback_uri()
     return RecordingControl(service or app.clients.service, **parts | more)
 
@@ -171,8 +173,11 @@ async def topic(app: App, control: Control) -> AsyncIterator[App]:
 
 
 async def told(control: Control) -> list[dict[str, Any]]:
-    """List what was published there."""
+    """List what was published there; what a test itself has made up apart, each is as docs/events.schema.json says."""
     found: list[dict[str, Any]] = (await control.call("GET", "topic/events"))["events"]
+    for event in found:
+        if event["data"] != {"a": 1}:
+            check(event)
     return found
 
 

@@ -22,6 +22,8 @@ _WRITES = (
     "set_metadata",
     "copy_to_archive",
     "copy_to_derived",
+    "set_hold",
+    "set_policy",
 )
 _READS = ("create_containers", "read", "stat", "folders", "staged_blocks")
 _STREAMS = ("list_blobs", "read_ranges")

@@ -3,6 +3,7 @@
 Each stands between the marks `<!-- name -->` and `<!-- /name -->` of its document.
 """
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -25,12 +26,15 @@ PURPOSES = {
         "alertEmails", "runbookUrl", "silenceHours", "riskHours", "unannouncedMinutes", "accessLogs",
         "communicationLogs", "logRetentionDays", "telemetry",
     ),
-    "Recording": ("autoRecord", "deleteSource", "publicBaseUrl", "callbackKeySecretUri", "requireCallbackToken"),
-    "People and services under /v1": ("entraTenantId", "entraApiId"),
+    "Recording": (
+        "autoRecord", "consent", "deleteSource", "exportOthers", "publicBaseUrl", "callbackKeySecretUri",
+        "requireCallbackToken",
+    ),
+    "People and services under /v1": ("entraTenantId", "entraApiId", "entraPageId"),
     "How long things are kept": (
-        "archiveCoolAfterDays", "archiveColdAfterDays", "archiveDeleteAfterDays", "archiveImmutabilitySupport",
-        "archiveImmutableDays", "archiveImmutabilityLocked", "softDeleteDays", "eventRetentionDays",
-        "derivedDays", "sourceRetentionHours",
+        "archiveCoolAfterDays", "archiveColdAfterDays", "retentionClasses", "archiveImmutabilitySupport",
+        "archiveImmutableDays", "archiveImmutabilityLocked", "softDeleteDays", "eventRetentionDays", "derivedDays",
+        "sourceRetentionHours",
     ),
     "Speed and size": (
         "maximumInstanceCount", "instanceMemoryMB", "httpAlwaysReadyInstances", "httpConcurrency", "ingestParallelism",
@@ -84,9 +88,33 @@ def azd_variables() -> dict[str, str]:
     return found
 
 
+def operations() -> str:
+    """Return the operations of docs/openapi.json as a Markdown table: who may ask, by key or by role under /v1."""
+    described = json.loads((DOCS / "openapi.json").read_text())["paths"]
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for path, methods in described.items():
+        for method, operation in methods.items():
+            if method not in ("get", "post", "put", "delete", "options"):
+                continue
+            row = found.setdefault((path.removeprefix("/v1"), method.upper()), {"key": "", "roles": ""})
+            row["summary"] = operation["summary"].replace("|", "\\|")
+            if not operation["security"]:
+                row["key"] = row["roles"] = "anybody"
+            elif "entra" in operation["security"][0]:
+                roles = [role.removeprefix("Recordings.") for role in operation["x-roles"]]
+                row["roles"] = ", ".join(roles) or "any token"
+            else:
+                row["key"] = "yes"
+    rows = ["| operation | with a key | under `/v1` | what it does |", "| --- | --- | --- | --- |"]
+    for (path, method), row in found.items():
+        rows.append(f"| `{method} {path}` | {row['key']} | {row['roles']} | {row['summary']} |")
+    return "\n".join(rows)
+
+
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "settings": ("settings.md", settings.markdown_table),
     "parameters": ("settings.md", parameters),
+    "operations": ("api.md", operations),
 }
 
 

@@ -1,0 +1,1 @@
+"""Use cases: how long a recording is kept, and who holds it."""

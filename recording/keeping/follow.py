@@ -1,0 +1,99 @@
+"""Use case: rows of the search index and the platform follow what the facts say about holds and retention."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from azure.core.exceptions import AzureError
+
+from recording.errors import Misconfigured, describe
+from recording.model import manifest
+from recording.model.manifest import Manifest
+from recording.storage.index import Index
+from recording.storage.keeping import KeepingStore, NotProtected, log_not_protected
+from recording.storage.recordings import RecordingStore
+from recording.storage.starts import StartClaims
+from recording.telemetry import log
+from recording.workers import run_each
+
+# Beside a request, whose caller waits; the timer does the rest.
+_BESIDE_SECONDS = 10.0
+# Of one run of the timer, and how many of them at once.
+_MOST, _AT_ONCE = 200, 8
+
+
+@dataclass(frozen=True)
+class Follow:
+    """Brings rows and platform in line with the facts; a marker in staging says that this is still to be done."""
+
+    recordings: RecordingStore
+    starts: StartClaims
+    index: Index
+    keeping: KeepingStore
+    beside_seconds: float = _BESIDE_SECONDS
+
+    async def find(self, key: str) -> Manifest | None:
+        """Find a recording in the archive, or else among those in flight; raises azure-core's errors."""
+        written = await self.recordings.newest_manifest(key)
+        if written is not None:
+            return await self._as_indexed(written)
+        recording = await self.recordings.load(key)
+        if not recording.events:
+            return None
+        return manifest.write_manifest(
+            recording, archived_at=None, started=await self.starts.find(recording.recording_id)
+        )
+
+    async def now(self, key: str, markers: Iterable[str]) -> bool:
+        """Follow a change for some seconds, and remove its markers; what is left, the timer does.
+
+        Return whether it is done. Raises nothing.
+        """
+        try:
+            async with asyncio.timeout(self.beside_seconds):
+                await self._follow(key)
+                await self.keeping.unmark(*markers)
+        except NotProtected as failed:
+            log_not_protected(key, failed)
+        except (AzureError, Misconfigured, TimeoutError) as failed:
+            log.warning("keeping.not_followed", recordingKey=key, reason=describe(failed), next="the timer tries again")
+        else:
+            return True
+        return False
+
+    async def catch_up(self) -> int:
+        """Follow what is still to be done, for the timer; return how many recordings are left. Raises nothing."""
+        try:
+            pending = await self.keeping.pending()
+        except AzureError as failed:
+            log.warning("keeping.not_listed", reason=describe(failed), next="the next run tries again")
+            return 0
+        some = [*pending.items()][:_MOST]
+        done: list[str] = []
+
+        async def follow(one: tuple[str, list[str]]) -> None:
+            if await self.now(*one):
+                done.append(one[0])
+
+        await run_each(follow, some, at_once=_AT_ONCE)
+        return len(pending) - len(done)
+
+    async def _follow(self, key: str) -> None:
+        kept, found = await self.keeping.find(key), await self.find(key)
+        if not kept.holds:
+            await self.index.forget_hold(key)
+        if found is None:
+            return
+        if found.archived_at is None:
+            await self.index.write_in_flight([found], {key: kept})
+            return
+        await self.index.write(found, kept)
+        await self.keeping.protect(key, hold=bool(kept.holds), until=kept.until(found.archived_at))
+
+    async def _as_indexed(self, written: Manifest) -> Manifest:
+        """Add to what an older version wrote the members that rows show."""
+        described = await self.recordings.described(written)
+        if described is written or (started := await self.starts.find(written.recording_id)) is None:
+            return described
+        ids = {"conversation_id": started.conversation_id, "reference": started.reference}
+        return described.model_copy(update=ids)

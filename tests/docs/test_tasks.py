@@ -1,0 +1,144 @@
+"""docs/tasks.md, quickstart.md and integrate.md: what a reader is told to type works, on the stack of `make up`."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.infra.snapshots import ROOT
+from tests.support.documents import blocks, examples
+
+TASKS = (ROOT / "docs" / "tasks.md").read_text()
+LAST_LINE = "Ctrl-C stops the stack."
+_TASK = re.compile(r"^### (\d+)\. (.+?)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Path]:
+    """A stack that runs as a reader has it; the folder with its files."""
+    output = tmp_path / "up.txt"
+    command = [sys.executable, "-m", "local", "up", "--port", "0", "--acs-port", "0", "--logs", str(tmp_path / "logs")]
+    with output.open("w") as file:
+        up = subprocess.Popen([*command, "--archive-schedule", "* * * * * *"], cwd=ROOT, stdout=file, stderr=file)
+    try:
+        deadline = time.monotonic() + 90
+        while LAST_LINE not in output.read_text():
+            assert up.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, output.read_text()
+            time.sleep(0.1)
+        yield tmp_path
+    finally:
+        up.send_signal(signal.SIGINT)
+        up.wait(30)
+
+
+def typed(text: str) -> str:
+    """Return the commands of a text's console blocks, without prompts."""
+    return "\n".join(re.sub(r"^\$ ", "", block, flags=re.MULTILINE) for block in blocks("console", text))
+
+
+def run(stack: Path, script: str) -> str:
+    """Run a script in bash in a folder that looks like the clone, and return all that it prints."""
+    folder = stack / "clone"
+    folder.mkdir(exist_ok=True)
+    for name in (".venv", "recording"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(ROOT / name)
+    if not (folder / ".local").exists():
+        (folder / ".local").symlink_to(stack)
+    # The settings' path is relative to the folder in which `make up` ran.
+    where = f"SETTINGS={stack / 'settings.json'}"
+    text = script.replace(". .local/env.sh", f". .local/env.sh; {where}")
+    ended = subprocess.run(
+        ["bash", "-c", f"exec 2>&1\n{text}"], cwd=folder, capture_output=True, text=True, timeout=150, check=False
+    )
+    return ended.stdout
+
+
+def test_there_are_ten_tasks_for_each_role() -> None:
+    """Numbered in order, each with commands and what they print, and a heading for each role."""
+    tasks = _TASK.findall(TASKS)
+    roles = {title: part for title, part in re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", TASKS, re.MULTILINE | re.DOTALL)}
+
+    assert [int(number) for number, _, _ in tasks] == list(range(1, len(tasks) + 1))
+    assert {role: len(_TASK.findall(f"{part}\n## ")) for role, part in roles.items()} == {
+        "Developer": 10,
+        "Operator": 10,
+        "Compliance officer": 10,
+    }
+    assert [title for _, title, body in tasks if "```console" not in body or "It prints `" not in body] == []
+
+
+@pytest.mark.timeout(240)
+def test_every_task_does_what_it_says(stack: Path) -> None:
+    """In one shell, as a reader would; each prints what the page shows."""
+    tasks = _TASK.findall(TASKS)
+    script = typed(TASKS[: TASKS.index("## Developer")])
+    for number, _, body in tasks:
+        script += f'\necho "== {number}"\n{typed(body)}\necho'
+
+    told = dict(re.findall(r"^== (\d+)\n(.*?)(?=^== |\Z)", run(stack, script), re.MULTILINE | re.DOTALL))
+
+    assert [int(number) for number in told] == list(range(1, len(tasks) + 1))
+    wrong = {}
+    for number, title, body in tasks:
+        [expected] = re.findall(r"^It prints `(.+)`\.$", body, re.MULTILINE)
+        if not re.search(expected, told[number]):
+            wrong[f"{number}. {title}"] = told[number][-1500:]
+    assert wrong == {}
+
+
+@pytest.mark.timeout(240)
+def test_a_newcomer_records_a_call(stack: Path) -> None:
+    """The commands of the quickstart, and the snippets in Python, which start, find and consume."""
+    quick = (ROOT / "docs" / "quickstart.md").read_text().partition("<!-- run: local -->")[2].partition("\n```\n")[0]
+    addresses = dict(re.findall(r"(APP|ACS)=(\S+)", (stack / "env.sh").read_text()))
+    script = typed(f"{quick}\n```\n")
+    for name, fixed in (("APP", "http://127.0.0.1:7071"), ("ACS", "http://127.0.0.1:8080")):
+        assert f"{name}={fixed}" in script
+        script = script.replace(f"{name}={fixed}", f"{name}={addresses[name]}")
+    assert '"recordingKey"' in run(stack, f"{script}\nsleep 3\ncurl -sS $APP/recordings")
+
+    code = stack / "code"
+    code.mkdir()
+    for name, source in examples("python").items():
+        (code / name).write_text(source)
+    (code / "use.py").write_text(USE)
+    environment = {**os.environ, **addresses, "PYTHONPATH": str(code)}
+    done = subprocess.run(
+        [sys.executable, "use.py"], cwd=code, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["found, and consumed once"]), done.stderr
+
+
+# What a calling app does with the snippets; the call comes from the emulator.
+USE = """
+import json, os, time, urllib.request
+import consumer, find, start
+
+def emulator(path, body, method="POST"):
+    asked = urllib.request.Request(os.environ["ACS"] + "/emulator/" + path, json.dumps(body).encode(), method=method)
+    asked.add_header("content-type", "application/json")
+    return json.load(urllib.request.urlopen(asked))
+
+call = emulator("calls", {"participants": ["Ada", "Grace"]})
+started = start.start_recording(call["serverCallId"], "case-7")
+emulator("clock", {"advanceSeconds": 10})
+start.call("DELETE", f"/conversations/{started['conversationId']}/recordings/{started['recordingId']}")
+for _ in range(60):
+    found = find.find("case-7")
+    if found and found[0]["state"] == "archived":
+        break
+    time.sleep(1)
+[recording] = found
+assert find.manifest(recording["recordingKey"])["complete"] is True
+event = {"id": "1", "type": "Recording.Archived", "subject": recording["recordingKey"], "data": {}}
+assert [consumer.handle(event), consumer.handle(event)] == [True, False]
+print("found, and consumed once")
+"""

@@ -1,0 +1,180 @@
+"""recording/keeping/changes.py: retention classes and holds are facts, and rows and trail follow."""
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from recording.app import App, assemble
+from recording.catalogue.browse import ListQuery
+from recording.control.bodies import StartRecording
+from recording.errors import BadRequest, Conflict, NotFound
+from recording.model import layout
+from recording.model.caller import Caller
+from tests.keeping.worlds import CLASSES, cases, kept, lift, place, retain
+from tests.support.emulator import Control
+from tests.support.facts import archived, listing, stage, sweep, trail_of, with_blobs
+from tests.support.faults import FaultyBlobs, Killed
+
+pytestmark = pytest.mark.settings(RETENTION_CLASSES=CLASSES)
+DAY = timedelta(days=1)
+
+
+async def held(app: App) -> list[str]:
+    """Search by hold, and return the recordings that are found."""
+    return [one.recording_key for one in (await app.catalogue.page(ListQuery(hold=True))).recordings]
+
+
+async def test_a_recording_gets_the_default_class_with_its_archive(app: App, control: Control) -> None:
+    """Its end stands in a fact, in its row, and in the answer about it; the manifest doesn't say it."""
+    [job] = await archived(app, control, 1000)
+    key = job.recording_key
+
+    detail = await app.catalogue.detail(key)
+    assert detail.archived_at is not None
+    until = detail.archived_at.astimezone(UTC) + 90 * DAY
+    assert ("standard", []) == (detail.retention_class, detail.holds)
+    assert detail.kept_until is not None
+    assert timedelta() <= detail.kept_until - until < timedelta(seconds=1)
+    [row] = (await app.catalogue.page(ListQuery())).recordings
+    assert (detail.kept_until, None) == (row.kept_until, row.hold)
+    assert [layout.retention_blob(key, 1)] == [
+        name for name in await listing(app.settings, "archive") if name.startswith("retention/")
+    ]
+    assert [(layout.recording_key(detail.kept_until, key), key)] == await app.clients.index.ended(
+        detail.kept_until, limit=9
+    )
+    assert [] == await app.clients.index.ended(detail.kept_until - timedelta(seconds=1), limit=9)
+
+
+async def test_a_start_chooses_a_class_that_there_is(app: App, control: Control) -> None:
+    """It is recorded with the start; an unknown one starts nothing."""
+    service = app.control
+    with pytest.raises(BadRequest, match=r"there are: standard, court, brief, history") as refused:
+        await service.start(Caller(), "3f2b0e4c-1111-4000-8000-000000000001", StartRecording(retention_class="best"))
+    assert "retentionClass" == refused.value.target
+    assert not [name for name in await listing(app.settings, "archive") if name.startswith("started/")]
+
+
+async def test_a_class_is_changed_with_a_reason(app: App, control: Control) -> None:
+    """The last fact counts; it is on the trail, with the person who did it."""
+    [job] = await archived(app, control, 1000)
+    key = job.recording_key
+
+    assert "court" == (await retain(app, key, "court")).retention_class
+    assert (await retain(app, key, "history")).kept_until is None
+    answer = await retain(app, key, "court")
+
+    detail = await app.catalogue.detail(key)
+    assert (detail.kept_until, "court") == (answer.kept_until, detail.retention_class)
+    [row] = (await app.catalogue.page(ListQuery())).recordings
+    assert row.kept_until == answer.kept_until
+    entries = [one for one in await trail_of(app.settings) if one["operation"] == "retain"]
+    assert 3 == len(entries)
+    assert ("object-of-ada", "a new contract", {"retentionClass": "court"}) == (
+        entries[-1]["objectId"],
+        entries[-1]["reason"],
+        entries[-1]["details"],
+    )
+    with pytest.raises(BadRequest, match=r"no retention class of this name"):
+        await retain(app, key, "best")
+    with pytest.raises(NotFound):
+        await retain(app, "20260301T100000000000Z-nobody", "court")
+
+
+async def test_each_case_holds_a_recording_and_lifts_on_its_own(app: App, control: Control) -> None:
+    """A repetition changes nothing; a case that never held it is unknown."""
+    [job] = await archived(app, control, 1000)
+    key = job.recording_key
+
+    assert ["case 1"] == cases(await place(app, key, "case 1"))
+    assert ["case 1"] == cases(await place(app, key, "case 1", "asked once more"))
+    answer = await place(app, key, "case 2")
+    assert ["case 1", "case 2"] == cases(answer)
+    assert ("subpoena", "object-of-ada") == (answer.holds[0].reason, answer.holds[0].by)
+    assert answer.holds == (await app.catalogue.detail(key)).holds
+    assert [key] == await held(app)
+    with pytest.raises(NotFound, match=r"no hold of this case"):
+        await lift(app, key, "case 3")
+
+    assert ["case 2"] == cases(await lift(app, key, "case 1"))
+    assert ["case 2"] == cases(await lift(app, key, "case 1"))
+    assert [key] == await held(app)
+    assert [] == cases(await lift(app, key, "case 2"))
+    assert [] == await held(app)
+    assert ["case 1"] == cases(await place(app, key, "case 1"))
+    assert [key] == await held(app)
+    assert not [name for name in await listing(app.settings, "staging") if name.startswith(layout.PENDING_KEEPING)]
+
+
+async def test_a_hold_keeps_a_class_from_being_shortened(app: App, control: Control) -> None:
+    """A longer one is possible."""
+    [job] = await archived(app, control, 1000)
+    await place(app, job.recording_key, "case 1")
+    with pytest.raises(Conflict, match=r"on hold \(case 1\)") as refused:
+        await retain(app, job.recording_key, "brief")
+    assert "OnHold" == refused.value.error_code
+
+    await retain(app, job.recording_key, "court")
+    await lift(app, job.recording_key, "case 1")
+    assert "brief" == (await retain(app, job.recording_key, "brief")).retention_class
+
+
+async def test_a_recording_in_flight_is_held_and_stays_so_in_the_archive(app: App, control: Control) -> None:
+    """Chunks that arrive later are held with it, for the hold is on the recording."""
+    [job] = await stage(app, await control.recording(1000))
+    await sweep(app, archives_all=False)
+    await place(app, job.recording_key, "case 1")
+    assert [job.recording_key] == await held(app)
+    await sweep(app, archives_all=False)
+    assert [job.recording_key] == await held(app)
+
+    await sweep(app)
+    assert ["case 1"] == cases(await app.catalogue.detail(job.recording_key))
+    assert [job.recording_key] == await held(app)
+
+
+async def test_holds_and_ends_survive_a_lost_index(app: App, control: Control) -> None:
+    """They are made again from the facts."""
+    [job] = await archived(app, control, 1000)
+    await place(app, job.recording_key, "case 1")
+    [before] = (await app.catalogue.page(ListQuery())).recordings
+    await app.clients.index._table().delete_table()
+
+    async for _ in app.reindex.run(None, None):
+        pass
+
+    assert [before] == (await app.catalogue.page(ListQuery(hold=True))).recordings
+    assert before.kept_until
+    assert await app.clients.index.ended(before.kept_until, limit=9)
+    assert {job.recording_key: []} == await app.reindex.differences()
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2, 3, 9])
+async def test_a_kill_at_any_write_leaves_a_hold_that_counts_or_none(app: App, control: Control, writes: int) -> None:
+    """The timer makes rows follow, and no marker is left."""
+    [job] = await archived(app, control, 1000)
+    dying = FaultyBlobs(app.settings, kill_after=writes)
+    with contextlib.suppress(Killed):
+        await place(with_blobs(app, dying), job.recording_key, "case 1")
+    await dying.aclose()
+
+    await sweep(app)
+
+    is_held = bool((await kept(app, job.recording_key)).holds)
+    assert is_held == (writes >= 2)
+    assert ([job.recording_key] if is_held else []) == await held(app)
+    assert not [name for name in await listing(app.settings, "staging") if name.startswith(layout.PENDING_KEEPING)]
+
+
+async def test_a_class_that_is_in_the_settings_no_more_is_for_ever(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A recording whose start chose it must not be deleted by another one's days."""
+    [job] = await archived(app, control, 1000)
+    store = assemble(app.settings, app.clients).keeping.keeping
+    found = await store.assign("20260301T100000000000Z-later", "bygone", now=datetime.now(UTC))
+
+    assert ("bygone", None) == (found.retention_class, found.days)
+    assert "retention.unknown_class" in caplog.text
+    assert "standard" == (await store.assign(job.recording_key, "court", now=datetime.now(UTC))).retention_class

@@ -1,0 +1,56 @@
+"""One app, with recordings of all kinds, and one browser for all tests of the page."""
+
+import inspect
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from local.azurite import Azurite
+from recording import app as bootstrap
+from recording.config.settings import read_settings
+from tests.support.browser import Visit, chromium, visiting
+from tests.support.emulator import Control
+from tests.support.exhibits import furnish
+from tests.support.v1 import Site, running
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run all of them in one worker: each would start an app and a browser of its own."""
+    for item in items:
+        if "tests/page/" in item.path.as_posix():
+            item.add_marker(pytest.mark.xdist_group("page"))
+            if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
+                item.add_marker(pytest.mark.asyncio(loop_scope="session"))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """The browser; media play without a click."""
+    async with chromium(plays_by_itself=True) as running_browser:
+        yield running_browser
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def site(azurite: Azurite) -> AsyncIterator[Site]:
+    """The app."""
+    async with running(azurite) as one:
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(browser: Browser, site: Site) -> AsyncIterator[Visit]:
+    """A tab of its own; whatever the policy refuses in it fails the test."""
+    async with visiting(browser, site.host.url) as one:
+        yield one
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def keys(site: Site) -> dict[str, str]:
+    """The keys of some recordings, by name; all of exhibits.py are there."""
+    app = await bootstrap.open_app(read_settings(site.environ))
+    try:
+        return await furnish(app, Control(site.acs.endpoint, site.session))
+    finally:
+        await app.aclose()

@@ -1,0 +1,92 @@
+"""What people do in other views: steer live recordings, tend to chunks, read the trail; what each role is offered."""
+
+import pytest
+from playwright.async_api import expect
+
+from local.entra.directory import PEOPLE
+from tests.support.browser import Visit
+from tests.support.exhibits import HOSTILE
+
+VIEWS = {
+    "ada": ["List"],
+    "edsger": ["List", "Operations"],
+    "barbara": ["Live"],
+    "grace": ["List", "Trail"],
+    "alan": ["List"],
+}
+NEEDS = {"live": "Recordings.Control", "ops": "Recordings.Operate", "trail": "Recordings.Manage"}
+
+
+@pytest.mark.parametrize("who", VIEWS)
+async def test_each_role_is_offered_what_it_may_do(visit: Visit, keys: dict[str, str], who: str) -> None:
+    """And a link to anything else says which role is missing."""
+    page = await visit.open("#/", who)
+    links = page.locator("#header nav a")
+    offered = [text.split("\n")[0].strip("0123456789") for text in await links.all_inner_texts()]
+
+    assert VIEWS[who] == [one.split(" ")[0] for one in offered]
+    for place, role in NEEDS.items():
+        if role in PEOPLE[who].roles:
+            continue
+        await visit.go(f"#/{place}")
+        await page.get_by_role("heading", name="Not with your roles").wait_for()
+        assert f"needs the role {role}." in await page.locator("#main").inner_text()
+    assert [] == await visit.axe()
+
+
+async def test_a_recording_is_paused_and_stopped_by_keyboard(visit: Visit, keys: dict[str, str]) -> None:
+    """Pause at once, stop only after a question that can be called off; the focus stays where the work is."""
+    page = await visit.open("#/live", "barbara")
+    row = page.locator("tr", has_text="C-2026-008")
+    await row.get_by_role("button", name="Pause").focus()
+    await page.keyboard.press("Enter")
+    await expect(row.get_by_role("button", name="Resume")).to_be_focused()
+    assert await row.get_by_text("paused").is_visible()
+    assert [] == await visit.axe()
+
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await page.get_by_role("heading", name="Stop this recording?").wait_for()
+    assert [] == await visit.axe()
+    await page.keyboard.press("Escape")
+    await expect(row.get_by_role("button", name="Stop…")).to_be_focused()
+    assert await row.get_by_text("paused").is_visible()
+    await page.keyboard.press("Enter")
+    await page.get_by_role("button", name="Stop recording").focus()
+    await page.keyboard.press("Enter")
+    await expect(row.get_by_text("stopped, files on their way")).to_be_visible()
+    assert 0 == await row.get_by_role("button", name="Stop…").count()
+
+
+async def test_an_operator_queues_a_chunk_again_by_keyboard(visit: Visit, keys: dict[str, str]) -> None:
+    """With a reason; what is hostile in the quarantine is text, and a replay without a reason is not sent."""
+    page = await visit.open("#/ops", "edsger")
+    await page.get_by_role("button", name="Queue now").focus()
+    assert [] == await visit.axe()
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("ACS answers again")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("queued now").or_(page.get_by_text("on the queue already"))).to_be_visible()
+
+    quarantined = page.get_by_role("region", name="Quarantined")
+    assert HOSTILE[:28] in await quarantined.inner_text()
+    assert 0 == await page.locator("main img").count()
+    await quarantined.get_by_role("button", name="Replay…").click()
+    await page.get_by_role("button", name="Replay", exact=True).click()
+    await expect(page.get_by_role("alert").filter(has_text="Say why")).to_be_visible()
+    await page.keyboard.press("Escape")
+    for part in ("Not announced", "Dead letters", "Queues"):
+        assert await page.get_by_role("region", name=part).is_visible()
+
+
+async def test_the_trail_of_a_day_is_read(visit: Visit, keys: dict[str, str]) -> None:
+    """Who did what; the day before has nothing, and says so."""
+    page = await visit.open("#/trail", "grace")
+    await page.locator("table.trail tbody tr").first.wait_for()
+    assert "started" in await page.locator("table.trail").inner_text()
+    assert [] == await visit.axe()
+    await page.get_by_role("button", name="Day before").click()
+
+    await page.get_by_text("Nobody did anything").wait_for()

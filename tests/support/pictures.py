@@ -1,0 +1,127 @@
+"""Makes a picture of each view and state of the page, for docs/page: `python -m tests.support.pictures [FOLDER]`."""
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from playwright.async_api import Page, ViewportSize
+
+from local.azurite import Azurite
+from recording import app as bootstrap
+from recording.api.page import Page as Files
+from recording.config.settings import read_settings
+from recording.model.surroundings import Surroundings
+from tests.support.browser import NARROW, WIDE, Visit, chromium, visiting
+from tests.support.emulator import Control
+from tests.support.exhibits import CASE, furnish
+from tests.support.v1 import ROOT, running
+
+FOLDER = ROOT / "docs" / "page"
+type Prepare = Callable[[Visit], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: who looks at which place, how, and what is done before; `wait` is what must be seen."""
+
+    name: str
+    who: str | None
+    place: str
+    wait: str
+    before: Prepare | None = None
+    then: Callable[[Page], Awaitable[Any]] | None = None
+    scheme: Literal["light", "dark"] = "light"
+    size: ViewportSize | None = None
+
+
+async def _no_settings(visit: Visit) -> None:
+    body = Files().write(Surroundings(authority="https://login.microsoftonline.com")).body
+    await visit.page.route(
+        f"{visit.url}/", lambda route: route.fulfill(body=body, content_type="text/html; charset=utf-8")
+    )
+
+
+async def _broken(visit: Visit) -> None:
+    body = {"code": "IndexUnavailable", "message": "the search index can't be reached; recordings are not affected"}
+    headers = {"x-ms-request-id": "5d3f6b1e-0000-4000-8000-000000000001"}
+    await visit.page.route("**/v1/recordings?*", lambda route: route.fulfill(status=503, json=body, headers=headers))
+
+
+async def _endless(visit: Visit) -> None:
+    async def never(route: Any) -> None:
+        await asyncio.sleep(600)
+
+    await visit.page.route("**/v1/recordings?*", never)
+
+
+async def _stop(page: Page) -> None:
+    await page.get_by_role("button", name="Stop the recording").or_(page.get_by_text("Stop…")).first.click()
+
+
+def pictures(keys: dict[str, str]) -> list[Picture]:
+    """List the pictures, by the keys of the recordings that are there."""
+    row = "table.list tbody tr"
+    return [
+        Picture("list", "ada", "#/", row),
+        Picture("list-dark", "ada", "#/", row, scheme="dark"),
+        Picture("list-narrow", "ada", "#/", row, size=NARROW),
+        Picture("list-search", "grace", f"#/?q={CASE}", row),
+        Picture("list-nothing", "ada", "#/?state=staged&missing=true", ".empty"),
+        Picture("list-loading", "ada", "#/", ".skeleton", before=_endless),
+        Picture("list-failed", "ada", "#/", ".problem", before=_broken),
+        Picture("list-without-people", "edsger", "#/", row),
+        Picture("recording", "ada", f"#/r/{keys['case']}", "h1"),
+        Picture("recording-lost", "grace", f"#/r/{keys['lost']}", "h1"),
+        Picture("recording-in-flight", "edsger", f"#/r/{keys['waiting']}", "h1"),
+        Picture("recording-hostile", "ada", f"#/r/{keys['hostile']}", "h1"),
+        Picture("live", "barbara", "#/live", "table.live tbody tr"),
+        Picture("live-stop", "barbara", "#/live", "table.live tbody tr", then=_stop),
+        Picture("operations", "edsger", "#/ops", ".panels section"),
+        Picture("operations-dark", "edsger", "#/ops", ".panels section", scheme="dark"),
+        Picture("trail", "grace", "#/trail", "table.trail tbody tr"),
+        Picture("not-allowed", "alan", "#/ops", ".blank"),
+        Picture("set-up", None, "#/", ".blank", before=_no_settings),
+        Picture("signed-out", None, "#code=x&state=x", ".blank"),
+    ]
+
+
+async def draw(folder: Path) -> None:
+    """Run the app with recordings of all kinds, and make the pictures."""
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    async with Azurite() as azurite, running(azurite) as site, chromium(plays_by_itself=True) as browser:
+        app = await bootstrap.open_app(read_settings(site.environ))
+        keys = await furnish(app, Control(site.acs.endpoint, site.session))
+        await app.aclose()
+        for one in pictures(keys):
+            options = {"color_scheme": one.scheme, "timezone_id": "Europe/Berlin", "viewport": one.size or WIDE}
+            async with visiting(browser, site.host.url, **options) as visit:
+                page = await prepare(visit, one)
+                await page.screenshot(path=folder / f"{one.name}.png")
+            print(one.name, flush=True)
+
+
+async def prepare(visit: Visit, one: Picture) -> Page:
+    """Bring a tab to where a picture is made."""
+    if one.before:
+        await one.before(visit)
+    page = await visit.open(one.place, one.who)
+    await page.wait_for_selector(one.wait)
+    if one.then:
+        await one.then(page)
+    # What arrives after the first.
+    await page.wait_for_timeout(1500)
+    return page
+
+
+def main() -> None:
+    """Make the pictures."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.pictures", description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=FOLDER, help="where (default: docs/page)")
+    asyncio.run(draw(parser.parse_args().folder))
+
+
+if __name__ == "__main__":
+    main()
