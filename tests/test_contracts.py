@@ -60,6 +60,8 @@ TESTED_THROUGH_ANOTHER = {
     "ingest/facts": "ingest/test_chunk_verdicts",
     "ingest/transfer": "ingest/test_chunk_resume",
     "intake/quarantine": "intake/test_receive",
+    "join/boxes": "join/test_mp4_head",
+    "join/mp4_coding": "join/test_plan",
     "join/names": "join/test_plan",
     "join/parts": "join/test_plan",
     "join/refusals": "join/test_plan",

@@ -53,7 +53,7 @@ def write(path: Path, figures: Mapping[str, Any]) -> None:
 
 
 def sentence(figures: Mapping[str, Any]) -> str:
-    """Say in words whether the app kept everything, and what it could not have kept."""
+    """Return a sentence on whether the app kept everything, and what it could not have kept."""
     chunks, gone = f"{figures['chunks']:,}", f"{figures['explained']:,}"
     if not figures["ok"]:
         return f"FAILED: of {chunks} chunks something was lost, damaged, duplicated or not explained, see above."

@@ -46,7 +46,7 @@ async def run(arguments: argparse.Namespace) -> int:
 
 
 def _sum(count: int, bad: int, size: int) -> str:
-    """Say in words whether what was read is what the manifests list."""
+    """Return a sentence on whether what was read is what the manifests list."""
     if bad:
         found = f"{bad} of {count} recordings do not match their manifest: see DAMAGED above"
     else:

@@ -43,12 +43,12 @@ type _Lengths = Mapping[bytes, int]
 def judge(size: int) -> Walk[Verdict]:
     """Judge a file of `size` bytes by its tags and every frame."""
     start, has_ape = 0, False
-    while start < size and (length := _tag(tag := (yield Span(start, _TAG_HEADER)))):
+    while start < size and (length := tag_length(tag := (yield Span(start, _TAG_HEADER)))):
         start, has_ape = start + length, has_ape or tag.startswith(_APE)
     remarks = ["an APE tag in front"] if has_ape else []
     if start >= size:
         return _truncated(f"no frame: the tag has {start} bytes, the file has {size}")
-    lengths = _row((yield Span(start, WINDOW)), 0, size - start, _IN_A_ROW)
+    lengths = row((yield Span(start, WINDOW)), 0, size - start, _IN_A_ROW)
     if not lengths:
         if frame((yield Span(start, _HEADER))) > size - start:
             return _truncated("the only frame is cut")
@@ -58,14 +58,14 @@ def judge(size: int) -> Walk[Verdict]:
             return _truncated("no frame behind the tag") if start else Verdict("not media")
         remarks.append(f"{first - start} bytes in front of the first frame")
         start = first
-        lengths = _row((yield Span(start, WINDOW)), 0, size - start, needed) or {}
+        lengths = row((yield Span(start, WINDOW)), 0, size - start, needed) or {}
     return (yield from _frames(start, size, lengths, remarks))
 
 
 def _frames(start: int, size: int, lengths: _Lengths, remarks: list[str]) -> Walk[Verdict]:
     """Judge a file whose first frame is at `start` by its frames, and by their number where the first declares it."""
     first = yield Span(start, _FIRST_FRAME)
-    declared = _declared(first)
+    declared = declared_frames(first)
     if not frame(first):
         remarks.append("free format, which most players don't play")
     offset = start
@@ -81,7 +81,7 @@ def _frames(start: int, size: int, lengths: _Lengths, remarks: list[str]) -> Wal
             return _truncated("the last frame is cut in its header", *remarks)
         if left == _ID3V1_LENGTH and head.startswith(_ID3V1):
             break
-        if length := _tag(head):
+        if length := tag_length(head):
             frames_in_front_of_tag = frames
             if length > left:
                 remarks.append(f"{length - left} bytes of the tag at the end are missing")
@@ -105,7 +105,7 @@ def _frames(start: int, size: int, lengths: _Lengths, remarks: list[str]) -> Wal
         return _truncated(f"{declared - frames + 1} of {declared} frames are missing", *remarks)
     if declared and frames - 1 > declared:
         remarks.append(f"{declared} frames are declared, {frames - 1} are there")
-    return Verdict("complete", "mp3", tuple(remarks), (frames - bool(declared)) * _seconds(first))
+    return Verdict("complete", "mp3", tuple(remarks), (frames - bool(declared)) * frame_seconds(first))
 
 
 def _count(lengths: _Lengths, window: bytes) -> tuple[int, int]:
@@ -143,7 +143,7 @@ def _lengths(second: int, rate: int, free: int = 0) -> _Lengths:
     }
 
 
-def _row(window: bytes, at: int, left: int, needed: int, lengths: _Lengths | None = None) -> _Lengths | None:
+def row(window: bytes, at: int, left: int, needed: int, lengths: _Lengths | None = None) -> _Lengths | None:
     """Return the lengths of a file's frames if `needed` headers are in a row, or all up to the end of the file.
 
     The row begins at `at`; the file ends `left` bytes after the window's first byte.
@@ -182,7 +182,7 @@ def _search(start: int, end: int, size: int, needed: int, lengths: _Lengths | No
     for offset in range(start, end, step):
         window = yield Span(offset, WINDOW)
         for found in header.finditer(window, 0, min(step, end - offset) + 2):
-            if _row(window, found.start(), size - offset, needed, lengths):
+            if row(window, found.start(), size - offset, needed, lengths):
                 return offset + found.start()
         del window
     return None
@@ -194,7 +194,7 @@ def _any_of(lengths: _Lengths) -> re.Pattern[bytes]:
     return re.compile(b"\xff[" + second + b"][" + third + b"]", re.DOTALL)
 
 
-def _declared(head: bytes) -> int:
+def declared_frames(head: bytes) -> int:
     """Return the number of frames that the first one declares, itself not counted; 0 if it doesn't."""
     # It follows the side information, whose length depends on version and channels; VBRI is at a fixed offset.
     is_mpeg_1, is_mono = head[1] >> 3 & 3 == _MPEG_1, head[3] >> 6 == _MONO
@@ -204,14 +204,14 @@ def _declared(head: bytes) -> int:
     return int.from_bytes(head[50:54]) if head[36:40] == b"VBRI" else 0
 
 
-def _seconds(header: bytes) -> float:
+def frame_seconds(header: bytes) -> float:
     """Return the duration of a frame, by any frame's header."""
     version, rate = header[1] >> 3 & 3, header[2] >> 2 & 3
     rates = _SAMPLE_RATES[version]
     return (1152 if version == _MPEG_1 else 576) / rates[rate] if rates else 0.0
 
 
-def _tag(head: bytes) -> int:
+def tag_length(head: bytes) -> int:
     """Return the length of the tag that begins with these bytes; 0 if there is none."""
     if head.startswith(_ID3) and all(digit < 0x80 for digit in head[6:_ID3_HEADER]):
         # Seven bits in each byte.

@@ -69,7 +69,7 @@ def judge(size: int) -> Walk[Verdict]:
             case b"data" if data is None:
                 left = size - chunk.body
                 following = _chunk(body, chunk.body, order)
-                data, remark = _samples(
+                data, remark = samples(
                     chunk.length,
                     wide_data if chunk.length == _ALL_ONES else None,
                     left,
@@ -112,7 +112,7 @@ def _chunk(header: bytes, offset: int, order: _Order) -> _Chunk | None:
     return _Chunk(header[:4], offset + _HEADER, int.from_bytes(header[4:8], order))
 
 
-def _samples(declared: int, wide: int | None, left: int, *, is_empty: bool, riff_fits: bool) -> tuple[int, str | None]:
+def samples(declared: int, wide: int | None, left: int, *, is_empty: bool, riff_fits: bool) -> tuple[int, str | None]:
     """Return how many bytes of samples there should be, and a remark where the length is not as declared.
 
     `wide` is the 64-bit length that replaces the declared one; `left` bytes exist. `is_empty` means that another

@@ -1,7 +1,9 @@
 // The list of recordings, and the search for some of them.
 import * as api from "./api.js";
 import { fill, h, icon, say } from "./dom.js";
-import { badge, load, save } from "./parts.js";
+import { AS, kindOf } from "./kinds.js";
+import { ask, badge, load, problem, save } from "./parts.js";
+import { eraseEach, person } from "./person.js";
 import { go, here, href, note } from "./route.js";
 import { dayBegins, dayOf, length, onZone, size, when, write, zoneName } from "./time.js";
 
@@ -15,16 +17,6 @@ let kept = null; // {address, at, recordings, cursor, marked, scroll}
 
 const STATES = { ingesting: ["busy", "on its way"], staged: ["busy", "safe, not archived"], archived: ["good", "archived"], incomplete: ["bad", "incomplete"], absent: ["warn", "not announced"], erased: ["off", "erased"] };
 const KINDS = { phone: "by phone", teams: "in Teams", bot: "bot", unknown: "unknown" };
-const AS = { call: "call id", conversation: "conversation or server call id", recordingKey: "recording key", participant: "participant", reference: "reference" };
-
-// What a text that somebody types or pastes most likely is.
-export function kindOf(text) {
-  if (/^\d{8}T\d{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}$/.test(text)) return "recordingKey";
-  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return "call";
-  if (/^\+?[0-9][0-9 ()./-]{4,30}$/.test(text) || /^(4|8|28|48):\S+$/.test(text)) return "participant";
-  if (/^room:\S+$/.test(text) || /^aHR0c[A-Za-z0-9+/_=-]{20,}$/.test(text)) return "conversation";
-  return "reference";
-}
 
 export function open(place) {
   const { main, may, signal, me } = place;
@@ -36,6 +28,8 @@ export function open(place) {
   const flags = Object.fromEntries([["hold", "on hold"], ["missing", "something missing"], ["truncated", "truncated"]].map(([name, word]) => [name, { word, box: h("input", { type: "checkbox", name }) }]));
   const results = h("div", { class: "sheet", id: "results" });
   const understood = h("p", { class: "faint understood" });
+  // What is done with everything of a person who was searched for.
+  const whole = h("div", { class: "whole" });
   let current = null;
   let abort = new AbortController();
   let timer = null;
@@ -60,12 +54,13 @@ export function open(place) {
   signal.addEventListener("abort", () => { abort.abort(); clearTimeout(timer); });
   addEventListener("scroll", () => { if (kept && kept === current) kept.scroll = scrollY; }, { signal, passive: true });
 
-  fill(main, h("h1", { class: "unseen", tabindex: "-1" }, "Recordings"), form, results);
+  fill(main, h("h1", { class: "unseen", tabindex: "-1" }, "Recordings"), form, whole, results);
   place.title("Recordings");
   read(place.route.query);
   const isFresh = kept && kept.address === address() && Date.now() - kept.at < FRESH;
   if (isFresh) draw(kept);
   else run();
+  if (isFresh) drawUnderstood(...searched());
   return { update: (route) => { read(route.query); run(); }, scroll: isFresh ? kept.scroll : 0 };
 
   // Show what the address says
@@ -91,7 +86,8 @@ export function open(place) {
     clearTimeout(timer);
     const text = field.value.trim();
     if (jumps && kindOf(text) === "recordingKey" && !as) return go(href("r", text));
-    const wanted = address(as);
+    const { query } = here();
+    const wanted = address(as || (text === query.get("q") ? query.get("as") : null));
     const isSame = wanted === location.hash;
     if (isTyped || isSame) {
       note(wanted);
@@ -102,21 +98,25 @@ export function open(place) {
     return go(wanted);
   }
 
+  function searched() {
+    const text = here().query.get("q") || "";
+    return [text, text && (here().query.get("as") || kindOf(text))];
+  }
+
   async function run({ jumps = jumpsNext } = {}) {
     jumpsNext = false;
     abort.abort();
     abort = new AbortController();
     const mine = abort.signal;
     const query = here().query;
-    const text = query.get("q") || "";
-    const as = text && (query.get("as") || kindOf(text));
+    const [text, as] = searched();
     drawUnderstood(text, as);
     const asked = { limit: PAGE, ...Object.fromEntries(["from", "to", "state", "hold", "missing", "truncated"].map((name) => [name, query.get(name)])) };
     if (as && as !== "recordingKey") asked[as] = text;
     const begun = performance.now();
     await load(results, () => api.get("recordings", { query: asked, signal: mine }), (found) => {
       performance.measure("search", { start: begun });
-      if (jumps && as && !found.cursor && found.recordings.length === 1) return go(href("r", found.recordings[0].recordingKey));
+      if (jumps && as && as !== "participant" && !found.cursor && found.recordings.length === 1) return go(href("r", found.recordings[0].recordingKey));
       kept = { address: location.hash || "#/", asked, at: Date.now(), recordings: found.recordings, cursor: found.cursor, marked: new Set(), scroll: 0 };
       draw(kept);
       say(found.recordings.length ? `${found.recordings.length}${found.cursor ? " and more" : ""} recordings` : "No recording fits");
@@ -125,6 +125,10 @@ export function open(place) {
   }
 
   function drawUnderstood(text, as) {
+    if (whole.dataset.who !== (as === "participant" ? text : "")) {
+      whole.dataset.who = as === "participant" ? text : "";
+      fill(whole, as === "participant" ? person(place, text) : null);
+    }
     const others = Object.keys(AS).filter((one) => one !== as && one !== "recordingKey" && (one !== "participant" || seesPeople));
     fill(understood, text ? [`Searched as ${AS[as] || as}. Search it as `, others.map((one, index) => [index ? ", " : "", h("button", { type: "button", class: "link", onclick: () => find({ as: one, jumps: true }) }, AS[one])]), as === "participant" ? " · a search for a person is on record" : ""] : null);
   }
@@ -136,7 +140,9 @@ export function open(place) {
     const body = h("tbody", {});
     const all = h("input", { type: "checkbox", "aria-label": "Mark all that are shown" });
     all.addEventListener("change", () => {
-      for (const box of body.querySelectorAll("input")) if (box.checked !== all.checked) box.click();
+      // What is marked in between changes this box, too.
+      const wanted = all.checked;
+      for (const box of body.querySelectorAll("input")) if (box.checked !== wanted) box.click();
     });
     const foot = h("div", { class: "foot row" });
     const table = h("table", { class: "cards list" }, h("caption", { class: "unseen" }, "Recordings, newest first"),
@@ -152,11 +158,32 @@ export function open(place) {
         h("label", { class: "faint" }, "Jump to day ", h("input", { type: "date", onchange: (event) => { to.value = event.target.value; find(); } })),
         h("span", { class: "grow" }),
         marked.length ? h("span", {}, `${marked.length} marked`) : h("span", { class: "faint" }, "Mark recordings to save them as a list"),
+        may("v1_place_hold") ? h("button", { type: "button", disabled: !marked.length, onclick: () => holdAll(marked) }, "Hold…") : null,
+        eraseEach(place, marked.map((one) => one.recordingKey)),
         h("button", { type: "button", disabled: !marked.length, onclick: () => save(spreadsheet(marked)) }, icon("download"), "Save as CSV"));
     }
     more(shown.recordings);
     drawFoot();
     return fill(results, table, foot);
+  }
+
+  // One after the other: what fails is said, and the others are held.
+  async function holdAll(marked) {
+    const said = await ask({ title: `Hold ${marked.length} ${marked.length === 1 ? "recording" : "recordings"}`, body: ["Nobody can delete them until the hold of this case is lifted."], action: "Hold", reason: "required", fields: [{ name: "case", label: "Case" }] });
+    if (!said) return;
+    const failures = [];
+    for (const one of marked) {
+      try {
+        await api.put(api.path`recordings/${one.recordingKey}/hold`, said, { signal });
+        one.hold = true;
+      } catch (failed) {
+        if (signal.aborted) return;
+        failures.push(failed);
+      }
+    }
+    draw(kept);
+    if (failures.length) results.prepend(problem(failures[0]));
+    say(`${marked.length - failures.length} held${failures.length ? `, ${failures.length} not` : ""}`);
   }
 
   function further(shown) {

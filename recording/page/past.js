@@ -3,19 +3,15 @@ import * as api from "./api.js";
 import { h } from "./dom.js";
 import { load } from "./parts.js";
 import { chunksOf } from "./timeline.js";
+import { ACTIONS } from "./trail.js";
 import { when } from "./time.js";
-
-const DID = {
-  start: "started it", stop: "stopped it", pause: "paused it", resume: "resumed it", view: "looked at it", search: "searched for somebody",
-  play: "played", download: "downloaded", verify: "verified", requeue: "queued again", replay: "replayed an event",
-};
 
 // One entry of the trail as a sentence.
 export function entry(one) {
   const details = one.details ?? {};
   const said = [
     one.who || { key: "A function key", timer: "The timer", service: "A service" }[one.kind] || "Somebody",
-    DID[one.operation] || one.operation,
+    ACTIONS[one.operation] || one.operation,
     chunksOf(one.indexes) || (typeof details.file === "string" ? details.file : ""),
     one.from ? `from ${one.from}` : "",
   ].filter(Boolean).join(" ");

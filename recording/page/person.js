@@ -1,4 +1,4 @@
-// What is done with everything that there is of a person: hold it, export it, erase it.
+// What is done with several recordings at once: with all of a person, or with those that are marked in the list.
 import * as api from "./api.js";
 import { fill, h, say } from "./dom.js";
 import { REASONS } from "./keeping.js";
@@ -65,4 +65,25 @@ export function person(place, participant) {
   }
 
   return buttons.length ? h("div", { class: "panel" }, h("div", { class: "row" }, h("strong", { class: "grow" }, participant), buttons), area) : null;
+}
+
+// The button that erases recordings that are marked, by their keys; what fails is named.
+export function eraseEach(place, keys) {
+  if (!place.may("v1_erase_recording")) return null;
+  const area = h("span", { role: "status" });
+  return [area, h("button", {
+    type: "button", disabled: !keys.length,
+    onclick: async () => {
+      const said = await ask({
+        title: `Erase ${keys.length} ${keys.length === 1 ? "recording" : "recordings"}`, action: "Erase", danger: true, typed: "erase", reason: "required",
+        body: ["Each is erased later, and can be called off one by one until then."], fields: [{ name: "ground", label: "Ground", options: REASONS }],
+      });
+      const failed = [];
+      for (const [at, key] of said ? keys.entries() : []) {
+        fill(area, `${at + 1} of ${keys.length}…`);
+        await api.post(api.path`recordings/${key}/erase`, { reason: said.ground, text: said.reason }).catch((problem) => failed.push(`${key}: ${problem.message}`));
+      }
+      if (said) fill(area, failed.length ? h("span", { class: "wrong" }, `${failed.length} of ${keys.length} not: ${failed.join("; ")}`) : `${keys.length} will be erased`);
+    },
+  }, "Erase…")];
 }

@@ -77,6 +77,8 @@ export class Player extends EventTarget {
     const at = playableFrom(this.timeline, seconds);
     if (!at) {
       this.pause();
+      // What is loaded stands elsewhere: it says no more where the player is.
+      this.#active.chunk = undefined;
       this.seconds = Math.min(Math.max(0, seconds), this.timeline.seconds);
       this.#emit("time");
       return;
@@ -169,7 +171,7 @@ export class Player extends EventTarget {
   }
 
   #tick(slot) {
-    if (slot !== this.#active || slot.loading || slot.element.readyState < 1) return;
+    if (slot !== this.#active || slot.chunk === undefined || slot.loading || slot.element.readyState < 1) return;
     const { currentTime, duration, seeking } = slot.element;
     if (Math.abs(currentTime - slot.failedAt) > 1) slot.failedAt = undefined;
     const before = segmentAt(this.timeline, this.seconds);

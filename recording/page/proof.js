@@ -1,6 +1,6 @@
 // What is proved of a recording, and reading it again while somebody watches.
 import * as api from "./api.js";
-import { alarm, fill, h, icon, say } from "./dom.js";
+import { fill, h, icon } from "./dom.js";
 import { badge, problem } from "./parts.js";
 import { size, when } from "./time.js";
 
@@ -74,7 +74,6 @@ export function proof(place, recording) {
     fill(status, icon(bad.length ? "warn" : "done"), ` ${text}, `, when(found.at(-1).verifiedAt, "full"));
     status.className = `verify ${bad.length ? "wrong" : "well"}`;
     fill(results, bad.length ? h("ul", {}, bad.flatMap((one) => one.problems.map((text) => h("li", {}, `Chunk ${one.index + 1}: ${text}`)))) : null);
-    (bad.length ? alarm : say)(text);
   }
 
   return h("section", { class: "panel proof" },

@@ -22,8 +22,9 @@ const EVERY = 15_000;
 export function open(place) {
   const { key, query } = place.route;
   const head = top(key);
+  const area = h("div", { class: "recording" });
   const body = h("div", { class: "recording" });
-  fill(place.main, head.elements, body);
+  fill(place.main, head.elements, area);
   place.title(titleOf({ recordingKey: key }));
   let shown = null;
   let timer;
@@ -50,7 +51,9 @@ export function open(place) {
     if (failed.status === 404 || failed.status === 400) return { gone: nothing(failed) };
     throw failed;
   });
-  load(body, first, (found) => {
+  load(area, first, (found) => {
+    // Another element, because one that the head pushes down would be seen to move.
+    area.replaceWith(body);
     if (found.gone) fill(body, found.gone, found.gone.className === "panel" && place.may("v1_get_recording_trail") ? past(place, key) : null);
     else show(found);
   }, { signal: place.signal, rows: 10 });

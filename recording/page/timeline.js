@@ -166,9 +166,9 @@ export function momentOf(timeline, query) {
   return Number.isFinite(seconds) ? Math.min(Math.max(0, seconds), timeline.seconds) : undefined;
 }
 
-// What lies between two moments and is not media: the segments that playing skips.
+// What lies between two moments and is not media: the segments that playing skips, also in part.
 export const skipped = (timeline, from, to) =>
-  timeline.segments.filter((one) => !one.plays && one.from >= from - 1 && one.to <= to + 1);
+  timeline.segments.filter((one) => !one.plays && (one.to > one.from ? one.from < to && one.to > from : one.from >= from && one.to <= to));
 
 // Chunks as people read them, who count from one: "chunks 1 to 3, 5"; "" for none.
 export function chunksOf(indexes = []) {

@@ -5,7 +5,7 @@ import { badge, load } from "./parts.js";
 import { go, href } from "./route.js";
 import { when } from "./time.js";
 
-const ACTIONS = { view: "viewed", search: "searched for a person", play: "played", download: "downloaded", verify: "verified", requeue: "queued again", replay: "replayed an event", start: "started", stop: "stopped", pause: "paused", resume: "resumed", hold: "held", lift: "lifted a hold", retain: "changed the keeping", erase: "erased", export: "exported", consent: "noted consent" };
+export const ACTIONS = { view: "viewed", search: "searched for a person", play: "played", download: "downloaded", verify: "verified", requeue: "queued again", replay: "replayed an event", start: "started", stop: "stopped", pause: "paused", resume: "resumed", hold: "held", lift: "lifted a hold", retain: "changed the keeping", erase: "erased", export: "exported", consent: "noted consent" };
 
 export function open(place) {
   const { main, signal } = place;

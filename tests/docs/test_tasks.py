@@ -27,7 +27,7 @@ def stack(tmp_path: Path) -> Iterator[Path]:
     with output.open("w") as file:
         up = subprocess.Popen([*command, "--archive-schedule", "* * * * * *"], cwd=ROOT, stdout=file, stderr=file)
     try:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 180
         while LAST_LINE not in output.read_text():
             assert up.poll() is None, output.read_text()
             assert time.monotonic() < deadline, output.read_text()

@@ -1,29 +1,32 @@
 """recording/join/plan.py: which chunks become which file, and why some don't."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from recording.join.parts import Joined, Part, Range
+from recording.join import plan as planner
+from recording.join.parts import Joined, Range
 from recording.join.plan import plan
 from recording.join.refusals import Refused
 from recording.join.sources import Recording, Source
 from recording.model.timeline import Span
-
-START = datetime(2026, 3, 1, 10, tzinfo=UTC)
-KEY = "20260301T100000000000Z-3f2b"
-
-
-def source(index: int, **more: Any) -> Source:
-    """Return a chunk as its manifest lists it."""
-    given: dict[str, Any] = {"kind": "mp4", "size": 1000, "verdict": "complete", "media_ms": 2500.0}
-    return Source(index, **(given | more))
-
-
-def recording(*sources: Source, timeline: tuple[Span, ...] = ()) -> Recording:
-    """Return a recording of these chunks."""
-    return Recording(KEY, 1, START, sources, timeline)
+from tests.support import vectors
+from tests.support.joining import (
+    KEY,
+    START,
+    Chunk,
+    decoded,
+    of,
+    only_part,
+    planned,
+    reader,
+    recording,
+    source,
+    written,
+)
+from tests.support.vectors import box
 
 
 def planned_unread(found: Recording) -> Joined | Refused:
@@ -34,13 +37,6 @@ def planned_unread(found: Recording) -> Joined | Refused:
         result: Joined | Refused = done.value
         return result
     raise AssertionError(f"it asks for {wanted}")
-
-
-def only_part(found: Joined | Refused) -> Part:
-    """Return the only part."""
-    assert isinstance(found, Joined)
-    [part] = found.parts
-    return part
 
 
 def test_one_chunk_is_the_file_itself() -> None:
@@ -114,3 +110,269 @@ def test_chunks_are_in_the_order_of_the_timeline() -> None:
     found = recording(*(source(index) for index in (0, 2, 4, 7, 9)), timeline=spans)
 
     assert [4, 2, 9, 0, 7] == [found.sources[place].index for place in found.in_order()]
+
+
+# --- Chunks that differ, and that can't be joined
+
+PLAIN = Chunk(0, 8, 1.0)
+
+
+def wav(channels: int = 1, *, extensible: bool = False, rate: int = 16_000, samples: int = 100) -> bytes:
+    """Return a WAV file."""
+    fmt = vectors.fmt(channels=channels, extensible=extensible).replace(
+        (16_000).to_bytes(4, "little"), rate.to_bytes(4, "little")
+    )
+    return vectors.riff(fmt, vectors.chunk(b"data", bytes(2 * channels * samples)))
+
+
+def stereo_mp3() -> bytes:
+    """Return frames of two channels."""
+    return (b"\xff\xf3\x68\x40" + bytes(212)) * 20
+
+
+DIFFERENT = {
+    "size": (
+        "mp4",
+        (PLAIN.make, Chunk(8, 8, 1.0, width=320, height=192).make),
+        ("pictureSize", "chunk 1 has pictures of 320x192, chunk 0 of 160x96"),
+    ),
+    "profile": (
+        "mp4",
+        (PLAIN.make, Chunk(8, 8, 1.0, profile="main", b_frames=1).make),
+        ("codec", "chunk 1 has H.264 pictures of profile Main, chunk 0 has pictures of profile Baseline"),
+    ),
+    "sample-rate": (
+        "mp4",
+        (PLAIN.make, Chunk(8, 8, 1.0, rate=24_000).make),
+        ("sound", "chunk 1 has sound of 1 channel at 24000 Hz, chunk 0 has sound of 1 channel at 16000 Hz"),
+    ),
+    "channels": (
+        "mp4",
+        (PLAIN.make, Chunk(8, 8, 1.0, channels=2).make),
+        ("sound", "chunk 1 has sound of 2 channels at 16000 Hz, chunk 0 has sound of 1 channel at 16000 Hz"),
+    ),
+    "without-sound": (
+        "mp4",
+        (PLAIN.make, Chunk(8, 8, 0).make),
+        ("tracks", "chunk 1 has no sound, chunk 0 has some"),
+    ),
+    "without-pictures": (
+        "mp4",
+        (PLAIN.make, Chunk(8, 0, 1.0).make),
+        ("tracks", "chunk 1 has no pictures, chunk 0 has some"),
+    ),
+    "wav-rate": (
+        "wav",
+        (wav, lambda: wav(rate=8_000)),
+        ("samples", "chunk 1 has samples of 16 bit at 8000 Hz, chunk 0 has samples of 16 bit at 16000 Hz"),
+    ),
+    "wav-channels": (
+        "wav",
+        (wav, lambda: wav(2)),
+        ("sound", "chunk 1 has 2 channels, chunk 0 has 1 channel"),
+    ),
+    "mp3-rate": (
+        "mp3",
+        (vectors.mp3, lambda: vectors.mp3(8_000)),
+        ("samples", "chunk 1 has MPEG-2.5 at 8000 Hz, chunk 0 has MPEG-2 at 16000 Hz"),
+    ),
+    "mp3-channels": (
+        "mp3",
+        (vectors.mp3, stereo_mp3),
+        ("sound", "chunk 1 has 2 channels, chunk 0 has 1 channel"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "makes", "because"), [pytest.param(*one, id=name) for name, one in DIFFERENT.items()])
+def test_a_chunk_that_is_coded_differently_begins_another_file(
+    kind: str, makes: tuple[Any, Any], because: tuple[str, str]
+) -> None:
+    """For a player would show garbage, or stop; what the first chunk is again belongs to a third file."""
+    files = [makes[0](), makes[1](), makes[1](), makes[0]()]
+    found, _ = planned(*of(kind, *files))
+
+    assert isinstance(found, Joined)
+    assert [(1, 3, [0]), (2, 3, [1, 2]), (3, 3, [3])] == [
+        (part.part, part.of, [place.index for place in part.chunks]) for part in found.parts
+    ]
+    reasons = [part.because and (part.because.reason, part.because.chunk, part.because.message) for part in found.parts]
+    assert [None, (because[0], 1, because[1])] == reasons[:2]
+    assert f"{KEY}_part-2-of-3.{kind}" == found.parts[1].file_name
+    assert [True, False, True] == [part.is_chunk_itself for part in found.parts]
+
+
+def test_each_run_of_equal_chunks_plays() -> None:
+    """Its numbers are its own."""
+    files = [chunk.make() for chunk in (PLAIN, Chunk(8, 8, 1.0, width=320, height=192))]
+    found, _ = planned(*of("mp4", files[0], files[0], files[1], files[1]))
+
+    assert isinstance(found, Joined)
+    assert [[*range(8)] * 2, [*range(8, 16)] * 2] == [
+        decoded(written(part, reader([files[0], files[0], files[1], files[1]]))).numbers for part in found.parts
+    ]
+
+
+REFUSED = {
+    "fragmented": (
+        "mp4",
+        (PLAIN.make, vectors.fragmented),
+        {},
+        [("fragmented", 1, "chunk 1 can't be joined: it is fragmented, so its index is spread over the file")],
+    ),
+    "cut": (
+        "mp4",
+        (vectors.moov_first, lambda: vectors.moov_first()[:-1]),
+        {"verdict": "truncated"},
+        [("cut", 1, "chunk 1 can't be joined: its media goes up to byte ")],
+    ),
+    "coded-wav": (
+        "wav",
+        (wav, lambda: wav().replace(b"\x10\0\0\0\1\0", b"\x10\0\0\0\x11\0")),
+        {},
+        [("samples", 1, "chunk 1 can't be joined: its samples are coded (format 17)")],
+    ),
+    "big-endian-wav": (
+        "wav",
+        (wav, lambda: b"RIFX" + wav()[4:]),
+        {},
+        [("samples", 1, "chunk 1 can't be joined: its samples are big-endian")],
+    ),
+    "free-format-mp3": (
+        "mp3",
+        (vectors.mp3, vectors.free_format),
+        {},
+        [("codec", 1, "chunk 1 can't be joined: its frames are of no known length")],
+    ),
+    "every-chunk": (
+        "mp4",
+        (vectors.fragmented, vectors.fragmented),
+        {},
+        [
+            ("fragmented", 0, "chunk 0 can't be joined: it is fragmented"),
+            ("fragmented", 1, "chunk 1 can't be joined: it is fragmented"),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "makes", "more", "refusals"), [pytest.param(*one, id=name) for name, one in REFUSED.items()]
+)
+def test_what_is_refused(
+    kind: str, makes: tuple[Any, ...], more: dict[str, Any], refusals: list[tuple[str, int, str]]
+) -> None:
+    """Each chunk with its reason."""
+    found, _ = planned(*of(kind, *(make() for make in makes), **more))
+
+    assert isinstance(found, Refused)
+    assert [one[:2] for one in refusals] == [(one.reason, one.chunk) for one in found.refusals]
+    assert all(got.message.startswith(due[2]) for got, due in zip(found.refusals, refusals, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"a": 1, "b": 0}, "the channels of chunk 1 are not those of the same participants as in chunk 0"),
+        ({"a": 0, "b": 1, "c": 2}, "the channels of chunk 1 are not those of the same participants as in chunk 0"),
+        ({}, "nothing says whose the channels of chunk 1 are"),
+    ],
+)
+def test_unmixed_sound_whose_channels_differ_is_refused(second: dict[str, int], message: str) -> None:
+    """In one file channel 1 would be two people."""
+    files = [wav(2), wav(2)]
+    maps = [{"a": 0, "b": 1}, second]
+    sources = [source(index, kind="wav", size=len(files[0]), channels=one) for index, one in enumerate(maps)]
+
+    found, _ = planned(recording(*sources), reader(files))
+
+    assert isinstance(found, Refused)
+    assert [("channelMap", 1, message)] == [(one.reason, one.chunk, one.message) for one in found.refusals]
+
+
+def test_unmixed_sound_of_the_same_participants_is_joined() -> None:
+    """In whatever order the metadata files name them."""
+    files = [wav(2), wav(2)]
+    maps = [{"a": 0, "b": 1}, {"b": 1, "a": 0}]
+    sources = [source(index, kind="wav", size=len(files[0]), channels=one) for index, one in enumerate(maps)]
+
+    found, _ = planned(recording(*sources), reader(files))
+
+    assert only_part(found).seconds == pytest.approx(200 / 16_000)
+
+
+def test_a_chunk_without_an_index_is_left_out_and_named() -> None:
+    """It was delivered like that; nothing plays it."""
+    files = [PLAIN.make(), vectors.moov_last()[:500], PLAIN.make()]
+    verdicts = ("complete", "truncated", "complete")
+    sources = [
+        source(index, size=len(file), verdict=verdict)
+        for index, (file, verdict) in enumerate(zip(files, verdicts, strict=True))
+    ]
+
+    part = only_part(planned(recording(*sources), reader(files))[0])
+
+    assert [0, 2] == [place.index for place in part.chunks]
+    assert [(1, "damaged")] == [(one.index, one.state) for one in part.missing]
+    assert f"{KEY}_without-chunk-1.mp4" == part.file_name
+    assert "chunk 1 is damaged: it has no index of its media" in part.chapters[-1].title
+
+
+def test_what_is_missing_is_named_in_the_part_where_it_would_be() -> None:
+    """What is behind all parts, in the last one."""
+    small, large = PLAIN.make(), Chunk(8, 8, 1.0, width=320, height=192).make()
+    gone = {"size": None, "state": "lost", "kind": None}
+    sources = [
+        source(0, **gone),
+        source(1, size=len(small)),
+        source(2, **gone),
+        source(3, size=len(large)),
+        source(4, **gone),
+    ]
+
+    found, _ = planned(recording(*sources), reader([b"", small, b"", large, b""]))
+
+    assert isinstance(found, Joined)
+    assert [[0], [2, 4]] == [[one.index for one in part.missing] for part in found.parts]
+
+
+def test_other_tracks_are_left_out_with_a_remark() -> None:
+    """Text, time codes: players don't need them."""
+    plain = vectors.moov_first()
+    moov = vectors.parts(plain)[b"moov"]
+    trak = box(b"trak", box(b"mdia", box(b"hdlr", bytes(8) + b"tmcd" + bytes(13))))
+    more = plain.replace(moov, vectors.shifted(box(b"moov", moov[8:] + trak), len(trak)), 1)
+
+    part = only_part(planned(*of("mp4", plain, more))[0])
+
+    assert ("chunk 1: a track 'tmcd' is left out",) == part.remarks
+
+
+def test_memory_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the tables of all chunks are larger, nothing is joined."""
+    monkeypatch.setattr(planner, "LARGEST_TABLES", 1000)
+
+    found, asked = planned(*of("mp4", *[PLAIN.make()] * 20))
+
+    assert isinstance(found, Refused)
+    assert [("tooLarge", None)] == [(one.reason, one.chunk) for one in found.refusals]
+    assert len(asked) < 20
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=4), st.booleans())
+def test_damaged_bytes_lead_to_a_plan_or_to_a_refusal(changes: list[tuple[int, int]], is_first: bool) -> None:
+    """To nothing else, wherever they are in the index: bytes come from outside."""
+    whole = PLAIN.make()
+    damaged = bytearray(whole)
+    moov = whole.rindex(b"moov")
+    for place, value in changes:
+        damaged[moov + 4 + place % (len(whole) - moov - 4)] = value
+    files = [bytes(damaged), whole] if is_first else [whole, bytes(damaged)]
+
+    found, _ = planned(*of("mp4", *files))
+
+    if isinstance(found, Joined):
+        assert all(part.size == len(written(part, reader(files))) for part in found.parts)
+    else:
+        assert all(one.message for one in found.refusals)

@@ -216,3 +216,15 @@ test("a recording in flight plays what has arrived, and takes what arrives", asy
   player.element.advance(60);
   assert.deepEqual([player.playing, player.timeline.segments.at(-1).kind], [false, "waiting"]);
 });
+
+test("the end stays the end, though the media element stands elsewhere", async () => {
+  const { player } = made();
+  await player.play();
+  player.element.advance(5);
+  await player.seek(160);
+  player.element.emit("timeupdate");
+  assert.deepEqual([player.seconds, player.playing], [160, false]);
+  await player.seek(30);
+  await player.play();
+  assert.deepEqual([player.chunk, player.element.currentTime], [0, 20]);
+});

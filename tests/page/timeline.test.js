@@ -41,6 +41,8 @@ test("playing begins at the next media, and ends behind the last", () => {
 test("what playing skips is named", () => {
   assert.deepEqual(timeline.skipped(LINE, 200, 805).map((one) => one.kind), ["lost", "gap"]);
   assert.deepEqual(timeline.skipped(LINE, 100, 160).map((one) => one.kind), ["paused"]);
+  assert.deepEqual(timeline.skipped(LINE, 500, 805).map((one) => one.kind), ["lost", "gap"]);
+  assert.deepEqual(timeline.skipped(LINE, 160, 200), []);
 });
 
 test("a step is of media: forward and back over pauses and losses, and never beyond the ends", () => {

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, async_playwright, expect
 
 from local.entra.directory import PEOPLE
 from tests.support.v1 import ROOT
@@ -20,6 +20,8 @@ AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 WIDE, NARROW = ViewportSize(width=1280, height=800), ViewportSize(width=320, height=640)
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server", "--disable-background-networking"]
+# Milliseconds for what is waited for: a machine may be busy.
+PATIENCE = 20_000
 # WCAG 2.2, level AA.
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
@@ -93,7 +95,8 @@ async def visiting(browser: Browser, url: str, **options: Any) -> AsyncIterator[
     `options` are those of Playwright's new_context.
     """
     context = await browser.new_context(**{"viewport": WIDE, "reduced_motion": "reduce", **options})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
     try:
         page = await context.new_page()
         visit = Visit(page, context, url)

@@ -101,8 +101,10 @@ async def furnish(app: App, control: Control, *, now: datetime | None = None) ->
 
 
 async def _wait(app: App, control: Control, now: datetime) -> str:
-    """Announce a recording whose chunk fails."""
-    [job] = await announce(app, await control.recording(1000))
+    """Announce a recording whose chunk fails, whoever asks for it."""
+    made = await control.recording(1000)
+    await control.fault("expired", f"*{made['chunks'][0]['documentId']}*", times=None)
+    [job] = await announce(app, made)
     await give_up(app, job, now=now - HOUR)
     await sweep(app)
     return job.recording_key
