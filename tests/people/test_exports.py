@@ -224,7 +224,7 @@ async def test_a_job_that_is_killed_at_any_write_ends_the_same(world: tuple[App,
 
 
 async def test_what_takes_too_long_goes_on_in_another_job(world: tuple[App, Host]) -> None:
-    """It is queued again; the state says how far it is."""
+    """It is queued again; until then there are no links."""
     app, _ = world
     export = (await app.exports.ask(BOSS, request())).export_id
     slow = FaultyBlobs(app.settings).on("create", name=r"recordings/", hangs=30)
@@ -234,7 +234,7 @@ async def test_what_takes_too_long_goes_on_in_another_job(world: tuple[App, Host
     state = await view(app.exports, export)
     queued = [message.text async for message in app.clients.export_queue.receive(limit=32, hidden_seconds=1)]
 
-    assert ("making", [], 3) == (state.state, state.links, state.recordings)
+    assert ("making", [], 0) == (state.state, state.links, state.recordings_done)
     assert export in [ExportJob.from_message(one).export_id for one in queued]
 
 
