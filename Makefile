@@ -26,8 +26,8 @@ up: setup  ## run the whole stack until Ctrl-C, with what the demo left: prints 
 
 N = 1000
 SEED = 1
-soak: setup  ## N=1000 SEED=1: send N recordings through all kinds of faults and kills, check every byte; writes soak.json
-	@$(PYTHON) -m local soak --api $(API) --recordings $(N) --seed $(SEED) --kills
+soak: setup  ## N=1000 SEED=1: send N recordings through all kinds of faults and kills, check every byte; KEEP=1 holds and erases some; writes soak.json
+	@$(PYTHON) -m local soak --api $(API) --recordings $(N) --seed $(SEED) --kills $(if $(KEEP),--keep)
 
 bench: setup  ## compare the speed with the alternatives: benchmarks/results.json and charts (half an hour)
 	@$(PYTHON) -m benchmarks

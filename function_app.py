@@ -18,8 +18,9 @@ from recording.api.response import Anything, Empty, Text, file_response, json_re
 from recording.api.webhook import answer_options, answer_validation
 from recording.app import current, ready, ready_if_possible, surroundings
 from recording.archive.requeue import ChunkRequeued
-from recording.catalogue import live
+from recording.catalogue import erasures, live
 from recording.catalogue.browse import ListQuery, RecordingDetail, RecordingList
+from recording.catalogue.erasures import ErasureList, ErasuresQuery
 from recording.catalogue.handout import ChunkLinks, LinkRequest
 from recording.catalogue.live import LiveList, LiveQuery
 from recording.catalogue.operations_view import (
@@ -44,6 +45,7 @@ from recording.control.bodies import (
 )
 from recording.control.consents import ConsentList, ConsentNoted
 from recording.doctor.health import Health
+from recording.erasing.requests import ErasePerson, EraseRecording, ErasureAccepted, ErasureDetail, PersonErasures
 from recording.intake import backlog
 from recording.intake.receive import to_messages
 from recording.intake.replay import QuarantineReplayed
@@ -53,7 +55,7 @@ from recording.model.caller import Caller
 from recording.model.consent import ConsentBody
 from recording.model.export import ExportAccepted, ExportQuery, ExportRequest, ExportView
 from recording.model.holds import HoldsState, PlaceHolds
-from recording.model.job import ArchiveJob, ChunkJob, ExportJob, HoldsJob
+from recording.model.job import ArchiveJob, ChunkJob, ErasureJob, ExportJob, HoldsJob
 from recording.model.keeping import LiftHold, PlaceHold, SetRetention
 from recording.model.trail import Why
 
@@ -283,6 +285,52 @@ async def get_export(req: func.HttpRequest, caller: Caller) -> func.HttpResponse
 
 
 @doors.token(
+    "POST",
+    "recordings/{recordingKey}/erase",
+    Shape(ErasureAccepted, body=EraseRecording, statuses=(202,), errors=(404, 409, 503)),
+    roles=roles.ERASE_RECORDINGS,
+)
+async def erase_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Ask for the erasure of a recording, which happens later and can be called off until then."""
+    body, erasure = read_body(EraseRecording, req), (await ready()).erasure
+    return json_response(await erasure.ask(caller, path_value(req, "recordingKey"), body), status=202)
+
+
+@doors.token(
+    "DELETE", "recordings/{recordingKey}/erase", Shape(Empty, errors=(404, 409, 503)), roles=roles.ERASE_RECORDINGS
+)
+async def call_off_erasure(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Call an erasure off that has not begun."""
+    await (await ready()).erasure.call_off(caller, path_value(req, "recordingKey"))
+    return json_response()
+
+
+@doors.token(
+    "POST",
+    "erasures",
+    Shape(PersonErasures, body=ErasePerson, statuses=(202,), errors=(503,)),
+    roles=roles.ERASE_RECORDINGS,
+)
+async def erase_person(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Ask for the erasure of all recordings of a person; what is on hold is refused, and named."""
+    body, erasure = read_body(ErasePerson, req), (await ready()).erasure
+    return json_response(await erasure.ask_for_person(caller, body), status=202)
+
+
+@doors.token("GET", "erasures", Shape(ErasureList, query=ErasuresQuery, errors=(503,)), roles=roles.ERASURES)
+async def list_erasures(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """List erasures, those that were asked for last first."""
+    query, clients = read_query(ErasuresQuery, req), (await ready()).clients
+    return json_response(await erasures.page(clients.index, query, url=req.url))
+
+
+@doors.token("GET", "erasures/{erasureId}", Shape(ErasureDetail, errors=(404, 503)), roles=roles.ERASURES)
+async def get_erasure(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Answer with an erasure and its certificate."""
+    return json_response(await (await ready()).erasure.get(path_value(req, "erasureId")))
+
+
+@doors.token(
     "PUT",
     "recordings/{recordingKey}/retention",
     Shape(Keeping, body=SetRetention, errors=(404, 409, 503)),
@@ -484,6 +532,12 @@ async def archive_recording(message: func.QueueMessage) -> None:
 async def make_export(message: func.QueueMessage) -> None:
     """Make an export of what there is about a person; what it raises makes the queue try again."""
     await (await ready()).exports.run(ExportJob.from_message(message.get_body().decode()).export_id)
+
+
+@app.queue_trigger(arg_name="message", queue_name=job.ERASURE_QUEUE, connection="AzureWebJobsStorage")
+async def erase_due_recording(message: func.QueueMessage) -> None:
+    """Erase one recording that the timer has queued; what it raises makes the queue try again."""
+    await (await ready()).erase.run(ErasureJob.from_message(message.get_body().decode()).recording_key)
 
 
 @app.queue_trigger(arg_name="message", queue_name=job.HOLDS_QUEUE, connection="AzureWebJobsStorage")

@@ -59,7 +59,7 @@ async def _healthy_seconds(place: Place, pace: Pace) -> float:
     )
     app = await bootstrap.open_app(settings)
     limits = replace(app.ingest.limits, pace=pace)
-    ingest = ChunkIngest(app.clients.blobs, app.recordings, app.clients.content, limits=limits)
+    ingest = ChunkIngest(app.clients.blobs, app.recordings, app.tombstones, app.clients.content, limits=limits)
 
     def job(document: str) -> ChunkJob:
         key = layout.recording_key(START, document)

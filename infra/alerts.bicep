@@ -64,7 +64,7 @@ var insightsRules queryRule[] = [
   {
     name: 'recording-not-protected'
     severity: 2
-    frequency: 'PT1H'
+    frequency: 'PT30M'
     window: 'PT1H'
     threshold: 0
     dimensions: []
@@ -198,13 +198,14 @@ traces
     window: 'PT15M'
     threshold: 0
     dimensions: []
-    advice: 'A chunk, an event, the archive of a recording or a joined file failed five times in a row. The timer tries it again, a joined file is made when it is asked for again; find the cause.'
+    advice: 'A chunk, an event, the archive or the erasure of a recording, or a joined file failed five times in a row. The timer tries it again, a joined file is made when it is asked for again; find the cause.'
     query: '''
 traces
 | where message startswith "event.not_taken "
     or (message startswith "Message has reached MaxDequeueCount"
         and (message contains "recording-chunks-poison" or message contains "recording-bulk-poison"
             or message contains "recording-events-poison" or message contains "recording-archive-poison"
+            or message contains "recording-erasures-poison"
             or message contains "recording-join-poison" or message contains "recording-holds-poison"
             or message contains "recording-export-poison"))
 '''
@@ -283,6 +284,21 @@ traces
 | where message startswith "source.not_deleted "
 | extend fields = parse_json(substring(message, indexof(message, "{")))
 | project timestamp, recordingKey = tostring(fields.recordingKey), documentId = tostring(fields.documentId), reason = tostring(fields.reason)
+'''
+  }
+  {
+    name: 'erasure-not-done'
+    severity: 2
+    frequency: 'PT15M'
+    window: 'PT1H'
+    threshold: 0
+    dimensions: ['erasure']
+    advice: 'An erasure was refused when its time had come, or is not done six hours later. Somebody has asked for it and must get an answer: lift the hold and ask again, or remove the cause; the timer tries again.'
+    query: '''
+traces
+| where message startswith "erasure.not_done " or message startswith "erasure.refused "
+| extend fields = parse_json(substring(message, indexof(message, "{")))
+| project timestamp, erasure = tostring(fields.erasure), reason = tostring(fields.reason)
 '''
   }
   {

@@ -30,6 +30,9 @@ param immutableDays int
 @description('The policy was locked by hand: deployments must not set it again, because Azure would reject that.')
 param immutabilityLocked bool
 
+@description('What was soft-deleted can be deleted for good, by whoever has a role for it: erasures do.')
+param eraseVersions bool
+
 resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
   name: 'starc${token}'
   location: location
@@ -63,6 +66,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
     deleteRetentionPolicy: {
       enabled: true
       days: softDeleteDays
+      allowPermanentDelete: eraseVersions
     }
     containerDeleteRetentionPolicy: {
       enabled: true

@@ -37,6 +37,7 @@ param ingestBlockMib int
 param ingestParallelism int
 param contentHosts string
 param deleteSource bool
+param erasureDelayHours int
 param retentionClasses string
 
 @description('The archive container has version-level immutability.')
@@ -207,6 +208,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     INGEST_PARALLELISM: string(ingestParallelism)
     CONTENT_HOSTS: contentHosts
     DELETE_SOURCE: toLower(string(deleteSource))
+    ERASURE_DELAY_HOURS: string(erasureDelayHours)
     RETENTION_CLASSES: retentionClasses
     ARCHIVE_IMMUTABILITY: toLower(string(archiveImmutability))
     AUTO_RECORD: autoRecord

@@ -61,6 +61,14 @@ param contentHosts string = ''
 @description('Delete a chunk at ACS once its archive copy was verified (DELETE_SOURCE); Call Automation API only.')
 param deleteSource bool = false
 
+@description('After how many hours an erasure that was asked for happens (ERASURE_DELAY_HOURS); until then it can be called off.')
+@minValue(0)
+@maxValue(720)
+param erasureDelayHours int = 24
+
+@description('Gives the app a role with which an erasure also deletes versions of blobs, for good, and with which holds and policies are set: one identity then writes, holds and erases (see SECURITY.md). Without it, erased recordings remain as versions until the platform deletes them.')
+param eraseVersions bool = false
+
 @description('all starts a recording when a call is established (AUTO_RECORD).')
 @allowed(['off', 'all'])
 param autoRecord string = 'off'
@@ -319,6 +327,7 @@ module storage 'storage.bicep' = {
     deploymentContainer: container.deployment
     softDeleteDays: softDeleteDays
     eventRetentionDays: eventRetentionDays
+    eraseVersions: eraseVersions
   }
 }
 
@@ -338,6 +347,7 @@ module archive 'archive.bicep' = {
     immutabilitySupport: archiveImmutabilitySupport
     immutableDays: archiveImmutableDays
     immutabilityLocked: archiveImmutabilityLocked
+    eraseVersions: eraseVersions
   }
 }
 
@@ -475,6 +485,7 @@ module roles 'roles.bicep' = {
     deadLetterContainer: container.deadLetter
     archiveAccountName: archive.outputs.accountName
     archiveContainer: container.archive
+    eraseVersions: eraseVersions
     derivedAccountName: derived.outputs.accountName
     derivedContainer: container.derived
     insightsName: monitoring.outputs.insightsName
@@ -517,6 +528,7 @@ module functionApp 'function-app.bicep' = {
     ingestParallelism: ingestParallelism
     contentHosts: contentHosts
     deleteSource: deleteSource
+    erasureDelayHours: erasureDelayHours
     retentionClasses: retentionClasses
     archiveImmutability: archiveImmutabilitySupport
     autoRecord: autoRecord

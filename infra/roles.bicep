@@ -7,6 +7,7 @@ param storageAccountName string
 param deadLetterContainer string
 param archiveAccountName string
 param archiveContainer string
+param eraseVersions bool
 param derivedAccountName string
 param derivedContainer string
 param insightsName string
@@ -107,6 +108,40 @@ resource archiveBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role['Storage Blob Data Contributor'])
+  }
+}
+
+// What an erasure needs beyond writing and deleting blobs, and nothing else. No built-in role below Owner has it.
+resource eraser 'Microsoft.Authorization/roleDefinitions@2022-04-01' = if (eraseVersions) {
+  name: guid(resourceGroup().id, 'recordings-eraser')
+  properties: {
+    roleName: 'Recordings eraser ${uniqueString(resourceGroup().id)}'
+    description: 'Delete versions of blobs, also for good, and set holds and policies of versions.'
+    type: 'CustomRole'
+    assignableScopes: [resourceGroup().id]
+    permissions: [
+      {
+        actions: []
+        notActions: []
+        dataActions: [
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/deleteBlobVersion/action'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/permanentDelete/action'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/immutableStorage/runAsSuperUser/action'
+        ]
+        notDataActions: []
+      }
+    ]
+  }
+}
+
+@description('Erase recordings with their versions, and hold them by the platform too. Off by default, since one identity then writes, holds and erases.')
+resource archiveErasures 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (eraseVersions) {
+  scope: archive::blobs::recordings
+  name: guid(archive::blobs::recordings.id, appPrincipalId, eraser.id)
+  properties: {
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: eraser.id
   }
 }
 

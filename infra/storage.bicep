@@ -20,6 +20,9 @@ param softDeleteDays int
 @description('After how many days quarantined and dead-lettered events are deleted; 0 keeps them.')
 param eventRetentionDays int
 
+@description('What was soft-deleted can be deleted for good: erasures do.')
+param eraseVersions bool
+
 @description('Fixed in the code (recording/model/job.py, backlog.py); the host moves what failed five times to -poison.')
 var queueNames = [
   'recording-chunks'
@@ -32,6 +35,8 @@ var queueNames = [
   'recording-archive-poison'
   'recording-export'
   'recording-export-poison'
+  'recording-erasures'
+  'recording-erasures-poison'
   'recording-join'
   'recording-join-poison'
   'recording-holds'
@@ -78,6 +83,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
     deleteRetentionPolicy: {
       enabled: true
       days: softDeleteDays
+      allowPermanentDelete: eraseVersions
     }
     containerDeleteRetentionPolicy: {
       enabled: true

@@ -265,6 +265,25 @@ def _people(entra_url: str) -> list[Line]:
             200,
         ),
         Line(
+            "Alan asks for its erasure, which happens in a day",
+            'ERASURE=$(curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/erase" -H "$JSON" '
+            f'{bearer}ALAN" -d \'{{"reason":"objection","text":"asked for by mail"}}\''
+            " | tee /dev/stderr | field erasureId)",
+            202,
+        ),
+        Line("what becomes of it", f'curl -sSw "$STATUS" "$APP/v1/erasures/$ERASURE" {bearer}ALAN"', 200),
+        Line("all erasures, for Grace", f'curl -sSw "$STATUS" "$APP/v1/erasures" {bearer}GRACE"', 200),
+        Line(
+            "refused: Grace may not call it off",
+            f'curl -sSw "$STATUS" -X DELETE "$APP/v1/recordings/$KEY/erase" {bearer}GRACE"',
+            403,
+        ),
+        Line(
+            "Alan calls it off",
+            f'curl -sSw "$STATUS" -X DELETE "$APP/v1/recordings/$KEY/erase" {bearer}ALAN"',
+            200,
+        ),
+        Line(
             "Grace has it kept for longer",
             'curl -sSw "$STATUS" -X PUT "$APP/v1/recordings/$KEY/retention" -H "$JSON" '
             f'{bearer}GRACE" -d \'{{"retentionClass":"court","reason":"a hearing"}}\'',
@@ -277,6 +296,12 @@ def _people(entra_url: str) -> list[Line]:
             f'{bearer}GRACE" -d "{{\\"case\\":\\"case $CASE\\",\\"reason\\":\\"subpoena\\"}}"\n'
             "done",
             200,
+        ),
+        Line(
+            "refused: Alan may not erase what is on hold",
+            'curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/erase" -H "$JSON" '
+            f'{bearer}ALAN" -d \'{{"reason":"objection","text":"asked for by mail"}}\'',
+            409,
         ),
         Line(
             "refused: a shorter time, while it is on hold",

@@ -24,6 +24,7 @@ from recording.acs.content import Content
 from recording.acs.preview_2021 import Preview2021
 from recording.acs.service import RecordingService
 from recording.archive.copies import Copies
+from recording.archive.erased import ErasedRecordings
 from recording.archive.finish import Finish
 from recording.archive.hand_over import HandOver
 from recording.archive.requeue import Requeue
@@ -44,6 +45,13 @@ from recording.control.consents import ConsentControl
 from recording.control.operations import RecordingControl
 from recording.doctor.health import HealthCheck
 from recording.entra import AccessTokens
+from recording.erasing.blocked import Blocked
+from recording.erasing.job import Erase
+from recording.erasing.plan import ErasurePlan
+from recording.erasing.removal import Removal
+from recording.erasing.requests import ErasureRequests
+from recording.erasing.scope import ScopeFinder
+from recording.erasing.trail import TrailEraser
 from recording.errors import Misconfigured
 from recording.ingest.bulk import BulkIngest
 from recording.ingest.chunk import LAST_QUARTER, ChunkIngest, IngestLimits
@@ -55,6 +63,7 @@ from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake
 from recording.intake.replay import Replay
 from recording.keeping.changes import KeepingChanges
+from recording.keeping.ending import RetentionEnds
 from recording.keeping.follow import Follow
 from recording.keeping.searches import HoldSearches
 from recording.model import job
@@ -69,11 +78,14 @@ from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
 from recording.storage.consents import Consents
 from recording.storage.endings import Endings
+from recording.storage.erasures import ErasureStore
 from recording.storage.index import Index
 from recording.storage.keeping import KeepingStore
+from recording.storage.places import Places
 from recording.storage.queues import Queue
 from recording.storage.recordings import ARCHIVE_SECONDS, RecordingStore
 from recording.storage.starts import StartClaims
+from recording.storage.tombstones import Tombstones
 from recording.storage.trail import Trail
 from recording.telemetry import log, traces
 from recording.timer import TimerRun
@@ -95,6 +107,8 @@ class Clients:
     archive_poison: Queue
     export_queue: Queue
     export_poison: Queue
+    erasure_queue: Queue
+    erasure_poison: Queue
     holds_queue: Queue
     holds_poison: Queue
     topic: Topic
@@ -107,12 +121,27 @@ class Clients:
     # How long to wait for the archive where staging suffices.
     archive_timeout: float = ARCHIVE_SECONDS
 
+    @property
+    def queues(self) -> tuple[Queue, ...]:
+        """Return the queues that functions read."""
+        return (
+            *(self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue),
+            *(self.erasure_queue, self.holds_queue, self.export_queue),
+        )
+
+    @property
+    def poison_queues(self) -> tuple[Queue, ...]:
+        """Return those of what the host gave up, in the same order."""
+        return (
+            *(self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison),
+            *(self.erasure_poison, self.holds_poison, self.export_poison),
+        )
+
     async def prepare(self) -> None:
         """Create missing queues and containers; raises azure-core's errors, except about the archive."""
         await self.blobs.create_containers("staging", "quarantine")
-        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue, self.holds_queue):
+        for queue in self.queues:
             await queue.create()
-        await self.export_queue.create()
         await asyncio.gather(self.prepare_archive(), self._prepare_derived())
 
     async def prepare_archive(self) -> None:
@@ -137,12 +166,10 @@ class Clients:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.blobs.aclose()
-        for queue in (self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue, self.holds_queue):
+        for queue in self.queues:
             await queue.aclose()
-        for queue in (self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison, self.holds_poison):
+        for queue in self.poison_queues:
             await queue.aclose()
-        await self.export_queue.aclose()
-        await self.export_poison.aclose()
         await self.index.aclose()
         await self.topic.aclose()
         await self.service.aclose()
@@ -165,6 +192,7 @@ class App:
     starts: StartClaims
     endings: Endings
     calls: CallIds
+    tombstones: Tombstones
     quarantine: Quarantine
     backlog: Backlog
     control: RecordingControl
@@ -176,6 +204,8 @@ class App:
     timer: TimerRun
     catalogue: Catalogue
     handout: HandOut
+    erasure: ErasureRequests
+    erase: Erase
     keeping: KeepingChanges
     hold_searches: HoldSearches
     trail_view: TrailView
@@ -283,6 +313,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         archive_poison=Queue(settings, f"{job.ARCHIVE_QUEUE}-poison", credential),
         export_queue=Queue(settings, job.EXPORT_QUEUE, credential),
         export_poison=Queue(settings, f"{job.EXPORT_QUEUE}-poison", credential),
+        erasure_queue=Queue(settings, job.ERASURE_QUEUE, credential),
+        erasure_poison=Queue(settings, f"{job.ERASURE_QUEUE}-poison", credential),
         holds_queue=Queue(settings, job.HOLDS_QUEUE, credential),
         holds_poison=Queue(settings, f"{job.HOLDS_QUEUE}-poison", credential),
         topic=Topic(settings.events_topic_endpoint, topic_key, credential),
@@ -304,6 +336,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     recordings = RecordingStore(blobs, retention=settings.retention, archive_timeout=clients.archive_timeout)
     trail = Trail(blobs, note=index.note, clock=clock)
     claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
+    tombstones, places, erasures = Tombstones(blobs), Places(blobs), ErasureStore(blobs)
+    erased = ErasedRecordings(tombstones, places, endings)
     consents = Consents(blobs)
     consent_control = ConsentControl(
         clients.service,
@@ -318,9 +352,33 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     classes = retention.parse_classes(settings.retention_classes)
     keeping = KeepingStore(blobs, classes, is_immutable=settings.archive_immutability)
     follow = Follow(recordings, claims, index, keeping)
-    changes = KeepingChanges(keeping, follow, trail, _is_erased, clock)
+    blocked = Blocked(blobs, keeping.cases, follow.has_ended)
+    requests = ErasureRequests(
+        erasures,
+        recordings,
+        tombstones,
+        blocked,
+        places,
+        index,
+        trail,
+        delay=timedelta(hours=settings.erasure_delay_hours),
+        clock=clock,
+    )
+    exports = Exports(
+        blobs,
+        PersonFinder(recordings, index),
+        Collector(blobs, recordings, claims, endings, trail, index),
+        trail,
+        clients.export_queue,
+        most=settings.export_others,
+        days=settings.export_days,
+        is_erased=erasures.has_begun,
+        clock=clock,
+    )
+    changes = KeepingChanges(keeping, follow, trail, erasures.has_begun, clock)
     searches = HoldSearches(blobs, index, clients.holds_queue, changes, trail, clock)
-    catalogue, trail_rows = Catalogue(recordings, claims, index, keeping), TrailRows(trail, index)
+    catalogue = Catalogue(recordings, claims, index, keeping, tombstones, erasures)
+    trail_rows = TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
     intake = Intake(
@@ -331,12 +389,14 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         quarantine=quarantine,
         backlog=event_backlog,
         bulk=clients.bulk_queue,
+        tombstones=tombstones,
         auto_record=_auto_record(settings, clients.service, claims=claims, trail=trail, index=index, clock=clock),
         clock=clock,
     )
     ingest = ChunkIngest(
         blobs,
         recordings,
+        tombstones,
         clients.content,
         limits=IngestLimits(
             parallelism=settings.ingest_parallelism,
@@ -349,6 +409,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     finish = Finish(
         blobs,
         recordings,
+        erased,
         endings,
         calls,
         claims,
@@ -371,6 +432,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         starts=claims,
         endings=endings,
         calls=calls,
+        tombstones=tombstones,
         quarantine=quarantine,
         backlog=event_backlog,
         control=RecordingControl(
@@ -398,6 +460,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 clients.bulk_poison,
                 clients.event_poison,
                 clients.archive_poison,
+                clients.erasure_poison,
                 clients.holds_poison,
                 intake=intake,
                 quarantine=quarantine,
@@ -406,6 +469,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             review=Review(
                 blobs,
                 recordings,
+                erased,
                 claims,
                 clients.bulk_queue,
                 first_requeue=settings.first_rescue,
@@ -425,6 +489,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             ),
             hand_over=HandOver(blobs, clients.archive_queue, settings.retention),
             finish=finish,
+            erasures=ErasurePlan(erasures, clients.erasure_queue),
             consents=consent_control,
             indexing=Indexing(
                 index,
@@ -439,6 +504,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             ),
             follow=follow,
             hold_searches=searches,
+            ends=RetentionEnds(index, keeping, follow, requests.end_of_retention),
             topic=clients.topic,
             clock=clock,
         ),
@@ -450,14 +516,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             claims,
             endings,
             index,
-            queues=(
-                (clients.chunk_queue, clients.chunk_poison),
-                (clients.bulk_queue, clients.bulk_poison),
-                (clients.event_queue, clients.event_poison),
-                (clients.archive_queue, clients.archive_poison),
-                (clients.export_queue, clients.export_poison),
-                (clients.holds_queue, clients.holds_poison),
-            ),
+            queues=tuple(zip(clients.queues, clients.poison_queues, strict=True)),
             retention=settings.retention,
             risk_margin=settings.risk_margin,
             overdue=timedelta(minutes=settings.unannounced_minutes),
@@ -469,27 +528,33 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         handout=HandOut(blobs, catalogue, trail),
         keeping=changes,
         hold_searches=searches,
+        erasure=requests,
+        erase=Erase(
+            erasures,
+            tombstones,
+            ScopeFinder(blobs, recordings, claims, endings, index, keeping, settings.retention, clock),
+            Removal(
+                blobs,
+                places,
+                index,
+                clients.content,
+                TrailEraser(blobs, places, index),
+                derived=(exports.erase,),
+            ),
+            blocked,
+            places,
+            index,
+            trail,
+            clock,
+        ),
         trail_view=TrailView(trail, catalogue, endings, index, clock=clock),
         trail_rows=trail_rows,
         verifier=Verifier(blobs, recordings, trail, clock=clock),
-        exports=Exports(
-            blobs,
-            PersonFinder(recordings, index),
-            Collector(blobs, recordings, claims, endings, trail, index),
-            trail,
-            clients.export_queue,
-            most=settings.export_others,
-            days=settings.export_days,
-            clock=clock,
-        ),
-        reindex=Reindex(recordings, claims, endings, trail, index, keeping, clock),
+        exports=exports,
+        reindex=Reindex(recordings, claims, endings, trail, index, keeping, tombstones, erasures, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
         surroundings=_surroundings(settings),
     )
-
-
-async def _is_erased(key: str) -> bool:
-    return False
 
 
 def _surroundings(settings: Settings) -> Surroundings:

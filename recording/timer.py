@@ -13,7 +13,9 @@ from recording.archive.unannounced import UnannouncedWatch
 from recording.catalogue.indexing import Indexing
 from recording.clock import Clock, utc_now
 from recording.control.consents import ConsentControl
+from recording.erasing.plan import ErasurePlan
 from recording.intake.poison import PoisonQueues
+from recording.keeping.ending import RetentionEnds
 from recording.keeping.follow import Follow
 from recording.keeping.searches import HoldSearches
 from recording.model import layout
@@ -42,10 +44,12 @@ class TimerRun:
     unannounced: UnannouncedWatch
     hand_over: HandOver
     finish: Finish
+    erasures: ErasurePlan
     consents: ConsentControl
     indexing: Indexing
     follow: Follow
     hold_searches: HoldSearches
+    ends: RetentionEnds
     topic: Topic
     clock: Clock = utc_now
     budget_seconds: float = BUDGET_SECONDS
@@ -90,12 +94,17 @@ class TimerRun:
 
         run.report.not_reached = len(left) + len(not_finished)
 
-        # 7. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
+        # 7. Queue the erasures whose time has come, and holds that got lost: the same list of staging has them. Let
+        # rows and the platform follow what keeps recordings, where a request could not.
+        await self.erasures.run(beside.get(layout.ERASURES, []), now)
+        await self.hold_searches.requeue(beside.get(layout.PENDING_HOLDS, []), now)
+        run.report.not_kept = await self.follow.catch_up(beside.get(layout.PENDING_KEEPING, []))
+
+        # 8. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
         await self.indexing.run(run.seen, now, in_flight=in_flight, ran=run.summary())
 
-        # 8. Let rows and the platform follow what keeps recordings, where a request could not.
-        run.report.not_kept = await self.follow.catch_up()
-        await self.hold_searches.requeue(now)
+        # 9. Ask for the erasure of what no class keeps any more: the index says which that may be.
+        await self.ends.run(now)
 
         run.report.topic_failed = run.notices.failed
         # Several are reviewed at once, and a quick one ends before a slow one: the least time left goes first.

@@ -54,8 +54,13 @@ TESTED_THROUGH_ANOTHER = {
     "commands/arguments": "commands/test_reconcile",
     "commands/doctor": "doctor/test_examination",
     "commands/replay": "intake/test_replay",
+    "catalogue/erasures": "erasing/test_requests",
     "config/references": "config/test_settings",
     "entra": "test_v1",
+    "erasing/blocked": "erasing/test_requests",
+    "erasing/removal": "erasing/test_job",
+    "erasing/scope": "erasing/test_job",
+    "erasing/trail": "erasing/test_job",
     "formats/verdict": "formats/test_media",
     "ingest/facts": "ingest/test_chunk_verdicts",
     "ingest/transfer": "ingest/test_chunk_resume",
@@ -66,7 +71,6 @@ TESTED_THROUGH_ANOTHER = {
     "join/parts": "join/test_plan",
     "join/refusals": "join/test_plan",
     "join/sources": "join/test_plan",
-    "keeping/follow": "keeping/test_platform",
     "model/events": "model/test_event_parser",
     "model/holds": "keeping/test_searches",
     "model/pending": "archive/test_unannounced",
@@ -85,6 +89,7 @@ TESTED_THROUGH_ANOTHER = {
     "storage/consents": "control/test_consents",
     "storage/contents": "archive/test_copies",
     "storage/endings": "archive/test_unannounced",
+    "storage/erasures": "erasing/test_job",
 }
 
 
@@ -193,6 +198,11 @@ def test_routes_are_the_designs() -> None:
         "download_checksums": ("GET", "recordings/{recordingKey}/sha256sums"),
         "get_recording_trail": ("GET", "recordings/{recordingKey}/trail"),
         "get_trail": ("GET", "trail"),
+        "erase_recording": ("POST", "recordings/{recordingKey}/erase"),
+        "call_off_erasure": ("DELETE", "recordings/{recordingKey}/erase"),
+        "erase_person": ("POST", "erasures"),
+        "list_erasures": ("GET", "erasures"),
+        "get_erasure": ("GET", "erasures/{erasureId}"),
     }
     assert {
         **{name: (method, route, "function") for name, (method, route) in both.items()},
@@ -219,6 +229,7 @@ def test_other_triggers_are_the_designs() -> None:
         "ingest_bulk": "queueTrigger",
         "archive_recording": "queueTrigger",
         "make_export": "queueTrigger",
+        "erase_due_recording": "queueTrigger",
         "hold_recordings": "queueTrigger",
         "archive_recordings": "timerTrigger",
     } == {name: trigger["type"] for name, trigger in found.items()}
@@ -233,13 +244,18 @@ def test_other_triggers_are_the_designs() -> None:
         "ingest_chunk": ("recording-chunks", "AzureWebJobsStorage"),
         "ingest_bulk": ("recording-bulk", "AzureWebJobsStorage"),
         "archive_recording": ("recording-archive", "AzureWebJobsStorage"),
+        "erase_due_recording": ("recording-erasures", "AzureWebJobsStorage"),
         "hold_recordings": ("recording-holds", "AzureWebJobsStorage"),
     } == queues
-    assert ("recording-events", "recording-chunks", "recording-bulk", "recording-archive", "recording-holds") == (
+    assert (
+        *("recording-events", "recording-chunks", "recording-bulk", "recording-archive"),
+        *("recording-erasures", "recording-holds"),
+    ) == (
         backlog.QUEUE,
         job.QUEUE,
         job.BULK_QUEUE,
         job.ARCHIVE_QUEUE,
+        job.ERASURE_QUEUE,
         job.HOLDS_QUEUE,
     )
     assert found["archive_recordings"]["schedule"] == "%ARCHIVE_SCHEDULE%"

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import aiohttp
 from azure.core.exceptions import ResourceNotFoundError
@@ -23,6 +23,7 @@ from local.soak.source import Source
 from local.soak.watch import ARCHIVE, Watch, key_of
 
 What = Literal["hold", "erase", "expire"]
+_TURNS: tuple[What, ...] = get_args(What)
 # Every tenth recording, in the order in which they are archived.
 EVERY = 10
 # The default is for ever, so that no policy keeps a recording from getting the class that ends within seconds. An
@@ -46,7 +47,7 @@ class Keeper:
     entra: Entra
     done: dict[str, What] = field(default_factory=dict)
     _looked_at: int = 0
-    _turn: Iterator[What] = field(default_factory=lambda: cycle(("hold", "erase", "expire")))
+    _turn: Iterator[What] = field(default_factory=lambda: cycle(_TURNS))
 
     async def run(self, recordings: dict[str, dict[str, Any]]) -> None:
         """Act until cancelled; `recordings` are those that were made, by key."""
@@ -110,8 +111,8 @@ def by_key(recordings: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 async def is_erased(archive: ContainerClient, key: str) -> bool:
     """Return whether there is a certificate of a recording's erasure."""
     digest = hashlib.sha256(key.encode()).hexdigest()
-    names = archive.list_blob_names(name_starts_with=f"erasures/{digest}/")
-    return any("certificate" in name async for name in names)
+    names = [name async for name in archive.list_blob_names(name_starts_with=f"erasures/{digest}/")]
+    return any("certificate" in name for name in names)
 
 
 async def check(archive: ContainerClient, done: dict[str, What]) -> list[str]:

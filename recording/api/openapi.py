@@ -53,6 +53,11 @@ _PATH: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         "example": "0123456789abcdef0123456789abcdef",
     },
+    "erasureId": {
+        "description": "The id of an erasure: the SHA-256 of the recording key, in hex.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        "example": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    },
     "holdId": {
         "description": "The id in the answer of a hold on a search.",
         "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},

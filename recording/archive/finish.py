@@ -11,6 +11,7 @@ from datetime import UTC
 from azure.core.exceptions import AzureError
 
 from recording.archive.copies import Copies
+from recording.archive.erased import ErasedRecordings
 from recording.archive.review import is_due, load_due
 from recording.archive.run import Due, Run, TimerReport, log_failure
 from recording.archive.sources import SourceCopies, deletable
@@ -130,6 +131,7 @@ class Finish:
 
     blobs: Blobs
     recordings: RecordingStore
+    erased: ErasedRecordings
     endings: Endings
     calls: CallIds
     starts: StartClaims
@@ -179,14 +181,22 @@ class Finish:
             return
         is_emptied = False
         if is_due(due.pending, run.now, self.rechecks):
-            with traces.span("recording.archive", key):
-                if note_endings:
-                    # Once staging is empty nothing shows that it was announced: its marker must be gone before.
-                    await self._note_ending(due)
-                is_emptied = await self._finish(run, due, seconds * _COPYING)
+            match = await self.erased.find(due.whole)
+            if match.whole:
+                await self.erased.empty(key, match.whole, recording_id=due.whole.recording_id)
+                return
+            if not (match.documents and await self.erased.remove_documents(due.whole, match)):
+                is_emptied = await self._finish_due(run, due, seconds, note_endings=note_endings)
         if not is_emptied:
             notes = [blob for blob in due.whole.blobs if layout.staged_kind(blob.name) == "hand_over"]
             await self.blobs.delete_each("staging", notes)
+
+    async def _finish_due(self, run: Run, due: Due, seconds: float, *, note_endings: bool) -> bool:
+        with traces.span("recording.archive", due.whole.key):
+            if note_endings:
+                # Once staging is empty nothing shows that it was announced: its marker must be gone before.
+                await self._note_ending(due)
+            return await self._finish(run, due, seconds * _COPYING)
 
     async def _note_ending(self, due: Due) -> None:
         """Record the ending of the recording that is settled; an event may claim that it was another."""
@@ -257,7 +267,10 @@ class Finish:
             return whole, None
         recording = await self.recordings.with_all_failures(await self.recordings.with_metadata_files(pending))
         call = next((event.server_call_id for event in reversed(recording.events) if event.server_call_id), None)
-        correlation_id = await self.calls.correlation_id(call)
+        correlation_id, match = await asyncio.gather(self.calls.correlation_id(call), self.erased.by_key(key))
+        if match.whole:
+            # While its copies were made; the erasure lists the archive again when this job must have ended.
+            return whole, None
         at = now.astimezone(UTC)
         written = manifest.write_manifest(
             recording,

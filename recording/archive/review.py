@@ -8,9 +8,10 @@ from secrets import token_hex
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 from pydantic import ValidationError
 
+from recording.archive.erased import ErasedRecordings
 from recording.archive.run import Due, Run
 from recording.model import layout, manifest
-from recording.model.attempts import Attempts
+from recording.model.attempts import Attempts, Failure
 from recording.model.job import MOST_DIRECT, ChunkJob, FanOut
 from recording.model.recheck import RecheckTimes
 from recording.model.recording import InFlightChunk, InFlightRecording, first_said
@@ -72,6 +73,7 @@ class Review:
 
     blobs: Blobs
     recordings: RecordingStore
+    erased: ErasedRecordings
     starts: StartClaims
     bulk: Queue
     first_requeue: timedelta
@@ -89,6 +91,10 @@ class Review:
             await self._requeue(run, alone)
             raise
         if not found.whole.events:
+            # What an attempt has written that ended after its recording was erased.
+            if stone := (await self.erased.by_key(key)).whole:
+                await self.erased.empty(key, stone)
+                return
             # A recording that was archived since the list was made has no events either.
             if await self.recordings.staged(key) == blobs:
                 log.error("staging.orphan", recordingKey=key, blobs=len(blobs), next="not touched; inspect it")
@@ -113,8 +119,18 @@ class Review:
         return found
 
     async def _requeue(self, run: Run, recording: InFlightRecording) -> None:
-        run.report.waiting.append(recording.key)
         missing = to_requeue(recording, run.now, first=self.first_requeue)
+        if missing:
+            # Accepted while its tombstone could not be read; ingest brings nothing of it.
+            match = await self.erased.find_if_possible(recording)
+            if match.whole:
+                await self.erased.empty(recording.key, match.whole, recording_id=recording.recording_id)
+                return
+            for chunk in missing:
+                if chunk.document_id in match.documents and chunk.expires_at < run.now:
+                    await self._give_up(run, chunk)
+            missing = [chunk for chunk in missing if chunk.document_id not in match.documents]
+        run.report.waiting.append(recording.key)
         if len(missing) > MOST_DIRECT:
             await self._fan_out(run, recording, missing)
             missing = []
@@ -134,6 +150,14 @@ class Review:
         await self._recheck(run, recording)
         # Last: a topic that accepts nothing must not cost a chunk its next try.
         await self._warn(run, recording)
+
+    async def _give_up(self, run: Run, chunk: InFlightChunk) -> None:
+        """Record that a chunk will not come, since its document belongs to an erased recording: it counts as lost."""
+        code, message = "Erased", "this document belongs to an erased recording"
+        failure = Failure(at=run.now, code=code, message=message)
+        await self.recordings.update_attempts(
+            chunk.job, lambda before: (before or Attempts(next_at=run.now)).with_failure(failure)
+        )
 
     async def _recheck(self, run: Run, recording: InFlightRecording) -> None:
         """Queue the steps of re-checks whose time has come, each once; a step that is lost with its run is skipped.

@@ -1,9 +1,10 @@
 """Use case: list recordings, and find one of them, in flight or archived."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode, urlsplit
 
 from azure.core.exceptions import AzureError
@@ -11,14 +12,17 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Vali
 
 from recording.errors import BadRequest, Forbidden, IndexUnavailable, NotFound, describe
 from recording.model import index, layout, manifest
+from recording.model.erasure import ReasonCode
 from recording.model.index import RecordingSummary, State
 from recording.model.keeping import Hold
 from recording.model.manifest import Manifest
 from recording.model.record import Body, Record
+from recording.storage.erasures import ErasureStore, Steps
 from recording.storage.index import Index
 from recording.storage.keeping import KeepingStore
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
+from recording.storage.tombstones import Tombstones
 from recording.telemetry import log
 
 
@@ -83,6 +87,15 @@ class RecordingList(Body):
     next_link: str | None = None
 
 
+class AskedErasure(Record):
+    """That the erasure of a recording was asked for, and when it happens; or that it has begun."""
+
+    state: Literal["asked", "erasing"]
+    asked_at: datetime
+    happens_at: datetime
+    reason: ReasonCode
+
+
 class RecordingDetail(Manifest):
     """The manifest of a recording, or its state in flight, and beside it what keeps it, which no manifest has.
 
@@ -92,13 +105,24 @@ class RecordingDetail(Manifest):
     retention_class: str | None = None
     kept_until: datetime | None = None
     holds: list[Hold] = Field(default_factory=list)
+    erasure: AskedErasure | None = None
 
 
 class Catalogue:
     """The recordings in flight and in the archive, looked up as one."""
 
-    def __init__(self, recordings: RecordingStore, starts: StartClaims, index: Index, keeping: KeepingStore) -> None:
+    def __init__(
+        self,
+        recordings: RecordingStore,
+        starts: StartClaims,
+        index: Index,
+        keeping: KeepingStore,
+        tombstones: Tombstones,
+        erasures: ErasureStore,
+    ) -> None:
         self._keeping = keeping
+        self._tombstones = tombstones
+        self._erasures = erasures
         self._recordings = recordings
         self._starts = starts
         self._index = index
@@ -125,13 +149,14 @@ class Catalogue:
     async def detail(self, key: str, *, people: bool = True) -> RecordingDetail:
         """Return what `get` does, and what keeps the recording; raises as `get` does."""
         found = await self.get(key, people=people)
-        kept = await self._keeping.find(key)
+        kept, steps = await asyncio.gather(self._keeping.find(key), self._erasures.steps(layout.key_digest(key)))
         return RecordingDetail.model_validate(
             dict(found)
             | {
                 "retention_class": kept.retention_class,
                 "kept_until": kept.until(found.archived_at),
                 "holds": await self._keeping.holds(kept),
+                "erasure": _asked(steps),
             }
         )
 
@@ -157,6 +182,10 @@ class Catalogue:
         layout.check_key(key)
         found = await self.find(key)
         if found is None:
+            erasure = layout.key_digest(key)
+            if await self._tombstones.read(erasure):
+                where = f"/v1/erasures/{erasure}"
+                raise NotFound(f"this recording was erased: GET {where}", target="recordingKey", code="Erased")
             raise NotFound("there is no recording of this key, neither in flight nor archived", target="recordingKey")
         return found
 
@@ -170,6 +199,14 @@ class Catalogue:
             return None
         started = await self._starts.find(recording.recording_id)
         return manifest.write_manifest(recording, archived_at=None, started=started)
+
+
+def _asked(steps: Steps) -> AskedErasure | None:
+    asked = steps.asked if steps.is_open or steps.has_begun else None
+    if asked is None:
+        return None
+    state: Literal["asked", "erasing"] = "asked" if steps.is_open else "erasing"
+    return AskedErasure(state=state, asked_at=asked.at, happens_at=asked.happens_at, reason=asked.reason)
 
 
 @asynccontextmanager

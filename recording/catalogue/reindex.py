@@ -8,13 +8,16 @@ from pydantic import ValidationError
 
 from recording.clock import Clock, utc_now
 from recording.model import layout
+from recording.model.erasure import ErasureSummary
 from recording.model.keeping import NOTHING
 from recording.model.manifest import Manifest
 from recording.storage.endings import Endings
+from recording.storage.erasures import ErasureStore
 from recording.storage.index import Index
 from recording.storage.keeping import KeepingStore
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
+from recording.storage.tombstones import Tombstones
 from recording.storage.trail import Trail
 from recording.telemetry import log
 from recording.workers import run_each
@@ -44,6 +47,8 @@ class Reindex:
     trail: Trail
     index: Index
     keeping: KeepingStore
+    tombstones: Tombstones
+    erasures: ErasureStore
     clock: Clock = utc_now
 
     async def interrupted(self, since: datetime | None, until: datetime | None) -> str | None:
@@ -69,7 +74,12 @@ class Reindex:
             written, unreadable = written + len(read), unreadable + len(batch) - len(read)
             return Progress(written, unreadable, batch[-1][0])
 
+        erased = await self.tombstones.all()
         async for key, revision in self.recordings.manifests(since, until, after=done):
+            if layout.key_digest(key) in erased:
+                # Somebody has restored its blobs, or they are being removed.
+                log.warning("recording.erased", recordingKey=key, next="it gets no rows")
+                continue
             batch.append((key, revision))
             if len(batch) == _AT_ONCE:
                 yield await write()
@@ -78,6 +88,7 @@ class Reindex:
             yield await write()
         if until is None:
             await self._write_live()
+            await self._write_erasures()
         await self.index.unmark(name)
 
     async def compare(self, since: datetime | None, until: datetime | None) -> AsyncIterator[dict[str, list[str]]]:
@@ -88,7 +99,10 @@ class Reindex:
         """
         batch: list[tuple[str, int]] = []
         known: set[str] = set()
+        erased = await self.tombstones.all()
         async for key, revision in self.recordings.manifests(since, until):
+            if layout.key_digest(key) in erased:
+                continue
             known.add(key)
             batch.append((key, revision))
             if len(batch) == _AT_ONCE:
@@ -114,8 +128,11 @@ class Reindex:
     async def differences(self, *, most: int = 20) -> dict[str, list[str]]:
         """Compare the newest archived recordings with their rows: {recording key: partitions whose row differs}."""
         found: dict[str, list[str]] = {}
+        erased = await self.tombstones.all()
         async for day in self.recordings.archived_days():
             for key, revision in sorted((await self.recordings.manifests_of(day)).items(), reverse=True):
+                if layout.key_digest(key) in erased:
+                    continue
                 [written] = await self._read([(key, revision)])
                 if written:
                     found[key] = await self.index.differences(written, await self.keeping.find(key))
@@ -145,6 +162,19 @@ class Reindex:
             return described
         ids = {"conversation_id": started.conversation_id, "reference": started.reference}
         return described.model_copy(update=ids)
+
+    async def _write_erasures(self) -> None:
+        """Write the rows of erasures, which have no time: whoever asks for the newest recordings gets them all."""
+        token = None
+        while True:
+            ids, token = await self.erasures.ids(limit=_AT_ONCE, token=token)
+            for erasure in ids:
+                found = await self.erasures.steps(erasure)
+                if found.asked:
+                    summary = ErasureSummary.of(found.asked, found.certificate, found.decided, found.stopped)
+                    await self.index.write_erasure(summary)
+            if token is None:
+                return
 
     async def _write_live(self) -> None:
         """Write the rows of recordings that were started lately and have not ended, as far as anybody knows."""

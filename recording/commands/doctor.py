@@ -12,6 +12,7 @@ from recording.app import Clients, assemble, connect
 from recording.commands.arguments import add_settings
 from recording.config.settings import Settings, read_from
 from recording.doctor import examination, finding, protection, subscription
+from recording.doctor.erasures import examine_erasure
 from recording.doctor.finding import Finding
 from recording.doctor.stores import Queues
 from recording.errors import Misconfigured, describe
@@ -55,20 +56,22 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
         (clients.bulk_queue, clients.bulk_poison),
         (clients.event_queue, clients.event_poison),
         (clients.archive_queue, clients.archive_poison),
+        (clients.erasure_queue, clients.erasure_poison),
         (clients.holds_queue, clients.holds_poison),
         scratch,
     )
     try:
-        found, of_index, of_holds, of_events = await asyncio.gather(
+        found, of_index, of_holds, of_erasures, of_events = await asyncio.gather(
             examination.examine(settings, storage=clients.blobs, service=clients.service, queues=queues),
             _index(settings, clients),
             protection.examine_protection(settings, clients.blobs, assemble(settings, clients).keeping.keeping),
+            examine_erasure(clients.blobs),
             _subscription(arguments.topic, settings),
         )
     finally:
         await scratch.aclose()
         await clients.aclose()
-    return [*found, of_index, of_holds, *of_events]
+    return [*found, of_index, of_holds, of_erasures, *of_events]
 
 
 async def _index(settings: Settings, clients: Clients) -> Finding:

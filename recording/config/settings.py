@@ -176,6 +176,13 @@ class Settings(BaseModel):
         alias="DELETE_SOURCE",
         description="`true` deletes a chunk at ACS once its archive copy was verified (Call Automation API only).",
     )
+    erasure_delay_hours: float = Field(
+        default=24,
+        ge=0,
+        le=24 * 30,
+        alias="ERASURE_DELAY_HOURS",
+        description="Hours after which an erasure that was asked for happens; until then it can be called off.",
+    )
     auto_record: Literal["off", "all"] = Field(
         default="off", alias="AUTO_RECORD", description="`all` starts a recording when a call is established."
     )

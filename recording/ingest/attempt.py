@@ -17,6 +17,7 @@ from recording.model.attempts import Attempts, Failure
 from recording.model.job import ChunkJob
 from recording.storage.blobs import Blobs
 from recording.storage.recordings import RecordingStore
+from recording.storage.tombstones import Tombstones
 from recording.telemetry import log
 from recording.workers import begin
 
@@ -31,17 +32,19 @@ class Attempt:
     """An attempt that is running, and what is found out beside its first requests: neither takes time of its own.
 
     One that `looks_first` asks the source only for what it has not found. The task `begun` records its beginning,
-    `archived` looks whether the archive has the chunk; `begin` creates both. `done` has the parts of the chunk that are
-    complete, but for a write that this attempt is making.
+    `archived` looks whether the archive has the chunk, `erased` whether it was erased; `begin` creates them. `done` has
+    the parts of the chunk that are complete, but for a write that this attempt is making.
     """
 
     id: str
     job: ChunkJob
     blobs: Blobs
     recordings: RecordingStore
+    tombstones: Tombstones
     looks_first: bool = False
     begun: asyncio.Task[None] = field(init=False)
     archived: asyncio.Task[bool] = field(init=False)
+    erased: asyncio.Task[bool] = field(init=False)
     done: set[Literal["content", "metadata"]] = field(default_factory=set)
     is_ended: bool = False
 
@@ -49,6 +52,7 @@ class Attempt:
         """Record the beginning, and look into the archive: once the first requests for the chunk are prepared."""
         self.begun = begin(_record_beginning(self.job, self.blobs, self.id))
         self.archived = begin(self.recordings.is_archived(self.job))
+        self.erased = begin(self.tombstones.has_document(self.job.document_id, recording_key=self.job.recording_key))
 
     async def is_archived(self) -> bool:
         """Return whether the archive has the chunk; False, too, if it takes longer than a copy should wait."""
@@ -56,9 +60,9 @@ class Attempt:
         return bool(done) and self.archived.result()
 
     async def may_write(self) -> bool:
-        """Return whether the chunk is not archived; the beginning is recorded by then, or can't be."""
+        """Return whether the chunk is neither archived nor erased; the beginning is recorded by then, or can't be."""
         await asyncio.wait([self.begun])
-        return not await asyncio.shield(self.archived)
+        return not await asyncio.shield(self.archived) and not await asyncio.shield(self.erased)
 
     async def finish[Result](self, part: Literal["content", "metadata"], write: Awaitable[Result]) -> Result:
         """Make the write that completes a part; the record of the beginning is deleted beside the second one.
@@ -86,13 +90,14 @@ async def begin_attempt(
     job: ChunkJob,
     blobs: Blobs,
     recordings: RecordingStore,
+    tombstones: Tombstones,
     *,
     first_requeue: timedelta,
     looks_first: bool = False,
     clock: Clock = utc_now,
 ) -> AsyncIterator[Attempt]:
     """Record how an attempt ends, so that the timer knows when to try again; the caller calls `begin` at once."""
-    attempt = Attempt(layout.attempt_id(clock(), token_hex(4)), job, blobs, recordings, looks_first)
+    attempt = Attempt(layout.attempt_id(clock(), token_hex(4)), job, blobs, recordings, tombstones, looks_first)
     try:
         yield attempt
         if not attempt.is_ended:
@@ -105,6 +110,7 @@ async def begin_attempt(
     finally:
         attempt.begun.cancel()
         attempt.archived.cancel()
+        attempt.erased.cancel()
 
 
 async def is_at_work(job: ChunkJob, blobs: Blobs, *, since: datetime) -> bool:

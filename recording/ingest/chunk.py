@@ -30,6 +30,7 @@ from recording.model.proof import ChunkFacts
 from recording.model.verdict import ChunkVerdict
 from recording.storage.blobs import Blobs
 from recording.storage.recordings import RecordingStore
+from recording.storage.tombstones import Tombstones
 from recording.telemetry import log, traces
 from recording.workers import Turns, begin
 
@@ -70,6 +71,7 @@ class ChunkIngest:
         self,
         blobs: Blobs,
         recordings: RecordingStore,
+        tombstones: Tombstones,
         content: Content,
         *,
         limits: IngestLimits,
@@ -78,6 +80,7 @@ class ChunkIngest:
         self.limits = limits
         self._blobs = blobs
         self._recordings = recordings
+        self._tombstones = tombstones
         self._content = content
         self._clock = clock
         self._streams = Streams(limits.parallelism, limits.pace)
@@ -98,7 +101,7 @@ class ChunkIngest:
         seconds = self.limits.budget_seconds - waited
         with traces.span("chunk.ingest", job.recording_key, documentId=job.document_id, index=job.index):
             if job.recheck:
-                if not await self._is_archived(job):
+                if not any(await asyncio.gather(self._is_archived(job), self._is_erased(job))):
                     # The chunk is safe: this doesn't count as an attempt, nor its failure as a failed one.
                     with self._line(job) as line:
                         await self._recheck.run(job, line, seconds=seconds)
@@ -118,6 +121,7 @@ class ChunkIngest:
                     job,
                     self._blobs,
                     self._recordings,
+                    self._tombstones,
                     first_requeue=self.limits.first_requeue,
                     looks_first=looks_first,
                     clock=self._clock,
@@ -144,14 +148,22 @@ class ChunkIngest:
                     return True
         return False
 
+    async def _is_erased(self, job: ChunkJob) -> bool:
+        """Return whether the chunk was erased: then nothing of it is fetched, and its job is done."""
+        if not await self._tombstones.has_document(job.document_id, recording_key=job.recording_key):
+            return False
+        log.warning("chunk.erased", recordingKey=job.recording_key, documentId=job.document_id, next="nothing is kept")
+        return True
+
     async def _is_there(self, job: ChunkJob) -> bool:
         """Return whether staging or the archive has all of a chunk."""
-        content, metadata, is_archived = await asyncio.gather(
+        content, metadata, is_archived, is_erased = await asyncio.gather(
             self._blobs.stat("staging", job.content_blob),
             self._blobs.stat("staging", job.metadata_blob),
             self._is_archived(job),
+            self._is_erased(job),
         )
-        return is_archived or bool(content and content.digest and metadata)
+        return is_archived or is_erased or bool(content and content.digest and metadata)
 
     def _may_be_given_up(self, job: ChunkJob) -> bool:
         return self._clock() < job.announced_at + self.limits.keep_slow_after
@@ -167,6 +179,13 @@ class ChunkIngest:
             attempt.begin()
             if await attempt.archived:
                 log.info("chunk.already_archived", recordingKey=job.recording_key, documentId=job.document_id)
+                for part in parts:
+                    part.cancel()
+                return
+            if await attempt.erased:
+                log.warning(
+                    "chunk.erased", recordingKey=job.recording_key, documentId=job.document_id, next="nothing is kept"
+                )
                 for part in parts:
                     part.cancel()
                 return

@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError
 
 from recording import urls
 from recording.clock import Clock, utc_now
-from recording.errors import BadEvent
+from recording.errors import BadEvent, Misconfigured, describe
 from recording.intake.auto_record import AutoRecord
 from recording.intake.backlog import Backlog
 from recording.intake.quarantine import Quarantine
@@ -33,11 +33,13 @@ from recording.model.events import (
 )
 from recording.model.job import MOST_DIRECT, ChunkJob, FanOut
 from recording.model.live import Known, Said
+from recording.model.tombstone import Named
 from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.index import Index
 from recording.storage.queues import Queue
 from recording.storage.recordings import RecordingStore
+from recording.storage.tombstones import Tombstones
 from recording.telemetry import log, traces
 
 
@@ -54,6 +56,7 @@ class Intake:
         quarantine: Quarantine,
         backlog: Backlog,
         bulk: Queue,
+        tombstones: Tombstones,
         auto_record: AutoRecord | None,
         clock: Clock = utc_now,
         ending_timeout: float = 10.0,
@@ -65,6 +68,7 @@ class Intake:
         self._quarantine = quarantine
         self._backlog = backlog
         self._bulk = bulk
+        self._tombstones = tombstones
         self._auto_record = auto_record
         self._clock = clock
         # Event Grid waits 30 s (docs/functions-host.md#event-grid), and the event can be accepted without the ending.
@@ -147,6 +151,9 @@ class Intake:
         self, event: FileStatusUpdated, text: str, *, received_at: datetime, quarantined_at: datetime
     ) -> list[ChunkJob]:
         key = event.recording_key
+        if await self.is_erased(event):
+            await self._drop(event)
+            return []
         if event.exported:
             # These files are in the team's own storage already: they have no deadline, and nothing is copied.
             kept = await self._recordings.keep_export(event, text, received_at=received_at)
@@ -188,6 +195,23 @@ class Intake:
             await self._bulk.send(fan_out.to_message())
             return []
         return jobs
+
+    async def is_erased(self, event: FileStatusUpdated) -> bool:
+        """Return whether an event is about an erased recording, as far as the archive answers."""
+        found = await self._tombstones.find_if_possible(Named.by_event(event), recording_key=event.recording_key)
+        return found.whole is not None
+
+    async def _drop(self, event: FileStatusUpdated) -> None:
+        """Keep nothing of an event of an erased recording, and no longer wait for it."""
+        log.warning("event.erased", eventId=event.id, recordingKey=event.recording_key, next="nothing of it is kept")
+        if event.recording_id:
+            try:
+                async with asyncio.timeout(self._ending_timeout):
+                    await self._endings.clear_announced(event.recording_id)
+                    await self._index.forget_live(event.recording_id)
+            except (AzureError, Misconfigured, TimeoutError) as failed:
+                reason = describe(failed)
+                log.warning("ending.not_cleared", recordingKey=event.recording_key, reason=reason)
 
     async def _note_ending(self, event: FileStatusUpdated) -> None:
         """Record that the recording ended, if the event has the recording's id."""

@@ -175,6 +175,8 @@ class Replay:
             return ReplayResult(source, "invalid", bad.message)
         if isinstance(event, OtherEvent):
             return ReplayResult(source, "ignored", f"nothing to do for {event.type}")
+        if isinstance(event, FileStatusUpdated) and await self._intake.is_erased(event):
+            return ReplayResult(source, "ignored", "its recording was erased; nothing of it is kept")
         now = self._clock()
         received_at = quarantined_at = now
         if isinstance(event, FileStatusUpdated):

@@ -85,6 +85,9 @@ class KeepingChanges:
                 )
                 marker = await self.keeping.mark(key)
                 await self.keeping.set_retention(key, fact)
+                # As with holds: the erasure at the end of a class looks at the class after it has said that it begins.
+                if await self.is_erased(key):
+                    raise Conflict("this recording is being erased, or was erased meanwhile", code="Erased")
                 await self.follow.now(key, [marker])
             return await self._answer(found)
 

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from azure.core.exceptions import AzureError
 
 from recording.errors import Misconfigured, describe
 from recording.model import manifest
+from recording.model.keeping import has_ended
 from recording.model.manifest import Manifest
+from recording.model.stored import StoredBlob
 from recording.storage.index import Index
-from recording.storage.keeping import KeepingStore, NotProtected, log_not_protected
+from recording.storage.keeping import KeepingStore, NotProtected, by_key, log_not_protected
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
 from recording.telemetry import log
@@ -19,7 +22,7 @@ from recording.workers import run_each
 # Beside a request, whose caller waits; the timer does the rest.
 _BESIDE_SECONDS = 10.0
 # Of one run of the timer, and how many of them at once.
-_MOST, _AT_ONCE = 200, 8
+_MOST, _AT_ONCE, _RUN_SECONDS = 200, 8, 30.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class Follow:
             recording, archived_at=None, started=await self.starts.find(recording.recording_id)
         )
 
+    async def has_ended(self, key: str, now: datetime) -> bool:
+        """Return whether the time of a recording is over, whoever holds it; raises azure-core's errors."""
+        found, kept = await self.find(key), await self.keeping.find(key)
+        return found is None or has_ended(replace(kept, holds=()), found.archived_at, now)
+
     async def now(self, key: str, markers: Iterable[str]) -> bool:
         """Follow a change for some seconds, and remove its markers; what is left, the timer does.
 
@@ -61,13 +69,12 @@ class Follow:
             return True
         return False
 
-    async def catch_up(self) -> int:
-        """Follow what is still to be done, for the timer; return how many recordings are left. Raises nothing."""
-        try:
-            pending = await self.keeping.pending()
-        except AzureError as failed:
-            log.warning("keeping.not_listed", reason=describe(failed), next="the next run tries again")
-            return 0
+    async def catch_up(self, markers: Iterable[StoredBlob]) -> int:
+        """Follow what is still to be done, for the timer; return how many recordings are left. Raises nothing.
+
+        `markers` are those that staging has.
+        """
+        pending = by_key(markers)
         some = [*pending.items()][:_MOST]
         done: list[str] = []
 
@@ -75,7 +82,13 @@ class Follow:
             if await self.now(*one):
                 done.append(one[0])
 
-        await run_each(follow, some, at_once=_AT_ONCE)
+        try:
+            async with asyncio.timeout(_RUN_SECONDS):
+                await run_each(follow, some, at_once=_AT_ONCE)
+        except TimeoutError:
+            log.warning("keeping.not_in_time", left=len(pending) - len(done), next="the next run continues")
+        except Exception:
+            log.exception("keeping.not_in_time", next="the next run tries again")
         return len(pending) - len(done)
 
     async def _follow(self, key: str) -> None:

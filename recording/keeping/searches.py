@@ -6,6 +6,7 @@ fact of the archive. A job that was killed begins again: what it has held by the
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,8 +29,10 @@ from recording.keeping.changes import KeepingChanges
 from recording.model import index, layout
 from recording.model.caller import Caller
 from recording.model.holds import HoldsAsked, HoldsState, PlaceHolds
+from recording.model.index import Search
 from recording.model.job import HoldsJob
 from recording.model.keeping import HoldPlaced
+from recording.model.stored import StoredBlob
 from recording.model.trail import TrailEntry
 from recording.storage.blobs import Blobs
 from recording.storage.index import Index
@@ -70,7 +73,7 @@ class HoldSearches:
         search = uuid4().hex
         async with self.trail.record(entry):
             asked = HoldsAsked(
-                **body.filters(),  # type: ignore[arg-type]
+                **body.filters(),
                 case=body.case,
                 reason=body.reason,
                 at=entry.at.astimezone(UTC),
@@ -116,17 +119,17 @@ class HoldSearches:
         log.info("holds.placed", holdId=search, found=counts.get("found", 0), held=counts.get("held", 0))
         return done
 
-    async def requeue(self, now: datetime) -> None:
-        """Queue again what has not been done in half an hour, for the timer; raises nothing."""
+    async def requeue(self, listed: Iterable[StoredBlob], now: datetime) -> None:
+        """Queue again what has not been done in half an hour, of what staging has; raises nothing."""
         try:
-            async for blob in self.blobs.list_blobs("staging", f"{layout.PENDING_HOLDS}/"):
+            for blob in listed:
                 search = blob.name.split("/")[1]
                 if blob.name == layout.asked_hold_blob(search) and blob.written_at and blob.written_at + _AGAIN < now:
                     await self.queue.send(HoldsJob(hold_id=search).to_message())
         except AzureError as failed:
             log.warning("holds.not_requeued", reason=describe(failed), next="the next run tries again")
 
-    async def _search(self, filters: dict[str, Any]) -> index.Search:
+    async def _search(self, filters: dict[str, Any]) -> Search:
         try:
             digests = await self.index.digests()
             named = {"conversation": "conversation_id", "call": "call_id"}
@@ -151,7 +154,8 @@ class HoldSearches:
         async def hold(key: str) -> None:
             counts[await self._hold_one(search, asked, key)] += 1
             if (sum(counts.values()) - len(keys)) % _EACH == 0:
-                now = HoldsState(hold_id=search, state="working", case=asked.case, at=asked.at, **counts)
+                known = {"hold_id": search, "case": asked.case, "at": asked.at, **counts}
+                now = HoldsState.model_validate({"state": "working", **known})
                 seen = await self.blobs.stat("staging", layout.hold_progress_blob(search))
                 body = now.model_dump_json(by_alias=True, exclude_none=True).encode()
                 await self.blobs.replace("staging", layout.hold_progress_blob(search), body, over=seen)

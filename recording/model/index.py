@@ -15,6 +15,7 @@
     timer:                          last                                what the last run of the timer did
     trail:{recording key}           {inverted time}-{fact}              what was done with a recording
     trail:{digest}                  the same                            … while it ran, by its recording id
+    erasures:                       {inverted time}-{digest}            what was asked for, and what became of it
     reindex:                        {from}-{to}                         how far `python -m recording reindex` has come
 
 Keys, and what filters compare, stand in the platform's logs. So ids of people, conversations and references are in them
@@ -46,6 +47,7 @@ State = Literal["ingesting", "staged", "archived", "incomplete", "absent"]
 
 MONTHS, MISSING, TRUNCATED, HOLD, ENDS = "month:", "missing:", "truncated:", "hold:", "ends:"
 LIVE, WAITING, TIMER, REINDEX = "live:", "waiting:", "timer:", "reindex:"
+ERASURES = "erasures:"
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -292,8 +294,8 @@ def trail_row(fact: str, entry: TrailEntry) -> tuple[str, str] | None:
     """Return partition and row key of an entry of the trail, by the name of its fact; None if it names no recording."""
     distinct = fact.rpartition("/")[2].removesuffix(".json").partition("-")[2]
     key = f"{inverted(entry.at)}-{distinct}"
-    if entry.recording_key:
-        return trail(entry.recording_key), key
+    if entry.recording_key or entry.erasure:
+        return trail(entry.recording_key or str(entry.erasure)), key
     return (trail(layout.recording_digest(entry.recording_id)), key) if entry.recording_id else None
 
 

@@ -19,6 +19,8 @@ QUEUE = "recording-chunks"
 BULK_QUEUE = "recording-bulk"
 # Recordings that are due.
 ARCHIVE_QUEUE = "recording-archive"
+# Recordings that are to be erased.
+ERASURE_QUEUE = "recording-erasures"
 # Joined files that somebody has asked for.
 JOIN_QUEUE = "recording-join"
 # Exports of what there is about a person.
@@ -171,6 +173,21 @@ class ExportJob(Record):
         return _ExportMessage(export=self).model_dump_json(by_alias=True)
 
 
+class ErasureJob(Record):
+    """A recording is to be erased, if that is due."""
+
+    recording_key: Annotated[str, AfterValidator(_key)]
+
+    @classmethod
+    def from_message(cls, message: str) -> "ErasureJob":
+        """Parse a queue message; raises pydantic's ValidationError if it names no recording."""
+        return _ErasureMessage.model_validate_json(message).erasure
+
+    def to_message(self) -> str:
+        """Return the job as the text of a queue message: `{"erasure": {"recordingKey": …}}`."""
+        return _ErasureMessage(erasure=self).model_dump_json(by_alias=True)
+
+
 class HoldsJob(Record):
     """The recordings that a search finds are to be held."""
 
@@ -200,6 +217,10 @@ class _ArchiveMessage(Record):
 
 class _ExportMessage(Record):
     export: ExportJob
+
+
+class _ErasureMessage(Record):
+    erasure: ErasureJob
 
 
 class _BulkMessage(Record):

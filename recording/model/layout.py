@@ -14,6 +14,10 @@ staging     {key}/events/{event-id}.json            the event as received
             {key}/proofs/{documentId}/{copy}.json   what reading a chunk's archive copy has proved
             {key}/hand-overs/{time}.json            that the recording was put on the queue `recording-archive`
             pending-endings/{time}-{sha256}.json    that a recording was stopped, and isn't announced yet
+            pending-erasures/{sha256}/{number}-asked.json   which recording is to be erased, until that is done
+            pending-erasures/{sha256}/{number}-scope.json   what was found of it before anything of it was removed
+            pending-erasures/{sha256}/{number}-settling.json    that it is done, and its places are listed once more
+            pending-erasures/{sha256}/{time}-queued.json    that its erasure was put on the queue `recording-erasures`
             pending-pauses/{sha256}.json            that a recording is to be paused, since consent was withdrawn
             pending-keeping/{key}/{random}.json     that rows and platform are to follow a change of what keeps it
             pending-holds/{id}/asked.json           which recordings a case is to hold: what a search finds
@@ -26,6 +30,8 @@ archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its k
             calls/{sha256}.json                     the correlation id of a call, named by its server call id
             consents/{sha256}/{time}-{digest}.json  that a participant of a conversation granted or withdrew consent
             keys/index.json                         the key of the digests in the search index
+            tombstones/{sha256}.json                that a recording was erased: by its key, its id, those of documents
+            erasures/{sha256}/{number}-{step}.json  an erasure that was asked for, called off, refused, begun or done
             exports/{yyyy}/{MM}/{dd}/{key}-{event-id}.json  an event of chunks in the team's own storage
             audit/{yyyy}/{MM}/{dd}/{time}-{action}-{random}.json   the trail: who did what
 derived     exports/{id}/asked.json                 an export that was asked for; deleted first when it ends
@@ -69,9 +75,12 @@ _SOURCE_ID = re.compile(r"(?!\.+\Z)[0-9A-Za-z._~:@-]+")
 LARGEST_INDEX = 99_999
 # Beside the recordings in staging.
 PENDING = "pending-endings"
+ERASURES = "pending-erasures"
 PAUSES = "pending-pauses"
 PENDING_KEEPING = "pending-keeping"
 PENDING_HOLDS = "pending-holds"
+# What the timer sees to, by the list of staging alone.
+TO_DO = (ERASURES, PAUSES, PENDING_KEEPING, PENDING_HOLDS)
 # The facts of the trail, as its first version named them.
 TRAIL = "audit"
 # Test blobs of `python -m recording doctor`, in any container and for seconds only.
@@ -90,6 +99,14 @@ _PERSON_EXPORT = re.compile(
 )
 _HOLD_SEARCH = re.compile(r"[0-9a-f]{32}")
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
+
+# What an erasure leaves in the archive: all of it without personal data.
+ErasurePart = Literal["asked", "scope", "settling"]
+TOMBSTONES, ERASED = "tombstones", "erasures"
+_PENDING_ERASURE = re.compile(
+    rf"{ERASURES}/(?P<id>[0-9a-f]{{64}})/(?:(?P<number>[0-9]{{5}})-(?P<part>asked|scope|settling)|(?P<time>[^/]+)-queued)\.json"
+)
+_ERASURE = re.compile(rf"{ERASED}/(?P<id>[0-9a-f]{{64}})/(?P<number>[0-9]{{5}})-(?P<step>[a-z]+(?:-[0-9]+)?)\.json")
 
 StagedKind = Literal[
     "event",
@@ -481,6 +498,64 @@ def recording_digest(recording_id: str) -> str:
     See docs/acs-contract.md#2021-recording-id.
     """
     return hashlib.sha256(recording_id.rstrip("=").encode()).hexdigest()
+
+
+def key_digest(key: str) -> str:
+    """Return the digest of a recording key: the id of its erasure."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def document_digest(document_id: str) -> str:
+    """Return the digest of a document id."""
+    return hashlib.sha256(document_id.encode()).hexdigest()
+
+
+def tombstone_blob(digest: str) -> str:
+    """Name the tombstone that is found by the digest of a recording key, a document id or a recording id."""
+    return f"{TOMBSTONES}/{digest}.json"
+
+
+def erasure_blob(erasure: str, number: int, step: str) -> str:
+    """Name the fact of a step of an erasure; `number` counts how often it was asked for."""
+    return f"{ERASED}/{erasure}/{number:05}-{step}.json"
+
+
+def parse_erasure(blob: str) -> tuple[str, int, str] | None:
+    """Return the id, the number and the step of an erasure's fact, by its name; None for another blob."""
+    found = _ERASURE.fullmatch(blob)
+    return (found["id"], int(found["number"]), found["step"]) if found else None
+
+
+def pending_erasure_blob(erasure: str, number: int, part: ErasurePart) -> str:
+    """Name what staging has of an erasure until it is done: with the recording key, as nothing has afterwards."""
+    return f"{ERASURES}/{erasure}/{number:05}-{part}.json"
+
+
+def queued_erasure_blob(erasure: str, queued: str) -> str:
+    """Name the note that an erasure was put on the queue; `queued` is the name of a time."""
+    return f"{ERASURES}/{erasure}/{queued}-queued.json"
+
+
+@dataclass(frozen=True)
+class PendingErasureName:
+    """The parts of the name of what staging has of an erasure: `number` of what was asked, or `queued` when."""
+
+    erasure: str
+    part: ErasurePart | Literal["queued"]
+    number: int | None = None
+    queued: datetime | None = None
+
+
+def parse_pending_erasure(blob: str) -> PendingErasureName | None:
+    """Parse the name of what staging has of an erasure; None for another blob."""
+    found = _PENDING_ERASURE.fullmatch(blob)
+    if found is None:
+        return None
+    if (time := found["time"]) is not None:
+        queued = recording_start(time) if is_recording_key(time) else None
+        return PendingErasureName(found["id"], "queued", queued=queued) if queued else None
+    part: ErasurePart = next(one for one in get_args(ErasurePart) if one == found["part"])
+    return PendingErasureName(found["id"], part, int(found["number"]))
 
 
 def started_blob(recording_id: str) -> str:

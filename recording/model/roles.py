@@ -32,6 +32,9 @@ SIGNED_IN: Roles = frozenset()
 TRAIL: Roles = frozenset({MANAGE})
 # Whoever keeps recordings can't erase them, and whoever erases can't lift a hold.
 KEEP: Roles = frozenset({MANAGE})
+ERASE_RECORDINGS: Roles = frozenset({ERASE})
+# Whoever keeps recordings and whoever erases them see what was erased.
+ERASURES: Roles = frozenset({MANAGE, ERASE})
 # Operators see recordings without the people in them.
 PEOPLE: Roles = frozenset({READ, MANAGE, ERASE})
 

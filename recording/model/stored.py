@@ -41,6 +41,26 @@ class StoredBlob:
 
 
 @dataclass(frozen=True)
+class StoredVersion:
+    """A blob, a version or a snapshot of one, as a list of everything has it.
+
+    `version_id` is None where the account keeps no versions, `snapshot` a time in the service's own form. `is_deleted`
+    is soft-deleted, until `gone_at` as far as the service says. `kept_until` is the end of a policy, locked or not.
+    """
+
+    name: str
+    size: int = 0
+    version_id: str | None = None
+    snapshot: str | None = None
+    is_current: bool = True
+    is_deleted: bool = False
+    gone_at: datetime | None = None
+    kept_until: datetime | None = None
+    is_locked: bool = False
+    has_hold: bool = False
+
+
+@dataclass(frozen=True)
 class ProtectedBlob:
     """How the platform protects a version of a blob; `version_id` is None where the account keeps no versions."""
 

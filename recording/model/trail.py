@@ -25,6 +25,9 @@ Action = Literal[
     "hold",
     "lift",
     "retain",
+    "erase",
+    "calloff",
+    "erased",
 ]
 type Detail = str | int | bool | list[str] | list[int]
 
@@ -35,6 +38,7 @@ class TrailEntry(Record, frozen=False):
 
     `who` is a name, for people to read; `objectId` and `roles` are those of a token, `kind` says what asked; what older
     versions wrote has no `kind`. A control operation names the recording id, everything else the recording key.
+    Of an erased recording an entry has the id of the `erasure` in place of all that names it.
     `correlationId` stands in the links that were handed out, and so in the logs of storage.
     """
 
@@ -48,6 +52,7 @@ class TrailEntry(Record, frozen=False):
     address: str | None = Field(default=None, alias="from")
     request_id: str | None = None
     recording_key: str | None = None
+    erasure: str | None = None
     conversation_id: str | None = None
     recording_id: str | None = None
     operation_context: str | None = None

@@ -60,16 +60,11 @@ class _Erased(Exception):
     """A recording of the export was erased meanwhile, or the export itself was removed: nothing of it may stay."""
 
 
-async def _is_never_erased(key: str) -> bool:
-    """Return whether a recording has a tombstone: none has."""
-    return False
-
-
 @dataclass(frozen=True)
 class Exports:
     """Asks for exports, makes them, hands them out and removes them.
 
-    `most` is what may be shown of others. `is_erased` says whether a recording key has a tombstone.
+    `most` is what may be shown of others. `is_erased` says whether the erasure of a recording has begun.
     """
 
     blobs: Blobs
@@ -79,7 +74,7 @@ class Exports:
     queue: Queue
     most: Others
     days: float
-    is_erased: Callable[[str], Awaitable[bool]] = _is_never_erased
+    is_erased: Callable[[str], Awaitable[bool]]
     clock: Clock = utc_now
     budget_seconds: float = BUDGET_SECONDS
 

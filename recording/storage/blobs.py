@@ -42,7 +42,7 @@ from recording.config.settings import Settings
 from recording.errors import NotFound, describe
 from recording.model.keeping import Protection
 from recording.model.proof import ByteRange
-from recording.model.stored import Container, ProtectedBlob, StoredBlob
+from recording.model.stored import Container, ProtectedBlob, StoredBlob, StoredVersion
 from recording.telemetry import log
 from recording.workers import run_each
 
@@ -65,6 +65,8 @@ LINK_LIFE = timedelta(minutes=5)
 _COPY_LINK_LIFE = timedelta(hours=1)
 _DELEGATION_LIFE = timedelta(hours=6)
 _SAME = MatchConditions.IfNotModified
+_WITHOUT_VERSIONS = ["snapshots", "deleted", "uncommittedblobs"]
+_EVERYTHING = [*_WITHOUT_VERSIONS, "versions", "immutabilitypolicy", "legalhold"]
 
 
 class CopyFailed(Exception):
@@ -230,6 +232,60 @@ class Blobs:
                     codes = [int(answer.status_code) async for answer in answers]
                     left = [blob for blob, code in zip_longest(some, codes) if blob and code not in _DELETED]
             await run_each(lambda one: self.delete(where, one.name, etag=one.etag), left, at_once=_DELETES_AT_ONCE)
+
+    async def everything(self, where: Container, prefix: str) -> list[StoredVersion]:
+        """List all that the account has under a prefix: versions, snapshots, what is soft-deleted or uncommitted.
+
+        An account that knows no versions lists what it has. A container that doesn't exist has nothing.
+        """
+        container = self._containers[where]
+        for included in (_EVERYTHING, _WITHOUT_VERSIONS):
+            try:
+                return [
+                    _version(blob) async for blob in container.list_blobs(name_starts_with=prefix, include=included)
+                ]
+            except ResourceNotFoundError:
+                return []
+            except HttpResponseError as failed:
+                if failed.status_code != 400 or included is _WITHOUT_VERSIONS:
+                    raise
+        return []
+
+    async def delete_wholly(self, where: Container, found: StoredVersion) -> bool:
+        """Delete a blob with its snapshots, or one of its versions or snapshots; what is soft-deleted for good.
+
+        Return False if it is gone. Raises azure-core's errors: 403 without the role for it, 409 while it is protected,
+        or for what can't be deleted for good.
+        """
+        is_blob = found.is_current and not found.is_deleted
+        version = None if is_blob or found.snapshot else found.version_id
+        blob = self._containers[where].get_blob_client(found.name, found.snapshot, version_id=version)
+        try:
+            if found.is_deleted:
+                await blob.delete_blob(blob_delete_type="Permanent")
+            else:
+                await blob.delete_blob(delete_snapshots="include" if is_blob else None)
+        except ResourceNotFoundError:
+            return False
+        return True
+
+    async def drop_policy(self, where: Container, found: StoredVersion) -> None:
+        """Delete the policy of a version, which must not be locked; raises azure-core's errors."""
+        blob = self._containers[where].get_blob_client(found.name, version_id=found.version_id)
+        await blob.delete_immutability_policy()
+
+    async def has_policy(self, where: Container) -> bool:
+        """Return whether a container as a whole has a policy or a hold: then no blob of it can be deleted."""
+        found = await self._containers[where].get_container_properties()
+        is_by_version = bool(found.immutable_storage_with_versioning_enabled)
+        return bool(found.has_legal_hold) or (bool(found.has_immutability_policy) and not is_by_version)
+
+    async def discard_blocks(self, where: Container, name: str) -> None:
+        """Discard the uncommitted blocks of a blob that doesn't exist: an empty one takes their place, and is gone."""
+        blob = self._containers[where].get_blob_client(name)
+        with contextlib.suppress(ResourceExistsError, ResourceModifiedError):
+            await blob.upload_blob(b"", overwrite=False)
+            await blob.delete_blob(delete_snapshots="include")
 
     async def staged_blocks(self, name: str) -> dict[str, int]:
         """List the uncommitted blocks of a chunk: {block id: bytes}."""
@@ -540,6 +596,24 @@ def _stored(blob: BlobProperties) -> StoredBlob:
         written_at=blob.last_modified,
         content_type=blob.content_settings.content_type,
         version_id=blob.version_id,
+    )
+
+
+def _version(blob: BlobProperties) -> StoredVersion:
+    days, policy = blob.remaining_retention_days, blob.immutability_policy
+    is_deleted = bool(blob.deleted)
+    return StoredVersion(
+        str(blob.name),
+        int(blob.size or 0),
+        version_id=blob.version_id,
+        snapshot=blob.snapshot,
+        # Without versions nothing says so, and what is no snapshot is the blob.
+        is_current=blob.snapshot is None and (bool(blob.is_current_version) or blob.version_id is None),
+        is_deleted=is_deleted,
+        gone_at=datetime.now(UTC) + timedelta(days=days) if is_deleted and days is not None else None,
+        kept_until=policy.expiry_time if policy else None,
+        is_locked=bool(policy and str(policy.policy_mode).lower() == "locked"),
+        has_hold=bool(blob.has_legal_hold),
     )
 
 

@@ -34,6 +34,7 @@ from recording.config import account
 from recording.config.settings import Settings
 from recording.errors import Misconfigured, describe
 from recording.model import index, layout
+from recording.model.erasure import ErasureSummary
 from recording.model.events import FileStatusUpdated
 from recording.model.index import Digests, RecordingSummary, Row, Search, TimerRan
 from recording.model.keeping import NOTHING, Kept
@@ -339,6 +340,41 @@ class Index:
             return []
         return found
 
+    async def delete(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Delete rows, by partition and row key; what is gone is no matter. Raises azure-core's errors."""
+
+        async def delete(row: tuple[str, str]) -> None:
+            await self._delete({"PartitionKey": row[0], "RowKey": row[1]})
+
+        await run_each(delete, rows, at_once=_REQUESTS)
+
+    async def has_others(self, call_id: str, key: str) -> bool:
+        """Return whether a call has another recording than this one; raises azure-core's errors."""
+        found = await self._rows(index.call(call_id), limit=2, token=None)
+        return any(entity["RowKey"] != index.row_key(key) for entity in found[0])
+
+    async def note_erasure(self, summary: ErasureSummary) -> None:
+        """Write the row of an erasure; within two seconds, and nothing is raised: the facts count."""
+        await self._write_beside(self._upsert(_erasure(summary)), recordingKey=summary.erasure_id)
+
+    async def write_erasure(self, summary: ErasureSummary) -> None:
+        """Write the row of an erasure again; raises azure-core's errors."""
+        await self._upsert(_erasure(summary))
+
+    async def erasures(self, *, limit: int, token: Any = None) -> tuple[list[ErasureSummary], Any]:
+        """List up to `limit` erasures from `token` on, those that were asked for last first.
+
+        Also return where the list goes on, None at its end. Raises azure-core's errors.
+        """
+        entities, following = await self._rows(index.ERASURES, limit=limit, token=token)
+        found: list[ErasureSummary] = []
+        for entity in entities:
+            try:
+                found.append(ErasureSummary.model_validate_json(entity["erasure"]))
+            except (LookupError, ValidationError):
+                log.error("index.unreadable", partition=index.ERASURES, row=entity["RowKey"])
+        return found, following
+
     async def write_in_flight(self, manifests: Iterable[Manifest], kept: Mapping[str, Kept] | None = None) -> int:
         """Write the rows of recordings in flight, where they say something new; return how many.
 
@@ -547,6 +583,11 @@ class Index:
             await self._table().create_table()
         except ResourceExistsError:
             return
+
+
+def _erasure(summary: ErasureSummary) -> Entity:
+    row = f"{index.inverted(summary.asked_at)}-{summary.erasure_id}"
+    return {"PartitionKey": index.ERASURES, "RowKey": row, "erasure": summary.model_dump_json(by_alias=True)}
 
 
 def _is_no_table(failed: HttpResponseError) -> bool:

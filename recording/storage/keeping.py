@@ -157,6 +157,11 @@ class KeepingStore:
         )
         return await self.find(key)
 
+    async def days(self, key: str) -> set[float]:
+        """Return the days of each class that a recording has or had, if they end; raises azure-core's errors."""
+        listed = await self._listed(layout.retention_folder(key))
+        return {days for blob in listed if (days := _kept(blob, ()).days) is not None}
+
     async def mark(self, key: str) -> str:
         """Record that rows and platform are to follow a change; return the marker's name."""
         marker = layout.pending_keeping_blob(key, token_hex(8))
@@ -170,10 +175,7 @@ class KeepingStore:
 
     async def pending(self) -> dict[str, list[str]]:
         """List the markers by recording key; raises azure-core's errors."""
-        found: defaultdict[str, list[str]] = defaultdict(list)
-        async for blob in self._blobs.list_blobs("staging", f"{layout.PENDING_KEEPING}/"):
-            found[blob.name.split("/")[1]].append(blob.name)
-        return found
+        return by_key([one async for one in self._blobs.list_blobs("staging", f"{layout.PENDING_KEEPING}/")])
 
     async def policies(self, key: str) -> list[datetime]:
         """Return until when the platform's policies keep the blobs of a recording; raises azure-core's errors."""
@@ -230,6 +232,14 @@ class KeepingStore:
 
     async def _listed(self, folder: str) -> list[StoredBlob]:
         return [blob async for blob in self._blobs.list_blobs("archive", folder)]
+
+
+def by_key(markers: Iterable[StoredBlob]) -> dict[str, list[str]]:
+    """Return the names of markers by recording key."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for blob in markers:
+        found[blob.name.split("/")[1]].append(blob.name)
+    return found
 
 
 def log_not_protected(key: str, failed: Exception) -> None:

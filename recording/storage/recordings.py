@@ -73,8 +73,8 @@ class RecordingStore:
         found: dict[str, list[StoredBlob]] = defaultdict(list)
         async for blob in self._blobs.list_blobs("staging"):
             found[blob.name.partition("/")[0]].append(blob)
-        # Watched over by `archive.unannounced`, `control.consents`, `keeping.follow` and `keeping.searches`.
-        for folder in (layout.PENDING, layout.PAUSES, layout.PENDING_KEEPING, layout.PENDING_HOLDS, layout.DOCTOR):
+        # Watched over by `archive.unannounced`, and by whoever has something to do there.
+        for folder in (layout.PENDING, layout.DOCTOR, *layout.TO_DO):
             known = found.pop(folder, None)
             if known and beside is not None:
                 beside[folder] = known
@@ -288,6 +288,27 @@ class RecordingStore:
             if await self._blobs.replace("staging", job.attempts_blob, text, over=found, **changed.to_metadata()):
                 return changed
         raise AzureError("the attempts record was changed by others each time")
+
+    async def all_events(self, key: str) -> tuple[list[FileStatusUpdated], list[str]]:
+        """Read every event of a recording, in flight and archived, and of files in the team's own storage.
+
+        Also return the names of the facts of the latter. Raises azure-core's errors.
+        """
+        found: list[FileStatusUpdated] = []
+        exports: list[str] = []
+        places: tuple[tuple[Container, str], ...] = (
+            ("staging", f"{key}/events/"),
+            ("archive", f"{layout.archive_folder(key)}/events/"),
+            ("archive", layout.export_blob(key, "").removesuffix(".json")),
+        )
+        for where, prefix in places:
+            async for blob in self._blobs.list_blobs(where, prefix):
+                for event in _event(await self._blobs.read(where, blob.name), blob):
+                    # Another recording's key may begin like this one.
+                    if event.recording_key == key:
+                        found.append(event)
+                        exports += [blob.name] if prefix is places[2][1] else []
+        return found, exports
 
     async def empty_staging(self, recording: InFlightRecording) -> None:
         """Empty the staging prefix, events last: as long as a chunk's blob is left, an event describes it.

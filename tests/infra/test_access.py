@@ -30,9 +30,9 @@ def where(assignment: Resource) -> str:
 @pytest.mark.parametrize("variant", variants())
 def test_who_has_which_role_where(variant: str) -> None:
     """The whole list: a role more or wider is a decision, to be made here too."""
+    assigned = [one for one in resources(ASSIGNMENT, variant) if one not in erasing(variant)]
     granted = sorted(
-        (who(one), ROLES[one.properties["roleDefinitionId"].rpartition("/")[2]], where(one))
-        for one in resources(ASSIGNMENT, variant)
+        (who(one), ROLES[one.properties["roleDefinitionId"].rpartition("/")[2]], where(one)) for one in assigned
     )
     communication = "acs-contoso" if variant.startswith("existing-") else "acs"
     assert granted == [
@@ -50,10 +50,38 @@ def test_who_has_which_role_where(variant: str) -> None:
     ]
 
 
+def erasing(variant: str) -> list[Resource]:
+    """Return the assignments of the deployment's own role, which is off by default."""
+    roles = [one.properties["roleDefinitionId"].rpartition("/")[2] for one in resources(ASSIGNMENT, variant)]
+    return [one for one, role in zip(resources(ASSIGNMENT, variant), roles, strict=True) if role not in ROLES]
+
+
+def test_the_role_that_erases_has_only_that() -> None:
+    """Three data actions on the archive's container, only where it was asked for; then deletions can be for good."""
+    [role] = resources("Microsoft.Authorization/roleDefinitions", "everything-on")
+    [assignment] = erasing("everything-on")
+    [permission] = role.properties["permissions"]
+    blobs = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+    assert permission["actions"] == []
+    assert permission["dataActions"] == [
+        f"{blobs}/deleteBlobVersion/action",
+        f"{blobs}/permanentDelete/action",
+        f"{blobs}/immutableStorage/runAsSuperUser/action",
+    ]
+    assert (who(assignment), where(assignment)) == ("app", "containers/recordings-archive")
+    for variant in variants():
+        is_on = variant == "everything-on"
+        assert len(erasing(variant)) == len(resources("Microsoft.Authorization/roleDefinitions", variant)) == is_on
+        for service in resources(f"{ACCOUNT}/blobServices", variant):
+            assert service.properties["deleteRetentionPolicy"].get("allowPermanentDelete", False) is is_on
+
+
 @pytest.mark.parametrize("variant", variants())
 def test_a_grant_has_the_same_name_each_time(variant: str) -> None:
     """A role assignment is named by scope, identity and role: it can be deployed again."""
     for one in resources(ASSIGNMENT, variant):
+        if one in erasing(variant):
+            continue
         principal, role = one.properties["principalId"].strip("[]"), one.properties["roleDefinitionId"]
         assert one.name == f"[guid('{one.scope}', {principal}, '{role.rpartition('/')[2]}')]"
         assert one.properties["principalType"] == "ServicePrincipal"
@@ -64,7 +92,7 @@ def test_each_role_has_its_reason() -> None:
     source = "".join(path.read_text() for path in FILES)
     made = len(re.findall(rf"^resource \w+ '{ASSIGNMENT}@", source, re.MULTILINE))
     reasons = re.findall(rf"^@description\('(.{{30,}})'\)\nresource \w+ '{ASSIGNMENT}@", source, re.MULTILINE)
-    assert (len(reasons), made) == (len(resources(ASSIGNMENT)),) * 2
+    assert (len(reasons), made) == (len(resources(ASSIGNMENT, "everything-on")),) * 2
 
 
 @pytest.mark.parametrize("variant", variants())

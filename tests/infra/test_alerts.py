@@ -140,7 +140,9 @@ def test_a_line_that_could_not_be_read_would_be_noticed() -> None:
     assert split(QUERY_RULES["recording-not-archived"], behind) == {("",)}
 
 
-@pytest.mark.parametrize("queue", [job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE, job.HOLDS_QUEUE])
+@pytest.mark.parametrize(
+    "queue", [job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE, job.ERASURE_QUEUE, job.HOLDS_QUEUE]
+)
 def test_poison_queues_are_those_of_the_code(queue: str) -> None:
     """The host's line is counted only for our queues."""
     assert f'contains "{queue}-poison"' in QUERIES["poison-message"]

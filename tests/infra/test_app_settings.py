@@ -15,7 +15,10 @@ from recording.model import job
 from tests.infra.snapshots import INFRA, ROOT, named, resource, resources, variants
 from tests.support.deployment import app_settings
 
-QUEUES = (job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE, job.JOIN_QUEUE, job.HOLDS_QUEUE)
+QUEUES = (
+    *(job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE),
+    *(job.ERASURE_QUEUE, job.JOIN_QUEUE, job.HOLDS_QUEUE),
+)
 # They hold a key; the identity is used instead.
 NOT_HERE = {"ACS_CONNECTION_STRING", "EVENTS_TOPIC_KEY"}
 # Read by the Functions host or by azure-identity, not by Settings.

@@ -113,7 +113,7 @@ async def test_what_a_chunk_waits_for_its_turn_is_part_of_its_time(app: App) -> 
             await asyncio.sleep(self.seconds)
 
     limits = replace(app.ingest.limits, budget_seconds=0.8)
-    busy = Busy(app.clients.blobs, app.recordings, app.clients.content, limits=limits)
+    busy = Busy(app.clients.blobs, app.recordings, app.tombstones, app.clients.content, limits=limits)
     bulk = big.bulk_of(replace(app, ingest=busy), batch=40)
     await asyncio.gather(*(bulk.run(job.to_message()) for job in jobs))
     assert [True] * AT_ONCE + [False] == [waited < 0.05 for waited in waits]

@@ -45,6 +45,7 @@ def through(app: App, backlog: Backlog) -> Intake:
         quarantine=app.quarantine,
         backlog=backlog,
         bulk=app.clients.bulk_queue,
+        tombstones=app.tombstones,
         auto_record=None,
     )
 

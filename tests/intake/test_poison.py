@@ -44,6 +44,8 @@ async def drain(app: App, intake: Intake | None = None, **limits: Any) -> list[s
         app.clients.bulk_poison,
         app.clients.event_poison,
         app.clients.archive_poison,
+        app.clients.holds_poison,
+        app.clients.erasure_poison,
         intake=intake or app.intake,
         quarantine=app.quarantine,
         **limits,

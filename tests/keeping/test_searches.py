@@ -12,6 +12,7 @@ from recording.errors import BadRequest, NotFound
 from recording.model import layout
 from recording.model.holds import PlaceHolds
 from recording.model.job import HoldsJob
+from recording.model.stored import StoredBlob
 from tests.keeping.worlds import CLASSES, MANAGER, cases, place
 from tests.support.emulator import Control
 from tests.support.facts import announce, archived, listing, sweep, trail_of, with_blobs
@@ -91,7 +92,9 @@ async def test_a_job_that_was_killed_is_queued_again_and_counts_what_it_has_held
     later = datetime.now(UTC) + timedelta(hours=1)
     await sweep(app)
     assert [] == await queued(app)
-    await app.hold_searches.requeue(later)
+    beside: dict[str, list[StoredBlob]] = {}
+    await app.recordings.in_flight(beside=beside)
+    await app.hold_searches.requeue(beside[layout.PENDING_HOLDS], later)
     assert [asked.hold_id] == await queued(app)
     done = await app.hold_searches.run(asked.hold_id)
 

@@ -1,6 +1,5 @@
 """One app, with recordings of all kinds, and one browser for all tests of the page."""
 
-import inspect
 from collections.abc import AsyncIterator
 
 import pytest
@@ -21,8 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/page/" in item.path.as_posix():
             item.add_marker(pytest.mark.xdist_group("page"))
-            if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
-                item.add_marker(pytest.mark.asyncio(loop_scope="session"))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

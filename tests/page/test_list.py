@@ -3,12 +3,16 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.support.browser import NARROW, Visit
 from tests.support.exhibits import CASE, HOSTILE, PHONE
 from tests.support.v1 import Site
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def tab_to(page: Page, name: str, *, most: int = 30) -> None:
@@ -92,7 +96,12 @@ async def test_a_failure_is_shown_with_the_id_of_its_request(visit: Visit, keys:
     """What was there stays, and Try again tries again."""
     page = await visit.open("#/", "ada")
     await page.locator("table.list tbody tr").first.wait_for()
-    body = {"code": "IndexUnavailable", "message": "the search index can't be reached", "target": None, "details": []}
+    body: dict[str, Any] = {
+        "code": "IndexUnavailable",
+        "message": "the search index can't be reached",
+        "target": None,
+        "details": [],
+    }
     headers = {"x-ms-request-id": "the-request"}
     await page.route("**/v1/recordings?*", lambda route: route.fulfill(status=500, json=body, headers=headers))
     await page.get_by_label("something missing").check()

@@ -2,11 +2,14 @@
 
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.async_api import Route
 
 from recording.api.page import Page as Files
 from recording.model.surroundings import Surroundings
 from tests.support.browser import Visit
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_deep_link_survives_the_sign_in(visit: Visit) -> None:

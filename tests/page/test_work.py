@@ -9,6 +9,8 @@ from local.entra.directory import PEOPLE
 from tests.support.browser import Visit
 from tests.support.exhibits import HOSTILE
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 VIEWS = {
     "ada": ["List"],
     "edsger": ["List", "Operations"],

@@ -97,7 +97,8 @@ def with_blobs(app: App, blobs: Blobs) -> App:
 def with_limits(app: App, **limits: Any) -> App:
     """Wire the app with other limits of ingest."""
     changed = replace(app.ingest.limits, **limits)
-    ingest = ChunkIngest(app.clients.blobs, app.recordings, app.clients.content, limits=changed, clock=app.timer.clock)
+    blobs, content = app.clients.blobs, app.clients.content
+    ingest = ChunkIngest(blobs, app.recordings, app.tombstones, content, limits=changed, clock=app.timer.clock)
     return replace(app, ingest=ingest)
 
 

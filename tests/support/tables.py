@@ -34,7 +34,7 @@ PURPOSES = {
     "How long things are kept": (
         "archiveCoolAfterDays", "archiveColdAfterDays", "retentionClasses", "archiveImmutabilitySupport",
         "archiveImmutableDays", "archiveImmutabilityLocked", "softDeleteDays", "eventRetentionDays", "derivedDays",
-        "sourceRetentionHours",
+        "sourceRetentionHours", "erasureDelayHours", "eraseVersions",
     ),
     "Speed and size": (
         "maximumInstanceCount", "instanceMemoryMB", "httpAlwaysReadyInstances", "httpConcurrency", "ingestParallelism",

@@ -1,0 +1,64 @@
+"""What was erased doesn't come back: what came of it into staging is removed, and nothing of it is archived."""
+
+from dataclasses import dataclass
+
+from recording.model import layout
+from recording.model.recording import InFlightRecording
+from recording.model.tombstone import Match, Named, Tombstone
+from recording.storage.endings import Endings
+from recording.storage.places import Places
+from recording.storage.tombstones import Tombstones
+from recording.telemetry import log
+
+
+@dataclass(frozen=True)
+class ErasedRecordings:
+    """Looks for the tombstones of what is in flight, and empties staging under them."""
+
+    tombstones: Tombstones
+    places: Places
+    endings: Endings
+
+    async def by_key(self, key: str) -> Match:
+        """Return what the tombstone of a recording key says, as far as the archive answers."""
+        return await self.tombstones.find_if_possible(Named.of(key, None, ()), recording_key=key)
+
+    async def find(self, recording: InFlightRecording) -> Match:
+        """Return what was erased of a recording in flight, by all its ids; raises azure-core's errors."""
+        return await self.tombstones.find(_named(recording))
+
+    async def find_if_possible(self, recording: InFlightRecording) -> Match:
+        """Return what `find` does, as far as the archive answers."""
+        return await self.tombstones.find_if_possible(_named(recording), recording_key=recording.key)
+
+    async def empty(self, key: str, stone: Tombstone, *, recording_id: str | None = None) -> None:
+        """Empty staging of an erased recording, which may have another key; raises azure-core's errors."""
+        await self.tombstones.add(stone, key)
+        done = await self.places.empty("staging", [f"{key}/"])
+        if recording_id:
+            # Otherwise its stop would be reported as one that nothing has announced.
+            await self.endings.clear_announced(recording_id)
+        log.warning("recording.erased_again", erasure=stone.erasure, removed=sum(done.removed.values()))
+
+    async def remove_documents(self, recording: InFlightRecording, match: Match) -> bool:
+        """Remove the chunks of a recording whose documents belong to an erased one; return whether there were any.
+
+        Raises azure-core's errors.
+        """
+        found = [chunk for chunk in recording.chunks if chunk.document_id in match.documents]
+        for chunk in found:
+            if chunk.content or chunk.metadata:
+                prefix = layout.metadata_blob(recording.key, chunk.announced.index, chunk.document_id)
+                await self.places.empty("staging", [prefix.removesuffix("json")])
+                log.error(
+                    "chunk.erased_elsewhere",
+                    recordingKey=recording.key,
+                    documentId=chunk.document_id,
+                    next="it counts as lost here: it belongs to an erased recording; inspect the event that names it",
+                )
+        return any(chunk.content or chunk.metadata for chunk in found)
+
+
+def _named(recording: InFlightRecording) -> Named:
+    documents = (chunk.document_id for event in recording.events for chunk in event.chunks)
+    return Named.of(recording.key, recording.recording_id, documents)

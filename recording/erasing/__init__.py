@@ -1,0 +1,1 @@
+"""Use cases: a recording is erased: asked for, called off, done, certified."""

@@ -1,0 +1,305 @@
+"""Use case: people ask for erasures, call them off and look at them; a retention class that ends asks for one, too."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from azure.core.exceptions import AzureError
+from pydantic import Field
+
+from recording.clock import Clock, utc_now
+from recording.erasing.blocked import Blocked
+from recording.errors import BadRequest, Conflict, IndexUnavailable, NotFound, StorageUnavailable, describe
+from recording.model import index, layout
+from recording.model.caller import Caller
+from recording.model.erasure import (
+    AskedReason,
+    Certificate,
+    ErasureAsked,
+    ErasureDecided,
+    ErasureState,
+    ErasureSummary,
+    PendingErasure,
+    ReasonCode,
+)
+from recording.model.record import Body
+from recording.storage.erasures import ErasureStore
+from recording.storage.index import Index
+from recording.storage.places import Places
+from recording.storage.recordings import RecordingStore
+from recording.storage.tombstones import Tombstones
+from recording.storage.trail import Trail
+from recording.telemetry import log
+from recording.workers import run_each
+
+# Of the recordings of one person: requests at once, and rows of one answer.
+_AT_ONCE, _PAGE = 8, 1000
+
+
+class EraseRecording(Body):
+    """Body: why a recording is to be erased, as a code and in words; the words are erased with it."""
+
+    reason: AskedReason
+    text: str = Field(min_length=1, max_length=1000)
+
+
+class ErasureAccepted(Body):
+    """Answer: the id of the erasure, which is the digest of the recording key, and when it happens."""
+
+    erasure_id: str
+    happens_at: datetime
+
+
+class ErasePerson(EraseRecording):
+    """Body: whose recordings are to be erased, by a raw id or a phone number, and why."""
+
+    participant: str = Field(min_length=1, max_length=1024)
+
+
+class AcceptedErasure(ErasureAccepted):
+    """One of the erasures that were asked for together."""
+
+    recording_key: str
+
+
+class RefusedErasure(Body):
+    """A recording of a person that can't be erased now, and why."""
+
+    recording_key: str
+    code: str
+    message: str
+
+
+class PersonErasures(Body):
+    """Answer: what is erased of a person, and what is not; `happensAt` is when the last of them happens."""
+
+    erasures: list[AcceptedErasure]
+    refused: list[RefusedErasure]
+    happens_at: datetime | None = None
+
+
+class ErasureDetail(Body):
+    """An erasure: what was asked, what became of it, and its newest certificate.
+
+    `recordingKey` is there until it is done. `reasons` say what forbids it.
+    """
+
+    erasure_id: str
+    state: ErasureState
+    recording_key: str | None = None
+    reason: ReasonCode
+    asked_at: datetime
+    asked_by: str | None = None
+    happens_at: datetime
+    called_off_by: str | None = None
+    reasons: list[str] = Field(default_factory=list)
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True)
+class ErasureRequests:
+    """Takes requests for erasures; they happen `delay` after they were asked for."""
+
+    store: ErasureStore
+    recordings: RecordingStore
+    tombstones: Tombstones
+    blocked: Blocked
+    places: Places
+    index: Index
+    trail: Trail
+    delay: timedelta
+    clock: Clock = utc_now
+
+    async def ask(self, caller: Caller, key: str, body: EraseRecording) -> ErasureAccepted:
+        """Ask for the erasure of a recording; a repetition answers what was asked for first.
+
+        That it was asked for is on the trail first. Raises BadRequest for a malformed key, NotFound for an unknown
+        recording and one that was erased, Conflict while it is on hold or under a locked policy, TrailUnavailable,
+        StorageUnavailable: after any of these nothing was changed.
+        """
+        layout.check_key(key)
+        erasure = layout.key_digest(key)
+        async with _storage(key):
+            steps = await self.store.steps(erasure)
+            if steps.is_open and steps.asked:
+                return await self._again(steps.asked, key)
+            await self._require(key, erasure)
+            await self._check_allowed(key)
+        details: dict[str, str] = {"code": body.reason, "erasure": erasure}
+        await self.trail.write(caller, action="erase", recording=key, reason=body.text, details=details)
+        by = caller.principal.object_id if caller.principal else None
+        async with _storage(key):
+            asked = await self._ask(key, body.reason, by=by, text=body.text, delay=self.delay)
+        return ErasureAccepted(erasure_id=erasure, happens_at=asked.happens_at)
+
+    async def ask_for_person(self, caller: Caller, body: ErasePerson) -> PersonErasures:
+        """Ask for the erasure of every recording of a person that the search index knows; that he was searched for is
+        on the trail first, by his digest.
+
+        Each can be called off on its own; what is on hold is refused and named. Raises TrailUnavailable,
+        IndexUnavailable, StorageUnavailable: a repetition asks for what is left.
+        """
+        try:
+            digests = await self.index.digests()
+            found = await self._of_person(digests, body.participant)
+        except AzureError as failed:
+            log.error("index.not_read", reason=describe(failed), next="no erasure was asked for")
+            raise IndexUnavailable("the search index can't be reached; nothing was asked for") from None
+        searched = {"participant": digests.participant(body.participant)}
+        await self.trail.write(caller, action="search", details=searched)
+        accepted: list[AcceptedErasure] = []
+        refused: list[RefusedErasure] = []
+
+        async def ask(key: str) -> None:
+            try:
+                one = await self.ask(caller, key, EraseRecording(reason=body.reason, text=body.text))
+            except (Conflict, NotFound) as no:
+                refused.append(RefusedErasure(recording_key=key, code=no.error_code, message=no.message))
+            else:
+                accepted.append(
+                    AcceptedErasure(recording_key=key, erasure_id=one.erasure_id, happens_at=one.happens_at)
+                )
+
+        await run_each(ask, found, at_once=_AT_ONCE)
+        return PersonErasures(
+            erasures=sorted(accepted, key=lambda one: one.recording_key),
+            refused=sorted(refused, key=lambda one: one.recording_key),
+            happens_at=max((one.happens_at for one in accepted), default=None),
+        )
+
+    async def _of_person(self, digests: index.Digests, participant: str) -> list[str]:
+        wanted, token = index.search(digests, participant=participant), None
+        found: list[str] = []
+        while True:
+            page = await self.index.page(wanted, limit=_PAGE, token=token)
+            found += [one.recording_key for one in page.summaries]
+            token = page.token
+            if token is None:
+                return list(dict.fromkeys(found))
+
+    async def end_of_retention(self, key: str) -> str | None:
+        """Have a recording erased as soon as the timer runs next, since its retention class has ended; return the id.
+
+        None if it was erased, is being erased, or is on hold or under a locked policy; whoever asks, asks again later.
+        Raises azure-core's errors.
+        """
+        erasure = layout.key_digest(key)
+        steps = await self.store.steps(erasure)
+        if steps.is_open or steps.has_begun or await self.tombstones.read(erasure):
+            return None
+        if reasons := await self.blocked.by(key, self.clock(), "retention-ended"):
+            codes = "; ".join(one.code for one in reasons)
+            log.info("retention.waits", recordingKey=key, reason=codes, next="it is kept until nothing forbids it")
+            return None
+        entry_details = {"code": "retention-ended", "erasure": erasure}
+        await self.trail.write(Caller(origin="timer"), action="erase", recording=key, details=entry_details)
+        await self._ask(key, "retention-ended", by=None, text=None, delay=timedelta())
+        return erasure
+
+    async def call_off(self, caller: Caller, key: str) -> None:
+        """Call an erasure off, until it has begun.
+
+        Raises BadRequest for a malformed key, NotFound if none was asked for, Conflict if it has begun, was refused or
+        is done, StorageUnavailable. It is on the trail.
+        """
+        layout.check_key(key)
+        erasure = layout.key_digest(key)
+        async with _storage(key):
+            number = await self.store.last_number(erasure)
+            steps = await self.store.steps(erasure, number)
+            if steps.asked is None or (steps.decided and steps.decided.decision == "called-off"):
+                raise NotFound("no erasure of this recording was asked for", target="recordingKey")
+        await self.trail.write(caller, action="calloff", recording=key, details={"erasure": erasure})
+        by = caller.principal.object_id if caller.principal else None
+        async with _storage(key):
+            mine = ErasureDecided(decision="called-off", at=self.clock(), by=by)
+            decided = await self.store.decide(erasure, number, mine)
+            if decided.decision != "called-off":
+                what = "has begun" if decided.decision == "begun" else "was refused"
+                raise Conflict(f"this erasure {what}: it can't be called off any more", code="TooLate")
+            await self.index.note_erasure(ErasureSummary.of(steps.asked, None, decided))
+            await self.places.empty("staging", [f"{layout.ERASURES}/{erasure}/"])
+
+    async def get(self, erasure: str) -> ErasureDetail:
+        """Return an erasure by its id; raises BadRequest for a text that is none, NotFound, StorageUnavailable."""
+        if len(erasure) != 64 or not set(erasure) <= set("0123456789abcdef"):
+            raise BadRequest("the id of an erasure is the SHA-256 of a recording key, in hex", target="erasureId")
+        async with _storage(erasure):
+            steps = await self.store.steps(erasure)
+            pending = await self.store.pending(erasure) if steps.asked and not steps.certificate else None
+        if steps.asked is None:
+            raise NotFound("no erasure of this id was asked for", target="erasureId")
+        reasons = [*(steps.decided.reasons if steps.decided else ())]
+        reasons += steps.stopped.reasons if steps.stopped else ()
+        called_off = steps.decided if steps.decided and steps.decided.decision == "called-off" else None
+        return ErasureDetail(
+            erasure_id=erasure,
+            state=ErasureSummary.of(steps.asked, steps.certificate, steps.decided, steps.stopped).state,
+            recording_key=pending.recording_key if pending else None,
+            reason=steps.asked.reason,
+            asked_at=steps.asked.at,
+            asked_by=steps.asked.by,
+            happens_at=steps.asked.happens_at,
+            called_off_by=called_off.by if called_off else None,
+            reasons=[
+                *(steps.decided.reasons if steps.decided else ()),
+                *(steps.stopped.reasons if steps.stopped else ()),
+            ],
+            certificate=steps.certificate,
+        )
+
+    async def has_begun(self, key: str) -> bool:
+        """Return whether the erasure of a recording has begun or is done; raises azure-core's errors."""
+        return await self.store.has_begun(key)
+
+    async def open_of(self, key: str) -> ErasureAsked | None:
+        """Return what was asked for a recording and is not done yet; raises azure-core's errors."""
+        steps = await self.store.steps(layout.key_digest(key))
+        return steps.asked if steps.is_open or (steps.has_begun and not steps.certificate) else None
+
+    async def _again(self, asked: ErasureAsked, key: str) -> ErasureAccepted:
+        """Answer a repetition; what an earlier request could not write is written now."""
+        if await self.store.pending(asked.erasure, asked.number) is None:
+            await self.store.ask(PendingErasure(recording_key=key, asked=asked))
+        return ErasureAccepted(erasure_id=asked.erasure, happens_at=asked.happens_at)
+
+    async def _ask(
+        self, key: str, reason: ReasonCode, *, by: str | None, text: str | None, delay: timedelta
+    ) -> ErasureAsked:
+        erasure = layout.key_digest(key)
+        now = self.clock()
+        asked = ErasureAsked(
+            erasure=erasure,
+            number=await self.store.last_number(erasure) + 1,
+            at=now,
+            happens_at=now + delay,
+            by=by,
+            reason=reason,
+        )
+        await self.store.ask(PendingErasure(recording_key=key, asked=asked, text=text))
+        await self.index.note_erasure(ErasureSummary.of(asked, None))
+        log.warning("erasure.asked", recordingKey=key, erasure=erasure, reason=reason, happensAt=asked.happens_at)
+        return asked
+
+    async def _require(self, key: str, erasure: str) -> None:
+        if await self.tombstones.read(erasure):
+            raise NotFound(
+                f"this recording was erased: GET /v1/erasures/{erasure}", target="recordingKey", code="Erased"
+            )
+        if not await self.recordings.staged(key) and await self.recordings.newest_manifest(key) is None:
+            raise NotFound("there is no recording of this key, neither in flight nor archived", target="recordingKey")
+
+    async def _check_allowed(self, key: str) -> None:
+        if reasons := await self.blocked.by(key, self.clock()):
+            why = "; ".join(str(one) for one in reasons)
+            raise Conflict(f"this recording can't be erased: {why}", target="recordingKey", code="OnHold")
+
+
+@asynccontextmanager
+async def _storage(key: str) -> AsyncIterator[None]:
+    try:
+        yield
+    except (AzureError, TimeoutError) as failed:
+        log.error("erasure.not_changed", subject=key, reason=describe(failed), next="answered with 503")
+        raise StorageUnavailable("storage can't be reached; try again") from None

@@ -1,0 +1,127 @@
+"""What there is of a recording: collected before anything is removed, since what is removed names the rest."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import ValidationError
+
+from recording.clock import Clock, utc_now
+from recording.model import index, layout, manifest
+from recording.model.erasure import ErasureScope, Source
+from recording.model.events import FileStatusUpdated
+from recording.model.keeping import kept_until
+from recording.model.manifest import Manifest
+from recording.retention import FOREVER
+from recording.storage.blobs import Blobs
+from recording.storage.endings import Endings
+from recording.storage.index import Index
+from recording.storage.keeping import KeepingStore
+from recording.storage.recordings import RecordingStore
+from recording.storage.starts import StartClaims
+from recording.telemetry import log
+
+_CHUNK = re.compile(r"chunks/[0-9]{5}-(?P<id>[^/.]+)\.")
+
+
+@dataclass(frozen=True)
+class ScopeFinder:
+    """Collects the ids and rows of a recording, in flight, archived or both; ACS keeps it for `retention`."""
+
+    blobs: Blobs
+    recordings: RecordingStore
+    starts: StartClaims
+    endings: Endings
+    index: Index
+    keeping: KeepingStore
+    retention: timedelta
+    clock: Clock = utc_now
+
+    async def find(self, key: str) -> ErasureScope:
+        """Return what there is of a recording; raises azure-core's errors."""
+        names = [blob.name async for blob in self.blobs.list_blobs("archive", f"{layout.archive_folder(key)}/")]
+        staged = [blob.name for blob in await self.recordings.staged(key)]
+        events, exports = await self.recordings.all_events(key)
+        manifests = await self._manifests(key)
+        assigned = await self.endings.assigned(key)
+        recording_ids = {assigned, *(one.recording_id for one in events), *(one.recording_id for one in manifests)}
+        calls = {*(one.server_call_id for one in events), *(one.server_call_id for one in manifests)}
+        documents = {found["id"] for name in (*names, *staged) if (found := _CHUNK.search(name))}
+        documents |= {chunk.document_id for event in events for chunk in (*event.chunks, *event.exported)}
+        documents |= {entry.document_id for one in manifests for entry in one.chunks}
+        digests = await self.index.digests()
+        rows = {(row.partition, row.key) for one in manifests for row in index.rows(one, digests)}
+        rows |= {(partition, index.row_key(key)) for partition in (index.MISSING, index.TRUNCATED, index.HOLD)}
+        archived, days = [one.archived_at for one in manifests if one.archived_at], await self.keeping.days(key)
+        rows |= {(index.ENDS, index.ending(key, kept_until(at, each))) for at in archived for each in days}
+        rows |= await self._ends(key, manifests)
+        return ErasureScope(
+            recording_key=key,
+            call_id=key[23:],
+            recording_ids=tuple(sorted(one for one in recording_ids if one)),
+            document_ids=tuple(sorted(documents)),
+            server_call_ids=tuple(sorted(one for one in calls if one)),
+            rows=tuple(sorted(rows)),
+            sources=tuple(self._sources(events)),
+            exports=tuple(sorted(exports)),
+            found=dict(
+                Counter([*map(kind_in_staging, staged), *map(kind_in_archive, names), *(["facts"] * len(exports))])
+            ),
+        )
+
+    async def _ends(self, key: str, manifests: Iterable[Manifest]) -> set[tuple[str, str]]:
+        """Return the rows that say when its time ends: each class that it has had may have one."""
+        listed = [blob async for blob in self.blobs.list_blobs("archive", layout.retention_folder(key))]
+        days = {blob.metadata.get("days", FOREVER) for blob in listed} - {FOREVER}
+        times = [one.archived_at for one in manifests if one.archived_at]
+        return {(index.ENDS, index.ending(key, kept_until(at, float(one)))) for at in times for one in days}
+
+    def _sources(self, events: Iterable[FileStatusUpdated]) -> list[Source]:
+        """Return what ACS still has: it deletes by itself what is older."""
+        now = self.clock()
+        return [
+            Source(document_id=chunk.source_id or chunk.document_id, location=chunk.delete_location, until=until)
+            for event in events
+            if now < (until := event.received + self.retention)
+            for chunk in event.chunks
+        ]
+
+    async def _manifests(self, key: str) -> list[Manifest]:
+        """Return every revision, and the present state in flight: each may have rows of its own."""
+        found: list[Manifest] = []
+        revision = 1
+        try:
+            while written := await self.recordings.manifest(key, revision):
+                found.append(await self.recordings.described(written))
+                revision += 1
+        except ValidationError:
+            log.error("recording.unreadable", recordingKey=key, next="it is erased by the names of its blobs")
+        recording = await self.recordings.load(key)
+        if recording.events:
+            recording = await self.recordings.with_metadata_files(recording)
+            started = await self.starts.find(recording.recording_id)
+            found.append(manifest.write_manifest(recording, archived_at=None, started=started))
+        with_start: list[Manifest] = []
+        for one in found:
+            if one.conversation_id is None and (started := await self.starts.find(one.recording_id)):
+                ids = {"conversation_id": started.conversation_id, "reference": started.reference}
+                with_start.append(one.model_copy(update=ids))
+        return [*found, *with_start]
+
+
+def kind_in_staging(name: str) -> str:
+    """Return the kind of a blob in staging, for people to read."""
+    kinds = {"content": "chunks", "metadata": "metadata files", "event": "events"}
+    return kinds.get(layout.staged_kind(name) or "", "working files")
+
+
+def kind_in_archive(name: str) -> str:
+    """Return the kind of a blob in the archive, for people to read."""
+    if layout.parse_manifest(name):
+        return "manifests"
+    folder, _, last = name.rpartition("/")
+    if folder.endswith("/chunks"):
+        return "metadata files" if last.endswith(".json") else "chunks"
+    return "events" if folder.endswith("/events") else "facts"

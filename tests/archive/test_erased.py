@@ -1,0 +1,217 @@
+"""recording/archive/erased.py: nothing brings an erased recording back, whichever way it comes."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from recording.app import App
+from recording.intake.replay import EventFile
+from recording.model import layout
+from recording.model.job import ChunkJob
+from recording.model.tombstone import Tombstone
+from recording.storage.endings import Ending
+from tests.support.archives import HOUR, manifest_of, outcomes
+from tests.support.emulator import Control, file_event
+from tests.support.facts import announce, listing, put, receive, run_timer, stage, sweep, to_archive, worker
+
+OTHER = "2026-03-01T11:00:00.0000000Z"
+
+
+async def bury(app: App, jobs: list[ChunkJob]) -> Tombstone:
+    """Write the tombstone of a recording, as its erasure does."""
+    stone = Tombstone(
+        erasure=layout.key_digest(jobs[0].recording_key),
+        at=datetime.now(UTC),
+        by="oid-1",
+        reason="objection",
+        documents=tuple(layout.document_digest(job.document_id) for job in jobs),
+    )
+    await app.tombstones.write(stone)
+    return stone
+
+
+async def left(app: App) -> set[str]:
+    """List what there is, without tombstones."""
+    archive, staging = await listing(app.settings, "archive"), await listing(app.settings, "staging")
+    return {name for name in (*archive, *staging) if not name.startswith(f"{layout.TOMBSTONES}/")}
+
+
+@pytest.fixture
+def jobs_of() -> Any:
+    """Make the jobs of a recording without announcing it."""
+
+    def make(recording: Any) -> list[ChunkJob]:
+        start = datetime.fromisoformat(recording["startTime"])
+        key = layout.recording_key(start, recording["callId"])
+        now = datetime.now(UTC)
+        return [
+            ChunkJob(recording_key=key, document_id=c["documentId"], index=c["index"], announced_at=now)
+            for c in recording["chunks"]
+        ]
+
+    return make
+
+
+@pytest.mark.parametrize("more", [{}, {"event_id": "late"}, {"key": "other"}, {"document": "new"}])
+async def test_a_late_event_leaves_nothing(app: App, control: Control, jobs_of: Any, more: dict[str, str]) -> None:
+    """Repeated, under another id, with another key about the same documents, with one more document."""
+    recording = await control.recording(1000, 2000)
+    await bury(app, jobs_of(recording))
+    event = file_event(recording, event_id=more.get("event_id", "e1"))
+    if "key" in more:
+        event["data"]["recordingStartTime"] = OTHER
+    if "document" in more:
+        for chunk in event["data"]["recordingStorageInfo"]["recordingChunks"]:
+            chunk["documentId"] += "9"
+
+    assert [] == await receive(app, event)
+
+    assert set() == await left(app)
+
+
+async def test_a_replayed_or_dead_lettered_event_leaves_nothing(app: App, control: Control, jobs_of: Any) -> None:
+    """Event Grid adds members to the event that it gave up."""
+    recording = await control.recording(1000)
+    await bury(app, jobs_of(recording))
+    dead = file_event(recording) | {"deadLetterReason": "MaxDeliveryAttemptsExceeded", "deliveryAttempts": 30}
+
+    [done] = await app.replay.run(EventFile("x.json", json.dumps([dead]).encode()))
+
+    assert ("ignored", True) == (done.outcome, "erased" in done.detail)
+    assert set() == await left(app)
+
+
+@pytest.mark.parametrize("more", [{}, {"is_again": True}, {"recheck": "read"}, {"recheck": "probe"}])
+async def test_a_redelivered_job_fetches_nothing(
+    app: App, control: Control, jobs_of: Any, more: dict[str, Any]
+) -> None:
+    """Whatever it was for."""
+    [job] = jobs_of(await control.recording(1000))
+    await bury(app, [job])
+
+    await worker(app).ingest.run(job.model_copy(update=more), is_redelivered=bool(more))
+
+    assert set() == await left(app)
+
+
+async def test_a_chunk_in_flight_is_not_committed(app: App, control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its blocks are staged when the lookup, which began beside the first request, says that it was erased."""
+    [job] = await announce(app, await control.recording(9_000_000))
+    await bury(app, [job])
+
+    await app.ingest.run(job)
+
+    assert {"events"} == {name.split("/")[1] for name in await left(app)}
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_the_timer_empties_staging_under_a_tombstone(app: App, control: Control, by_hand: bool) -> None:
+    """By the job that it queues for a recording that is due, or itself in a run by hand: no lookup of its own."""
+    jobs = await stage(app, await control.recording(1000, 2000))
+    await bury(app, jobs)
+
+    await run_timer(app, now=datetime.now(UTC), archives_all=by_hand)
+    if not by_hand:
+        assert jobs[0].recording_key in await to_archive(app)
+        await app.archive.run(jobs[0].recording_key)
+
+    assert set() == await left(app)
+
+
+async def test_what_an_attempt_writes_behind_an_erasure_is_removed(app: App, control: Control, jobs_of: Any) -> None:
+    """No event describes it any more: it would stay for ever."""
+    [job] = jobs_of(await control.recording(1000))
+    await bury(app, [job])
+    await put(app.settings, "staging", job.content_blob, b"x")
+
+    await run_timer(app, now=datetime.now(UTC), archives_all=False)
+
+    assert set() == await left(app)
+
+
+async def test_a_job_that_archives_finds_it_by_its_documents(app: App, control: Control, jobs_of: Any) -> None:
+    """Two events gave one recording two keys; one of them was erased, when the other had its chunks already."""
+    recording = await control.recording(1000)
+    jobs = await stage(app, recording | {"startTime": OTHER})
+    await bury(app, jobs_of(recording))
+
+    await app.archive.run(jobs[0].recording_key)
+
+    assert set() == await left(app)
+    assert layout.key_digest(jobs[0].recording_key) in await app.tombstones.all()
+
+
+async def test_a_chunk_that_is_missing_is_not_queued_again(app: App, control: Control, jobs_of: Any) -> None:
+    """It was announced under another key while the archive was down; ingest has refused it."""
+    recording = await control.recording(1000)
+    await announce(app, recording | {"startTime": OTHER})
+    await bury(app, jobs_of(recording))
+
+    report = await sweep(app, now=datetime.now(UTC) + HOUR)
+
+    assert [] == report.jobs
+    assert set() == await left(app)
+
+
+async def test_an_erased_document_among_others_costs_these_nothing(app: App, control: Control, jobs_of: Any) -> None:
+    """An event that is wrong about one of its documents: the others are archived, and that one counts as lost."""
+    recording = await control.recording(1000, 2000)
+    jobs = await stage(app, recording)
+    other = jobs_of(recording | {"startTime": OTHER})
+    await bury(app, other[:1])
+
+    await sweep(app)
+    late = datetime.now(UTC) + timedelta(days=3)
+    for _ in range(2):
+        assert [] == (await sweep(app, now=late)).jobs
+
+    written = await manifest_of(app, jobs[0].recording_key)
+    assert ["lost", "archived"] == outcomes(written)
+    assert written.chunks[0].evidence
+    assert written.chunks[0].evidence.code == "Erased"
+    assert not any(f"{jobs[0].document_id}.mp4" in name for name in await left(app))
+
+
+async def test_reindex_makes_no_rows(app: App, control: Control) -> None:
+    """Somebody may have restored deleted blobs."""
+    jobs = await stage(app, await control.recording(1000))
+    await sweep(app)
+    await bury(app, jobs)
+
+    done = [one async for one in app.reindex.run(None, None)]
+
+    assert [] == done
+
+
+async def test_an_event_of_an_erased_recording_settles_its_stop(app: App, control: Control, jobs_of: Any) -> None:
+    """Nothing waits for it any more."""
+    recording = await control.recording(1000)
+    await bury(app, jobs_of(recording))
+    await app.endings.note(Ending(recording_id="cmlk", at=datetime.now(UTC), evidence="stopped through us"))
+    event = file_event(recording)
+    event["subject"] += "/serverCallId/c2Nh/recordingId/cmlk"
+
+    await receive(app, event)
+
+    assert [] == await app.endings.pending()
+
+
+async def test_an_archive_that_is_down_keeps_no_chunk_from_staging(app: App, control: Control) -> None:
+    """What is accepted meanwhile is found by the next place that looks."""
+    silent = replace(app, tombstones=app.tombstones)
+    app.tombstones._silent_until = float("inf")
+    try:
+        jobs = await stage(silent, await control.recording(1000))
+        assert jobs
+        assert jobs[0].content_blob in await listing(app.settings, "staging")
+    finally:
+        app.tombstones._silent_until = 0.0
+    await bury(app, jobs)
+    await put(app.settings, "staging", f"{jobs[0].recording_key}/attempts/{jobs[0].document_id}.json", b"{}")
+
+    await sweep(app)
+
+    assert set() == await left(app)

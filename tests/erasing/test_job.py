@@ -1,0 +1,318 @@
+"""recording/erasing/job.py: a recording is erased, whatever is in the way, and its certificate is true."""
+
+import contextlib
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from local.azurite import Azurite
+from local.storage_proxy import StorageProxy
+from local.storage_versions import Action, Keeping
+from recording import app as bootstrap
+from recording.app import App
+from recording.config.settings import read_settings
+from recording.erasing.blocked import Blocked
+from recording.model import index, layout
+from recording.model.erasure import Certificate
+from recording.model.job import ChunkJob
+from recording.storage.blobs import Blobs
+from tests.support.archives import quarantined
+from tests.support.emulator import Control, file_event
+from tests.support.erasures import ALAN, DAY, SETTLED, KilledBlobs, ask, do, erase, later, left
+from tests.support.facts import QUICK, archived, body_of, listing, put, receive, stage, sweep, trail_of, with_blobs
+from tests.support.faults import Killed
+from tests.support.source import mp4, storage_host, today
+
+PEOPLE = ("8:acs:ada", "8:acs:grace")
+
+
+async def certificate(app: App, erasure: str) -> Certificate:
+    """Return the newest certificate of an erasure."""
+    found = (await app.erasure.get(erasure)).certificate
+    assert found is not None
+    return found
+
+
+async def everything(app: App) -> str:
+    """Return all names and all text that storage has, in both containers, without the tombstones' and records' own."""
+    found: list[str] = []
+    for where in ("staging", "archive"):
+        for name in await listing(app.settings, where):
+            found += [name, repr(await app.clients.blobs.read(where, name))]
+    return "\n".join(found)
+
+
+async def test_a_recording_is_gone_with_everything_that_names_it(environment: dict[str, str]) -> None:
+    """Content, metadata, events, manifests, endings, starts, calls, rows, the source; the trail stays, nameless."""
+    async with storage_host(environment, SOURCE_RETENTION_HOURS="48") as (app, host):
+        event = today(host.add(mp4(5000), people=PEOPLE), host.add(mp4(6000)))
+        for job in await receive(app, event):
+            await app.ingest.run(job)
+        [key] = (await sweep(app)).archived
+        await put(app.settings, "archive", layout.call_blob("c2Nh"), b'{"correlationId": "c-1"}')
+        await app.handout.view(ALAN, key)
+        documents = [*host.bodies]
+
+        erasure = await erase(app, key)
+
+        told = await certificate(app, erasure)
+        assert (True, 2) == (told.is_whole, told.found["chunks"])
+        assert told.removed == told.found
+        text = await everything(app)
+        assert not any(one in text for one in (key, "cmlk", "c2Nh", "Smith", *PEOPLE, *documents))
+        assert set() == await left(app)
+        assert {} == host.bodies
+        rows = [one async for one in app.clients.index.recording_keys()]
+        assert key not in {one for one, _ in rows}
+        assert ["erase", "view", "erased"] == sorted(
+            (one["operation"] for one in await trail_of(app.settings)), key=["erase", "view", "erased"].index
+        )
+        assert {erasure} == {one.get("erasure") for one in await trail_of(app.settings)}
+        assert layout.key_digest(key) == erasure
+        assert {*map(layout.document_digest, documents), layout.recording_digest("cmlk"), erasure} == set(told.digests)
+
+
+async def test_it_happens_when_its_time_has_come(app: App, control: Control) -> None:
+    """Not before, and a message that comes too early does nothing."""
+    [job] = await archived(app, control, 1000)
+    await ask(app, job.recording_key)
+
+    assert [] == await do(app, timedelta(hours=23))
+    await app.erase.run(job.recording_key)
+
+    assert await app.recordings.newest_manifest(job.recording_key)
+    assert [] == list(await app.tombstones.all())
+    assert [job.recording_key] == await do(app)
+    # Its message may have been lost, but not each five minutes.
+    assert [] == await do(app, DAY + timedelta(minutes=5))
+
+
+async def test_what_is_in_flight_is_erased_too(app: App, control: Control) -> None:
+    """With its blocks that nobody has committed; what comes later finds the tombstone."""
+    recording = await control.recording(1000, 2000)
+    jobs = await stage(app, recording)
+    await ask(app, jobs[0].recording_key)
+
+    await do(app)
+
+    assert {layout.ERASURES} == {name.partition("/")[0] for name in await left(app)}
+    assert [] == await receive(app, file_event(recording, event_id="late"))
+    for job in jobs:
+        await app.ingest.run(job)
+    await do(app, SETTLED)
+    assert set() == await left(app)
+
+
+async def test_what_arrives_while_it_is_done_is_gone_in_the_end(app: App, control: Control) -> None:
+    """A job that began before the tombstone may write behind it: the places are emptied once more, two hours later."""
+    [job] = await archived(app, control, 1000)
+    key = job.recording_key
+    erasure = (await ask(app, key)).erasure_id
+    await do(app)
+    before = await certificate(app, erasure)
+    await put(app.settings, "archive", layout.manifest_blob(key, 2), b"{}")
+    await put(app.settings, "staging", job.content_blob, b"x")
+
+    await do(app, SETTLED)
+
+    told = await certificate(app, erasure)
+    assert (1, 2) == (before.revision, told.revision)
+    assert told.found["manifests"] == before.found["manifests"] + 1
+    assert set() == await left(app)
+
+
+async def test_events_in_quarantine_that_name_it_are_removed(app: App, control: Control) -> None:
+    """By its documents; those of others stay."""
+    recording = await control.recording(1000)
+    jobs = await stage(app, recording)
+    await sweep(app)
+    await receive(app, json.dumps({"broken": jobs[0].document_id}))
+    await receive(app, json.dumps({"broken": "another"}))
+    assert len(await quarantined(app)) == 2
+
+    await erase(app, jobs[0].recording_key)
+
+    assert len(await quarantined(app)) == 1
+
+
+async def test_a_kill_at_any_write_ends_the_same(app: App, control: Control) -> None:
+    """The next try finds what is done, and goes on; it is never half erased in the end."""
+    writes = 0
+    is_killed = True
+    while is_killed:
+        jobs = await archived(app, control, 1000)
+        key = jobs[0].recording_key
+        await app.handout.view(ALAN, key)
+        erasure = (await ask(app, key)).erasure_id
+        dying = KilledBlobs(app.settings, kill_after=writes)
+        with contextlib.suppress(Killed, BaseExceptionGroup):
+            await with_blobs(later(app, DAY), dying).erase.run(key)
+            is_killed = False
+        await dying.aclose()
+        for hours in (0, 3):
+            await later(app, DAY + timedelta(hours=hours)).erase.run(key)
+
+        told = await certificate(app, erasure)
+        assert ("erased", 1) == ((await app.erasure.get(erasure)).state, told.found["chunks"]), writes
+        assert {"ACS"} == {one.place for one in told.left}, writes
+        assert set() == await left(app), writes
+        # Every write at the beginning: what was decided, the tombstones; later ones are deletions of one kind.
+        writes += 1 if writes < 4 else 3
+    assert writes > 20
+    text = await everything(app)
+    assert not any(one in text for one in (key, jobs[0].document_id))
+
+
+@pytest.mark.parametrize("when", ["before it begins", "as it begins"])
+async def test_a_hold_forbids_it_at_the_last_moment(app: App, control: Control, when: str) -> None:
+    """Nothing is removed; it ends as refused, without the name of the case."""
+    [job] = await archived(app, control, 1000)
+    key, before = job.recording_key, await listing(app.settings, "archive")
+    erasure = (await ask(app, key)).erasure_id
+    answers = iter([["Smith v. Doe"]] if when == "before it begins" else [[], ["Smith v. Doe"]])
+
+    async def cases(_: str) -> list[str]:
+        return next(answers)
+
+    due = later(app, DAY)
+    await replace(due.erase, blocked=Blocked(app.clients.blobs, cases)).run(key)
+
+    found = await app.erasure.get(erasure)
+    assert ("refused", ["hold"]) == (found.state, list(dict.fromkeys(found.reasons)))
+    assert before.items() <= (await listing(app.settings, "archive")).items()
+    assert frozenset() == await app.tombstones.all()
+    assert [] == await do(app, SETTLED)
+    assert not await app.erasure.has_begun(key)
+
+
+@pytest.mark.parametrize(
+    ("actions", "permanent", "why"),
+    [
+        (["deleteVersion", "permanentDelete", "policy"], True, set()),
+        (["deleteVersion"], False, {"soft-deleted"}),
+        ([], False, {"AuthorizationPermissionMismatch"}),
+    ],
+)
+async def test_the_certificate_says_what_the_platform_keeps(
+    azurite: Azurite,
+    environment: dict[str, str],
+    control: Control,
+    actions: list[Action],
+    permanent: bool,
+    why: set[str],
+) -> None:
+    """With versions on: nothing with the role and permanent deletion; else what remains, and why; never a name."""
+    async with StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as proxy:
+        there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
+        app = await bootstrap.open_app(read_settings(environment | there), retries=QUICK)
+        try:
+            proxy.versioned.keeping = Keeping(actions=actions, permanentDelete=permanent)
+            jobs = await stage(app, await control.recording(1000))
+            await sweep(app)
+            key = jobs[0].recording_key
+            erasure = await erase(app, key)
+            told = await certificate(app, erasure)
+        finally:
+            await app.aclose()
+    assert why == {one.why for one in told.left if one.place == "archive"}
+    # What is soft-deleted is removed; versions that may not be deleted are not.
+    expected = 0 if why == {"AuthorizationPermissionMismatch"} else told.found["chunks"]
+    assert expected == told.removed["chunks"]
+    assert key not in told.model_dump_json()
+    assert all(len(one.digest) == 64 for one in told.left)
+
+
+async def test_a_policy_that_is_not_locked_is_dropped(
+    azurite: Azurite, environment: dict[str, str], control: Control
+) -> None:
+    """It was set for the retention class; a locked one forbids the erasure, and the answer says until when."""
+    async with StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as proxy:
+        there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
+        app = await bootstrap.open_app(read_settings(environment | there), retries=QUICK)
+        try:
+            proxy.versioned.keeping = Keeping(containers=app.settings.archive_container, permanentDelete=True)
+            first = await stage(app, await control.recording(1000))
+            await sweep(app)
+            folder = f"{layout.archive_folder(first[0].recording_key)}/"
+            for one in await app.clients.blobs.everything("archive", folder):
+                await set_policy(app.clients.blobs, one.name, locked=False)
+            told = await certificate(app, await erase(app, first[0].recording_key))
+            assert {"ACS"} >= {one.place for one in told.left}
+
+            second = await stage(app, await control.recording(2000))
+            await sweep(app)
+            await set_policy(app.clients.blobs, layout.manifest_blob(second[0].recording_key), locked=True)
+            with pytest.raises(Exception, match=r"locked policy until 20\d\d-"):
+                await ask(app, second[0].recording_key)
+        finally:
+            await app.aclose()
+
+
+async def set_policy(blobs: Blobs, name: str, *, locked: bool) -> None:
+    """Put a blob of the archive under a policy."""
+    from azure.storage.blob import ImmutabilityPolicy
+
+    policy = ImmutabilityPolicy(
+        expiry_time=datetime.now(UTC) + timedelta(days=900), policy_mode="locked" if locked else "unlocked"
+    )
+    await blobs._containers["archive"].get_blob_client(name).set_immutability_policy(policy)
+
+
+async def test_a_source_that_cannot_be_deleted_is_in_the_certificate(app: App, control: Control) -> None:
+    """The 2021 preview API has no deletion: ACS does it itself, and the certificate says when."""
+    [job] = await archived(app, control, 1000)
+    await later(app, timedelta()).erasure.end_of_retention(job.recording_key)
+
+    await do(app, timedelta(minutes=1))
+
+    told = await certificate(app, layout.key_digest(job.recording_key))
+    [source] = told.left
+    assert ("ACS", "retention-ended") == (source.place, told.reason)
+    assert source.until
+    assert timedelta(hours=47) < source.until - told.checked_at < timedelta(hours=49)
+
+
+async def test_the_end_of_retention_asks_once_and_waits_for_holds(app: App, control: Control) -> None:
+    """Whoever plans it asks again: it answers with nothing while it is asked for, forbidden or done."""
+    [job] = await archived(app, control, 1000)
+    key = job.recording_key
+
+    async def cases(_: str) -> list[str]:
+        return ["K-1"]
+
+    held = replace(app.erasure, blocked=Blocked(app.clients.blobs, cases))
+    assert await held.end_of_retention(key) is None
+    assert layout.key_digest(key) == await app.erasure.end_of_retention(key)
+    assert await app.erasure.end_of_retention(key) is None
+    await do(app, timedelta(minutes=1))
+    assert await app.erasure.end_of_retention(key) is None
+    assert layout.key_digest(key) in await app.tombstones.all()
+
+
+async def test_rows_of_the_list_are_made_again(app: App, control: Control) -> None:
+    """From the facts, as all rows."""
+    [job] = await archived(app, control, 1000)
+    erasure = await erase(app, job.recording_key)
+    [row], _ = await app.clients.index.erasures(limit=10)
+    await app.clients.index.delete([(index.ERASURES, f"{index.inverted(row.asked_at)}-{erasure}")])
+
+    _ = [one async for one in app.reindex.run(None, None)]
+
+    assert ([row], None) == await app.clients.index.erasures(limit=10)
+
+
+async def test_the_trail_of_an_erased_recording_is_found_by_its_key(app: App, control: Control) -> None:
+    """Who knows the key sees who had access, by object ids."""
+    jobs: list[ChunkJob] = await archived(app, control, 1000)
+    key = jobs[0].recording_key
+    await app.handout.view(ALAN, key)
+    erasure = await erase(app, key)
+
+    entries = [entry for _, entry in await app.clients.index.trail(erasure, after="", limit=10)]
+
+    assert {"view", "erase", "erased"} == {entry.action for entry in entries}
+    assert {"oid-alan", None} == {entry.object_id for entry in entries}
+    assert {(None, None, None)} == {(entry.who, entry.recording_key, entry.reason and None) for entry in entries}
+    assert await body_of(app.settings, "archive", layout.tombstone_blob(erasure))

@@ -1,0 +1,197 @@
+"""recording/erasing/requests.py: an erasure is asked for, repeated, called off, looked at."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from azure.core.exceptions import ServiceRequestError
+
+from recording.app import App
+from recording.catalogue import erasures
+from recording.catalogue.erasures import ErasuresQuery
+from recording.erasing.blocked import Blocked
+from recording.erasing.requests import ErasePerson, ErasureRequests
+from recording.errors import BadRequest, Conflict, NotFound, RecordingError, StorageUnavailable, TrailUnavailable
+from recording.model import layout
+from recording.model.keeping import PlaceHold
+from tests.support.emulator import Control
+from tests.support.erasures import ALAN, BODY, DAY, SETTLED, ask, do, erase, later, left
+from tests.support.facts import archived, listing, receive, stage, trail_of, with_blobs
+from tests.support.faults import FaultyBlobs
+from tests.support.source import mp4, storage_host, today
+
+UNKNOWN = "20260301T100000000000Z-b7e0"
+
+
+async def test_it_is_asked_for_once(app: App, control: Control) -> None:
+    """A repetition answers what was asked first; the trail has it, with the reason in words."""
+    [job] = await archived(app, control, 1000)
+
+    first = await ask(app, job.recording_key)
+    again = await ask(app, job.recording_key, after=timedelta(hours=5))
+
+    assert again == first
+    assert first.erasure_id == layout.key_digest(job.recording_key)
+    assert timedelta(hours=23) < first.happens_at - datetime.now(UTC) < timedelta(hours=25)
+    [entry] = await trail_of(app.settings)
+    assert ("erase", BODY.text, "oid-alan") == (entry["operation"], entry["reason"], entry["objectId"])
+    found = await app.erasure.get(first.erasure_id)
+    assert ("asked", job.recording_key, "objection") == (found.state, found.recording_key, found.reason)
+    asked = await app.erasure.open_of(job.recording_key)
+    assert asked is not None
+    assert asked.happens_at == first.happens_at
+
+
+async def test_it_can_be_called_off_until_it_has_begun(app: App, control: Control) -> None:
+    """And asked for again; what the archive keeps of it has no personal data."""
+    [job] = await archived(app, control, 1000)
+    key = job.recording_key
+    before = await left(app)
+    erasure = (await ask(app, key)).erasure_id
+
+    await app.erasure.call_off(ALAN, key)
+
+    assert before == await left(app)
+    found = await app.erasure.get(erasure)
+    assert ("calledOff", "oid-alan", None) == (found.state, found.called_off_by, found.recording_key)
+    assert [] == await do(app)
+    with pytest.raises(NotFound):
+        await app.erasure.call_off(ALAN, key)
+    await ask(app, key)
+    assert [key] == await do(app)
+    with pytest.raises(Conflict, match="has begun") as raised:
+        await app.erasure.call_off(ALAN, key)
+    assert "TooLate" == raised.value.error_code
+    records = [name for name in await listing(app.settings, "archive") if name.startswith(layout.ERASED)]
+    texts = [await app.clients.blobs.read("archive", name) or b"" for name in records]
+    assert len(texts) > 3
+    assert not any(b"Smith" in text for text in texts)
+
+
+async def test_one_that_was_erased_says_so(app: App, control: Control) -> None:
+    """Where its certificate is; everybody else gets a plain 404."""
+    [job] = await archived(app, control, 1000)
+    erasure = await erase(app, job.recording_key)
+
+    with pytest.raises(NotFound, match=erasure) as raised:
+        await ask(app, job.recording_key, after=SETTLED)
+    assert "Erased" == raised.value.error_code
+    with pytest.raises(NotFound) as raised:
+        await app.catalogue.get(job.recording_key)
+    assert "Erased" == raised.value.error_code
+
+
+async def test_what_is_on_hold_is_refused(app: App, control: Control) -> None:
+    """With the cases; nothing is changed."""
+    [job] = await archived(app, control, 1000)
+
+    async def cases(_: str) -> list[str]:
+        return ["K-17", "K-18"]
+
+    before = await listing(app.settings, "archive")
+    held: ErasureRequests = replace(app.erasure, blocked=Blocked(app.clients.blobs, cases))
+    with pytest.raises(Conflict, match=r"hold \(K-17\); hold \(K-18\)") as raised:
+        await held.ask(ALAN, job.recording_key, BODY)
+
+    assert ("OnHold", before) == (raised.value.error_code, await listing(app.settings, "archive"))
+
+
+@pytest.mark.parametrize(
+    ("key", "error"), [("x", BadRequest), (UNKNOWN, NotFound), ("../" + UNKNOWN, BadRequest), ("", BadRequest)]
+)
+async def test_a_key_that_leads_nowhere(app: App, key: str, error: type[RecordingError]) -> None:
+    """Neither to ask nor to call off; nothing is written."""
+    with pytest.raises(error):
+        await app.erasure.ask(ALAN, key, BODY)
+    with pytest.raises(error):
+        await app.erasure.call_off(ALAN, key)
+
+    assert set() == await left(app)
+
+
+@pytest.mark.parametrize(("erasure", "error"), [("x", BadRequest), ("a" * 64, NotFound), ("A" * 64, BadRequest)])
+async def test_an_id_that_is_none(app: App, erasure: str, error: type[RecordingError]) -> None:
+    """The id is the digest of the key."""
+    with pytest.raises(error):
+        await app.erasure.get(erasure)
+
+
+async def test_nothing_is_asked_for_that_is_not_on_record(app: App, control: Control) -> None:
+    """The trail first; and storage that is down is said to be."""
+    [job] = await stage(app, await control.recording(1000))
+    broken = FaultyBlobs(app.settings).on("create", name="audit/", raises=ServiceRequestError("down"))
+    with pytest.raises(TrailUnavailable):
+        await with_blobs(app, broken).erasure.ask(ALAN, job.recording_key, BODY)
+    await broken.aclose()
+    down = FaultyBlobs(app.settings).on("list_blobs", raises=ServiceRequestError("down"))
+    with pytest.raises(StorageUnavailable):
+        await with_blobs(app, down).erasure.ask(ALAN, job.recording_key, BODY)
+    await down.aclose()
+
+    assert not any(name.startswith(layout.ERASURES) for name in await left(app))
+
+
+@pytest.mark.parametrize("writes", [1, 2])
+async def test_a_repetition_makes_good_what_a_kill_has_left_out(app: App, control: Control, writes: int) -> None:
+    """The marker of the timer comes before the fact: an erasure that is on record happens."""
+    [job] = await archived(app, control, 1000)
+    dying = FaultyBlobs(app.settings, kill_after=writes)
+    with pytest.raises(BaseException):  # noqa: B017, PT011 - the process is gone
+        await with_blobs(app, dying).erasure.ask(ALAN, job.recording_key, BODY)
+    await dying.aclose()
+
+    await ask(app, job.recording_key)
+
+    assert [job.recording_key] == await do(app)
+    assert (await app.erasure.get(layout.key_digest(job.recording_key))).state == "erased"
+
+
+async def test_all_recordings_of_a_person_are_asked_for(environment: dict[str, str]) -> None:
+    """By the index; what is on hold is refused and named, and others' recordings are left alone."""
+    async with storage_host(environment) as (app, host):
+        keys = []
+        for number, people in enumerate([("8:acs:ada",), ("8:acs:ada", "8:acs:grace"), ("8:acs:grace",)]):
+            event = today(host.add(mp4(500 + number), people=people), event_id=f"e{number}")
+            event["data"]["recordingStartTime"] = f"2026-03-01T1{number}:00:00.0000000Z"
+            event["subject"] = event["subject"].replace("cmlk", f"cmlk{number}")
+            [job] = await receive(app, event)
+            await app.ingest.run(job)
+            await app.archive.run(job.recording_key)
+            keys.append(job.recording_key)
+        held = PlaceHold(case="K-1", reason="a hearing")
+        await app.keeping.place(ALAN, keys[1], held)
+        body = ErasePerson(participant=" 8:ACS:ada", reason="objection", text="asked for by mail")
+
+        found = await app.erasure.ask_for_person(ALAN, body)
+
+        assert ([keys[0]], [keys[1]]) == (
+            [one.recording_key for one in found.erasures],
+            [one.recording_key for one in found.refused],
+        )
+        assert ("OnHold", True) == (found.refused[0].code, "K-1" in found.refused[0].message)
+        assert found.happens_at == found.erasures[0].happens_at
+        assert found.erasures == (await app.erasure.ask_for_person(ALAN, body)).erasures
+        searched = [one for one in await trail_of(app.settings) if one["operation"] == "search"]
+        assert 2 == len(searched)
+        assert "ada" not in str(searched)
+
+
+async def test_the_list_has_the_last_first(app: App, control: Control) -> None:
+    """By pages; each with its state."""
+    keys = [(await archived(app, control, 1000 + number))[0].recording_key for number in range(3)]
+    for number, key in enumerate(keys):
+        await ask(app, key, after=timedelta(minutes=number))
+    await later(app, DAY).erasure.call_off(ALAN, keys[1])
+
+    first = await erasures.page(app.clients.index, ErasuresQuery(limit=2), url="https://x/v1/erasures?code=1")
+    rest = await erasures.page(
+        app.clients.index, ErasuresQuery(limit=2, cursor=first.cursor), url="https://x/v1/erasures"
+    )
+
+    assert [layout.key_digest(key) for key in reversed(keys)] == [
+        one.erasure_id for one in (*first.erasures, *rest.erasures)
+    ]
+    assert ["asked", "calledOff", "asked"] == [one.state for one in (*first.erasures, *rest.erasures)]
+    assert first.next_link
+    assert "code" not in first.next_link
+    assert rest.next_link is None
