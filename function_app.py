@@ -49,13 +49,14 @@ from recording.erasing.requests import ErasePerson, EraseRecording, ErasureAccep
 from recording.intake import backlog
 from recording.intake.receive import to_messages
 from recording.intake.replay import QuarantineReplayed
+from recording.joining.file import RETRY_AFTER_SECONDS, FileQuery, RecordingFile
 from recording.keeping.changes import Keeping
 from recording.model import job, roles
 from recording.model.caller import Caller
 from recording.model.consent import ConsentBody
 from recording.model.export import ExportAccepted, ExportQuery, ExportRequest, ExportView
 from recording.model.holds import HoldsState, PlaceHolds
-from recording.model.job import ArchiveJob, ChunkJob, ErasureJob, ExportJob, HoldsJob
+from recording.model.job import ArchiveJob, ChunkJob, ErasureJob, ExportJob, HoldsJob, JoinJob
 from recording.model.keeping import LiftHold, PlaceHold, SetRetention
 from recording.model.trail import Why
 
@@ -190,6 +191,21 @@ async def create_links(req: func.HttpRequest, caller: Caller) -> func.HttpRespon
     """Answer with links of a few minutes to chunks, to play or to download them."""
     body = read_body(LinkRequest, req)
     return json_response(await (await ready()).handout.links(caller, path_value(req, "recordingKey"), body))
+
+
+@doors.token(
+    "GET",
+    "recordings/{recordingKey}/file",
+    Shape(RecordingFile, query=FileQuery, statuses=(200, 202), errors=(404, 409, 503)),
+    roles=roles.PLAY,
+)
+async def get_recording_file(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Answer with links of a few minutes to one file of all chunks, which is made if it isn't there."""
+    query, joining = read_query(FileQuery, req), (await ready()).joining
+    found = await joining.file(caller, path_value(req, "recordingKey"), query)
+    if found.state == "making":
+        return json_response(found, status=202, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return json_response(found)
 
 
 @doors.token(
@@ -532,6 +548,12 @@ async def archive_recording(message: func.QueueMessage) -> None:
 async def make_export(message: func.QueueMessage) -> None:
     """Make an export of what there is about a person; what it raises makes the queue try again."""
     await (await ready()).exports.run(ExportJob.from_message(message.get_body().decode()).export_id)
+
+
+@app.queue_trigger(arg_name="message", queue_name=job.JOIN_QUEUE, connection="AzureWebJobsStorage")
+async def join_recording(message: func.QueueMessage) -> None:
+    """Make the joined file that somebody has asked for; what it raises makes the queue try again."""
+    await (await ready()).joining.run(JoinJob.from_message(message.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="message", queue_name=job.ERASURE_QUEUE, connection="AzureWebJobsStorage")

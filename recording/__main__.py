@@ -1,6 +1,4 @@
-"""`python -m recording doctor`, `replay`, `ingest`, `archive`, `verify`, `reindex`, `reconcile`, `export`.
-
-What an operator runs.
+"""What an operator runs: `python -m recording doctor`, `replay`, `ingest`, `archive`, `verify`, `file`, `reindex` …
 
 Settings come from the environment, as in Azure; those of local.settings.json fill the gaps. With
 `--settings FILE` they are that file's alone.
@@ -14,7 +12,7 @@ from io import TextIOWrapper
 from azure.core.exceptions import AzureError
 
 from recording import __version__
-from recording.commands import archive, doctor, export, ingest, reconcile, reindex, replay, verify
+from recording.commands import archive, doctor, export, file, ingest, reconcile, reindex, replay, verify
 from recording.errors import RecordingError
 
 
@@ -43,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m recording")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True)
-    for command in (doctor, replay, ingest, archive, verify, reindex, reconcile, export):
+    for command in (doctor, replay, ingest, archive, verify, file, reindex, reconcile, export):
         command.add_parser(commands)
     return parser
 

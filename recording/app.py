@@ -62,6 +62,8 @@ from recording.intake.poison import PoisonQueues
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake
 from recording.intake.replay import Replay
+from recording.joining.file import Joining
+from recording.joining.make import Maker
 from recording.keeping.changes import KeepingChanges
 from recording.keeping.ending import RetentionEnds
 from recording.keeping.follow import Follow
@@ -107,6 +109,8 @@ class Clients:
     archive_poison: Queue
     export_queue: Queue
     export_poison: Queue
+    join_queue: Queue
+    join_poison: Queue
     erasure_queue: Queue
     erasure_poison: Queue
     holds_queue: Queue
@@ -126,7 +130,7 @@ class Clients:
         """Return the queues that functions read."""
         return (
             *(self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue),
-            *(self.erasure_queue, self.holds_queue, self.export_queue),
+            *(self.join_queue, self.erasure_queue, self.holds_queue, self.export_queue),
         )
 
     @property
@@ -134,7 +138,7 @@ class Clients:
         """Return those of what the host gave up, in the same order."""
         return (
             *(self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison),
-            *(self.erasure_poison, self.holds_poison, self.export_poison),
+            *(self.join_poison, self.erasure_poison, self.holds_poison, self.export_poison),
         )
 
     async def prepare(self) -> None:
@@ -211,6 +215,7 @@ class App:
     trail_view: TrailView
     trail_rows: TrailRows
     verifier: Verifier
+    joining: Joining
     operations: Operations
     requeue: Requeue
     replay: Replay
@@ -313,6 +318,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         archive_poison=Queue(settings, f"{job.ARCHIVE_QUEUE}-poison", credential),
         export_queue=Queue(settings, job.EXPORT_QUEUE, credential),
         export_poison=Queue(settings, f"{job.EXPORT_QUEUE}-poison", credential),
+        join_queue=Queue(settings, job.JOIN_QUEUE, credential),
+        join_poison=Queue(settings, f"{job.JOIN_QUEUE}-poison", credential),
         erasure_queue=Queue(settings, job.ERASURE_QUEUE, credential),
         erasure_poison=Queue(settings, f"{job.ERASURE_QUEUE}-poison", credential),
         holds_queue=Queue(settings, job.HOLDS_QUEUE, credential),
@@ -424,6 +431,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         needs_consent=settings.consent == "required",
         clock=clock,
     )
+    maker = Maker(blobs, recordings, clients.join_queue, clock=clock)
+    joining = Joining(blobs, recordings, trail, clients.join_queue, maker, clock=clock)
     return App(
         settings=settings,
         clients=clients,
@@ -460,6 +469,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 clients.bulk_poison,
                 clients.event_poison,
                 clients.archive_poison,
+                clients.join_poison,
                 clients.erasure_poison,
                 clients.holds_poison,
                 intake=intake,
@@ -534,12 +544,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             tombstones,
             ScopeFinder(blobs, recordings, claims, endings, index, keeping, settings.retention, clock),
             Removal(
-                blobs,
-                places,
-                index,
-                clients.content,
-                TrailEraser(blobs, places, index),
-                derived=(exports.erase,),
+                *(blobs, places, index, clients.content, TrailEraser(blobs, places, index)),
+                derived=(joining.erase, exports.erase),
             ),
             blocked,
             places,
@@ -551,6 +557,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         trail_rows=trail_rows,
         verifier=Verifier(blobs, recordings, trail, clock=clock),
         exports=exports,
+        joining=joining,
         reindex=Reindex(recordings, claims, endings, trail, index, keeping, tombstones, erasures, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),
         surroundings=_surroundings(settings),

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from awscrt import checksums
 
 BYTES = 8
+_PERIOD = 2**64 - 1
 
 
 def crc64(piece: bytes, before: int = 0) -> int:
@@ -22,6 +23,17 @@ def join(parts: Iterable[tuple[int, int]]) -> int:
     for crc, length in parts:
         whole = int(checksums.combine_crc64nvme(whole, crc, length))
     return whole
+
+
+def of_end(whole: int, front: int, length: int) -> int:
+    """Return the CRC of the last `length` bytes of what has the CRC `whole`, if what is before them has `front`."""
+    return whole ^ int(checksums.combine_crc64nvme(front, 0, length))
+
+
+def of_front(whole: int, end: int, length: int) -> int:
+    """Return the CRC of what stands before the last `length` bytes of `whole`, if these have the CRC `end`."""
+    # A byte more multiplies by x^8. The powers of x repeat after 2^64 - 1, so as many bytes less that divide by it.
+    return int(checksums.combine_crc64nvme(whole ^ end, 0, _PERIOD - length))
 
 
 def to_header(crc: int) -> str:

@@ -8,6 +8,7 @@ RecordingError                500 InternalServerError
 ├── LengthRequired            411 LengthRequired          the caller sends the body with a Content-Length
 ├── NotFound                  404 NotFound                the caller needs another recording id
 ├── Conflict                  409 Conflict                the service refuses in this state
+├── NotJoinable               409 NotJoinable             the caller takes the chunks one by one
 ├── ConsentMissing            409 ConsentMissing          consent is granted first, or the withdrawn one again
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
 ├── StartInProgress           503 StartInProgress         another request for this start is in progress; try again
@@ -28,6 +29,7 @@ RecordingError                500 InternalServerError
     └── NotProved             the blob in storage differs from what was fetched
 """
 
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 
@@ -37,6 +39,7 @@ class RecordingError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "InternalServerError"
     retry_after: str | None = None
+    details: tuple[Mapping[str, str | int], ...] = ()
 
     def __init__(self, message: str, *, target: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -93,6 +96,17 @@ class Conflict(RecordingError):
 
     status = 409
     code = "Conflict"
+
+
+class NotJoinable(RecordingError):
+    """The chunks of the recording can't be one file; the details name each reason and its chunk."""
+
+    status = 409
+    code = "NotJoinable"
+
+    def __init__(self, message: str, details: Iterable[Mapping[str, str | int]]) -> None:
+        super().__init__(message, target="recordingKey")
+        self.details = tuple(dict(one) for one in details)
 
 
 class ConsentMissing(RecordingError):

@@ -18,6 +18,7 @@ from recording.config import settings
 from recording.config.settings import Settings
 from recording.ingest import chunk
 from recording.intake import backlog
+from recording.joining import make
 from recording.model import attempts, job
 from tests.support import tables
 
@@ -53,6 +54,7 @@ TESTED_THROUGH_ANOTHER = {
     "clock": "test_timer",
     "commands/arguments": "commands/test_reconcile",
     "commands/doctor": "doctor/test_examination",
+    "commands/progress": "commands/test_file",
     "commands/replay": "intake/test_replay",
     "catalogue/erasures": "erasing/test_requests",
     "config/references": "config/test_settings",
@@ -71,6 +73,9 @@ TESTED_THROUGH_ANOTHER = {
     "join/parts": "join/test_plan",
     "join/refusals": "join/test_plan",
     "join/sources": "join/test_plan",
+    "joining/fact": "joining/test_make",
+    "joining/heads": "joining/test_make",
+    "joining/proof": "joining/test_make",
     "model/events": "model/test_event_parser",
     "model/holds": "keeping/test_searches",
     "model/pending": "archive/test_unannounced",
@@ -194,6 +199,7 @@ def test_routes_are_the_designs() -> None:
         "list_consents": ("GET", "conversations/{conversationId}/consents"),
         "get_me": ("GET", "me"),
         "create_links": ("POST", "recordings/{recordingKey}/links"),
+        "get_recording_file": ("GET", "recordings/{recordingKey}/file"),
         "download_manifest": ("GET", "recordings/{recordingKey}/manifest"),
         "download_checksums": ("GET", "recordings/{recordingKey}/sha256sums"),
         "get_recording_trail": ("GET", "recordings/{recordingKey}/trail"),
@@ -229,6 +235,7 @@ def test_other_triggers_are_the_designs() -> None:
         "ingest_bulk": "queueTrigger",
         "archive_recording": "queueTrigger",
         "make_export": "queueTrigger",
+        "join_recording": "queueTrigger",
         "erase_due_recording": "queueTrigger",
         "hold_recordings": "queueTrigger",
         "archive_recordings": "timerTrigger",
@@ -244,20 +251,27 @@ def test_other_triggers_are_the_designs() -> None:
         "ingest_chunk": ("recording-chunks", "AzureWebJobsStorage"),
         "ingest_bulk": ("recording-bulk", "AzureWebJobsStorage"),
         "archive_recording": ("recording-archive", "AzureWebJobsStorage"),
+        "join_recording": ("recording-join", "AzureWebJobsStorage"),
         "erase_due_recording": ("recording-erasures", "AzureWebJobsStorage"),
         "hold_recordings": ("recording-holds", "AzureWebJobsStorage"),
     } == queues
-    assert (
-        *("recording-events", "recording-chunks", "recording-bulk", "recording-archive"),
-        *("recording-erasures", "recording-holds"),
-    ) == (
+    assert {
+        "recording-events",
+        "recording-chunks",
+        "recording-bulk",
+        "recording-archive",
+        "recording-join",
+        "recording-erasures",
+        "recording-holds",
+    } == {
         backlog.QUEUE,
         job.QUEUE,
         job.BULK_QUEUE,
         job.ARCHIVE_QUEUE,
+        job.JOIN_QUEUE,
         job.ERASURE_QUEUE,
         job.HOLDS_QUEUE,
-    )
+    }
     assert found["archive_recordings"]["schedule"] == "%ARCHIVE_SCHEDULE%"
 
 
@@ -284,7 +298,7 @@ def test_budgets_end_before_the_host_does() -> None:
     """The host's stroke kills every job of a process: each use case stops itself before."""
     timeout = seconds(host()["functionTimeout"])
 
-    assert max(chunk.BUDGET_SECONDS, timer.BUDGET_SECONDS, finish.BUDGET_SECONDS) < timeout
+    assert max(one.BUDGET_SECONDS for one in (chunk, timer, finish, make)) < timeout
 
 
 def test_the_timer_waits_for_the_queue() -> None:

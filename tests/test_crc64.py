@@ -34,6 +34,14 @@ def test_parts_join_to_the_whole(parts: list[bytes]) -> None:
     assert running == whole
 
 
+@given(st.binary(max_size=300), st.binary(max_size=300))
+def test_a_part_follows_from_the_whole_and_the_rest(front: bytes, end: bytes) -> None:
+    """Of a block that was copied in part, the expected CRC is known without the bytes of the part."""
+    whole = crc64.crc64(front + end)
+    assert crc64.of_end(whole, crc64.crc64(front), len(end)) == crc64.crc64(end)
+    assert crc64.of_front(whole, crc64.crc64(end), len(end)) == crc64.crc64(front)
+
+
 def test_parts_in_another_order_have_another_crc() -> None:
     """A join of the right parts in the wrong order is noticed."""
     one, two = (crc64.crc64(b"one"), 3), (crc64.crc64(b"two"), 3)

@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 from recording import timer
+from recording.app import App
 from recording.config.settings import Settings
 from recording.ingest import blocks
 from recording.ingest.transfer import FIRST_BYTES
+from recording.joining.file import FileQuery
+from recording.model.caller import Caller
 from tests.support.facts import MIB, receive, run_timer, to_archive
-from tests.support.manifests import finished
+from tests.support.joined import JOB, archived, wav
+from tests.support.manifests import KEY, finished
 from tests.support.requests import Counted
 from tests.support.source import mp4, storage_host, today
 
@@ -103,6 +107,29 @@ def plan(size: int) -> tuple[blocks.Block, ...]:
 
 def _of(containers: Counter[tuple[str, str]], wanted: str) -> int:
     return sum(count for (container, _), count in containers.items() if container == wanted)
+
+
+@pytest.mark.derived
+async def test_a_joined_file_costs_what_is_written(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job, and the link to what it has made; what it sends is the head of the file."""
+    chunks = [wav(30_000, first=30_000 * number) for number in range(6)]
+    await archived(app.settings, chunks)
+    await app.clients.index.digests()
+    counted = Counted(monkeypatch)
+    await app.joining.run(JOB)
+    # Between two accounts a copy reads its source.
+    made, sent = counted.take() + Counter(read=len(chunks)), counted.bytes[app.settings.derived_container, "to"]
+    await app.joining.file(Caller(), KEY, FileQuery())
+    handed_out = counted.take()
+
+    told = rows("one joined file")
+    names = {"writes": "write", "reads of facts, heads, and of what is copied": "read"}
+    names |= {"other requests": "other", "lists": "list"}
+    assert {name: [int(cell) for cell in told[name]] for name in names} == {
+        name: [made[kind], handed_out[kind]] for name, kind in names.items()
+    }
+    # The head, and two facts of some kilobytes.
+    assert sent < 0.03 * sum(map(len, chunks))
 
 
 @pytest.mark.parametrize("day", DAYS)

@@ -1,5 +1,6 @@
 """/v1, over HTTP on the local host: who gets in with which token, and who may do what."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -14,6 +15,8 @@ from recording.config.settings import read_settings
 from recording.model import layout
 from recording.model.roles import ROLES
 from tests.support.facts import body_of, listing, put
+from tests.support.joined import archived, wav
+from tests.support.manifests import KEY as JOINED
 from tests.support.manifests import finished
 from tests.support.v1 import ROOT, Site, running
 
@@ -44,6 +47,7 @@ MATRIX = {
     "v1_get_chunk_content": ("GET", f"v1/recordings/{KEY}/chunks/0/content", "R  M "),
     "v1_create_links": ("POST", f"v1/recordings/{KEY}/links", "R  M "),
     "v1_download_manifest": ("GET", f"v1/recordings/{KEY}/manifest", "R  M "),
+    "v1_get_recording_file": ("GET", f"v1/recordings/{KEY}/file", "R  M "),
     "v1_download_checksums": ("GET", f"v1/recordings/{KEY}/sha256sums", "R  M "),
     "v1_get_recording_trail": ("GET", f"v1/recordings/{KEY}/trail", "   M "),
     "v1_get_trail": ("GET", "v1/trail", "   M "),
@@ -252,6 +256,33 @@ async def test_a_hand_out_is_on_record_as_the_token_says(site: Site) -> None:
     assert "no-store" == links.headers["Cache-Control"]
     day = await site.ask("GET", "v1/trail?limit=2", "grace")
     assert [download, linked] == day.body["entries"]
+
+
+async def test_one_file_of_all_chunks_is_made_by_the_job_that_the_first_request_queues(site: Site) -> None:
+    """202 with `Retry-After` until it is there; then a link, whose hand-out is on the trail."""
+    chunks = (wav(16_000), wav(8_000, first=16_000))
+    await archived(read_settings(site.environ), chunks)
+
+    first = answer = await site.ask("GET", f"v1/recordings/{JOINED}/file?purpose=download&reason=case", "ada")
+    for _ in range(100):
+        if answer.status != 202:
+            break
+        await asyncio.sleep(0.2)
+        answer = await site.ask("GET", f"v1/recordings/{JOINED}/file?purpose=download&reason=case", "ada")
+
+    assert (202, "5", "making") == (first.status, first.headers["Retry-After"], first.body["state"])
+    assert {"recordingKey", "state", "bytesDone", "bytesTotal"} == set(first.body)
+    assert (200, "ready") == (answer.status, answer.body["state"])
+    [part] = answer.body["parts"]
+    assert [{"index": 0, "beginsAt": 0.0, "seconds": 1.0}, {"index": 1, "beginsAt": 1.0, "seconds": 0.5}] == part[
+        "chunks"
+    ]
+    async with site.session.get(part["url"]) as got:
+        assert (await got.read()).endswith(chunks[0][44:] + chunks[1][44:])
+    trail = await site.ask("GET", f"v1/recordings/{JOINED}/trail?limit=1", "grace")
+    assert ["download"] == [entry["operation"] for entry in trail.body["entries"]]
+    wrong = await site.ask("GET", f"v1/recordings/{JOINED}/file?purpose=keep", "ada")
+    assert (400, "purpose") == (wrong.status, wrong.body["target"])
 
 
 async def test_without_its_settings_v1_answers_404_with_a_sentence(azurite: Azurite) -> None:

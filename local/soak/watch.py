@@ -16,7 +16,14 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.queue.aio import QueueServiceClient
 
 STAGING, ARCHIVE, QUARANTINE = "recordings-staging", "recordings-archive", "recordings-quarantine"
-QUEUES = ("recording-chunks", "recording-bulk", "recording-events", "recording-archive", "recording-holds")
+QUEUES = (
+    "recording-chunks",
+    "recording-bulk",
+    "recording-events",
+    "recording-archive",
+    "recording-holds",
+    "recording-join",
+)
 # An erasure that is done looks once more after hours.
 SETTLING = "pending-erasures/"
 # What the metadata of a staged chunk has: the CRC64 of the whole, or what an older version wrote after its proof.

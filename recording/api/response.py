@@ -103,4 +103,4 @@ def responds[**P](handler: Callable[P, Awaitable[func.HttpResponse]]) -> Callabl
 
 def error_body(error: RecordingError) -> dict[str, Any]:
     """Return the error body of the contract: code, message, target, details."""
-    return {"code": error.error_code, "message": error.message, "target": error.target, "details": []}
+    return {"code": error.error_code, "message": error.message, "target": error.target, "details": list(error.details)}

@@ -56,6 +56,7 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
         (clients.bulk_queue, clients.bulk_poison),
         (clients.event_queue, clients.event_poison),
         (clients.archive_queue, clients.archive_poison),
+        (clients.join_queue, clients.join_poison),
         (clients.erasure_queue, clients.erasure_poison),
         (clients.holds_queue, clients.holds_poison),
         scratch,

@@ -18,6 +18,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     reread.add_argument("keys", nargs="*", metavar="KEY", help="only the recordings of these keys")
     reread.add_argument("--from", dest="since", type=utc_time, help="recordings that started at or after (ISO 8601)")
     reread.add_argument("--to", dest="until", type=utc_time, help="recordings that started before (ISO 8601)")
+    reread.add_argument("--joined", metavar="KEY", help="prove the joined file of this recording instead, by one read")
     reread.add_argument("--concurrency", type=_count, default=2, help="recordings read at a time")
     reread.set_defaults(command=run)
     add_settings(reread)
@@ -25,6 +26,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 async def run(arguments: argparse.Namespace) -> int:
     """Verify what is in the archive; 1 if a recording doesn't match its manifest."""
+    if arguments.joined:
+        return await _joined(arguments)
     settings = read_from(arguments.settings)
     app = assemble(settings, connect(settings))
     bad = count = size = 0
@@ -43,6 +46,25 @@ async def run(arguments: argparse.Namespace) -> int:
         await app.aclose()
     print(_sum(count, bad, size))
     return 1 if bad else 0
+
+
+async def _joined(arguments: argparse.Namespace) -> int:
+    """Prove one joined file; 1 if its bytes are not those of the archive. Raises NotFound if there is none."""
+    settings = read_from(arguments.settings)
+    app = assemble(settings, connect(settings))
+    entry = TrailEntry.of(Caller(origin="command"), "verify", utc_now())
+    entry.recording_key = arguments.joined
+    try:
+        async with app.trail.record(entry):
+            found = await app.joining.verify(arguments.joined)
+            entry.details = {"joined": True, "ok": found.ok}
+    finally:
+        await app.aclose()
+    for part in found.parts:
+        proved = f"{len(part.chunks)} chunks proved by their SHA-256" if part.chunks else "no chunk has a SHA-256"
+        print("\n         ".join([f"{part.file_name}  {part.bytes:,} bytes read, {proved}", *part.problems]))
+    print("ok" if found.ok else "DAMAGED: delete it; it is made again when somebody asks for it")
+    return 0 if found.ok else 1
 
 
 def _sum(count: int, bad: int, size: int) -> str:

@@ -39,6 +39,7 @@ class Queues:
     bulk: tuple[Queue, Queue]
     events: tuple[Queue, Queue]
     archive: tuple[Queue, Queue]
+    joins: tuple[Queue, Queue]
     erasures: tuple[Queue, Queue]
     holds: tuple[Queue, Queue]
     scratch: Queue
@@ -102,13 +103,15 @@ async def _queues(settings: Settings, queues: Queues, timeout: float) -> list[Fi
     place = _Place(settings.host_storage, "AzureWebJobsStorage", "queue")
     probed = await _probe(place)
     if probed.mark == "fail":
-        names = ("queue use", "chunk queue", "bulk queue", "event queue", "archive queue", "erasure queue")
+        kinds = ("queue use", "chunk queue", "bulk queue", "event queue", "archive queue")
+        names = (*kinds, "join queue", "erasure queue", "holds queue")
         return [probed, *(Finding(name, "skipped", "skipped until the account is reachable") for name in names)]
     pairs = {
         "chunk": queues.chunks,
         "bulk": queues.bulk,
         "event": queues.events,
         "archive": queues.archive,
+        "join": queues.joins,
         "erasure": queues.erasures,
         "holds": queues.holds,
     }

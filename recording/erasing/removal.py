@@ -62,7 +62,13 @@ class Removal:
         left += await self._empty("archive", [layout.ending_blob(one) for one in scope.recording_ids])
         for where in _TEXTS:
             left += await self._empty(where, await self._naming(where, scope))
+        # What was made of the recording in between.
+        for erase in self.derived:
+            await erase(scope.recording_key)
         await self.trail.run(scope, erasure)
+        for erase in self.derived:
+            # What was made while the manifest was there; what is made later finds none, and erases itself.
+            await erase(scope.recording_key)
         return left
 
     async def remaining(self, scope: ErasureScope) -> list[Left]:

@@ -1,8 +1,9 @@
 """Drain the poison queues: the timer takes over what a queue gave up.
 
 A message there was tried five times. A chunk job, a fan-out, the job that archives or erases a recording or that of a
-hold is deleted: what still needs work follows from the facts in staging, and the timer queues it again from them. Of
-deferred events there may be no facts yet: they are accepted here, and their message stays until all of them are.
+hold is deleted: what still needs work follows from the facts in staging, and the timer queues it again from them. So is
+the job that joins chunks: whoever wants the file asks for it again. Of deferred events there may be no facts yet: they
+are accepted here, and their message stays until all of them are.
 A message that is neither is kept in quarantine.
 """
 
@@ -18,7 +19,7 @@ from recording.intake import backlog
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake, to_messages
 from recording.model import job
-from recording.model.job import ArchiveJob, ChunkJob, ErasureJob, HoldsJob
+from recording.model.job import ArchiveJob, ChunkJob, ErasureJob, HoldsJob, JoinJob
 from recording.storage.queues import Queue, QueuedMessage
 from recording.telemetry import log
 from recording.workers import run_each
@@ -36,6 +37,7 @@ class PoisonQueues:
         bulk: Queue,
         events: Queue,
         archive: Queue,
+        joins: Queue,
         erasures: Queue,
         holds: Queue,
         *,
@@ -51,6 +53,7 @@ class PoisonQueues:
         self._bulk = bulk
         self._events = events
         self._archive = archive
+        self._joins = joins
         self._erasures = erasures
         self._holds = holds
         self._intake = intake
@@ -74,6 +77,7 @@ class PoisonQueues:
         await asyncio.gather(
             *(self._drain(jobs, lambda text: self._discard(text, now=now)) for jobs in (self._chunks, self._bulk)),
             self._drain(self._archive, lambda text: self._discard_archive(text, now=now)),
+            self._drain(self._joins, lambda text: self._discard_join(text, now=now)),
             self._drain(self._erasures, lambda text: self._discard_erasure(text, now=now)),
             self._drain(self._holds, lambda text: self._discard_holds(text, now=now)),
             self._drain(self._events, lambda text: self._accept(text, messages, now=now)),
@@ -106,6 +110,18 @@ class PoisonQueues:
             await self._quarantine.keep(text, ["not the job that archives a recording"], received_at=now)
             return True
         log.warning("archive.poisoned", recordingKey=given_up.recording_key, next="the timer queues it again")
+        return True
+
+    async def _discard_join(self, text: str, *, now: datetime) -> bool:
+        """Log a recording whose chunks could not be joined."""
+        try:
+            given_up = JoinJob.from_message(text)
+        except ValidationError:
+            await self._quarantine.keep(text, ["not the job that joins a recording"], received_at=now)
+            return True
+        log.warning(
+            "join.poisoned", recordingKey=given_up.recording_key, next="the next request for the file queues it again"
+        )
         return True
 
     async def _discard_erasure(self, text: str, *, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""The jobs: a chunk job ingests one chunk, a fan-out queues those of a recording with many, another archives one.
+"""The jobs: a chunk job ingests one chunk, a fan-out queues those of a recording with many, others archive or join one.
 
 A chunk job is a message on the queue `recording-chunks`, or on `recording-bulk` if a fan-out has queued it. The payload
 of each is nested, since the Functions host overwrites the message's own metadata with top-level members of a JSON
@@ -173,6 +173,21 @@ class ExportJob(Record):
         return _ExportMessage(export=self).model_dump_json(by_alias=True)
 
 
+class JoinJob(Record):
+    """The chunks of a recording are to be joined into one playable file."""
+
+    recording_key: Annotated[str, AfterValidator(_key)]
+
+    @classmethod
+    def from_message(cls, message: str) -> "JoinJob":
+        """Parse a queue message; raises pydantic's ValidationError if it names no recording."""
+        return _JoinMessage.model_validate_json(message).join
+
+    def to_message(self) -> str:
+        """Return the job as the text of a queue message: `{"join": {"recordingKey": …}}`."""
+        return _JoinMessage(join=self).model_dump_json(by_alias=True)
+
+
 class ErasureJob(Record):
     """A recording is to be erased, if that is due."""
 
@@ -217,6 +232,10 @@ class _ArchiveMessage(Record):
 
 class _ExportMessage(Record):
     export: ExportJob
+
+
+class _JoinMessage(Record):
+    join: JoinJob
 
 
 class _ErasureMessage(Record):

@@ -45,6 +45,11 @@ derived     exports/{id}/asked.json                 an export that was asked for
             holds/{yyyy}/{MM}/{dd}/{key}/{sha256 of the case}/{number}-placed.json   a hold, and …-lifted.json
             retention/{yyyy}/{MM}/{dd}/{key}/{number}.json   the retention class of a recording; the last one counts
             hold-searches/{id}.json                 how many recordings a case holds by a search
+derived     joined/{key}/{revision}-{digest}/asked.json     that the joined file of this manifest was asked for
+            joined/{key}/{revision}-{digest}/making-{plan}.json  which files are being made, and their bytes
+            joined/{key}/{revision}-{digest}/{plan}-{part}.{kind}  a joined file, or a part of it
+            joined/{key}/{revision}-{digest}/file.json      what it consists of, written last
+            joined/{key}/{revision}-{digest}/refused.json   why there is none
 quarantine  {yyyy}/{MM}/{dd}/sha256-{digest}.json   an event that could not be parsed, named by a digest of its text
             replayed/{the same}                     that it was accepted later
 """
@@ -83,6 +88,8 @@ PENDING_HOLDS = "pending-holds"
 TO_DO = (ERASURES, PAUSES, PENDING_KEEPING, PENDING_HOLDS)
 # The facts of the trail, as its first version named them.
 TRAIL = "audit"
+# Joined files, in the container of derived files.
+JOINED = "joined"
 # Test blobs of `python -m recording doctor`, in any container and for seconds only.
 DOCTOR = ".doctor"
 # The key of the digests in the search index: without it rows can't be found, and those of another key are left behind.
@@ -360,6 +367,16 @@ def parse_manifest(blob: str) -> tuple[str, int] | None:
     if not found or not is_recording_key(key) or folder != archive_folder(key):
         return None
     return key, int(found["revision"] or 1)
+
+
+def joined_prefix(key: str) -> str:
+    """Return how the names of all joined files of a recording begin."""
+    return f"{JOINED}/{key}/"
+
+
+def joined_folder(key: str, revision: int, digest: str) -> str:
+    """Name the folder of the joined file of one revision of a manifest; `digest` is of what it is made from."""
+    return f"{joined_prefix(key)}{revision}-{digest}"
 
 
 def claim_blob(subject: str, number: int) -> str:

@@ -46,7 +46,7 @@ export function keeping(place, recording) {
     body: ["Its files, versions and traces are removed, also from search. Until then it can be called off; after that nobody can bring it back. A tombstone without names stays."],
     fields: [{ name: "ground", label: "Ground", options: REASONS }],
   }, ({ ground, reason }) => api.post(to("erase"), { reason: ground, text: reason }));
-  const callOff = button("v1_call_off_erasure", "Call off…", { title: "Call the erasure off", action: "Call it off", reason: "optional" }, () => api.remove(to("erase")));
+  const callOff = button("v1_call_off_erasure", "Call off…", { title: "Call the erasure off", body: ["The recording stays as it is."], action: "Call it off" }, () => api.remove(to("erase")));
 
   return h("section", { class: "panel" },
     h("div", { class: "row" }, h("h2", { class: "grow" }, "Keeping"), hold, holds.length || isAsked ? null : erase),

@@ -52,7 +52,8 @@ export function person(place, participant) {
       body: ["Each is erased later, and can be called off one by one until then. What a case holds stays."], fields: [{ name: "ground", label: "Ground", options: REASONS }],
     }, async ({ ground, reason }) => {
       const found = await api.post("erasures", { participant, reason: ground, text: reason });
-      note(`${found.erasures?.length ?? ""} recordings will be erased`, found.happensAt ? [" ", when(found.happensAt, "full")] : "", ".");
+      note(`${found.erasures.length} recordings will be erased`, found.happensAt ? [" by ", when(found.happensAt, "full")] : "", ".",
+        found.refused.length ? ` ${found.refused.length} can't be: ${found.refused.map((one) => `${one.recordingKey}: ${one.message}`).join("; ")}` : "");
     }),
   ].filter(Boolean);
 

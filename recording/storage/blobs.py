@@ -178,9 +178,15 @@ class Blobs:
             return None
         return _stored(found)
 
-    async def list_blobs(self, where: Container, prefix: str = "") -> AsyncIterator[StoredBlob]:
-        """List blobs with their metadata and the state of their copy, in the order of their names."""
-        async for blob in self._containers[where].list_blobs(name_starts_with=prefix, include=["metadata", "copy"]):
+    async def list_blobs(
+        self, where: Container, prefix: str = "", *, uncommitted: bool = False
+    ) -> AsyncIterator[StoredBlob]:
+        """List blobs with their metadata and the state of their copy, in the order of their names.
+
+        The `uncommitted` ones, of which only blocks were staged, have no bytes; they are omitted otherwise.
+        """
+        include = ["metadata", "copy", *(["uncommittedblobs"] if uncommitted else [])]
+        async for blob in self._containers[where].list_blobs(name_starts_with=prefix, include=include):
             # An account with a hierarchical namespace also lists its directories, and keeps empty ones.
             if "hdi_isfolder" not in (blob.metadata or {}):
                 yield _stored(blob)
@@ -232,6 +238,12 @@ class Blobs:
                     codes = [int(answer.status_code) async for answer in answers]
                     left = [blob for blob, code in zip_longest(some, codes) if blob and code not in _DELETED]
             await run_each(lambda one: self.delete(where, one.name, etag=one.etag), left, at_once=_DELETES_AT_ONCE)
+
+    async def read_part(self, where: Container, found: StoredBlob, offset: int, length: int) -> bytes:
+        """Read a range of exactly this version of a blob; raises ResourceModifiedError if there is another one."""
+        blob = self._containers[where].get_blob_client(found.name)
+        download = await blob.download_blob(offset, length, etag=found.etag, match_condition=_SAME)
+        return await download.readall()
 
     async def everything(self, where: Container, prefix: str) -> list[StoredVersion]:
         """List all that the account has under a prefix: versions, snapshots, what is soft-deleted or uncommitted.
@@ -287,10 +299,10 @@ class Blobs:
             await blob.upload_blob(b"", overwrite=False)
             await blob.delete_blob(delete_snapshots="include")
 
-    async def staged_blocks(self, name: str) -> dict[str, int]:
-        """List the uncommitted blocks of a chunk: {block id: bytes}."""
+    async def staged_blocks(self, name: str, *, where: Container = "staging") -> dict[str, int]:
+        """List the uncommitted blocks of a chunk, or of a joined file: {block id: bytes}."""
         try:
-            _, uncommitted = await self._containers["staging"].get_blob_client(name).get_block_list("uncommitted")
+            _, uncommitted = await self._containers[where].get_blob_client(name).get_block_list("uncommitted")
         except ResourceNotFoundError:
             return {}
         return {str(block.id): int(block.size or 0) for block in uncommitted}
@@ -305,6 +317,36 @@ class Blobs:
         answer = await block.stage_block(block_id, body, length=length)  # type: ignore[arg-type]
         received = answer.get("content_crc64")
         return crc64.from_bytes(bytes(received)) if received else None
+
+    async def stage_bytes(self, name: str, block_id: str, data: bytes) -> None:
+        """Stage a block of a joined file; the service refuses bytes with another CRC64."""
+        header = {"x-ms-content-crc64": crc64.to_header(crc64.crc64(data))}
+        await self._containers["derived"].get_blob_client(name).stage_block(block_id, data, headers=header)
+
+    async def stage_range(self, name: str, block_id: str, link: str, source: StoredBlob, part: ByteRange) -> int | None:
+        """Let the service copy a range of this version of a blob as a block of a joined file.
+
+        `link` is that of `copy_link`. Returns the CRC64 of the bytes that the service copied, if it says that; it
+        refuses those that haven't the one of `part`. Raises CopyDiffers then, and CopyFailed if the source has changed.
+        """
+        headers = {"x-ms-source-if-match": source.etag}
+        if part.crc64 is not None:
+            headers["x-ms-source-content-crc64"] = crc64.to_header(part.crc64)
+        block = self._containers["derived"].get_blob_client(name)
+        try:
+            answer = await block.stage_block_from_url(block_id, link, part.offset, part.length, headers=headers)
+        except HttpResponseError as failed:
+            if getattr(failed, "error_code", None) == "Crc64Mismatch":
+                raise CopyDiffers(f"{part.length} bytes from {part.offset} of {source.name} differ") from None
+            if failed.status_code == 412:
+                raise CopyFailed(f"{source.name} has changed; it will be retried") from None
+            raise
+        received = answer.get("content_crc64")
+        return crc64.from_bytes(bytes(received)) if received else None
+
+    async def copy_link(self, where: Container, name: str) -> str:
+        """Return a link of an hour with which the service itself reads a blob."""
+        return await self._signed(where, name, expiry=datetime.now(UTC) + _COPY_LINK_LIFE)
 
     async def put_chunk(self, name: str, data: bytes, metadata: dict[str, str], *, crc: int, content_type: str) -> bool:
         """Create a chunk by one request; False if a blob of this name exists already.
@@ -325,12 +367,18 @@ class Blobs:
         return True
 
     async def commit_blocks(
-        self, name: str, block_ids: Sequence[str], metadata: dict[str, str], *, content_type: str
+        self,
+        name: str,
+        block_ids: Sequence[str],
+        metadata: dict[str, str],
+        *,
+        content_type: str,
+        where: Container = "staging",
     ) -> bool:
-        """Commit a chunk from its blocks; False if a blob of this name exists already."""
+        """Commit a chunk or a joined file from its blocks; False if a blob of this name exists already."""
         try:
             await (
-                self._containers["staging"]
+                self._containers[where]
                 .get_blob_client(name)
                 .commit_block_list(
                     [BlobBlock(block_id) for block_id in block_ids],
@@ -397,7 +445,7 @@ class Blobs:
         logged. Raises CopyDiffers for a range that stays another one, or azure-core's errors.
         """
         target = self._containers["archive"].get_blob_client(name)
-        address = await self._signed("staging", source.name, expiry=datetime.now(UTC) + _COPY_LINK_LIFE)
+        address = await self.copy_link("staging", source.name)
         # Ids of its own, so that a second worker's block never takes the place of one that was compared.
         copy_id = token_hex(8)
         ids = {part: f"{number:06}-{copy_id}" for number, part in enumerate(ranges)}

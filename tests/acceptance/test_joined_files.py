@@ -114,7 +114,7 @@ def test_eighteen_chunks_of_the_emulator(say: Say, tmp_path: Path) -> None:
     """Every picture in order, and as many samples as the file says."""
     pause = Pause(START + timedelta(seconds=20), START + timedelta(seconds=30))
     timeline = Timeline(START, START + timedelta(seconds=100), (pause,))
-    chunks = media.encode(timeline, tmp_path, maximum_bytes=650_000, cancelled=threading.Event())
+    chunks = media.encode(timeline, tmp_path, maximum_bytes=560_000, cancelled=threading.Event())
     files = [chunk.path.read_bytes() for chunk in chunks]
     say(f"{len(files)} chunks, {sum(map(len, files)) / 1e6:.1f} MB")
     assert len(files) >= 18

@@ -26,6 +26,7 @@ async def examine(environment: dict[str, str], *, timeout: float = 15.0, **more:
         (clients.bulk_queue, clients.bulk_poison),
         (clients.event_queue, clients.event_poison),
         (clients.archive_queue, clients.archive_poison),
+        (clients.join_queue, clients.join_poison),
         (clients.erasure_queue, clients.erasure_poison),
         (clients.holds_queue, clients.holds_poison),
         scratch,

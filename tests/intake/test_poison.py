@@ -18,7 +18,7 @@ from recording.app import App, assemble
 from recording.intake import backlog
 from recording.intake.poison import PoisonQueues
 from recording.intake.receive import Intake
-from recording.model.job import ArchiveJob, ChunkJob
+from recording.model.job import ArchiveJob, ChunkJob, JoinJob
 from recording.notices import Topic
 from tests.support.emulator import Control, file_event
 from tests.support.facts import TOPIC_KEY, announce, body_of, listing, raw_queue, receive, sweep, told, topic
@@ -44,8 +44,9 @@ async def drain(app: App, intake: Intake | None = None, **limits: Any) -> list[s
         app.clients.bulk_poison,
         app.clients.event_poison,
         app.clients.archive_poison,
-        app.clients.holds_poison,
+        app.clients.join_poison,
         app.clients.erasure_poison,
+        app.clients.holds_poison,
         intake=intake or app.intake,
         quarantine=app.quarantine,
         **limits,
@@ -298,18 +299,20 @@ async def test_a_message_without_events_goes_to_quarantine(app: App, poisoned_ev
     assert 0 == await app.clients.event_poison.depth()
 
 
-async def test_a_recording_that_could_not_be_archived_is_the_timers_again(
-    app: App, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("job", "kind"), [(ArchiveJob, "archive"), (JoinJob, "join")])
+async def test_the_job_of_a_recording_that_was_given_up_is_deleted(
+    app: App, caplog: pytest.LogCaptureFixture, job: type[ArchiveJob | JoinJob], kind: str
 ) -> None:
-    """Its facts are in staging: the message is deleted. One that names no recording is kept in quarantine."""
-    await app.clients.archive_poison.create()
+    """What is to be archived follows from staging, a joined file is asked for again; what names none is kept."""
+    poison = app.clients.archive_poison if kind == "archive" else app.clients.join_poison
+    await poison.create()
     key = "20260301T100000000000Z-3f2b0e4c"
-    for text in (ArchiveJob(recording_key=key).to_message(), '{"archive": {"recordingKey": "../x"}}', "whose?"):
-        await app.clients.archive_poison.send(text)
+    for text in (job(recording_key=key).to_message(), f'{{"{kind}": {{"recordingKey": "../x"}}}}', "whose?"):
+        await poison.send(text)
 
     assert [] == await drain(app)
 
-    assert (0, 1) == (await app.clients.archive_poison.depth(), caplog.text.count("archive.poisoned"))
+    assert (0, 1) == (await poison.depth(), caplog.text.count(f"{kind}.poisoned"))
     assert key in caplog.text
     assert 2 == len(await listing(app.settings, "quarantine"))
-    await app.clients.archive_poison.delete_queue()
+    await poison.delete_queue()

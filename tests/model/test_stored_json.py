@@ -9,11 +9,12 @@ import pytest
 from pydantic import BaseModel
 
 from recording.intake import backlog
+from recording.joining.fact import JoinedFile, Making, NotJoined
 from recording.model.attempts import Attempts
 from recording.model.consent import Consent
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
 from recording.model.export import ExportAsked
-from recording.model.job import ArchiveJob, ChunkJob, ExportJob
+from recording.model.job import ArchiveJob, ChunkJob, ExportJob, JoinJob
 from recording.model.keeping import HoldLifted, HoldPlaced, RetentionSet
 from recording.model.layout import chunk_blob
 from recording.model.manifest import Manifest, write_manifest
@@ -70,6 +71,10 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "retention-forever.json": one_line(RetentionSet),
     "ending.json": one_line(Ending),
     "events-message.json": lambda text: backlog.format_message(backlog.parse_message(text)),
+    "join-job.json": lambda text: JoinJob.from_message(text).to_message(),
+    "joined-file.json": one_line(JoinedFile),
+    "joined-making.json": one_line(Making),
+    "joined-refused.json": one_line(NotJoined),
     "manifest-absent.json": indented(Manifest),
     "manifest.json": indented(Manifest),
     "manifest-timeline.json": indented(Manifest),

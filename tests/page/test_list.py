@@ -84,7 +84,7 @@ async def test_older_pages_are_added_and_back_returns_to_the_place(visit: Visit,
 async def test_what_fits_nothing_says_which_filter_to_take_away(visit: Visit, keys: dict[str, str]) -> None:
     """Each is a link that leaves the others."""
     page = await visit.open("#/?state=staged&missing=true", "ada")
-    await page.get_by_text("No recording fits").wait_for()
+    await page.locator(".empty", has_text="No recording fits").wait_for()
     assert [] == await visit.axe()
     await page.get_by_role("link", name="safe, not archived").click()
 
@@ -127,7 +127,7 @@ async def test_a_hostile_recording_is_text(visit: Visit, keys: dict[str, str], s
     await page.get_by_text("Searched as participant").wait_for()
     await page.get_by_label("Search recordings").fill(HOSTILE.replace("\u2028", "").replace("\x07", ""))
     await page.keyboard.press("Enter")
-    await page.get_by_text("No recording fits").wait_for()
+    await page.locator(".empty", has_text="No recording fits").wait_for()
     assert 0 == await page.locator("main img, main script").count()
 
 

@@ -250,6 +250,8 @@ async def harmed(
     """The app, and the storage between that does what the rules say; retries are as many as ever, without pauses."""
     async with StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as proxy:
         there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
+        # Azurite copies within one address only.
+        there |= {"DERIVED_STORAGE": proxy.connection_string} if "DERIVED_STORAGE" in environment else {}
         app = await bootstrap.open_app(read_settings(environment | there), retries=QUICK | retries)
         for rule in rules:
             add_fault(proxy, **rule)

@@ -17,6 +17,8 @@ _WRITES = (
     "replace",
     "delete",
     "stage_block",
+    "stage_bytes",
+    "stage_range",
     "put_chunk",
     "commit_blocks",
     "set_metadata",
@@ -25,7 +27,7 @@ _WRITES = (
     "set_hold",
     "set_policy",
 )
-_READS = ("create_containers", "read", "stat", "folders", "staged_blocks")
+_READS = ("create_containers", "read", "read_part", "stat", "folders", "staged_blocks")
 _STREAMS = ("list_blobs", "read_ranges")
 
 

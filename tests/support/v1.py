@@ -68,10 +68,13 @@ async def running(azurite: Azurite, **settings: str) -> AsyncIterator[Site]:
     ):
         environ = {
             "AzureWebJobsStorage": azurite.connection_string,
+            "DERIVED_STORAGE": azurite.connection_string,
             "ACS_CONNECTION_STRING": acs.connection_string,
             # Never in the course of a test.
             "ARCHIVE_SCHEDULE": "0 0 0 1 1 *",
-            **{f"{kind}_CONTAINER": f"{kind.lower()}-{number}" for kind in ("STAGING", "ARCHIVE", "QUARANTINE")},
+            **{
+                f"{one.upper()}_CONTAINER": f"{one}-{number}" for one in ("staging", "archive", "quarantine", "derived")
+            },
             **entra.settings(),
             **settings,
         }
