@@ -261,10 +261,12 @@ async def test_a_hand_out_is_on_record_as_the_token_says(site: Site) -> None:
 async def test_one_file_of_all_chunks_is_made_by_the_job_that_the_first_request_queues(site: Site) -> None:
     """202 with `Retry-After` until it is there; then a link, whose hand-out is on the trail."""
     chunks = (wav(16_000), wav(8_000, first=16_000))
+    # The app makes its containers when it is first asked for something.
+    assert 404 == (await site.ask("GET", f"v1/recordings/{JOINED}/file", "ada")).status
     await archived(read_settings(site.environ), chunks)
 
     first = answer = await site.ask("GET", f"v1/recordings/{JOINED}/file?purpose=download&reason=case", "ada")
-    for _ in range(100):
+    for _ in range(300):
         if answer.status != 202:
             break
         await asyncio.sleep(0.2)

@@ -112,9 +112,9 @@ def record_a_call(stack: Path) -> int:
         script = script.replace(f"{name}={fixed}", f"{name}={addresses[name]}")
     listed = "curl -sS $APP/recordings | grep -o '\"recordingKey\"' | wc -l"
     return int(
-        run(stack, f"{script}\nfor _ in $(seq 30); do [ $({listed}) = 2 ] && break; sleep 1; done\n{listed}").split()[
-            -1
-        ]
+        run(
+            stack, f"{script}\nfor _ in $(seq 30); do [ $({listed}) = 2 ] && break; sleep 1; done; echo\n{listed}"
+        ).split()[-1]
     )
 
 

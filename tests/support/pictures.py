@@ -2,11 +2,13 @@
 
 import argparse
 import asyncio
+import io
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from PIL import Image
 from playwright.async_api import Page, ViewportSize
 
 from local.azurite import Azurite
@@ -99,8 +101,14 @@ async def draw(folder: Path) -> None:
             options = {"color_scheme": one.scheme, "timezone_id": "Europe/Berlin", "viewport": one.size or WIDE}
             async with visiting(browser, site.host.url, **options) as visit:
                 page = await prepare(visit, one)
-                await page.screenshot(path=folder / f"{one.name}.png")
+                await asyncio.to_thread(_keep, await page.screenshot(), folder / f"{one.name}.png")
             print(one.name, flush=True)
+
+
+def _keep(shot: bytes, file: Path) -> None:
+    """Write a picture with 64 colours: a fourth of its bytes, and text as sharp as before."""
+    with Image.open(io.BytesIO(shot)) as picture:
+        picture.convert("RGB").quantize(64).save(file, optimize=True)
 
 
 async def prepare(visit: Visit, one: Picture) -> Page:
