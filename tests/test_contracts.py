@@ -86,7 +86,6 @@ TESTED_THROUGH_ANOTHER = {
     "signers": "acs/test_callbacks",
     "storage/keeping": "keeping/test_changes",
     "model/quarantined": "intake/test_receive",
-    "model/export": "people/test_exports",
     "people/collect": "people/test_exports",
     "model/participant": "model/test_index",
     "model/metadata_file": "model/test_payload_metadata_file",
