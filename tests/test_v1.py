@@ -262,7 +262,7 @@ async def test_one_file_of_all_chunks_is_made_by_the_job_that_the_first_request_
     """202 with `Retry-After` until it is there; then a link, whose hand-out is on the trail."""
     chunks = (wav(16_000), wav(8_000, first=16_000))
     # The app makes its containers when it is first asked for something.
-    assert 404 == (await site.ask("GET", f"v1/recordings/{JOINED}/file", "ada")).status
+    await site.send("GET", "health")
     await archived(read_settings(site.environ), chunks)
 
     first = answer = await site.ask("GET", f"v1/recordings/{JOINED}/file?purpose=download&reason=case", "ada")

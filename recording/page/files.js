@@ -38,7 +38,11 @@ export function files(place, recording, changed) {
     const { links } = await api.post(api.path`recordings/${key}/links`, { indexes, purpose: "download" });
     for (const link of links) follow(link.url);
   }
-  const fetchFile = async (name) => save(await api.file(api.path`recordings/${key}/${name}`));
+  const fetchFile = async (path) => {
+    const { name, blob } = await api.file(api.path`recordings/${key}/${path}`);
+    // Without a type: to a text the browser would add .txt.
+    save({ name, blob: new Blob([blob], { type: "application/octet-stream" }) });
+  };
   // One link at a time: the last of many would have run out before its turn.
   const all = () => attempt(async () => {
     for (const [at, one] of there.entries()) {

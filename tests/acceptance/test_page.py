@@ -24,6 +24,7 @@ from tests.support.browser import NARROW, WIDE, Visit, chromium, visiting
 from tests.support.emulator import Control
 from tests.support.exhibits import archived, furnish, people
 from tests.support.pictures import pictures, prepare
+from tests.support.played import furnish_media
 from tests.support.v1 import Site, running
 
 MANY = 100_000
@@ -59,7 +60,7 @@ async def test_every_state_is_accessible_in_light_and_dark_wide_and_narrow(azuri
     """axe-core finds nothing by WCAG 2.2 AA, nothing scrolls sideways, and the policy refuses nothing."""
     found: dict[str, list[str]] = {}
     async with opened(azurite) as (site, app, browser):
-        keys = await furnish(app, Control(site.acs.endpoint, site.session))
+        keys = await furnish(app, Control(site.acs.endpoint, site.session)) | await furnish_media(app.settings)
         for one in pictures(keys):
             for scheme in ("light", "dark"):
                 async with visiting(browser, site.host.url, color_scheme=scheme) as visit:

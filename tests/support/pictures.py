@@ -19,6 +19,7 @@ from recording.model.surroundings import Surroundings
 from tests.support.browser import NARROW, WIDE, Visit, chromium, visiting
 from tests.support.emulator import Control
 from tests.support.exhibits import CASE, furnish
+from tests.support.played import furnish_media
 from tests.support.v1 import ROOT, running
 
 FOLDER = ROOT / "docs" / "page"
@@ -63,6 +64,24 @@ async def _stop(page: Page) -> None:
     await page.get_by_role("button", name="Stop the recording").or_(page.get_by_text("Stop…")).first.click()
 
 
+async def _play(page: Page) -> None:
+    await page.get_by_role("button", name="Play", exact=True).click()
+    await page.locator(".is-begun").wait_for()
+
+
+def _press(name: str) -> Callable[[Page], Awaitable[None]]:
+    """Return what presses a button."""
+
+    async def press(page: Page) -> None:
+        await page.get_by_role("button", name=name, exact=True).click()
+
+    return press
+
+
+async def _refusing(visit: Visit) -> None:
+    await visit.page.route("**/archive-*/**", lambda route: route.fulfill(status=403))
+
+
 def pictures(keys: dict[str, str]) -> list[Picture]:
     """List the pictures, by the keys of the recordings that are there."""
     row = "table.list tbody tr"
@@ -75,8 +94,18 @@ def pictures(keys: dict[str, str]) -> list[Picture]:
         Picture("list-loading", "ada", "#/", ".skeleton", before=_endless),
         Picture("list-failed", "ada", "#/", ".problem", before=_broken),
         Picture("list-without-people", "edsger", "#/", row),
-        Picture("recording", "ada", f"#/r/{keys['case']}", "h1"),
-        Picture("recording-lost", "grace", f"#/r/{keys['lost']}", "h1"),
+        Picture("recording", "ada", f"#/r/{keys['played']}", ".timeline", then=_play),
+        Picture("recording-dark", "ada", f"#/r/{keys['played']}", ".timeline", then=_play, scheme="dark"),
+        Picture("recording-narrow", "ada", f"#/r/{keys['played']}", ".timeline", size=NARROW),
+        Picture("recording-keys", "ada", f"#/r/{keys['played']}", ".timeline", then=_press("Keys of the player")),
+        Picture("recording-lost", "grace", f"#/r/{keys['broken']}", ".past li"),
+        Picture(
+            "recording-expired", "grace", f"#/r/{keys['broken']}", ".past li", before=_refusing, then=_press("Play")
+        ),
+        Picture("recording-unmixed", "ada", f"#/r/{keys['unmixed']}", ".people", then=_press("Play")),
+        Picture("recording-hold", "grace", f"#/r/{keys['played']}", ".past li", then=_press("Hold…")),
+        Picture("recording-without-player", "alan", f"#/r/{keys['broken']}", ".timeline"),
+        Picture("recording-unknown", "ada", "#/r/20260301T000000000000Z-x", ".blank"),
         Picture("recording-in-flight", "edsger", f"#/r/{keys['waiting']}", "h1"),
         Picture("recording-hostile", "ada", f"#/r/{keys['hostile']}", "h1"),
         Picture("live", "barbara", "#/live", "table.live tbody tr"),
@@ -95,7 +124,7 @@ async def draw(folder: Path) -> None:
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     async with Azurite() as azurite, running(azurite) as site, chromium(plays_by_itself=True) as browser:
         app = await bootstrap.open_app(read_settings(site.environ))
-        keys = await furnish(app, Control(site.acs.endpoint, site.session))
+        keys = await furnish(app, Control(site.acs.endpoint, site.session)) | await furnish_media(app.settings)
         await app.aclose()
         for one in pictures(keys):
             options = {"color_scheme": one.scheme, "timezone_id": "Europe/Berlin", "viewport": one.size or WIDE}
@@ -106,9 +135,9 @@ async def draw(folder: Path) -> None:
 
 
 def _keep(shot: bytes, file: Path) -> None:
-    """Write a picture with 64 colours: a fourth of its bytes, and text as sharp as before."""
+    """Write a picture with 128 colours: a third of its bytes, and text as sharp as before."""
     with Image.open(io.BytesIO(shot)) as picture:
-        picture.convert("RGB").quantize(64).save(file, optimize=True)
+        picture.convert("RGB").quantize(128).save(file, optimize=True)
 
 
 async def prepare(visit: Visit, one: Picture) -> Page:
