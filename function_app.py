@@ -54,8 +54,9 @@ from recording.keeping.changes import Keeping
 from recording.model import job, roles
 from recording.model.caller import Caller
 from recording.model.consent import ConsentBody
+from recording.model.export import ExportAccepted, ExportQuery, ExportRequest, ExportView
 from recording.model.holds import HoldsState, PlaceHolds
-from recording.model.job import ArchiveJob, ChunkJob, ErasureJob, HoldsJob, JoinJob
+from recording.model.job import ArchiveJob, ChunkJob, ErasureJob, ExportJob, HoldsJob, JoinJob
 from recording.model.keeping import LiftHold, PlaceHold, SetRetention
 from recording.model.trail import Why
 
@@ -272,6 +273,31 @@ async def requeue_chunk(req: func.HttpRequest, caller: Caller) -> func.HttpRespo
     why, requeue = read_body(Why, req), (await ready_if_possible()).requeue
     done = await requeue.run(caller, *_chunk(req), reason=why.reason)
     return json_response(done, status=202 if done.state == "queued" else 200)
+
+
+@doors.token(
+    "POST",
+    "exports",
+    Shape(ExportAccepted, body=ExportRequest, statuses=(202,), repeatable=True, errors=(404, 503)),
+    roles=roles.EXPORT,
+)
+async def create_export(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Ask for an export of what there is about a person."""
+    body = read_body(ExportRequest, req)
+    accepted = await (await ready()).exports.ask(caller, body)
+    return json_response(accepted, status=202, headers=repeated(caller))
+
+
+@doors.token(
+    "GET",
+    "exports/{exportId}",
+    Shape(ExportView, query=ExportQuery, errors=(404, 503)),
+    roles=roles.EXPORT,
+)
+async def get_export(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """Answer how far an export is, and with links of a few minutes once it is ready."""
+    query = read_query(ExportQuery, req)
+    return json_response(await (await ready()).exports.view(caller, path_value(req, "exportId"), query))
 
 
 @doors.token(
@@ -516,6 +542,12 @@ async def ingest_bulk(message: func.QueueMessage) -> None:
 async def archive_recording(message: func.QueueMessage) -> None:
     """Archive one recording that the timer has queued; what it raises makes the queue try again."""
     await (await ready()).archive.run(ArchiveJob.from_message(message.get_body().decode()).recording_key)
+
+
+@app.queue_trigger(arg_name="message", queue_name=job.EXPORT_QUEUE, connection="AzureWebJobsStorage")
+async def make_export(message: func.QueueMessage) -> None:
+    """Make an export of what there is about a person; what it raises makes the queue try again."""
+    await (await ready()).exports.run(ExportJob.from_message(message.get_body().decode()).export_id)
 
 
 @app.queue_trigger(arg_name="message", queue_name=job.JOIN_QUEUE, connection="AzureWebJobsStorage")

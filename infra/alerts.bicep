@@ -206,7 +206,8 @@ traces
         and (message contains "recording-chunks-poison" or message contains "recording-bulk-poison"
             or message contains "recording-events-poison" or message contains "recording-archive-poison"
             or message contains "recording-erasures-poison"
-            or message contains "recording-join-poison" or message contains "recording-holds-poison"))
+            or message contains "recording-join-poison" or message contains "recording-holds-poison"
+            or message contains "recording-export-poison"))
 '''
   }
   {

@@ -44,6 +44,8 @@ param retentionClasses string
 param archiveImmutability bool
 param autoRecord string
 param consent string
+param exportOthers string
+param exportDays int
 param telemetry string
 
 @description('If empty, no state callbacks are requested.')
@@ -211,6 +213,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     ARCHIVE_IMMUTABILITY: toLower(string(archiveImmutability))
     AUTO_RECORD: autoRecord
     CONSENT: consent
+    EXPORT_OTHERS: exportOthers
+    EXPORT_DAYS: string(exportDays)
     TELEMETRY: telemetry
     PUBLIC_BASE_URL: publicBaseUrl
     CALLBACK_KEY: empty(callbackKeySecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${callbackKeySecretUri})'

@@ -73,6 +73,10 @@ param eraseVersions bool = false
 @allowed(['off', 'all'])
 param autoRecord string = 'off'
 
+@description('Whether exports of what there is about a person hide or show others who took part (EXPORT_OTHERS).')
+@allowed(['masked', 'shown'])
+param exportOthers string = 'masked'
+
 @description('required refuses a start unless consent was granted and none withdrawn (CONSENT); not together with autoRecord all.')
 @allowed(['off', 'required'])
 param consent string = 'off'
@@ -529,6 +533,8 @@ module functionApp 'function-app.bicep' = {
     archiveImmutability: archiveImmutabilitySupport
     autoRecord: autoRecord
     consent: consent
+    exportOthers: exportOthers
+    exportDays: derivedDays
     telemetry: telemetry
     publicBaseUrl: publicBaseUrl
     callbackKeySecretUri: callbackKeySecretUri

@@ -22,6 +22,7 @@ param logRetentionDays = int(readEnvironmentVariable('LOG_RETENTION_DAYS', '30')
 param silenceHours = int(readEnvironmentVariable('SILENCE_HOURS', '6'))
 
 param autoRecord = readEnvironmentVariable('AUTO_RECORD', 'off')
+param exportOthers = readEnvironmentVariable('EXPORT_OTHERS', 'masked')
 param consent = readEnvironmentVariable('CONSENT', 'off')
 param acsApiVersion = readEnvironmentVariable('ACS_API_VERSION', '')
 param sourceRetentionHours = readEnvironmentVariable('SOURCE_RETENTION_HOURS', '')

@@ -33,6 +33,8 @@ var queueNames = [
   'recording-events-poison'
   'recording-archive'
   'recording-archive-poison'
+  'recording-export'
+  'recording-export-poison'
   'recording-erasures'
   'recording-erasures-poison'
   'recording-join'

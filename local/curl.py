@@ -385,6 +385,21 @@ def _people(entra_url: str) -> list[Line]:
             f'curl -sSw "$STATUS" "$APP/v1/conversations/$CONVERSATION/consents" {bearer}GRACE"',
             200,
         ),
+        Line(
+            "Grace asks for an export of what there is about somebody who took part",
+            'EXPORT=$(curl -sSw "$STATUS" "$APP/v1/exports" -H "$JSON" '
+            f'{bearer}GRACE" -d "{{\\"participant\\":\\"$PERSON\\",\\"reason\\":\\"asked, article 15\\"}}" '
+            "| tee /dev/stderr | field exportId)",
+            202,
+        ),
+        Line(
+            "its state, with links once it is ready",
+            f'for _ in $(seq 30); do curl -sS "$APP/v1/exports/$EXPORT" {bearer}GRACE" | grep -q ready && break; '
+            "sleep 1; done\n"
+            f'curl -sSw "$STATUS" "$APP/v1/exports/$EXPORT" {bearer}GRACE"',
+            200,
+        ),
+        Line("refused: Ada may not export", f'curl -sSw "$STATUS" "$APP/v1/exports/$EXPORT" {bearer}ADA"', 403),
         Line("what is being recorded, for Barbara", f'curl -sSw "$STATUS" "$APP/v1/live" {bearer}BARBARA"', 200),
         Line("who Barbara is, and what she may do", f'curl -sSw "$STATUS" "$APP/v1/me" {bearer}BARBARA"', 200),
         Line("the state of the recording, for Barbara", f'curl -sSw "$STATUS" {_V1_RECORDING} {bearer}BARBARA"', 200),

@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from azure.core.exceptions import AzureError
 
 from recording import __version__
-from recording.commands import archive, doctor, file, ingest, reconcile, reindex, replay, verify
+from recording.commands import archive, doctor, export, file, ingest, reconcile, reindex, replay, verify
 from recording.errors import RecordingError
 
 
@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m recording")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True)
-    for command in (doctor, replay, ingest, archive, verify, file, reindex, reconcile):
+    for command in (doctor, replay, ingest, archive, verify, file, reindex, reconcile, export):
         command.add_parser(commands)
     return parser
 

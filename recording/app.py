@@ -73,6 +73,9 @@ from recording.model.events import CallLegStateChanged, CallStarted
 from recording.model.recheck import RECHECKS, RecheckTimes
 from recording.model.surroundings import Surroundings
 from recording.notices import Topic
+from recording.people.collect import Collector
+from recording.people.exports import Exports
+from recording.people.find import PersonFinder
 from recording.storage.blobs import RETRIES, Blobs
 from recording.storage.calls import CallIds
 from recording.storage.consents import Consents
@@ -104,6 +107,8 @@ class Clients:
     index: Index
     archive_queue: Queue
     archive_poison: Queue
+    export_queue: Queue
+    export_poison: Queue
     join_queue: Queue
     join_poison: Queue
     erasure_queue: Queue
@@ -125,7 +130,7 @@ class Clients:
         """Return the queues that functions read."""
         return (
             *(self.chunk_queue, self.bulk_queue, self.event_queue, self.archive_queue),
-            *(self.join_queue, self.erasure_queue, self.holds_queue),
+            *(self.join_queue, self.erasure_queue, self.holds_queue, self.export_queue),
         )
 
     @property
@@ -133,7 +138,7 @@ class Clients:
         """Return those of what the host gave up, in the same order."""
         return (
             *(self.chunk_poison, self.bulk_poison, self.event_poison, self.archive_poison),
-            *(self.join_poison, self.erasure_poison, self.holds_poison),
+            *(self.join_poison, self.erasure_poison, self.holds_poison, self.export_poison),
         )
 
     async def prepare(self) -> None:
@@ -215,6 +220,7 @@ class App:
     requeue: Requeue
     replay: Replay
     reindex: Reindex
+    exports: Exports
     health: HealthCheck
     surroundings: Surroundings
 
@@ -310,6 +316,8 @@ def connect(settings: Settings, *, retries: Mapping[str, Any] = RETRIES) -> Clie
         index=Index(settings, blobs, credential),
         archive_queue=Queue(settings, job.ARCHIVE_QUEUE, credential),
         archive_poison=Queue(settings, f"{job.ARCHIVE_QUEUE}-poison", credential),
+        export_queue=Queue(settings, job.EXPORT_QUEUE, credential),
+        export_poison=Queue(settings, f"{job.EXPORT_QUEUE}-poison", credential),
         join_queue=Queue(settings, job.JOIN_QUEUE, credential),
         join_poison=Queue(settings, f"{job.JOIN_QUEUE}-poison", credential),
         erasure_queue=Queue(settings, job.ERASURE_QUEUE, credential),
@@ -361,6 +369,17 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         index,
         trail,
         delay=timedelta(hours=settings.erasure_delay_hours),
+        clock=clock,
+    )
+    exports = Exports(
+        blobs,
+        PersonFinder(recordings, index),
+        Collector(blobs, recordings, claims, endings, trail, index),
+        trail,
+        clients.export_queue,
+        most=settings.export_others,
+        days=settings.export_days,
+        is_erased=erasures.has_begun,
         clock=clock,
     )
     changes = KeepingChanges(keeping, follow, trail, erasures.has_begun, clock)
@@ -525,7 +544,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             tombstones,
             ScopeFinder(blobs, recordings, claims, endings, index, keeping, settings.retention, clock),
             Removal(
-                *(blobs, places, index, clients.content, TrailEraser(blobs, places, index)), derived=(joining.erase,)
+                *(blobs, places, index, clients.content, TrailEraser(blobs, places, index)),
+                derived=(joining.erase, exports.erase),
             ),
             blocked,
             places,
@@ -536,6 +556,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         trail_view=TrailView(trail, catalogue, endings, index, clock=clock),
         trail_rows=trail_rows,
         verifier=Verifier(blobs, recordings, trail, clock=clock),
+        exports=exports,
         joining=joining,
         reindex=Reindex(recordings, claims, endings, trail, index, keeping, tombstones, erasures, clock),
         health=HealthCheck(blobs, clients.chunk_queue, clients.service),

@@ -176,4 +176,4 @@ def test_nothing_is_read_or_sent_on_import() -> None:
     code = "import function_app; print(len(function_app.app.get_functions()))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={}, capture_output=True, text=True, timeout=30)
 
-    assert ("64", "") == (done.stdout.strip(), done.stderr)
+    assert ("67", "") == (done.stdout.strip(), done.stderr)

@@ -86,6 +86,7 @@ TESTED_THROUGH_ANOTHER = {
     "signers": "acs/test_callbacks",
     "storage/keeping": "keeping/test_changes",
     "model/quarantined": "intake/test_receive",
+    "people/collect": "people/test_exports",
     "model/participant": "model/test_index",
     "model/metadata_file": "model/test_payload_metadata_file",
     "model/started": "catalogue/test_indexing",
@@ -191,6 +192,8 @@ def test_routes_are_the_designs() -> None:
         "replay_quarantined": ("POST", "operations/quarantined/{eventKey}/replay"),
         "list_dead_letters": ("GET", "operations/dead-letters"),
         "list_live": ("GET", "live"),
+        "create_export": ("POST", "exports"),
+        "get_export": ("GET", "exports/{exportId}"),
         "note_consent": ("POST", "conversations/{conversationId}/consents"),
         "list_consents": ("GET", "conversations/{conversationId}/consents"),
         "get_me": ("GET", "me"),
@@ -230,6 +233,7 @@ def test_other_triggers_are_the_designs() -> None:
         "ingest_chunk": "queueTrigger",
         "ingest_bulk": "queueTrigger",
         "archive_recording": "queueTrigger",
+        "make_export": "queueTrigger",
         "join_recording": "queueTrigger",
         "erase_due_recording": "queueTrigger",
         "hold_recordings": "queueTrigger",
@@ -242,6 +246,7 @@ def test_other_triggers_are_the_designs() -> None:
     }
     assert {
         "take_events": ("recording-events", "AzureWebJobsStorage"),
+        "make_export": ("recording-export", "AzureWebJobsStorage"),
         "ingest_chunk": ("recording-chunks", "AzureWebJobsStorage"),
         "ingest_bulk": ("recording-bulk", "AzureWebJobsStorage"),
         "archive_recording": ("recording-archive", "AzureWebJobsStorage"),

@@ -73,6 +73,8 @@ MATRIX = {
     "v1_get_erasure": ("GET", "v1/erasures/x", "   ME"),
     "v1_list_live": ("GET", "v1/live", "  C  "),
     "v1_get_me": ("GET", "v1/me", "ROCME"),
+    "v1_create_export": ("POST", "v1/exports", "   M "),
+    "v1_get_export": ("GET", "v1/exports/0123456789abcdef0123456789abcdef", "   M "),
     "v1_note_consent": ("POST", ONE.replace("recordings", "consents"), "  CM "),
     "v1_list_consents": ("GET", ONE.replace("recordings", "consents"), "R CM "),
     "v1_start_recording": ("POST", ONE, "  C  "),

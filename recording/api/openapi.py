@@ -48,6 +48,11 @@ _PATH: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": "^[0-9]{8}-sha256-[0-9a-f]{32}$"},
         "example": "20261124-sha256-0123456789abcdef0123456789abcdef",
     },
+    "exportId": {
+        "description": "The id in the answer of the request for an export.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "example": "0123456789abcdef0123456789abcdef",
+    },
     "erasureId": {
         "description": "The id of an erasure: the SHA-256 of the recording key, in hex.",
         "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},

@@ -191,6 +191,18 @@ class Settings(BaseModel):
         alias="CONSENT",
         description="`required` refuses a start unless consent was granted and none withdrawn; not with `AUTO_RECORD`.",
     )
+    export_others: Literal["masked", "shown"] = Field(
+        default="masked",
+        alias="EXPORT_OTHERS",
+        description="Whether an export of what there is about a person hides or shows others who took part.",
+    )
+    export_days: float = Field(
+        default=7,
+        gt=0,
+        le=365,
+        alias="EXPORT_DAYS",
+        description="Days after which an export is handed out no more; the container of derived files deletes it.",
+    )
     public_base_url: Address | None = Field(
         default=None,
         alias="PUBLIC_BASE_URL",

@@ -27,7 +27,8 @@ MOST_AHEAD = timedelta(minutes=5)
 LONGEST_CALL = timedelta(hours=24)
 
 
-def _require_text(text: str) -> str:
+def require_text(text: str) -> str:
+    """Return a text that isn't blank; raises ValueError for one that is."""
     if not text.strip():
         raise ValueError("must not be blank")
     return text
@@ -48,7 +49,7 @@ class ConsentBody(Body):
     """
 
     participant: Annotated[
-        str, Field(min_length=1, max_length=1024, examples=["8:acs:ada"]), AfterValidator(_require_text)
+        str, Field(min_length=1, max_length=1024, examples=["8:acs:ada"]), AfterValidator(require_text)
     ]
     decision: Decision
     how: How

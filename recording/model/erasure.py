@@ -92,6 +92,10 @@ OF_BLOBS: Mapping[str, Answer] = {
     "hold_search": Kept("it says which case held what a search found, and names no recording"),
     "asked_hold": Expires("when the recordings that its search finds are held"),
     "hold_progress": Expires("when the recordings that its search finds are held"),
+    **dict.fromkeys(
+        ("person_export", "person_export_page", "person_export_progress", "person_export_part", "person_export_file"),
+        Removed("with every export that has something of the recording"),
+    ),
     "consent": Kept(
         "it proves what a participant of the conversation has granted or withdrawn, and other recordings may rest on "
         "it; it names the participant, so an operator decides about it"
@@ -118,7 +122,7 @@ ELSEWHERE: Mapping[str, Answer] = {
     "versions and snapshots": Removed("by their ids, where the app's role allows it; else the certificate lists them"),
     "soft-deleted blobs": Expires("after the account's soft delete, unless they could be deleted permanently"),
     "joined files": Removed("by the recording key"),
-    "exports of people": Expires("with their container's lifecycle rule; no new link to one that has it is handed out"),
+    "exports of people": Removed("each that has something of the recording, as a whole"),
     "rows of the search index": Removed("by what the manifests say"),
     "rows of the trail": Removed("with the facts that they show"),
     "key of the digests": Kept("it is one for the whole archive, and random"),

@@ -23,6 +23,8 @@ ARCHIVE_QUEUE = "recording-archive"
 ERASURE_QUEUE = "recording-erasures"
 # Joined files that somebody has asked for.
 JOIN_QUEUE = "recording-join"
+# Exports of what there is about a person.
+EXPORT_QUEUE = "recording-export"
 # Holds on what a search finds.
 HOLDS_QUEUE = "recording-holds"
 # The chunks of an event, or of a recording that are queued again, are queued one by one up to this number. Above it a
@@ -150,6 +152,27 @@ class ArchiveJob(Record):
         return _ArchiveMessage(archive=self).model_dump_json(by_alias=True)
 
 
+def _export(text: str) -> str:
+    if not layout.is_export_id(text):
+        raise ValueError("not the id of an export")
+    return text
+
+
+class ExportJob(Record):
+    """An export of what there is about a person is to be made; it names nobody."""
+
+    export_id: Annotated[str, AfterValidator(_export)]
+
+    @classmethod
+    def from_message(cls, message: str) -> "ExportJob":
+        """Parse a queue message; raises pydantic's ValidationError if it names no export."""
+        return _ExportMessage.model_validate_json(message).export
+
+    def to_message(self) -> str:
+        """Return the job as the text of a queue message: `{"export": {"exportId": …}}`."""
+        return _ExportMessage(export=self).model_dump_json(by_alias=True)
+
+
 class JoinJob(Record):
     """The chunks of a recording are to be joined into one playable file."""
 
@@ -205,6 +228,10 @@ class _HoldsMessage(Record):
 
 class _ArchiveMessage(Record):
     archive: ArchiveJob
+
+
+class _ExportMessage(Record):
+    export: ExportJob
 
 
 class _JoinMessage(Record):

@@ -34,6 +34,14 @@ archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its k
             erasures/{sha256}/{number}-{step}.json  an erasure that was asked for, called off, refused, begun or done
             exports/{yyyy}/{MM}/{dd}/{key}-{event-id}.json  an event of chunks in the team's own storage
             audit/{yyyy}/{MM}/{dd}/{time}-{action}-{random}.json   the trail: who did what
+derived     exports/{id}/asked.json                 an export that was asked for; deleted first when it ends
+            exports/{id}/found/{number}.json        how far the archive was looked through for it, and what was found
+            exports/{id}/found.json                 the recordings that it is of
+            exports/{id}/recordings/{key}.json      what it has of one of them
+            exports/{id}/files/{key}/{file}         a copy of a chunk, where copies are wanted
+            exports/{id}/about.json                 what else there is about the person
+            exports/{id}/export.json, index.html    all of it, for programs and for people
+            exports/{id}/done.json                  that it is ready
             holds/{yyyy}/{MM}/{dd}/{key}/{sha256 of the case}/{number}-placed.json   a hold, and …-lifted.json
             retention/{yyyy}/{MM}/{dd}/{key}/{number}.json   the retention class of a recording; the last one counts
             hold-searches/{id}.json                 how many recordings a case holds by a search
@@ -89,6 +97,13 @@ INDEX_KEY = "keys/index.json"
 _KEY = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 _MANIFEST = re.compile(r"recording(?:-(?P<revision>[1-9][0-9]{0,5}))?\.json")
 _QUARANTINED = re.compile(r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})-(?P<digest>sha256-[0-9a-f]{32})")
+# The facts of consent, with a slash.
+CONSENTS = "consents/"
+# Of exports for people, in the container of derived files.
+PERSON_EXPORTS = "exports"
+_PERSON_EXPORT = re.compile(
+    rf"{PERSON_EXPORTS}/(?P<id>[0-9a-f]{{32}})/(?:recordings/(?P<part>[^/]+)\.json|files/(?P<copied>[^/]+)/[^/]+)"
+)
 _HOLD_SEARCH = re.compile(r"[0-9a-f]{32}")
 _EVENT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
@@ -595,7 +610,7 @@ def pause_blob(recording_id: str) -> str:
 
 def consent_folder(conversation: str) -> str:
     """Name the folder of a conversation's consents, with its slash; `conversation` is what its ids have in common."""
-    return f"consents/{hashlib.sha256(conversation.encode(errors='backslashreplace')).hexdigest()}/"
+    return f"{CONSENTS}{hashlib.sha256(conversation.encode(errors='backslashreplace')).hexdigest()}/"
 
 
 def consent_blob(conversation: str, at: datetime, digest: str) -> str:
@@ -642,3 +657,50 @@ def quarantined_blob(key: str) -> str | None:
 def replayed_blob(quarantined: str) -> str:
     """Name the fact that a quarantined event was accepted."""
     return f"replayed/{quarantined}"
+
+
+def person_export_folder(export: str) -> str:
+    """Name the folder of an export for a person, with its slash; `export` is its id."""
+    return f"{PERSON_EXPORTS}/{export}/"
+
+
+def person_export_blob(export: str, name: str) -> str:
+    """Name a blob of an export for a person: `asked`, `found`, `about`, `export` or `done`, without its extension."""
+    return f"{person_export_folder(export)}{name}.json"
+
+
+def person_export_page_blob(export: str) -> str:
+    """Name the page of an export for a person."""
+    return f"{person_export_folder(export)}index.html"
+
+
+def person_export_progress_blob(export: str, number: int) -> str:
+    """Name how far the archive was looked through for an export, after `number` parts of it."""
+    return f"{person_export_folder(export)}found/{number:06}.json"
+
+
+def person_export_part_blob(export: str, key: str) -> str:
+    """Name what an export has of a recording."""
+    return f"{person_export_folder(export)}recordings/{key}.json"
+
+
+def person_export_file_blob(export: str, key: str, file: str) -> str:
+    """Name the copy of a chunk in an export; `file` is the name under which it is saved."""
+    return f"{person_export_folder(export)}files/{key}/{file}"
+
+
+def exports_with(names: Iterable[str], key: str) -> set[str]:
+    """Return the exports that have something of a recording, by the names of blobs."""
+    found = (_PERSON_EXPORT.fullmatch(name) for name in names)
+    return {one["id"] for one in found if one and key in (one["part"], one["copied"])}
+
+
+def export_of(name: str) -> str | None:
+    """Return the export that a blob belongs to, by its name; None for another blob."""
+    folder, _, rest = name.removeprefix(f"{PERSON_EXPORTS}/").partition("/")
+    return folder if rest and name.startswith(f"{PERSON_EXPORTS}/") and is_export_id(folder) else None
+
+
+def is_export_id(text: str) -> bool:
+    """Return whether `text` can be the id of an export for a person."""
+    return re.fullmatch("[0-9a-f]{32}", text) is not None

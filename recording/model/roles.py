@@ -25,6 +25,7 @@ STEER: Roles = frozenset({CONTROL})
 # Who asks people for consent tells it: the calling app, or whoever keeps the recordings.
 NOTE_CONSENT: Roles = frozenset({CONTROL, MANAGE})
 SEE_CONSENT: Roles = frozenset({READ, CONTROL, MANAGE})
+EXPORT: Roles = frozenset({MANAGE})
 TEND: Roles = frozenset({OPERATE})
 # Whoever has a valid token, with any role or none.
 SIGNED_IN: Roles = frozenset()

@@ -21,6 +21,7 @@ Action = Literal[
     "requeue",
     "replay",
     "consent",
+    "export",
     "hold",
     "lift",
     "retain",

@@ -52,6 +52,8 @@ RETRIES: dict[str, Any] = {"retry_total": 4, "initial_backoff": 1, "increment_ba
 # The length of one read, which is held in memory.
 _READ_BYTES = 2 * 1024 * 1024
 _COPY_TRIES = 3
+# Of one block of a copy as it is; a block may have 4,000 MiB.
+_COPY_BYTES = 256 * 1024 * 1024
 _BLOCKS_AT_ONCE = 4
 # The most subrequests of a batch.
 _BATCH = 256
@@ -131,14 +133,16 @@ class Blobs:
         for service in self._services:
             await service.close()
 
-    async def create(self, where: Container, name: str, data: bytes, **metadata: str) -> bool:
+    async def create(
+        self, where: Container, name: str, data: bytes, *, content_type: str = "application/json", **metadata: str
+    ) -> bool:
         """Create a blob with its SHA-256; return False, and change nothing, if it exists."""
         try:
             await self._containers[where].upload_blob(
                 name,
                 data,
                 metadata={"sha256": hashlib.sha256(data).hexdigest(), **metadata},
-                content_settings=ContentSettings(content_type="application/json"),
+                content_settings=ContentSettings(content_type=content_type),
                 # The service compares a CRC: unlike a chunk, a fact is not read back.
                 validate_content=True,
                 overwrite=False,
@@ -473,6 +477,35 @@ class Blobs:
                 return None
             raise
         return StoredBlob(name, source.size, _quoted(done["etag"]), source.metadata)
+
+    async def copy_to_derived(self, where: Container, source: StoredBlob, name: str) -> bool:
+        """Copy a blob as it is by the service; False if there is one of this name, or another worker was quicker.
+
+        Raises azure-core's errors.
+        """
+        target = self._containers["derived"].get_blob_client(name)
+        address = await self._signed(where, source.name, expiry=datetime.now(UTC) + _COPY_LINK_LIFE)
+        # Ids of its own: blocks of two workers are not mixed.
+        copy_id = token_hex(8)
+        offsets = range(0, source.size, _COPY_BYTES)
+        ids = {offset: f"{number:06}-{copy_id}" for number, offset in enumerate(offsets)}
+
+        async def stage(offset: int) -> None:
+            length = min(_COPY_BYTES, source.size - offset)
+            await target.stage_block_from_url(ids[offset], address, offset, length)
+
+        try:
+            await run_each(stage, offsets, at_once=_BLOCKS_AT_ONCE)
+            await target.commit_block_list(
+                [BlobBlock(ids[offset]) for offset in offsets],
+                content_settings=ContentSettings(content_type=source.content_type),
+                match_condition=MatchConditions.IfMissing,
+            )
+        except HttpResponseError as failed:
+            if failed.status_code in (409, 412) or getattr(failed, "error_code", None) == "InvalidBlockList":
+                return False
+            raise
+        return True
 
     async def is_immutable(self) -> bool:
         """Return whether the archive's container has version-level immutability; raises azure-core's errors."""

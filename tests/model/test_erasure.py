@@ -52,4 +52,12 @@ def test_every_queue_is_thought_of() -> None:
     """A message stays until it is received; each of these jobs looks for a tombstone first."""
     queues = {name for name in vars(job) if name.endswith("QUEUE")}
 
-    assert queues == {"QUEUE", "BULK_QUEUE", "ARCHIVE_QUEUE", "ERASURE_QUEUE", "JOIN_QUEUE", "HOLDS_QUEUE"}
+    assert queues == {
+        "QUEUE",
+        "BULK_QUEUE",
+        "ARCHIVE_QUEUE",
+        "ERASURE_QUEUE",
+        "JOIN_QUEUE",
+        "HOLDS_QUEUE",
+        "EXPORT_QUEUE",
+    }

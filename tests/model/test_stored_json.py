@@ -13,7 +13,8 @@ from recording.joining.fact import JoinedFile, Making, NotJoined
 from recording.model.attempts import Attempts
 from recording.model.consent import Consent
 from recording.model.events import AnnouncedChunk, FileStatusUpdated
-from recording.model.job import ArchiveJob, ChunkJob, JoinJob
+from recording.model.export import ExportAsked
+from recording.model.job import ArchiveJob, ChunkJob, ExportJob, JoinJob
 from recording.model.keeping import HoldLifted, HoldPlaced, RetentionSet
 from recording.model.layout import chunk_blob
 from recording.model.manifest import Manifest, write_manifest
@@ -60,6 +61,8 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "chunk-metadata.json": lambda text: json.dumps(ChunkFacts.from_metadata(json.loads(text)).to_metadata()),
     "claim.json": one_line(StartClaim),
     "consent.json": one_line(Consent),
+    "export-asked.json": one_line(ExportAsked),
+    "export-job.json": lambda text: ExportJob.from_message(text).to_message(),
     "pending-pause.json": one_line(PendingPause),
     "copy-proof.json": one_line(CopyProof),
     "hold-lifted.json": one_line(HoldLifted),

@@ -23,6 +23,7 @@ _WRITES = (
     "commit_blocks",
     "set_metadata",
     "copy_to_archive",
+    "copy_to_derived",
     "set_hold",
     "set_policy",
 )

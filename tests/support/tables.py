@@ -27,7 +27,8 @@ PURPOSES = {
         "communicationLogs", "logRetentionDays", "telemetry",
     ),
     "Recording": (
-        "autoRecord", "consent", "deleteSource", "publicBaseUrl", "callbackKeySecretUri", "requireCallbackToken",
+        "autoRecord", "consent", "deleteSource", "exportOthers", "publicBaseUrl", "callbackKeySecretUri",
+        "requireCallbackToken",
     ),
     "People and services under /v1": ("entraTenantId", "entraApiId", "entraPageId"),
     "How long things are kept": (

@@ -1,0 +1,1 @@
+"""What there is about a person: found, exported."""
