@@ -23,6 +23,7 @@ from recording.model.erasure import (
     PendingErasure,
     ReasonCode,
 )
+from recording.model.index import Digests
 from recording.model.record import Body
 from recording.storage.erasures import ErasureStore
 from recording.storage.index import Index
@@ -168,7 +169,7 @@ class ErasureRequests:
             happens_at=max((one.happens_at for one in accepted), default=None),
         )
 
-    async def _of_person(self, digests: index.Digests, participant: str) -> list[str]:
+    async def _of_person(self, digests: Digests, participant: str) -> list[str]:
         wanted, token = index.search(digests, participant=participant), None
         found: list[str] = []
         while True:

@@ -344,7 +344,7 @@ class Joining:
 
 def not_joinable(refused: NotJoined) -> NotJoinable:
     """Return the refusal: the first reason in its message, all of them in its details."""
-    details = [
+    details: list[dict[str, str | int]] = [
         {"code": one.reason, "message": one.message, **({} if one.chunk is None else {"chunk": one.chunk})}
         for one in refused.refusals
     ]

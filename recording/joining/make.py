@@ -242,10 +242,10 @@ class Maker:
                         # So that nobody takes it for one that was compared.
                         await self._blobs.stage_bytes(name, block_id, bytes(2 if block.size == 1 else 1))
                         raise CopyDiffers(f"{part.length} bytes from {part.offset} of {sources[place].name} differ")
-                    crc = part.crc64 if part.crc64 is not None else answered
-                    if crc is None:
+                    known = part.crc64 if part.crc64 is not None else answered
+                    if known is None:
                         raise CopyFailed(f"storage doesn't say what it has copied of {sources[place].name}")
-                    staged[number] = _Staged(block_id, block, crc, compared=part.crc64 is not None)
+                    staged[number] = _Staged(block_id, block, known, compared=part.crc64 is not None)
 
         await run_each(stage, enumerate(wanted), at_once=BLOCKS_AT_ONCE)
         return _with_compared_wholes([staged[number] for number in range(len(wanted))])

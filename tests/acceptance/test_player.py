@@ -1,6 +1,7 @@
 """How the view of a recording plays and moves, measured in a browser."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -201,7 +202,7 @@ async def test_a_recording_of_18_chunks_and_3_hours_has_two_elements(visit: Visi
 
     def note(request: Request) -> None:
         if request.url.endswith("/links"):
-            asked.append((request.post_data_json or {})["indexes"])
+            asked.append(json.loads(request.post_data or "{}")["indexes"])
 
     page.on("request", note)
     await page.get_by_role("slider", name="Timeline").press("PageUp")

@@ -206,8 +206,7 @@ async def test_what_takes_too_long_is_queued_again(app: App) -> None:
     await joining(with_blobs(app, slow), budget_seconds=0.5).run(JOB)
 
     await slow.aclose()
-    async with contextlib.aclosing(app.clients.join_queue.receive(limit=1, hidden_seconds=1)) as queued:
-        [message] = [one async for one in queued]
+    [message] = [one async for one in app.clients.join_queue.receive(limit=1, hidden_seconds=1)]
     assert json.loads(message.text) == {"join": {"recordingKey": KEY}}
     await app.clients.join_queue.delete(message)
     await app.joining.run(JOB)

@@ -31,7 +31,7 @@ async def named_in_metadata_files(app: App, person: str) -> set[str]:
     """Read every metadata file of the archive and of staging: the recordings of those that name a person."""
     found = set()
     for where in ("archive", "staging"):
-        async with container(app.settings, where) as blobs:  # type: ignore[arg-type]
+        async with container(app.settings, where) as blobs:
             async for name in blobs.list_blob_names():
                 if "/chunks/" in name and name.endswith(".json"):
                     said = json.loads(await (await blobs.download_blob(name)).readall())
