@@ -401,7 +401,8 @@ async def test_a_recording_of_one_chunk_takes_eighteen_requests_to_archive_it(
     """List, event, no manifest; two copies of two requests and one of one; proof, manifest, and all is deleted by two.
 
     And the stop that was assigned to it, since events of the 2021 preview API name no recording; tombstones of key and
-    document, and of the key once more; holds and retention class by two lists. Each chunk more takes six. Not counted: the pass over its copy, in ranges of 2 MiB.
+    document, and of the key once more; holds and retention class by two lists. Each chunk more takes six. Not
+    counted: the pass over its copy, in ranges of 2 MiB.
     """
     async with harmed(azurite, environment) as (app, proxy):
         await app.clients.index.digests()
