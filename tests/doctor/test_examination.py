@@ -141,7 +141,7 @@ async def test_as_a_process(environment: dict[str, str], tmp_path: Path) -> None
     file = tmp_path / "some.json"
     file.write_text(json.dumps({"IsEncrypted": False, "Values": environment | SCHEDULE}))
 
-    done = await to_thread(doctor_process, tmp_path, "--settings", "some.json")
+    done = await to_thread(doctor_process, tmp_path, "--settings", "some.json", "--all")
     assert (0, "") == (done.returncode, done.stderr)
     *lines, _, last = done.stdout.splitlines()
     assert "✓ settings              read: ACS by a key, its API 2021-04-15-preview1" == lines[0]
