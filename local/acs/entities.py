@@ -149,6 +149,8 @@ class Recording:
     end: datetime | None = None
     session_end_reason: str = CALL_ENDED
     stored: datetime | None = None
+    # When Azure Monitor got its row. It isn't the emulator's time, which tests move ahead: logs are read by real time.
+    reported: datetime | None = None
     chunks: list[Chunk] = field(default_factory=list)
     event_id: str = field(default_factory=identifiers.new_guid)
     announced: datetime | None = None

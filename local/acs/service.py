@@ -5,7 +5,7 @@ Callbacks, events and the media are requested through effects, which are emitted
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from local.acs import identifiers
@@ -201,6 +201,7 @@ class Service:
         """Put the finished media of a recording into temporary storage."""
         recording.chunks = chunks
         recording.stored = self.clock.now()
+        recording.reported = datetime.now(UTC)
         if not recording.exported:
             self._documents.update({chunk.document_id: (recording, chunk) for chunk in chunks})
 

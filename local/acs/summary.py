@@ -17,11 +17,11 @@ _CONTENT = {"audio": "Audio Only", "audioVideo": "Audio - Video"}
 
 def row(recording: Recording) -> dict[str, Any] | None:
     """Return the row of a recording, by column; None while its media isn't ready."""
-    if recording.stored is None:
+    if recording.reported is None:
         return None
     kind = recording.format
     return {
-        "TimeGenerated": timestamp(recording.stored),
+        "TimeGenerated": timestamp(recording.reported),
         "OperationName": "RecordingSummary",
         "CorrelationId": recording.call.call_id,
         "ResultType": "Succeeded",

@@ -40,8 +40,8 @@ async def check_content(world: World, recording: dict[str, Any]) -> None:
 
 
 def whole(recording: dict[str, Any], events: int = 1) -> int:
-    """How many blobs an archived recording has: two per chunk, the events, the manifest."""
-    return 2 * len(recording["chunks"]) + events + 1
+    """How many blobs the archive has of a recording: two per chunk, the events, the manifest, its retention class."""
+    return 2 * len(recording["chunks"]) + events + 2
 
 
 async def finish(world: World, made: dict[str, Any]) -> dict[str, Any]:
