@@ -141,8 +141,8 @@ async def test_events_in_quarantine_that_name_it_are_removed(app: App, control: 
 
 async def test_a_kill_at_any_write_ends_the_same(app: App, control: Control) -> None:
     """The next try finds what is done, and goes on; it is never half erased in the end."""
-    # Every write at the beginning: what was decided, the tombstones; later ones are deletions of one kind.
-    kills = (0, 1, 2, 3, 8, 12, 16, 30)
+    # The writes at the beginning: what was decided, the tombstones; later ones are deletions of one kind, then the end.
+    kills = (1, 2, 3, 9, 16, 30)
     jobs = [(await stage(app, await control.recording(1000), event_id=f"event-{writes}"))[0] for writes in kills]
     assert len((await sweep(app)).archived) == len(kills)
 
@@ -164,8 +164,8 @@ async def test_a_kill_at_any_write_ends_the_same(app: App, control: Control) -> 
         return is_killed
 
     killed = await asyncio.gather(*(kill(writes, job.recording_key) for writes, job in zip(kills, jobs, strict=True)))
-    # The last lives: none of the writes comes behind those that were tried.
-    assert [True] * 7 + [False] == killed
+    # The last lives: an erasure has fewer writes.
+    assert [True] * 5 + [False] == killed
     assert set() == await left(app)
     text = await everything(app)
     assert not any(one in text for job in jobs for one in (job.recording_key, job.document_id))
