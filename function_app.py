@@ -353,7 +353,7 @@ async def get_erasure(req: func.HttpRequest, caller: Caller) -> func.HttpRespons
     roles=roles.KEEP,
 )
 async def set_retention(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
-    """Give a recording another retention class."""
+    """Set the retention class of a recording."""
     body = read_body(SetRetention, req)
     return json_response(await (await ready()).keeping.set_retention(caller, path_value(req, "recordingKey"), body))
 

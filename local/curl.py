@@ -271,7 +271,7 @@ def _people(entra_url: str) -> list[Line]:
             " | tee /dev/stderr | field erasureId)",
             202,
         ),
-        Line("what becomes of it", f'curl -sSw "$STATUS" "$APP/v1/erasures/$ERASURE" {bearer}ALAN"', 200),
+        Line("its state", f'curl -sSw "$STATUS" "$APP/v1/erasures/$ERASURE" {bearer}ALAN"', 200),
         Line("all erasures, for Grace", f'curl -sSw "$STATUS" "$APP/v1/erasures" {bearer}GRACE"', 200),
         Line(
             "refused: Grace may not call it off",

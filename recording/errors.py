@@ -104,8 +104,15 @@ class NotJoinable(RecordingError):
     status = 409
     code = "NotJoinable"
 
-    def __init__(self, message: str, details: Iterable[Mapping[str, str | int]]) -> None:
-        super().__init__(message, target="recordingKey")
+    def __init__(
+        self,
+        message: str,
+        *,
+        target: str | None = None,
+        code: str | None = None,
+        details: Iterable[Mapping[str, str | int]] = (),
+    ) -> None:
+        super().__init__(message, target=target, code=code)
         self.details = tuple(dict(one) for one in details)
 
 
@@ -137,7 +144,7 @@ class StartInProgress(RecordingError):
 
 
 class KeysUnavailable(RecordingError):
-    """The keys that check a token can't be fetched from ACS or Entra ID, so nobody knows whether it is valid."""
+    """The keys that check a token can't be fetched from ACS or Entra ID, so it is unknown whether it is valid."""
 
     status = 503
     code = "KeysUnavailable"

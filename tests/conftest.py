@@ -53,6 +53,7 @@ def environment(azurite: Azurite, acs: Emulator, request: pytest.FixtureRequest)
         "ARCHIVE_CONTAINER": f"archive-{number}",
         "QUARANTINE_CONTAINER": f"quarantine-{number}",
         "DERIVED_CONTAINER": f"derived-{number}",
+        "DEAD_LETTER_CONTAINER": f"dead-letter-{number}",
     }
     if request.node.get_closest_marker("derived"):
         environment["DERIVED_STORAGE"] = azurite.connection_string

@@ -45,14 +45,16 @@ VALUES = [
     "aHR0cHM6Ly9b",
     "//4=",
 ]
-ROUTES = {one.name: one.function for one in function_app.doors.endpoints}
+# What browsers show is no operation.
+PAGES = {"page": function_app.page, "page_file": function_app.page_file}
+ROUTES = {one.name: one.function for one in function_app.doors.endpoints} | PAGES
 
 
 async def told(name: str, body: bytes, value: str) -> tuple[int, str]:
     """Call a function with a malformed body and a malformed value everywhere else; return its status and its text."""
     params = {key: value for key in ("from", "to", "limit", "cursor")}
     headers = {"Idempotency-Key": value, "Authorization": f"Bearer {value}", "X-MS-CLIENT-PRINCIPAL-NAME": value}
-    route = {key: value for key in ("conversationId", "recordingId", "recordingKey", "index")}
+    route = {key: value for key in ("conversationId", "recordingId", "recordingKey", "index", "version", "file")}
     request = func.HttpRequest("POST", "/", headers=headers, params=params, route_params=route, body=body)
     more = {"jobs": Out()} if name == "receive_callback" else {}
     answer = await ROUTES[name](request, **more)

@@ -199,13 +199,14 @@ async def test_every_request_finds_its_own_function(site: Site, caplog: pytest.L
     found = {}
     for function in site.host.functions:
         if function.trigger.type == "httpTrigger":
-            [method] = function.trigger.properties["methods"]
-            caplog.clear()
-            await site.send(method, re.sub(r"\{\w+\}", "x", function.trigger.text("route")))
-            lines = [r.message for r in caplog.records if r.message.startswith("invocation_succeeded")]
-            found[function.name] = [name for line in lines for name in re.findall(r"function=\"?(\w+)", line)]
+            for method in function.trigger.properties["methods"]:
+                caplog.clear()
+                await site.send(method, re.sub(r"\{\w+\}", "x", function.trigger.text("route")).lstrip("/"))
+                lines = [r.message for r in caplog.records if r.message.startswith("invocation_succeeded")]
+                names = [name for line in lines for name in re.findall(r"function=\"?(\w+)", line)]
+                found[function.name, method] = names
 
-    assert {name: [name] for name in found} == found
+    assert {(name, method): [name] for name, method in found} == found
     assert len(found) > len(MATRIX) > 10
 
 

@@ -1,4 +1,4 @@
-"""What was erased doesn't come back: what came of it into staging is removed, and nothing of it is archived."""
+"""What was erased doesn't come back: what arrived in staging is removed, and nothing of it is archived."""
 
 from dataclasses import dataclass
 

@@ -74,7 +74,7 @@ async def _export(app: App, arguments: argparse.Namespace) -> int:
     await asyncio.to_thread((folder / "index.html").write_bytes, export_page.render(asked, found, parts, about))
     for one in (*found.unreadable, *missing):
         print(f"could not be read: {one}")
-    print(f"{len(parts)} recordings in {folder}; delete it when it is handed over")
+    print(f"{len(parts)} recordings in {folder}; delete it when the person has it")
     return 1 if found.unreadable or missing else 0
 
 

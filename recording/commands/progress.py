@@ -28,6 +28,6 @@ class Bar:
         self._out.flush()
 
     def end(self) -> None:
-        """Leave the line."""
+        """End the line."""
         if self._out.isatty():
             self._out.write("\n")

@@ -7,6 +7,7 @@ from recording.catalogue.verify import RecordingVerification
 from recording.clock import utc_now
 from recording.commands.arguments import add_settings, utc_time
 from recording.config.settings import read_from
+from recording.errors import BadRequest
 from recording.model import layout
 from recording.model.caller import Caller
 from recording.model.trail import TrailEntry
@@ -15,7 +16,7 @@ from recording.model.trail import TrailEntry
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
     reread = commands.add_parser("verify", help="re-read archived recordings and compare them with their manifests")
-    reread.add_argument("keys", nargs="*", metavar="KEY", help="only the recordings of these keys")
+    reread.add_argument("keys", nargs="*", type=_key, metavar="KEY", help="only the recordings of these keys")
     reread.add_argument("--from", dest="since", type=utc_time, help="recordings that started at or after (ISO 8601)")
     reread.add_argument("--to", dest="until", type=utc_time, help="recordings that started before (ISO 8601)")
     reread.add_argument("--joined", metavar="KEY", help="prove the joined file of this recording instead, by one read")
@@ -32,8 +33,6 @@ async def run(arguments: argparse.Namespace) -> int:
     app = assemble(settings, connect(settings))
     bad = count = size = 0
     try:
-        for key in arguments.keys:
-            layout.check_key(key)
         keys = arguments.keys or [key async for key in app.recordings.archived_keys(arguments.since, arguments.until)]
         print(f"{len(keys)} recordings in the archive" if not arguments.keys else f"{len(keys)} to verify", flush=True)
         async with app.trail.record(TrailEntry.of(Caller(origin="command"), "verify", utc_now())) as entry:
@@ -63,7 +62,7 @@ async def _joined(arguments: argparse.Namespace) -> int:
     for part in found.parts:
         proved = f"{len(part.chunks)} chunks proved by their SHA-256" if part.chunks else "no chunk has a SHA-256"
         print("\n         ".join([f"{part.file_name}  {part.bytes:,} bytes read, {proved}", *part.problems]))
-    print("ok" if found.ok else "DAMAGED: delete it; it is made again when somebody asks for it")
+    print("ok" if found.ok else "DAMAGED: delete it; the next request for it makes a new one")
     return 0 if found.ok else 1
 
 
@@ -84,6 +83,14 @@ def _line(result: RecordingVerification) -> str:
     problems = [*result.problems, *(problem for chunk in result.chunks for problem in chunk.problems)]
     first = f"{verdict:8} {result.recording_key}  {len(result.chunks)} chunks{note}"
     return "\n         ".join([first, *problems])
+
+
+def _key(text: str) -> str:
+    try:
+        layout.check_key(text)
+    except BadRequest as malformed:
+        raise argparse.ArgumentTypeError(malformed.message) from malformed
+    return text
 
 
 def _count(text: str) -> int:

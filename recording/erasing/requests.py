@@ -81,7 +81,7 @@ class PersonErasures(Body):
 
 
 class ErasureDetail(Body):
-    """An erasure: what was asked, what became of it, and its newest certificate.
+    """An erasure: what was asked, its outcome, and its newest certificate.
 
     `recordingKey` is there until it is done. `reasons` say what forbids it.
     """

@@ -231,7 +231,7 @@ class Joining:
         derived = [part for part in made.parts if part.where == "derived"]
         if all((blob := there.get(part.blob.rpartition("/")[2])) and blob.size == part.bytes for part in derived):
             return made
-        # It is made again by whoever finds no fact.
+        # Whoever finds no fact makes a new one.
         await self._blobs.delete("derived", f"{folder}/file.json")
         return None
 
@@ -349,7 +349,8 @@ def not_joinable(refused: NotJoined) -> NotJoinable:
         for one in refused.refusals
     ]
     first = refused.refusals[0].message
-    return NotJoinable(f"the chunks of this recording can't be one file: {first}", details)
+    message = f"the chunks of this recording can't be one file: {first}"
+    return NotJoinable(message, target="recordingKey", details=details)
 
 
 def _at_once(manifest: Manifest) -> Joined | Refused | None:

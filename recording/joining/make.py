@@ -107,7 +107,7 @@ class Maker:
     async def _run(self, key: str) -> None:
         manifest = await self._recordings.newest_manifest(key)
         if manifest is None:
-            log.info("join.no_recording", recordingKey=key)
+            log.info("join.not_archived", recordingKey=key)
             await erase(self._blobs, key)
             return
         manifest = await self._recordings.described(manifest)

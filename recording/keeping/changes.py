@@ -60,7 +60,7 @@ class KeepingChanges:
     clock: Clock = utc_now
 
     async def set_retention(self, caller: Caller, key: str, body: SetRetention) -> Keeping:
-        """Give a recording another retention class.
+        """Set the retention class of a recording.
 
         Raises BadRequest for a malformed key or an unknown class, NotFound, Conflict if that would end its time earlier
         than a hold or a policy of the platform allows, StorageUnavailable.

@@ -155,7 +155,7 @@ class PendingErasure(Record):
 
 
 class ErasureDecided(Record):
-    """What became of an erasure that was asked for: begun, called off, or refused, and why, in words without names."""
+    """The outcome of an erasure that was asked for: begun, called off, or refused, and why, in words without names."""
 
     decision: Literal["begun", "called-off", "refused"]
     at: datetime
@@ -220,7 +220,7 @@ class Certificate(Record):
 
     `found` counts what there was when it began, by kind; a chunk is one, however many versions of its blob there were.
     All of it is removed but for what `left` lists. `checked_at` is when all places were listed again, with versions and
-    deleted blobs. `kept` and `expires` say what becomes of everything else.
+    deleted blobs. `kept` and `expires` say how long everything else is kept.
     """
 
     erasure: str

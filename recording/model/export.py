@@ -68,7 +68,7 @@ class Progress(Record):
 
 
 class Found(Record):
-    """The recordings that an export is of; of those that can't be read nobody knows whether they name the person."""
+    """The recordings that an export is of; of those that can't be read it is unknown whether they name the person."""
 
     keys: tuple[str, ...]
     unreadable: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ _STYLE = (
     "pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f4f4f4;color:#111;padding:.5rem}"
 )
 _OTHERS = {
-    "masked": "Others who took part are shown as another-participant-1 and so on, anew for each recording.",
+    "masked": "Others who took part are shown as another-participant-1 and so on, from 1 in each recording.",
     "shown": "Others who took part are shown as the recordings name them.",
 }
 

@@ -15,7 +15,7 @@
     timer:                          last                                what the last run of the timer did
     trail:{recording key}           {inverted time}-{fact}              what was done with a recording
     trail:{digest}                  the same                            … while it ran, by its recording id
-    erasures:                       {inverted time}-{digest}            what was asked for, and what became of it
+    erasures:                       {inverted time}-{digest}            what was asked for, and its outcome
     reindex:                        {from}-{to}                         how far `python -m recording reindex` has come
 
 Keys, and what filters compare, stand in the platform's logs. So ids of people, conversations and references are in them

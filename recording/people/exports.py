@@ -183,7 +183,7 @@ class Exports:
         except TimeoutError:
             if not limit.expired():
                 raise
-            log.info("export.continues", export=export, next="it is queued again, and goes on where it is")
+            log.info("export.continues", export=export, next="it is queued again, and continues from there")
             await self.queue.send(ExportJob(export_id=export).to_message())
 
     async def erase(self, key: str) -> int:

@@ -135,7 +135,7 @@ class ErasureStore:
         await self._create(asked.erasure, asked.number, "asked", asked)
 
     async def decide(self, erasure: str, number: int, decided: ErasureDecided) -> ErasureDecided:
-        """Decide what becomes of it, and return what was decided: that of whoever was faster."""
+        """Decide whether it begins, and return what was decided: that of whoever was faster."""
         if await self._create(erasure, number, "decided", decided):
             return decided
         return await self._read(ErasureDecided, erasure, number, "decided") or decided
@@ -180,7 +180,7 @@ class ErasureStore:
         return _due(found) if found else None
 
     async def queued(self, erasure: str, name: str) -> None:
-        """Note that it was put on the queue."""
+        """Record that it was put on the queue."""
         await self._blobs.create("staging", layout.queued_erasure_blob(erasure, name), b"{}")
 
     async def forget_queued(self, erasure: str) -> None:

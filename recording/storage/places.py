@@ -117,7 +117,7 @@ def _as_refused(one: StoredVersion) -> StoredVersion:
 
 
 def _remaining(listed: Iterable[StoredVersion], refused: dict[StoredVersion, str]) -> list[Remaining]:
-    """Tell what is left by name and reason; what is soft-deleted ends by itself."""
+    """List what is left by name and reason; what is soft-deleted ends by itself."""
     found: dict[tuple[str, str], list[StoredVersion]] = {}
     for one in listed:
         code = refused.get(_as_refused(one))

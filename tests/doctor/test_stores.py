@@ -8,6 +8,7 @@ import pytest
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
 from local.azurite import ACCOUNT, KEY, Azurite
+from local.storage_versions import Keeping
 from recording.app import App
 from recording.model import layout
 from tests.doctor.examined import WRONG_KEY, bad, closed_port, examine
@@ -139,17 +140,19 @@ async def test_storage_that_does_one_thing_wrong(
 
 @pytest.mark.derived
 @pytest.mark.usefixtures("app")
-async def test_derived_files_need_an_account_that_forgets(azurite: Azurite, environment: dict[str, str]) -> None:
-    """Soft delete shows in a list that asks for it: an erased recording would live on in its joined file."""
-    keeps = {"kind": "status", "status": 202, "operation": "DeleteBlob", "path": "*/derived-*", "times": 1000}
-
+@pytest.mark.parametrize(("keeps_by", "versions"), [("soft delete", False), ("versions", True)])
+async def test_derived_files_need_an_account_that_forgets(
+    azurite: Azurite, environment: dict[str, str], keeps_by: str, versions: bool
+) -> None:
+    """What is kept shows in a list that asks for it: an erased recording would live on in its joined file."""
     good = await examine(environment)
-    async with harmed(azurite, environment, keeps) as (_, proxy):
+    async with harmed(azurite, environment) as (_, proxy):
+        proxy.versioned.keeping = Keeping(containers="derived-*", versions=versions)
         found = await examine(environment, DERIVED_STORAGE=proxy.connection_string)
 
     assert (set(), "ok") == (bad(good), good["derived container"].mark)
     assert {"derived container"} == bad(found)
-    assert "soft delete of the account would keep" in found["derived container"].detail
+    assert f"{keeps_by} of the account would keep" in found["derived container"].detail
     assert "DERIVED_STORAGE" in str(found["derived container"].fix)
 
 

@@ -57,7 +57,7 @@ def test_short_neighbours_are_one_block() -> None:
 
 
 def test_without_recorded_crcs_only_the_length_matters() -> None:
-    """What an older version has ingested is copied all the same; nothing is read for it."""
+    """What an older version has ingested is still copied; nothing is read for it."""
     beside = edges(Range(0, 5, 95), [])
     assert (beside.front.size, beside.end.size) == (0, 0)
     assert cut_range(Range(0, 5, 95), [], front=0, end=0, largest=60) == [

@@ -30,6 +30,7 @@ def test_make_alone() -> None:
         "bench",
         "infra",
         "package",
+        "release",
         "test",
         "acceptance",
         "clean",

@@ -36,7 +36,7 @@ async def test_each_deletion_needs_its_record_and_what_is_held_its_blobs(azurite
 
 
 async def test_a_certificate_says_what_is_there(azurite: Azurite) -> None:
-    """One that tells of something left, where nothing is, is not true."""
+    """One that lists something left, where nothing is, is not true."""
     async with open_rig(azurite) as rig:
         await _put(rig, f"tombstones/{DIGEST}.json")
         assert not await keeper.is_erased(rig.container, KEY)

@@ -121,7 +121,7 @@ async def _live(app: App, control: Control) -> None:
 
 
 async def _trouble(app: App, now: datetime) -> None:
-    """Leave a stop that nobody announced, an event that nobody understood, and one that was given up."""
+    """Make a stop that nobody announced, an event that nobody understood, and one that was given up."""
     known = {"recording_id": "cmVjb3JkaW5n", "conversation_id": "c"}
     await app.starts.note_started(Started(**known, reference="D-2026-001", at=now - 4 * HOUR))
     await app.endings.note(Ending(**known, at=now - 3 * HOUR, evidence="stopped through us", who="Barbara Liskov"))
