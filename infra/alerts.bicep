@@ -67,12 +67,15 @@ var insightsRules queryRule[] = [
     frequency: 'PT30M'
     window: 'PT1H'
     threshold: 0
+    // One alert: an archive that refuses one recording mostly refuses each of them.
     dimensions: []
     advice: 'The archive refuses a legal hold or a policy on recordings whose facts say that they are held or kept. The app deletes none of them; others who may write there could. The reason in the log says what is missing.'
     query: '''
 traces
 | where message startswith "recording.not_protected " or message startswith "retention.not_noted "
     or message startswith "retention.unknown_class "
+| extend fields = parse_json(substring(message, indexof(message, "{")))
+| summarize lines = count(), latest = max(timestamp), recordingKey = take_any(tostring(fields.recordingKey)), recordingId = take_any(tostring(fields.recordingId)) by reason = tostring(fields.reason)
 '''
   }
   {

@@ -1,14 +1,18 @@
 """What was erased doesn't come back: what arrived in staging is removed, and nothing of it is archived."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recording.model import layout
 from recording.model.recording import InFlightRecording
-from recording.model.tombstone import Match, Named, Tombstone
+from recording.model.tombstone import MOST_DOCUMENTS, Match, Named, Tombstone
 from recording.storage.endings import Endings
 from recording.storage.places import Places
 from recording.storage.tombstones import Tombstones
 from recording.telemetry import log
+
+# Lookups of the documents of a recording of many chunks in a run of the timer; a second has room for them.
+_ASKED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,22 @@ class ErasedRecordings:
         """Return what was erased of a recording in flight, by all its ids; raises azure-core's errors."""
         return await self.tombstones.find(_named(recording))
 
-    async def find_if_possible(self, recording: InFlightRecording) -> Match:
-        """Return what `find` does, as far as the archive answers."""
-        return await self.tombstones.find_if_possible(_named(recording), recording_key=recording.key)
+    async def find_if_possible(self, recording: InFlightRecording, asked: Sequence[str]) -> Match:
+        """Return what `find` does, as far as the archive answers.
+
+        One of many chunks would take a request for each: of its documents only some of those asked for are looked up,
+        and they don't say that all of it was erased. The jobs of its chunks look for their own.
+        """
+        named = _named(recording)
+        if len(named.documents) <= MOST_DOCUMENTS:
+            return await self.tombstones.find_if_possible(named, recording_key=recording.key)
+        of_all = Named.of(recording.key, recording.recording_id, ())
+        whole = (await self.tombstones.find_if_possible(of_all, recording_key=recording.key)).whole
+        if whole or not asked:
+            return Match(whole)
+        some = Named.of(recording.key, None, asked[:_ASKED_AT_ONCE])
+        found = await self.tombstones.find_if_possible(some, recording_key=recording.key)
+        return Match(None, found.documents)
 
     async def empty(self, key: str, stone: Tombstone, *, recording_id: str | None = None) -> None:
         """Empty staging of an erased recording, which may have another key; raises azure-core's errors."""

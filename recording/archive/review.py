@@ -122,7 +122,9 @@ class Review:
         missing = to_requeue(recording, run.now, first=self.first_requeue)
         if missing:
             # Accepted while its tombstone could not be read; ingest brings nothing of it.
-            match = await self.erased.find_if_possible(recording)
+            # Of many it matters only who would be asked for for ever.
+            asked = [chunk for chunk in missing if len(missing) <= MOST_DIRECT or chunk.expires_at < run.now]
+            match = await self.erased.find_if_possible(recording, [chunk.document_id for chunk in asked])
             if match.whole:
                 await self.erased.empty(recording.key, match.whole, recording_id=recording.recording_id)
                 return

@@ -291,7 +291,7 @@ class Exports:
         await self.blobs.create("derived", layout.person_export_blob(asked.export_id, "export"), data)
         page = export_page.render(asked, found, parts, about)
         name = layout.person_export_page_blob(asked.export_id)
-        await self.blobs.create("derived", name, page, content_type="text/html; charset=utf-8")
+        await self.blobs.create("derived", name, page, media_type="text/html; charset=utf-8")
 
     async def _links(
         self, asked: ExportAsked, found: Found, after: str, correlation_id: str

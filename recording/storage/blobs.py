@@ -134,15 +134,18 @@ class Blobs:
             await service.close()
 
     async def create(
-        self, where: Container, name: str, data: bytes, *, content_type: str = "application/json", **metadata: str
+        self, where: Container, name: str, data: bytes, *, media_type: str = "application/json", **metadata: str
     ) -> bool:
-        """Create a blob with its SHA-256; return False, and change nothing, if it exists."""
+        """Create a blob with its SHA-256; return False, and change nothing, if it exists.
+
+        `media_type` is not called `content_type`: that is a word of the metadata of a chunk.
+        """
         try:
             await self._containers[where].upload_blob(
                 name,
                 data,
                 metadata={"sha256": hashlib.sha256(data).hexdigest(), **metadata},
-                content_settings=ContentSettings(content_type=content_type),
+                content_settings=ContentSettings(content_type=media_type),
                 # The service compares a CRC: unlike a chunk, a fact is not read back.
                 validate_content=True,
                 overwrite=False,

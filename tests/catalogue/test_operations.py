@@ -389,9 +389,16 @@ async def test_queues_tell_what_waits_and_what_they_gave_up(app: App) -> None:
         found = {one.name: one.poison for one in (await view(app)).queues or []}
         await poison.clear_messages()
 
-    assert {job.ARCHIVE_QUEUE, job.BULK_QUEUE, job.QUEUE, "recording-events", job.JOIN_QUEUE, job.HOLDS_QUEUE} == set(
-        found
-    )
+    assert {
+        job.ARCHIVE_QUEUE,
+        job.BULK_QUEUE,
+        job.QUEUE,
+        "recording-events",
+        job.ERASURE_QUEUE,
+        job.EXPORT_QUEUE,
+        job.JOIN_QUEUE,
+        job.HOLDS_QUEUE,
+    } == set(found)
     assert 1 == found[job.BULK_QUEUE]
 
 
@@ -408,7 +415,7 @@ async def test_a_part_that_cannot_be_read_is_named_and_the_others_are_shown(
     assert (None, None, None, None) == (found.timer, found.waiting, found.lost, found.truncated)
     assert found.quarantined
     assert found.queues
-    assert (1, 4) == (len(found.quarantined.events), len(found.queues))
+    assert (1, 8) == (len(found.quarantined.events), len(found.queues))
     with pytest.raises(StorageUnavailable):
         await waiting(counted)
 

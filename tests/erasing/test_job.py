@@ -1,5 +1,6 @@
 """recording/erasing/job.py: a recording is erased, whatever is in the way, and its certificate is true."""
 
+import asyncio
 import contextlib
 import json
 from dataclasses import replace
@@ -18,6 +19,7 @@ from recording.model import index, layout
 from recording.model.erasure import Certificate
 from recording.model.job import ChunkJob
 from recording.storage.blobs import Blobs
+from tests.keeping.worlds import CLASSES, retain
 from tests.support.archives import quarantined
 from tests.support.emulator import Control, file_event
 from tests.support.erasures import ALAN, DAY, SETTLED, KilledBlobs, ask, do, erase, later, left
@@ -139,14 +141,16 @@ async def test_events_in_quarantine_that_name_it_are_removed(app: App, control: 
 
 async def test_a_kill_at_any_write_ends_the_same(app: App, control: Control) -> None:
     """The next try finds what is done, and goes on; it is never half erased in the end."""
-    writes = 0
-    is_killed = True
-    while is_killed:
-        jobs = await archived(app, control, 1000)
-        key = jobs[0].recording_key
+    # Every write at the beginning: what was decided, the tombstones; later ones are deletions of one kind.
+    kills = (0, 1, 2, 3, 8, 12, 16, 30)
+    jobs = [(await stage(app, await control.recording(1000), event_id=f"event-{writes}"))[0] for writes in kills]
+    assert len((await sweep(app)).archived) == len(kills)
+
+    async def kill(writes: int, key: str) -> bool:
         await app.handout.view(ALAN, key)
         erasure = (await ask(app, key)).erasure_id
         dying = KilledBlobs(app.settings, kill_after=writes)
+        is_killed = True
         with contextlib.suppress(Killed, BaseExceptionGroup):
             await with_blobs(later(app, DAY), dying).erase.run(key)
             is_killed = False
@@ -157,12 +161,14 @@ async def test_a_kill_at_any_write_ends_the_same(app: App, control: Control) -> 
         told = await certificate(app, erasure)
         assert ("erased", 1) == ((await app.erasure.get(erasure)).state, told.found["chunks"]), writes
         assert {"ACS"} == {one.place for one in told.left}, writes
-        assert set() == await left(app), writes
-        # Every write at the beginning: what was decided, the tombstones; later ones are deletions of one kind.
-        writes += 1 if writes < 4 else 4
-    assert writes > 20
+        return is_killed
+
+    killed = await asyncio.gather(*(kill(writes, job.recording_key) for writes, job in zip(kills, jobs, strict=True)))
+    # The last lives: none of the writes comes behind those that were tried.
+    assert [True] * 7 + [False] == killed
+    assert set() == await left(app)
     text = await everything(app)
-    assert not any(one in text for one in (key, jobs[0].document_id))
+    assert not any(one in text for job in jobs for one in (job.recording_key, job.document_id))
 
 
 @pytest.mark.parametrize("when", ["before it begins", "as it begins"])
@@ -260,34 +266,41 @@ async def set_policy(blobs: Blobs, name: str, *, locked: bool) -> None:
     await blobs._containers["archive"].get_blob_client(name).set_immutability_policy(policy)
 
 
+@pytest.mark.settings(RETENTION_CLASSES=CLASSES)
 async def test_a_source_that_cannot_be_deleted_is_in_the_certificate(app: App, control: Control) -> None:
     """The 2021 preview API has no deletion: ACS does it itself, and the certificate says when."""
     [job] = await archived(app, control, 1000)
-    await later(app, timedelta()).erasure.end_of_retention(job.recording_key)
+    await retain(app, job.recording_key, "brief")
+    await later(app, DAY).erasure.end_of_retention(job.recording_key)
 
-    await do(app, timedelta(minutes=1))
+    await do(app, DAY + timedelta(minutes=1))
 
     told = await certificate(app, layout.key_digest(job.recording_key))
     [source] = told.left
     assert ("ACS", "retention-ended") == (source.place, told.reason)
     assert source.until
-    assert timedelta(hours=47) < source.until - told.checked_at < timedelta(hours=49)
+    # Of its 48 hours, the class has taken 24.
+    assert timedelta(hours=23) < source.until - told.checked_at < timedelta(hours=25)
 
 
+@pytest.mark.settings(RETENTION_CLASSES=CLASSES)
 async def test_the_end_of_retention_asks_once_and_waits_for_holds(app: App, control: Control) -> None:
-    """Whoever plans it asks again: it answers with nothing while it is asked for, forbidden or done."""
+    """Whoever plans it asks again: it answers with nothing while it is too early, asked for, forbidden or done."""
     [job] = await archived(app, control, 1000)
     key = job.recording_key
+    await retain(app, key, "brief")
+    due = later(app, DAY).erasure
 
     async def cases(_: str) -> list[str]:
         return ["K-1"]
 
-    held = replace(app.erasure, blocked=Blocked(app.clients.blobs, cases))
+    held = replace(due, blocked=Blocked(app.clients.blobs, cases))
     assert await held.end_of_retention(key) is None
-    assert layout.key_digest(key) == await app.erasure.end_of_retention(key)
     assert await app.erasure.end_of_retention(key) is None
-    await do(app, timedelta(minutes=1))
-    assert await app.erasure.end_of_retention(key) is None
+    assert layout.key_digest(key) == await due.end_of_retention(key)
+    assert await due.end_of_retention(key) is None
+    await do(app, DAY + timedelta(minutes=1))
+    assert await due.end_of_retention(key) is None
     assert layout.key_digest(key) in await app.tombstones.all()
 
 

@@ -17,7 +17,7 @@ from tests.support.deployment import app_settings
 
 QUEUES = (
     *(job.QUEUE, job.BULK_QUEUE, backlog.QUEUE, job.ARCHIVE_QUEUE),
-    *(job.ERASURE_QUEUE, job.JOIN_QUEUE, job.HOLDS_QUEUE),
+    *(job.EXPORT_QUEUE, job.ERASURE_QUEUE, job.JOIN_QUEUE, job.HOLDS_QUEUE),
 )
 # They hold a key; the identity is used instead.
 NOT_HERE = {"ACS_CONNECTION_STRING", "EVENTS_TOPIC_KEY"}

@@ -14,6 +14,7 @@ ZONE = r"\[format\(.*'privatelink\..+\)\]"
 # https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
 NAMES = {
     "Microsoft.Authorization/roleAssignments": r"\[guid\(.+\)\]",
+    "Microsoft.Authorization/roleDefinitions": GUID,
     "Microsoft.Communication/communicationServices": NAME.format(1, 63),
     "Microsoft.EventGrid/systemTopics": NAME.format(3, 128),
     "Microsoft.EventGrid/systemTopics/eventSubscriptions": NAME.format(3, 64),

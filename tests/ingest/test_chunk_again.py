@@ -44,7 +44,7 @@ async def asked(control: Control) -> list[tuple[str, str]]:
 async def test_the_job_of_an_event_that_comes_again_asks_the_source_for_nothing(
     azurite: Azurite, environment: dict[str, str], control: Control
 ) -> None:
-    """All is there: three requests to storage say so, and none of them is a write."""
+    """All is there: three requests to storage say so, one looks for its tombstone, and none of them is a write."""
     async with harmed(azurite, environment) as (app, proxy):
         event = file_event(await control.recording(20 * MIB))
         [job] = await receive(app, event)
@@ -55,7 +55,7 @@ async def test_the_job_of_an_event_that_comes_again_asks_the_source_for_nothing(
 
         await app.ingest.run(again)
 
-        assert ([], 3) == (await asked(control), counted(proxy) - before)
+        assert ([], 4) == (await asked(control), counted(proxy) - before)
         assert again == job.again()
 
 

@@ -42,8 +42,8 @@ from tests.support.facts import receive, run_timer, with_blobs
 from tests.support.faults import Killed
 from tests.support.source import close
 
-EXAMPLES = int(os.environ.get("KEEPING_EXAMPLES", "5"))
-STEPS = int(os.environ.get("KEEPING_STEPS", "16"))
+EXAMPLES = int(os.environ.get("KEEPING_EXAMPLES", "3"))
+STEPS = int(os.environ.get("KEEPING_STEPS", "12"))
 ERASER = Caller(
     "Margaret", principal=Principal("person", "object-of-margaret", "Margaret", frozenset({"Recordings.Erase"}))
 )
