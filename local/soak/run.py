@@ -53,7 +53,11 @@ KILL_EVERY_SECONDS, LARGE_KILL_EVERY_SECONDS = 6.0, 30.0
 # How long the app believes that the source keeps a recording: what the source has deleted is given up after it. Longer
 # than any recording takes in spite of the faults: bytes that staging didn't keep are found when they are copied, and
 # are fetched again only until then. One of 1,500 chunks, four of which are fetched at a time, takes twelve minutes.
-RETENTION_SECONDS, LARGE_RETENTION_SECONDS = 75.0, 900.0
+# On a machine that does other things as well, the last of a small run takes a hundred seconds; what the source has
+# deleted is waited for until then.
+RETENTION_SECONDS, LARGE_RETENTION_SECONDS = 120.0, 900.0
+# For how long a queue delivers a message again, as hours would be to a day; a run ends only when that is over.
+REDELIVERY_SECONDS, LARGE_REDELIVERY_SECONDS = 25.0, 300.0
 TRICKLE_SECONDS, LARGE_TRICKLE_SECONDS = 5.0, 45.0
 
 
@@ -89,8 +93,8 @@ class Options:
 
     @property
     def redelivery_seconds(self) -> float:
-        """Return for how long a queue delivers a message again: as hours would be to a day."""
-        return self.retention_hours * 3600 / 3
+        """Return for how long a queue delivers a message again."""
+        return LARGE_REDELIVERY_SECONDS if self.is_large else REDELIVERY_SECONDS
 
     @property
     def trickle_seconds(self) -> float:

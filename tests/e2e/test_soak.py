@@ -11,20 +11,22 @@ ROOT = Path(__file__).parents[2]
 RECORDINGS = 60
 
 
-@pytest.mark.timeout(200)
+# One after the other: a host that is killed every six seconds gets nowhere if its start takes as long.
+@pytest.mark.xdist_group("soak")
+@pytest.mark.timeout(290)
 @pytest.mark.parametrize("api", ["today", "2021"])
 async def test_soak(tmp_path: Path, api: str) -> None:
     """Sixty recordings are whole in the archive or explained, whatever was injected and whoever was killed."""
 
     command = [sys.executable, "-m", "local", "soak", "--recordings", str(RECORDINGS), "--seed", "3", "--kills"]
     command += ["--api", api]
-    command += ["--per-second", "6", "--limit", "150", "--out", str(tmp_path / "soak.json")]
+    command += ["--per-second", "6", "--limit", "240", "--out", str(tmp_path / "soak.json")]
     with (tmp_path / "output.txt").open("w") as output:
         process = await asyncio.create_subprocess_exec(
             *command, "--logs", str(tmp_path / "logs"), cwd=ROOT, stdout=output, stderr=output
         )
         try:
-            await asyncio.wait_for(process.wait(), 190)
+            await asyncio.wait_for(process.wait(), 280)
         finally:
             if process.returncode is None:
                 process.terminate()
@@ -60,4 +62,4 @@ async def test_soak(tmp_path: Path, api: str) -> None:
     assert found["storageFaultsByOperation"]["PutMessage"]
     assert found["fetched"]["bytesFetchedPerByteKept"] >= 1
     assert found["fetched"]["requests"] > found["chunksCompared"]
-    assert 0 < found["seconds"] < 150
+    assert 0 < found["seconds"] < 240
