@@ -13,10 +13,14 @@ from tests.support.documents import COMPLIANCE, DEPLOYING, OPERATIONS, RUNBOOK, 
 # Paragraphs that say what `azd provision` does, or run it after other changes.
 NO_REPAIR = re.compile(r"does nothing if|would set it again|between `azd provision`|settings or Bicep have|lost after")
 
+# A command refuses what isn't the form of a key.
+KEY = "20260301T120000000000Z-3f2b0e4c"
+
 
 def commands() -> list[str]:
     """Return each command of the console blocks, its continued lines joined, and placeholders made words."""
     typed = [one for block in blocks("console") for one in re.split(r"^\$ ", block, flags=re.MULTILINE) if one.strip()]
+    typed = [re.sub(r"<(recording )?key>|<recordingKey>", KEY, one) for one in typed]
     return [re.sub(r"<([^<>\n]+)>", "placeholder", one).replace("\\\n", " ").strip() for one in typed]
 
 
