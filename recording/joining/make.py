@@ -128,7 +128,7 @@ class Maker:
                 log.info("join.refused", recordingKey=key, reasons=[one.reason for one in refusals.refusals])
             case Joined(parts):
                 await self._make(manifest, folder, recording, parts, heads)
-        # Whoever erases a recording writes its tombstone first, and at last removes once more what was joined meanwhile.
+        # Whoever erases a recording writes its tombstone first, and at last removes what was joined meanwhile.
         if await self._is_erased(key) or await self._recordings.first_manifest(key) is None:
             await erase(self._blobs, key)
 

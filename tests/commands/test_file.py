@@ -29,7 +29,7 @@ async def run(*arguments: str) -> int:
 
 
 async def test_it_is_made_downloaded_and_proved(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The second time it is there; who downloads it is on record. What is damaged is found by one read, and made again."""
+    """The second time it is there; each download is on record. What is damaged is found, and made again."""
     await archived(app.settings, [*CHUNKS, None])
     for _ in range(2):
         assert 0 == await run("file", KEY, "--to", str(tmp_path / "out"), "--reason", "case 118")
