@@ -1,17 +1,22 @@
 """Benchmark: one file of an hour, and of three hours, of video: `python -m benchmarks.join [--quick]`.
 
-Chunks of ten minutes and 75 MB lie in Azurite. Ours reads their heads, sends a new head, and has storage copy the
-ranges (Put Block From URL), eight at a time. ffmpeg's concat needs all chunks on the disk, and the whole file is sent.
-Azurite copies by asking itself for the bytes, on the same cores; in Azure that costs the app nothing. `late_ms` is by
-how much more sound is decoded than the file says that it has: so much later it is heard at the end.
+Chunks of ten minutes and 75 MB lie in Azurite. Ours is the queue job, as the app runs it: it reads their heads, sends a
+new head, has storage copy the ranges (Put Block From URL), and writes its facts. ffmpeg's concat needs all chunks on
+the disk, and the whole file is sent. Requests and bytes are counted where they leave the process. Azurite copies by
+asking itself for the bytes, on the same cores; in Azure that costs the app nothing. `late_ms` is by how much more sound
+is decoded than the file says that it has: so much later it is heard at the end.
 """
 
 import argparse
 import asyncio
+import base64
+import hashlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,22 +24,30 @@ from typing import Any
 import av
 import imageio_ffmpeg
 import numpy as np
-from azure.storage.blob import BlobBlock, ContainerSasPermissions, generate_container_sas
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
-from benchmarks.meter import Meter, idle_kib
+from benchmarks.meter import Cost, Meter, idle_kib
 from local.azurite import Azurite
-from recording.join.parts import Joined, Part, Range
-from recording.join.plan import plan
-from recording.join.sources import Recording, Source
+from recording import crc64
+from recording.app import App, assemble, connect
+from recording.config.settings import read_settings
+from recording.joining.fact import JoinedFile
+from recording.model import layout
+from recording.model.job import JoinJob
+from recording.model.manifest import Manifest, ManifestChunk, ManifestFile, with_timeline
+from recording.model.proof import ChunkFacts
 
 HOURS = (1, 3)
 _CHUNK_SECONDS, _QUICK_SECONDS = 600, 60
 _CHUNKS_AN_HOUR = 6
 _RATE, _FPS = 16_000, 8
-_BLOCK = 100 * 1024 * 1024
-_AT_ONCE = 8
+# Of an ingested block: its CRC64 is recorded with the chunk.
+_BLOCK = 8 * 1024 * 1024
+_RETENTION = timedelta(hours=24)
 _START = datetime(2026, 3, 1, 10, tzinfo=UTC)
+
+_ARCHIVE, _DERIVED = "archive", "derived"
 
 Row = dict[str, Any]
 
@@ -57,13 +70,13 @@ async def run(seconds: int, hours: tuple[int, ...], *, say: Callable[[str], None
         make(folder / "chunk.mp4", seconds)
         size = (folder / "chunk.mp4").stat().st_size
         say(f"join: a chunk of {seconds} s has {size / 1e6:.1f} MB")
-        async with Azurite(folder / "azurite") as azurite:
+        async with Azurite(folder / "azurite") as azurite, _opened(azurite.connection_string) as app:
             service = BlobServiceClient.from_connection_string(azurite.connection_string)
-            async with service, service.get_container_client("join") as container:
-                await container.create_container()
+            async with service:
+                archive, derived = (service.get_container_client(one) for one in (_ARCHIVE, _DERIVED))
                 for hour in hours:
-                    bench = _Bench(container, folder, hour * _CHUNKS_AN_HOUR, size)
-                    await bench.upload_chunks()
+                    bench = _Bench(app, archive, derived, folder, hour * _CHUNKS_AN_HOUR)
+                    await bench.archive_chunks(seconds)
                     for way in (bench.ours, bench.concat):
                         rows.append(await way())
                         say(f"    {rows[-1]}")
@@ -92,107 +105,144 @@ def make(path: Path, seconds: int) -> None:
         container.mux(sound.encode(None))
 
 
+@asynccontextmanager
+async def _opened(connection: str) -> AsyncIterator[App]:
+    """Build the app; all its containers are in one account."""
+    settings = read_settings(
+        {
+            "AzureWebJobsStorage": connection,
+            "ACS_CONNECTION_STRING": "endpoint=https://bench.example/;accesskey=YmVuY2g=",
+            "ARCHIVE_CONTAINER": _ARCHIVE,
+            "DERIVED_STORAGE": connection,
+            "DERIVED_CONTAINER": _DERIVED,
+        }
+    )
+    app = assemble(settings, connect(settings))
+    try:
+        await app.clients.blobs.create_containers("staging", "archive", "derived")
+        yield app
+    finally:
+        await app.aclose()
+
+
+@dataclass
+class _Traffic:
+    """What this process has asked of storage."""
+
+    requests: int = 0
+    sent: int = 0
+    received: int = 0
+
+
+@contextmanager
+def _counted() -> Iterator[_Traffic]:
+    """Count every request of azure-core's transport, and the bytes of its body and of its answer."""
+    traffic, send = _Traffic(), AioHttpTransport.send
+
+    async def counting(self: Any, request: Any, **options: Any) -> Any:
+        answer = await send(self, request, **options)
+        traffic.requests += 1
+        traffic.sent += int(request.headers.get("Content-Length", 0))
+        traffic.received += int(answer.headers.get("Content-Length", 0)) if request.method == "GET" else 0
+        return answer
+
+    setattr(AioHttpTransport, "send", counting)  # noqa: B010 - mypy takes no assignment to a method
+    try:
+        yield traffic
+    finally:
+        setattr(AioHttpTransport, "send", send)  # noqa: B010
+
+
 class _Bench:
     """The chunks of one recording, all of the same bytes, and what is done with them."""
 
-    def __init__(self, container: ContainerClient, folder: Path, chunks: int, size: int) -> None:
-        self._container = container
+    def __init__(self, app: App, archive: ContainerClient, derived: ContainerClient, folder: Path, chunks: int) -> None:
+        self._app = app
+        self._archive = archive
+        self._derived = derived
         self._folder = folder
         self._chunks = chunks
-        self._size = size
-        self._requests = self._sent = self._received = 0
+        self._key = layout.recording_key(_START, f"bench-{chunks}")
+        self._names = [layout.archived(layout.chunk_blob(self._key, n, f"0-bench-{n}"), "mp4") for n in range(chunks)]
 
-    async def upload_chunks(self) -> None:
-        """Put the chunks into storage."""
-        for index in range(self._chunks):
-            with (self._folder / "chunk.mp4").open("rb") as file:
-                await self._container.upload_blob(f"{index}.mp4", file, overwrite=True, max_concurrency=4)
+    async def archive_chunks(self, seconds: int) -> None:
+        """Put the chunks and their manifest into the archive, with the CRC64s that ingest records."""
+        body = (self._folder / "chunk.mp4").read_bytes()
+        crcs = [crc64.crc64(body[at : at + _BLOCK]) for at in range(0, len(body), _BLOCK)]
+        facts = ChunkFacts(
+            crc64=crc64.to_hex(crc64.crc64(body)),
+            block_crcs=base64.b64encode(b"".join(map(crc64.to_bytes, crcs))).decode(),
+            first_bytes=_BLOCK,
+            block_bytes=_BLOCK,
+        )
+        sha256, length = hashlib.sha256(body).hexdigest(), timedelta(seconds=seconds)
+        for name in self._names:
+            await self._archive.upload_blob(name, body, overwrite=True, metadata=facts.to_metadata(), max_concurrency=4)
+        entries = [
+            ManifestChunk(
+                document_id=f"0-bench-{index}",
+                index=index,
+                end_reason=None,
+                announced_at=_START,
+                deadline=_START + _RETENTION,
+                start_time=_START + index * length,
+                duration_ms=seconds * 1000,
+                media_ms=seconds * 1000,
+                outcome="archived",
+                content=ManifestFile(blob=name, bytes=len(body), sha256=sha256, crc64=facts.crc64),
+                verdict="complete",
+                format="mp4",
+            )
+            for index, name in enumerate(self._names)
+        ]
+        manifest = Manifest(
+            recording_key=self._key,
+            call_id="bench",
+            recording_id=None,
+            server_call_id=None,
+            recording_start_time=_START,
+            recording_duration_ms=None,
+            session_end_reason=None,
+            complete=True,
+            state="archived",
+            archived_at=_START + _RETENTION,
+            events=[],
+            chunks=entries,
+        )
+        await self._app.recordings.write_manifest(with_timeline(manifest))
 
     async def ours(self) -> Row:
-        """Plan, send what is new, and have the rest copied."""
-        meter = self._begin()
-        part = await self._plan()
-        blob = self._container.get_blob_client("joined.mp4")
-        blocks: list[str] = []
-        wanted: list[tuple[str, bytes | tuple[int, int, int]]] = []
-        for piece in part.pieces:
-            if not isinstance(piece, Range):
-                wanted.append((f"{len(wanted):06}", piece.content))
-                continue
-            for begin in range(piece.begin, piece.end, _BLOCK):
-                part_of = piece.chunk, begin, min(_BLOCK, piece.end - begin)
-                wanted.append((f"{len(wanted):06}", part_of))
-        blocks = [block for block, _ in wanted]
-        link = self._link()
-        slots = asyncio.Semaphore(_AT_ONCE)
-
-        async def stage(block: str, content: bytes | tuple[int, int, int]) -> None:
-            async with slots:
-                self._requests += 1
-                if isinstance(content, bytes):
-                    self._sent += len(content)
-                    await blob.stage_block(block, content)
-                else:
-                    chunk, begin, length = content
-                    source = f"{self._container.url}/{chunk}.mp4?{link}"
-                    await blob.stage_block_from_url(block, source, source_offset=begin, source_length=length)
-
-        await asyncio.gather(*(stage(*one) for one in wanted))
-        self._requests += 1
-        await blob.commit_block_list([BlobBlock(block) for block in blocks])
-        return await self._end("ours", meter, part.size)
+        """Let the queue job make the file."""
+        meter = Meter(idle_kib())
+        with _counted() as traffic:
+            await self._app.joining.run(JoinJob(recording_key=self._key))
+        cost = meter.read()
+        async for name in self._derived.list_blob_names(name_starts_with=layout.joined_prefix(self._key)):
+            if name.endswith("/file.json"):
+                text = await (await self._derived.download_blob(name)).readall()
+        [part] = JoinedFile.model_validate_json(text).parts
+        return await self._row("ours", cost, traffic, part.blob)
 
     async def concat(self) -> Row:
         """Fetch the chunks, let ffmpeg join them, and send the file."""
-        meter = self._begin()
-        folder = self._folder
-        for index in range(self._chunks):
-            stream = await self._container.download_blob(f"{index}.mp4", max_concurrency=4)
-            with (folder / f"{index}.mp4").open("wb") as file:
-                self._received += await stream.readinto(file)
-                self._requests += -(-self._size // (4 * 1024 * 1024))
-        (folder / "list.txt").write_text("".join(f"file '{index}.mp4'\n" for index in range(self._chunks)))
-        command = ["-v", "error", "-y", "-f", "concat", "-i", folder / "list.txt", "-c", "copy", folder / "joined.mp4"]
-        await asyncio.to_thread(subprocess.run, [imageio_ffmpeg.get_ffmpeg_exe(), *command], check=True)
-        size = (folder / "joined.mp4").stat().st_size
-        with (folder / "joined.mp4").open("rb") as file:
-            await self._container.upload_blob("joined.mp4", file, overwrite=True, max_concurrency=4)
-        self._sent, self._requests = size, self._requests + -(-size // (4 * 1024 * 1024)) + 1
-        return await self._end("ffmpeg concat", meter, size)
+        folder, meter = self._folder, Meter(idle_kib())
+        with _counted() as traffic:
+            for index, name in enumerate(self._names):
+                with (folder / f"{index}.mp4").open("wb") as file:
+                    await (await self._archive.download_blob(name, max_concurrency=4)).readinto(file)
+            (folder / "list.txt").write_text("".join(f"file '{index}.mp4'\n" for index in range(self._chunks)))
+            command = ["-v", "error", "-y", "-f", "concat", "-i", folder / "list.txt", "-c", "copy"]
+            program = [imageio_ffmpeg.get_ffmpeg_exe(), *command, folder / "joined.mp4"]
+            await asyncio.to_thread(subprocess.run, program, check=True)
+            with (folder / "joined.mp4").open("rb") as file:
+                await self._derived.upload_blob("concat.mp4", file, overwrite=True, max_concurrency=4)
+        return await self._row("ffmpeg concat", meter.read(), traffic, "concat.mp4")
 
-    async def _plan(self) -> Part:
-        listed = tuple(Source(index, kind="mp4", size=self._size) for index in range(self._chunks))
-        planning = plan(Recording("benchmark", 1, _START, listed))
-        try:
-            wanted = next(planning)
-            while True:
-                stream = await self._container.download_blob(f"{wanted.chunk}.mp4", wanted.begin, wanted.size)
-                self._requests, self._received = self._requests + 1, self._received + wanted.size
-                wanted = planning.send(await stream.readall())
-        except StopIteration as done:
-            if not isinstance(done.value, Joined):
-                raise
-            return done.value.parts[0]
-
-    def _link(self) -> str:
-        account = self._container.credential
-        return generate_container_sas(
-            account.account_name,
-            "join",
-            account_key=account.account_key,
-            permission=ContainerSasPermissions(read=True),
-            expiry=datetime.now(UTC) + timedelta(hours=1),
-        )
-
-    def _begin(self) -> Meter:
-        self._requests = self._sent = self._received = 0
-        return Meter(idle_kib())
-
-    async def _end(self, way: str, meter: Meter, size: int) -> Row:
-        cost = meter.read()
+    async def _row(self, way: str, cost: Cost, traffic: _Traffic, blob: str) -> Row:
         path = self._folder / "result.mp4"
         with path.open("wb") as file:
-            await (await self._container.download_blob("joined.mp4")).readinto(file)
+            await (await self._derived.download_blob(blob)).readinto(file)
+        size = path.stat().st_size
         return {
             "way": way,
             "chunks": self._chunks,
@@ -200,10 +250,10 @@ class _Bench:
             "seconds": round(cost.seconds, 1),
             "cpu_seconds": round(cost.cpu_seconds, 2),
             "peak_mib": round(cost.peak_mib, 1),
-            "requests": self._requests,
-            "received_megabytes": round(self._received / 1e6, 2),
-            "sent_megabytes": round(self._sent / 1e6, 2),
-            "sent_percent": round(100 * self._sent / size, 2),
+            "requests": traffic.requests,
+            "received_megabytes": round(traffic.received / 1e6, 2),
+            "sent_megabytes": round(traffic.sent / 1e6, 2),
+            "sent_percent": round(100 * traffic.sent / size, 2),
             "late_ms": round(late(path) * 1000),
         }
 
