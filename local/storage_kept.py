@@ -17,9 +17,10 @@ CRC64 = "x-ms-content-crc64"
 
 
 class Kept:
-    """Change stored bytes, and the CRC64 in answers, as a rule says."""
+    """Change stored bytes, and the CRC64 in answers, as a rule says; `changed` has the paths of changed blobs."""
 
     def __init__(self, connection_string: str) -> None:
+        self.changed: set[str] = set()
         self._service = BlobServiceClient.from_connection_string(connection_string)
         self._passing: Counter[str] = Counter()
         self._alone: set[str] = set()
@@ -71,6 +72,7 @@ class Kept:
 
     async def _change_blob(self, path: str, headers: "CIMultiDict[str]", *, offset: int | None) -> None:
         """Change one byte of a blob; who was told its ETag finds it unchanged, as if the medium had done it."""
+        self.changed.add(path)
         blob = self._blob(path)
         found = await blob.get_blob_properties()
         # The MD5 of the right content would be refused.

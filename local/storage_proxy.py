@@ -252,7 +252,11 @@ class StorageProxy:
         async def show_messages(_: web.Request) -> web.Response:
             return web.json_response({"toCome": self._messages.to_come})
 
+        async def list_changed(_: web.Request) -> web.Response:
+            return web.json_response({"blobs": sorted(self._kept.changed)})
+
         return [
+            web.get(CONTROL_PREFIX + "/changed", list_changed),
             web.get(CONTROL_PREFIX + "/messages", show_messages),
             web.get(CONTROL_PREFIX + "/recordings", count_by_recording),
             web.get(CONTROL_PREFIX + "/requests", list_requests),

@@ -431,8 +431,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         needs_consent=settings.consent == "required",
         clock=clock,
     )
-    maker = Maker(blobs, recordings, clients.join_queue, clock=clock)
-    joining = Joining(blobs, recordings, trail, clients.join_queue, maker, clock=clock)
+    maker = Maker(blobs, recordings, tombstones, clients.join_queue, clock=clock)
+    joining = Joining(blobs, recordings, tombstones, trail, clients.join_queue, maker, clock=clock)
     return App(
         settings=settings,
         clients=clients,

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,13 +32,18 @@ _MANIFEST = re.compile(r"recording(-\d+)?\.json")
 
 @dataclass
 class Findings:
-    """What is wrong, a sentence for each; `explained` counts the chunks that the manifest correctly lists as lost."""
+    """What is wrong, a sentence for each; `explained` counts the chunks that the manifest correctly lists as lost.
+
+    `spoiled` counts, by recording key, those whose only copy the test has changed in staging, and which the manifest
+    correctly lists as not proved: the source had none any more when it was read.
+    """
 
     lost: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)
     unexplained: list[str] = field(default_factory=list)
     explained: int = 0
+    spoiled: Counter[str] = field(default_factory=Counter)
     chunks_compared: int = 0
     bytes_kept: int = 0
     # The number of manifests of each recording.
@@ -55,6 +61,7 @@ class Sent:
     """What was sent: recordings as described by the emulator, which of them expired, markers of invalid events.
 
     `gone` has the keys of those that were erased. `forms` has the form of the files of each recording, by its id.
+    `changed` has the paths of the blobs whose bytes the storage proxy has changed.
     """
 
     recordings: list[dict[str, Any]]
@@ -62,6 +69,11 @@ class Sent:
     bad_markers: set[str]
     forms: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+
+    def has_changed(self, document: str) -> bool:
+        """Return whether a chunk's content was changed in staging."""
+        return any(f"/{STAGING}/" in path and f"-{document}." in path for path in self.changed)
 
 
 async def check(sent: Sent, *, source: Source, blobs: BlobServiceClient, queued: tuple[int, int]) -> Findings:
@@ -139,6 +151,9 @@ async def _recording(
             findings.lost.append(
                 f"{document} of {key} isn't in the archive; its outcome in the manifest is {_outcome(entry)}"
             )
+        elif _outcome(entry) == "unproved" and sent.has_changed(document):
+            await _check_spoiled(chunk, where[0], entry or {}, source=source, archive=archive, findings=findings)
+            findings.spoiled[key] += 1
         else:
             await _compare(chunk, where[0], entry, source=source, archive=archive, findings=findings)
             verdict = _VERDICTS.get(sent.forms.get(recording["recordingId"], ""), "complete")
@@ -156,6 +171,21 @@ def _check_explained(document: str, entry: dict[str, Any] | None, where: list[st
         findings.unexplained.append(f"{document} had expired, but its outcome in the manifest is {_outcome(entry)}")
     else:
         findings.explained += 1
+
+
+async def _check_spoiled(
+    chunk: dict[str, Any],
+    name: str,
+    entry: dict[str, Any],
+    *,
+    source: Source,
+    archive: ContainerClient,
+    findings: Findings,
+) -> None:
+    """Check that bytes listed as not proved are others than those of the source, and that there is a reason."""
+    _, difference = await _against_source(archive, name, source=source, chunk=chunk)
+    if not difference or not entry.get("reason") or (entry.get("content") or {}).get("sha256"):
+        findings.unexplained.append(f"{name} is listed as not proved, and has the bytes of its source")
 
 
 async def _compare(

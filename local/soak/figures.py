@@ -54,19 +54,20 @@ def write(path: Path, figures: Mapping[str, Any]) -> None:
 
 def sentence(figures: Mapping[str, Any]) -> str:
     """Return a sentence on whether the app kept everything, and what it could not have kept."""
-    chunks, gone = f"{figures['chunks']:,}", f"{figures['explained']:,}"
+    chunks, gone, spoiled = (f"{figures[name]:,}" for name in ("chunks", "explained", "spoiled"))
     if not figures["ok"]:
         return f"FAILED: of {chunks} chunks something was lost, damaged, duplicated or not explained, see above."
     return (
         f"The app lost nothing: of {chunks} chunks it kept every one that could be fetched, byte for byte. "
-        f"{gone} were deleted at the source before that, and each is listed in its manifest."
+        f"{gone} were deleted at the source before that, and the only copy of {spoiled} was changed by the test: "
+        "each is listed in its manifest."
     )
 
 
 def table(figures: Mapping[str, Any]) -> str:
     """Return a table of the main figures."""
     rows = [
-        *([name, f"{figures[name]:,}"] for name in ("recordings", "chunks", "explained")),
+        *([name, f"{figures[name]:,}"] for name in ("recordings", "chunks", "explained", "spoiled")),
         *([name, f"{figures[name]:,}"] for name in ("lost", "damaged", "duplicated", "unexplained")),
         ["kills", ", ".join(f"{name} {count}" for name, count in figures["kills"].items()) or "none"],
         *([f"faults in {place}", _faults(found)] for place, found in figures["faults"].items()),

@@ -22,8 +22,8 @@ def check(published: Sequence[dict[str, Any]], sent: Sent, findings: Findings) -
     """
     about = _about(published)
     for recording in sent.recordings:
-        kind = LOST if recording["recordingId"] in sent.expired else ARCHIVED
         key = key_of(recording)
+        kind = LOST if recording["recordingId"] in sent.expired or findings.spoiled[key] else ARCHIVED
         if not about[kind, key]:
             findings.unexplained.append(f"{kind} was not published for {key}")
         ids = about[ARCHIVED, key] | about[LOST, key]

@@ -198,10 +198,11 @@ async def run(options: Options) -> dict[str, Any]:
             soak.say("comparing the archive with the source")
             requests = (await source.control("GET", "/requests"))["requests"]
             by_recording = await soak.storage("/recordings")
+            changed = set((await soak.storage("/changed")).get("blobs", ()))
             queued = await watch.queued()
         recordings = (await source.control("GET", "/recordings"))["recordings"]
         gone = soak.keeper.gone if soak.keeper else set[str]()
-        sent = Sent(recordings, load.expired, load.bad_markers, load.forms, gone)
+        sent = Sent(recordings, load.expired, load.bad_markers, load.forms, gone, changed)
         findings = await checker.check(sent, source=source, blobs=blobs, queued=queued)
         if soak.keeper:
             findings.unexplained += await _check_kept(stack, soak.keeper)
@@ -341,6 +342,7 @@ def _figures(soak: Soak, findings: Findings, requests: list[dict[str, Any]]) -> 
         "chunks": soak.load.chunks,
         **figures.verdict(findings),
         "explained": findings.explained,
+        "spoiled": findings.spoiled.total(),
         "chunksCompared": findings.chunks_compared,
         "quarantined": len(findings.quarantined),
         "manifestsRevised": sum(count > 1 for count in findings.manifests.values()),

@@ -37,7 +37,7 @@ async def run(arguments: argparse.Namespace) -> int:
         making.end()
         arguments.to.mkdir(parents=True, exist_ok=True)
         same = [
-            await _save(part, content, arguments.to)
+            await _save(key, part, content, arguments.to)
             for part, content in await app.joining.download(caller, key, parts, reason=arguments.reason)
         ]
     except NotJoinable as refused:
@@ -53,7 +53,7 @@ async def run(arguments: argparse.Namespace) -> int:
     return 0 if all(same) else 1
 
 
-async def _save(part: JoinedPart, content: AsyncIterator[bytes], folder: Path) -> bool:
+async def _save(key: str, part: JoinedPart, content: AsyncIterator[bytes], folder: Path) -> bool:
     """Write a file, which has its name only when it is complete; return whether its bytes are those that were made."""
     target = folder / part.file_name
     unfinished = target.with_name(f"{target.name}.part")
@@ -65,7 +65,8 @@ async def _save(part: JoinedPart, content: AsyncIterator[bytes], folder: Path) -
             bar.show(done, part.bytes)
     bar.end()
     if done != part.bytes or part.crc64 not in (None, crc64.to_hex(crc)):
-        print(f"{unfinished}: other bytes came than were made; run the command again")
+        print(f"{unfinished}: its bytes are not those that were made. Run the command again. If it fails again, run")
+        print(f"  python -m recording verify --joined {key}")
         return False
     unfinished.replace(target)
     for one in part.missing:

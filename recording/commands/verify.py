@@ -62,7 +62,7 @@ async def _joined(arguments: argparse.Namespace) -> int:
     for part in found.parts:
         proved = f"{len(part.chunks)} chunks proved by their SHA-256" if part.chunks else "no chunk has a SHA-256"
         print("\n         ".join([f"{part.file_name}  {part.bytes:,} bytes read, {proved}", *part.problems]))
-    print("ok" if found.ok else "DAMAGED: delete it; the next request for it makes a new one")
+    print("ok" if found.ok else "DAMAGED: the joined file was deleted; the next request makes a new one")
     return 0 if found.ok else 1
 
 

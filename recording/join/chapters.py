@@ -4,6 +4,7 @@ The timeline of the file has no gaps, the clock has: each chapter begins with th
 of participants in it: a file that was saved is out of reach of an erasure.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -91,9 +92,8 @@ def _is_named_here(note: str, missing: Sequence[Missing]) -> bool:
 
 
 def _names(text: str, index: int) -> bool:
-    """Return whether a text names a chunk."""
-    words = text.replace(",", " ").replace(":", " ").replace("(", " ").replace(")", " ").replace(";", " ").split()
-    return str(index) in words
+    """Return whether a text names a chunk, by itself or in a list; a time or a length is no name."""
+    return re.search(rf"\bchunks? (\d+, )*{index}\b", text) is not None
 
 
 def _title(mark: Mark | None, name: str, notes: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ There are no names of participants in it: a file that was saved is out of reach 
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from fractions import Fraction
 from math import ceil
 from struct import pack
@@ -290,7 +290,7 @@ def _chpl(chapters: Sequence[Chapter], titles: Sequence[bytes]) -> Content:
 
 def _tags(about: About) -> Content:
     """Return the tags, as iTunes has them."""
-    date = (about.start + timedelta(0)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    date = about.start.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     values = [(b"\xa9nam", about.title), (b"\xa9cmt", about.comment), (b"\xa9day", date)]
     items = [box(kind, box(b"data", pack(">II", 1, 0), value.encode())) for kind, value in values]
     return full_box(b"meta", full_box(b"hdlr", bytes(4) + b"mdirappl" + bytes(9)), box(b"ilst", *items))

@@ -29,6 +29,7 @@ from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs
 from recording.storage.queues import Queue
 from recording.storage.recordings import RecordingStore
+from recording.storage.tombstones import Tombstones
 from recording.storage.trail import Trail
 from recording.telemetry import log
 
@@ -108,6 +109,7 @@ class Joining:
         self,
         blobs: Blobs,
         recordings: RecordingStore,
+        tombstones: Tombstones,
         trail: Trail,
         queue: Queue,
         maker: Maker,
@@ -116,6 +118,7 @@ class Joining:
     ) -> None:
         self._blobs = blobs
         self._recordings = recordings
+        self._tombstones = tombstones
         self._trail = trail
         self._queue = queue
         self._maker = maker
@@ -185,7 +188,8 @@ class Joining:
     async def verify(self, key: str, *, read: Read | None = None) -> JoinedVerification:
         """Read the joined file of a recording once, and prove that its bytes are those of the archive.
 
-        Raises NotFound if there is none.
+        A file that fails is deleted, so that nobody gets it and the next request makes a new one. Raises NotFound if
+        there is none.
         """
         manifest = await self._archived(key)
         self._blobs.require_derived()
@@ -193,7 +197,10 @@ class Joining:
         text = await self._blobs.read("derived", f"{folder}/file.json")
         if text is None:
             raise NotFound("there is no joined file of this recording now", target="recordingKey")
-        return await verify(self._blobs, manifest, JoinedFile.model_validate_json(text), read=read)
+        found = await verify(self._blobs, manifest, JoinedFile.model_validate_json(text), read=read)
+        if not found.ok:
+            await erase(self._blobs, key)
+        return found
 
     async def _state(self, key: str) -> _State:
         """Look what there is; raises as `file` does."""
@@ -218,6 +225,10 @@ class Joining:
     async def _archived(self, key: str) -> Manifest:
         layout.check_key(key)
         found = await self._recordings.newest_manifest(key)
+        erasure = layout.key_digest(key)
+        if await self._tombstones.read(erasure):
+            where = f"/v1/erasures/{erasure}"
+            raise NotFound(f"this recording was erased: GET {where}", target="recordingKey", code="Erased")
         if found is None:
             raise NotFound("there is no archived recording of this key", target="recordingKey")
         return await self._recordings.described(found)

@@ -39,6 +39,7 @@ from recording.model.record import Record
 from recording.storage.blobs import Blobs, CopyDiffers, CopyFailed
 from recording.storage.queues import Queue
 from recording.storage.recordings import RecordingStore
+from recording.storage.tombstones import Tombstones
 from recording.telemetry import log, traces
 from recording.workers import Turns, run_each
 
@@ -68,6 +69,7 @@ class Maker:
         self,
         blobs: Blobs,
         recordings: RecordingStore,
+        tombstones: Tombstones,
         queue: Queue,
         *,
         clock: Clock = utc_now,
@@ -76,6 +78,7 @@ class Maker:
     ) -> None:
         self._blobs = blobs
         self._recordings = recordings
+        self._tombstones = tombstones
         self._queue = queue
         self._clock = clock
         self._budget_seconds = budget_seconds
@@ -106,7 +109,7 @@ class Maker:
 
     async def _run(self, key: str) -> None:
         manifest = await self._recordings.newest_manifest(key)
-        if manifest is None:
+        if manifest is None or await self._is_erased(key):
             log.info("join.not_archived", recordingKey=key)
             await erase(self._blobs, key)
             return
@@ -125,9 +128,13 @@ class Maker:
                 log.info("join.refused", recordingKey=key, reasons=[one.reason for one in refusals.refusals])
             case Joined(parts):
                 await self._make(manifest, folder, recording, parts, heads)
-        # Whoever erases a recording removes its manifest, and then once more what was joined meanwhile.
-        if await self._recordings.first_manifest(key) is None:
+        # Whoever erases a recording writes its tombstone first, and at last removes what was joined meanwhile.
+        if await self._is_erased(key) or await self._recordings.first_manifest(key) is None:
             await erase(self._blobs, key)
+
+    async def _is_erased(self, key: str) -> bool:
+        """Return whether a recording has a tombstone: its manifest may be protected, or restored by somebody."""
+        return await self._tombstones.read(layout.key_digest(key)) is not None
 
     async def _make(
         self, manifest: Manifest, folder: str, recording: Recording, parts: Sequence[Part], heads: Heads
@@ -261,8 +268,9 @@ class Maker:
                 raise
         found = await self._blobs.stat("derived", name)
         if found is None or (found.size, found.crc64) != (part.size, crc):
-            # It would stand in the way of the right one.
-            await self._blobs.delete("derived", name, etag=found.etag if found else None)
+            if found:
+                # It would stand in the way of the right one.
+                await self._blobs.delete("derived", name, etag=found.etag)
             raise CopyFailed(f"{name} isn't what was joined; it will be retried")
         return found.etag
 

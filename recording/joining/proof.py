@@ -69,8 +69,13 @@ async def _verify_part(blobs: Blobs, manifest: Manifest, part: JoinedPart, read:
         result.problems.append(f"has {found.size if found else 'no'} bytes, {part.bytes} were joined")
         return result
     pieces = part.pieces or _whole(part)
+    if sum(piece.bytes for piece in pieces) != part.bytes:
+        result.problems.append("what is kept beside it lists other bytes than the file has")
+        return result
     reader = _Reader(blobs, part, found, pieces, read)
     await reader.run(result)
+    named = {chunk.index for chunk in part.chunks if chunk.sha256 and chunk.place not in reader.read_chunks}
+    result.problems.extend(f"chunk {index}: none of its bytes is in the file" for index in sorted(named))
     return result
 
 
@@ -98,6 +103,7 @@ class _Reader:
                 longest[piece.place] = piece
         self._media = {id(piece) for piece in longest.values()}
         self._chunks = {chunk.place: chunk for chunk in part.chunks}
+        self.read_chunks = frozenset(longest)
 
     async def run(self, result: PartVerification) -> None:
         """Read the file, and add what is wrong and which chunks are proved to the result."""

@@ -9,8 +9,8 @@ from recording.model.erasure import ReasonCode
 from recording.model.events import FileStatusUpdated
 from recording.model.record import Record
 
-# Of one event: one with more chunks is known by its key, its recording id and these. Each of its chunks is looked up
-# again when it is ingested.
+# What names more documents is known by its key and its recording id alone: some of its documents say nothing of the
+# others. The job of each chunk looks for its own.
 MOST_DOCUMENTS = 32
 
 
@@ -56,8 +56,9 @@ class Named:
     @classmethod
     def by_event(cls, event: FileStatusUpdated) -> "Named":
         """Return those of an event; its key alone doesn't suffice, since an event without a time has a derived one."""
-        documents = sorted({chunk.document_id for chunk in (*event.chunks, *event.exported)})
-        return cls.of(event.recording_key, event.recording_id, documents[:MOST_DOCUMENTS])
+        documents = {chunk.document_id for chunk in (*event.chunks, *event.exported)}
+        few = sorted(documents) if len(documents) <= MOST_DOCUMENTS else ()
+        return cls.of(event.recording_key, event.recording_id, few)
 
     @property
     def digests(self) -> tuple[str, ...]:

@@ -12,23 +12,19 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+def command(folder: Path) -> list[str]:
+    """Return the command of the demo, with all that it writes in a folder."""
+    places = {"--output": "out", "--logs": "logs", "--data": "data"}
+    options = (part for name, place in places.items() for part in (name, str(folder / place)))
+    return [sys.executable, "-m", "local", "demo", *options]
+
+
 @pytest.mark.timeout(150)
 def test_demo(tmp_path: Path) -> None:
     """It ends with status 0, in less than a minute, and its summary and files agree."""
 
     ended = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "local",
-            "demo",
-            "--output",
-            str(tmp_path / "out"),
-            "--logs",
-            str(tmp_path / "logs"),
-            "--data",
-            str(tmp_path / "data"),
-        ],
+        command(tmp_path),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -59,18 +55,7 @@ def test_demo_fails(tmp_path: Path) -> None:
     """When a step fails, the status is 1 and the end names the step, the reason and the logs."""
 
     ended = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "local",
-            "demo",
-            "--output",
-            str(tmp_path / "out"),
-            "--logs",
-            str(tmp_path / "logs"),
-            "--data",
-            str(tmp_path / "data"),
-        ],
+        command(tmp_path),
         cwd=ROOT,
         env={"PATH": str(tmp_path)},
         capture_output=True,

@@ -65,6 +65,7 @@ def test_names_are_the_outputs_of_the_deployment(tmp_path: Path, variant: str) -
     assert {name: found[name] for name in found if name not in from_azure} == {
         name: value for name, value in known.items() if name not in from_azure
     }
+    assert {name for name in snapshot(variant)["outputs"] if name.endswith("_ACCOUNT_NAME")} <= found.keys()
     token = found["FUNCTION_APP_NAME"].removeprefix("func-")
     assert {name: found[name] for name in from_azure} == {
         "FUNCTION_APP_HOST": "host.example",

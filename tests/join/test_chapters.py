@@ -106,6 +106,15 @@ def test_a_damaged_chunk_is_named_though_its_bytes_are_kept() -> None:
     assert "10:20:00Z · chunk 2 (chunk 1 is damaged: it has no index of its media: 10 min)" == found[1][1]
 
 
+def test_a_length_names_no_chunk() -> None:
+    """A pause of ten minutes doesn't stand for chunk 10, of which the timeline knows nothing."""
+    pause = Pause(start=after(10), ms=600_000)
+
+    found = drawn([piece(0, 0), piece(1, 20, pauses=(pause,))], (Missing(10, "lost", "chunk 10 is lost"),))
+
+    assert "10:20:00Z · chunk 1 (after a pause of 10 min) (then chunk 10 is lost)" == found[-1][1]
+
+
 def test_without_a_timeline_chunks_and_losses_are_named_nevertheless() -> None:
     """By their index."""
     places = [Place(0, 0, 0.0, 5.0), Place(2, 2, 5.0, 5.0)]

@@ -3,17 +3,21 @@
 import asyncio
 import contextlib
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from local.azurite import Azurite
 from recording.app import App
+from recording.errors import NotFound
 from recording.joining import fact
 from recording.joining.fact import JoinedFile
 from recording.joining.file import FileQuery
+from recording.joining.proof import verify
 from recording.model import layout
 from recording.model.caller import Caller
 from recording.model.job import JoinJob
+from recording.model.tombstone import Tombstone
 from recording.storage.blobs import CopyDiffers, CopyFailed
 from tests.support.facts import body_of, harmed, listing, put, receive, sweep, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
@@ -232,3 +236,39 @@ async def test_nothing_is_left_of_an_erased_recording(app: App) -> None:
     await with_blobs(app, late).joining.run(JOB)
     await late.aclose()
     assert await listing(app.settings, "derived") == {}
+
+
+async def test_nothing_is_made_of_an_erased_recording_whose_manifest_is_still_there(app: App) -> None:
+    """Its manifest may be protected, or was restored: the tombstone counts, before the work and after it."""
+    await archived(app.settings, CHUNKS)
+
+    async def erased() -> None:
+        stone = Tombstone(erasure=layout.key_digest(KEY), at=datetime.now(UTC), reason="objection")
+        await app.tombstones.write(stone)
+
+    late = FaultyBlobs(app.settings).on("commit_blocks", before=erased)
+    await with_blobs(app, late).joining.run(JOB)
+    await late.aclose()
+    assert await listing(app.settings, "derived") == {}
+
+    await app.joining.run(JOB)
+    with pytest.raises(NotFound, match="was erased"):
+        await app.joining.file(Caller(), KEY, FileQuery())
+    assert await listing(app.settings, "derived") == {}
+
+
+async def test_a_file_without_the_bytes_of_a_chunk_is_not_proved(app: App) -> None:
+    """What stands beside it must account for each byte, and each chunk that has a digest must be read."""
+    manifest = await archived(app.settings, CHUNKS)
+    await app.joining.run(JOB)
+    file, _ = await made(app)
+    [part] = file.parts
+    head, *ranges, last = part.pieces
+    short = part.model_copy(update={"pieces": (head, *ranges)})
+    unnamed = part.model_copy(update={"pieces": (head, *ranges, last.model_copy(update={"place": None}))})
+
+    for wrong, problem in ((short, "lists other bytes"), (unnamed, "chunk 2: none of its bytes is in the file")):
+        found = await verify(app.clients.blobs, manifest, file.model_copy(update={"parts": (wrong,)}))
+
+        assert not found.ok
+        assert problem in found.parts[0].problems[-1]

@@ -61,7 +61,13 @@ class Archive:
         return recording, files
 
     async def check(
-        self, recording: dict[str, Any], files: Files, *, staged: tuple[str, ...] = (), expired: bool = False
+        self,
+        recording: dict[str, Any],
+        files: Files,
+        *,
+        staged: tuple[str, ...] = (),
+        expired: bool = False,
+        changed: tuple[str, ...] = (),
     ) -> Findings:
         """Upload the files, with one bad event in quarantine, and check them."""
         for name, content in files.items():
@@ -70,7 +76,7 @@ class Archive:
             await self.blobs.get_blob_client(STAGING, name).upload_blob(b"x", overwrite=True)
         quarantined = json.dumps({"event": MARKER})
         await self.blobs.get_blob_client(QUARANTINE, "a.json").upload_blob(quarantined, overwrite=True)
-        sent = Sent([recording], {recording["recordingId"]} if expired else set(), {MARKER})
+        sent = Sent([recording], {recording["recordingId"]} if expired else set(), {MARKER}, changed=set(changed))
         return await check(sent, source=self.source, blobs=self.blobs, queued=(0, 0))
 
 
@@ -225,6 +231,26 @@ async def test_called_lost(archive: Archive) -> None:
     assert len((await archive.check(recording, files)).lost) == 2
     findings = await archive.check(recording, files, expired=True)
     assert (findings.ok, findings.explained) == (True, 2)
+
+
+async def test_changed_in_staging(archive: Archive) -> None:
+    """What the manifest calls not proved is so because the test has changed it; otherwise nothing excuses it."""
+    recording, files = await archive.make()
+    manifest = next(name for name in files if name.endswith("/recording.json"))
+    entries = json.loads(files[manifest])["chunks"]
+    name, document = entries[0]["content"]["blob"], entries[0]["documentId"]
+    entries[0] |= {"outcome": "unproved", "reason": "other bytes", "content": {"blob": name, "sha256": None}}
+    files[manifest] = json.dumps({"revision": 1, "chunks": entries}).encode()
+    changed = f"/devstoreaccount1/{STAGING}/{key_of(recording)}/chunks/00000-{document}.media"
+
+    right = await archive.check(recording, files, changed=(changed,))
+    spoiled = files | {name: b"x" + files[name][1:]}
+    told = await archive.check(recording, spoiled, changed=(changed,))
+    alone = await archive.check(recording, spoiled)
+
+    assert [f"{name} is listed as not proved, and has the bytes of its source"] == right.unexplained
+    assert (True, {key_of(recording): 1}) == (told.ok, dict(told.spoiled))
+    assert (False, 1) == (alone.ok, len(alone.damaged))
 
 
 async def test_quarantine(archive: Archive) -> None:

@@ -78,7 +78,9 @@ def test_the_table_has_the_growth_by_tenths() -> None:
         "tenths": [dict.fromkeys(names, number) for number in (1, 2)],
         "secondHalfToFirst": dict.fromkeys(names, 2.0),
     }
-    zero = dict.fromkeys(("recordings", "chunks", "explained", "lost", "damaged", "duplicated", "unexplained"), 0)
+    zero = dict.fromkeys(
+        ("recordings", "chunks", "explained", "spoiled", "lost", "damaged", "duplicated", "unexplained"), 0
+    )
     fetched = figures.fetched([], bytes_kept=0, chunks=0)
     table = figures.table(zero | {"kills": {}, "faults": {}, "secondsTo": {}, "fetched": fetched, "growth": growth})
 

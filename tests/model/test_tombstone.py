@@ -43,15 +43,14 @@ def test_one_whose_documents_were_all_erased_is_the_erased_one() -> None:
     assert found_by(documents=()) == Match()
 
 
-def test_an_event_is_looked_up_by_a_bounded_number_of_digests() -> None:
-    """Its chunks are looked up again, each with its job."""
-    many = event(*(f"0-{number:04}" for number in range(1000)))
+def test_an_event_with_many_documents_is_not_erased_by_some_of_them() -> None:
+    """It is looked up by its key and its recording id; each chunk is looked up with its job."""
+    texts = [f"0-{number:04}" for number in range(MOST_DOCUMENTS + 1)]
+    stones = dict.fromkeys(map(layout.document_digest, texts[:MOST_DOCUMENTS]), STONE)
 
-    named = Named.by_event(many)
-
-    assert (MOST_DOCUMENTS, MOST_DOCUMENTS + 2) == (len(named.documents), len(named.digests))
-    assert layout.recording_digest("cmlk") in named.digests
-    assert len(Named.by_event(replace(many, recording_id=None)).digests) == MOST_DOCUMENTS + 1
+    assert Named.by_event(event(*texts)).match(stones) == Match()
+    assert len(Named.by_event(event(*texts)).digests) == 2
+    assert Named.by_event(event(*texts[:MOST_DOCUMENTS])).match(stones).whole == STONE
 
 
 def test_files_in_the_teams_own_storage_count_too() -> None:

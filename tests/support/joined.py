@@ -93,8 +93,8 @@ async def archived(
 def joining(app: App, **options: Any) -> Joining:
     """Wire joining as another process has it; `options` are those of `Maker`."""
     blobs, queue, clock = app.clients.blobs, app.clients.join_queue, app.timer.clock
-    maker = Maker(blobs, app.recordings, queue, clock=clock, **options)
-    return Joining(blobs, app.recordings, app.trail, queue, maker, clock=clock)
+    maker = Maker(blobs, app.recordings, app.tombstones, queue, clock=clock, **options)
+    return Joining(blobs, app.recordings, app.tombstones, app.trail, queue, maker, clock=clock)
 
 
 async def joined(app: App) -> dict[str, bytes]:
