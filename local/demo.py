@@ -31,6 +31,8 @@ SHOWN: tuple[Api, ...] = ("today", "2021")
 NAMES: dict[Api, str] = {"today": "Call Automation API", "2021": "2021 preview API"}
 # With this id the app requires that callbacks carry a token signed by ACS; the preview had no tokens.
 SETTINGS: dict[Api, dict[str, str]] = {"today": {"ACS_RESOURCE_ID": RESOURCE_ID}, "2021": {}}
+# How the names in a folder of Azurite's begin.
+_STORAGE = ("__azurite_db_", "__blobstorage__", "__queuestorage__", "AzuriteConfig")
 TALK_SECONDS = (12, 8)
 PAUSE_SECONDS = 10
 
@@ -212,9 +214,9 @@ async def demo(options: StackOptions, output: Path) -> int:
     """Run the demo with both APIs; return 0 when every step succeeded."""
     report = Report()
     await asyncio.to_thread(clear, output)
-    if options.data:
-        await asyncio.to_thread(shutil.rmtree, options.data, ignore_errors=True)
     try:
+        if options.data:
+            await asyncio.to_thread(empty, options.data)
         for api in SHOWN:
             await run(replace(options, api=api, settings=SETTINGS[api], logs=options.logs / api), report, output / api)
     except (StepError, StackError, ProcessError) as error:
@@ -224,7 +226,8 @@ async def demo(options: StackOptions, output: Path) -> int:
         await asyncio.to_thread((options.logs / "demo.log").write_text, traceback.format_exc())
     await asyncio.to_thread(report.write_summary, output / "summary.json")
     if not report.ok:
-        print(f"\nFailed at: {report.steps[-1].name}\n  {report.facts.get('error')}\nLogs: {options.logs}")
+        failed_at = report.steps[-1].name if report.steps else "Start the stack"
+        print(f"\nFailed at: {failed_at}\n  {report.facts.get('error')}\nLogs: {options.logs}")
         return 1
     print(f"\n{ending(report, Path(os.path.relpath(output)), is_kept=options.data == DATA)}")
     return 0
@@ -249,6 +252,16 @@ def ending(report: Report, output: Path, *, is_kept: bool) -> str:
             f"Next: `make up` {serves}records calls of your own; docs/quickstart.md deploys it.",
         ]
     )
+
+
+def empty(data: Path) -> None:
+    """Delete what storage kept in an earlier run; raises StackError for a folder with anything else in it."""
+    if not data.exists():
+        return
+    others = sorted(path.name for path in data.iterdir() if not path.name.startswith(_STORAGE))
+    if others:
+        raise StackError(f"{data} is to be emptied, but has more than storage: {others[0]}. Name another by --data.")
+    shutil.rmtree(data)
 
 
 def clear(output: Path) -> None:
@@ -290,7 +303,7 @@ def main(argv: list[str]) -> int:
         "--data",
         type=Path,
         default=DATA,
-        help="the folder for what storage has, emptied first (default: .local/storage)",
+        help="the folder for what storage has, emptied first if nothing else is in it (default: .local/storage)",
     )
     arguments = parser.parse_args(argv)
     options = StackOptions(

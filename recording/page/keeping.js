@@ -49,7 +49,7 @@ export function keeping(place, recording) {
   const callOff = button("v1_call_off_erasure", "Call off…", { title: "Call the erasure off", body: ["The recording stays as it is."], action: "Call it off" }, () => api.remove(to("erase")));
 
   return h("section", { class: "panel" },
-    h("div", { class: "row" }, h("h2", { class: "grow" }, "Keeping"), hold, holds.length || isAsked ? null : erase),
+    h("div", { class: "row" }, h("h2", { class: "grow" }, "Keeping"), hold, holds.length || isAsked || erasure?.state === "erasing" ? null : erase),
     failed,
     isAsked ? h("p", { class: "row wrong" }, h("span", { class: "grow" }, "It will be erased ", when(erasure.happensAt, "full"), `: ${REASONS[erasure.reason] || erasure.reason || ""}.`), callOff) : null,
     erasure?.state === "erasing" ? h("p", { class: "wrong" }, "It is being erased.") : null,

@@ -160,7 +160,6 @@ export function open(place) {
         marked.length ? h("span", {}, `${marked.length} marked`) : h("span", { class: "faint" }, "Mark recordings to save them as a list"),
         may("v1_place_hold") ? h("button", { type: "button", disabled: !marked.length, onclick: () => holdAll(marked) }, "Hold…") : null,
         eraseEach(place, marked.map((one) => one.recordingKey)),
-        eraseEach(place, marked.map((one) => one.recordingKey)),
         h("button", { type: "button", disabled: !marked.length, onclick: () => save(spreadsheet(marked)) }, icon("download"), "Save as CSV"));
     }
     more(shown.recordings);

@@ -34,13 +34,13 @@ export function person(place, participant) {
 
   const buttons = [
     button("v1_place_holds", "Hold all…", {
-      title: "Hold all recordings of this person", body: ["Those that a search finds now. Nobody can delete them until the hold of this case is lifted, one by one."], action: "Hold all", reason: "required", fields: [{ name: "case", label: "Case" }],
+      title: `Hold all recordings of ${participant}`, body: ["Those that a search finds now. Nobody can delete them until the hold of this case is lifted, one by one."], action: "Hold all", reason: "required", fields: [{ name: "case", label: "Case" }],
     }, async (body) => {
       const { holdId } = await api.post("holds", body);
       await poll(api.path`holds/${holdId}`, (one) => one.state === "done", (one) => note(`${one.held ?? 0} recordings held${one.state === "done" ? "." : " so far…"}`));
     }),
     button("v1_create_export", "Export…", {
-      title: "Export what there is about this person", body: ["An index of their recordings, metadata files, and what was done with them. It expires by itself."], action: "Export", reason: "required",
+      title: `Export what there is about ${participant}`, body: ["An index of their recordings, metadata files, and what was done with them. It expires by itself."], action: "Export", reason: "required",
       fields: [{ name: "files", label: "Media", options: { links: "as links", copies: "as copies" } }],
     }, async (body) => {
       const { exportId } = await api.post("exports", body);
@@ -48,7 +48,7 @@ export function person(place, participant) {
       say("The export is ready");
     }),
     button("v1_erase_person", "Erase all…", {
-      title: "Erase all recordings of this person", action: "Erase all", danger: true, typed: "erase all", reason: "required",
+      title: `Erase all recordings of ${participant}`, action: "Erase all", danger: true, typed: "erase all", reason: "required",
       body: ["Each is erased later, and can be called off one by one until then. What a case holds stays."], fields: [{ name: "ground", label: "Ground", options: REASONS }],
     }, async ({ ground, reason }) => {
       const found = await api.post("erasures", { participant, reason: ground, text: reason });

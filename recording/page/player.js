@@ -160,11 +160,11 @@ export class Player extends EventTarget {
       slot.element.preload = this.playing ? "auto" : "metadata";
       slot.element.src = link.url;
       slot.element.currentTime = offset;
-      slot.loading = false;
+      Object.assign(slot, { loading: false, refused: undefined });
       return true;
     } catch (error) {
       if (slot.ticket !== ticket) return false;
-      Object.assign(slot, { chunk: undefined, loading: false });
+      Object.assign(slot, { chunk: undefined, loading: false, refused: chunk });
       if (slot === this.#active) this.#stop({ kind: "refused", chunk, error });
       return false;
     }
@@ -182,7 +182,7 @@ export class Player extends EventTarget {
     if (!this.playing || !(duration - currentTime < PREPARE * this.rate)) return;
     const next = following(this.timeline, slot.chunk);
     const spare = this.#spare;
-    if (!next || spare.loading) return;
+    if (!next || spare.loading || spare.refused === next.chunk) return;
     if (spare.chunk !== next.chunk || !(this.#links.has(next.chunk) || isBuffered(spare.element, next.offset))) {
       this.#load(spare, next.chunk, next.offset);
     }
@@ -220,7 +220,9 @@ export class Player extends EventTarget {
       for (const one of [this.#active, this.#spare]) one.element.crossOrigin = null;
       this.#setLanes(false);
     } else if (slot !== this.#active) {
-      release(slot); // it is loaded again when it is needed
+      // It is loaded again when it is needed, not with each tick.
+      release(slot);
+      slot.refused = chunk;
       return;
     } else if (code === DECODE || slot.failedAt !== undefined) {
       this.#stop({ kind: code === DECODE ? "damaged" : code === UNSUPPORTED ? "unplayable" : "link", chunk });
@@ -270,7 +272,7 @@ export class Player extends EventTarget {
 }
 
 function release(slot) {
-  Object.assign(slot, { chunk: undefined, loading: false, ticket: undefined, failedAt: undefined });
+  Object.assign(slot, { chunk: undefined, loading: false, ticket: undefined, failedAt: undefined, refused: undefined });
   slot.element.pause();
   slot.element.removeAttribute("src");
   slot.element.load();

@@ -54,7 +54,7 @@ export function proof(place, recording) {
         fill(status, `Chunk ${at + 1} of ${listed.length}, ${size(bytes(done))} of ${size(bytes(listed))}`);
         found.push(await api.post(api.path`recordings/${recordingKey}/chunks/${one.index}/verify`, {}, { signal: stop.signal }));
       }
-      conclude(found, listed.length);
+      conclude(found);
     } catch (failed) {
       if (failed.name === "AbortError") fill(status, found.length ? `Stopped after ${plural(found.length, "chunk")}.` : "Stopped.");
       else {
@@ -70,7 +70,8 @@ export function proof(place, recording) {
 
   function conclude(found) {
     const bad = found.filter((one) => !one.ok);
-    const text = bad.length ? `${plural(bad.length, "chunk")} of ${found.length} not intact` : `${found.length === 1 ? "The chunk is" : `All ${found.length} chunks are`} intact`;
+    const all = chunks.some(({ outcome }) => outcome === "lost") ? `What is there, ${plural(found.length, "chunk")}, is` : found.length === 1 ? "The chunk is" : `All ${found.length} chunks are`;
+    const text = bad.length ? `${plural(bad.length, "chunk")} of ${found.length} not intact` : `${all} intact`;
     fill(status, icon(bad.length ? "warn" : "done"), ` ${text}, `, when(found.at(-1).verifiedAt, "full"));
     status.className = `verify ${bad.length ? "wrong" : "well"}`;
     fill(results, bad.length ? h("ul", {}, bad.flatMap((one) => one.problems.map((text) => h("li", {}, `Chunk ${one.index + 1}: ${text}`)))) : null);

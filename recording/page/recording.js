@@ -44,6 +44,7 @@ export function open(place) {
     if (recording.state === "ingesting" || recording.state === "staged") later();
   };
   const later = () => {
+    if (place.signal.aborted) return;
     timer = setTimeout(() => (document.hidden ? later() : ask().then((recording) => show(recording), later)), EVERY);
   };
   const first = () => ask().catch(async (failed) => {

@@ -4,6 +4,7 @@ import { fill, h, say } from "./dom.js";
 import { badge, load } from "./parts.js";
 import { go, href } from "./route.js";
 import { when } from "./time.js";
+import { chunksOf } from "./timeline.js";
 
 export const ACTIONS = { view: "viewed", search: "searched for a person", play: "played", download: "downloaded", verify: "verified", requeue: "queued again", replay: "replayed an event", start: "started", stop: "stopped", pause: "paused", resume: "resumed", hold: "held", lift: "lifted a hold", retain: "changed the keeping", erase: "erased", export: "exported", consent: "noted consent" };
 
@@ -35,16 +36,15 @@ export function open(place) {
 
 const today = () => new Date().toISOString().slice(0, 10);
 
-// A table of the trail with a way to older entries; `next` gets a page by its cursor. For one recording its column is
-// left out.
-export function entries(page, next, { signal, isOfOne = false } = {}) {
-  const body = h("tbody", {}, page.entries.map((one) => entry(one, isOfOne)));
+// A table of the trail with a way to older entries; `next` gets a page by its cursor.
+function entries(page, next, { signal }) {
+  const body = h("tbody", {}, page.entries.map(entry));
   const foot = h("div", { class: "foot row" });
-  const heads = ["When", "Who", "What", isOfOne ? null : "Recording", "Why", "From", "Outcome"].filter(Boolean);
+  const heads = ["When", "Who", "What", "Recording", "Why", "From", "Outcome"];
   const show = (cursor) => fill(foot, h("span", {}, `${body.childElementCount} shown`), cursor ? h("button", { type: "button", onclick: () => older(cursor) }, "Older") : null);
   const older = (cursor) => load(foot, () => next(cursor), (found) => {
     const first = body.childElementCount;
-    body.append(...found.entries.map((one) => entry(one, isOfOne)));
+    body.append(...found.entries.map(entry));
     show(found.cursor);
     say(`${body.childElementCount - first} older ones`);
   }, { signal, rows: 1 });
@@ -52,14 +52,13 @@ export function entries(page, next, { signal, isOfOne = false } = {}) {
   return [h("table", { class: "cards trail" }, h("caption", { class: "unseen" }, "Trail, newest first"), h("thead", {}, h("tr", {}, heads.map((word) => h("th", { scope: "col" }, word)))), body), foot];
 }
 
-function entry(one, isOfOne) {
-  const indexes = one.indexes?.length ? ` file ${one.indexes.map((index) => index + 1).join(", ")}` : "";
+function entry(one) {
   const recording = one.recordingKey ? h("a", { href: href("r", one.recordingKey) }, h("code", { class: "cut" }, one.recordingKey)) : h("code", { class: "cut" }, one.recordingId || "—");
   return h("tr", {},
     h("td", {}, when(one.at, "clock")),
     h("td", {}, one.who || (one.kind === "key" || !one.kind ? "a key" : one.kind), one.kind && one.kind !== "person" && one.who ? h("span", { class: "faint" }, ` ${one.kind}`) : null),
-    h("td", {}, `${ACTIONS[one.operation] || one.operation}${indexes}`),
-    isOfOne ? null : h("td", {}, recording),
+    h("td", {}, [ACTIONS[one.operation] || one.operation, chunksOf(one.indexes)].filter(Boolean).join(" ")),
+    h("td", {}, recording),
     h("td", { class: "reference" }, one.reason ? h("span", { class: "cut" }, one.reason) : h("span", { class: "faint" }, "—")),
     h("td", { class: "faint" }, one.from || "—"),
     h("td", {}, one.outcome === "ok" ? badge("good", "ok") : badge("bad", one.outcome)));

@@ -83,7 +83,8 @@ async def test_the_list_is_quick_with_100_000_recordings(azurite: Azurite, say: 
     """Its first view on a slow processor, a search from the key to the result; and nothing moves when data arrive."""
     async with opened(azurite) as (site, app, browser):
         await _write_rows(app, say)
-        async with visiting(browser, site.host.url) as visit:
+        # Without the policy: Playwright's wait_for_function needs 'unsafe-eval'.
+        async with visiting(browser, site.host.url, bypass_csp=True) as visit:
             await visit.context.add_init_script(_WATCH)
             page = await visit.open("#/", "ada")
             await page.locator("table.list tbody tr").nth(49).wait_for()

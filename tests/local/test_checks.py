@@ -14,8 +14,9 @@ from azure.storage.blob.aio import ContainerClient
 
 from local import checks
 from local.azurite import Azurite
-from local.demo import clear
+from local.demo import clear, empty
 from local.report import StepError
+from local.stack import StackError
 
 FOLDER = "2026/01/02/key"
 CONTENT = b"what was served"
@@ -107,3 +108,17 @@ def test_clear(tmp_path: Path) -> None:
 
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert {"today/mine.mp4", "notes.txt"} == left
+
+
+def test_only_what_storage_kept_is_emptied(tmp_path: Path) -> None:
+    """A folder that somebody names by mistake keeps everything; that of an earlier run goes."""
+    (tmp_path / "__azurite_db_blob__.json").touch()
+    (tmp_path / "letters").mkdir()
+    with pytest.raises(StackError, match="has more than storage: letters"):
+        empty(tmp_path)
+    assert 2 == len(list(tmp_path.iterdir()))
+
+    (tmp_path / "letters").rmdir()
+    empty(tmp_path)
+    empty(tmp_path)
+    assert not tmp_path.exists()

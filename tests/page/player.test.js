@@ -174,6 +174,33 @@ test("no link is a problem that says why", async () => {
   assert.deepEqual([player.playing, player.problem.kind, player.problem.error.message], [false, "refused", "503"]);
 });
 
+test("a next chunk that can't be had is asked for once ahead, and once more in its turn", async () => {
+  const { player, asked, elements } = made({ ask: async (index) => { if (index === 2) throw new Error("503"); } });
+  await player.play();
+  for (const seconds of [45, 46, 47, 48]) {
+    elements[0].advance(seconds);
+    await settled();
+  }
+  assert.deepEqual([asked, player.playing, player.problem], [[0, 2], true, undefined]);
+  elements[0].advance(60);
+  await settled();
+  assert.deepEqual([asked, player.playing, player.problem.kind, player.problem.chunk], [[0, 2, 2], false, "refused", 2]);
+});
+
+test("a next file that storage refuses ahead is loaded again only in its turn", async () => {
+  const { player, elements } = made();
+  await player.play();
+  elements[0].advance(45);
+  await settled();
+  elements[1].refuse(2);
+  elements[0].advance(46);
+  await settled();
+  assert.equal(elements[1].src, null);
+  elements[0].advance(60);
+  await settled();
+  assert.deepEqual([player.chunk, player.playing, player.problem], [2, true, undefined]);
+});
+
 test("a newer seek supersedes one whose link is late", async () => {
   let answer;
   const { player } = made({ ask: (index) => (index === 0 ? new Promise((done) => { answer = done; }) : null) });

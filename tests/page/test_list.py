@@ -63,6 +63,21 @@ async def test_a_compliance_officer_marks_all_recordings_of_a_person(
     assert 1 == len(asked)
 
 
+async def test_marked_recordings_are_erased_after_one_question(visit: Visit, keys: dict[str, str]) -> None:
+    """One button, which says how many; called off, nothing is sent."""
+    sent: list[str] = []
+    page = await visit.open("#/", "alan")
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    boxes = page.get_by_label("Mark the recording of")
+    await boxes.nth(0).check()
+    await boxes.nth(1).check()
+    await page.get_by_role("button", name="Erase…").click()  # raises if there are two
+
+    await page.get_by_role("heading", name="Erase 2 recordings").wait_for()
+    await page.keyboard.press("Escape")
+    assert [] == sent
+
+
 async def test_older_pages_are_added_and_back_returns_to_the_place(visit: Visit, keys: dict[str, str]) -> None:
     """The focus goes to the first of the older ones; a recording and Back show the same list at the same height."""
     page = await visit.open("#/", "ada")
