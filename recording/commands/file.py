@@ -13,7 +13,7 @@ from recording.config.settings import read_from
 from recording.errors import NotJoinable
 from recording.joining.fact import JoinedPart
 from recording.model.caller import Caller
-from recording.storage.blobs import CopyFailed
+from recording.storage.blobs import CopyDiffers, CopyFailed
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -44,6 +44,9 @@ async def run(arguments: argparse.Namespace) -> int:
         print(refused.message)
         for one in refused.details:
             print(f"  {one['code']}: {one['message']}")
+        return 1
+    except CopyDiffers as differs:
+        print(f"{differs}; run python -m recording verify {key}")
         return 1
     except CopyFailed as failed:
         print(f"{failed}")

@@ -248,7 +248,8 @@ class Maker:
                     if part.crc64 is not None and answered not in (None, part.crc64):
                         # So that nobody takes it for one that was compared.
                         await self._blobs.stage_bytes(name, block_id, bytes(2 if block.size == 1 else 1))
-                        raise CopyDiffers(f"{part.length} bytes from {part.offset} of {sources[place].name} differ")
+                        what = f"bytes {part.offset} to {part.offset + part.length} of {sources[place].name}"
+                        raise CopyDiffers(f"{what}: storage says that it has copied others")
                     known = part.crc64 if part.crc64 is not None else answered
                     if known is None:
                         raise CopyFailed(f"storage doesn't say what it has copied of {sources[place].name}")
@@ -304,7 +305,8 @@ def _with_compared_wholes(staged: list[_Staged]) -> list[_Staged]:
             groups.setdefault((one.block.place, one.block.whole), []).append(one)
     for (_, whole), members in groups.items():
         if crc64.join((one.crc64, one.block.size) for one in members) != whole.crc64:
-            raise CopyDiffers(f"bytes {whole.offset} to {whole.offset + whole.length} of a chunk differ")
+            what = f"bytes {whole.offset} to {whole.offset + whole.length} of a chunk"
+            raise CopyDiffers(f"{what} are not those that were recorded when it came")
     return [
         replace(one, compared=True) if isinstance(one.block, CopyBlock) and one.block.whole else one for one in staged
     ]

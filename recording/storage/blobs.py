@@ -340,7 +340,8 @@ class Blobs:
             answer = await block.stage_block_from_url(block_id, link, part.offset, part.length, headers=headers)
         except HttpResponseError as failed:
             if getattr(failed, "error_code", None) == "Crc64Mismatch":
-                raise CopyDiffers(f"{part.length} bytes from {part.offset} of {source.name} differ") from None
+                what = f"bytes {part.offset} to {part.offset + part.length} of {source.name}"
+                raise CopyDiffers(f"{what} are not those that were recorded when the chunk came") from None
             if failed.status_code == 412:
                 raise CopyFailed(f"{source.name} has changed; it will be retried") from None
             raise

@@ -8,7 +8,7 @@ import pytest
 from recording import __main__ as command
 from recording.app import App
 from tests.support.facts import listing, put, trail_of
-from tests.support.joined import archived, wav
+from tests.support.joined import archived, chunk_facts, wav
 from tests.support.manifests import KEY
 
 CHUNKS = (wav(32_000), wav(16_000, first=32_000))
@@ -67,3 +67,19 @@ async def test_what_cannot_be_joined_is_said_with_its_reasons(app: App, capsys: 
     assert 1 == await run("file", KEY)
 
     assert "no chunk of the recording can be played" in capsys.readouterr().out
+
+
+async def test_a_damaged_chunk_is_named(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the command that says what else is damaged; nothing is written."""
+    manifest = await archived(app.settings, CHUNKS)
+    content = manifest.chunks[1].content
+    assert content is not None
+    damaged = bytearray(CHUNKS[1])
+    damaged[-100] ^= 1
+    await put(app.settings, "archive", content.blob, bytes(damaged), **chunk_facts(CHUNKS[1]))
+
+    assert 1 == await run("file", KEY)
+
+    said = capsys.readouterr().out
+    assert f"of {content.blob} are not those that were recorded" in said
+    assert f"python -m recording verify {KEY}" in said
