@@ -123,7 +123,7 @@ async def test_a_joined_file_costs_what_is_written(app: App, monkeypatch: pytest
     handed_out = counted.take()
 
     told = rows("one joined file")
-    names = {"writes": "write", "reads of facts, heads, and of what is copied": "read"}
+    names = {"writes": "write", "reads of facts, tombstones, heads, and of what is copied": "read"}
     names |= {"other requests": "other", "lists": "list"}
     assert {name: [int(cell) for cell in told[name]] for name in names} == {
         name: [made[kind], handed_out[kind]] for name, kind in names.items()
