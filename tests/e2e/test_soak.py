@@ -15,7 +15,7 @@ RECORDINGS = 60
 async def test_soak(tmp_path: Path) -> None:
     """Sixty recordings are whole in the archive or explained, whatever was injected and whoever was killed.
 
-    By today's API: tests/acceptance/test_soak.py has a thousand by each.
+    By the Call Automation API: tests/acceptance/test_soak.py has a thousand by each.
     """
 
     command = [sys.executable, "-m", "local", "soak", "--recordings", str(RECORDINGS), "--seed", "3", "--kills"]
