@@ -80,7 +80,7 @@ export function files(place, recording, changed) {
     h("div", { class: "row" }, h("h2", { class: "grow" }, "Files"),
       may && there.length ? h("button", { type: "button", onclick: all }, icon("download"), missing.length ? `Download the ${there.length} that are there` : "Download all") : null,
       may && archivedAt ? ["sha256sums", "manifest"].map((name) => h("button", { type: "button", class: "quiet", onclick: () => attempt(() => fetchFile(name)) }, name === "manifest" ? "Manifest" : "SHA256SUMS")) : null),
-    missing.length && archivedAt ? h("p", { class: "wrong" }, `Not whole: ${missing.map((one) => `chunk ${one.index + 1}`).join(", ")} ${missing.length === 1 ? "is" : "are"} missing. Chunks that are there are complete in themselves; the name of SHA256SUMS says “incomplete”.`) : null,
+    missing.length && archivedAt ? h("p", { class: "wrong" }, `Incomplete: ${missing.map((one) => `chunk ${one.index + 1}`).join(", ")} ${missing.length === 1 ? "is" : "are"} missing. Chunks that are there are complete in themselves; the name of SHA256SUMS says “incomplete”.`) : null,
     may ? null : h("p", { class: "faint" }, needs(place.me, "v1_create_links", "A download")),
     failed,
     chunks.length ? h("table", {},

@@ -21,7 +21,7 @@ const KINDS = { phone: "by phone", teams: "in Teams", bot: "bot", unknown: "unkn
 export function open(place) {
   const { main, may, signal, me } = place;
   const seesPeople = !me.roles.length || me.roles.some((role) => role !== "Recordings.Operate");
-  const field = h("input", { id: "find", type: "search", autocomplete: "off", spellcheck: "false", placeholder: seesPeople ? "Call, conversation or server call id, reference, participant, phone" : "Call, conversation or server call id, reference" });
+  const field = h("input", { id: "find", type: "search", autocomplete: "off", spellcheck: "false", placeholder: seesPeople ? "Call, recording or server call id, reference, participant, phone" : "Call, recording or server call id, reference" });
   const state = h("select", { name: "state" }, [["", "any state"], ...Object.entries(STATES).filter(([name]) => name !== "erased").map(([name, [, word]]) => [name, word])].map(([value, word]) => h("option", { value }, word)));
   const from = h("input", { type: "date", name: "from" });
   const to = h("input", { type: "date", name: "to" });
@@ -254,7 +254,7 @@ function proof(one) {
   if (one.missing) return badge("bad", `${one.missing} lost`);
   if (one.truncated) return badge("warn", `${one.truncated} truncated`);
   if (!["archived", "incomplete"].includes(one.state)) return h("span", { class: "faint" }, one.proof === "all" ? "all safe" : one.proof === "some" ? "partly safe" : "not yet");
-  return one.proof === "all" ? badge("good", "whole") : badge("warn", one.proof === "some" ? "partly proved" : "not proved");
+  return one.proof === "all" ? badge("good", "complete") : badge("warn", one.proof === "some" ? "partial" : "none");
 }
 
 // The marked recordings as a file for a spreadsheet; a cell never begins with what one takes for a formula.

@@ -37,7 +37,7 @@ export function open(place) {
       section("Lost", view.lost?.recordings, "lost", "Nothing was lost.",
         "The source deleted these chunks before they were fetched; the recording has the evidence. Ask who needs them, then find the cause in the attempts, so that the next one isn't lost.",
         list(view.lost, "recordings", ["Started", "Reference", "Lost"], (one) => recordingRow(one, badge("bad", `${one.missing} of ${one.chunks}`)))),
-      section("Truncated", view.truncated?.recordings, "truncated", "All files are whole media.",
+      section("Truncated", view.truncated?.recordings, "truncated", "All files are complete media.",
         "The source delivered these bytes, and they end early. They are kept, and asked for again for an hour.",
         list(view.truncated, "recordings", ["Started", "Reference", "Truncated"], (one) => recordingRow(one, badge("warn", `${one.truncated} of ${one.chunks}`)))),
       section("Not announced", view.notAnnounced?.recordings, "not announced", "Every recording that was stopped was announced.",

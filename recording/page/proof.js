@@ -93,7 +93,7 @@ export function stateOf(recording, now = Date.now()) {
   if (lost) return badge("bad", archivedAt ? `incomplete, ${lost} lost` : `${lost} lost`);
   if (state === "incomplete") return badge("bad", "incomplete");
   const broken = chunks.filter((one) => one.verdict && !["complete", "undecided"].includes(one.verdict)).length;
-  if (state === "archived") return broken ? badge("warn", `archived, ${broken} damaged`) : badge("good", "archived, whole");
+  if (state === "archived") return broken ? badge("warn", `archived, ${broken} damaged`) : badge("good", "archived, complete");
   const safe = chunks.filter((one) => one.outcome === "staged").length;
   const least = Math.min(...chunks.filter((one) => one.outcome === "waiting").map((one) => Date.parse(one.deadline)));
   return badge(least - now < 6 * 3_600_000 ? "warn" : "busy", `${safe} of ${chunks.length} safe`);

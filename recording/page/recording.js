@@ -168,7 +168,7 @@ function absent({ absent: known, recordingId }) {
 function nothing(failed) {
   return h("section", { class: "blank" },
     h("h2", {}, failed.status === 400 ? "This is not the key of a recording" : "There is no recording of this key"),
-    h("p", {}, failed.status === 400 ? failed.message : "It is neither in flight nor in the archive. Perhaps the link is not whole."),
+    h("p", {}, failed.status === 400 ? failed.message : "It is neither in flight nor in the archive. Perhaps the link was cut off."),
     h("p", {}, h("a", { href: href("") }, "Go to the list")));
 }
 
