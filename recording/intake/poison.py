@@ -150,7 +150,7 @@ class PoisonQueues:
         return True
 
     async def _make_again(self, text: str, *, now: datetime) -> bool:
-        """Queue an export again that could not be made; its job goes on where the last one was killed or failed."""
+        """Queue an export again that could not be made; its job finds what the last one has written."""
         try:
             given_up = ExportJob.from_message(text)
         except ValidationError:
