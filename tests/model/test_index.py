@@ -71,7 +71,7 @@ def test_a_conversation_is_found_by_each_form_of_its_id(written: str) -> None:
 
 @pytest.mark.parametrize("written", ["eyJ_-x", "eyJ/+x", "eyJ_-x=="])
 def test_a_recording_is_found_by_each_form_of_its_id(written: str) -> None:
-    """Today's API pads it, the 2021 one doesn't."""
+    """The Call Automation API pads it, the 2021 preview API doesn't."""
     rows = index.rows(finished(1, recording_id="eyJ_-x"), DIGESTS)
 
     assert index.search(DIGESTS, recording_id=written).first_partition in [row.partition for row in rows]
