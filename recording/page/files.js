@@ -1,7 +1,7 @@
 // The files of a recording: one by one, all of them, what they can be checked with, and all of it as one file.
 import * as api from "./api.js";
 import { alarm, fill, h, icon, say } from "./dom.js";
-import { ask, badge, copy, needs, problem, save } from "./parts.js";
+import { ask, badge, copy, needs, plural, problem, save } from "./parts.js";
 import { filesOf } from "./timeline.js";
 import { length, roughly, size, when } from "./time.js";
 
@@ -97,7 +97,7 @@ function outcome(one) {
   if (one.outcome === "lost") return badge("bad", "lost", one.reason);
   const left = Date.parse(one.deadline) - Date.now();
   return [badge(left < 6 * 3_600_000 ? "warn" : "busy", "waiting"),
-    h("span", { class: "faint" }, [one.attempts ? ` ${one.attempts} attempt${one.attempts === 1 ? "" : "s"}` : "", ` ${left > 0 ? `${roughly(left)} left` : "past its deadline"}`].filter(Boolean).join(","))];
+    h("span", { class: "faint" }, [one.attempts ? ` ${plural(one.attempts, "attempt")}` : "", one.failures?.at(-1)?.code && ` ${one.failures.at(-1).code}`, ` ${left > 0 ? `${roughly(left)} left` : "past its deadline"}`].filter(Boolean).join(","))];
 }
 
 // The whole recording as one file, made when somebody asks for it.

@@ -2,7 +2,7 @@
 import * as api from "./api.js";
 import { fill, h, icon, say } from "./dom.js";
 import { AS, kindOf } from "./kinds.js";
-import { ask, badge, load, problem, save } from "./parts.js";
+import { ask, badge, load, plural, problem, save } from "./parts.js";
 import { eraseEach, person } from "./person.js";
 import { go, here, href, note } from "./route.js";
 import { dayBegins, dayOf, length, onZone, size, when, write, zoneName } from "./time.js";
@@ -169,7 +169,7 @@ export function open(place) {
 
   // One after the other: what fails is said, and the others are held.
   async function holdAll(marked) {
-    const said = await ask({ title: `Hold ${marked.length} ${marked.length === 1 ? "recording" : "recordings"}`, body: ["Nobody can delete them until the hold of this case is lifted."], action: "Hold", reason: "required", fields: [{ name: "case", label: "Case" }] });
+    const said = await ask({ title: `Hold ${plural(marked.length, "recording")}`, body: ["Nobody can delete them until the hold of this case is lifted."], action: "Hold", reason: "required", fields: [{ name: "case", label: "Case" }] });
     if (!said) return;
     const failures = [];
     for (const one of marked) {
@@ -238,7 +238,7 @@ function row(one, shown, changed) {
     h("td", { class: "number" }, length(one.recordingDurationMs)),
     h("td", {}, people(one)),
     h("td", { class: "reference" }, one.reference ? h("span", { class: "cut", title: null }, one.reference) : h("span", { class: "faint" }, "—")),
-    h("td", {}, one.chunks ? `${one.chunks} ${one.chunks === 1 ? "file" : "files"}${one.bytes ? `, ${size(one.bytes)}` : ""}` : "—"),
+    h("td", {}, one.chunks ? `${plural(one.chunks, "file")}${one.bytes ? `, ${size(one.bytes)}` : ""}` : "—"),
     h("td", {}, badge(kind, word), one.hold ? [" ", h("span", { class: "tag" }, "HOLD")] : null),
     h("td", {}, proof(one)));
 }

@@ -1,10 +1,9 @@
 // What is proved of a recording, and reading it again while somebody watches.
 import * as api from "./api.js";
 import { fill, h, icon } from "./dom.js";
-import { badge, problem } from "./parts.js";
+import { badge, plural, problem } from "./parts.js";
 import { size, when } from "./time.js";
 
-const plural = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 const join = (nodes) => nodes.flatMap((node, at) => (at ? [" ", node] : [node]));
 
 // What the facts say, as sentences.

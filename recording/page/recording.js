@@ -6,7 +6,7 @@ import { files, joined } from "./files.js";
 import { erased, erasureOf, keeping } from "./keeping.js";
 import { Lanes } from "./lanes.js";
 import { Links } from "./links.js";
-import { copy, load, needs } from "./parts.js";
+import { copy, load, needs, plural } from "./parts.js";
 import { past } from "./past.js";
 import { people } from "./people.js";
 import { Player } from "./player.js";
@@ -205,7 +205,7 @@ function top(key) {
       recording.reference && ["Reference ", h("strong", {}, recording.reference)],
       ["Call ", h("code", {}, recording.callId.slice(0, 8), "…"), copy(recording.callId, "Copy the call's id")],
       [...kinds, ...channels].join(", "),
-      `${chunks.length} chunk${chunks.length === 1 ? "" : "s"}`,
+      plural(chunks.length, "chunk"),
       size(chunks.reduce((sum, one) => sum + (one.content?.bytes ?? 0), 0)),
       ["Key", copy(recordingKey, "Copy the recording's key")],
     ].filter((one) => one?.length).map((one) => h("span", {}, one)));
