@@ -328,7 +328,7 @@ async def call_off_erasure(req: func.HttpRequest, caller: Caller) -> func.HttpRe
     roles=roles.ERASE_RECORDINGS,
 )
 async def erase_person(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
-    """Ask for the erasure of all recordings of a person; what is on hold is refused, and named."""
+    """Ask for the erasure of all recordings of a person; what is on hold is refused, and named; `next` goes on."""
     body, erasure = read_body(ErasePerson, req), (await ready()).erasure
     return json_response(await erasure.ask_for_person(caller, body), status=202)
 
