@@ -27,7 +27,7 @@ def test_the_table_has_each_package_in_the_order_of_its_imports() -> None:
 
 
 def test_the_diagrams_have_each_queue() -> None:
-    """A queue is how two use cases hand over work."""
+    """Queues are how one use case passes work to another."""
     queues = {value for name, value in vars(job).items() if name.endswith("QUEUE")} | {backlog.QUEUE}
     assert set(re.findall(r"\[\[([\w-]+)\]\]", TEXT)) == queues
 
