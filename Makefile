@@ -41,6 +41,8 @@ package: setup  ## build the package that azd deploys, and start it with only th
 release: setup  ## build what a release consists of into dist/: package, bill of materials, checksums (needs PyPI)
 	@$(PYTHON) -m tests.infra.release dist
 
+# Some shells turn the caches of compiled modules off, but the tests start Python hundreds of times.
+test: export PYTHONDONTWRITEBYTECODE =
 # More workers than cores, because tests spend much of their time waiting.
 test: setup  ## ruff, import-linter, mypy and every test
 	$(PYTHON) -m ruff check .
