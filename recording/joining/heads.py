@@ -16,7 +16,7 @@ _READ_BYTES = 2 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Source:
-    """A chunk as it lies in the archive; its ingested `ranges` have their CRC64s, or there are none."""
+    """A chunk as it lies in the archive; its `ranges` have their recorded CRC64s, or there are none."""
 
     content: ManifestFile
     blob: StoredBlob
@@ -43,8 +43,11 @@ class Heads:
                 raise CopyFailed(f"the archive hasn't the file of chunk {entry.index} that the manifest says")
             # The metadata that ingest has written was copied with the chunk.
             facts = ChunkFacts.from_metadata(found.metadata)
-            is_same = content.crc64 is not None and facts.crc64 == content.crc64
-            self._sources[place] = Source(content, found, facts.ranges(found.size) if is_same else ())
+            ranges = facts.ranges(found.size) if content.crc64 and facts.crc64 == content.crc64 else ()
+            if content.crc64 and not ranges:
+                # Somebody has replaced the copy, or its metadata: the manifest says the CRC64 of all its bytes.
+                ranges = (ByteRange(0, found.size, int(content.crc64, 16)),)
+            self._sources[place] = Source(content, found, ranges)
         return self._sources[place]
 
     async def read(self, wanted: Range) -> bytes:

@@ -1,5 +1,6 @@
 """recording/join/plan.py: which chunks become which file, and why some don't."""
 
+import re
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from tests.support.joining import (
     source,
     written,
 )
+from tests.support.v1 import ROOT
 from tests.support.vectors import box
 
 
@@ -72,30 +74,27 @@ def test_a_name_has_room_for_eight_indexes() -> None:
     assert 12 == len(part.missing)
 
 
-@pytest.mark.parametrize(
-    ("sources", "refusals"),
-    [
-        pytest.param([], [("nothing", None, "no chunk of the recording can be played")], id="no-chunks"),
-        pytest.param(
-            [source(0, size=None, state="lost")],
-            [("nothing", None, "no chunk of the recording can be played")],
-            id="all-lost",
-        ),
-        pytest.param(
-            [source(0), source(1, size=None, state="lost"), source(2, kind="wav"), source(3, kind="mp3")],
-            [
-                ("mixedFormats", 2, "chunk 2 is wav, chunk 0 is mp4"),
-                ("mixedFormats", 3, "chunk 3 is mp3, chunk 0 is mp4"),
-            ],
-            id="mixed-formats",
-        ),
-        pytest.param(
-            [source(0, kind=None)],
-            [("mixedFormats", 0, "chunk 0 is of a format that can't be joined")],
-            id="another-format",
-        ),
-    ],
-)
+UNREAD = {
+    "no-chunks": ([], [("nothing", None, "no chunk of the recording can be played")]),
+    "all-lost": (
+        [source(0, size=None, state="lost")],
+        [("nothing", None, "no chunk of the recording can be played")],
+    ),
+    "mixed-formats": (
+        [source(0), source(1, size=None, state="lost"), source(2, kind="wav"), source(3, kind="mp3")],
+        [
+            ("mixedFormats", 2, "chunk 2 is wav, chunk 0 is mp4"),
+            ("mixedFormats", 3, "chunk 3 is mp3, chunk 0 is mp4"),
+        ],
+    ),
+    "another-format": (
+        [source(0, kind=None)],
+        [("mixedFormats", 0, "chunk 0 is of a format that can't be joined")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("sources", "refusals"), [pytest.param(*one, id=name) for name, one in UNREAD.items()])
 def test_what_is_refused_without_a_look(sources: list[Source], refusals: list[tuple[str, int | None, str]]) -> None:
     """The manifest says enough; the message names the chunk."""
     refused = planned_unread(recording(*sources))
@@ -270,14 +269,14 @@ def test_what_is_refused(
     assert all(got.message.startswith(due[2]) for got, due in zip(found.refusals, refusals, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("second", "message"),
-    [
-        ({"a": 1, "b": 0}, "the channels of chunk 1 are not those of the same participants as in chunk 0"),
-        ({"a": 0, "b": 1, "c": 2}, "the channels of chunk 1 are not those of the same participants as in chunk 0"),
-        ({}, "nothing says whose the channels of chunk 1 are"),
-    ],
-)
+OTHER_CHANNELS = [
+    ({"a": 1, "b": 0}, "the channels of chunk 1 are not those of the same participants as in chunk 0"),
+    ({"a": 0, "b": 1, "c": 2}, "the channels of chunk 1 are not those of the same participants as in chunk 0"),
+    ({}, "nothing says whose the channels of chunk 1 are"),
+]
+
+
+@pytest.mark.parametrize(("second", "message"), OTHER_CHANNELS)
 def test_unmixed_sound_whose_channels_differ_is_refused(second: dict[str, int], message: str) -> None:
     """In one file channel 1 would be two people."""
     files = [wav(2), wav(2)]
@@ -288,6 +287,23 @@ def test_unmixed_sound_whose_channels_differ_is_refused(second: dict[str, int], 
 
     assert isinstance(found, Refused)
     assert [("channelMap", 1, message)] == [(one.reason, one.chunk, one.message) for one in found.refusals]
+
+
+def test_the_messages_of_the_docs_are_those() -> None:
+    """Each message of docs/joining.md is one that a test here gets, and has its reason; each reason is in the table."""
+    text = (ROOT / "docs" / "joining.md").read_text()
+    table = text.partition("| reason | message |\n| --- | --- |\n")[2].partition("\n\n")[0]
+    listed = re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE)
+
+    refused = [(one[0], one[2]) for _, several in UNREAD.values() for one in several]
+    refused += [(one[0], one[2]) for *_, several in REFUSED.values() for one in several]
+    due = [because for *_, because in DIFFERENT.values()] + refused
+    due += [("channelMap", message) for _, message in OTHER_CHANNELS]
+
+    assert len(table.splitlines()) == len(listed)
+    assert {reason for reason, _ in due} == {reason for reason, _ in listed}
+    for reason, message in listed:
+        assert any(reason == other and message.startswith(begin) for other, begin in due), message
 
 
 def test_unmixed_sound_of_the_same_participants_is_joined() -> None:

@@ -161,10 +161,25 @@ async def test_bytes_that_were_damaged_in_the_archive_are_refused(app: App) -> N
     assert found is not None
     damaged = bytearray(CHUNKS[2])
     damaged[100_000] ^= 1
-    await put(app.settings, "archive", content.blob, bytes(damaged), **found.metadata)
+    for metadata in (found.metadata, {}):
+        await put(app.settings, "archive", content.blob, bytes(damaged), **metadata)
 
-    with pytest.raises(CopyDiffers):
-        await app.joining.run(JOB)
+        with pytest.raises(CopyDiffers):
+            await app.joining.run(JOB)
+
+
+async def test_a_copy_that_was_put_back_without_its_metadata_is_compared_as_a_whole(app: App) -> None:
+    """The manifest has the CRC64 of all its bytes."""
+    manifest = await archived(app.settings, CHUNKS)
+    content = manifest.chunks[1].content
+    assert content is not None
+    await put(app.settings, "archive", content.blob, CHUNKS[1])
+
+    await joining(app, largest_block=BLOCK).run(JOB)
+
+    file, body = await made(app)
+    assert body[-len(SAMPLES) :] == SAMPLES
+    assert all(piece.compared for piece in file.parts[0].pieces)
 
 
 async def test_chunks_of_an_older_version_are_joined_and_proved_by_reading(app: App) -> None:
