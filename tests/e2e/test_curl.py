@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 LAST_LINE = "Ctrl-C stops the stack."
 
 
-@pytest.fixture(params=["today", "2021"])
+# The second has an archive with versions, and no role to delete them or to set holds.
+@pytest.fixture(params=[["today"], ["2021", "--versions", "--no-role"]], ids=["today", "2021"])
 def written(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """What `up` writes into curl.sh, while it runs; what it prints are addresses and three commands."""
 
@@ -25,7 +26,7 @@ def written(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         "local",
         "up",
         "--api",
-        request.param,
+        *request.param,
         "--port",
         "0",
         "--acs-port",
@@ -53,9 +54,10 @@ def written(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.timeout(150)
-def test_curl(written: str, tmp_path: Path) -> None:
+def test_curl(written: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Each line, one after the other in a shell, gets the status that is written above it."""
 
+    is_2021 = "2021" in request.node.callspec.id
     expected = re.findall(r"^# (.+): (\d{3})$", written, re.MULTILINE)
     script = re.sub(r"^# (.+): \d{3}$", r'echo "== \1" >&2', written, flags=re.MULTILINE)
 
@@ -68,6 +70,11 @@ def test_curl(written: str, tmp_path: Path) -> None:
     assert expected == got, ended.stdout
     assert len([title for title, _ in got if title.startswith("bad: ")]) >= 5
     assert '"recordingKey"' in next(part for part in parts if part.startswith("find it by somebody"))
+    certificate = next(part for part in parts if part.startswith("the certificate"))
+    assert ('"removed":{"' in certificate, '"left":[]' in certificate) == (True, not is_2021), certificate
+    assert is_2021 == ("AuthorizationPermissionMismatch" in certificate), certificate
+    person = next(part for part in parts if part.startswith("all recordings of somebody"))
+    assert ('"erasures":[]' in person, '"code":"OnHold"' in person) == (True, True), person
     assert 2 == ended.stdout.count(": OK\n"), ended.stdout
     assert '"reason":"case 118"' in next(part for part in parts if part.startswith("who did what with"))
     assert '"state":"safe"' in next(part for part in parts if part.startswith("Edsger has a chunk queued"))
