@@ -150,7 +150,7 @@ class ErasureRequests:
         erasure = layout.key_digest(key)
         async with _storage(key):
             steps = await self.store.steps(erasure)
-            # One that has begun is not asked for anew: the newest asking says whether a hold may still be placed.
+            # One that has begun is not asked for again: the newest asking says whether a hold may still be placed.
             if steps.asked and (steps.is_open or (steps.has_begun and not steps.certificate)):
                 return await self._again(steps.asked, key)
             await self._require(key, erasure)

@@ -70,7 +70,7 @@ async def test_it_can_be_called_off_until_it_has_begun(app: App, control: Contro
     assert not any(b"Smith" in text for text in texts)
 
 
-async def test_one_that_has_begun_is_not_asked_for_anew(app: App, control: Control) -> None:
+async def test_one_that_has_begun_is_not_asked_for_again(app: App, control: Control) -> None:
     """Who asks again gets what is being done: else a hold could be placed while that goes on."""
     [job] = await archived(app, control, 1000)
     first = await ask(app, job.recording_key)
