@@ -77,6 +77,16 @@ async def _play(page: Page) -> None:
     await expect(page.locator(".clock")).to_have_text(re.compile("^0:00:0[2-9]"))
 
 
+async def _play_refused(page: Page) -> None:
+    await page.get_by_role("button", name="Play", exact=True).click()
+    await page.locator(".trouble .problem").wait_for()
+
+
+async def _play_unmixed(page: Page) -> None:
+    await page.get_by_role("button", name="Play", exact=True).click()
+    await page.locator(".people button:enabled").first.wait_for()
+
+
 def _press(name: str) -> Callable[[Page], Awaitable[None]]:
     """Return what presses a button."""
 
@@ -108,9 +118,9 @@ def pictures(keys: dict[str, str]) -> list[Picture]:
         Picture("recording-keys", "ada", f"#/r/{keys['played']}", ".timeline", then=_press("Keys of the player")),
         Picture("recording-lost", "grace", f"#/r/{keys['broken']}", ".past li"),
         Picture(
-            "recording-expired", "grace", f"#/r/{keys['broken']}", ".past li", before=_refusing, then=_press("Play")
+            "recording-expired", "grace", f"#/r/{keys['broken']}", ".past li", before=_refusing, then=_play_refused
         ),
-        Picture("recording-unmixed", "ada", f"#/r/{keys['unmixed']}", ".people", then=_press("Play")),
+        Picture("recording-unmixed", "ada", f"#/r/{keys['unmixed']}", ".people", then=_play_unmixed),
         Picture("recording-hold", "grace", f"#/r/{keys['played']}", ".past li", then=_press("Hold…")),
         Picture("recording-without-player", "alan", f"#/r/{keys['broken']}", ".timeline"),
         Picture("recording-unknown", "ada", "#/r/20260301T000000000000Z-x", ".blank"),
