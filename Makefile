@@ -56,7 +56,7 @@ acceptance: setup  ## the tests that are too long or too sensitive for `make tes
 	$(PYTHON) -m pytest tests/acceptance --verbose --capture=no --durations=0
 
 clean:  ## remove everything that the other commands created, except .venv and node_modules
-	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .python_packages
+	rm -rf demo-output dist soak.json .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .python_packages
 
 # Needs only uv: the requirements files may be outdated or in conflict after a merge, so they aren't installed.
 .venv/bin/uv:
