@@ -74,7 +74,7 @@ def test_a_name_has_room_for_eight_indexes() -> None:
     assert 12 == len(part.missing)
 
 
-UNREAD = {
+UNREAD: dict[str, tuple[list[Source], list[tuple[str, int | None, str]]]] = {
     "no-chunks": ([], [("nothing", None, "no chunk of the recording can be played")]),
     "all-lost": (
         [source(0, size=None, state="lost")],
@@ -212,7 +212,7 @@ def test_each_run_of_equal_chunks_plays() -> None:
     ]
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], list[tuple[str, int, str]]]] = {
     "fragmented": (
         "mp4",
         (PLAIN.make, vectors.fragmented),
