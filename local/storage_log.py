@@ -4,6 +4,7 @@ import re
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from local.storage_faults import StorageCall
@@ -69,9 +70,9 @@ class Log:
 
     def view(self, limit: int) -> dict[str, Any]:
         """Return the last ``limit`` requests, the totals by operation, and how many were for no recording, as JSON."""
-        latest = list(self._entries)[max(0, len(self._entries) - limit) :]
+        latest = [entry.view() for entry in islice(reversed(self._entries), limit)]
         return {
-            "requests": [entry.view() for entry in latest],
+            "requests": latest[::-1],
             "totals": dict(sorted(self._totals.items())),
             "forNone": self._for_none,
         }

@@ -1,8 +1,9 @@
-"""Pure: URLs from outside, and which of them may be requested."""
+"""URLs from outside, which of them may be requested, and whether by way of a proxy."""
 
 import ipaddress
 import re
 from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
 
 _ADDRESS = re.compile(r"https?://[^\s\"'<>]*", re.IGNORECASE)
 
@@ -40,3 +41,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def has_proxy() -> bool:
+    """Return whether the environment names a proxy, as `HTTPS_PROXY` does.
+
+    Only then do clients get to read the environment: otherwise aiohttp looks for a netrc file before each request, in a
+    thread, which is a third of the CPU that a small request costs.
+    """
+    return any(name != "no" for name in getproxies_environment())

@@ -238,7 +238,9 @@ async def _compare_index(stack: Stack) -> str:
 
 async def _check_kept(stack: Stack, kept: Keeper) -> list[str]:
     """Look through the proxy, which has no faults any more, at what was held or erased: it shows versions."""
-    async with BlobServiceClient.from_connection_string(stack.storage_connection_string) as blobs:
+    async with BlobServiceClient.from_connection_string(
+        stack.storage_connection_string, use_env_settings=False
+    ) as blobs:
         return await keeper.check(blobs.get_container_client(ARCHIVE), kept.done)
 
 

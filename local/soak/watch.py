@@ -189,7 +189,7 @@ async def read_manifest(archive: ContainerClient, folder: str) -> dict[str, Any]
 async def watching(connection_string: str) -> AsyncIterator[tuple[Watch, BlobServiceClient]]:
     """Open storage without the proxy, where nothing goes wrong."""
     async with (
-        BlobServiceClient.from_connection_string(connection_string) as blobs,
-        QueueServiceClient.from_connection_string(connection_string) as queues,
+        BlobServiceClient.from_connection_string(connection_string, use_env_settings=False) as blobs,
+        QueueServiceClient.from_connection_string(connection_string, use_env_settings=False) as queues,
     ):
         yield Watch(blobs.get_container_client(STAGING), blobs.get_container_client(ARCHIVE), queues), blobs

@@ -34,6 +34,7 @@ from recording.formats.media import Kind
 from recording.model import payload
 from recording.model.job import ChunkJob
 from recording.telemetry import log
+from recording.urls import has_proxy
 
 LARGEST_METADATA = 16 * 1024 * 1024
 MOST_REDIRECTS = 5
@@ -125,6 +126,7 @@ class Content:
             connection_timeout=connect_timeout,
             read_timeout=read_timeout,
             connection_data_block_size=_READ_BYTES,
+            use_env_settings=has_proxy(),
         )
 
     async def aclose(self) -> None:

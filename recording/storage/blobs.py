@@ -44,6 +44,7 @@ from recording.model.keeping import Protection
 from recording.model.proof import ByteRange
 from recording.model.stored import Container, ProtectedBlob, StoredBlob, StoredVersion
 from recording.telemetry import log
+from recording.urls import has_proxy
 from recording.workers import run_each
 
 # By default the client's pauses begin at 15 s: one failed request would take longer than Event Grid's 30 s
@@ -596,7 +597,7 @@ class Blobs:
 
 
 def _service(account: StorageAccount, credential: AsyncTokenCredential | None, **options: Any) -> BlobServiceClient:
-    options |= {"max_single_get_size": _READ_BYTES, "max_chunk_get_size": _READ_BYTES}
+    options |= {"max_single_get_size": _READ_BYTES, "max_chunk_get_size": _READ_BYTES, "use_env_settings": has_proxy()}
     if account.connection_string is not None:
         return BlobServiceClient.from_connection_string(account.connection_string.get_secret_value(), **options)
     return BlobServiceClient(str(account.blob_uri), credential=credential, **options)

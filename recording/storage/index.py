@@ -44,6 +44,7 @@ from recording.model.started import Started
 from recording.model.trail import TrailEntry
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
+from recording.urls import has_proxy
 from recording.workers import run_each
 
 # Quick: what waits for a row tries again by itself.
@@ -101,12 +102,13 @@ class Index:
         self._digests: Digests | None = None
         self._told: OrderedDict[tuple[str, str], str] = OrderedDict()
         name, place = table_name(settings.archive_container), settings.host_storage
+        options = {**retries, "use_env_settings": has_proxy()}
         self._client: TableClient | None = None
         if place.connection_string is not None:
             text = place.connection_string.get_secret_value()
-            self._client = TableClient.from_connection_string(text, name, **retries)
+            self._client = TableClient.from_connection_string(text, name, **options)
         elif address := account.service_url(place, "table"):
-            self._client = TableClient(address, name, credential=credential, **retries)
+            self._client = TableClient(address, name, credential=credential, **options)
 
     async def aclose(self) -> None:
         """Close the connections."""

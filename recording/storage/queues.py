@@ -12,6 +12,7 @@ from azure.storage.queue.aio import QueueClient
 
 from recording.config.settings import Settings
 from recording.storage.blobs import RETRIES
+from recording.urls import has_proxy
 
 # The most messages that the service returns in one answer.
 _PAGE = 32
@@ -39,10 +40,11 @@ class Queue:
     ) -> None:
         self.name = name
         account = settings.host_storage
+        options = {**retries, "use_env_settings": has_proxy()}
         self._client = (
-            QueueClient(str(account.queue_uri), name, credential=credential, **retries)
+            QueueClient(str(account.queue_uri), name, credential=credential, **options)
             if account.connection_string is None
-            else QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **retries)
+            else QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **options)
         )
 
     async def create(self) -> None:
