@@ -474,6 +474,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 clients.holds_poison,
                 intake=intake,
                 quarantine=quarantine,
+                hidden_seconds=round(min(settings.first_rescue, timedelta(minutes=1)).total_seconds()),
+                hidden_after_failure=round(settings.first_rescue.total_seconds()),
             ),
             recordings=recordings,
             review=Review(
@@ -499,7 +501,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             ),
             hand_over=HandOver(blobs, clients.archive_queue, settings.retention),
             finish=finish,
-            erasures=ErasurePlan(erasures, clients.erasure_queue),
+            erasures=ErasurePlan(erasures, clients.erasure_queue, again=3 * settings.first_rescue),
             consents=consent_control,
             indexing=Indexing(
                 index,
