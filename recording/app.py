@@ -474,7 +474,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 clients.holds_poison,
                 intake=intake,
                 quarantine=quarantine,
-                hidden_seconds=round(min(settings.first_rescue, timedelta(minutes=1)).total_seconds()),
+                hidden_seconds=max(1, round(min(settings.first_rescue.total_seconds(), 60))),
                 hidden_after_failure=round(settings.first_rescue.total_seconds()),
             ),
             recordings=recordings,

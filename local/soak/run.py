@@ -14,11 +14,12 @@ import aiohttp
 from azure.storage.blob.aio import BlobServiceClient
 
 from local.process import Process
-from local.soak import checker, figures, growth, keeper, notices, plan, rates
+from local.soak import checker, figures, growth, keeper, kept, notices, plan, rates
 from local.soak.checker import Findings, Sent
 from local.soak.growth import Sample
 from local.soak.hosts import Hosts
 from local.soak.keeper import Keeper
+from local.soak.kept import Sentence
 from local.soak.load import Load
 from local.soak.source import SoakError, Source, request
 from local.soak.watch import ARCHIVE, Watch, watching
@@ -204,8 +205,8 @@ async def run(options: Options) -> dict[str, Any]:
         gone = soak.keeper.gone if soak.keeper else set[str]()
         sent = Sent(recordings, load.expired, load.bad_markers, load.forms, gone, changed)
         findings = await checker.check(sent, source=source, blobs=blobs, queued=queued)
-        if soak.keeper:
-            findings.unexplained += await _check_kept(stack, soak.keeper)
+        sentences = await _check_kept(soak, soak.keeper) if soak.keeper else []
+        findings.unexplained += [f"{one.text}: {wrong}" for one in sentences for wrong in one.wrong]
         published = (await source.control("GET", "/topic/events"))["events"]
         notice_counts = notices.check(published, sent, findings)
         index = await _compare_index(stack)
@@ -216,7 +217,8 @@ async def run(options: Options) -> dict[str, Any]:
             **_figures(soak, findings, requests),
             "growth": growth.read(watch.archived, by_recording, samples=soak.samples),
             "notices": notice_counts,
-            "kept": dict(Counter(soak.keeper.done.values())) if soak.keeper else {},
+            "kept": dict(Counter(one.what for one in soak.keeper.done.values())) if soak.keeper else {},
+            "sentences": [str(one) for one in sentences],
             "faults": await soak.faults(),
             "storageFaultsByOperation": (await soak.storage("/chaos")).get("injectedByRoute", {}),
             "storageRequests": (await soak.storage("/requests?limit=0")).get("totals", {}),
@@ -236,12 +238,13 @@ async def _compare_index(stack: Stack) -> str:
     return said[1]
 
 
-async def _check_kept(stack: Stack, kept: Keeper) -> list[str]:
+async def _check_kept(soak: Soak, its_keeper: Keeper) -> list[Sentence]:
     """Look through the proxy, which has no faults any more, at what was held or erased: it shows versions."""
+    deleted = (await soak.storage(f"/deletions?container={ARCHIVE}"))["recordings"]
     async with BlobServiceClient.from_connection_string(
-        stack.storage_connection_string, use_env_settings=False
+        soak.stack.storage_connection_string, use_env_settings=False
     ) as blobs:
-        return await keeper.check(blobs.get_container_client(ARCHIVE), kept.done)
+        return await kept.check(blobs, its_keeper.done, deleted=deleted, get=its_keeper.get)
 
 
 async def _run_load(soak: Soak) -> bool:
@@ -282,7 +285,7 @@ async def _is_settled(soak: Soak) -> bool:
     """Return whether every recording is archived, every event delivered, and staging and queues are empty."""
     if soak.watch.open or soak.watch.staging_blobs:
         return False
-    if soak.keeper and not await soak.keeper.is_done():
+    if soak.keeper and not soak.keeper.is_done():
         return False
     report = await soak.source.control("GET", "/subscriptions")
     if any(one["pending"] for one in report["subscriptions"]):
