@@ -99,13 +99,15 @@ class AskedErasure(Record):
 class RecordingDetail(Manifest):
     """The manifest of a recording, or its state in flight, and beside it what keeps it, which no manifest has.
 
-    `keptUntil` is absent while it is in flight, and where it is kept for ever.
+    `keptUntil` is absent while it is in flight, and where it is kept for ever. `etag` is for the header of that name,
+    and of what keeps it.
     """
 
     retention_class: str | None = None
     kept_until: datetime | None = None
     holds: list[Hold] = Field(default_factory=list)
     erasure: AskedErasure | None = None
+    etag: str = Field(exclude=True)
 
 
 class Catalogue:
@@ -157,6 +159,7 @@ class Catalogue:
                 "kept_until": kept.until(found.archived_at),
                 "holds": await self._keeping.holds(kept),
                 "erasure": _asked(steps),
+                "etag": kept.etag,
             }
         )
 
