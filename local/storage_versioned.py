@@ -195,7 +195,7 @@ class Versioned:
             elif kept.current and kept.current.id:
                 headers["x-ms-version-id"] = kept.current.id
 
-        # Without an answer nobody knows what Azurite has done.
+        # Without an answer Azurite may have done it or not.
         kept.is_known = False
         answer = await forward(touch)
         if before and before is kept.current:
