@@ -1,4 +1,4 @@
-"""URLs from outside, which of them may be requested, and whether by way of a proxy."""
+"""Pure: URLs from outside, and which of them may be requested."""
 
 import ipaddress
 import re
@@ -35,18 +35,18 @@ def strip_queries(text: str) -> str:
     return _ADDRESS.sub(lambda found: re.sub(r"\?.*", "?…", found[0]), text)
 
 
+def names_proxy() -> bool:
+    """Return whether the environment has settings of a proxy (HTTPS_PROXY and so on).
+
+    A client that may use one (`use_env_settings`) reads the environment and .netrc in a thread before every request: a
+    third of the CPU that a small request takes.
+    """
+    return bool(getproxies_environment())
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a host name means this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
-
-
-def has_proxy() -> bool:
-    """Return whether the environment names a proxy, as `HTTPS_PROXY` does.
-
-    Only then do clients get to read the environment: otherwise aiohttp looks for a netrc file before each request, in a
-    thread, which is a third of the CPU that a small request costs.
-    """
-    return any(name != "no" for name in getproxies_environment())

@@ -30,6 +30,7 @@ from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 from pydantic import ValidationError
 
+from recording import urls
 from recording.config import account
 from recording.config.settings import Settings
 from recording.errors import Misconfigured, describe
@@ -44,7 +45,6 @@ from recording.model.started import Started
 from recording.model.trail import TrailEntry
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
-from recording.urls import has_proxy
 from recording.workers import run_each
 
 # Quick: what waits for a row tries again by itself.
@@ -102,7 +102,7 @@ class Index:
         self._digests: Digests | None = None
         self._told: OrderedDict[tuple[str, str], str] = OrderedDict()
         name, place = table_name(settings.archive_container), settings.host_storage
-        options = {**retries, "use_env_settings": has_proxy()}
+        options = {**retries, "use_env_settings": urls.names_proxy()}
         self._client: TableClient | None = None
         if place.connection_string is not None:
             text = place.connection_string.get_secret_value()

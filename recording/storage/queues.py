@@ -10,9 +10,9 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue.aio import QueueClient
 
+from recording import urls
 from recording.config.settings import Settings
 from recording.storage.blobs import RETRIES
-from recording.urls import has_proxy
 
 # The most messages that the service returns in one answer.
 _PAGE = 32
@@ -40,7 +40,7 @@ class Queue:
     ) -> None:
         self.name = name
         account = settings.host_storage
-        options = {**retries, "use_env_settings": has_proxy()}
+        options = {**retries, "use_env_settings": urls.names_proxy()}
         self._client = (
             QueueClient(str(account.queue_uri), name, credential=credential, **options)
             if account.connection_string is None
