@@ -31,7 +31,7 @@ class Sentence:
     wrong: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """Say whether it is true."""
+        """Return the sentence, and whether it is true."""
         return f"{'NOT TRUE' if self.wrong else 'True'}: {self.text} ({self.rests_on})."
 
 
