@@ -35,7 +35,6 @@ FEWEST_KILLS, RECORDINGS_PER_KILL = 4, 15
 CALM_SHARE = 0.1
 # Seconds instead of the minutes or hours in Azure.
 SETTINGS = {
-    "RESCUE_MINUTES": "0.1",
     "INGEST_BLOCK_MIB": str(BLOCK_MIB),
     "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02",
     # Most messages wait for a pause after a fault; larger batches keep the machine busy.
@@ -48,8 +47,9 @@ SUBSCRIPTION = {"shuffle": True, "maxEventsPerBatch": 10, "timeScale": 0.01}
 # garbage collection, after ten minutes, searches all extents for each of them, which blocks it for minutes (3.37.0).
 IN_MEMORY_RECORDINGS = 400
 # When the timer runs, and the seconds between two kills. A small run needs both many times within a minute; in a large
-# one that would take a third of the CPU: a start takes two seconds of it, and a timer run reads all that is in flight.
-SCHEDULE, LARGE_SCHEDULE = "*/2 * * * * *", "*/10 * * * * *"
+# one that would take a third of the CPU: a start takes two seconds of it, and a timer run reads all that is in flight,
+# in each host.
+SCHEDULE, LARGE_SCHEDULE = "*/3 * * * * *", "*/20 * * * * *"
 KILL_EVERY_SECONDS, LARGE_KILL_EVERY_SECONDS = 6.0, 30.0
 # How long the app believes that the source keeps a recording: what the source has deleted is given up after it. Longer
 # than any recording takes in spite of the faults: bytes that staging didn't keep are found when they are copied, and
@@ -60,6 +60,9 @@ RETENTION_SECONDS, LARGE_RETENTION_SECONDS = 120.0, 900.0
 # For how long a queue delivers a message again, as hours would be to a day; a run ends only when that is over.
 REDELIVERY_SECONDS, LARGE_REDELIVERY_SECONDS = 25.0, 300.0
 TRICKLE_SECONDS, LARGE_TRICKLE_SECONDS = 5.0, 45.0
+# After how long the timer queues a chunk again. In a large run the queue's own tries come first, as in Azure: what is
+# queued twice is done twice.
+RESCUE_MINUTES, LARGE_RESCUE_MINUTES = 0.1, 0.25
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,11 @@ class Options:
     def trickle_seconds(self) -> float:
         """Return how long a body trickles."""
         return LARGE_TRICKLE_SECONDS if self.is_large else TRICKLE_SECONDS
+
+    @property
+    def rescue_minutes(self) -> float:
+        """Return after how long the timer queues a chunk again."""
+        return LARGE_RESCUE_MINUTES if self.is_large else RESCUE_MINUTES
 
     @property
     def is_large(self) -> bool:
@@ -163,6 +171,7 @@ async def run(options: Options) -> dict[str, Any]:
         subscription=SUBSCRIPTION,
         settings=SETTINGS
         | {
+            "RESCUE_MINUTES": str(options.rescue_minutes),
             "SOURCE_RETENTION_HOURS": str(options.retention_hours),
             # The same share of it as by default: otherwise every chunk would be reported as at risk at once.
             "RISK_HOURS": str(options.retention_hours / 3),

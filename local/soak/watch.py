@@ -21,6 +21,8 @@ QUEUES = (
     "recording-bulk",
     "recording-events",
     "recording-archive",
+    "recording-erasures",
+    "recording-export",
     "recording-holds",
     "recording-join",
 )
