@@ -210,11 +210,12 @@ async def run(options: Options) -> dict[str, Any]:
             by_recording = await soak.storage("/recordings")
             changed = set((await soak.storage("/changed")).get("blobs", ()))
             queued = await watch.queued()
+            # The app is asked, too: while it runs.
+            sentences = await _check_kept(soak, soak.keeper) if soak.keeper else []
         recordings = (await source.control("GET", "/recordings"))["recordings"]
         gone = soak.keeper.gone if soak.keeper else set[str]()
         sent = Sent(recordings, load.expired, load.bad_markers, load.forms, gone, changed)
         findings = await checker.check(sent, source=source, blobs=blobs, queued=queued)
-        sentences = await _check_kept(soak, soak.keeper) if soak.keeper else []
         findings.unexplained += [f"{one.text}: {wrong}" for one in sentences for wrong in one.wrong]
         published = (await source.control("GET", "/topic/events"))["events"]
         notice_counts = notices.check(published, sent, findings)
