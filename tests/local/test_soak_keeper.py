@@ -19,7 +19,7 @@ from .storage_rig import Rig, open_rig
 
 TIME = "2026-03-01T10:00:00+00:00"
 RECORDING = {"recordingId": "id=", "chunks": [{"documentId": "doc"}]}
-ERASED = (404, {"error": {"code": "Erased"}})
+ERASED = (404, {"code": "Erased"})
 TRUE: dict[str, Any] = {"removed": {"chunks": 1}, "left": [], "reason": "not-needed", "askedAt": TIME, "begunAt": TIME}
 
 
@@ -109,7 +109,7 @@ async def test_what_is_erased_is_nowhere(azurite: Azurite) -> None:
         await one.erase()
         assert await one.wrong(done, [one.key]) == ["", "", "", ""]
 
-        one.answers[f"recordings/{one.key}"] = (200, {"error": None})
+        one.answers[f"recordings/{one.key}"] = (200, {"recordingKey": one.key})
         assert "the app answers 200" in (await one.wrong(done))[1]
         await one.put(f"{one.folder}recording.json")
         await one.archive.delete_blob(f"{one.folder}recording.json")
