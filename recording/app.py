@@ -358,7 +358,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     )
     classes = retention.parse_classes(settings.retention_classes)
     keeping = KeepingStore(blobs, classes, is_immutable=settings.archive_immutability)
-    follow = Follow(recordings, claims, index, keeping)
+    follow = Follow(recordings, claims, index, keeping, tombstones)
     blocked = Blocked(blobs, keeping.cases, follow.has_ended)
     finder = PersonFinder(recordings, index)
     requests = ErasureRequests(

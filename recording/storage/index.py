@@ -342,6 +342,14 @@ class Index:
             return []
         return found
 
+    async def forget(self, manifest: Manifest, kept: Kept) -> None:
+        """Delete what `write` has written of a recording that was erased meanwhile; raises azure-core's errors."""
+        digests, key = await self.digests(), manifest.recording_key
+        rows = [(row.partition, row.key) for row in index.rows(manifest, digests, kept)]
+        if until := kept.until(manifest.archived_at):
+            rows.append((index.ENDS, index.ending(key, until)))
+        await self.delete(rows)
+
     async def delete(self, rows: Iterable[tuple[str, str]]) -> None:
         """Delete rows, by partition and row key; what is gone is no matter. Raises azure-core's errors."""
 
