@@ -616,6 +616,7 @@ def _entity(row: Row) -> Entity:
         "state": row.summary.state,
         "callId": row.summary.call_id.lower(),
         "conversation": row.conversation,
+        "recording": row.recording,
         "reference": row.reference,
         "missing": bool(row.summary.missing) or row.summary.state == "absent",
         "truncated": bool(row.summary.truncated),
