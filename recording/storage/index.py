@@ -30,6 +30,7 @@ from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 from pydantic import ValidationError
 
+from recording import proxies
 from recording.config import account
 from recording.config.settings import Settings
 from recording.errors import Misconfigured, describe
@@ -101,12 +102,13 @@ class Index:
         self._digests: Digests | None = None
         self._told: OrderedDict[tuple[str, str], str] = OrderedDict()
         name, place = table_name(settings.archive_container), settings.host_storage
+        options = {**retries, **proxies.client_options()}
         self._client: TableClient | None = None
         if place.connection_string is not None:
             text = place.connection_string.get_secret_value()
-            self._client = TableClient.from_connection_string(text, name, **retries)
+            self._client = TableClient.from_connection_string(text, name, **options)
         elif address := account.service_url(place, "table"):
-            self._client = TableClient(address, name, credential=credential, **retries)
+            self._client = TableClient(address, name, credential=credential, **options)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -10,6 +10,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue.aio import QueueClient
 
+from recording import proxies
 from recording.config.settings import Settings
 from recording.storage.blobs import RETRIES
 
@@ -38,11 +39,11 @@ class Queue:
         retries: Mapping[str, Any] = RETRIES,
     ) -> None:
         self.name = name
-        account = settings.host_storage
+        account, options = settings.host_storage, {**retries, **proxies.client_options()}
         self._client = (
-            QueueClient(str(account.queue_uri), name, credential=credential, **retries)
+            QueueClient(str(account.queue_uri), name, credential=credential, **options)
             if account.connection_string is None
-            else QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **retries)
+            else QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **options)
         )
 
     async def create(self) -> None:
