@@ -8,7 +8,7 @@ deleted.
 
 Then how many recordings of one small chunk are archived in a second by 1, 2 and 4 worker processes, each with an
 Azurite of its own. All share the machine's cores, and Azurite can use one: its row says how much of it. A copy is made
-by the storage server and read once, so a larger chunk costs more requests, one per 2 MiB.
+by the storage server and read once, so a larger chunk costs more requests, one per 4 MiB.
 """
 
 import asyncio
