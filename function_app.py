@@ -13,7 +13,7 @@ from recording.api.doors import Doors, Shape
 from recording.api.me import Me
 from recording.api.openapi import Description
 from recording.api.page import Page
-from recording.api.request import path_value, read_body, read_events, read_query
+from recording.api.request import path_value, read_body, read_events, read_match, read_query
 from recording.api.response import Anything, Empty, Text, file_response, json_response, repeated
 from recording.api.webhook import answer_options, answer_validation
 from recording.app import current, ready, ready_if_possible, surroundings
@@ -162,10 +162,13 @@ async def list_recordings(req: func.HttpRequest, caller: Caller) -> func.HttpRes
     return json_response(await (await ready()).handout.find(caller, query, url=req.url))
 
 
-@doors.both("GET", "recordings/{recordingKey}", Shape(RecordingDetail, errors=(404, 503)), roles=roles.FIND)
+@doors.both(
+    "GET", "recordings/{recordingKey}", Shape(RecordingDetail, errors=(404, 503), has_etag=True), roles=roles.FIND
+)
 async def get_recording(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Answer with a recording's manifest, or its state while in flight."""
-    return json_response(await (await ready()).handout.view(caller, path_value(req, "recordingKey")))
+    found = await (await ready()).handout.view(caller, path_value(req, "recordingKey"))
+    return json_response(found, headers={"ETag": found.etag})
 
 
 @doors.both(
@@ -328,7 +331,7 @@ async def call_off_erasure(req: func.HttpRequest, caller: Caller) -> func.HttpRe
     roles=roles.ERASE_RECORDINGS,
 )
 async def erase_person(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
-    """Ask for the erasure of all recordings of a person; what is on hold is refused, and named."""
+    """Ask for the erasure of all recordings of a person; what is on hold is refused, and named; `next` goes on."""
     body, erasure = read_body(ErasePerson, req), (await ready()).erasure
     return json_response(await erasure.ask_for_person(caller, body), status=202)
 
@@ -349,37 +352,40 @@ async def get_erasure(req: func.HttpRequest, caller: Caller) -> func.HttpRespons
 @doors.token(
     "PUT",
     "recordings/{recordingKey}/retention",
-    Shape(Keeping, body=SetRetention, errors=(404, 409, 503)),
+    Shape(Keeping, body=SetRetention, errors=(404, 409, 503), has_etag=True),
     roles=roles.KEEP,
 )
 async def set_retention(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Set the retention class of a recording."""
-    body = read_body(SetRetention, req)
-    return json_response(await (await ready()).keeping.set_retention(caller, path_value(req, "recordingKey"), body))
+    body, match, key = read_body(SetRetention, req), read_match(req), path_value(req, "recordingKey")
+    kept = await (await ready()).keeping.set_retention(caller, key, body, match=match)
+    return json_response(kept, headers={"ETag": kept.etag})
 
 
 @doors.token(
     "PUT",
     "recordings/{recordingKey}/hold",
-    Shape(Keeping, body=PlaceHold, errors=(404, 409, 503)),
+    Shape(Keeping, body=PlaceHold, errors=(404, 409, 503), has_etag=True),
     roles=roles.KEEP,
 )
 async def place_hold(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Place the hold of a case on a recording: until it is lifted, nobody can delete it."""
-    body = read_body(PlaceHold, req)
-    return json_response(await (await ready()).keeping.place(caller, path_value(req, "recordingKey"), body))
+    body, match, key = read_body(PlaceHold, req), read_match(req), path_value(req, "recordingKey")
+    kept = await (await ready()).keeping.place(caller, key, body, match=match)
+    return json_response(kept, headers={"ETag": kept.etag})
 
 
 @doors.token(
     "DELETE",
     "recordings/{recordingKey}/hold",
-    Shape(Keeping, query=LiftHold, errors=(404, 503)),
+    Shape(Keeping, query=LiftHold, errors=(404, 503), has_etag=True),
     roles=roles.KEEP,
 )
 async def lift_hold(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
     """Lift the hold of a case; those of other cases stay."""
-    query = read_query(LiftHold, req)
-    return json_response(await (await ready()).keeping.lift(caller, path_value(req, "recordingKey"), query))
+    query, match, key = read_query(LiftHold, req), read_match(req), path_value(req, "recordingKey")
+    kept = await (await ready()).keeping.lift(caller, key, query, match=match)
+    return json_response(kept, headers={"ETag": kept.etag})
 
 
 @doors.token("POST", "holds", Shape(HoldsState, body=PlaceHolds, statuses=(202,), errors=(503,)), roles=roles.KEEP)
@@ -472,7 +478,7 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
     return json_response(found, status=200 if found.status == "ok" else 503)
 
 
-@doors.anybody("GET", "openapi.json", Shape(Anything, statuses=(200, 304)))
+@doors.anybody("GET", "openapi.json", Shape(Anything, statuses=(200, 304), has_etag=True))
 async def describe(req: func.HttpRequest) -> func.HttpResponse:
     """Describe this API, in OpenAPI 3.1."""
     return description.answer(req)

@@ -360,6 +360,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     keeping = KeepingStore(blobs, classes, is_immutable=settings.archive_immutability)
     follow = Follow(recordings, claims, index, keeping)
     blocked = Blocked(blobs, keeping.cases, follow.has_ended)
+    finder = PersonFinder(recordings, index)
     requests = ErasureRequests(
         erasures,
         recordings,
@@ -368,12 +369,13 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         places,
         index,
         trail,
+        finder,
         delay=timedelta(hours=settings.erasure_delay_hours),
         clock=clock,
     )
     exports = Exports(
         blobs,
-        PersonFinder(recordings, index),
+        finder,
         Collector(blobs, recordings, claims, endings, trail, index),
         trail,
         clients.export_queue,
@@ -433,6 +435,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     )
     maker = Maker(blobs, recordings, tombstones, clients.join_queue, clock=clock)
     joining = Joining(blobs, recordings, tombstones, trail, clients.join_queue, maker, clock=clock)
+    derived = (joining, exports)
     return App(
         settings=settings,
         clients=clients,
@@ -472,6 +475,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 clients.join_poison,
                 clients.erasure_poison,
                 clients.holds_poison,
+                clients.export_poison,
+                exports_again=clients.export_queue,
                 intake=intake,
                 quarantine=quarantine,
             ),
@@ -542,10 +547,10 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         erase=Erase(
             erasures,
             tombstones,
-            ScopeFinder(blobs, recordings, claims, endings, index, keeping, settings.retention, clock),
+            ScopeFinder(blobs, recordings, claims, endings, index, keeping, settings.retention, clock, derived),
             Removal(
                 *(blobs, places, index, clients.content, TrailEraser(blobs, places, index)),
-                derived=(joining.erase, exports.erase),
+                derived=derived,
             ),
             blocked,
             places,

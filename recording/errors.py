@@ -8,6 +8,7 @@ RecordingError                500 InternalServerError
 ├── LengthRequired            411 LengthRequired          the caller sends the body with a Content-Length
 ├── NotFound                  404 NotFound                the caller needs another recording id
 ├── Conflict                  409 Conflict                the service refuses in this state
+├── PreconditionFailed        412 PreconditionFailed      the caller looks again at what has changed since
 ├── NotJoinable               409 NotJoinable             the caller takes the chunks one by one
 ├── ConsentMissing            409 ConsentMissing          consent is granted first, or the withdrawn one again
 ├── Throttled                 429 / 503                   the caller waits `retry_after` seconds
@@ -96,6 +97,13 @@ class Conflict(RecordingError):
 
     status = 409
     code = "Conflict"
+
+
+class PreconditionFailed(RecordingError):
+    """What is to be changed is not any more as the `If-Match` of the request says."""
+
+    status = 412
+    code = "PreconditionFailed"
 
 
 class NotJoinable(RecordingError):

@@ -90,6 +90,8 @@ MATRIX = {
 async def site(azurite: Azurite) -> AsyncIterator[Site]:
     """The app, once for all tests of this module."""
     async with running(azurite) as one:
+        # The app makes its containers when it is first asked for something.
+        await one.send("GET", "health")
         yield one
 
 
@@ -262,8 +264,6 @@ async def test_a_hand_out_is_on_record_as_the_token_says(site: Site) -> None:
 async def test_one_file_of_all_chunks_is_made_by_the_job_that_the_first_request_queues(site: Site) -> None:
     """202 with `Retry-After` until it is there; then a link, whose hand-out is on the trail."""
     chunks = (wav(16_000), wav(8_000, first=16_000))
-    # The app makes its containers when it is first asked for something.
-    await site.send("GET", "health")
     await archived(read_settings(site.environ), chunks)
 
     first = answer = await site.ask("GET", f"v1/recordings/{JOINED}/file?purpose=download&reason=case", "ada")
@@ -286,6 +286,32 @@ async def test_one_file_of_all_chunks_is_made_by_the_job_that_the_first_request_
     assert ["download"] == [entry["operation"] for entry in trail.body["entries"]]
     wrong = await site.ask("GET", f"v1/recordings/{JOINED}/file?purpose=keep", "ada")
     assert (400, "purpose") == (wrong.status, wrong.body["target"])
+
+
+async def test_who_has_not_seen_a_change_changes_nothing(site: Site) -> None:
+    """The ETag of a recording is that of its class and its holds; `If-Match` with an older one is a 412."""
+    one = finished(8)
+    path = f"v1/recordings/{one.recording_key}"
+    settings = read_settings(site.environ)
+    await put(settings, "archive", layout.manifest_blob(one.recording_key), one.model_dump_json(by_alias=True).encode())
+    first = (await site.ask("GET", path, "grace")).headers["ETag"]
+    case = {"case": "118", "reason": "subpoena"}
+
+    placed = await site.ask("PUT", f"{path}/hold", "grace", body=case, **{"If-Match": first})
+    late = await site.ask("PUT", f"{path}/hold", "grace", body=case | {"case": "119"}, **{"If-Match": first})
+    forged = await site.ask("PUT", f"{path}/hold", "grace", body=case, **{"If-Match": "119"})
+    seen = await site.ask("GET", path, "ada")
+    lifted = [
+        await site.ask("DELETE", f"{path}/hold?case=118&reason=settled", "grace", **{"If-Match": tag})
+        for tag in (f"W/{seen.headers['ETag']}", f'"other", {seen.headers["ETag"]}', "*")
+    ]
+
+    assert (200, 412, "PreconditionFailed", 400) == (placed.status, late.status, late.body["code"], forged.status)
+    assert ("If-Match", "If-Match") == (late.body["target"], forged.body["target"])
+    assert first != placed.headers["ETag"] == seen.headers["ETag"]
+    assert (["118"], "etag" in seen.body) == ([hold["case"] for hold in seen.body["holds"]], False)
+    assert [412, 200, 200] == [answer.status for answer in lifted]
+    assert first == lifted[-1].headers["ETag"]
 
 
 async def test_without_its_settings_v1_answers_404_with_a_sentence(azurite: Azurite) -> None:

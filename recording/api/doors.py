@@ -36,7 +36,8 @@ class Shape:
     """What an operation takes and answers with: a model, any JSON (`Anything`), or nothing.
 
     `statuses` are those of good answers; `errors` those of refusals, beside what door, path, query and body imply.
-    A `repeatable` one takes the headers of a start that happens once; a file is saved by browsers.
+    A `repeatable` one takes the headers of a start that happens once; a file is saved by browsers. One with
+    an ETag takes `If-Match` where it changes something.
     """
 
     answer: type[BaseModel] | None = None
@@ -46,6 +47,7 @@ class Shape:
     errors: tuple[int, ...] = ()
     repeatable: bool = False
     is_file: bool = False
+    has_etag: bool = False
 
 
 @dataclass(frozen=True)

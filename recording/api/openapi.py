@@ -16,16 +16,16 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 
 from recording import __version__
 from recording.api.doors import Door, Endpoint
-from recording.api.request import LONGEST_KEY
+from recording.api.request import LONGEST_KEY, MATCH
 from recording.api.response import REPEATABLE, REPEATED, REQUEST_ID, ErrorBody, Text
 
 _REFERENCE = "#/components/schemas/{model}"
 _ABOUT = """\
 Recordings of Azure Communication Services: start and stop them, find them, fetch them from the archive.
 
-Today's paths need a function key. The same operations under `/v1` need an access token of Entra ID for this API, whose
-`roles` have one of `x-roles`. The Functions host answers 404 without a body to a path or a method that is not listed,
-401 without a body to a wrong key, and 413 without a body to a very large request.
+The paths without `/v1` need a function key. The same operations under `/v1` need an access token of Entra ID for this
+API, whose `roles` have one of `x-roles`. The Functions host answers 404 without a body to a path or a method that is
+not listed, 401 without a body to a wrong key, and 413 without a body to a very large request.
 """
 _PATH: dict[str, dict[str, Any]] = {
     "conversationId": {
@@ -70,6 +70,12 @@ _PATH: dict[str, dict[str, Any]] = {
     },
 }
 _REPEAT = "The start happens once for all requests with this value; the same value with another request gets a 400."
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "ETags of the recording's class and holds: a 412 if they have changed since.",
+    "schema": {"type": "string", "pattern": MATCH},
+}
 _HEADERS = {
     REQUEST_ID: "The id of this request, which the app's log has, too.",
     "x-ms-error-code": "The code in the body.",
@@ -77,10 +83,10 @@ _HEADERS = {
     "Retry-After": "Seconds to wait.",
     "WWW-Authenticate": "Bearer.",
     "Location": "A link that is valid for five minutes.",
-    "ETag": "The version of this description.",
+    "ETag": "The version of this description, or of the class and the holds of a recording.",
     "Content-Disposition": "The name under which a browser saves the file.",
 }
-_REFUSALS = (400, 401, 403, 404, 409, 411, 413, 429, 500, 503)
+_REFUSALS = (400, 401, 403, 404, 409, 411, 412, 413, 429, 500, 503)
 _SECURITY: dict[Door, list[dict[str, list[str]]]] = {
     "key": [{"functionKey": []}],
     "token": [{"entra": []}],
@@ -193,7 +199,8 @@ def _operation(one: Endpoint, schemas: _Components) -> dict[str, Any]:
     described: dict[str, Any] = {"operationId": one.name, "summary": one.summary, "security": _SECURITY[one.door]}
     if one.door == "token":
         described["x-roles"] = sorted(one.roles)
-    if parameters := [*_in_path(one), *_in_query(shape.query), *(_in_headers() if shape.repeatable else ())]:
+    headers = [*(_in_headers() if shape.repeatable else ()), *([_IF_MATCH] if _is_conditional(one) else ())]
+    if parameters := [*_in_path(one), *_in_query(shape.query), *headers]:
         described["parameters"] = parameters
     if shape.body:
         described["requestBody"] = {"content": schemas.of(shape.body, "validation")}
@@ -214,7 +221,13 @@ def _refusals(one: Endpoint) -> set[int]:
         found.add(414)
     if one.shape.body:
         found |= {411, 413}
+    if _is_conditional(one):
+        found.add(412)
     return found
+
+
+def _is_conditional(one: Endpoint) -> bool:
+    return one.shape.has_etag and one.method != "GET"
 
 
 def _good(status: int, one: Endpoint, schemas: _Components) -> dict[str, Any]:
@@ -223,7 +236,7 @@ def _good(status: int, one: Endpoint, schemas: _Components) -> dict[str, Any]:
         names.append(REPEATED)
     if status == 302:
         names.append("Location")
-    if one.path == "openapi.json":
+    if one.shape.has_etag:
         names.append("ETag")
     if one.shape.is_file:
         names.append("Content-Disposition")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from ipaddress import ip_address
@@ -20,6 +21,9 @@ LARGEST_BODY = 64 * 1024
 # Event Grid sends 1 MiB at most (docs/acs-contract.md#delivery-semantics); base64 and JSON in JSON make it longer.
 LARGEST_EVENTS = 4 * 1024 * 1024
 LONGEST_KEY = 255
+# A list of entity tags, or `*` (RFC 9110, 13.1.1). A weak one never matches.
+_TAG = r'(?:W/)?"[\x21\x23-\x7e]{0,200}"'
+MATCH = rf"^(?:\*|{_TAG}(?: *, *{_TAG}){{0,9}})$"
 # App Service authentication (Easy Auth) names the caller; the name of a function key doesn't reach the app.
 _PRINCIPAL = ("x-ms-client-principal-name", "x-ms-client-principal-id")
 _REPEAT_KEY = ("Repeatability-Request-ID", "Idempotency-Key")
@@ -73,6 +77,16 @@ def read_query[Model: BaseModel](model: type[Model], req: func.HttpRequest) -> M
         return model.model_validate(dict(req.params))
     except ValidationError as invalid:
         raise _bad(invalid, "query") from None
+
+
+def read_match(req: func.HttpRequest) -> frozenset[str] | None:
+    """Read `If-Match`: ETags, or `*`; None without it. Raises BadRequest if it is neither."""
+    header = req.headers.get("If-Match")
+    if header is None:
+        return None
+    if not re.match(MATCH, header.strip()):
+        raise BadRequest('If-Match must be ETags such as "3f2b0e4c", or *', target="If-Match")
+    return frozenset(one.strip() for one in header.split(","))
 
 
 def path_value(req: func.HttpRequest, name: str) -> str:

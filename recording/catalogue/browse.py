@@ -59,6 +59,7 @@ class ListQuery(Record, populate_by_name=False):
     participant: str | None = Field(default=None, min_length=1, max_length=1024)
     conversation: str | None = Field(default=None, min_length=1, max_length=4096)
     call: str | None = Field(default=None, pattern=f"^(?:{layout.CALL_ID.pattern})$")
+    recording_id: str | None = Field(default=None, min_length=1, max_length=1024)
     reference: str | None = Field(default=None, min_length=1, max_length=5000)
     state: State | None = None
     missing: bool | None = None
@@ -99,13 +100,15 @@ class AskedErasure(Record):
 class RecordingDetail(Manifest):
     """The manifest of a recording, or its state in flight, and beside it what keeps it, which no manifest has.
 
-    `keptUntil` is absent while it is in flight, and where it is kept for ever.
+    `keptUntil` is absent while it is in flight, and where it is kept for ever. `etag` is for the header of that name,
+    and of what keeps it.
     """
 
     retention_class: str | None = None
     kept_until: datetime | None = None
     holds: list[Hold] = Field(default_factory=list)
     erasure: AskedErasure | None = None
+    etag: str = Field(exclude=True)
 
 
 class Catalogue:
@@ -157,6 +160,7 @@ class Catalogue:
                 "kept_until": kept.until(found.archived_at),
                 "holds": await self._keeping.holds(kept),
                 "erasure": _asked(steps),
+                "etag": kept.etag,
             }
         )
 
@@ -228,6 +232,7 @@ def _search(digests: index.Digests, query: ListQuery) -> index.Search:
             participant=query.participant,
             conversation_id=query.conversation,
             call_id=query.call,
+            recording_id=query.recording_id,
             reference=query.reference,
             state=query.state,
             missing=query.missing,

@@ -30,8 +30,8 @@ _AT_ONCE = 500
 
 
 def _require_date(text: object) -> object:
-    # pydantic takes a number for seconds since 1970.
-    if not isinstance(text, str) or len(text) != 10:
+    # pydantic takes a number for seconds since 1970, also as text.
+    if not isinstance(text, str) or len(text) != 10 or text[4] != "-":
         raise ValueError("must be a day such as 2026-11-24, in UTC")
     return text
 

@@ -102,7 +102,7 @@ class Erase:
                 await self.store.stop(asked.erasure, asked.number, ErasureStopped(at=now, reasons=_codes(reasons)))
                 await self._refuse(pending, reasons)
                 return
-            await self._bury(pending, await self.scopes.find(key), now)
+            await self._bury(pending, await self.scopes.ids(key), now)
         scope = await self._scope(pending)
         left = await self.removal.run(scope, asked.erasure, self.clock())
         await self._certify(pending, scope, begun_at=steps.decided.at, revision=1, refused=left)
@@ -198,7 +198,8 @@ class Erase:
         if self.clock() < listed:
             return
         scope = await self._scope(pending)
-        late = await self.scopes.find(pending.recording_key)
+        late = await self.scopes.find(pending.recording_key, known=scope)
+        scope = scope.with_places(late)
         refused = await self.removal.run(scope, asked.erasure, self.clock())
         left = tuple(_merged(refused, await self.removal.remaining(scope)))
         if late.found or [*left] != [*certificate.left]:
@@ -254,4 +255,4 @@ def _merged(refused: list[Left], listed: list[Left]) -> list[Left]:
     for one in listed:
         known = why.get((one.place, one.digest))
         found.append(known if known and one.why == "not removed" else one)
-    return [*found, *(one for one in refused if one.place == "ACS" or one.place in ("quarantine", "dead-letter"))]
+    return [*found, *(one for one in refused if one.place == "ACS")]

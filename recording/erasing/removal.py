@@ -2,14 +2,22 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from azure.core.exceptions import AzureError
 
 from recording.acs.content import Content
-from recording.erasing.scope import kind_in_archive, kind_in_staging
+from recording.erasing.scope import (
+    DEAD_LETTERS,
+    QUARANTINED,
+    Derived,
+    kind_in_archive,
+    kind_in_derived,
+    kind_in_staging,
+)
 from recording.erasing.trail import TrailEraser
 from recording.errors import ChunkError, describe
 from recording.model import layout
@@ -23,11 +31,6 @@ from recording.workers import run_each
 
 _AT_ONCE = 8
 _SOURCE_SECONDS = 30.0
-# Where events lie that could not be parsed or delivered: days of them, and few.
-_TEXTS: tuple[Container, ...] = ("quarantine", "dead_letter")
-
-# Erases what other parts of the app have made of a recording; returns how many files.
-type Derived = Callable[[str], Awaitable[object]]
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,7 @@ class Removal:
 
     async def run(self, scope: ErasureScope, erasure: str, now: datetime) -> list[Left]:
         """Remove everything; return what is left, with its reasons. Raises azure-core's errors: then it is repeated."""
-        for erase in self.derived:
-            await erase(scope.recording_key)
+        await self._erase_derived(scope)
         await self.index.delete(scope.rows)
         left = await self._delete_sources(scope, now)
         waiting = f"{layout.PENDING_KEEPING}/{scope.recording_key}/"
@@ -60,15 +62,14 @@ class Removal:
             await self.places.empty("staging", [f"{layout.PENDING}/"], wanted=_having(digest))
             await self.places.empty("staging", [layout.pause_blob(recording_id)])
         left += await self._empty("archive", [layout.ending_blob(one) for one in scope.recording_ids])
-        for where in _TEXTS:
-            left += await self._empty(where, await self._naming(where, scope))
+        await self._keep_events_of_others(scope)
+        for where, names in _events(scope):
+            left += await self._empty(where, names, wanted=frozenset(names).__contains__)
         # What was made of the recording in between.
-        for erase in self.derived:
-            await erase(scope.recording_key)
+        await self._erase_derived(scope)
         await self.trail.run(scope, erasure)
-        for erase in self.derived:
-            # What was made while the manifest was there; what is made later finds none, and erases itself.
-            await erase(scope.recording_key)
+        # What was made while the manifest was there; what is made later finds none, and erases itself.
+        await self._erase_derived(scope)
         return left
 
     async def remaining(self, scope: ErasureScope) -> list[Left]:
@@ -76,7 +77,29 @@ class Removal:
         folder = f"{layout.archive_folder(scope.recording_key)}/"
         facts = [*await self._facts(scope), *(layout.ending_blob(one) for one in scope.recording_ids)]
         found = _left("staging", await self.places.remaining("staging", [f"{scope.recording_key}/"]))
-        return found + _left("archive", await self.places.remaining("archive", [folder, *facts]))
+        found += _left("archive", await self.places.remaining("archive", [folder, *facts]))
+        if self.blobs.keeps_derived:
+            found += _left("derived", await self.places.remaining("derived", scope.derived))
+        for where, names in _events(scope):
+            exactly = frozenset(names).__contains__
+            found += _left(where, await self.places.remaining(where, names, wanted=exactly))
+        return found
+
+    async def _erase_derived(self, scope: ErasureScope) -> None:
+        for made in self.derived:
+            await made.erase(scope.recording_key)
+
+    async def _keep_events_of_others(self, scope: ErasureScope) -> None:
+        """Write the events of others again that lie in a dead letter beside one of this recording.
+
+        They may be the only trace of another recording. A kill behind this writes the same blob again.
+        """
+        for name in scope.dead_letters:
+            others = events_of_others(await self.blobs.read("dead_letter", name) or b"", scope.texts)
+            if others is not None:
+                folder, _, last = name.rpartition("/")
+                digest = hashlib.sha256(others).hexdigest()[:16]
+                await self.blobs.create("dead_letter", f"{folder}/{digest}-{last}", others)
 
     async def _facts(self, scope: ErasureScope) -> list[str]:
         """Name the facts beside the recording's own folder, without endings, which name the markers of stops."""
@@ -87,25 +110,10 @@ class Removal:
             named += [layout.call_blob(one) for one in scope.server_call_ids]
         return named
 
-    async def _naming(self, where: Container, scope: ErasureScope) -> list[str]:
-        """Return the names of the events in a container whose text has an id of the recording."""
-        wanted = [text.encode() for text in scope.texts]
-        found: list[str] = []
-
-        async def read(name: str) -> None:
-            text = await self.blobs.read(where, name) or b""
-            if any(one in text for one in wanted):
-                found.append(name)
-
-        names = [
-            blob.name for blob in await self.blobs.everything(where, "") if blob.is_current and not blob.is_deleted
-        ]
-        replayed = layout.replayed_blob("")
-        await run_each(read, [name for name in names if not name.startswith(replayed)], at_once=_AT_ONCE)
-        return found
-
-    async def _empty(self, where: Container, prefixes: Sequence[str]) -> list[Left]:
-        done = await self.places.empty(where, prefixes)
+    async def _empty(
+        self, where: Container, prefixes: Sequence[str], *, wanted: Callable[[str], bool] = lambda name: True
+    ) -> list[Left]:
+        done = await self.places.empty(where, prefixes, wanted=wanted)
         return _left(where, done.remaining)
 
     async def _delete_sources(self, scope: ErasureScope, now: datetime) -> list[Left]:
@@ -139,12 +147,30 @@ def _having(text: str) -> Callable[[str], bool]:
     return lambda name: text in name
 
 
+def events_of_others(text: bytes, ids: Iterable[str]) -> bytes | None:
+    """Return the events in a dead letter that have none of the ids; None if there are none, or it is no JSON list."""
+    try:
+        events = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(events, list):
+        return None
+    named = [one.encode() for one in ids]
+    texts = [(event, json.dumps(event, ensure_ascii=False).encode()) for event in events]
+    others = [event for event, said in texts if not any(one in said for one in named)]
+    return json.dumps(others, ensure_ascii=False).encode() if others else None
+
+
+def _events(scope: ErasureScope) -> list[tuple[Container, Sequence[str]]]:
+    """Return where events lie that could not be parsed or delivered, and which of them are of the recording."""
+    return [("quarantine", scope.quarantined), ("dead_letter", scope.dead_letters)]
+
+
 def _left(where: Container, remaining: Sequence[Remaining]) -> list[Left]:
-    kind = kind_in_staging if where == "staging" else kind_in_archive
     return [
         Left(
             place="dead-letter" if where == "dead_letter" else where,
-            kind="events" if where in _TEXTS else kind(one.name),
+            kind=_kind(where, one.name),
             digest=hashlib.sha256(one.name.encode()).hexdigest(),
             count=one.count,
             why=one.why,
@@ -152,3 +178,17 @@ def _left(where: Container, remaining: Sequence[Remaining]) -> list[Left]:
         )
         for one in remaining
     ]
+
+
+def _kind(where: Container, name: str) -> str:
+    match where:
+        case "staging":
+            return kind_in_staging(name)
+        case "archive":
+            return kind_in_archive(name)
+        case "derived":
+            return kind_in_derived(name)
+        case "quarantine":
+            return QUARANTINED
+        case "dead_letter":
+            return DEAD_LETTERS

@@ -1,17 +1,19 @@
 """Use case: people ask for erasures, call them off and look at them; a retention class that ends asks for one, too."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from azure.core.exceptions import AzureError
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from recording.clock import Clock, utc_now
 from recording.erasing.blocked import Blocked
-from recording.errors import BadRequest, Conflict, IndexUnavailable, NotFound, StorageUnavailable, describe
-from recording.model import index, layout
+from recording.errors import BadRequest, Conflict, Misconfigured, NotFound, StorageUnavailable, describe
+from recording.model import layout
 from recording.model.caller import Caller
 from recording.model.erasure import (
     AskedReason,
@@ -23,7 +25,7 @@ from recording.model.erasure import (
     PendingErasure,
     ReasonCode,
 )
-from recording.model.index import Digests
+from recording.model.export import Progress
 from recording.model.record import Body
 from recording.storage.erasures import ErasureStore
 from recording.storage.index import Index
@@ -34,8 +36,9 @@ from recording.storage.trail import Trail
 from recording.telemetry import log
 from recording.workers import run_each
 
-# Of the recordings of one person: requests at once, and rows of one answer.
-_AT_ONCE, _PAGE = 8, 1000
+# Of the recordings of one person: requests at once, and how long one request looks for them. A platform's front end
+# waits for less than four minutes (docs/functions-host.md).
+_AT_ONCE, _PERSON_SECONDS = 8, 60.0
 
 
 class EraseRecording(Body):
@@ -53,9 +56,13 @@ class ErasureAccepted(Body):
 
 
 class ErasePerson(EraseRecording):
-    """Body: whose recordings are to be erased, by a raw id or a phone number, and why."""
+    """Body: whose recordings are to be erased, by a raw id or a phone number, and why.
+
+    `after` is the `next` of an earlier answer.
+    """
 
     participant: str = Field(min_length=1, max_length=1024)
+    after: str | None = None
 
 
 class AcceptedErasure(ErasureAccepted):
@@ -73,11 +80,16 @@ class RefusedErasure(Body):
 
 
 class PersonErasures(Body):
-    """Answer: what is erased of a person, and what is not; `happensAt` is when the last of them happens."""
+    """Answer: what is erased of a person, and what is not; `happensAt` is when the last of them happens.
+
+    Of what is `unreadable` it is unknown whether it names the person. With `next` there is more: ask again with it.
+    """
 
     erasures: list[AcceptedErasure]
     refused: list[RefusedErasure]
     happens_at: datetime | None = None
+    unreadable: list[str] = Field(default_factory=list)
+    next: str | None = None
 
 
 class ErasureDetail(Body):
@@ -98,6 +110,19 @@ class ErasureDetail(Body):
     certificate: Certificate | None = None
 
 
+class People(Protocol):
+    """Finds the recordings of a person."""
+
+    async def indexed(self, participant: str) -> list[str]:
+        """List those that the search index knows."""
+
+    async def in_flight(self, participant: str) -> list[str]:
+        """List those in flight."""
+
+    def archived(self, participant: str, *, after: str | None = None) -> AsyncGenerator[Progress]:
+        """Look through every manifest behind a recording key, in parts."""
+
+
 @dataclass(frozen=True)
 class ErasureRequests:
     """Takes requests for erasures; they happen `delay` after they were asked for."""
@@ -109,8 +134,10 @@ class ErasureRequests:
     places: Places
     index: Index
     trail: Trail
+    people: People
     delay: timedelta
     clock: Clock = utc_now
+    person_seconds: float = _PERSON_SECONDS
 
     async def ask(self, caller: Caller, key: str, body: EraseRecording) -> ErasureAccepted:
         """Ask for the erasure of a recording; a repetition answers what was asked for first.
@@ -135,20 +162,21 @@ class ErasureRequests:
         return ErasureAccepted(erasure_id=erasure, happens_at=asked.happens_at)
 
     async def ask_for_person(self, caller: Caller, body: ErasePerson) -> PersonErasures:
-        """Ask for the erasure of every recording of a person that the search index knows; that he was searched for is
-        on the trail first, by his digest.
+        """Ask for the erasure of every recording whose metadata files name a person, archived or in flight.
 
-        Each can be called off on its own; what is on hold is refused and named. Raises TrailUnavailable,
-        IndexUnavailable, StorageUnavailable: a repetition asks for what is left.
+        As an export, it reads every manifest; the index is asked as well, for one that can't be read. That he was
+        searched for is on the trail first, by his digest. Each can be called off on its own; what is on hold is refused
+        and named. After a minute it answers where it goes on (`next`): large archives take several requests.
+
+        Raises BadRequest for a malformed `after`, TrailUnavailable, StorageUnavailable: a repetition asks for what is
+        left.
         """
-        try:
-            digests = await self.index.digests()
-            found = await self._of_person(digests, body.participant)
-        except AzureError as failed:
-            log.error("index.not_read", reason=describe(failed), next="no erasure was asked for")
-            raise IndexUnavailable("the search index can't be reached; nothing was asked for") from None
-        searched = {"participant": digests.participant(body.participant)}
+        if body.after is not None:
+            layout.check_key(body.after)
+        async with _storage("a person"):
+            searched = {"participant": (await self.index.digests()).participant(body.participant)}
         await self.trail.write(caller, action="search", details=searched)
+        found, unreadable, following = await self._of_person(body)
         accepted: list[AcceptedErasure] = []
         refused: list[RefusedErasure] = []
 
@@ -162,22 +190,38 @@ class ErasureRequests:
                     AcceptedErasure(recording_key=key, erasure_id=one.erasure_id, happens_at=one.happens_at)
                 )
 
-        await run_each(ask, found, at_once=_AT_ONCE)
+        await run_each(ask, sorted(found), at_once=_AT_ONCE)
         return PersonErasures(
             erasures=sorted(accepted, key=lambda one: one.recording_key),
             refused=sorted(refused, key=lambda one: one.recording_key),
             happens_at=max((one.happens_at for one in accepted), default=None),
+            unreadable=sorted(unreadable - found),
+            next=following,
         )
 
-    async def _of_person(self, digests: Digests, participant: str) -> list[str]:
-        wanted, token = index.search(digests, participant=participant), None
-        found: list[str] = []
-        while True:
-            page = await self.index.page(wanted, limit=_PAGE, token=token)
-            found += [one.recording_key for one in page.summaries]
-            token = page.token
-            if token is None:
-                return list(dict.fromkeys(found))
+    async def _of_person(self, body: ErasePerson) -> tuple[set[str], set[str], str | None]:
+        """Return the recordings of a person, those that can't be read, and where it goes on if time is over."""
+        found: set[str] = set()
+        unreadable: set[str] = set()
+        async with _storage("a person"):
+            if body.after is None:
+                found |= set(await self.people.in_flight(body.participant))
+                found |= await self._indexed(body.participant)
+            ends = time.monotonic() + self.person_seconds
+            async with aclosing(self.people.archived(body.participant, after=body.after)) as parts:
+                async for part in parts:
+                    found |= set(part.found)
+                    unreadable |= set(part.unreadable)
+                    if time.monotonic() > ends:
+                        return found, unreadable, part.last_key
+        return found, unreadable, None
+
+    async def _indexed(self, participant: str) -> set[str]:
+        try:
+            return set(await self.people.indexed(participant))
+        except (AzureError, Misconfigured, TimeoutError) as failed:
+            log.warning("index.not_read", reason=describe(failed), next="every manifest is read")
+            return set()
 
     async def end_of_retention(self, key: str) -> str | None:
         """Have a recording erased as soon as the timer runs next, since its retention class has ended; return the id.
@@ -288,8 +332,15 @@ class ErasureRequests:
             raise NotFound(
                 f"this recording was erased: GET /v1/erasures/{erasure}", target="recordingKey", code="Erased"
             )
-        if not await self.recordings.staged(key) and await self.recordings.newest_manifest(key) is None:
+        if not await self.recordings.staged(key) and not await self._is_archived(key):
             raise NotFound("there is no recording of this key, neither in flight nor archived", target="recordingKey")
+
+    async def _is_archived(self, key: str) -> bool:
+        try:
+            return await self.recordings.newest_manifest(key) is not None
+        except ValidationError:
+            # It is there, and is erased by the names of its blobs.
+            return True
 
     async def _check_allowed(self, key: str) -> None:
         if reasons := await self.blocked.by(key, self.clock()):

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -14,6 +15,7 @@ from recording.model.erasure import ErasureScope, Source
 from recording.model.events import FileStatusUpdated
 from recording.model.keeping import kept_until
 from recording.model.manifest import Manifest
+from recording.model.stored import Container
 from recording.retention import FOREVER
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Endings
@@ -22,13 +24,27 @@ from recording.storage.keeping import KeepingStore
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
 from recording.telemetry import log
+from recording.workers import run_each
 
 _CHUNK = re.compile(r"chunks/[0-9]{5}-(?P<id>[^/.]+)\.")
+_READS = 8
+JOINED_FILES, EXPORT_FILES = "joined files", "files of exports"
+QUARANTINED, DEAD_LETTERS = "quarantined events", "dead letters"
+
+
+class Derived(Protocol):
+    """What another part of the app makes of recordings, among the derived files."""
+
+    async def erase(self, key: str) -> object:
+        """Remove what there is of a recording; it may be repeated."""
+
+    async def folders(self, key: str) -> list[str]:
+        """Name the folders that have something of a recording, with their slashes."""
 
 
 @dataclass(frozen=True)
 class ScopeFinder:
-    """Collects the ids and rows of a recording, in flight, archived or both; ACS keeps it for `retention`."""
+    """Collects the ids, rows and copies of a recording, in flight, archived or both; ACS keeps it for `retention`."""
 
     blobs: Blobs
     recordings: RecordingStore
@@ -38,9 +54,41 @@ class ScopeFinder:
     keeping: KeepingStore
     retention: timedelta
     clock: Clock = utc_now
+    derived: Sequence[Derived] = ()
 
-    async def find(self, key: str) -> ErasureScope:
-        """Return what there is of a recording; raises azure-core's errors."""
+    async def find(self, key: str, *, known: ErasureScope | None = None) -> ErasureScope:
+        """Return what there is of a recording; raises azure-core's errors.
+
+        `known` is what an earlier look has found: events are also found by its ids.
+        """
+        scope = await self.ids(key)
+        texts = {*scope.texts, *(known.texts if known else ())}
+        derived = [one for made in self.derived for one in await made.folders(key)]
+        copies = [blob.name for one in derived async for blob in self.blobs.list_blobs("derived", one)]
+        quarantined = await self._naming("quarantine", texts, besides=layout.replayed_blob(""))
+        dead_letters = await self._naming("dead_letter", texts)
+        found = Counter(scope.found) + Counter([kind_in_derived(name) for name in copies])
+        found += Counter({QUARANTINED: len(quarantined), DEAD_LETTERS: len(dead_letters)})
+        places = {"derived": tuple(derived), "quarantined": quarantined, "dead_letters": dead_letters}
+        return scope.model_copy(update={**places, "found": dict(found)})
+
+    async def _naming(self, where: Container, texts: Iterable[str], *, besides: str | None = None) -> tuple[str, ...]:
+        """Return the names of the blobs with events, days of them and few, whose text has one of the ids."""
+        wanted = [text.encode() for text in texts]
+        found: list[str] = []
+
+        async def read(name: str) -> None:
+            text = await self.blobs.read(where, name) or b""
+            if any(one in text for one in wanted):
+                found.append(name)
+
+        listed = await self.blobs.everything(where, "")
+        names = [blob.name for blob in listed if blob.is_current and not blob.is_deleted]
+        await run_each(read, [name for name in names if not (besides and name.startswith(besides))], at_once=_READS)
+        return tuple(sorted(found))
+
+    async def ids(self, key: str) -> ErasureScope:
+        """Return what there is of a recording, without its copies and its events in other places."""
         names = [blob.name async for blob in self.blobs.list_blobs("archive", f"{layout.archive_folder(key)}/")]
         staged = [blob.name for blob in await self.recordings.staged(key)]
         events, exports = await self.recordings.all_events(key)
@@ -115,6 +163,11 @@ def kind_in_staging(name: str) -> str:
     """Return the kind of a blob in staging, for people to read."""
     kinds = {"content": "chunks", "metadata": "metadata files", "event": "events"}
     return kinds.get(layout.staged_kind(name) or "", "working files")
+
+
+def kind_in_derived(name: str) -> str:
+    """Return the kind of a derived file, for people to read."""
+    return JOINED_FILES if name.startswith(f"{layout.JOINED}/") else EXPORT_FILES
 
 
 def kind_in_archive(name: str) -> str:

@@ -3,8 +3,8 @@
 A message there was tried five times. A chunk job, a fan-out, the job that archives or erases a recording or that of a
 hold is deleted: what still needs work follows from the facts in staging, and the timer queues it again from them. So is
 the job that joins chunks: whoever wants the file asks for it again. Of deferred events there may be no facts yet: they
-are accepted here, and their message stays until all of them are.
-A message that is neither is kept in quarantine.
+are accepted here, and their message stays until all of them are. No facts in staging show that an export is being made:
+it is put on its queue again, until it is ready or has expired. A message that is none of these is kept in quarantine.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from recording.intake import backlog
 from recording.intake.quarantine import Quarantine
 from recording.intake.receive import Intake, to_messages
 from recording.model import job
-from recording.model.job import ArchiveJob, ChunkJob, ErasureJob, HoldsJob, JoinJob
+from recording.model.job import ArchiveJob, ChunkJob, ErasureJob, ExportJob, HoldsJob, JoinJob
 from recording.storage.queues import Queue, QueuedMessage
 from recording.telemetry import log
 from recording.workers import run_each
@@ -40,7 +40,9 @@ class PoisonQueues:
         joins: Queue,
         erasures: Queue,
         holds: Queue,
+        exports: Queue,
         *,
+        exports_again: Queue,
         intake: Intake,
         quarantine: Quarantine,
         timeout: float = 30.0,
@@ -56,6 +58,8 @@ class PoisonQueues:
         self._joins = joins
         self._erasures = erasures
         self._holds = holds
+        self._exports = exports
+        self._exports_again = exports_again
         self._intake = intake
         self._quarantine = quarantine
         self._timeout = timeout
@@ -80,6 +84,7 @@ class PoisonQueues:
             self._drain(self._joins, lambda text: self._discard_join(text, now=now)),
             self._drain(self._erasures, lambda text: self._discard_erasure(text, now=now)),
             self._drain(self._holds, lambda text: self._discard_holds(text, now=now)),
+            self._drain(self._exports, lambda text: self._make_again(text, now=now)),
             self._drain(self._events, lambda text: self._accept(text, messages, now=now)),
         )
         return messages
@@ -142,6 +147,18 @@ class PoisonQueues:
             await self._quarantine.keep(text, ["not the job of a hold on a search"], received_at=now)
             return True
         log.error("holds.poisoned", holdId=given_up.hold_id, next="the timer queues it again")
+        return True
+
+    async def _make_again(self, text: str, *, now: datetime) -> bool:
+        """Queue an export again that could not be made; its job finds what the last one has written."""
+        try:
+            given_up = ExportJob.from_message(text)
+        except ValidationError:
+            await self._quarantine.keep(text, ["not the job of an export"], received_at=now)
+            return True
+        log.error("export.poisoned", export=given_up.export_id, next="it is queued again, until it has expired")
+        # Before the message is deleted: a kill in between makes it twice, which is harmless.
+        await self._exports_again.send(given_up.to_message())
         return True
 
     async def _accept(self, text: str, messages: list[str], *, now: datetime) -> bool:

@@ -185,6 +185,10 @@ class Joining:
         if self._blobs.keeps_derived:
             await erase(self._blobs, key)
 
+    async def folders(self, key: str) -> list[str]:
+        """Name the folder of all joined files of a recording, with its slash; none without a place for them."""
+        return [layout.joined_prefix(key)] if self._blobs.keeps_derived else []
+
     async def verify(self, key: str, *, read: Read | None = None) -> JoinedVerification:
         """Read the joined file of a recording once, and prove that its bytes are those of the archive.
 

@@ -4,7 +4,7 @@ The fact comes first, under a marker in staging; then rows and platform follow. 
 either nothing, or a fact that counts and that the timer finds.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from azure.core.exceptions import AzureError
 from pydantic import Field
 
 from recording.clock import Clock, utc_now
-from recording.errors import BadRequest, Conflict, NotFound, StorageUnavailable, describe
+from recording.errors import BadRequest, Conflict, NotFound, PreconditionFailed, StorageUnavailable, describe
 from recording.keeping.follow import Follow
 from recording.model import layout
 from recording.model.caller import Caller
@@ -41,17 +41,24 @@ type IsErased = Callable[[str], Awaitable[bool]]
 
 
 class Keeping(Body):
-    """What keeps a recording; `keptUntil` is absent while it is in flight, and where it is kept for ever."""
+    """What keeps a recording; `keptUntil` is absent while it is in flight, and where it is kept for ever.
+
+    `etag` is for the header of that name.
+    """
 
     recording_key: str
     retention_class: str | None = None
     kept_until: datetime | None = None
     holds: list[Hold] = Field(default_factory=list)
+    etag: str = Field(exclude=True)
 
 
 @dataclass(frozen=True)
 class KeepingChanges:
-    """Changes what keeps a recording; each change is on the trail."""
+    """Changes what keeps a recording; each change is on the trail.
+
+    `match` are the ETags of one of which the recording must still be (PreconditionFailed): None and "*" are any.
+    """
 
     keeping: KeepingStore
     follow: Follow
@@ -59,18 +66,20 @@ class KeepingChanges:
     is_erased: IsErased
     clock: Clock = utc_now
 
-    async def set_retention(self, caller: Caller, key: str, body: SetRetention) -> Keeping:
+    async def set_retention(
+        self, caller: Caller, key: str, body: SetRetention, *, match: Collection[str] | None = None
+    ) -> Keeping:
         """Set the retention class of a recording.
 
-        Raises BadRequest for a malformed key or an unknown class, NotFound, Conflict if that would end its time earlier
-        than a hold or a policy of the platform allows, StorageUnavailable.
+        Raises BadRequest for a malformed key or an unknown class, NotFound, PreconditionFailed, Conflict if that would
+        end its time earlier than a hold or a policy of the platform allows, StorageUnavailable.
         """
         wanted = self.keeping.classes.find(body.retention_class)
         if wanted is None:
             known = self.keeping.classes.describe()
             raise BadRequest(f"there is no retention class of this name; there are: {known}", target="retentionClass")
         async with self._recorded(caller, "retain", key, body.reason) as entry:
-            found, kept = await self._require(key)
+            found, kept = await self._require(key, match)
             entry.recording_id = found.recording_id
             entry.details = {"retentionClass": wanted.name}
             after = Kept(wanted.name, wanted.days, kept.holds)
@@ -84,21 +93,26 @@ class KeepingChanges:
                     by=entry.object_id,
                 )
                 marker = await self.keeping.mark(key)
-                await self.keeping.set_retention(key, fact)
+                if not await self.keeping.set_retention(key, fact, after=kept.number if match else None):
+                    await self.keeping.unmark(marker)
+                    raise _changed()
                 # As with holds: the erasure at the end of a class looks at the class after it has said that it begins.
                 if await self.is_erased(key):
                     raise Conflict("this recording is being erased, or was erased meanwhile", code="Erased")
                 await self.follow.now(key, [marker])
             return await self._answer(found)
 
-    async def place(self, caller: Caller, key: str, body: PlaceHold) -> Keeping:
+    async def place(
+        self, caller: Caller, key: str, body: PlaceHold, *, match: Collection[str] | None = None
+    ) -> Keeping:
         """Place the hold of a case on a recording; a repetition changes nothing.
 
-        Raises BadRequest for a malformed key, NotFound, Conflict while it is being erased, StorageUnavailable.
+        Raises BadRequest for a malformed key, NotFound, PreconditionFailed, Conflict while it is being erased,
+        StorageUnavailable.
         """
         async with self._recorded(caller, "hold", key, body.reason) as entry:
             entry.details = {"case": body.case}
-            found, _ = await self._require(key)
+            found, _ = await self._require(key, match)
             entry.recording_id = found.recording_id
             fact = HoldPlaced(case=body.case, reason=body.reason, at=entry.at.astimezone(UTC), by=entry.object_id)
             await self.place_fact(key, fact)
@@ -121,15 +135,15 @@ class KeepingChanges:
         await self.follow.now(key, [marker])
         return is_new
 
-    async def lift(self, caller: Caller, key: str, query: LiftHold) -> Keeping:
+    async def lift(self, caller: Caller, key: str, query: LiftHold, *, match: Collection[str] | None = None) -> Keeping:
         """Lift the hold of a case; those of others stay, and a repetition changes nothing.
 
         Raises BadRequest for a malformed key, NotFound for an unknown recording or a case that never held it,
-        StorageUnavailable.
+        PreconditionFailed, StorageUnavailable.
         """
         async with self._recorded(caller, "lift", key, query.reason) as entry:
             entry.details = {"case": query.case}
-            found, _ = await self._require(key)
+            found, _ = await self._require(key, match)
             entry.recording_id = found.recording_id
             fact = HoldLifted(case=query.case, reason=query.reason, at=entry.at.astimezone(UTC), by=entry.object_id)
             marker = await self.keeping.mark(key)
@@ -159,11 +173,14 @@ class KeepingChanges:
                 code="KeptLonger",
             )
 
-    async def _require(self, key: str) -> tuple[Manifest, Kept]:
+    async def _require(self, key: str, match: Collection[str] | None) -> tuple[Manifest, Kept]:
         found = await self.follow.find(key)
         if found is None or await self.is_erased(key):
             raise NotFound("there is no recording of this key, neither in flight nor archived", target="recordingKey")
-        return found, await self.keeping.find(key)
+        kept = await self.keeping.find(key)
+        if match is not None and "*" not in match and kept.etag not in match:
+            raise _changed()
+        return found, kept
 
     async def _answer(self, found: Manifest) -> Keeping:
         kept = await self.keeping.find(found.recording_key)
@@ -172,6 +189,7 @@ class KeepingChanges:
             retention_class=kept.retention_class,
             kept_until=kept.until(found.archived_at),
             holds=await self.keeping.holds(kept),
+            etag=kept.etag,
         )
 
     @asynccontextmanager
@@ -185,6 +203,12 @@ class KeepingChanges:
             except (AzureError, TimeoutError) as failed:
                 log.error("keeping.not_changed", recordingKey=key, operation=action, reason=describe(failed))
                 raise StorageUnavailable("storage can't be reached; try again") from None
+
+
+def _changed() -> PreconditionFailed:
+    return PreconditionFailed(
+        "the class or the holds of this recording have changed since: look at it again", target="If-Match"
+    )
 
 
 def shortens_days(before: float | None, after: float | None) -> bool:

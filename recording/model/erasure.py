@@ -107,7 +107,7 @@ OF_BLOBS: Mapping[str, Answer] = {
         "who had access must remain provable: each fact is written again with the digest of the recording key in place "
         "of all that names the recording, and the first one is removed"
     ),
-    "quarantine": Removed("by the ids in its text"),
+    "quarantine": Removed("by the ids in its text; what comes later expires with its container"),
     "replayed": Kept("it is empty, and named by the digest of an event's text"),
     "tombstone": Kept("it keeps the recording from coming back; it has digests only"),
     "erasure": Kept("it is the record of the erasure; it has digests only"),
@@ -129,7 +129,10 @@ ELSEWHERE: Mapping[str, Answer] = {
     "doctor's test blobs": Expires("in seconds: they belong to no recording"),
     "queue messages": Expires("as soon as they are received: a job for an erased recording does nothing"),
     "messages of poison queues": Expires("with the next run of the timer"),
-    "dead letters": Removed("by the ids in their text; what Event Grid writes later expires with its container"),
+    "dead letters": Removed(
+        "by the ids in their text, and events of others beside them stay; what Event Grid writes later expires with "
+        "its container"
+    ),
     "telemetry and access logs": Expires("with the workspace's retention: they have ids, nothing that was said"),
     "notices to other systems": Kept("they were published: whoever received them must erase what he stored"),
 }
@@ -181,7 +184,8 @@ class Source(Record):
 class ErasureScope(Record):
     """What was found of a recording before anything was removed: with this a job that was killed goes on.
 
-    `rows` are partitions and row keys of the search index, `exports` facts of files in the team's own storage, `found`
+    `rows` are partitions and row keys of the search index, `exports` facts of files in the team's own storage,
+    `derived` folders of what was made of it, `quarantined` and `dead_letters` blobs with events that name it, `found`
     counts blobs by kind.
     """
 
@@ -193,12 +197,23 @@ class ErasureScope(Record):
     rows: tuple[tuple[str, str], ...] = ()
     sources: tuple[Source, ...] = ()
     exports: tuple[str, ...] = ()
+    derived: tuple[str, ...] = ()
+    quarantined: tuple[str, ...] = ()
+    dead_letters: tuple[str, ...] = ()
     found: dict[str, int] = Field(default_factory=dict)
 
     @property
     def texts(self) -> tuple[str, ...]:
         """Return what an event of this recording has in its text."""
         return (*self.document_ids, *self.recording_ids)
+
+    def with_places(self, late: "ErasureScope") -> "ErasureScope":
+        """Return it with the places that a later look has found, too."""
+        more = {
+            name: tuple(sorted({*getattr(self, name), *getattr(late, name)}))
+            for name in ("exports", "derived", "quarantined", "dead_letters")
+        }
+        return self.model_copy(update=more)
 
 
 class Left(Record):

@@ -4,6 +4,7 @@
     month:{inverted yyyyMM}         {inverted time}-{recording key}     every recording, newest first
     call:{call id}                  the same                            the recordings of a call
     conversation:{digest}           the same                            … of a conversation
+    recording:{digest}              the same                            the recording of a recording id
     participant:{digest}            the same                            … in which somebody took part
     reference:{digest}              the same                            … of a start's `operationContext`
     missing:                        the same                            … of which something is missing
@@ -52,6 +53,7 @@ _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DIGEST_LENGTH = 32
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 class Participants(Record):
@@ -115,6 +117,7 @@ class Row:
     summary: RecordingSummary
     revision: int
     conversation: str = ""
+    recording: str = ""
     reference: str = ""
 
 
@@ -137,6 +140,10 @@ class Digests:
     def reference(self, reference: str) -> str:
         """Return the digest of a reference."""
         return self.of("reference", reference)
+
+    def recording(self, recording_id: str) -> str:
+        """Return the digest of a recording id: padded or not, in either alphabet of base64."""
+        return self.of("recording", recording_id.rstrip("=").translate(_URL_SAFE))
 
     def sign(self, payload: str) -> str:
         """Return what only this app can have made of a text, for cursors."""
@@ -170,6 +177,7 @@ def rows(manifest: Manifest, digests: Digests, kept: Kept = NOTHING) -> list[Row
     """
     known = [one for one in (manifest.conversation_id, manifest.server_call_id) if one]
     conversations = dict.fromkeys(digests.of("conversation", one) for one in map(conversation.identity, known) if one)
+    recording = digests.recording(manifest.recording_id) if manifest.recording_id else ""
     reference = digests.reference(manifest.reference) if manifest.reference else ""
     summary = summarize(manifest, kept)
     people = dict.fromkeys(digests.participant(one.id) for one in manifest.participants)
@@ -177,6 +185,7 @@ def rows(manifest: Manifest, digests: Digests, kept: Kept = NOTHING) -> list[Row
         month(layout.recording_start(manifest.recording_key)),
         *([] if manifest.state == "absent" else [call(manifest.call_id)]),
         *(f"conversation:{one}" for one in conversations),
+        *([f"recording:{recording}"] if recording else []),
         *(f"participant:{one}" for one in people),
         *([f"reference:{reference}"] if reference else []),
         *([MISSING] if summary.missing or manifest.state == "absent" else []),
@@ -190,6 +199,7 @@ def rows(manifest: Manifest, digests: Digests, kept: Kept = NOTHING) -> list[Row
             summary,
             manifest.revision if manifest.archived_at else 0,
             conversation=next(iter(conversations), ""),
+            recording=recording,
             reference=reference,
         )
         for partition in partitions
@@ -325,6 +335,7 @@ def search(
     participant: str | None = None,
     conversation_id: str | None = None,
     call_id: str | None = None,
+    recording_id: str | None = None,
     reference: str | None = None,
     state: State | None = None,
     missing: bool | None = None,
@@ -346,6 +357,8 @@ def search(
         wanted["conversation"] = digests.of("conversation", identity)
     if call_id is not None:
         wanted["callId"] = call_id.lower()
+    if recording_id is not None:
+        wanted["recording"] = digests.recording(recording_id)
     if reference is not None:
         wanted["reference"] = digests.reference(reference)
     if state is not None:
@@ -360,6 +373,8 @@ def search(
     partition: str | None = None
     if participant is not None:
         partition = f"participant:{digests.participant(participant)}"
+    elif recording_id is not None:
+        partition = f"recording:{wanted.pop('recording')}"
     elif reference is not None:
         partition = f"reference:{wanted.pop('reference')}"
     elif call_id is not None:

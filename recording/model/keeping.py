@@ -5,6 +5,7 @@ days of that time, so that a setting that changes later shortens nothing. Its ti
 hold has no end: each case places one of its own, and lifts it.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -60,11 +61,21 @@ class Hold(Record):
 
 @dataclass(frozen=True)
 class Kept:
-    """What keeps a recording: its class and its days, if it has any, and the names of the facts of holds in force."""
+    """What keeps a recording: its class and its days, if it has any, and the names of the facts of holds in force.
+
+    `number` is that of the fact that says the class; 0: none does.
+    """
 
     retention_class: str | None = None
     days: float | None = None
     holds: tuple[str, ...] = ()
+    number: int = 0
+
+    @property
+    def etag(self) -> str:
+        """Return what is another after each change of the class or the holds."""
+        facts = "\n".join([str(self.number), *sorted(self.holds)])
+        return f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"'
 
     def until(self, archived_at: datetime | None) -> datetime | None:
         """Return until when it is kept, by its newest manifest; None for ever, or while it is in flight."""

@@ -2,7 +2,7 @@
 import * as api from "./api.js";
 import { fill, h, say } from "./dom.js";
 import { REASONS } from "./keeping.js";
-import { ask, problem } from "./parts.js";
+import { ask, plural, problem } from "./parts.js";
 import { size, when } from "./time.js";
 
 const AGAIN = 3_000;
@@ -51,9 +51,18 @@ export function person(place, participant) {
       title: `Erase all recordings of ${participant}`, action: "Erase all", danger: true, typed: "erase all", reason: "required",
       body: ["Each is erased later, and can be called off one by one until then. What a case holds stays."], fields: [{ name: "ground", label: "Ground", options: REASONS }],
     }, async ({ ground, reason }) => {
-      const found = await api.post("erasures", { participant, reason: ground, text: reason });
+      const found = { erasures: [], refused: [], unreadable: [] };
+      for (let after; ;) {
+        const part = await api.post("erasures", { participant, reason: ground, text: reason, after });
+        for (const each of Object.keys(found)) if (Array.isArray(found[each])) found[each].push(...part[each]);
+        found.happensAt = part.happensAt ?? found.happensAt;
+        after = part.next;
+        if (!after) break;
+        note(`${found.erasures.length} recordings will be erased so far: looked through up to ${after}…`);
+      }
       note(`${found.erasures.length} recordings will be erased`, found.happensAt ? [" by ", when(found.happensAt, "full")] : "", ".",
-        found.refused.length ? ` ${found.refused.length} can't be: ${found.refused.map((one) => `${one.recordingKey}: ${one.message}`).join("; ")}` : "");
+        found.refused.length ? ` ${found.refused.length} can't be: ${found.refused.map((one) => `${one.recordingKey}: ${one.message}`).join("; ")}` : "",
+        found.unreadable.length ? ` ${found.unreadable.length} could not be read, and may be of them: ${found.unreadable.join(", ")}` : "");
     }),
   ].filter(Boolean);
 
@@ -76,7 +85,7 @@ export function eraseEach(place, keys) {
     type: "button", disabled: !keys.length,
     onclick: async () => {
       const said = await ask({
-        title: `Erase ${keys.length} ${keys.length === 1 ? "recording" : "recordings"}`, action: "Erase", danger: true, typed: "erase", reason: "required",
+        title: `Erase ${plural(keys.length, "recording")}`, action: "Erase", danger: true, typed: "erase", reason: "required",
         body: ["Each is erased later, and can be called off one by one until then."], fields: [{ name: "ground", label: "Ground", options: REASONS }],
       });
       const failed = [];

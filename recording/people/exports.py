@@ -191,8 +191,17 @@ class Exports:
 
         To be called after the tombstone of the recording is written. A removed export must be asked for again.
         """
+        having = await self._having(key)
+        await run_each(self._remove, sorted(having), at_once=_AT_ONCE)
+        return len(having)
+
+    async def folders(self, key: str) -> list[str]:
+        """Name the folders of the exports that have something of a recording; raises azure-core's errors."""
+        return [layout.person_export_folder(export) for export in sorted(await self._having(key))]
+
+    async def _having(self, key: str) -> set[str]:
         if not self.blobs.keeps_derived:
-            return 0
+            return set()
         names = [name async for name in self._names(f"{layout.PERSON_EXPORTS}/")]
         having = layout.exports_with(names, key)
         for export in {layout.export_of(name) for name in names} - having - {None}:
@@ -200,8 +209,7 @@ class Exports:
             found = await self._read(Found, layout.person_export_blob(str(export), "found"))
             if found and key in found.keys:
                 having.add(str(export))
-        await run_each(self._remove, sorted(having), at_once=_AT_ONCE)
-        return len(having)
+        return having
 
     async def _make(self, export: str) -> None:
         asked = await self._asked(export)

@@ -4,7 +4,7 @@ The index is quick, and may lack rows: of a manifest that could not be read, or 
 be complete reads every manifest, and the facts of what is in flight.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -53,7 +53,7 @@ class PersonFinder:
                 found.append(key)
         return found
 
-    async def archived(self, participant: str, *, after: str | None = None) -> AsyncIterator[Progress]:
+    async def archived(self, participant: str, *, after: str | None = None) -> AsyncGenerator[Progress]:
         """Look through the archive behind a recording key, the oldest first, and yield after each batch.
 
         One blob is read for each recording, and its metadata files where an older version wrote the manifest. Raises

@@ -30,7 +30,7 @@ from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 from pydantic import ValidationError
 
-from recording import proxies
+from recording import urls
 from recording.config import account
 from recording.config.settings import Settings
 from recording.errors import Misconfigured, describe
@@ -102,7 +102,7 @@ class Index:
         self._digests: Digests | None = None
         self._told: OrderedDict[tuple[str, str], str] = OrderedDict()
         name, place = table_name(settings.archive_container), settings.host_storage
-        options = {**retries, **proxies.client_options()}
+        options = {**retries, "use_env_settings": urls.names_proxy()}
         self._client: TableClient | None = None
         if place.connection_string is not None:
             text = place.connection_string.get_secret_value()
@@ -608,6 +608,7 @@ def _entity(row: Row) -> Entity:
         "state": row.summary.state,
         "callId": row.summary.call_id.lower(),
         "conversation": row.conversation,
+        "recording": row.recording,
         "reference": row.reference,
         "missing": bool(row.summary.missing) or row.summary.state == "absent",
         "truncated": bool(row.summary.truncated),

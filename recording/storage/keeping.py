@@ -126,13 +126,18 @@ class KeepingStore:
         """Return whether a case has ever held a recording."""
         return (await self._last(key, case))[0] > 0
 
-    async def set_retention(self, key: str, fact: RetentionSet) -> None:
-        """Record the class of a recording; the last fact counts."""
+    async def set_retention(self, key: str, fact: RetentionSet, *, after: int | None = None) -> bool:
+        """Record the class of a recording; the last fact counts.
+
+        With `after` it is the next one behind the fact of that number; False if somebody else has written that.
+        """
+        if after is not None:
+            return await self._write_retention(key, after + 1, fact)
         for _ in range(_TRIES):
             listed = await self._listed(layout.retention_folder(key))
             number = max((layout.retention_number(blob.name) for blob in listed), default=0) + 1
             if await self._write_retention(key, number, fact):
-                return
+                return True
         raise TimeoutError("others set the class of this recording again and again")
 
     async def assign(self, key: str, chosen: str | None, *, now: datetime) -> Kept:
@@ -253,5 +258,8 @@ def _kept(retention: StoredBlob | None, in_force: Iterable[str]) -> Kept:
         return Kept(holds=tuple(in_force))
     days = retention.metadata.get("days", FOREVER)
     return Kept(
-        retention.metadata.get("retentionclass", "unknown"), None if days == FOREVER else float(days), tuple(in_force)
+        retention.metadata.get("retentionclass", "unknown"),
+        None if days == FOREVER else float(days),
+        tuple(in_force),
+        layout.retention_number(retention.name),
     )

@@ -10,7 +10,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue.aio import QueueClient
 
-from recording import proxies
+from recording import urls
 from recording.config.settings import Settings
 from recording.storage.blobs import RETRIES
 
@@ -39,7 +39,8 @@ class Queue:
         retries: Mapping[str, Any] = RETRIES,
     ) -> None:
         self.name = name
-        account, options = settings.host_storage, {**retries, **proxies.client_options()}
+        account = settings.host_storage
+        options = {**retries, "use_env_settings": urls.names_proxy()}
         self._client = (
             QueueClient(str(account.queue_uri), name, credential=credential, **options)
             if account.connection_string is None

@@ -125,18 +125,36 @@ async def test_what_arrives_while_it_is_done_is_gone_in_the_end(app: App, contro
     assert set() == await left(app)
 
 
-async def test_events_in_quarantine_that_name_it_are_removed(app: App, control: Control) -> None:
-    """By its documents; those of others stay."""
+@pytest.mark.derived
+async def test_events_and_copies_in_other_places_are_removed_and_counted(app: App, control: Control) -> None:
+    """Quarantined and dead-lettered events that name it, joined files and exports; those of others stay."""
     recording = await control.recording(1000)
     jobs = await stage(app, recording)
     await sweep(app)
-    await receive(app, json.dumps({"broken": jobs[0].document_id}))
-    await receive(app, json.dumps({"broken": "another"}))
-    assert len(await quarantined(app)) == 2
+    key, mine, other = jobs[0].recording_key, {"broken": jobs[0].document_id}, {"broken": "anöther"}
+    await receive(app, json.dumps(mine))
+    await receive(app, json.dumps(other))
+    await app.clients.blobs.create_containers("dead_letter")
+    letters = {"1.json": [mine, other], "2.json": [mine], "3.json": [other], "4": mine}
+    for name, events in letters.items():
+        await put(app.settings, "dead_letter", f"topic/SUB/2026/3/1/10/{name}", json.dumps(events).encode())
+    exports = {"exports/" + "e" * 32 + f"/recordings/{key}.json", "exports/" + "e" * 32 + "/index.html"}
+    joined = {f"joined/{key}/1-{'0' * 16}/file.json", f"joined/{key}/1-{'0' * 16}/p-0.mp4"}
+    others = {f"joined/{key[:-1]}x/1-{'0' * 16}/file.json", "exports/" + "f" * 32 + "/index.html"}
+    for name in exports | joined | others:
+        await put(app.settings, "derived", name, b"{}")
 
-    await erase(app, jobs[0].recording_key)
+    told = await certificate(app, await erase(app, key))
 
-    assert len(await quarantined(app)) == 1
+    kinds = {"quarantined events": 1, "dead letters": 3, "joined files": 2, "files of exports": 2}
+    assert kinds == {kind: told.found.get(kind) for kind in kinds}
+    assert told.found == told.removed
+    assert {"ACS"} == {one.place for one in told.left}
+    assert 1 == len(await quarantined(app))
+    assert others == (await listing(app.settings, "derived")).keys()
+    # What it lay beside may be the only trace of another recording.
+    rest = [await body_of(app.settings, "dead_letter", name) for name in await listing(app.settings, "dead_letter")]
+    assert [[other], [other]] == rest
 
 
 async def test_a_kill_at_any_write_ends_the_same(app: App, control: Control) -> None:
@@ -214,15 +232,19 @@ async def test_the_certificate_says_what_the_platform_keeps(
         there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
         app = await bootstrap.open_app(read_settings(environment | there), retries=QUICK)
         try:
-            proxy.versioned.keeping = Keeping(actions=actions, permanentDelete=permanent)
+            archive_and_quarantine = "*a[rn][ct]*"
+            proxy.versioned.keeping = Keeping(
+                actions=actions, permanentDelete=permanent, containers=archive_and_quarantine
+            )
             jobs = await stage(app, await control.recording(1000))
             await sweep(app)
             key = jobs[0].recording_key
+            await receive(app, json.dumps({"broken": jobs[0].document_id}))
             erasure = await erase(app, key)
             told = await certificate(app, erasure)
         finally:
             await app.aclose()
-    assert why == {one.why for one in told.left if one.place == "archive"}
+    assert [why, why] == [{one.why for one in told.left if one.place == at} for at in ("archive", "quarantine")]
     # What is soft-deleted is removed; versions that may not be deleted are not.
     expected = 0 if why == {"AuthorizationPermissionMismatch"} else told.found["chunks"]
     assert expected == told.removed["chunks"]

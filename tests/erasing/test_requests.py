@@ -10,13 +10,15 @@ from recording.app import App
 from recording.catalogue import erasures
 from recording.catalogue.erasures import ErasuresQuery
 from recording.erasing.blocked import Blocked
-from recording.erasing.requests import ErasePerson, ErasureRequests
+from recording.erasing.requests import ErasePerson, ErasureRequests, PersonErasures
 from recording.errors import BadRequest, Conflict, NotFound, RecordingError, StorageUnavailable, TrailUnavailable
-from recording.model import layout
+from recording.model import index, layout
+from recording.model.index import Digests
 from recording.model.keeping import PlaceHold
+from recording.people.find import PersonFinder
 from tests.support.emulator import Control
 from tests.support.erasures import ALAN, BODY, DAY, SETTLED, ask, do, erase, later, left
-from tests.support.facts import archived, listing, receive, stage, trail_of, with_blobs
+from tests.support.facts import archived, listing, put, receive, stage, trail_of, with_blobs
 from tests.support.faults import FaultyBlobs
 from tests.support.source import mp4, storage_host, today
 
@@ -147,33 +149,70 @@ async def test_a_repetition_makes_good_what_a_kill_has_left_out(app: App, contro
 
 
 async def test_all_recordings_of_a_person_are_asked_for(environment: dict[str, str]) -> None:
-    """By the index; what is on hold is refused and named, and others' recordings are left alone."""
+    """Whatever the index knows, archived and in flight; what is on hold is refused and named, others are left alone."""
     async with storage_host(environment) as (app, host):
         keys = []
-        for number, people in enumerate([("8:acs:ada",), ("8:acs:ada", "8:acs:grace"), ("8:acs:grace",)]):
+        both = ("8:acs:ada", "8:acs:grace")
+        for number, people in enumerate([("8:acs:ada",), both, ("8:acs:grace",), ("8:acs:ada",), both, both]):
             event = today(host.add(mp4(500 + number), people=people), event_id=f"e{number}")
             event["data"]["recordingStartTime"] = f"2026-03-01T1{number}:00:00.0000000Z"
             event["subject"] = event["subject"].replace("cmlk", f"cmlk{number}")
             [job] = await receive(app, event)
             await app.ingest.run(job)
-            await app.archive.run(job.recording_key)
+            if number < 5:
+                await app.archive.run(job.recording_key)
             keys.append(job.recording_key)
         held = PlaceHold(case="K-1", reason="a hearing")
         await app.keeping.place(ALAN, keys[1], held)
+        # Row and manifest may lack each: what one of them names is found.
+        digests = await app.clients.index.digests()
+        written = await app.recordings.newest_manifest(keys[3])
+        assert written
+        await app.clients.index.delete([(one.partition, one.key) for one in index.rows(written, digests)])
+        await put(app.settings, "archive", layout.manifest_blob(keys[4]), b"{}")
+        await put(app.settings, "archive", layout.manifest_blob(keys[2]), b"{}")
         body = ErasePerson(participant=" 8:ACS:ada", reason="objection", text="asked for by mail")
 
         found = await app.erasure.ask_for_person(ALAN, body)
 
-        assert ([keys[0]], [keys[1]]) == (
+        assert ([keys[0], *keys[3:]], [keys[1]], [keys[2]], None) == (
             [one.recording_key for one in found.erasures],
             [one.recording_key for one in found.refused],
+            found.unreadable,
+            found.next,
         )
         assert ("OnHold", True) == (found.refused[0].code, "K-1" in found.refused[0].message)
-        assert found.happens_at == found.erasures[0].happens_at
+        assert found.happens_at == max(one.happens_at for one in found.erasures)
         assert found.erasures == (await app.erasure.ask_for_person(ALAN, body)).erasures
+        # Where time is over, whoever asks goes on behind it; a table that is out of reach is not needed.
+        finder = PersonFinder(app.recordings, Unreachable(), at_once=2)  # type: ignore[arg-type]
+        brief = replace(app.erasure, people=finder, person_seconds=0.0)
+        parts: list[PersonErasures] = []
+        after = None
+        while len(parts) < 9:
+            parts.append(await brief.ask_for_person(ALAN, body.model_copy(update={"after": after})))
+            after = parts[-1].next
+            if after is None:
+                break
+        by_parts = {one.recording_key for part in parts for one in part.erasures}
+        assert {keys[0], keys[3], keys[5]} == by_parts
+        assert [keys[1], keys[3], keys[4], None] == [part.next for part in parts]
+        with pytest.raises(BadRequest):
+            await app.erasure.ask_for_person(ALAN, body.model_copy(update={"after": "../x"}))
         searched = [one for one in await trail_of(app.settings) if one["operation"] == "search"]
-        assert 2 == len(searched)
+        assert 6 == len(searched)
         assert "ada" not in str(searched)
+        # One whose manifest can't be read is erased by the names of its blobs.
+        assert {keys[0], *keys[3:]} == set(await do(app))
+        assert not any(keys[4] in name for name in await listing(app.settings, "archive"))
+
+
+class Unreachable:
+    """A search index that is out of reach."""
+
+    async def digests(self) -> Digests:
+        """Fail."""
+        raise ServiceRequestError("down")
 
 
 async def test_the_list_has_the_last_first(app: App, control: Control) -> None:

@@ -18,7 +18,7 @@ from recording.app import App, assemble
 from recording.intake import backlog
 from recording.intake.poison import PoisonQueues
 from recording.intake.receive import Intake
-from recording.model.job import ArchiveJob, ChunkJob, JoinJob
+from recording.model.job import ArchiveJob, ChunkJob, ExportJob, JoinJob
 from recording.notices import Topic
 from tests.support.emulator import Control, file_event
 from tests.support.facts import TOPIC_KEY, announce, body_of, listing, raw_queue, receive, sweep, told, topic
@@ -47,6 +47,8 @@ async def drain(app: App, intake: Intake | None = None, **limits: Any) -> list[s
         app.clients.join_poison,
         app.clients.erasure_poison,
         app.clients.holds_poison,
+        app.clients.export_poison,
+        exports_again=app.clients.export_queue,
         intake=intake or app.intake,
         quarantine=app.quarantine,
         **limits,
@@ -123,6 +125,22 @@ async def test_a_message_that_is_not_ours_goes_to_quarantine(
     assert (text, ["not a chunk job, on the poison queue"]) == (kept["event"], kept["reasons"])
     [notice] = await told(control)
     assert ("Recording.Quarantined", name) == (notice["type"], notice["data"]["blob"])
+
+
+async def test_an_export_that_was_given_up_is_queued_again(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing else would make it: no fact in staging says that somebody waits for it. Other texts are kept."""
+    export, poison = uuid4().hex, app.clients.export_poison
+    await poison.create()
+    await poison.send(ExportJob(export_id=export).to_message())
+    await poison.send('{"export": {"exportId": "../x"}}')
+
+    await drain(app)
+
+    waiting = [one.text async for one in app.clients.export_queue.receive(limit=32, hidden_seconds=1)]
+    assert 1 == [ExportJob.from_message(one).export_id for one in waiting].count(export)
+    assert 0 == await poison.depth()
+    assert 1 == len(await listing(app.settings, "quarantine"))
+    assert "export.poisoned" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["not base64!", "{}", "abcd", "/+8="])

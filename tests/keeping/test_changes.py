@@ -8,10 +8,11 @@ import pytest
 from recording.app import App, assemble
 from recording.catalogue.browse import ListQuery
 from recording.control.bodies import StartRecording
-from recording.errors import BadRequest, Conflict, NotFound
+from recording.errors import BadRequest, Conflict, NotFound, PreconditionFailed
 from recording.model import layout
 from recording.model.caller import Caller
-from tests.keeping.worlds import CLASSES, cases, kept, lift, place, retain
+from recording.model.keeping import SetRetention
+from tests.keeping.worlds import CLASSES, MANAGER, cases, kept, lift, place, retain
 from tests.support.emulator import Control
 from tests.support.facts import archived, listing, stage, sweep, trail_of, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
@@ -80,6 +81,28 @@ async def test_a_class_is_changed_with_a_reason(app: App, control: Control) -> N
         await retain(app, key, "best")
     with pytest.raises(NotFound):
         await retain(app, "20260301T100000000000Z-nobody", "court")
+
+
+async def test_of_two_who_saw_the_same_one_changes_the_class(app: App, control: Control) -> None:
+    """Also where both have looked before either has written."""
+    [job] = await archived(app, control, 1000)
+    key = job.recording_key
+    seen = {(await app.catalogue.detail(key)).etag}
+    body = SetRetention(retention_class="court", reason="a new contract")
+
+    async def other() -> None:
+        await app.keeping.set_retention(MANAGER, key, body, match=seen)
+
+    storage = FaultyBlobs(app.settings).on("create", name="retention/", before=other, times=1)
+    with pytest.raises(PreconditionFailed):
+        await with_blobs(app, storage).keeping.set_retention(
+            MANAGER, key, SetRetention(retention_class="brief", reason="an order"), match=seen
+        )
+    await storage.aclose()
+    with pytest.raises(PreconditionFailed):
+        await app.keeping.set_retention(MANAGER, key, body, match=seen)
+
+    assert ("court", {}) == ((await app.catalogue.detail(key)).retention_class, await app.keeping.keeping.pending())
 
 
 async def test_each_case_holds_a_recording_and_lifts_on_its_own(app: App, control: Control) -> None:

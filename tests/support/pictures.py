@@ -1,17 +1,24 @@
-"""Makes a picture of each view and state of the page, for docs/page: `python -m tests.support.pictures [FOLDER]`."""
+"""Makes a picture of each view and state of the page, for docs/page: `python -m tests.support.pictures`.
+
+With `--demo` only README's two, of what `make demo` has left.
+"""
 
 import argparse
 import asyncio
 import io
+import re
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from PIL import Image
-from playwright.async_api import Page, ViewportSize
+from playwright.async_api import Page, ViewportSize, expect
 
 from local.azurite import Azurite
+from local.stack import DATA, Stack, StackOptions
 from recording import app as bootstrap
 from recording.api.page import Page as Files
 from recording.config.settings import read_settings
@@ -19,7 +26,7 @@ from recording.model.surroundings import Surroundings
 from tests.support.browser import NARROW, WIDE, Visit, chromium, visiting
 from tests.support.emulator import Control
 from tests.support.exhibits import CASE, furnish
-from tests.support.played import furnish_media
+from tests.support.played import furnish_media, readable
 from tests.support.v1 import ROOT, running
 
 FOLDER = ROOT / "docs" / "page"
@@ -66,7 +73,18 @@ async def _stop(page: Page) -> None:
 
 async def _play(page: Page) -> None:
     await page.get_by_role("button", name="Play", exact=True).click()
-    await page.locator(".is-begun").wait_for()
+    # There is a picture by then.
+    await expect(page.locator(".clock")).to_have_text(re.compile("^0:00:0[2-9]"))
+
+
+async def _play_refused(page: Page) -> None:
+    await page.get_by_role("button", name="Play", exact=True).click()
+    await page.locator(".trouble .problem").wait_for()
+
+
+async def _play_unmixed(page: Page) -> None:
+    await page.get_by_role("button", name="Play", exact=True).click()
+    await page.locator(".people button:enabled").first.wait_for()
 
 
 def _press(name: str) -> Callable[[Page], Awaitable[None]]:
@@ -100,9 +118,9 @@ def pictures(keys: dict[str, str]) -> list[Picture]:
         Picture("recording-keys", "ada", f"#/r/{keys['played']}", ".timeline", then=_press("Keys of the player")),
         Picture("recording-lost", "grace", f"#/r/{keys['broken']}", ".past li"),
         Picture(
-            "recording-expired", "grace", f"#/r/{keys['broken']}", ".past li", before=_refusing, then=_press("Play")
+            "recording-expired", "grace", f"#/r/{keys['broken']}", ".past li", before=_refusing, then=_play_refused
         ),
-        Picture("recording-unmixed", "ada", f"#/r/{keys['unmixed']}", ".people", then=_press("Play")),
+        Picture("recording-unmixed", "ada", f"#/r/{keys['unmixed']}", ".people", then=_play_unmixed),
         Picture("recording-hold", "grace", f"#/r/{keys['played']}", ".past li", then=_press("Hold…")),
         Picture("recording-without-player", "alan", f"#/r/{keys['broken']}", ".timeline"),
         Picture("recording-unknown", "ada", "#/r/20260301T000000000000Z-x", ".blank"),
@@ -122,7 +140,12 @@ def pictures(keys: dict[str, str]) -> list[Picture]:
 async def draw(folder: Path) -> None:
     """Run the app with recordings of all kinds, and make the pictures."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    async with Azurite() as azurite, running(azurite) as site, chromium(plays_by_itself=True) as browser:
+    async with (
+        Azurite() as azurite,
+        readable(azurite),
+        running(azurite) as site,
+        chromium(plays_by_itself=True) as browser,
+    ):
         app = await bootstrap.open_app(read_settings(site.environ))
         keys = await furnish(app, Control(site.acs.endpoint, site.session)) | await furnish_media(app.settings)
         await app.aclose()
@@ -134,10 +157,35 @@ async def draw(folder: Path) -> None:
             print(one.name, flush=True)
 
 
+async def draw_demo(folder: Path) -> None:
+    """Run the stack on a copy of what the demo has left, and make README's pictures."""
+    if not DATA.exists():
+        raise SystemExit("there is nothing of the demo: run `make demo` first")
+    with TemporaryDirectory() as temporary:
+        data, logs = Path(temporary) / "storage", Path(temporary) / "logs"
+        await asyncio.to_thread(shutil.copytree, DATA, data)
+        logs.mkdir()
+        async with (
+            Stack(StackOptions(data=data, logs=logs)) as stack,
+            chromium(plays_by_itself=True) as browser,
+            visiting(browser, stack.app_url, timezone_id="Europe/Berlin", viewport=WIDE) as visit,
+        ):
+            page = await visit.open("#/", "ada")
+            first = page.locator("table.list tbody a").first
+            await first.wait_for()
+            await page.set_viewport_size({"width": WIDE["width"], "height": 360})
+            await asyncio.to_thread(_keep, await page.screenshot(), folder / "demo-list.png")
+            await first.click()
+            await page.set_viewport_size(WIDE)
+            await _play(page)
+            await page.wait_for_load_state("networkidle")
+            await asyncio.to_thread(_keep, await page.screenshot(), folder / "demo-recording.png")
+
+
 def _keep(shot: bytes, file: Path) -> None:
-    """Write a picture with 128 colours: a third of its bytes, and text as sharp as before."""
+    """Write a picture with 256 colours: a third of its bytes, and text as sharp as before."""
     with Image.open(io.BytesIO(shot)) as picture:
-        picture.convert("RGB").quantize(128).save(file, optimize=True)
+        picture.convert("RGB").quantize(256).save(file, optimize=True)
 
 
 async def prepare(visit: Visit, one: Picture) -> Page:
@@ -148,16 +196,19 @@ async def prepare(visit: Visit, one: Picture) -> Page:
     await page.wait_for_selector(one.wait)
     if one.then:
         await one.then(page)
-    # What arrives after the first.
-    await page.wait_for_timeout(1500)
+    # What arrives after the first; the one that waits for ever shows what it has.
+    if one.before is not _endless:
+        await page.wait_for_load_state("networkidle")
     return page
 
 
 def main() -> None:
-    """Make the pictures."""
+    """Make the pictures that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.pictures", description=__doc__)
+    parser.add_argument("--demo", action="store_true", help="only README's, from what `make demo` has left")
     parser.add_argument("folder", type=Path, nargs="?", default=FOLDER, help="where (default: docs/page)")
-    asyncio.run(draw(parser.parse_args().folder))
+    arguments = parser.parse_args()
+    asyncio.run(draw_demo(arguments.folder) if arguments.demo else draw(arguments.folder))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ class Answer:
     """What a request got; `body` is None where there is no JSON."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: Any
     text: str = ""
 
@@ -54,7 +54,7 @@ class Site:
         async with self.session.request(method, url, json=body, headers=headers, allow_redirects=False) as answer:
             text = await answer.text()
             is_json = answer.content_type == "application/json"
-            return Answer(answer.status, dict(answer.headers), json.loads(text) if text and is_json else None, text)
+            return Answer(answer.status, answer.headers, json.loads(text) if text and is_json else None, text)
 
 
 @asynccontextmanager
