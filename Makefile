@@ -41,6 +41,8 @@ package: setup  ## build the package that azd deploys, and start it with only th
 release: setup  ## build what a release consists of into dist/: package, bill of materials, checksums (needs PyPI)
 	@$(PYTHON) -m tests.infra.release dist
 
+# Some shells turn the caches of compiled modules off, but the tests start Python hundreds of times.
+test: export PYTHONDONTWRITEBYTECODE =
 # More workers than cores, because tests spend much of their time waiting.
 test: setup  ## ruff, import-linter, mypy and every test
 	$(PYTHON) -m ruff check .
@@ -54,7 +56,7 @@ acceptance: setup  ## the tests that are too long or too sensitive for `make tes
 	$(PYTHON) -m pytest tests/acceptance --verbose --capture=no --durations=0
 
 clean:  ## remove everything that the other commands created, except .venv and node_modules
-	rm -rf demo-output soak.json .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .python_packages
+	rm -rf demo-output dist soak.json .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .python_packages
 
 # Needs only uv: the requirements files may be outdated or in conflict after a merge, so they aren't installed.
 .venv/bin/uv:

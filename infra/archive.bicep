@@ -33,6 +33,9 @@ param immutabilityLocked bool
 @description('What was soft-deleted can be deleted for good, by whoever has a role for it: erasures do.')
 param eraseVersions bool
 
+@description('Origins of the page, whose scripts may read what a link opens; none without a page.')
+param pageOrigins array
+
 resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
   name: 'starc${token}'
   location: location
@@ -61,6 +64,16 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
   parent: account
   name: 'default'
   properties: {
+    // For the page: it hears single speakers by script, which the browser allows only with a rule. Nothing else needs one.
+    cors: {
+      corsRules: [for origin in pageOrigins: {
+        allowedOrigins: [origin]
+        allowedMethods: ['GET', 'HEAD']
+        allowedHeaders: ['*']
+        exposedHeaders: []
+        maxAgeInSeconds: 3600
+      }]
+    }
     // Overwritten or deleted blobs can be restored; immutability per version needs versions.
     isVersioningEnabled: true
     deleteRetentionPolicy: {

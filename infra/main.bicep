@@ -312,6 +312,15 @@ module monitoring 'monitoring.bicep' = {
   }
 }
 
+// The app's own host name (function-app.bicep), which isn't known from the app: its settings need the accounts first.
+// PUBLIC_BASE_URL is another name of the same app.
+var pageOrigins = empty(entraPageId)
+  ? []
+  : union(
+      ['https://func-${token}.azurewebsites.net'],
+      empty(publicBaseUrl) ? [] : [join(take(split(publicBaseUrl, '/'), 3), '/')]
+    )
+
 module storage 'storage.bicep' = {
   name: 'storage'
   scope: group
@@ -328,6 +337,7 @@ module storage 'storage.bicep' = {
     softDeleteDays: softDeleteDays
     eventRetentionDays: eventRetentionDays
     eraseVersions: eraseVersions
+    pageOrigins: pageOrigins
   }
 }
 
@@ -348,6 +358,7 @@ module archive 'archive.bicep' = {
     immutableDays: archiveImmutableDays
     immutabilityLocked: archiveImmutabilityLocked
     eraseVersions: eraseVersions
+    pageOrigins: pageOrigins
   }
 }
 

@@ -23,6 +23,9 @@ param eventRetentionDays int
 @description('What was soft-deleted can be deleted for good: erasures do.')
 param eraseVersions bool
 
+@description('Origins of the page, whose scripts may read what a link opens; none without a page.')
+param pageOrigins array
+
 @description('Fixed in the code (recording/model/job.py, backlog.py); the host moves what failed five times to -poison.')
 var queueNames = [
   'recording-chunks'
@@ -79,6 +82,16 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
   parent: account
   name: 'default'
   properties: {
+    // For the page: it hears single speakers by script, which the browser allows only with a rule. Nothing else needs one.
+    cors: {
+      corsRules: [for origin in pageOrigins: {
+        allowedOrigins: [origin]
+        allowedMethods: ['GET', 'HEAD']
+        allowedHeaders: ['*']
+        exposedHeaders: []
+        maxAgeInSeconds: 3600
+      }]
+    }
     isVersioningEnabled: true
     deleteRetentionPolicy: {
       enabled: true

@@ -19,6 +19,9 @@ from types import TracebackType
 from typing import Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
+from azure.storage.blob import CorsRule
+from azure.storage.blob.aio import BlobServiceClient
+
 from local.azurite import Azurite, connection_string
 from local.entra.server import Entra
 from local.log_analytics import LogAnalytics
@@ -204,6 +207,7 @@ class Stack:
         await self._start_acs()
         await self._exits.enter_async_context(self.entra)
         await self._start_app()
+        await self._admit_page()
         await self._subscribe()
         analytics = LogAnalytics(self.acs_url, lambda: sorted(self.logs.glob("functions*.log")))
         self.log_analytics_url = (await self._exits.enter_async_context(analytics)).endpoint
@@ -258,6 +262,12 @@ class Stack:
 
         seconds = FUNC_READY_SECONDS if self.options.host == "func" else READY_SECONDS
         await self._serve(build, port=self.options.app_port, ready_path="/health", seconds=seconds)
+
+    async def _admit_page(self) -> None:
+        """Let the page's scripts read what its links open, as the templates do: it mutes single speakers."""
+        rule = CorsRule([self.app_url], ["GET", "HEAD"], allowed_headers=["*"], max_age_in_seconds=3600)
+        async with BlobServiceClient.from_connection_string(self.direct_storage_connection_string) as service:
+            await service.set_service_properties(cors=[rule])
 
     async def _serve(self, build: Callable[[int], Process], *, port: int, ready_path: str, seconds: float) -> str:
         """Start a server on `port` (0: a free one); return its address when it is ready."""

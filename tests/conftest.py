@@ -9,12 +9,11 @@ import pytest_asyncio
 
 from local.acs.server import Emulator, Options
 from local.azurite import Azurite
-from recording import app as bootstrap
 from recording.app import App
 from recording.config.settings import Settings, read_settings
 from tests.infra import compiler
 from tests.support.emulator import Control
-from tests.support.source import close
+from tests.support.source import close, open_app
 
 _numbers = itertools.count()
 
@@ -71,7 +70,7 @@ def settings(environment: dict[str, str]) -> Settings:
 @pytest_asyncio.fixture
 async def app(settings: Settings) -> AsyncIterator[App]:
     """The app's clients, as the functions get them."""
-    built = await bootstrap.open_app(settings)
+    built = await open_app(settings)
     yield built
     await close(built)
 

@@ -8,23 +8,29 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
+from azure.core.exceptions import AzureError
 from azure.identity.aio._credentials import default
 
+from local.azurite import Azurite
 from recording import app as bootstrap
 from recording.acs.call_automation import CallAutomation
 from recording.acs.preview_2021 import Preview2021
 from recording.config.settings import Settings, read_settings
 from recording.control.bodies import Operation, StartRecording
-from recording.errors import Misconfigured, Unauthorized
+from recording.errors import Misconfigured, SourceGone, Unauthorized
 from recording.model.caller import Caller
 from recording.model.stored import Container
+from tests.support.big import jobs_of
 from tests.support.deployment import app_settings
 from tests.support.emulator import Control
 from tests.support.facts import listing, with_blobs
 from tests.support.faults import FaultyBlobs
+from tests.support.source import serve
 
 ROOT = Path(__file__).parents[1]
 CONTAINERS: tuple[Container, ...] = ("staging", "archive", "quarantine")
@@ -87,6 +93,36 @@ async def test_storage_that_was_down_is_found_when_it_is_back(monkeypatch: pytes
 
     assert first is await bootstrap.ready()
     assert [{}, {}, {}] == [await listing(first.settings, where) for where in CONTAINERS]
+
+
+async def test_a_proxy_that_the_environment_names_is_asked(
+    azurite: Azurite, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the clients of storage and by that of the chunks; where none is named, no request looks for one."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.url.authority)
+        return web.Response(status=404)
+
+    async with serve(answer) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        clients = bootstrap.connect(settings)
+        [chunk] = jobs_of(1, datetime.now(UTC))
+        try:
+            for request in (
+                *(clients.blobs.read("staging", "x"), clients.chunk_queue.depth()),
+                *(clients.index.last_run(), clients.content.metadata(chunk)),
+            ):
+                with contextlib.suppress(AzureError, SourceGone):
+                    await request
+        finally:
+            await clients.aclose()
+
+    storage = [urlsplit(address).netloc for address in (azurite.blob_url, azurite.queue_url, azurite.table_url)]
+    assert [*storage, settings.resource().authority] == asked
 
 
 async def test_what_is_missing_is_created(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-_NOT_OURS = {"node_modules", "demo-output", "__pycache__", "package-lock.json"}
+_NOT_OURS = {"node_modules", "demo-output", "dist", "__pycache__", "package-lock.json"}
 _HIDDEN = {".ci", ".github", ".funcignore", ".gitignore", ".npmrc"}
 _BINARY = {".svg", ".png", ".mp4", ".mp3", ".wav", ".pyc"}
 # `docs/a.md#one, #two and #three` cites three headings of one document.

@@ -23,6 +23,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.core.pipeline.policies import AsyncHTTPPolicy, AsyncRetryPolicy, SansIOHTTPPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
+from recording import urls
 from recording.acs import addresses
 from recording.acs.addresses import Use
 from recording.acs.auth import auth_policy
@@ -125,6 +126,7 @@ class Content:
             connection_timeout=connect_timeout,
             read_timeout=read_timeout,
             connection_data_block_size=_READ_BYTES,
+            use_env_settings=urls.names_proxy(),
         )
 
     async def aclose(self) -> None:

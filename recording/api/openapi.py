@@ -23,9 +23,9 @@ _REFERENCE = "#/components/schemas/{model}"
 _ABOUT = """\
 Recordings of Azure Communication Services: start and stop them, find them, fetch them from the archive.
 
-Today's paths need a function key. The same operations under `/v1` need an access token of Entra ID for this API, whose
-`roles` have one of `x-roles`. The Functions host answers 404 without a body to a path or a method that is not listed,
-401 without a body to a wrong key, and 413 without a body to a very large request.
+The paths without `/v1` need a function key. The same operations under `/v1` need an access token of Entra ID for this
+API, whose `roles` have one of `x-roles`. The Functions host answers 404 without a body to a path or a method that is
+not listed, 401 without a body to a wrong key, and 413 without a body to a very large request.
 """
 _PATH: dict[str, dict[str, Any]] = {
     "conversationId": {

@@ -59,6 +59,7 @@ class ListQuery(Record, populate_by_name=False):
     participant: str | None = Field(default=None, min_length=1, max_length=1024)
     conversation: str | None = Field(default=None, min_length=1, max_length=4096)
     call: str | None = Field(default=None, pattern=f"^(?:{layout.CALL_ID.pattern})$")
+    recording_id: str | None = Field(default=None, min_length=1, max_length=1024)
     reference: str | None = Field(default=None, min_length=1, max_length=5000)
     state: State | None = None
     missing: bool | None = None
@@ -231,6 +232,7 @@ def _search(digests: index.Digests, query: ListQuery) -> index.Search:
             participant=query.participant,
             conversation_id=query.conversation,
             call_id=query.call,
+            recording_id=query.recording_id,
             reference=query.reference,
             state=query.state,
             missing=query.missing,

@@ -4,6 +4,7 @@
     month:{inverted yyyyMM}         {inverted time}-{recording key}     every recording, newest first
     call:{call id}                  the same                            the recordings of a call
     conversation:{digest}           the same                            … of a conversation
+    recording:{digest}              the same                            the recording of a recording id
     participant:{digest}            the same                            … in which somebody took part
     reference:{digest}              the same                            … of a start's `operationContext`
     missing:                        the same                            … of which something is missing
@@ -50,12 +51,13 @@ MONTHS, MISSING, TRUNCATED, HOLD, ENDS = "month:", "missing:", "truncated:", "ho
 LIVE, WAITING, TIMER, REINDEX = "live:", "waiting:", "timer:", "reindex:"
 ERASURES = "erasures:"
 # Partitions and columns that are digests.
-BY_DIGEST = ("conversation:", "participant:", "reference:")
-_DIGEST_COLUMNS = ("conversation", "reference")
+BY_DIGEST = ("conversation:", "participant:", "recording:", "reference:")
+_DIGEST_COLUMNS = ("conversation", "recording", "reference")
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DIGEST_LENGTH = 32
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 class Participants(Record):
@@ -119,6 +121,7 @@ class Row:
     summary: RecordingSummary
     revision: int
     conversation: str = ""
+    recording: str = ""
     reference: str = ""
 
 
@@ -145,6 +148,10 @@ class Digests:
     def witness(self) -> str:
         """Return what tells this key from another, and nothing of it."""
         return self.of("key", "")
+
+    def recording(self, recording_id: str) -> str:
+        """Return the digest of a recording id: padded or not, in either alphabet of base64."""
+        return self.of("recording", recording_id.rstrip("=").translate(_URL_SAFE))
 
     def sign(self, payload: str) -> str:
         """Return what only this app can have made of a text, for cursors."""
@@ -178,6 +185,7 @@ def rows(manifest: Manifest, digests: Digests, kept: Kept = NOTHING) -> list[Row
     """
     known = [one for one in (manifest.conversation_id, manifest.server_call_id) if one]
     conversations = dict.fromkeys(digests.of("conversation", one) for one in map(conversation.identity, known) if one)
+    recording = digests.recording(manifest.recording_id) if manifest.recording_id else ""
     reference = digests.reference(manifest.reference) if manifest.reference else ""
     summary = summarize(manifest, kept)
     people = dict.fromkeys(digests.participant(one.id) for one in manifest.participants)
@@ -185,6 +193,7 @@ def rows(manifest: Manifest, digests: Digests, kept: Kept = NOTHING) -> list[Row
         month(layout.recording_start(manifest.recording_key)),
         *([] if manifest.state == "absent" else [call(manifest.call_id)]),
         *(f"conversation:{one}" for one in conversations),
+        *([f"recording:{recording}"] if recording else []),
         *(f"participant:{one}" for one in people),
         *([f"reference:{reference}"] if reference else []),
         *([MISSING] if summary.missing or manifest.state == "absent" else []),
@@ -198,6 +207,7 @@ def rows(manifest: Manifest, digests: Digests, kept: Kept = NOTHING) -> list[Row
             summary,
             manifest.revision if manifest.archived_at else 0,
             conversation=next(iter(conversations), ""),
+            recording=recording,
             reference=reference,
         )
         for partition in partitions
@@ -338,6 +348,7 @@ def search(
     participant: str | None = None,
     conversation_id: str | None = None,
     call_id: str | None = None,
+    recording_id: str | None = None,
     reference: str | None = None,
     state: State | None = None,
     missing: bool | None = None,
@@ -359,6 +370,8 @@ def search(
         wanted["conversation"] = digests.of("conversation", identity)
     if call_id is not None:
         wanted["callId"] = call_id.lower()
+    if recording_id is not None:
+        wanted["recording"] = digests.recording(recording_id)
     if reference is not None:
         wanted["reference"] = digests.reference(reference)
     if state is not None:
@@ -373,6 +386,8 @@ def search(
     partition: str | None = None
     if participant is not None:
         partition = f"participant:{digests.participant(participant)}"
+    elif recording_id is not None:
+        partition = f"recording:{wanted.pop('recording')}"
     elif reference is not None:
         partition = f"reference:{wanted.pop('reference')}"
     elif call_id is not None:

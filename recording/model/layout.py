@@ -34,6 +34,9 @@ archive     {yyyy}/{MM}/{dd}/{key}/…                the same, a chunk by its k
             erasures/{sha256}/{number}-{step}.json  an erasure that was asked for, called off, refused, begun or done
             exports/{yyyy}/{MM}/{dd}/{key}-{event-id}.json  an event of chunks in the team's own storage
             audit/{yyyy}/{MM}/{dd}/{time}-{action}-{random}.json   the trail: who did what
+            holds/{yyyy}/{MM}/{dd}/{key}/{sha256 of the case}/{number}-placed.json   a hold, and …-lifted.json
+            retention/{yyyy}/{MM}/{dd}/{key}/{number}.json   the retention class of a recording; the last one counts
+            hold-searches/{id}.json                 how many recordings a case holds by a search
 derived     exports/{id}/asked.json                 an export that was asked for; deleted first when it ends
             exports/{id}/found/{number}.json        how far the archive was looked through for it, and what was found
             exports/{id}/found.json                 the recordings that it is of
@@ -42,10 +45,7 @@ derived     exports/{id}/asked.json                 an export that was asked for
             exports/{id}/about.json                 what else there is about the person
             exports/{id}/export.json, index.html    all of it, for programs and for people
             exports/{id}/done.json                  that it is ready
-            holds/{yyyy}/{MM}/{dd}/{key}/{sha256 of the case}/{number}-placed.json   a hold, and …-lifted.json
-            retention/{yyyy}/{MM}/{dd}/{key}/{number}.json   the retention class of a recording; the last one counts
-            hold-searches/{id}.json                 how many recordings a case holds by a search
-derived     joined/{key}/{revision}-{digest}/asked.json     that the joined file of this manifest was asked for
+            joined/{key}/{revision}-{digest}/asked.json     that the joined file of this manifest was asked for
             joined/{key}/{revision}-{digest}/making-{plan}.json  which files are being made, and their bytes
             joined/{key}/{revision}-{digest}/{plan}-{part}.{kind}  a joined file, or a part of it
             joined/{key}/{revision}-{digest}/file.json      what it consists of, written last

@@ -1,7 +1,7 @@
 // The files of a recording: one by one, all of them, what they can be checked with, and all of it as one file.
 import * as api from "./api.js";
 import { alarm, fill, h, icon, say } from "./dom.js";
-import { ask, badge, copy, needs, problem, save } from "./parts.js";
+import { ask, badge, copy, needs, plural, problem, save } from "./parts.js";
 import { filesOf } from "./timeline.js";
 import { length, roughly, size, when } from "./time.js";
 
@@ -80,7 +80,7 @@ export function files(place, recording, changed) {
     h("div", { class: "row" }, h("h2", { class: "grow" }, "Files"),
       may && there.length ? h("button", { type: "button", onclick: all }, icon("download"), missing.length ? `Download the ${there.length} that are there` : "Download all") : null,
       may && archivedAt ? ["sha256sums", "manifest"].map((name) => h("button", { type: "button", class: "quiet", onclick: () => attempt(() => fetchFile(name)) }, name === "manifest" ? "Manifest" : "SHA256SUMS")) : null),
-    missing.length && archivedAt ? h("p", { class: "wrong" }, `Not whole: ${missing.map((one) => `chunk ${one.index + 1}`).join(", ")} ${missing.length === 1 ? "is" : "are"} missing. Chunks that are there are complete in themselves; the name of SHA256SUMS says “incomplete”.`) : null,
+    missing.length && archivedAt ? h("p", { class: "wrong" }, `Incomplete: ${missing.map((one) => `chunk ${one.index + 1}`).join(", ")} ${missing.length === 1 ? "is" : "are"} missing. Chunks that are there are complete in themselves; the name of SHA256SUMS says “incomplete”.`) : null,
     may ? null : h("p", { class: "faint" }, needs(place.me, "v1_create_links", "A download")),
     failed,
     chunks.length ? h("table", {},
@@ -97,7 +97,7 @@ function outcome(one) {
   if (one.outcome === "lost") return badge("bad", "lost", one.reason);
   const left = Date.parse(one.deadline) - Date.now();
   return [badge(left < 6 * 3_600_000 ? "warn" : "busy", "waiting"),
-    h("span", { class: "faint" }, [one.attempts ? ` ${one.attempts} attempt${one.attempts === 1 ? "" : "s"}` : "", ` ${left > 0 ? `${roughly(left)} left` : "past its deadline"}`].filter(Boolean).join(","))];
+    h("span", { class: "faint" }, [one.attempts ? ` ${plural(one.attempts, "attempt")}` : "", one.failures?.at(-1)?.code && ` ${one.failures.at(-1).code}`, ` ${left > 0 ? `${roughly(left)} left` : "past its deadline"}`].filter(Boolean).join(","))];
 }
 
 // The whole recording as one file, made when somebody asks for it.

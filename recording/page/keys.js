@@ -19,6 +19,7 @@ export function keys(actions) {
           localStorage.setItem(KEPT, isOn ? "on" : "off");
         },
       }), "Use single keys"),
+      h("p", { class: "faint" }, "There are no captions: ACS makes none."),
       h("div", { class: "row end" }, h("button", { type: "submit", class: "primary" }, "Close"))));
   const press = (event) => {
     const { key, target } = event;

@@ -2,7 +2,7 @@
 import * as api from "./api.js";
 import { fill, h, icon, say } from "./dom.js";
 import { AS, kindOf } from "./kinds.js";
-import { ask, badge, load, problem, save } from "./parts.js";
+import { ask, badge, load, plural, problem, save } from "./parts.js";
 import { eraseEach, person } from "./person.js";
 import { go, here, href, note } from "./route.js";
 import { dayBegins, dayOf, length, onZone, size, when, write, zoneName } from "./time.js";
@@ -21,7 +21,7 @@ const KINDS = { phone: "by phone", teams: "in Teams", bot: "bot", unknown: "unkn
 export function open(place) {
   const { main, may, signal, me } = place;
   const seesPeople = !me.roles.length || me.roles.some((role) => role !== "Recordings.Operate");
-  const field = h("input", { id: "find", type: "search", autocomplete: "off", spellcheck: "false", placeholder: seesPeople ? "Call, conversation or server call id, reference, participant, phone" : "Call, conversation or server call id, reference" });
+  const field = h("input", { id: "find", type: "search", autocomplete: "off", spellcheck: "false", placeholder: seesPeople ? "Call, recording or server call id, reference, participant, phone" : "Call, recording or server call id, reference" });
   const state = h("select", { name: "state" }, [["", "any state"], ...Object.entries(STATES).filter(([name]) => name !== "erased").map(([name, [, word]]) => [name, word])].map(([value, word]) => h("option", { value }, word)));
   const from = h("input", { type: "date", name: "from" });
   const to = h("input", { type: "date", name: "to" });
@@ -169,7 +169,7 @@ export function open(place) {
 
   // One after the other: what fails is said, and the others are held.
   async function holdAll(marked) {
-    const said = await ask({ title: `Hold ${marked.length} ${marked.length === 1 ? "recording" : "recordings"}`, body: ["Nobody can delete them until the hold of this case is lifted."], action: "Hold", reason: "required", fields: [{ name: "case", label: "Case" }] });
+    const said = await ask({ title: `Hold ${plural(marked.length, "recording")}`, body: ["Nobody can delete them until the hold of this case is lifted."], action: "Hold", reason: "required", fields: [{ name: "case", label: "Case" }] });
     if (!said) return;
     const failures = [];
     for (const one of marked) {
@@ -238,7 +238,7 @@ function row(one, shown, changed) {
     h("td", { class: "number" }, length(one.recordingDurationMs)),
     h("td", {}, people(one)),
     h("td", { class: "reference" }, one.reference ? h("span", { class: "cut", title: null }, one.reference) : h("span", { class: "faint" }, "—")),
-    h("td", {}, one.chunks ? `${one.chunks} ${one.chunks === 1 ? "file" : "files"}${one.bytes ? `, ${size(one.bytes)}` : ""}` : "—"),
+    h("td", {}, one.chunks ? `${plural(one.chunks, "file")}${one.bytes ? `, ${size(one.bytes)}` : ""}` : "—"),
     h("td", {}, badge(kind, word), one.hold ? [" ", h("span", { class: "tag" }, "HOLD")] : null),
     h("td", {}, proof(one)));
 }
@@ -254,7 +254,7 @@ function proof(one) {
   if (one.missing) return badge("bad", `${one.missing} lost`);
   if (one.truncated) return badge("warn", `${one.truncated} truncated`);
   if (!["archived", "incomplete"].includes(one.state)) return h("span", { class: "faint" }, one.proof === "all" ? "all safe" : one.proof === "some" ? "partly safe" : "not yet");
-  return one.proof === "all" ? badge("good", "whole") : badge("warn", one.proof === "some" ? "partly proved" : "not proved");
+  return one.proof === "all" ? badge("good", "complete") : badge("warn", one.proof === "some" ? "partial" : "none");
 }
 
 // The marked recordings as a file for a spreadsheet; a cell never begins with what one takes for a formula.

@@ -2,7 +2,7 @@
 import * as api from "./api.js";
 import { fill, h, icon, say } from "./dom.js";
 import { count } from "./main.js";
-import { ask, badge, load, problem } from "./parts.js";
+import { ask, badge, load, plural, problem } from "./parts.js";
 import { href } from "./route.js";
 import { roughly, size, when } from "./time.js";
 
@@ -37,7 +37,7 @@ export function open(place) {
       section("Lost", view.lost?.recordings, "lost", "Nothing was lost.",
         "The source deleted these chunks before they were fetched; the recording has the evidence. Ask who needs them, then find the cause in the attempts, so that the next one isn't lost.",
         list(view.lost, "recordings", ["Started", "Reference", "Lost"], (one) => recordingRow(one, badge("bad", `${one.missing} of ${one.chunks}`)))),
-      section("Truncated", view.truncated?.recordings, "truncated", "All files are whole media.",
+      section("Truncated", view.truncated?.recordings, "truncated", "All files are complete media.",
         "The source delivered these bytes, and they end early. They are kept, and asked for again for an hour.",
         list(view.truncated, "recordings", ["Started", "Reference", "Truncated"], (one) => recordingRow(one, badge("warn", `${one.truncated} of ${one.chunks}`)))),
       section("Not announced", view.notAnnounced?.recordings, "not announced", "Every recording that was stopped was announced.",
@@ -56,7 +56,7 @@ export function open(place) {
     if (!ran) return h("p", { class: "panel" }, badge("warn", "The timer has not run yet"));
     const late = Date.now() - Date.parse(ran.at) > 20 * 60_000;
     return h("p", { class: "panel row" }, badge(late ? "bad" : "good", late ? "The timer is late" : "The timer runs"), h("span", {}, "last ", when(ran.at, "clock"), `, ${roughly(Date.now() - Date.parse(ran.at))} ago`),
-      h("span", { class: "faint" }, `${ran.inFlight} recordings in flight, ${ran.chunksInFlight} chunks, ${ran.notReached} not reached, ${ran.archived} archived, ${ran.queuedAgain} queued again, ${ran.failed} failed`));
+      h("span", { class: "faint" }, `${plural(ran.inFlight, "recording")} in flight, ${plural(ran.chunksInFlight, "chunk")}, ${ran.notReached} not reached, ${ran.archived} archived, ${ran.queuedAgain} queued again, ${ran.failed} failed`));
   }
 
   function section(title, found, word, nothing, advice, table) {
@@ -100,7 +100,7 @@ export function open(place) {
     return h("tr", {}, h("td", {}, left(one.hoursLeft), one.atRisk ? [" ", h("span", { class: "tag" }, "at risk")] : null),
       h("td", {}, h("a", { href: href("r", one.recordingKey) }, h("code", { class: "cut" }, one.recordingKey)), one.reference ? h("div", { class: "faint cut" }, one.reference) : null),
       h("td", {}, `${one.index + 1}`),
-      h("td", {}, one.code ? `${one.code}, ${one.attempts} ${one.attempts === 1 ? "attempt" : "attempts"}` : `${one.attempts} attempts`, one.reason ? h("div", { class: "faint" }, one.reason) : null),
+      h("td", {}, one.code ? `${one.code}, ${plural(one.attempts, "attempt")}` : plural(one.attempts, "attempt"), one.reason ? h("div", { class: "faint" }, one.reason) : null),
       h("td", {}, when(one.nextTry, "minute")), h("td", {}, button, result));
   }
 

@@ -153,3 +153,6 @@ export function save({ name, blob }) {
   h("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
+
+// "1 chunk", "2 chunks".
+export const plural = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;

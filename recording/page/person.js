@@ -2,7 +2,7 @@
 import * as api from "./api.js";
 import { fill, h, say } from "./dom.js";
 import { REASONS } from "./keeping.js";
-import { ask, problem } from "./parts.js";
+import { ask, plural, problem } from "./parts.js";
 import { size, when } from "./time.js";
 
 const AGAIN = 3_000;
@@ -85,7 +85,7 @@ export function eraseEach(place, keys) {
     type: "button", disabled: !keys.length,
     onclick: async () => {
       const said = await ask({
-        title: `Erase ${keys.length} ${keys.length === 1 ? "recording" : "recordings"}`, action: "Erase", danger: true, typed: "erase", reason: "required",
+        title: `Erase ${plural(keys.length, "recording")}`, action: "Erase", danger: true, typed: "erase", reason: "required",
         body: ["Each is erased later, and can be called off one by one until then."], fields: [{ name: "ground", label: "Ground", options: REASONS }],
       });
       const failed = [];

@@ -1,10 +1,9 @@
 // What is proved of a recording, and reading it again while somebody watches.
 import * as api from "./api.js";
 import { fill, h, icon } from "./dom.js";
-import { badge, problem } from "./parts.js";
+import { badge, plural, problem } from "./parts.js";
 import { size, when } from "./time.js";
 
-const plural = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 const join = (nodes) => nodes.flatMap((node, at) => (at ? [" ", node] : [node]));
 
 // What the facts say, as sentences.
@@ -93,7 +92,7 @@ export function stateOf(recording, now = Date.now()) {
   if (lost) return badge("bad", archivedAt ? `incomplete, ${lost} lost` : `${lost} lost`);
   if (state === "incomplete") return badge("bad", "incomplete");
   const broken = chunks.filter((one) => one.verdict && !["complete", "undecided"].includes(one.verdict)).length;
-  if (state === "archived") return broken ? badge("warn", `archived, ${broken} damaged`) : badge("good", "archived, whole");
+  if (state === "archived") return broken ? badge("warn", `archived, ${broken} damaged`) : badge("good", "archived, complete");
   const safe = chunks.filter((one) => one.outcome === "staged").length;
   const least = Math.min(...chunks.filter((one) => one.outcome === "waiting").map((one) => Date.parse(one.deadline)));
   return badge(least - now < 6 * 3_600_000 ? "warn" : "busy", `${safe} of ${chunks.length} safe`);

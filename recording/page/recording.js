@@ -6,7 +6,7 @@ import { files, joined } from "./files.js";
 import { erased, erasureOf, keeping } from "./keeping.js";
 import { Lanes } from "./lanes.js";
 import { Links } from "./links.js";
-import { copy, load, needs } from "./parts.js";
+import { copy, load, needs, plural } from "./parts.js";
 import { past } from "./past.js";
 import { people } from "./people.js";
 import { Player } from "./player.js";
@@ -168,7 +168,7 @@ function absent({ absent: known, recordingId }) {
 function nothing(failed) {
   return h("section", { class: "blank" },
     h("h2", {}, failed.status === 400 ? "This is not the key of a recording" : "There is no recording of this key"),
-    h("p", {}, failed.status === 400 ? failed.message : "It is neither in flight nor in the archive. Perhaps the link is not whole."),
+    h("p", {}, failed.status === 400 ? failed.message : "It is neither in flight nor in the archive. Perhaps the link was cut off."),
     h("p", {}, h("a", { href: href("") }, "Go to the list")));
 }
 
@@ -205,7 +205,7 @@ function top(key) {
       recording.reference && ["Reference ", h("strong", {}, recording.reference)],
       ["Call ", h("code", {}, recording.callId.slice(0, 8), "…"), copy(recording.callId, "Copy the call's id")],
       [...kinds, ...channels].join(", "),
-      `${chunks.length} chunk${chunks.length === 1 ? "" : "s"}`,
+      plural(chunks.length, "chunk"),
       size(chunks.reduce((sum, one) => sum + (one.content?.bytes ?? 0), 0)),
       ["Key", copy(recordingKey, "Copy the recording's key")],
     ].filter((one) => one?.length).map((one) => h("span", {}, one)));

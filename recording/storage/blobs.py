@@ -36,7 +36,7 @@ from azure.storage.blob import (
 )
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
-from recording import crc64
+from recording import crc64, urls
 from recording.config.account import StorageAccount
 from recording.config.settings import Settings
 from recording.errors import NotFound, describe
@@ -597,6 +597,7 @@ class Blobs:
 
 def _service(account: StorageAccount, credential: AsyncTokenCredential | None, **options: Any) -> BlobServiceClient:
     options |= {"max_single_get_size": _READ_BYTES, "max_chunk_get_size": _READ_BYTES}
+    options["use_env_settings"] = urls.names_proxy()
     if account.connection_string is not None:
         return BlobServiceClient.from_connection_string(account.connection_string.get_secret_value(), **options)
     return BlobServiceClient(str(account.blob_uri), credential=credential, **options)

@@ -30,6 +30,7 @@ from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 from pydantic import ValidationError
 
+from recording import urls
 from recording.config import account
 from recording.config.settings import Settings
 from recording.errors import Misconfigured, describe
@@ -105,12 +106,13 @@ class Index:
         self._has_its_key = self._has_noted_key = False
         self._told: OrderedDict[tuple[str, str], str] = OrderedDict()
         name, place = table_name(settings.archive_container), settings.host_storage
+        options = {**retries, "use_env_settings": urls.names_proxy()}
         self._client: TableClient | None = None
         if place.connection_string is not None:
             text = place.connection_string.get_secret_value()
-            self._client = TableClient.from_connection_string(text, name, **retries)
+            self._client = TableClient.from_connection_string(text, name, **options)
         elif address := account.service_url(place, "table"):
-            self._client = TableClient(address, name, credential=credential, **retries)
+            self._client = TableClient(address, name, credential=credential, **options)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -652,6 +654,7 @@ def _entity(row: Row) -> Entity:
         "state": row.summary.state,
         "callId": row.summary.call_id.lower(),
         "conversation": row.conversation,
+        "recording": row.recording,
         "reference": row.reference,
         "missing": bool(row.summary.missing) or row.summary.state == "absent",
         "truncated": bool(row.summary.truncated),

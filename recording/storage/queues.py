@@ -10,6 +10,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue.aio import QueueClient
 
+from recording import urls
 from recording.config.settings import Settings
 from recording.storage.blobs import RETRIES
 
@@ -39,10 +40,11 @@ class Queue:
     ) -> None:
         self.name = name
         account = settings.host_storage
+        options = {**retries, "use_env_settings": urls.names_proxy()}
         self._client = (
-            QueueClient(str(account.queue_uri), name, credential=credential, **retries)
+            QueueClient(str(account.queue_uri), name, credential=credential, **options)
             if account.connection_string is None
-            else QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **retries)
+            else QueueClient.from_connection_string(account.connection_string.get_secret_value(), name, **options)
         )
 
     async def create(self) -> None:

@@ -5,6 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.page.conftest import browser as browser
+from tests.page.conftest import site as site
+from tests.page.conftest import visit as visit
+
 type Say = Callable[[str], None]
 
 

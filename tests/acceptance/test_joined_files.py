@@ -110,6 +110,7 @@ def holed_mp4(chunk: Chunk, hole: int) -> Holed:
     return Holed(part[b"ftyp"], header, body[: middle - begin], hole, body[middle - begin :], bytes(moov))
 
 
+@pytest.mark.timeout(600)
 def test_eighteen_chunks_of_the_emulator(say: Say, tmp_path: Path) -> None:
     """Every picture in order, and as many samples as the file says."""
     pause = Pause(START + timedelta(seconds=20), START + timedelta(seconds=30))

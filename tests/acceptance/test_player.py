@@ -16,9 +16,9 @@ from local.acs import tone
 from local.azurite import Azurite
 from recording.config.settings import read_settings
 from recording.model.manifest import Participant
-from tests.support.browser import NARROW, WIDE, Visit, chromium, visiting
+from tests.support.browser import NARROW, WIDE, Visit, visiting
 from tests.support.played import VOICES, Part, put_recording
-from tests.support.v1 import Site, running
+from tests.support.v1 import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -83,24 +83,6 @@ new PerformanceObserver((list) => {
   for (const one of moved) shifts.push([one.value, one.sources.map(({node}) => node?.className)]);
 }).observe({type: 'layout-shift', buffered: true});
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium(plays_by_itself=True) as one:
-        yield one
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def site(azurite: Azurite) -> AsyncIterator[Site]:
-    async with running(azurite) as one:
-        yield one
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def visit(browser: Browser, site: Site) -> AsyncIterator[Visit]:
-    async with visiting(browser, site.host.url) as one:
-        yield one
 
 
 async def set_cors(azurite: Azurite, rules: list[CorsRule]) -> None:

@@ -80,7 +80,7 @@ async def test_a_recording_is_live_from_its_start_until_it_is_announced(app: App
 
 
 async def test_what_a_start_answered_finds_its_recording(app: App, control: Control) -> None:
-    """By conversation and by reference, in flight and archived; its ids stand beside its key wherever it is named."""
+    """By conversation, recording id and reference, in flight and archived; its ids stand beside its key everywhere."""
     started, event = await ended(app, control)
     jobs = await receive(app, event)
     for job in jobs:
@@ -88,7 +88,11 @@ async def test_what_a_start_answered_finds_its_recording(app: App, control: Cont
     await app.timer.indexing.run([await app.recordings.load(jobs[0].recording_key)], datetime.now(UTC))
 
     for state in ("staged", "archived"):
-        for query in ({"conversation": started.conversation_id}, {"reference": REFERENCE}):
+        for query in (
+            {"conversation": started.conversation_id},
+            {"recordingId": started.recording_id},
+            {"reference": REFERENCE},
+        ):
             [one] = await found(app, **query)
             assert (jobs[0].recording_key, state, started.recording_id, REFERENCE) == (
                 one.recording_key,

@@ -1,4 +1,4 @@
-"""docs/tasks.md, quickstart.md and integrate.md: what a reader is told to type works, on the stack of `make up`."""
+"""docs/tasks.md, quickstart.md, integrate.md and curl.sh: what a reader is told to type works, with `make up`."""
 
 import os
 import re
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,27 +16,39 @@ from tests.infra.snapshots import ROOT
 from tests.support.documents import blocks, examples
 
 TASKS = (ROOT / "docs" / "tasks.md").read_text()
+QUICKSTART = (ROOT / "docs" / "quickstart.md").read_text()
 LAST_LINE = "Ctrl-C stops the stack."
 _TASK = re.compile(r"^### (\d+)\. (.+?)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Path]:
+pytestmark = pytest.mark.xdist_group("up")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A stack that runs as a reader has it; the folder with its files."""
-    output = tmp_path / "up.txt"
-    command = [sys.executable, "-m", "local", "up", "--port", "0", "--acs-port", "0", "--logs", str(tmp_path / "logs")]
+    with running(tmp_path_factory.mktemp("up"), "--archive-schedule", "* * * * * *") as folder:
+        yield folder
+
+
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[Path]:
+    """Run `up`, which prints addresses and three commands, and ends by Ctrl-C as a program does."""
+    output = folder / "up.txt"
+    command = [sys.executable, "-m", "local", "up", "--port", "0", "--acs-port", "0", "--logs", str(folder / "logs")]
     with output.open("w") as file:
-        up = subprocess.Popen([*command, "--archive-schedule", "* * * * * *"], cwd=ROOT, stdout=file, stderr=file)
+        up = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=file, stderr=file)
     try:
         deadline = time.monotonic() + 180
         while LAST_LINE not in output.read_text():
             assert up.poll() is None, output.read_text()
             assert time.monotonic() < deadline, output.read_text()
             time.sleep(0.1)
-        yield tmp_path
+        yield folder
     finally:
         up.send_signal(signal.SIGINT)
-        up.wait(30)
+        status = up.wait(30)
+    assert 130 == status
 
 
 def typed(text: str) -> str:
@@ -56,7 +69,7 @@ def run(stack: Path, script: str) -> str:
     where = f"SETTINGS={stack / 'settings.json'}"
     text = script.replace(". .local/env.sh", f". .local/env.sh; {where}")
     ended = subprocess.run(
-        ["bash", "-c", f"exec 2>&1\n{text}"], cwd=folder, capture_output=True, text=True, timeout=150, check=False
+        ["bash", "-c", f"exec 2>&1\n{text}"], cwd=folder, capture_output=True, text=True, timeout=400, check=False
     )
     return ended.stdout
 
@@ -75,7 +88,19 @@ def test_there_are_ten_tasks_for_each_role() -> None:
     assert [title for _, title, body in tasks if "```console" not in body or "It prints `" not in body] == []
 
 
-@pytest.mark.timeout(300)
+def test_up_prints_what_the_quickstart_shows(stack: Path) -> None:
+    """Line by line, without ports and folders: addresses, three commands, and how it ends."""
+    shown = QUICKSTART.partition("<!-- make up -->\n```text\n")[2].partition("```")[0]
+
+    def form(text: str) -> list[str]:
+        text = re.sub(r"http://127\.0\.0\.1:\d+", "ADDRESS", text)
+        return [re.sub(r"\S*/(?=[\w.]+( |$))", "", line) for line in text.split("\n") if line]
+
+    assert form((stack / "up.txt").read_text()) == form(shown)
+    assert len(form(shown)) == 14
+
+
+@pytest.mark.timeout(600)
 def test_what_a_reader_types_works(stack: Path) -> None:
     """One stack for all of it: every task, the quickstart's call, and the snippets in Python."""
     assert tasks_that_fail(stack) == {}
@@ -104,7 +129,7 @@ def tasks_that_fail(stack: Path) -> dict[str, str]:
 
 def record_a_call(stack: Path) -> int:
     """Run the commands of the quickstart, and return how many recordings the app lists then: one was there before."""
-    quick = (ROOT / "docs" / "quickstart.md").read_text().partition("<!-- run: local -->")[2].partition("\n```\n")[0]
+    quick = QUICKSTART.partition("<!-- run: local -->")[2].partition("\n```\n")[0]
     addresses = dict(re.findall(r"(APP|ACS)=(\S+)", (stack / "env.sh").read_text()))
     script = typed(f"{quick}\n```\n")
     for name, fixed in (("APP", "http://127.0.0.1:7071"), ("ACS", "http://127.0.0.1:8080")):
@@ -128,7 +153,7 @@ def use_the_snippets(stack: Path) -> subprocess.CompletedProcess[str]:
     (code / "use.py").write_text(USE)
     environment = {**os.environ, **addresses, "PYTHONPATH": str(code)}
     return subprocess.run(
-        [sys.executable, "use.py"], cwd=code, env=environment, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "use.py"], cwd=code, env=environment, capture_output=True, text=True, timeout=200, check=False
     )
 
 
@@ -157,3 +182,37 @@ event = {"id": "1", "type": "Recording.Archived", "subject": recording["recordin
 assert [consumer.handle(event), consumer.handle(event)] == [True, False]
 print("found, and consumed once")
 """
+
+
+@pytest.mark.timeout(300)
+def test_each_curl_line_gets_its_status(stack: Path, tmp_path: Path) -> None:
+    """Those that `up` writes into curl.sh, one after the other in a shell; behind the tasks, which count events."""
+    check_curl((stack / "curl.sh").read_text(), tmp_path)
+
+
+@pytest.mark.timeout(300)
+def test_each_curl_line_gets_its_status_with_the_preview(tmp_path: Path) -> None:
+    """The same lines, while the app uses the 2021 preview API."""
+    with running(tmp_path, "--api", "2021") as folder:
+        check_curl((folder / "curl.sh").read_text(), tmp_path)
+
+
+def check_curl(written: str, folder: Path) -> None:
+    """Run the lines of curl.sh in a folder, and compare each status with the one that is written above the line."""
+    expected = re.findall(r"^# (.+): (\d{3})$", written, re.MULTILINE)
+    script = re.sub(r"^# (.+): \d{3}$", r'echo "== \1" >&2', written, flags=re.MULTILINE)
+
+    ended = subprocess.run(
+        ["bash", "-c", f"exec 2>&1\n{script}"], cwd=folder, capture_output=True, text=True, timeout=150, check=False
+    )
+
+    parts = re.split(r"^== ", ended.stdout, flags=re.MULTILINE)[1:]
+    got = [(part.partition("\n")[0], (re.findall(r"HTTP (\d{3})", part) or ["none"])[-1]) for part in parts]
+    assert expected == got, ended.stdout
+    assert len([title for title, _ in got if title.startswith("bad: ")]) >= 5
+    assert '"recordingKey"' in next(part for part in parts if part.startswith("find it by somebody"))
+    assert 2 == ended.stdout.count(": OK\n"), ended.stdout
+    assert '"reason":"case 118"' in next(part for part in parts if part.startswith("who did what with"))
+    assert '"state":"safe"' in next(part for part in parts if part.startswith("Edsger has a chunk queued"))
+    assert '"code": "NotUnderstood"' in next(part for part in parts if part.startswith("refused: Edsger replays"))
+    assert b"ftyp" == (folder / "chunk.mp4").read_bytes()[4:8]

@@ -162,3 +162,18 @@ def test_no_key_is_read_or_given_away(variant: str) -> None:
     assert [text for text in strings(found) if re.search(r"\blist\w*\(|AccountKey=|SharedAccessKey", text)] == []
     suspicious = re.compile(r"key|secret|password|token|\bsas\b|connection", re.IGNORECASE)
     assert [text for text in strings(found["outputs"]) if suspicious.search(text)] == []
+
+
+@pytest.mark.parametrize("variant", ["default", "everything-on"])
+def test_only_the_page_may_read_media_by_script(variant: str) -> None:
+    """Of staging and the archive, from the app's own names; without a page nobody may."""
+    services = resources("Microsoft.Storage/storageAccounts/blobServices", variant)
+    rules = {one.name.partition("/")[0][:-13]: one.properties.get("cors", {}).get("corsRules", []) for one in services}
+    origins = {
+        account: [re.sub(r"-\w{13}\.", ".", origin) for rule in some for origin in rule["allowedOrigins"]]
+        for account, some in rules.items()
+    }
+
+    own = ["https://func.azurewebsites.net", "https://recordings.example.com"] if variant == "everything-on" else []
+    assert {"st": own, "starc": own, "stdv": []} == origins
+    assert all({"GET", "HEAD"} == set(rule["allowedMethods"]) for some in rules.values() for rule in some)

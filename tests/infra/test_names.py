@@ -18,6 +18,7 @@ import json, pathlib, sys
 asked = sys.argv[1:]
 match asked[:2]:
     case ["account", "show"]:
+        print("00000000-0000-0000-0000-000000000001")
         sys.exit(int((pathlib.Path(__file__).parent / "signed-out").exists()))
     case ["resource", "list"]:
         tag = asked[asked.index("--tag") + 1]
@@ -61,18 +62,29 @@ def test_names_are_the_outputs_of_the_deployment(tmp_path: Path, variant: str) -
     assert (ran.returncode, ran.stderr) == (0, "")
     found = dict(re.findall(r"^(\w+)='(.*)'$", ran.stdout, re.MULTILINE))
     known = {k: v for k, v in snapshot(variant)["outputs"].items() if k in found and not str(v).startswith("[")}
-    from_azure = {"FUNCTION_APP_HOST", "V1_ADDRESS", "APP_PRINCIPAL_ID", "LOG_WORKSPACE_ID"}
+    from_azure = {"AZURE_SUBSCRIPTION_ID", "FUNCTION_APP_HOST", "V1_ADDRESS", "APP_PRINCIPAL_ID", "LOG_WORKSPACE_ID"}
     assert {name: found[name] for name in found if name not in from_azure} == {
         name: value for name, value in known.items() if name not in from_azure
     }
     assert {name for name in snapshot(variant)["outputs"] if name.endswith("_ACCOUNT_NAME")} <= found.keys()
     token = found["FUNCTION_APP_NAME"].removeprefix("func-")
     assert {name: found[name] for name in from_azure} == {
+        "AZURE_SUBSCRIPTION_ID": "00000000-0000-0000-0000-000000000001",
         "FUNCTION_APP_HOST": "host.example",
         "V1_ADDRESS": "https://host.example/v1",
         "APP_PRINCIPAL_ID": f"principal of id-app-{token}",
         "LOG_WORKSPACE_ID": f"workspace log-{token}",
     }
+
+
+def test_the_events_are_subscribed_with_these_names_alone(tmp_path: Path) -> None:
+    """`subscribe.sh` and its parameters read nothing else that has no default: whoever is signed in can run it."""
+    found = {*re.findall(r"^(\w+)=", names(tmp_path, "default", "recordings").stdout, re.MULTILINE)}
+    script, parameters = ((INFRA / name).read_text() for name in ("subscribe.sh", "subscriptions.bicepparam"))
+    read = {*re.findall(r"\$([A-Z][A-Z_]+)", script), *re.findall(r"'([A-Z_]+)', ''\)\n", parameters)}
+
+    assert len(read) >= 6
+    assert read - found == {"FUNCTION_ADDRESS"}
 
 
 def test_a_deployment_that_is_not_there_is_said(tmp_path: Path) -> None:

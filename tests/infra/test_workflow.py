@@ -1,7 +1,9 @@
 """.github/workflows: what runs, with which rights, and whose code."""
 
 import re
+import subprocess
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,22 @@ def test_actions_are_pinned(path: Path) -> None:
     assert [line for line in lines if not pinned.fullmatch(line)] == []
     checkouts = [s for job in read(path)["jobs"].values() for s in job["steps"] if "checkout@" in s.get("uses", "")]
     assert [step["with"]["persist-credentials"] for step in checkouts] == [False] * len(checkouts)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_what_a_workflow_runs_is_there(path: Path) -> None:
+    """Each command is shell, without an expression in it; targets of make and modules of the repository exist."""
+    runs = [step["run"] for job in read(path)["jobs"].values() for step in job["steps"] if "run" in step]
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    made = [target for run in runs for target in re.findall(r"\bmake (\w+)", run)]
+    modules = [name for run in runs for name in re.findall(r"-m ((?:tests|recording)[\w.]*)", run)]
+
+    assert [
+        run for run in runs if "${{" in run or subprocess.run(["bash", "-n", "-c", run], check=False).returncode
+    ] == []
+    assert made
+    assert [target for target in made if target not in targets] == []
+    assert [name for name in modules if find_spec(name) is None] == []
 
 
 def test_templates_are_compiled() -> None:

@@ -45,7 +45,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def test_stack(tmp_path: Path, session: aiohttp.ClientSession) -> None:
-    """The app is healthy and subscribed to the emulator's events; afterwards no process is left."""
+    """The app is healthy and subscribed to the emulator's events, and its page may read media; no process is left."""
 
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     async with Stack(StackOptions(logs=tmp_path)) as stack:
@@ -53,6 +53,9 @@ async def test_stack(tmp_path: Path, session: aiohttp.ClientSession) -> None:
             assert (200, "ok") == (answer.status, (await answer.json())["status"])
         async with session.get(f"{stack.acs_url}/emulator/subscriptions") as answer:
             [subscription] = (await answer.json())["subscriptions"]
+        media = stack.storage_connection_string.partition("BlobEndpoint=")[2].partition(";")[0]
+        async with session.get(f"{media}/x/y", headers={"Origin": stack.app_url}) as answer:
+            assert stack.app_url == answer.headers["Access-Control-Allow-Origin"]
         assert f"{stack.app_url}/runtime/webhooks/eventgrid?functionName=receive_event" == subscription["endpoint"]
         assert stack.acs_connection_string.startswith(f"endpoint={stack.acs_url};accesskey=")
         assert {"azurite.log", "acs.log", "functions.log"} == {path.name for path in tmp_path.iterdir()}

@@ -20,12 +20,13 @@ def partitions(**more: Any) -> list[str]:
 
 
 def test_a_recording_has_a_row_for_each_way_to_find_it() -> None:
-    """By month, call, conversation, participant and reference, all with one row key."""
-    manifest = finished(1, conversation_id=URL_ID, reference="case 118", participants=(person(ADA), person(PHONE)))
+    """By month, call, conversation, recording id, participant and reference, all with one row key."""
+    people = (person(ADA), person(PHONE))
+    manifest = finished(1, conversation_id=URL_ID, recording_id="eyJQ", reference="case 118", participants=people)
     rows = index.rows(manifest, DIGESTS)
 
     kinds = [row.partition.partition(":")[0] for row in rows]
-    assert ["month", "call", "conversation", "participant", "participant", "reference"] == kinds
+    assert ["month", "call", "conversation", "recording", "participant", "participant", "reference"] == kinds
     assert {index.row_key(manifest.recording_key)} == {row.key for row in rows}
 
 
@@ -66,6 +67,14 @@ def test_a_conversation_is_found_by_each_form_of_its_id(written: str) -> None:
     found = index.search(DIGESTS, conversation_id=written)
 
     assert found.first_partition in [row.partition for row in rows]
+
+
+@pytest.mark.parametrize("written", ["eyJ_-x", "eyJ/+x", "eyJ_-x=="])
+def test_a_recording_is_found_by_each_form_of_its_id(written: str) -> None:
+    """The Call Automation API pads it, the 2021 preview API doesn't."""
+    rows = index.rows(finished(1, recording_id="eyJ_-x"), DIGESTS)
+
+    assert index.search(DIGESTS, recording_id=written).first_partition in [row.partition for row in rows]
 
 
 def test_an_id_that_is_no_conversation_costs_no_row() -> None:

@@ -11,6 +11,8 @@ const KINDS = {
   "+49 (30) 123-456": "participant",
   "4:+4930123456": "participant",
   "8:acs:5f1d0f6e-1111-4000-8000-000000000001_ada": "participant",
+  "eyJQbGF0Zm9ybUVuZHBvaW50SWQiOiI3ZjQyIiwiUmVzb3VyY2VTcGVjaWZpY0lkIjoiIn0": "recordingId",
+  "eyJQbGF0Zm9ybUVuZHBvaW50SWQiOiI3ZjQyIiwiUmVzb3VyY2VTcGVjaWZpY0lkIjoiIn0=": "recordingId",
   "room:99000000": "conversation",
   "aHR0cHM6Ly9jb252LXVzc2MtMDIuY29udi5za3lwZS5jb20vY29udi9BQkM": "conversation",
   "aHR0cHM6Ly9jb252LXVzc2MtMDIuY29udi5za3lwZS5jb20vY29udi9BQkM=": "conversation",

@@ -142,7 +142,11 @@ async def test_a_recording_is_found_by_all_that_is_known_of_it(app: App) -> None
     """And by two things at once, but not by what it isn't."""
     conversation = "aHR0cHM6Ly9jb252LXRlc3QvY29udi94P2k9MSZlPTI"
     mine = finished(
-        1, participants=(person(ADA), person(PHONE)), server_call_id=conversation + "=", reference="case/118 #?\\"
+        1,
+        participants=(person(ADA), person(PHONE)),
+        recording_id="eyJ_mine",
+        server_call_id=conversation + "=",
+        reference="case/118 #?\\",
     )
     await app.clients.index.write_all([mine, *many(20)])
     key = [mine.recording_key]
@@ -153,6 +157,8 @@ async def test_a_recording_is_found_by_all_that_is_known_of_it(app: App) -> None
     assert key == await find(app, conversation=conversation, participant=PHONE, state="archived", missing="false")
     assert key == await find(app, reference="case/118 #?\\", call=mine.call_id, hold="false")
     assert key == await find(app, call=mine.call_id.upper())
+    assert key == await find(app, recordingId="eyJ_mine==", participant=PHONE)
+    assert [] == await find(app, recordingId="eyJ_other", participant=PHONE)
     assert [] == await find(app, participant=PHONE, reference="case 119")
     assert [] == await find(app, participant=PHONE, state="incomplete")
     assert [] == await find(app, participant=PHONE, **{"from": "2026-04-01T00:00:00Z"})
@@ -187,7 +193,7 @@ async def test_rows_written_again_are_the_same(app: App) -> None:
     await app.clients.index.write(finished(1, participants=(person(ADA),)))
 
     assert before == await rows(app.settings)
-    assert 3 == len(before)
+    assert 4 == len(before)
 
 
 @pytest.mark.parametrize(
@@ -268,14 +274,14 @@ async def test_what_is_in_flight_is_written_when_it_changes(counted: App, proxy:
     await counted.clients.index.write(finished(1000))
     requests(proxy)
     going = [finished(number, archived_at=None, state="ingesting") for number in range(50)]
-    assert 100 == await counted.clients.index.write_in_flight(going)
+    assert 150 == await counted.clients.index.write_in_flight(going)
     assert 1 == requests(proxy)["EntityGroupTransaction"]
 
     assert 0 == await counted.clients.index.write_in_flight(going)
     assert {} == requests(proxy)
 
     changed = [one.model_copy(update={"state": "staged"}) for one in going[:10]]
-    assert 20 == await counted.clients.index.write_in_flight(changed)
+    assert 30 == await counted.clients.index.write_in_flight(changed)
     assert 10 == len((await page(counted, state="staged")).recordings)
 
 

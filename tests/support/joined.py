@@ -47,13 +47,15 @@ async def archived(
     *,
     kinds: Sequence[Kind] = (),
     channels: Sequence[dict[str, int]] = (),
+    said: Sequence[dict[str, Any]] = (),
     block: int | None = BLOCK,
     revision: int = 1,
     seconds: float = 60,
 ) -> Manifest:
     """Put a recording of WAV files, or of `kinds`, into the archive, and return its manifest; None is a lost chunk.
 
-    Without `block` it is as an older version has written it: no CRC64 of a range is known.
+    `said` are other fields that the manifest has of each chunk. Without `block` it is as an older version has written
+    it: no CRC64 of a range is known.
     """
     entries = []
     for index, body in enumerate(chunks):
@@ -69,20 +71,18 @@ async def archived(
             crc = facts.get("crc64")
             file = ManifestFile(blob=name, bytes=len(body), sha256=sha256, crc64=crc)
             more = {"outcome": "archived", "content": file, "verdict": "complete", "format": kind}
-        entries.append(
-            ManifestChunk(
-                document_id=document,
-                index=index,
-                end_reason=None,
-                announced_at=START,
-                deadline=START + RETENTION,
-                start_time=start,
-                duration_ms=seconds * 1000,
-                media_ms=seconds * 1000,
-                channels=channels[index] if channels else {},
-                **more,
-            )
-        )
+        given: dict[str, Any] = {
+            "document_id": document,
+            "index": index,
+            "end_reason": None,
+            "announced_at": START,
+            "deadline": START + RETENTION,
+            "start_time": start,
+            "duration_ms": seconds * 1000,
+            "media_ms": seconds * 1000,
+            "channels": channels[index] if channels else {},
+        }
+        entries.append(ManifestChunk(**(given | more | (said[index] if said else {}))))
     made = empty_manifest(KEY).model_copy(update={"chunks": entries, "revision": revision})
     manifest = with_timeline(made)
     body = manifest.model_dump_json(by_alias=True).encode()

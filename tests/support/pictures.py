@@ -1,17 +1,23 @@
-"""Makes a picture of each view and state of the page, for docs/page: `python -m tests.support.pictures [FOLDER]`."""
+"""Makes a picture of each view and state of the page, for docs/page: `python -m tests.support.pictures`.
+
+With `--demo` only README's two, of what `make demo` has left.
+"""
 
 import argparse
 import asyncio
 import io
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from PIL import Image
 from playwright.async_api import Page, ViewportSize
 
 from local.azurite import Azurite
+from local.stack import DATA, Stack, StackOptions
 from recording import app as bootstrap
 from recording.api.page import Page as Files
 from recording.config.settings import read_settings
@@ -134,6 +140,31 @@ async def draw(folder: Path) -> None:
             print(one.name, flush=True)
 
 
+async def draw_demo(folder: Path) -> None:
+    """Run the stack on a copy of what the demo has left, and make README's pictures."""
+    if not DATA.exists():
+        raise SystemExit("there is nothing of the demo: run `make demo` first")
+    with TemporaryDirectory() as temporary:
+        data, logs = Path(temporary) / "storage", Path(temporary) / "logs"
+        await asyncio.to_thread(shutil.copytree, DATA, data)
+        logs.mkdir()
+        async with (
+            Stack(StackOptions(data=data, logs=logs)) as stack,
+            chromium(plays_by_itself=True) as browser,
+            visiting(browser, stack.app_url, timezone_id="Europe/Berlin", viewport=WIDE) as visit,
+        ):
+            page = await visit.open("#/", "ada")
+            first = page.locator("table.list tbody a").first
+            await first.wait_for()
+            await page.set_viewport_size({"width": WIDE["width"], "height": 360})
+            await asyncio.to_thread(_keep, await page.screenshot(), folder / "demo-list.png")
+            await first.click()
+            await page.set_viewport_size(WIDE)
+            await _play(page)
+            await page.wait_for_load_state("networkidle")
+            await asyncio.to_thread(_keep, await page.screenshot(), folder / "demo-recording.png")
+
+
 def _keep(shot: bytes, file: Path) -> None:
     """Write a picture with 128 colours: a third of its bytes, and text as sharp as before."""
     with Image.open(io.BytesIO(shot)) as picture:
@@ -148,16 +179,19 @@ async def prepare(visit: Visit, one: Picture) -> Page:
     await page.wait_for_selector(one.wait)
     if one.then:
         await one.then(page)
-    # What arrives after the first.
-    await page.wait_for_timeout(1500)
+    # What arrives after the first; the one that waits for ever shows what it has.
+    if one.before is not _endless:
+        await page.wait_for_load_state("networkidle")
     return page
 
 
 def main() -> None:
-    """Make the pictures."""
+    """Make the pictures that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.pictures", description=__doc__)
+    parser.add_argument("--demo", action="store_true", help="only README's, from what `make demo` has left")
     parser.add_argument("folder", type=Path, nargs="?", default=FOLDER, help="where (default: docs/page)")
-    asyncio.run(draw(parser.parse_args().folder))
+    arguments = parser.parse_args()
+    asyncio.run(draw_demo(arguments.folder) if arguments.demo else draw(arguments.folder))
 
 
 if __name__ == "__main__":

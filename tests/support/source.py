@@ -1,6 +1,7 @@
 """A source of documents that does what the emulator doesn't: any bytes, any headers, any order of them."""
 
 import asyncio
+import contextlib
 import json
 import ssl
 import struct
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from azure.core.exceptions import ResourceExistsError
+from pydantic import SecretStr
 
 from local.acs.server import DEVELOPMENT_KEY
 from local.loopback import certificate
 from recording import app as bootstrap
 from recording.app import App
-from recording.config.settings import read_settings
+from recording.config.settings import Settings, read_settings
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -45,6 +48,31 @@ def certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return of_server, ssl.create_default_context(cafile=str(pem))
 
 
+# The accounts in which an app of this process has made the queues.
+_with_queues: set[SecretStr] = set()
+
+
+async def open_app(settings: Settings) -> App:
+    """Open an app in little time: the test's containers are new, and an earlier app has made the queues.
+
+    `bootstrap.open_app` looks for each first, which takes more requests than many a test (test_app.py has it).
+    """
+    account, *others = {
+        one.connection_string for one in (settings.host_storage, settings.staging_storage, settings.archive_storage)
+    }
+    if account is None or others or account not in _with_queues:
+        app = await bootstrap.open_app(settings)
+        _with_queues.update([account] if account and not others else [])
+        return app
+    clients = bootstrap.connect(settings)
+    for where, container in clients.blobs._containers.items():
+        # A second app of the same test finds it. That of dead letters is Event Grid's.
+        with contextlib.suppress(ResourceExistsError):
+            if where != "dead_letter":
+                await container.create_container()
+    return bootstrap.assemble(settings, clients)
+
+
 async def close(app: App) -> None:
     """Close an app; an upload that was cancelled closes its connection when it has sent what it had begun to send."""
     await app.aclose()
@@ -60,7 +88,7 @@ async def app_with_source(environment: dict[str, str], answer: Answer) -> AsyncI
     """Build the app against a source of the test's own."""
     async with serve(answer) as address:
         more = {"ACS_CONNECTION_STRING": f"endpoint={address};accesskey={DEVELOPMENT_KEY}"}
-        app = await bootstrap.open_app(read_settings(environment | more))
+        app = await open_app(read_settings(environment | more))
         try:
             yield app
         finally:
@@ -190,9 +218,7 @@ async def storage_host(environment: dict[str, str], **more: str) -> AsyncIterato
     host = Host()
     async with serve(host.answer) as host.address, serve(host.answer) as host.region:
         allowed = ",".join(address.removeprefix("http://") for address in (host.address, host.region))
-        app = await bootstrap.open_app(
-            read_settings(environment | {"ACS_API_VERSION": "", "CONTENT_HOSTS": allowed} | more)
-        )
+        app = await open_app(read_settings(environment | {"ACS_API_VERSION": "", "CONTENT_HOSTS": allowed} | more))
         try:
             yield app, host
         finally:
