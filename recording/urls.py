@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from functools import cache
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
@@ -35,8 +36,9 @@ def strip_queries(text: str) -> str:
     return _ADDRESS.sub(lambda found: re.sub(r"\?.*", "?…", found[0]), text)
 
 
+@cache
 def names_proxy() -> bool:
-    """Return whether the environment has settings of a proxy (HTTPS_PROXY and so on).
+    """Return whether the environment of this process has settings of a proxy (HTTPS_PROXY and so on).
 
     A client that may use one (`use_env_settings`) reads the environment and .netrc in a thread before every request: a
     third of the CPU that a small request takes.

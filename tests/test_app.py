@@ -18,6 +18,7 @@ from azure.identity.aio._credentials import default
 
 from local.azurite import Azurite
 from recording import app as bootstrap
+from recording import urls
 from recording.acs.call_automation import CallAutomation
 from recording.acs.preview_2021 import Preview2021
 from recording.config.settings import Settings, read_settings
@@ -109,7 +110,9 @@ async def test_a_proxy_that_the_environment_names_is_asked(
         monkeypatch.setenv("HTTP_PROXY", proxy)
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
+        urls.names_proxy.cache_clear()
         clients = bootstrap.connect(settings)
+        urls.names_proxy.cache_clear()
         [chunk] = jobs_of(1, datetime.now(UTC))
         try:
             for request in (

@@ -55,6 +55,11 @@ export class Player extends EventTarget {
     return this.#active.chunk;
   }
 
+  // The index of the chunk that one of the two elements has.
+  chunkOf(element) {
+    return [this.#active, this.#spare].find((slot) => slot.element === element)?.chunk;
+  }
+
   async play() {
     const at = playableFrom(this.timeline, this.seconds) ?? playableFrom(this.timeline, 0);
     if (!at) return;
@@ -208,6 +213,8 @@ export class Player extends EventTarget {
     if (playbackRate !== this.rate) slot.element.playbackRate = this.rate;
     if (crossOrigin !== null && crossOrigin !== undefined && this.separable === undefined) this.#setLanes(true);
     this.#lengths.set(slot.chunk, duration);
+    // Its channels may have another order than those before.
+    this.#emit("change");
     const line = withMedia(this.timeline, slot.chunk, duration);
     if (line === this.timeline) return;
     this.timeline = line;

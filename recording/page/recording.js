@@ -119,7 +119,7 @@ function view(place, body, first, query) {
     on("timeline", drawLine);
     on("skip", seen.drawSkip);
     on("lanes", () => {
-      const channels = (element, id) => recording.chunks.find((one) => one.index === element.chunk)?.channels?.[id];
+      const channels = (element, id) => recording.chunks.find((one) => one.index === player.chunkOf(element))?.channels?.[id];
       const ids = recording.participants.map((one) => one.id);
       heard = {
         state: player.separable,

@@ -26,7 +26,7 @@ from tests.support.browser import NARROW, WIDE, Visit, visiting
 from tests.support.emulator import Control
 from tests.support.exhibits import archived, furnish, people
 from tests.support.pictures import pictures, prepare
-from tests.support.played import furnish_media
+from tests.support.played import furnish_media, readable
 from tests.support.v1 import Site, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -67,7 +67,7 @@ async def test_every_state_is_accessible_in_light_and_dark_wide_and_narrow(
     """axe-core finds nothing by WCAG 2.2 AA, nothing scrolls sideways, and the policy refuses nothing."""
     found: dict[str, list[str]] = {}
     checked = 0
-    async with opened(azurite) as (site, app):
+    async with readable(azurite), opened(azurite) as (site, app):
         keys = await furnish(app, Control(site.acs.endpoint, site.session)) | await furnish_media(app.settings)
         for one in pictures(keys):
             async with visiting(browser, site.host.url) as visit:

@@ -1,6 +1,7 @@
 """The real Bicep compiler on infra/, where there is one: no warning, and snapshots that are current."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -46,10 +47,17 @@ def test_a_missing_output_is_named(name: str) -> None:
         compiler.evaluate("subscriptions.bicepparam", environment)
 
 
+@pytest.fixture(scope="module")
+def built() -> tuple[dict[str, Any], dict[str, Any]]:
+    """main.bicepparam, built on a new machine: the parameters and the template."""
+    return compiler.build("main.bicepparam", {})
+
+
 @needs_compiler
-def test_every_module_waits_for_the_resource_group() -> None:
+@pytest.mark.xdist_group("main.bicepparam")
+def test_every_module_waits_for_the_resource_group(built: tuple[dict[str, Any], dict[str, Any]]) -> None:
     """A module that is deployed into the new group begins when the group is there."""
-    _, template = compiler.build("main.bicepparam", {})
+    _, template = built
     made = template["resources"]
     modules = {name for name, one in made.items() if one["type"] == "Microsoft.Resources/deployments"}
     assert len(modules) >= 10
@@ -57,9 +65,10 @@ def test_every_module_waits_for_the_resource_group() -> None:
 
 
 @needs_compiler
-def test_defaults_stand_in_one_place() -> None:
+@pytest.mark.xdist_group("main.bicepparam")
+def test_defaults_stand_in_one_place(built: tuple[dict[str, Any], dict[str, Any]]) -> None:
     """Where main.bicepparam repeats a default of main.bicep, the two are equal."""
-    parameters, template = compiler.build("main.bicepparam", {})
+    parameters, template = built
     defaults = {name: one["defaultValue"] for name, one in template["parameters"].items() if "defaultValue" in one}
     given = {name: one["value"] for name, one in parameters["parameters"].items() if name in defaults}
     assert given

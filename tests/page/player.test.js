@@ -114,9 +114,12 @@ test("the next chunk is loaded before this one ends, and plays in the same turn"
   await player.play();
   elements[0].advance(30);
   assert.deepEqual([player.seconds, asked], [40, [0]]);
+  // Whose channel is which must be known before it is heard.
+  const known = [];
+  player.addEventListener("change", () => known.push(player.chunkOf(elements[1])));
   elements[0].advance(45);
   await settled();
-  assert.deepEqual([asked, elements[1].paused], [[0, 2], true]);
+  assert.deepEqual([asked, known, elements[1].paused], [[0, 2], [2], true]);
   elements[0].advance(60);
   assert.deepEqual([elements[1].paused, elements[1].hidden, elements[0].hidden], [false, false, true]);
   assert.deepEqual([player.seconds, player.chunk, player.playing], [100, 2, true]);

@@ -6,6 +6,7 @@ With `--demo` only README's two, of what `make demo` has left.
 import argparse
 import asyncio
 import io
+import re
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from PIL import Image
-from playwright.async_api import Page, ViewportSize
+from playwright.async_api import Page, ViewportSize, expect
 
 from local.azurite import Azurite
 from local.stack import DATA, Stack, StackOptions
@@ -25,7 +26,7 @@ from recording.model.surroundings import Surroundings
 from tests.support.browser import NARROW, WIDE, Visit, chromium, visiting
 from tests.support.emulator import Control
 from tests.support.exhibits import CASE, furnish
-from tests.support.played import furnish_media
+from tests.support.played import furnish_media, readable
 from tests.support.v1 import ROOT, running
 
 FOLDER = ROOT / "docs" / "page"
@@ -72,7 +73,18 @@ async def _stop(page: Page) -> None:
 
 async def _play(page: Page) -> None:
     await page.get_by_role("button", name="Play", exact=True).click()
-    await page.locator(".is-begun").wait_for()
+    # There is a picture by then.
+    await expect(page.locator(".clock")).to_have_text(re.compile("^0:00:0[2-9]"))
+
+
+async def _play_refused(page: Page) -> None:
+    await page.get_by_role("button", name="Play", exact=True).click()
+    await page.locator(".trouble .problem").wait_for()
+
+
+async def _play_unmixed(page: Page) -> None:
+    await page.get_by_role("button", name="Play", exact=True).click()
+    await page.locator(".people button:enabled").first.wait_for()
 
 
 def _press(name: str) -> Callable[[Page], Awaitable[None]]:
@@ -106,9 +118,9 @@ def pictures(keys: dict[str, str]) -> list[Picture]:
         Picture("recording-keys", "ada", f"#/r/{keys['played']}", ".timeline", then=_press("Keys of the player")),
         Picture("recording-lost", "grace", f"#/r/{keys['broken']}", ".past li"),
         Picture(
-            "recording-expired", "grace", f"#/r/{keys['broken']}", ".past li", before=_refusing, then=_press("Play")
+            "recording-expired", "grace", f"#/r/{keys['broken']}", ".past li", before=_refusing, then=_play_refused
         ),
-        Picture("recording-unmixed", "ada", f"#/r/{keys['unmixed']}", ".people", then=_press("Play")),
+        Picture("recording-unmixed", "ada", f"#/r/{keys['unmixed']}", ".people", then=_play_unmixed),
         Picture("recording-hold", "grace", f"#/r/{keys['played']}", ".past li", then=_press("Hold…")),
         Picture("recording-without-player", "alan", f"#/r/{keys['broken']}", ".timeline"),
         Picture("recording-unknown", "ada", "#/r/20260301T000000000000Z-x", ".blank"),
@@ -128,7 +140,12 @@ def pictures(keys: dict[str, str]) -> list[Picture]:
 async def draw(folder: Path) -> None:
     """Run the app with recordings of all kinds, and make the pictures."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    async with Azurite() as azurite, running(azurite) as site, chromium(plays_by_itself=True) as browser:
+    async with (
+        Azurite() as azurite,
+        readable(azurite),
+        running(azurite) as site,
+        chromium(plays_by_itself=True) as browser,
+    ):
         app = await bootstrap.open_app(read_settings(site.environ))
         keys = await furnish(app, Control(site.acs.endpoint, site.session)) | await furnish_media(app.settings)
         await app.aclose()
@@ -166,9 +183,9 @@ async def draw_demo(folder: Path) -> None:
 
 
 def _keep(shot: bytes, file: Path) -> None:
-    """Write a picture with 128 colours: a third of its bytes, and text as sharp as before."""
+    """Write a picture with 256 colours: a third of its bytes, and text as sharp as before."""
     with Image.open(io.BytesIO(shot)) as picture:
-        picture.convert("RGB").quantize(128).save(file, optimize=True)
+        picture.convert("RGB").quantize(256).save(file, optimize=True)
 
 
 async def prepare(visit: Visit, one: Picture) -> Page:

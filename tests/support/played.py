@@ -2,7 +2,8 @@
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -10,11 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from azure.storage.blob import ContentSettings
+from azure.storage.blob import ContentSettings, CorsRule
+from azure.storage.blob.aio import BlobServiceClient
 
 from local.acs import media, sound
 from local.acs.timeline import Participant as Present
 from local.acs.timeline import Timeline
+from local.azurite import Azurite
 from recording.config.settings import Settings
 from recording.model import layout
 from recording.model.manifest import Manifest, ManifestChunk, ManifestFile, Participant, with_timeline
@@ -45,6 +48,18 @@ class Part:
     kind: Literal["mp4", "wav"] = "mp4"
     is_mixed: bool = False
     body: bytes | None = None
+
+
+@asynccontextmanager
+async def readable(azurite: Azurite) -> AsyncIterator[None]:
+    """Let scripts of any page read media, as the CORS rule of a deployment does for its own."""
+    async with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
+        rule = CorsRule(["*"], ["GET", "HEAD"], allowed_headers=["*"], max_age_in_seconds=60)
+        await service.set_service_properties(cors=[rule])
+        try:
+            yield
+        finally:
+            await service.set_service_properties(cors=[])
 
 
 @cache
