@@ -265,7 +265,24 @@ def _people(entra_url: str) -> list[Line]:
             200,
         ),
         Line(
-            "Alan asks for its erasure, which happens in a day",
+            "the other recording, as soon as it is announced",
+            "for _ in $(seq 60); do\n"
+            '  OTHER_KEY=$(curl -sS -G "$APP/v1/recordings" --data-urlencode "call=$(echo "$OTHER" | field callId)" '
+            f"""{bearer}ALAN" | field recordingKey)\n"""
+            '  [ -n "$OTHER_KEY" ] && break; sleep 1\n'
+            "done\n"
+            f'curl -sSw "$STATUS" "$APP/v1/recordings/$OTHER_KEY" {bearer}ALAN"',
+            200,
+        ),
+        Line(
+            "Alan asks for the erasure of the other one, which happens soon: its certificate comes below",
+            'ERASED=$(curl -sSw "$STATUS" "$APP/v1/recordings/$OTHER_KEY/erase" -H "$JSON" '
+            f'{bearer}ALAN" -d \'{{"reason":"recorded-by-mistake","text":"nobody was told"}}\''
+            " | tee /dev/stderr | field erasureId)",
+            202,
+        ),
+        Line(
+            "Alan asks for the erasure of the first one",
             'ERASURE=$(curl -sSw "$STATUS" "$APP/v1/recordings/$KEY/erase" -H "$JSON" '
             f'{bearer}ALAN" -d \'{{"reason":"objection","text":"asked for by mail"}}\''
             " | tee /dev/stderr | field erasureId)",
@@ -309,6 +326,13 @@ def _people(entra_url: str) -> list[Line]:
             f'{bearer}GRACE" -d \'{{"retentionClass":"standard","reason":"by mistake"}}\'',
             409,
         ),
+        Line(
+            "all recordings of somebody who took part: what is on hold is refused, and named",
+            'curl -sSw "$STATUS" "$APP/v1/erasures" -H "$JSON" '
+            f'{bearer}ALAN" -d "{{\\"participant\\":\\"$PERSON\\",\\"reason\\":\\"objection\\",'
+            '\\"text\\":\\"by mail\\"}"',
+            202,
+        ),
         Line("what is on hold", f'curl -sSw "$STATUS" "$APP/v1/recordings?hold=true" {bearer}GRACE"', 200),
         Line(
             "Grace lifts the hold of one case",
@@ -322,9 +346,9 @@ def _people(entra_url: str) -> list[Line]:
             404,
         ),
         Line(
-            "a case holds all recordings of this century",
+            "a case holds all recordings that a search finds: those of the first call",
             'HOLD=$(curl -sSw "$STATUS" "$APP/v1/holds" -H "$JSON" '
-            f'{bearer}GRACE" -d \'{{"from":"2001-01-01T00:00:00Z","case":"case 120","reason":"an audit"}}\' '
+            f'{bearer}GRACE" -d "{{\\"call\\":\\"$CALL_ID\\",\\"case\\":\\"case 120\\",\\"reason\\":\\"an audit\\"}}" '
             "| tee /dev/stderr | field holdId)",
             202,
         ),
@@ -400,6 +424,14 @@ def _people(entra_url: str) -> list[Line]:
             200,
         ),
         Line("refused: Ada may not export", f'curl -sSw "$STATUS" "$APP/v1/exports/$EXPORT" {bearer}ADA"', 403),
+        Line(
+            "the certificate of what was erased: removed, left and why, kept and why; once it has happened",
+            f'for _ in $(seq 90); do curl -sS "$APP/v1/erasures/$ERASED" {bearer}ALAN" | grep -q certificate && break; '
+            "sleep 1; done\n"
+            f'curl -sSw "$STATUS" "$APP/v1/erasures/$ERASED" {bearer}ALAN"',
+            200,
+        ),
+        Line("refused: it is erased", f'curl -sSw "$STATUS" "$APP/v1/recordings/$OTHER_KEY" {bearer}ADA"', 404),
         Line("what is being recorded, for Barbara", f'curl -sSw "$STATUS" "$APP/v1/live" {bearer}BARBARA"', 200),
         Line("who Barbara is, and what she may do", f'curl -sSw "$STATUS" "$APP/v1/me" {bearer}BARBARA"', 200),
         Line("the state of the recording, for Barbara", f'curl -sSw "$STATUS" {_V1_RECORDING} {bearer}BARBARA"', 200),

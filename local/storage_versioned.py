@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qs
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
 from aiohttp import web
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.storage.blob import BlobProperties
+from azure.storage.blob import BlobProperties, generate_blob_sas
 from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
 from local.acs import bodies
@@ -27,6 +28,7 @@ from local.storage_relay import Exchange, Touch, swallow
 from local.storage_versions import (
     BadRange,
     BadRequest,
+    BadSignature,
     Keeping,
     Kept,
     NoBlob,
@@ -143,7 +145,11 @@ class Versioned:
                 version = kept.find(wanted)
             if version.deleted_at:
                 raise NoBlob
-            return await (self._read(request, version) if version.saved else forward(_adding(version)))
+            if call.query.get("sr") == "bv":
+                # Azurite doesn't know a link to a version.
+                self._check_link(call, wanted)
+                return await self._read(request, version, call)
+            return await (self._read(request, version, call) if version.saved else forward(_adding(version)))
         known = self._kept[call.path].current if call.operation in _READS else None
         return await forward(_adding(known) if known else None)
 
@@ -228,9 +234,29 @@ class Versioned:
         version.policy = changed_policy(version.policy, asked, self.clock())
         return web.Response(headers=version.headers())
 
-    async def _read(self, request: web.Request, version: Version) -> web.Response:
-        """Answer with a previous version, or a range of it."""
-        found: BlobProperties = version.properties
+    def _check_link(self, call: StorageCall, wanted: str) -> None:
+        """Raise BadSignature if a link to a version has ended, or has another signature than Microsoft's library."""
+        blob, said = self._blob(call.path), call.query
+        signed = generate_blob_sas(
+            str(blob.account_name),
+            blob.container_name,
+            blob.blob_name,
+            account_key=blob.credential.account_key,
+            permission=said.get("sp"),
+            start=said.get("st"),
+            expiry=said.get("se"),
+            version_id=wanted,
+            content_disposition=said.get("rscd"),
+        )
+        has_ended = datetime.fromisoformat(said.get("se", "2000-01-01T00:00:00Z")) < datetime.now(UTC)
+        if has_ended or parse_qs(signed)["sig"] != [said.get("sig")]:
+            raise BadSignature
+
+    async def _read(self, request: web.Request, version: Version, call: StorageCall) -> web.Response:
+        """Answer with a version, or a range of it."""
+        found = version.properties if version.saved else await self._look(call.path)
+        if found is None:
+            raise NoBlob
         if request.headers.get("If-Match", found.etag) != found.etag:
             raise NotMet
         headers = {
@@ -244,9 +270,12 @@ class Versioned:
             **{f"x-ms-meta-{name}": value for name, value in (found.metadata or {}).items()},
             **version.headers(),
         }
+        if "rscd" in call.query:
+            headers["Content-Disposition"] = call.query["rscd"]
         if request.method == "HEAD":
             return web.Response(headers=headers | {"Content-Length": str(found.size)})
-        data = await (await self._blob(f"/account/{SAVED}/{version.saved}").download_blob()).readall()
+        path = f"/account/{SAVED}/{version.saved}" if version.saved else call.path
+        data = await (await self._blob(path).download_blob()).readall()
         asked = request.headers.get("x-ms-range") or request.headers.get("Range")
         if not asked:
             return web.Response(body=data, headers=headers)

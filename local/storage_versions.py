@@ -59,6 +59,12 @@ class NotAllowed(Refusal):
     status, code = 403, "AuthorizationPermissionMismatch"
 
 
+class BadSignature(Refusal):
+    """The link has ended, or was signed for something else."""
+
+    status, code = 403, "AuthenticationFailed"
+
+
 class OnHold(Refusal):
     """The version is on hold."""
 

@@ -14,6 +14,8 @@ from local.process import ProcessError
 from local.stack import APIS, HOSTS, LOGS, ROOT, Stack, StackError, StackOptions
 
 APP_PORT, ACS_PORT = 7071, 8080
+# Long enough to call an erasure off, short enough to wait for its certificate.
+ERASURE_DELAY = {"ERASURE_DELAY_HOURS": "0.01"}
 
 
 async def up(options: StackOptions) -> int:
@@ -105,11 +107,15 @@ def main(argv: list[str]) -> int:
         "--versions", action="store_true", help="an archive with versions, soft delete, legal holds and policies"
     )
     parser.add_argument(
+        "--no-role", action="store_true", help="with --versions: the app may neither delete versions nor set holds"
+    )
+    parser.add_argument(
         "--setting", action="append", default=[], metavar="NAME=VALUE", help="an additional app setting"
     )
     arguments = parser.parse_args(argv)
     if wrong := [setting for setting in arguments.setting if "=" not in setting]:
         parser.error(f"--setting needs NAME=VALUE, not {wrong[0]}")
+    keeping = {"permanentDelete": True, **({"actions": []} if arguments.no_role else {})}
     options = StackOptions(
         host=arguments.host,
         api=arguments.api,
@@ -121,8 +127,8 @@ def main(argv: list[str]) -> int:
         chunk_maximum_bytes=arguments.chunk_maximum_bytes,
         archive_schedule=arguments.archive_schedule,
         auto_record=arguments.auto_record,
-        keeping={"permanentDelete": True} if arguments.versions else None,
-        settings=dict(setting.split("=", 1) for setting in arguments.setting),
+        keeping=keeping if arguments.versions else None,
+        settings=ERASURE_DELAY | dict(setting.split("=", 1) for setting in arguments.setting),
     )
     return interrupt.run(up(options))
 

@@ -241,7 +241,8 @@ class Erase:
         asked = pending.asked
         steps = await self.store.steps(asked.erasure, asked.number)
         await self.index.note_erasure(ErasureSummary.of(asked, steps.certificate, steps.decided, steps.stopped))
-        await self.places.empty("staging", [f"{layout.ERASURES}/{asked.erasure}/"])
+        await self.places.empty("staging", [layout.pending_erasure_prefix(asked.erasure, asked.number)])
+        await self.store.forget_queued(asked.erasure)
 
 
 def _codes(reasons: list[Reason]) -> tuple[str, ...]:

@@ -150,7 +150,8 @@ class ErasureRequests:
         erasure = layout.key_digest(key)
         async with _storage(key):
             steps = await self.store.steps(erasure)
-            if steps.is_open and steps.asked:
+            # One that has begun is not asked for again: the newest asking says whether a hold may still be placed.
+            if steps.asked and (steps.is_open or (steps.has_begun and not steps.certificate)):
                 return await self._again(steps.asked, key)
             await self._require(key, erasure)
             await self._check_allowed(key)
@@ -264,7 +265,8 @@ class ErasureRequests:
                 what = "has begun" if decided.decision == "begun" else "was refused"
                 raise Conflict(f"this erasure {what}: it can't be called off any more", code="TooLate")
             await self.index.note_erasure(ErasureSummary.of(steps.asked, None, decided))
-            await self.places.empty("staging", [f"{layout.ERASURES}/{erasure}/"])
+            await self.places.empty("staging", [layout.pending_erasure_prefix(erasure, number)])
+            await self.store.forget_queued(erasure)
 
     async def get(self, erasure: str) -> ErasureDetail:
         """Return an erasure by its id; raises BadRequest for a text that is none, NotFound, StorageUnavailable."""

@@ -548,6 +548,11 @@ def pending_erasure_blob(erasure: str, number: int, part: ErasurePart) -> str:
     return f"{ERASURES}/{erasure}/{number:05}-{part}.json"
 
 
+def pending_erasure_prefix(erasure: str, number: int) -> str:
+    """Return how the names of what staging has of one asking begin: it may be asked for again at any time."""
+    return f"{ERASURES}/{erasure}/{number:05}-"
+
+
 def queued_erasure_blob(erasure: str, queued: str) -> str:
     """Name the note that an erasure was put on the queue; `queued` is the name of a time."""
     return f"{ERASURES}/{erasure}/{queued}-queued.json"

@@ -2,7 +2,10 @@
 
 import re
 
-_PHONE = re.compile(r"(?:4:)?\s*\+?([0-9][0-9 ()./-]{2,30})")
+# With all kinds of spaces and dashes, as they are pasted.
+_PHONE = re.compile(r"(?:4:|tel:)?\s*\+?([0-9][0-9\s()./\-\u2010-\u2015]{2,30})", re.IGNORECASE)
+# Marks of the direction of writing, which address books put around a number.
+_MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def normal_participant(text: str) -> str:
@@ -10,7 +13,12 @@ def normal_participant(text: str) -> str:
 
     >>> normal_participant("4:+14255550123") == normal_participant(" 1 (425) 555-0123")
     True
+    >>> normal_participant("0049 (0)30 123-456"), normal_participant("tel:+49-30-123456")
+    ('4:+4930123456', '4:+4930123456')
     """
-    if phone := _PHONE.fullmatch(text.strip()):
-        return f"4:+{re.sub('[^0-9]', '', phone[1])}"
-    return text.strip().lower()
+    text = _MARKS.sub("", text).strip()
+    if phone := _PHONE.fullmatch(text):
+        # No country's code begins with 0: 00 stands for the plus sign, and (0) is dialled within the country only.
+        digits = re.sub("[^0-9]", "", phone[1].replace("(0)", ""))
+        return f"4:+{digits.removeprefix('00')}"
+    return text.lower()

@@ -192,13 +192,16 @@ def test_each_curl_line_gets_its_status(stack: Path, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(300)
 def test_each_curl_line_gets_its_status_with_the_preview(tmp_path: Path) -> None:
-    """The same lines, while the app uses the 2021 preview API."""
-    with running(tmp_path, "--api", "2021") as folder:
-        check_curl((folder / "curl.sh").read_text(), tmp_path)
+    """The same lines, while the app uses the 2021 preview API, and without the role for an archive with versions."""
+    with running(tmp_path, "--api", "2021", "--versions", "--no-role") as folder:
+        check_curl((folder / "curl.sh").read_text(), tmp_path, left="AuthorizationPermissionMismatch")
 
 
-def check_curl(written: str, folder: Path) -> None:
-    """Run the lines of curl.sh in a folder, and compare each status with the one that is written above the line."""
+def check_curl(written: str, folder: Path, *, left: str = "") -> None:
+    """Run the lines of curl.sh in a folder, and compare each status with the one that is written above the line.
+
+    The certificate of the erasure says why something is `left`, if it is.
+    """
     expected = re.findall(r"^# (.+): (\d{3})$", written, re.MULTILINE)
     script = re.sub(r"^# (.+): \d{3}$", r'echo "== \1" >&2', written, flags=re.MULTILINE)
 
@@ -211,6 +214,11 @@ def check_curl(written: str, folder: Path) -> None:
     assert expected == got, ended.stdout
     assert len([title for title, _ in got if title.startswith("bad: ")]) >= 5
     assert '"recordingKey"' in next(part for part in parts if part.startswith("find it by somebody"))
+    certificate = next(part for part in parts if part.startswith("the certificate"))
+    assert ('"removed":{"' in certificate, '"left":[]' in certificate) == (True, not left), certificate
+    assert left in certificate, certificate
+    person = next(part for part in parts if part.startswith("all recordings of somebody"))
+    assert ('"erasures":[]' in person, '"code":"OnHold"' in person) == (True, True), person
     assert 2 == ended.stdout.count(": OK\n"), ended.stdout
     assert '"reason":"case 118"' in next(part for part in parts if part.startswith("who did what with"))
     assert '"state":"safe"' in next(part for part in parts if part.startswith("Edsger has a chunk queued"))

@@ -14,7 +14,7 @@ from recording.erasing.requests import ErasePerson, ErasureRequests, PersonErasu
 from recording.errors import BadRequest, Conflict, NotFound, RecordingError, StorageUnavailable, TrailUnavailable
 from recording.model import index, layout
 from recording.model.index import Digests
-from recording.model.keeping import PlaceHold
+from recording.model.keeping import HoldPlaced, PlaceHold
 from recording.people.find import PersonFinder
 from tests.support.emulator import Control
 from tests.support.erasures import ALAN, BODY, DAY, SETTLED, ask, do, erase, later, left
@@ -68,6 +68,40 @@ async def test_it_can_be_called_off_until_it_has_begun(app: App, control: Contro
     texts = [await app.clients.blobs.read("archive", name) or b"" for name in records]
     assert len(texts) > 3
     assert not any(b"Smith" in text for text in texts)
+
+
+async def test_one_that_has_begun_is_not_asked_for_again(app: App, control: Control) -> None:
+    """Who asks again gets what is being done: else a hold could be placed while that goes on."""
+    [job] = await archived(app, control, 1000)
+    first = await ask(app, job.recording_key)
+    dying = FaultyBlobs(app.settings, kill_after=1)
+    with pytest.raises(BaseException):  # noqa: B017, PT011 - the process is gone, when the erasure has just begun
+        await with_blobs(later(app, DAY), dying).erase.run(job.recording_key)
+    await dying.aclose()
+
+    again = await ask(app, job.recording_key, after=DAY)
+
+    assert first == again
+    assert 1 == await app.erasure.store.last_number(first.erasure_id)
+    with pytest.raises(Conflict, match="being erased"):
+        await app.keeping.place_fact(
+            job.recording_key, HoldPlaced(case="K-1", reason="late", at=datetime.now(UTC), by=None)
+        )
+    assert [job.recording_key] == await do(app)
+    assert (await app.erasure.get(first.erasure_id)).state == "erased"
+
+
+async def test_what_is_asked_for_while_the_last_one_is_called_off_happens(app: App, control: Control) -> None:
+    """Calling off removes what staging has of its own asking, not of the next."""
+    [job] = await archived(app, control, 1000)
+    await ask(app, job.recording_key)
+    slow = FaultyBlobs(app.settings).on("create", name="decided", after=lambda: ask(app, job.recording_key), times=1)
+
+    await with_blobs(app, slow).erasure.call_off(ALAN, job.recording_key)
+    await slow.aclose()
+
+    assert "asked" == (await app.erasure.get(layout.key_digest(job.recording_key))).state
+    assert [job.recording_key] == await do(app)
 
 
 async def test_one_that_was_erased_says_so(app: App, control: Control) -> None:

@@ -3,13 +3,15 @@
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import BlobBlock, ImmutabilityPolicy
+from azure.storage.blob import BlobBlock, BlobSasPermissions, ImmutabilityPolicy, generate_blob_sas
 from azure.storage.blob.aio import BlobClient
+from yarl import URL
 
-from local.azurite import Azurite
+from local.azurite import ACCOUNT, KEY, Azurite
 
 from .storage_rig import Rig, open_rig
 
@@ -220,3 +222,32 @@ async def test_an_answer_that_is_lost_was_carried_out_and_other_containers_are_a
 
     await _keep(rig, containers="others-*")
     assert (await _put(rig))[1] is None
+
+
+async def test_a_link_to_a_version_has_these_bytes_and_no_others(rig: Rig) -> None:
+    """Current or not, with the name under which it is saved; one that was changed, or has ended, is refused."""
+    blob, first = await _put(rig, b"one")
+    _, second = await _put(rig, b"another")
+    now = datetime.now(UTC)
+
+    def link(version: str, *, hours: int = 1) -> str:
+        signed = generate_blob_sas(
+            ACCOUNT,
+            blob.container_name,
+            blob.blob_name,
+            account_key=KEY,
+            permission=BlobSasPermissions(read=True),
+            start=now - timedelta(hours=2),
+            expiry=now + timedelta(hours=hours),
+            version_id=version,
+            content_disposition='attachment; filename="a.mp4"',
+        )
+        return f"{blob.url}?versionid={quote(version)}&{signed}"
+
+    links = [link(first), link(second), link(first).replace("a.mp4", "b.mp4"), link(second, hours=-1)]
+    got = []
+    for one in links:
+        async with rig.http.get(URL(one, encoded=True)) as answer:
+            got.append((answer.status, await answer.read(), answer.headers.get("Content-Disposition")))
+    assert [(200, b"one", 'attachment; filename="a.mp4"'), (200, b"another", 'attachment; filename="a.mp4"')] == got[:2]
+    assert [403, 403] == [status for status, _, _ in got[2:]]

@@ -53,7 +53,13 @@ def test_digests_differ_with_the_key_and_the_kind() -> None:
     assert 3 == len({DIGESTS.participant(PHONE), other.participant(PHONE), DIGESTS.reference(PHONE)})
 
 
-@pytest.mark.parametrize("written", [PHONE, "+14255550123", "14255550123", " 1 (425) 555-0123", "4:14255550123"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(PHONE, "+14255550123", "14255550123", " 1 (425) 555-0123", "4:14255550123", "tel:+1-425-555-0123"),
+        *("001 425 555 0123", "+1 (0)425 555 0123", "\u202a+1\u00a0425 555\u20110123\u202c"),
+    ],
+)
 def test_a_phone_number_is_found_as_people_write_it(written: str) -> None:
     """A plus in a query that isn't escaped arrives as a space."""
     assert DIGESTS.participant(PHONE) == DIGESTS.participant(written)
