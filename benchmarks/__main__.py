@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from benchmarks import bars, big, burst, chart, concurrency, control, day, find, pump, results, resume, slow, sweep
@@ -56,14 +57,16 @@ async def _run(arguments: argparse.Namespace, names: tuple[str, ...], *, command
     folder: Path = arguments.output or (_QUICK_FOLDER if arguments.quick else ROOT / "benchmarks")
     rows: list[results.Row] = []
     status = 0
-    try:
-        for name, measure in _MEASURES.items():
-            if name == arguments.only or not (arguments.only or name in _ONLY_ASKED_FOR):
-                rows += await measure(arguments, names)
-    except _FAILURES as failed:
-        # What was measured until then is kept.
-        print(f"The benchmark ended early: {failed}", file=sys.stderr)
-        status = 1
+    for name, measure in _MEASURES.items():
+        if name != arguments.only and (arguments.only or name in _ONLY_ASKED_FOR):
+            continue
+        try:
+            async for row in measure(arguments, names):
+                rows.append(row)
+        except _FAILURES as failed:
+            # What was measured until then is kept, and the other benchmarks run.
+            print(f"The benchmark {name} ended early: {failed}", file=sys.stderr)
+            status = 1
     if not rows:
         return status
     found = await asyncio.to_thread(_write, folder, rows, command)
@@ -76,54 +79,64 @@ async def _run(arguments: argparse.Namespace, names: tuple[str, ...], *, command
     return status
 
 
-async def _pump(arguments: argparse.Namespace, names: tuple[str, ...]) -> list[results.Row]:
+async def _pump(arguments: argparse.Namespace, names: tuple[str, ...]) -> AsyncIterator[results.Row]:
     planned = cases(tuple(SIZES[name] for name in names), quick=arguments.quick)
-    return await pump.run(planned, say=_say)
+    async for row in pump.run(planned, say=_say):
+        yield row
 
 
-async def _burst(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+async def _burst(arguments: argparse.Namespace, _: tuple[str, ...]) -> AsyncIterator[results.Row]:
     events = arguments.events or (burst.QUICK_EVENTS if arguments.quick else burst.EVENTS)
-    return await burst.run(events, folder=_LOGS, say=_say)
+    for row in await burst.run(events, folder=_LOGS, say=_say):
+        yield row
 
 
-async def _concurrency(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+async def _concurrency(arguments: argparse.Namespace, _: tuple[str, ...]) -> AsyncIterator[results.Row]:
     events = arguments.events or (concurrency.QUICK_EVENTS if arguments.quick else concurrency.EVENTS)
-    return await concurrency.run(events, folder=_LOGS, say=_say)
+    for row in await concurrency.run(events, folder=_LOGS, say=_say):
+        yield row
 
 
-async def _control(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+async def _control(arguments: argparse.Namespace, _: tuple[str, ...]) -> AsyncIterator[results.Row]:
     requests = control.QUICK_REQUESTS if arguments.quick else control.REQUESTS
-    return await control.run(requests, folder=_LOGS, say=_say)
+    for row in await control.run(requests, folder=_LOGS, say=_say):
+        yield row
 
 
-async def _sweep(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+async def _sweep(arguments: argparse.Namespace, _: tuple[str, ...]) -> AsyncIterator[results.Row]:
     archives, finished = (
         (sweep.QUICK_ARCHIVES, sweep.QUICK_FINISHED) if arguments.quick else (sweep.ARCHIVES, sweep.FINISHED)
     )
-    return await sweep.run(archives, finished, quick=arguments.quick, folder=_LOGS, say=_say)
+    async for row in sweep.run(archives, finished, quick=arguments.quick, folder=_LOGS, say=_say):
+        yield row
 
 
-async def _big(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+async def _big(arguments: argparse.Namespace, _: tuple[str, ...]) -> AsyncIterator[results.Row]:
     chunks = arguments.events or (big.QUICK_CHUNKS if arguments.quick else big.CHUNKS)
-    return await big.run(chunks, folder=_LOGS, say=_say)
+    for row in await big.run(chunks, folder=_LOGS, say=_say):
+        yield row
 
 
-async def _resume(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+async def _resume(arguments: argparse.Namespace, _: tuple[str, ...]) -> AsyncIterator[results.Row]:
     sizes = resume.QUICK_SIZES if arguments.quick else resume.SIZES
-    return await resume.run(list(resume.kills(sizes, quick=arguments.quick)), say=_say)
+    for row in await resume.run(list(resume.kills(sizes, quick=arguments.quick)), say=_say):
+        yield row
 
 
-async def _slow(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
-    return await slow.run(quick=arguments.quick, say=_say)
+async def _slow(arguments: argparse.Namespace, _: tuple[str, ...]) -> AsyncIterator[results.Row]:
+    for row in await slow.run(quick=arguments.quick, say=_say):
+        yield row
 
 
-async def _day(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
+async def _day(arguments: argparse.Namespace, _: tuple[str, ...]) -> AsyncIterator[results.Row]:
     chunks = arguments.events or (day.QUICK_CHUNKS if arguments.quick else day.CHUNKS)
-    return await day.run(chunks, quick=arguments.quick, folder=_LOGS, say=_say)
+    for row in await day.run(chunks, quick=arguments.quick, folder=_LOGS, say=_say):
+        yield row
 
 
-async def _find(arguments: argparse.Namespace, _: tuple[str, ...]) -> list[results.Row]:
-    return await find.run(find.QUICK_HELD if arguments.quick else find.HELD, say=_say)
+async def _find(arguments: argparse.Namespace, _: tuple[str, ...]) -> AsyncIterator[results.Row]:
+    for row in await find.run(find.QUICK_HELD if arguments.quick else find.HELD, say=_say):
+        yield row
 
 
 _MEASURES = {

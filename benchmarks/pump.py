@@ -56,9 +56,8 @@ class Sides:
         return Place(source, sink.connection_string(target))
 
 
-async def run(cases: list[Case], *, say: Callable[[str], None]) -> list[Row]:
-    """Measure all cases, and return a row per contender and case."""
-    rows: list[Row] = []
+async def run(cases: list[Case], *, say: Callable[[str], None]) -> AsyncIterator[Row]:
+    """Measure all cases; a row per contender and case, as soon as the case is measured."""
     total = sum(case.seconds() for case in cases)
     done = 0.0
     began = time.monotonic()
@@ -66,9 +65,9 @@ async def run(cases: list[Case], *, say: Callable[[str], None]) -> list[Row]:
     for case in cases:
         pace = (time.monotonic() - began) / done if done > total / 10 else 1.0
         say(f"{case.title}  ({_minutes((total - done) * pace)} left)")
-        rows += await _measure(case, say)
+        for row in await _measure(case, say):
+            yield row
         done += case.seconds()
-    return rows
 
 
 async def _measure(case: Case, say: Callable[[str], None]) -> list[Row]:

@@ -8,7 +8,7 @@ deleted.
 
 Then how many recordings of one small chunk are archived in a second by 1, 2 and 4 worker processes, each with an
 Azurite of its own. All share the machine's cores, and Azurite can use one: its row says how much of it. A copy is made
-by the storage server and read once, so a larger chunk costs more requests, one per 2 MiB.
+by the storage server and read once, so a larger chunk costs more requests, one per 4 MiB.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,24 +52,22 @@ class SweepFailed(RuntimeError):
 
 async def run(
     archives: tuple[int, ...], finished: int, *, quick: bool, folder: Path, say: Callable[[str], None]
-) -> list[Row]:
-    """Measure at each size of the archive, then each number of workers; a row each. `folder` is for the logs."""
+) -> AsyncIterator[Row]:
+    """Measure at each size of the archive, then each number of workers; a row each, at once. `folder` is for logs."""
     each = 3 * finished / _PUTS_PER_SECOND + finished / _ARCHIVED_PER_SECOND
     seconds = max(archives) / _PUTS_PER_SECOND + len(WORKERS) * each + 20
     say(f"sweep: an archive of up to {max(archives):,} recordings, then {finished:,} to archive, about {seconds:.0f} s")
     rounds = _QUICK_ROUNDS if quick else _ROUNDS
-    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as data:
         async with Azurite(Path(data) / "flat", log=folder / "sweep-azurite.log") as azurite:
             bench = Bench(azurite, say)
             async with worker.running(bench.environment, log=folder / "sweep.log") as running:
                 for before, held in itertools.pairwise((0, *archives)):
                     await bench.put(blobs.archived(range(before, held)), held - before, "into the archive")
-                    rows.append(await flat(bench, running, held, rounds))
+                    yield await flat(bench, running, held, rounds)
         for count in WORKERS:
             async with Azurite(Path(data) / f"workers-{count}", log=folder / "workers-azurite.log") as azurite:
-                rows.append(await _workers(Bench(azurite, say), count, finished, folder))
-    return rows
+                yield await _workers(Bench(azurite, say), count, finished, folder)
 
 
 class Bench:

@@ -4,6 +4,8 @@ import asyncio
 import signal
 from collections.abc import Coroutine
 
+import uvloop
+
 INTERRUPTED = 130
 
 
@@ -12,7 +14,7 @@ def run(command: Coroutine[None, None, int]) -> int:
 
     SIGINT (Ctrl-C) and SIGTERM cancel it, so that it can end what it has started; the status is then 130.
     """
-    return asyncio.run(_run(command))
+    return asyncio.run(_run(command), loop_factory=uvloop.new_event_loop)
 
 
 async def _run(command: Coroutine[None, None, int]) -> int:

@@ -21,7 +21,7 @@ class Kept:
 
     def __init__(self, connection_string: str) -> None:
         self.changed: set[str] = set()
-        self._service = BlobServiceClient.from_connection_string(connection_string)
+        self._service = BlobServiceClient.from_connection_string(connection_string, use_env_settings=False)
         self._passing: Counter[str] = Counter()
         self._alone: set[str] = set()
         self._changed = asyncio.Condition()

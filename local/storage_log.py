@@ -1,9 +1,10 @@
 """The log of requests through the storage proxy, and their totals by operation and by recording."""
 
 import re
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from local.storage_faults import StorageCall
@@ -12,6 +13,8 @@ from local.storage_relay import Exchange
 _CAPACITY = 50_000
 # In the name of every blob of a recording; other requests are for queues, for lists, or for the host.
 _KEY = re.compile(r"\d{8}T\d{12}Z-[0-9A-Za-z-]+")
+# The folder of a recording in the archive begins with its day.
+_DATED = re.compile(r"\d{4}/\d{2}/\d{2}/")
 
 
 @dataclass
@@ -50,6 +53,8 @@ class Log:
         self._totals: dict[str, Counter[str]] = {}
         self._recordings: Counter[str] = Counter()
         self._for_none = 0
+        # By container, the keys of recordings of which a blob was deleted.
+        self._deletions: defaultdict[str, set[str]] = defaultdict(set)
 
     def begin(self, entry: Entry) -> None:
         """Record a request that has arrived."""
@@ -64,14 +69,21 @@ class Log:
         total["bytesSent"] += entry.exchange.bytes_sent
         if key := _KEY.search(entry.call.query.get("prefix") or entry.call.path):
             self._recordings[key[0]] += 1
+            if (
+                entry.call.operation == "DeleteBlob"
+                and (entry.exchange.upstream_status or entry.exchange.status) == 202
+            ):
+                _, container, folder = entry.call.path.strip("/").split("/", 2)
+                if _DATED.match(folder):
+                    self._deletions[container].add(key[0])
         else:
             self._for_none += 1
 
     def view(self, limit: int) -> dict[str, Any]:
         """Return the last ``limit`` requests, the totals by operation, and how many were for no recording, as JSON."""
-        latest = list(self._entries)[max(0, len(self._entries) - limit) :]
+        latest = [entry.view() for entry in islice(reversed(self._entries), limit)]
         return {
-            "requests": [entry.view() for entry in latest],
+            "requests": latest[::-1],
             "totals": dict(sorted(self._totals.items())),
             "forNone": self._for_none,
         }
@@ -80,9 +92,14 @@ class Log:
         """Return how many requests were for each recording, by its key."""
         return dict(self._recordings)
 
+    def view_deletions(self, container: str) -> list[str]:
+        """Return the keys of the recordings of which a blob in their folder of the container was deleted."""
+        return sorted(self._deletions[container])
+
     def clear(self) -> None:
         """Forget all requests and totals."""
         self._entries.clear()
         self._totals.clear()
         self._recordings.clear()
+        self._deletions.clear()
         self._for_none = 0

@@ -20,7 +20,7 @@ class Messages:
     """Put messages again, make received ones visible, and poison others."""
 
     def __init__(self, connection_string: str) -> None:
-        self._service = QueueServiceClient.from_connection_string(connection_string)
+        self._service = QueueServiceClient.from_connection_string(connection_string, use_env_settings=False)
         self._repeats: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:

@@ -2,8 +2,9 @@
 
 Each of its ports also has a control plane, JSON without authentication: ``/proxy/faults`` and ``/proxy/chaos`` (GET,
 POST, DELETE), ``/proxy/requests`` (GET, with ``limit``, and DELETE), ``/proxy/recordings`` (GET: the number of requests
-for each), ``/proxy/messages`` (GET: how many are still to be delivered again), ``/proxy/outage`` (POST) and
-``/proxy/keeping`` (GET, PUT, DELETE: versions, soft delete, holds and policies).
+for each), ``/proxy/deletions`` (GET: of which recordings a blob of a ``container`` was deleted), ``/proxy/messages``
+(GET: how many are still to be delivered again), ``/proxy/outage`` (POST) and ``/proxy/keeping`` (GET, PUT, DELETE:
+versions, soft delete, holds and policies).
 """
 
 import argparse
@@ -252,11 +253,15 @@ class StorageProxy:
         async def show_messages(_: web.Request) -> web.Response:
             return web.json_response({"toCome": self._messages.to_come})
 
+        async def list_deletions(request: web.Request) -> web.Response:
+            return web.json_response({"recordings": self.log.view_deletions(request.query.get("container", ""))})
+
         async def list_changed(_: web.Request) -> web.Response:
             return web.json_response({"blobs": sorted(self._kept.changed)})
 
         return [
             web.get(CONTROL_PREFIX + "/changed", list_changed),
+            web.get(CONTROL_PREFIX + "/deletions", list_deletions),
             web.get(CONTROL_PREFIX + "/messages", show_messages),
             web.get(CONTROL_PREFIX + "/recordings", count_by_recording),
             web.get(CONTROL_PREFIX + "/requests", list_requests),

@@ -62,10 +62,11 @@ class Versioned:
     def __init__(self, connection_string: str) -> None:
         self.keeping: Keeping | None = None
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-        self._service = BlobServiceClient.from_connection_string(connection_string)
+        self._service = BlobServiceClient.from_connection_string(connection_string, use_env_settings=False)
         self._kept: defaultdict[str, Kept] = defaultdict(Kept)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._numbers = itertools.count()
+        self._has_saved = False
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -150,19 +151,21 @@ class Versioned:
                 self._check_link(call, wanted)
                 return await self._read(request, version, call)
             return await (self._read(request, version, call) if version.saved else forward(_adding(version)))
-        known = self._kept[call.path].current if call.operation in _READS else None
-        return await forward(_adding(known) if known else None)
+        known = self._kept.get(call.path) if call.operation in _READS else None
+        return await forward(_adding(known.current) if known and known.current else None)
 
     @asynccontextmanager
     async def _alone(self, call: StorageCall) -> AsyncIterator[Kept]:
         """Take turns at a blob, and know its current version, also of one that was written before `keeping` was set."""
         async with self._locks[call.path]:
             kept = self._kept[call.path]
-            found = await self._look(call.path)
-            if found is None:
-                kept.current = None
-            elif kept.current is None:
-                kept.current = Version(self._new_id())
+            if not kept.is_known:
+                found = await self._look(call.path)
+                if found is None:
+                    kept.current = None
+                elif kept.current is None:
+                    kept.current = Version(self._new_id())
+                kept.is_known = True
             yield kept
 
     async def _write(
@@ -185,6 +188,7 @@ class Versioned:
             await self._save(call.path, before)
 
         async def touch(status: int, headers: Any) -> None:
+            kept.is_known = True
             if status >= 300:
                 return
             kept.current = following()
@@ -197,6 +201,8 @@ class Versioned:
             elif kept.current and kept.current.id:
                 headers["x-ms-version-id"] = kept.current.id
 
+        # Without an answer Azurite may have done it or not.
+        kept.is_known = False
         answer = await forward(touch)
         if before and before is kept.current:
             await self._forget(before)
@@ -331,8 +337,10 @@ class Versioned:
 
     async def _save(self, path: str, version: Version) -> None:
         """Copy the bytes of the current version aside, with its properties."""
-        with suppress(ResourceExistsError):
-            await self._service.create_container(SAVED)
+        if not self._has_saved:
+            with suppress(ResourceExistsError):
+                await self._service.create_container(SAVED)
+            self._has_saved = True
         version.saved, version.properties = uuid4().hex, await self._look(path)
         copy = self._service.get_blob_client(SAVED, version.saved)
         await copy.start_copy_from_url(self._blob(path).url)

@@ -149,8 +149,12 @@ class Version:
 
 @dataclass
 class Kept:
-    """The versions of one blob: the current one, if there is one, and the previous ones, the oldest first."""
+    """The versions of one blob: the current one, if there is one, and the previous ones, the oldest first.
 
+    With `is_known` these are all: otherwise Azurite has to be asked whether there is a current one.
+    """
+
+    is_known: bool = False
     current: Version | None = None
     previous: list[Version] = field(default_factory=list)
 

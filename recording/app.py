@@ -358,7 +358,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     )
     classes = retention.parse_classes(settings.retention_classes)
     keeping = KeepingStore(blobs, classes, is_immutable=settings.archive_immutability)
-    follow = Follow(recordings, claims, index, keeping)
+    follow = Follow(recordings, claims, index, keeping, tombstones)
     blocked = Blocked(blobs, keeping.cases, follow.has_ended)
     finder = PersonFinder(recordings, index)
     requests = ErasureRequests(
@@ -479,6 +479,8 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 exports_again=clients.export_queue,
                 intake=intake,
                 quarantine=quarantine,
+                hidden_seconds=max(1, round(min(settings.first_rescue.total_seconds(), 60))),
+                hidden_after_failure=round(settings.first_rescue.total_seconds()),
             ),
             recordings=recordings,
             review=Review(
@@ -504,7 +506,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             ),
             hand_over=HandOver(blobs, clients.archive_queue, settings.retention),
             finish=finish,
-            erasures=ErasurePlan(erasures, clients.erasure_queue),
+            erasures=ErasurePlan(erasures, clients.erasure_queue, again=3 * settings.first_rescue),
             consents=consent_control,
             indexing=Indexing(
                 index,

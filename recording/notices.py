@@ -17,6 +17,7 @@ from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
 from recording.telemetry import log
+from recording.urls import names_proxy
 
 SOURCE = "acs-call-recording"
 # By default the client tries ten times, which takes minutes: a topic that is down would use up a timer run, and the
@@ -56,7 +57,11 @@ class Topic:
     ) -> None:
         self._timeout = timeout
         chosen = AzureKeyCredential(key) if key else credential
-        self._client = EventGridPublisherClient(endpoint, chosen, retry_total=_RETRIES) if endpoint and chosen else None
+        self._client = (
+            EventGridPublisherClient(endpoint, chosen, retry_total=_RETRIES, use_env_settings=names_proxy())
+            if endpoint and chosen
+            else None
+        )
 
     async def aclose(self) -> None:
         """Close the connections."""

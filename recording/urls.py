@@ -43,7 +43,8 @@ def names_proxy() -> bool:
     A client that may use one (`use_env_settings`) reads the environment and .netrc in a thread before every request: a
     third of the CPU that a small request takes.
     """
-    return bool(getproxies_environment())
+    # NO_PROXY alone is listed, too, under "no".
+    return any(scheme != "no" for scheme in getproxies_environment())
 
 
 def is_loopback(host: str) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import uvloop
 from aiohttp import web
 
 from local.acs import api, auth, calling, downloads, errors, storage_host, tokens
@@ -185,7 +186,7 @@ def main(argv: list[str]) -> int:
     """Run the emulator until SIGINT or SIGTERM; return the exit status."""
     arguments = _parse(argv)
     try:
-        asyncio.run(_run(arguments))
+        asyncio.run(_run(arguments), loop_factory=uvloop.new_event_loop)
     except (OSError, ValueError) as error:
         print(f"The emulator couldn't start: {error}", file=sys.stderr)
         return 1

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import uvloop
 from aiohttp import web
 
 from local.functions import log, metadata, queue_trigger, schedule
@@ -196,7 +197,7 @@ def main(argv: Sequence[str]) -> int:
         options.app_dir, port=options.port, settings=options.settings, invisible_seconds=options.invisible_seconds
     )
     try:
-        asyncio.run(run)
+        asyncio.run(run, loop_factory=uvloop.new_event_loop)
     except StartError as error:
         print(error, file=sys.stderr)
         return 1

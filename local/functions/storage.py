@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
@@ -13,8 +13,13 @@ from local.functions.errors import StartError
 HOST_STORAGE = "AzureWebJobsStorage"
 
 # The storage SDK waits 15 seconds before its first retry, which is too long on loopback.
-_BACKOFF_SECONDS = 1
-_RETRIES = 2
+# Without the environment's settings, for which aiohttp would look in a file before each request.
+_OPTIONS: dict[str, Any] = {
+    "initial_backoff": 1,
+    "increment_base": 2,
+    "retry_total": 2,
+    "use_env_settings": False,
+}
 
 
 class Storage:
@@ -38,18 +43,14 @@ class Storage:
         """Return the client of a queue; raises StartError when the connection isn't set."""
         setting = connection or HOST_STORAGE
         if setting not in self._queues:
-            client = QueueServiceClient.from_connection_string(
-                self._connection(setting), initial_backoff=_BACKOFF_SECONDS, increment_base=2, retry_total=_RETRIES
-            )
+            client = QueueServiceClient.from_connection_string(self._connection(setting), **_OPTIONS)
             self._queues[setting] = await self._stack.enter_async_context(client)
         return self._queues[setting].get_queue_client(name)
 
     async def blobs(self) -> BlobServiceClient:
         """Return the client of the host's account; raises StartError when its connection isn't set."""
         if self._blobs is None:
-            client = BlobServiceClient.from_connection_string(
-                self._connection(HOST_STORAGE), initial_backoff=_BACKOFF_SECONDS, increment_base=2, retry_total=_RETRIES
-            )
+            client = BlobServiceClient.from_connection_string(self._connection(HOST_STORAGE), **_OPTIONS)
             self._blobs = await self._stack.enter_async_context(client)
         return self._blobs
 

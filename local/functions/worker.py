@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import azure_functions_runtime as runtime
+import uvloop
 
 from local.functions import frames, protos
 from local.functions.log import UtcFormatter
@@ -33,7 +34,8 @@ def main(arguments: list[str]) -> None:
     connection = socket.socket(fileno=int(arguments[0]))
     names: dict[str, str] = {}
     _configure_logging(names)
-    asyncio.run(_serve(connection, names=names))
+    # The event loop of Azure's worker (docs/functions-host.md#python-worker).
+    asyncio.run(_serve(connection, names=names), loop_factory=uvloop.new_event_loop)
 
 
 def request_of(name: str, message: object) -> SimpleNamespace:

@@ -52,6 +52,8 @@ async def _soak(options: Options, out: Path) -> int:
     for kind, examples in found["examples"].items():
         for example in examples:
             print(f"{kind.upper()}: {example}")
+    for sentence in found["sentences"]:
+        print(sentence)
     print(f"{figures.sentence(found)}\nFigures: {out}. Logs: {options.logs}")
     return 0 if found["ok"] else 1
 

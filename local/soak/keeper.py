@@ -1,26 +1,22 @@
 """A tenth of the recordings of a soak run are held, erased, or kept for seconds only, over HTTP, as people do it.
 
-From outside it is then checked that nothing on hold is deleted, that nothing erased returns though its event comes
-again, and that each deletion has a tombstone and a certificate that says what is there.
+The events of what is erased come again at once, and once more when it has its certificate. `kept.py` checks the rest.
 """
 
 import asyncio
 import contextlib
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any, Literal, get_args
 
 import aiohttp
-from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob.aio import ContainerClient
 
 from local.entra.directory import PEOPLE
 from local.entra.server import Entra
-from local.soak.source import Source
-from local.soak.watch import ARCHIVE, Watch, key_of
+from local.soak.kept import Done, folder, newest_certificate
+from local.soak.source import SoakError, Source
+from local.soak.watch import ARCHIVE, Watch
 
 What = Literal["hold", "erase", "expire"]
 _TURNS: tuple[What, ...] = get_args(What)
@@ -45,7 +41,9 @@ class Keeper:
     watch: Watch
     app_url: str
     entra: Entra
-    done: dict[str, What] = field(default_factory=dict)
+    done: dict[str, Done] = field(default_factory=dict)
+    # What was erased and came again after that.
+    _again: set[str] = field(default_factory=set)
     _looked_at: int = 0
     _turn: Iterator[What] = field(default_factory=lambda: cycle(_TURNS))
 
@@ -58,16 +56,36 @@ class Keeper:
                 key = archived[self._looked_at - 1].key
                 if key in recordings:
                     await self._act(key, recordings[key])
+            await self._bring_back()
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def is_done(self) -> bool:
-        """Return whether all that is to be erased has its certificate."""
-        return all([await is_erased(self.watch.archive, key) for key in self.gone])
+    def is_done(self) -> bool:
+        """Return whether all that is to be erased has its certificate, and has come again."""
+        return self._again == self.gone
 
     @property
     def gone(self) -> set[str]:
         """Return the keys of what is to be erased."""
-        return {key for key, what in self.done.items() if what != "hold"}
+        return {key for key, one in self.done.items() if one.is_gone}
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        """Ask the app for something under /v1, as somebody who may erase."""
+        headers = {"Authorization": f"Bearer {self.entra.tokens.access(PEOPLE['alan'])}"}
+        async with self.source.session.get(f"{self.app_url}/v1/{path}", headers=headers) as answer:
+            return answer.status, await answer.json()
+
+    async def _bring_back(self) -> None:
+        """Publish the events of what was erased again."""
+        for key in sorted(self.gone - self._again):
+            if await newest_certificate(self.watch.archive, key) and await self._announce(self.done[key]):
+                self._again.add(key)
+
+    async def _announce(self, one: Done) -> bool:
+        try:
+            await self.source.control("POST", f"/recordings/{one.recording['recordingId']}/announce", {"times": 2})
+        except (aiohttp.ClientError, SoakError):
+            return False
+        return True
 
     async def _act(self, key: str, recording: dict[str, Any]) -> None:
         what = next(self._turn)
@@ -82,11 +100,12 @@ class Keeper:
                 await self._ask("alan", "POST", f"{path}/erase", {"reason": "not-needed", "text": "a soak"}, 202)
             case "expire":
                 await self._ask("grace", "PUT", f"{path}/retention", {"retentionClass": "brief", "reason": "a soak"})
-        self.done[key] = what
-        if what != "hold":
-            announce = f"/recordings/{recording['recordingId']}/announce"
-            with contextlib.suppress(aiohttp.ClientError):
-                await self.source.control("POST", announce, {"times": 2})
+        blobs: dict[str, str] = {}
+        if what == "hold":
+            blobs = {one.name: one.etag async for one in self.watch.archive.list_blobs(folder(key))}
+        self.done[key] = Done(what, recording, blobs)
+        if self.done[key].is_gone:
+            await self._announce(self.done[key])
 
     async def _ask(self, login: str, method: str, path: str, body: dict[str, Any], expected: int = 200) -> None:
         token = self.entra.tokens.access(PEOPLE[login])
@@ -101,47 +120,3 @@ class Keeper:
                     return
             await asyncio.sleep(_PAUSE_SECONDS)
         raise RuntimeError(f"{method} {path} is answered with {status}, not {expected}: {text[:200]}")
-
-
-def by_key(recordings: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return recordings by their key."""
-    return {key_of(one): one for one in recordings}
-
-
-async def is_erased(archive: ContainerClient, key: str) -> bool:
-    """Return whether there is a certificate of a recording's erasure."""
-    digest = hashlib.sha256(key.encode()).hexdigest()
-    names = [name async for name in archive.list_blob_names(name_starts_with=f"erasures/{digest}/")]
-    return any("certificate" in name for name in names)
-
-
-async def check(archive: ContainerClient, done: dict[str, What]) -> list[str]:
-    """Look at what was held or erased, in an account that shows versions; return what is wrong, a sentence each."""
-    wrong: list[str] = []
-    for key, what in done.items():
-        folder, digest = f"{key[:4]}/{key[4:6]}/{key[6:8]}/{key}/", hashlib.sha256(key.encode()).hexdigest()
-        there = [one.name async for one in archive.list_blobs(folder, include=["versions", "deleted"])]
-        certificates = [name async for name in archive.list_blob_names(name_starts_with=f"erasures/{digest}/")]
-        certificates = [name for name in certificates if "certificate" in name]
-        if what == "hold":
-            if not there or certificates:
-                wrong.append(f"{key} is on hold, and was erased")
-            continue
-        if there:
-            wrong.append(f"{key} was to be erased, and {len(there)} blobs or versions are there, such as {there[0]}")
-        if not certificates or not await _exists(archive, f"tombstones/{digest}.json"):
-            wrong.append(f"{key} was to be erased, and has no tombstone or no certificate")
-            continue
-        said = json.loads(await (await archive.download_blob(max(certificates))).readall())
-        left = [one for one in said["left"] if one["place"] == "archive"]
-        if left and not there:
-            wrong.append(f"the certificate of {key} says that {left} is left, and nothing is there")
-    return wrong
-
-
-async def _exists(archive: ContainerClient, name: str) -> bool:
-    try:
-        await archive.get_blob_client(name).get_blob_properties()
-    except ResourceNotFoundError:
-        return False
-    return True

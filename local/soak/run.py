@@ -14,11 +14,12 @@ import aiohttp
 from azure.storage.blob.aio import BlobServiceClient
 
 from local.process import Process
-from local.soak import checker, figures, growth, keeper, notices, plan, rates
+from local.soak import checker, figures, growth, keeper, kept, notices, plan, rates
 from local.soak.checker import Findings, Sent
 from local.soak.growth import Sample
 from local.soak.hosts import Hosts
 from local.soak.keeper import Keeper
+from local.soak.kept import Sentence
 from local.soak.load import Load
 from local.soak.source import SoakError, Source, request
 from local.soak.watch import ARCHIVE, Watch, watching
@@ -34,7 +35,6 @@ FEWEST_KILLS, RECORDINGS_PER_KILL = 4, 15
 CALM_SHARE = 0.1
 # Seconds instead of the minutes or hours in Azure.
 SETTINGS = {
-    "RESCUE_MINUTES": "0.1",
     "INGEST_BLOCK_MIB": str(BLOCK_MIB),
     "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02",
     # Most messages wait for a pause after a fault; larger batches keep the machine busy.
@@ -47,8 +47,9 @@ SUBSCRIPTION = {"shuffle": True, "maxEventsPerBatch": 10, "timeScale": 0.01}
 # garbage collection, after ten minutes, searches all extents for each of them, which blocks it for minutes (3.37.0).
 IN_MEMORY_RECORDINGS = 400
 # When the timer runs, and the seconds between two kills. A small run needs both many times within a minute; in a large
-# one that would take a third of the CPU: a start takes two seconds of it, and a timer run reads all that is in flight.
-SCHEDULE, LARGE_SCHEDULE = "*/2 * * * * *", "*/10 * * * * *"
+# one that would take a third of the CPU: a start takes two seconds of it, and a timer run reads all that is in flight,
+# in each host.
+SCHEDULE, LARGE_SCHEDULE = "*/3 * * * * *", "*/20 * * * * *"
 KILL_EVERY_SECONDS, LARGE_KILL_EVERY_SECONDS = 6.0, 30.0
 # How long the app believes that the source keeps a recording: what the source has deleted is given up after it. Longer
 # than any recording takes in spite of the faults: bytes that staging didn't keep are found when they are copied, and
@@ -59,6 +60,9 @@ RETENTION_SECONDS, LARGE_RETENTION_SECONDS = 120.0, 900.0
 # For how long a queue delivers a message again, as hours would be to a day; a run ends only when that is over.
 REDELIVERY_SECONDS, LARGE_REDELIVERY_SECONDS = 25.0, 300.0
 TRICKLE_SECONDS, LARGE_TRICKLE_SECONDS = 5.0, 45.0
+# After how long the timer queues a chunk again. In a large run the queue's own tries come first, as in Azure: what is
+# queued twice is done twice.
+RESCUE_MINUTES, LARGE_RESCUE_MINUTES = 0.1, 0.25
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,11 @@ class Options:
     def trickle_seconds(self) -> float:
         """Return how long a body trickles."""
         return LARGE_TRICKLE_SECONDS if self.is_large else TRICKLE_SECONDS
+
+    @property
+    def rescue_minutes(self) -> float:
+        """Return after how long the timer queues a chunk again."""
+        return LARGE_RESCUE_MINUTES if self.is_large else RESCUE_MINUTES
 
     @property
     def is_large(self) -> bool:
@@ -162,6 +171,7 @@ async def run(options: Options) -> dict[str, Any]:
         subscription=SUBSCRIPTION,
         settings=SETTINGS
         | {
+            "RESCUE_MINUTES": str(options.rescue_minutes),
             "SOURCE_RETENTION_HOURS": str(options.retention_hours),
             # The same share of it as by default: otherwise every chunk would be reported as at risk at once.
             "RISK_HOURS": str(options.retention_hours / 3),
@@ -200,12 +210,13 @@ async def run(options: Options) -> dict[str, Any]:
             by_recording = await soak.storage("/recordings")
             changed = set((await soak.storage("/changed")).get("blobs", ()))
             queued = await watch.queued()
+            # The app is asked, too: while it runs.
+            sentences = await _check_kept(soak, soak.keeper) if soak.keeper else []
         recordings = (await source.control("GET", "/recordings"))["recordings"]
         gone = soak.keeper.gone if soak.keeper else set[str]()
         sent = Sent(recordings, load.expired, load.bad_markers, load.forms, gone, changed)
         findings = await checker.check(sent, source=source, blobs=blobs, queued=queued)
-        if soak.keeper:
-            findings.unexplained += await _check_kept(stack, soak.keeper)
+        findings.unexplained += [f"{one.text}: {wrong}" for one in sentences for wrong in one.wrong]
         published = (await source.control("GET", "/topic/events"))["events"]
         notice_counts = notices.check(published, sent, findings)
         index = await _compare_index(stack)
@@ -216,7 +227,8 @@ async def run(options: Options) -> dict[str, Any]:
             **_figures(soak, findings, requests),
             "growth": growth.read(watch.archived, by_recording, samples=soak.samples),
             "notices": notice_counts,
-            "kept": dict(Counter(soak.keeper.done.values())) if soak.keeper else {},
+            "kept": dict(Counter(one.what for one in soak.keeper.done.values())) if soak.keeper else {},
+            "sentences": [str(one) for one in sentences],
             "faults": await soak.faults(),
             "storageFaultsByOperation": (await soak.storage("/chaos")).get("injectedByRoute", {}),
             "storageRequests": (await soak.storage("/requests?limit=0")).get("totals", {}),
@@ -236,10 +248,13 @@ async def _compare_index(stack: Stack) -> str:
     return said[1]
 
 
-async def _check_kept(stack: Stack, kept: Keeper) -> list[str]:
+async def _check_kept(soak: Soak, its_keeper: Keeper) -> list[Sentence]:
     """Look through the proxy, which has no faults any more, at what was held or erased: it shows versions."""
-    async with BlobServiceClient.from_connection_string(stack.storage_connection_string) as blobs:
-        return await keeper.check(blobs.get_container_client(ARCHIVE), kept.done)
+    deleted = (await soak.storage(f"/deletions?container={ARCHIVE}"))["recordings"]
+    async with BlobServiceClient.from_connection_string(
+        soak.stack.storage_connection_string, use_env_settings=False
+    ) as blobs:
+        return await kept.check(blobs, its_keeper.done, deleted=deleted, get=its_keeper.get)
 
 
 async def _run_load(soak: Soak) -> bool:
@@ -280,7 +295,7 @@ async def _is_settled(soak: Soak) -> bool:
     """Return whether every recording is archived, every event delivered, and staging and queues are empty."""
     if soak.watch.open or soak.watch.staging_blobs:
         return False
-    if soak.keeper and not await soak.keeper.is_done():
+    if soak.keeper and not soak.keeper.is_done():
         return False
     report = await soak.source.control("GET", "/subscriptions")
     if any(one["pending"] for one in report["subscriptions"]):

@@ -59,9 +59,15 @@ class Reindex:
         """Write the rows of recordings that started in [since, until), oldest first, and yield after each batch.
 
         A run that was interrupted is continued after the last batch that it finished. One blob is read for each
-        recording, and its metadata files where an older version wrote the manifest. Raises azure-core's errors.
+        recording, and its metadata files where an older version wrote the manifest. Where the key of the digests was
+        lost, a run over all times removes the rows of the old one first, and begins again. Raises azure-core's errors.
         """
         name = layout.run_name(since, until)
+        is_whole = since is None and until is None
+        if is_whole and await self.index.has_other_key():
+            log.warning("index.other_key", next="rows that were made with the old key are replaced")
+            await self.index.unmark(name)
+            await self.index.forget_digests()
         done = await self.index.marked(name)
         written = unreadable = 0
         batch: list[tuple[str, int]] = []
@@ -89,6 +95,8 @@ class Reindex:
         if until is None:
             await self._write_live()
             await self._write_erasures()
+        if is_whole:
+            await self.index.note_key()
         await self.index.unmark(name)
 
     async def compare(self, since: datetime | None, until: datetime | None) -> AsyncIterator[dict[str, list[str]]]:

@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from recording.acs.content import Content
 from recording.clock import Clock, utc_now
-from recording.errors import SourceChanged
+from recording.errors import ChunkError, SourceChanged
 from recording.formats import media
 from recording.ingest.attempt import ARCHIVED_SECONDS, Attempt, begin_attempt, is_at_work
 from recording.ingest.facts import facts_of
@@ -193,23 +193,27 @@ class ChunkIngest:
             raise failed
 
     async def _bring_metadata(self, job: ChunkJob, attempt: Attempt, line: Line) -> None:
-        async def fetch() -> bytes:
-            async with line.reading():
-                return await self._content.metadata(job)
-
-        fetching = None if attempt.looks_first else begin(fetch())
+        """Fetch the metadata file and write it, unless it is there: usually the write itself finds that out."""
+        is_there = attempt.looks_first and await self._has_metadata(job)
         try:
-            if await self._blobs.stat("staging", job.metadata_blob) is not None:
-                attempt.done.add("metadata")
-                return
-            body = await (fetching or fetch())
-        finally:
-            if fetching:
-                fetching.cancel()
+            if not is_there:
+                async with line.reading():
+                    body = await self._content.metadata(job)
+        except ChunkError:
+            # The source may have none by now, while an attempt before has brought it.
+            is_there = not attempt.looks_first and await self._has_metadata(job)
+            if not is_there:
+                raise
+        if is_there:
+            attempt.done.add("metadata")
+            return
         if await attempt.may_write():
             # Its contents are on the blob as metadata as well, so that a listing has them without reading the file.
             metadata = payload.read_metadata_file(body) | {"attempt": attempt.id}
             await attempt.finish("metadata", self._blobs.create("staging", job.metadata_blob, body, **metadata))
+
+    async def _has_metadata(self, job: ChunkJob) -> bool:
+        return await self._blobs.stat("staging", job.metadata_blob) is not None
 
     async def _bring_content(self, job: ChunkJob, attempt: Attempt | None, line: Line) -> None:
         looks_first = attempt is not None and attempt.looks_first

@@ -8,7 +8,7 @@ from datetime import datetime
 from azure.core.exceptions import AzureError
 
 from recording.errors import Misconfigured, describe
-from recording.model import manifest
+from recording.model import layout, manifest
 from recording.model.keeping import has_ended
 from recording.model.manifest import Manifest
 from recording.model.stored import StoredBlob
@@ -16,6 +16,7 @@ from recording.storage.index import Index
 from recording.storage.keeping import KeepingStore, NotProtected, by_key, log_not_protected
 from recording.storage.recordings import RecordingStore
 from recording.storage.starts import StartClaims
+from recording.storage.tombstones import Tombstones
 from recording.telemetry import log
 from recording.workers import run_each
 
@@ -33,6 +34,7 @@ class Follow:
     starts: StartClaims
     index: Index
     keeping: KeepingStore
+    tombstones: Tombstones
     beside_seconds: float = _BESIDE_SECONDS
 
     async def find(self, key: str) -> Manifest | None:
@@ -101,6 +103,10 @@ class Follow:
             await self.index.write_in_flight([found], {key: kept})
             return
         await self.index.write(found, kept)
+        # After it: an erasure writes its tombstone before it deletes rows, so one of the two sees the other.
+        if await self.tombstones.read(layout.key_digest(key)):
+            await self.index.forget(found, kept)
+            return
         await self.keeping.protect(key, hold=bool(kept.holds), until=kept.until(found.archived_at))
 
     async def _as_indexed(self, written: Manifest) -> Manifest:

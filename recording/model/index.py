@@ -18,6 +18,7 @@
     trail:{digest}                  the same                            … while it ran, by its recording id
     erasures:                       {inverted time}-{digest}            what was asked for, and its outcome
     reindex:                        {from}-{to}                         how far `python -m recording reindex` has come
+    reindex:                        key                                 with which key the digests were made
 
 Keys, and what filters compare, stand in the platform's logs. So ids of people, conversations and references are in them
 as digests, made with a key of this archive. A row is replaced as a whole; deleting the table loses nothing.
@@ -49,6 +50,9 @@ State = Literal["ingesting", "staged", "archived", "incomplete", "absent"]
 MONTHS, MISSING, TRUNCATED, HOLD, ENDS = "month:", "missing:", "truncated:", "hold:", "ends:"
 LIVE, WAITING, TIMER, REINDEX = "live:", "waiting:", "timer:", "reindex:"
 ERASURES = "erasures:"
+# Partitions and columns that are digests.
+BY_DIGEST = ("conversation:", "participant:", "recording:", "reference:")
+_DIGEST_COLUMNS = ("conversation", "recording", "reference")
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -140,6 +144,10 @@ class Digests:
     def reference(self, reference: str) -> str:
         """Return the digest of a reference."""
         return self.of("reference", reference)
+
+    def witness(self) -> str:
+        """Return what tells this key from another, and nothing of it."""
+        return self.of("key", "")
 
     def recording(self, recording_id: str) -> str:
         """Return the digest of a recording id: padded or not, in either alphabet of base64."""
@@ -321,6 +329,11 @@ class Search:
     first_key: str
     last_key: str
     columns: tuple[tuple[str, str | bool], ...] = ()
+
+    @property
+    def has_digests(self) -> bool:
+        """Return whether it finds nothing if rows were made with another key."""
+        return self.first_partition.startswith(BY_DIGEST) or any(name in _DIGEST_COLUMNS for name, _ in self.columns)
 
     def bind(self) -> str:
         """Return a text that is the same for the same search: a cursor belongs to one."""

@@ -6,10 +6,10 @@ from recording import crc64
 from recording.formats.media import Inspection
 from recording.formats.verdict import Verdict
 from recording.model.stored import Container, StoredBlob
-from recording.storage.blobs import Blobs
+from recording.storage.blobs import LONGEST_READ, Blobs
 from recording.storage.hashing import Sha256
 
-# Ranges of 2 MiB at once, which are held in memory.
+# Ranges of 4 MiB at once, which are held in memory.
 _PREFETCH = 4
 
 
@@ -26,7 +26,7 @@ class Contents:
 async def read_contents(blobs: Blobs, where: Container, found: StoredBlob) -> Contents:
     """Read exactly this version of a blob; raises azure-core's errors, also if it has changed."""
     size, crc, digest, inspection = 0, 0, Sha256(), Inspection(found.size)
-    async for piece in blobs.read_ranges(where, found, prefetch=_PREFETCH):
+    async for piece in blobs.read_ranges(where, found, prefetch=_PREFETCH, longest=LONGEST_READ):
         size += len(piece)
         crc = crc64.crc64(piece, crc)
         inspection.feed(piece)

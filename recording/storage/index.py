@@ -61,6 +61,9 @@ _REMEMBERED = 20_000
 _BESIDE_SECONDS = 2.0
 # After one that had no answer in this time.
 _SILENT_SECONDS = 30.0
+# The name of the mark that tells the key of the digests, and what an operator is told when there is another.
+_KEY = "key"
+_OTHER_KEY = "the rows of the search index were made with another key, so nothing would be found: reindex"
 # The columns of a live recording's row that say what is known of its state.
 _KNOWN = ("asked", "askedAt", "said", "saidAt")
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -100,6 +103,7 @@ class Index:
         self._beside_seconds = beside_seconds
         self._silent_until = 0.0
         self._digests: Digests | None = None
+        self._has_its_key = self._has_noted_key = False
         self._told: OrderedDict[tuple[str, str], str] = OrderedDict()
         name, place = table_name(settings.archive_container), settings.host_storage
         options = {**retries, "use_env_settings": urls.names_proxy()}
@@ -128,6 +132,10 @@ class Index:
     async def write_all(self, manifests: Iterable[Manifest], kept: Mapping[str, Kept] | None = None) -> None:
         """Write all rows of archived recordings, those of one partition in batches; raises as `write` does."""
         digests = await self.digests()
+        if not self._has_noted_key:
+            # What another key has noted stays: its rows are there.
+            await self._insert(self._key_entity(digests))
+            self._has_noted_key = True
         by_partition: dict[str, list[Change]] = defaultdict(list)
         for manifest in manifests:
             keeps = (kept or {}).get(manifest.recording_key, NOTHING)
@@ -342,6 +350,14 @@ class Index:
             return []
         return found
 
+    async def forget(self, manifest: Manifest, kept: Kept) -> None:
+        """Delete what `write` has written of a recording that was erased meanwhile; raises azure-core's errors."""
+        digests, key = await self.digests(), manifest.recording_key
+        rows = [(row.partition, row.key) for row in index.rows(manifest, digests, kept)]
+        if until := kept.until(manifest.archived_at):
+            rows.append((index.ENDS, index.ending(key, until)))
+        await self.delete(rows)
+
     async def delete(self, rows: Iterable[tuple[str, str]]) -> None:
         """Delete rows, by partition and row key; what is gone is no matter. Raises azure-core's errors."""
 
@@ -408,10 +424,14 @@ class Index:
         return sum(map(len, batches))
 
     async def page(self, wanted: Search, *, limit: int, token: Any = None) -> Page:
-        """Return up to `limit` recordings from `token` on, newest first; raises azure-core's errors.
+        """Return up to `limit` recordings from `token` on, newest first.
 
         One request, unless the service's answer is empty, or a filter on columns leaves little of it: then a few.
+        Raises azure-core's errors, or Misconfigured where the key of the digests was lost: finding nobody would be a
+        wrong answer.
         """
+        if wanted.has_digests and await self.has_other_key():
+            raise Misconfigured(_OTHER_KEY)
         terms = ["RowKey ge @first and RowKey le @last"]
         values: dict[str, Any] = {"first": wanted.first_key, "last": wanted.last_key}
         if wanted.first_partition == wanted.last_partition:
@@ -492,6 +512,40 @@ class Index:
             except ValueError as bad:
                 raise Misconfigured(f"{layout.INDEX_KEY} in the archive: {bad}") from None
         return self._digests
+
+    async def has_other_key(self) -> bool:
+        """Return whether the digests in the rows were made with another key than the archive has now.
+
+        Asked once, while the answer is no. Raises azure-core's errors.
+        """
+        if not self._has_its_key:
+            self._has_its_key = await self.marked(_KEY) in (None, (await self.digests()).witness())
+        return not self._has_its_key
+
+    async def note_key(self) -> None:
+        """Record that all digests in the rows are made with the present key; raises azure-core's errors."""
+        await self._upsert(self._key_entity(await self.digests()))
+
+    def _key_entity(self, digests: Digests) -> Entity:
+        return {"PartitionKey": index.REINDEX, "RowKey": _KEY, "done": digests.witness()}
+
+    async def forget_digests(self) -> None:
+        """Delete the rows that are found by a digest: nobody finds or deletes them by another key.
+
+        Raises azure-core's errors.
+        """
+        for kind in index.BY_DIGEST:
+            query = self._table().query_entities(
+                "PartitionKey ge @first and PartitionKey lt @behind",
+                # ";" sorts right behind ":".
+                parameters={"first": kind, "behind": f"{kind[:-1]};"},
+                select=["PartitionKey", "RowKey"],
+            )
+            try:
+                async for page in query.by_page():
+                    await self.delete([(row["PartitionKey"], row["RowKey"]) async for row in page])
+            except ResourceNotFoundError:
+                return
 
     async def _rows(self, partition: str, *, limit: int, token: Any) -> tuple[list[Entity], Any]:
         """Return up to `limit` rows of a partition from `token` on, and where they go on: one request."""

@@ -78,7 +78,12 @@ async def run(stack: Stack, say: Say, config: Path, *arguments: str) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    output, _ = await asyncio.wait_for(ran.communicate(), 500)
+    try:
+        output, _ = await asyncio.wait_for(ran.communicate(), 500)
+    finally:
+        if ran.returncode is None:
+            ran.kill()
+            await ran.wait()
     said = output.decode()
     say(said[said.index(" SUMMARY ") :] if " SUMMARY " in said else said)
     assert ran.returncode == 0, said

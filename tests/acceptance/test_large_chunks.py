@@ -76,7 +76,7 @@ async def _is_archived(stack: Stack, call_id: str) -> bool:
 @pytest.mark.timeout(1200)
 async def test_ten_gigabytes_are_ingested_and_archived(say: Say) -> None:
     """No chunk of the service is that large: memory and requests follow from the blocks alone."""
-    [row] = await pump.run([Case(HUGE_BYTES, NONE, (ARCHIVED,))], say=say)
+    [row] = [one async for one in pump.run([Case(HUGE_BYTES, NONE, (ARCHIVED,))], say=say)]
 
     most = MOST_GROWTH / MIB
     grown = row["archived_peak_mib_above_idle"]

@@ -16,7 +16,8 @@ async def test_a_quick_run_gives_rows(secure: bool) -> None:
     """Each contender's row has every figure, with what was moved by how many requests."""
     said: list[str] = []
 
-    rows = await pump.run([Case(SIZE, NONE, (READ, ARCHIVED), copies=2, secure=secure)], say=said.append)
+    case = Case(SIZE, NONE, (READ, ARCHIVED), copies=2, secure=secure)
+    rows = [row async for row in pump.run([case], say=said.append)]
 
     read, ours = rows
     assert (read["contender"], ours["contender"]) == ("sdk_read", "ours_archived")

@@ -1,19 +1,25 @@
 """recording/catalogue/browse.py: recordings in flight and archived, looked up as one."""
 
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import azure.functions as func
 import pytest
+import pytest_asyncio
 
+from local.azurite import Azurite
+from recording import app as bootstrap
 from recording.api import request
 from recording.app import App
 from recording.catalogue.browse import ListQuery, RecordingList
+from recording.config.settings import read_settings
 from recording.errors import BadRequest, NotFound
 from recording.model import layout
 from tests.support.emulator import Control, file_event
 from tests.support.facts import put, receive, stage, sweep
 from tests.support.manifests import empty_manifest
-from tests.support.source import recording_of
+from tests.support.source import close, recording_of
 
 UNKNOWN = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-00000000000f"
 DOCUMENT = "0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"
@@ -41,44 +47,62 @@ async def archived(app: App, start: str) -> str:
     return key
 
 
-@pytest.fixture
-def starts() -> list[str]:
-    """Return starts of recordings, oldest first: over years, months, days and within one."""
-    return [
-        "2025-12-31T23:59:59Z",
-        "2026-01-01T00:00:00Z",
-        "2026-02-28T09:00:00Z",
-        "2026-02-28T09:00:01Z",
-        "2026-02-28T21:00:00Z",
-        "2026-03-01T00:00:00Z",
-        "2026-11-01T00:00:00Z",
-    ]
+# Oldest first: over years, months, days and within one.
+STARTS = [
+    "2025-12-31T23:59:59Z",
+    "2026-01-01T00:00:00Z",
+    "2026-02-28T09:00:00Z",
+    "2026-02-28T09:00:01Z",
+    "2026-02-28T21:00:00Z",
+    "2026-03-01T00:00:00Z",
+    "2026-11-01T00:00:00Z",
+]
 
 
-async def some(app: App, starts: list[str]) -> list[str]:
-    """Make recordings, in flight and archived by turns, and return their keys, newest first."""
+@dataclass(frozen=True)
+class Listed:
+    """An app with recordings that started at STARTS, and their keys, newest first."""
+
+    app: App
+    keys: list[str]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def listed(azurite: Azurite) -> AsyncIterator[Listed]:
+    """Recordings in flight and archived by turns, once for all tests that only read."""
+    environment = {
+        "AzureWebJobsStorage": azurite.connection_string,
+        # Nothing is asked of it.
+        "ACS_CONNECTION_STRING": "endpoint=http://127.0.0.1:9;accesskey=YmVuY2htYXJr",
+        "ACS_API_VERSION": "2021-04-15-preview1",
+        **{f"{one.upper()}_CONTAINER": f"{one}-listed" for one in ("staging", "archive", "quarantine")},
+    }
+    app = await bootstrap.open_app(read_settings(environment))
     make = (in_flight, archived)
-    return [await make[number % 2](app, start) for number, start in enumerate(starts)][::-1]
+    keys = [await make[number % 2](app, start) for number, start in enumerate(STARTS)]
+    yield Listed(app, keys[::-1])
+    await close(app)
 
 
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 200])
-async def test_pages_join_without_a_gap(app: App, starts: list[str], limit: int) -> None:
+async def test_pages_join_without_a_gap(listed: Listed, limit: int) -> None:
     """Newest first, in flight and archived together, each once, whatever the size of a page."""
-    keys = await some(app, starts)
     found: list[str] = []
     cursor: dict[str, str] = {}
 
     while True:
-        one = await page(app, limit=str(limit), **cursor)
+        one = await page(listed.app, limit=str(limit), **cursor)
         found += [r.recording_key for r in one.recordings]
         assert len(one.recordings) <= limit
         if one.cursor is None:
             break
         cursor = {"cursor": one.cursor}
 
-    assert keys == found
+    assert listed.keys == found
 
 
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize(
     ("query", "first", "last"),
     [
@@ -92,14 +116,13 @@ async def test_pages_join_without_a_gap(app: App, starts: list[str], limit: int)
     ],
 )
 async def test_a_window_of_time_has_its_start_and_not_its_end(
-    app: App, starts: list[str], query: dict[str, str], first: int, last: int
+    listed: Listed, query: dict[str, str], first: int, last: int
 ) -> None:
     """`from` is included, `to` is not, in any time zone."""
-    keys = await some(app, starts)
-
-    assert keys[first:last] == [r.recording_key for r in (await page(app, **query)).recordings]
+    assert listed.keys[first:last] == [r.recording_key for r in (await page(listed.app, **query)).recordings]
 
 
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize(
     ("query", "target"),
     [
@@ -125,10 +148,10 @@ async def test_a_window_of_time_has_its_start_and_not_its_end(
         ({"hold": ""}, "hold"),
     ],
 )
-async def test_bad_parameters_are_named(app: App, query: dict[str, str], target: str) -> None:
+async def test_bad_parameters_are_named(listed: Listed, query: dict[str, str], target: str) -> None:
     """A wrong parameter is a 400 that names it."""
     with pytest.raises(BadRequest) as refused:
-        await page(app, **query)
+        await page(listed.app, **query)
 
     assert target == refused.value.target
 
@@ -161,6 +184,7 @@ async def test_a_recording_is_found_in_flight_and_archived(app: App, control: Co
     assert [("staged", False, "staged"), ("archived", True, "archived")] == found
 
 
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize(
     ("key", "error"),
     [
@@ -173,7 +197,7 @@ async def test_a_recording_is_found_in_flight_and_archived(app: App, control: Co
         ("\u0662\u0660260301T100000000000Z-a", BadRequest),
     ],
 )
-async def test_a_key_that_leads_nowhere_is_refused(app: App, key: str, error: type[Exception]) -> None:
+async def test_a_key_that_leads_nowhere_is_refused(listed: Listed, key: str, error: type[Exception]) -> None:
     """Unknown is 404, malformed is 400."""
     with pytest.raises(error):
-        await app.catalogue.get(key)
+        await listed.app.catalogue.get(key)

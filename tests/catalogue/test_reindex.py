@@ -16,7 +16,9 @@ from recording.catalogue import reindex
 from recording.catalogue.browse import ListQuery
 from recording.catalogue.reindex import Progress
 from recording.config.settings import read_settings
+from recording.errors import Misconfigured
 from recording.model import layout
+from recording.model.index import BY_DIGEST
 from recording.model.manifest import Manifest
 from recording.storage.index import table_name
 from tests.support.archives import manifest_of
@@ -112,6 +114,39 @@ async def test_a_run_that_is_killed_continues_where_it_was(app: App, monkeypatch
     assert 10 - 3 - 6 == written
     assert await app.reindex.interrupted(None, None) is None
     assert 10 == len((await app.catalogue.page(ListQuery())).recordings)
+
+
+async def test_a_key_that_is_lost_makes_no_wrong_answer(
+    app: App, table: TableClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is searched for would not be found: a refusal, until a run has replaced all rows, also after a kill."""
+    monkeypatch.setattr(reindex, "_AT_ONCE", 1)
+    made = [finished(number, participants=(person(ADA),), reference="case 118") for number in range(3)]
+    await put_manifests(app, made)
+    await run(app)
+    before = await rows(table)
+    await app.clients.blobs.delete("archive", layout.INDEX_KEY)
+    other = await bootstrap.open_app(app.settings)
+
+    for query in (ListQuery(participant=ADA), ListQuery(reference="case 118"), ListQuery(call="x", reference="y")):
+        with pytest.raises(Misconfigured, match="reindex"):
+            await other.catalogue.page(query)
+    assert 3 == len((await other.catalogue.page(ListQuery(state="archived"))).recordings)
+    progress = cast(AsyncGenerator[Progress], other.reindex.run(None, None))
+    await anext(progress)
+    await progress.aclose()
+    with pytest.raises(Misconfigured):
+        await other.catalogue.page(ListQuery(participant=ADA))
+    assert 3 == await run(other)
+
+    assert 3 == len((await other.catalogue.page(ListQuery(participant=ADA))).recordings)
+    after = await rows(table)
+    assert len(before) == len(after)
+    digests = [{str(row["PartitionKey"]) for row in some} for some in (before, after)]
+    kinds = [sorted(one.partition(":")[0] for one in some) for some in digests]
+    assert [[*["call"] * 3, "month", "participant", *["recording"] * 3, "reference"]] * 2 == kinds
+    assert not [one for one in digests[0] & digests[1] if one.startswith(BY_DIGEST)]
+    await other.aclose()
 
 
 async def test_a_time_can_be_chosen(app: App) -> None:

@@ -162,11 +162,11 @@ async def test_an_unknown_recording_is_not_found(app: App, control: Control) -> 
             await app.verifier.verify(key)
 
 
-@pytest.mark.parametrize("key", ["", "x", "../x", f"{KEY}/recording.json", "20261301T100000000000Z-a"])
-async def test_a_malformed_key_is_refused(app: App, key: str) -> None:
+async def test_a_malformed_key_is_refused(app: App) -> None:
     """Nothing is asked of storage for it."""
-    with pytest.raises(BadRequest):
-        await app.verifier.verify(key)
+    for key in ("", "x", "../x", f"{KEY}/recording.json", "20261301T100000000000Z-a"):
+        with pytest.raises(BadRequest):
+            await app.verifier.verify(key)
 
 
 async def test_a_recording_too_large_for_one_request_is_refused(app: App, control: Control) -> None:

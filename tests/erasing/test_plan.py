@@ -1,16 +1,19 @@
 """recording/erasing/plan.py: what is due is queued, once in a while, and what does not end is told."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
 from recording.app import App
 from recording.erasing.plan import AGAIN, LATE, is_due
 from recording.model import layout
 from recording.model.stored import StoredBlob
 from recording.storage.erasures import PendingList
+from recording.storage.queues import Queue
 from tests.support.emulator import Control
-from tests.support.erasures import ask, later
+from tests.support.erasures import ask, later, queued
 from tests.support.facts import archived, run_timer, with_blobs
 from tests.support.faults import FaultyBlobs
 
@@ -56,6 +59,33 @@ def test_names_that_are_none_are_left_alone() -> None:
     foreign = [StoredBlob(f"{layout.ERASURES}/x/y.json", 1, '"e"'), *listed(("queued", NOW))]
 
     assert [] == PendingList.read(foreign)
+
+
+class DownQueue(Queue):
+    """A queue that is out of reach."""
+
+    async def send(self, text: str) -> None:
+        """Fail."""
+        raise ServiceRequestError("down")
+
+
+async def test_what_could_not_be_queued_is_queued_by_the_next_run(app: App, control: Control) -> None:
+    """Only what is on the queue counts as queued, and what the queue gave up is queued again after a while."""
+    [job] = await archived(app, control, 1000)
+    await ask(app, job.recording_key)
+    due = datetime.now(UTC) + timedelta(days=1) + MINUTE
+    down = DownQueue(app.settings, "down", None)
+
+    await run_timer(app, now=due, erasures=replace(app.timer.erasures, queue=down))
+    await down.aclose()
+    assert job.recording_key not in await queued(app)
+
+    await run_timer(app, now=due)
+    assert job.recording_key in await queued(app)
+    await run_timer(app, now=due + MINUTE)
+    assert job.recording_key not in await queued(app)
+    await run_timer(app, now=due + 3 * app.settings.first_rescue)
+    assert job.recording_key in await queued(app)
 
 
 async def test_one_that_does_not_end_is_told(app: App, control: Control, caplog: pytest.LogCaptureFixture) -> None:

@@ -33,7 +33,7 @@ DOCS = (ROOT / "docs" / "capacity-cost.md").read_text()
 HOURS = 1000
 CHUNK = 450_000_000
 SMALL = 5_000_000
-READ = 2 * MIB
+READ = 4 * MIB
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -206,7 +206,7 @@ PRICED = {
     "Functions, timer": ["17,280"],
     "Functions, executions": ["15,640"],
     "Storage, writes": ["43,000"],
-    "Storage, reads and other": ["252,640"],
+    "Storage, reads and other": ["144,640"],
     "Storage, lists": ["22,280"],
     "Staging, kept after deletion": ["225"],
     "Archive, first month": ["`B`"],

@@ -59,6 +59,21 @@ async def test_the_job_of_an_event_that_comes_again_asks_the_source_for_nothing(
         assert again == job.again()
 
 
+async def test_a_metadata_file_that_was_brought_before_is_enough_where_the_source_has_none_left(
+    app: App, control: Control
+) -> None:
+    """Another process has brought it, and this one's job doesn't say that there was one before."""
+    [job] = await announce(app, await control.recording(MIB))
+    await app.clients.blobs.create("staging", job.metadata_blob, b'{"of": "an attempt before"}')
+    await control.fault("expired", f"*{job.document_id}/metadata", times=1)
+
+    await app.ingest.run(job)
+
+    assert (await proved(app, job)).blocks == 1
+    assert await app.clients.blobs.read("staging", job.metadata_blob) == b'{"of": "an attempt before"}'
+    assert {"events", "chunks"} == {name.split("/")[1] for name in await listing(app.settings, "staging")}
+
+
 @pytest.mark.parametrize("is_again", [True, False])
 async def test_a_message_that_comes_again_asks_for_what_is_missing_only(
     app: App, control: Control, is_again: bool

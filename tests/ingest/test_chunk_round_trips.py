@@ -67,8 +67,8 @@ def name_of(method: str, url: str) -> str:
     return f"{name} {folder if folder in ('chunks',) else where.path.split('/')[-3]}"
 
 
-# Is there a manifest, is there a tombstone.
-LOOKS = {"GetBlob": 2, "GetBlobProperties": 2, "GetBlockList": 1}
+# Is there a manifest, is there a tombstone; is there a chunk, or are there blocks of it.
+LOOKS = {"GetBlob": 2, "GetBlobProperties": 1, "GetBlockList": 1}
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,19 @@
 """Where the archive has version-level immutability: policies come with the copies, and holds follow the facts."""
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from local.azurite import Azurite
+from recording.app import App
 from recording.errors import Conflict
+from recording.keeping.follow import Follow
+from recording.model import index
+from recording.model.manifest import Manifest
 from tests.keeping.worlds import lift, on_platform, place, protected, retain
 from tests.support.emulator import Control
+from tests.support.erasures import ask, do
 from tests.support.facts import add_fault, archived, sweep
 
 
@@ -98,3 +104,22 @@ async def test_a_policy_never_ends_after_the_time_of_its_recording(
         assert until is not None
         assert max(await app.keeping.keeping.policies(job.recording_key)) <= until
         assert until > datetime.now(UTC) + timedelta(days=89)
+
+
+async def test_rows_that_are_written_while_an_erasure_deletes_them_do_not_stay(app: App, control: Control) -> None:
+    """Whoever follows may have read the manifest before it was erased: an erased recording is found by nobody."""
+    [job] = await archived(app, control, 1000)
+    key, follow = job.recording_key, app.timer.follow
+    before = await follow.find(key)
+    await ask(app, key)
+    assert key in await do(app)
+
+    class Late(Follow):
+        async def find(self, key: str) -> Manifest | None:
+            return before
+
+    late = Late(**{one.name: getattr(follow, one.name) for one in fields(Follow)})
+    assert await late.now(key, [])
+
+    page = await follow.index.page(index.search(await follow.index.digests()), limit=1000, token=None)
+    assert key not in {one.recording_key for one in page.summaries}

@@ -28,20 +28,10 @@ async def read(azurite: Azurite) -> bytes:
         return await download.readall()
 
 
-async def test_blob() -> None:
-    """Azurite keeps a blob, at the address that it gives."""
-
-    async with Azurite() as azurite:
-        await write(azurite, b"bytes")
-
-        assert b"bytes" == await read(azurite)
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/devstoreaccount1", azurite.blob_url)
-
-
-async def test_queue() -> None:
+async def test_queue(azurite: Azurite) -> None:
     """Azurite keeps a message in a queue."""
 
-    async with Azurite() as azurite, QueueServiceClient.from_connection_string(azurite.connection_string) as service:
+    async with QueueServiceClient.from_connection_string(azurite.connection_string) as service:
         queue = await service.create_queue("messages")
         await queue.send_message("hello")
 
@@ -49,11 +39,13 @@ async def test_queue() -> None:
 
 
 async def test_two() -> None:
-    """Two of them run side by side, on ports of their own, with data of their own."""
+    """Two of them run side by side, on ports of their own, with data of their own, at the addresses that they give."""
 
     async with Azurite() as first, Azurite() as second:
         await write(first, b"first")
 
+        assert b"first" == await read(first)
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/devstoreaccount1", first.blob_url)
         assert 4 == len({first.blob_url, second.blob_url, first.queue_url, second.queue_url})
         with pytest.raises(ResourceNotFoundError):
             await read(second)
@@ -74,12 +66,17 @@ ODD = ["a", "a.b/1", "a.b/2", "a.b/2/3", "a.b0", "axb/1", "a(b)/[1]", "a+b", "a^
 ODD += ["1", "01", "1e5", "1e5/x"]
 
 
-@pytest.mark.parametrize("prefix", ["", "a", "a.", "a.b/", "a(b)/[", "a+", "a^b$", "ä/", "1", "1e", "1e5/", "nothing"])
-async def test_index(prefix: str) -> None:
+PREFIXES = ["", "a", "a.", "a.b/", "a(b)/[", "a+", "a^b$", "ä/", "1", "1e", "1e5/", "nothing"]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+async def test_index(azurite: Azurite, prefix: str) -> None:
     """Whatever its name, a blob is listed under its prefixes and no others, until it is deleted; pages are whole."""
 
-    async with Azurite() as azurite, BlobServiceClient.from_connection_string(azurite.connection_string) as service:
-        container, other = await service.create_container("things"), await service.create_container("others")
+    number = PREFIXES.index(prefix)
+    async with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
+        container = await service.create_container(f"index-{number}")
+        other = await service.create_container(f"beside-index-{number}")
         for name in ODD:
             await container.upload_blob(name, name.encode())
             await other.upload_blob(name, b"another")

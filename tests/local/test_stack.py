@@ -45,7 +45,10 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def test_stack(tmp_path: Path, session: aiohttp.ClientSession) -> None:
-    """The app is healthy and subscribed to the emulator's events, and its page may read media; no process is left."""
+    """The app is healthy and subscribed to the emulator's events, and its page may read media; no process is left.
+
+    A process that ends by itself is noticed, and named.
+    """
 
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     async with Stack(StackOptions(logs=tmp_path)) as stack:
@@ -59,21 +62,18 @@ async def test_stack(tmp_path: Path, session: aiohttp.ClientSession) -> None:
         assert f"{stack.app_url}/runtime/webhooks/eventgrid?functionName=receive_event" == subscription["endpoint"]
         assert stack.acs_connection_string.startswith(f"endpoint={stack.acs_url};accesskey=")
         assert {"azurite.log", "acs.log", "functions.log"} == {path.name for path in tmp_path.iterdir()}
-        assert {process.pid for process in psutil.Process().children(recursive=True)} - before
-
-    assert set() == {process.pid for process in psutil.Process().children(recursive=True)} - before
-
-
-async def test_watch(tmp_path: Path) -> None:
-    """A process that ends by itself is noticed, and named."""
-
-    async with Stack(StackOptions(logs=tmp_path)) as stack:
-        for child in psutil.Process().children():
-            if "functions" in child.cmdline():
-                child.kill()
+        started = [
+            child
+            for child in psutil.Process().children(recursive=True)
+            if child.pid not in before and child.is_running()
+        ]
+        [host] = [child for child in started if "functions" in child.cmdline()]
+        host.kill()
 
         with pytest.raises(ProcessError, match="The Functions host ended with status -9"):
             await asyncio.wait_for(stack.watch(), 5)
+
+    assert set() == {process.pid for process in psutil.Process().children(recursive=True)} - before
 
 
 async def test_app_does_not_start(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ async def counted(environment: dict[str, str], proxy: StorageProxy) -> AsyncIter
     opened = await bootstrap.open_app(read_settings(environment | {"AzureWebJobsStorage": proxy.connection_string}))
     index = Index(opened.settings, opened.clients.blobs, retries={"retry_total": 0})
     app = bootstrap.assemble(opened.settings, replace(opened.clients, index=index))
-    await index.digests()
+    await index.has_other_key()
     yield app
     await app.aclose()
     await opened.clients.index.aclose()
