@@ -119,8 +119,11 @@ class Reindex:
         yield await self._compare(batch)
         if since is None and until is None:
             known |= set(await self.recordings.in_flight())
-            rows = self.index.recording_keys()
-            yield {key: [partition] async for key, partition in rows if key not in known}
+            stray: dict[str, list[str]] = {}
+            async for key, partition in self.index.recording_keys():
+                if key not in known:
+                    stray.setdefault(key, []).append(partition)
+            yield {key: sorted(partitions) for key, partitions in stray.items()}
 
     async def _compare(self, batch: list[tuple[str, int]]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}

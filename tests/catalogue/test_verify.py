@@ -83,17 +83,13 @@ async def test_a_truncated_chunk_is_told_with_its_length(app: App, control: Cont
     assert "box mdat" in boxes
 
 
-@pytest.mark.parametrize(
-    ("body", "problem"),
-    [(b"", "no bytes"), (b"x", "text"), (b"\0" * 1000, "no media")],
-    ids=["empty", "one byte", "zeros"],
-)
-async def test_a_chunk_that_is_no_media_is_told(app: App, control: Control, body: bytes, problem: str) -> None:
-    """Whatever blob is there, verification rejects it."""
+async def test_a_chunk_that_is_no_media_is_told(app: App, control: Control) -> None:
+    """Whatever blob is there, empty, a byte or zeros, verification rejects it."""
     [job] = await archived(app, control, 1000)
-    await spoil(app, job.content_blob, body)
+    for body, problem in ((b"", "no bytes"), (b"x", "text"), (b"\0" * 1000, "no media")):
+        await spoil(app, job.content_blob, body)
 
-    assert problem in (await problems(app, job))[-1]
+        assert problem in (await problems(app, job))[-1]
 
 
 async def test_a_missing_blob_is_told(app: App, control: Control) -> None:

@@ -296,7 +296,7 @@ async def test_a_link_expires(app: App) -> None:
 @pytest.mark.parametrize("requests", [COMMIT, BLOCK, BLOB], ids=["commit", "block", "blob"])
 async def test_a_lost_answer_costs_nothing(distant: App, proxy: StorageProxy, control: Control, requests: Any) -> None:
     """A request that took effect though its answer was lost is repeated, and the chunk is right."""
-    recording = await control.recording(12 * MIB)
+    recording = await control.recording(5 * MIB)
     [job] = await announce(distant, recording)
     add_fault(proxy, kind="lostAnswer", **requests)
 
@@ -312,7 +312,7 @@ async def test_a_busy_storage_is_asked_again(
     distant: App, proxy: StorageProxy, control: Control, requests: Any
 ) -> None:
     """503 is no reason to give a chunk up."""
-    recording = await control.recording(12 * MIB)
+    recording = await control.recording(5 * MIB)
     [job] = await announce(distant, recording)
     add_fault(proxy, kind="status", status=503, times=2, **requests)
 

@@ -22,7 +22,7 @@ from tests.support.manifests import KEY, RETENTION, START, empty_manifest
 
 JOB = JoinJob(recording_key=KEY)
 # Bytes of an ingested block.
-BLOCK = 64 * 1024
+BLOCK = 8 * 1024
 
 
 def wav(samples: int, *, first: int = 0, rate: int = 16_000) -> bytes:
