@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import re
-import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +16,6 @@ from recording.model import layout
 from tests.support.archives import LATE, lose, spoil
 from tests.support.emulator import Control
 from tests.support.facts import announce, archived, put, sweep
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -180,7 +177,7 @@ def test_a_terminal_without_marks_is_told_all_the_same(monkeypatch: pytest.Monke
     assert shown.getvalue().startswith(b"\\u2717 settings  app settings are wrong: AzureWebJobsStorage is not set")
 
 
-async def test_as_a_process_with_local_settings(
+async def test_with_local_settings(
     app: App,
     control: Control,
     environment: dict[str, str],
@@ -188,19 +185,21 @@ async def test_as_a_process_with_local_settings(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """On a laptop the settings are those of local.settings.json, in the folder where the command is run."""
+    """On a laptop the settings are those of local.settings.json, in the folder where the command is run.
+
+    Here without a process of its own, which takes seconds to import all; tests/doctor/test_examination.py has one.
+    """
     one, *_ = await archived(app, control, 1000)
     file = tmp_path / "local.settings.json"
     file.write_text(json.dumps({"IsEncrypted": False, "Values": environment}))
-    code = [sys.executable, "-m", "recording", "verify"]
+    monkeypatch.chdir(tmp_path)
+    for name in environment:
+        monkeypatch.delenv(name, raising=False)
 
-    done = await asyncio.to_thread(
-        subprocess.run, code, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60
-    )
-    assert (0, "") == (done.returncode, done.stderr)
-    assert one.recording_key in done.stdout
+    assert 0 == await run()
+    said = capsys.readouterr()
+    assert (True, "") == (one.recording_key in said.out, said.err)
 
     file.write_text("{")
-    monkeypatch.chdir(tmp_path)
     assert 2 == await run()
     assert capsys.readouterr().err.startswith("local.settings.json cannot be read")
