@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from recording.app import App, assemble
 from recording.erasing.blocked import Blocked
 from recording.errors import ChunkError, RecordingError
@@ -114,9 +112,16 @@ class World:
         return {digest: name for name, digest in found.items() if "/chunks/" in name}
 
 
-@pytest.mark.parametrize("seed", range(2))
-async def test_holds_and_erasures_in_whatever_order(environment: dict[str, str], seed: int) -> None:
-    """Nothing on hold is deleted, nothing erased returns, every deletion has its record, and every record is true."""
+async def test_holds_and_erasures_in_some_order(environment: dict[str, str]) -> None:
+    """Nothing on hold is deleted, nothing erased returns, every deletion has its record, and every record is true.
+
+    One order that ends with an erasure; the acceptance tests have many more.
+    """
+    assert await ends_well(environment, 0)
+
+
+async def ends_well(environment: dict[str, str], seed: int) -> bool:
+    """Do what the seed says, look after each step and at the end, and return whether the recording was erased."""
     async with storage_host(environment) as (app, host):
         chunks = [host.add(mp4(400)), host.add(mp4(500))]
         events = [today(*chunks), today(chunks[0], event_id="first"), today(*chunks, event_id="late")]
@@ -148,8 +153,9 @@ async def test_holds_and_erasures_in_whatever_order(environment: dict[str, str],
         if steps.certificate is None:
             assert await app.recordings.newest_manifest(key)
             assert frozenset() == await app.tombstones.all()
-            return
+            return False
         assert steps.has_begun
         assert {erasure, *(layout.document_digest(c["documentId"]) for c in chunks)} <= await app.tombstones.all()
         assert set() == await left(app)
         assert steps.certificate.is_whole
+        return True
