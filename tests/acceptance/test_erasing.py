@@ -3,7 +3,7 @@
 import pytest
 
 from recording.app import App
-from tests.erasing.test_job_any_order import ends_well
+from tests.erasing.any_order import ends_well
 from tests.erasing.worlds import ends_after_kills
 from tests.support.emulator import Control
 

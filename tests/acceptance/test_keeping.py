@@ -3,7 +3,7 @@
 import pytest
 
 from local.azurite import Azurite
-from tests.keeping.test_changes_any_order import try_orders
+from tests.keeping.any_order import try_orders
 
 
 @pytest.mark.timeout(1800)
