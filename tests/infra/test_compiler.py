@@ -1,4 +1,9 @@
-"""The real Bicep compiler on infra/, where there is one: no warning, and snapshots that are current."""
+"""The real Bicep compiler on infra/, where there is one: no warning, and snapshots that are current.
+
+A run of it takes up to four CPU-seconds. So of the variants only the one with everything is evaluated here, of the
+missing outputs one, and of the wrong environments one; the digests of test_snapshots.py say that every snapshot is as
+the compiler made it. tests/acceptance/test_compiler.py goes through all of them.
+"""
 
 import re
 from typing import Any
@@ -9,7 +14,6 @@ from tests.infra import compiler
 from tests.infra.snapshots import INFRA, REPAIR, SNAPSHOTS, environments
 
 needs_compiler = pytest.mark.skipif(compiler.compiler() is None, reason=compiler.MISSING)
-VARIANTS = [(parameters, variant) for parameters, found in environments().items() for variant in found]
 
 
 @needs_compiler
@@ -18,33 +22,34 @@ def test_the_compiler_has_nothing_to_say() -> None:
     assert compiler.lint() == ""
 
 
-@needs_compiler
-@pytest.mark.parametrize(("parameters", "variant"), VARIANTS, ids=[variant for _, variant in VARIANTS])
-def test_a_snapshot_is_what_the_compiler_evaluates(parameters: str, variant: str) -> None:
+def assert_is_evaluated(parameters: str, variant: str) -> None:
     """The stored snapshot is the one that is made from the templates as they are."""
     stored = (SNAPSHOTS / f"{variant}.json").read_text()
     assert compiler.evaluate(parameters, environments()[parameters][variant]) == stored, REPAIR
 
 
 @needs_compiler
-@pytest.mark.parametrize("parameters", sorted(environments()))
-def test_a_parameter_file_builds_without_an_environment(parameters: str) -> None:
-    """On a new machine the compiler has nothing to say about a parameter file."""
-    compiler.build(parameters, {})
+def test_a_snapshot_is_what_the_compiler_evaluates() -> None:
+    """That of the variant that has the most resources."""
+    assert_is_evaluated("main.bicepparam", "everything-on")
 
 
 def test_every_parameter_file_has_a_snapshot() -> None:
-    """So that each is built and evaluated above."""
+    """So that each is built and evaluated by tests/acceptance/test_compiler.py."""
     assert {path.name for path in INFRA.glob("*.bicepparam")} == set(environments())
 
 
-@needs_compiler
-@pytest.mark.parametrize("name", environments()["subscriptions.bicepparam"]["subscriptions"])
-def test_a_missing_output_is_named(name: str) -> None:
-    """The hook may run in an environment that azd has not provisioned yet."""
-    environment = environments()["subscriptions.bicepparam"]["subscriptions"] | {name: ""}
-    with pytest.raises(compiler.Refused, match=f"The azd environment has no {name}: run azd provision --no-state"):
+def assert_is_named(output: str) -> None:
+    """The template refuses an environment without this output, and says what to run."""
+    environment = environments()["subscriptions.bicepparam"]["subscriptions"] | {output: ""}
+    with pytest.raises(compiler.Refused, match=f"The azd environment has no {output}: run azd provision --no-state"):
         compiler.evaluate("subscriptions.bicepparam", environment)
+
+
+@needs_compiler
+def test_a_missing_output_is_named() -> None:
+    """The hook may run in an environment that azd has not provisioned yet."""
+    assert_is_named(next(iter(environments()["subscriptions.bicepparam"]["subscriptions"])))
 
 
 @pytest.fixture(scope="module")
@@ -156,13 +161,17 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
 ]
 
 
-@needs_compiler
-@pytest.mark.parametrize(("environment", "said"), WRONG, ids=[next(iter(one)) for one, _ in WRONG])
-def test_a_wrong_environment_is_refused_with_sentences(environment: dict[str, str], said: list[str]) -> None:
-    """A value that can't be right, or contradicts another, is named before anything is deployed: all at once."""
+def assert_is_refused(environment: dict[str, str], said: list[str]) -> None:
+    """Each message is named at once, before anything is deployed."""
     with pytest.raises(compiler.Refused) as refused:
         compiler.evaluate("main.bicepparam", environment)
     assert [sentence for sentence in said if sentence not in str(refused.value)] == []
+
+
+@needs_compiler
+def test_a_wrong_environment_is_refused_with_sentences() -> None:
+    """A value that contradicts another is named before anything is deployed: all at once."""
+    assert_is_refused(*max(WRONG, key=lambda one: len(one[1])))
 
 
 def test_every_contradiction_is_tried() -> None:
