@@ -3,9 +3,10 @@
 import contextlib
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import hypothesis
@@ -28,6 +29,8 @@ KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
 # Two chunks, two metadata files and an event are copied, the proofs of two copies and the manifest are written, the
 # five and the proofs are deleted.
 WRITES = 15
+OPERATIONS = ("copy_to_archive", "create", "delete")
+numbers = itertools.count()
 
 
 @asynccontextmanager
@@ -55,18 +58,26 @@ async def archived(app: App) -> dict[str, Any]:
     return found
 
 
-async def test_a_run_that_is_killed_anywhere_does_no_harm(environment: dict[str, str], control: Control) -> None:
-    """Whichever write a run dies at, the next run makes the very archive that an undisturbed one makes."""
+async def assert_kills_do_no_harm(
+    environment: dict[str, str], control: Control, positions: Iterable[int]
+) -> dict[int, str]:
+    """Whichever of these writes a run dies at, the next run makes the very archive that an undisturbed one makes.
+
+    Returns the operation that the run died at, by position; a run with fewer writes isn't killed.
+    """
     recording, now = await control.recording(1000, 2000), datetime.now(UTC)
     event = json.dumps(file_event(recording))
     wanted: dict[str, Any] = {}
+    last: dict[int, str] = {}
 
-    for after in range(WRITES + 2):
-        async with another(environment, after) as app:
+    for after in (0, *positions):
+        async with another(environment, next(numbers)) as app:
             for job in await receive(app, event, now=now):
                 await app.ingest.run(job)
             if after:
                 dying = FaultyBlobs(app.settings, kill_after=after)
+                for operation in OPERATIONS:
+                    dying.on(operation, before=partial(_note, last, after, operation))
                 if after <= WRITES:
                     with pytest.raises(BaseExceptionGroup):
                         await run_timer(with_blobs(app, dying), now=now)
@@ -78,19 +89,26 @@ async def test_a_run_that_is_killed_anywhere_does_no_harm(environment: dict[str,
 
             assert (after, wanted) == (after, await archived(app))
             assert (after, {}) == (after, await listing(app.settings, "staging"))
+    return last
 
 
-numbers = itertools.count(100)
+async def _note(last: dict[int, str], after: int, operation: str) -> None:
+    last[after] = operation
 
 
-@given(
-    is_there=st.lists(st.booleans(), min_size=1, max_size=3),
-    kills=st.lists(st.integers(1, 2 * WRITES), min_size=1, max_size=4),
-)
-@hypothesis.settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-async def test_runs_that_are_killed_one_after_the_other_do_no_harm(
+async def test_a_run_that_is_killed_does_no_harm(environment: dict[str, str], control: Control) -> None:
+    """Killed at the first copy, at what comes right before the manifest, at the manifest, amid the deletions, nowhere.
+
+    tests/acceptance/test_timer.py kills a run at every write.
+    """
+    last = await assert_kills_do_no_harm(environment, control, (1, 7, 8, 12, WRITES + 1))
+
+    # What comes right before the manifest is a proof or a copy: they are made side by side.
+    assert last.pop(7) in ("create", "copy_to_archive")
+    assert {1: "copy_to_archive", 8: "create", 12: "delete", WRITES + 1: "delete"} == last
+
+
+async def assert_kills_in_turn_do_no_harm(
     environment: dict[str, str], control: Control, is_there: list[bool], kills: list[int]
 ) -> None:
     """Whatever is staged or lost, any prefix of a run's writes after any other, and one run more: the same archive."""
@@ -116,6 +134,24 @@ async def test_runs_that_are_killed_one_after_the_other_do_no_harm(
 
     assert ends[0] == ends[1]
     assert {} == ends[0][1]
+
+
+# A recording with some chunks, and the writes at which one run after the other is killed.
+KILLS_IN_TURN: dict[str, st.SearchStrategy[Any]] = {
+    "is_there": st.lists(st.booleans(), min_size=1, max_size=3),
+    "kills": st.lists(st.integers(1, 2 * WRITES), min_size=1, max_size=4),
+}
+
+
+@given(**KILLS_IN_TURN)
+@hypothesis.settings(
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+async def test_runs_that_are_killed_one_after_the_other_do_no_harm(
+    environment: dict[str, str], control: Control, is_there: list[bool], kills: list[int]
+) -> None:
+    """Three examples, others each time; tests/acceptance/test_timer.py has thirty."""
+    await assert_kills_in_turn_do_no_harm(environment, control, is_there, kills)
 
 
 async def test_a_chunk_is_rescued_when_it_is_due_and_not_twice(app: App, control: Control) -> None:
@@ -172,21 +208,25 @@ async def test_a_chunk_that_keeps_failing_is_tried_until_its_deadline(app: App, 
     assert 2 == len(await listing(app.settings, "archive"))
 
 
-@pytest.mark.parametrize("failures", [0, 1])
-async def test_close_to_the_deadline_the_queue_still_has_its_turn(app: App, control: Control, failures: int) -> None:
-    """A quarter of an hour between two tries by the timer: more copies of one chunk at once would slow each other."""
-    [job] = await announce(app, await control.recording(1000))
+async def test_close_to_the_deadline_the_queue_still_has_its_turn(app: App, control: Control) -> None:
+    """A quarter of an hour between two tries by the timer: more copies of one chunk at once would slow each other.
+
+    For a chunk that wasn't tried and one that has failed once.
+    """
+    [untried] = await announce(app, await control.recording(1000), event_id="untried")
+    [failed] = await announce(app, await control.recording(1000), event_id="failed")
     await control.fault("expired", "/recording/download/*", times=None)
-    for _ in range(failures):
-        with pytest.raises(SourceGone):
-            await app.ingest.run(job)
+    with pytest.raises(SourceGone):
+        await app.ingest.run(failed)
     begun = datetime.now(UTC)
 
-    runs = range(46 * 60, 48 * 60, 5)
-    queued = [m for m in runs if (await sweep(app, now=begun + m * MINUTE)).jobs]
+    runs = range(47 * 60, 48 * 60, 5)
+    queued = {m: [job.document_id for job in (await sweep(app, now=begun + m * MINUTE)).jobs] for m in runs}
 
-    assert {15} == {later - sooner for sooner, later in itertools.pairwise(queued)}
-    assert queued[-1] >= runs[-1] - 15
+    for chunk in (untried, failed):
+        times = [m for m in runs if chunk.document_id in queued[m]]
+        assert {15} == {later - sooner for sooner, later in itertools.pairwise(times)}
+        assert times[-1] >= runs[-1] - 15
 
 
 async def test_the_oldest_deadline_comes_first(app: App, control: Control) -> None:
