@@ -3,8 +3,8 @@
 import pytest
 
 from tests.infra import compiler
+from tests.infra.compiled import WRONG, assert_is_evaluated, assert_is_named, assert_is_refused, needs_compiler
 from tests.infra.snapshots import environments
-from tests.infra.test_compiler import WRONG, assert_is_evaluated, assert_is_named, assert_is_refused, needs_compiler
 
 VARIANTS = [(parameters, variant) for parameters, found in environments().items() for variant in found]
 

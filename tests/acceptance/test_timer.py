@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given
 
 from tests.support.emulator import Control
-from tests.test_timer import KILLS_IN_TURN, WRITES, assert_kills_do_no_harm, assert_kills_in_turn_do_no_harm
+from tests.support.killed import KILLS_IN_TURN, WRITES, assert_kills_do_no_harm, assert_kills_in_turn_do_no_harm
 
 
 @pytest.mark.timeout(600)
