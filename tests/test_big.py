@@ -332,6 +332,6 @@ def comparing(count: int) -> Callable[[], object]:
 )
 def test_twice_the_chunks_take_twice_the_work(make: Callable[[int], Callable[[], object]]) -> None:
     """Parsing, manifests and matching: 12,000 chunks must not block the event loop."""
-    once, twice = (calls(make(count)) for count in (300, 600))
+    once, twice = (calls(make(count)) for count in (150, 300))
 
     assert twice < 2.3 * once
