@@ -3,7 +3,7 @@
 import pytest
 
 from recording.app import App
-from tests.joining.test_make import WRITES, kill_and_deliver_again
+from tests.joining.kills import WRITES, kill_and_deliver_again
 
 pytestmark = pytest.mark.derived
 

@@ -1,6 +1,6 @@
 """benchmarks/pump.py: a quick run without TLS; `make test` has one with it."""
 
-from tests.benchmarks.test_pump import run_quickly
+from tests.benchmarks.quick import run_quickly
 
 
 async def test_a_quick_plain_run_gives_rows() -> None:

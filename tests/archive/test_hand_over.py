@@ -20,6 +20,7 @@ from recording.notices import Topic
 from recording.storage.blobs import CopyFailed
 from recording.storage.endings import Ending
 from recording.timer import in_order
+from tests.archive.kills import JOB_WRITES, kill_job
 from tests.support.archives import HOUR, at, errors, manifest_of
 from tests.support.big import counted
 from tests.support.emulator import Control, file_event
@@ -267,36 +268,13 @@ async def test_two_timers_and_two_workers_at_once_make_one_archive(app: App) -> 
     assert (await app.verifier.verify(KEY)).ok
 
 
-# A chunk and its metadata file and the event are copied; the proof and the manifest are written; these three, the
-# proof and the note are deleted.
-WRITES = 10
-
-
-async def kill_and_run_again(app: App, after: int) -> None:
-    """Kill the job after so many writes, and check that the next one ends it."""
-    [one] = await stage_files(app, wav(500))
-    await plan(app)
-    dying = FaultyBlobs(app.settings, kill_after=after)
-    with contextlib.suppress(Killed, BaseExceptionGroup):
-        await with_blobs(app, dying).archive.run(KEY)
-        assert after > WRITES
-    await dying.aclose()
-
-    await app.archive.run(KEY)
-
-    assert ({}, 4) == (await listing(app.settings, "staging"), len(await listing(app.settings, "archive")))
-    [entry] = (await manifest_of(app, KEY)).chunks
-    assert (one.document_id, "archived", "crc64") == (entry.document_id, entry.outcome, entry.copy_compared)
-    assert (await app.verifier.verify(KEY)).ok
-
-
-@pytest.mark.parametrize("after", [2, 3, 4, 8, WRITES + 1])
+@pytest.mark.parametrize("after", [2, 3, 4, 8, JOB_WRITES + 1])
 async def test_a_job_that_is_killed_at_any_write_is_ended_by_the_next(app: App, after: int) -> None:
     """Between the copies, before the proof, before the manifest, between the deletions, never.
 
     `make acceptance` has every write.
     """
-    await kill_and_run_again(app, after)
+    await kill_job(app, after)
 
 
 async def test_a_hand_over_that_is_killed_is_made_up_for(app: App) -> None:

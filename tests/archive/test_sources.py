@@ -2,11 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -21,28 +18,15 @@ from recording.model.events import AnnouncedChunk
 from recording.model.stored import StoredBlob
 from recording.notices import Topic
 from recording.storage.blobs import CopyFailed
+from tests.archive.kills import DELETE, RUN_WRITES, kill_run, revisions, staged
 from tests.support.archives import manifest_of
 from tests.support.emulator import Control
 from tests.support.facts import TOPIC_KEY, listing, receive, run_timer, sweep, told, topic, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.manifests import DONE, KEY, PROOF, START, event, recording
-from tests.support.source import Host, mp3, storage_host, today, wav
+from tests.support.source import mp3, storage_host, today, wav
 
 HOUR = timedelta(hours=1)
-DELETE = {"DELETE_SOURCE": "true"}
-
-
-@asynccontextmanager
-async def staged(
-    environment: dict[str, str], *, more: dict[str, str] = DELETE, **changes: Any
-) -> AsyncIterator[tuple[App, Host, str]]:
-    """Two chunks in staging and at ACS, and the recording's key."""
-    async with storage_host(environment, **more) as (app, host):
-        jobs = await receive(app, today(host.add(wav(500), {"format": "wav"}), host.add(mp3(9)), **changes))
-        for job in jobs:
-            await app.ingest.run(job)
-        host.asked.clear()
-        yield app, host, jobs[0].recording_key
 
 
 async def kinds(app: App) -> list[str]:
@@ -247,40 +231,13 @@ class DyingContent(Content):
             raise Killed
 
 
-# Two chunks, two metadata files and an event are copied, the proofs of two copies, the manifest and the fact of its
-# notice are written, the chunks, metadata files and proofs are deleted, then that fact and the event.
-WRITES = 17
-
-
-async def kill_and_run_again(environment: dict[str, str], after: int) -> None:
-    """Kill a run after so many writes: what is deleted at ACS is in the archive by then, and the next run ends it."""
-    async with staged(environment) as (app, host, key):
-        dying = FaultyBlobs(app.settings, kill_after=after)
-        with pytest.raises(BaseExceptionGroup):
-            await run_timer(with_blobs(app, dying), now=datetime.now(UTC))
-        await dying.aclose()
-        if len(host.bodies) < 2:
-            assert (await manifest_of(app, key)).complete
-
-        await sweep(app)
-
-        assert ({}, {}) == (host.bodies, await listing(app.settings, "staging"))
-        assert (await manifest_of(app, key)).complete
-        assert 1 == await revisions(app, key)
-
-
-@pytest.mark.parametrize("after", [2, 5, 7, 8, 9, 13, WRITES])
+@pytest.mark.parametrize("after", [2, 5, 7, 8, 9, 13, RUN_WRITES])
 async def test_a_run_that_is_killed_at_any_write_does_no_harm(environment: dict[str, str], after: int) -> None:
     """Between the copies, before the proofs, the manifest, its notice, the deletions, between them, before the event's.
 
     `make acceptance` has every write.
     """
-    await kill_and_run_again(environment, after)
-
-
-async def revisions(app: App, key: str) -> int:
-    """Count a recording's manifests."""
-    return len([name for name in await listing(app.settings, "archive") if f"{key}/recording" in name])
+    await kill_run(environment, after)
 
 
 @pytest.mark.parametrize("done", [True, False])

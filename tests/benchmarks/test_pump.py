@@ -1,30 +1,10 @@
 """benchmarks/pump.py: a quick run, each contender in a process of its own."""
 
-from benchmarks import pump
 from benchmarks.bars import _SPEED
-from benchmarks.cases import FULL, PLAN, SIZES, Case, cases
-from benchmarks.contender import ARCHIVED, OURS, READ, TUNED
+from benchmarks.cases import FULL, PLAN, SIZES, cases
+from benchmarks.contender import ARCHIVED, OURS, TUNED
 from benchmarks.shaping import CAPPED, LATENCY, NONE, Shaping
-
-SIZE = 1_000_000
-
-
-async def run_quickly(*, secure: bool) -> None:
-    """Check that each contender's row has every figure, with what was moved by how many requests."""
-    said: list[str] = []
-
-    case = Case(SIZE, NONE, (READ, ARCHIVED), copies=2, secure=secure)
-    rows = [row async for row in pump.run([case], say=said.append)]
-
-    read, ours = rows
-    assert (read["contender"], ours["contender"]) == ("sdk_read", "ours_archived")
-    assert (read["requests_to_source"], read["requests_to_sink"]) == (1, 1)
-    for row in rows:
-        assert min(row["seconds"], row["megabytes_per_second"], row["cpu_seconds_per_gib"]) > 0
-        assert (row["bytes"], row["copies"]) == (SIZE, 2)
-    assert ours["archived_seconds"] > ours["seconds"]
-    assert ours["archived_cpu_seconds_per_gib"] > ours["cpu_seconds_per_gib"]
-    assert said
+from tests.benchmarks.quick import run_quickly
 
 
 async def test_a_quick_run_gives_rows() -> None:

@@ -11,7 +11,6 @@ from local.azurite import Azurite
 from recording.app import App
 from recording.errors import NotFound
 from recording.joining import fact
-from recording.joining.fact import JoinedFile
 from recording.joining.file import FileQuery
 from recording.joining.proof import verify
 from recording.model import layout
@@ -19,24 +18,14 @@ from recording.model.caller import Caller
 from recording.model.job import JoinJob
 from recording.model.tombstone import Tombstone
 from recording.storage.blobs import CopyDiffers, CopyFailed
+from tests.joining.kills import CHUNKS, SAMPLES, WRITES, kill_and_deliver_again, made
 from tests.support.facts import body_of, harmed, listing, put, receive, sweep, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
-from tests.support.joined import BLOCK, JOB, archived, joined, joining, wav
+from tests.support.joined import BLOCK, JOB, archived, joined, joining
 from tests.support.manifests import KEY
 from tests.support.source import storage_host, today
 
 pytestmark = pytest.mark.derived
-
-# Of five, three and three blocks.
-CHUNKS = (wav(20_000), wav(12_000, first=20_000), wav(9_001, first=32_000))
-SAMPLES = b"".join(chunk[44:] for chunk in CHUNKS)
-
-
-async def made(app: App) -> tuple[JoinedFile, bytes]:
-    """Return the fact beside the joined file, and the file: there is one."""
-    found = await joined(app)
-    [name] = [one for one in found if one.endswith(".wav")]
-    return JoinedFile.model_validate_json(found["file.json"]), found[name]
 
 
 async def test_storage_joins_the_chunks_and_the_fact_says_what_is_where(app: App) -> None:
@@ -73,26 +62,6 @@ async def test_what_ingest_and_archive_have_written_is_what_joining_needs(enviro
         [fact_blob] = [name for name in await listing(app.settings, "derived") if name.endswith("file.json")]
         pieces = (await body_of(app.settings, "derived", fact_blob))["parts"][0]["pieces"]
         assert {piece["compared"] for piece in pieces} == {True}
-
-
-async def kill_and_deliver_again(app: App, writes: int) -> None:
-    """Kill the worker after so many writes, and check that a second delivery makes the one file."""
-    await archived(app.settings, CHUNKS)
-    dying = FaultyBlobs(app.settings, kill_after=writes)
-    with contextlib.suppress(Killed):
-        await with_blobs(app, dying).joining.run(JOB)
-    await dying.aclose()
-
-    await app.joining.run(JOB)
-
-    _, body = await made(app)
-    assert body[-len(SAMPLES) :] == SAMPLES
-    assert (await app.joining.verify(KEY)).ok
-    assert not await app.clients.blobs.staged_blocks((await made(app))[0].parts[0].blob, where="derived")
-
-
-# Those of the case above: what is being made, a head, three ranges, a commit, and the fact.
-WRITES = 9
 
 
 @pytest.mark.parametrize("writes", [1, 3, 5, 6, WRITES - 1])
