@@ -1,17 +1,11 @@
 """recording/timer.py: runs that are killed, that run out of time, and that meet what they can't work on."""
 
-import contextlib
 import itertools
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import hypothesis
 import pytest
 from hypothesis import HealthCheck, given
-from hypothesis import strategies as st
 
 from recording import app as bootstrap
 from recording.app import App
@@ -19,103 +13,36 @@ from recording.config.settings import read_settings
 from recording.errors import SourceGone
 from recording.model.attempts import Attempts
 from tests.support.archives import give_up
-from tests.support.emulator import Control, file_event
-from tests.support.facts import announce, container, listing, put, receive, run_timer, stage, sweep, with_blobs
+from tests.support.emulator import Control
+from tests.support.facts import announce, container, listing, put, run_timer, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
+from tests.support.killed import KILLS_IN_TURN, WRITES, assert_kills_do_no_harm, assert_kills_in_turn_do_no_harm
 
 MINUTE = timedelta(minutes=1)
 KEY = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-000000000001"
-# Two chunks, two metadata files and an event are copied, the proofs of two copies and the manifest are written, the
-# five and the proofs are deleted.
-WRITES = 15
 
 
-@asynccontextmanager
-async def another(environment: dict[str, str], number: int) -> AsyncIterator[App]:
-    """Build the app with other containers."""
-    names = ("STAGING_CONTAINER", "ARCHIVE_CONTAINER", "QUARANTINE_CONTAINER")
-    app = await bootstrap.open_app(
-        read_settings(environment | {name: f"{environment[name]}-{number}" for name in names})
-    )
-    try:
-        yield app
-    finally:
-        await app.aclose()
+async def test_a_run_that_is_killed_does_no_harm(environment: dict[str, str], control: Control) -> None:
+    """Killed at the first copy, at what comes right before the manifest, at the manifest, amid the deletions, nowhere.
+
+    tests/acceptance/test_timer.py kills a run at every write.
+    """
+    last = await assert_kills_do_no_harm(environment, control, (1, 7, 8, 12, WRITES + 1))
+
+    # What comes right before the manifest is a proof or a copy: they are made side by side.
+    assert last.pop(7) in ("create", "copy_to_archive")
+    assert {1: "copy_to_archive", 8: "create", 12: "delete", WRITES + 1: "delete"} == last
 
 
-async def archived(app: App) -> dict[str, Any]:
-    """List the archive: {name: SHA-256}, the manifest without the moment of each proof."""
-    found: dict[str, Any] = dict(await listing(app.settings, "archive"))
-    for name in found:
-        if "/recording" in name:
-            text = json.loads(await app.clients.blobs.read("archive", name) or b"{}")
-            found[name] = text | {
-                "chunks": [chunk | {"provedAt": None, "copyProvedAt": None} for chunk in text["chunks"]]
-            }
-    return found
-
-
-async def test_a_run_that_is_killed_anywhere_does_no_harm(environment: dict[str, str], control: Control) -> None:
-    """Whichever write a run dies at, the next run makes the very archive that an undisturbed one makes."""
-    recording, now = await control.recording(1000, 2000), datetime.now(UTC)
-    event = json.dumps(file_event(recording))
-    wanted: dict[str, Any] = {}
-
-    for after in range(WRITES + 2):
-        async with another(environment, after) as app:
-            for job in await receive(app, event, now=now):
-                await app.ingest.run(job)
-            if after:
-                dying = FaultyBlobs(app.settings, kill_after=after)
-                if after <= WRITES:
-                    with pytest.raises(BaseExceptionGroup):
-                        await run_timer(with_blobs(app, dying), now=now)
-                else:
-                    await run_timer(with_blobs(app, dying), now=now)
-                await dying.aclose()
-            await sweep(app, now=now)
-            wanted = wanted or await archived(app)
-
-            assert (after, wanted) == (after, await archived(app))
-            assert (after, {}) == (after, await listing(app.settings, "staging"))
-
-
-numbers = itertools.count(100)
-
-
-@given(
-    is_there=st.lists(st.booleans(), min_size=1, max_size=3),
-    kills=st.lists(st.integers(1, 2 * WRITES), min_size=1, max_size=4),
-)
+@given(**KILLS_IN_TURN)
 @hypothesis.settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 async def test_runs_that_are_killed_one_after_the_other_do_no_harm(
     environment: dict[str, str], control: Control, is_there: list[bool], kills: list[int]
 ) -> None:
-    """Whatever is staged or lost, any prefix of a run's writes after any other, and one run more: the same archive."""
-    recording, now = await control.recording(*(1000 for _ in is_there)), datetime.now(UTC) + 49 * 60 * MINUTE
-    event = json.dumps(file_event(recording))
-    ends = []
-
-    for prefixes in ([], kills):
-        async with another(environment, next(numbers)) as app:
-            for job, there in zip(await receive(app, event, now=now - 49 * 60 * MINUTE), is_there, strict=True):
-                if there:
-                    await app.ingest.run(job)
-                else:
-                    await give_up(app, job, now=now)
-            for after in prefixes:
-                dying = FaultyBlobs(app.settings, kill_after=after)
-                # One that has more writes to its name than there are to do isn't killed.
-                with contextlib.suppress(BaseExceptionGroup):
-                    await run_timer(with_blobs(app, dying), now=now)
-                await dying.aclose()
-            await sweep(app, now=now)
-            ends.append((await archived(app), await listing(app.settings, "staging")))
-
-    assert ends[0] == ends[1]
-    assert {} == ends[0][1]
+    """Three examples, others each time; tests/acceptance/test_timer.py has thirty."""
+    await assert_kills_in_turn_do_no_harm(environment, control, is_there, kills)
 
 
 async def test_a_chunk_is_rescued_when_it_is_due_and_not_twice(app: App, control: Control) -> None:
@@ -172,21 +99,25 @@ async def test_a_chunk_that_keeps_failing_is_tried_until_its_deadline(app: App, 
     assert 2 == len(await listing(app.settings, "archive"))
 
 
-@pytest.mark.parametrize("failures", [0, 1])
-async def test_close_to_the_deadline_the_queue_still_has_its_turn(app: App, control: Control, failures: int) -> None:
-    """A quarter of an hour between two tries by the timer: more copies of one chunk at once would slow each other."""
-    [job] = await announce(app, await control.recording(1000))
+async def test_close_to_the_deadline_the_queue_still_has_its_turn(app: App, control: Control) -> None:
+    """A quarter of an hour between two tries by the timer: more copies of one chunk at once would slow each other.
+
+    For a chunk that wasn't tried and one that has failed once.
+    """
+    [untried] = await announce(app, await control.recording(1000), event_id="untried")
+    [failed] = await announce(app, await control.recording(1000), event_id="failed")
     await control.fault("expired", "/recording/download/*", times=None)
-    for _ in range(failures):
-        with pytest.raises(SourceGone):
-            await app.ingest.run(job)
+    with pytest.raises(SourceGone):
+        await app.ingest.run(failed)
     begun = datetime.now(UTC)
 
-    runs = range(46 * 60, 48 * 60, 5)
-    queued = [m for m in runs if (await sweep(app, now=begun + m * MINUTE)).jobs]
+    runs = range(47 * 60, 48 * 60, 5)
+    queued = {m: [job.document_id for job in (await sweep(app, now=begun + m * MINUTE)).jobs] for m in runs}
 
-    assert {15} == {later - sooner for sooner, later in itertools.pairwise(queued)}
-    assert queued[-1] >= runs[-1] - 15
+    for chunk in (untried, failed):
+        times = [m for m in runs if chunk.document_id in queued[m]]
+        assert {15} == {later - sooner for sooner, later in itertools.pairwise(times)}
+        assert times[-1] >= runs[-1] - 15
 
 
 async def test_the_oldest_deadline_comes_first(app: App, control: Control) -> None:

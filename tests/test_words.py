@@ -86,8 +86,25 @@ READ = [
 ]
 
 
+def _with_line_breaks(retired: str) -> str:
+    return rf"(?<![\w-])(?:{retired})(?!\w)".replace(" ", r"\s+(?:(?:#|//)\s*)?")
+
+
+def _lower(pattern: str) -> str:
+    """Make the letters of a pattern small, and keep its classes: `\\S` is not `\\s`."""
+    return re.sub(r"\\.|[A-Z]", lambda found: found[0] if found[0][0] == "\\" else found[0].lower(), pattern)
+
+
+# Most files have no retired phrase: one search for all of them, in lower case, takes a fifteenth of the time.
+ANY = re.compile(_with_line_breaks("|".join(f"(?:{_lower(retired)})" for retired, _ in RETIRED)))
+# Only a file with such a word behind a quote is parsed.
+FIRST = re.compile(rf"[\"']\s*(?:{'|'.join(NOT_A_VERB)})\b")
+
+
 def occurrences(text: str) -> list[tuple[int, str, str]]:
     """List the retired phrases in a text: line, phrase, and what to write."""
+    if not ANY.search(text.lower()):
+        return []
     return sorted(
         (text.count("\n", 0, found.start()) + 1, found[0], instead)
         for retired, instead in RETIRED
@@ -97,6 +114,8 @@ def occurrences(text: str) -> list[tuple[int, str, str]]:
 
 def first_words(text: str) -> list[tuple[int, str]]:
     """List the docstrings of functions that begin with a word that is no plain verb: line and word."""
+    if not FIRST.search(text):
+        return []
     documented = (ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = (
         (node.lineno, ast.get_docstring(node)) for node in ast.walk(ast.parse(text)) if isinstance(node, documented)
@@ -152,7 +171,3 @@ def _paths() -> list[Path]:
     left = [path for path in found if not any(path.is_relative_to(ROOT / name) for name in EXCEPTIONS)]
     assert len(left) > 300
     return left
-
-
-def _with_line_breaks(retired: str) -> str:
-    return rf"(?<![\w-])(?:{retired})(?!\w)".replace(" ", r"\s+(?:(?:#|//)\s*)?")

@@ -18,7 +18,7 @@ from local.soak.source import SoakError
 from local.stack import APIS, LOGS, StackError
 
 PER_SECOND = 4.0
-LIMIT_BASE_SECONDS, LIMIT_SECONDS_EACH = 120.0, 1.5
+LIMIT_BASE_SECONDS, LIMIT_SECONDS_EACH = 300.0, 1.5
 
 
 def main(argv: list[str]) -> int:
@@ -81,7 +81,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "--per-second", type=float, default=PER_SECOND, help="recordings per second (default: %(default)s)"
     )
     parser.add_argument(
-        "--limit", type=float, metavar="SECONDS", help="the time after which the run has failed (default: 120 + 1.5 N)"
+        "--limit", type=float, metavar="SECONDS", help="the time after which the run has failed (default: 300 + 1.5 N)"
     )
     parser.add_argument(
         "--out", type=Path, default=Path("soak.json"), help="the file for the figures (default: soak.json)"

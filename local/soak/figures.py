@@ -55,6 +55,12 @@ def write(path: Path, figures: Mapping[str, Any]) -> None:
 def sentence(figures: Mapping[str, Any]) -> str:
     """Return a sentence on whether the app kept everything, and what it could not have kept."""
     chunks, gone, spoiled = (f"{figures[name]:,}" for name in ("chunks", "explained", "spoiled"))
+    if figures["open"]:
+        return (
+            f"FAILED: after {figures['seconds']:,.0f} s {len(figures['open'])} recordings were not finished, so that "
+            "what is missing of them is counted as lost. Run it with nothing else on the machine, or with a longer "
+            "--limit."
+        )
     if not figures["ok"]:
         return f"FAILED: of {chunks} chunks something was lost, damaged, duplicated or not explained, see above."
     return (

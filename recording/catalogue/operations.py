@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import batched
 from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
@@ -54,6 +55,8 @@ from recording.telemetry import log
 from recording.workers import run_each
 
 _READS = 8
+# Days of one list that are listed at once.
+_DAYS = 8
 
 
 @dataclass(frozen=True)
@@ -313,18 +316,32 @@ class Operations:
     async def _walk(
         self, where: Container, prefixes: Sequence[str], limit: int, token: Any
     ) -> tuple[list[StoredBlob], Any]:
-        """List up to `limit` blobs under one prefix after the other, from `token` on, and where it goes on."""
+        """List up to `limit` blobs under one prefix after the other, from `token` on, and where it goes on.
+
+        Most days have none, so some are listed at once.
+        """
         begin, marker = (str(token[0]), token[1]) if token else (next(iter(prefixes), ""), None)
         if begin not in prefixes:
             return [], None  # its day is too long ago by now
         found: list[StoredBlob] = []
-        for prefix in prefixes[prefixes.index(begin) :]:
-            if len(found) >= limit:
-                return found, [prefix, None]
-            some, marker = await self.blobs.page(where, prefix, limit=limit - len(found), token=marker)
-            found += some
-            if marker:
-                return found, [prefix, marker]
+        for batch in batched(prefixes[prefixes.index(begin) :], _DAYS, strict=False):
+            room = limit - len(found)
+            if not room:
+                return found, [batch[0], None]
+            pages = await asyncio.gather(
+                *(
+                    self.blobs.page(where, prefix, limit=room, token=marker if prefix == begin else None)
+                    for prefix in batch
+                )
+            )
+            for prefix, (some, further) in zip(batch, pages, strict=True):
+                if len(found) >= limit:
+                    return found, [prefix, None]
+                if len(found) + len(some) > limit:
+                    some, further = await self.blobs.page(where, prefix, limit=limit - len(found), token=None)
+                found += some
+                if further:
+                    return found, [prefix, further]
         return found, None
 
     async def _token(self, listing: Listing, cursor: str | None) -> Any:

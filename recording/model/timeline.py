@@ -58,7 +58,8 @@ def draw(pieces: Sequence[Piece], *, begin: datetime, end: datetime | None) -> t
         if piece.start and reached and first > reached:
             spans += _between(reached, first, pauses)
         if piece.kind == "lost":
-            last = max(last, first)
+            # The length that it claims takes nothing from the chunk after it.
+            last = max(min(last, following or last), first)
             spans.append(Span(kind="lost", begin=first, end=last, chunks=(piece.index,)))
         else:
             # A chunk of no known length, or within another one, has a place nevertheless.

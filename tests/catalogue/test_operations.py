@@ -422,9 +422,9 @@ async def test_a_part_that_cannot_be_read_is_named_and_the_others_are_shown(
 
 async def test_a_part_that_hangs_is_named_in_time(counted: App, proxy: StorageProxy) -> None:
     """A page is waiting for the others."""
-    add_fault(proxy, kind="hang", operation="ListBlobs", seconds=5, times=None)
+    add_fault(proxy, kind="hang", operation="ListBlobs", seconds=8, times=None)
 
-    found = await view(replace(counted, operations=replace(counted.operations, seconds=0.5)))
+    found = await view(replace(counted, operations=replace(counted.operations, seconds=2.5)))
 
     assert {"deadLetters", "notAnnounced", "quarantined"} == {one.part for one in found.unread}
     assert {"TimeoutError"} == {one.reason for one in found.unread}

@@ -1,7 +1,5 @@
 """recording/erasing/job.py: a recording is erased, whatever is in the way, and its certificate is true."""
 
-import asyncio
-import contextlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,41 +7,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from local.azurite import Azurite
-from local.storage_proxy import StorageProxy
 from local.storage_versions import Action, Keeping
-from recording import app as bootstrap
 from recording.app import App
-from recording.config.settings import read_settings
 from recording.erasing.blocked import Blocked
 from recording.model import index, layout
-from recording.model.erasure import Certificate
 from recording.model.job import ChunkJob
 from recording.storage.blobs import Blobs
+from tests.erasing.worlds import certificate, ends_after_kills, everything
 from tests.keeping.worlds import CLASSES, retain
 from tests.support.archives import quarantined
 from tests.support.emulator import Control, file_event
-from tests.support.erasures import ALAN, DAY, SETTLED, KilledBlobs, ask, do, erase, later, left
-from tests.support.facts import QUICK, archived, body_of, listing, put, receive, stage, sweep, trail_of, with_blobs
-from tests.support.faults import Killed
+from tests.support.erasures import ALAN, DAY, SETTLED, ask, do, erase, later, left
+from tests.support.facts import archived, body_of, harmed, listing, put, receive, stage, sweep, trail_of
 from tests.support.source import mp4, storage_host, today
 
 PEOPLE = ("8:acs:ada", "8:acs:grace")
-
-
-async def certificate(app: App, erasure: str) -> Certificate:
-    """Return the newest certificate of an erasure."""
-    found = (await app.erasure.get(erasure)).certificate
-    assert found is not None
-    return found
-
-
-async def everything(app: App) -> str:
-    """Return all names and all text that storage has, in both containers, without the tombstones' and records' own."""
-    found: list[str] = []
-    for where in ("staging", "archive"):
-        for name in await listing(app.settings, where):
-            found += [name, repr(await app.clients.blobs.read(where, name))]
-    return "\n".join(found)
 
 
 async def test_a_recording_is_gone_with_everything_that_names_it(environment: dict[str, str]) -> None:
@@ -157,36 +135,12 @@ async def test_events_and_copies_in_other_places_are_removed_and_counted(app: Ap
     assert [[other], [other]] == rest
 
 
-async def test_a_kill_at_any_write_ends_the_same(app: App, control: Control) -> None:
-    """The next try finds what is done, and goes on; it is never half erased in the end."""
-    # The writes at the beginning: what was decided, the tombstones; later ones are deletions of one kind, then the end.
-    kills = (1, 2, 3, 9, 16, 30)
-    jobs = [(await stage(app, await control.recording(1000), event_id=f"event-{writes}"))[0] for writes in kills]
-    assert len((await sweep(app)).archived) == len(kills)
+async def test_a_kill_at_a_write_ends_the_same(app: App, control: Control) -> None:
+    """The next try finds what is done, and goes on; it is never half erased in the end.
 
-    async def kill(writes: int, key: str) -> bool:
-        await app.handout.view(ALAN, key)
-        erasure = (await ask(app, key)).erasure_id
-        dying = KilledBlobs(app.settings, kill_after=writes)
-        is_killed = True
-        with contextlib.suppress(Killed, BaseExceptionGroup):
-            await with_blobs(later(app, DAY), dying).erase.run(key)
-            is_killed = False
-        await dying.aclose()
-        for hours in (0, 3):
-            await later(app, DAY + timedelta(hours=hours)).erase.run(key)
-
-        told = await certificate(app, erasure)
-        assert ("erased", 1) == ((await app.erasure.get(erasure)).state, told.found["chunks"]), writes
-        assert {"ACS"} == {one.place for one in told.left}, writes
-        return is_killed
-
-    killed = await asyncio.gather(*(kill(writes, job.recording_key) for writes, job in zip(kills, jobs, strict=True)))
-    # The last lives: an erasure has fewer writes.
-    assert [True] * 5 + [False] == killed
-    assert set() == await left(app)
-    text = await everything(app)
-    assert not any(one in text for job in jobs for one in (job.recording_key, job.document_id))
+    One kill of each kind: at what was decided, at a tombstone, at a deletion; every write is in the acceptance tests.
+    """
+    assert [True] * 3 == await ends_after_kills(app, control, (1, 3, 16))
 
 
 @pytest.mark.parametrize("when", ["before it begins", "as it begins"])
@@ -211,71 +165,57 @@ async def test_a_hold_forbids_it_at_the_last_moment(app: App, control: Control, 
     assert not await app.erasure.has_begun(key)
 
 
-@pytest.mark.parametrize(
-    ("actions", "permanent", "why"),
-    [
-        (["deleteVersion", "permanentDelete", "policy"], True, set()),
-        (["deleteVersion"], False, {"soft-deleted"}),
-        ([], False, {"AuthorizationPermissionMismatch"}),
-    ],
-)
+KEEPING: list[tuple[list[Action], bool, set[str]]] = [
+    (["deleteVersion", "permanentDelete", "policy"], True, set()),
+    (["deleteVersion"], False, {"soft-deleted"}),
+    ([], False, {"AuthorizationPermissionMismatch"}),
+]
+
+
 async def test_the_certificate_says_what_the_platform_keeps(
-    azurite: Azurite,
-    environment: dict[str, str],
-    control: Control,
-    actions: list[Action],
-    permanent: bool,
-    why: set[str],
+    azurite: Azurite, environment: dict[str, str], control: Control
 ) -> None:
     """With versions on: nothing with the role and permanent deletion; else what remains, and why; never a name."""
-    async with StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as proxy:
-        there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
-        app = await bootstrap.open_app(read_settings(environment | there), retries=QUICK)
-        try:
+    async with harmed(azurite, environment) as (app, proxy):
+        for number, (actions, permanent, why) in enumerate(KEEPING):
             archive_and_quarantine = "*a[rn][ct]*"
             proxy.versioned.keeping = Keeping(
                 actions=actions, permanentDelete=permanent, containers=archive_and_quarantine
             )
-            jobs = await stage(app, await control.recording(1000))
+            jobs = await stage(app, await control.recording(1000), event_id=f"event-{number}")
             await sweep(app)
             key = jobs[0].recording_key
             await receive(app, json.dumps({"broken": jobs[0].document_id}))
-            erasure = await erase(app, key)
-            told = await certificate(app, erasure)
-        finally:
-            await app.aclose()
-    assert [why, why] == [{one.why for one in told.left if one.place == at} for at in ("archive", "quarantine")]
-    # What is soft-deleted is removed; versions that may not be deleted are not.
-    expected = 0 if why == {"AuthorizationPermissionMismatch"} else told.found["chunks"]
-    assert expected == told.removed["chunks"]
-    assert key not in told.model_dump_json()
-    assert all(len(one.digest) == 64 for one in told.left)
+            told = await certificate(app, await erase(app, key))
+
+            places = ("archive", "quarantine")
+            assert [why, why] == [{one.why for one in told.left if one.place == at} for at in places], why
+            # What is soft-deleted is removed; versions that may not be deleted are not.
+            expected = 0 if why == {"AuthorizationPermissionMismatch"} else told.found["chunks"]
+            assert expected == told.removed["chunks"]
+            assert key not in told.model_dump_json()
+            assert all(len(one.digest) == 64 for one in told.left)
 
 
 async def test_a_policy_that_is_not_locked_is_dropped(
     azurite: Azurite, environment: dict[str, str], control: Control
 ) -> None:
     """It was set for the retention class; a locked one forbids the erasure, and the answer says until when."""
-    async with StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as proxy:
-        there = {"STAGING_STORAGE": proxy.connection_string, "ARCHIVE_STORAGE": proxy.connection_string}
-        app = await bootstrap.open_app(read_settings(environment | there), retries=QUICK)
-        try:
-            proxy.versioned.keeping = Keeping(containers=app.settings.archive_container, permanentDelete=True)
-            first = await stage(app, await control.recording(1000))
-            await sweep(app)
-            folder = f"{layout.archive_folder(first[0].recording_key)}/"
-            for one in await app.clients.blobs.everything("archive", folder):
-                await set_policy(app.clients.blobs, one.name, locked=False)
-            told = await certificate(app, await erase(app, first[0].recording_key))
-            assert {"ACS"} >= {one.place for one in told.left}
+    async with harmed(azurite, environment) as (app, proxy):
+        proxy.versioned.keeping = Keeping(containers=app.settings.archive_container, permanentDelete=True)
+        first, second = [
+            await stage(app, await control.recording(size), event_id=f"event-{size}") for size in (1000, 2000)
+        ]
+        await sweep(app)
+        folder = f"{layout.archive_folder(first[0].recording_key)}/"
+        for one in await app.clients.blobs.everything("archive", folder):
+            await set_policy(app.clients.blobs, one.name, locked=False)
+        told = await certificate(app, await erase(app, first[0].recording_key))
+        assert {"ACS"} >= {one.place for one in told.left}
 
-            second = await stage(app, await control.recording(2000))
-            await sweep(app)
-            await set_policy(app.clients.blobs, layout.manifest_blob(second[0].recording_key), locked=True)
-            with pytest.raises(Exception, match=r"locked policy until 20\d\d-"):
-                await ask(app, second[0].recording_key)
-        finally:
-            await app.aclose()
+        await set_policy(app.clients.blobs, layout.manifest_blob(second[0].recording_key), locked=True)
+        with pytest.raises(Exception, match=r"locked policy until 20\d\d-"):
+            await ask(app, second[0].recording_key)
 
 
 async def set_policy(blobs: Blobs, name: str, *, locked: bool) -> None:

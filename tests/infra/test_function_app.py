@@ -42,7 +42,7 @@ def test_an_instance_gets_as_many_requests_as_were_measured() -> None:
 def test_memory_is_enough_for_what_was_measured(variant: str) -> None:
     """What chunks or a run of the timer added to an idle process, for each chunk at a time, fits in half of it.
 
-    512 MB is refused (test_compiler.py): the host and an idle worker were not measured.
+    512 MB is refused (compiled.py): the host and an idle worker were not measured.
     """
     queues = json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]
     measured = [row.get("peak_mib_above_idle") or 0 for row in _measurements() if row["contender"] == "ours"]

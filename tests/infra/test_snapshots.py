@@ -52,11 +52,11 @@ VARIANTS = [variant for found in environments().values() for variant in found]
 
 
 def test_snapshots_are_those_of_the_templates() -> None:
-    """A template that changed without its snapshots would be tested as it was before."""
+    """A template that changed without its snapshots would be tested as it was before; a snapshot is not edited."""
     stored = set(DIGESTS.read_text().splitlines())
     now = set(digests().splitlines())
     changed = sorted({line.split("  ")[1] for line in stored ^ now})
-    assert changed == [], f"{', '.join(changed)}: changed, but not the snapshots. To repair it, {REPAIR}"
+    assert changed == [], f"{', '.join(changed)}: changed since the snapshots were made. To repair it, {REPAIR}"
 
 
 def test_each_variant_has_its_snapshot() -> None:

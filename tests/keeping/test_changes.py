@@ -173,20 +173,24 @@ async def test_holds_and_ends_survive_a_lost_index(app: App, control: Control) -
     assert {job.recording_key: []} == await app.reindex.differences()
 
 
-@pytest.mark.parametrize("writes", [0, 1, 2, 3, 9])
-async def test_a_kill_at_any_write_leaves_a_hold_that_counts_or_none(app: App, control: Control, writes: int) -> None:
+async def test_a_kill_at_any_write_leaves_a_hold_that_counts_or_none(app: App, control: Control) -> None:
     """The timer makes rows follow, and no marker is left."""
-    [job] = await archived(app, control, 1000)
-    dying = FaultyBlobs(app.settings, kill_after=writes)
-    with contextlib.suppress(Killed):
-        await place(with_blobs(app, dying), job.recording_key, "case 1")
-    await dying.aclose()
+    jobs = {
+        writes: (await stage(app, await control.recording(1000), event_id=f"event-{writes}"))[0]
+        for writes in (0, 1, 2, 3, 9)
+    }
+    assert len(jobs) == len((await sweep(app)).archived)
+    for writes, job in jobs.items():
+        dying = FaultyBlobs(app.settings, kill_after=writes)
+        with contextlib.suppress(Killed):
+            await place(with_blobs(app, dying), job.recording_key, "case 1")
+        await dying.aclose()
 
     await sweep(app)
 
-    is_held = bool((await kept(app, job.recording_key)).holds)
-    assert is_held == (writes >= 2)
-    assert ([job.recording_key] if is_held else []) == await held(app)
+    are_held = {writes: bool((await kept(app, job.recording_key)).holds) for writes, job in jobs.items()}
+    assert {writes: writes >= 2 for writes in jobs} == are_held
+    assert {job.recording_key for writes, job in jobs.items() if writes >= 2} == {*await held(app)}
     assert not [name for name in await listing(app.settings, "staging") if name.startswith(layout.PENDING_KEEPING)]
 
 

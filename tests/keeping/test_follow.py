@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from local.azurite import Azurite
+from local.storage_versions import Keeping
 from recording.app import App
 from recording.errors import Conflict
 from recording.keeping.follow import Follow
@@ -43,39 +44,35 @@ async def test_each_blob_of_a_recording_has_its_policy_and_its_hold(
         assert {longer.kept_until} == {*await app.keeping.keeping.policies(key)}
 
 
-@pytest.mark.parametrize(
-    ("keeping", "expected"),
-    [
-        ({"actions": []}, {(False, False)}),
-        ({"actions": ["hold"]}, {(True, False)}),
-        ({"actions": ["policy"]}, {(False, True)}),
-        ({"immutability": False}, {(False, False)}),
-        ({"versions": False}, {(True, True)}),
-    ],
-    ids=["no role", "a role for holds only", "a role for policies only", "no such container", "no versions"],
-)
+# What the platform has, and what is protected there then: (on hold, under a policy).
+LACKS: dict[str, tuple[dict[str, object], set[tuple[bool, bool]]]] = {
+    "no role": ({"actions": []}, {(False, False)}),
+    "a role for holds only": ({"actions": ["hold"]}, {(True, False)}),
+    "a role for policies only": ({"actions": ["policy"]}, {(False, True)}),
+    "no such container": ({"immutability": False}, {(False, False)}),
+    "no versions": ({"versions": False}, {(True, True)}),
+}
+
+
 async def test_what_the_platform_refuses_keeps_no_recording_from_the_archive(
-    azurite: Azurite,
-    environment: dict[str, str],
-    control: Control,
-    keeping: dict[str, object],
-    expected: set[tuple[bool, bool]],
-    caplog: pytest.LogCaptureFixture,
+    azurite: Azurite, environment: dict[str, str], control: Control, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is reported, and tried again by the timer, which ends when a role was given."""
-    async with protected(azurite, environment, **keeping) as (app, proxy):
-        [job] = await archived(app, control, 1000)
-        await place(app, job.recording_key, "case 1")
-        assert expected == await on_platform(app, job.recording_key)
-        is_whole = expected == {(True, True)}
-        assert is_whole == ("recording.not_protected" not in caplog.text)
-        assert (0 if is_whole else 1) == (await sweep(app)).not_kept
+    async with protected(azurite, environment) as (app, proxy):
+        for lack, (keeping, expected) in LACKS.items():
+            caplog.clear()
+            proxy.versioned.keeping = Keeping.model_validate({"containers": app.settings.archive_container, **keeping})
+            [job] = await archived(app, control, 1000)
+            await place(app, job.recording_key, "case 1")
+            assert expected == await on_platform(app, job.recording_key), lack
+            is_whole = expected == {(True, True)}
+            assert is_whole == ("recording.not_protected" not in caplog.text), lack
+            assert (0 if is_whole else 1) == (await sweep(app)).not_kept, lack
 
-        assert proxy.versioned.keeping is not None
-        rights = {"actions": ["hold", "policy"], "immutability": True}
-        proxy.versioned.keeping = proxy.versioned.keeping.model_copy(update=rights)
-        assert 0 == (await sweep(app)).not_kept
-        assert {(True, True)} == await on_platform(app, job.recording_key)
+            rights = {"actions": ["hold", "policy"], "immutability": True}
+            proxy.versioned.keeping = proxy.versioned.keeping.model_copy(update=rights)
+            assert 0 == (await sweep(app)).not_kept, lack
+            assert {(True, True)} == await on_platform(app, job.recording_key), lack
 
 
 async def test_a_platform_that_is_out_of_reach_for_a_moment_is_asked_again(

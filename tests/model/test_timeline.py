@@ -141,6 +141,13 @@ def test_a_lost_chunk_with_its_metadata_file_has_a_time_of_its_own() -> None:
     assert ("lost", 12, 20, 1) in drawn(chunk(0, 0, 10), chunk(1, 12, 8, kind="lost"), chunk(2, 30, 5))
 
 
+def test_a_lost_chunk_takes_no_time_from_the_one_after_it() -> None:
+    """Its length is a claim, the media of the other is there."""
+    assert [("recorded", 0, 10, 0, 0), ("lost", 10, 12, 1), ("recorded", 12, 17, 2, 0)] == drawn(
+        chunk(0, 0, 10), chunk(1, 10, 60, kind="lost"), chunk(2, 12, 5)
+    )
+
+
 def test_what_is_not_proved_says_so() -> None:
     """With its offset: it may be there nevertheless."""
     assert [("notProved", 0, 10, 0, 0)] == drawn(chunk(0, 0, 10, kind="notProved"))

@@ -30,6 +30,13 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def azurite() -> AsyncIterator[Azurite]:
+    """Storage of their own: the queues have fixed names, and this app would take the messages of other tests' apps."""
+    async with Azurite() as running_azurite:
+        yield running_azurite
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def site(azurite: Azurite) -> AsyncIterator[Site]:
     """The app."""
     async with running(azurite) as one:

@@ -4,14 +4,17 @@ import asyncio
 import html
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
+from local.azurite import Azurite
 from recording.app import App
 from recording.errors import BadRequest, NotFound, TrailUnavailable
 from recording.model.caller import Caller, RepeatKey
@@ -33,7 +36,28 @@ CALL = "aHR0cHM6Ly9jb252LmV4YW1wbGUvY29udi94"
 
 @pytest_asyncio.fixture
 async def world(environment: dict[str, str]) -> AsyncIterator[tuple[App, Host]]:
-    """Three archived recordings, two of them with Ada, and one with her in flight."""
+    """Three archived recordings, two of them with Ada, and one with her in flight; for one test alone."""
+    async with built(environment) as there:
+        yield there
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shared(azurite: Azurite) -> AsyncIterator[tuple[App, Host]]:
+    """The same for all tests that change none of its recordings."""
+    names = ("STAGING", "ARCHIVE", "QUARANTINE", "DERIVED", "DEAD_LETTER")
+    environment = {
+        "AzureWebJobsStorage": azurite.connection_string,
+        "DERIVED_STORAGE": azurite.connection_string,
+        "ACS_CONNECTION_STRING": "endpoint=http://127.0.0.1:9/;accesskey=a2V5",
+        **{f"{name}_CONTAINER": f"exports-{name.lower().replace('_', '-')}-{uuid4().hex[:8]}" for name in names},
+    }
+    async with built(environment) as there:
+        yield there
+
+
+@asynccontextmanager
+async def built(environment: dict[str, str]) -> AsyncIterator[tuple[App, Host]]:
+    """Record and archive."""
     async with storage_host(environment) as (app, host):
         for number, people in enumerate([(ADA, GRACE), (GRACE,), (PHONE, ADA)]):
             await recorded(app, host, number, people)
@@ -103,9 +127,10 @@ async def test_an_export_has_every_recording_whose_metadata_files_name_the_perso
     assert ADA not in json.dumps(entries)
 
 
-async def test_others_occur_nowhere_in_the_bytes_of_a_masked_export(world: tuple[App, Host]) -> None:
+@pytest.mark.asyncio(loop_scope="session")
+async def test_others_occur_nowhere_in_the_bytes_of_a_masked_export(shared: tuple[App, Host]) -> None:
     """In any blob, raw, as JSON or as HTML writes it: neither others nor the staff; the person does."""
-    app, _ = world
+    app, _ = shared
     [key, *_] = sorted(await named_in_metadata_files(app, ADA))
     await app.handout.view(BOSS, key)
 
@@ -194,9 +219,10 @@ async def test_nothing_is_made_that_is_not_on_record(world: tuple[App, Host]) ->
 WRITES = 9
 
 
-async def test_a_job_that_is_killed_at_any_write_ends_the_same(world: tuple[App, Host]) -> None:
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_job_that_is_killed_at_any_write_ends_the_same(shared: tuple[App, Host]) -> None:
     """The next one goes on: in the end there are the very bytes that an undisturbed job writes."""
-    app, _ = world
+    app, _ = shared
     now = datetime.now(UTC)
     ends: list[dict[str, bytes]] = []
     for after in range(WRITES + 1):
@@ -225,9 +251,10 @@ async def test_a_job_that_is_killed_at_any_write_ends_the_same(world: tuple[App,
     assert [lasting(ends[0])] * len(ends) == [lasting(end) for end in ends]
 
 
-async def test_what_takes_too_long_goes_on_in_another_job(world: tuple[App, Host]) -> None:
+@pytest.mark.asyncio(loop_scope="session")
+async def test_what_takes_too_long_goes_on_in_another_job(shared: tuple[App, Host]) -> None:
     """It is queued again; until then there are no links."""
-    app, _ = world
+    app, _ = shared
     export = (await app.exports.ask(BOSS, request())).export_id
     slow = FaultyBlobs(app.settings).on("create", name=r"recordings/", hangs=30)
 
@@ -240,15 +267,19 @@ async def test_what_takes_too_long_goes_on_in_another_job(world: tuple[App, Host
     assert export in [ExportJob.from_message(one).export_id for one in queued]
 
 
-async def test_erasing_a_recording_removes_the_exports_that_have_it_and_no_other(world: tuple[App, Host]) -> None:
+@pytest.mark.asyncio(loop_scope="session")
+async def test_erasing_a_recording_removes_the_exports_that_have_it_and_no_other(shared: tuple[App, Host]) -> None:
     """Ready or settled; whoever has the id finds nothing any more."""
-    app, _ = world
+    app, _ = shared
     [key, *_] = sorted(await named_in_metadata_files(app, ADA))
     ready, other = await made(app.exports, request(files="copies")), await made(app.exports, request(participant=PHONE))
 
+    there = await app.exports.folders(key)
     removed = await app.exports.erase(key)
 
-    assert 1 == removed
+    assert removed == len(there)
+    assert f"exports/{ready}/" in there
+    assert f"exports/{other}/" not in there
     assert {} == await bytes_of(app, ready)
     with pytest.raises(NotFound):
         await view(app.exports, ready)
@@ -256,9 +287,10 @@ async def test_erasing_a_recording_removes_the_exports_that_have_it_and_no_other
     assert 0 == await app.exports.erase(key)
 
 
-async def test_a_job_at_work_leaves_nothing_of_what_is_erased_meanwhile(world: tuple[App, Host]) -> None:
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_job_at_work_leaves_nothing_of_what_is_erased_meanwhile(shared: tuple[App, Host]) -> None:
     """The tombstone comes before the exports are looked through: the job sees it after its write."""
-    app, _ = world
+    app, _ = shared
     [key, *_] = sorted(await named_in_metadata_files(app, ADA))
     erased: set[str] = set()
 
@@ -278,9 +310,10 @@ async def test_a_job_at_work_leaves_nothing_of_what_is_erased_meanwhile(world: t
         assert (step, {}) == (step, await bytes_of(app, export))
 
 
-async def test_an_export_expires(world: tuple[App, Host]) -> None:
+@pytest.mark.asyncio(loop_scope="session")
+async def test_an_export_expires(shared: tuple[App, Host]) -> None:
     """After EXPORT_DAYS it is neither made nor handed out, and what is left of it is deleted."""
-    app, _ = world
+    app, _ = shared
     export = await made(app.exports, request())
     later = replace(app.exports, clock=lambda: datetime.now(UTC) + timedelta(days=7, minutes=1))
 
@@ -292,9 +325,10 @@ async def test_an_export_expires(world: tuple[App, Host]) -> None:
             await view(app.exports, wrong)
 
 
-async def test_the_links_of_many_files_come_in_pages(world: tuple[App, Host], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_links_of_many_files_come_in_pages(shared: tuple[App, Host], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each once, in the order of their names."""
-    app, _ = world
+    app, _ = shared
     monkeypatch.setattr("recording.people.exports._LINKS", 2)
     export = await made(app.exports, request())
     names: list[str] = []
@@ -323,9 +357,10 @@ async def test_without_a_place_for_derived_files_there_are_no_exports(app: App) 
         await off.blobs.aclose()
 
 
-async def test_the_request_is_kept_beside_the_export_and_expires_with_it(world: tuple[App, Host]) -> None:
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_request_is_kept_beside_the_export_and_expires_with_it(shared: tuple[App, Host]) -> None:
     """Whose data it is stands nowhere else: the message has the id, the trail a digest."""
-    app, _ = world
+    app, _ = shared
     export = (await app.exports.ask(BOSS, request())).export_id
     queued = [message.text async for message in app.clients.export_queue.receive(limit=32, hidden_seconds=1)]
 

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
@@ -26,6 +27,7 @@ _DEMO_SECONDS = 300
 _LOG_LINE = re.compile(r"^\S+ (?:INFO|WARNING|ERROR) \w+: ([a-z_]+\.[a-z_]+) \{.*$", re.MULTILINE)
 
 
+@cache
 def docstrings(root: Path = _ROOT) -> list[str]:
     """List every docstring with its place."""
     return [
@@ -36,6 +38,7 @@ def docstrings(root: Path = _ROOT) -> list[str]:
     ]
 
 
+@cache
 def error_messages(root: Path = _ROOT) -> list[str]:
     """List every message that is raised, as it is in the code: `{…}` is filled in when it is raised."""
     return [
