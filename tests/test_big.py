@@ -202,25 +202,44 @@ async def test_its_copies_continue_in_the_next_run_and_delay_no_other_recording(
     assert (FEW, True) == (len(written.chunks), written.complete)
 
 
-async def test_what_earlier_runs_have_copied_is_not_copied_again(app: App) -> None:
-    """Progress is what the archive lists: the requests of a run are those of the copies that are left."""
-    event = datetime.now(UTC)
-    await receive(app, big.big_event(FEW))
-    await big.stage_all(app, big.jobs_of(FEW, event))
-    copied: list[None] = []
+async def test_what_earlier_runs_have_copied_is_not_copied_or_read_again(
+    azurite: Azurite, environment: dict[str, str]
+) -> None:
+    """Progress is what the archive lists: the requests of a run are those of the copies that are left.
 
-    async def count() -> None:
-        copied.append(None)
+    Whether a chunk is archived costs one request, and no byte of a manifest that was read before.
+    """
+    async with harmed(azurite, environment) as (app, proxy):
+        event = datetime.now(UTC)
+        jobs = big.jobs_of(FEW, event)
+        await receive(app, big.big_event(FEW))
+        await big.stage_all(app, jobs)
+        copied: list[None] = []
 
-    broken = FaultyBlobs(app.settings).on("create", name="recording.json", raises=TimeoutError, times=1)
-    broken.on("copy_to_archive", before=count)
-    there = with_blobs(app, broken)
+        async def count() -> None:
+            copied.append(None)
 
-    first, second = [await run_timer(there, now=event) for _ in range(2)]
-    await broken.aclose()
+        broken = FaultyBlobs(app.settings).on("create", name="recording.json", raises=TimeoutError, times=1)
+        broken.on("copy_to_archive", before=count)
+        there = with_blobs(app, broken)
 
-    assert ([big.KEY], [big.KEY]) == (first.failed, second.archived)
-    assert FEW == len(copied)
+        first, second = [await run_timer(there, now=event) for _ in range(2)]
+        await broken.aclose()
+
+        assert ([big.KEY], [big.KEY]) == (first.failed, second.archived)
+        assert FEW == len(copied)
+
+        assert await app.recordings.is_archived(jobs[0])
+        before = big.counted(proxy)
+
+        assert [True] * FEW == [await app.recordings.is_archived(job) for job in jobs]
+
+        assert FEW == big.counted(proxy) - before
+        await big.empty_bulk(app)
+        await receive(app, big.big_event(FEW, event_id="again"))
+        [again] = await big.on_bulk(app)
+        await app.bulk.run(again.to_message())
+        assert [] == await big.on_bulk(app)
 
 
 async def test_the_failures_of_each_chunk_are_in_its_manifest(app: App) -> None:
@@ -234,28 +253,6 @@ async def test_the_failures_of_each_chunk_are_in_its_manifest(app: App) -> None:
     written = await app.recordings.newest_manifest(big.KEY)
     assert written is not None
     assert [2] * FEW == [len(entry.failures) for entry in written.chunks]
-
-
-async def test_the_manifest_of_thousands_is_not_read_for_each_chunk(
-    azurite: Azurite, environment: dict[str, str]
-) -> None:
-    """Whether a chunk is archived costs one request, and no byte of a manifest that was read before."""
-    async with harmed(azurite, environment) as (app, proxy):
-        jobs = big.jobs_of(FEW, datetime.now(UTC))
-        await receive(app, big.big_event(FEW))
-        await big.stage_all(app, jobs)
-        await run_timer(app, now=datetime.now(UTC))
-        assert await app.recordings.is_archived(jobs[0])
-        before = big.counted(proxy)
-
-        assert [True] * FEW == [await app.recordings.is_archived(job) for job in jobs]
-
-        assert FEW == big.counted(proxy) - before
-        await big.empty_bulk(app)
-        await receive(app, big.big_event(FEW, event_id="again"))
-        [again] = await big.on_bulk(app)
-        await app.bulk.run(again.to_message())
-        assert [] == await big.on_bulk(app)
 
 
 def calls(step: Callable[[], object]) -> int:

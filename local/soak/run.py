@@ -56,7 +56,9 @@ KILL_EVERY_SECONDS, LARGE_KILL_EVERY_SECONDS = 6.0, 30.0
 # are fetched again only until then. One of 1,500 chunks, four of which are fetched at a time, takes twelve minutes.
 # On a machine that does other things as well, the last of a small run takes a hundred seconds; what the source has
 # deleted is waited for until then.
+# The few of a test take half as long.
 RETENTION_SECONDS, LARGE_RETENTION_SECONDS = 120.0, 900.0
+FEW_RECORDINGS, FEW_RETENTION_SECONDS = 20, 60.0
 # For how long a queue delivers a message again, as hours would be to a day; a run ends only when that is over.
 REDELIVERY_SECONDS, LARGE_REDELIVERY_SECONDS = 25.0, 300.0
 TRICKLE_SECONDS, LARGE_TRICKLE_SECONDS = 5.0, 45.0
@@ -93,7 +95,9 @@ class Options:
     @property
     def retention_hours(self) -> float:
         """Return how long the app believes that the source keeps a recording."""
-        return (LARGE_RETENTION_SECONDS if self.is_large else RETENTION_SECONDS) / 3600
+        if self.is_large:
+            return LARGE_RETENTION_SECONDS / 3600
+        return (FEW_RETENTION_SECONDS if self.recordings <= FEW_RECORDINGS else RETENTION_SECONDS) / 3600
 
     @property
     def redelivery_seconds(self) -> float:

@@ -6,7 +6,7 @@ and continues from there.
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from datetime import UTC
+from datetime import UTC, datetime
 
 from azure.core.exceptions import AzureError
 
@@ -253,7 +253,7 @@ class Finish:
         quicker with a different manifest.
         """
         key, now = due.whole.key, run.now
-        protection = await self._protection(due)
+        protection = await self._protection(due, now)
         copied = await self.copies.bring(due.pending, due.before, seconds=seconds, protection=protection)
         whole = self.recordings.with_blobs(due.whole, copied.proofs)
         pending = manifest.without_archived(whole, due.before) if due.before else whole
@@ -304,12 +304,15 @@ class Finish:
         uncovered = standing(said).uncovered(people) if is_asked else ()
         return written.model_copy(update={"consents": tuple(said), "uncovered": uncovered})
 
-    async def _protection(self, due: Due) -> Protection | None:
-        """Return what the platform is asked for the copies; the recording gets its retention class before the first."""
+    async def _protection(self, due: Due, now: datetime) -> Protection | None:
+        """Return what the platform is asked for the copies; the recording gets its retention class before the first.
+
+        `now` is the time that the manifest is going to say: no policy may end later than the time of the recording.
+        """
         if not self.keeping.classes.classes and not self.keeping.is_immutable:
             return None
         recording_id = due.pending.recording_id or await self.endings.assigned(due.whole.key)
-        started, now = await self.starts.find(recording_id), self.clock().astimezone(UTC)
+        started, now = await self.starts.find(recording_id), now.astimezone(UTC)
         kept = await self.keeping.assign(due.whole.key, started.retention_class if started else None, now=now)
         if not self.keeping.is_immutable:
             return None

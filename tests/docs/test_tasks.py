@@ -14,6 +14,7 @@ import pytest
 
 from tests.infra.snapshots import ROOT
 from tests.support.documents import blocks, examples
+from tests.support.forks import forking_python
 
 TASKS = (ROOT / "docs" / "tasks.md").read_text()
 QUICKSTART = (ROOT / "docs" / "quickstart.md").read_text()
@@ -28,7 +29,12 @@ pytestmark = pytest.mark.xdist_group("up")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A stack that runs as a reader has it; the folder with its files."""
     with running(tmp_path_factory.mktemp("up"), "--archive-schedule", "* * * * * *") as folder:
-        yield folder
+        clone = folder / "clone"
+        (clone / ".venv" / "bin").mkdir(parents=True)
+        (clone / "recording").symlink_to(ROOT / "recording")
+        (clone / ".local").symlink_to(folder)
+        with forking_python(clone / ".venv" / "bin" / "python"):
+            yield folder
 
 
 @contextmanager
@@ -59,12 +65,6 @@ def typed(text: str) -> str:
 def run(stack: Path, script: str) -> str:
     """Run a script in bash in a folder that looks like the clone, and return all that it prints."""
     folder = stack / "clone"
-    folder.mkdir(exist_ok=True)
-    for name in (".venv", "recording"):
-        if not (folder / name).exists():
-            (folder / name).symlink_to(ROOT / name)
-    if not (folder / ".local").exists():
-        (folder / ".local").symlink_to(stack)
     # The settings' path is relative to the folder in which `make up` ran.
     where = f"SETTINGS={stack / 'settings.json'}"
     text = script.replace(". .local/env.sh", f". .local/env.sh; {where}")

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,16 +15,17 @@ import pytest_asyncio
 from tests.e2e.world import ROOT, WEBHOOK, World, eventually, running
 
 MIB = 1024 * 1024
-# Far more than a worker may grow by; `make acceptance` has chunks as large as the service's largest.
-LARGE_MIB = 192
+# More than a worker may grow by; `make acceptance` has chunks as large as the service's largest.
+LARGE_MIB = 96
 NOTIFICATION = {"aeg-event-type": "Notification"}
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """One stack for all tests here: each has a recording of its own in it."""
-    async with running(tmp_path_factory.mktemp("path"), "--setting", "INGEST_BLOCK_MIB=4") as world:
+    """One stack for all tests here: each has a recording of its own in it; the app records the calls that begin."""
+    options = ("--setting", "INGEST_BLOCK_MIB=4", "--auto-record", "all")
+    async with running(tmp_path_factory.mktemp("path"), *options) as world:
         yield world
 
 
@@ -92,7 +92,7 @@ async def test_a_crowd_of_events(world: World) -> None:
     """Most of them are deferred to the queue; every recording is still archived, once."""
 
     await world.subscribe()
-    crowd = await asyncio.gather(*(world.make_recording(10_000) for _ in range(40)))
+    crowd = await asyncio.gather(*(world.make_recording(10_000) for _ in range(24)))
 
     for made in crowd:
         recording = await finish(world, made)
@@ -143,30 +143,41 @@ def late_event(recording: dict[str, Any], *, hours: float) -> dict[str, Any]:
     return {**FILE_STATUS, "id": f"late-{recording['callId']}", "subject": subject, "data": data, "eventTime": time}
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"kind": "cut", "afterBytes": 300_000, "times": 3},
-        {"kind": "reset", "times": 2},
-        {"kind": "status", "status": 503, "retryAfter": 1, "times": 1},
-        {"kind": "status", "status": 429, "retryAfter": 1, "times": 1},
-        {"kind": "html", "status": 200, "times": 1},
-        {"kind": "empty", "times": 1},
-        {"kind": "ignoreRange", "times": 1},
-    ],
-    ids=lambda fault: f"{fault['kind']}{fault.get('status', '')}",
-)
-async def test_faults(world: World, fault: dict[str, Any]) -> None:
-    """A source that fails for a while costs nothing but time."""
+FAULTS: list[dict[str, Any]] = [
+    {"kind": "cut", "afterBytes": 300_000, "times": 3},
+    {"kind": "reset", "times": 2},
+    {"kind": "status", "status": 503, "retryAfter": 1, "times": 1},
+    {"kind": "status", "status": 429, "retryAfter": 1, "times": 1},
+    {"kind": "html", "status": 200, "times": 1},
+    {"kind": "empty", "times": 1},
+    {"kind": "ignoreRange", "times": 1},
+]
+
+
+async def test_faults(world: World) -> None:
+    """A source that fails for a while costs nothing but time, whatever the fault: each is that of one recording."""
 
     await world.subscribe()
     await world.request("DELETE", f"{world.acs}/emulator/faults")
-    await world.inject(method="GET", path="/recording/download/*", **fault)
-    made = await world.make_recording(6 * MIB)
+    made = [await world.make_recording(6 * MIB, announce=False) for _ in FAULTS]
+    paths = [f"/recording/download/{recording['chunks'][0]['documentId']}*" for recording in made]
+    for path, fault in zip(paths, FAULTS, strict=True):
+        await world.inject(method="GET", path=path, **fault)
+    for recording in made:
+        await world.request(
+            "POST", f"{world.acs}/emulator/recordings/{recording['recordingId']}/announce", {"times": 1}
+        )
 
-    await check_content(world, await finish(world, made))
-    [rule] = (await world.request("GET", f"{world.acs}/emulator/faults"))["faults"]
-    assert fault["times"] == rule["applied"]
+    for recording in made:
+        await check_content(world, await finish(world, recording))
+    applied = {rule["path"]: rule["applied"] for rule in await faults(world)}
+    assert {path: fault["times"] for path, fault in zip(paths, FAULTS, strict=True)} == applied
+
+
+async def faults(world: World) -> list[dict[str, Any]]:
+    """Return the emulator's rules, each with how often it was applied."""
+    found: list[dict[str, Any]] = (await world.request("GET", f"{world.acs}/emulator/faults"))["faults"]
+    return found
 
 
 async def test_announced_again(world: World) -> None:
@@ -176,7 +187,7 @@ async def test_announced_again(world: World) -> None:
     made = await world.make_recording(MIB)
     before = await world.archived(made["callId"])
     first = await delivered(world)
-    await world.request("POST", f"{world.acs}/emulator/recordings/{made['recordingId']}/announce", {"times": 2})
+    await world.announce(made, times=2)
     assert first + 2 == await delivered(world)
 
     async def is_swept() -> bool:
@@ -400,20 +411,19 @@ async def test_the_doctor(world: World) -> None:
     assert "✓ ACS credentials" in told
 
 
-async def test_auto_record(tmp_path: Path) -> None:
+async def test_auto_record(world: World) -> None:
     """With AUTO_RECORD=all an established call is recorded, once, however often its event comes."""
 
-    async with running(tmp_path, "--auto-record", "all") as world:
-        await world.subscribe(duplicates=2)
-        body = {"participants": ["Ada", "Grace"], "callbackUri": f"{world.app}/callbacks"}
-        call = await world.request("POST", f"{world.acs}/emulator/calls", body, status=201)
+    await world.subscribe(duplicates=2)
+    body = {"participants": ["Ada", "Grace"], "callbackUri": f"{world.app}/callbacks"}
+    call = await world.request("POST", f"{world.acs}/emulator/calls", body, status=201)
 
-        async def recorded() -> list[dict[str, Any]]:
-            return await world.recordings()
+    async def recorded() -> list[dict[str, Any]]:
+        return [one for one in await world.recordings() if one["callId"] == call["callId"]]
 
-        await eventually(recorded)
-        await world.request("POST", f"{world.acs}/emulator/clock", {"advanceSeconds": 5})
-        await world.request("DELETE", f"{world.acs}/emulator/calls/{call['callId']}")
+    await eventually(recorded)
+    await world.request("POST", f"{world.acs}/emulator/clock", {"advanceSeconds": 5})
+    await world.request("DELETE", f"{world.acs}/emulator/calls/{call['callId']}")
 
-        assert await world.archived(call["callId"])
-        assert 1 == len(await world.recordings())
+    assert await world.archived(call["callId"])
+    assert 1 == len(await recorded())

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# With this seed they have each form of files, and each kind of event at least once.
-RECORDINGS, SEED = 30, 44
+# With this seed they have each form and type of files, one of several blocks, and each kind of event, one ten times.
+RECORDINGS, SEED = 15, 45685
 
 
 @pytest.mark.timeout(290)
 async def test_soak(tmp_path: Path) -> None:
-    """Thirty recordings are whole in the archive or explained, whatever was injected and whoever was killed.
+    """Fifteen recordings are whole in the archive or explained, whatever was injected and whoever was killed.
 
     By the Call Automation API: tests/acceptance/test_soak.py has a thousand by each.
     """
@@ -48,7 +48,7 @@ async def test_soak(tmp_path: Path) -> None:
     assert {"host", "worker"} <= found["kills"].keys()
     assert found["secondHosts"] > 0
     assert found["hostStarts"] >= found["secondHosts"] + found["kills"]["host"]
-    for place, least in (("source", 10), ("storage", 60), ("events", 30)):
+    for place, least in (("source", 5), ("storage", 30), ("events", 15)):
         assert sum(found["faults"][place].values()) >= least, found["faults"]
     assert found["faults"]["events"]["bad"] > 0
     assert found["quarantined"] >= found["faults"]["events"]["bad"]

@@ -55,6 +55,12 @@ class World:
         made: dict[str, Any] = await self.request("POST", f"{self.acs}/emulator/recordings", body, status=201)
         return made
 
+    async def announce(self, recording: dict[str, Any], *, times: int = 1) -> None:
+        """Have the file event of a recording published."""
+        await self.request(
+            "POST", f"{self.acs}/emulator/recordings/{recording['recordingId']}/announce", {"times": times}
+        )
+
     async def recording(self, recording_id: str) -> dict[str, Any]:
         """Return what the emulator knows of a recording."""
         found: dict[str, Any] = await self.request("GET", f"{self.acs}/emulator/recordings/{recording_id}")
@@ -80,10 +86,11 @@ class World:
         """Return the archive's blobs of a call once staging has none left, without the folder."""
 
         async def look() -> list[str] | None:
+            # Staging first: it is small, and is empty last.
+            if any(call_id in name for name in await self.names("recordings-staging")):
+                return None
             here = [name for name in await self.names("recordings-archive") if call_id in name]
-            staged = [name for name in await self.names("recordings-staging") if call_id in name]
-            done = any(name.endswith("/recording.json") for name in here) and not staged
-            return here if done else None
+            return here if any(name.endswith("/recording.json") for name in here) else None
 
         here = await eventually(look, seconds=seconds)
         return sorted(name.partition(f"-{call_id}/")[2] for name in here)
@@ -139,5 +146,5 @@ async def eventually[Found](look: Callable[[], Awaitable[Found | None]], *, seco
     """Poll until something is found."""
     async with asyncio.timeout(seconds):
         while not (found := await look()):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)
     return found

@@ -15,7 +15,7 @@ from recording.model.manifest import Manifest
 from tests.keeping.worlds import lift, on_platform, place, protected, retain
 from tests.support.emulator import Control
 from tests.support.erasures import ask, do
-from tests.support.facts import add_fault, archived, sweep
+from tests.support.facts import add_fault, archived, stage, sweep
 
 
 async def test_each_blob_of_a_recording_has_its_policy_and_its_hold(
@@ -94,9 +94,10 @@ async def test_a_platform_that_is_out_of_reach_for_a_moment_is_asked_again(
 async def test_a_policy_never_ends_after_the_time_of_its_recording(
     azurite: Azurite, environment: dict[str, str], control: Control
 ) -> None:
-    """What the timer deletes then isn't refused."""
+    """What the timer deletes then isn't refused. The copies are made some time after the run has begun."""
     async with protected(azurite, environment) as (app, _):
-        [job] = await archived(app, control, 1000)
+        [job] = await stage(app, await control.recording(1000))
+        assert (await sweep(app, now=datetime.now(UTC) - timedelta(minutes=5))).archived
         until = (await app.catalogue.detail(job.recording_key)).kept_until
         assert until is not None
         assert max(await app.keeping.keeping.policies(job.recording_key)) <= until
