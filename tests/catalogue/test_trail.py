@@ -25,7 +25,7 @@ from recording.model.trail import TrailEntry
 from recording.storage.index import table_name
 from tests.support.archives import manifest_of
 from tests.support.emulator import Control, file_event
-from tests.support.facts import add_fault, archived, container, listing, put, receive, sweep, with_blobs
+from tests.support.facts import add_fault, archived, container, listing, put, receive, stage, sweep, with_blobs
 from tests.support.faults import FaultyBlobs
 
 UNKNOWN = "20260301T100000000000Z-3f2b0e4c-0000-4000-8000-00000000000f"
@@ -102,7 +102,8 @@ async def test_a_recording_of_the_2021_preview_api_has_the_trail_of_its_stop(app
     call = (await control.call("POST", "calls", {"participants": ["Ada"]}))["conversationId"]
     started = await app.control.start(ADA, call, StartRecording())
     await app.control.stop(ADA, call, started.recording_id, Operation())
-    [job] = await archived(app, control, 1000)
+    [job] = await stage(app, await control.recording(1000))
+    await sweep(app)
     assert started.recording_id == await app.endings.assigned(job.recording_key)
 
     page = await app.trail_view.of_recording(job.recording_key, TrailQuery(), url=URL)

@@ -9,10 +9,15 @@ from playwright.async_api import Browser
 from local.azurite import Azurite
 from recording import app as bootstrap
 from recording.config.settings import read_settings
+from recording.model.manifest import Manifest
 from tests.support.browser import Visit, chromium, visiting
 from tests.support.emulator import Control
 from tests.support.exhibits import furnish
+from tests.support.played import Part, put_recording
 from tests.support.v1 import Site, running
+
+# Two chunks with one lost between; the first has a pause of a minute after a second and a half.
+THREE = (Part(0, 3, pause=(1.5, 60)), Part(63, outcome="lost"), Part(70, 3))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,3 +63,9 @@ async def keys(site: Site) -> dict[str, str]:
         return await furnish(app, Control(site.acs.endpoint, site.session))
     finally:
         await app.aclose()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def three(site: Site) -> Manifest:
+    """A recording of three chunks in a row, with a pause and a lost one."""
+    return await put_recording(read_settings(site.environ), 1, THREE)

@@ -4,7 +4,6 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Page, Route, expect
 
 from recording.config.settings import read_settings
@@ -15,15 +14,6 @@ from tests.support.played import Part, put_recording
 from tests.support.v1 import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-# Two chunks with one lost between; the first has a pause of a minute after a second and a half.
-THREE = (Part(0, 3, pause=(1.5, 60)), Part(63, outcome="lost"), Part(70, 3))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def three(site: Site) -> Manifest:
-    """A recording of three chunks in a row, with a pause and a lost one."""
-    return await put_recording(read_settings(site.environ), 1, THREE)
 
 
 async def clock(page: Page) -> str:
@@ -143,23 +133,6 @@ async def test_a_hostile_recording_is_shown_as_text(visit: Visit, site: Site) ->
     assert 2 == text.count(markup)
     assert {"\u202e", "\u0007", "\u0000"}.isdisjoint(text)
     assert 0 == await page.locator("img").count()
-
-
-@pytest.mark.parametrize(
-    ("login", "plays", "people", "trail"),
-    [("ada", 1, True, 0), ("edsger", 0, False, 0), ("grace", 1, True, 1), ("alan", 0, True, 0)],
-)
-async def test_each_role_is_offered_what_it_may_do(
-    visit: Visit, site: Site, three: Manifest, login: str, plays: int, people: bool, trail: int
-) -> None:
-    """Who may not play sees the timeline and which role is missing; operators see nobody's name."""
-    page = await visit.open(f"#/r/{three.recording_key}", login)
-    await page.get_by_role("heading", name="Files").wait_for()
-
-    assert plays == await page.get_by_role("button", name="Play", exact=True).count()
-    assert 1 - plays == await page.get_by_text("Playing needs the role").count()
-    assert people == ("8:acs:ada" in await page.locator("main").inner_text())
-    assert trail == await page.get_by_role("heading", name="Trail").count()
 
 
 async def test_a_key_without_a_recording_says_so(visit: Visit) -> None:

@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from local.entra.directory import PEOPLE
+from recording.model.manifest import Manifest
 from tests.support.browser import Visit
 from tests.support.exhibits import HOSTILE
 
@@ -19,11 +20,23 @@ VIEWS = {
     "alan": ["List"],
 }
 NEEDS = {"live": "Recordings.Control", "ops": "Recordings.Operate", "trail": "Recordings.Manage"}
+# Of a recording: whether it plays, whether its people are named, whether its trail is there.
+OF_A_RECORDING = {
+    "ada": (True, True, False),
+    "edsger": (False, False, False),
+    "grace": (True, True, True),
+    "alan": (False, True, False),
+}
 
 
 @pytest.mark.parametrize("who", VIEWS)
-async def test_each_role_is_offered_what_it_may_do(visit: Visit, keys: dict[str, str], who: str) -> None:
-    """And a link to anything else says which role is missing."""
+async def test_each_role_is_offered_what_it_may_do(
+    visit: Visit, keys: dict[str, str], three: Manifest, who: str
+) -> None:
+    """And a link to anything else says which role is missing.
+
+    Who may not play sees the timeline and which role is missing; operators see nobody's name.
+    """
     page = await visit.open("#/", who)
     links = page.locator("#header nav a")
     offered = [text.split("\n")[0].strip("0123456789") for text in await links.all_inner_texts()]
@@ -36,6 +49,16 @@ async def test_each_role_is_offered_what_it_may_do(visit: Visit, keys: dict[str,
         await page.get_by_role("heading", name="Not with your roles").wait_for()
         assert f"needs the role {role}." in await page.locator("#main").inner_text()
     assert [] == await visit.axe()
+    if who not in OF_A_RECORDING:
+        return
+
+    plays, people, trail = OF_A_RECORDING[who]
+    await visit.go(f"#/r/{three.recording_key}")
+    await page.get_by_role("heading", name="Files").wait_for()
+    assert plays == await page.get_by_role("button", name="Play", exact=True).count()
+    assert 1 - plays == await page.get_by_text("Playing needs the role").count()
+    assert people == ("8:acs:ada" in await page.locator("main").inner_text())
+    assert trail == await page.get_by_role("heading", name="Trail").count()
 
 
 async def test_a_recording_is_paused_and_stopped_by_keyboard(visit: Visit, keys: dict[str, str]) -> None:
