@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,16 @@ from tests.page.conftest import site as site
 from tests.page.conftest import visit as visit
 
 type Say = Callable[[str], None]
+
+# A full range on a slow machine.
+SECONDS = 1800
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each of these tests minutes; a test may say otherwise."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SECONDS))
 
 
 @pytest.fixture
