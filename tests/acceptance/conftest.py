@@ -17,7 +17,7 @@ SECONDS = 1800
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each of these tests minutes; a test may say otherwise."""
+    """Let each of these tests take minutes; a test may say otherwise."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SECONDS))
