@@ -46,7 +46,10 @@ class Entry:
 
 
 class Log:
-    """Keep the latest requests in order of arrival, and the totals of all that have ended."""
+    """Keep the latest requests in order of arrival, and totals.
+
+    A request counts when it arrives, its fault and its bytes when it has ended: that is later than its client may know.
+    """
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=_CAPACITY)
@@ -59,25 +62,26 @@ class Log:
     def begin(self, entry: Entry) -> None:
         """Record a request that has arrived."""
         self._entries.append(entry)
+        self._total(entry)["requests"] += 1
+        if key := _key(entry):
+            self._recordings[key] += 1
+        else:
+            self._for_none += 1
 
     def end(self, entry: Entry) -> None:
         """Add a request that has ended to the totals."""
-        total = self._totals.setdefault(entry.call.operation, Counter())
-        total["requests"] += 1
+        total = self._total(entry)
         total["faults"] += entry.fault is not None
         total["bytesReceived"] += entry.exchange.bytes_received
         total["bytesSent"] += entry.exchange.bytes_sent
-        if key := _KEY.search(entry.call.query.get("prefix") or entry.call.path):
-            self._recordings[key[0]] += 1
-            if (
-                entry.call.operation == "DeleteBlob"
-                and (entry.exchange.upstream_status or entry.exchange.status) == 202
-            ):
-                _, container, folder = entry.call.path.strip("/").split("/", 2)
-                if _DATED.match(folder):
-                    self._deletions[container].add(key[0])
-        else:
-            self._for_none += 1
+        is_deleted = (entry.exchange.upstream_status or entry.exchange.status) == 202
+        if entry.call.operation == "DeleteBlob" and is_deleted and (key := _key(entry)):
+            _, container, folder = entry.call.path.strip("/").split("/", 2)
+            if _DATED.match(folder):
+                self._deletions[container].add(key)
+
+    def _total(self, entry: Entry) -> Counter[str]:
+        return self._totals.setdefault(entry.call.operation, Counter())
 
     def view(self, limit: int) -> dict[str, Any]:
         """Return the last ``limit`` requests, the totals by operation, and how many were for no recording, as JSON."""
@@ -103,3 +107,8 @@ class Log:
         self._recordings.clear()
         self._deletions.clear()
         self._for_none = 0
+
+
+def _key(entry: Entry) -> str | None:
+    found = _KEY.search(entry.call.query.get("prefix") or entry.call.path)
+    return found[0] if found else None

@@ -344,7 +344,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     trail = Trail(blobs, note=index.note, clock=clock)
     claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
     tombstones, places, erasures = Tombstones(blobs), Places(blobs), ErasureStore(blobs)
-    erased = ErasedRecordings(tombstones, places, endings)
+    erased = ErasedRecordings(tombstones, blobs, places, endings, index)
     consents = Consents(blobs)
     consent_control = ConsentControl(
         clients.service,
@@ -514,6 +514,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 endings,
                 trail_rows,
                 keeping,
+                erased.forget_rows,
                 retention=settings.retention,
                 risk_margin=settings.risk_margin,
                 # Keys of rows need a fact of the archive: one that is silent is not waited for much longer.

@@ -18,8 +18,10 @@ from local.soak.watch import ARCHIVE, STAGING, list_blobs
 
 # Answers a GET of a path under /v1, as somebody who may erase: the status and the JSON.
 type Get = Callable[[str], Awaitable[tuple[int, Any]]]
-# Ids in a certificate, and the reasons that people and the app itself give.
+# The reasons of certificates that people and the app itself give.
 REASON_ASKED, REASON_ENDED = "not-needed", "retention-ended"
+# Contradictions of a sentence that are printed.
+_MOST_SHOWN = 5
 
 
 @dataclass
@@ -31,8 +33,9 @@ class Sentence:
     wrong: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """Return the sentence, and whether it is true."""
-        return f"{'NOT TRUE' if self.wrong else 'True'}: {self.text} ({self.rests_on})."
+        """Return the sentence, whether it is true, and what contradicts it."""
+        said = f"{'NOT TRUE' if self.wrong else 'True'}: {self.text} ({self.rests_on})."
+        return "\n".join([said, *(f"  - {one}" for one in self.wrong[:_MOST_SHOWN])])
 
 
 @dataclass(frozen=True)

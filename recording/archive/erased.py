@@ -4,24 +4,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recording.model import layout
+from recording.model.keeping import NOTHING
+from recording.model.manifest import Manifest, write_manifest
 from recording.model.recording import InFlightRecording
 from recording.model.tombstone import MOST_DOCUMENTS, Match, Named, Tombstone
+from recording.storage.blobs import Blobs
 from recording.storage.endings import Endings
+from recording.storage.index import Index
 from recording.storage.places import Places
 from recording.storage.tombstones import Tombstones
 from recording.telemetry import log
+from recording.workers import run_each
 
 # Lookups of the documents of a recording of many chunks in a run of the timer; a second has room for them.
 _ASKED_AT_ONCE = 256
+_REQUESTS = 16
 
 
 @dataclass(frozen=True)
 class ErasedRecordings:
-    """Looks for the tombstones of what is in flight, and empties staging under them."""
+    """Looks for the tombstones of what is in flight, and empties staging and the index under them."""
 
     tombstones: Tombstones
+    blobs: Blobs
     places: Places
     endings: Endings
+    index: Index
 
     async def by_key(self, key: str) -> Match:
         """Return what the tombstone of a recording key says, as far as the archive answers."""
@@ -48,14 +56,38 @@ class ErasedRecordings:
         found = await self.tombstones.find_if_possible(some, recording_key=recording.key)
         return Match(None, found.documents)
 
-    async def empty(self, key: str, stone: Tombstone, *, recording_id: str | None = None) -> None:
-        """Empty staging of an erased recording, which may have another key; raises azure-core's errors."""
+    async def empty(self, key: str, stone: Tombstone, *, recording: InFlightRecording | None = None) -> None:
+        """Empty staging of an erased recording, which may have another key, and delete its rows.
+
+        Without events there is no `recording`, and there are no rows. Raises azure-core's errors.
+        """
         await self.tombstones.add(stone, key)
+        if recording:
+            # Before its events are gone, which alone say where its rows are.
+            await self.index.forget(write_manifest(recording, archived_at=None), NOTHING)
         done = await self.places.empty("staging", [f"{key}/"])
-        if recording_id:
+        if recording and recording.recording_id:
             # Otherwise its stop would be reported as one that nothing has announced.
-            await self.endings.clear_announced(recording_id)
+            await self.endings.clear_announced(recording.recording_id)
         log.warning("recording.erased_again", erasure=stone.erasure, removed=sum(done.removed.values()))
+
+    async def forget_rows(self, written: Sequence[Manifest]) -> None:
+        """Delete rows of recordings in flight that were written while a job emptied staging under a tombstone.
+
+        One list of folders says which are gone from staging; most of those are in the archive. Raises azure-core's
+        errors.
+        """
+        if not written:
+            return
+        in_flight = set(await self.blobs.folders("staging"))
+
+        async def forget(gone: Manifest) -> None:
+            named = Named.of(gone.recording_key, None, ())
+            if (await self.tombstones.find(named)).whole:
+                await self.index.forget(gone, NOTHING)
+
+        gone = [one for one in written if one.recording_key not in in_flight]
+        await run_each(forget, gone, at_once=_REQUESTS)
 
     async def remove_documents(self, recording: InFlightRecording, match: Match) -> bool:
         """Remove the chunks of a recording whose documents belong to an erased one; return whether there were any.

@@ -141,6 +141,10 @@ class Run:
             self.report.failed.append(key)
             log_failure(failure, key, failed, "the next run tries again")
 
+    def forget(self, key: str) -> None:
+        """Forget a recording that is in flight no more, since it was erased."""
+        self.seen = [one for one in self.seen if one.key != key]
+
     def summary(self) -> TimerRan:
         """Return what the run did, in numbers."""
         left = [

@@ -1,7 +1,7 @@
 """Use case: keep the search index in step with what is in flight, what needs an operator, and the trail."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import batched
 
@@ -35,6 +35,7 @@ class Indexing:
     """Writes the rows of what is in flight.
 
     `retention` is how long ACS keeps a recording, `risk_margin` how long before its deadline a chunk is at risk.
+    `forget_erased` deletes rows of what was erased while they were written.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Indexing:
         endings: Endings,
         trail: TrailRows,
         keeping: KeepingStore,
+        forget_erased: Callable[[Sequence[Manifest]], Awaitable[None]],
         *,
         retention: timedelta,
         risk_margin: timedelta,
@@ -52,6 +54,7 @@ class Indexing:
         self._index = index
         self._trail = trail
         self._keeping = keeping
+        self._forget_erased = forget_erased
         self._starts = starts
         self._endings = endings
         self._retention = retention
@@ -81,7 +84,9 @@ class Indexing:
                 # In flight nothing has an end yet: only who holds them.
                 kept = await self._keeping.of_days((one.key for one in recordings), with_retention=False)
                 for some in batched(recordings, _AT_ONCE, strict=False):
-                    await self._index.write_in_flight(await self._present(some), kept)
+                    present = await self._present(some)
+                    written = {row.summary.recording_key for row in await self._index.write_in_flight(present, kept)}
+                    await self._forget_erased([one for one in present if one.recording_key in written])
                 await self._sweep_live(
                     {layout.recording_digest(r.recording_id) for r in recordings if r.recording_id}, now
                 )

@@ -22,6 +22,7 @@ from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import (
     HttpResponseError,
+    IncompleteReadError,
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
@@ -52,6 +53,7 @@ RETRIES: dict[str, Any] = {"retry_total": 4, "initial_backoff": 1, "increment_ba
 # The length of one read, which is held in memory: that of several beside each other, and the most.
 _READ_BYTES, LONGEST_READ = 2 * 1024 * 1024, 4 * 1024 * 1024
 _COPY_TRIES = 3
+_READ_TRIES = 3
 # The clients of blobs that are kept.
 _CLIENTS = 64
 # Of one block of a copy as it is; a block may have 4,000 MiB.
@@ -174,10 +176,16 @@ class Blobs:
 
     async def read(self, where: Container, name: str) -> bytes | None:
         """Return a small blob's bytes; None if it doesn't exist."""
-        try:
-            return await (await self._blob(where, name).download_blob()).readall()
-        except ResourceNotFoundError:
-            return None
+        for tries_left in reversed(range(_READ_TRIES)):
+            try:
+                return await (await self._blob(where, name).download_blob()).readall()
+            except ResourceNotFoundError:
+                return None
+            except IncompleteReadError:
+                # The client repeats a body that breaks off, but not that of an error: most lookups find nothing.
+                if not tries_left:
+                    raise
+        return None
 
     async def stat(self, where: Container, name: str) -> StoredBlob | None:
         """Return a blob's properties; None if it doesn't exist."""

@@ -393,8 +393,8 @@ class Index:
                 log.error("index.unreadable", partition=index.ERASURES, row=entity["RowKey"])
         return found, following
 
-    async def write_in_flight(self, manifests: Iterable[Manifest], kept: Mapping[str, Kept] | None = None) -> int:
-        """Write the rows of recordings in flight, where they say something new; return how many.
+    async def write_in_flight(self, manifests: Iterable[Manifest], kept: Mapping[str, Kept] | None = None) -> list[Row]:
+        """Write the rows of recordings in flight, where they say something new; return them.
 
         What shows an archived recording stays: this may come after the archive job, from an older list of staging.
         Raises azure-core's errors.
@@ -421,7 +421,7 @@ class Index:
         await run_each(compare, new, at_once=_REQUESTS)
         batches = [some for rows in by_partition.values() for some in batched(rows, _MOST_IN_BATCH, strict=False)]
         await run_each(self._change_if_unchanged, batches, at_once=_REQUESTS)
-        return sum(map(len, batches))
+        return [row for some in batches for row, _ in some]
 
     async def page(self, wanted: Search, *, limit: int, token: Any = None) -> Page:
         """Return up to `limit` recordings from `token` on, newest first.

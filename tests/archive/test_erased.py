@@ -39,6 +39,12 @@ async def left(app: App) -> set[str]:
     return {name for name in (*archive, *staging) if not name.startswith(f"{layout.TOMBSTONES}/")}
 
 
+async def rows_of(app: App, key: str) -> list[str]:
+    """List the partitions in which the search index has rows of a recording."""
+    listed = app.clients.index._table().list_entities()
+    return sorted([one["PartitionKey"] async for one in listed if key in one["RowKey"]])
+
+
 @pytest.fixture
 def jobs_of() -> Any:
     """Make the jobs of a recording without announcing it."""
@@ -214,3 +220,48 @@ async def test_an_archive_that_is_down_keeps_no_chunk_from_staging(app: App, con
     await sweep(app)
 
     assert set() == await left(app)
+
+
+@pytest.mark.parametrize("by", ["its job", "a run by hand", "the timer, since chunks are missing"])
+async def test_what_empties_staging_deletes_the_rows(app: App, control: Control, by: str) -> None:
+    """They were written while its tombstone could not be read: nobody finds it by its call any more."""
+    recording = await control.recording(1000, 2000)
+    is_missing = by.startswith("the timer")
+    [job, _] = await (announce if is_missing else stage)(app, recording)
+    await app.timer.indexing.run([await app.recordings.load(job.recording_key)], datetime.now(UTC))
+    assert await rows_of(app, job.recording_key)
+    await bury(app, [job])
+
+    if by == "its job":
+        await app.archive.run(job.recording_key)
+    else:
+        await run_timer(app, now=datetime.now(UTC) + HOUR, archives_all=not is_missing)
+
+    assert [] == await rows_of(app, job.recording_key)
+    assert set() == await left(app)
+
+
+async def test_a_timer_that_saw_it_before_leaves_no_rows(app: App, control: Control) -> None:
+    """The job that the run has queued empties staging before the run writes its rows."""
+    [job] = await stage(app, await control.recording(1000))
+    seen = await app.recordings.load(job.recording_key)
+    await bury(app, [job])
+    await app.archive.run(job.recording_key)
+
+    await app.timer.indexing.run([seen], datetime.now(UTC))
+
+    assert [] == await rows_of(app, job.recording_key)
+
+
+async def test_a_timer_that_saw_another_before_leaves_its_rows(app: App, control: Control) -> None:
+    """It was archived meanwhile, as most are, or waits in staging: no tombstone names it."""
+    [job] = await stage(app, await control.recording(1000))
+    seen = await app.recordings.load(job.recording_key)
+    await app.timer.indexing.run([seen], datetime.now(UTC))
+    before = await rows_of(app, job.recording_key)
+    assert before
+
+    await app.archive.run(job.recording_key)
+    await app.timer.indexing.run([seen], datetime.now(UTC))
+
+    assert set(before) <= set(await rows_of(app, job.recording_key))
