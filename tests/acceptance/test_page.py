@@ -39,11 +39,17 @@ FIRST_VIEW, SEARCH, SLOWER = 1000, 300, 4
 _WATCH = """
 window.shifts = [];
 new PerformanceObserver(list => {
-  for (const entry of list.getEntries()) if (!entry.hadRecentInput) shifts.push(entry.value);
+  for (const entry of list.getEntries()) {
+    const moved = entry.sources.map(one => (one.node?.outerHTML || one.node?.nodeName || '').slice(0, 80));
+    if (!entry.hadRecentInput) shifts.push([entry.value, ...moved]);
+  }
 }).observe({type: 'layout-shift', buffered: true});
-addEventListener('submit', () => { window.asked = performance.now(); window.shown = null; }, true);
+addEventListener('submit', () => {
+  window.asked = performance.now(); window.shown = null; window.before = document.querySelector('table.list');
+}, true);
 new MutationObserver(() => {
-  if (window.shown || !document.querySelector('table.list tbody tr')) return;
+  const row = document.querySelector('table.list tbody tr');
+  if (window.shown || !row || row.closest('table') === window.before) return;
   requestAnimationFrame(() => { window.shown ||= performance.now(); });
 }).observe(document, {childList: true, subtree: true});
 """
@@ -101,10 +107,10 @@ async def test_the_list_is_quick_with_100_000_recordings(browser: Browser, say: 
             searches = [await _search(page, text) for text in (PERSON, "case 99", "case 505", PERSON)]
             shifts = await page.evaluate("shifts")
     say(f"first view: {first:.0f} ms at a processor {SLOWER} times slower; {whole:.0f} ms with the sign-in before it")
-    say(f"search: {', '.join(f'{one:.0f}' for one in searches)} ms; layout shift: {sum(shifts):.4f}")
+    say(f"search: {', '.join(f'{one:.0f}' for one in searches)} ms; layout shift: {sum(one[0] for one in shifts):.4f}")
     assert first < FIRST_VIEW
     assert max(searches) < SEARCH
-    assert 0 == sum(shifts)
+    assert [] == shifts
 
 
 async def _first_view(visit: Visit, page: Page) -> tuple[float, float]:
@@ -121,7 +127,6 @@ async def _first_view(visit: Visit, page: Page) -> tuple[float, float]:
 
 async def _search(page: Page, text: str) -> float:
     """Return the milliseconds from Enter to the rows that are found."""
-    await page.evaluate("document.querySelector('table.list')?.remove()")
     await page.get_by_label("Search recordings").fill(text)
     await page.keyboard.press("Enter")
     await page.wait_for_function("window.shown || location.hash.startsWith('#/r/')")
