@@ -17,6 +17,7 @@ RecordingError                500 InternalServerError
 ├── IndexUnavailable          503 IndexUnavailable        the search index can't be reached; try again in a minute
 ├── StorageUnavailable        503 StorageUnavailable      storage can't be reached; try again in a minute
 ├── TrailUnavailable          503 TrailUnavailable        the trail can't be written, so it was not done; try again
+├── ManifestUnreadable        500 ManifestUnreadable      the operator restores the blob; the archive has the files
 ├── Misconfigured             500 Misconfigured           the operator fixes a setting or a role
 ├── UpstreamFailed            500 UpstreamFailed          ACS failed; the caller may try again
 ├── BadEvent                  quarantined                 the operator inspects the event
@@ -187,6 +188,12 @@ class Misconfigured(RecordingError):
     """A setting, a key or a role of this app is wrong; the message names it."""
 
     code = "Misconfigured"
+
+
+class ManifestUnreadable(RecordingError):
+    """The manifest of an archived recording is no manifest: somebody has changed its blob."""
+
+    code = "ManifestUnreadable"
 
 
 class UpstreamFailed(RecordingError):

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Literal
 
 from azure.core.exceptions import AzureError
-from pydantic import ValidationError
 
 from recording.archive.review import load_due
 from recording.clock import Clock, utc_now
@@ -67,7 +66,7 @@ class Requeue:
         number = layout.read_index(index)
         try:
             found = await self._find(key, number)
-        except (AzureError, TimeoutError, ValidationError) as failed:
+        except (AzureError, TimeoutError) as failed:
             raise _unavailable(key, number, failed) from None
         if not isinstance(found, InFlightChunk):
             return found

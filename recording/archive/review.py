@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
-from pydantic import ValidationError
 
 from recording.archive.erased import ErasedRecordings
 from recording.archive.run import Due, Run
+from recording.errors import ManifestUnreadable
 from recording.model import layout, manifest
 from recording.model.attempts import Attempts, Failure
 from recording.model.job import MOST_DIRECT, ChunkJob, FanOut
@@ -56,7 +56,7 @@ def to_requeue(recording: InFlightRecording, now: datetime, *, first: timedelta)
 async def load_due(recordings: RecordingStore, key: str, blobs: list[StoredBlob]) -> Due:
     """Derive a recording from its facts, and compare it with its manifest.
 
-    Raises azure-core's errors, TimeoutError, or pydantic's ValidationError for a manifest that can't be read.
+    Raises azure-core's errors, TimeoutError, or ManifestUnreadable.
     """
     before = await recordings.newest_manifest_in_time(key)
     whole = await recordings.load_with_archived_events(key, blobs, before)
@@ -84,7 +84,7 @@ class Review:
         """Review one recording: requeue its missing chunks, or note in `run.due` that it can be archived."""
         try:
             found = await self._load(run, key, blobs)
-        except (AzureError, TimeoutError, ValidationError):
+        except (AzureError, TimeoutError, ManifestUnreadable):
             # It can't be archived now; fetching what is missing needs nothing of the archive.
             alone = await self.recordings.load(key, blobs)
             run.seen.append(alone)

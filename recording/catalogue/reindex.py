@@ -4,9 +4,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pydantic import ValidationError
-
 from recording.clock import Clock, utc_now
+from recording.errors import ManifestUnreadable
 from recording.model import layout
 from recording.model.erasure import ErasureSummary
 from recording.model.keeping import NOTHING
@@ -158,7 +157,7 @@ class Reindex:
             key, revision = one
             try:
                 written = await self.recordings.manifest(key, revision)
-            except ValidationError:
+            except ManifestUnreadable:
                 log.error("recording.unreadable", recordingKey=key, next="it has no rows; inspect its manifest")
                 return
             if written:

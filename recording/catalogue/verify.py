@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 
 from azure.core.exceptions import AzureError
-from pydantic import ValidationError
 
 from recording.clock import Clock, utc_now
-from recording.errors import Conflict, NotFound, RecordingError, StorageUnavailable, describe
+from recording.errors import Conflict, ManifestUnreadable, NotFound, RecordingError, StorageUnavailable, describe
 from recording.formats import media
 from recording.formats.media import Kind
 from recording.formats.verdict import Outcome
@@ -167,7 +166,7 @@ class Verifier:
         layout.check_key(key)
         try:
             manifest = await self._recordings.newest_manifest(key)
-        except ValidationError:
+        except ManifestUnreadable:
             return None
         if manifest is None:
             raise NotFound("there is no archived recording of this key", target="recordingKey")

@@ -8,13 +8,12 @@ import argparse
 from pathlib import Path
 
 from azure.core.exceptions import AzureError
-from pydantic import ValidationError
 
 from recording.app import App, assemble, connect
 from recording.archive.review import load_due
 from recording.commands.arguments import add_settings
 from recording.config.settings import read_from
-from recording.errors import ChunkError, NotFound, describe
+from recording.errors import ChunkError, ManifestUnreadable, NotFound, describe
 from recording.intake.replay import read_files
 from recording.model import layout
 from recording.model.recording import InFlightChunk
@@ -72,8 +71,8 @@ async def _chunks(app: App, key: str, indexes: list[int] | None) -> list[InFligh
     blobs = await app.recordings.staged(key)
     try:
         whole = (await load_due(app.recordings, key, blobs)).pending
-    except (AzureError, TimeoutError, ValidationError):
-        # The archive doesn't answer, and nothing of it is needed for fetching.
+    except (AzureError, TimeoutError, ManifestUnreadable):
+        # The archive doesn't answer as it should, and nothing of it is needed for fetching.
         whole = await app.recordings.load(key, blobs)
     if not whole.chunks:
         raise NotFound(f"nothing of {key} is in flight: give its event with --event", target="recordingKey")

@@ -8,11 +8,19 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from azure.core.exceptions import AzureError
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from recording.clock import Clock, utc_now
 from recording.erasing.blocked import Blocked
-from recording.errors import BadRequest, Conflict, Misconfigured, NotFound, StorageUnavailable, describe
+from recording.errors import (
+    BadRequest,
+    Conflict,
+    ManifestUnreadable,
+    Misconfigured,
+    NotFound,
+    StorageUnavailable,
+    describe,
+)
 from recording.model import layout
 from recording.model.caller import Caller
 from recording.model.erasure import (
@@ -340,7 +348,7 @@ class ErasureRequests:
     async def _is_archived(self, key: str) -> bool:
         try:
             return await self.recordings.newest_manifest(key) is not None
-        except ValidationError:
+        except ManifestUnreadable:
             # It is there, and is erased by the names of its blobs.
             return True
 

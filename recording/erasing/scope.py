@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from pydantic import ValidationError
-
 from recording.clock import Clock, utc_now
+from recording.errors import ManifestUnreadable
 from recording.model import index, layout, manifest
 from recording.model.erasure import ErasureScope, Source
 from recording.model.events import FileStatusUpdated
@@ -144,7 +143,7 @@ class ScopeFinder:
             while written := await self.recordings.manifest(key, revision):
                 found.append(await self.recordings.described(written))
                 revision += 1
-        except ValidationError:
+        except ManifestUnreadable:
             log.error("recording.unreadable", recordingKey=key, next="it is erased by the names of its blobs")
         recording = await self.recordings.load(key)
         if recording.events:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from azure.core.exceptions import AzureError
 
-from recording.errors import Misconfigured, describe
+from recording.errors import ManifestUnreadable, Misconfigured, describe
 from recording.keeping.follow import Follow
 from recording.model import index
 from recording.model.keeping import NOTHING, has_ended
@@ -55,8 +55,14 @@ class RetentionEnds:
         free = [(row, key) for row, key in rows if not kept.get(key, NOTHING).holds][:_MOST]
 
         async def look(one: tuple[str, str]) -> None:
-            if await self._look(*one, now):
-                asked.append(one[1])
+            try:
+                if await self._look(*one, now):
+                    asked.append(one[1])
+            except ManifestUnreadable as failed:
+                # The others must not wait for it.
+                log.error(
+                    "retention.not_ended", recordingKey=one[1], reason=failed.message, next="it is kept until then"
+                )
 
         await run_each(look, free, at_once=_AT_ONCE)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from azure.core.exceptions import AzureError
 
-from recording.errors import Misconfigured, describe
+from recording.errors import ManifestUnreadable, Misconfigured, describe
 from recording.model import layout, manifest
 from recording.model.keeping import has_ended
 from recording.model.manifest import Manifest
@@ -38,7 +38,10 @@ class Follow:
     beside_seconds: float = _BESIDE_SECONDS
 
     async def find(self, key: str) -> Manifest | None:
-        """Find a recording in the archive, or else among those in flight; raises azure-core's errors."""
+        """Find a recording in the archive, or else among those in flight.
+
+        Raises azure-core's errors, or ManifestUnreadable.
+        """
         written = await self.recordings.newest_manifest(key)
         if written is not None:
             return await self._as_indexed(written)
@@ -65,7 +68,7 @@ class Follow:
                 await self.keeping.unmark(*markers)
         except NotProtected as failed:
             log_not_protected(key, failed)
-        except (AzureError, Misconfigured, TimeoutError) as failed:
+        except (AzureError, ManifestUnreadable, Misconfigured, TimeoutError) as failed:
             log.warning("keeping.not_followed", recordingKey=key, reason=describe(failed), next="the timer tries again")
         else:
             return True

@@ -7,8 +7,7 @@ be complete reads every manifest, and the facts of what is in flight.
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
+from recording.errors import ManifestUnreadable
 from recording.model import index, manifest
 from recording.model.export import Progress
 from recording.model.manifest import Manifest
@@ -76,7 +75,7 @@ class PersonFinder:
             key, revision = one
             try:
                 written = await self.recordings.manifest(key, revision)
-            except ValidationError:
+            except ManifestUnreadable:
                 log.error("recording.unreadable", recordingKey=key, next="nobody is found by it; inspect its manifest")
                 unreadable.add(key)
                 return

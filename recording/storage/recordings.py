@@ -10,7 +10,7 @@ from itertools import groupby
 from azure.core.exceptions import AzureError
 from pydantic import ValidationError
 
-from recording.errors import BadEvent
+from recording.errors import BadEvent, ManifestUnreadable
 from recording.model import event_parser, layout, manifest, payload
 from recording.model.attempts import Attempts
 from recording.model.events import FileStatusUpdated
@@ -213,7 +213,7 @@ class RecordingStore:
             return await self.newest_manifest(key)
 
     async def manifest(self, key: str, revision: int) -> Manifest | None:
-        """Read one revision of a manifest; raises pydantic's ValidationError for one that can't be parsed."""
+        """Read one revision of a manifest; raises ManifestUnreadable, as all do that read one."""
         return await self._manifest(key, revision)
 
     async def manifests_of(self, day: str) -> dict[str, int]:
@@ -272,7 +272,7 @@ class RecordingStore:
                     if len(self._archived) > _REMEMBERED:
                         del self._archived[next(iter(self._archived))]
                 return documents
-        except (AzureError, TimeoutError, ValidationError) as failed:
+        except (AzureError, TimeoutError, ManifestUnreadable) as failed:
             log.warning("archive.not_read", recordingKey=key, reason=type(failed).__name__)
             return frozenset()
 
@@ -350,8 +350,15 @@ class RecordingStore:
         return [key for key in await self._blobs.folders("archive", f"{day}/") if layout.is_recording_key(key)]
 
     async def _manifest(self, key: str, revision: int) -> Manifest | None:
-        text = await self._blobs.read("archive", layout.manifest_blob(key, revision))
-        return Manifest.model_validate_json(text) if text else None
+        name = layout.manifest_blob(key, revision)
+        text = await self._blobs.read("archive", name)
+        try:
+            return Manifest.model_validate_json(text) if text else None
+        except ValidationError:
+            raise ManifestUnreadable(
+                f"the manifest {name} can't be read: restore its blob, whose SHA-256 is in its metadata",
+                target="recordingKey",
+            ) from None
 
     async def _keep(
         self,

@@ -8,13 +8,13 @@ import pytest
 from recording.app import App, assemble
 from recording.catalogue.browse import ListQuery
 from recording.control.bodies import StartRecording
-from recording.errors import BadRequest, Conflict, NotFound, PreconditionFailed
+from recording.errors import BadRequest, Conflict, ManifestUnreadable, NotFound, PreconditionFailed
 from recording.model import layout
 from recording.model.caller import Caller
 from recording.model.keeping import SetRetention
 from tests.keeping.worlds import CLASSES, MANAGER, cases, kept, lift, place, retain
 from tests.support.emulator import Control
-from tests.support.facts import archived, listing, stage, sweep, trail_of, with_blobs
+from tests.support.facts import archived, listing, put, stage, sweep, trail_of, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
 
 pytestmark = pytest.mark.settings(RETENTION_CLASSES=CLASSES)
@@ -128,6 +128,25 @@ async def test_each_case_holds_a_recording_and_lifts_on_its_own(app: App, contro
     assert ["case 1"] == cases(await place(app, key, "case 1"))
     assert [key] == await held(app)
     assert not [name for name in await listing(app.settings, "staging") if name.startswith(layout.PENDING_KEEPING)]
+
+
+async def test_a_manifest_that_cannot_be_read_is_named_and_nothing_changes(app: App, control: Control) -> None:
+    """An operator learns which blob to restore; and what was to follow other changes still does."""
+    [broken], [other] = [await archived(app, control, 1000) for _ in range(2)]
+    name = layout.manifest_blob(broken.recording_key)
+    await put(app.settings, "archive", name, b"{")
+
+    for change in (place, lift, retain):
+        with pytest.raises(ManifestUnreadable, match=name):
+            await change(app, broken.recording_key, "standard")
+    assert not [name for name in await listing(app.settings, "archive") if name.startswith("holds/")]
+
+    for job in (broken, other):
+        await app.keeping.keeping.mark(job.recording_key)
+    await sweep(app)
+    left = [name for name in await listing(app.settings, "staging") if name.startswith(f"{layout.PENDING_KEEPING}/")]
+    assert 1 == len(left)
+    assert broken.recording_key in left[0]
 
 
 async def test_a_hold_keeps_a_class_from_being_shortened(app: App, control: Control) -> None:

@@ -9,7 +9,7 @@ from recording.model import layout
 from recording.model.job import ErasureJob
 from tests.keeping.worlds import CLASSES, lift, place, retain
 from tests.support.emulator import Control
-from tests.support.facts import archived, listing, run_timer
+from tests.support.facts import archived, listing, put, run_timer
 
 pytestmark = pytest.mark.settings(RETENTION_CLASSES=CLASSES)
 DAY = timedelta(days=1)
@@ -63,6 +63,21 @@ async def test_what_a_case_holds_waits_until_that_is_lifted(app: App, control: C
     assert [] == await at_the_end(app, 100)
     await lift(later(app, 100), job.recording_key, "case 1")
     assert [job.recording_key] == await at_the_end(app, 101)
+
+
+async def test_one_whose_manifest_cannot_be_read_keeps_nobody_else(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It stays, and the log says so at each run."""
+    [broken], [other] = [await archived(app, control, 1000) for _ in range(2)]
+    for job in (broken, other):
+        await retain(app, job.recording_key, "brief")
+    await put(app.settings, "archive", layout.manifest_blob(broken.recording_key), b"{")
+
+    assert [other.recording_key] == await at_the_end(app, 1.1)
+
+    assert f'retention.not_ended {{"recordingKey": "{broken.recording_key}"' in caplog.text
+    assert broken.recording_key in "".join(await listing(app.settings, "archive"))
 
 
 async def test_a_class_that_was_changed_moves_the_end(app: App, control: Control) -> None:
