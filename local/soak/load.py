@@ -28,7 +28,8 @@ class Load:
     chunks: int = 0
     recordings: list[str] = field(default_factory=list)
     expired: set[str] = field(default_factory=set)
-    bad_markers: set[str] = field(default_factory=set)
+    # Of invalid events, with the key of the recording that each is of, if it is of one.
+    bad_markers: dict[str, str | None] = field(default_factory=dict)
     forms: dict[str, str] = field(default_factory=dict)
     # The keys of recordings that take their time by design.
     waiting: set[str] = field(default_factory=set)
@@ -109,7 +110,7 @@ class Load:
             recording,
             event_id=str(uuid.uuid4()),
             hours_ago=planned.late_hours,
-            marker=self._marker() if planned.is_half_bad else None,
+            marker=self._marker(key_of(recording)) if planned.is_half_bad else None,
             year=None if planned.has_true_event else planned.false_year,
             label=planned.label,
         )
@@ -130,7 +131,7 @@ class Load:
             other = events.other_event(f"soak-other-{planned.number:06}")
             await self.source.control("POST", "/events", [bad, bad, other])
 
-    def _marker(self) -> str:
+    def _marker(self, key: str | None = None) -> str:
         marker = f"soak-bad-{len(self.bad_markers):06}"
-        self.bad_markers.add(marker)
+        self.bad_markers[marker] = key
         return marker

@@ -76,7 +76,7 @@ class Archive:
             await self.blobs.get_blob_client(STAGING, name).upload_blob(b"x", overwrite=True)
         quarantined = json.dumps({"event": MARKER})
         await self.blobs.get_blob_client(QUARANTINE, "a.json").upload_blob(quarantined, overwrite=True)
-        sent = Sent([recording], {recording["recordingId"]} if expired else set(), {MARKER}, changed=set(changed))
+        sent = Sent([recording], {recording["recordingId"]} if expired else set(), {MARKER: None}, changed=set(changed))
         return await check(sent, source=self.source, blobs=self.blobs, queued=(0, 0))
 
 
@@ -264,11 +264,24 @@ async def test_quarantine(archive: Archive) -> None:
     assert findings.unexplained == [f"{QUARANTINE}/b.json is not one of the invalid events"]
 
 
+async def test_quarantine_of_what_was_erased(archive: Archive) -> None:
+    """Its erasure removes an invalid event of it; one that comes while the tombstone can't be read may be there."""
+
+    recording, _ = await archive.make()
+    there, removed, own = (f"soak-bad-{number:06}" for number in range(3))
+    sent = Sent([], set(), {there: key_of(recording), removed: key_of(recording), own: None}, gone={key_of(recording)})
+    await archive.blobs.get_blob_client(QUARANTINE, "c.json").upload_blob(json.dumps({"event": there}))
+
+    findings = await check(sent, source=archive.source, blobs=archive.blobs, queued=(0, 0))
+    assert findings.unexplained == [f"the invalid event {own} isn't in quarantine"]
+    assert findings.quarantined == []
+
+
 async def test_notices(archive: Archive) -> None:
     """A recording whose result nobody published is unexplained; a fact under two ids is there twice."""
 
     recording, _ = await archive.make()
-    sent, key = Sent([recording], set(), set()), key_of(recording)
+    sent, key = Sent([recording], set(), {}), key_of(recording)
     told = {"id": "1", "type": "Recording.Archived", "subject": key}
 
     blob = f"2026/03/01/sha256-{'0' * 32}.json"
