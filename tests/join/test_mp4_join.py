@@ -44,6 +44,10 @@ def apart(found: Decoded) -> list[float]:
         pytest.param((Chunk(0, 40, 5.0, delay=0.25), *PLAIN[1:]), id="late-pictures-at-the-beginning"),
         pytest.param((Chunk(0, 40, 3.7), Chunk(40, 43, 4.075), PLAIN[2]), id="sound-1.3-s-short"),
         pytest.param((Chunk(0, 24, 5.0), Chunk(24, 43, 5.375)), id="pictures-2-s-short"),
+        pytest.param((PLAIN[0], Chunk(40, 43, 5.375, has_edits=False), PLAIN[2]), id="one-without-an-edit-list"),
+        pytest.param(
+            tuple(Chunk(c.first, c.pictures, c.seconds, has_edits=False) for c in PLAIN), id="none-with-an-edit-list"
+        ),
         pytest.param((Chunk(0, 40, 3.7, channels=2), Chunk(40, 43, 5.375, channels=2)), id="stereo"),
         pytest.param((Chunk(0, 40, 3.7, rate=24_000), Chunk(40, 43, 5.375, rate=24_000)), id="24-khz"),
     ],

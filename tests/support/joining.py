@@ -48,6 +48,7 @@ class Chunk:
     delay: float = 0.0
     options: str = ""
     timescale: int = 0
+    has_edits: bool = True
 
     def make(self) -> bytes:
         """Encode it."""
@@ -60,6 +61,8 @@ def _made(chunk: Chunk) -> bytes:
     options = {"movflags": chunk.options} if chunk.options else {}
     if chunk.timescale:
         options["video_track_timescale"] = str(chunk.timescale)
+    if not chunk.has_edits:
+        options["use_editlist"] = "0"
     with av.open(file, "w", format="mp4", options=options) as container:
         video: Any = container.add_stream("libx264", rate=chunk.fps) if chunk.pictures else None
         sound: Any = None
