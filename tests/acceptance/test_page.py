@@ -24,9 +24,9 @@ from recording.workers import run_each
 from tests.acceptance.conftest import Say
 from tests.support.browser import NARROW, WIDE, Visit, visiting
 from tests.support.emulator import Control
-from tests.support.exhibits import archived, furnish, people
-from tests.support.pictures import pictures, prepare
-from tests.support.played import furnish_media, readable
+from tests.support.exhibits import archived, people
+from tests.support.pictures import furnish_all, pictures, prepare
+from tests.support.played import readable
 from tests.support.v1 import Site, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -74,7 +74,7 @@ async def test_every_state_is_accessible_in_light_and_dark_wide_and_narrow(
     found: dict[str, list[str]] = {}
     checked = 0
     async with readable(azurite), opened(azurite) as (site, app):
-        keys = await furnish(app, Control(site.acs.endpoint, site.session)) | await furnish_media(app.settings)
+        keys = await furnish_all(app, Control(site.acs.endpoint, site.session))
         for one in pictures(keys):
             async with visiting(browser, site.host.url) as visit:
                 page = await prepare(visit, one)

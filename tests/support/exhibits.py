@@ -12,6 +12,7 @@ from recording.model.manifest import Manifest, ManifestChunk, Participant
 from recording.model.metadata_file import participant_kind
 from recording.model.started import Started
 from recording.storage.endings import Ending
+from tests.support import erasures
 from tests.support.archives import give_up
 from tests.support.emulator import Control
 from tests.support.facts import announce, container, put, sweep
@@ -106,6 +107,17 @@ async def furnish(app: App, control: Control, *, now: datetime | None = None) ->
     await _live(app, control)
     await _trouble(app, now)
     return keys
+
+
+async def erased(app: App, *, now: datetime | None = None) -> str:
+    """Have a recording erased, as if somebody had asked for it two days ago; return its key."""
+    now = now or datetime.now(UTC).replace(microsecond=0)
+    made = archived(now - 9 * DAY, call_id="3f2b0e4c-7777-4000-8000-000000000120", reference="A-2026-120")
+    key = await keep(app, made)
+    await erasures.ask(app, key, after=-2 * DAY)
+    for after in (erasures.DAY, erasures.SETTLED):
+        await erasures.do(app, after - 2 * DAY)
+    return key
 
 
 async def _wait(app: App, control: Control, now: datetime) -> str:

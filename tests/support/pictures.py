@@ -21,11 +21,12 @@ from local.azurite import Azurite
 from local.stack import DATA, Stack, StackOptions
 from recording import app as bootstrap
 from recording.api.page import Page as Files
+from recording.app import App
 from recording.config.settings import read_settings
 from recording.model.surroundings import Surroundings
 from tests.support.browser import NARROW, WIDE, Visit, chromium, visiting
 from tests.support.emulator import Control
-from tests.support.exhibits import CASE, furnish
+from tests.support.exhibits import CASE, PHONE, erased, furnish
 from tests.support.played import furnish_media, readable
 from tests.support.v1 import ROOT, running
 
@@ -108,6 +109,7 @@ def pictures(keys: dict[str, str]) -> list[Picture]:
         Picture("list-dark", "ada", "#/", row, scheme="dark"),
         Picture("list-narrow", "ada", "#/", row, size=NARROW),
         Picture("list-search", "grace", f"#/?q={CASE}", row),
+        Picture("list-person", "grace", f"#/?q={PHONE}", row),
         Picture("list-nothing", "ada", "#/?state=staged&missing=true", ".empty"),
         Picture("list-loading", "ada", "#/", ".skeleton", before=_endless),
         Picture("list-failed", "ada", "#/", ".problem", before=_broken),
@@ -122,6 +124,8 @@ def pictures(keys: dict[str, str]) -> list[Picture]:
         ),
         Picture("recording-unmixed", "ada", f"#/r/{keys['unmixed']}", ".people", then=_play_unmixed),
         Picture("recording-hold", "grace", f"#/r/{keys['played']}", ".past li", then=_press("Hold…")),
+        Picture("recording-erase", "alan", f"#/r/{keys['case']}", ".past li", then=_press("Erase…")),
+        Picture("recording-erased", "alan", f"#/r/{keys['erased']}", "dl.keys"),
         Picture("recording-without-player", "alan", f"#/r/{keys['broken']}", ".timeline"),
         Picture("recording-unknown", "ada", "#/r/20260301T000000000000Z-x", ".blank"),
         Picture("recording-in-flight", "edsger", f"#/r/{keys['waiting']}", "h1"),
@@ -137,6 +141,11 @@ def pictures(keys: dict[str, str]) -> list[Picture]:
     ]
 
 
+async def furnish_all(app: App, control: Control) -> dict[str, str]:
+    """Make what the pictures show; return the keys of recordings by name."""
+    return {"erased": await erased(app)} | await furnish(app, control) | await furnish_media(app.settings)
+
+
 async def draw(folder: Path) -> None:
     """Run the app with recordings of all kinds, and make the pictures."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
@@ -147,7 +156,7 @@ async def draw(folder: Path) -> None:
         chromium(plays_by_itself=True) as browser,
     ):
         app = await bootstrap.open_app(read_settings(site.environ))
-        keys = await furnish(app, Control(site.acs.endpoint, site.session)) | await furnish_media(app.settings)
+        keys = await furnish_all(app, Control(site.acs.endpoint, site.session))
         await app.aclose()
         for one in pictures(keys):
             options = {"color_scheme": one.scheme, "timezone_id": "Europe/Berlin", "viewport": one.size or WIDE}
