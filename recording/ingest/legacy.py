@@ -49,7 +49,8 @@ class LegacyProof:
         whole, inspection = Sha256(), Inspection(found.size)
         try:
             async for piece in self._blobs.read_ranges("staging", found, prefetch=self._prefetch, limit=self._reads):
-                inspection.feed(piece)
+                for _ in inspection.feed_in_turns(piece):
+                    await asyncio.sleep(0)
                 await whole.update(piece)
                 await first.update(piece)
                 if committed.flight_again:

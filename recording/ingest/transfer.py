@@ -202,7 +202,8 @@ class Transfer:
             pieces = []
             async for piece in body.take(size):
                 self.line.count(len(piece))
-                inspection.feed(piece)
+                for _ in inspection.feed_in_turns(piece):
+                    await asyncio.sleep(0)
                 pieces.append(piece)
             self.data = b"".join(pieces)
             # Storage compares the bytes of a single request itself.
@@ -310,7 +311,8 @@ class Transfer:
                     self.line.count(len(piece))
                     crc = crc64.crc64(piece, crc)
                     if inspection:
-                        inspection.feed(piece)
+                        for _ in inspection.feed_in_turns(piece):
+                            await asyncio.sleep(0)
                     yield piece
             except ChunkError as failed:
                 failure = failed

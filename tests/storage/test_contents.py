@@ -1,0 +1,42 @@
+"""recording/storage/contents.py: one pass over a blob's bytes, which holds up nobody."""
+
+import asyncio
+import time
+from itertools import pairwise
+
+import pytest
+
+from recording.app import App
+from recording.storage.contents import read_contents
+from tests.support.facts import MIB, put
+from tests.support.vectors import box, chunk, fmt, moov_first, riff
+
+# The test's own client hands blobs over in one piece.
+pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(moov_first() + box(b"free") * (2 * MIB // 8), id="mp4"),
+        pytest.param(riff(fmt(), chunk(b"data", bytes(4)), *[chunk(b"junk", b"")] * (2 * MIB // 8)), id="wav"),
+    ],
+)
+async def test_a_file_of_tiny_boxes_does_not_hold_up_others(app: App, file: bytes) -> None:
+    """Each of them costs microseconds, and a range has half a million; CPU time is the same on a busy machine."""
+    await put(app.settings, "archive", "a", file)
+    found = await app.clients.blobs.stat("archive", "a")
+    assert found is not None
+    turns: list[float] = []
+
+    async def take_turns() -> None:
+        while True:
+            turns.append(time.thread_time())
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(take_turns())
+    read = await read_contents(app.clients.blobs, "archive", found)
+    others.cancel()
+
+    assert "complete" == read.verdict.outcome
+    assert max(after - before for before, after in pairwise(turns)) < 0.2
