@@ -256,7 +256,7 @@ class Finish:
         key, now = due.whole.key, run.now
         protection = await self._protection(due, now)
         copied = await self.copies.bring(due.pending, due.before, seconds=seconds, protection=protection)
-        whole = self.recordings.with_blobs(due.whole, copied.proofs)
+        whole = await self.recordings.with_blobs(due.whole, copied.proofs)
         pending = manifest.without_archived(whole, due.before) if due.before else whole
         if copied.left:
             run.report.copying.append(key)

@@ -1,14 +1,11 @@
 """recording/storage/contents.py: one pass over a blob's bytes, which holds up nobody."""
 
-import asyncio
-import time
-from itertools import pairwise
-
 import pytest
 
 from recording.app import App
 from recording.storage.contents import read_contents
 from tests.support.facts import MIB, put
+from tests.support.turns import longest_step
 from tests.support.vectors import box, chunk, fmt, moov_first, riff
 
 # The test's own client hands blobs over in one piece.
@@ -23,20 +20,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body")
     ],
 )
 async def test_a_file_of_tiny_boxes_does_not_hold_up_others(app: App, file: bytes) -> None:
-    """Each of them costs microseconds, and a range has half a million; CPU time is the same on a busy machine."""
+    """Each of them costs microseconds, and a range has half a million."""
     await put(app.settings, "archive", "a", file)
     found = await app.clients.blobs.stat("archive", "a")
     assert found is not None
-    turns: list[float] = []
 
-    async def take_turns() -> None:
-        while True:
-            turns.append(time.thread_time())
-            await asyncio.sleep(0)
-
-    others = asyncio.create_task(take_turns())
-    read = await read_contents(app.clients.blobs, "archive", found)
-    others.cancel()
+    read, longest = await longest_step(read_contents(app.clients.blobs, "archive", found))
 
     assert "complete" == read.verdict.outcome
-    assert max(after - before for before, after in pairwise(turns)) < 0.2
+    assert longest < 0.2
