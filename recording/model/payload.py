@@ -208,6 +208,26 @@ def announces_chunks(data: Any) -> bool:
     return isinstance(chunks, list | dict) and bool(chunks)
 
 
+# What only a file event has (docs/acs-contract.md#file-event).
+_OF_CHUNKS = frozenset({"recordingchunks", "documentid", "contentlocation"})
+
+
+def mentions_chunks(value: Any) -> bool:
+    """Return whether a JSON value has something of recording chunks anywhere, in whatever form."""
+    left = [value]
+    while left:
+        match decode(left.pop()):
+            case dict() as members:
+                if any(member and str(name).lower() in _OF_CHUNKS for name, member in members.items()):
+                    return True
+                left += members.values()
+            case list() as entries:
+                left += entries
+            case _:
+                pass
+    return False
+
+
 def location(value: Any) -> str | None:
     """Return the URL of a file, None if there is none; `content` checks whether its host is allowed.
 
