@@ -425,7 +425,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         consents,
         index,
         keeping,
-        Copies(blobs, clock=clock),
+        Copies(blobs, clients.content, clock=clock),
         SourceCopies(clients.content),
         clients.topic,
         rechecks,

@@ -87,7 +87,7 @@ class ChunkIngest:
         self._turns = Turns()
         # The names of chunks at which this process was last: a message may be delivered twice, though not by its count.
         self._recent: dict[str, None] = {}
-        self._legacy = LegacyProof(blobs, prefetch=limits.parallelism, clock=clock)
+        self._legacy = LegacyProof(blobs, content, prefetch=limits.parallelism, clock=clock)
         self._recheck = Recheck(blobs, recordings, content, bring=self._bring_content, clock=clock)
 
     async def run(self, job: ChunkJob, *, waited: float = 0.0, is_redelivered: bool = False) -> None:
