@@ -41,7 +41,10 @@ from recording.storage.queues import Queue
 from recording.storage.recordings import LARGE_TEXT, RecordingStore
 from recording.storage.tombstones import Tombstones
 from recording.telemetry import log, traces
-from recording.workers import compute
+from recording.workers import compute, run_each
+
+# Events of one request at once: the backlog puts as many into one message.
+_AT_ONCE = 64
 
 
 class Intake:
@@ -97,6 +100,20 @@ class Intake:
         except BadEvent as bad:
             await self._quarantine.keep(text, [bad.message], received_at=received_at)
             return []
+
+    async def receive_all(self, texts: Iterable[str]) -> list[ChunkJob]:
+        """Accept the events of one request, which waits for all of them: file events go to the backlog, as of a burst.
+
+        If one fails, `receive` raises, and the request comes again.
+        """
+        found: dict[int, list[ChunkJob]] = {}
+
+        async def one(numbered: tuple[int, str]) -> None:
+            number, text = numbered
+            found[number] = await self.receive(text, may_defer=True)
+
+        await run_each(one, enumerate(texts), at_once=_AT_ONCE)
+        return [job for number in sorted(found) for job in found[number]]
 
     async def accept(
         self, event: Event, text: str, *, received_at: datetime, quarantined_at: datetime | None = None
