@@ -167,7 +167,7 @@ class Joining:
         return RecordingFile(recording_key=key, state="making", bytes_done=done, bytes_total=total)
 
     async def give_up(self, key: str) -> None:
-        """Record that the queue gave up making the file, for who asks in the next minutes; raises azure-core's errors."""
+        """Record that the queue gave up making the file, for who asks soon; raises azure-core's errors."""
         try:
             manifest = await self._recordings.newest_manifest(key) if self._blobs.keeps_derived else None
         except ManifestUnreadable:
