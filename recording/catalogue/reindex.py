@@ -192,4 +192,4 @@ class Reindex:
         for recording_id in await self.trail.starts_on([now - _DAY, now]):
             started = await self.starts.find(recording_id)
             if started and await self.endings.find(recording_id) is None:
-                await self.index.note_live(started)
+                await self.index.write_live(started)
