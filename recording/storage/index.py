@@ -395,11 +395,21 @@ class Index:
 
     async def forget(self, manifest: Manifest, kept: Kept) -> None:
         """Delete what `write` has written of a recording that was erased meanwhile; raises azure-core's errors."""
-        digests, key = await self.digests(), manifest.recording_key
-        rows = [(row.partition, row.key) for row in index.rows(manifest, digests, kept)]
-        if until := kept.until(manifest.archived_at):
-            rows.append((index.ENDS, index.ending(key, until)))
-        await self.delete(rows)
+        await self.delete(await self._places(manifest, kept))
+
+    async def replace(self, before: tuple[Manifest, Kept], now: tuple[Manifest, Kept]) -> None:
+        """Write all rows of a recording again, and delete those that only its state `before` has.
+
+        Raises azure-core's errors.
+        """
+        await self.write(*now)
+        await self.delete(await self._places(*before) - await self._places(*now))
+
+    async def _places(self, manifest: Manifest, kept: Kept) -> set[tuple[str, str]]:
+        """Return partition and row key of all that `write` writes of a recording."""
+        places = {(row.partition, row.key) for row in index.rows(manifest, await self.digests(), kept)}
+        until = kept.until(manifest.archived_at)
+        return places | ({(index.ENDS, index.ending(manifest.recording_key, until))} if until else set())
 
     async def delete(self, rows: Iterable[tuple[str, str]]) -> None:
         """Delete rows, by partition and row key; what is gone is no matter. Raises azure-core's errors."""
@@ -514,13 +524,17 @@ class Index:
                 found.append(row.partition.partition(":")[0])
         return found
 
+    async def partitions(self, manifest: Manifest, kept: Kept = NOTHING) -> set[str]:
+        """Return the partitions in which a recording has a row."""
+        return {row.partition for row in index.rows(manifest, await self.digests(), kept)}
+
     async def recording_keys(self) -> AsyncIterator[tuple[str, str]]:
-        """Walk all rows of recordings: the key of the recording, and the kind of the partition."""
+        """Walk all rows of recordings: the key of the recording, and the partition."""
         rows = self._table().list_entities(select=["PartitionKey", "RowKey", "revision"])
         try:
             async for entity in rows:
                 if entity.get("revision") is not None:
-                    yield str(entity["RowKey"]).partition("-")[2], str(entity["PartitionKey"]).partition(":")[0]
+                    yield str(entity["RowKey"]).partition("-")[2], str(entity["PartitionKey"])
         except ResourceNotFoundError:
             return
 
