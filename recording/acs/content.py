@@ -91,6 +91,16 @@ class Opened:
     length: int
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What a response says that its body is: the bytes from `first` to `end` of `total`."""
+
+    first: int
+    end: int
+    total: int
+    is_range: bool
+
+
 class Content:
     """Reads documents from ACS; close it with `aclose`.
 
@@ -153,7 +163,7 @@ class Content:
                 if len(body) > self._largest_metadata:
                     raise SourceDamaged(f"the metadata file has more than {self._largest_metadata} bytes")
         # The storage host answers with 206 although no range was requested (docs/acs-contract.md#storage-host).
-        declared = _total(response)[0] if response.status_code == 206 else response.headers.get("Content-Length")
+        declared = _part(response).total if response.status_code == 206 else response.headers.get("Content-Length")
         if not body or (declared is not None and str(len(body)) != str(declared).strip()):
             raise SourceDamaged(f"the metadata file has {len(body)} bytes, {declared} were declared")
         if problem := _problem(body):
@@ -212,19 +222,26 @@ class Content:
     async def stream(self, job: ChunkJob, probe: Probe, *, offset: int, length: int) -> AsyncIterator[bytes]:
         """Stream exactly `length` bytes from `offset` of the version that was probed.
 
-        Raises SourceChanged for another version, SourceDamaged for a body that is too short,
-        SourceUnavailable for one that breaks off.
+        A server may answer with a shorter range (RFC 9110, 15.3.7): the rest is asked for. Without a validator it could
+        be of another version, and is not. Raises SourceChanged for another version, SourceDamaged for a body that
+        doesn't fit its headers, SourceUnavailable for one that breaks off.
         """
         url = self._download(job) if probe.by_id or job.content_location is None else job.content_location
-        async with self._get(url, job, "content", first=offset, last=offset + length - 1) as response:
-            total, is_range = _total(response)
-            if (total, _version(response, total)) != (probe.size, probe.version):
-                raise SourceChanged(f"the document had {probe.size} bytes, now another version has {total}")
-            if is_range and _first(response) != offset:
-                raise SourceDamaged("the source sent a range that was not requested")
-            # A server that ignores Range sends everything: what comes before is skipped.
-            async for piece in _exactly(_pieces(response), skip=0 if is_range else offset, length=length):
-                yield piece
+        end = offset + length
+        while offset < end:
+            async with self._get(url, job, "content", first=offset, last=end - 1) as response:
+                part = _part(response)
+                if (part.total, _version(response, part.total)) != (probe.size, probe.version):
+                    raise SourceChanged(f"the document had {probe.size} bytes, now another version has {part.total}")
+                if part.is_range and part.first != offset:
+                    raise SourceDamaged("the source sent a range that was not requested")
+                if part.end < end and not probe.has_validator:
+                    raise SourceDamaged(f"the range ended {end - part.end} bytes early, and the source has no ETag")
+                # A server that ignores Range sends everything: what comes before is skipped.
+                skip = offset - part.first
+                async for piece in _take(_pieces(response), part, skip=skip, length=min(end, part.end) - offset):
+                    yield piece
+            offset = part.end
 
     def require_address(self, location: str, document_id: str, use: Use) -> None:
         """Raise SourceRefused if this is no address of the document."""
@@ -291,10 +308,10 @@ class _Retry(AsyncRetryPolicy[Any, Any]):
 
 async def _opened(response: AsyncHttpResponse, first: int) -> Opened:
     """Read what a response says of a document, and the first KiB of its body."""
-    size, is_range = _total(response)
-    if size == 0:
+    part = _part(response)
+    if part.total == 0:
         raise SourceDamaged(f"the source answered with no bytes ({_content_type(response) or 'no content type'})")
-    if is_range and _first(response) != 0:
+    if part.first != 0:
         raise SourceDamaged("the source sent a range that was not requested")
     pieces, head = _pieces(response), bytearray()
     async for piece in pieces:
@@ -303,17 +320,17 @@ async def _opened(response: AsyncHttpResponse, first: int) -> Opened:
             break
     # Whether text is an error page is judged by ingest: an MP3 may follow it (docs/media.md#which-kind).
     probe = Probe(
-        size,
+        part.total,
         media.sniff(bytes(head[:HEAD_BYTES])),
-        _version(response, size),
+        _version(response, part.total),
         response.headers.get("ETag"),
-        is_range,
+        part.is_range,
         bytes(head[:HEAD_BYTES]),
         has_validator=_validator(response) is not None,
         content_type=_content_type(response),
     )
-    length = min(first, size) if is_range else size
-    return Opened(probe, _exactly(_after(bytes(head), pieces), skip=0, length=length), length)
+    length = min(first, part.end) if part.is_range else part.end
+    return Opened(probe, _take(_after(bytes(head), pieces), part, skip=0, length=length), length)
 
 
 async def _after(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -322,13 +339,22 @@ async def _after(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[byt
         yield piece
 
 
-async def _exactly(pieces: AsyncIterator[bytes], *, skip: int, length: int) -> AsyncIterator[bytes]:
-    """Yield `length` bytes after the first `skip`; raises SourceDamaged if there are fewer."""
+async def _take(pieces: AsyncIterator[bytes], part: _Part, *, skip: int, length: int) -> AsyncIterator[bytes]:
+    """Yield `length` bytes of a body after its first `skip`; raises SourceDamaged if there are fewer.
+
+    Where these are its last, it must end with them: what a body has beyond its headers is no less wrong than a gap, and
+    says that neither is to be believed. They are held back until it has ended.
+    """
     left = length
+    is_last = part.first + skip + length == part.end
     async for received in pieces:
         piece = received[skip : skip + left] if skip or len(received) > left else received
-        skip = max(0, skip - len(received))
         left -= len(piece)
+        if is_last and not left:
+            beyond = received[skip + len(piece) :] or await anext(pieces, b"")
+            if beyond:
+                raise SourceDamaged("the body goes on after the end of its range")
+        skip = max(0, skip - len(received))
         if piece:
             yield piece
         if not left:
@@ -358,22 +384,24 @@ def _failure(response: AsyncHttpResponse, first: int | None) -> ChunkError:
     return SourceUnavailable(f"ACS answered with {status}")
 
 
-def _total(response: AsyncHttpResponse) -> tuple[int, bool]:
-    """Return the size of the document, and whether this response is a range of it."""
+def _part(response: AsyncHttpResponse) -> _Part:
+    """Return what the headers say of a body; raises SourceDamaged if they contradict each other."""
+    declared = response.headers.get("Content-Length")
+    if declared is not None and not re.fullmatch(_NUMBER, declared):
+        raise SourceDamaged("the source sent no valid Content-Length")
     if response.status_code == 206:
         match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if not match:
             raise SourceDamaged("206 without a Content-Range that has the size of the document")
-        return int(match["total"]), True
-    length = response.headers.get("Content-Length", "")
-    if not re.fullmatch(_NUMBER, length):
+        part = _Part(int(match["first"]), int(match["last"]) + 1, int(match["total"]), is_range=True)
+        if not part.first < part.end <= part.total:
+            raise SourceDamaged("206 with an impossible Content-Range")
+        if declared is not None and int(declared) != part.end - part.first:
+            raise SourceDamaged(f"the source declared {declared} bytes for a range of {part.end - part.first}")
+        return part
+    if declared is None:
         raise SourceDamaged("the source sent no valid Content-Length")
-    return int(length), False
-
-
-def _first(response: AsyncHttpResponse) -> int:
-    match = _RANGE.fullmatch(response.headers["Content-Range"])
-    return int(match["first"]) if match else -1
+    return _Part(0, int(declared), int(declared), is_range=False)
 
 
 def _version(response: AsyncHttpResponse, size: int) -> str:

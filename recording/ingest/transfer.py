@@ -164,6 +164,9 @@ class Transfer:
                 if (listed := await looking) is None:
                     return True
                 self._accept(opened.probe, listed)
+                if opened.length < min(first, opened.probe.size) and not opened.probe.has_validator:
+                    # So long are the ranges that it sends, and no block is put together from several.
+                    self.line.longest = min(self.line.longest, opened.length)
                 body = _Body(opened.body)
                 if opened.length == opened.probe.size and not self._is_cut:
                     self._may_repeat = True
@@ -333,10 +336,13 @@ class Transfer:
         reading = f"{self.probe.version}|reading {number}"
         if not self._is_cut and not blocks.receipts(reading, self._listed):
             try:
+                size = self.probe.size
                 async with asyncio.timeout(self.one_request_seconds):
-                    if await self._copy(looking, self.probe.size):
+                    if await self._copy(looking, size):
                         return
-                raise SourceChanged("the document has become longer")
+                if self.probe.size != size:
+                    raise SourceChanged("the document has become longer")
+                raise SourceUnavailable("the source sends a part of the file when asked for all of it")
             except (TimeoutError, SourceUnavailable, Taken) as failed:
                 log.warning("chunk.read_twice", documentId=self.job.document_id, reason=describe(failed))
                 await self._note_cut()
@@ -411,12 +417,13 @@ class Transfer:
         """Write a note for the next attempt that the blocks of this version have become shorter."""
         if self.line.longest < self._noted:
             self._noted = self.line.longest
-            log.warning(
-                "chunk.source_slow",
-                documentId=self.job.document_id,
-                bytesPerSecond=self.line.slow_rate,
-                blockBytes=self._noted,
-            )
+            if self.line.slow_rate is not None:
+                log.warning(
+                    "chunk.source_slow",
+                    documentId=self.job.document_id,
+                    bytesPerSecond=self.line.slow_rate,
+                    blockBytes=self._noted,
+                )
             await self._note(blocks.note_id(self.probe.version, self._noted))
 
     async def _look_early(self) -> None:
