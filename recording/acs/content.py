@@ -179,16 +179,16 @@ class Content:
             return opened.probe
 
     @asynccontextmanager
-    async def open(self, job: ChunkJob, *, first: int) -> AsyncIterator["Opened"]:
+    async def open(self, job: ChunkJob, *, first: int, trusts_validator: bool = True) -> AsyncIterator["Opened"]:
         """Request the first bytes (`first`, at least a KiB), which tell the version as well; close what isn't read.
 
-        Raises SourceDamaged for an empty body, else other ChunkErrors.
+        Raises SourceDamaged for an empty body, else other ChunkErrors. Without trust in it a validator is as none.
         """
         async with AsyncExitStack() as stack:
 
             async def ask(job: ChunkJob, url: str) -> Opened:
                 request = self._get(url, job, "content", first=0, last=first - 1)
-                return await _opened(await stack.enter_async_context(request), first)
+                return await _opened(await stack.enter_async_context(request), first, trusts_validator=trusts_validator)
 
             opened, by_id = await self._by_location(job, job.content_location, self._download(job), ask)
             yield replace(opened, probe=replace(opened.probe, by_id=by_id))
@@ -231,7 +231,8 @@ class Content:
         while offset < end:
             async with self._get(url, job, "content", first=offset, last=end - 1) as response:
                 part = _part(response)
-                if (part.total, _version(response, part.total)) != (probe.size, probe.version):
+                validator = _validator(response) if probe.has_validator else None
+                if (part.total, _version(validator, part.total)) != (probe.size, probe.version):
                     raise SourceChanged(f"the document had {probe.size} bytes, now another version has {part.total}")
                 if part.is_range and part.first != offset:
                     raise SourceDamaged("the source sent a range that was not requested")
@@ -306,7 +307,7 @@ class _Retry(AsyncRetryPolicy[Any, Any]):
         return super().is_retry(settings, response) and (self.get_retry_after(response) or 0) <= LONGEST_RETRY_AFTER
 
 
-async def _opened(response: AsyncHttpResponse, first: int) -> Opened:
+async def _opened(response: AsyncHttpResponse, first: int, *, trusts_validator: bool) -> Opened:
     """Read what a response says of a document, and the first KiB of its body."""
     part = _part(response)
     if part.total == 0:
@@ -318,15 +319,16 @@ async def _opened(response: AsyncHttpResponse, first: int) -> Opened:
         head += piece
         if len(head) >= HEAD_BYTES:
             break
+    validator = _validator(response) if trusts_validator else None
     # Whether text is an error page is judged by ingest: an MP3 may follow it (docs/media.md#which-kind).
     probe = Probe(
         part.total,
         media.sniff(bytes(head[:HEAD_BYTES])),
-        _version(response, part.total),
+        _version(validator, part.total),
         response.headers.get("ETag"),
         part.is_range,
         bytes(head[:HEAD_BYTES]),
-        has_validator=_validator(response) is not None,
+        has_validator=validator is not None,
         content_type=_content_type(response),
     )
     length = min(first, part.end) if part.is_range else part.end
@@ -404,9 +406,9 @@ def _part(response: AsyncHttpResponse) -> _Part:
     return _Part(0, int(declared), int(declared), is_range=False)
 
 
-def _version(response: AsyncHttpResponse, size: int) -> str:
+def _version(validator: str | None, size: int) -> str:
     """Return what identifies a version of a document: its validator, if it has one, and its size."""
-    return f"{_validator(response) or ''}|{size}"
+    return f"{validator or ''}|{size}"
 
 
 def _validator(response: AsyncHttpResponse) -> str | None:

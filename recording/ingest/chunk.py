@@ -216,12 +216,22 @@ class ChunkIngest:
         return await self._blobs.stat("staging", job.metadata_blob) is not None
 
     async def _bring_content(self, job: ChunkJob, attempt: Attempt | None, line: Line) -> None:
+        """Bring one version of the document.
+
+        Equal bytes may have another ETag in each response, as from servers that don't share them. So the last try
+        trusts none: bytes of one response are of one version, and what is read twice is compared.
+        """
         looks_first = attempt is not None and attempt.looks_first
+        changes = 0
         for _ in range(_VERSION_TRIES):
+            trusts_validator = changes < _VERSION_TRIES - 1
             try:
-                if await self._bring_version(job, attempt, line, looks_first=looks_first):
+                if await self._bring_version(
+                    job, attempt, line, looks_first=looks_first, trusts_validator=trusts_validator
+                ):
                     return
             except SourceChanged as changed:
+                changes += 1
                 log.warning(
                     "chunk.source_changed", documentId=job.document_id, reason=changed.message, next="start over"
                 )
@@ -229,7 +239,9 @@ class ChunkIngest:
             looks_first = True
         raise SourceChanged("the document kept changing while it was copied")
 
-    async def _bring_version(self, job: ChunkJob, attempt: Attempt | None, line: Line, *, looks_first: bool) -> bool:
+    async def _bring_version(
+        self, job: ChunkJob, attempt: Attempt | None, line: Line, *, looks_first: bool, trusts_validator: bool
+    ) -> bool:
         """Turn one version of the document into a proved chunk; False if the caller has to start over."""
         limits = self.limits
         transfer = Transfer(
@@ -241,6 +253,7 @@ class ChunkIngest:
             largest_block=limits.largest_block,
             one_request_seconds=limits.budget_seconds * _ONE_REQUEST,
             block_pause_seconds=limits.block_pause_seconds,
+            trusts_validator=trusts_validator,
         )
         looking = begin(self._look(job, attempt))
         try:

@@ -60,8 +60,8 @@ class Transfer:
     """One copy. Once `run` has returned True, `probe` and `verdict` are known, and all bytes are there.
 
     Those of a small file are in `data`. Of a larger one `staged` has the blocks, which make up the ranges of `plan`.
-    `parallelism` bounds its streams, `largest_block` the bytes of a block. A file without a validator must come in one
-    request within `one_request_seconds`, or is read twice.
+    `parallelism` bounds its streams, `largest_block` the bytes of a block. A file without a validator, or with one that
+    is not trusted, must come in one request within `one_request_seconds`, or is read twice.
     """
 
     blobs: Blobs
@@ -72,6 +72,7 @@ class Transfer:
     largest_block: int
     one_request_seconds: float
     block_pause_seconds: float
+    trusts_validator: bool = True
     probe: Probe = field(init=False)
     verdict: Verdict = field(init=False)
     data: bytes | None = None
@@ -160,7 +161,8 @@ class Transfer:
     async def _copy_from_first(self, group: asyncio.TaskGroup, looking: Looking, first: int) -> bool:
         waiting: deque[Block] | None = None
         try:
-            async with self.line.hold(), self.content.open(self.job, first=first) as opened:
+            asking = self.content.open(self.job, first=first, trusts_validator=self.trusts_validator)
+            async with self.line.hold(), asking as opened:
                 if (listed := await looking) is None:
                     return True
                 self._accept(opened.probe, listed)
