@@ -10,7 +10,8 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -55,6 +56,9 @@ _END = 1024
 _NUMBER = "[0-9]{1,18}"
 _RANGE = re.compile(rf"bytes (?P<first>{_NUMBER})-(?P<last>{_NUMBER})/(?P<total>{_NUMBER})")
 _CONTENT_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,80}")
+
+# Entered while a request isn't with the source: between two tries, as it may have asked. Who measures its pace sets it.
+pausing: ContextVar[Callable[[], AbstractContextManager[None]]] = ContextVar("pausing", default=nullcontext)
 
 
 @dataclass(frozen=True)
@@ -301,6 +305,11 @@ class Content:
 
 class _Retry(AsyncRetryPolicy[Any, Any]):
     """Retries as azure-core does, unless the answer has a Retry-After that is too long for a stream."""
+
+    async def sleep(self, *args: Any, **kwargs: Any) -> None:
+        """Wait before the next try."""
+        with pausing.get()():
+            await super().sleep(*args, **kwargs)
 
     def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
         """Return whether to try again after this answer."""

@@ -163,7 +163,9 @@ class Transfer:
         try:
             asking = self.content.open(self.job, first=first, trusts_validator=self.trusts_validator)
             async with self.line.hold(), asking as opened:
-                if (listed := await looking) is None:
+                with self.line.aside():
+                    listed = await looking
+                if listed is None:
                     return True
                 self._accept(opened.probe, listed)
                 if opened.length < min(first, opened.probe.size) and not opened.probe.has_validator:
@@ -205,8 +207,7 @@ class Transfer:
         inspection = Inspection(size)
         if size <= MOST_IN_MEMORY:
             pieces = []
-            async for piece in body.take(size):
-                self.line.count(len(piece))
+            async for piece in self.line.counted(body.take(size)):
                 inspection.feed(piece)
                 pieces.append(piece)
             self.data = b"".join(pieces)
@@ -299,7 +300,8 @@ class Transfer:
             attempt=number,
             reason=failed.message,
         )
-        await asyncio.sleep(self.block_pause_seconds * 2**number)
+        with self.line.aside():
+            await asyncio.sleep(self.block_pause_seconds * 2**number)
 
     def _stream(self, block: Block) -> AsyncIterator[bytes]:
         return self.content.stream(self.job, self.probe, offset=block.offset, length=block.length)
@@ -311,8 +313,7 @@ class Transfer:
         async def body() -> AsyncIterator[bytes]:
             nonlocal crc, failure
             try:
-                async for piece in source:
-                    self.line.count(len(piece))
+                async for piece in self.line.counted(source):
                     crc = crc64.crc64(piece, crc)
                     if inspection:
                         inspection.feed(piece)
@@ -323,7 +324,8 @@ class Transfer:
 
         name = blocks.block_id(self._version, block, token_hex(4))
         try:
-            received = await self.blobs.stage_block(self.job.content_blob, name, body(), length=block.length)
+            with self.line.aside():
+                received = await self.blobs.stage_block(self.job.content_blob, name, body(), length=block.length)
         except AzureError as failed:
             # aiohttp reports a failing body as a failed connection: what really happened is known here.
             raise failure or SourceUnavailable(f"storage did not accept a block ({describe(failed)})") from failed
@@ -398,8 +400,7 @@ class Transfer:
 
     async def _crc_of_source(self, block: Block) -> int:
         crc = 0
-        async for piece in self._stream(block):
-            self.line.count(len(piece))
+        async for piece in self.line.counted(self._stream(block)):
             crc = crc64.crc64(piece, crc)
         return crc
 
