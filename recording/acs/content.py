@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -38,6 +39,8 @@ from recording.model.job import ChunkJob
 from recording.telemetry import log
 
 LARGEST_METADATA = 16 * 1024 * 1024
+# Usual ones have some KiB (docs/acs-contract.md#2021-metadata-file).
+LARGE_METADATA = 1024 * 1024
 MOST_REDIRECTS = 5
 # What a probe reads: enough for an error page, the kind of file, and the first boxes of an MP4.
 HEAD_BYTES = 1024
@@ -151,28 +154,37 @@ class Content:
         document_id = quote(job.source_id or job.document_id, safe="")
         return f"{self._endpoint}/recording/download/{document_id}{part}?api-version={API_VERSION}"
 
-    async def metadata(self, job: ChunkJob) -> bytes:
-        """Fetch the metadata file unchanged, 16 MiB at most.
+    async def metadata(self, job: ChunkJob, *, before_large: Callable[[], Awaitable[object]] | None = None) -> bytes:
+        """Fetch the metadata file unchanged, 16 MiB at most; `before_large` is awaited before the second MiB of one.
 
         Raises ChunkError, also for an error or a body that isn't a JSON object: it is fetched again.
         """
-        by_id = self._download(job, "/metadata")
-        return (await self._by_location(job, job.metadata_location, by_id, self._metadata))[0]
 
-    async def _metadata(self, job: ChunkJob, url: str) -> bytes:
+        async def ask(job: ChunkJob, url: str) -> bytes:
+            return await self._metadata(job, url, before_large)
+
+        by_id = self._download(job, "/metadata")
+        return (await self._by_location(job, job.metadata_location, by_id, ask))[0]
+
+    async def _metadata(self, job: ChunkJob, url: str, before_large: Callable[[], Awaitable[object]] | None) -> bytes:
         async with self._get(url, job, "metadata") as response:
-            body = bytearray()
+            received = BytesIO()
             async for piece in _pieces(response):
-                body += piece
-                if len(body) > self._largest_metadata:
+                if before_large and received.tell() + len(piece) > LARGE_METADATA:
+                    await before_large()
+                    before_large = None
+                received.write(piece)
+                if received.tell() > self._largest_metadata:
                     raise SourceDamaged(f"the metadata file has more than {self._largest_metadata} bytes")
+        # Not a copy: the object gives its bytes away.
+        body = received.getvalue()
         # The storage host answers with 206 although no range was requested (docs/acs-contract.md#storage-host).
         declared = _part(response).total if response.status_code == 206 else response.headers.get("Content-Length")
         if not body or (declared is not None and str(len(body)) != str(declared).strip()):
             raise SourceDamaged(f"the metadata file has {len(body)} bytes, {declared} were declared")
         if problem := _problem(body):
             raise SourceDamaged(f"the source sent {problem} instead of the metadata file")
-        return bytes(body)
+        return body
 
     async def probe(self, job: ChunkJob) -> Probe:
         """Return size, kind and version, from the first KiB, and whether the source supports ranges.
@@ -437,9 +449,9 @@ def _validator(response: AsyncHttpResponse) -> str | None:
     return modified if age >= _CLOCKS_DIFFER else None
 
 
-def _problem(body: bytearray) -> str | None:
+def _problem(body: bytes) -> str | None:
     """Describe a body that can't be a metadata file, or return None; of a large one only both ends are examined."""
-    ends = bytes(body[:_END].lstrip().removeprefix(codecs.BOM_UTF8).lstrip()[:1] + body[-_END:].rstrip()[-1:])
+    ends = body[:_END].lstrip().removeprefix(codecs.BOM_UTF8).lstrip()[:1] + body[-_END:].rstrip()[-1:]
     if ends[:1] == b"<":
         return "a page"
     if ends != b"{}":
@@ -450,8 +462,7 @@ def _problem(body: bytearray) -> str | None:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
         return "a body that isn't JSON"
-    # What the service sends for an error (docs/acs-contract.md#storage-host).
-    return "an error" if "error" in parsed or {"code", "message"} <= parsed.keys() else None
+    return "an error" if payload.is_error(parsed) else None
 
 
 def _content_type(response: AsyncHttpResponse) -> str:

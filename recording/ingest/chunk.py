@@ -9,8 +9,8 @@ that may be there, since there was one before, looks first.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -43,6 +43,8 @@ LAST_QUARTER = 0.75
 _ONE_REQUEST = 1 / 4
 # A hundred bytes each.
 _REMEMBERED = 4096
+# Metadata files above a MiB that the process holds in memory at once, until they are written.
+_LARGE_FILES = 2
 _UNKNOWN_TYPE = "application/octet-stream"
 
 
@@ -85,6 +87,7 @@ class ChunkIngest:
         self._clock = clock
         self._streams = Streams(limits.parallelism, limits.pace)
         self._turns = Turns()
+        self._large_files = asyncio.Semaphore(_LARGE_FILES)
         # The names of chunks at which this process was last: a message may be delivered twice, though not by its count.
         self._recent: dict[str, None] = {}
         self._legacy = LegacyProof(blobs, prefetch=limits.parallelism, clock=clock)
@@ -194,11 +197,22 @@ class ChunkIngest:
 
     async def _bring_metadata(self, job: ChunkJob, attempt: Attempt, line: Line) -> None:
         """Fetch the metadata file and write it, unless it is there: usually the write itself finds that out."""
+        async with AsyncExitStack() as stack:
+
+            async def take_turn() -> None:
+                with line.aside():
+                    await stack.enter_async_context(self._large_files)
+
+            await self._copy_metadata(job, attempt, line, before_large=take_turn)
+
+    async def _copy_metadata(
+        self, job: ChunkJob, attempt: Attempt, line: Line, *, before_large: Callable[[], Awaitable[None]]
+    ) -> None:
         is_there = attempt.looks_first and await self._has_metadata(job)
         try:
             if not is_there:
                 async with line.reading():
-                    body = await self._content.metadata(job)
+                    body = await self._content.metadata(job, before_large=before_large)
         except ChunkError:
             # The source may have none by now, while an attempt before has brought it.
             is_there = not attempt.looks_first and await self._has_metadata(job)

@@ -21,10 +21,12 @@ from tests.support.facts import (
     stage,
     stored_sha256,
     sweep,
+    with_blobs,
     with_limits,
     worker,
 )
-from tests.support.source import app_with_source, mp4, recording_of
+from tests.support.faults import FaultyBlobs
+from tests.support.source import app_with_source, mp4, part, recording_of
 
 DOWNLOAD, METADATA = "/recording/download/*", "/recording/download/*/metadata"
 
@@ -145,6 +147,38 @@ async def test_an_error_page_in_the_middle_is_not_mixed_in(app: App, control: Co
     assert ([1], 2) == (await control.applied(), len(set(fetched)))
     assert all(fetched.count(block) <= 2 for block in fetched)
     assert await stored_sha256(app, job) == recording["chunks"][0]["sha256"]
+
+
+async def test_few_large_metadata_files_are_in_memory_at_once(environment: dict[str, str]) -> None:
+    """Each may have 16 MiB: from its second MiB on it waits until one of two others is written."""
+    at_once = peak = 0
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/metadata"):
+            return web.Response(body=b'{"callId": "' + b"x" * 2 * MIB + b'"}')
+        return part(request, mp4(1000), '"1"')
+
+    async def enter() -> None:
+        nonlocal at_once, peak
+        at_once += 1
+        peak = max(peak, at_once)
+        await asyncio.sleep(0.3)
+
+    async def leave() -> None:
+        nonlocal at_once
+        at_once -= 1
+
+    async with app_with_source(environment, answer) as app:
+        jobs = await announce(app, recording_of(*(f"0-eus-d12-{number:032x}" for number in range(5))))
+        blobs = FaultyBlobs(app.settings).on("create", name=r"chunks/.*\.json$", before=enter, after=leave)
+        ingest = with_blobs(app, blobs).ingest
+
+        await asyncio.gather(*(ingest.run(job) for job in jobs))
+        await blobs.aclose()
+
+        assert 2 == peak
+        staged = await listing(app.settings, "staging")
+        assert {job.metadata_blob for job in jobs} <= staged.keys()
 
 
 async def test_a_missing_metadata_file_does_not_cost_the_content(app: App, control: Control) -> None:
