@@ -25,6 +25,7 @@ RecordingError                500 InternalServerError
     ├── SourceUnavailable     the service did not answer, or answered with an error
     ├── SourceGone            the service has no such document (404, 410)
     ├── SourceDamaged         empty, an error page, or a body that doesn't fit its headers
+    │   └── SourceUnmeasured  its headers have no length: all of it is read to count it
     ├── SourceChanged         another length or ETag than before: start over, never mix
     ├── SourceSlow            the source is too slow while other chunks wait; what was staged is kept
     ├── SourceRefused         the URL isn't the document's, or not on an allowed host
@@ -231,6 +232,12 @@ class SourceDamaged(ChunkError):
     """The service sent something other than the document: nothing, an error page, or other bytes than it declared."""
 
     code = "SourceDamaged"
+
+
+class SourceUnmeasured(SourceDamaged):
+    """The service didn't declare the length of the document, whose end can be recognised: its bytes can be counted."""
+
+    code = "SourceUnmeasured"
 
 
 class SourceChanged(ChunkError):

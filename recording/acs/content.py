@@ -31,7 +31,15 @@ from recording.acs.addresses import Use
 from recording.acs.auth import auth_policy
 from recording.acs.preview_2021 import API_VERSION
 from recording.config.resource import Resource
-from recording.errors import ChunkError, SourceChanged, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
+from recording.errors import (
+    ChunkError,
+    SourceChanged,
+    SourceDamaged,
+    SourceGone,
+    SourceRefused,
+    SourceUnavailable,
+    SourceUnmeasured,
+)
 from recording.formats import media
 from recording.formats.media import Kind
 from recording.model import payload
@@ -57,7 +65,7 @@ _REFUSED = "ACS refused this app's credentials ({}); check the key or the role, 
 _END = 1024
 # No file has more digits of bytes, and Python reads no number of thousands of digits.
 _NUMBER = "[0-9]{1,18}"
-_RANGE = re.compile(rf"bytes (?P<first>{_NUMBER})-(?P<last>{_NUMBER})/(?P<total>{_NUMBER})")
+_RANGE = re.compile(rf"bytes (?P<first>{_NUMBER})-(?P<last>{_NUMBER})/(?P<total>{_NUMBER}|\*)")
 _CONTENT_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,80}")
 
 # Entered while a request isn't with the source: between two tries, as it may have asked. Who measures its pace sets it.
@@ -179,7 +187,8 @@ class Content:
         # Not a copy: the object gives its bytes away.
         body = received.getvalue()
         # The storage host answers with 206 although no range was requested (docs/acs-contract.md#storage-host).
-        declared = _part(response).total if response.status_code == 206 else response.headers.get("Content-Length")
+        is_part = response.status_code == 206
+        declared = _part(response, len(body)).total if is_part else response.headers.get("Content-Length")
         if not body or (declared is not None and str(len(body)) != str(declared).strip()):
             raise SourceDamaged(f"the metadata file has {len(body)} bytes, {declared} were declared")
         if problem := _problem(body):
@@ -195,19 +204,43 @@ class Content:
             return opened.probe
 
     @asynccontextmanager
-    async def open(self, job: ChunkJob, *, first: int, trusts_validator: bool = True) -> AsyncIterator["Opened"]:
+    async def open(
+        self, job: ChunkJob, *, first: int, size: int | None = None, trusts_validator: bool = True
+    ) -> AsyncIterator["Opened"]:
         """Request the first bytes (`first`, at least a KiB), which tell the version as well; close what isn't read.
 
-        Raises SourceDamaged for an empty body, else other ChunkErrors. Without trust in it a validator is as none.
+        Without trust in it a validator is as none. `size` is the length of the document where the source has none,
+        as `measure` returns it; else that is SourceUnmeasured. Raises SourceDamaged for an empty body, or other
+        ChunkErrors.
         """
         async with AsyncExitStack() as stack:
 
             async def ask(job: ChunkJob, url: str) -> Opened:
                 request = self._get(url, job, "content", first=0, last=first - 1)
-                return await _opened(await stack.enter_async_context(request), first, trusts_validator=trusts_validator)
+                response = await stack.enter_async_context(request)
+                return await _opened(response, _part(response, size), first, trusts_validator=trusts_validator)
 
             opened, by_id = await self._by_location(job, job.content_location, self._download(job), ask)
             yield replace(opened, probe=replace(opened.probe, by_id=by_id))
+
+    async def measure(
+        self, job: ChunkJob, counted: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]] = aiter
+    ) -> int:
+        """Return the length of a document, by reading all of it if its headers have none; `counted` sees the bytes.
+
+        A chunked body has a mark at its end: one that breaks off raises SourceUnavailable. Or other ChunkErrors.
+        """
+
+        async def ask(job: ChunkJob, url: str) -> int:
+            async with self._get(url, job, "content") as response:
+                try:
+                    return _part(response).total
+                except SourceUnmeasured:
+                    if response.status_code == 206:
+                        raise
+                return sum([len(piece) async for piece in counted(_pieces(response))])
+
+        return (await self._by_location(job, job.content_location, self._download(job), ask))[0]
 
     async def _by_location[Found](
         self, job: ChunkJob, location: str | None, by_id: str, ask: Callable[[ChunkJob, str], Awaitable[Found]]
@@ -246,7 +279,7 @@ class Content:
         end = offset + length
         while offset < end:
             async with self._get(url, job, "content", first=offset, last=end - 1) as response:
-                part = _part(response)
+                part = _part(response, probe.size)
                 validator = _validator(response) if probe.has_validator else None
                 if (part.total, _version(validator, part.total)) != (probe.size, probe.version):
                     raise SourceChanged(f"the document had {probe.size} bytes, now another version has {part.total}")
@@ -328,9 +361,8 @@ class _Retry(AsyncRetryPolicy[Any, Any]):
         return super().is_retry(settings, response) and (self.get_retry_after(response) or 0) <= LONGEST_RETRY_AFTER
 
 
-async def _opened(response: AsyncHttpResponse, first: int, *, trusts_validator: bool) -> Opened:
+async def _opened(response: AsyncHttpResponse, part: _Part, first: int, *, trusts_validator: bool) -> Opened:
     """Read what a response says of a document, and the first KiB of its body."""
-    part = _part(response)
     if part.total == 0:
         raise SourceDamaged(f"the source answered with no bytes ({_content_type(response) or 'no content type'})")
     if part.first != 0:
@@ -407,24 +439,35 @@ def _failure(response: AsyncHttpResponse, first: int | None) -> ChunkError:
     return SourceUnavailable(f"ACS answered with {status}")
 
 
-def _part(response: AsyncHttpResponse) -> _Part:
-    """Return what the headers say of a body; raises SourceDamaged if they contradict each other."""
+def _part(response: AsyncHttpResponse, size: int | None = None) -> _Part:
+    """Return what the headers say of a body; `size` is the document's where they have none.
+
+    Raises SourceDamaged if they contradict each other, SourceUnmeasured if there is no size at all.
+    """
     declared = response.headers.get("Content-Length")
     if declared is not None and not re.fullmatch(_NUMBER, declared):
         raise SourceDamaged("the source sent no valid Content-Length")
     if response.status_code == 206:
         match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if not match:
-            raise SourceDamaged("206 without a Content-Range that has the size of the document")
-        part = _Part(int(match["first"]), int(match["last"]) + 1, int(match["total"]), is_range=True)
+            raise SourceDamaged("206 without a valid Content-Range")
+        total = size if match["total"] == "*" else int(match["total"])
+        if total is None:
+            raise SourceUnmeasured("206 with a Content-Range that hasn't the size of the document")
+        part = _Part(int(match["first"]), int(match["last"]) + 1, total, is_range=True)
         if not part.first < part.end <= part.total:
             raise SourceDamaged("206 with an impossible Content-Range")
         if declared is not None and int(declared) != part.end - part.first:
             raise SourceDamaged(f"the source declared {declared} bytes for a range of {part.end - part.first}")
         return part
-    if declared is None:
+    if declared is not None:
+        size = int(declared)
+    elif response.headers.get("Transfer-Encoding", "").strip().lower() != "chunked":
+        # Such a body ends with the connection, whatever ended that.
         raise SourceDamaged("the source sent no valid Content-Length")
-    return _Part(0, int(declared), int(declared), is_range=False)
+    if size is None:
+        raise SourceUnmeasured("the source sent no Content-Length")
+    return _Part(0, size, size, is_range=False)
 
 
 def _version(validator: str | None, size: int) -> str:

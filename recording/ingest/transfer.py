@@ -23,6 +23,7 @@ from recording.errors import (
     SourceDamaged,
     SourceSlow,
     SourceUnavailable,
+    SourceUnmeasured,
     describe,
 )
 from recording.formats import media
@@ -82,6 +83,7 @@ class Transfer:
     _version: str = ""
     _noted: int = 0
     _may_repeat: bool = False
+    _measured: int | None = None
 
     @property
     def crc(self) -> int:
@@ -133,12 +135,26 @@ class Transfer:
                     return await looking is not None
                 except Taken:
                     await self._note_cut()
+                except SourceUnmeasured:
+                    if await looking is None:
+                        return False
+                    self._measured = await self._measure()
         except ChunkError as failed:
             if await looking is None:
                 return False
             if isinstance(failed, SourceSlow):
                 await self._note_cut()
             raise
+
+    async def _measure(self) -> int:
+        """Count the bytes of a document whose length the source doesn't declare: it is read once for that."""
+        log.info("chunk.measured", documentId=self.job.document_id, next="all of it is read to count its bytes")
+        while True:
+            try:
+                async with self.line.hold():
+                    return await self._try(Block(0, 0), lambda: self.content.measure(self.job, self.line.counted))
+            except Taken:
+                continue
 
     async def _copy(self, looking: Looking, first: int) -> bool:
         """Copy with a first request for so many bytes; False if the source has no validator for several.
@@ -161,7 +177,9 @@ class Transfer:
     async def _copy_from_first(self, group: asyncio.TaskGroup, looking: Looking, first: int) -> bool:
         waiting: deque[Block] | None = None
         try:
-            asking = self.content.open(self.job, first=first, trusts_validator=self.trusts_validator)
+            asking = self.content.open(
+                self.job, first=first, size=self._measured, trusts_validator=self.trusts_validator
+            )
             async with self.line.hold(), asking as opened:
                 with self.line.aside():
                     listed = await looking
