@@ -89,6 +89,29 @@ async def test_progress_is_what_is_staged(app: App) -> None:
 
 
 @pytest.mark.derived
+async def test_who_asks_is_told_that_making_it_was_given_up(app: App) -> None:
+    """By the poison queue; ten minutes later it is tried again, and what is there by then is handed out."""
+    await archived(app.settings, CHUNKS)
+    await ask(app)
+    await jobs(app)
+    await app.clients.join_poison.create()
+    await app.clients.join_poison.send(JOB.to_message())
+    await app.timer.poison.drain(app.timer.clock())
+
+    with pytest.raises(NotJoinable, match="making it has failed") as refused:
+        await ask(app)
+    assert (409, "failed") == (refused.value.http_status, refused.value.details[0]["code"])
+    assert [] == await jobs(app)
+
+    later = app.timer.clock() + 2 * ASK_AGAIN
+    assert "making" == (await ask(assemble(app.settings, app.clients, clock=lambda: later))).state
+    assert await jobs(app) == [KEY]
+    await app.joining.run(JOB)
+    assert "ready" == (await ask(app)).state
+    await app.clients.join_poison.delete_queue()
+
+
+@pytest.mark.derived
 async def test_a_lost_chunk_stands_in_the_name_and_in_the_answer(app: App) -> None:
     """Nobody takes the file for the whole recording."""
     await archived(app.settings, [CHUNKS[0], None, CHUNKS[1]])
