@@ -17,8 +17,8 @@ RecordingError                500 InternalServerError
 ├── IndexUnavailable          503 IndexUnavailable        the search index can't be reached; try again in a minute
 ├── StorageUnavailable        503 StorageUnavailable      storage can't be reached; try again in a minute
 ├── TrailUnavailable          503 TrailUnavailable        the trail can't be written, so it was not done; try again
-├── ManifestUnreadable        500 ManifestUnreadable      the operator restores the blob; the archive has the files
 ├── Misconfigured             500 Misconfigured           the operator fixes a setting or a role
+├── ManifestUnreadable        500 ManifestUnreadable      the operator restores the blob; the archive has the files
 ├── UpstreamFailed            500 UpstreamFailed          ACS failed; the caller may try again
 ├── BadEvent                  quarantined                 the operator inspects the event
 └── ChunkError                the queue, then the timer, tries again until the chunk is staged or lost

@@ -17,7 +17,8 @@ from recording.errors import SourceSlow
 from recording.ingest import blocks
 from recording.ingest.streams import Pace
 from recording.model.job import ChunkJob
-from tests.support.facts import MIB, announce, proved, stored_sha256, until, with_limits
+from tests.support.facts import MIB, announce, proved, stored_sha256, until, with_blobs, with_limits
+from tests.support.faults import FaultyBlobs
 from tests.support.source import app_with_source, mp4, part, recording_of
 
 KIB = 1024
@@ -157,6 +158,25 @@ async def test_a_first_request_that_trickles_is_given_up_as_well(environment: di
         assert await stored_sha256(app, job) is None
 
 
+async def test_storage_that_is_slow_makes_no_shorter_blocks(environment: dict[str, str]) -> None:
+    """The source, which has sent all that was taken from it, is not given up for it either."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return part(request, mp4(12 * MIB), '"1"')
+
+    async with app_with_source(environment, answer) as built:
+        blobs = FaultyBlobs(built.settings).on("stage_block", hangs=0.5)
+        app = with_limits(
+            with_blobs(built, blobs), pace=Pace(seconds=0.2, crowd=0), parallelism=2, largest_block=4 * MIB
+        )
+        [job] = await announce(app, recording_of(FAST.format(1)))
+        await app.ingest.run(job)
+
+        facts = await proved(app, job)
+        await blobs.aclose()
+        assert (3, 4 * MIB) == (facts.blocks, facts.block_bytes)
+
+
 async def test_waiting_as_the_source_has_asked_makes_no_shorter_blocks(environment: dict[str, str]) -> None:
     """Throttled for longer than a pace is measured: each block is asked for as often as it was refused, and once."""
     asked: dict[str, int] = {}
@@ -166,7 +186,7 @@ async def test_waiting_as_the_source_has_asked_makes_no_shorter_blocks(environme
         asked[span] = asked.get(span, 0) + 1
         if not request.path.endswith("/metadata") and asked[span] == 1:
             return web.Response(status=429, headers={"Retry-After": "1"})
-        return part(request, mp4(30 * MIB), '"1"')
+        return part(request, mp4(14 * MIB), '"1"')
 
     crowded = Pace(seconds=0.2, crowd=0)
     async with app_with_source(environment, answer) as built:
@@ -175,4 +195,4 @@ async def test_waiting_as_the_source_has_asked_makes_no_shorter_blocks(environme
         await app.ingest.run(job)
 
         facts = await proved(app, job)
-        assert (8, 4 * MIB) == (facts.blocks, facts.block_bytes)
+        assert (4, 4 * MIB) == (facts.blocks, facts.block_bytes)
