@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 from azure.core.exceptions import AzureError
@@ -103,6 +103,9 @@ class RecordingFile(Body):
     """
 
     recording_key: str
+    recording_id: str | None = None
+    server_call_id: str | None = None
+    reference: str | None = None
     state: Literal["making", "ready"]
     bytes_done: int | None = None
     bytes_total: int | None = None
@@ -164,7 +167,7 @@ class Joining:
         except AzureError as failed:
             log.error("file.not_read", recordingKey=key, reason=describe(failed), next="the caller tries again")
             raise StorageUnavailable("storage can't be reached; recordings are not affected") from None
-        return RecordingFile(recording_key=key, state="making", bytes_done=done, bytes_total=total)
+        return _answer(state.manifest, state="making", bytes_done=done, bytes_total=total)
 
     async def give_up(self, key: str) -> None:
         """Record that the queue gave up making the file, for who asks soon; raises azure-core's errors."""
@@ -338,9 +341,7 @@ class Joining:
         correlation_id = str(uuid4())
         links = tuple([await self._link(part, query, correlation_id) for part in parts])
         await self._note(caller, manifest, parts, query, correlation_id)
-        return RecordingFile(
-            recording_key=manifest.recording_key, state="ready", correlation_id=correlation_id, parts=links
-        )
+        return _answer(manifest, state="ready", correlation_id=correlation_id, parts=links)
 
     async def _note(
         self,
@@ -390,6 +391,17 @@ class Joining:
             because=part.because,
             remarks=part.remarks,
         )
+
+
+def _answer(manifest: Manifest, **more: Any) -> RecordingFile:
+    """Return what is answered about a recording, with what names it beside its key."""
+    return RecordingFile(
+        recording_key=manifest.recording_key,
+        recording_id=manifest.recording_id,
+        server_call_id=manifest.server_call_id,
+        reference=manifest.reference,
+        **more,
+    )
 
 
 def not_joinable(refused: NotJoined) -> NotJoinable:

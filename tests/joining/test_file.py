@@ -10,9 +10,10 @@ import pytest_asyncio
 from recording.app import App, assemble
 from recording.errors import NotFound, NotJoinable, TrailUnavailable
 from recording.joining.file import ASK_AGAIN, FileQuery, RecordingFile
+from recording.model import layout
 from recording.model.caller import Caller
 from recording.model.job import JoinJob
-from tests.support.facts import listing, trail_of, with_blobs
+from tests.support.facts import listing, put, trail_of, with_blobs
 from tests.support.faults import FaultyBlobs
 from tests.support.joined import JOB, archived, joined, joining, wav
 from tests.support.manifests import KEY
@@ -67,6 +68,22 @@ async def test_it_is_made_once_and_handed_out_on_record(app: App) -> None:
     [fact] = await trail_of(app.settings)
     assert ("download", [0, 1], "case 118") == (fact["operation"], fact["indexes"], fact["reason"])
     assert (done.correlation_id, {"files": [part.file_name]}) == (fact["correlationId"], fact["details"])
+
+
+@pytest.mark.derived
+async def test_what_names_a_recording_stands_beside_its_key(app: App) -> None:
+    """While it is made, and with its links: by them a calling app finds its own."""
+    ids = {"recording_id": "cmlk", "server_call_id": "c2Nh", "reference": "case 118"}
+    manifest = (await archived(app.settings, CHUNKS)).model_copy(update=ids)
+    text = manifest.model_dump_json(by_alias=True).encode()
+    await put(app.settings, "archive", layout.manifest_blob(KEY), text)
+
+    making = await ask(app)
+    await app.joining.run(JOB)
+    ready = await ask(app)
+
+    for one, state in ((making, "making"), (ready, "ready")):
+        assert ids | {"recording_key": KEY, "state": state} == one.model_dump(include={*ids, "recording_key", "state"})
 
 
 @pytest.mark.derived
