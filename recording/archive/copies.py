@@ -286,23 +286,26 @@ class Copies:
         await self._blobs.set_metadata(damaged.name, metadata, etag=damaged.etag)
 
     async def _is_at_source(self, chunk: InFlightChunk, damaged: StoredBlob) -> bool:
-        """Ask ACS, before the only bytes are deleted, whether it has the file, and no shorter version of it.
+        """Ask ACS, before the only bytes are deleted, whether it has the file: False if it says that it has none.
 
-        Raises CopyFailed if ACS doesn't say that.
+        Raises CopyFailed if it says neither.
         """
+        unclear = ""
         for job in chunk.jobs:
             try:
                 if layout.staged_kind(damaged.name) == "metadata":
                     await self._content.metadata(job)
                     return True
-                if (await self._content.probe(job)).size >= damaged.size:
+                probe = await self._content.probe(job)
+                if probe.size >= damaged.size and not media.is_text(probe.head):
                     return True
+                unclear = probe.described
             except SourceGone:
                 continue
             except ChunkError as failed:
-                raise CopyFailed(
-                    f"{damaged.name} is damaged, and it isn't known whether ACS has it: {failed.message}"
-                ) from failed
+                unclear = failed.message
+        if unclear:
+            raise CopyFailed(f"{damaged.name} is damaged, and it isn't known whether ACS has it: {unclear}")
         return False
 
 

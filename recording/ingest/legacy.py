@@ -13,7 +13,8 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
 from recording.acs.content import Content
 from recording.clock import Clock, utc_now
-from recording.errors import NotProved, SourceGone
+from recording.errors import NotProved, SourceDamaged, SourceGone
+from recording.formats import media
 from recording.formats.media import Inspection
 from recording.model.job import ChunkJob
 from recording.model.proof import ChunkFacts, damaged_metadata
@@ -96,9 +97,11 @@ class LegacyProof:
 
     async def _is_at_source(self, job: ChunkJob, found: StoredBlob) -> bool:
         try:
-            is_there = (await self._content.probe(job)).size >= found.size
+            probe, is_there = await self._content.probe(job), True
         except SourceGone:
-            is_there = False
+            probe, is_there = None, False
+        if probe and (probe.size < found.size or media.is_text(probe.head)):
+            raise SourceDamaged(f"the committed chunk is damaged, and the source has nothing better: {probe.described}")
         log.error(
             "chunk.damaged",
             recordingKey=job.recording_key,

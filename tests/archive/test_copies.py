@@ -268,14 +268,13 @@ async def test_bytes_that_staging_does_not_keep_are_fetched_again_while_acs_has_
     assert (await app.verifier.verify(job.recording_key)).ok
 
 
-@pytest.mark.parametrize(("fault", "more"), [("expired", {}), ("etag", {"length": 1000})], ids=["gone", "shorter"])
-async def test_damaged_bytes_are_not_deleted_where_acs_has_nothing_better(
-    app: App, control: Control, caplog: pytest.LogCaptureFixture, fault: str, more: dict[str, Any]
+async def test_damaged_bytes_are_not_deleted_where_acs_has_none_left(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its document may be deleted before it expires: then they are all that is left, and are archived as they are."""
     [job] = await stage(app, await control.recording(20_000))
     left = await damage(app, job)
-    await control.fault(fault, f"*{job.document_id}*", times=None, **more)
+    await control.fault("expired", f"*{job.document_id}*", times=None)
 
     assert [job.recording_key] == (await sweep(app)).failed
     assert ["chunk.damaged"] == errors(caplog)
@@ -287,12 +286,19 @@ async def test_damaged_bytes_are_not_deleted_where_acs_has_nothing_better(
     assert hashlib.sha256(left).hexdigest() == (await listing(app.settings, "archive"))[entry.content.blob]
 
 
-async def test_damaged_bytes_wait_while_acs_does_not_say_whether_it_has_them(app: App, control: Control) -> None:
-    """Nothing is deleted, and nothing is given up, for an answer that says nothing."""
+@pytest.mark.parametrize(
+    ("fault", "more"),
+    [("status", {"status": 500}), ("html", {"status": 200}), ("etag", {"length": 1000})],
+    ids=["failed", "error page", "shorter"],
+)
+async def test_damaged_bytes_wait_while_acs_does_not_say_whether_it_has_them(
+    app: App, control: Control, fault: str, more: dict[str, Any]
+) -> None:
+    """Nothing is deleted, and nothing is given up, for an answer that says neither."""
     [job] = await stage(app, await control.recording(20_000))
     await damage(app, job)
     before = await listing(app.settings, "staging")
-    await control.fault("status", f"*{job.document_id}*", times=None, status=500)
+    await control.fault(fault, f"*{job.document_id}*", times=None, **more)
 
     assert [job.recording_key] == (await sweep(app)).failed
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recording.app import App
-from recording.errors import NotProved, SourceUnavailable
+from recording.errors import NotProved, SourceDamaged, SourceUnavailable
 from recording.model.job import ChunkJob
 from recording.model.proof import ChunkFacts
 from tests.support.emulator import Control
@@ -101,15 +101,16 @@ async def test_other_bytes_are_kept_where_the_source_has_none_left(app: App, con
     assert (True, None) == (chunk.is_damaged, chunk.facts.flight)
 
 
+@pytest.mark.parametrize(("fault", "more"), [("status", {"status": 500}), ("etag", {"length": 1000})])
 async def test_other_bytes_are_kept_while_the_source_does_not_say_whether_it_has_others(
-    app: App, control: Control
+    app: App, control: Control, fault: str, more: dict[str, Any]
 ) -> None:
     """The attempt fails, and the next one asks again."""
     job = await committed(app, control, 2 * BLOCK, spoiled=True)
     left = await app.clients.blobs.read("staging", job.content_blob)
-    await control.fault("status", "/recording/download/*", times=None, status=500)
+    await control.fault(fault, "/recording/download/*", times=None, **more)
 
-    with pytest.raises(SourceUnavailable):
+    with pytest.raises((SourceUnavailable, SourceDamaged)):
         await app.ingest.run(job)
 
     assert left == await app.clients.blobs.read("staging", job.content_blob)
