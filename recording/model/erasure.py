@@ -166,9 +166,14 @@ class ErasureDecided(Record):
     reasons: tuple[str, ...] = ()
 
 
-class ErasureStopped(Record):
-    """That an erasure was stopped when it had just begun: a hold was placed at that moment. Nothing was removed."""
+class ErasureChecked(Record):
+    """Whether an erasure that has begun goes on, written once; holds are not looked at again after it.
 
+    It stops if something forbids it that was placed as it began: then nothing was removed. An earlier version wrote only
+    that it stopped, without a decision.
+    """
+
+    decision: Literal["go", "stop"] = "stop"
     at: datetime
     reasons: tuple[str, ...] = ()
 
@@ -287,13 +292,13 @@ class ErasureSummary(Record):
         asked: ErasureAsked,
         certificate: Certificate | None,
         decided: ErasureDecided | None = None,
-        stopped: ErasureStopped | None = None,
+        checked: ErasureChecked | None = None,
     ) -> "ErasureSummary":
         """Return what a list shows, from the facts of an erasure."""
         state: ErasureState = "asked"
         if certificate:
             state = "erased"
-        elif stopped or (decided and decided.decision == "refused"):
+        elif (checked and checked.decision == "stop") or (decided and decided.decision == "refused"):
             state = "refused"
         elif decided:
             state = "erasing" if decided.decision == "begun" else "calledOff"
