@@ -169,8 +169,8 @@ class ErasureDecided(Record):
 class ErasureChecked(Record):
     """Whether an erasure that has begun goes on, written once; holds are not looked at again after it.
 
-    It stops if something forbids it that was placed as it began: then nothing was removed. An earlier version wrote only
-    that it stopped, without a decision.
+    It stops if something forbids it that was placed as it began: then nothing was removed. An earlier version wrote
+    only that it stopped, without a decision.
     """
 
     decision: Literal["go", "stop"] = "stop"
@@ -213,10 +213,10 @@ class ErasureScope(Record):
         return (*self.document_ids, *self.recording_ids)
 
     def with_places(self, late: "ErasureScope") -> "ErasureScope":
-        """Return it with the places that a later look has found, too."""
+        """Return it with the places and rows that a later look has found, too."""
         more = {
             name: tuple(sorted({*getattr(self, name), *getattr(late, name)}))
-            for name in ("exports", "derived", "quarantined", "dead_letters")
+            for name in ("rows", "exports", "derived", "quarantined", "dead_letters")
         }
         return self.model_copy(update=more)
 

@@ -19,7 +19,7 @@ from recording.model.keeping import HoldPlaced
 from recording.storage.blobs import Blobs
 from tests.erasing.worlds import certificate, ends_after_kills, everything
 from tests.keeping.worlds import CLASSES, retain
-from tests.support.archives import quarantined
+from tests.support.archives import quarantined, rows_of
 from tests.support.emulator import Control, file_event
 from tests.support.erasures import ALAN, DAY, SETTLED, KilledBlobs, ask, do, erase, later, left
 from tests.support.facts import archived, body_of, harmed, listing, put, receive, stage, sweep, trail_of, with_blobs
@@ -57,6 +57,30 @@ async def test_a_recording_is_gone_with_everything_that_names_it(environment: di
         assert {erasure} == {one.get("erasure") for one in await trail_of(app.settings)}
         assert layout.key_digest(key) == erasure
         assert {*map(layout.document_digest, documents), layout.recording_digest("cmlk"), erasure} == set(told.digests)
+
+
+async def test_rows_are_gone_where_a_manifest_cannot_be_read(environment: dict[str, str]) -> None:
+    """Those of each revision: by month, call, person and recording id, and when its class would have ended."""
+    more = {"SOURCE_RETENTION_HOURS": "48", "RETENTION_CLASSES": "standard=90"}
+    async with storage_host(environment, **more) as (app, host):
+        chunks = [host.add(mp4(5000 + one), people=PEOPLE[one : one + 1]) for one in range(2)]
+        for number in range(2):
+            for job in await receive(app, today(*chunks[: number + 1], event_id=f"e{number}")):
+                await app.ingest.run(job)
+            [key] = (await sweep(app)).archived
+        kinds = {one.partition(":")[0] for one in await rows_of(app, key)}
+        assert kinds == {"participant", "month", "call", "recording", "ends"}
+        for revision in (1, 2):
+            await put(app.settings, "archive", layout.manifest_blob(key, revision), b"{")
+
+            if revision == 1:
+                # What can be read behind it names the person who came later.
+                digests = await app.clients.index.digests()
+                scope = await app.erase.scopes.ids(key)
+                assert f"participant:{digests.participant(PEOPLE[1])}" in {partition for partition, _ in scope.rows}
+        await erase(app, key)
+
+        assert [] == await rows_of(app, key)
 
 
 async def test_it_happens_when_its_time_has_come(app: App, control: Control) -> None:
