@@ -168,7 +168,7 @@ class ErasureRequests:
         await self.trail.write(caller, action="erase", recording=key, reason=body.text, details=details)
         by = caller.principal.object_id if caller.principal else None
         async with _storage(key):
-            asked = await self._ask(key, number + 1, body.reason, by=by, text=body.text, delay=self.delay)
+            asked = await self._ask(key, number + 1, body.reason, by=by, text=body.text)
         return ErasureAccepted(erasure_id=erasure, happens_at=asked.happens_at)
 
     async def ask_for_person(self, caller: Caller, body: ErasePerson) -> PersonErasures:
@@ -234,7 +234,10 @@ class ErasureRequests:
             return set()
 
     async def end_of_retention(self, key: str) -> str | None:
-        """Have a recording erased as soon as the timer runs next, since its retention class has ended; return the id.
+        """Ask for the erasure of a recording whose retention class has ended; return the id.
+
+        It happens after the same delay as every other: whoever sets classes could have chosen one whose time is over,
+        and alone he must not erase. Until then it is seen, called off or held.
 
         None if it was erased, is being erased, or is on hold or under a locked policy; whoever asks, asks again later.
         Raises azure-core's errors.
@@ -250,7 +253,7 @@ class ErasureRequests:
             return None
         entry_details = {"code": "retention-ended", "erasure": erasure}
         await self.trail.write(Caller(origin="timer"), action="erase", recording=key, details=entry_details)
-        await self._ask(key, number + 1, "retention-ended", by=None, text=None, delay=timedelta())
+        await self._ask(key, number + 1, "retention-ended", by=None, text=None)
         return erasure
 
     async def call_off(self, caller: Caller, key: str) -> None:
@@ -322,7 +325,7 @@ class ErasureRequests:
         return ErasureAccepted(erasure_id=asked.erasure, happens_at=asked.happens_at)
 
     async def _ask(
-        self, key: str, number: int, reason: ReasonCode, *, by: str | None, text: str | None, delay: timedelta
+        self, key: str, number: int, reason: ReasonCode, *, by: str | None, text: str | None
     ) -> ErasureAsked:
         """Ask; `number` is that behind the last asking that was looked at: of two requests at once, one counts."""
         erasure = layout.key_digest(key)
@@ -331,7 +334,7 @@ class ErasureRequests:
             erasure=erasure,
             number=number,
             at=now,
-            happens_at=now + delay,
+            happens_at=now + self.delay,
             by=by,
             reason=reason,
         )

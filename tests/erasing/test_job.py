@@ -257,7 +257,7 @@ async def set_policy(blobs: Blobs, name: str, *, locked: bool) -> None:
     await blobs._containers["archive"].get_blob_client(name).set_immutability_policy(policy)
 
 
-@pytest.mark.settings(RETENTION_CLASSES=CLASSES)
+@pytest.mark.settings(RETENTION_CLASSES=CLASSES, ERASURE_DELAY_HOURS="0")
 async def test_a_source_that_cannot_be_deleted_is_in_the_certificate(app: App, control: Control) -> None:
     """The 2021 preview API has no deletion: ACS does it itself, and the certificate says when."""
     [job] = await archived(app, control, 1000)
@@ -274,7 +274,7 @@ async def test_a_source_that_cannot_be_deleted_is_in_the_certificate(app: App, c
     assert timedelta(hours=23) < source.until - told.checked_at < timedelta(hours=25)
 
 
-@pytest.mark.settings(RETENTION_CLASSES=CLASSES)
+@pytest.mark.settings(RETENTION_CLASSES=CLASSES, ERASURE_DELAY_HOURS="0")
 async def test_the_end_of_retention_asks_once_and_waits_for_holds(app: App, control: Control) -> None:
     """Whoever plans it asks again: it answers with nothing while it is too early, asked for, forbidden or done."""
     [job] = await archived(app, control, 1000)

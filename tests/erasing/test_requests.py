@@ -16,6 +16,7 @@ from recording.model import index, layout
 from recording.model.index import Digests
 from recording.model.keeping import HoldPlaced, PlaceHold
 from recording.people.find import PersonFinder
+from tests.keeping.worlds import CLASSES, place, retain
 from tests.support.emulator import Control
 from tests.support.erasures import ALAN, BODY, DAY, SETTLED, ask, do, erase, later, left
 from tests.support.facts import archived, listing, put, receive, stage, trail_of, with_blobs
@@ -322,3 +323,26 @@ async def test_the_list_has_the_last_first(app: App, control: Control) -> None:
     assert first.next_link
     assert "code" not in first.next_link
     assert rest.next_link is None
+
+
+@pytest.mark.settings(RETENTION_CLASSES=CLASSES)
+async def test_whoever_sets_classes_erases_nothing_alone(app: App, control: Control) -> None:
+    """What has a class whose time is over is asked for, and happens a day later unless it is called off or held."""
+    keys = [(await archived(app, control, 1000))[0].recording_key for _ in range(3)]
+    then = timedelta(days=5)
+    for key in keys:
+        await retain(later(app, then), key, "brief")
+    assert [] == [one for _ in range(2) for one in await do(later(app, then), then)]
+
+    listed, _ = await app.clients.index.erasures(limit=9)
+    assert ({"asked"}, {*map(layout.key_digest, keys)}) == (
+        {one.state for one in listed},
+        {one.erasure_id for one in listed},
+    )
+    assert {timedelta(hours=24)} == {one.happens_at - one.asked_at for one in listed}
+    await later(app, then).erasure.call_off(ALAN, keys[1])
+    await place(later(app, then), keys[1], "case 1")
+    await place(later(app, then), keys[2], "case 2")
+    await do(app, then + DAY)
+
+    assert [False, True, True] == [await app.recordings.newest_manifest(key) is not None for key in keys]
