@@ -36,6 +36,9 @@ class Pace:
     crowd: int = 4
 
 
+type WaitsFor = Literal["answer", "body", "others"]
+
+
 class Taken(Exception):
     """A stream was taken from a chunk, which fetches the block again as soon as it has a stream."""
 
@@ -44,12 +47,12 @@ class Taken(Exception):
 class _Held:
     """A request to the source that is in progress; its time-out ends it when it is `taken`.
 
-    It waits for an answer, for more of a body, or not for the source.
+    It waits for an answer, for more of a body, or not for the source (`others`).
     """
 
     limit: asyncio.Timeout
     is_stream: bool
-    waits_for: Literal["answer", "body", "others"] = "answer"
+    waits_for: WaitsFor = "answer"
     taken: Taken | SourceSlow | None = None
 
     def take(self, why: Taken | SourceSlow) -> None:
@@ -102,19 +105,31 @@ class Line:
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Exclude from the pace what isn't the source's time: storage's, or a pause, which the source may ask for."""
-        with self._waiting_for("others"):
+        held = _current.get()
+        before = held.waits_for if held else "others"
+        self._wait(held, "others")
+        try:
             yield
+        finally:
+            self._wait(held, before)
 
     async def counted(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield the pieces of a body; the source's time is that until each comes, not what is done with it then."""
-        with self._waiting_for("answer"):
-            piece = await anext(body, None)
-        while piece is not None:
-            self._bytes += len(piece)
-            yield piece
-            with self._waiting_for("body"):
-                piece = await anext(body, None)
-            self._body_bytes += len(piece or b"")
+        held = _current.get()
+        before = held.waits_for if held else "others"
+        waits_for: WaitsFor = "answer"
+        try:
+            while True:
+                self._wait(held, waits_for)
+                if (piece := await anext(body, None)) is None:
+                    return
+                self._wait(held, before)
+                self._bytes += len(piece)
+                self._body_bytes += len(piece) if waits_for == "body" else 0
+                waits_for = "body"
+                yield piece
+        finally:
+            self._wait(held, before)
 
     def cut(self, wanted: int) -> bool:
         """Cut the next blocks to the bytes that arrive before the chunk is given up; False if they hardly get shorter.
@@ -140,19 +155,11 @@ class Line:
         self._bytes = self._body_bytes = 0
         return rates
 
-    @contextmanager
-    def _waiting_for(self, what: Literal["answer", "body", "others"]) -> Iterator[None]:
-        held, loop = _current.get(), asyncio.get_running_loop()
-        before = held.waits_for if held else what
-        try:
-            if held:
-                self._tick(loop.time())
-                held.waits_for = what
-            yield
-        finally:
-            if held:
-                self._tick(loop.time())
-                held.waits_for = before
+    def _wait(self, held: _Held | None, what: WaitsFor) -> None:
+        # Called twice for each piece of a body: nothing here may take long.
+        if held:
+            self._tick(asyncio.get_running_loop().time())
+            held.waits_for = what
 
     @asynccontextmanager
     async def _request(self, *, is_stream: bool) -> AsyncIterator[None]:
