@@ -11,9 +11,9 @@ const RATES = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 3];
 // Parts of the timeline that are narrower have no room for a word, and for a word and its length.
 const NARROW = 0.06, ROOMY = 0.12;
 const WHY = {
-  link: "The link has run out, or storage can't be reached.",
+  link: "The link has run out, or storage refuses it or can't be reached.",
   damaged: "This chunk can't be decoded from here on. Its file can still be downloaded.",
-  unplayable: "This chunk can't be opened as media. Its file can still be downloaded.",
+  unplayable: "This chunk can't be opened: its file is damaged, or storage refuses the link.",
 };
 
 // Draw the stage of a recording. `player` is undefined for whoever may not play; then the timeline only shows.

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from local.azurite import Azurite
 from recording.config.settings import read_settings
 from recording.model.manifest import Manifest, Participant
 from tests.support.browser import NARROW, Visit
 from tests.support.facts import trail_of
-from tests.support.played import Part, put_recording
+from tests.support.played import Part, put_recording, readable
 from tests.support.v1 import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -118,6 +119,27 @@ async def test_a_seek_after_the_link_ran_out_plays_on(visit: Visit, site: Site) 
     await expect(page.locator(".clock")).to_have_text(re.compile("^0:00:(4[1-9]|5)"), timeout=20_000)
     assert 3 == len(asked)
     assert "" == await page.locator(".trouble").text_content()
+
+
+@pytest.mark.parametrize("is_mixed", [True, False])
+async def test_a_link_that_storage_refuses_from_the_start_is_not_called_damage(
+    visit: Visit, site: Site, azurite: Azurite, is_mixed: bool
+) -> None:
+    """Nor is a CORS rule called missing that is there; when storage answers again, it goes on."""
+    part = Part(0, 30, kind="wav", is_mixed=is_mixed)
+    made = await put_recording(read_settings(site.environ), 5 + is_mixed, (part,))
+    headers = {"Access-Control-Allow-Origin": "*"}
+    page = await visit.open(f"#/r/{made.recording_key}")
+    await page.route("**/archive-*/**", lambda route: route.fulfill(status=403, headers=headers))
+    async with readable(azurite):
+        await page.get_by_role("button", name="Play", exact=True).click()
+
+        await page.locator(".trouble").get_by_text("The link has run out").wait_for()
+        assert 0 == await page.get_by_text("CORS").count() + await page.get_by_role("button", name="Skip it").count()
+        await page.unroute("**/archive-*/**")
+        await page.get_by_role("button", name="Go on").click()
+        await expect(page.locator(".clock")).to_have_text(re.compile("^0:00:0[1-9]"))
+        assert (0 if is_mixed else 5) == await page.get_by_role("button", name=re.compile("^Mute 8")).count()
 
 
 async def test_a_hostile_recording_is_shown_as_text(visit: Visit, site: Site) -> None:
