@@ -322,7 +322,8 @@ class Settings(BaseModel):
 
     def media_origins(self) -> tuple[str, ...]:
         """Return the origins of the accounts that media are read from, each once."""
-        urls = (account.service_url(one, "blob") for one in (self.archive_storage, self.staging_storage))
+        derived = [self.derived_storage] if self.keeps_derived else []
+        urls = (account.service_url(one, "blob") for one in (self.archive_storage, self.staging_storage, *derived))
         parts = (urlsplit(url) for url in urls)
         return tuple(dict.fromkeys(f"{one.scheme}://{one.netloc}" for one in parts))
 

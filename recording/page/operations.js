@@ -1,6 +1,6 @@
 // What needs an operator: which chunks die next, what was lost, what never came, what waits.
 import * as api from "./api.js";
-import { fill, h, icon, say } from "./dom.js";
+import { fill, h, icon, refill, say } from "./dom.js";
 import { count } from "./main.js";
 import { ask, badge, load, plural, problem } from "./parts.js";
 import { href } from "./route.js";
@@ -17,7 +17,8 @@ export function open(place) {
   const area = h("div", { class: "panels" });
   fill(main, h("div", { class: "row" }, h("h1", { tabindex: "-1" }, "Operations"), asOf, h("span", { class: "grow" }), h("button", { type: "button", onclick: refresh }, "Look again")), area);
   refresh();
-  const timer = setInterval(() => { if (!document.hidden && !document.querySelector("dialog[open]") && !area.contains(document.activeElement)) refresh(); }, EVERY);
+  // Not while somebody is asked, or reads an event.
+  const timer = setInterval(() => { if (!document.hidden && !document.querySelector("dialog[open], tr:focus-within pre")) refresh(); }, EVERY);
   signal.addEventListener("abort", () => clearInterval(timer));
 
   function refresh() {
@@ -28,7 +29,7 @@ export function open(place) {
     fill(asOf, "as of ", when(view.asOf, "clock"), `, the last ${view.days} days`);
     count("ops", (view.waiting?.chunks || []).filter((one) => one.atRisk).length, "chunks at risk");
     const list = (found, name, columns, row) => found && pages(found, name, columns, row);
-    fill(area,
+    refill(area,
       view.unread?.length ? h("div", { class: "problem" }, icon("warn"), h("div", {}, h("p", {}, "Some parts can't be read now: ", view.unread.map((one) => `${PARTS[one.part] || one.part} (${one.reason})`).join(", ")))) : null,
       summary(view),
       section("At risk and failing", view.waiting?.chunks, "waiting", "Every chunk is safe, or on its way in time.",
@@ -64,7 +65,7 @@ export function open(place) {
     const number = `${found.length}${table?.more ? "+" : ""}`;
     return h("section", { class: "panel", "aria-label": title },
       h("h2", {}, title, " ", h("span", { class: found.length ? "tag" : "faint" }, found.length ? number : "0")),
-      found.length ? [h("details", { class: "advice" }, h("summary", {}, "What to do"), h("p", {}, advice)), table.element] : h("p", { class: "faint" }, nothing));
+      found.length ? [h("details", { class: "advice", open: area.querySelector(`[aria-label="${title}"] details`)?.open }, h("summary", {}, "What to do"), h("p", {}, advice)), table.element] : h("p", { class: "faint" }, nothing));
   }
 
   // A list with its further pages, which the API gives the address of.

@@ -194,6 +194,51 @@ async def test_all_files_are_downloaded_with_what_checks_them(visit: Visit, site
     assert [f"{key}-00000.mp4", f"{key}-00002.mp4", f"{key}-incomplete-SHA256SUMS"] == sorted(names)
 
 
+async def test_a_recording_that_is_archived_while_it_is_open_shows_all_of_it(visit: Visit, site: Site) -> None:
+    """A part in which somebody is waits until they leave it, or until nothing more comes; they stay where they were.
+
+    Then it can be had as one file.
+    """
+    parts = (Part(0, 3, kind="wav", is_mixed=True), Part(3, 3, kind="wav", is_mixed=True))
+    made = await put_recording(read_settings(site.environ), 8, parts)
+    answers = 0
+
+    async def staged_at_first(route: Route) -> None:
+        nonlocal answers
+        answers += 1
+        answer = await route.fetch()
+        body = await answer.json()
+        if answers <= 2:
+            chunks = [one | {"outcome": ["staged", "unproved"][answers - 1]} for one in body["chunks"]]
+            body |= {"state": "staged", "archivedAt": None, "chunks": chunks}
+        await route.fulfill(response=answer, json=body)
+
+    page = visit.page
+    await page.clock.install()
+    await page.route(f"**/v1/recordings/{made.recording_key}", staged_at_first)
+    await visit.open(f"#/r/{made.recording_key}")
+    files = page.locator(".files")
+    await expect(files.get_by_text("safe")).to_have_count(2)
+    assert 0 == await page.get_by_role("heading", name="One file").count()
+    second = files.get_by_role("button", name="Download chunk 2")
+    await second.focus()
+    async with page.expect_response(f"**/v1/recordings/{made.recording_key}"):
+        await page.clock.fast_forward(16_000)
+    await expect(page.locator(".proof").get_by_text("2 chunks not proved")).to_be_visible()
+    assert 2 == await files.get_by_text("safe").count()
+    await page.get_by_role("slider", name="Timeline").focus()
+    await expect(files.get_by_text("not proved")).to_have_count(2)
+    await second.focus()
+    await page.clock.fast_forward(16_000)
+
+    await expect(files.get_by_text("archived", exact=True)).to_have_count(2)
+    await expect(second).to_be_focused()
+    await page.get_by_role("button", name="Make one file").click()
+    file = page.locator(".joined .parts li")
+    await expect(file.get_by_text(f"{made.recording_key}.wav")).to_be_visible()
+    await expect(file.get_by_role("button", name="Download")).to_be_enabled()
+
+
 async def test_an_officer_holds_a_recording_and_lifts_the_hold_by_keyboard(visit: Visit, three: Manifest) -> None:
     """With a case and a reason; it isn't done without."""
     page = await visit.open(f"#/r/{three.recording_key}", "grace")
