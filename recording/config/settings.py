@@ -241,6 +241,11 @@ class Settings(BaseModel):
         alias="ENTRA_AUTHORITY",
         description="Where that tenant signs in. Another cloud has another address.",
     )
+    runbook_url: Address | None = Field(
+        default=None,
+        alias="RUNBOOK_URL",
+        description="The https address at which your team reads [runbook.md](runbook.md): the page links to sections.",
+    )
     telemetry: Literal["auto", "console", "off"] = Field(
         default="auto",
         alias="TELEMETRY",
