@@ -386,7 +386,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     )
     changes = KeepingChanges(keeping, follow, trail, erasures.has_begun, clock)
     searches = HoldSearches(blobs, index, clients.holds_queue, changes, trail, clock)
-    catalogue = Catalogue(recordings, claims, index, keeping, tombstones, erasures)
+    catalogue = Catalogue(recordings, claims, index, keeping, tombstones, erasures, first_requeue=settings.first_rescue)
     trail_rows = TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)

@@ -94,11 +94,11 @@ function view(place, body, first, query) {
   let heard;
   const drawPeople = () => draw("people", [recording.participants, recording.chunks.map((one) => one.channels), heard?.state], () => people(place, recording, heard), { isForced: true });
   const drawParts = (how) => {
-    const { chunks, archivedAt, complete, holds, keptUntil, retentionClass, erasure } = recording;
+    const { chunks, archivedAt, complete, nextTries, holds, keptUntil, retentionClass, erasure } = recording;
     if (recording.state !== "absent") {
       drawPeople();
       draw("proof", [chunks, archivedAt, complete], () => proof(place, recording), how);
-      draw("files", [chunks, archivedAt], () => files(place, recording, place.changed), how);
+      draw("files", [chunks, archivedAt, nextTries], () => files(place, recording, place.changed), how);
     }
     draw("keeping", [holds, keptUntil, retentionClass, erasure], () => keeping(place, recording), how);
     if (archivedAt && chunks.length && place.may("v1_get_recording_file")) draw("joined", [chunks, archivedAt], () => joined(place, recording), how);

@@ -40,7 +40,7 @@ async def test_three_chunks_play_in_a_row_over_a_pause_and_a_loss(visit: Visit, 
 
     assert "0:01:13" == await clock(page)
     assert any("Skipped paused, 0:01:00" in one for one in said)
-    assert any("Skipped lost, 0:00:07. SourceGone: ACS has no such document" in one for one in said)
+    assert any("Skipped lost, 0:00:07. SourceGone: ACS has no such document; last asked for" in one for one in said)
     facts = [
         one for one in await trail_of(read_settings(site.environ)) if one.get("recordingKey") == three.recording_key
     ]
