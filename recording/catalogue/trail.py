@@ -99,7 +99,7 @@ class TrailView:
         return TrailPage(entries=entries, cursor=cursor, next_link=next_link(url, query, cursor))
 
     async def of_day(self, query: DayTrailQuery, *, url: str) -> TrailPage:
-        """Return what was done on a day with any recording, newest first.
+        """Return what was done on a day with any recording, newest first; a look may stand a page later than its time.
 
         Raises BadRequest for a cursor that isn't of this day, TrailUnavailable while the facts can't be read.
         """
@@ -111,7 +111,9 @@ class TrailView:
             before = read_token(digests, wanted, query.cursor) if query.cursor else None
             names = [name for name in await self._trail.names(folder) if before is None or name < before]
             shown = sorted(names, reverse=True)[: query.limit]
-            entries = [entry for _, entry in await self._trail.read(shown)]
+            read = [entry for _, entry in await self._trail.read(shown)]
+            # The fact of a look is named by the beginning of its quarter of an hour.
+            entries = sorted(read, key=lambda entry: entry.at, reverse=True)
         except AzureError as failed:
             log.error("trail.not_read", reason=describe(failed), next="the request is answered with 503")
             raise TrailUnavailable("the trail can't be read now; try again") from None
