@@ -175,6 +175,23 @@ async def test_axe_finds_nothing_in_the_view(visit: Visit, three: Manifest) -> N
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+async def test_a_link_to_a_moment_leads_there(visit: Visit, three: Manifest) -> None:
+    """As it is copied, to somebody else's tab."""
+    await visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = await visit.open(f"#/r/{three.recording_key}")
+    await page.get_by_role("slider", name="Timeline").press("End")
+    await page.keyboard.press("ArrowLeft")
+    there = await clock(page)
+    await page.get_by_role("button", name="Link here").click()
+    await page.get_by_text("Copied").wait_for()
+    link = str(await page.evaluate("navigator.clipboard.readText()"))
+
+    await page.goto("about:blank")
+    await page.goto(link)
+    await expect(page.locator(".clock")).to_have_text(re.compile(f"^{there} /"))
+    assert there > "0:00:00"
+
+
 async def test_a_verification_shows_its_progress_and_result(visit: Visit, site: Site, three: Manifest) -> None:
     """Chunk by chunk, as storage has them now; what isn't there is not called intact."""
     page = await visit.open(f"#/r/{three.recording_key}")

@@ -9,7 +9,7 @@ from recording.control.bodies import Operation, StartRecordingByUrl
 from recording.model import layout
 from recording.model.attempts import Failure
 from recording.model.caller import Caller
-from recording.model.manifest import Manifest, ManifestChunk, Participant, with_timeline
+from recording.model.manifest import Absence, Manifest, ManifestChunk, Participant, with_timeline
 from recording.model.metadata_file import participant_kind
 from recording.model.started import Started
 from recording.storage.endings import Ending
@@ -133,6 +133,32 @@ async def erased(app: App, *, now: datetime | None = None) -> str:
     for after in (erasures.DAY, erasures.SETTLED):
         await erasures.do(app, after - 2 * DAY)
     return key
+
+
+async def unusual(app: App, *, now: datetime | None = None) -> dict[str, str]:
+    """Make recordings of states that are seldom: never announced, not proved, to be erased; return their keys."""
+    now = now or datetime.now(UTC).replace(microsecond=0)
+    unproved = archived(now - 10 * DAY, call_id="3f2b0e4c-7777-4000-8000-000000000121", reference="A-2026-121")
+    reason = "storage holds other bytes than it had received"
+    chunk = unproved.chunks[0].model_copy(update={"outcome": "unproved", "reason": reason, "copy_proved_at": None})
+    unproved = unproved.model_copy(update={"state": "incomplete", "complete": False, "chunks": [chunk]})
+    absence = Absence(
+        evidence="stopped through us",
+        stopped_at=now - 11 * DAY,
+        stopped_by="Barbara Liskov",
+        conversation_id="c",
+    )
+    absent = archived(now - 11 * DAY, call_id="3f2b0e4c-7777-4000-8000-000000000122", participants=()).model_copy(
+        update={"state": "absent", "complete": False, "absent": absence, "chunks": [], "timeline": ()}
+    )
+    asked = archived(now - 12 * DAY, call_id="3f2b0e4c-7777-4000-8000-000000000123", reference="A-2026-123")
+    keys = {
+        "unproved": await keep(app, with_timeline(unproved)),
+        "absent": await keep(app, absent),
+        "asked": await keep(app, asked),
+    }
+    await erasures.ask(app, keys["asked"])
+    return keys
 
 
 async def _wait(app: App, control: Control, now: datetime) -> str:
