@@ -6,11 +6,11 @@ from itertools import batched
 from typing import Annotated
 
 from azure.core.exceptions import AzureError
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from recording.catalogue.browse import Catalogue, Cursor, next_link, read_token, reading_index
 from recording.clock import Clock, utc_now
-from recording.errors import NotFound, TrailUnavailable, describe
+from recording.errors import ManifestUnreadable, NotFound, TrailUnavailable, describe
 from recording.model import index, layout
 from recording.model.index import Search
 from recording.model.record import Body, Record
@@ -128,7 +128,7 @@ class TrailView:
         """Return the recording id of a recording, if that is known; raises NotFound if nothing at all is known."""
         try:
             found = await self._catalogue.find(key)
-        except ValidationError:
+        except ManifestUnreadable:
             found = None  # its manifest can't be read; its trail can
         if found is None and not rows:
             raise NotFound("there is neither a trail nor a recording of this key", target="recordingKey")
