@@ -216,8 +216,7 @@ async def test_a_recording_that_is_archived_while_it_is_open_shows_all_of_it(vis
 
     Then it can be had as one file.
     """
-    parts = (Part(0, 3, kind="wav", is_mixed=True), Part(3, 3, kind="wav", is_mixed=True))
-    made = await put_recording(read_settings(site.environ), 8, parts)
+    made = await put_recording(read_settings(site.environ), 8, (Part(0, 3), Part(3, 3)))
     answers = 0
 
     async def staged_at_first(route: Route) -> None:
@@ -252,7 +251,7 @@ async def test_a_recording_that_is_archived_while_it_is_open_shows_all_of_it(vis
     await expect(second).to_be_focused()
     await page.get_by_role("button", name="Make one file").click()
     file = page.locator(".joined .parts li")
-    await expect(file.get_by_text(f"{made.recording_key}.wav")).to_be_visible()
+    await expect(file.get_by_text(f"{made.recording_key}.mp4")).to_be_visible()
     await expect(file.get_by_role("button", name="Download")).to_be_enabled()
 
 
