@@ -183,8 +183,8 @@ class Finish:
         if is_due(due.pending, run.now, self.rechecks):
             match = await self.erased.find(due.whole)
             if match.whole:
-                await self.erased.empty(key, match.whole, recording=due.whole)
-                run.forget(key)
+                if await self.erased.empty(key, match.whole, recording=due.whole):
+                    run.forget(key)
                 return
             if not (match.documents and await self.erased.remove_documents(due.whole, match)):
                 is_emptied = await self._finish_due(run, due, seconds, note_endings=note_endings)

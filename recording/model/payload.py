@@ -6,7 +6,7 @@ a chunk is validated; what is only passed on or only names may have any form, an
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, get_args
 
@@ -252,12 +252,35 @@ class _Participant(Fields):
     channel: Annotated[Index | None, OrNone] = None
 
 
+# By which a metadata file is known, as `fold` writes them (docs/acs-contract.md#2021-metadata-file).
+_MEMBERS_OF_FILE = {
+    "resourceid",
+    "callid",
+    "chunkdocumentid",
+    "chunkindex",
+    "chunkstarttime",
+    "chunkduration",
+    "pauseresumeintervals",
+    "recordinginfo",
+    "participants",
+}
+
+
 class _File(Fields):
     recording_info: Annotated[_Info, OrEmpty] = _Info()
     chunk_start_time: Annotated[datetime | None, BeforeValidator(_time), OrNone] = None
     chunk_duration: Annotated[Milliseconds | None, OrNone] = None
     pause_resume_intervals: Annotated[tuple[Annotated[_Pause, OrEmpty], ...] | None, OrNone] = None
     participants: Annotated[tuple[Annotated[_Participant, OrEmpty], ...] | None, OrNone] = None
+
+
+def is_error(parsed: Mapping[str, Any]) -> bool:
+    """Return whether an object is what the service sends for an error (docs/acs-contract.md#storage-host).
+
+    A member of a metadata file makes it one, whatever else it has.
+    """
+    members = fold(parsed).keys()
+    return ("error" in members or {"code", "message"} <= members) and not members & _MEMBERS_OF_FILE
 
 
 def read_metadata_file(body: bytes) -> dict[str, str]:
