@@ -58,6 +58,7 @@ param callbackKeySecretUri string
 param entraTenantId string
 param entraApiId string
 param entraPageId string
+param runbookUrl string
 
 @description('The subnet for all outgoing traffic of the app; if empty, no network is used.')
 param subnetId string
@@ -223,6 +224,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     ENTRA_API_ID: entraApiId
     ENTRA_PAGE_ID: entraPageId
     ENTRA_AUTHORITY: environment().authentication.loginEndpoint
+    RUNBOOK_URL: runbookUrl
 
     APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'

@@ -192,7 +192,7 @@ param alertEmails string[] = []
 @maxValue(47)
 param silenceHours int = 6
 
-@description('The https address at which your team reads docs/runbook.md. Alerts link to its sections; if empty, they only name them.')
+@description('The https address at which your team reads docs/runbook.md. Alerts and the page link to its sections (RUNBOOK_URL); if empty, alerts only name them.')
 param runbookUrl string = ''
 
 @description('Log every request to both storage accounts in the workspace, to show who has read, written or deleted a recording.')
@@ -552,6 +552,7 @@ module functionApp 'function-app.bicep' = {
     entraTenantId: entraTenantId
     entraApiId: entraApiId
     entraPageId: entraPageId
+    runbookUrl: runbookUrl
     subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
     zoneRedundant: zoneRedundant
     siteUpdateStrategy: siteUpdateStrategy

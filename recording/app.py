@@ -388,7 +388,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     )
     changes = KeepingChanges(keeping, follow, trail, erasures.has_begun, clock)
     searches = HoldSearches(blobs, index, clients.holds_queue, changes, trail, clock)
-    catalogue = Catalogue(recordings, claims, index, keeping, tombstones, erasures)
+    catalogue = Catalogue(recordings, claims, index, keeping, tombstones, erasures, first_requeue=settings.first_rescue)
     trail_rows = TrailRows(trail, index)
     quarantine = Quarantine(blobs, clients.topic)
     event_backlog = Backlog(clients.event_queue)
@@ -578,7 +578,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
 def _surroundings(settings: Settings) -> Surroundings:
     ids = (settings.entra_tenant_id, settings.entra_api_id, settings.entra_page_id)
     tenant, api, page = (str(one) if one else None for one in ids)
-    return Surroundings(settings.entra_authority, tenant, api, page, settings.media_origins())
+    return Surroundings(settings.entra_authority, tenant, api, page, settings.runbook_url, settings.media_origins())
 
 
 def _access_tokens(settings: Settings) -> AccessTokens | None:

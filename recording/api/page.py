@@ -115,6 +115,7 @@ class Page:
             "tenant": around.tenant,
             "api": around.api,
             "page": around.page,
+            "runbook": around.runbook,
             "wrong": around.wrong,
         }
         written = (

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode, urlsplit
 
@@ -12,6 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Vali
 
 from recording.errors import BadRequest, Forbidden, IndexUnavailable, NotFound, describe
 from recording.model import index, layout, manifest
+from recording.model.attempts import FIRST_RESCUE
 from recording.model.erasure import ReasonCode
 from recording.model.index import RecordingSummary, State
 from recording.model.keeping import Hold
@@ -100,14 +101,15 @@ class AskedErasure(Record):
 class RecordingDetail(Manifest):
     """The manifest of a recording, or its state in flight, and beside it what keeps it, which no manifest has.
 
-    `keptUntil` is absent while it is in flight, and where it is kept for ever. `etag` is for the header of that name,
-    and of what keeps it.
+    `keptUntil` is absent while it is in flight, and where it is kept for ever. `nextTries` is when the timer queues
+    each chunk again that isn't safe, by its index. `etag` is for the header of that name, and of what keeps it.
     """
 
     retention_class: str | None = None
     kept_until: datetime | None = None
     holds: list[Hold] = Field(default_factory=list)
     erasure: AskedErasure | None = None
+    next_tries: dict[int, datetime] = Field(default_factory=dict)
     etag: str = Field(exclude=True)
 
 
@@ -122,7 +124,10 @@ class Catalogue:
         keeping: KeepingStore,
         tombstones: Tombstones,
         erasures: ErasureStore,
+        *,
+        first_requeue: timedelta = FIRST_RESCUE,
     ) -> None:
+        self._first_requeue = first_requeue
         self._keeping = keeping
         self._tombstones = tombstones
         self._erasures = erasures
@@ -152,7 +157,9 @@ class Catalogue:
     async def detail(self, key: str, *, people: bool = True) -> RecordingDetail:
         """Return what `get` does, and what keeps the recording; raises as `get` does."""
         found = await self.get(key, people=people)
-        kept, steps = await asyncio.gather(self._keeping.find(key), self._erasures.steps(layout.key_digest(key)))
+        kept, steps, tries = await asyncio.gather(
+            self._keeping.find(key), self._erasures.steps(layout.key_digest(key)), self._next_tries(found)
+        )
         return RecordingDetail.model_validate(
             dict(found)
             | {
@@ -160,9 +167,16 @@ class Catalogue:
                 "kept_until": kept.until(found.archived_at),
                 "holds": await self._keeping.holds(kept),
                 "erasure": _asked(steps),
+                "next_tries": tries,
                 "etag": kept.etag,
             }
         )
+
+    async def _next_tries(self, found: Manifest) -> dict[int, datetime]:
+        if found.archived_at:
+            return {}
+        waiting = (one for one in (await self._recordings.load(found.recording_key)).chunks if not one.is_staged)
+        return {one.announced.index: one.requeue_at(self._first_requeue) for one in waiting if not one.is_given_up}
 
     async def get(self, key: str, *, people: bool = True) -> Manifest:
         """Return the manifest of a recording, or its derived state while it is in flight; `people` are left out or not.

@@ -6,11 +6,11 @@ from itertools import batched
 from typing import Annotated
 
 from azure.core.exceptions import AzureError
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from recording.catalogue.browse import Catalogue, Cursor, next_link, read_token, reading_index
 from recording.clock import Clock, utc_now
-from recording.errors import NotFound, TrailUnavailable, describe
+from recording.errors import ManifestUnreadable, NotFound, TrailUnavailable, describe
 from recording.model import index, layout
 from recording.model.index import Search
 from recording.model.record import Body, Record
@@ -99,7 +99,7 @@ class TrailView:
         return TrailPage(entries=entries, cursor=cursor, next_link=next_link(url, query, cursor))
 
     async def of_day(self, query: DayTrailQuery, *, url: str) -> TrailPage:
-        """Return what was done on a day with any recording, newest first.
+        """Return what was done on a day with any recording, newest first; a look may stand a page later than its time.
 
         Raises BadRequest for a cursor that isn't of this day, TrailUnavailable while the facts can't be read.
         """
@@ -111,7 +111,9 @@ class TrailView:
             before = read_token(digests, wanted, query.cursor) if query.cursor else None
             names = [name for name in await self._trail.names(folder) if before is None or name < before]
             shown = sorted(names, reverse=True)[: query.limit]
-            entries = [entry for _, entry in await self._trail.read(shown)]
+            read = [entry for _, entry in await self._trail.read(shown)]
+            # The fact of a look is named by the beginning of its quarter of an hour.
+            entries = sorted(read, key=lambda entry: entry.at, reverse=True)
         except AzureError as failed:
             log.error("trail.not_read", reason=describe(failed), next="the request is answered with 503")
             raise TrailUnavailable("the trail can't be read now; try again") from None
@@ -126,7 +128,7 @@ class TrailView:
         """Return the recording id of a recording, if that is known; raises NotFound if nothing at all is known."""
         try:
             found = await self._catalogue.find(key)
-        except ValidationError:
+        except ManifestUnreadable:
             found = None  # its manifest can't be read; its trail can
         if found is None and not rows:
             raise NotFound("there is neither a trail nor a recording of this key", target="recordingKey")

@@ -241,6 +241,11 @@ class Settings(BaseModel):
         alias="ENTRA_AUTHORITY",
         description="Where that tenant signs in. Another cloud has another address.",
     )
+    runbook_url: Address | None = Field(
+        default=None,
+        alias="RUNBOOK_URL",
+        description="The https address at which your team reads [runbook.md](runbook.md): the page links to sections.",
+    )
     telemetry: Literal["auto", "console", "off"] = Field(
         default="auto",
         alias="TELEMETRY",
@@ -322,7 +327,8 @@ class Settings(BaseModel):
 
     def media_origins(self) -> tuple[str, ...]:
         """Return the origins of the accounts that media are read from, each once."""
-        urls = (account.service_url(one, "blob") for one in (self.archive_storage, self.staging_storage))
+        derived = [self.derived_storage] if self.keeps_derived else []
+        urls = (account.service_url(one, "blob") for one in (self.archive_storage, self.staging_storage, *derived))
         parts = (urlsplit(url) for url in urls)
         return tuple(dict.fromkeys(f"{one.scheme}://{one.netloc}" for one in parts))
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 class Surroundings:
     """What the page is told, and what its policy lets it reach.
 
-    `tenant`, `api` and `page` are ids in Entra ID; without one of them nobody can sign in. `media` are the origins of
-    the storage accounts from which links lead to media. `wrong` says that the app's settings are.
+    `tenant`, `api` and `page` are ids in Entra ID; without one of them nobody can sign in. `runbook` is where
+    operators read the runbook. `media` are the origins of the storage accounts from which links lead to media. `wrong`
+    says that the app's settings are.
     """
 
     authority: str = ""
     tenant: str | None = None
     api: str | None = None
     page: str | None = None
+    runbook: str | None = None
     media: tuple[str, ...] = ()
     wrong: bool = False

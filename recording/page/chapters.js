@@ -1,7 +1,7 @@
 // The timeline as a list: it says what the drawing says, and leads to each part.
 import { fill, h } from "./dom.js";
 import { wallTime } from "./timeline.js";
-import { length, when } from "./time.js";
+import { length, when, write } from "./time.js";
 
 // What a part of the timeline is called.
 export const WORDS = {
@@ -15,7 +15,8 @@ export const signOf = ({ kind }) => (kind === "waiting" ? "is-waiting-for" : `is
 export function sentence(segment, recording) {
   const entries = recording.chunks.filter((one) => segment.chunks.includes(one.index));
   const reason = entries.map((one) => one.reason).find(Boolean);
-  if (segment.kind === "lost") return reason || "It was not in storage when it was deleted at the source.";
+  const at = entries.map((one) => one.evidence?.at).find(Boolean);
+  if (segment.kind === "lost") return `${reason || "It was not in storage when it was deleted at the source"}${at ? `; last asked for ${write(at, "full")}` : ""}.`;
   if (segment.kind === "damaged") return `No player reads it: ${entries[0]?.verdict || "damaged"}. Its file can be downloaded.`;
   if (segment.kind === "waiting") return reason ? `Not here yet: ${reason}` : "Not here yet: it is on its way.";
   if (segment.kind === "notProved") return reason || "Its copy was not compared with the source.";

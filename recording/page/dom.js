@@ -39,6 +39,16 @@ export function fill(element, ...children) {
   return element;
 }
 
+// The same, with the focus where it was: on the control that is called the same in the same row, else on the first one.
+export function refill(element, ...children) {
+  const called = (one) => `${one.closest("tr, li")?.querySelector("code, time")?.textContent} ${one.ariaLabel || one.textContent}`;
+  const held = element.contains(document.activeElement) && called(document.activeElement);
+  fill(element, ...children);
+  if (!held) return;
+  const all = [...element.querySelectorAll("a, button, summary")];
+  (all.find((one) => called(one) === held) ?? all[0])?.focus({ preventScroll: true });
+}
+
 function flat(children) {
   return children.flat(Infinity).filter((one) => one !== null && one !== undefined && one !== false)
     .map((one) => (one instanceof Node ? one : text(one)));

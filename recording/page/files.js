@@ -17,7 +17,7 @@ function follow(url) {
 
 // The panel. `changed` is called after something was changed.
 export function files(place, recording, changed) {
-  const { recordingKey: key, chunks, archivedAt } = recording;
+  const { recordingKey: key, chunks, archivedAt, nextTries } = recording;
   const may = place.may("v1_create_links");
   const status = h("p", { class: "faint", role: "status" });
   const failed = h("div", {});
@@ -60,7 +60,7 @@ export function files(place, recording, changed) {
     return h("tr", {},
       h("td", {}, `Chunk ${one.index + 1}`),
       h("td", {}, one.startTime ? when(one.startTime, "clock") : "—"),
-      h("td", {}, outcome(one)),
+      h("td", {}, outcome(one, nextTries?.[one.index])),
       h("td", { class: "number" }, one.content ? size(one.content.bytes) : "—"),
       h("td", { class: "sum" }, one.content?.sha256 ? [h("code", {}, `${one.content.sha256.slice(0, 12)}…`), copy(one.content.sha256, `Copy the SHA-256 of chunk ${one.index + 1}`)] : h("span", { class: "faint" }, archivedAt ? "—" : "when archived")),
       h("td", { class: "number" },
@@ -89,7 +89,7 @@ export function files(place, recording, changed) {
     status);
 }
 
-function outcome(one) {
+function outcome(one, nextTry) {
   const broken = VERDICTS[one.verdict];
   if (one.outcome === "archived") return broken ? badge("warn", `archived, ${broken}`) : badge("good", "archived");
   if (one.outcome === "staged") return badge("good", "safe");
@@ -97,7 +97,7 @@ function outcome(one) {
   if (one.outcome === "lost") return badge("bad", "lost", one.reason);
   const left = Date.parse(one.deadline) - Date.now();
   return [badge(left < 6 * 3_600_000 ? "warn" : "busy", "waiting"),
-    h("span", { class: "faint" }, [one.attempts ? ` ${plural(one.attempts, "attempt")}` : "", one.failures?.at(-1)?.code && ` ${one.failures.at(-1).code}`, ` ${left > 0 ? `${roughly(left)} left` : "past its deadline"}`].filter(Boolean).join(","))];
+    h("span", { class: "faint" }, [one.attempts ? ` ${plural(one.attempts, "attempt")}` : "", one.failures?.at(-1)?.code && ` ${one.failures.at(-1).code}`, ` ${left > 0 ? `${roughly(left)} left` : "past its deadline"}`].filter(Boolean).join(","), nextTry ? [", next try ", when(nextTry, "clock")] : "")];
 }
 
 // The whole recording as one file, made when somebody asks for it.

@@ -43,7 +43,7 @@ export function keeping(place, recording) {
   }, (said) => api.put(to("retention"), said), "quiet");
   const erase = button("v1_erase_recording", "Erase…", {
     title: "Erase this recording", action: "Erase", danger: true, typed: "erase", reason: "required",
-    body: ["Its files, versions and traces are removed, also from search. Until then it can be called off; after that nobody can bring it back. A tombstone without names stays."],
+    body: ["It is erased later, at a time that stands here as soon as you have asked; until then it can be called off.", "Then its files, versions and traces are removed, also from search. What storage keeps of deleted data an administrator can recover for some days: the certificate says until when. A tombstone without names stays."],
     fields: [{ name: "ground", label: "Ground", options: REASONS }],
   }, ({ ground, reason }) => api.post(to("erase"), { reason: ground, text: reason }));
   const callOff = button("v1_call_off_erasure", "Call off…", { title: "Call the erasure off", body: ["The recording stays as it is."], action: "Call it off" }, () => api.remove(to("erase")));
@@ -80,6 +80,7 @@ export function erased(place, found) {
   const count = (kinds) => Object.entries(kinds ?? {}).map(([kind, number]) => `${kind} ${number}`).join(", ") || "nothing";
   const last = done?.left?.map((one) => one.until).filter(Boolean).sort().at(-1);
   const rows = [
+    ["Key", h("code", {}, place.route.key)],
     ["Erased", done ? when(done.checkedAt, "full") : "not finished yet"],
     ["Asked for", when(askedAt, "full")],
     askedBy && ["By", h("code", {}, askedBy)],

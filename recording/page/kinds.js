@@ -8,7 +8,8 @@ export function kindOf(text) {
   // Base64 of JSON.
   if (/^eyJ[A-Za-z0-9+/_=-]{20,}$/.test(text)) return "recordingId";
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return "call";
-  if (/^\+?[0-9][0-9 ()./-]{4,30}$/.test(text) || /^(4|8|28|48):\S+$/.test(text)) return "participant";
+  // A case number may be of digits only: a phone number begins with its country's code or a zero.
+  if (/^(\+|\(?0)[0-9 ()./-]{5,30}$/.test(text) || /^(4|8|28|48):\S+$/.test(text)) return "participant";
   if (/^room:\S+$/.test(text) || /^aHR0c[A-Za-z0-9+/_=-]{20,}$/.test(text)) return "conversation";
   return "reference";
 }

@@ -15,14 +15,14 @@ const REST = 300;
 const FRESH = 5 * 60_000;
 let kept = null; // {address, at, recordings, cursor, marked, scroll}
 
-const STATES = { ingesting: ["busy", "on its way"], staged: ["busy", "safe, not archived"], archived: ["good", "archived"], incomplete: ["bad", "incomplete"], absent: ["warn", "not announced"], erased: ["off", "erased"] };
+const STATES = { ingesting: ["busy", "on its way"], staged: ["busy", "safe, not archived"], archived: ["good", "archived"], incomplete: ["bad", "incomplete"], absent: ["warn", "not announced"] };
 const KINDS = { phone: "by phone", teams: "in Teams", bot: "bot", unknown: "unknown" };
 
 export function open(place) {
   const { main, may, signal, me } = place;
   const seesPeople = !me.roles.length || me.roles.some((role) => role !== "Recordings.Operate");
   const field = h("input", { id: "find", type: "search", autocomplete: "off", spellcheck: "false", placeholder: seesPeople ? "Call, recording or server call id, reference, participant, phone" : "Call, recording or server call id, reference" });
-  const state = h("select", { name: "state" }, [["", "any state"], ...Object.entries(STATES).filter(([name]) => name !== "erased").map(([name, [, word]]) => [name, word])].map(([value, word]) => h("option", { value }, word)));
+  const state = h("select", { name: "state" }, [["", "any state"], ...Object.entries(STATES).map(([name, [, word]]) => [name, word])].map(([value, word]) => h("option", { value }, word)));
   const from = h("input", { type: "date", name: "from" });
   const to = h("input", { type: "date", name: "to" });
   const flags = Object.fromEntries([["hold", "on hold"], ["missing", "something missing"], ["truncated", "truncated"]].map(([name, word]) => [name, { word, box: h("input", { type: "checkbox", name }) }]));
@@ -215,7 +215,7 @@ export function open(place) {
       query.get("q") && ["q", `the search for “${query.get("q")}”`], query.get("from") && ["from", `from ${write(query.get("from"), "day")}`], query.get("to") && ["to", "the last day"],
       query.get("state") && ["state", STATES[query.get("state")]?.[1] || query.get("state")], ...Object.entries(flags).map(([name, { word }]) => query.get(name) && [name, word]),
     ].filter(Boolean);
-    if (!set.length) return h("div", { class: "empty" }, h("p", {}, "No recording has ended yet."), h("p", {}, "One shows here from its end on, also while its files are still on their way."));
+    if (!set.length) return h("div", { class: "empty" }, h("p", {}, "No recording has ended yet."), h("p", {}, "One shows here from its end on, also while its files are still on their way; while it runs, under Live."));
     const without = (name) => { const rest = Object.fromEntries(query); delete rest[name]; if (name === "q") delete rest.as; return href("", "", rest); };
     return h("div", { class: "empty" }, h("p", {}, "No recording fits. Take away a filter:"),
       h("p", { class: "row middle" }, set.map(([name, word]) => h("a", { class: "chip", href: without(name) }, word, icon("close")))));

@@ -180,6 +180,8 @@ function every(milliseconds, work) {
 // What stands at the top: signed out, or something that the app needs is down
 
 function showNotice(kind, ...children) {
+  // Whoever is signed out must sign in first, whatever else there is.
+  if (notice.className === "warn") return;
   notice.className = kind;
   fill(notice, children.length ? h("p", {}, icon("warn"), ...children) : null);
 }

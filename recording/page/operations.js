@@ -1,9 +1,10 @@
 // What needs an operator: which chunks die next, what was lost, what never came, what waits.
 import * as api from "./api.js";
-import { fill, h, icon, say } from "./dom.js";
+import { fill, h, icon, refill, say } from "./dom.js";
 import { count } from "./main.js";
 import { ask, badge, load, plural, problem } from "./parts.js";
 import { href } from "./route.js";
+import { settings } from "./session.js";
 import { roughly, size, when } from "./time.js";
 
 const HOUR = 3_600_000;
@@ -17,7 +18,8 @@ export function open(place) {
   const area = h("div", { class: "panels" });
   fill(main, h("div", { class: "row" }, h("h1", { tabindex: "-1" }, "Operations"), asOf, h("span", { class: "grow" }), h("button", { type: "button", onclick: refresh }, "Look again")), area);
   refresh();
-  const timer = setInterval(() => { if (!document.hidden && !document.querySelector("dialog[open]") && !area.contains(document.activeElement)) refresh(); }, EVERY);
+  // Not while somebody is asked, or reads an event.
+  const timer = setInterval(() => { if (!document.hidden && !document.querySelector("dialog[open], tr:focus-within pre")) refresh(); }, EVERY);
   signal.addEventListener("abort", () => clearInterval(timer));
 
   function refresh() {
@@ -28,25 +30,25 @@ export function open(place) {
     fill(asOf, "as of ", when(view.asOf, "clock"), `, the last ${view.days} days`);
     count("ops", (view.waiting?.chunks || []).filter((one) => one.atRisk).length, "chunks at risk");
     const list = (found, name, columns, row) => found && pages(found, name, columns, row);
-    fill(area,
+    refill(area,
       view.unread?.length ? h("div", { class: "problem" }, icon("warn"), h("div", {}, h("p", {}, "Some parts can't be read now: ", view.unread.map((one) => `${PARTS[one.part] || one.part} (${one.reason})`).join(", ")))) : null,
       summary(view),
-      section("At risk and failing", view.waiting?.chunks, "waiting", "Every chunk is safe, or on its way in time.",
-        "A chunk that isn't safe when its time is over is lost at the source. The reason says what stands in the way: Unauthorized or SourceForbidden, the app's role at ACS; SourceUnavailable, wait or ask Azure support; Storage…, the staging account. Then queue it again: the timer would, too, but later.",
+      section("At risk and failing", view.waiting?.chunks, "recording-at-risk", "Every chunk is safe, or on its way in time.",
+        "A chunk that isn't safe when its time is over is lost at the source. Its code says what stands in the way: SourceUnavailable, ACS is down, or the app has lost its role there; SourceRefused, a host that isn't in CONTENT_HOSTS; Storage…, the staging account. Then queue it again: the timer would, too, but later. If less than two hours are left, fetch it yourself: python -m recording ingest KEY",
         list(view.waiting, "chunks", ["Left", "Recording", "Chunk", "Why", "Next try", ""], waitingRow)),
-      section("Lost", view.lost?.recordings, "lost", "Nothing was lost.",
-        "The source deleted these chunks before they were fetched; the recording has the evidence. Ask who needs them, then find the cause in the attempts, so that the next one isn't lost.",
+      section("Lost", view.lost?.recordings, "recording-lost", "Nothing was lost.",
+        "ACS deleted these chunks before there was a proved copy; the manifest is the evidence. ACS may keep a file longer than it says: take the event from the archive and ask once more, with python -m recording ingest --event FILE. SourceGone is final. Then look for other chunks with the same cause, and inform the owners of the call.",
         list(view.lost, "recordings", ["Started", "Reference", "Lost"], (one) => recordingRow(one, badge("bad", `${one.missing} of ${one.chunks}`)))),
-      section("Truncated", view.truncated?.recordings, "truncated", "All files are complete media.",
+      section("Truncated", view.truncated?.recordings, "chunk-not-complete", "All files are complete media.",
         "The source delivered these bytes, and they end early. They are kept, and asked for again for an hour.",
         list(view.truncated, "recordings", ["Started", "Reference", "Truncated"], (one) => recordingRow(one, badge("warn", `${one.truncated} of ${one.chunks}`)))),
-      section("Not announced", view.notAnnounced?.recordings, "not announced", "Every recording that was stopped was announced.",
+      section("Not announced", view.notAnnounced?.recordings, "recording-not-announced", "Every recording that was stopped was announced.",
         "A recording was stopped, and no event has said where its files are. Check the Event Grid subscription (python -m recording doctor) and its dead letters; without the event nobody can fetch the files.",
         list(view.notAnnounced, "recordings", ["Left", "Stopped", "By", "Reference", "Recording id"], unannouncedRow)),
-      section("Quarantined", view.quarantined?.events, "in quarantine", "Every event was understood.",
+      section("Quarantined", view.quarantined?.events, "event-quarantined", "Every event was understood.",
         "These events weren't understood. Look at the reason; after an update that understands them, replay them.",
         list(view.quarantined, "events", ["Received", "Reasons", ""], quarantinedRow)),
-      section("Dead letters", view.deadLetters?.blobs, "dead letters", "Event Grid gave nothing up.",
+      section("Dead letters", view.deadLetters?.blobs, "event-dead-lettered", "Event Grid gave nothing up.",
         "Event Grid gave these events up. Accept them with: python -m recording replay FILE",
         list(view.deadLetters, "blobs", ["Written", "Blob", "Events", "Why"], deadRow)),
       queues(view.queues));
@@ -59,12 +61,15 @@ export function open(place) {
       h("span", { class: "faint" }, `${plural(ran.inFlight, "recording")} in flight, ${plural(ran.chunksInFlight, "chunk")}, ${ran.notReached} not reached, ${ran.archived} archived, ${ran.queuedAgain} queued again, ${ran.failed} failed`));
   }
 
-  function section(title, found, word, nothing, advice, table) {
+  // `kind` is the alert's name, and that of its section in the runbook.
+  const runbook = (kind) => settings.runbook && [" ", h("a", { href: `${settings.runbook}#${kind}`, target: "_blank", rel: "noreferrer" }, "Runbook")];
+
+  function section(title, found, kind, nothing, advice, table) {
     if (!found) return null;
     const number = `${found.length}${table?.more ? "+" : ""}`;
     return h("section", { class: "panel", "aria-label": title },
       h("h2", {}, title, " ", h("span", { class: found.length ? "tag" : "faint" }, found.length ? number : "0")),
-      found.length ? [h("details", { class: "advice" }, h("summary", {}, "What to do"), h("p", {}, advice)), table.element] : h("p", { class: "faint" }, nothing));
+      found.length ? [h("details", { class: "advice", open: area.querySelector(`[aria-label="${title}"] details`)?.open }, h("summary", {}, "What to do"), h("p", {}, advice, runbook(kind))), table.element] : h("p", { class: "faint" }, nothing));
   }
 
   // A list with its further pages, which the API gives the address of.
@@ -147,6 +152,6 @@ export function open(place) {
     return h("section", { class: "panel", "aria-label": "Queues" }, h("h2", {}, "Queues ", poisoned ? h("span", { class: "tag" }, "poison") : null),
       h("table", {}, h("thead", {}, h("tr", {}, ["Queue", "Messages", "Poison"].map((word, index) => h("th", { scope: "col", class: index ? "number" : null }, word)))),
         h("tbody", {}, found.map((one) => h("tr", {}, h("td", {}, h("code", {}, one.name)), h("td", { class: "number" }, `${one.messages}`), h("td", { class: "number" }, one.poison ? badge("bad", `${one.poison}`) : "0"))))),
-      poisoned ? h("p", { class: "faint" }, "The timer takes poison messages up again by itself, and queues what is missing from the facts.") : null);
+      poisoned ? h("p", { class: "faint" }, "The timer takes poison messages up again by itself, and queues what is missing from the facts.", runbook("poison-message")) : null);
   }
 }

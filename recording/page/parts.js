@@ -1,6 +1,6 @@
 // What several views show: that something is loading, failed or isn't allowed; dialogs; copying.
 import { alarm, fill, h, icon, say, visible } from "./dom.js";
-import { SignedOut } from "./session.js";
+import { settings, SignedOut } from "./session.js";
 
 const SKELETON_AFTER = 200;
 const STILL_AFTER = 5_000;
@@ -64,7 +64,7 @@ export function notAllowed(me, operation, what) {
     h("h1", { tabindex: "-1" }, "Not with your roles"),
     h("p", {}, needs(me, operation, what)),
     h("p", { class: "faint" }, me.roles.length ? ["You have ", join(me.roles.map((role) => h("code", {}, role)), ", "), ". "] : "You have no role yet. ",
-      "Whoever manages the enterprise application ", h("em", {}, "recordings-api"), " in Entra ID gives it to you; a new role counts after the next sign-in."));
+      "Whoever manages the enterprise application ", h("code", {}, settings.api), " in Entra ID gives it to you; a new role counts after the next sign-in."));
 }
 
 // The sentence that names the roles for something.

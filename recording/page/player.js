@@ -9,7 +9,8 @@ const DECODE = 3, UNSUPPORTED = 4;
 // Events: `change` of what is public here, `time`, `timeline`, `skip` (of `skips`), `lanes` (of `separable`).
 //
 // `problem` is why it stopped: `{kind, chunk, error}` with the kind `link` (storage refused a link twice), `damaged`
-// (the file can't be decoded), `unplayable` (it can't be opened) or `refused` (there is no link: `error` says why).
+// (the file can't be decoded), `unplayable` (it can't be opened, and isn't known to be whole) or `refused` (there is no
+// link: `error` says why). Browsers report a link that is refused at the beginning as media that can't be opened.
 // No link is asked for before somebody plays or has played: it would stand in the trail.
 export class Player extends EventTarget {
   playing = false;
@@ -24,16 +25,17 @@ export class Player extends EventTarget {
   #active;
   #spare;
   #lengths = new Map();
+  #separate;
 
   // `separate`: try to load media so that Web Audio may have it, which needs a CORS rule of the storage account.
   constructor(elements, links, timeline, { separate = false } = {}) {
     super();
     this.#links = links;
     this.timeline = timeline;
+    this.#separate = separate;
     [this.#active, this.#spare] = elements.map((element) => ({ element }));
     for (const slot of [this.#active, this.#spare]) {
       const on = (name, run) => slot.element.addEventListener(name, () => slot.element.getAttribute("src") && run.call(this, slot));
-      if (separate) slot.element.crossOrigin = "anonymous";
       on("timeupdate", this.#tick);
       on("ended", this.#ended);
       on("error", this.#failed);
@@ -42,6 +44,7 @@ export class Player extends EventTarget {
       for (const name of ["playing", "canplay", "seeked"]) on(name, (one) => this.#waits(one, false));
       on("pause", (one) => one === this.#active && !one.loading && one.element.paused && !one.element.ended && this.#set({ playing: false }));
     }
+    if (separate) this.#setOrigin("anonymous");
     this.#show();
   }
 
@@ -211,7 +214,10 @@ export class Player extends EventTarget {
   #opened(slot) {
     const { crossOrigin, duration, playbackRate } = slot.element;
     if (playbackRate !== this.rate) slot.element.playbackRate = this.rate;
-    if (crossOrigin !== null && crossOrigin !== undefined && this.separable === undefined) this.#setLanes(true);
+    if (this.#separate && this.separable === undefined) {
+      this.separable = Boolean(crossOrigin);
+      this.#emit("lanes");
+    }
     this.#lengths.set(slot.chunk, duration);
     // Its channels may have another order than those before.
     this.#emit("change");
@@ -223,18 +229,22 @@ export class Player extends EventTarget {
 
   #failed(slot) {
     const { element, chunk } = slot, code = element.error?.code;
-    if (code === UNSUPPORTED && element.crossOrigin && this.separable === undefined) {
-      for (const one of [this.#active, this.#spare]) one.element.crossOrigin = null;
-      this.#setLanes(false);
-    } else if (slot !== this.#active) {
+    // Without a CORS rule it fails as with a refused link: the same link without CORS tells which of them it was.
+    const tells = this.#separate && this.separable === undefined;
+    const isUntold = tells && code === UNSUPPORTED && element.crossOrigin;
+    if (tells) this.#setOrigin(isUntold ? null : "anonymous");
+    if (!isUntold && slot !== this.#active) {
       // It is loaded again when it is needed, not with each tick.
       release(slot);
       slot.refused = chunk;
       return;
-    } else if (code === DECODE || slot.failedAt !== undefined) {
-      this.#stop({ kind: code === DECODE ? "damaged" : code === UNSUPPORTED ? "unplayable" : "link", chunk });
+    }
+    if (!isUntold && (code === DECODE || slot.failedAt !== undefined)) {
+      const isWhole = this.timeline.segments.some((one) => one.chunk === chunk && one.isWhole);
+      this.#stop({ kind: code === DECODE ? "damaged" : code === UNSUPPORTED && !isWhole ? "unplayable" : "link", chunk });
       return;
-    } else {
+    }
+    if (!isUntold) {
       slot.failedAt = element.currentTime;
       this.#links.forget(chunk);
     }
@@ -248,9 +258,8 @@ export class Player extends EventTarget {
     this.#set({ playing: false, waiting: false, problem });
   }
 
-  #setLanes(separable) {
-    this.separable = separable;
-    this.#emit("lanes");
+  #setOrigin(origin) {
+    for (const { element } of [this.#active, this.#spare]) element.crossOrigin = origin;
   }
 
   #skip(from, to) {

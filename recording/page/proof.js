@@ -22,7 +22,7 @@ function sentences({ chunks, archivedAt }) {
   if (count("waiting")) said.push(`${plural(count("waiting"), "chunk")} not here yet.`);
   if (count("unproved")) said.push(`${plural(count("unproved"), "chunk")} not proved.`);
   for (const one of chunks.filter(({ outcome }) => outcome === "lost")) {
-    said.push(h("span", { class: "wrong" }, `Chunk ${one.index + 1} is lost: ${one.reason || "it was deleted at the source before it could be fetched"}.`));
+    said.push(h("span", { class: "wrong" }, `Chunk ${one.index + 1} is lost: ${one.reason || "it was deleted at the source before it could be fetched"}`, one.evidence ? [", last asked for ", when(one.evidence.at, "full")] : "", "."));
   }
   for (const one of chunks.filter(({ outcome, metadata }) => archivedAt && outcome !== "lost" && !metadata)) {
     said.push(`The metadata file of chunk ${one.index + 1} is missing${one.reason ? `: ${one.reason}` : ""}.`);

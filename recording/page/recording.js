@@ -1,7 +1,7 @@
 // One recording: its player, what is proved, its files, how long it is kept, and who did what with it.
 import * as api from "./api.js";
 import { chapters } from "./chapters.js";
-import { fill, h, icon } from "./dom.js";
+import { fill, h, icon, refill } from "./dom.js";
 import { files, joined } from "./files.js";
 import { erased, erasureOf, keeping } from "./keeping.js";
 import { Lanes } from "./lanes.js";
@@ -39,13 +39,14 @@ export function open(place) {
       shown?.close();
       shown = view(place, body, recording, query);
     }
-    shown.update(recording, how);
+    const isLast = recording.state !== "ingesting" && recording.state !== "staged";
+    shown.update(recording, { isForced: isLast, ...how });
     clearTimeout(timer);
-    if (recording.state === "ingesting" || recording.state === "staged") later();
+    if (!isLast) later();
   };
   const later = () => {
     if (place.signal.aborted) return;
-    timer = setTimeout(() => (document.hidden ? later() : ask().then((recording) => show(recording), later)), EVERY);
+    timer = setTimeout(() => (document.hidden || isAsking() ? later() : ask().then((recording) => show(recording), later)), EVERY);
   };
   const first = () => ask().catch(async (failed) => {
     if (failed.code === "Erased") return { gone: erased(place, await erasureOf(place, key)) };
@@ -80,27 +81,24 @@ function view(place, body, first, query) {
   const seen = stage({ recording: () => recording, timeline: () => timelineOf(recording), player, elements, hasPicture, why });
   const listed = chapters(player && ((seconds) => player.seek(seconds)));
 
-  // Each part is drawn again when what it shows has changed, but not under somebody's hands.
-  const parts = new Map();
+  // Each part is drawn again when what it shows has changed: not under somebody's hands, but when they have left it.
+  const part = Object.fromEntries(["people", "proof", "joined", "keeping", "files"].map((name) =>
+    [name, h("div", { class: `part ${name}`, onfocusout: () => setTimeout(() => isAsking() || drawParts()) })]));
+  const drawn = {};
   const draw = (name, shows, make, { isForced = false } = {}) => {
-    const text = JSON.stringify(shows);
-    const { element, was } = parts.get(name) ?? { element: h("div", { class: `part ${name}` }) };
-    const isInside = element.contains(document.activeElement);
-    if (text !== was && (isForced || !isInside)) {
-      fill(element, make());
-      if (isInside) element.querySelector("button, a")?.focus();
-      parts.set(name, { element, was: text });
-    }
-    return element;
+    const text = JSON.stringify(shows), element = part[name];
+    if (text === drawn[name] || (!isForced && element.contains(document.activeElement))) return;
+    drawn[name] = text;
+    refill(element, make());
   };
   let heard;
   const drawPeople = () => draw("people", [recording.participants, recording.chunks.map((one) => one.channels), heard?.state], () => people(place, recording, heard), { isForced: true });
   const drawParts = (how) => {
-    const { chunks, archivedAt, complete, holds, keptUntil, retentionClass, erasure } = recording;
+    const { chunks, archivedAt, complete, nextTries, holds, keptUntil, retentionClass, erasure } = recording;
     if (recording.state !== "absent") {
       drawPeople();
       draw("proof", [chunks, archivedAt, complete], () => proof(place, recording), how);
-      draw("files", [chunks, archivedAt], () => files(place, recording, place.changed), how);
+      draw("files", [chunks, archivedAt, nextTries], () => files(place, recording, place.changed), how);
     }
     draw("keeping", [holds, keptUntil, retentionClass, erasure], () => keeping(place, recording), how);
     if (archivedAt && chunks.length && place.may("v1_get_recording_file")) draw("joined", [chunks, archivedAt], () => joined(place, recording), how);
@@ -130,11 +128,10 @@ function view(place, body, first, query) {
   }
   onZone(drawLine, place.signal);
   drawParts();
-  const part = (name) => parts.get(name)?.element;
   fill(body, h("div", { class: "columns" },
     first.state === "absent" ? absent(first) : seen.element,
-    h("div", { class: "beside" }, part("people") ? [listed.element, part("people")] : null, part("proof"), part("joined"), part("keeping")),
-    h("div", { class: "below" }, part("files"), place.may("v1_get_recording_trail") ? h("div", { class: "part" }, past(place, first.recordingKey)) : null)));
+    h("div", { class: "beside" }, first.state === "absent" ? null : listed.element, part.people, part.proof, part.joined, part.keeping),
+    h("div", { class: "below" }, part.files, place.may("v1_get_recording_trail") ? h("div", { class: "part" }, past(place, first.recordingKey)) : null)));
   drawLine();
 
   const seek = (asked) => {
@@ -156,6 +153,9 @@ function view(place, body, first, query) {
     },
   };
 }
+
+// Whether a dialog is open: it gives the focus back to where it was, which must be there then.
+const isAsking = () => document.querySelector("dialog[open]");
 
 // A recording that was stopped and never announced.
 function absent({ absent: known, recordingId }) {

@@ -3,7 +3,8 @@
 // back, for as long as the redirect takes.
 import { decoded, encoded, randomText } from "./encoding.js";
 
-const settings = JSON.parse(document.querySelector("meta[name=recordings]").content);
+// What the app says of its surroundings.
+export const settings = JSON.parse(document.querySelector("meta[name=recordings]").content);
 // A token is renewed this long before it ends.
 const EARLY = 60_000;
 const WAY_BACK = "recordings.way.";

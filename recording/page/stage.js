@@ -8,12 +8,10 @@ import { length, spoken, when, write, zoneName } from "./time.js";
 import { chapter, place as placeOf, secondsAt, segmentAt, step, wallTime } from "./timeline.js";
 
 const RATES = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 3];
-// Parts of the timeline that are narrower have no room for a word, and for a word and its length.
-const NARROW = 0.06, ROOMY = 0.12;
 const WHY = {
-  link: "The link has run out, or storage can't be reached.",
+  link: "The link has run out, or storage refuses it or can't be reached.",
   damaged: "This chunk can't be decoded from here on. Its file can still be downloaded.",
-  unplayable: "This chunk can't be opened as media. Its file can still be downloaded.",
+  unplayable: "This chunk can't be opened: its file is damaged, or storage refuses the link.",
 };
 
 // Draw the stage of a recording. `player` is undefined for whoever may not play; then the timeline only shows.
@@ -37,7 +35,7 @@ export function stage({ recording, timeline, player, elements, hasPicture, why }
       const word = one.kind === "recorded" ? "" : WORDS[one.kind];
       const long = length((one.to - one.from) * 1000);
       const span = h("div", { class: `span ${signOf(one)}` },
-        word ? [one.width > NARROW && word, one.width > ROOMY && h("span", {}, long)] : one.width > NARROW / 2 && one.chunk + 1);
+        word ? [word, h("span", {}, long)] : one.chunk + 1);
       span.style.setProperty("left", `${one.left * 100}%`);
       span.style.setProperty("width", `${one.width * 100}%`);
       return span;

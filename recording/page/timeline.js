@@ -11,7 +11,8 @@ const LEAST = 0.015;
 // The timeline of `GET /v1/recordings/{key}`: `{begin, seconds, segments}`; `begin` is a number of milliseconds.
 //
 // A segment is `{kind, from, to, chunks, chunk, offset, plays, left, width}`: `chunk` is the index of its media and
-// `offset` the second in it where the segment begins; `left` and `width` are where it is drawn, as parts of the axis.
+// `offset` the second in it where the segment begins, `isWhole` whether its file is known to
+// be; `left` and `width` are where it is drawn, as parts of the axis.
 // Kinds are those of the answer's spans, `waiting` for media that is not in storage yet, and `damaged` for a file that
 // no player reads.
 export function timelineOf(recording) {
@@ -30,6 +31,7 @@ export function timelineOf(recording) {
       chunk: has ? span.chunks[0] : undefined,
       offset: (span.offsetMs ?? 0) / 1000,
       plays,
+      isWhole: file?.verdict === "complete",
     };
   });
   return drawn(begin, segments);

@@ -18,6 +18,7 @@ AROUND = Surroundings(
     tenant="8c5f7a39-0000-4000-8000-000000000003",
     api="8c5f7a39-0000-4000-8000-000000000004",
     page="8c5f7a39-0000-4000-8000-000000000005",
+    runbook="https://wiki.example.com/recordings/runbook.md",
     media=("https://starchive.blob.core.windows.net", "https://ststaging.blob.core.windows.net"),
 )
 # What everything together may weigh: compressed, as it is sent, and as it lies here.
@@ -150,6 +151,6 @@ def test_the_document_says_where_to_sign_in() -> None:
         assert found
         return json.loads(unescape(found[1]))
 
-    assert ["authority", "tenant", "api", "page"] == list(told(AROUND))
+    assert ["authority", "tenant", "api", "page", "runbook"] == list(told(AROUND))
     assert {"wrong": True} == told(Surroundings(wrong=True))
     assert {"authority": '">&'} == told(Surroundings(authority='">&'))

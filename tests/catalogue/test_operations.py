@@ -63,6 +63,17 @@ async def failing(app: App, control: Control, *, ago: timedelta = HOUR, event_id
     return one
 
 
+async def test_the_recording_says_when_each_of_its_chunks_is_tried_again(app: App, control: Control) -> None:
+    """Of those that aren't safe, as the list of what waits does."""
+    bad, good = await announce(app, await control.recording(1000, 2000))
+    await app.ingest.run(good)
+    await give_up(app, bad, now=datetime.now(UTC))
+    await sweep(app)
+
+    [one] = await waiting(app)
+    assert {0: one.next_try} == (await app.catalogue.detail(bad.recording_key)).next_tries
+
+
 async def test_a_chunk_that_failed_is_listed_with_what_an_operator_needs(app: App, control: Control) -> None:
     """Time left, attempts, last error and next try; a chunk beside it that is safe isn't."""
     [bad, good] = await announce(app, await control.recording(1000, 2000))

@@ -200,6 +200,17 @@ async def test_the_trail_of_a_day_has_everything_newest_first(app: App) -> None:
         await app.trail_view.of_day(of("2026-03-02", cursor=today.cursor), url=URL)
 
 
+async def test_a_look_stands_at_its_time_in_the_trail_of_a_day(app: App) -> None:
+    """Its fact is named by the beginning of the quarter of an hour."""
+    await do(app, 5)
+    await later(app, 12).trail.write_once(ADA, action="view", recording=UNKNOWN)
+    await do(app, 14)
+
+    page = await app.trail_view.of_day(of("2026-03-01"), url=URL)
+
+    assert [("12:14", "play"), ("12:12", "view"), ("12:05", "play")] == said(page)
+
+
 async def test_facts_of_the_version_before_are_in_the_trail(app: App, table: TableClient) -> None:
     """They have the same form and place; one that is damaged costs no other, and `reindex` makes their rows."""
     text = (STORED / "audit.json").read_bytes()

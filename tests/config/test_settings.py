@@ -56,6 +56,17 @@ def test_the_least_that_works() -> None:
     assert read.host_storage == read.staging_storage == read.archive_storage
 
 
+@pytest.mark.parametrize("derived", [{}, {"DERIVED_STORAGE": STORAGE.replace("contoso", "derived")}])
+def test_media_come_from_each_account_that_is_set(derived: dict[str, str]) -> None:
+    """Each once, that of derived files only where there is one."""
+    apart = {"ARCHIVE_STORAGE": STORAGE.replace("contoso", "archive")}
+
+    found = settings.read_settings({**LEAST, **apart, **derived}).media_origins()
+
+    names = ["archive", "contoso", *(["derived"] if derived else [])]
+    assert tuple(f"https://{name}.blob.core.windows.net" for name in names) == found
+
+
 def test_empty_counts_as_absent() -> None:
     """A setting that was emptied in the portal has its default again."""
     names = [str(field.alias) for field in Settings.model_fields.values()]

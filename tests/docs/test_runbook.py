@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from recording.api.page import FOLDER
 from tests.infra.app_code import fields, functions, is_logged
 from tests.support.alerts import METRIC_RULES, QUERIES, RULES, prefixes, written_with
 from tests.support.documents import RUNBOOK, sections
@@ -81,3 +82,12 @@ def test_the_checks_reject_what_is_wrong() -> None:
     """A field that a line doesn't have, and a line that isn't written."""
     assert "stoppedAt" not in fields("chunk.at_risk")
     assert not is_logged("chunk.gone")
+
+
+def test_what_the_page_links_to_is_here() -> None:
+    """Each kind of trouble under *Operations* has its section."""
+    text = (FOLDER / "operations.js").read_text()
+    found = set(re.findall(r'"((?:recording|chunk|event|poison)-[a-z-]+)"', text))
+
+    assert 7 == len(found)
+    assert found <= SECTIONS.keys()

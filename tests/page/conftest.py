@@ -16,6 +16,7 @@ from tests.support.exhibits import furnish
 from tests.support.played import Part, put_recording
 from tests.support.v1 import Site, running
 
+RUNBOOK = "https://wiki.example.com/runbook.md"
 # Two chunks with one lost between; the first has a pause of a minute after a second and a half.
 THREE = (Part(0, 3, pause=(1.5, 60)), Part(63, outcome="lost"), Part(70, 3))
 
@@ -44,7 +45,7 @@ async def azurite() -> AsyncIterator[Azurite]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def site(azurite: Azurite) -> AsyncIterator[Site]:
     """The app."""
-    async with running(azurite) as one:
+    async with running(azurite, RUNBOOK_URL=RUNBOOK) as one:
         yield one
 
 

@@ -21,6 +21,8 @@ class Media extends EventTarget {
   readyState = 0;
   seeking = false;
   volume = 1;
+  // The code with which a file fails before there is anything of it.
+  failure = () => undefined;
   #src = null;
 
   constructor(length) {
@@ -35,7 +37,9 @@ class Media extends EventTarget {
   set src(url) {
     this.#src = url;
     Object.assign(this, { readyState: 4, error: null, ended: false, paused: true, currentTime: 0 });
-    this.emit("loadedmetadata");
+    const code = this.failure(url);
+    if (code) setTimeout(() => this.refuse(code));
+    else this.emit("loadedmetadata");
   }
 
   getAttribute() {
@@ -75,13 +79,14 @@ class Media extends EventTarget {
   }
 }
 
+const UNSUPPORTED = 4;
 const settled = () => new Promise((done) => setTimeout(done, 2));
 const at = (seconds) => new Date(Date.UTC(2026, 10, 24, 13) + seconds * 1000).toISOString();
 const span = (kind, begin, end, chunks = [], offsetMs = 0) => ({ kind, begin: at(begin), end: at(end), chunks, offsetMs });
 
 // Chunk 0 of 60 s with a pause after 20, chunk 1 lost, chunk 2.
 const RECORDING = {
-  chunks: [0, 2].map((index) => ({ index, outcome: "archived", content: {} })),
+  chunks: [0, 2].map((index) => ({ index, outcome: "archived", verdict: index ? "undecided" : "complete", content: {} })),
   timeline: [
     span("recorded", 0, 20, [0]), span("paused", 20, 30), span("recorded", 30, 70, [0], 20_000),
     span("lost", 70, 100, [1]), span("recorded", 100, 160, [2]),
@@ -162,6 +167,20 @@ test("a link that storage refuses is renewed once, at the same moment", async ()
   assert.deepEqual([player.playing, player.problem, player.element.currentTime], [true, undefined, 12]);
 });
 
+test("a link that is refused before there is any media is no damage of a file that is whole", async () => {
+  const { player, asked, elements } = made();
+  elements[0].failure = () => UNSUPPORTED;
+  await player.play();
+  await settled();
+  await settled();
+  assert.deepEqual([player.playing, player.problem.kind, asked], [false, "link", [0, 0]]);
+  await player.seek(110);
+  await player.play();
+  await settled();
+  await settled();
+  assert.deepEqual([player.problem.kind, player.problem.chunk], ["unplayable", 2]);
+});
+
 test("a file that can't be decoded is not asked for again; playing goes on behind it", async () => {
   const { player, asked } = made();
   await player.play();
@@ -217,13 +236,23 @@ test("a newer seek supersedes one whose link is late", async () => {
 test("without a CORS rule lanes are not separable, and it plays by the same link", async () => {
   const { player, elements, asked, events } = made({ separate: true });
   assert.equal(elements[0].crossOrigin, "anonymous");
-  player.element.dispatchEvent = function (event) {
-    return event.type === "loadedmetadata" && this.crossOrigin ? true : EventTarget.prototype.dispatchEvent.call(this, event);
-  };
+  elements[0].failure = () => elements[0].crossOrigin && UNSUPPORTED;
   await player.play();
-  elements[0].refuse(4);
+  await settled();
   await settled();
   assert.deepEqual([events, asked, elements[0].crossOrigin, player.playing, player.problem], [[false], [0], null, true, undefined]);
+});
+
+test("a first link that is refused says nothing about a CORS rule", async () => {
+  const { player, elements, asked, events } = made({ separate: true });
+  let isRefused = true;
+  elements[0].failure = (url) => (isRefused || url.endsWith("/1")) && UNSUPPORTED;
+  await player.play();
+  for (const _ of "four") await settled();
+  assert.deepEqual([player.problem.kind, events, asked], ["link", [], [0, 0]]);
+  isRefused = false;
+  await player.play();
+  assert.deepEqual([player.playing, events, elements[0].crossOrigin], [true, [true], "anonymous"]);
 });
 
 test("with a CORS rule they are", async () => {

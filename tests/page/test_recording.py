@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from local.azurite import Azurite
 from recording.config.settings import read_settings
 from recording.model.manifest import Manifest, Participant
 from tests.support.browser import NARROW, Visit
 from tests.support.facts import trail_of
-from tests.support.played import Part, put_recording
+from tests.support.played import Part, put_recording, readable
 from tests.support.v1 import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -39,7 +40,7 @@ async def test_three_chunks_play_in_a_row_over_a_pause_and_a_loss(visit: Visit, 
 
     assert "0:01:13" == await clock(page)
     assert any("Skipped paused, 0:01:00" in one for one in said)
-    assert any("Skipped lost, 0:00:07. SourceGone: ACS has no such document" in one for one in said)
+    assert any("Skipped lost, 0:00:07. SourceGone: ACS has no such document; last asked for" in one for one in said)
     facts = [
         one for one in await trail_of(read_settings(site.environ)) if one.get("recordingKey") == three.recording_key
     ]
@@ -120,6 +121,27 @@ async def test_a_seek_after_the_link_ran_out_plays_on(visit: Visit, site: Site) 
     assert "" == await page.locator(".trouble").text_content()
 
 
+@pytest.mark.parametrize("is_mixed", [True, False])
+async def test_a_link_that_storage_refuses_from_the_start_is_not_called_damage(
+    visit: Visit, site: Site, azurite: Azurite, is_mixed: bool
+) -> None:
+    """Nor is a CORS rule called missing that is there; when storage answers again, it goes on."""
+    part = Part(0, 30, kind="wav", is_mixed=is_mixed)
+    made = await put_recording(read_settings(site.environ), 5 + is_mixed, (part,))
+    headers = {"Access-Control-Allow-Origin": "*"}
+    page = await visit.open(f"#/r/{made.recording_key}")
+    await page.route("**/archive-*/**", lambda route: route.fulfill(status=403, headers=headers))
+    async with readable(azurite):
+        await page.get_by_role("button", name="Play", exact=True).click()
+
+        await page.locator(".trouble").get_by_text("The link has run out").wait_for()
+        assert 0 == await page.get_by_text("CORS").count() + await page.get_by_role("button", name="Skip it").count()
+        await page.unroute("**/archive-*/**")
+        await page.get_by_role("button", name="Go on").click()
+        await expect(page.locator(".clock")).to_have_text(re.compile("^0:00:0[1-9]"))
+        assert (0 if is_mixed else 5) == await page.get_by_role("button", name=re.compile("^Mute 8")).count()
+
+
 async def test_a_hostile_recording_is_shown_as_text(visit: Visit, site: Site) -> None:
     """Markup and control characters in ids, references and reasons stay what they are."""
     markup = "<img src=x onerror=alert(1)>"
@@ -153,6 +175,23 @@ async def test_axe_finds_nothing_in_the_view(visit: Visit, three: Manifest) -> N
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+async def test_a_link_to_a_moment_leads_there(visit: Visit, three: Manifest) -> None:
+    """As it is copied, to somebody else's tab."""
+    await visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = await visit.open(f"#/r/{three.recording_key}")
+    await page.get_by_role("slider", name="Timeline").press("End")
+    await page.keyboard.press("ArrowLeft")
+    there = await clock(page)
+    await page.get_by_role("button", name="Link here").click()
+    await page.get_by_text("Copied").wait_for()
+    link = str(await page.evaluate("navigator.clipboard.readText()"))
+
+    await page.goto("about:blank")
+    await page.goto(link)
+    await expect(page.locator(".clock")).to_have_text(re.compile(f"^{there} /"))
+    assert there > "0:00:00"
+
+
 async def test_a_verification_shows_its_progress_and_result(visit: Visit, site: Site, three: Manifest) -> None:
     """Chunk by chunk, as storage has them now; what isn't there is not called intact."""
     page = await visit.open(f"#/r/{three.recording_key}")
@@ -170,6 +209,50 @@ async def test_all_files_are_downloaded_with_what_checks_them(visit: Visit, site
 
     key = three.recording_key
     assert [f"{key}-00000.mp4", f"{key}-00002.mp4", f"{key}-incomplete-SHA256SUMS"] == sorted(names)
+
+
+async def test_a_recording_that_is_archived_while_it_is_open_shows_all_of_it(visit: Visit, site: Site) -> None:
+    """A part in which somebody is waits until they leave it, or until nothing more comes; they stay where they were.
+
+    Then it can be had as one file.
+    """
+    made = await put_recording(read_settings(site.environ), 8, (Part(0, 3), Part(3, 3)))
+    answers = 0
+
+    async def staged_at_first(route: Route) -> None:
+        nonlocal answers
+        answers += 1
+        answer = await route.fetch()
+        body = await answer.json()
+        if answers <= 2:
+            chunks = [one | {"outcome": ["staged", "unproved"][answers - 1]} for one in body["chunks"]]
+            body |= {"state": "staged", "archivedAt": None, "chunks": chunks}
+        await route.fulfill(response=answer, json=body)
+
+    page = visit.page
+    await page.clock.install()
+    await page.route(f"**/v1/recordings/{made.recording_key}", staged_at_first)
+    await visit.open(f"#/r/{made.recording_key}")
+    files = page.locator(".files")
+    await expect(files.get_by_text("safe")).to_have_count(2)
+    assert 0 == await page.get_by_role("heading", name="One file").count()
+    second = files.get_by_role("button", name="Download chunk 2")
+    await second.focus()
+    async with page.expect_response(f"**/v1/recordings/{made.recording_key}"):
+        await page.clock.fast_forward(16_000)
+    await expect(page.locator(".proof").get_by_text("2 chunks not proved")).to_be_visible()
+    assert 2 == await files.get_by_text("safe").count()
+    await page.get_by_role("slider", name="Timeline").focus()
+    await expect(files.get_by_text("not proved")).to_have_count(2)
+    await second.focus()
+    await page.clock.fast_forward(16_000)
+
+    await expect(files.get_by_text("archived", exact=True)).to_have_count(2)
+    await expect(second).to_be_focused()
+    await page.get_by_role("button", name="Make one file").click()
+    file = page.locator(".joined .parts li")
+    await expect(file.get_by_text(f"{made.recording_key}.mp4")).to_be_visible()
+    await expect(file.get_by_role("button", name="Download")).to_be_enabled()
 
 
 async def test_an_officer_holds_a_recording_and_lifts_the_hold_by_keyboard(visit: Visit, three: Manifest) -> None:

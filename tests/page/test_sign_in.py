@@ -35,14 +35,34 @@ async def test_a_code_that_nobody_asked_for_signs_nobody_in(visit: Visit) -> Non
 
 
 async def test_who_is_signed_out_keeps_the_place(visit: Visit) -> None:
-    """A token that is refused is renewed once; when that fails, too, the page says so and leaves what is there."""
-    page = await visit.open("#/trail", "grace")
+    """A token that is refused is renewed once; when that fails, too, the page says so and leaves what is there.
+
+    It goes on saying so while something is down, and after that.
+    """
+    page = visit.page
+    down = {"status": "failed", "checks": [{"name": "blob", "ok": False}]}
+    await page.route("**/health", lambda route: route.fulfill(status=503, json=down))
+    await page.clock.install()
+    await visit.open("#/trail", "grace")
     await page.get_by_role("button", name="Day before").wait_for()
+    await page.route("**/v1/trail?*", lambda route: route.fulfill(status=500, json={"code": "x", "message": "x"}))
+    await page.get_by_role("button", name="Day before").click()
+    await page.get_by_text("Storage can't be reached now.").wait_for()
     await page.route("**/v1/**", lambda route: route.fulfill(status=401, json={"code": "Unauthorized", "message": "x"}))
     await page.route("**/oauth2/v2.0/token", lambda route: route.fulfill(status=400, json={"error": "invalid_grant"}))
 
     await page.get_by_role("button", name="Day before").click()
-    await page.get_by_text("You are signed out. This place is kept.").wait_for()
+    signed_out = page.get_by_text("You are signed out. This place is kept.")
+    await signed_out.wait_for()
+    async with page.expect_response("**/health"):
+        await page.clock.fast_forward(61_000)
+    await page.wait_for_load_state("networkidle")
+    assert await signed_out.is_visible()
+    await page.unroute("**/health")
+    async with page.expect_response("**/health"):
+        await page.clock.fast_forward(61_000)
+    await page.wait_for_load_state("networkidle")
+    assert await signed_out.is_visible()
     await page.unroute_all()
     await page.get_by_role("button", name="Sign in", exact=True).click()
 

@@ -7,6 +7,7 @@ from playwright.async_api import expect
 
 from local.entra.directory import PEOPLE
 from recording.model.manifest import Manifest
+from tests.page.conftest import RUNBOOK
 from tests.support.browser import Visit
 from tests.support.exhibits import HOSTILE
 
@@ -106,6 +107,29 @@ async def test_an_operator_queues_a_chunk_again_by_keyboard(visit: Visit, keys: 
     await page.keyboard.press("Escape")
     for part in ("Not announced", "Dead letters", "Queues"):
         assert await page.get_by_role("region", name=part).is_visible()
+
+
+async def test_operations_are_looked_at_again_under_the_hands_of_an_operator(
+    visit: Visit, keys: dict[str, str]
+) -> None:
+    """The focus and the advice that is open stay; it links to its section of the runbook."""
+    page = visit.page
+    await page.clock.install()
+    await visit.open("#/ops", "edsger")
+    waiting = page.get_by_role("region", name="At risk and failing")
+    await waiting.get_by_text("What to do").click()
+    runbook = waiting.get_by_role("link", name="Runbook")
+    assert f"{RUNBOOK}#recording-at-risk" == await runbook.get_attribute("href")
+    button = waiting.get_by_role("button", name="Queue now")
+    await button.focus()
+    before = await button.element_handle()
+    assert before is not None
+    async with page.expect_response("**/v1/operations?*"):
+        await page.clock.fast_forward(61_000)
+
+    await before.wait_for_element_state("hidden")
+    await expect(button).to_be_focused()
+    assert await waiting.locator("details[open]").is_visible()
 
 
 async def test_the_trail_of_a_day_is_read(visit: Visit, keys: dict[str, str]) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 from recording.app import App
 from recording.control.bodies import Operation, StartRecordingByUrl
 from recording.model import layout
+from recording.model.attempts import Failure
 from recording.model.caller import Caller
-from recording.model.manifest import Manifest, ManifestChunk, Participant
+from recording.model.manifest import Absence, Manifest, ManifestChunk, Participant, with_timeline
 from recording.model.metadata_file import participant_kind
 from recording.model.started import Started
 from recording.storage.endings import Ending
@@ -50,6 +51,11 @@ def archived(start: datetime, *, call_id: str, minutes: int = 20, **more: Any) -
             "start_time": start,
             "duration_ms": minutes * 60_000.0,
             "proved_at": start,
+            "deadline": start + DAY,
+            "copy_proved_at": start + HOUR,
+            "copy_compared": "crc64",
+            "verdict": "complete",
+            "format": "mp4",
         }
     )
     given = {
@@ -62,13 +68,15 @@ def archived(start: datetime, *, call_id: str, minutes: int = 20, **more: Any) -
         "participants": people(ADA, PHONE),
         "chunks": [entry],
     }
-    return made.model_copy(update=given | more)
+    return with_timeline(made.model_copy(update=given | more))
 
 
 def lost(entry: ManifestChunk) -> ManifestChunk:
     """Return a chunk beside this one that was lost."""
     gone = {"document_id": "0-eus-lost", "index": 1, "outcome": "lost", "reason": "deleted before it was fetched"}
-    return entry.model_copy(update=gone | {"content": None, "metadata": None, "verdict": None})
+    evidence = Failure(at=entry.deadline, code="SourceGone", message="ACS has no such document")
+    none = ("content", "metadata", "verdict", "format", "start_time", "duration_ms", "copy_proved_at", "copy_compared")
+    return entry.model_copy(update=gone | dict.fromkeys(none) | {"evidence": evidence})
 
 
 async def furnish(app: App, control: Control, *, now: datetime | None = None) -> dict[str, str]:
@@ -82,7 +90,12 @@ async def furnish(app: App, control: Control, *, now: datetime | None = None) ->
         made = archived(start, call_id=call_id, minutes=3 + 7 * number % 90, participants=some, reference=reference)
         await keep(app, made)
     case = archived(now - DAY, call_id=CALL, minutes=62, reference=CASE)
-    broken = archived(now - DAY - HOUR, call_id="3f2b0e4c-7777-4000-8000-000000000119", reference="A-2026-119")
+    broken = archived(
+        now - DAY - HOUR,
+        call_id="3f2b0e4c-7777-4000-8000-000000000119",
+        reference="A-2026-119",
+        recording_duration_ms=28 * 60_000,
+    )
     hostile = archived(
         now - 2 * HOUR,
         call_id="3f2b0e4c-7777-4000-8000-000000000666",
@@ -93,12 +106,14 @@ async def furnish(app: App, control: Control, *, now: datetime | None = None) ->
         "case": await keep(app, case),
         "lost": await keep(
             app,
-            broken.model_copy(
-                update={
-                    "state": "incomplete",
-                    "complete": False,
-                    "chunks": [broken.chunks[0], lost(broken.chunks[0])],
-                }
+            with_timeline(
+                broken.model_copy(
+                    update={
+                        "state": "incomplete",
+                        "complete": False,
+                        "chunks": [broken.chunks[0], lost(broken.chunks[0])],
+                    }
+                )
             ),
         ),
         "hostile": await keep(app, hostile),
@@ -118,6 +133,32 @@ async def erased(app: App, *, now: datetime | None = None) -> str:
     for after in (erasures.DAY, erasures.SETTLED):
         await erasures.do(app, after - 2 * DAY)
     return key
+
+
+async def unusual(app: App, *, now: datetime | None = None) -> dict[str, str]:
+    """Make recordings of states that are seldom: never announced, not proved, to be erased; return their keys."""
+    now = now or datetime.now(UTC).replace(microsecond=0)
+    unproved = archived(now - 10 * DAY, call_id="3f2b0e4c-7777-4000-8000-000000000121", reference="A-2026-121")
+    reason = "storage holds other bytes than it had received"
+    chunk = unproved.chunks[0].model_copy(update={"outcome": "unproved", "reason": reason, "copy_proved_at": None})
+    unproved = unproved.model_copy(update={"state": "incomplete", "complete": False, "chunks": [chunk]})
+    absence = Absence(
+        evidence="stopped through us",
+        stopped_at=now - 11 * DAY,
+        stopped_by="Barbara Liskov",
+        conversation_id="c",
+    )
+    absent = archived(now - 11 * DAY, call_id="3f2b0e4c-7777-4000-8000-000000000122", participants=()).model_copy(
+        update={"state": "absent", "complete": False, "absent": absence, "chunks": [], "timeline": ()}
+    )
+    asked = archived(now - 12 * DAY, call_id="3f2b0e4c-7777-4000-8000-000000000123", reference="A-2026-123")
+    keys = {
+        "unproved": await keep(app, with_timeline(unproved)),
+        "absent": await keep(app, absent),
+        "asked": await keep(app, asked),
+    }
+    await erasures.ask(app, keys["asked"])
+    return keys
 
 
 async def _wait(app: App, control: Control, now: datetime) -> str:

@@ -26,7 +26,7 @@ from recording.config.settings import read_settings
 from recording.model.surroundings import Surroundings
 from tests.support.browser import NARROW, WIDE, Visit, chromium, visiting
 from tests.support.emulator import Control
-from tests.support.exhibits import CASE, PHONE, erased, furnish
+from tests.support.exhibits import CASE, PHONE, erased, furnish, unusual
 from tests.support.played import furnish_media, readable
 from tests.support.v1 import ROOT, running
 
@@ -68,6 +68,26 @@ async def _endless(visit: Visit) -> None:
     await visit.page.route("**/v1/recordings?*", never)
 
 
+async def _empty(visit: Visit) -> None:
+    await visit.page.route("**/v1/recordings?*", lambda route: route.fulfill(json={"recordings": []}))
+
+
+async def _down(visit: Visit) -> None:
+    await _broken(visit)
+    body = {"status": "failed", "checks": [{"name": "blob", "ok": False}, {"name": "acs", "ok": False}]}
+    await visit.page.route("**/health", lambda route: route.fulfill(status=503, json=body))
+
+
+async def _joining(visit: Visit) -> None:
+    body = {"state": "making", "bytesDone": 180_000_000, "bytesTotal": 441_000_000}
+    await visit.page.route("**/v1/recordings/*/file?*", lambda route: route.fulfill(status=202, json=body))
+
+
+async def _join(page: Page) -> None:
+    await page.get_by_role("button", name="Make one file").click()
+    await page.get_by_text("Joining, 180 MB").scroll_into_view_if_needed()
+
+
 async def _stop(page: Page) -> None:
     await page.get_by_role("button", name="Stop the recording").or_(page.get_by_text("Stop…")).first.click()
 
@@ -97,6 +117,15 @@ def _press(name: str) -> Callable[[Page], Awaitable[None]]:
     return press
 
 
+def _seen(part: str) -> Callable[[Page], Awaitable[None]]:
+    """Return what scrolls to a part."""
+
+    async def scroll(page: Page) -> None:
+        await page.locator(part).scroll_into_view_if_needed()
+
+    return scroll
+
+
 async def _refusing(visit: Visit) -> None:
     await visit.page.route("**/archive-*/**", lambda route: route.fulfill(status=403))
 
@@ -113,6 +142,8 @@ def pictures(keys: dict[str, str]) -> list[Picture]:
         Picture("list-nothing", "ada", "#/?state=staged&missing=true", ".empty"),
         Picture("list-loading", "ada", "#/", ".skeleton", before=_endless),
         Picture("list-failed", "ada", "#/", ".problem", before=_broken),
+        Picture("list-empty", "ada", "#/", ".empty", before=_empty),
+        Picture("list-down", "ada", "#/", "#notice p", before=_down),
         Picture("list-without-people", "edsger", "#/", row),
         Picture("recording", "ada", f"#/r/{keys['played']}", ".timeline", then=_play),
         Picture("recording-dark", "ada", f"#/r/{keys['played']}", ".timeline", then=_play, scheme="dark"),
@@ -124,7 +155,11 @@ def pictures(keys: dict[str, str]) -> list[Picture]:
         ),
         Picture("recording-unmixed", "ada", f"#/r/{keys['unmixed']}", ".people", then=_play_unmixed),
         Picture("recording-hold", "grace", f"#/r/{keys['played']}", ".past li", then=_press("Hold…")),
-        Picture("recording-erase", "alan", f"#/r/{keys['case']}", ".past li", then=_press("Erase…")),
+        Picture("recording-joining", "ada", f"#/r/{keys['played']}", ".joined", before=_joining, then=_join),
+        Picture("recording-not-proved", "ada", f"#/r/{keys['unproved']}", ".timeline"),
+        Picture("recording-not-announced", "ada", f"#/r/{keys['absent']}", ".columns"),
+        Picture("recording-erasure", "alan", f"#/r/{keys['asked']}", ".keeping .wrong", then=_seen(".keeping")),
+        Picture("recording-erase", "alan", f"#/r/{keys['case']}", ".keeping .panel", then=_press("Erase…")),
         Picture("recording-erased", "alan", f"#/r/{keys['erased']}", "dl.keys"),
         Picture("recording-without-player", "alan", f"#/r/{keys['broken']}", ".timeline"),
         Picture("recording-unknown", "ada", "#/r/20260301T000000000000Z-x", ".blank"),
@@ -143,7 +178,8 @@ def pictures(keys: dict[str, str]) -> list[Picture]:
 
 async def furnish_all(app: App, control: Control) -> dict[str, str]:
     """Make what the pictures show; return the keys of recordings by name."""
-    return {"erased": await erased(app)} | await furnish(app, control) | await furnish_media(app.settings)
+    gone = {"erased": await erased(app)}
+    return gone | await furnish(app, control) | await furnish_media(app.settings) | await unusual(app)
 
 
 async def draw(folder: Path) -> None:

@@ -20,6 +20,7 @@ from local.acs.timeline import Timeline
 from local.azurite import Azurite
 from recording.config.settings import Settings
 from recording.model import layout
+from recording.model.attempts import Failure
 from recording.model.manifest import Manifest, ManifestChunk, ManifestFile, Participant, with_timeline
 from recording.model.metadata_file import Pause, participant_kind
 from tests.support.facts import container
@@ -132,7 +133,8 @@ def _entry(key: str, index: int, part: Part, start: datetime, body: bytes) -> Ma
         "format": part.kind,
     }
     if part.outcome == "lost":
-        return ManifestChunk(outcome="lost", reason="SourceGone: ACS has no such document", **common)
+        gone = Failure(at=start + timedelta(hours=49), code="SourceGone", message="ACS has no such document")
+        return ManifestChunk(outcome="lost", reason="SourceGone: ACS has no such document", evidence=gone, **common)
     folder = layout.archive_folder(key)
     pauses = (Pause(start=begin + timedelta(seconds=part.pause[0]), ms=part.pause[1] * 1000),) if part.pause else ()
     return ManifestChunk(
