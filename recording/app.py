@@ -350,7 +350,6 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         clients.service,
         consents,
         trail,
-        claims,
         endings,
         index,
         required=settings.consent == "required",

@@ -301,9 +301,9 @@ class Finish:
         # What was said later than the call is listed as well: a withdrawal is never left out.
         said = counting(found, since=written.recording_start_time)
         people = [one.id for one in written.participants]
-        is_asked = self.needs_consent or bool(said)
+        is_asked = self.needs_consent or bool(said.consents or said.unreadable)
         uncovered = standing(said).uncovered(people) if is_asked else ()
-        return written.model_copy(update={"consents": tuple(said), "uncovered": uncovered})
+        return written.model_copy(update={"consents": tuple(said.consents), "uncovered": uncovered})
 
     async def _protection(self, due: Due, now: datetime) -> Protection | None:
         """Return what the platform is asked for the copies; the recording gets its retention class before the first.

@@ -88,8 +88,9 @@ class RecordingControl:
             if body.retention_class is not None:
                 entry.details = {"retentionClass": body.retention_class}
             await asyncio.gather(self._claims.note_started(started), self._index.note_live(started))
-            await self._consents.look_again(caller, started)
-            return RecordingStarted(recording_id=entry.recording_id)
+        # Whoever withdraws consent from now on finds the start in its fact, if the index has no row of it.
+        await self._consents.look_again(caller, started)
+        return RecordingStarted(recording_id=started.recording_id)
 
     async def start_by_url(self, caller: Caller, body: StartRecordingByUrl) -> RecordingStarted:
         """Start recording the conversation of a URL or of a server call id, which is encoded here."""
