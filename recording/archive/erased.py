@@ -65,11 +65,22 @@ class ErasedRecordings:
         if recording:
             # Before its events are gone, which alone say where its rows are.
             await self.index.forget(write_manifest(recording, archived_at=None), NOTHING)
+            await self._remove_endings(recording)
         done = await self.places.empty("staging", [f"{key}/"])
-        if recording and recording.recording_id:
+        log.warning("recording.erased_again", erasure=stone.erasure, removed=sum(done.removed.values()))
+
+    async def _remove_endings(self, recording: InFlightRecording) -> None:
+        """Remove what intake and the watch over stops wrote of a recording in flight, with the markers of its stop."""
+        if recording.recording_id:
             # Otherwise its stop would be reported as one that nothing has announced.
             await self.endings.clear_announced(recording.recording_id)
-        log.warning("recording.erased_again", erasure=stone.erasure, removed=sum(done.removed.values()))
+        facts = [layout.assigned_ending_blob(recording.key)]
+        for recording_id in {event.recording_id for event in recording.events if event.recording_id}:
+            known = await self.endings.find(recording_id)
+            # An event may claim the id of another recording, whose ending stays.
+            if known and known.recording_key == recording.key:
+                facts.append(layout.ending_blob(recording_id))
+        await self.places.empty("archive", facts)
 
     async def forget_rows(self, written: Sequence[Manifest]) -> None:
         """Delete rows of recordings in flight that were written while a job emptied staging under a tombstone.
