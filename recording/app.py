@@ -453,6 +453,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             endings=endings,
             index=index,
             consents=consent_control,
+            tombstones=tombstones,
             classes=classes,
             default_callback_uri=settings.callback_uri(),
             clock=clock,
