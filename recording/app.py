@@ -552,7 +552,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
             tombstones,
             ScopeFinder(blobs, recordings, claims, endings, index, keeping, settings.retention, clock, derived),
             Removal(
-                *(blobs, places, index, clients.content, TrailEraser(blobs, places, index)),
+                *(blobs, places, index, clients.content, TrailEraser(blobs, places, index, trail)),
                 derived=derived,
             ),
             blocked,

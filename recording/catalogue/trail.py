@@ -6,11 +6,11 @@ from itertools import batched
 from typing import Annotated
 
 from azure.core.exceptions import AzureError
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from recording.catalogue.browse import Catalogue, Cursor, next_link, read_token, reading_index
 from recording.clock import Clock, utc_now
-from recording.errors import NotFound, TrailUnavailable, describe
+from recording.errors import ManifestUnreadable, NotFound, TrailUnavailable, describe
 from recording.model import index, layout
 from recording.model.index import Search
 from recording.model.record import Body, Record
@@ -20,6 +20,7 @@ from recording.storage.index import Index
 from recording.storage.trail import Trail
 from recording.telemetry import log
 
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
 _WEEK = timedelta(days=7)
 # A fact has the time at which its operation began, and is written when that has ended.
@@ -126,7 +127,7 @@ class TrailView:
         """Return the recording id of a recording, if that is known; raises NotFound if nothing at all is known."""
         try:
             found = await self._catalogue.find(key)
-        except ValidationError:
+        except ManifestUnreadable:
             found = None  # its manifest can't be read; its trail can
         if found is None and not rows:
             raise NotFound("there is neither a trail nor a recording of this key", target="recordingKey")
@@ -152,7 +153,13 @@ class TrailRows:
         last = (now - _LATE).astimezone(UTC).replace(minute=0, second=0, microsecond=0) - _HOUR
         if self._done is None:
             self._done = await self._index.marked(_MARK) or _over(last - _HOUR)
-        hour = max(layout.trail_hour(self._done) or last, last - _WEEK)
+            if await self._index.marked(index.TRAIL_SINCE) is None:
+                # A new table, or one that was lost: it may lack the rows of what was before.
+                await self._index.mark(index.TRAIL_SINCE, self._done)
+        hour = layout.trail_hour(self._done) or last
+        if hour < last - _WEEK:
+            hour = last - _WEEK
+            await self._index.mark(index.TRAIL_SINCE, layout.trail_hour_prefix(hour))
         while hour <= last:
             if self._done < _over(hour):
                 prefix = layout.trail_hour_prefix(hour)
@@ -188,6 +195,8 @@ class TrailRows:
                 await self._index.write_trail(await self._trail.read(some))
             await self._index.mark(name, folder)
             yield f"{day:%Y-%m-%d}", len(names)
+        if since is None and until is None:
+            await self._index.mark(index.TRAIL_SINCE, layout.trail_hour_prefix(_BEGINNING))
         await self._index.unmark(name)
 
 
