@@ -83,7 +83,7 @@ class TrailView:
             after, recording_id = read_token(digests, wanted, query.cursor) if query.cursor else ("", None)
             rows = await self._index.trail(key, after=after, limit=query.limit + 1)
             # Of an erased recording: its entries name the digest of the key.
-            rows = rows or await self._index.trail(layout.key_digest(key), after=after, limit=query.limit + 1)
+            rows += await self._index.trail(layout.key_digest(key), after=after, limit=query.limit + 1)
         if not query.cursor:
             recording_id = await self._recording_id(key, rows)
         # It got its key when it had ended: what was done before is under its recording id.
