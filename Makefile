@@ -21,7 +21,7 @@ lock: .venv/bin/uv  ## compile the requirements files from pyproject.toml and ke
 demo: setup  ## record a call by each API, archive the recordings, check them: under a minute, files in demo-output; `make up` serves them
 	@$(PYTHON) -m local demo --host $(HOST)
 
-up: setup  ## run the whole stack until Ctrl-C, with what the demo left: prints the page's address and curl lines; VERSIONS=1 (and ROLE=off): an archive with versions (that the app may not delete)
+up: setup  ## run the whole stack until Ctrl-C, with what the demo left: prints the page's address, writes curl lines to .local/curl.sh; VERSIONS=1 (and ROLE=off): an archive with versions (that the app may not delete)
 	@$(PYTHON) -m local up --host $(HOST) --api $(API) $(if $(VERSIONS),--versions) $(if $(filter off,$(ROLE)),--no-role) $(if $(wildcard .local/storage),--data .local/storage)
 
 N = 1000

@@ -199,7 +199,7 @@ async def create_links(req: func.HttpRequest, caller: Caller) -> func.HttpRespon
 @doors.token(
     "GET",
     "recordings/{recordingKey}/file",
-    Shape(RecordingFile, query=FileQuery, statuses=(200, 202), errors=(404, 409, 503)),
+    Shape(RecordingFile, query=FileQuery, statuses=(200, 202), errors=(404, 409, 503), is_polled=True),
     roles=roles.PLAY,
 )
 async def get_recording_file(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:

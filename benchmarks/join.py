@@ -83,12 +83,21 @@ async def run(seconds: int, hours: tuple[int, ...], *, say: Callable[[str], None
     return rows
 
 
-def make(path: Path, seconds: int) -> None:
-    """Encode a chunk of 1 Mbit/s: small pictures, filled up to a constant bit rate as those of the emulator are."""
+def make(path: Path, seconds: int, *, kilobits: int = 940) -> None:
+    """Encode a chunk of 1 Mbit/s: small pictures, filled up to a constant bit rate as those of the emulator are.
+
+    `kilobits` a second are those of the pictures; the sound has 48 more.
+    """
     with av.open(str(path), "w", format="mp4") as container:
         video: Any = container.add_stream("libx264", rate=_FPS)
-        video.width, video.height, video.pix_fmt, video.bit_rate, video.gop_size = 160, 96, "yuv420p", 940_000, 80
-        limit = "nal-hrd=cbr:force-cfr=1:vbv-maxrate=940:vbv-bufsize=940"
+        video.width, video.height, video.pix_fmt, video.bit_rate, video.gop_size = (
+            160,
+            96,
+            "yuv420p",
+            kilobits * 1000,
+            80,
+        )
+        limit = f"nal-hrd=cbr:force-cfr=1:vbv-maxrate={kilobits}:vbv-bufsize={kilobits}"
         video.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": limit}
         sound: Any = container.add_stream("aac", rate=_RATE, layout="mono")
         sound.bit_rate = 48_000

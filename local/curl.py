@@ -248,6 +248,13 @@ def _people(entra_url: str) -> list[Line]:
             200,
         ),
         Line(
+            "a link to one file of all its chunks, for Ada; it is made if it is not there",
+            'FILE="$APP/v1/recordings/$KEY/file?purpose=download&reason=case%20118"\n'
+            f'for _ in $(seq 60); do curl -sS "$FILE" {bearer}ADA" | grep -q making || break; sleep 1; done\n'
+            f'curl -sSw "$STATUS" "$FILE" {bearer}ADA"',
+            200,
+        ),
+        Line(
             "the manifest and SHA256SUMS of its files, which sha256sum compares with them",
             "for FILE in manifest sha256sums; do\n"
             f'  curl -sSw "$STATUS" -OJ "$APP/v1/recordings/$KEY/$FILE" {bearer}ADA"\n'

@@ -477,6 +477,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
                 clients.holds_poison,
                 clients.export_poison,
                 exports_again=clients.export_queue,
+                give_up_join=joining.give_up,
                 intake=intake,
                 quarantine=quarantine,
                 hidden_seconds=max(1, round(min(settings.first_rescue.total_seconds(), 60))),

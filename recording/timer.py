@@ -101,7 +101,8 @@ class TimerRun:
         run.report.not_kept = await self.follow.catch_up(beside.get(layout.PENDING_KEEPING, []))
 
         # 8. Write to the search index what is in flight. Last, with seconds of its own: the table may be out of reach.
-        await self.indexing.run(run.seen, now, in_flight=in_flight, ran=run.summary())
+        started = beside.get(layout.PENDING_LIVE, [])
+        await self.indexing.run(run.seen, now, in_flight=in_flight, started=started, ran=run.summary())
 
         # 9. Ask for the erasure of what no class keeps any more: the index says which that may be.
         await self.ends.run(now)

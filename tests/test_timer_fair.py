@@ -55,7 +55,14 @@ async def test_poison_queues_that_hang_do_not_take_the_time_of_recordings(app: A
     [job] = await stage(app, await control.recording(500))
     hanging = HangingQueue(app.settings, "hanging-poison", None)
     hang = [hanging] * 8
-    poison = PoisonQueues(*hang, exports_again=hanging, intake=app.intake, quarantine=app.quarantine, timeout=1.0)
+    poison = PoisonQueues(
+        *hang,
+        exports_again=hanging,
+        give_up_join=app.joining.give_up,
+        intake=app.intake,
+        quarantine=app.quarantine,
+        timeout=1.0,
+    )
 
     report = await run_timer(app, now=datetime.now(UTC), poison=poison, budget_seconds=4.0)
 

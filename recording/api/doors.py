@@ -37,7 +37,7 @@ class Shape:
 
     `statuses` are those of good answers; `errors` those of refusals, beside what door, path, query and body imply.
     A `repeatable` one takes the headers of a start that happens once; a file is saved by browsers. One with
-    an ETag takes `If-Match` where it changes something.
+    an ETag takes `If-Match` where it changes something. One that is polled says with a 202 when to ask again.
     """
 
     answer: type[BaseModel] | None = None
@@ -48,6 +48,7 @@ class Shape:
     repeatable: bool = False
     is_file: bool = False
     has_etag: bool = False
+    is_polled: bool = False
 
 
 @dataclass(frozen=True)

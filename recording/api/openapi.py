@@ -240,6 +240,8 @@ def _good(status: int, one: Endpoint, schemas: _Components) -> dict[str, Any]:
         names.append("ETag")
     if one.shape.is_file:
         names.append("Content-Disposition")
+    if one.shape.is_polled and status == 202:
+        names.append("Retry-After")
     made = {"description": HTTPStatus(status).phrase, "headers": _headers(*names)}
     has_body = one.shape.answer is not None and status not in (302, 304)
     return made | ({"content": schemas.of(one.shape.answer, "serialization")} if has_body and one.shape.answer else {})

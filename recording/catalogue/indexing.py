@@ -14,6 +14,7 @@ from recording.model.index import TimerRan, waiting_rows
 from recording.model.manifest import Manifest, write_manifest
 from recording.model.recording import InFlightRecording
 from recording.model.started import Started
+from recording.model.stored import StoredBlob
 from recording.storage.endings import Endings
 from recording.storage.index import Index
 from recording.storage.keeping import KeepingStore
@@ -67,12 +68,14 @@ class Indexing:
         now: datetime,
         *,
         in_flight: Collection[str] | None = None,
+        started: Iterable[StoredBlob] = (),
         ran: TimerRan | None = None,
     ) -> None:
         """Write what has changed, and remove live recordings that were announced, matched or expired.
 
-        `in_flight` are the keys of what staging has and the queue doesn't, `ran` is what the run of the timer did. It
-        takes some seconds at most and raises nothing: the next run tries again.
+        `in_flight` are the keys of what staging has and the queue doesn't, `started` the markers of starts that could
+        not write their row, `ran` is what the run of the timer did. It takes some seconds at most and raises nothing:
+        the next run tries again.
         """
         recordings = [one for one in seen if one.events and not _was_archived(one)]
         try:
@@ -87,6 +90,7 @@ class Indexing:
                     present = await self._present(some)
                     written = {row.summary.recording_key for row in await self._index.write_in_flight(present, kept)}
                     await self._forget_erased([one for one in present if one.recording_key in written])
+                await run_each(self._write_live, [marker.name for marker in started], at_once=_READS)
                 await self._sweep_live(
                     {layout.recording_digest(r.recording_id) for r in recordings if r.recording_id}, now
                 )
@@ -118,6 +122,14 @@ class Indexing:
 
         await run_each(present, recordings, at_once=_READS)
         return found
+
+    async def _write_live(self, marker: str) -> None:
+        """Write the row of a recording that was started, unless it has ended, as far as anybody knows."""
+        if (started := await self._index.marked_live(marker)) is None:
+            return
+        if await self._endings.find(started.recording_id) is None:
+            await self._index.write_live(started)
+        await self._index.unmark_live(marker)
 
     async def _sweep_live(self, announced: Collection[str], now: datetime) -> None:
         left: list[Started] = []

@@ -1,6 +1,6 @@
 """Use case: make the search index again from the manifests, and compare a sample of it with them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +8,7 @@ from recording.clock import Clock, utc_now
 from recording.errors import ManifestUnreadable
 from recording.model import layout
 from recording.model.erasure import ErasureSummary
-from recording.model.keeping import NOTHING
+from recording.model.keeping import NOTHING, Kept
 from recording.model.manifest import Manifest
 from recording.storage.endings import Endings
 from recording.storage.erasures import ErasureStore
@@ -74,7 +74,9 @@ class Reindex:
         async def write() -> Progress:
             nonlocal written, unreadable
             read = [one for one in await self._read(batch) if one]
-            await self.index.write_all(read, await self.keeping.of_days(one.recording_key for one in read))
+            kept = await self.keeping.of_days(one.recording_key for one in read)
+            await self.index.write_all(read, kept)
+            await self._look_again({key: revision for key, revision in batch}, read, kept)
             await self.index.mark(name, batch[-1][0])
             written, unreadable = written + len(read), unreadable + len(batch) - len(read)
             return Progress(written, unreadable, batch[-1][0])
@@ -98,14 +100,53 @@ class Reindex:
             await self.index.note_key()
         await self.index.unmark(name)
 
+    async def _look_again(
+        self, listed: Mapping[str, int], written: Sequence[Manifest], kept: Mapping[str, Kept]
+    ) -> None:
+        """Correct the rows of recordings that others have changed since they were listed: a row never goes back.
+
+        Whoever changes a recording writes its fact before its rows. So either these lists have the fact, or its rows
+        are written after those of this run.
+        """
+        while written:
+            erased = await self.tombstones.all()
+            revisions: dict[str, int] = {}
+            for day in dict.fromkeys(layout.day(one.recording_key) for one in written):
+                revisions |= await self.recordings.manifests_of(day)
+            keeps = await self.keeping.of_days(one.recording_key for one in written)
+            changed: dict[str, Manifest] = {}
+            for one in written:
+                key = one.recording_key
+                if layout.key_digest(key) in erased:
+                    await self.index.forget(one, kept.get(key, NOTHING))
+                elif revisions.get(key, listed[key]) != listed[key] or keeps.get(key) != kept.get(key):
+                    changed[key] = one
+            listed = {key: revisions.get(key, listed[key]) for key in changed}
+            written = [one for one in await self._read([*listed.items()]) if one]
+            for one in written:
+                key = one.recording_key
+                before = (changed[key], kept.get(key, NOTHING))
+                await self.index.replace(before, (one, keeps.get(key, NOTHING)))
+            kept = keeps
+
     async def compare(self, since: datetime | None, until: datetime | None) -> AsyncIterator[dict[str, list[str]]]:
         """Compare all rows of recordings that started in [since, until) with their manifests, and yield by the batch.
 
-        {recording key: partitions whose row differs}, also without any; at last those of rows for which there is no
-        recording, neither in the archive nor in staging. Raises azure-core's errors.
+        {recording key: kinds of partitions whose row differs}, also without any. Over all times, at last those of rows
+        that nothing has: of no recording, neither in the archive nor in staging, or in a partition where its manifest
+        and what keeps it have none. Raises azure-core's errors.
         """
         batch: list[tuple[str, int]] = []
         known: set[str] = set()
+        compared: set[str] = set()
+        # Hashes of where they have a row: there are several for each recording of the archive.
+        expected: set[int] = set()
+
+        async def compare() -> dict[str, list[str]]:
+            found = await self._compare(batch, expected)
+            compared.update(found)
+            return found
+
         erased = await self.tombstones.all()
         async for key, revision in self.recordings.manifests(since, until):
             if layout.key_digest(key) in erased:
@@ -113,24 +154,30 @@ class Reindex:
             known.add(key)
             batch.append((key, revision))
             if len(batch) == _AT_ONCE:
-                yield await self._compare(batch)
+                yield await compare()
                 batch.clear()
-        yield await self._compare(batch)
+        yield await compare()
         if since is None and until is None:
-            known |= set(await self.recordings.in_flight())
+            in_flight = await self.recordings.in_flight()
             stray: dict[str, list[str]] = {}
             async for key, partition in self.index.recording_keys():
-                if key not in known:
-                    stray.setdefault(key, []).append(partition)
-            yield {key: sorted(partitions) for key, partitions in stray.items()}
+                # What is in flight may have rows of its present state, also beside those of a manifest.
+                if key not in in_flight and (
+                    hash((key, partition)) not in expected if key in compared else key not in known
+                ):
+                    stray.setdefault(key, []).append(partition.partition(":")[0])
+            yield {key: sorted(kinds) for key, kinds in stray.items()}
 
-    async def _compare(self, batch: list[tuple[str, int]]) -> dict[str, list[str]]:
+    async def _compare(self, batch: list[tuple[str, int]], expected: set[int]) -> dict[str, list[str]]:
+        """Compare the rows of a batch, and add to `expected` where it has any."""
         found: dict[str, list[str]] = {}
         kept = await self.keeping.of_days(key for key, _ in batch)
 
         async def compare(written: Manifest) -> None:
             key = written.recording_key
-            found[key] = await self.index.differences(written, kept.get(key, NOTHING))
+            keeps = kept.get(key, NOTHING)
+            found[key] = await self.index.differences(written, keeps)
+            expected.update(hash((key, partition)) for partition in await self.index.partitions(written, keeps))
 
         await run_each(compare, [one for one in await self._read(batch) if one], at_once=_READS)
         return found
@@ -192,4 +239,4 @@ class Reindex:
         for recording_id in await self.trail.starts_on([now - _DAY, now]):
             started = await self.starts.find(recording_id)
             if started and await self.endings.find(recording_id) is None:
-                await self.index.note_live(started)
+                await self.index.write_live(started)

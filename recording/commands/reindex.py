@@ -49,14 +49,16 @@ async def run(arguments: argparse.Namespace) -> int:
 async def _compare(arguments: argparse.Namespace) -> int:
     settings = read_from(arguments.settings)
     app = assemble(settings, connect(settings))
-    compared = different = 0
+    compared: set[str] = set()
+    different: set[str] = set()
     try:
         async for found in app.reindex.compare(arguments.since, arguments.until):
             wrong = {key: kinds for key, kinds in found.items() if kinds}
-            compared, different = compared + len(found), different + len(wrong)
+            compared |= found.keys()
+            different |= wrong.keys()
             for key, kinds in sorted(wrong.items()):
                 print(f"{key}: {', '.join(kinds)}", flush=True)
     finally:
         await app.aclose()
-    print(f"{compared} recordings compared with their rows, {different} differ")
+    print(f"{len(compared)} recordings compared with their rows, {len(different)} differ")
     return 1 if different else 0

@@ -57,6 +57,8 @@ class Removal:
         left += await self._empty("archive", [folder])
         left += await self._empty("archive", await self._facts(scope))
         for recording_id in scope.recording_ids:
+            # The marker first, which would bring the row back.
+            await self.places.empty("staging", [layout.pending_live_blob(recording_id)])
             await self.index.forget_live(recording_id)
             digest = layout.recording_digest(recording_id)
             left += await self._empty("staging", [f"{layout.PENDING}/"], wanted=_having(digest))

@@ -98,6 +98,9 @@ class AutoRecord:
         mine = StartClaim(owner=uuid4().hex, conversation_id=wanted.conversation_id, at=now)
         held = await self._claims.claim(f"auto-record {wanted.call}", mine)
         if not isinstance(held, HeldClaim):
+            # The process that started it may have died before it could note that.
+            if held.outcome.recording_id is not None:
+                await self._note(held.outcome.recording_id, wanted, held.outcome.at)
             log.info("auto_record.already_done", eventId=wanted.event_id, outcome=held.outcome.result)
             return
         entry = TrailEntry.of(Caller("AUTO_RECORD", origin="event"), "start", now)
@@ -116,9 +119,12 @@ class AutoRecord:
             await self._record_outcome(wanted, held, _unsuccessful(failed, now))
             raise
         await self._record_outcome(wanted, held, StartOutcome(result="started", recording_id=recording_id, at=now))
-        started = Started(recording_id=recording_id, conversation_id=wanted.conversation_id, at=now)
-        await asyncio.gather(self._claims.note_started(started), self._index.note_live(started))
+        await self._note(recording_id, wanted, now)
         return recording_id
+
+    async def _note(self, recording_id: str, wanted: CallToRecord, at: datetime) -> None:
+        started = Started(recording_id=recording_id, conversation_id=wanted.conversation_id, at=at)
+        await asyncio.gather(self._claims.note_started(started), self._index.note_live(started))
 
     async def _record_outcome(self, wanted: CallToRecord, held: HeldClaim, outcome: StartOutcome) -> None:
         await self._claims.record_outcome(held, outcome)

@@ -2,9 +2,10 @@
 
 A message there was tried five times. A chunk job, a fan-out, the job that archives or erases a recording or that of a
 hold is deleted: what still needs work follows from the facts in staging, and the timer queues it again from them. So is
-the job that joins chunks: whoever wants the file asks for it again. Of deferred events there may be no facts yet: they
-are accepted here, and their message stays until all of them are. No facts in staging show that an export is being made:
-it is put on its queue again, until it is ready or has expired. A message that is none of these is kept in quarantine.
+the job that joins chunks: whoever wants the file is told, and asks for it again. Of deferred events there may be no
+facts yet: they are accepted here, and their message stays until all of them are. No facts in staging show that an
+export is being made: it is put on its queue again, until it is ready or has expired. A message that is none of these is
+kept in quarantine.
 """
 
 import asyncio
@@ -43,6 +44,7 @@ class PoisonQueues:
         exports: Queue,
         *,
         exports_again: Queue,
+        give_up_join: Callable[[str], Awaitable[None]],
         intake: Intake,
         quarantine: Quarantine,
         timeout: float = 30.0,
@@ -60,6 +62,7 @@ class PoisonQueues:
         self._holds = holds
         self._exports = exports
         self._exports_again = exports_again
+        self._give_up_join = give_up_join
         self._intake = intake
         self._quarantine = quarantine
         self._timeout = timeout
@@ -118,14 +121,15 @@ class PoisonQueues:
         return True
 
     async def _discard_join(self, text: str, *, now: datetime) -> bool:
-        """Log a recording whose chunks could not be joined."""
+        """Record for who asks for the joined file that making it has failed."""
         try:
             given_up = JoinJob.from_message(text)
         except ValidationError:
             await self._quarantine.keep(text, ["not the job that joins a recording"], received_at=now)
             return True
+        await self._give_up_join(given_up.recording_key)
         log.warning(
-            "join.poisoned", recordingKey=given_up.recording_key, next="the next request for the file queues it again"
+            "join.poisoned", recordingKey=given_up.recording_key, next="a request in ten minutes queues it again"
         )
         return True
 

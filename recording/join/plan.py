@@ -57,7 +57,7 @@ def plan(recording: Recording) -> Planning:
     if len(playable) > 1:
         refusals = yield from _read_all(recording, playable, heads, missing)
         playable = _playable(order, missing)
-        if refusals := refusals or _channel_maps([recording.sources[place] for place in playable]):
+        if refusals := refusals or _channel_maps({place: recording.sources[place] for place in playable}, heads):
             return Refused(tuple(refusals))
     if not playable:
         return Refused((Refusal("nothing", None, "no chunk of the recording can be played"),))
@@ -263,15 +263,20 @@ def _mixed_formats(sources: Sequence[Source]) -> list[Refusal]:
     return found
 
 
-def _channel_maps(sources: Sequence[Source]) -> list[Refusal]:
+def _channel_maps(playable: Mapping[int, Source], heads: Mapping[int, Head]) -> list[Refusal]:
     """Return why unmixed sound is not joined: one refusal for each chunk whose channels are other participants'.
 
-    Nobody who hears the file could say who speaks.
+    Nobody who hears the file could say who speaks. Several channels without a metadata file may be anyone's.
     """
     found = []
+    sources = list(playable.values())
+    is_unknown = not any(source.channels for source in sources) and any(
+        isinstance(head := heads.get(place), WavHead) and head.channels > 1 and not source.is_mixed
+        for place, source in playable.items()
+    )
     for source in sources[1:]:
         mine, other = source.channels, sources[0].channels
-        if mine == other:
+        if mine == other and not is_unknown:
             continue
         name, first = f"chunk {source.index}", f"chunk {sources[0].index}"
         message = f"the channels of {name} are not those of the same participants as in {first}"

@@ -10,6 +10,7 @@ from typing import Literal
 # fragmented, encrypted, elsewhere, editList, index, cut: the chunk is one that can't be joined.
 # tooLarge: the tables of all chunks together are more than is held in memory.
 # nothing: no chunk of the recording can be played.
+# failed: whoever made the file gave it up; it is no result of a plan.
 Reason = Literal[
     "codec",
     "pictureSize",
@@ -26,6 +27,7 @@ Reason = Literal[
     "cut",
     "tooLarge",
     "nothing",
+    "failed",
 ]
 
 

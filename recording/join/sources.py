@@ -17,7 +17,8 @@ class Source:
     """One announced chunk.
 
     `size` is that of its content in bytes, None if there is none. `channels` has the channel of each participant, where
-    sound isn't mixed. `media_ms` is the length of its media, None if nothing says it.
+    sound isn't mixed; `is_mixed` is what its event says of that. `media_ms` is the length of its media, None if nothing
+    says it.
     """
 
     index: int
@@ -28,6 +29,7 @@ class Source:
     start: datetime | None = None
     media_ms: float | None = None
     channels: Mapping[str, int] = field(default_factory=dict)
+    is_mixed: bool = False
 
     @classmethod
     def of(cls, entry: ManifestChunk) -> "Source":
@@ -42,6 +44,7 @@ class Source:
             start=entry.start_time,
             media_ms=entry.media_ms,
             channels=entry.channels,
+            is_mixed=entry.channel_type == "mixed",
         )
 
 

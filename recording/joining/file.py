@@ -4,20 +4,29 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 from azure.core.exceptions import AzureError
 from pydantic import Field
 
 from recording.clock import Clock, utc_now
-from recording.errors import NotFound, NotJoinable, StorageUnavailable, describe
+from recording.errors import ManifestUnreadable, NotFound, NotJoinable, StorageUnavailable, describe
 from recording.join.parts import Joined, Part
 from recording.join.plan import plan
 from recording.join.refusals import Refused
 from recording.join.sources import Recording
 from recording.joining import fact
-from recording.joining.fact import JoinedChapter, JoinedChunk, JoinedFile, JoinedMissing, JoinedPart, Making, NotJoined
+from recording.joining.fact import (
+    JoinedChapter,
+    JoinedChunk,
+    JoinedFile,
+    JoinedMissing,
+    JoinedPart,
+    Making,
+    NotJoined,
+    Reported,
+)
 from recording.joining.make import Maker, erase
 from recording.joining.proof import JoinedVerification, Read, verify
 from recording.model import layout
@@ -42,6 +51,15 @@ _PREFETCH = 4
 RETRY_AFTER_SECONDS = 5
 # A file that nobody has made for so long is queued again: its job was given up, or its message got lost.
 ASK_AGAIN = timedelta(minutes=10)
+_FAILED = NotJoined(
+    refusals=(
+        Reported(
+            reason="failed",
+            chunk=None,
+            message="making it has failed five times; verify the recording, and ask again in ten minutes",
+        ),
+    )
+)
 
 
 class FileQuery(Record, populate_by_name=False):
@@ -85,6 +103,9 @@ class RecordingFile(Body):
     """
 
     recording_key: str
+    recording_id: str | None = None
+    server_call_id: str | None = None
+    reference: str | None = None
     state: Literal["making", "ready"]
     bytes_done: int | None = None
     bytes_total: int | None = None
@@ -139,12 +160,26 @@ class Joining:
             state = await self._state(key)
             if state.parts is not None:
                 return await self._hand_out(caller, state.manifest, state.parts, query)
+            if (failed := state.there.get("failed.json")) and self._is_recent(failed):
+                raise not_joinable(_FAILED)
             await self._ask(key, state)
             done, total = await self._progress(state)
         except AzureError as failed:
             log.error("file.not_read", recordingKey=key, reason=describe(failed), next="the caller tries again")
             raise StorageUnavailable("storage can't be reached; recordings are not affected") from None
-        return RecordingFile(recording_key=key, state="making", bytes_done=done, bytes_total=total)
+        return _answer(state.manifest, state="making", bytes_done=done, bytes_total=total)
+
+    async def give_up(self, key: str) -> None:
+        """Record that the queue gave up making the file, for who asks soon; raises azure-core's errors."""
+        try:
+            manifest = await self._recordings.newest_manifest(key) if self._blobs.keeps_derived else None
+        except ManifestUnreadable:
+            # Who asks for the file is told that.
+            return
+        if manifest:
+            name = f"{fact.folder(await self._recordings.described(manifest))}/failed.json"
+            text = _FAILED.model_dump_json(by_alias=True).encode()
+            await self._blobs.replace("derived", name, text, over=await self._blobs.stat("derived", name))
 
     async def make(self, key: str, tell: Tell) -> tuple[JoinedPart, ...]:
         """Make the joined file here and now, unless it is there, and return its parts; raises as `file` does.
@@ -255,7 +290,7 @@ class Joining:
         name, asked = f"{state.folder}/asked.json", state.there.get("asked.json")
         if asked is None:
             is_mine = await self._blobs.create("derived", name, b"{}")
-        elif asked.written_at and self._clock() - asked.written_at < ASK_AGAIN:
+        elif self._is_recent(asked):
             return
         else:
             is_mine = await self._blobs.replace("derived", name, b"{}", over=asked)
@@ -267,6 +302,9 @@ class Joining:
             # So that whoever asks next queues it.
             await self._blobs.delete("derived", name)
             raise
+
+    def _is_recent(self, note: StoredBlob) -> bool:
+        return note.written_at is not None and self._clock() - note.written_at < ASK_AGAIN
 
     async def _progress(self, state: _State) -> tuple[int, int]:
         """Return how many bytes are there, committed or staged, and of how many."""
@@ -303,9 +341,7 @@ class Joining:
         correlation_id = str(uuid4())
         links = tuple([await self._link(part, query, correlation_id) for part in parts])
         await self._note(caller, manifest, parts, query, correlation_id)
-        return RecordingFile(
-            recording_key=manifest.recording_key, state="ready", correlation_id=correlation_id, parts=links
-        )
+        return _answer(manifest, state="ready", correlation_id=correlation_id, parts=links)
 
     async def _note(
         self,
@@ -355,6 +391,17 @@ class Joining:
             because=part.because,
             remarks=part.remarks,
         )
+
+
+def _answer(manifest: Manifest, **more: Any) -> RecordingFile:
+    """Return what is answered about a recording, with what names it beside its key."""
+    return RecordingFile(
+        recording_key=manifest.recording_key,
+        recording_id=manifest.recording_id,
+        server_call_id=manifest.server_call_id,
+        reference=manifest.reference,
+        **more,
+    )
 
 
 def not_joinable(refused: NotJoined) -> NotJoinable:

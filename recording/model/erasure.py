@@ -101,6 +101,7 @@ OF_BLOBS: Mapping[str, Answer] = {
         "it; it names the participant, so an operator decides about it"
     ),
     "pause": Removed("by the digest of the recording id"),
+    "pending_live": Removed("by the digest of the recording id"),
     "claim": Kept("a start must not happen twice; it has the ids of conversation and recording, and names nobody"),
     "outcome": Kept("as the claim that it belongs to"),
     "trail": Kept(

@@ -19,6 +19,7 @@ staging     {key}/events/{event-id}.json            the event as received
             pending-erasures/{sha256}/{number}-settling.json    that it is done, and its places are listed once more
             pending-erasures/{sha256}/{time}-queued.json    that its erasure was put on the queue `recording-erasures`
             pending-pauses/{sha256}.json            that a recording is to be paused, since consent was withdrawn
+            pending-live/{sha256}.json              that the index has no row of a recording that was started
             pending-keeping/{key}/{random}.json     that rows and platform are to follow a change of what keeps it
             pending-holds/{id}/asked.json           which recordings a case is to hold: what a search finds
             pending-holds/{id}/progress.json        how far that has come
@@ -82,10 +83,11 @@ LARGEST_INDEX = 99_999
 PENDING = "pending-endings"
 ERASURES = "pending-erasures"
 PAUSES = "pending-pauses"
+PENDING_LIVE = "pending-live"
 PENDING_KEEPING = "pending-keeping"
 PENDING_HOLDS = "pending-holds"
 # What the timer sees to, by the list of staging alone.
-TO_DO = (ERASURES, PAUSES, PENDING_KEEPING, PENDING_HOLDS)
+TO_DO = (ERASURES, PAUSES, PENDING_LIVE, PENDING_KEEPING, PENDING_HOLDS)
 # The facts of the trail, as its first version named them.
 TRAIL = "audit"
 # Joined files, in the container of derived files.
@@ -611,6 +613,11 @@ def absent_key(start: datetime, digest: str) -> str:
 def pause_blob(recording_id: str) -> str:
     """Name the marker of a recording that is to be paused."""
     return f"{PAUSES}/{recording_digest(recording_id)}.json"
+
+
+def pending_live_blob(recording_id: str) -> str:
+    """Name the marker of a recording that was started, and whose row is missing."""
+    return f"{PENDING_LIVE}/{recording_digest(recording_id)}.json"
 
 
 def consent_folder(conversation: str) -> str:

@@ -197,29 +197,71 @@ class Index:
             if event.recording_id:
                 await self.forget_live(event.recording_id)
 
-        await self._write_beside(write(), recordingKey=event.recording_key)
+        await self._write_beside(write(), next="the timer writes the rows", recordingKey=event.recording_key)
 
     async def note_live(self, started: Started) -> None:
-        """Write the row of a recording that was started through this app; within two seconds, and nothing is raised."""
-        key = index.live_key(started.recording_id)
-        entity = {"PartitionKey": index.LIVE, "RowKey": key, "started": _text(started)}
-        await self._write_beside(self._upsert(entity), recordingId=started.recording_id)
+        """Write the row of a recording that was started through this app, or else a marker, from which the timer does.
 
-    async def _write_beside(self, write: Coroutine[Any, Any, None], **ids: str) -> None:
-        """Write beside what matters more; a table that gave no answer is left alone for half a minute."""
+        Within two seconds each, and nothing is raised.
+        """
+        recording_id, after = started.recording_id, "the timer writes the row, by a marker"
+        is_written = await self._write_beside(self.write_live(started), next=after, recordingId=recording_id)
+        if is_written or self._client is None:
+            return
+        try:
+            async with asyncio.timeout(self._beside_seconds):
+                await self._blobs.create("staging", layout.pending_live_blob(recording_id), _text(started).encode())
+        except (AzureError, TimeoutError) as failed:
+            log.error(
+                "index.not_marked",
+                recordingId=recording_id,
+                reason=describe(failed),
+                next="no list of what is live has it: python -m recording reindex",
+            )
+
+    async def write_live(self, started: Started) -> None:
+        """Write the row of a live recording; one that is there stays, with its state. Raises azure-core's errors."""
+        key = index.live_key(started.recording_id)
+        await self._insert({"PartitionKey": index.LIVE, "RowKey": key, "started": _text(started)})
+
+    async def marked_live(self, marker: str) -> Started | None:
+        """Return the start whose row is missing, by its marker; None if that is gone or can't be read.
+
+        Raises azure-core's errors.
+        """
+        text = await self._blobs.read("staging", marker)
+        try:
+            return Started.model_validate_json(text) if text else None
+        except ValidationError:
+            log.error("start.unreadable", blob=marker, next="its row is not written; inspect the blob")
+            return None
+
+    async def unmark_live(self, marker: str) -> None:
+        """Delete the marker of a row that is there, or is needed no more; raises azure-core's errors."""
+        await self._blobs.delete("staging", marker)
+
+    async def _write_beside(self, write: Coroutine[Any, Any, None], *, next: str, **ids: str) -> bool:
+        """Write beside what matters more, and return whether that could be done; `next` is what happens if not.
+
+        A table that gave no answer is left alone for half a minute.
+        """
         if time.monotonic() < self._silent_until:
             write.close()
-            return
+            log.warning("index.not_written", **ids, reason="the table was silent a moment ago", next=next)
+            return False
         try:
             async with asyncio.timeout(self._beside_seconds):
                 await write
         except TimeoutError:
             self._silent_until = time.monotonic() + _SILENT_SECONDS
-            log.warning("index.not_written", **ids, reason="TimeoutError", next="the timer writes the rows")
+            log.warning("index.not_written", **ids, reason="TimeoutError", next=next)
         except (AzureError, Misconfigured) as failed:
-            log.warning("index.not_written", **ids, reason=describe(failed), next="the timer writes the rows")
+            log.warning("index.not_written", **ids, reason=describe(failed), next=next)
         except Exception:
-            log.exception("index.not_written", **ids, next="the timer writes the rows")
+            log.exception("index.not_written", **ids, next=next)
+        else:
+            return True
+        return False
 
     async def live(self) -> list[Started]:
         """List the recordings that were started through this app and aren't announced yet, the newest first.
@@ -266,7 +308,8 @@ class Index:
             with contextlib.suppress(ResourceNotFoundError):
                 await self._table().update_entity(entity, mode=UpdateMode.MERGE)
 
-        await self._write_beside(write(), recordingId=recording_id)
+        after = "the list of what is live shows the state before"
+        await self._write_beside(write(), next=after, recordingId=recording_id)
 
     async def write_waiting(self, wanted: Mapping[str, tuple[str, str]], *, is_settled: Callable[[str], bool]) -> None:
         """Write the rows of chunks that need attention: {row key: (recording key, document id)}.
@@ -353,11 +396,21 @@ class Index:
 
     async def forget(self, manifest: Manifest, kept: Kept) -> None:
         """Delete what `write` has written of a recording that was erased meanwhile; raises azure-core's errors."""
-        digests, key = await self.digests(), manifest.recording_key
-        rows = [(row.partition, row.key) for row in index.rows(manifest, digests, kept)]
-        if until := kept.until(manifest.archived_at):
-            rows.append((index.ENDS, index.ending(key, until)))
-        await self.delete(rows)
+        await self.delete(await self._places(manifest, kept))
+
+    async def replace(self, before: tuple[Manifest, Kept], now: tuple[Manifest, Kept]) -> None:
+        """Write all rows of a recording again, and delete those that only its state `before` has.
+
+        Raises azure-core's errors.
+        """
+        await self.write(*now)
+        await self.delete(await self._places(*before) - await self._places(*now))
+
+    async def _places(self, manifest: Manifest, kept: Kept) -> set[tuple[str, str]]:
+        """Return partition and row key of all that `write` writes of a recording."""
+        places = {(row.partition, row.key) for row in index.rows(manifest, await self.digests(), kept)}
+        until = kept.until(manifest.archived_at)
+        return places | ({(index.ENDS, index.ending(manifest.recording_key, until))} if until else set())
 
     async def delete(self, rows: Iterable[tuple[str, str]]) -> None:
         """Delete rows, by partition and row key; what is gone is no matter. Raises azure-core's errors."""
@@ -374,7 +427,8 @@ class Index:
 
     async def note_erasure(self, summary: ErasureSummary) -> None:
         """Write the row of an erasure; within two seconds, and nothing is raised: the facts count."""
-        await self._write_beside(self._upsert(_erasure(summary)), recordingKey=summary.erasure_id)
+        after = "the facts count; python -m recording reindex writes the row"
+        await self._write_beside(self._upsert(_erasure(summary)), next=after, erasure=summary.erasure_id)
 
     async def write_erasure(self, summary: ErasureSummary) -> None:
         """Write the row of an erasure again; raises azure-core's errors."""
@@ -471,13 +525,17 @@ class Index:
                 found.append(row.partition.partition(":")[0])
         return found
 
+    async def partitions(self, manifest: Manifest, kept: Kept = NOTHING) -> set[str]:
+        """Return the partitions in which a recording has a row."""
+        return {row.partition for row in index.rows(manifest, await self.digests(), kept)}
+
     async def recording_keys(self) -> AsyncIterator[tuple[str, str]]:
-        """Walk all rows of recordings: the key of the recording, and the kind of the partition."""
+        """Walk all rows of recordings: the key of the recording, and the partition."""
         rows = self._table().list_entities(select=["PartitionKey", "RowKey", "revision"])
         try:
             async for entity in rows:
                 if entity.get("revision") is not None:
-                    yield str(entity["RowKey"]).partition("-")[2], str(entity["PartitionKey"]).partition(":")[0]
+                    yield str(entity["RowKey"]).partition("-")[2], str(entity["PartitionKey"])
         except ResourceNotFoundError:
             return
 

@@ -15,6 +15,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
+from benchmarks.join import make
 from local.acs import media
 from local.acs.timeline import Pause, Timeline
 from recording.formats.verdict import Kind
@@ -22,7 +23,7 @@ from recording.join.parts import Joined, Part, Range
 from recording.join.sources import Recording, Source
 from tests.acceptance.conftest import Say
 from tests.support import vectors
-from tests.support.joining import Chunk, decoded, number_in, planned, reader, written
+from tests.support.joining import Chunk, check_joined, decoded, number_in, planned, reader, written
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 KEY = "20260301T100000000000Z-3f2b"
@@ -112,7 +113,7 @@ def holed_mp4(chunk: Chunk, hole: int) -> Holed:
 
 @pytest.mark.timeout(600)
 def test_eighteen_chunks_of_the_emulator(say: Say, tmp_path: Path) -> None:
-    """Every picture in order, and as many samples as the file says."""
+    """One of them is lost: every picture of the others in order, and as many samples as the file says."""
     pause = Pause(START + timedelta(seconds=20), START + timedelta(seconds=30))
     timeline = Timeline(START, START + timedelta(seconds=100), (pause,))
     chunks = media.encode(timeline, tmp_path, maximum_bytes=560_000, cancelled=threading.Event())
@@ -120,7 +121,13 @@ def test_eighteen_chunks_of_the_emulator(say: Say, tmp_path: Path) -> None:
     say(f"{len(files)} chunks, {sum(map(len, files)) / 1e6:.1f} MB")
     assert len(files) >= 18
 
-    sources = tuple(Source(index, kind="mp4", size=len(one), verdict="complete") for index, one in enumerate(files))
+    lost = len(files) // 2
+    sources = tuple(
+        Source(index, kind="mp4", size=len(one), verdict="complete")
+        if index != lost
+        else Source(index, kind="mp4", state="lost")
+        for index, one in enumerate(files)
+    )
     found, asked = planned(Recording(KEY, 1, START, sources), reader(files))
     assert isinstance(found, Joined)
     [part] = found.parts
@@ -128,16 +135,23 @@ def test_eighteen_chunks_of_the_emulator(say: Say, tmp_path: Path) -> None:
     path.write_bytes(written(part, reader(files)))
 
     say(f"{part.size / 1e6:.1f} MB joined, {len(asked)} reads, decoding")
-    counted, pictures = 0, 0
-    with av.open(str(path), "r") as container:
-        for packet in container.demux(container.streams.video[0], container.streams.audio[0]):
-            for frame in packet.decode():
-                counted += frame.samples if isinstance(frame, av.AudioFrame) else 0
-                pictures += isinstance(frame, av.VideoFrame)
-        seconds = (container.duration or 0) / av.time_base
-    assert sum(chunk.frames for chunk in chunks) == pictures
-    assert abs(seconds * 16_000 - counted) < 1
-    ffmpeg("-i", str(path), "-f", "null", "-")
+    assert [lost] == [one.index for one in part.missing]
+    check_joined(path.read_bytes(), [one for index, one in enumerate(files) if index != lost], path)
+
+
+def test_of_an_hour_of_140_kilobits_a_second_less_than_a_hundredth_is_new(say: Say, tmp_path: Path) -> None:
+    """What the app sends: the head, with tables that grow with pictures and packets, not with bytes of media."""
+    make(tmp_path / "chunk.mp4", 600, kilobits=92)
+    file = (tmp_path / "chunk.mp4").read_bytes()
+    assert 135_000 < len(file) * 8 / 600 < 150_000
+
+    sources = tuple(Source(index, kind="mp4", size=len(file), verdict="complete") for index in range(6))
+    found, _ = planned(Recording(KEY, 1, START, sources), reader([file] * 6))
+    assert isinstance(found, Joined)
+    [part] = found.parts
+    sent = sum(piece.size for piece in part.pieces if not isinstance(piece, Range))
+    say(f"{sent / 1e6:.2f} of {part.size / 1e6:.1f} MB are new: {sent / part.size:.2%}")
+    assert sent < 0.01 * part.size
 
 
 def test_an_mp4_above_four_gibibytes(say: Say, tmp_path: Path) -> None:

@@ -51,6 +51,20 @@ def test_every_parameter_of_a_path_is_described(name: str) -> None:
     assert re.findall(r"\{(\w+)\}", path) == [p["name"] for p in one.get("parameters", []) if p["in"] == "path"]
 
 
+def test_an_answer_that_says_when_to_ask_again_is_described_so() -> None:
+    """The 202 of a file that is being made, and each 429 and 503; no other good answer has the header."""
+    answers = DOCUMENT["components"]["responses"]
+    good = {
+        (name, status)
+        for name, (_, _, one) in OPERATIONS.items()
+        for status, answer in one["responses"].items()
+        if "Retry-After" in answer.get("headers", {})
+    }
+
+    assert {("v1_get_recording_file", "202")} == good
+    assert ["429", "503"] == [status for status in answers if "Retry-After" in answers[status].get("headers", {})]
+
+
 def test_every_status_of_an_error_can_be_described() -> None:
     """An error that the app knows has its response."""
     statuses = {

@@ -1,20 +1,32 @@
 """recording/catalogue/indexing.py: the search index keeps step with what is in flight, and with what is live."""
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import pytest_asyncio
+from azure.core.exceptions import ServiceRequestError
 
 from local.acs.server import Emulator
+from local.azurite import Azurite
+from local.storage_proxy import StorageProxy
+from recording import app as bootstrap
 from recording.app import App
 from recording.catalogue.browse import ListQuery
+from recording.config.settings import read_settings
 from recording.control.bodies import Operation, RecordingStarted, StartRecordingByUrl
+from recording.model import layout
 from recording.model.caller import Caller
 from recording.model.index import RecordingSummary
 from recording.model.started import Started
+from recording.storage.index import Index
 from tests.support.archives import manifest_of
 from tests.support.emulator import Control, file_event
-from tests.support.facts import announce, receive, run_timer, stage, sweep, told, topic, until
+from tests.support.facts import add_fault, announce, listing, put, receive, run_timer, stage, sweep, told, topic, until
+from tests.support.faults import FaultyBlobs
+from tests.support.logs import logged
 
 REFERENCE = "case 118, Grace Hopper"
 
@@ -117,6 +129,106 @@ async def test_the_timer_removes_what_intake_left(app: App, control: Control) ->
     await app.timer.indexing.run([], datetime.now(UTC))
 
     assert [] == await live(app)
+
+
+@pytest_asyncio.fixture
+async def far(azurite: Azurite, environment: dict[str, str]) -> AsyncIterator[tuple[App, StorageProxy]]:
+    """The app whose table is behind a storage between, which makes requests go wrong."""
+    async with StorageProxy(azurite.blob_url, azurite.queue_url, azurite.table_url) as proxy:
+        opened = await bootstrap.open_app(read_settings(environment | {"AzureWebJobsStorage": proxy.connection_string}))
+        index = Index(opened.settings, opened.clients.blobs, retries={"retry_total": 0}, beside_seconds=0.5)
+        yield bootstrap.assemble(opened.settings, replace(opened.clients, index=index)), proxy
+        await index.aclose()
+        await opened.aclose()
+
+
+async def markers(app: App) -> list[str]:
+    """List the markers of rows that are missing."""
+    return [name for name in await listing(app.settings, "staging") if name.startswith(layout.PENDING_LIVE)]
+
+
+async def test_what_starts_while_the_table_is_out_of_reach_is_live_after_the_next_run(
+    far: tuple[App, StorageProxy], app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One whose row had no answer, and one whose row was not tried; any process writes them, once the table is back."""
+    behind, proxy = far
+    add_fault(proxy, kind="hang", operation="*Entit*", seconds=30, times=None)
+    ids = {(await start(behind, control))[0].recording_id for _ in range(2)}
+    assert [] == await live(app)
+    assert ["TimeoutError", "the table was silent a moment ago"] == [
+        line["reason"] for line in logged(caplog, "index.not_written") if line.get("recordingId") in ids
+    ]
+    await sweep(behind)
+    assert 2 == len(await markers(app))
+
+    await sweep(app)
+
+    assert ids == set(await live(app))
+    assert [] == await markers(app)
+
+
+async def test_what_has_ended_before_its_row_could_be_written_gets_none(
+    far: tuple[App, StorageProxy], app: App, control: Control
+) -> None:
+    """Its start left a marker, and its event came."""
+    behind, proxy = far
+    add_fault(proxy, kind="status", operation="*Entit*", status=503, times=None)
+    _, event = await ended(behind, control)
+    await receive(behind, event)
+    assert await markers(app)
+
+    await sweep(app)
+
+    assert [] == await live(app)
+    assert [] == await markers(app)
+
+
+async def test_a_row_that_is_there_keeps_what_it_knows(app: App, control: Control) -> None:
+    """The answer to its write was lost, so there is a marker, too; meanwhile it was paused. So does a reindex."""
+    started, _ = await start(app, control)
+    await app.control.pause(Caller(), started.conversation_id or "", started.recording_id, Operation())
+    fact = Started(recording_id=started.recording_id, conversation_id="c")
+    marker = layout.pending_live_blob(started.recording_id)
+    await put(app.settings, "staging", marker, fact.model_dump_json(by_alias=True).encode())
+
+    await sweep(app)
+    async for _ in app.reindex.run(None, None):
+        pass
+
+    [one], _ = await app.clients.index.live_page(limit=10)
+    assert "paused" == one.state
+
+
+async def test_a_marker_that_cannot_be_read_costs_no_other_row(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It stays, and is in the log."""
+    fact = Started(recording_id="r", conversation_id="c", at=datetime.now(UTC))
+    for recording_id, text in (("q", b"{"), ("r", fact.model_dump_json(by_alias=True).encode())):
+        await put(app.settings, "staging", layout.pending_live_blob(recording_id), text)
+
+    await sweep(app)
+
+    assert ["r"] == await live(app)
+    assert [layout.pending_live_blob("q")] == await markers(app)
+    assert logged(caplog, "start.unreadable")
+
+
+async def test_a_start_whose_marker_cannot_be_written_either_is_in_the_log(
+    far: tuple[App, StorageProxy], control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was made and is answered; only a list lacks it."""
+    behind, proxy = far
+    add_fault(proxy, kind="status", operation="*Entit*", status=503, times=None)
+    broken = FaultyBlobs(behind.settings).on("create", name="staging/pending-live/", raises=ServiceRequestError("down"))
+    index = Index(behind.settings, broken, retries={"retry_total": 0})
+    away = bootstrap.assemble(behind.settings, replace(behind.clients, index=index))
+
+    started, _ = await start(away, control)
+    await index.aclose()
+    await broken.aclose()
+
+    assert [started.recording_id] == [line["recordingId"] for line in logged(caplog, "index.not_marked")]
 
 
 async def test_a_stop_that_was_matched_is_live_no_more(app: App, control: Control) -> None:

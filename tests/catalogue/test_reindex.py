@@ -17,13 +17,16 @@ from recording.catalogue.browse import ListQuery
 from recording.catalogue.reindex import Progress
 from recording.config.settings import read_settings
 from recording.errors import Misconfigured
-from recording.model import layout
+from recording.model import index, layout
 from recording.model.index import BY_DIGEST
+from recording.model.keeping import HoldLifted, HoldPlaced
 from recording.model.manifest import Manifest
+from recording.model.tombstone import Tombstone
 from recording.storage.index import table_name
 from tests.support.archives import manifest_of
 from tests.support.emulator import Control
-from tests.support.facts import archived, body_of, put, stage, sweep
+from tests.support.facts import archived, body_of, put, stage, sweep, with_blobs
+from tests.support.faults import FaultyBlobs
 from tests.support.manifests import finished, person
 
 ADA = "8:acs:29bd5ea9-e0fc-4d00-8f6f-339b1f0ee2e2_0000000a-1111"
@@ -58,6 +61,14 @@ async def run(app: App) -> int:
     async for progress in app.reindex.run(None, None):
         written = progress.written
     return written
+
+
+async def compared(app: App) -> dict[str, list[str]]:
+    """Compare all rows with the facts."""
+    found: dict[str, list[str]] = {}
+    async for some in app.reindex.compare(None, None):
+        found |= some
+    return found
 
 
 async def test_a_table_that_is_lost_is_made_again(app: App, control: Control, table: TableClient) -> None:
@@ -207,6 +218,59 @@ async def test_differences_are_found_and_named(app: App, control: Control, table
             await table.update_entity(row | {"state": "incomplete"})
 
     assert {job.recording_key: ["month", "call"]} == await app.reindex.differences()
+
+
+async def test_a_row_that_a_known_recording_should_not_have_is_a_difference(app: App, table: TableClient) -> None:
+    """Left by an earlier state, or made of an id that is none of its participants; also one of an unknown recording."""
+    one, other = finished(1, participants=(person(ADA),)), finished(2)
+    await put_manifests(app, [one, other])
+    await run(app)
+    assert {one.recording_key: [], other.recording_key: []} == await compared(app)
+    [month] = [row for row in await rows(table) if row["PartitionKey"] == index.month(one.recording_start_time)][1:]
+    for partition in ("missing:", "truncated:", "hold:", "participant:0123"):
+        await table.create_entity(month | {"PartitionKey": partition})
+    await table.create_entity(month | {"RowKey": index.row_key(finished(3).recording_key)})
+
+    found = await compared(app)
+
+    assert {
+        one.recording_key: ["hold", "missing", "participant", "truncated"],
+        other.recording_key: [],
+        finished(3).recording_key: ["month"],
+    } == found
+
+
+async def test_what_changes_while_it_is_written_does_not_go_back(app: App, table: TableClient) -> None:
+    """A later revision, a hold, the end of one, and an erasure, all after the lists and before the rows."""
+    lost = finished(1).chunks[0].model_copy(update={"outcome": "lost", "content": None, "metadata": None})
+    before = [finished(number, chunks=[lost], state="incomplete") for number in range(5)]
+    revised, held, lifted, erased, same = [one.recording_key for one in before]
+    await put_manifests(app, before)
+    hold = HoldPlaced(case="case 118", reason="subpoena", at=before[0].recording_start_time)
+    assert await app.reindex.keeping.place(lifted, hold)
+
+    async def change() -> None:
+        later = finished(0, revision=2)
+        await put_manifests(app, [later])
+        await app.clients.index.write(later)
+        await app.reindex.keeping.place(held, hold)
+        await app.reindex.keeping.lift(lifted, HoldLifted(case="case 118", at=hold.at))
+        await app.tombstones.write(Tombstone(erasure=layout.key_digest(erased), at=hold.at, reason="not-needed"))
+
+    # The manifests are read, and the holds listed.
+    slow = FaultyBlobs(app.settings).on("list_blobs", name="archive/retention/", before=change, times=1)
+    assert 5 == await run(with_blobs(app, slow))
+    await slow.aclose()
+
+    wanted: dict[str, list[str]] = {revised: [], held: [], lifted: [], same: []}
+    assert wanted == await compared(app)
+    shown = {one.recording_key: one for one in (await app.catalogue.page(ListQuery())).recordings}
+    assert ({*wanted}, "archived", True, None) == (
+        {*shown},
+        shown[revised].state,
+        shown[held].hold,
+        shown[lifted].hold,
+    )
 
 
 @pytest.mark.parametrize("most", [1, 3])

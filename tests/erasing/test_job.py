@@ -32,6 +32,7 @@ async def test_a_recording_is_gone_with_everything_that_names_it(environment: di
             await app.ingest.run(job)
         [key] = (await sweep(app)).archived
         await put(app.settings, "archive", layout.call_blob("c2Nh"), b'{"correlationId": "c-1"}')
+        await put(app.settings, "staging", layout.pending_live_blob("cmlk"), b'{"recordingId": "cmlk"}')
         await app.handout.view(ALAN, key)
         documents = [*host.bodies]
 

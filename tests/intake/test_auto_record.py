@@ -73,6 +73,23 @@ async def test_a_claim_is_taken_over_after_a_crash(app: App, control: Control) -
     assert (1, ["started"]) == (await started(control), await outcomes(app))
 
 
+async def test_what_was_started_by_a_process_that_died_is_known_when_its_event_comes_again(
+    app: App, control: Control
+) -> None:
+    """It had recorded the outcome, and nothing else: neither that it was started, nor that it is live."""
+    call = await control.call("POST", "calls", {"participants": ["Ada"]})
+    await receive(app, leg_event(call))
+    [before] = await app.clients.index.live()
+    await app.clients.index.forget_live(before.recording_id)
+    await app.clients.blobs.delete("archive", layout.started_blob(before.recording_id))
+
+    await receive(app, leg_event(call, id="again"))
+
+    [after] = await app.clients.index.live()
+    assert (before.recording_id, before.conversation_id) == (after.recording_id, after.conversation_id)
+    assert layout.started_blob(before.recording_id) in await listing(app.settings, "archive")
+
+
 @pytest.mark.parametrize(("status", "error"), [(503, Throttled), (429, Throttled), (500, RecordingError)])
 async def test_a_failure_that_may_pass_gives_the_claim_back(
     app: App, control: Control, status: int, error: type[Exception]

@@ -49,6 +49,7 @@ async def drain(app: App, intake: Intake | None = None, **limits: Any) -> list[s
         app.clients.holds_poison,
         app.clients.export_poison,
         exports_again=app.clients.export_queue,
+        give_up_join=app.joining.give_up,
         intake=intake or app.intake,
         quarantine=app.quarantine,
         **limits,

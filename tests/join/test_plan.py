@@ -289,6 +289,18 @@ def test_unmixed_sound_whose_channels_differ_is_refused(second: dict[str, int], 
     assert [("channelMap", 1, message)] == [(one.reason, one.chunk, one.message) for one in found.refusals]
 
 
+def test_channels_that_nothing_describes_are_refused_unless_they_are_mixed() -> None:
+    """No chunk has a metadata file: the channels of two chunks may be those of four people."""
+    for channels, is_mixed, is_joined in ((2, False, False), (2, True, True), (1, False, True)):
+        files = [wav(channels), wav(channels)]
+        found, _ = planned(*of("wav", *files, is_mixed=is_mixed))
+
+        assert is_joined == isinstance(found, Joined), (channels, is_mixed)
+        if isinstance(found, Refused):
+            [refusal] = found.refusals
+            assert ("channelMap", 1, OTHER_CHANNELS[-1][1]) == (refusal.reason, refusal.chunk, refusal.message)
+
+
 def test_the_messages_of_the_docs_are_those() -> None:
     """Each message of docs/joining.md is one that a test here gets, and has its reason; each reason is in the table."""
     text = (ROOT / "docs" / "joining.md").read_text()

@@ -10,9 +10,10 @@ import pytest_asyncio
 from recording.app import App, assemble
 from recording.errors import NotFound, NotJoinable, TrailUnavailable
 from recording.joining.file import ASK_AGAIN, FileQuery, RecordingFile
+from recording.model import layout
 from recording.model.caller import Caller
 from recording.model.job import JoinJob
-from tests.support.facts import listing, trail_of, with_blobs
+from tests.support.facts import listing, put, trail_of, with_blobs
 from tests.support.faults import FaultyBlobs
 from tests.support.joined import JOB, archived, joined, joining, wav
 from tests.support.manifests import KEY
@@ -70,6 +71,22 @@ async def test_it_is_made_once_and_handed_out_on_record(app: App) -> None:
 
 
 @pytest.mark.derived
+async def test_what_names_a_recording_stands_beside_its_key(app: App) -> None:
+    """While it is made, and with its links: by them a calling app finds its own."""
+    ids = {"recording_id": "cmlk", "server_call_id": "c2Nh", "reference": "case 118"}
+    manifest = (await archived(app.settings, CHUNKS)).model_copy(update=ids)
+    text = manifest.model_dump_json(by_alias=True).encode()
+    await put(app.settings, "archive", layout.manifest_blob(KEY), text)
+
+    making = await ask(app)
+    await app.joining.run(JOB)
+    ready = await ask(app)
+
+    for one, state in ((making, "making"), (ready, "ready")):
+        assert ids | {"recording_key": KEY, "state": state} == one.model_dump(include={*ids, "recording_key", "state"})
+
+
+@pytest.mark.derived
 async def test_progress_is_what_is_staged(app: App) -> None:
     """A worker that was killed before its commit has copied all bytes; the job is queued again after a while."""
     await archived(app.settings, CHUNKS)
@@ -86,6 +103,29 @@ async def test_progress_is_what_is_staged(app: App) -> None:
 
     assert found.bytes_done == found.bytes_total == len(CHUNKS[0]) + len(CHUNKS[1]) - 44 + 36
     assert await jobs(app) == [KEY]
+
+
+@pytest.mark.derived
+async def test_who_asks_is_told_that_making_it_was_given_up(app: App) -> None:
+    """By the poison queue; ten minutes later it is tried again, and what is there by then is handed out."""
+    await archived(app.settings, CHUNKS)
+    await ask(app)
+    await jobs(app)
+    await app.clients.join_poison.create()
+    await app.clients.join_poison.send(JOB.to_message())
+    await app.timer.poison.drain(app.timer.clock())
+
+    with pytest.raises(NotJoinable, match="making it has failed") as refused:
+        await ask(app)
+    assert (409, "failed") == (refused.value.http_status, refused.value.details[0]["code"])
+    assert [] == await jobs(app)
+
+    later = app.timer.clock() + 2 * ASK_AGAIN
+    assert "making" == (await ask(assemble(app.settings, app.clients, clock=lambda: later))).state
+    assert await jobs(app) == [KEY]
+    await app.joining.run(JOB)
+    assert "ready" == (await ask(app)).state
+    await app.clients.join_poison.delete_queue()
 
 
 @pytest.mark.derived

@@ -1,18 +1,12 @@
 """recording/joining/make.py: MP4 chunks of the emulator, with a pause and a lost chunk, by the queue job."""
 
 import contextlib
-import hashlib
-import io
-import subprocess
 import threading
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import av
-import imageio_ffmpeg
 import pytest
 
 from local.acs import media
@@ -25,6 +19,7 @@ from recording.model.metadata_file import Pause as SaidPause
 from tests.support.facts import listing, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.joined import archived
+from tests.support.joining import check_joined
 from tests.support.manifests import KEY
 
 pytestmark = pytest.mark.derived
@@ -75,25 +70,6 @@ async def handed_out(app: App) -> tuple[FileLink, bytes]:
     return part, body
 
 
-def pictures(file: bytes) -> Iterator[str]:
-    """List the digest of each picture."""
-    with av.open(io.BytesIO(file), "r") as container:
-        for frame in container.decode(video=0):
-            yield hashlib.sha256(frame.to_ndarray()[::8, ::8].tobytes()).hexdigest()[:16]
-
-
-def check(file: bytes, chunks: Sequence[bytes], path: Path) -> None:
-    """All pictures of the chunks in their order, as many samples as the file says, and not a word from ffmpeg."""
-    assert [one for chunk in chunks for one in pictures(chunk)] == list(pictures(file))
-    with av.open(io.BytesIO(file), "r") as container:
-        seconds = (container.duration or 0) / av.time_base
-        assert abs(seconds * 16_000 - sum(frame.samples for frame in container.decode(audio=0))) < 1
-    path.write_bytes(file)
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-xerror", "-i", str(path), "-f", "null", "-"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (0, "") == (ran.returncode, ran.stderr)
-
-
 async def test_six_chunks_with_a_pause_a_lost_and_an_unproved_one(
     app: App, recorded: list[tuple[bytes, dict[str, Any]]], tmp_path: Path
 ) -> None:
@@ -117,7 +93,7 @@ async def test_six_chunks_with_a_pause_a_lost_and_an_unproved_one(
 
     part, file = await handed_out(app)
     assert 1 == sum(name.endswith(".mp4") for name in await listing(app.settings, "derived"))
-    check(file, [body for body in bodies if body], tmp_path / "joined.mp4")
+    check_joined(file, [body for body in bodies if body], tmp_path / "joined.mp4")
     proof = await app.joining.verify(KEY)
     assert (True, [0, 2, 3, 4, 5, 6]) == (proof.ok, proof.parts[0].chunks)
     titles = [one.title for one in part.chapters]
@@ -136,6 +112,6 @@ async def test_two_chunks(app: App, recorded: list[tuple[bytes, dict[str, Any]]]
     await app.joining.run(await asked(app))
 
     part, file = await handed_out(app)
-    check(file, bodies, tmp_path / "joined.mp4")
+    check_joined(file, bodies, tmp_path / "joined.mp4")
     assert (f"{KEY}.mp4", ()) == (part.file_name, part.missing)
     assert (await app.joining.verify(KEY)).ok

@@ -4,14 +4,18 @@ A picture has its number as a barcode in the upper half and a white lower half a
 is heard over a tone of 220 Hz.
 """
 
+import hashlib
 import io
-from collections.abc import Callable, Sequence
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import av
+import imageio_ffmpeg
 import numpy as np
 
 from recording.join import mp4
@@ -141,7 +145,7 @@ PLAIN = (Chunk(0, 40, 5.0), Chunk(40, 43, 5.375), Chunk(83, 29, 3.625))
 
 def source(index: int, **more: Any) -> Source:
     """Return a chunk as its manifest lists it."""
-    given: dict[str, Any] = {"kind": "mp4", "size": 1000, "verdict": "complete", "media_ms": 2500.0}
+    given: dict[str, Any] = {"kind": "mp4", "size": 1000, "verdict": "complete", "media_ms": 2500.0, "is_mixed": True}
     return Source(index, **(given | more))
 
 
@@ -268,3 +272,22 @@ def decoded(file: bytes) -> Decoded:
         begin or 0.0,
         seconds,
     )
+
+
+def pictures(file: bytes) -> Iterator[str]:
+    """List the digest of each picture."""
+    with av.open(io.BytesIO(file), "r") as container:
+        for frame in container.decode(video=0):
+            yield hashlib.sha256(frame.to_ndarray()[::8, ::8].tobytes()).hexdigest()[:16]
+
+
+def check_joined(file: bytes, chunks: Sequence[bytes], path: Path) -> None:
+    """All pictures of the chunks in their order, as many samples as the file says, and not a word from ffmpeg."""
+    assert [one for chunk in chunks for one in pictures(chunk)] == list(pictures(file))
+    with av.open(io.BytesIO(file), "r") as container:
+        seconds = (container.duration or 0) / av.time_base
+        assert abs(seconds * 16_000 - sum(frame.samples for frame in container.decode(audio=0))) < 1
+    path.write_bytes(file)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-xerror", "-i", str(path), "-f", "null", "-"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (0, "") == (ran.returncode, ran.stderr)
