@@ -505,7 +505,7 @@ async def receive_callback(req: func.HttpRequest, jobs: Jobs) -> func.HttpRespon
         return validation
     use_cases = await ready()
     await use_cases.clients.callbacks.check(req.headers.get("Authorization"))
-    jobs.set([message for text in received for message in to_messages(await use_cases.intake.receive(text))])
+    jobs.set(to_messages(await use_cases.intake.receive_all(received)))
     return json_response()
 
 

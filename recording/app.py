@@ -47,6 +47,7 @@ from recording.doctor.health import HealthCheck
 from recording.entra import AccessTokens
 from recording.erasing.blocked import Blocked
 from recording.erasing.job import Erase
+from recording.erasing.others import HeldElsewhere
 from recording.erasing.plan import ErasurePlan
 from recording.erasing.removal import Removal
 from recording.erasing.requests import ErasureRequests
@@ -344,7 +345,6 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     trail = Trail(blobs, note=index.note, clock=clock)
     claims, endings, calls = StartClaims(blobs), Endings(blobs), CallIds(blobs)
     tombstones, places, erasures = Tombstones(blobs), Places(blobs), ErasureStore(blobs)
-    erased = ErasedRecordings(tombstones, blobs, places, endings, index)
     consents = Consents(blobs)
     consent_control = ConsentControl(
         clients.service,
@@ -357,8 +357,10 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
     )
     classes = retention.parse_classes(settings.retention_classes)
     keeping = KeepingStore(blobs, classes, is_immutable=settings.archive_immutability)
+    erased = ErasedRecordings(tombstones, blobs, places, endings, index, keeping, claims)
     follow = Follow(recordings, claims, index, keeping, tombstones)
-    blocked = Blocked(blobs, keeping.cases, follow.has_ended)
+    held_elsewhere = HeldElsewhere(blobs, recordings, keeping, index)
+    blocked = Blocked(blobs, keeping.cases, follow.has_ended, held_elsewhere.cases)
     finder = PersonFinder(recordings, index)
     requests = ErasureRequests(
         erasures,
@@ -424,7 +426,7 @@ def assemble(settings: Settings, clients: Clients, *, clock: Clock = utc_now, re
         consents,
         index,
         keeping,
-        Copies(blobs, clock=clock),
+        Copies(blobs, clients.content, clock=clock),
         SourceCopies(clients.content),
         clients.topic,
         rechecks,

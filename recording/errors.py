@@ -17,14 +17,15 @@ RecordingError                500 InternalServerError
 ├── IndexUnavailable          503 IndexUnavailable        the search index can't be reached; try again in a minute
 ├── StorageUnavailable        503 StorageUnavailable      storage can't be reached; try again in a minute
 ├── TrailUnavailable          503 TrailUnavailable        the trail can't be written, so it was not done; try again
-├── ManifestUnreadable        500 ManifestUnreadable      the operator restores the blob; the archive has the files
 ├── Misconfigured             500 Misconfigured           the operator fixes a setting or a role
+├── ManifestUnreadable        500 ManifestUnreadable      the operator restores the blob; the archive has the files
 ├── UpstreamFailed            500 UpstreamFailed          ACS failed; the caller may try again
 ├── BadEvent                  quarantined                 the operator inspects the event
 └── ChunkError                the queue, then the timer, tries again until the chunk is staged or lost
     ├── SourceUnavailable     the service did not answer, or answered with an error
     ├── SourceGone            the service has no such document (404, 410)
     ├── SourceDamaged         empty, an error page, or a body that doesn't fit its headers
+    │   └── SourceUnmeasured  its headers have no length: all of it is read to count it
     ├── SourceChanged         another length or ETag than before: start over, never mix
     ├── SourceSlow            the source is too slow while other chunks wait; what was staged is kept
     ├── SourceRefused         the URL isn't the document's, or not on an allowed host
@@ -231,6 +232,12 @@ class SourceDamaged(ChunkError):
     """The service sent something other than the document: nothing, an error page, or other bytes than it declared."""
 
     code = "SourceDamaged"
+
+
+class SourceUnmeasured(SourceDamaged):
+    """The service didn't declare the length of the document, whose end can be recognised: its bytes can be counted."""
+
+    code = "SourceUnmeasured"
 
 
 class SourceChanged(ChunkError):

@@ -1,4 +1,7 @@
-"""Steps beside each other: for each of many items, or one whose result may not be needed. And one after the other."""
+"""Steps beside each other: for each of many items, or one whose result may not be needed. And one after the other.
+
+Also long work in a thread, so that others go on.
+"""
 
 import asyncio
 import contextlib
@@ -31,6 +34,11 @@ def begin[Result](step: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
     task = asyncio.create_task(step)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return task
+
+
+async def compute[Result](work: Callable[[], Result], *, is_long: bool) -> Result:
+    """Do work that waits for nothing: in a thread if it is long, since the event loop would wait for it."""
+    return await asyncio.to_thread(work) if is_long else work()
 
 
 class Turns:

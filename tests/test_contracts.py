@@ -91,7 +91,6 @@ TESTED_THROUGH_ANOTHER = {
     "model/metadata_file": "model/test_payload_metadata_file",
     "model/started": "catalogue/test_indexing",
     "storage/consents": "control/test_consents",
-    "storage/contents": "archive/test_copies",
     "storage/endings": "archive/test_unannounced",
     "storage/erasures": "erasing/test_job",
 }

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import azure.functions as func
 import pytest
@@ -19,7 +20,7 @@ from recording.intake import backlog
 from recording.model import event_parser
 from recording.model.job import ArchiveJob, ChunkJob
 from tests.support.emulator import Control, file_event
-from tests.support.facts import announce, body_of, listing, put, stage, sweep, to_archive, with_blobs
+from tests.support.facts import announce, body_of, listing, put, raw_queue, stage, sweep, to_archive, with_blobs
 from tests.support.faults import FaultyBlobs
 from tests.support.forms import FORMS
 from tests.support.functions import Out, call, read
@@ -296,6 +297,23 @@ async def test_a_callback_is_taken_as_an_object_or_an_array(app: App, as_array: 
         len(await listing(app.settings, "staging")),
         len(await listing(app.settings, "quarantine")),
     )
+
+
+async def test_a_callback_of_many_events_does_not_wait_for_the_writes_of_each(app: App) -> None:
+    """Event Grid waits for 30 s, and to accept an event takes two: most are on their queue, dozens to a message."""
+    events = [file_event(recording_of(DOCUMENT) | {"callId": str(uuid4())}, event_id=str(uuid4())) for _ in range(400)]
+    async with raw_queue(app.settings, backlog.QUEUE) as queue:
+        await queue.clear_messages()
+    jobs = Out()
+
+    answer = await function_app.receive_callback(func.HttpRequest("POST", "/", body=json.dumps(events).encode()), jobs)
+
+    assert (200, {}) == read(answer)
+    messages = [one async for one in app.clients.event_queue.receive(limit=1000, hidden_seconds=30)]
+    deferred = [text for message in messages for text in backlog.parse_message(message.text)]
+    kept = await listing(app.settings, "staging")
+    assert len(jobs.value) == len(kept) == 400 - len(deferred)
+    assert len(messages) + len(kept) < 100
 
 
 @pytest.mark.parametrize("form", ["binary", "batched", "byte-order mark", "data_base64", "data as a JSON string"])

@@ -10,10 +10,12 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -29,7 +31,15 @@ from recording.acs.addresses import Use
 from recording.acs.auth import auth_policy
 from recording.acs.preview_2021 import API_VERSION
 from recording.config.resource import Resource
-from recording.errors import ChunkError, SourceChanged, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
+from recording.errors import (
+    ChunkError,
+    SourceChanged,
+    SourceDamaged,
+    SourceGone,
+    SourceRefused,
+    SourceUnavailable,
+    SourceUnmeasured,
+)
 from recording.formats import media
 from recording.formats.media import Kind
 from recording.model import payload
@@ -37,6 +47,8 @@ from recording.model.job import ChunkJob
 from recording.telemetry import log
 
 LARGEST_METADATA = 16 * 1024 * 1024
+# Usual ones have some KiB (docs/acs-contract.md#2021-metadata-file).
+LARGE_METADATA = 1024 * 1024
 MOST_REDIRECTS = 5
 # What a probe reads: enough for an error page, the kind of file, and the first boxes of an MP4.
 HEAD_BYTES = 1024
@@ -53,8 +65,11 @@ _REFUSED = "ACS refused this app's credentials ({}); check the key or the role, 
 _END = 1024
 # No file has more digits of bytes, and Python reads no number of thousands of digits.
 _NUMBER = "[0-9]{1,18}"
-_RANGE = re.compile(rf"bytes (?P<first>{_NUMBER})-(?P<last>{_NUMBER})/(?P<total>{_NUMBER})")
+_RANGE = re.compile(rf"bytes (?P<first>{_NUMBER})-(?P<last>{_NUMBER})/(?P<total>{_NUMBER}|\*)")
 _CONTENT_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,80}")
+
+# Entered while a request isn't with the source: between two tries, as it may have asked. Who measures its pace sets it.
+pausing: ContextVar[Callable[[], AbstractContextManager[None]]] = ContextVar("pausing", default=nullcontext)
 
 
 @dataclass(frozen=True)
@@ -89,6 +104,16 @@ class Opened:
     probe: Probe
     body: AsyncIterator[bytes]
     length: int
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a response says that its body is: the bytes from `first` to `end` of `total`."""
+
+    first: int
+    end: int
+    total: int
+    is_range: bool
 
 
 class Content:
@@ -137,28 +162,38 @@ class Content:
         document_id = quote(job.source_id or job.document_id, safe="")
         return f"{self._endpoint}/recording/download/{document_id}{part}?api-version={API_VERSION}"
 
-    async def metadata(self, job: ChunkJob) -> bytes:
-        """Fetch the metadata file unchanged, 16 MiB at most.
+    async def metadata(self, job: ChunkJob, *, before_large: Callable[[], Awaitable[object]] | None = None) -> bytes:
+        """Fetch the metadata file unchanged, 16 MiB at most; `before_large` is awaited before the second MiB of one.
 
         Raises ChunkError, also for an error or a body that isn't a JSON object: it is fetched again.
         """
-        by_id = self._download(job, "/metadata")
-        return (await self._by_location(job, job.metadata_location, by_id, self._metadata))[0]
 
-    async def _metadata(self, job: ChunkJob, url: str) -> bytes:
+        async def ask(job: ChunkJob, url: str) -> bytes:
+            return await self._metadata(job, url, before_large)
+
+        by_id = self._download(job, "/metadata")
+        return (await self._by_location(job, job.metadata_location, by_id, ask))[0]
+
+    async def _metadata(self, job: ChunkJob, url: str, before_large: Callable[[], Awaitable[object]] | None) -> bytes:
         async with self._get(url, job, "metadata") as response:
-            body = bytearray()
+            received = BytesIO()
             async for piece in _pieces(response):
-                body += piece
-                if len(body) > self._largest_metadata:
+                if before_large and received.tell() + len(piece) > LARGE_METADATA:
+                    await before_large()
+                    before_large = None
+                received.write(piece)
+                if received.tell() > self._largest_metadata:
                     raise SourceDamaged(f"the metadata file has more than {self._largest_metadata} bytes")
+        # Not a copy: the object gives its bytes away.
+        body = received.getvalue()
         # The storage host answers with 206 although no range was requested (docs/acs-contract.md#storage-host).
-        declared = _total(response)[0] if response.status_code == 206 else response.headers.get("Content-Length")
+        is_part = response.status_code == 206
+        declared = _part(response, len(body)).total if is_part else response.headers.get("Content-Length")
         if not body or (declared is not None and str(len(body)) != str(declared).strip()):
             raise SourceDamaged(f"the metadata file has {len(body)} bytes, {declared} were declared")
         if problem := _problem(body):
             raise SourceDamaged(f"the source sent {problem} instead of the metadata file")
-        return bytes(body)
+        return body
 
     async def probe(self, job: ChunkJob) -> Probe:
         """Return size, kind and version, from the first KiB, and whether the source supports ranges.
@@ -169,19 +204,43 @@ class Content:
             return opened.probe
 
     @asynccontextmanager
-    async def open(self, job: ChunkJob, *, first: int) -> AsyncIterator["Opened"]:
+    async def open(
+        self, job: ChunkJob, *, first: int, size: int | None = None, trusts_validator: bool = True
+    ) -> AsyncIterator["Opened"]:
         """Request the first bytes (`first`, at least a KiB), which tell the version as well; close what isn't read.
 
-        Raises SourceDamaged for an empty body, else other ChunkErrors.
+        Without trust in it a validator is as none. `size` is the length of the document where the source has none,
+        as `measure` returns it; else that is SourceUnmeasured. Raises SourceDamaged for an empty body, or other
+        ChunkErrors.
         """
         async with AsyncExitStack() as stack:
 
             async def ask(job: ChunkJob, url: str) -> Opened:
                 request = self._get(url, job, "content", first=0, last=first - 1)
-                return await _opened(await stack.enter_async_context(request), first)
+                response = await stack.enter_async_context(request)
+                return await _opened(response, _part(response, size), first, trusts_validator=trusts_validator)
 
             opened, by_id = await self._by_location(job, job.content_location, self._download(job), ask)
             yield replace(opened, probe=replace(opened.probe, by_id=by_id))
+
+    async def measure(
+        self, job: ChunkJob, counted: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]] = aiter
+    ) -> int:
+        """Return the length of a document, by reading all of it if its headers have none; `counted` sees the bytes.
+
+        A chunked body has a mark at its end: one that breaks off raises SourceUnavailable. Or other ChunkErrors.
+        """
+
+        async def ask(job: ChunkJob, url: str) -> int:
+            async with self._get(url, job, "content") as response:
+                try:
+                    return _part(response).total
+                except SourceUnmeasured:
+                    if response.status_code == 206:
+                        raise
+                return sum([len(piece) async for piece in counted(_pieces(response))])
+
+        return (await self._by_location(job, job.content_location, self._download(job), ask))[0]
 
     async def _by_location[Found](
         self, job: ChunkJob, location: str | None, by_id: str, ask: Callable[[ChunkJob, str], Awaitable[Found]]
@@ -212,19 +271,27 @@ class Content:
     async def stream(self, job: ChunkJob, probe: Probe, *, offset: int, length: int) -> AsyncIterator[bytes]:
         """Stream exactly `length` bytes from `offset` of the version that was probed.
 
-        Raises SourceChanged for another version, SourceDamaged for a body that is too short,
-        SourceUnavailable for one that breaks off.
+        A server may answer with a shorter range (RFC 9110, 15.3.7): the rest is asked for. Without a validator it could
+        be of another version, and is not. Raises SourceChanged for another version, SourceDamaged for a body that
+        doesn't fit its headers, SourceUnavailable for one that breaks off.
         """
         url = self._download(job) if probe.by_id or job.content_location is None else job.content_location
-        async with self._get(url, job, "content", first=offset, last=offset + length - 1) as response:
-            total, is_range = _total(response)
-            if (total, _version(response, total)) != (probe.size, probe.version):
-                raise SourceChanged(f"the document had {probe.size} bytes, now another version has {total}")
-            if is_range and _first(response) != offset:
-                raise SourceDamaged("the source sent a range that was not requested")
-            # A server that ignores Range sends everything: what comes before is skipped.
-            async for piece in _exactly(_pieces(response), skip=0 if is_range else offset, length=length):
-                yield piece
+        end = offset + length
+        while offset < end:
+            async with self._get(url, job, "content", first=offset, last=end - 1) as response:
+                part = _part(response, probe.size)
+                validator = _validator(response) if probe.has_validator else None
+                if (part.total, _version(validator, part.total)) != (probe.size, probe.version):
+                    raise SourceChanged(f"the document had {probe.size} bytes, now another version has {part.total}")
+                if part.is_range and part.first != offset:
+                    raise SourceDamaged("the source sent a range that was not requested")
+                if part.end < end and not probe.has_validator:
+                    raise SourceDamaged(f"the range ended {end - part.end} bytes early, and the source has no ETag")
+                # A server that ignores Range sends everything: what comes before is skipped.
+                skip = offset - part.first
+                async for piece in _take(_pieces(response), part, skip=skip, length=min(end, part.end) - offset):
+                    yield piece
+            offset = part.end
 
     def require_address(self, location: str, document_id: str, use: Use) -> None:
         """Raise SourceRefused if this is no address of the document."""
@@ -284,36 +351,41 @@ class Content:
 class _Retry(AsyncRetryPolicy[Any, Any]):
     """Retries as azure-core does, unless the answer has a Retry-After that is too long for a stream."""
 
+    async def sleep(self, *args: Any, **kwargs: Any) -> None:
+        """Wait before the next try."""
+        with pausing.get()():
+            await super().sleep(*args, **kwargs)
+
     def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
         """Return whether to try again after this answer."""
         return super().is_retry(settings, response) and (self.get_retry_after(response) or 0) <= LONGEST_RETRY_AFTER
 
 
-async def _opened(response: AsyncHttpResponse, first: int) -> Opened:
+async def _opened(response: AsyncHttpResponse, part: _Part, first: int, *, trusts_validator: bool) -> Opened:
     """Read what a response says of a document, and the first KiB of its body."""
-    size, is_range = _total(response)
-    if size == 0:
+    if part.total == 0:
         raise SourceDamaged(f"the source answered with no bytes ({_content_type(response) or 'no content type'})")
-    if is_range and _first(response) != 0:
+    if part.first != 0:
         raise SourceDamaged("the source sent a range that was not requested")
     pieces, head = _pieces(response), bytearray()
     async for piece in pieces:
         head += piece
         if len(head) >= HEAD_BYTES:
             break
+    validator = _validator(response) if trusts_validator else None
     # Whether text is an error page is judged by ingest: an MP3 may follow it (docs/media.md#which-kind).
     probe = Probe(
-        size,
+        part.total,
         media.sniff(bytes(head[:HEAD_BYTES])),
-        _version(response, size),
+        _version(validator, part.total),
         response.headers.get("ETag"),
-        is_range,
+        part.is_range,
         bytes(head[:HEAD_BYTES]),
-        has_validator=_validator(response) is not None,
+        has_validator=validator is not None,
         content_type=_content_type(response),
     )
-    length = min(first, size) if is_range else size
-    return Opened(probe, _exactly(_after(bytes(head), pieces), skip=0, length=length), length)
+    length = min(first, part.end) if part.is_range else part.end
+    return Opened(probe, _take(_after(bytes(head), pieces), part, skip=0, length=length), length)
 
 
 async def _after(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -322,13 +394,22 @@ async def _after(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[byt
         yield piece
 
 
-async def _exactly(pieces: AsyncIterator[bytes], *, skip: int, length: int) -> AsyncIterator[bytes]:
-    """Yield `length` bytes after the first `skip`; raises SourceDamaged if there are fewer."""
+async def _take(pieces: AsyncIterator[bytes], part: _Part, *, skip: int, length: int) -> AsyncIterator[bytes]:
+    """Yield `length` bytes of a body after its first `skip`; raises SourceDamaged if there are fewer.
+
+    Where these are its last, it must end with them: what a body has beyond its headers is no less wrong than a gap, and
+    says that neither is to be believed. They are held back until it has ended.
+    """
     left = length
+    is_last = part.first + skip + length == part.end
     async for received in pieces:
         piece = received[skip : skip + left] if skip or len(received) > left else received
-        skip = max(0, skip - len(received))
         left -= len(piece)
+        if is_last and not left:
+            beyond = received[skip + len(piece) :] or await anext(pieces, b"")
+            if beyond:
+                raise SourceDamaged("the body goes on after the end of its range")
+        skip = max(0, skip - len(received))
         if piece:
             yield piece
         if not left:
@@ -358,27 +439,40 @@ def _failure(response: AsyncHttpResponse, first: int | None) -> ChunkError:
     return SourceUnavailable(f"ACS answered with {status}")
 
 
-def _total(response: AsyncHttpResponse) -> tuple[int, bool]:
-    """Return the size of the document, and whether this response is a range of it."""
+def _part(response: AsyncHttpResponse, size: int | None = None) -> _Part:
+    """Return what the headers say of a body; `size` is the document's where they have none.
+
+    Raises SourceDamaged if they contradict each other, SourceUnmeasured if there is no size at all.
+    """
+    declared = response.headers.get("Content-Length")
+    if declared is not None and not re.fullmatch(_NUMBER, declared):
+        raise SourceDamaged("the source sent no valid Content-Length")
     if response.status_code == 206:
         match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if not match:
-            raise SourceDamaged("206 without a Content-Range that has the size of the document")
-        return int(match["total"]), True
-    length = response.headers.get("Content-Length", "")
-    if not re.fullmatch(_NUMBER, length):
+            raise SourceDamaged("206 without a valid Content-Range")
+        total = size if match["total"] == "*" else int(match["total"])
+        if total is None:
+            raise SourceUnmeasured("206 with a Content-Range that hasn't the size of the document")
+        part = _Part(int(match["first"]), int(match["last"]) + 1, total, is_range=True)
+        if not part.first < part.end <= part.total:
+            raise SourceDamaged("206 with an impossible Content-Range")
+        if declared is not None and int(declared) != part.end - part.first:
+            raise SourceDamaged(f"the source declared {declared} bytes for a range of {part.end - part.first}")
+        return part
+    if declared is not None:
+        size = int(declared)
+    elif response.headers.get("Transfer-Encoding", "").strip().lower() != "chunked":
+        # Such a body ends with the connection, whatever ended that.
         raise SourceDamaged("the source sent no valid Content-Length")
-    return int(length), False
+    if size is None:
+        raise SourceUnmeasured("the source sent no Content-Length")
+    return _Part(0, size, size, is_range=False)
 
 
-def _first(response: AsyncHttpResponse) -> int:
-    match = _RANGE.fullmatch(response.headers["Content-Range"])
-    return int(match["first"]) if match else -1
-
-
-def _version(response: AsyncHttpResponse, size: int) -> str:
+def _version(validator: str | None, size: int) -> str:
     """Return what identifies a version of a document: its validator, if it has one, and its size."""
-    return f"{_validator(response) or ''}|{size}"
+    return f"{validator or ''}|{size}"
 
 
 def _validator(response: AsyncHttpResponse) -> str | None:
@@ -398,9 +492,9 @@ def _validator(response: AsyncHttpResponse) -> str | None:
     return modified if age >= _CLOCKS_DIFFER else None
 
 
-def _problem(body: bytearray) -> str | None:
+def _problem(body: bytes) -> str | None:
     """Describe a body that can't be a metadata file, or return None; of a large one only both ends are examined."""
-    ends = bytes(body[:_END].lstrip().removeprefix(codecs.BOM_UTF8).lstrip()[:1] + body[-_END:].rstrip()[-1:])
+    ends = body[:_END].lstrip().removeprefix(codecs.BOM_UTF8).lstrip()[:1] + body[-_END:].rstrip()[-1:]
     if ends[:1] == b"<":
         return "a page"
     if ends != b"{}":
@@ -411,8 +505,7 @@ def _problem(body: bytearray) -> str | None:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
         return "a body that isn't JSON"
-    # What the service sends for an error (docs/acs-contract.md#storage-host).
-    return "an error" if "error" in parsed or {"code", "message"} <= parsed.keys() else None
+    return "an error" if payload.is_error(parsed) else None
 
 
 def _content_type(response: AsyncHttpResponse) -> str:

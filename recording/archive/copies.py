@@ -11,18 +11,20 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 
 from azure.core.exceptions import AzureError
 
 from recording import crc64
+from recording.acs.content import Content
 from recording.clock import Clock, utc_now
+from recording.errors import ChunkError, SourceGone
 from recording.formats import media
 from recording.model import layout
 from recording.model.keeping import Protection
 from recording.model.manifest import Manifest, ManifestFile
-from recording.model.proof import ByteRange, ChunkFacts, CopyProof, has_bytes
-from recording.model.recording import InFlightRecording
+from recording.model.proof import ByteRange, ChunkFacts, CopyProof, damaged_metadata, has_bytes
+from recording.model.recording import InFlightChunk, InFlightRecording
 from recording.model.stored import StoredBlob
 from recording.model.verdict import ChunkVerdict
 from recording.storage.blobs import Blobs, CopyDiffers, CopyFailed
@@ -43,8 +45,6 @@ _MOST_FAILURES = 32
 # comes when all bytes are there (docs/azure-storage.md#copies-on-the-servers-side), and the client waits for a minute.
 COPY_BLOCK = 256 * 1024 * 1024
 _TRIES = 3
-# What metadata says of bytes, which is not true of damaged ones.
-_DIGESTS = ("sha256", "crc64", "block_crcs", "flight", "flight_again", "proved_at", "blocks_compared", "verdict")
 _UNKNOWN_TYPE = "application/octet-stream"
 
 
@@ -62,13 +62,13 @@ class Copied:
 
 @dataclass(frozen=True)
 class _Work:
-    """The copies of one recording: the names in the archive, what is there, and when its chunks expire."""
+    """The copies of one recording: the names in the archive, what is there, and the chunk that each blob is of."""
 
     recording: InFlightRecording
     before: Manifest | None
     there: dict[str, StoredBlob]
     proofs: dict[str, CopyProof]
-    expiry: dict[str, datetime]
+    chunks: dict[str, InFlightChunk]
     protection: Protection | None = None
     made: list[StoredBlob] = field(default_factory=list)
 
@@ -84,8 +84,9 @@ class _Work:
 class Copies:
     """Makes and proves copies; the limits are those of a process."""
 
-    def __init__(self, blobs: Blobs, *, clock: Clock = utc_now) -> None:
+    def __init__(self, blobs: Blobs, content: Content, *, clock: Clock = utc_now) -> None:
         self._blobs = blobs
+        self._content = content
         self._clock = clock
         self._copying = asyncio.Semaphore(COPIES)
         self._reading = asyncio.Semaphore(PASSES)
@@ -120,7 +121,7 @@ class Copies:
             # The copies of an earlier run: to make each of thousands again would take all of the next run's time.
             await self._copied(recording.key) if proofs or len(named) > _MANY else {},
             proofs,
-            {b.name: c.expires_at for c in recording.chunks for b in (c.content, *c.others, c.metadata) if b},
+            {b.name: c for c in recording.chunks for b in (c.content, *c.others, c.metadata) if b},
             protection,
         )
         missing = [blob for blob in recording.blobs if blob.name in named and not work.is_done(blob, named[blob.name])]
@@ -269,8 +270,8 @@ class Copies:
 
         If ACS has none, they are all that is left: without their digests they are archived as they are, not proved.
         """
-        expires_at = work.expiry.get(damaged.name)
-        is_there = expires_at is not None and self._clock() < expires_at
+        chunk = work.chunks.get(damaged.name)
+        is_there = chunk is not None and self._clock() < chunk.expires_at and await self._is_at_source(chunk, damaged)
         log.error(
             "chunk.damaged",
             recordingKey=work.recording.key,
@@ -281,9 +282,31 @@ class Copies:
             await self._blobs.delete("staging", damaged.name, etag=damaged.etag)
             return
         # The recording must not wait for bytes that nobody has.
-        left = {name: value for name, value in damaged.metadata.items() if name not in _DIGESTS}
-        noted = ChunkFacts(damaged=self._clock()).to_metadata()
-        await self._blobs.set_metadata(damaged.name, left | noted, etag=damaged.etag)
+        metadata = damaged_metadata(damaged.metadata, self._clock())
+        await self._blobs.set_metadata(damaged.name, metadata, etag=damaged.etag)
+
+    async def _is_at_source(self, chunk: InFlightChunk, damaged: StoredBlob) -> bool:
+        """Ask ACS, before the only bytes are deleted, whether it has the file: False if it says that it has none.
+
+        Raises CopyFailed if it says neither.
+        """
+        unclear = ""
+        for job in chunk.jobs:
+            try:
+                if layout.staged_kind(damaged.name) == "metadata":
+                    await self._content.metadata(job)
+                    return True
+                probe = await self._content.probe(job)
+                if probe.size >= damaged.size and not media.is_text(probe.head):
+                    return True
+                unclear = probe.described
+            except SourceGone:
+                continue
+            except ChunkError as failed:
+                unclear = failed.message
+        if unclear:
+            raise CopyFailed(f"{damaged.name} is damaged, and it isn't known whether ACS has it: {unclear}")
+        return False
 
 
 def is_copy(copy: StoredBlob, source: StoredBlob) -> bool:

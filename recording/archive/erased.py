@@ -11,7 +11,9 @@ from recording.model.tombstone import MOST_DOCUMENTS, Match, Named, Tombstone
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Endings
 from recording.storage.index import Index
+from recording.storage.keeping import KeepingStore
 from recording.storage.places import Places
+from recording.storage.starts import StartClaims
 from recording.storage.tombstones import Tombstones
 from recording.telemetry import log
 from recording.workers import run_each
@@ -30,6 +32,8 @@ class ErasedRecordings:
     places: Places
     endings: Endings
     index: Index
+    keeping: KeepingStore
+    starts: StartClaims
 
     async def by_key(self, key: str) -> Match:
         """Return what the tombstone of a recording key says, as far as the archive answers."""
@@ -56,18 +60,46 @@ class ErasedRecordings:
         found = await self.tombstones.find_if_possible(some, recording_key=recording.key)
         return Match(None, found.documents)
 
-    async def empty(self, key: str, stone: Tombstone, *, recording: InFlightRecording | None = None) -> None:
+    async def empty(self, key: str, stone: Tombstone, *, recording: InFlightRecording | None = None) -> bool:
         """Empty staging of an erased recording, which may have another key, and delete its rows.
 
-        Without events there is no `recording`, and there are no rows. Raises azure-core's errors.
+        Return False, and leave it, if it has another key and is on hold under that. Without events there is no
+        `recording`, and there are no rows. Raises azure-core's errors.
         """
+        is_other = stone.erasure != layout.key_digest(key)
+        if is_other and await self._is_held(key):
+            return False
         await self.tombstones.add(stone, key)
-        if recording:
+        # Who places a hold looks for the tombstone after his fact is there.
+        if is_other and await self._is_held(key):
+            return False
+        rows = await self._rows(recording) if recording else None
+        if rows:
             # Before its events are gone, which alone say where its rows are.
-            await self.index.forget(write_manifest(recording, archived_at=None), NOTHING)
+            await self.index.forget(rows, NOTHING)
+        if recording:
             await self._remove_endings(recording)
         done = await self.places.empty("staging", [f"{key}/"])
+        if rows:
+            # And again: the timer may have written them meanwhile. What it writes from now on it forgets itself.
+            await self.index.forget(rows, NOTHING)
         log.warning("recording.erased_again", erasure=stone.erasure, removed=sum(done.removed.values()))
+        return True
+
+    async def _is_held(self, key: str) -> bool:
+        if not (await self.keeping.find(key)).holds:
+            return False
+        log.error(
+            "recording.held_and_erased",
+            recordingKey=key,
+            next="it is on hold, and was erased under another key: it stays in staging until its hold is lifted",
+        )
+        return True
+
+    async def _rows(self, recording: InFlightRecording) -> Manifest:
+        """Return what rows of a recording in flight are made of."""
+        started = await self.starts.find(recording.recording_id)
+        return write_manifest(recording, archived_at=None, started=started)
 
     async def _remove_endings(self, recording: InFlightRecording) -> None:
         """Remove what intake and the watch over stops wrote of a recording in flight, with the markers of its stop."""
@@ -103,20 +135,27 @@ class ErasedRecordings:
     async def remove_documents(self, recording: InFlightRecording, match: Match) -> bool:
         """Remove the chunks of a recording whose documents belong to an erased one; return whether there were any.
 
-        Raises azure-core's errors.
+        Those of a recording on hold stay; it waits in staging. Raises azure-core's errors.
         """
-        found = [chunk for chunk in recording.chunks if chunk.document_id in match.documents]
+        found = [
+            chunk
+            for chunk in recording.chunks
+            if chunk.document_id in match.documents and (chunk.content or chunk.metadata)
+        ]
+        if not found:
+            return False
+        if await self._is_held(recording.key):
+            return True
         for chunk in found:
-            if chunk.content or chunk.metadata:
-                prefix = layout.metadata_blob(recording.key, chunk.announced.index, chunk.document_id)
-                await self.places.empty("staging", [prefix.removesuffix("json")])
-                log.error(
-                    "chunk.erased_elsewhere",
-                    recordingKey=recording.key,
-                    documentId=chunk.document_id,
-                    next="it counts as lost here: it belongs to an erased recording; inspect the event that names it",
-                )
-        return any(chunk.content or chunk.metadata for chunk in found)
+            prefix = layout.metadata_blob(recording.key, chunk.announced.index, chunk.document_id)
+            await self.places.empty("staging", [prefix.removesuffix("json")])
+            log.error(
+                "chunk.erased_elsewhere",
+                recordingKey=recording.key,
+                documentId=chunk.document_id,
+                next="it counts as lost here: it belongs to an erased recording; inspect the event that names it",
+            )
+        return True
 
 
 def _named(recording: InFlightRecording) -> Named:

@@ -183,8 +183,8 @@ class Finish:
         if is_due(due.pending, run.now, self.rechecks):
             match = await self.erased.find(due.whole)
             if match.whole:
-                await self.erased.empty(key, match.whole, recording=due.whole)
-                run.forget(key)
+                if await self.erased.empty(key, match.whole, recording=due.whole):
+                    run.forget(key)
                 return
             if not (match.documents and await self.erased.remove_documents(due.whole, match)):
                 is_emptied = await self._finish_due(run, due, seconds, note_endings=note_endings)
@@ -256,7 +256,7 @@ class Finish:
         key, now = due.whole.key, run.now
         protection = await self._protection(due, now)
         copied = await self.copies.bring(due.pending, due.before, seconds=seconds, protection=protection)
-        whole = self.recordings.with_blobs(due.whole, copied.proofs)
+        whole = await self.recordings.with_blobs(due.whole, copied.proofs)
         pending = manifest.without_archived(whole, due.before) if due.before else whole
         if copied.left:
             run.report.copying.append(key)

@@ -126,8 +126,8 @@ class Review:
             asked = [chunk for chunk in missing if len(missing) <= MOST_DIRECT or chunk.expires_at < run.now]
             match = await self.erased.find_if_possible(recording, [chunk.document_id for chunk in asked])
             if match.whole:
-                await self.erased.empty(recording.key, match.whole, recording=recording)
-                run.forget(recording.key)
+                if await self.erased.empty(recording.key, match.whole, recording=recording):
+                    run.forget(recording.key)
                 return
             for chunk in missing:
                 if chunk.document_id in match.documents and chunk.expires_at < run.now:

@@ -228,7 +228,7 @@ class Reindex:
             for erasure in ids:
                 found = await self.erasures.steps(erasure)
                 if found.asked:
-                    summary = ErasureSummary.of(found.asked, found.certificate, found.decided, found.stopped)
+                    summary = ErasureSummary.of(found.asked, found.certificate, found.decided, found.checked)
                     await self.index.write_erasure(summary)
             if token is None:
                 return

@@ -33,24 +33,29 @@ class Reason:
         return f"{self.code} ({self.case})" if self.case else self.code
 
 
+async def _nobody(_key: str) -> list[str]:
+    return []
+
+
 async def _always(_key: str, _now: datetime) -> bool:
     return True
 
 
 @dataclass(frozen=True)
 class Blocked:
-    """Looks for what forbids the erasure of a recording."""
+    """Looks for what forbids the erasure of a recording; `elsewhere` are cases that hold it under another key."""
 
     blobs: Blobs
     cases: Cases
     has_ended: HasEnded = _always
+    elsewhere: Cases = _nobody
 
     async def by(self, key: str, now: datetime, asked: ReasonCode | None = None) -> list[Reason]:
         """Return the reasons; none if it may be erased. Raises azure-core's errors.
 
         What is erased because its class has ended may have another class since.
         """
-        found = [Reason("hold", case) for case in await self.cases(key)]
+        found = [Reason("hold", case) for case in [*await self.cases(key), *await self.elsewhere(key)]]
         if asked == "retention-ended" and not await self.has_ended(key, now):
             found.append(Reason("retention class"))
         listed = await self.blobs.everything("archive", f"{layout.archive_folder(key)}/")

@@ -2,7 +2,9 @@
 
 A process may be killed anywhere: the next one finds what is done and goes on. Until it has begun, nothing is changed.
 It looks for holds after it has said that it begins, and whoever places one looks after his fact is there whether an
-erasure has begun: so one of them sees the other, and nothing on hold is removed.
+erasure has begun: so one of them sees the other, and nothing on hold is removed. Two processes may do one erasure, and
+one be killed and leave the rest to the next: what is found is a fact that is written once, before anything else is, and
+all of them follow it.
 """
 
 import asyncio
@@ -18,9 +20,9 @@ from recording.model import layout
 from recording.model.caller import Caller
 from recording.model.erasure import (
     Certificate,
+    ErasureChecked,
     ErasureDecided,
     ErasureScope,
-    ErasureStopped,
     ErasureSummary,
     Left,
     PendingErasure,
@@ -78,7 +80,7 @@ class Erase:
         if steps.certificate:
             await self._settle(pending, steps.certificate)
             return
-        if steps.stopped or (steps.decided and not steps.has_begun):
+        if steps.decided and not steps.has_begun:
             # It was called off or refused, by a process that was killed before its last step.
             await self._forget(pending)
             return
@@ -86,28 +88,49 @@ class Erase:
         if steps.decided is None:
             if now < asked.happens_at:
                 return
-            if reasons := await self.blocked.by(key, now, asked.reason):
-                await self._refuse(pending, reasons)
-                return
-            decided = await self.store.decide(
-                asked.erasure, asked.number, ErasureDecided(decision="begun", at=now, by=asked.by)
-            )
+            # Who asked may have been killed in between.
+            await self.store.ask(pending)
+            decided = await self.store.decide(asked.erasure, asked.number, await self._decision(pending, now))
+            if decided.decision == "refused":
+                _log_refused(pending, decided.reasons)
             if decided.decision != "begun":
                 await self._forget(pending)
                 return
             steps = Steps(asked, decided)
         assert steps.decided is not None  # noqa: S101 - it was decided a moment ago, or before
+        if not await self._goes_on(pending, steps.checked, now):
+            return
         if await self.tombstones.read(asked.erasure) is None:
-            if reasons := await self.blocked.by(key, now, asked.reason):
-                await self.store.stop(asked.erasure, asked.number, ErasureStopped(at=now, reasons=_codes(reasons)))
-                await self._refuse(pending, reasons)
-                return
             await self._bury(pending, await self.scopes.ids(key), now)
         scope = await self._scope(pending)
         left = await self.removal.run(scope, asked.erasure, self.clock())
         await self._certify(pending, scope, begun_at=steps.decided.at, revision=1, refused=left)
         await self.store.settle(asked.erasure, asked.number, self.clock() + self.settles)
         await self.store.forget_queued(asked.erasure)
+
+    async def _decision(self, pending: PendingErasure, now: datetime) -> ErasureDecided:
+        """Begin, or refuse what is forbidden: it must be asked for again."""
+        if reasons := await self.blocked.by(pending.recording_key, now, pending.asked.reason):
+            return ErasureDecided(decision="refused", at=now, by=None, reasons=_codes(reasons))
+        return ErasureDecided(decision="begun", at=now, by=pending.asked.by)
+
+    async def _goes_on(self, pending: PendingErasure, checked: ErasureChecked | None, now: datetime) -> bool:
+        """Look for what forbids an erasure that has begun, unless that is decided; end it if it stops."""
+        asked = pending.asked
+        if checked is None:
+            stone = await self.tombstones.read(asked.erasure)
+            # An earlier version has looked before it wrote that.
+            is_buried = stone is not None and stone.erasure == asked.erasure
+            reasons = [] if is_buried else await self.blocked.by(pending.recording_key, now, asked.reason)
+            mine = ErasureChecked(decision="stop" if reasons else "go", at=now, reasons=_codes(reasons))
+            checked = await self.store.check(asked.erasure, asked.number, mine)
+        if checked is None:
+            # Neither may be assumed of what can't be read: somebody has to look at it.
+            return False
+        if checked.decision == "stop":
+            _log_refused(pending, checked.reasons)
+            await self._forget(pending)
+        return checked.decision == "go"
 
     async def _bury(self, pending: PendingErasure, scope: ErasureScope, now: datetime) -> None:
         """Write the tombstone: from here on nothing of the recording is accepted."""
@@ -131,7 +154,7 @@ class Erase:
             scope = await self.scopes.find(pending.recording_key)
             # What is there stays, and what has come since the tombstone was written is added.
             await self._bury(pending, scope, self.clock())
-            await self.store.keep_scope(asked.erasure, asked.number, scope)
+            scope = await self.store.keep_scope(asked.erasure, asked.number, scope)
         return scope
 
     async def _certify(
@@ -222,27 +245,23 @@ class Erase:
         async with self.trail.record(entry):
             pass
 
-    async def _refuse(self, pending: PendingErasure, reasons: list[Reason]) -> None:
-        """End an erasure that is forbidden: it must be asked for again."""
-        asked, now = pending.asked, self.clock()
-        decided = ErasureDecided(decision="refused", at=now, by=None, reasons=_codes(reasons))
-        await self.store.decide(asked.erasure, asked.number, decided)
-        log.error(
-            "erasure.refused",
-            recordingKey=pending.recording_key,
-            erasure=asked.erasure,
-            reason="; ".join(_codes(reasons)),
-            next="nothing was removed; ask for it again when the hold is lifted",
-        )
-        await self._forget(pending)
-
     async def _forget(self, pending: PendingErasure) -> None:
         """Remove what staging has of the erasure: the last step of each."""
         asked = pending.asked
         steps = await self.store.steps(asked.erasure, asked.number)
-        await self.index.note_erasure(ErasureSummary.of(asked, steps.certificate, steps.decided, steps.stopped))
+        await self.index.note_erasure(ErasureSummary.of(asked, steps.certificate, steps.decided, steps.checked))
         await self.places.empty("staging", [layout.pending_erasure_prefix(asked.erasure, asked.number)])
         await self.store.forget_queued(asked.erasure)
+
+
+def _log_refused(pending: PendingErasure, reasons: tuple[str, ...]) -> None:
+    log.error(
+        "erasure.refused",
+        recordingKey=pending.recording_key,
+        erasure=pending.asked.erasure,
+        reason="; ".join(reasons),
+        next="nothing was removed; ask for it again when the hold is lifted",
+    )
 
 
 def _codes(reasons: list[Reason]) -> tuple[str, ...]:

@@ -158,8 +158,9 @@ class ErasureRequests:
         layout.check_key(key)
         erasure = layout.key_digest(key)
         async with _storage(key):
-            steps = await self.store.steps(erasure)
-            # One that has begun is not asked for again: the newest asking says whether a hold may still be placed.
+            number = await self.store.last_number(erasure)
+            steps = await self.store.steps(erasure, number)
+            # One that has begun is not asked for again: what is being done is the answer.
             if steps.asked and (steps.is_open or (steps.has_begun and not steps.certificate)):
                 return await self._again(steps.asked, key)
             await self._require(key, erasure)
@@ -168,7 +169,7 @@ class ErasureRequests:
         await self.trail.write(caller, action="erase", recording=key, reason=body.text, details=details)
         by = caller.principal.object_id if caller.principal else None
         async with _storage(key):
-            asked = await self._ask(key, body.reason, by=by, text=body.text, delay=self.delay)
+            asked = await self._ask(key, number + 1, body.reason, by=by, text=body.text)
         return ErasureAccepted(erasure_id=erasure, happens_at=asked.happens_at)
 
     async def ask_for_person(self, caller: Caller, body: ErasePerson) -> PersonErasures:
@@ -234,13 +235,17 @@ class ErasureRequests:
             return set()
 
     async def end_of_retention(self, key: str) -> str | None:
-        """Have a recording erased as soon as the timer runs next, since its retention class has ended; return the id.
+        """Ask for the erasure of a recording whose retention class has ended; return the id.
+
+        It happens after the same delay as every other: whoever sets classes could have chosen one whose time is over,
+        and alone he must not erase. Until then it is seen, called off or held.
 
         None if it was erased, is being erased, or is on hold or under a locked policy; whoever asks, asks again later.
         Raises azure-core's errors.
         """
         erasure = layout.key_digest(key)
-        steps = await self.store.steps(erasure)
+        number = await self.store.last_number(erasure)
+        steps = await self.store.steps(erasure, number)
         if steps.is_open or steps.has_begun or await self.tombstones.read(erasure):
             return None
         if reasons := await self.blocked.by(key, self.clock(), "retention-ended"):
@@ -249,7 +254,7 @@ class ErasureRequests:
             return None
         entry_details = {"code": "retention-ended", "erasure": erasure}
         await self.trail.write(Caller(origin="timer"), action="erase", recording=key, details=entry_details)
-        await self._ask(key, "retention-ended", by=None, text=None, delay=timedelta())
+        await self._ask(key, number + 1, "retention-ended", by=None, text=None)
         return erasure
 
     async def call_off(self, caller: Caller, key: str) -> None:
@@ -268,6 +273,9 @@ class ErasureRequests:
         entry = TrailEntry.of(caller, "calloff", self.clock())
         entry.recording_key, entry.details = key, {"erasure": erasure}
         async with self.trail.record(entry), _storage(key):
+            if steps.decided is None and (pending := await self.store.pending(erasure, number)):
+                # Who asked may have been killed in between.
+                await self.store.ask(pending)
             mine = ErasureDecided(decision="called-off", at=self.clock(), by=entry.object_id)
             decided = await self.store.decide(erasure, number, mine)
             if decided.decision != "called-off":
@@ -289,12 +297,10 @@ class ErasureRequests:
             pending = await self.store.pending(erasure) if steps.asked and not steps.certificate else None
         if steps.asked is None:
             raise NotFound("no erasure of this id was asked for", target="erasureId")
-        reasons = [*(steps.decided.reasons if steps.decided else ())]
-        reasons += steps.stopped.reasons if steps.stopped else ()
         called_off = steps.decided if steps.decided and steps.decided.decision == "called-off" else None
         return ErasureDetail(
             erasure_id=erasure,
-            state=ErasureSummary.of(steps.asked, steps.certificate, steps.decided, steps.stopped).state,
+            state=ErasureSummary.of(steps.asked, steps.certificate, steps.decided, steps.checked).state,
             recording_key=pending.recording_key if pending else None,
             reason=steps.asked.reason,
             asked_at=steps.asked.at,
@@ -303,13 +309,13 @@ class ErasureRequests:
             called_off_by=called_off.by if called_off else None,
             reasons=[
                 *(steps.decided.reasons if steps.decided else ()),
-                *(steps.stopped.reasons if steps.stopped else ()),
+                *(steps.checked.reasons if steps.checked else ()),
             ],
             certificate=steps.certificate,
         )
 
     async def has_begun(self, key: str) -> bool:
-        """Return whether the erasure of a recording has begun or is done; raises azure-core's errors."""
+        """Return whether an erasure of a recording has begun or is done; raises azure-core's errors."""
         return await self.store.has_begun(key)
 
     async def open_of(self, key: str) -> ErasureAsked | None:
@@ -319,26 +325,26 @@ class ErasureRequests:
 
     async def _again(self, asked: ErasureAsked, key: str) -> ErasureAccepted:
         """Answer a repetition; what an earlier request could not write is written now."""
-        if await self.store.pending(asked.erasure, asked.number) is None:
-            await self.store.ask(PendingErasure(recording_key=key, asked=asked))
+        await self.store.ask(PendingErasure(recording_key=key, asked=asked))
         return ErasureAccepted(erasure_id=asked.erasure, happens_at=asked.happens_at)
 
     async def _ask(
-        self, key: str, reason: ReasonCode, *, by: str | None, text: str | None, delay: timedelta
+        self, key: str, number: int, reason: ReasonCode, *, by: str | None, text: str | None
     ) -> ErasureAsked:
+        """Ask; `number` is that behind the last asking that was looked at: of two requests at once, one counts."""
         erasure = layout.key_digest(key)
         now = self.clock()
         asked = ErasureAsked(
             erasure=erasure,
-            number=await self.store.last_number(erasure) + 1,
+            number=number,
             at=now,
-            happens_at=now + delay,
+            happens_at=now + self.delay,
             by=by,
             reason=reason,
         )
-        await self.store.ask(PendingErasure(recording_key=key, asked=asked, text=text))
+        asked = await self.store.ask(PendingErasure(recording_key=key, asked=asked, text=text))
         await self.index.note_erasure(ErasureSummary.of(asked, None))
-        log.warning("erasure.asked", recordingKey=key, erasure=erasure, reason=reason, happensAt=asked.happens_at)
+        log.warning("erasure.asked", recordingKey=key, erasure=erasure, reason=asked.reason, happensAt=asked.happens_at)
         return asked
 
     async def _require(self, key: str, erasure: str) -> None:

@@ -91,7 +91,7 @@ class ScopeFinder:
         names = [blob.name async for blob in self.blobs.list_blobs("archive", f"{layout.archive_folder(key)}/")]
         staged = [blob.name for blob in await self.recordings.staged(key)]
         events, exports = await self.recordings.all_events(key)
-        manifests = await self._manifests(key)
+        manifests, are_all = await self._manifests(key, names)
         assigned = await self.endings.assigned(key)
         recording_ids = {assigned, *(one.recording_id for one in events), *(one.recording_id for one in manifests)}
         calls = {*(one.server_call_id for one in events), *(one.server_call_id for one in manifests)}
@@ -104,6 +104,9 @@ class ScopeFinder:
         archived, days = [one.archived_at for one in manifests if one.archived_at], await self.keeping.days(key)
         rows |= {(index.ENDS, index.ending(key, kept_until(at, each))) for at in archived for each in days}
         rows |= await self._ends(key, manifests)
+        if not are_all:
+            # Who took part, and in which conversation, is not known: a look at all rows finds them.
+            rows |= set(await self.index.rows_of(key))
         return ErasureScope(
             recording_key=key,
             call_id=key[23:],
@@ -135,16 +138,20 @@ class ScopeFinder:
             for chunk in event.chunks
         ]
 
-    async def _manifests(self, key: str) -> list[Manifest]:
-        """Return every revision, and the present state in flight: each may have rows of its own."""
+    async def _manifests(self, key: str, names: Iterable[str]) -> tuple[list[Manifest], bool]:
+        """Return every revision, and the present state in flight: each may have rows of its own.
+
+        `names` are those of the archive; also return whether all of them could be read.
+        """
         found: list[Manifest] = []
-        revision = 1
-        try:
-            while written := await self.recordings.manifest(key, revision):
-                found.append(await self.recordings.described(written))
-                revision += 1
-        except ManifestUnreadable:
-            log.error("recording.unreadable", recordingKey=key, next="it is erased by the names of its blobs")
+        are_all = True
+        for revision in sorted(parsed[1] for name in names if (parsed := layout.parse_manifest(name))):
+            try:
+                if written := await self.recordings.manifest(key, revision):
+                    found.append(await self.recordings.described(written))
+            except ManifestUnreadable:
+                are_all = False
+                log.error("recording.unreadable", recordingKey=key, next="it is erased by the names of its blobs")
         recording = await self.recordings.load(key)
         if recording.events:
             recording = await self.recordings.with_metadata_files(recording)
@@ -155,7 +162,7 @@ class ScopeFinder:
             if one.conversation_id is None and (started := await self.starts.find(one.recording_id)):
                 ids = {"conversation_id": started.conversation_id, "reference": started.reference}
                 with_start.append(one.model_copy(update=ids))
-        return [*found, *with_start]
+        return [*found, *with_start], are_all
 
 
 def kind_in_staging(name: str) -> str:

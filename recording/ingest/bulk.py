@@ -25,6 +25,8 @@ from recording.workers import run_each
 
 # For each batch staging is listed once more; a batch of small chunks takes some seconds.
 BATCH = 256
+# More chunks at a time, where there would be more batches: each derives the whole recording again, which takes seconds.
+_MOST_BATCHES = 32
 _SENDS = 16
 # Chunk jobs of this queue at once in a process. The host runs up to twelve messages of each queue (host.json): other
 # recordings have three times as many, and are delayed by less than twice.
@@ -89,7 +91,8 @@ class BulkIngest:
             for chunk in to_queue(recording, asked, first=self._first_requeue)
             if chunk.document_id not in archived
         ]
-        batch, rest = missing[: self._batch], missing[self._batch :]
+        length = max(self._batch, len(recording.chunks) // _MOST_BATCHES)
+        batch, rest = missing[:length], missing[length:]
         if not batch:
             return
         # While a batch is on the queue the timer doesn't queue it again.

@@ -9,8 +9,8 @@ that may be there, since there was one before, looks first.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -43,6 +43,8 @@ LAST_QUARTER = 0.75
 _ONE_REQUEST = 1 / 4
 # A hundred bytes each.
 _REMEMBERED = 4096
+# Metadata files above a MiB that the process holds in memory at once, until they are written.
+_LARGE_FILES = 2
 _UNKNOWN_TYPE = "application/octet-stream"
 
 
@@ -85,9 +87,10 @@ class ChunkIngest:
         self._clock = clock
         self._streams = Streams(limits.parallelism, limits.pace)
         self._turns = Turns()
+        self._large_files = asyncio.Semaphore(_LARGE_FILES)
         # The names of chunks at which this process was last: a message may be delivered twice, though not by its count.
         self._recent: dict[str, None] = {}
-        self._legacy = LegacyProof(blobs, prefetch=limits.parallelism, clock=clock)
+        self._legacy = LegacyProof(blobs, content, prefetch=limits.parallelism, clock=clock)
         self._recheck = Recheck(blobs, recordings, content, bring=self._bring_content, clock=clock)
 
     async def run(self, job: ChunkJob, *, waited: float = 0.0, is_redelivered: bool = False) -> None:
@@ -194,11 +197,22 @@ class ChunkIngest:
 
     async def _bring_metadata(self, job: ChunkJob, attempt: Attempt, line: Line) -> None:
         """Fetch the metadata file and write it, unless it is there: usually the write itself finds that out."""
+        async with AsyncExitStack() as stack:
+
+            async def take_turn() -> None:
+                with line.aside():
+                    await stack.enter_async_context(self._large_files)
+
+            await self._copy_metadata(job, attempt, line, before_large=take_turn)
+
+    async def _copy_metadata(
+        self, job: ChunkJob, attempt: Attempt, line: Line, *, before_large: Callable[[], Awaitable[None]]
+    ) -> None:
         is_there = attempt.looks_first and await self._has_metadata(job)
         try:
             if not is_there:
                 async with line.reading():
-                    body = await self._content.metadata(job)
+                    body = await self._content.metadata(job, before_large=before_large)
         except ChunkError:
             # The source may have none by now, while an attempt before has brought it.
             is_there = not attempt.looks_first and await self._has_metadata(job)
@@ -216,12 +230,22 @@ class ChunkIngest:
         return await self._blobs.stat("staging", job.metadata_blob) is not None
 
     async def _bring_content(self, job: ChunkJob, attempt: Attempt | None, line: Line) -> None:
+        """Bring one version of the document.
+
+        Equal bytes may have another ETag in each response, as from servers that don't share them. So the last try
+        trusts none: bytes of one response are of one version, and what is read twice is compared.
+        """
         looks_first = attempt is not None and attempt.looks_first
+        changes = 0
         for _ in range(_VERSION_TRIES):
+            trusts_validator = changes < _VERSION_TRIES - 1
             try:
-                if await self._bring_version(job, attempt, line, looks_first=looks_first):
+                if await self._bring_version(
+                    job, attempt, line, looks_first=looks_first, trusts_validator=trusts_validator
+                ):
                     return
             except SourceChanged as changed:
+                changes += 1
                 log.warning(
                     "chunk.source_changed", documentId=job.document_id, reason=changed.message, next="start over"
                 )
@@ -229,7 +253,9 @@ class ChunkIngest:
             looks_first = True
         raise SourceChanged("the document kept changing while it was copied")
 
-    async def _bring_version(self, job: ChunkJob, attempt: Attempt | None, line: Line, *, looks_first: bool) -> bool:
+    async def _bring_version(
+        self, job: ChunkJob, attempt: Attempt | None, line: Line, *, looks_first: bool, trusts_validator: bool
+    ) -> bool:
         """Turn one version of the document into a proved chunk; False if the caller has to start over."""
         limits = self.limits
         transfer = Transfer(
@@ -241,6 +267,7 @@ class ChunkIngest:
             largest_block=limits.largest_block,
             one_request_seconds=limits.budget_seconds * _ONE_REQUEST,
             block_pause_seconds=limits.block_pause_seconds,
+            trusts_validator=trusts_validator,
         )
         looking = begin(self._look(job, attempt))
         try:

@@ -11,11 +11,13 @@ from itertools import pairwise
 
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
+from recording.acs.content import Content
 from recording.clock import Clock, utc_now
-from recording.errors import NotProved
+from recording.errors import NotProved, SourceDamaged, SourceGone
+from recording.formats import media
 from recording.formats.media import Inspection
 from recording.model.job import ChunkJob
-from recording.model.proof import ChunkFacts
+from recording.model.proof import ChunkFacts, damaged_metadata
 from recording.model.stored import StoredBlob
 from recording.model.verdict import ChunkVerdict
 from recording.storage.blobs import Blobs
@@ -29,8 +31,9 @@ _DIGITS = 40
 class LegacyProof:
     """Proves such chunks; reads `prefetch` ranges at once, of all of them together."""
 
-    def __init__(self, blobs: Blobs, *, prefetch: int, clock: Clock = utc_now) -> None:
+    def __init__(self, blobs: Blobs, content: Content, *, prefetch: int, clock: Clock = utc_now) -> None:
         self._blobs = blobs
+        self._content = content
         self._prefetch = prefetch
         self._reads = asyncio.Semaphore(prefetch)
         self._clock = clock
@@ -38,8 +41,9 @@ class LegacyProof:
     async def prove(self, job: ChunkJob, found: StoredBlob) -> bool:
         """Read a chunk back: the SHA-256 of all bytes, and each block against its digest in transit.
 
-        Return False if another worker has proved or deleted the chunk meanwhile. Raises NotProved, and deletes the
-        chunk, if it differs from what was fetched.
+        Return False if another worker has proved or deleted the chunk meanwhile. If it differs from what was fetched,
+        raises NotProved and deletes it; what ACS doesn't have is left as it is, not proved. Raises other ChunkErrors,
+        and changes nothing, if ACS doesn't say whether it has it.
         """
         committed = ChunkFacts.from_metadata(found.metadata)
         length = committed.block_bytes or found.size
@@ -49,13 +53,18 @@ class LegacyProof:
         whole, inspection = Sha256(), Inspection(found.size)
         try:
             async for piece in self._blobs.read_ranges("staging", found, prefetch=self._prefetch, limit=self._reads):
-                inspection.feed(piece)
+                for _ in inspection.feed_in_turns(piece):
+                    await asyncio.sleep(0)
                 await whole.update(piece)
                 await first.update(piece)
                 if committed.flight_again:
                     await second.update(piece)
             for digests, flight in ((first, committed.flight), (second, committed.flight_again)):
                 if flight and digests.combined() != flight:
+                    if not await self._is_at_source(job, found):
+                        metadata = damaged_metadata(found.metadata, self._clock())
+                        await self._blobs.set_metadata(found.name, metadata, etag=found.etag)
+                        return True
                     await self._blobs.delete("staging", found.name, etag=found.etag)
                     raise NotProved(
                         "the committed chunk differs from what was fetched; it is deleted and fetched again"
@@ -85,6 +94,21 @@ class LegacyProof:
             remarks=verdict.remarks,
         )
         return True
+
+    async def _is_at_source(self, job: ChunkJob, found: StoredBlob) -> bool:
+        try:
+            probe, is_there = await self._content.probe(job), True
+        except SourceGone:
+            probe, is_there = None, False
+        if probe and (probe.size < found.size or media.is_text(probe.head)):
+            raise SourceDamaged(f"the committed chunk is damaged, and the source has nothing better: {probe.described}")
+        log.error(
+            "chunk.damaged",
+            recordingKey=job.recording_key,
+            blob=found.name,
+            next="it is deleted from staging, and fetched again" if is_there else "it is archived as it is, not proved",
+        )
+        return is_there
 
 
 class _BlockDigests:

@@ -126,8 +126,7 @@ class Recheck:
         """Return the digests of all bytes that the source has now: their CRC64, and as an older version has them."""
         crc, sha256 = 0, Sha256()
         async with line.hold():
-            async for piece in self._content.stream(job, probe, offset=0, length=probe.size):
-                line.count(len(piece))
+            async for piece in line.counted(self._content.stream(job, probe, offset=0, length=probe.size)):
                 crc = crc64.crc64(piece, crc)
                 await sha256.update(piece)
         return {crc64.to_hex(crc), await sha256.finish()}

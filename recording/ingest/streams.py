@@ -2,14 +2,17 @@
 
 Slow sources must not starve the others. A recording gets a stream before those that hold more, a slow chunk after all
 others. A chunk whose streams are below the pace is given up while others wait, or its blocks are cut smaller. A
-recording that holds all streams gives one back.
+recording that holds all streams gives one back. Only the source's time counts: not storage's, and no pause.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Literal
 
+from recording.acs.content import pausing
 from recording.errors import SourceSlow
 
 # The longest transfer of a block from a slow source, as a share of `Pace.seconds`.
@@ -33,22 +36,33 @@ class Pace:
     crowd: int = 4
 
 
+type WaitsFor = Literal["answer", "body", "others"]
+
+
 class Taken(Exception):
     """A stream was taken from a chunk, which fetches the block again as soon as it has a stream."""
 
 
 @dataclass(eq=False)
 class _Held:
-    """A request to the source that is in progress; its time-out ends it when it is `taken`."""
+    """A request to the source that is in progress; its time-out ends it when it is `taken`.
+
+    It waits for an answer, for more of a body, or not for the source (`others`).
+    """
 
     limit: asyncio.Timeout
     is_stream: bool
+    waits_for: WaitsFor = "answer"
     taken: Taken | SourceSlow | None = None
 
     def take(self, why: Taken | SourceSlow) -> None:
         if self.taken is None:
             self.taken = why
             self.limit.reschedule(asyncio.get_running_loop().time())
+
+
+# The request of this task, and of those that it has begun: who sends a body to storage is one.
+_current: ContextVar[_Held | None] = ContextVar("_current", default=None)
 
 
 @dataclass(eq=False)
@@ -69,6 +83,8 @@ class Line:
     _busy: float = 0.0
     _held_seconds: float = 0.0
     _bytes: int = 0
+    _body_seconds: float = 0.0
+    _body_bytes: int = 0
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
@@ -86,9 +102,34 @@ class Line:
         async with self._request(is_stream=False):
             yield
 
-    def count(self, length: int) -> None:
-        """Count bytes that came from the source."""
-        self._bytes += length
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Exclude from the pace what isn't the source's time: storage's, or a pause, which the source may ask for."""
+        held = _current.get()
+        before = held.waits_for if held else "others"
+        self._wait(held, "others")
+        try:
+            yield
+        finally:
+            self._wait(held, before)
+
+    async def counted(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the pieces of a body; the source's time is that until each comes, not what is done with it then."""
+        held = _current.get()
+        before = held.waits_for if held else "others"
+        waits_for: WaitsFor = "answer"
+        try:
+            while True:
+                self._wait(held, waits_for)
+                if (piece := await anext(body, None)) is None:
+                    return
+                self._wait(held, before)
+                self._bytes += len(piece)
+                self._body_bytes += len(piece) if waits_for == "body" else 0
+                waits_for = "body"
+                yield piece
+        finally:
+            self._wait(held, before)
 
     def cut(self, wanted: int) -> bool:
         """Cut the next blocks to the bytes that arrive before the chunk is given up; False if they hardly get shorter.
@@ -101,18 +142,24 @@ class Line:
         self.longest = length
         return True
 
-    def rate(self, now: float, *, over: float) -> float | None:
-        """Return the bytes a second and stream since the last rate, or None if too little time was spent on requests.
+    def rates(self, now: float, *, over: float) -> tuple[float, float] | None:
+        """Return the bytes a second and stream since the last call; None if too little was waited for the source.
 
-        Time without a request, such as that of waiting for a stream, doesn't count.
+        First those of all its time, then those of bodies that had begun to come, 0 if none had.
         """
         self._tick(now)
         if self._busy < over:
             return None
-        rate = self._bytes / self._held_seconds
-        self._busy = self._held_seconds = 0.0
-        self._bytes = 0
-        return rate
+        rates = self._bytes / self._held_seconds, self._body_bytes / (self._body_seconds or 1)
+        self._busy = self._held_seconds = self._body_seconds = 0.0
+        self._bytes = self._body_bytes = 0
+        return rates
+
+    def _wait(self, held: _Held | None, what: WaitsFor) -> None:
+        # Called twice for each piece of a body: nothing here may take long.
+        if held:
+            self._tick(asyncio.get_running_loop().time())
+            held.waits_for = what
 
     @asynccontextmanager
     async def _request(self, *, is_stream: bool) -> AsyncIterator[None]:
@@ -123,6 +170,8 @@ class Line:
                 mine = _Held(limit, is_stream)
                 self._tick(loop.time())
                 self.held.append(mine)
+                _current.set(mine)
+                pausing.set(self.aside)
                 yield
         except TimeoutError:
             if mine is None or mine.taken is None:
@@ -134,10 +183,11 @@ class Line:
                 self.held.remove(mine)
 
     def _tick(self, now: float) -> None:
-        if self.held:
-            self._busy += now - self._at
-            self._held_seconds += (now - self._at) * len(self.held)
-        self._at = now
+        passed, self._at = now - self._at, now
+        if waiting := [held.waits_for for held in self.held if held.waits_for != "others"]:
+            self._busy += passed
+            self._held_seconds += passed * len(waiting)
+            self._body_seconds += passed * waiting.count("body")
 
 
 class Streams:
@@ -211,13 +261,15 @@ class Streams:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.pace.seconds / _LOOKS)
-            rate = line.rate(loop.time(), over=self.pace.seconds)
-            if rate is None:
+            rates = line.rates(loop.time(), over=self.pace.seconds)
+            if rates is None:
                 continue
+            rate, of_bodies = rates
             line.slow_rate = rate if rate < self.pace.floor else None
             if line.slow_rate is None:
                 continue
-            is_too_long = line.cut(int(rate * self.pace.seconds * _SHARE))
+            # Shorter blocks don't make a source answer sooner, or go on that has stopped: they are only more requests.
+            is_too_long = 0 < of_bodies < self.pace.floor and line.cut(int(of_bodies * self.pace.seconds * _SHARE))
             self._give_up_if_slow(line)
             for held in line.held:
                 if held.is_stream and is_too_long:

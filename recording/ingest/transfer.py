@@ -23,6 +23,7 @@ from recording.errors import (
     SourceDamaged,
     SourceSlow,
     SourceUnavailable,
+    SourceUnmeasured,
     describe,
 )
 from recording.formats import media
@@ -60,8 +61,8 @@ class Transfer:
     """One copy. Once `run` has returned True, `probe` and `verdict` are known, and all bytes are there.
 
     Those of a small file are in `data`. Of a larger one `staged` has the blocks, which make up the ranges of `plan`.
-    `parallelism` bounds its streams, `largest_block` the bytes of a block. A file without a validator must come in one
-    request within `one_request_seconds`, or is read twice.
+    `parallelism` bounds its streams, `largest_block` the bytes of a block. A file without a validator, or with one that
+    is not trusted, must come in one request within `one_request_seconds`, or is read twice.
     """
 
     blobs: Blobs
@@ -72,6 +73,7 @@ class Transfer:
     largest_block: int
     one_request_seconds: float
     block_pause_seconds: float
+    trusts_validator: bool = True
     probe: Probe = field(init=False)
     verdict: Verdict = field(init=False)
     data: bytes | None = None
@@ -81,6 +83,7 @@ class Transfer:
     _version: str = ""
     _noted: int = 0
     _may_repeat: bool = False
+    _measured: int | None = None
 
     @property
     def crc(self) -> int:
@@ -132,12 +135,26 @@ class Transfer:
                     return await looking is not None
                 except Taken:
                     await self._note_cut()
+                except SourceUnmeasured:
+                    if await looking is None:
+                        return False
+                    self._measured = await self._measure()
         except ChunkError as failed:
             if await looking is None:
                 return False
             if isinstance(failed, SourceSlow):
                 await self._note_cut()
             raise
+
+    async def _measure(self) -> int:
+        """Count the bytes of a document whose length the source doesn't declare: it is read once for that."""
+        log.info("chunk.measured", documentId=self.job.document_id, next="all of it is read to count its bytes")
+        while True:
+            try:
+                async with self.line.hold():
+                    return await self._try(Block(0, 0), lambda: self.content.measure(self.job, self.line.counted))
+            except Taken:
+                continue
 
     async def _copy(self, looking: Looking, first: int) -> bool:
         """Copy with a first request for so many bytes; False if the source has no validator for several.
@@ -160,10 +177,18 @@ class Transfer:
     async def _copy_from_first(self, group: asyncio.TaskGroup, looking: Looking, first: int) -> bool:
         waiting: deque[Block] | None = None
         try:
-            async with self.line.hold(), self.content.open(self.job, first=first) as opened:
-                if (listed := await looking) is None:
+            asking = self.content.open(
+                self.job, first=first, size=self._measured, trusts_validator=self.trusts_validator
+            )
+            async with self.line.hold(), asking as opened:
+                with self.line.aside():
+                    listed = await looking
+                if listed is None:
                     return True
                 self._accept(opened.probe, listed)
+                if opened.length < min(first, opened.probe.size) and not opened.probe.has_validator:
+                    # So long are the ranges that it sends, and no block is put together from several.
+                    self.line.longest = min(self.line.longest, opened.length)
                 body = _Body(opened.body)
                 if opened.length == opened.probe.size and not self._is_cut:
                     self._may_repeat = True
@@ -200,9 +225,9 @@ class Transfer:
         inspection = Inspection(size)
         if size <= MOST_IN_MEMORY:
             pieces = []
-            async for piece in body.take(size):
-                self.line.count(len(piece))
-                inspection.feed(piece)
+            async for piece in self.line.counted(body.take(size)):
+                for _ in inspection.feed_in_turns(piece):
+                    await asyncio.sleep(0)
                 pieces.append(piece)
             self.data = b"".join(pieces)
             # Storage compares the bytes of a single request itself.
@@ -294,7 +319,8 @@ class Transfer:
             attempt=number,
             reason=failed.message,
         )
-        await asyncio.sleep(self.block_pause_seconds * 2**number)
+        with self.line.aside():
+            await asyncio.sleep(self.block_pause_seconds * 2**number)
 
     def _stream(self, block: Block) -> AsyncIterator[bytes]:
         return self.content.stream(self.job, self.probe, offset=block.offset, length=block.length)
@@ -306,11 +332,11 @@ class Transfer:
         async def body() -> AsyncIterator[bytes]:
             nonlocal crc, failure
             try:
-                async for piece in source:
-                    self.line.count(len(piece))
+                async for piece in self.line.counted(source):
                     crc = crc64.crc64(piece, crc)
                     if inspection:
-                        inspection.feed(piece)
+                        for _ in inspection.feed_in_turns(piece):
+                            await asyncio.sleep(0)
                     yield piece
             except ChunkError as failed:
                 failure = failed
@@ -318,7 +344,8 @@ class Transfer:
 
         name = blocks.block_id(self._version, block, token_hex(4))
         try:
-            received = await self.blobs.stage_block(self.job.content_blob, name, body(), length=block.length)
+            with self.line.aside():
+                received = await self.blobs.stage_block(self.job.content_blob, name, body(), length=block.length)
         except AzureError as failed:
             # aiohttp reports a failing body as a failed connection: what really happened is known here.
             raise failure or SourceUnavailable(f"storage did not accept a block ({describe(failed)})") from failed
@@ -333,10 +360,13 @@ class Transfer:
         reading = f"{self.probe.version}|reading {number}"
         if not self._is_cut and not blocks.receipts(reading, self._listed):
             try:
+                size = self.probe.size
                 async with asyncio.timeout(self.one_request_seconds):
-                    if await self._copy(looking, self.probe.size):
+                    if await self._copy(looking, size):
                         return
-                raise SourceChanged("the document has become longer")
+                if self.probe.size != size:
+                    raise SourceChanged("the document has become longer")
+                raise SourceUnavailable("the source sends a part of the file when asked for all of it")
             except (TimeoutError, SourceUnavailable, Taken) as failed:
                 log.warning("chunk.read_twice", documentId=self.job.document_id, reason=describe(failed))
                 await self._note_cut()
@@ -390,8 +420,7 @@ class Transfer:
 
     async def _crc_of_source(self, block: Block) -> int:
         crc = 0
-        async for piece in self._stream(block):
-            self.line.count(len(piece))
+        async for piece in self.line.counted(self._stream(block)):
             crc = crc64.crc64(piece, crc)
         return crc
 
@@ -411,12 +440,13 @@ class Transfer:
         """Write a note for the next attempt that the blocks of this version have become shorter."""
         if self.line.longest < self._noted:
             self._noted = self.line.longest
-            log.warning(
-                "chunk.source_slow",
-                documentId=self.job.document_id,
-                bytesPerSecond=self.line.slow_rate,
-                blockBytes=self._noted,
-            )
+            if self.line.slow_rate is not None:
+                log.warning(
+                    "chunk.source_slow",
+                    documentId=self.job.document_id,
+                    bytesPerSecond=self.line.slow_rate,
+                    blockBytes=self._noted,
+                )
             await self._note(blocks.note_id(self.probe.version, self._noted))
 
     async def _look_early(self) -> None:

@@ -38,9 +38,13 @@ from recording.storage.calls import CallIds
 from recording.storage.endings import Endings
 from recording.storage.index import Index
 from recording.storage.queues import Queue
-from recording.storage.recordings import RecordingStore
+from recording.storage.recordings import LARGE_TEXT, RecordingStore
 from recording.storage.tombstones import Tombstones
 from recording.telemetry import log, traces
+from recording.workers import compute, run_each
+
+# Events of one request at once: the backlog puts as many into one message.
+_AT_ONCE = 64
 
 
 class Intake:
@@ -86,7 +90,7 @@ class Intake:
         """
         received_at = self._clock()
         try:
-            event = event_parser.parse_event(text)
+            event = await compute(lambda: event_parser.parse_event(text), is_long=len(text) > LARGE_TEXT)
             if may_defer and isinstance(event, FileStatusUpdated) and not self._backlog.has_room(text):
                 await self._backlog.defer(text)
                 log.info("event.deferred", eventId=event.id, recordingKey=event.recording_key)
@@ -96,6 +100,20 @@ class Intake:
         except BadEvent as bad:
             await self._quarantine.keep(text, [bad.message], received_at=received_at)
             return []
+
+    async def receive_all(self, texts: Iterable[str]) -> list[ChunkJob]:
+        """Accept the events of one request, which waits for all of them: file events go to the backlog, as of a burst.
+
+        If one fails, `receive` raises, and the request comes again.
+        """
+        found: dict[int, list[ChunkJob]] = {}
+
+        async def one(numbered: tuple[int, str]) -> None:
+            number, text = numbered
+            found[number] = await self.receive(text, may_defer=True)
+
+        await run_each(one, enumerate(texts), at_once=_AT_ONCE)
+        return [job for number in sorted(found) for job in found[number]]
 
     async def accept(
         self, event: Event, text: str, *, received_at: datetime, quarantined_at: datetime | None = None
@@ -173,14 +191,14 @@ class Intake:
             once: dict[str, AnnouncedChunk] = {}
             for chunk in event.chunks:
                 once.setdefault(chunk.document_id, chunk)
-            jobs = [ChunkJob.of(key, chunk, kept.announced_at) for chunk in once.values()]
-            if not kept.is_first:
-                jobs = [job.again() for job in jobs]
+            if len(event.chunks) <= MOST_DIRECT:
+                jobs = [ChunkJob.of(key, chunk, kept.announced_at) for chunk in once.values()]
+                jobs = jobs if kept.is_first else [job.again() for job in jobs]
             log.info(
                 "recording.announced",
                 recordingKey=key,
                 eventId=event.id,
-                chunks=len(jobs),
+                chunks=len(once),
                 duplicate=not kept.is_new,
             )
         if event.problems:
@@ -193,7 +211,6 @@ class Intake:
         if len(event.chunks) > MOST_DIRECT:
             fan_out = FanOut(recording_key=key, event=kept.blob, is_again=None if kept.is_first else True)
             await self._bulk.send(fan_out.to_message())
-            return []
         return jobs
 
     async def is_erased(self, event: FileStatusUpdated) -> bool:

@@ -37,8 +37,10 @@ from recording.model.quarantined import QuarantinedEvent
 from recording.model.record import Body
 from recording.storage.blobs import Blobs
 from recording.storage.queues import Queue
+from recording.storage.recordings import LARGE_TEXT
 from recording.storage.trail import Trail
 from recording.telemetry import log
+from recording.workers import compute
 
 # Event Grid doesn't pad: <SUBSCRIPTION>/2019/8/8/5/<guid>.json (year, month, day and hour in UTC).
 _DEAD_LETTER = re.compile(r"(?:.*/)?(?P<year>[0-9]{4})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/[0-9]{1,2}/[^/]+")
@@ -169,7 +171,7 @@ class Replay:
 
     async def _replay(self, one: _EventText, source: str, *, dry_run: bool) -> ReplayResult:
         try:
-            event = event_parser.parse_event(one.text)
+            event = await compute(lambda: event_parser.parse_event(one.text), is_long=len(one.text) > LARGE_TEXT)
         except BadEvent as bad:
             # It isn't quarantined: it is kept already where it was read from.
             return ReplayResult(source, "invalid", bad.message)

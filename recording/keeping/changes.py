@@ -134,7 +134,8 @@ class KeepingChanges:
         """
         marker = await self.keeping.mark(key)
         is_new = await self.keeping.place(key, fact)
-        if await self.is_erased(key):
+        # By its own erasure, or by that of another key for the same recording.
+        if await self.is_erased(key) or await self.follow.is_buried(key):
             if is_new:
                 lifted = HoldLifted(case=fact.case, reason="the recording is being erased", at=fact.at, by=fact.by)
                 await self.keeping.lift(key, lifted)

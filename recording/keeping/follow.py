@@ -53,6 +53,10 @@ class Follow:
             recording, archived_at=None, started=await self.starts.find(recording.recording_id)
         )
 
+    async def is_buried(self, key: str) -> bool:
+        """Return whether a tombstone is found by a recording key; raises azure-core's errors."""
+        return await self.tombstones.read(layout.key_digest(key)) is not None
+
     async def has_ended(self, key: str, now: datetime) -> bool:
         """Return whether the time of a recording is over, whoever holds it; raises azure-core's errors."""
         found, kept = await self.find(key), await self.keeping.find(key)
@@ -118,7 +122,7 @@ class Follow:
             return
         await self.index.write(found, kept)
         # After it: an erasure writes its tombstone before it deletes rows, so one of the two sees the other.
-        if await self.tombstones.read(layout.key_digest(key)):
+        if await self.is_buried(key):
             await self.index.forget(found, kept)
             return
         await self.keeping.protect(key, hold=bool(kept.holds), until=kept.until(found.archived_at))

@@ -98,7 +98,7 @@ def fold(members: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _data(members: Mapping[str, Any]) -> Any:
-    """Return `data`, or what `data_base64` has; whichever is an object."""
+    """Return `data`, or what `data_base64` has; whichever is an object, or is there at all."""
     given = decode(members.get("data"))
     encoded = members.get("data_base64")
     if isinstance(given, dict) or not isinstance(encoded, str):
@@ -109,7 +109,7 @@ def _data(members: Mapping[str, Any]) -> Any:
     except (binascii.Error, ValueError):
         return given
     decoded = decode(_decode_text(raw))
-    return decoded if isinstance(decoded, dict) else given
+    return decoded if given is None or isinstance(decoded, dict) else given
 
 
 def _decode_text(body: bytes) -> str | None:

@@ -167,9 +167,14 @@ class ErasureDecided(Record):
     reasons: tuple[str, ...] = ()
 
 
-class ErasureStopped(Record):
-    """That an erasure was stopped when it had just begun: a hold was placed at that moment. Nothing was removed."""
+class ErasureChecked(Record):
+    """Whether an erasure that has begun goes on, written once; holds are not looked at again after it.
 
+    It stops if something forbids it that was placed as it began: then nothing was removed. An earlier version wrote
+    only that it stopped, without a decision.
+    """
+
+    decision: Literal["go", "stop"] = "stop"
     at: datetime
     reasons: tuple[str, ...] = ()
 
@@ -209,10 +214,10 @@ class ErasureScope(Record):
         return (*self.document_ids, *self.recording_ids)
 
     def with_places(self, late: "ErasureScope") -> "ErasureScope":
-        """Return it with the places that a later look has found, too."""
+        """Return it with the places and rows that a later look has found, too."""
         more = {
             name: tuple(sorted({*getattr(self, name), *getattr(late, name)}))
-            for name in ("exports", "derived", "quarantined", "dead_letters")
+            for name in ("rows", "exports", "derived", "quarantined", "dead_letters")
         }
         return self.model_copy(update=more)
 
@@ -288,13 +293,13 @@ class ErasureSummary(Record):
         asked: ErasureAsked,
         certificate: Certificate | None,
         decided: ErasureDecided | None = None,
-        stopped: ErasureStopped | None = None,
+        checked: ErasureChecked | None = None,
     ) -> "ErasureSummary":
         """Return what a list shows, from the facts of an erasure."""
         state: ErasureState = "asked"
         if certificate:
             state = "erased"
-        elif stopped or (decided and decided.decision == "refused"):
+        elif (checked and checked.decision == "stop") or (decided and decided.decision == "refused"):
             state = "refused"
         elif decided:
             state = "erasing" if decided.decision == "begun" else "calledOff"

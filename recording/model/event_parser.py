@@ -64,7 +64,8 @@ _TYPES = {
 def parse_event(text: str) -> Event:
     """Parse one event of any form; types are compared without case.
 
-    An event that announces chunks is a file event, whatever its type. Raises BadEvent with a reason that a person can
+    An event that announces chunks is a file event, whatever its type; one of an unknown type that has chunks in another
+    form is not ignored. Raises BadEvent with a reason that a person can
     act on.
     """
     event = read_envelope(text)
@@ -109,6 +110,8 @@ def parse_event(text: str) -> Event:
             return CallStarted(*ids) if kind == events.CALL_STARTED else CallEnded(*ids, call.duration_of_call)
     except ValidationError as invalid:
         raise BadEvent(payload.reason(invalid)) from None
+    if payload.mentions_chunks([text, event.data]):
+        raise BadEvent("the type of the event is unknown, and it has recording chunks in a form that is unknown, too")
     return OtherEvent(identity, kind[:_LONGEST_TYPE])
 
 
@@ -254,7 +257,7 @@ def _is_blob_storage(location: str) -> bool:
     except ValueError:
         return False
     host = parts.hostname or ""
-    return ".blob." in host or (is_loopback(host) and not parts.path.startswith(_SERVICE_PATH))
+    return (".blob." in host or is_loopback(host)) and not parts.path.lower().startswith(_SERVICE_PATH)
 
 
 @dataclass(frozen=True)

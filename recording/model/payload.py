@@ -6,7 +6,7 @@ a chunk is validated; what is only passed on or only names may have any form, an
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, get_args
 
@@ -208,6 +208,26 @@ def announces_chunks(data: Any) -> bool:
     return isinstance(chunks, list | dict) and bool(chunks)
 
 
+# What only a file event has (docs/acs-contract.md#file-event).
+_OF_CHUNKS = frozenset({"recordingchunks", "documentid", "contentlocation"})
+
+
+def mentions_chunks(value: Any) -> bool:
+    """Return whether a JSON value has something of recording chunks anywhere, in whatever form."""
+    left = [value]
+    while left:
+        match decode(left.pop()):
+            case dict() as members:
+                if any(member and str(name).lower() in _OF_CHUNKS for name, member in members.items()):
+                    return True
+                left += members.values()
+            case list() as entries:
+                left += entries
+            case _:
+                pass
+    return False
+
+
 def location(value: Any) -> str | None:
     """Return the URL of a file, None if there is none; `content` checks whether its host is allowed.
 
@@ -252,12 +272,35 @@ class _Participant(Fields):
     channel: Annotated[Index | None, OrNone] = None
 
 
+# By which a metadata file is known, as `fold` writes them (docs/acs-contract.md#2021-metadata-file).
+_MEMBERS_OF_FILE = {
+    "resourceid",
+    "callid",
+    "chunkdocumentid",
+    "chunkindex",
+    "chunkstarttime",
+    "chunkduration",
+    "pauseresumeintervals",
+    "recordinginfo",
+    "participants",
+}
+
+
 class _File(Fields):
     recording_info: Annotated[_Info, OrEmpty] = _Info()
     chunk_start_time: Annotated[datetime | None, BeforeValidator(_time), OrNone] = None
     chunk_duration: Annotated[Milliseconds | None, OrNone] = None
     pause_resume_intervals: Annotated[tuple[Annotated[_Pause, OrEmpty], ...] | None, OrNone] = None
     participants: Annotated[tuple[Annotated[_Participant, OrEmpty], ...] | None, OrNone] = None
+
+
+def is_error(parsed: Mapping[str, Any]) -> bool:
+    """Return whether an object is what the service sends for an error (docs/acs-contract.md#storage-host).
+
+    A member of a metadata file makes it one, whatever else it has.
+    """
+    members = fold(parsed).keys()
+    return ("error" in members or {"code", "message"} <= members) and not members & _MEMBERS_OF_FILE
 
 
 def read_metadata_file(body: bytes) -> dict[str, str]:

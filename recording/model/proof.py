@@ -18,6 +18,9 @@ from recording.model.record import Record
 from recording.model.stored import StoredBlob
 from recording.model.verdict import ChunkVerdict
 
+# What metadata says of bytes, which is not true of damaged ones.
+_DIGESTS = ("sha256", "crc64", "block_crcs", "flight", "flight_again", "proved_at", "blocks_compared", "verdict")
+
 
 @dataclass(frozen=True)
 class ByteRange:
@@ -101,6 +104,12 @@ class ChunkFacts(BaseModel):
     def is_same_version(self, other: Self) -> bool:
         """Return whether both are of the same version of the document."""
         return (self.source_etag, self.source_bytes) == (other.source_etag, other.source_bytes)
+
+
+def damaged_metadata(metadata: Mapping[str, str], at: datetime) -> dict[str, str]:
+    """Return the metadata of a blob whose bytes are not those that were proved: without their digests."""
+    left = {name: value for name, value in metadata.items() if name not in _DIGESTS}
+    return left | ChunkFacts(damaged=at).to_metadata()
 
 
 class CopyProof(Record):

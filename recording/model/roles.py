@@ -1,6 +1,7 @@
 """Pure: the roles of people and services, and the matrix of who may do what.
 
-Nobody does everything alone: Manage can't erase, and Erase can't lift a hold. A function key has no roles; it opens its
+Nobody does everything alone: Manage can't erase, and Erase can't lift a hold. Manage can end the time of a recording by
+its class; what that erases can be called off by Erase, as every erasure. A function key has no roles; it opens its
 function.
 """
 

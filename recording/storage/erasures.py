@@ -2,7 +2,8 @@
 
     erasures/{id}/{number}-asked.json             it was asked for; `id` is the digest of the recording key
     erasures/{id}/{number}-decided.json           it has begun, was called off or refused, as who was first has it
-    erasures/{id}/{number}-stopped.json           a hold was placed at the moment when it began: nothing was removed
+    erasures/{id}/{number}-checked.json           it goes on, or stopped for a hold that was placed as it began
+    erasures/{id}/{number}-stopped.json           that it stopped, as an earlier version wrote it
     erasures/{id}/{number}-certificate-{n}.json   what was removed, and what is left
     pending-erasures/{id}/{number}-asked.json     in staging: the same with the recording key, until it is done
     pending-erasures/{id}/{number}-scope.json     what was found before anything was removed
@@ -23,9 +24,9 @@ from recording.model import layout
 from recording.model.erasure import (
     Certificate,
     ErasureAsked,
+    ErasureChecked,
     ErasureDecided,
     ErasureScope,
-    ErasureStopped,
     PendingErasure,
 )
 from recording.model.record import Record
@@ -40,13 +41,18 @@ class Steps:
 
     asked: ErasureAsked | None = None
     decided: ErasureDecided | None = None
-    stopped: ErasureStopped | None = None
+    checked: ErasureChecked | None = None
     certificate: Certificate | None = None
 
     @property
     def has_begun(self) -> bool:
-        """Return whether it has begun, and was not stopped before anything was removed."""
-        return self.decided is not None and self.decided.decision == "begun" and self.stopped is None
+        """Return whether it has begun, and did not stop before anything was removed."""
+        return self.decided is not None and self.decided.decision == "begun" and not self.has_stopped
+
+    @property
+    def has_stopped(self) -> bool:
+        """Return whether it stopped when it had begun: nothing was removed."""
+        return self.checked is not None and self.checked.decision == "stop"
 
     @property
     def is_open(self) -> bool:
@@ -105,34 +111,55 @@ class ErasureStore:
 
     async def last_number(self, erasure: str) -> int:
         """Return how often it was asked for; raises azure-core's errors."""
-        return max((number for number, _ in await self._names(erasure)), default=0)
+        pending = await self.pending(erasure)
+        numbers = [number for number, _ in await self._names(erasure)]
+        return max([*numbers, pending.asked.number if pending else 0])
 
     async def steps(self, erasure: str, number: int | None = None) -> Steps:
-        """Return the facts of its `number`-th asking, by default of the last one; raises azure-core's errors."""
-        names = await self._names(erasure)
-        number = number or max((one for one, _ in names), default=0)
-        steps = {step for one, step in names if one == number}
+        """Return the facts of its `number`-th asking, by default of the last one; raises azure-core's errors.
+
+        One that was asked for by a process that was killed in between is known from staging.
+        """
+        number = number or await self.last_number(erasure)
+        steps = {step for one, step in await self._names(erasure) if one == number}
         revisions = [int(step.rpartition("-")[2]) for step in steps if step.startswith("certificate-")]
+        checked = next((step for step in ("checked", "stopped") if step in steps), None)
+        asked = await self._read(ErasureAsked, erasure, number, "asked") if "asked" in steps else None
+        if asked is None and number and (pending := await self.pending(erasure, number)):
+            asked = pending.asked
         return Steps(
-            await self._read(ErasureAsked, erasure, number, "asked") if "asked" in steps else None,
+            asked,
             await self._read(ErasureDecided, erasure, number, "decided") if "decided" in steps else None,
-            await self._read(ErasureStopped, erasure, number, "stopped") if "stopped" in steps else None,
+            await self._read(ErasureChecked, erasure, number, checked) if checked else None,
             await self._read(Certificate, erasure, number, f"certificate-{max(revisions)}") if revisions else None,
         )
 
     async def has_begun(self, key: str) -> bool:
-        """Return whether the erasure of a recording has begun or is done; raises azure-core's errors.
+        """Return whether an erasure of a recording has begun or is done, whichever asking it is of.
 
         Who places a hold asks after its fact is written: an erasure looks for holds after it has said that it begins.
+        Raises azure-core's errors.
         """
-        return (await self.steps(layout.key_digest(key))).has_begun
+        erasure = layout.key_digest(key)
+        begun = sorted({number for number, step in await self._names(erasure) if step == "decided"})
+        for number in begun:
+            if (await self.steps(erasure, number)).has_begun:
+                return True
+        return False
 
-    async def ask(self, pending: PendingErasure) -> None:
-        """Record that an erasure was asked for, first where the timer looks; raises azure-core's errors."""
+    async def ask(self, pending: PendingErasure) -> ErasureAsked:
+        """Record that an erasure was asked for, first where the timer looks; raises azure-core's errors.
+
+        Of one number it is asked once: return what stands, which may be somebody else's.
+        """
         asked = pending.asked
         name = layout.pending_erasure_blob(asked.erasure, asked.number, "asked")
-        await self._blobs.create("staging", name, _text(pending), due=asked.happens_at.isoformat())
-        await self._create(asked.erasure, asked.number, "asked", asked)
+        if not await self._blobs.create("staging", name, _text(pending), due=asked.happens_at.isoformat()):
+            known = await self.pending(asked.erasure, asked.number)
+            asked = known.asked if known else asked
+        if await self._create(asked.erasure, asked.number, "asked", asked):
+            return asked
+        return await self._read(ErasureAsked, asked.erasure, asked.number, "asked") or asked
 
     async def decide(self, erasure: str, number: int, decided: ErasureDecided) -> ErasureDecided:
         """Decide whether it begins, and return what was decided: that of whoever was faster."""
@@ -140,9 +167,11 @@ class ErasureStore:
             return decided
         return await self._read(ErasureDecided, erasure, number, "decided") or decided
 
-    async def stop(self, erasure: str, number: int, stopped: ErasureStopped) -> None:
-        """Record that it was stopped before anything was removed."""
-        await self._create(erasure, number, "stopped", stopped)
+    async def check(self, erasure: str, number: int, checked: ErasureChecked) -> ErasureChecked | None:
+        """Record whether it goes on, and return what stands: that of whoever was faster, None if it can't be read."""
+        if await self._create(erasure, number, "checked", checked):
+            return checked
+        return await self._read(ErasureChecked, erasure, number, "checked")
 
     async def certify(self, number: int, certificate: Certificate) -> bool:
         """Write a certificate; False if there is one of its revision."""
@@ -165,9 +194,12 @@ class ErasureStore:
         text = await self._blobs.read("staging", layout.pending_erasure_blob(erasure, number, "scope"))
         return ErasureScope.model_validate_json(text) if text else None
 
-    async def keep_scope(self, erasure: str, number: int, scope: ErasureScope) -> None:
-        """Keep what was found; a scope that is there stays."""
-        await self._blobs.create("staging", layout.pending_erasure_blob(erasure, number, "scope"), _text(scope))
+    async def keep_scope(self, erasure: str, number: int, scope: ErasureScope) -> ErasureScope:
+        """Keep what was found, and return what stands: one that is there was found when there was more."""
+        name = layout.pending_erasure_blob(erasure, number, "scope")
+        if await self._blobs.create("staging", name, _text(scope)):
+            return scope
+        return await self.scope(erasure, number) or scope
 
     async def settle(self, erasure: str, number: int, due: datetime) -> None:
         """Record that its places are to be listed once more."""

@@ -425,6 +425,27 @@ class Index:
         found = await self._rows(index.call(call_id), limit=2, token=None)
         return any(entity["RowKey"] != index.row_key(key) for entity in found[0])
 
+    async def rows_of(self, recording_key: str) -> list[tuple[str, str]]:
+        """Find all rows of a recording without its manifests, by a look at the whole table: (partition, row key).
+
+        Raises azure-core's errors.
+        """
+        query = self._table().query_entities(
+            "RowKey eq @row or recordingKey eq @key",
+            parameters={"row": index.row_key(recording_key), "key": recording_key},
+            select=["PartitionKey", "RowKey"],
+        )
+        try:
+            return [(str(entity["PartitionKey"]), str(entity["RowKey"])) async for entity in query]
+        except ResourceNotFoundError:
+            return []
+
+    async def keys_of(self, recording_id: str) -> list[str]:
+        """List the keys of a recording by its id: usually one. Raises azure-core's errors."""
+        partition = f"recording:{(await self.digests()).recording(recording_id)}"
+        found, _ = await self._rows(partition, limit=_MOST_IN_ANSWER, token=None)
+        return [str(entity["RowKey"]).partition("-")[2] for entity in found]
+
     async def note_erasure(self, summary: ErasureSummary) -> None:
         """Write the row of an erasure; within two seconds, and nothing is raised: the facts count."""
         after = "the facts count; python -m recording reindex writes the row"

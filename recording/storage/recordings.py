@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -21,7 +21,7 @@ from recording.model.recording import InFlightRecording, assemble
 from recording.model.stored import Container, StoredBlob
 from recording.storage.blobs import Blobs
 from recording.telemetry import log
-from recording.workers import run_each
+from recording.workers import compute, run_each
 
 # For the archive, where staging suffices: one that is down must not cost a chunk its try.
 ARCHIVE_SECONDS = 10.0
@@ -31,6 +31,12 @@ _REMEMBERED = 16
 _REQUESTS = 16
 # The usual event is kept in memory until it is copied; the timer may have thousands of them.
 _KEPT_TEXT = 8 * 1024
+# From here on an event is parsed in a thread, and not again for each batch of its chunks: it takes a second per MB.
+LARGE_TEXT = 64 * 1024
+# Large events that are remembered: one has 12 MB in memory per MB of text.
+_MOST_EVENTS = 4
+# Blobs and chunks of a recording from which on it is derived in a thread.
+_MANY = 1000
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class RecordingStore:
         self._archive_timeout = archive_timeout
         # The revision of the newest manifest that was read, and what it has; by recording key.
         self._archived: dict[str, tuple[int, frozenset[str]]] = {}
+        # Large events by the name and the ETag of their blobs.
+        self._events: dict[tuple[str, str], FileStatusUpdated] = {}
 
     async def keep_event(self, event: FileStatusUpdated, text: str, *, received_at: datetime) -> KeptEvent:
         """Keep an event of chunks that are to be fetched, as it was received, and when that was."""
@@ -96,21 +104,46 @@ class RecordingStore:
         for blob in blobs:
             staged = layout.parse(blob.name)
             if staged is not None and staged.kind == "event":
-                text = await self._blobs.read("staging", blob.name)
+                event, text = await self._read_event("staging", blob)
+                received += [event] if event else []
                 if text and len(text) <= _KEPT_TEXT:
                     texts[blob.name] = text
-                received += _event(text, blob)
             elif staged is not None and staged.kind == "attempts":
                 attempts.append((staged.id, blob))
         tried = await self._attempts(attempts, whole=len(attempts) <= MOST_DIRECT)
-        found = assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
-        return replace(found, texts=texts)
+        return replace(await self._assemble(key, received, blobs, tried), texts=texts)
 
-    def with_blobs(self, recording: InFlightRecording, more: Iterable[StoredBlob]) -> InFlightRecording:
+    async def with_blobs(self, recording: InFlightRecording, more: Iterable[StoredBlob]) -> InFlightRecording:
         """Derive a recording again, with more blobs in staging."""
         blobs = {blob.name: blob for blob in (*recording.blobs, *more)}.values()
         tried = {c.document_id: c.attempts for c in recording.chunks if c.attempts}
-        return assemble(recording.key, events=recording.events, blobs=blobs, attempts=tried, retention=self._retention)
+        return await self._assemble(recording.key, recording.events, blobs, tried)
+
+    async def _assemble(
+        self,
+        key: str,
+        events: Sequence[FileStatusUpdated],
+        blobs: Collection[StoredBlob],
+        attempts: dict[str, Attempts],
+    ) -> InFlightRecording:
+        def work() -> InFlightRecording:
+            return assemble(key, events=events, blobs=blobs, attempts=attempts, retention=self._retention)
+
+        return await compute(work, is_long=len(blobs) + sum(len(event.chunks) for event in events) > _MANY)
+
+    async def _read_event(self, where: Container, blob: StoredBlob) -> tuple[FileStatusUpdated | None, bytes | None]:
+        """Read an event, and its text; a large one that was read before is not read again, and has none."""
+        known = (blob.name, blob.etag)
+        if event := self._events.get(known):
+            return event, None
+        text = await self._blobs.read(where, blob.name) or b""
+        is_large = len(text) > LARGE_TEXT
+        event = await compute(lambda: _event(text, blob), is_long=is_large)
+        if event and is_large:
+            self._events[known] = event
+            if len(self._events) > _MOST_EVENTS:
+                del self._events[next(iter(self._events))]
+        return event, text
 
     async def with_all_failures(self, recording: InFlightRecording) -> InFlightRecording:
         """Return a recording with every failure of its chunks; of one with many `load` reads the last ones only."""
@@ -194,9 +227,10 @@ class RecordingStore:
         received = list(recording.events)
         async with asyncio.timeout(self._archive_timeout):
             async for blob in self._blobs.list_blobs("archive", f"{layout.archive_folder(key)}/events/"):
-                received += _event(await self._blobs.read("archive", blob.name), blob)
+                event, _ = await self._read_event("archive", blob)
+                received += [event] if event else []
         tried = {c.document_id: c.attempts for c in recording.chunks if c.attempts}
-        return assemble(key, events=received, blobs=blobs, attempts=tried, retention=self._retention)
+        return await self._assemble(key, received, blobs, tried)
 
     async def newest_manifest(self, key: str) -> Manifest | None:
         """Read the manifest of an archived recording; the highest revision lists everything."""
@@ -303,11 +337,11 @@ class RecordingStore:
         )
         for where, prefix in places:
             async for blob in self._blobs.list_blobs(where, prefix):
-                for event in _event(await self._blobs.read(where, blob.name), blob):
-                    # Another recording's key may begin like this one.
-                    if event.recording_key == key:
-                        found.append(event)
-                        exports += [blob.name] if prefix is places[2][1] else []
+                event, _ = await self._read_event(where, blob)
+                # Another recording's key may begin like this one.
+                if event and event.recording_key == key:
+                    found.append(event)
+                    exports += [blob.name] if prefix is places[2][1] else []
         return found, exports
 
     async def empty_staging(self, recording: InFlightRecording) -> None:
@@ -382,13 +416,13 @@ class RecordingStore:
         return KeptEvent(blob, is_new, is_first, announced_at)
 
 
-def _event(text: bytes | None, blob: StoredBlob) -> list[FileStatusUpdated]:
+def _event(text: bytes, blob: StoredBlob) -> FileStatusUpdated | None:
     try:
         event = event_parser.parse_event(text.decode()) if text else None
     except (BadEvent, UnicodeDecodeError) as bad:
         log.error("staging.bad_event", blob=blob.name, reason=str(bad))
-        return []
-    return [replace(event, received_at=_received_at(blob))] if isinstance(event, FileStatusUpdated) else []
+        return None
+    return replace(event, received_at=_received_at(blob)) if isinstance(event, FileStatusUpdated) else None
 
 
 def _received_at(blob: StoredBlob) -> datetime | None:

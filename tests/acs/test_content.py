@@ -9,12 +9,12 @@ from aiohttp import web
 
 from recording.acs.content import Content, Probe
 from recording.config.resource import Resource
-from recording.errors import SourceDamaged
+from recording.errors import SourceDamaged, SourceUnavailable, SourceUnmeasured
 from recording.model import payload
 from tests.acs.media import DOCUMENT, JOB, MEDIA, MIB, PROBE, VERSION, VIDEO, job_of, ranged, whole
 from tests.support.emulator import Control
 from tests.support.origin import KEY, Origin
-from tests.support.source import mp3, mp4, wav
+from tests.support.source import Answer, mp3, mp4, wav
 
 
 async def test_a_document_of_the_emulator(emulated_content: Content, control: Control) -> None:
@@ -105,7 +105,7 @@ async def test_metadata_may_come_as_a_part_that_is_all_of_it(content: Content, o
     )
 
     assert [b'{"a":1}'] * 2 == [await content.metadata(JOB) for _ in range(2)]
-    for problem in ("2 bytes, 7 were declared", "without a Content-Range"):
+    for problem in ("2 bytes, 7 were declared", "without a valid Content-Range"):
         with pytest.raises(SourceDamaged, match=problem):
             await content.metadata(JOB)
 
@@ -198,25 +198,91 @@ async def test_a_server_that_compresses_when_it_may(content: Content, origin: Or
     assert b"{" + b" " * 5_000 + b"}" == await content.metadata(JOB)
 
 
-async def test_an_answer_without_a_length(content: Content, origin: Origin) -> None:
-    """Without a declared length there's no telling whether the document is whole."""
+async def chunked(request: web.Request) -> web.StreamResponse:
+    """Serve MEDIA without its length, as a server does that makes it while it sends it."""
+    response = web.StreamResponse(headers=VIDEO)
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    await response.write(MEDIA)
+    return response
 
-    async def chunked(request: web.Request) -> web.StreamResponse:
+
+async def unmeasured_ranges(request: web.Request) -> web.StreamResponse:
+    """Serve ranges of MEDIA without its length, or all of it."""
+    if "Range" not in request.headers:
+        return await chunked(request)
+    span = request.http_range
+    first, last = span.start or 0, min(span.stop or len(MEDIA), len(MEDIA))
+    part = {"Content-Range": f"bytes {first}-{last - 1}/*"}
+    return web.Response(status=206, body=MEDIA[first:last], headers={**VIDEO, **part})
+
+
+@pytest.mark.parametrize("answer", [chunked, unmeasured_ranges])
+async def test_a_document_without_a_declared_length_is_measured(
+    content: Content, origin: Origin, answer: Answer
+) -> None:
+    """The end of a chunked body is marked: what came before is all of it."""
+    origin.answer = answer
+    with pytest.raises(SourceUnmeasured):
+        await content.probe(JOB)
+
+    size = await content.measure(JOB)
+
+    assert len(MEDIA) == size
+    async with content.open(JOB, first=5_000, size=size) as opened:
+        assert MEDIA[: opened.length] == b"".join([piece async for piece in opened.body])
+        assert MEDIA[900:1_000] == await content.read(JOB, opened.probe, offset=900, length=100)
+
+
+@pytest.mark.parametrize(("size", "problem"), [(len(MEDIA) - 1, "goes on"), (len(MEDIA) + 1, "ended 1 bytes before")])
+async def test_a_document_that_is_not_as_long_as_it_was_measured_is_refused(
+    content: Content, origin: Origin, size: int, problem: str
+) -> None:
+    """It has changed, and so the first bytes are not all of any version."""
+    origin.answer = chunked
+
+    with pytest.raises(SourceDamaged, match=problem):
+        async with content.open(JOB, first=size, size=size) as opened:
+            assert [piece async for piece in opened.body]
+
+
+async def test_a_chunked_body_that_breaks_off_is_not_measured(content: Content, origin: Origin) -> None:
+    """Its end is missing: it may have been longer."""
+
+    async def broken(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers=VIDEO)
         response.enable_chunked_encoding()
         await response.prepare(request)
         await response.write(MEDIA)
+        assert request.transport is not None
+        request.transport.close()
         return response
 
-    origin.answer = chunked
+    origin.answer = broken
 
-    with pytest.raises(SourceDamaged, match="no valid Content-Length"):
-        await content.probe(JOB)
+    with pytest.raises(SourceUnavailable, match="broke off"):
+        await content.measure(JOB)
 
 
-@pytest.mark.parametrize("span", ["", "bytes 0-15/*", "bytes */100", "items 0-15/100", "0-15/100"])
+async def test_a_body_that_ends_with_its_connection_is_refused(content: Content, origin: Origin) -> None:
+    """Neither a length nor a mark shows whether it is all of the document."""
+
+    async def old(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.0 200 OK\r\n\r\n" + MEDIA)
+        request.transport.close()
+        return web.Response()
+
+    origin.answer = old
+
+    for step in (content.probe, content.measure):
+        with pytest.raises(SourceDamaged, match="no valid Content-Length"):
+            await step(JOB)
+
+
+@pytest.mark.parametrize("span", ["", "bytes */100", "items 0-15/100", "0-15/100"])
 async def test_a_range_that_says_nothing(content: Content, origin: Origin, span: str) -> None:
-    """A 206 must say which part of how much it is."""
+    """A 206 must say which part it is."""
     origin.replies((206, MEDIA[:16], {**VIDEO, "Content-Range": span}))
 
     with pytest.raises(SourceDamaged, match="Content-Range"):
@@ -254,6 +320,18 @@ async def test_an_error_is_no_metadata_file(content: Content, origin: Origin, bo
         await content.metadata(JOB)
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"callId": "x", "error": null}', b'{"ChunkIndex": 0, "error": {"code": "x"}, "code": 1, "message": ""}']
+)
+async def test_a_metadata_file_may_have_a_member_that_errors_have(
+    content: Content, origin: Origin, body: bytes
+) -> None:
+    """What has a member of a metadata file is one, whatever the service adds to it."""
+    origin.replies((200, body, {"Content-Type": "application/json"}))
+
+    assert body == await content.metadata(JOB)
+
+
 async def test_a_metadata_file_of_16_mb_takes_little_more_than_its_size(content: Content, origin: Origin) -> None:
     """Of millions of empty objects none is built: the largest that is kept is not parsed."""
     body = b'{"a": [' + b"{}," * 5_000_000 + b"{}]}"
@@ -266,4 +344,4 @@ async def test_a_metadata_file_of_16_mb_takes_little_more_than_its_size(content:
     tracemalloc.stop()
 
     assert (body, {"said": "{}"}) == (kept, read)
-    assert peak < 5 * len(body)
+    assert peak < 2 * len(body)

@@ -24,13 +24,63 @@ async def test_another_range_than_was_asked_for(content: Content, origin: Origin
         await content.read(JOB, PROBE, offset=100, length=100)
 
 
-async def test_a_short_range(content: Content, origin: Origin) -> None:
-    """A range that ends early, and says so, is not the block."""
-    span = {"Content-Range": f"bytes 0-49/{len(MEDIA)}"}
-    origin.replies((206, MEDIA[:50], {**VIDEO, **span}))
+async def test_what_a_shorter_range_lacks_is_asked_for(content: Content, origin: Origin) -> None:
+    """A server may send less of a range than was asked for (RFC 9110, 15.3.7), and says so."""
 
-    with pytest.raises(SourceDamaged, match="ended 50 bytes before"):
-        await content.read(JOB, PROBE, offset=0, length=100)
+    async def in_fifties(request: web.Request) -> web.StreamResponse:
+        first = request.http_range.start or 0
+        span = {"Content-Range": f"bytes {first}-{first + 49}/{len(MEDIA)}"}
+        return web.Response(status=206, body=MEDIA[first : first + 50], headers={**VIDEO, **span})
+
+    origin.answer = in_fifties
+
+    assert MEDIA[100:220] == await content.read(JOB, PROBE, offset=100, length=120)
+    assert ["bytes=100-219", "bytes=150-219", "bytes=200-219"] == [one.headers["Range"] for one in origin.received]
+
+
+async def test_without_a_validator_no_range_is_put_together(content: Content, origin: Origin) -> None:
+    """Two answers may be of two versions."""
+    span = {"Content-Range": f"bytes 0-49/{len(MEDIA)}"}
+    origin.replies((206, MEDIA[:50], span))
+    probe = await content.probe(JOB)
+
+    with pytest.raises(SourceDamaged, match="ended 50 bytes early"):
+        await content.read(JOB, probe, offset=0, length=100)
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_body_that_is_longer_than_its_range_is_refused(
+    content: Content, origin: Origin, *, is_chunked: bool
+) -> None:
+    """Either the headers or the bytes are wrong: none of them is kept, and the last isn't handed on."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=206, headers={**VIDEO, "Content-Range": f"bytes 0-99/{len(MEDIA)}"})
+        response.content_length = None if is_chunked else 200
+        await response.prepare(request)
+        for offset in (0, 100):
+            await response.write(MEDIA[offset : offset + 100])
+        return response
+
+    origin.answer = answer
+    received = bytearray()
+
+    async def receive() -> None:
+        async for piece in content.stream(JOB, PROBE, offset=0, length=100):
+            received.extend(piece)
+
+    with pytest.raises(SourceDamaged, match="goes on after the end" if is_chunked else "declared 200 bytes"):
+        await receive()
+    assert len(received) < 100
+
+
+@pytest.mark.parametrize("span", ["bytes 9-0/100", "bytes 0-100/100"])
+async def test_an_impossible_range_is_refused(content: Content, origin: Origin, span: str) -> None:
+    """It ends before it begins, or after the document."""
+    origin.replies((206, MEDIA[:100], {**VIDEO, "Content-Range": span}))
+
+    with pytest.raises(SourceDamaged, match="impossible"):
+        await content.probe(JOB)
 
 
 @pytest.mark.parametrize("kind", ["cut", "short"])

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from recording.app import App
 from recording.archive.copies import COPY_BLOCK, Copies, copy_ranges
 from recording.formats import media
 from recording.model import layout
+from recording.model.job import ChunkJob
 from recording.model.proof import ByteRange, ChunkFacts
 from recording.model.stored import StoredBlob
 from recording.storage.blobs import CopyFailed
@@ -237,23 +239,70 @@ async def test_a_wrong_copy_that_may_not_be_replaced_stays_and_the_right_one_has
         assert (files, {}) == (await listing(app.settings, "archive"), await listing(app.settings, "staging"))
 
 
-@pytest.mark.parametrize("facts", [facts_of(BODY), old_facts(BODY)], ids=["by CRC64", "by the version before"])
+async def damage(app: App, job: ChunkJob, facts: Callable[[bytes], ChunkFacts] = facts_of) -> bytes:
+    """Change a byte of a chunk in staging; return what is left."""
+    body = await app.clients.blobs.read("staging", job.content_blob)
+    assert body is not None
+    left = body[:-1] + bytes([body[-1] ^ 1])
+    await put(app.settings, "staging", job.content_blob, left, **facts(body).to_metadata())
+    return left
+
+
+@pytest.mark.parametrize("facts", [facts_of, old_facts], ids=["by CRC64", "by the version before"])
 async def test_bytes_that_staging_does_not_keep_are_fetched_again_while_acs_has_them(
-    app: App, caplog: pytest.LogCaptureFixture, facts: ChunkFacts
+    app: App, control: Control, caplog: pytest.LogCaptureFixture, facts: Callable[[bytes], ChunkFacts]
 ) -> None:
     """No copy of them can be right: they are deleted, and the timer queues the chunk."""
-    [job] = await announce_files(app, 1)
-    await commit(app, job, BODY[:-1] + b"x", facts)
+    [job] = await stage(app, await control.recording(20_000))
+    await damage(app, job, facts)
 
     report = await sweep(app)
-    assert [KEY] == report.failed
+    assert [job.recording_key] == report.failed
     assert job.content_blob not in await listing(app.settings, "staging")
     assert ["chunk.damaged"] == errors(caplog)
-    assert [job.again()] == (await sweep(app, now=datetime.now(UTC) + HOUR)).jobs
+    [again] = (await sweep(app, now=datetime.now(UTC) + HOUR)).jobs
+    assert job.again() == again
 
-    await commit(app, job, BODY)
-    assert [KEY] == (await sweep(app)).archived
-    assert (await app.verifier.verify(KEY)).ok
+    await app.ingest.run(again)
+    assert [job.recording_key] == (await sweep(app)).archived
+    assert (await app.verifier.verify(job.recording_key)).ok
+
+
+async def test_damaged_bytes_are_not_deleted_where_acs_has_none_left(
+    app: App, control: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its document may be deleted before it expires: then they are all that is left, and are archived as they are."""
+    [job] = await stage(app, await control.recording(20_000))
+    left = await damage(app, job)
+    await control.fault("expired", f"*{job.document_id}*", times=None)
+
+    assert [job.recording_key] == (await sweep(app)).failed
+    assert ["chunk.damaged"] == errors(caplog)
+    assert [job.recording_key] == (await sweep(app)).incomplete
+
+    [entry] = (await manifest_of(app, job.recording_key)).chunks
+    assert entry.content is not None
+    assert ("unproved", False) == (entry.outcome, entry.is_safe)
+    assert hashlib.sha256(left).hexdigest() == (await listing(app.settings, "archive"))[entry.content.blob]
+
+
+@pytest.mark.parametrize(
+    ("fault", "more"),
+    [("status", {"status": 500}), ("html", {"status": 200}), ("etag", {"length": 1000})],
+    ids=["failed", "error page", "shorter"],
+)
+async def test_damaged_bytes_wait_while_acs_does_not_say_whether_it_has_them(
+    app: App, control: Control, fault: str, more: dict[str, Any]
+) -> None:
+    """Nothing is deleted, and nothing is given up, for an answer that says neither."""
+    [job] = await stage(app, await control.recording(20_000))
+    await damage(app, job)
+    before = await listing(app.settings, "staging")
+    await control.fault(fault, f"*{job.document_id}*", times=None, **more)
+
+    assert [job.recording_key] == (await sweep(app)).failed
+
+    assert before == await listing(app.settings, "staging")
 
 
 async def test_bytes_that_staging_does_not_keep_are_archived_as_they_are_when_acs_has_none(
@@ -290,13 +339,13 @@ async def test_bytes_that_staging_does_not_keep_are_archived_as_they_are_when_ac
 async def test_what_a_worker_has_read_and_found_right_is_not_written_over_by_one_that_misreads(app: App) -> None:
     """The manifest may list it by then."""
     [job] = await stage_files(app, BODY)
-    copies = Copies(app.clients.blobs)
+    copies = Copies(app.clients.blobs, app.clients.content)
     recording = await app.recordings.load(KEY)
     await copies.bring(recording, None, seconds=60)
     before = await app.clients.blobs.stat("archive", name := layout.archived(job.content_blob, "wav"))
 
     misread = FaultyBlobs(app.settings).on("read_ranges", reads=lambda piece: bytes([piece[0] ^ 1]) + piece[1:])
-    await Copies(misread).bring(recording, None, seconds=60)
+    await Copies(misread, app.clients.content).bring(recording, None, seconds=60)
     await misread.aclose()
 
     assert before == await app.clients.blobs.stat("archive", name)

@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 
 from recording.app import App
+from recording.errors import Conflict
 from recording.intake.replay import EventFile
 from recording.model import layout
 from recording.model.job import ChunkJob
+from recording.model.recording import InFlightRecording
 from recording.model.tombstone import Tombstone
+from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending
-from tests.support.archives import HOUR, manifest_of, outcomes
+from tests.keeping.worlds import lift, place
+from tests.support.archives import HOUR, manifest_of, outcomes, rows_of
 from tests.support.emulator import Control, file_event
-from tests.support.facts import announce, listing, put, receive, run_timer, stage, sweep, to_archive, worker
+from tests.support.facts import announce, listing, put, receive, run_timer, stage, sweep, to_archive, with_blobs, worker
 
 OTHER = "2026-03-01T11:00:00.0000000Z"
 
@@ -37,12 +41,6 @@ async def left(app: App) -> set[str]:
     """List what there is, without tombstones."""
     archive, staging = await listing(app.settings, "archive"), await listing(app.settings, "staging")
     return {name for name in (*archive, *staging) if not name.startswith(f"{layout.TOMBSTONES}/")}
-
-
-async def rows_of(app: App, key: str) -> list[str]:
-    """List the partitions in which the search index has rows of a recording."""
-    listed = app.clients.index._table().list_entities()
-    return sorted([one["PartitionKey"] async for one in listed if key in one["RowKey"]])
 
 
 @pytest.fixture
@@ -290,3 +288,73 @@ async def test_a_timer_that_saw_another_before_leaves_its_rows(app: App, control
     await app.timer.indexing.run([seen], datetime.now(UTC))
 
     assert set(before) <= set(await rows_of(app, job.recording_key))
+
+
+async def test_what_is_on_hold_stays_when_it_was_erased_under_another_key(
+    app: App, control: Control, jobs_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its hold says nothing of the other key: by its job, by the timer, and a part of it; until the hold is lifted."""
+    recordings = [await control.recording(1000, 2000), await control.recording(1000, 2000)]
+    keys = []
+    for number, recording in enumerate(recordings):
+        jobs = await stage(app, recording | {"startTime": OTHER}, event_id=f"event-{number}")
+        await place(app, jobs[0].recording_key, "case 1")
+        await bury(app, jobs_of(recording)[: 2 - number])
+        keys.append(jobs[0].recording_key)
+    before = await left(app)
+
+    for key in keys:
+        await app.archive.run(key)
+    await run_timer(app, now=datetime.now(UTC) + HOUR, archives_all=True)
+
+    assert {name for name in before if "/chunks/" in name} <= await left(app)
+    assert {f'recording.held_and_erased {{"recordingKey": "{key}"' in caplog.text for key in keys} == {True}
+    assert not {layout.key_digest(key) for key in keys} & await app.tombstones.all()
+    for key in keys:
+        await lift(app, key, "case 1")
+        await sweep(app)
+    for _ in range(2):
+        await sweep(app, now=datetime.now(UTC) + timedelta(days=3))
+    assert not any(keys[0] in name and "/chunks/" in name for name in await left(app))
+    assert ["lost", "archived"] == outcomes(await manifest_of(app, keys[1]))
+
+
+async def test_no_hold_is_placed_on_what_is_emptied(app: App, control: Control, jobs_of: Any) -> None:
+    """The tombstone is found by its key before staging is emptied; who places a hold looks after his fact."""
+    recording = await control.recording(1000)
+    jobs = await stage(app, recording | {"startTime": OTHER})
+    stone = await bury(app, jobs_of(recording))
+    await app.tombstones.add(stone, jobs[0].recording_key)
+
+    with pytest.raises(Conflict, match="was erased"):
+        await place(app, jobs[0].recording_key, "case 1")
+
+    assert not (await app.keeping.keeping.find(jobs[0].recording_key)).holds
+
+
+class SlowBlobs(Blobs):
+    """One that deletes a blob when the timer has written the rows of a recording."""
+
+    def __init__(self, app: App, seen: InFlightRecording) -> None:
+        super().__init__(app.settings)
+        self.app, self.seen = app, seen
+
+    async def delete_wholly(self, *arguments: Any) -> bool:
+        """Write the rows, then delete."""
+        await self.app.timer.indexing.run([self.seen], datetime.now(UTC))
+        return await super().delete_wholly(*arguments)
+
+
+async def test_rows_that_a_timer_writes_while_staging_is_emptied_are_gone(
+    app: App, control: Control, jobs_of: Any
+) -> None:
+    """It saw the recording, and staging still has it when it is done."""
+    [job] = await stage(app, await control.recording(1000))
+    seen = await app.recordings.load(job.recording_key)
+    await bury(app, [job])
+    slow = SlowBlobs(app, seen)
+
+    await with_blobs(app, slow).archive.run(job.recording_key)
+    await slow.aclose()
+
+    assert [] == await rows_of(app, job.recording_key)

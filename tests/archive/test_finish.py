@@ -113,7 +113,7 @@ async def test_no_manifest_is_written_without_the_proof_of_each_copy(app: App) -
     await stage_files(app, wav(500))
 
     with pytest.raises(CopyFailed, match="no proof"):
-        await replace(app.archive, copies=Forgetful(app.clients.blobs)).run(KEY)
+        await replace(app.archive, copies=Forgetful(app.clients.blobs, app.clients.content)).run(KEY)
 
     assert await app.recordings.newest_manifest(KEY) is None
     assert [KEY] == (await app.archive.run(KEY)).archived

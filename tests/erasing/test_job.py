@@ -1,5 +1,6 @@
 """recording/erasing/job.py: a recording is erased, whatever is in the way, and its certificate is true."""
 
+import contextlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,15 +11,19 @@ from local.azurite import Azurite
 from local.storage_versions import Action, Keeping
 from recording.app import App
 from recording.erasing.blocked import Blocked
+from recording.errors import Conflict
 from recording.model import index, layout
+from recording.model.erasure import ErasureAsked, PendingErasure
 from recording.model.job import ChunkJob
+from recording.model.keeping import HoldPlaced
 from recording.storage.blobs import Blobs
 from tests.erasing.worlds import certificate, ends_after_kills, everything
 from tests.keeping.worlds import CLASSES, retain
-from tests.support.archives import quarantined
+from tests.support.archives import quarantined, rows_of
 from tests.support.emulator import Control, file_event
-from tests.support.erasures import ALAN, DAY, SETTLED, ask, do, erase, later, left
-from tests.support.facts import archived, body_of, harmed, listing, put, receive, stage, sweep, trail_of
+from tests.support.erasures import ALAN, DAY, SETTLED, KilledBlobs, ask, do, erase, later, left
+from tests.support.facts import archived, body_of, harmed, listing, put, receive, stage, sweep, trail_of, with_blobs
+from tests.support.faults import FaultyBlobs, Killed
 from tests.support.source import mp4, storage_host, today
 
 PEOPLE = ("8:acs:ada", "8:acs:grace")
@@ -53,6 +58,30 @@ async def test_a_recording_is_gone_with_everything_that_names_it(environment: di
         assert {erasure} == {one.get("erasure") for one in await trail_of(app.settings)}
         assert layout.key_digest(key) == erasure
         assert {*map(layout.document_digest, documents), layout.recording_digest("cmlk"), erasure} == set(told.digests)
+
+
+async def test_rows_are_gone_where_a_manifest_cannot_be_read(environment: dict[str, str]) -> None:
+    """Those of each revision: by month, call, person and recording id, and when its class would have ended."""
+    more = {"SOURCE_RETENTION_HOURS": "48", "RETENTION_CLASSES": "standard=90"}
+    async with storage_host(environment, **more) as (app, host):
+        chunks = [host.add(mp4(5000 + one), people=PEOPLE[one : one + 1]) for one in range(2)]
+        for number in range(2):
+            for job in await receive(app, today(*chunks[: number + 1], event_id=f"e{number}")):
+                await app.ingest.run(job)
+            [key] = (await sweep(app)).archived
+        kinds = {one.partition(":")[0] for one in await rows_of(app, key)}
+        assert kinds == {"participant", "month", "call", "recording", "ends"}
+        for revision in (1, 2):
+            await put(app.settings, "archive", layout.manifest_blob(key, revision), b"{")
+
+            if revision == 1:
+                # What can be read behind it names the person who came later.
+                digests = await app.clients.index.digests()
+                scope = await app.erase.scopes.ids(key)
+                assert f"participant:{digests.participant(PEOPLE[1])}" in {partition for partition, _ in scope.rows}
+        await erase(app, key)
+
+        assert [] == await rows_of(app, key)
 
 
 async def test_it_happens_when_its_time_has_come(app: App, control: Control) -> None:
@@ -231,7 +260,7 @@ async def set_policy(blobs: Blobs, name: str, *, locked: bool) -> None:
     await blobs._containers["archive"].get_blob_client(name).set_immutability_policy(policy)
 
 
-@pytest.mark.settings(RETENTION_CLASSES=CLASSES)
+@pytest.mark.settings(RETENTION_CLASSES=CLASSES, ERASURE_DELAY_HOURS="0")
 async def test_a_source_that_cannot_be_deleted_is_in_the_certificate(app: App, control: Control) -> None:
     """The 2021 preview API has no deletion: ACS does it itself, and the certificate says when."""
     [job] = await archived(app, control, 1000)
@@ -248,7 +277,7 @@ async def test_a_source_that_cannot_be_deleted_is_in_the_certificate(app: App, c
     assert timedelta(hours=23) < source.until - told.checked_at < timedelta(hours=25)
 
 
-@pytest.mark.settings(RETENTION_CLASSES=CLASSES)
+@pytest.mark.settings(RETENTION_CLASSES=CLASSES, ERASURE_DELAY_HOURS="0")
 async def test_the_end_of_retention_asks_once_and_waits_for_holds(app: App, control: Control) -> None:
     """Whoever plans it asks again: it answers with nothing while it is too early, asked for, forbidden or done."""
     [job] = await archived(app, control, 1000)
@@ -317,3 +346,122 @@ async def test_the_trail_of_an_erased_recording_is_found_by_its_key(app: App, co
     assert {"oid-alan", None} == {entry.object_id for entry in entries}
     assert {(None, None, None)} == {(entry.who, entry.recording_key, entry.reason and None) for entry in entries}
     assert await body_of(app.settings, "archive", layout.tombstone_blob(erasure))
+
+
+async def fails(app: App, blobs: Blobs, key: str) -> None:
+    """Do an erasure in a process that doesn't come to its end, a day later."""
+    with contextlib.suppress(Killed, BaseExceptionGroup):
+        await with_blobs(later(app, DAY), blobs).erase.run(key)
+
+
+@pytest.mark.parametrize("faster", ["the one that found nothing", "the one that found the hold"])
+async def test_two_processes_go_on_or_stop_together(app: App, control: Control, faster: str) -> None:
+    """One has looked for holds before a case places one, and one after it: what is written first counts for both."""
+    [job] = await archived(app, control, 1000)
+    key, before = job.recording_key, await listing(app.settings, "archive")
+    erasure = (await ask(app, key)).erasure_id
+    fact = HoldPlaced(case="K-1", reason="a hearing", at=datetime.now(UTC))
+    placed: list[bool] = []
+
+    async def meanwhile() -> None:
+        if faster == "the one that found the hold":
+            await app.keeping.keeping.place(key, fact)
+            await later(app, DAY).erase.run(key)
+            placed.append(not await app.erasure.has_begun(key))
+
+    async def afterwards() -> None:
+        if faster == "the one that found nothing":
+            with pytest.raises(Conflict, match="being erased"):
+                await app.keeping.place_fact(key, fact)
+            await app.keeping.keeping.place(key, fact)
+            await later(app, DAY).erase.run(key)
+
+    slow = FaultyBlobs(app.settings).on("create", name="-checked", before=meanwhile, after=afterwards, times=1)
+    await with_blobs(later(app, DAY), slow).erase.run(key)
+    await slow.aclose()
+
+    found = await app.erasure.get(erasure)
+    if faster == "the one that found the hold":
+        assert (["refused", "hold"], [True]) == ([found.state, *found.reasons], placed)
+        assert before.items() <= (await listing(app.settings, "archive")).items()
+        assert frozenset() == await app.tombstones.all()
+        assert [] == await do(app, SETTLED)
+    else:
+        assert "erased" == found.state
+        assert await app.recordings.newest_manifest(key) is None
+        await do(app, SETTLED)
+        assert set() == await left(app)
+
+
+async def test_one_that_was_refused_by_a_slower_process_goes_on(app: App, control: Control) -> None:
+    """It has begun: who finds a hold after that leaves what the next try needs."""
+    [job] = await archived(app, control, 1000)
+    key = job.recording_key
+    erasure = (await ask(app, key)).erasure_id
+    dying = KilledBlobs(app.settings, kill_after=12)
+
+    async def cases(_: str) -> list[str]:
+        await fails(app, dying, key)
+        return ["K-1"]
+
+    due = later(app, DAY)
+    await replace(due.erase, blocked=Blocked(app.clients.blobs, cases)).run(key)
+    await dying.aclose()
+
+    await do(app, SETTLED)
+    assert "erased" == (await app.erasure.get(erasure)).state
+    assert await app.recordings.newest_manifest(key) is None
+
+
+async def test_a_hold_that_lands_between_two_tombstones_stops_nothing(app: App, control: Control) -> None:
+    """Its case was told that it could not be placed; the stones that are there would empty staging."""
+    recording = await control.recording(1000)
+    [job] = await stage(app, recording)
+    key = job.recording_key
+    erasure = (await ask(app, key)).erasure_id
+    dying = KilledBlobs(app.settings).on("create", name=f"tombstones/{erasure}", raises=Killed())
+    await fails(app, dying, key)
+    await dying.aclose()
+    assert {layout.document_digest(job.document_id)} == await app.tombstones.all()
+
+    await app.keeping.keeping.place(key, HoldPlaced(case="K-1", reason="a hearing", at=datetime.now(UTC)))
+    assert await app.erasure.has_begun(key)
+    await do(app)
+
+    assert "erased" == (await app.erasure.get(erasure)).state
+    await do(app, SETTLED)
+    assert set() == await left(app)
+
+
+async def test_a_later_asking_hides_none_that_goes_on(app: App, control: Control) -> None:
+    """Whoever places a hold hears of each asking."""
+    [job] = await archived(app, control, 1000)
+    key = job.recording_key
+    asked = await ask(app, key)
+    dying = KilledBlobs(app.settings, kill_after=4)
+    await fails(app, dying, key)
+    await dying.aclose()
+    second = ErasureAsked(
+        erasure=asked.erasure_id, number=2, at=datetime.now(UTC), happens_at=asked.happens_at, reason="objection"
+    )
+    await app.erase.store.ask(PendingErasure(recording_key=key, asked=second))
+
+    assert await app.erasure.has_begun(key)
+
+
+async def test_what_an_earlier_version_has_stopped_stays_stopped(app: App, control: Control) -> None:
+    """It wrote a fact of another name, and none if it went on."""
+    [job] = await archived(app, control, 1000)
+    key = job.recording_key
+    erasure = (await ask(app, key)).erasure_id
+    begun = {"decision": "begun", "at": "2026-11-03T09:12:44Z"}
+    stopped = {"at": "2026-11-03T09:12:44Z", "reasons": ["hold"]}
+    await put(app.settings, "archive", layout.erasure_blob(erasure, 1, "decided"), json.dumps(begun).encode())
+    assert await app.erasure.has_begun(key)
+    await put(app.settings, "archive", layout.erasure_blob(erasure, 1, "stopped"), json.dumps(stopped).encode())
+
+    assert not await app.erasure.has_begun(key)
+    found = await app.erasure.get(erasure)
+    assert ("refused", ["hold"]) == (found.state, found.reasons)
+    await do(app)
+    assert await app.recordings.newest_manifest(key)

@@ -16,10 +16,11 @@ from recording.model import index, layout
 from recording.model.index import Digests
 from recording.model.keeping import HoldPlaced, PlaceHold
 from recording.people.find import PersonFinder
+from tests.keeping.worlds import CLASSES, place, retain
 from tests.support.emulator import Control
 from tests.support.erasures import ALAN, BODY, DAY, SETTLED, ask, do, erase, later, left
 from tests.support.facts import archived, listing, put, receive, stage, trail_of, with_blobs
-from tests.support.faults import FaultyBlobs
+from tests.support.faults import FaultyBlobs, Killed
 from tests.support.source import mp4, storage_host, today
 
 UNKNOWN = "20260301T100000000000Z-b7e0"
@@ -78,7 +79,7 @@ async def test_one_that_has_begun_is_not_asked_for_again(app: App, control: Cont
     """Who asks again gets what is being done: else a hold could be placed while that goes on."""
     [job] = await archived(app, control, 1000)
     first = await ask(app, job.recording_key)
-    dying = FaultyBlobs(app.settings, kill_after=1)
+    dying = FaultyBlobs(app.settings).on("create", name="-decided", after=killed)
     with pytest.raises(BaseException):  # noqa: B017, PT011 - the process is gone, when the erasure has just begun
         await with_blobs(later(app, DAY), dying).erase.run(job.recording_key)
     await dying.aclose()
@@ -186,6 +187,60 @@ async def test_a_repetition_makes_good_what_a_kill_has_left_out(app: App, contro
     assert (await app.erasure.get(layout.key_digest(job.recording_key))).state == "erased"
 
 
+async def test_what_a_kill_has_left_out_is_seen_and_called_off(app: App, control: Control) -> None:
+    """Staging has it, and so it would happen: whoever asked got no answer."""
+    [job] = await archived(app, control, 1000)
+    erasure = layout.key_digest(job.recording_key)
+    await asked_and_killed(app, job.recording_key)
+
+    found = await app.erasure.get(erasure)
+    assert ("asked", job.recording_key) == (found.state, found.recording_key)
+    await app.erasure.call_off(ALAN, job.recording_key)
+
+    assert "calledOff" == (await app.erasure.get(erasure)).state
+    assert [] == await do(app)
+
+
+async def test_what_a_kill_has_left_out_is_written_by_the_job(app: App, control: Control) -> None:
+    """It is in the list also after that was made again."""
+    [job] = await archived(app, control, 1000)
+    await asked_and_killed(app, job.recording_key)
+
+    assert [job.recording_key] == await do(app)
+
+    erasure = layout.key_digest(job.recording_key)
+    assert layout.erasure_blob(erasure, 1, "asked") in await listing(app.settings, "archive")
+    assert ([erasure], None) == await app.erasure.store.ids(limit=9)
+
+
+async def asked_and_killed(app: App, key: str) -> None:
+    """Ask for an erasure in a process that is killed between its two writes."""
+    dying = FaultyBlobs(app.settings).on("create", name="-asked", after=killed)
+    with pytest.raises(BaseException):  # noqa: B017, PT011 - the process is gone
+        await with_blobs(app, dying).erasure.ask(ALAN, key, BODY)
+    await dying.aclose()
+    assert not any(name.startswith(layout.ERASED) for name in await listing(app.settings, "archive"))
+
+
+async def killed() -> None:
+    """End the process."""
+    raise Killed
+
+
+async def test_two_that_ask_at_once_ask_once(app: App, control: Control) -> None:
+    """The second looked before the first has asked: else there would be two, and the newer would hide the other."""
+    [job] = await archived(app, control, 1000)
+    slow = FaultyBlobs(app.settings).on("create", name="audit/", before=lambda: ask(app, job.recording_key), times=1)
+
+    second = await with_blobs(later(app, timedelta(hours=1)), slow).erasure.ask(ALAN, job.recording_key, BODY)
+    await slow.aclose()
+
+    assert 1 == await app.erasure.store.last_number(second.erasure_id)
+    asked = await app.erasure.open_of(job.recording_key)
+    assert asked is not None
+    assert second.happens_at == asked.happens_at
+
+
 async def test_all_recordings_of_a_person_are_asked_for(environment: dict[str, str]) -> None:
     """Whatever the index knows, archived and in flight; what is on hold is refused and named, others are left alone."""
     async with storage_host(environment) as (app, host):
@@ -272,3 +327,26 @@ async def test_the_list_has_the_last_first(app: App, control: Control) -> None:
     assert first.next_link
     assert "code" not in first.next_link
     assert rest.next_link is None
+
+
+@pytest.mark.settings(RETENTION_CLASSES=CLASSES)
+async def test_whoever_sets_classes_erases_nothing_alone(app: App, control: Control) -> None:
+    """What has a class whose time is over is asked for, and happens a day later unless it is called off or held."""
+    keys = [(await archived(app, control, 1000))[0].recording_key for _ in range(3)]
+    then = timedelta(days=5)
+    for key in keys:
+        await retain(later(app, then), key, "brief")
+    assert [] == [one for _ in range(2) for one in await do(later(app, then), then)]
+
+    listed, _ = await app.clients.index.erasures(limit=9)
+    assert ({"asked"}, {*map(layout.key_digest, keys)}) == (
+        {one.state for one in listed},
+        {one.erasure_id for one in listed},
+    )
+    assert {timedelta(hours=24)} == {one.happens_at - one.asked_at for one in listed}
+    await later(app, then).erasure.call_off(ALAN, keys[1])
+    await place(later(app, then), keys[1], "case 1")
+    await place(later(app, then), keys[2], "case 2")
+    await do(app, then + DAY)
+
+    assert [False, True, True] == [await app.recordings.newest_manifest(key) is not None for key in keys]

@@ -234,6 +234,16 @@ def test_a_wav_of_any_length_takes_two_reads() -> None:
     assert [0, len(head) + 2_000_000_002] == [span.offset for span in asked]
 
 
+def test_only_a_file_of_many_boxes_gives_others_a_turn() -> None:
+    """Most files need some steps, however long they are; one of tiny boxes needs a turn after each thousand."""
+    usual, odd = moov_first(), moov_first() + box(b"free") * 10_000
+
+    assert 0 == len(list(Inspection(len(usual)).feed_in_turns(usual)))
+    inspection = Inspection(len(odd))
+    assert len(list(inspection.feed_in_turns(odd))) in range(10, 12)
+    assert judged(odd) == inspection.verdict() != Verdict("undecided")
+
+
 def test_what_is_known_is_not_asked_for() -> None:
     """A small file whose head was read needs one more read; one that is known takes none."""
     file = frames()

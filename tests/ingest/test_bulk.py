@@ -33,6 +33,16 @@ async def test_one_message_fans_out_in_bounded_batches(app: App) -> None:
     assert BATCH * 16 * 1024 < 10 * 1024 * 1024
 
 
+async def test_a_batch_of_very_many_is_a_32nd_of_them(app: App) -> None:
+    """Each batch lists the recording and derives it again, so there must not be ever more of them."""
+    await receive(app, big.big_event(70))
+
+    [asked] = await big.on_bulk(app)
+    await big.bulk_of(app, batch=1).run(asked.to_message())
+
+    assert [ChunkJob, ChunkJob, FanOut] == [type(message) for message in await big.on_bulk(app)]
+
+
 @pytest.mark.parametrize("again", ["the event", "the timer", None])
 async def test_the_jobs_of_a_second_fan_out_look_first(app: App, again: str | None) -> None:
     """Those of the first are the first for their chunks, in each batch."""

@@ -1,6 +1,7 @@
 """recording/ingest/chunk.py: one chunk job becomes one committed, proved chunk."""
 
 import asyncio
+import hashlib
 from datetime import timedelta
 
 import pytest
@@ -21,10 +22,12 @@ from tests.support.facts import (
     stage,
     stored_sha256,
     sweep,
+    with_blobs,
     with_limits,
     worker,
 )
-from tests.support.source import app_with_source, mp4, recording_of
+from tests.support.faults import FaultyBlobs
+from tests.support.source import app_with_source, mp4, part, recording_of
 
 DOWNLOAD, METADATA = "/recording/download/*", "/recording/download/*/metadata"
 
@@ -145,6 +148,70 @@ async def test_an_error_page_in_the_middle_is_not_mixed_in(app: App, control: Co
     assert ([1], 2) == (await control.applied(), len(set(fetched)))
     assert all(fetched.count(block) <= 2 for block in fetched)
     assert await stored_sha256(app, job) == recording["chunks"][0]["sha256"]
+
+
+@pytest.mark.parametrize("takes_ranges", [False, True])
+@pytest.mark.parametrize("size", [300_000, 30 * MIB])
+async def test_a_document_without_a_declared_length_is_kept(
+    environment: dict[str, str], size: int, *, takes_ranges: bool
+) -> None:
+    """The end of a chunked body is marked: it is read once to be counted, and then as any other."""
+    body = mp4(size)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/metadata"):
+            return part(request, body, '"1"')
+        response = web.StreamResponse(headers={"ETag": '"1"'})
+        span = request.http_range if takes_ranges else slice(None)
+        first, last = span.start or 0, min(span.stop or size, size)
+        if takes_ranges and "Range" in request.headers:
+            response.set_status(206)
+            response.headers["Content-Range"] = f"bytes {first}-{last - 1}/*"
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        for offset in range(first, last, MIB):
+            await response.write(body[offset : min(offset + MIB, last)])
+        return response
+
+    async with app_with_source(environment, answer) as app:
+        [job] = await announce(app, recording_of("0-eus-d12-801b3f3fc462fe8a01e6810cbff729b8"))
+        await app.ingest.run(job)
+
+        facts = await proved(app, job)
+        assert '"complete"' in (facts.verdict or "")
+        assert hashlib.sha256(body).hexdigest() == await stored_sha256(app, job)
+
+
+async def test_few_large_metadata_files_are_in_memory_at_once(environment: dict[str, str]) -> None:
+    """Each may have 16 MiB: from its second MiB on it waits until one of two others is written."""
+    at_once = peak = 0
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/metadata"):
+            return web.Response(body=b'{"callId": "' + b"x" * 2 * MIB + b'"}')
+        return part(request, mp4(1000), '"1"')
+
+    async def enter() -> None:
+        nonlocal at_once, peak
+        at_once += 1
+        peak = max(peak, at_once)
+        await asyncio.sleep(0.3)
+
+    async def leave() -> None:
+        nonlocal at_once
+        at_once -= 1
+
+    async with app_with_source(environment, answer) as app:
+        jobs = await announce(app, recording_of(*(f"0-eus-d12-{number:032x}" for number in range(5))))
+        blobs = FaultyBlobs(app.settings).on("create", name=r"chunks/.*\.json$", before=enter, after=leave)
+        ingest = with_blobs(app, blobs).ingest
+
+        await asyncio.gather(*(ingest.run(job) for job in jobs))
+        await blobs.aclose()
+
+        assert 2 == peak
+        staged = await listing(app.settings, "staging")
+        assert {job.metadata_blob for job in jobs} <= staged.keys()
 
 
 async def test_a_missing_metadata_file_does_not_cost_the_content(app: App, control: Control) -> None:

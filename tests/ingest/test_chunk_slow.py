@@ -17,13 +17,16 @@ from recording.errors import SourceSlow
 from recording.ingest import blocks
 from recording.ingest.streams import Pace
 from recording.model.job import ChunkJob
-from tests.support.facts import announce, proved, stored_sha256, until, with_limits
-from tests.support.source import app_with_source, mp4, recording_of
+from tests.support.facts import MIB, announce, proved, stored_sha256, until, with_blobs, with_limits
+from tests.support.faults import FaultyBlobs
+from tests.support.source import app_with_source, mp4, part, recording_of
 
 KIB = 1024
 SLOW, FAST = "0-eus-d12-{:032x}", "0-eus-d13-{:032x}"
 # Too slow is less than 64 KiB a second, as ever, but over 0.4 s.
 PACE = Pace(seconds=0.4, patience_seconds=0.2)
+# Too slow is a source that sends nothing for half a second.
+IMPATIENT = Pace(floor=1, seconds=0.5, crowd=0)
 
 
 @dataclass
@@ -155,3 +158,43 @@ async def test_a_first_request_that_trickles_is_given_up_as_well(environment: di
             await app.ingest.run(job)
 
         assert await stored_sha256(app, job) is None
+
+
+async def test_storage_that_is_slow_makes_no_shorter_blocks(environment: dict[str, str]) -> None:
+    """The source, which has sent all that was taken from it, is not given up for it either."""
+
+    body = mp4(12 * MIB)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return part(request, body, '"1"')
+
+    async with app_with_source(environment, answer) as built:
+        blobs = FaultyBlobs(built.settings).on("stage_block", hangs=1)
+        app = with_limits(with_blobs(built, blobs), pace=IMPATIENT, parallelism=2, largest_block=4 * MIB)
+        [job] = await announce(app, recording_of(FAST.format(1)))
+        await app.ingest.run(job)
+
+        facts = await proved(app, job)
+        await blobs.aclose()
+        assert (3, 4 * MIB) == (facts.blocks, facts.block_bytes)
+
+
+async def test_waiting_as_the_source_has_asked_makes_no_shorter_blocks(environment: dict[str, str]) -> None:
+    """Throttled for longer than a pace is measured: each block is asked for as often as it was refused, and once."""
+    asked: dict[str, int] = {}
+    body = mp4(14 * MIB)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        span = request.headers.get("Range", "")
+        asked[span] = asked.get(span, 0) + 1
+        if not request.path.endswith("/metadata") and asked[span] == 1:
+            return web.Response(status=429, headers={"Retry-After": "1"})
+        return part(request, body, '"1"')
+
+    async with app_with_source(environment, answer) as built:
+        app = with_limits(built, pace=IMPATIENT, parallelism=2, largest_block=4 * MIB)
+        [job] = await announce(app, recording_of(FAST.format(1)))
+        await app.ingest.run(job)
+
+        facts = await proved(app, job)
+        assert (4, 4 * MIB) == (facts.blocks, facts.block_bytes)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recording.app import App
-from recording.errors import NotProved
+from recording.errors import NotProved, SourceDamaged, SourceUnavailable
 from recording.model.job import ChunkJob
 from recording.model.proof import ChunkFacts
 from tests.support.emulator import Control
@@ -86,3 +86,31 @@ async def test_two_workers_prove_it_once(app: App, control: Control) -> None:
     found = await app.clients.blobs.stat("staging", job.content_blob)
     assert found is not None
     assert found.sha256 == await stored_sha256(app, job)
+
+
+async def test_other_bytes_are_kept_where_the_source_has_none_left(app: App, control: Control) -> None:
+    """They are all that is left: nothing is proved of them, and they are archived as they are."""
+    job = await committed(app, control, 2 * BLOCK, spoiled=True)
+    left = await app.clients.blobs.read("staging", job.content_blob)
+    await control.fault("expired", "/recording/download/*", times=None)
+
+    await app.ingest.run(job)
+
+    assert left == await app.clients.blobs.read("staging", job.content_blob)
+    [chunk] = (await app.recordings.load(job.recording_key)).chunks
+    assert (True, None) == (chunk.is_damaged, chunk.facts.flight)
+
+
+@pytest.mark.parametrize(("fault", "more"), [("status", {"status": 500}), ("etag", {"length": 1000})])
+async def test_other_bytes_are_kept_while_the_source_does_not_say_whether_it_has_others(
+    app: App, control: Control, fault: str, more: dict[str, Any]
+) -> None:
+    """The attempt fails, and the next one asks again."""
+    job = await committed(app, control, 2 * BLOCK, spoiled=True)
+    left = await app.clients.blobs.read("staging", job.content_blob)
+    await control.fault(fault, "/recording/download/*", times=None, **more)
+
+    with pytest.raises((SourceUnavailable, SourceDamaged)):
+        await app.ingest.run(job)
+
+    assert left == await app.clients.blobs.read("staging", job.content_blob)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 
 import pytest
@@ -14,12 +15,18 @@ PACE = Pace(floor=1000, seconds=0.12, patience_seconds=0.05, crowd=9)
 ALWAYS, NEVER = (lambda: True), (lambda: False)
 
 
+async def coming(per_second: float, seconds: float) -> AsyncIterator[bytes]:
+    """Be a body that comes so fast."""
+    for _ in range(int(seconds / 0.01)):
+        yield bytes(int(per_second / 100))
+        await asyncio.sleep(0.01)
+
+
 async def sending(line: Line, *, per_second: float, seconds: float = 2.0) -> None:
     """Hold a stream that gets so many bytes a second."""
     async with line.hold():
-        for _ in range(int(seconds / 0.01)):
-            line.count(int(per_second / 100))
-            await asyncio.sleep(0.01)
+        async for _ in line.counted(coming(per_second, seconds)):
+            pass
 
 
 async def ends(task: "asyncio.Task[None]") -> Taken | SourceSlow | None:
@@ -86,6 +93,41 @@ async def test_blocks_that_are_too_long_for_the_source_are_taken_though_nobody_w
         assert isinstance(await ends(asyncio.create_task(sending(line, per_second=200))), Taken)
         assert 10 == line.longest
         assert None is await ends(asyncio.create_task(sending(line, per_second=200)))
+
+
+async def test_storage_that_hangs_and_pauses_are_not_the_slowness_of_the_source() -> None:
+    """What came fast and waits for storage, or a source that has asked for a pause, is no reason to give up or cut."""
+    streams = Streams(1, Pace(floor=1000, seconds=0.12, crowd=0))
+    with streams.line("a", may_be_given_up=ALWAYS) as line:
+        line.longest, line.shortest = 10_000, 10
+
+        async def storing() -> None:
+            async with line.hold():
+                with line.aside():
+                    async for _ in line.counted(coming(9000, 0.02)):
+                        await asyncio.sleep(1)
+
+        assert None is await ends(asyncio.create_task(storing()))
+        assert (10_000, None) == (line.longest, line.slow_rate)
+
+
+async def test_a_source_that_does_not_answer_gets_no_shorter_blocks() -> None:
+    """More requests would be the answer to one that has too many; it is given up while others wait."""
+    streams = Streams(1, PACE)
+    with streams.line("a", may_be_given_up=ALWAYS) as line, streams.line("b", may_be_given_up=ALWAYS) as other:
+        line.longest, line.shortest = 10_000, 10
+
+        async def hanging() -> None:
+            async with line.hold():
+                await asyncio.sleep(5)
+
+        running = asyncio.create_task(hanging())
+        await asyncio.sleep(3 * PACE.seconds)
+        assert (10_000, 0, False) == (line.longest, line.slow_rate, running.done())
+
+        waiting = asyncio.create_task(sending(other, per_second=9000, seconds=0.05))
+        assert isinstance(await ends(running), SourceSlow)
+        await waiting
 
 
 async def test_no_recording_holds_all_streams_while_another_waits() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +24,7 @@ from recording.model.job import ChunkJob
 from recording.notices import Topic
 from tests.support.archives import quarantined
 from tests.support.emulator import Control, file_event
-from tests.support.events import EVENTS, NEARLY
+from tests.support.events import EVENTS, KINDS, MOVED, NEARLY
 from tests.support.facts import body_of, listing, receive, sweep
 from tests.support.logs import logged
 from tests.support.source import recording_of
@@ -132,7 +133,7 @@ async def test_other_events_are_acknowledged_and_forgotten(app: App) -> None:
     assert ({}, {}) == (await listing(app.settings, "staging"), await listing(app.settings, "quarantine"))
 
 
-@given(value=NEARLY | EVENTS)
+@given(value=NEARLY | EVENTS | MOVED)
 @hypothesis.settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -160,12 +161,23 @@ async def test_any_json_is_kept_queued_or_quarantined_never_dropped(app: App, va
 
 
 def named_documents(value: Any) -> set[str]:
-    """List the documents that an event's chunks name, read in the plainest way."""
+    """List the documents that an event's chunks name; those of an event with another meaning in the plainest way."""
+    if isinstance(value, dict) and value.get("eventType") not in KINDS[1:]:
+        return set(_documents_in(value))
     try:
         chunks = value["data"]["recordingStorageInfo"]["recordingChunks"]
         return {chunk["documentId"] for chunk in chunks if isinstance(chunk["documentId"], str)}
     except (TypeError, KeyError, IndexError):
         return set()
+
+
+def _documents_in(value: Any) -> Iterator[str]:
+    """Walk the document ids anywhere in an event."""
+    if isinstance(value, dict) and isinstance(value.get("documentId"), str):
+        yield value["documentId"]
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _documents_in(inner)
 
 
 async def test_what_was_derived_stands_in_the_manifest_and_in_the_log(

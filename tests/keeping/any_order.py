@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 import re
-from asyncio import Runner
+from asyncio import Runner, gather
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -115,9 +115,17 @@ class World:
 
     async def timer(self, app: App) -> None:
         """Run the timer, and what it has queued."""
+        for key in await self.due(app):
+            await app.erase.run(key)
+
+    async def due(self, app: App) -> list[str]:
+        """Run the timer; return what it has queued to be erased."""
         await run_timer(app, now=self.now)
-        for message in await drained(app.clients.erasure_queue):
-            await app.erase.run(ErasureJob.from_message(message).recording_key)
+        return [ErasureJob.from_message(text).recording_key for text in await drained(app.clients.erasure_queue)]
+
+    async def rows(self) -> set[str]:
+        """Return the recordings that the search index shows."""
+        return {key async for key, _ in self.app.clients.index.recording_keys()}
 
     async def look(self) -> Look:
         """List the archive."""
@@ -233,6 +241,26 @@ class AnyOrder(RuleBasedStateMachine):
         self.world.now += timedelta(days=days, hours=30 if days else 1)
         self.act(self.world.timer, kill)
 
+    @rule(which=which, case=cases)
+    @precondition(lambda self: self.world.keys)
+    def hold_while_two_processes_erase(self, which: int, case: str) -> None:
+        """A case places a hold at the moment when two processes have the message of one erasure."""
+
+        async def act(app: App) -> None:
+            self.world.now += timedelta(hours=30)
+            key, other = self.key(which), assemble(app.settings, app.clients, clock=lambda: self.world.now)
+            keys = await self.world.due(app)
+
+            async def hold() -> None:
+                with contextlib.suppress(RecordingError):
+                    await place(app, key, case)
+                    # From here on nothing of it may be gone, whatever the erasure was about to do.
+                    self.before.held.add(key)
+
+            await gather(hold(), *(process.erase.run(one) for process in (app, other) for one in keys))
+
+        self.act(act)
+
     @rule(which=which)
     @precondition(lambda self: self.world.keys)
     def event_comes_again(self, which: int) -> None:
@@ -279,12 +307,13 @@ class AnyOrder(RuleBasedStateMachine):
             await self.world.timer(self.world.app)
             await self.check()
         staging = self.world.direct.get_container_client(f"{STAGING}-{AnyOrder.number}")
-        staged = [name async for name in staging.list_blob_names()]
+        staged, rows = [name async for name in staging.list_blob_names()], await self.world.rows()
         for key in self.world.keys:
             is_erased = bool(self.before.certificates(key))
             assert is_erased == (not self.before.files.get(key)), f"half erased: {self.before.files.get(key)}"
             if is_erased:
                 assert not [name for name in staged if key in name]
+                assert key not in rows, "erased, and still listed"
                 with contextlib.suppress(NotFound):
                     raise AssertionError(await self.world.app.catalogue.get(key))
 

@@ -13,7 +13,7 @@ from tests.keeping.worlds import CLASSES, lift, place, retain
 from tests.support.emulator import Control
 from tests.support.facts import archived, listing, put, run_timer
 
-pytestmark = pytest.mark.settings(RETENTION_CLASSES=CLASSES)
+pytestmark = pytest.mark.settings(RETENTION_CLASSES=CLASSES, ERASURE_DELAY_HOURS="0")
 DAY = timedelta(days=1)
 
 

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from recording.model import erasure, job, layout
-from recording.model.erasure import ELSEWHERE, OF_BLOBS, Expires, Kept, Removed
+from recording.model.erasure import ELSEWHERE, OF_BLOBS, ErasureScope, Expires, Kept, Removed
 from recording.model.layout import StagedKind
 
 # They read names, and make none.
@@ -40,6 +40,16 @@ def test_what_stays_or_expires_says_why() -> None:
     assert {Removed} == {
         type(OF_BLOBS[kind]) for kind in ("chunk", "metadata", "event", "manifest", "started", "ending")
     }
+
+
+def test_what_a_later_look_finds_is_removed_too() -> None:
+    """A manifest that was finished after the first look has rows of its own."""
+    first = ErasureScope(recording_key="k", call_id="c", rows=(("month:", "1"),), exports=("exports/1.json",))
+    late = ErasureScope(recording_key="k", call_id="c", rows=(("month:", "1"), ("reference:9", "1")))
+
+    both = first.with_places(late)
+
+    assert ((("month:", "1"), ("reference:9", "1")), ("exports/1.json",)) == (both.rows, both.exports)
 
 
 @pytest.mark.parametrize("one", ["joined files", "exports of people", "rows of the search index", "queue messages"])

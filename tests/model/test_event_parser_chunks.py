@@ -52,6 +52,8 @@ def test_a_location_that_cannot_be_one_costs_no_chunk(name: str, odd: Any) -> No
         "https://eu-prod.asyncgw.teams.microsoft.com/some/other/path",
         "https://a.ams.gov.teams.microsoft.us/v2/x",
         f"http://127.0.0.1:8080/v1/objects/{DOCUMENT}/content/video",
+        f"https://us.blob.asm.skype.com/v1/objects/{DOCUMENT}/content/video",
+        f"https://storage.blob.teams.microsoft.com/V1/Objects/{DOCUMENT}/content/video",
         f"https://storage.of.next.year.example/v2/things/{DOCUMENT}",
         f"https://acs.communication.azure.com/recording/download/{DOCUMENT}",
         "https://evil-asm.skype.com.example.org/calls/x",

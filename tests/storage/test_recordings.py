@@ -1,16 +1,21 @@
 """recording/storage/recordings.py: what staging lists, and what the archive's manifests say."""
 
 import asyncio
+import json
 from collections.abc import Callable
 
 import pytest
 
+from local.azurite import Azurite
 from recording.app import App
 from recording.model import layout
 from recording.model.attempts import Attempts, Failure
+from recording.storage.recordings import LARGE_TEXT
+from tests.support import big
 from tests.support.archives import LATE, lose
+from tests.support.big import counted
 from tests.support.emulator import Control
-from tests.support.facts import announce, put, stage, sweep
+from tests.support.facts import announce, harmed, listing, put, receive, stage, sweep
 
 
 async def test_a_chunk_is_archived_when_the_manifest_says_so(app: App, control: Control) -> None:
@@ -37,6 +42,22 @@ async def test_a_lost_chunk_is_not_archived(app: App, control: Control) -> None:
     assert written is not None
     assert ["lost"] == [entry.outcome for entry in written.chunks]
     assert not await app.recordings.is_archived(job)
+
+
+async def test_a_large_event_is_read_once(azurite: Azurite, environment: dict[str, str]) -> None:
+    """Each batch of its chunks needs it again, and so does each review; under another ETag it is another event."""
+    async with harmed(azurite, environment) as (app, proxy):
+        event = big.big_event(700)
+        assert len(json.dumps(event)) > LARGE_TEXT
+        await receive(app, event)
+
+        first, requests = await app.recordings.load(big.KEY), counted(proxy)
+        second = await app.recordings.load(big.KEY)
+
+        assert (1, first) == (counted(proxy) - requests, second)
+        [name] = await listing(app.settings, "staging")
+        await put(app.settings, "staging", name, json.dumps(big.big_event(701)).encode())
+        assert 701 == len((await app.recordings.load(big.KEY)).chunks)
 
 
 async def test_failures_at_the_same_moment_are_all_on_record(app: App, control: Control) -> None:

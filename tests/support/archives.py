@@ -68,3 +68,9 @@ async def spoil(app: App, name: str, body: bytes | None = None) -> str:
 async def quarantined(app: App) -> list[Any]:
     """Read every event in quarantine."""
     return [await body_of(app.settings, "quarantine", name) for name in await listing(app.settings, "quarantine")]
+
+
+async def rows_of(app: App, key: str) -> list[str]:
+    """List the partitions in which the search index has rows of a recording."""
+    listed = app.clients.index._table().list_entities()
+    return sorted([one["PartitionKey"] async for one in listed if key in one["RowKey"]])

@@ -144,3 +144,18 @@ NEARLY = st.builds(
     recordingStartTime=st.just("2021-07-27T15:20:23Z") | TIMES,
     sessionEndReason=JSON,
 ).map(json.loads)
+
+
+# Chunks where no version of the service has them.
+MOVED = st.builds(
+    lambda kind, data: {"id": "1", "eventType": kind, "data": data},
+    st.sampled_from(["Microsoft.Communication.RecordingFilesReady", events.FILE_STATUS_UPDATED, None]),
+    st.recursive(
+        st.lists(NEARLY_CHUNK, min_size=1, max_size=2),
+        lambda inner: (
+            st.lists(inner, min_size=1, max_size=2)
+            | st.dictionaries(st.sampled_from(["recordingStorageInfo", "recordingChunks", "files"]), inner, min_size=1)
+        ),
+        max_leaves=4,
+    ),
+)
