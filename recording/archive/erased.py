@@ -77,13 +77,12 @@ class ErasedRecordings:
         if rows:
             # Before its events are gone, which alone say where its rows are.
             await self.index.forget(rows, NOTHING)
+        if recording:
+            await self._remove_endings(recording)
         done = await self.places.empty("staging", [f"{key}/"])
         if rows:
             # And again: the timer may have written them meanwhile. What it writes from now on it forgets itself.
             await self.index.forget(rows, NOTHING)
-        if recording and recording.recording_id:
-            # Otherwise its stop would be reported as one that nothing has announced.
-            await self.endings.clear_announced(recording.recording_id)
         log.warning("recording.erased_again", erasure=stone.erasure, removed=sum(done.removed.values()))
         return True
 
@@ -101,6 +100,19 @@ class ErasedRecordings:
         """Return what rows of a recording in flight are made of."""
         started = await self.starts.find(recording.recording_id)
         return write_manifest(recording, archived_at=None, started=started)
+
+    async def _remove_endings(self, recording: InFlightRecording) -> None:
+        """Remove what intake and the watch over stops wrote of a recording in flight, with the markers of its stop."""
+        if recording.recording_id:
+            # Otherwise its stop would be reported as one that nothing has announced.
+            await self.endings.clear_announced(recording.recording_id)
+        facts = [layout.assigned_ending_blob(recording.key)]
+        for recording_id in {event.recording_id for event in recording.events if event.recording_id}:
+            known = await self.endings.find(recording_id)
+            # An event may claim the id of another recording, whose ending stays.
+            if known and known.recording_key == recording.key:
+                facts.append(layout.ending_blob(recording_id))
+        await self.places.empty("archive", facts)
 
     async def forget_rows(self, written: Sequence[Manifest]) -> None:
         """Delete rows of recordings in flight that were written while a job emptied staging under a tombstone.

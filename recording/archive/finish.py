@@ -301,9 +301,9 @@ class Finish:
         # What was said later than the call is listed as well: a withdrawal is never left out.
         said = counting(found, since=written.recording_start_time)
         people = [one.id for one in written.participants]
-        is_asked = self.needs_consent or bool(said)
+        is_asked = self.needs_consent or bool(said.consents or said.unreadable)
         uncovered = standing(said).uncovered(people) if is_asked else ()
-        return written.model_copy(update={"consents": tuple(said), "uncovered": uncovered})
+        return written.model_copy(update={"consents": tuple(said.consents), "uncovered": uncovered})
 
     async def _protection(self, due: Due, now: datetime) -> Protection | None:
         """Return what the platform is asked for the copies; the recording gets its retention class before the first.
@@ -326,13 +326,17 @@ class Finish:
         """
         key = written.recording_key
         kept = await self.keeping.find(key)
-        await self.index.write(written, kept)
-        if not self.keeping.is_immutable or not (kept.holds or kept.days is not None):
-            return
-        marker = await self.keeping.mark(key)
-        try:
-            await self.keeping.protect(key, hold=bool(kept.holds), until=kept.until(written.archived_at))
-        except (AzureError, NotProtected) as failed:
-            log_not_protected(key, failed)
-            return
-        await self.keeping.unmark(marker)
+        marker = await self.keeping.mark(key) if self.keeping.is_immutable else None
+        while True:
+            await self.index.write(written, kept)
+            try:
+                await self.keeping.protect(key, hold=bool(kept.holds), until=kept.until(written.archived_at))
+            except (AzureError, NotProtected) as failed:
+                log_not_protected(key, failed)
+                return
+            # Somebody may have placed a hold meanwhile, whose rows and platform must not follow what was read before.
+            before, kept = kept, await self.keeping.find(key)
+            if kept == before:
+                break
+        if marker:
+            await self.keeping.unmark(marker)

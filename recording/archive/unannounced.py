@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from azure.core.exceptions import AzureError
-from pydantic import ValidationError
 
 from recording.archive.matching import AnnouncedRecording, match_endings
 from recording.archive.run import Run
+from recording.errors import ManifestUnreadable
 from recording.model import conversation, events, layout
 from recording.model.manifest import Absence, Manifest, known_ids
 from recording.model.pending import PendingEnding
@@ -200,7 +200,7 @@ class UnannouncedWatch:
             return True
         try:
             written = await self.recordings.first_manifest(known.recording_key)
-        except ValidationError:
+        except ManifestUnreadable:
             return True  # `verify` reports it
         own = written.recording_id if written else None
         return own is not None and layout.recording_digest(own) == layout.recording_digest(known.recording_id)
@@ -226,7 +226,7 @@ class UnannouncedWatch:
         async def read(key: str) -> None:
             try:
                 written = await self.recordings.first_manifest(key)
-            except ValidationError:
+            except ManifestUnreadable:
                 return  # `verify` reports it
             if written and written.recording_id is None:
                 start = written.recording_start_time

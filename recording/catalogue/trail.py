@@ -20,6 +20,7 @@ from recording.storage.index import Index
 from recording.storage.trail import Trail
 from recording.telemetry import log
 
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
 _WEEK = timedelta(days=7)
 # A fact has the time at which its operation began, and is written when that has ended.
@@ -82,7 +83,7 @@ class TrailView:
             after, recording_id = read_token(digests, wanted, query.cursor) if query.cursor else ("", None)
             rows = await self._index.trail(key, after=after, limit=query.limit + 1)
             # Of an erased recording: its entries name the digest of the key.
-            rows = rows or await self._index.trail(layout.key_digest(key), after=after, limit=query.limit + 1)
+            rows += await self._index.trail(layout.key_digest(key), after=after, limit=query.limit + 1)
         if not query.cursor:
             recording_id = await self._recording_id(key, rows)
         # It got its key when it had ended: what was done before is under its recording id.
@@ -154,7 +155,13 @@ class TrailRows:
         last = (now - _LATE).astimezone(UTC).replace(minute=0, second=0, microsecond=0) - _HOUR
         if self._done is None:
             self._done = await self._index.marked(_MARK) or _over(last - _HOUR)
-        hour = max(layout.trail_hour(self._done) or last, last - _WEEK)
+            if await self._index.marked(index.TRAIL_SINCE) is None:
+                # A new table, or one that was lost: it may lack the rows of what was before.
+                await self._index.mark(index.TRAIL_SINCE, self._done)
+        hour = layout.trail_hour(self._done) or last
+        if hour < last - _WEEK:
+            hour = last - _WEEK
+            await self._index.mark(index.TRAIL_SINCE, layout.trail_hour_prefix(hour))
         while hour <= last:
             if self._done < _over(hour):
                 prefix = layout.trail_hour_prefix(hour)
@@ -190,6 +197,8 @@ class TrailRows:
                 await self._index.write_trail(await self._trail.read(some))
             await self._index.mark(name, folder)
             yield f"{day:%Y-%m-%d}", len(names)
+        if since is None and until is None:
+            await self._index.mark(index.TRAIL_SINCE, layout.trail_hour_prefix(_BEGINNING))
         await self._index.unmark(name)
 
 

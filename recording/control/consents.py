@@ -5,6 +5,7 @@ timer tries it again: this is the only place that does. Where consent is require
 again when the start is on record: a withdrawal that came between the two has not seen the recording.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,7 @@ from recording.clock import Clock, utc_now
 from recording.errors import (
     Conflict,
     ConsentMissing,
+    Misconfigured,
     NotFound,
     RecordingError,
     StorageUnavailable,
@@ -25,7 +27,7 @@ from recording.errors import (
 )
 from recording.model import conversation
 from recording.model.caller import Caller
-from recording.model.consent import Consent, ConsentBody, Standing, counting, standing
+from recording.model.consent import Consent, ConsentBody, ConsentFacts, Standing, counting, standing
 from recording.model.live import Known
 from recording.model.record import Body
 from recording.model.started import Started
@@ -34,11 +36,12 @@ from recording.model.trail import TrailEntry
 from recording.storage.consents import Consents, PendingPause
 from recording.storage.endings import Endings
 from recording.storage.index import Index
-from recording.storage.starts import StartClaims
 from recording.storage.trail import Trail
 from recording.telemetry import log
 
 _DAY = timedelta(days=1)
+# A caller waits; two days may have thousands of starts.
+_INDEX_SECONDS, _FACTS_SECONDS = 10.0, 60.0
 _WHY = "consent was withdrawn"
 
 # notRecording: it was paused already, or is over; notPaused: it goes on, and the timer tries again.
@@ -81,7 +84,6 @@ class ConsentControl:
     service: RecordingService
     consents: Consents
     trail: Trail
-    starts: StartClaims
     endings: Endings
     index: Index
     required: bool
@@ -102,15 +104,17 @@ class ConsentControl:
             failed = await self._write(fact)
             known = None if failed else await self._standing(conversation_id)
             recordings: list[PausedRecording] = []
-            if fact.decision == "withdrawn" and (known is None or known.named("withdrawn")):
-                recordings = await self._pause_all(caller, conversation_id)
+            are_all_found = True
+            if fact.decision == "withdrawn" and (known is None or known.is_withdrawn):
+                are_all_found = await self._pause_all(caller, conversation_id, recordings)
                 entry.details |= {
                     outcome: [one.recording_id for one in recordings if one.outcome == outcome]
                     for outcome in ("paused", "notPaused")
                 }
-            if known is None:
-                done = ", ".join(f"{one.recording_id[:32]} {one.outcome}" for one in recordings)
-                raise StorageUnavailable(f"the consent can't be kept now; send it again ({done or 'nothing changed'})")
+            if known is None or not are_all_found:
+                done = ", ".join(f"{one.recording_id[:32]} {one.outcome}" for one in recordings) or "nothing changed"
+                failed_at = "the consent can't be kept" if known is None else "not all recordings can be looked for"
+                raise StorageUnavailable(f"{failed_at} now; send it again, or pause them by their ids ({done})")
             return ConsentNoted(consent=fact, may_start=known.missing is None, recordings=recordings)
 
     async def view(self, caller: Caller, conversation_id: str) -> ConsentList:
@@ -124,7 +128,7 @@ class ConsentControl:
         now = standing(found)
         return ConsentList(
             conversation_id=conversation_id,
-            consents=found,
+            consents=list(found.consents),
             granted=now.named("granted"),
             withdrawn=now.named("withdrawn"),
             may_start=now.missing is None,
@@ -143,12 +147,12 @@ class ConsentControl:
         if not self.required:
             return
         try:
-            withdrawn = standing(await self._read(started.conversation_id)).named("withdrawn")
+            is_withdrawn = standing(await self._read(started.conversation_id)).is_withdrawn
         except StorageUnavailable:
             # The timer looks.
             await self.consents.mark(_pending(started, self.clock))
             return
-        if withdrawn:
+        if is_withdrawn:
             await self._pause(caller, started)
 
     async def pause_pending(self, markers: Iterable[StoredBlob]) -> None:
@@ -158,7 +162,7 @@ class ConsentControl:
         """
         try:
             async for one in self.consents.pending(markers):
-                if standing(await self._read(one.conversation_id)).named("withdrawn"):
+                if standing(await self._read(one.conversation_id)).is_withdrawn:
                     started = Started(recording_id=one.recording_id, conversation_id=one.conversation_id)
                     await self._pause(Caller(_WHY, origin="timer"), started)
                 else:
@@ -184,7 +188,7 @@ class ConsentControl:
         except StorageUnavailable:
             return None
 
-    async def _read(self, conversation_id: str) -> list[Consent]:
+    async def _read(self, conversation_id: str) -> ConsentFacts:
         """Read the facts that count now, the oldest first; raises StorageUnavailable."""
         try:
             return counting(await self.consents.of(conversation_id), since=self.clock())
@@ -192,29 +196,42 @@ class ConsentControl:
             log.error("consent.not_read", reason=describe(failed), next="refused with 503")
             raise StorageUnavailable("the consents of this conversation can't be read now; try again") from None
 
-    async def _pause_all(self, caller: Caller, conversation_id: str) -> list[PausedRecording]:
-        """Pause every recording of a conversation that goes on, as far as this app has started it.
+    async def _pause_all(self, caller: Caller, conversation_id: str, paused: list[PausedRecording]) -> bool:
+        """Pause each recording of a conversation that goes on, as far as this app has started it; add it to `paused`.
 
-        Raises StorageUnavailable if that can't be found out.
+        Those of the index at once; then those of the facts of two days, since the index may lack rows or be out of
+        reach. Return False if the facts can't be read: there may be others.
         """
-        return [await self._pause(caller, one) for one in await self._live(conversation_id)]
 
-    async def _live(self, conversation_id: str) -> list[Started]:
-        """Find the recordings of a conversation that go on: in the index, or else in the facts of two days."""
+        async def pause(found: Iterable[Started]) -> None:
+            seen = {one.recording_id for one in paused}
+            once = {one.recording_id: one for one in found if one.recording_id not in seen}
+            paused.extend([await self._pause(caller, one) for one in once.values()])
+
         try:
-            return _of(conversation_id, await self.index.live())
-        except AzureError as failed:
+            async with asyncio.timeout(_INDEX_SECONDS):
+                live = await self.index.live()
+            await pause(_of(conversation_id, live))
+        except (AzureError, Misconfigured, TimeoutError) as failed:
             log.warning("index.not_read", reason=describe(failed), next="the facts of starts are read")
-        now = self.clock()
         try:
-            begun = [await self.starts.find(one) for one in await self.trail.starts_on([now - _DAY, now])]
-            mine = _of(conversation_id, [one for one in begun if one])
-            return [one for one in mine if await self.endings.find(one.recording_id) is None]
+            async with asyncio.timeout(_FACTS_SECONDS):
+                found = await self._begun(conversation_id)
         except (AzureError, TimeoutError) as failed:
-            log.error("consent.not_paused", reason=describe(failed), next="nothing was found; the caller pauses by id")
-            raise StorageUnavailable(
-                "neither the search index nor the facts of starts can be read: pause the recordings by their ids"
-            ) from None
+            log.error(
+                "consent.not_paused",
+                reason=describe(failed),
+                next="others may go on; the caller gets a 503 that says so",
+            )
+            return False
+        await pause(found)
+        return True
+
+    async def _begun(self, conversation_id: str) -> list[Started]:
+        """Find the recordings of a conversation that began in the last two days and have not ended, in the facts."""
+        now = self.clock()
+        mine = _of(conversation_id, await self.trail.started_on([now - _DAY, now]))
+        return [one for one in mine if await self.endings.find(one.recording_id) is None]
 
     async def _pause(self, caller: Caller, started: Started) -> PausedRecording:
         """Pause a recording; on record under its id. What fails is marked, and tried again by the timer."""

@@ -24,7 +24,7 @@ from recording.control.bodies import (
 )
 from recording.control.consents import ConsentControl
 from recording.errors import BadRequest, NotFound
-from recording.model import conversation
+from recording.model import conversation, layout
 from recording.model.caller import Caller, RepeatKey
 from recording.model.live import Asked, Known
 from recording.model.started import Started
@@ -33,6 +33,7 @@ from recording.retention import RetentionClasses
 from recording.storage.endings import Ending, Endings
 from recording.storage.index import Index
 from recording.storage.starts import ClaimedByAnotherRequest, HeldClaim, StartClaim, StartClaims, StartOutcome
+from recording.storage.tombstones import Tombstones
 from recording.storage.trail import Trail
 from recording.telemetry import log
 
@@ -49,6 +50,7 @@ class RecordingControl:
         endings: Endings,
         index: Index,
         consents: ConsentControl,
+        tombstones: Tombstones,
         classes: RetentionClasses,
         default_callback_uri: str | None,
         clock: Clock = utc_now,
@@ -60,6 +62,7 @@ class RecordingControl:
         self._endings = endings
         self._index = index
         self._consents = consents
+        self._tombstones = tombstones
         self._classes = classes
         self._default_callback_uri = default_callback_uri
         self._clock = clock
@@ -75,9 +78,11 @@ class RecordingControl:
         key = caller.repeat_key
         async with self._trail.record(self._entry("start", caller, conversation_id, None, body)) as entry:
             await self._consents.require(conversation_id)
-            entry.recording_id = await (
-                self._start_once(key, conversation_id, body) if key else self._start(conversation_id, body)
-            )
+            is_new = True
+            if key:
+                entry.recording_id, is_new = await self._start_once(key, conversation_id, body)
+            else:
+                entry.recording_id = await self._start(conversation_id, body)
             started = Started(
                 recording_id=entry.recording_id,
                 conversation_id=conversation_id,
@@ -87,9 +92,12 @@ class RecordingControl:
             )
             if body.retention_class is not None:
                 entry.details = {"retentionClass": body.retention_class}
-            await asyncio.gather(self._claims.note_started(started), self._index.note_live(started))
+            if is_new or await self._has_no_fact(entry, started.recording_id):
+                await asyncio.gather(self._claims.note_started(started), self._index.note_live(started))
+        if entry.erasure is None:
+            # Whoever withdraws consent from now on finds the start in its fact, if the index has no row of it.
             await self._consents.look_again(caller, started)
-            return RecordingStarted(recording_id=entry.recording_id)
+        return RecordingStarted(recording_id=started.recording_id)
 
     async def start_by_url(self, caller: Caller, body: StartRecordingByUrl) -> RecordingStarted:
         """Start recording the conversation of a URL or of a server call id, which is encoded here."""
@@ -159,8 +167,25 @@ class RecordingControl:
             options=body,
         )
 
-    async def _start_once(self, key: RepeatKey, conversation_id: str, body: StartRecording) -> str:
-        """Start once per key, across processes; the same key with a different request is refused."""
+    async def _has_no_fact(self, entry: TrailEntry, recording_id: str) -> bool:
+        """Return whether a start that is repeated is not on record yet: the process that made it was killed.
+
+        The fact of one that was erased meanwhile must not come back, nor may the trail name it again. Raises
+        azure-core's errors or TimeoutError: then it must be repeated once more.
+        """
+        async with asyncio.timeout(self._ending_timeout):
+            stone = await self._tombstones.read(layout.recording_digest(recording_id))
+            if stone is None:
+                return await self._claims.find(recording_id) is None
+        entry.erasure = stone.erasure
+        entry.recording_id = entry.conversation_id = entry.operation_context = None
+        return False
+
+    async def _start_once(self, key: RepeatKey, conversation_id: str, body: StartRecording) -> tuple[str, bool]:
+        """Start once per key, across processes; also return whether this request did.
+
+        The same key with a different request is refused.
+        """
         asked = body.model_dump_json(by_alias=True, exclude_none=True)
         request = sha256(f"{conversation_id} {asked}".encode()).hexdigest()
         mine = StartClaim(owner=uuid4().hex, conversation_id=conversation_id, request=request, at=self._clock())
@@ -171,7 +196,7 @@ class RecordingControl:
                 "this key was already used for a different request; use a new key", target=key.header
             ) from None
         if not isinstance(held, HeldClaim):
-            return str(held.outcome.recording_id)
+            return str(held.outcome.recording_id), False
         try:
             recording_id = await self._start(conversation_id, body)
         except BaseException as failed:
@@ -181,7 +206,7 @@ class RecordingControl:
         await self._claims.record_outcome(
             held, StartOutcome(result="started", recording_id=recording_id, at=self._clock())
         )
-        return recording_id
+        return recording_id, True
 
     @asynccontextmanager
     async def _audited(

@@ -30,6 +30,7 @@ from recording.telemetry import log
 from recording.workers import run_each
 
 _AT_ONCE = 8
+TRAIL = "facts of the trail"
 _SOURCE_SECONDS = 30.0
 
 
@@ -49,8 +50,7 @@ class Removal:
         await self._erase_derived(scope)
         await self.index.delete(scope.rows)
         left = await self._delete_sources(scope, now)
-        waiting = f"{layout.PENDING_KEEPING}/{scope.recording_key}/"
-        left += await self._empty("staging", [f"{scope.recording_key}/", waiting])
+        left += await self._empty("staging", _staged(scope))
         # The manifests first: what has none is in no list.
         folder = f"{layout.archive_folder(scope.recording_key)}/"
         left += await self._empty("archive", [f"{folder}recording"])
@@ -61,15 +61,15 @@ class Removal:
             await self.places.empty("staging", [layout.pending_live_blob(recording_id)])
             await self.index.forget_live(recording_id)
             digest = layout.recording_digest(recording_id)
-            await self.places.empty("staging", [f"{layout.PENDING}/"], wanted=_having(digest))
-            await self.places.empty("staging", [layout.pause_blob(recording_id)])
+            left += await self._empty("staging", [f"{layout.PENDING}/"], wanted=_having(digest))
+            left += await self._empty("staging", [layout.pause_blob(recording_id)])
         left += await self._empty("archive", [layout.ending_blob(one) for one in scope.recording_ids])
         await self._keep_events_of_others(scope)
         for where, names in _events(scope):
             left += await self._empty(where, names, wanted=frozenset(names).__contains__)
         # What was made of the recording in between.
         await self._erase_derived(scope)
-        await self.trail.run(scope, erasure)
+        left += _left("archive", await self.trail.run(scope, erasure))
         # What was made while the manifest was there; what is made later finds none, and erases itself.
         await self._erase_derived(scope)
         return left
@@ -78,8 +78,13 @@ class Removal:
         """List what there is under the places of a recording, with versions and deleted blobs."""
         folder = f"{layout.archive_folder(scope.recording_key)}/"
         facts = [*await self._facts(scope), *(layout.ending_blob(one) for one in scope.recording_ids)]
-        found = _left("staging", await self.places.remaining("staging", [f"{scope.recording_key}/"]))
+        pauses = map(layout.pause_blob, scope.recording_ids)
+        found = _left("staging", await self.places.remaining("staging", [*_staged(scope), *pauses]))
+        for digest in map(layout.recording_digest, scope.recording_ids):
+            markers = await self.places.remaining("staging", [f"{layout.PENDING}/"], wanted=_having(digest))
+            found += _left("staging", markers)
         found += _left("archive", await self.places.remaining("archive", [folder, *facts]))
+        found += _left("archive", await self.trail.remaining(layout.key_digest(scope.recording_key)))
         if self.blobs.keeps_derived:
             found += _left("derived", await self.places.remaining("derived", scope.derived))
         for where, names in _events(scope):
@@ -145,6 +150,11 @@ class Removal:
         return left
 
 
+def _staged(scope: ErasureScope) -> list[str]:
+    """Return the folders of a recording in staging: its own, and that of what the platform is still to be asked."""
+    return [f"{scope.recording_key}/", f"{layout.PENDING_KEEPING}/{scope.recording_key}/"]
+
+
 def _having(text: str) -> Callable[[str], bool]:
     return lambda name: text in name
 
@@ -187,7 +197,7 @@ def _kind(where: Container, name: str) -> str:
         case "staging":
             return kind_in_staging(name)
         case "archive":
-            return kind_in_archive(name)
+            return TRAIL if name.startswith(f"{layout.TRAIL}/") else kind_in_archive(name)
         case "derived":
             return kind_in_derived(name)
         case "quarantine":

@@ -35,6 +35,7 @@ from recording.model.erasure import (
 )
 from recording.model.export import Progress
 from recording.model.record import Body
+from recording.model.trail import TrailEntry
 from recording.storage.erasures import ErasureStore
 from recording.storage.index import Index
 from recording.storage.places import Places
@@ -269,15 +270,18 @@ class ErasureRequests:
             steps = await self.store.steps(erasure, number)
             if steps.asked is None or (steps.decided and steps.decided.decision == "called-off"):
                 raise NotFound("no erasure of this recording was asked for", target="recordingKey")
-        await self.trail.write(caller, action="calloff", recording=key, details={"erasure": erasure})
-        by = caller.principal.object_id if caller.principal else None
-        async with _storage(key):
+        entry = TrailEntry.of(caller, "calloff", self.clock())
+        entry.recording_key, entry.details = key, {"erasure": erasure}
+        async with self.trail.record(entry), _storage(key):
             if steps.decided is None and (pending := await self.store.pending(erasure, number)):
                 # Who asked may have been killed in between.
                 await self.store.ask(pending)
-            mine = ErasureDecided(decision="called-off", at=self.clock(), by=by)
+            mine = ErasureDecided(decision="called-off", at=self.clock(), by=entry.object_id)
             decided = await self.store.decide(erasure, number, mine)
             if decided.decision != "called-off":
+                if decided.decision == "begun":
+                    # The trail doesn't name again what is erased.
+                    entry.recording_key, entry.erasure = None, erasure
                 what = "has begun" if decided.decision == "begun" else "was refused"
                 raise Conflict(f"this erasure {what}: it can't be called off any more", code="TooLate")
             await self.index.note_erasure(ErasureSummary.of(steps.asked, None, decided))

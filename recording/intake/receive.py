@@ -214,8 +214,16 @@ class Intake:
         return jobs
 
     async def is_erased(self, event: FileStatusUpdated) -> bool:
-        """Return whether an event is about an erased recording, as far as the archive answers."""
-        found = await self._tombstones.find_if_possible(Named.by_event(event), recording_key=event.recording_key)
+        """Return whether an event is about an erased recording, as far as the archive answers.
+
+        One of exported files leaves facts in the archive, where nothing looks again, and its files have no deadline: if
+        that can't be read, it must come again. Raises azure-core's errors and TimeoutError for it.
+        """
+        named = Named.by_event(event)
+        if event.exported:
+            async with asyncio.timeout(self._ending_timeout):
+                return (await self._tombstones.find(named)).whole is not None
+        found = await self._tombstones.find_if_possible(named, recording_key=event.recording_key)
         return found.whole is not None
 
     async def _drop(self, event: FileStatusUpdated) -> None:

@@ -177,8 +177,6 @@ class Replay:
             return ReplayResult(source, "invalid", bad.message)
         if isinstance(event, OtherEvent):
             return ReplayResult(source, "ignored", f"nothing to do for {event.type}")
-        if isinstance(event, FileStatusUpdated) and await self._intake.is_erased(event):
-            return ReplayResult(source, "ignored", "its recording was erased; nothing of it is kept")
         now = self._clock()
         received_at = quarantined_at = now
         if isinstance(event, FileStatusUpdated):
@@ -187,6 +185,8 @@ class Replay:
             quarantined_at = one.quarantined_at or event.time
         messages: list[str] = []
         try:
+            if isinstance(event, FileStatusUpdated) and await self._intake.is_erased(event):
+                return ReplayResult(source, "ignored", "its recording was erased; nothing of it is kept")
             if not dry_run:
                 accepted = await self._intake.accept(
                     event, one.text, received_at=received_at, quarantined_at=quarantined_at

@@ -36,6 +36,8 @@ from recording.storage.keeping import KeepingStore
 from recording.storage.trail import Trail
 from recording.telemetry import log
 
+_ERASED = "Erased"
+
 # Returns whether a recording is erased, or is being erased.
 type IsErased = Callable[[str], Awaitable[bool]]
 
@@ -79,7 +81,7 @@ class KeepingChanges:
             known = self.keeping.classes.describe()
             raise BadRequest(f"there is no retention class of this name; there are: {known}", target="retentionClass")
         async with self._recorded(caller, "retain", key, body.reason) as entry:
-            found, kept = await self._require(key, match)
+            found, kept = await self._require(entry, key, match)
             entry.recording_id = found.recording_id
             entry.details = {"retentionClass": wanted.name}
             after = Kept(wanted.name, wanted.days, kept.holds)
@@ -98,7 +100,13 @@ class KeepingChanges:
                     raise _changed()
                 # As with holds: the erasure at the end of a class looks at the class after it has said that it begins.
                 if await self.is_erased(key):
-                    raise Conflict("this recording is being erased, or was erased meanwhile", code="Erased")
+                    if kept.retention_class is not None:
+                        # Otherwise a class that was refused would keep what its own class has ended.
+                        why = "the recording is being erased"
+                        again = {"retention_class": kept.retention_class, "days": kept.days, "reason": why}
+                        await self.keeping.set_retention(key, fact.model_copy(update=again))
+                    await self.keeping.unmark(marker)
+                    raise _erased()
                 await self.follow.now(key, [marker])
             return await self._answer(found)
 
@@ -112,7 +120,7 @@ class KeepingChanges:
         """
         async with self._recorded(caller, "hold", key, body.reason) as entry:
             entry.details = {"case": body.case}
-            found, _ = await self._require(key, match)
+            found, _ = await self._require(entry, key, match)
             entry.recording_id = found.recording_id
             fact = HoldPlaced(case=body.case, reason=body.reason, at=entry.at.astimezone(UTC), by=entry.object_id)
             await self.place_fact(key, fact)
@@ -132,7 +140,7 @@ class KeepingChanges:
                 lifted = HoldLifted(case=fact.case, reason="the recording is being erased", at=fact.at, by=fact.by)
                 await self.keeping.lift(key, lifted)
             await self.keeping.unmark(marker)
-            raise Conflict("this recording is being erased, or was erased meanwhile", code="Erased")
+            raise _erased()
         await self.follow.now(key, [marker])
         return is_new
 
@@ -144,7 +152,7 @@ class KeepingChanges:
         """
         async with self._recorded(caller, "lift", key, query.reason) as entry:
             entry.details = {"case": query.case}
-            found, _ = await self._require(key, match)
+            found, _ = await self._require(entry, key, match)
             entry.recording_id = found.recording_id
             fact = HoldLifted(case=query.case, reason=query.reason, at=entry.at.astimezone(UTC), by=entry.object_id)
             marker = await self.keeping.mark(key)
@@ -174,9 +182,12 @@ class KeepingChanges:
                 code="KeptLonger",
             )
 
-    async def _require(self, key: str, match: Collection[str] | None) -> tuple[Manifest, Kept]:
+    async def _require(self, entry: TrailEntry, key: str, match: Collection[str] | None) -> tuple[Manifest, Kept]:
         found = await self.follow.find(key)
-        if found is None or await self.is_erased(key):
+        if await self.is_erased(key):
+            _forget_name(entry, key)
+            found = None
+        if found is None:
             raise NotFound("there is no recording of this key, neither in flight nor archived", target="recordingKey")
         kept = await self.keeping.find(key)
         if match is not None and "*" not in match and kept.etag not in match:
@@ -201,9 +212,23 @@ class KeepingChanges:
         async with self.trail.record(entry):
             try:
                 yield entry
+            except Conflict as failed:
+                if failed.error_code == _ERASED:
+                    _forget_name(entry, key)
+                raise
             except (AzureError, TimeoutError) as failed:
                 log.error("keeping.not_changed", recordingKey=key, operation=action, reason=describe(failed))
                 raise StorageUnavailable("storage can't be reached; try again") from None
+
+
+def _erased() -> Conflict:
+    return Conflict("this recording is being erased, or was erased meanwhile", code=_ERASED)
+
+
+def _forget_name(entry: TrailEntry, key: str) -> None:
+    """Have an entry name the erasure in place of the recording, as all that the trail has of an erased one."""
+    entry.recording_key = entry.recording_id = None
+    entry.erasure = layout.key_digest(key)
 
 
 def _changed() -> PreconditionFailed:

@@ -23,8 +23,10 @@ from recording.workers import run_each
 # Asks for the erasure of a recording; None if it is erased already, or something forbids it.
 type Erase = Callable[[str], Awaitable[str | None]]
 
-# Rows that one run looks at, and recordings for which it asks.
-_LOOKED_AT, _MOST, _AT_ONCE, _SECONDS = 1000, 100, 8, 30.0
+# Recordings for which one run asks, about; rows that are looked at together, which must take a part of its time only.
+_MOST, _PAGE, _AT_ONCE, _SECONDS = 100, 100, 8, 30.0
+# The name of the mark in the index: the last row that a run looked at which did not come to the end.
+_MARK = "retention-ends"
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,22 @@ class RetentionEnds:
         return asked
 
     async def _run(self, now: datetime, asked: list[str]) -> None:
-        rows = await self.index.ended(now, limit=_LOOKED_AT)
+        """Look at all rows, those behind the last run's first: what waits must not keep others from their turn."""
+        begin = after = await self.index.marked(_MARK) or ""
+        while len(asked) < _MOST:
+            rows = await self.index.ended(now, after=after, limit=_PAGE)
+            await self._look_at(rows, now, asked)
+            if len(rows) == _PAGE:
+                after = rows[-1][0]
+                await self.index.mark(_MARK, after)
+                continue
+            if begin:
+                await self.index.unmark(_MARK)
+            return
+
+    async def _look_at(self, rows: list[tuple[str, str]], now: datetime, asked: list[str]) -> None:
         kept = await self.keeping.of_days(key for _, key in rows)
-        # What is on hold waits, and must not keep others from their turn.
-        free = [(row, key) for row, key in rows if not kept.get(key, NOTHING).holds][:_MOST]
+        free = [(row, key) for row, key in rows if not kept.get(key, NOTHING).holds]
 
         async def look(one: tuple[str, str]) -> None:
             try:

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from random import SystemRandom
 
 from azure.core.exceptions import AzureError
 
 from recording.errors import ManifestUnreadable, Misconfigured, describe
 from recording.model import layout, manifest
-from recording.model.keeping import has_ended
+from recording.model.keeping import Kept, has_ended
 from recording.model.manifest import Manifest
 from recording.model.stored import StoredBlob
 from recording.storage.index import Index
@@ -84,7 +85,8 @@ class Follow:
         `markers` are those that staging has.
         """
         pending = by_key(markers)
-        some = [*pending.items()][:_MOST]
+        # Any of them: those that the platform refuses again and again must not keep others from their turn.
+        some = SystemRandom().sample([*pending.items()], min(_MOST, len(pending)))
         done: list[str] = []
 
         async def follow(one: tuple[str, list[str]]) -> None:
@@ -101,7 +103,16 @@ class Follow:
         return len(pending) - len(done)
 
     async def _follow(self, key: str) -> None:
-        kept, found = await self.keeping.find(key), await self.find(key)
+        """Follow the facts until they are the same afterwards: of two changes at once one may have read older ones."""
+        kept = await self.keeping.find(key)
+        while True:
+            await self._follow_once(key, kept)
+            before, kept = kept, await self.keeping.find(key)
+            if kept == before:
+                return
+
+    async def _follow_once(self, key: str, kept: Kept) -> None:
+        found = await self.find(key)
         if not kept.holds:
             await self.index.forget_hold(key)
         if found is None:

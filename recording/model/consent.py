@@ -5,7 +5,7 @@ they said it; a withdrawal counts before a grant of the same moment.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
@@ -101,10 +101,25 @@ class Consent(Record):
 
 
 @dataclass(frozen=True)
+class ConsentFacts:
+    """The facts of a conversation.
+
+    Of one that can't be parsed the id of the conversation that it was found under, and the time in its blob's name.
+    """
+
+    consents: Sequence[Consent]
+    unreadable: Sequence[tuple[str, datetime]] = ()
+
+
+@dataclass(frozen=True)
 class Standing:
-    """What the facts of a conversation say together: the last of each participant, by the normal form of their id."""
+    """What the facts of a conversation say together: the last of each participant, by the normal form of their id.
+
+    One that can't be parsed counts as the withdrawal of somebody unknown: that is the safe side.
+    """
 
     last: Mapping[str, Consent]
+    unreadable: int = 0
 
     def named(self, decision: Decision) -> list[str]:
         """Return the participants whose last fact says this, as it names them."""
@@ -116,8 +131,15 @@ class Standing:
         return found is not None and found.decision == "granted"
 
     @property
+    def is_withdrawn(self) -> bool:
+        """Return whether somebody has withdrawn, or may have."""
+        return bool(self.unreadable or self.named("withdrawn"))
+
+    @property
     def missing(self) -> str | None:
         """Return what is missing for a start, without naming anybody; None if nothing is."""
+        if self.unreadable:
+            return f"{self.unreadable} fact(s) of consent can't be parsed, and may say that it was withdrawn"
         if withdrawn := len(self.named("withdrawn")):
             return f"{withdrawn} participant(s) have withdrawn their consent to being recorded"
         return None if self.named("granted") else "no participant has granted consent to being recorded"
@@ -127,25 +149,29 @@ class Standing:
         return tuple(one for one in participants if not self.has_granted(one))
 
 
-def standing(consents: Iterable[Consent]) -> Standing:
+def standing(facts: ConsentFacts) -> Standing:
     """Return what facts say together, in any order of them."""
     last: dict[str, Consent] = {}
-    for one in sorted(consents, key=_place):
+    for one in sorted(facts.consents, key=_place):
         last[normal_participant(one.participant)] = one
-    return Standing(last)
+    return Standing(last, len(facts.unreadable))
 
 
 def _place(one: Consent) -> tuple[datetime, bool, datetime]:
     return one.at, one.decision == "withdrawn", one.received_at
 
 
-def counting(consents: Iterable[Consent], *, since: datetime) -> list[Consent]:
+def counting(facts: ConsentFacts, *, since: datetime) -> ConsentFacts:
     """Return the facts that count for a call that began at `since`, the oldest first.
 
     An id of a conversation URL stands for one call. That of a group or a room may be used again: there a fact counts
     for a day.
     """
-    found = (
-        one for one in consents if conversation.server_call_id(one.conversation_id) or one.at >= since - LONGEST_CALL
+
+    def counts(conversation_id: str, at: datetime) -> bool:
+        return bool(conversation.server_call_id(conversation_id)) or at >= since - LONGEST_CALL
+
+    return ConsentFacts(
+        sorted((one for one in facts.consents if counts(one.conversation_id, one.at)), key=_place),
+        [one for one in facts.unreadable if counts(*one)],
     )
-    return sorted(found, key=_place)

@@ -106,7 +106,7 @@ OF_BLOBS: Mapping[str, Answer] = {
     "outcome": Kept("as the claim that it belongs to"),
     "trail": Kept(
         "who had access must remain provable: each fact is written again with the digest of the recording key in place "
-        "of all that names the recording, and the first one is removed"
+        "of all that names the recording, and the first one is removed; `left` has what could not be"
     ),
     "quarantine": Removed("by the ids in its text; what comes later expires with its container"),
     "replayed": Kept("it is empty, and named by the digest of an event's text"),

@@ -308,6 +308,10 @@ def trail(recording: str) -> str:
     return f"trail:{recording}"
 
 
+# The name of the mark that says since which hour the index has the rows of all facts of the trail.
+TRAIL_SINCE = "trail-since"
+
+
 def trail_row(fact: str, entry: TrailEntry) -> tuple[str, str] | None:
     """Return partition and row key of an entry of the trail, by the name of its fact; None if it names no recording."""
     distinct = fact.rpartition("/")[2].removesuffix(".json").partition("-")[2]

@@ -630,6 +630,12 @@ def consent_blob(conversation: str, at: datetime, digest: str) -> str:
     return f"{consent_folder(conversation)}{recording_key(at, digest)}.json"
 
 
+def consent_time(name: str) -> datetime:
+    """Return the time in the name of a fact of consent; the latest there is for a name that has none."""
+    key = name.rpartition("/")[2].removesuffix(".json")
+    return recording_start(key) if is_recording_key(key) else datetime.max.replace(tzinfo=UTC)
+
+
 def export_blob(key: str, event: str) -> str:
     """Name the fact that chunks are in the team's own storage (docs/acs-contract.md#own-storage)."""
     return f"exports/{day(key)}/{key}-{event}.json"

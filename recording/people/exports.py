@@ -244,9 +244,14 @@ class Exports:
         keys = {key for one in before for key in one.found}
         unreadable = {key for one in before for key in one.unreadable}
         numbers = count(len(before))
-        # What is in flight first: what is archived in the meantime is met behind it.
-        keys |= set(await self.finder.in_flight(asked.participant))
-        async for one in self.finder.archived(asked.participant, after=before[-1].last_key if before else None):
+        # What is in flight first: what is archived in the meantime is met behind it. It is noted, since a later try
+        # finds it neither in flight nor, if its key is an earlier one, behind the last that it has looked at.
+        in_flight = await self.finder.in_flight(asked.participant)
+        if not before:
+            first = Progress(last_key="", found=tuple(sorted(in_flight)), unreadable=())
+            await self._create_blob(layout.person_export_progress_blob(export, next(numbers)), first)
+        keys |= set(in_flight)
+        async for one in self.finder.archived(asked.participant, after=before[-1].last_key or None if before else None):
             await self._create_blob(layout.person_export_progress_blob(export, next(numbers)), one)
             keys |= set(one.found)
             unreadable |= set(one.unreadable)
@@ -350,7 +355,7 @@ class Exports:
 
     async def _looked_up_to(self, export: str) -> str | None:
         progress = [one async for one in self._progress(export)]
-        return progress[-1].last_key if progress else None
+        return progress[-1].last_key or None if progress else None
 
     async def _progress(self, export: str) -> AsyncIterator[Progress]:
         async for name in self._names(f"{layout.person_export_folder(export)}found/"):

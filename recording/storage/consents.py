@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from recording.errors import describe
 from recording.model import conversation, layout
-from recording.model.consent import Consent
+from recording.model.consent import Consent, ConsentFacts
 from recording.model.record import Record
 from recording.model.stored import StoredBlob
 from recording.storage.blobs import Blobs
@@ -48,26 +48,29 @@ class Consents:
         async with asyncio.timeout(self._timeout):
             return await self._blobs.create("archive", name, fact.model_dump_json(by_alias=True).encode())
 
-    async def of(self, *conversation_ids: str | None) -> list[Consent]:
+    async def of(self, *conversation_ids: str | None) -> ConsentFacts:
         """Read the facts of a conversation, by any of its ids; raises azure-core's errors or TimeoutError.
 
-        One that can't be parsed is logged and left out.
+        One that can't be parsed is logged, and is among the `unreadable`.
         """
         found: list[Consent] = []
-        names: list[str] = []
+        unreadable: list[tuple[str, datetime]] = []
+        # By the name of a blob, the conversation id that led to its folder.
+        names: dict[str, str] = {}
 
         async def read(name: str) -> None:
             try:
                 found.append(Consent.model_validate_json(await self._blobs.read("archive", name) or b""))
             except ValidationError:
-                log.error("consent.unreadable", blob=name, next="it counts for nothing; inspect it")
+                log.error("consent.unreadable", blob=name, next="it counts as a withdrawal; inspect it")
+                unreadable.append((names[name], layout.consent_time(name)))
 
         async with asyncio.timeout(self._timeout):
-            for folder in dict.fromkeys(_folder_of(one) for one in conversation_ids if one):
-                prefix = layout.consent_folder(folder)
-                names += [blob.name async for blob in self._blobs.list_blobs("archive", prefix)]
+            for one in filter(None, conversation_ids):
+                prefix = layout.consent_folder(_folder_of(one))
+                names |= {blob.name: one async for blob in self._blobs.list_blobs("archive", prefix)}
             await run_each(read, names, at_once=_READS)
-        return found
+        return ConsentFacts(found, unreadable)
 
     async def mark(self, pause: PendingPause) -> None:
         """Mark a recording as yet to be paused; one that can't be marked is logged, and nothing is raised."""

@@ -160,15 +160,16 @@ class Index:
         """Delete the row by which a recording is found that was on hold; raises azure-core's errors."""
         await self._delete({"PartitionKey": index.HOLD, "RowKey": index.row_key(recording_key)})
 
-    async def ended(self, now: datetime, *, limit: int) -> list[tuple[str, str]]:
+    async def ended(self, now: datetime, *, limit: int, after: str = "") -> list[tuple[str, str]]:
         """List up to `limit` recordings whose time may have ended, the earliest first: (row key, recording key).
 
-        Only the facts say whether it has. Raises azure-core's errors.
+        `after` is the row key behind which the list begins. Only the facts say whether a time has ended. Raises
+        azure-core's errors.
         """
         found: list[tuple[str, str]] = []
         query = self._table().query_entities(
-            "PartitionKey eq @p and RowKey le @now",
-            parameters={"p": index.ENDS, "now": index.ended_before(now)},
+            "PartitionKey eq @p and RowKey gt @after and RowKey le @now",
+            parameters={"p": index.ENDS, "after": after, "now": index.ended_before(now)},
             results_per_page=min(limit, _MOST_IN_ANSWER),
         )
         try:

@@ -96,6 +96,8 @@ class StartClaims:
 
         The start can't be undone: if the fact can't be written, this is logged, and nothing is raised.
         """
+        # Whoever looked before has found none.
+        self._known.pop(fact.recording_id, None)
         try:
             async with asyncio.timeout(self._look_timeout):
                 name = layout.started_blob(fact.recording_id)

@@ -26,6 +26,7 @@ from recording.clock import Clock, utc_now
 from recording.errors import RecordingError, TrailUnavailable, describe
 from recording.model import layout
 from recording.model.caller import Caller
+from recording.model.started import Started
 from recording.model.trail import Action, Detail, TrailEntry
 from recording.storage.blobs import Blobs
 from recording.telemetry import log, traces
@@ -128,11 +129,15 @@ class Trail:
 
     async def starts_on(self, days: Iterable[datetime]) -> dict[str, datetime]:
         """Return the recordings that were started through this app on these days: {recording id: time of the start}."""
-        found: dict[str, datetime] = {}
-        for day in days:
-            names = [name for name in await self.names(layout.trail_folder(day)) if "-start-" in name]
-            found |= {entry.recording_id: entry.at for _, entry in await self.read(names) if entry.recording_id}
-        return found
+        return {entry.recording_id: entry.at for entry in await self._starts(days) if entry.recording_id}
+
+    async def started_on(self, days: Iterable[datetime]) -> list[Started]:
+        """List the recordings that were started through this app on these days; raises azure-core's errors."""
+        return [
+            Started(recording_id=entry.recording_id, conversation_id=entry.conversation_id, at=entry.at)
+            for entry in await self._starts(days)
+            if entry.recording_id and entry.conversation_id
+        ]
 
     async def days(self, since: datetime | None, until: datetime | None) -> list[datetime]:
         """List the days of [since, until) that have facts, oldest first; raises azure-core's errors."""
@@ -159,6 +164,13 @@ class Trail:
                     found.append((name, TrailEntry.model_validate_json(text or b"")))
                 except ValidationError:
                     log.warning("trail.unreadable", fact=name, next="omitted; inspect the blob")
+        return found
+
+    async def _starts(self, days: Iterable[datetime]) -> list[TrailEntry]:
+        found: list[TrailEntry] = []
+        for day in days:
+            names = [name for name in await self.names(layout.trail_folder(day)) if "-start-" in name]
+            found += [entry for _, entry in await self.read(names)]
         return found
 
     async def _require(self, entry: TrailEntry, name: str, *, may_exist: bool = False) -> None:

@@ -220,6 +220,31 @@ async def test_an_archive_that_is_down_keeps_no_chunk_from_staging(app: App, con
     assert set() == await left(app)
 
 
+@pytest.mark.parametrize("is_missing", [False, True])
+async def test_its_ending_goes_with_what_is_in_staging(
+    app: App, control: Control, jobs_of: Any, is_missing: bool
+) -> None:
+    """It was noted while its tombstone could not be read. That of another recording, which an event claims, stays."""
+    recording = await control.recording(1000)
+    event = file_event(recording)
+    event["subject"] += "/serverCallId/c2Nh/recordingId/cmlk"
+    claims = file_event(recording, event_id="e2")
+    claims["subject"] += "/serverCallId/c2Nh/recordingId/b3RoZXI"
+    await app.endings.note(Ending(recording_id="b3RoZXI", at=datetime.now(UTC), evidence="announced"))
+    await bury(app, jobs_of(recording))
+    app.tombstones._silent_until = float("inf")
+    for one in (event, claims):
+        [job] = await receive(app, one)
+    app.tombstones._silent_until = 0.0
+    if not is_missing:
+        await put(app.settings, "staging", job.content_blob, b"x")
+    assert layout.ending_blob("cmlk") in await left(app)
+
+    await run_timer(app, now=datetime.now(UTC) + 3 * 24 * HOUR)
+
+    assert {layout.ending_blob("b3RoZXI")} == await left(app)
+
+
 @pytest.mark.parametrize("by", ["its job", "a run by hand", "the timer, since chunks are missing"])
 async def test_what_empties_staging_deletes_the_rows(app: App, control: Control, by: str) -> None:
     """They were written while its tombstone could not be read: nobody finds it by its call any more."""

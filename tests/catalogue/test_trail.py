@@ -270,7 +270,8 @@ async def test_rows_are_looked_after_once_an_hour(azurite: Azurite, environment:
         await app.aclose()
 
     listed = {"ListBlobs": 1, "GetBlob": 1, "InsertOrReplaceEntity": 2}
-    assert [{}, listed, {}, {"GetEntity": 1}] == asked
+    # A process that begins reads both marks.
+    assert [{}, listed, {}, {"GetEntity": 2}] == asked
 
 
 async def test_rows_of_a_lost_table_are_made_again_and_a_killed_run_continues(app: App, table: TableClient) -> None:

@@ -19,7 +19,7 @@ from recording.model.consent import ConsentBody, Decision
 from recording.model.roles import Principal
 from recording.model.started import Started
 from tests.support.emulator import Control
-from tests.support.facts import listing, receive, run_timer, sweep, trail_of, with_blobs
+from tests.support.facts import body_of, listing, receive, run_timer, sweep, trail_of, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
 from tests.support.logs import logged
 from tests.support.source import mp4, storage_host, today
@@ -191,6 +191,58 @@ async def test_without_the_index_the_facts_of_starts_say_what_is_recorded(app: A
     assert [(recording_id, "paused")] == [(each.recording_id, each.outcome) for each in noted.recordings]
 
 
+@pytest.mark.parametrize("lost", ["row", "table"])
+async def test_a_recording_without_a_row_is_paused_too(app: App, control: Control, lost: str) -> None:
+    """Its row could not be written, or the table is lost: the facts of starts name it beside those of the index."""
+    one = await call(control)
+    recording_id = (await app.control.start(APP, one, StartRecording())).recording_id
+    if lost == "row":
+        await app.clients.index.forget_live(recording_id)
+    else:
+        await app.clients.index._table().delete_table()
+
+    noted = await app.consents.note(APP, one, body(ADA, "withdrawn"))
+
+    assert [(recording_id, "paused")] == [(each.recording_id, each.outcome) for each in noted.recordings]
+
+
+async def test_where_facts_cannot_be_read_the_answer_says_that_others_may_go_on(app: App, control: Control) -> None:
+    """What the index has is paused nevertheless."""
+    one = await call(control)
+    recording_id = (await app.control.start(APP, one, StartRecording())).recording_id
+    broken = FaultyBlobs(app.settings).on("list_blobs", name="archive/audit/", raises=ServiceRequestError("down"))
+
+    with pytest.raises(StorageUnavailable, match=rf"not all recordings .*{recording_id[:32]} paused"):
+        await with_blobs(app, broken).consents.note(APP, one, body(ADA, "withdrawn"))
+    await broken.aclose()
+
+    assert "inactive" == await state(app, one, recording_id)
+
+
+@REQUIRED
+async def test_a_fact_of_consent_that_cannot_be_parsed_counts_as_a_withdrawal(app: App, control: Control) -> None:
+    """It may be one: a start is refused, and what goes on is paused when the timer or a resume looks."""
+    one = await call(control)
+    await app.consents.note(APP, one, body(ADA, "granted"))
+    await app.consents.note(APP, one, body(GRACE, "withdrawn"))
+    [name] = [
+        name
+        for name in await listing(app.settings, "archive")
+        if name.startswith("consents/") and GRACE in str(await body_of(app.settings, "archive", name))
+    ]
+    await app.clients.blobs.delete("archive", name)
+    await app.clients.blobs.create("archive", name, b"{")
+
+    with pytest.raises(ConsentMissing, match=r"1 fact\(s\) of consent can't be parsed"):
+        await app.control.start(APP, one, StartRecording())
+
+    assert ([ADA], [], False) == (
+        (found := await app.consents.view(APP, one)).granted,
+        found.withdrawn,
+        found.may_start,
+    )
+
+
 @REQUIRED
 async def test_a_withdrawal_in_the_middle_of_a_start_pauses_what_was_started(app: App, control: Control) -> None:
     """It came after the start had looked, and before the recording was on record: the start looks again."""
@@ -281,7 +333,7 @@ async def test_the_manifest_lists_consents_and_who_has_none(
     assert (GRACE, "4:+14255550123") == manifest.uncovered
     [line] = logged(caplog, "recording.uncovered")
     assert (job.recording_key, 2) == (line["recordingKey"], line["participants"])
-    assert not any(name in text for name in (GRACE, "555", "8:ACS:Ada") for text in (str(line), shown))
+    assert not any(name in text for name in (GRACE, "555 0123", "5550123", "8:ACS:Ada") for text in (str(line), shown))
 
 
 async def test_nobody_is_uncovered_where_nobody_is_asked(environment: dict[str, str]) -> None:

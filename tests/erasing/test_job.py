@@ -220,6 +220,8 @@ async def test_the_certificate_says_what_the_platform_keeps(
 
             places = ("archive", "quarantine")
             assert [why, why] == [{one.why for one in told.left if one.place == at} for at in places], why
+            # A fact of the trail was written again without names; what the platform keeps of the first one is listed.
+            assert bool(why) == ("facts of the trail" in {one.kind for one in told.left})
             # What is soft-deleted is removed; versions that may not be deleted are not.
             expected = 0 if why == {"AuthorizationPermissionMismatch"} else told.found["chunks"]
             assert expected == told.removed["chunks"]
@@ -306,6 +308,29 @@ async def test_rows_of_the_list_are_made_again(app: App, control: Control) -> No
     _ = [one async for one in app.reindex.run(None, None)]
 
     assert ([row], None) == await app.clients.index.erasures(limit=10)
+
+
+@pytest.mark.parametrize("since", [None, "the last run of the timer", "always"])
+async def test_the_trail_names_nothing_also_after_the_table_was_lost(
+    app: App, control: Control, since: str | None
+) -> None:
+    """Its rows are gone: the facts of the days are read for which the index doesn't say that it has all rows."""
+    [job] = await archived(app, control, 1000)
+    key = job.recording_key
+    await app.handout.view(ALAN, key)
+    await app.clients.index._table().delete_table()
+    if since == "the last run of the timer":
+        await app.trail_rows.catch_up(app.timer.clock() + timedelta(hours=2))
+    if since == "always":
+        _ = [one async for one in app.trail_rows.rebuild(None, None)]
+
+    erasure = await erase(app, key)
+
+    assert key not in await everything(app)
+    _ = [one async for one in app.trail_rows.rebuild(None, None)]
+    assert [] == await app.clients.index.trail(key, after="", limit=10)
+    again = {entry.action for _, entry in await app.clients.index.trail(erasure, after="", limit=10)}
+    assert {"view", "erase", "erased"} == again
 
 
 async def test_the_trail_of_an_erased_recording_is_found_by_its_key(app: App, control: Control) -> None:

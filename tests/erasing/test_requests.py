@@ -65,6 +65,10 @@ async def test_it_can_be_called_off_until_it_has_begun(app: App, control: Contro
     with pytest.raises(Conflict, match="has begun") as raised:
         await app.erasure.call_off(ALAN, key)
     assert "TooLate" == raised.value.error_code
+    late = [one for one in await trail_of(app.settings) if one["operation"] == "calloff"][-1]
+    assert ("TooLate", 409, erasure, None) == (
+        *(late["outcome"], late["status"], late["erasure"], late.get("recordingKey")),
+    )
     records = [name for name in await listing(app.settings, "archive") if name.startswith(layout.ERASED)]
     texts = [await app.clients.blobs.read("archive", name) or b"" for name in records]
     assert len(texts) > 3

@@ -207,7 +207,7 @@ PRICED = {
     "Functions, executions": ["15,640"],
     "Storage, writes": ["43,000"],
     "Storage, reads and other": ["144,640"],
-    "Storage, lists": ["23,280"],
+    "Storage, lists": ["25,280"],
     "Staging, kept after deletion": ["225"],
     "Archive, first month": ["`B`"],
     "Archive, second and third": ["`B`"],

@@ -8,18 +8,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
 from recording.app import App, assemble
 from recording.config.settings import read_settings
 from recording.errors import StartInProgress
 from recording.model import conversation, layout
+from recording.model.tombstone import Tombstone
 from recording.storage.blobs import Blobs
 from recording.storage.endings import Ending
 from tests.support.archives import quarantined
 from tests.support.calls import leg_event, outcomes, started
 from tests.support.emulator import Control, file_event
 from tests.support.events import SERVER_CALL, call_event, callback
-from tests.support.facts import body_of, listing, receive, sweep
+from tests.support.facts import body_of, listing, receive, sweep, with_blobs
+from tests.support.faults import FaultyBlobs
 from tests.support.logs import logged
 from tests.support.source import recording_of
 
@@ -238,6 +241,21 @@ async def test_what_was_exported_is_kept_as_a_fact_only(app: App, caplog: pytest
     ]
     report = await sweep(app)
     assert ([], []) == (report.archived, report.incomplete)
+
+
+async def test_an_export_of_an_erased_recording_comes_again_until_that_is_known(app: App) -> None:
+    """Its facts in the archive would stay for good: unlike a chunk it has no deadline, and no job looks at it again."""
+    stone = Tombstone(erasure=layout.key_digest(KEY), at=STOPPED, reason="objection")
+    await app.tombstones.write(stone)
+    app.tombstones._silent_until = float("inf")
+    broken = FaultyBlobs(app.settings).on("read", name="archive/tombstones/", raises=ServiceRequestError("down"))
+
+    with pytest.raises(ServiceRequestError):
+        await receive(with_blobs(app, broken), today(TEAMS, storageType="AzureBlob", recordingId=ID))
+    await broken.aclose()
+    assert [] == await receive(app, today(TEAMS, storageType="AzureBlob", recordingId=ID))
+
+    assert [layout.tombstone_blob(stone.erasure)] == list(await listing(app.settings, "archive"))
 
 
 async def test_two_exports_under_one_event_id_are_both_kept(app: App) -> None:

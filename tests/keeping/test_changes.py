@@ -1,12 +1,14 @@
 """recording/keeping/changes.py: retention classes and holds are facts, and rows and trail follow."""
 
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from recording.app import App, assemble
 from recording.catalogue.browse import ListQuery
+from recording.catalogue.trail import TrailQuery
 from recording.control.bodies import StartRecording
 from recording.errors import BadRequest, Conflict, ManifestUnreadable, NotFound, PreconditionFailed
 from recording.model import layout
@@ -14,6 +16,7 @@ from recording.model.caller import Caller
 from recording.model.keeping import SetRetention
 from tests.keeping.worlds import CLASSES, MANAGER, cases, kept, lift, place, retain
 from tests.support.emulator import Control
+from tests.support.erasures import erase
 from tests.support.facts import archived, listing, put, stage, sweep, trail_of, with_blobs
 from tests.support.faults import FaultyBlobs, Killed
 
@@ -103,6 +106,44 @@ async def test_of_two_who_saw_the_same_one_changes_the_class(app: App, control: 
         await app.keeping.set_retention(MANAGER, key, body, match=seen)
 
     assert ("court", {}) == ((await app.catalogue.detail(key)).retention_class, await app.keeping.keeping.pending())
+
+
+async def test_a_class_that_comes_too_late_for_an_erasure_does_not_count(app: App, control: Control) -> None:
+    """It was refused: it must not stop the erasure at the end of the class that the recording has."""
+    [job] = await archived(app, control, 1000)
+    key = job.recording_key
+    await retain(app, key, "brief")
+    answers = iter([False, True])
+
+    async def is_erased(_: str) -> bool:
+        return next(answers)
+
+    racing = replace(app.keeping, is_erased=is_erased)
+    with pytest.raises(Conflict, match="being erased"):
+        await racing.set_retention(MANAGER, key, SetRetention(retention_class="court", reason="a new contract"))
+
+    now = await app.keeping.keeping.find(key)
+    assert ("brief", 1, {}) == (now.retention_class, now.days, await app.keeping.keeping.pending())
+    entry = (await trail_of(app.settings))[-1]
+    assert ("Erased", layout.key_digest(key), None) == (
+        *(entry["outcome"], entry["erasure"], entry.get("recordingKey")),
+    )
+
+
+async def test_what_is_asked_of_an_erased_recording_does_not_name_it(app: App, control: Control) -> None:
+    """Its trail has that, beside what an older version has written under its key."""
+    [job] = await archived(app, control, 1000)
+    key = job.recording_key
+    erasure = await erase(app, key)
+    with pytest.raises(NotFound):
+        await place(app, key, "case 1")
+
+    assert key not in str(await trail_of(app.settings))
+    await app.trail.write(MANAGER, action="hold", recording=key)
+    page = await app.trail_view.of_recording(key, TrailQuery(), url="https://app.example/trail")
+    assert ["hold", "hold", "erase"] == [one.action for one in page.entries if one.action != "erased"]
+    assert {key, None} == {one.recording_key for one in page.entries}
+    assert {erasure, None} == {one.erasure for one in page.entries}
 
 
 async def test_each_case_holds_a_recording_and_lifts_on_its_own(app: App, control: Control) -> None:

@@ -1,10 +1,12 @@
 """recording/keeping/ending.py: the timer has recordings erased whose class has ended, unless a case holds them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from recording.app import App, assemble
+from recording.keeping import ending
 from recording.model import layout
 from recording.model.job import ErasureJob
 from tests.keeping.worlds import CLASSES, lift, place, retain
@@ -63,6 +65,30 @@ async def test_what_a_case_holds_waits_until_that_is_lifted(app: App, control: C
     assert [] == await at_the_end(app, 100)
     await lift(later(app, 100), job.recording_key, "case 1")
     assert [job.recording_key] == await at_the_end(app, 101)
+
+
+async def test_what_waits_keeps_nobody_from_his_turn(
+    app: App, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many are held: a run looks at all, and one that is short of time is continued by the next."""
+    monkeypatch.setattr(ending, "_PAGE", 1)
+    jobs = [(await archived(app, control, 1000))[0] for _ in range(3)]
+    for job in jobs:
+        await retain(app, job.recording_key, "brief")
+    rows = [key for _, key in await app.clients.index.ended(datetime.now(UTC) + 2 * DAY, limit=9)]
+    for key in rows[:2]:
+        await place(app, key, "case 1")
+
+    seen: list[str] = []
+    ends = later(app, 1.1).timer.ends
+
+    async def held_up(key: str) -> str | None:
+        seen.append(key)
+        raise TimeoutError
+
+    assert [] == await replace(ends, erase=held_up).run(later(app, 1.1).timer.clock())
+    assert rows[2:] == await at_the_end(app, 1.1)
+    assert rows[2:] == seen
 
 
 async def test_one_whose_manifest_cannot_be_read_keeps_nobody_else(

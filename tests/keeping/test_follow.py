@@ -1,6 +1,7 @@
 """Where the archive has version-level immutability: policies come with the copies, and holds follow the facts."""
 
-from dataclasses import fields
+from collections.abc import Iterable
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,10 +9,14 @@ import pytest
 from local.azurite import Azurite
 from local.storage_versions import Keeping
 from recording.app import App
+from recording.catalogue.browse import ListQuery
 from recording.errors import Conflict
+from recording.keeping import follow
 from recording.keeping.follow import Follow
-from recording.model import index
+from recording.model import index, layout
 from recording.model.manifest import Manifest
+from recording.model.stored import StoredBlob
+from recording.storage.keeping import KeepingStore
 from tests.keeping.worlds import lift, on_platform, place, protected, retain
 from tests.support.emulator import Control
 from tests.support.erasures import ask, do
@@ -107,8 +112,8 @@ async def test_a_policy_never_ends_after_the_time_of_its_recording(
 async def test_rows_that_are_written_while_an_erasure_deletes_them_do_not_stay(app: App, control: Control) -> None:
     """Whoever follows may have read the manifest before it was erased: an erased recording is found by nobody."""
     [job] = await archived(app, control, 1000)
-    key, follow = job.recording_key, app.timer.follow
-    before = await follow.find(key)
+    key, following = job.recording_key, app.timer.follow
+    before = await following.find(key)
     await ask(app, key)
     assert key in await do(app)
 
@@ -116,8 +121,60 @@ async def test_rows_that_are_written_while_an_erasure_deletes_them_do_not_stay(a
         async def find(self, key: str) -> Manifest | None:
             return before
 
-    late = Late(**{one.name: getattr(follow, one.name) for one in fields(Follow)})
+    late = Late(**{one.name: getattr(following, one.name) for one in fields(Follow)})
     assert await late.now(key, [])
 
-    page = await follow.index.page(index.search(await follow.index.digests()), limit=1000, token=None)
+    page = await following.index.page(index.search(await following.index.digests()), limit=1000, token=None)
     assert key not in {one.recording_key for one in page.summaries}
+
+
+@pytest.mark.parametrize("which", ["the archive job", "another change"])
+async def test_a_hold_that_is_placed_meanwhile_is_not_lifted(
+    azurite: Azurite, environment: dict[str, str], control: Control, which: str
+) -> None:
+    """Whoever has read the facts before it was placed reads them again at the end."""
+    async with protected(azurite, environment) as (app, _):
+        [job] = await stage(app, await control.recording(1000))
+        key = job.recording_key
+        if which == "another change":
+            await sweep(app)
+
+        class Late(KeepingStore):
+            is_late = True
+
+            async def protect(self, key: str, *, hold: bool, until: datetime | None) -> int:
+                if self.is_late:
+                    self.is_late = False
+                    await place(app, key, "case 1")
+                    assert {(True, True)} == await on_platform(app, key)
+                return await super().protect(key, hold=hold, until=until)
+
+        late = Late(app.clients.blobs, app.keeping.keeping.classes, is_immutable=True)
+        if which == "another change":
+            assert await replace(app.timer.follow, keeping=late).now(key, [])
+        else:
+            await sweep(app, archives_all=False)
+            await replace(app.archive, keeping=late).run(key)
+
+        assert {(True, True)} == await on_platform(app, key)
+        assert [key] == [one.recording_key for one in (await app.catalogue.page(ListQuery(hold=True))).recordings]
+        assert {} == await app.keeping.keeping.pending()
+
+
+async def test_what_is_refused_again_and_again_keeps_nobody_from_his_turn(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a run has room for: another run looks at others."""
+    monkeypatch.setattr(follow, "_MOST", 1)
+    seen: set[str] = set()
+
+    class Refusing(Follow):
+        async def now(self, key: str, markers: Iterable[str]) -> bool:
+            seen.add(key)
+            return False
+
+    refusing = Refusing(**{one.name: getattr(app.timer.follow, one.name) for one in fields(Follow)})
+    markers = [StoredBlob(layout.pending_keeping_blob(f"key-{number}", "x"), 2, "") for number in range(3)]
+    assert [3] * 60 == [await refusing.catch_up(markers) for _ in range(60)]
+
+    assert 3 == len(seen)

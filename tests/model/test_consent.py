@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from recording.errors import BadRequest
 from recording.model.caller import Caller
-from recording.model.consent import Consent, ConsentBody, Decision, counting, standing
+from recording.model.consent import Consent, ConsentBody, ConsentFacts, Decision, counting, standing
 from recording.model.roles import Principal
 
 NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -38,8 +38,8 @@ def test_of_one_participant_the_last_word_counts_in_any_order_of_arrival() -> No
 
     for order in itertools.permutations(facts):
         assert (["8:acs:ada"], ["8:acs:grace"]) == (
-            standing(order).named("withdrawn"),
-            standing(order).named("granted"),
+            standing(ConsentFacts(order)).named("withdrawn"),
+            standing(ConsentFacts(order)).named("granted"),
         )
 
 
@@ -47,7 +47,7 @@ def test_at_the_same_moment_a_withdrawal_counts() -> None:
     """In either order."""
     both = [said("8:acs:ada", "granted", at=NOW), said("8:acs:ada", "withdrawn", at=NOW)]
 
-    assert [["8:acs:ada"]] * 2 == [standing(order).named("withdrawn") for order in (both, both[::-1])]
+    assert [["8:acs:ada"]] * 2 == [standing(ConsentFacts(order)).named("withdrawn") for order in (both, both[::-1])]
 
 
 def test_a_grant_from_the_future_does_not_outlast_a_withdrawal() -> None:
@@ -56,7 +56,7 @@ def test_a_grant_from_the_future_does_not_outlast_a_withdrawal() -> None:
     withdrawn = said("8:acs:ada", "withdrawn", now=NOW + MINUTE)
 
     assert NOW == ahead.at
-    assert ["8:acs:ada"] == standing([ahead, withdrawn]).named("withdrawn")
+    assert ["8:acs:ada"] == standing(ConsentFacts([ahead, withdrawn])).named("withdrawn")
     with pytest.raises(BadRequest) as refused:
         said("8:acs:ada", "granted", at=NOW + 6 * MINUTE)
     assert "at" == refused.value.target
@@ -74,7 +74,7 @@ def test_a_grant_from_the_future_does_not_outlast_a_withdrawal() -> None:
 )
 def test_one_must_have_granted_and_none_withdrawn(facts: list[Consent], missing: str | None) -> None:
     """What is missing is said without naming anybody."""
-    found = standing(facts).missing
+    found = standing(ConsentFacts(facts)).missing
 
     assert found is None if missing is None else (found or "").startswith(missing)
 
@@ -92,7 +92,7 @@ def test_one_must_have_granted_and_none_withdrawn(facts: list[Consent], missing:
 )
 def test_who_is_covered_is_found_however_the_id_is_written(told: str, in_metadata: str) -> None:
     """A phone number as people write it; case doesn't count. Others in the metadata are not covered."""
-    assert ("8:acs:eve",) == standing([said(told, "granted")]).uncovered([in_metadata, "8:acs:eve"])
+    assert ("8:acs:eve",) == standing(ConsentFacts([said(told, "granted")])).uncovered([in_metadata, "8:acs:eve"])
 
 
 def test_an_id_that_a_later_call_may_use_again_carries_no_old_consent() -> None:
@@ -100,9 +100,21 @@ def test_an_id_that_a_later_call_may_use_again_carries_no_old_consent() -> None:
     old = {one: said("a", "granted", at=NOW - 2 * DAY, conversation=one) for one in (GROUP, "room:99", CALL)}
     new = said("a", "withdrawn", at=NOW - DAY / 2, conversation=GROUP)
 
-    assert [new] == counting([old[GROUP], new], since=NOW)
-    assert [] == counting([old["room:99"]], since=NOW)
-    assert [old[CALL]] == counting([old[CALL]], since=NOW)
+    assert [new] == counting(ConsentFacts([old[GROUP], new]), since=NOW).consents
+    assert [] == counting(ConsentFacts([old["room:99"]]), since=NOW).consents
+    assert [old[CALL]] == counting(ConsentFacts([old[CALL]]), since=NOW).consents
+
+
+def test_a_fact_that_cannot_be_parsed_counts_as_a_withdrawal() -> None:
+    """It may be one, of anybody: no later grant takes it back. It counts as long as another fact of its time."""
+    granted = [said("a", "granted")]
+    facts = ConsentFacts(granted, [(GROUP, NOW - 2 * DAY), (CALL, NOW - 2 * DAY), (GROUP, NOW - MINUTE)])
+
+    counted = standing(counting(facts, since=NOW))
+
+    assert (True, 2) == (counted.is_withdrawn, counted.unreadable)
+    assert (counted.missing or "").startswith("2 fact(s) of consent can't be parsed")
+    assert not standing(ConsentFacts(granted)).is_withdrawn
 
 
 def test_a_request_that_is_repeated_says_the_same() -> None:

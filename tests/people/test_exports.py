@@ -23,6 +23,7 @@ from recording.model.export import ExportQuery, ExportRequest, ExportView
 from recording.model.job import ExportJob
 from recording.model.roles import Principal
 from recording.people.exports import Exports
+from recording.people.find import PersonFinder
 from recording.storage.trail import Trail
 from tests.support.facts import body_of, container, listing, put, trail_of
 from tests.support.faults import FaultyBlobs, Killed
@@ -215,8 +216,9 @@ async def test_nothing_is_made_that_is_not_on_record(world: tuple[App, Host]) ->
     assert {} == await listing(app.settings, "derived")
 
 
-# Asked; four recordings looked through in one part, and settled; three collected, what else there is, data, page, done.
-WRITES = 9
+# Asked; what is in flight, four recordings looked through in one part, and settled; three collected, what else there
+# is, data, page, done.
+WRITES = 10
 
 
 @pytest.mark.asyncio(loop_scope="session")
@@ -249,6 +251,26 @@ async def test_a_job_that_is_killed_at_any_write_ends_the_same(shared: tuple[App
     assert {"asked.json", "done.json", "export.json", "index.html"} < set(ends[0])
     assert [sorted(ends[0])] * len(ends) == [sorted(end) for end in ends]
     assert [lasting(ends[0])] * len(ends) == [lasting(end) for end in ends]
+
+
+async def test_what_was_in_flight_and_is_archived_between_two_tries_is_in_it(world: tuple[App, Host]) -> None:
+    """Its key may be an earlier one than the last that the first try has looked at."""
+    app, _ = world
+    [key] = await app.exports.finder.in_flight(ADA)
+    export = (await app.exports.ask(BOSS, request())).export_id
+    first = FaultyBlobs(app.settings).on("create", name="found.json", raises=TimeoutError())
+    with pytest.raises(TimeoutError):
+        await replace(app.exports, blobs=first).run(export)
+    await first.aclose()
+
+    class Later(PersonFinder):
+        async def in_flight(self, _: str) -> list[str]:
+            return []
+
+    await replace(app.exports, finder=Later(app.recordings, app.clients.index)).run(export)
+
+    [found] = [name for name in await listing(app.settings, "derived") if name.endswith("found.json")]
+    assert key in (await body_of(app.settings, "derived", found))["keys"]
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -19,6 +19,7 @@ from recording.control.bodies import RecordingStarted, StartRecording
 from recording.errors import BadRequest, Conflict, RecordingError, StartInProgress, Throttled, UpstreamFailed
 from recording.model import layout
 from recording.model.caller import Caller, RepeatKey
+from recording.model.tombstone import Tombstone
 from recording.storage.blobs import Blobs
 from recording.storage.starts import (
     ClaimedByAnotherRequest,
@@ -29,7 +30,7 @@ from recording.storage.starts import (
     StartOutcome,
 )
 from tests.support.emulator import Control
-from tests.support.facts import QUICK, add_fault, body_of, control_with, faults_met, listing, with_blobs
+from tests.support.facts import QUICK, add_fault, body_of, control_with, faults_met, listing, with_blobs, worker
 from tests.support.starts import asked, tries
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -118,6 +119,40 @@ async def test_a_key_belongs_to_one_request(app: App, control: Control, call: st
         assert (header, 400) == (refused.value.target, refused.value.http_status)
 
     assert 0 == await asked(control)
+
+
+async def test_a_repeat_brings_nothing_of_an_erased_recording_back(app: App, call: str) -> None:
+    """It is answered with the id; its start is on record nowhere, and it is not in the list of what is live."""
+    body = StartRecording(operation_context="claim 4711")
+    recording_id = (await start_once(app, call, body)).recording_id
+    stone = Tombstone(erasure=layout.key_digest("x"), at=NOW, reason="objection")
+    await app.tombstones.write(stone.model_copy(update={"recordings": (layout.recording_digest(recording_id),)}))
+    await app.clients.blobs.delete("archive", layout.started_blob(recording_id))
+    await app.clients.index.forget_live(recording_id)
+    before = await listing(app.settings, "archive")
+
+    assert recording_id == (await start_once(app, call, body)).recording_id
+
+    [name] = (await listing(app.settings, "archive")).keys() - before.keys()
+    entry = await body_of(app.settings, "archive", name)
+    assert ("start", "ok", stone.erasure) == (entry["operation"], entry["outcome"], entry["erasure"])
+    assert not {"recordingId", "conversationId", "operationContext"} & entry.keys()
+    assert [] == await app.clients.index.live()
+
+
+async def test_a_repeat_writes_the_fact_that_a_killed_start_has_not(app: App, call: str) -> None:
+    """The outcome was on record already. Once the fact is there, a repeat adds no row: the recording may have ended."""
+    recording_id = (await start_once(app, call)).recording_id
+    await app.clients.blobs.delete("archive", layout.started_blob(recording_id))
+    await app.clients.index.forget_live(recording_id)
+
+    await start_once(worker(app), call)
+    assert [recording_id] == [one.recording_id for one in await app.clients.index.live()]
+    assert call == await worker(app).starts.conversation_of(recording_id)
+    await app.clients.index.forget_live(recording_id)
+    await start_once(app, call)
+
+    assert [] == await app.clients.index.live()
 
 
 async def test_other_keys_are_other_starts(app: App, control: Control) -> None:

@@ -110,7 +110,7 @@ def worker(app: App) -> App:
 def control_with(app: App, service: RecordingService | None = None, **more: Any) -> RecordingControl:
     """Wire the recording operations with some parts that aren't the app's."""
     parts: dict[str, Any] = {"trail": app.trail, "claims": app.starts, "endings": app.endings}
-    parts |= {"index": app.clients.index, "consents": app.consents}
+    parts |= {"index": app.clients.index, "consents": app.consents, "tombstones": app.tombstones}
     parts["classes"] = app.keeping.keeping.classes
     parts["default_callback_uri"] = app.settings.callback_uri()
     return RecordingControl(service or app.clients.service, **parts | more)
