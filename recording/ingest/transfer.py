@@ -188,6 +188,9 @@ class Transfer:
                 self._accept(opened.probe, listed)
                 if opened.length < min(first, opened.probe.size) and not opened.probe.has_validator:
                     # So long are the ranges that it sends, and no block is put together from several.
+                    if opened.length < self.line.shortest:
+                        size = opened.probe.size
+                        raise SourceDamaged(f"the source sends ranges of {opened.length} bytes of {size}, and no ETag")
                     self.line.longest = min(self.line.longest, opened.length)
                 body = _Body(opened.body)
                 if opened.length == opened.probe.size and not self._is_cut:
