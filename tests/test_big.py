@@ -65,14 +65,14 @@ async def test_an_event_at_event_grids_limit_is_answered_with_one_message(
 async def test_an_event_of_the_smallest_entries_does_not_hold_up_others(app: App) -> None:
     """There is room for 41,000 of them: to parse them, and to derive the recording, takes seconds in another thread."""
     event = big.big_event(0)
-    event["data"]["recordingStorageInfo"]["recordingChunks"] = [{"documentId": f"d{n:05}"} for n in range(20_000)]
+    event["data"]["recordingStorageInfo"]["recordingChunks"] = [{"documentId": f"d{n:05}"} for n in range(10_000)]
     assert big.is_within_limits(event)
 
     _, receiving = await longest_step(receive(app, event))
     [asked] = await big.on_bulk(app)
     _, fanning_out = await longest_step(big.bulk_of(app, batch=40).run(asked.to_message()))
 
-    assert 20_000 // 32 + 1 == len(await big.on_bulk(app))
+    assert 10_000 // 32 + 1 == len(await big.on_bulk(app))
     assert max(receiving, fanning_out) < 0.2
 
 

@@ -158,6 +158,8 @@ async def test_what_starts_while_the_table_is_out_of_reach_is_live_after_the_nex
     assert ["TimeoutError", "the table was silent a moment ago"] == [
         line["reason"] for line in logged(caplog, "index.not_written") if line.get("recordingId") in ids
     ]
+    proxy.faults.clear()
+    add_fault(proxy, kind="status", operation="*Entit*", status=503, times=None)
     await sweep(behind)
     assert 2 == len(await markers(app))
 

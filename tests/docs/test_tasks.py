@@ -190,13 +190,6 @@ def test_each_curl_line_gets_its_status(stack: Path, tmp_path: Path) -> None:
     check_curl((stack / "curl.sh").read_text(), tmp_path)
 
 
-@pytest.mark.timeout(300)
-def test_each_curl_line_gets_its_status_with_the_preview(tmp_path: Path) -> None:
-    """The same lines, while the app uses the 2021 preview API, and without the role for an archive with versions."""
-    with running(tmp_path, "--api", "2021", "--versions", "--no-role") as folder:
-        check_curl((folder / "curl.sh").read_text(), tmp_path, left="AuthorizationPermissionMismatch")
-
-
 def check_curl(written: str, folder: Path, *, left: str = "") -> None:
     """Run the lines of curl.sh in a folder, and compare each status with the one that is written above the line.
 
