@@ -131,14 +131,15 @@ def _principal(headers: Mapping[str, str]) -> str | None:
 
 
 def read_repeat_key(req: func.HttpRequest) -> RepeatKey | None:
-    """Read the key under which a start may be repeated; raises BadRequest if it is empty, too long or not printable."""
-    for name in _REPEAT_KEY:
-        key = req.headers.get(name)
-        if key is not None:
-            if not key.strip() or len(key) > LONGEST_KEY or not key.isprintable():
-                raise BadRequest(f"{name} must be 1 to {LONGEST_KEY} printable characters", target=name)
-            return RepeatKey(name, key)
-    return None
+    """Read the key under which a start may be repeated, from the first of its headers.
+
+    Raises BadRequest if one of them is empty, too long or not printable.
+    """
+    keys = [RepeatKey(name, key) for name in _REPEAT_KEY if (key := req.headers.get(name)) is not None]
+    for one in keys:
+        if not one.value.strip() or len(one.value) > LONGEST_KEY or not one.value.isprintable():
+            raise BadRequest(f"{one.header} must be 1 to {LONGEST_KEY} printable characters", target=one.header)
+    return keys[0] if keys else None
 
 
 def _bad(invalid: ValidationError, whole: str) -> BadRequest:
