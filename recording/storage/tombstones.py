@@ -24,8 +24,8 @@ _REQUESTS = 16
 # Where a lookup is beside the work: an archive that is down must not keep chunks from staging. What is accepted
 # meanwhile is found by the next place that looks.
 _LOOK_SECONDS = 1.0
-# After one that had no answer in this time.
-_SILENT_SECONDS = 30.0
+# After so many in a row that had no answer in this time: one that hangs says nothing about the archive.
+_SILENCES, _SILENT_SECONDS = 3, 30.0
 _UNKNOWN = datetime.min.replace(tzinfo=UTC)
 
 
@@ -36,6 +36,7 @@ class Tombstones:
         self._blobs = blobs
         self._look_seconds = look_seconds
         self._silent_until = 0.0
+        self._silences = 0
 
     async def write(self, stone: Tombstone) -> None:
         """Write a tombstone under each of its digests, at last under that of its key: what is there stays.
@@ -81,7 +82,7 @@ class Tombstones:
     async def find_if_possible(self, named: Named, *, recording_key: str) -> Match:
         """Return what `find` does; nothing as well while the archive doesn't answer within a second.
 
-        An archive that was silent is not asked again for half a minute.
+        An archive that was silent three times in a row is not asked again for half a minute.
         """
         return await self._look(lambda: self.find(named), recording_key) or Match()
 
@@ -101,9 +102,13 @@ class Tombstones:
             return None
         try:
             async with asyncio.timeout(self._look_seconds):
-                return await look()
+                found = await look()
+            self._silences = 0
+            return found
         except TimeoutError:
-            self._silent_until = time.monotonic() + _SILENT_SECONDS
+            self._silences += 1
+            if self._silences >= _SILENCES:
+                self._silent_until, self._silences = time.monotonic() + _SILENT_SECONDS, 0
             reason = "TimeoutError"
         except AzureError as failed:
             reason = describe(failed)
