@@ -4,8 +4,10 @@ import contextlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
 from local.azurite import Azurite
 from local.storage_versions import Action, Keeping
@@ -19,7 +21,7 @@ from recording.model.keeping import HoldPlaced
 from recording.storage.blobs import Blobs
 from tests.erasing.worlds import certificate, ends_after_kills, everything
 from tests.keeping.worlds import CLASSES, retain
-from tests.support.archives import quarantined, rows_of
+from tests.support.archives import HOUR, quarantined, rows_of
 from tests.support.emulator import Control, file_event
 from tests.support.erasures import ALAN, DAY, SETTLED, KilledBlobs, ask, do, erase, later, left
 from tests.support.facts import archived, body_of, harmed, listing, put, receive, stage, sweep, trail_of, with_blobs
@@ -308,6 +310,33 @@ async def test_rows_of_the_list_are_made_again(app: App, control: Control) -> No
     _ = [one async for one in app.reindex.run(None, None)]
 
     assert ([row], None) == await app.clients.index.erasures(limit=10)
+
+
+async def test_an_erasure_that_the_list_does_not_show_is_not_forgotten(
+    app: App, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table was out of reach when it was done: its job fails, and the next run of the timer queues it again."""
+    [job] = await archived(app, control, 1000)
+
+    async def out_of_reach(_: Any) -> None:
+        raise ServiceRequestError("no answer")
+
+    async def without_table(_: Any) -> None:
+        pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app.clients.index, "note_erasure", without_table)
+        patch.setattr(app.clients.index, "write_erasure", out_of_reach)
+        await ask(app, job.recording_key)
+        assert await do(app) == [job.recording_key]
+        with pytest.raises(ServiceRequestError):
+            await do(app, SETTLED)
+    assert ([], None) == await app.clients.index.erasures(limit=10)
+
+    assert await do(app, SETTLED + HOUR) == [job.recording_key]
+    [row], _ = await app.clients.index.erasures(limit=10)
+    assert row.state == "erased"
+    assert not [name for name in await listing(app.settings, "staging") if name.startswith(layout.ERASURES)]
 
 
 @pytest.mark.parametrize("since", [None, "the last run of the timer", "always"])
