@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
+from urllib.parse import quote
 
 from PIL import Image
 from playwright.async_api import Page, ViewportSize, expect
@@ -138,7 +139,7 @@ def pictures(keys: dict[str, str]) -> list[Picture]:
         Picture("list-dark", "ada", "#/", row, scheme="dark"),
         Picture("list-narrow", "ada", "#/", row, size=NARROW),
         Picture("list-search", "grace", f"#/?q={CASE}", row),
-        Picture("list-person", "grace", f"#/?q={PHONE}", row),
+        Picture("list-person", "grace", f"#/?q={quote(PHONE)}", row),
         Picture("list-nothing", "ada", "#/?state=staged&missing=true", ".empty"),
         Picture("list-loading", "ada", "#/", ".skeleton", before=_endless),
         Picture("list-failed", "ada", "#/", ".problem", before=_broken),
