@@ -66,13 +66,14 @@ class ErasedRecordings:
         Return False, and leave it, if it has another key and is on hold under that. Without events there is no
         `recording`, and there are no rows. Raises azure-core's errors.
         """
-        is_other = stone.erasure != layout.key_digest(key)
-        if is_other and await self._is_held(key):
-            return False
-        await self.tombstones.add(stone, key)
-        # Who places a hold looks for the tombstone after his fact is there.
-        if is_other and await self._is_held(key):
-            return False
+        # Under its own key the erasure writes the tombstone, at last and with all digests: one from here would stay.
+        if stone.erasure != layout.key_digest(key):
+            if await self._is_held(key):
+                return False
+            await self.tombstones.add(stone, key)
+            # Who places a hold looks for the tombstone after his fact is there.
+            if await self._is_held(key):
+                return False
         rows = await self._rows(recording) if recording else None
         if rows:
             # Before its events are gone, which alone say where its rows are.

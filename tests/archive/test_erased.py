@@ -147,6 +147,20 @@ async def test_a_job_that_archives_finds_it_by_its_documents(app: App, control: 
     assert layout.key_digest(jobs[0].recording_key) in await app.tombstones.all()
 
 
+async def test_a_tombstone_that_is_being_written_keeps_its_digests(app: App, control: Control) -> None:
+    """That of a document is there, and the job that archives the recording finds it before that of the key is."""
+    jobs = await stage(app, await control.recording(1000))
+    stone = await bury(app, jobs)
+    own = layout.tombstone_blob(stone.erasure)
+    await app.clients.blobs.delete("archive", own)
+
+    await app.archive.run(jobs[0].recording_key)
+    await app.tombstones.write(stone)
+
+    assert set() == await left(app)
+    assert stone == await app.tombstones.read(stone.erasure)
+
+
 async def test_a_chunk_that_is_missing_is_not_queued_again(app: App, control: Control, jobs_of: Any) -> None:
     """It was announced under another key while the archive was down; ingest has refused it."""
     recording = await control.recording(1000)
