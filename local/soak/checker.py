@@ -48,7 +48,8 @@ class Findings:
     bytes_kept: int = 0
     # The number of manifests of each recording.
     manifests: dict[str, int] = field(default_factory=dict)
-    quarantined: list[str] = field(default_factory=list)
+    # The text of each quarantined event, by the name of its blob.
+    quarantined: dict[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -279,7 +280,7 @@ async def _quarantine(container: ContainerClient, sent: Sent, findings: Findings
         text = (await (await container.get_blob_client(blob.name).download_blob()).readall()).decode()
         found = set(re.findall(r"soak-bad-\d{6}", text))
         if found - erased or not found:
-            findings.quarantined.append(blob.name)
+            findings.quarantined[blob.name] = text
         if not found & sent.bad_markers.keys() or not json.loads(text):
             findings.unexplained.append(f"{QUARANTINE}/{blob.name} is not one of the invalid events")
         missing -= found

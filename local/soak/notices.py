@@ -11,6 +11,8 @@ from local.soak.watch import QUARANTINE, key_of
 
 # The key of a recording, the blob of a quarantined event.
 _NAMED = re.compile(r"\d{8}T\d{12}Z-[0-9a-f-]{36}|\d{4}/\d{2}/\d{2}/sha256-[0-9a-f]{32}\.json")
+# Of the text of an event about which something is wrong.
+_SHOWN = 600
 ARCHIVED, LOST, QUARANTINED = "Recording.Archived", "Recording.Lost", "Recording.Quarantined"
 
 
@@ -30,11 +32,11 @@ def check(published: Sequence[dict[str, Any]], sent: Sent, findings: Findings) -
         # Of what was erased no manifest says how many there were.
         if key not in sent.gone and len(ids) > findings.manifests.get(key, 1):
             findings.duplicated.append(f"the result of {key} was published under {len(ids)} ids")
-    for name in findings.quarantined:
+    for name, text in findings.quarantined.items():
         count = len(about[QUARANTINED, name])
         if count != 1:
             wrong = findings.duplicated if count else findings.unexplained
-            wrong.append(f"{QUARANTINE}/{name} was published under {count} ids")
+            wrong.append(f"{QUARANTINE}/{name} was published under {count} ids: {text[:_SHOWN]}")
     return dict(sorted(Counter(str(event.get("type")) for event in published).items()))
 
 

@@ -112,7 +112,11 @@ async def test_whole(archive: Archive) -> None:
     findings = await archive.check(*await archive.make())
 
     assert findings.ok, findings
-    assert (findings.chunks_compared, findings.bytes_kept, findings.quarantined) == (2, 602_000, ["a.json"])
+    assert (findings.chunks_compared, findings.bytes_kept, findings.quarantined) == (
+        2,
+        602_000,
+        {"a.json": json.dumps({"event": MARKER})},
+    )
 
 
 def _content(files: Files) -> str:
@@ -274,7 +278,7 @@ async def test_quarantine_of_what_was_erased(archive: Archive) -> None:
 
     findings = await check(sent, source=archive.source, blobs=archive.blobs, queued=(0, 0))
     assert findings.unexplained == [f"the invalid event {own} isn't in quarantine"]
-    assert findings.quarantined == []
+    assert findings.quarantined == {}
 
 
 async def test_notices(archive: Archive) -> None:
@@ -297,7 +301,7 @@ async def test_notices(archive: Archive) -> None:
     }
     found: dict[str, tuple[int, int]] = {}
     for name, published in cases.items():
-        findings = Findings(quarantined=[blob])
+        findings = Findings(quarantined={blob: "{}"})
         notices.check(published, sent, findings)
         found[name] = len(findings.unexplained), len(findings.duplicated)
     assert found == {
