@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.docs.test_tasks import check_curl, running
+from tests.support.up import check_curl, running
 
 
 def test_each_curl_line_gets_its_status_with_the_preview(tmp_path: Path) -> None:
