@@ -126,8 +126,7 @@ class ErasedRecordings:
         in_flight = set(await self.blobs.folders("staging"))
 
         async def forget(gone: Manifest) -> None:
-            named = Named.of(gone.recording_key, None, ())
-            if (await self.tombstones.find(named)).whole:
+            if await self.tombstones.read(layout.key_digest(gone.recording_key)):
                 await self.index.forget(gone, NOTHING)
 
         gone = [one for one in written if one.recording_key not in in_flight]

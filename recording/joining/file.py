@@ -56,7 +56,7 @@ _FAILED = NotJoined(
         Reported(
             reason="failed",
             chunk=None,
-            message="making it has failed five times; verify the recording, and ask again in ten minutes",
+            message="making the file has failed five times; verify the recording, and ask again in ten minutes",
         ),
     )
 )

@@ -52,7 +52,7 @@ class RetentionEnds:
 
     async def _run(self, now: datetime, asked: list[str]) -> None:
         """Look at all rows, those behind the last run's first: what waits must not keep others from their turn."""
-        begin = after = await self.index.marked(_MARK) or ""
+        after = await self.index.marked(_MARK) or ""
         while len(asked) < _MOST:
             rows = await self.index.ended(now, after=after, limit=_PAGE)
             await self._look_at(rows, now, asked)
@@ -60,7 +60,7 @@ class RetentionEnds:
                 after = rows[-1][0]
                 await self.index.mark(_MARK, after)
                 continue
-            if begin:
+            if after:
                 await self.index.unmark(_MARK)
             return
 
@@ -75,7 +75,10 @@ class RetentionEnds:
             except ManifestUnreadable as failed:
                 # The others must not wait for it.
                 log.error(
-                    "retention.not_ended", recordingKey=one[1], reason=failed.message, next="it is kept until then"
+                    "retention.not_ended",
+                    recordingKey=one[1],
+                    reason=failed.message,
+                    next="it is kept until its manifest can be read",
                 )
 
         await run_each(look, free, at_once=_AT_ONCE)

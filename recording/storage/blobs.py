@@ -176,16 +176,17 @@ class Blobs:
 
     async def read(self, where: Container, name: str) -> bytes | None:
         """Return a small blob's bytes; None if it doesn't exist."""
-        for tries_left in reversed(range(_READ_TRIES)):
-            try:
-                return await (await self._blob(where, name).download_blob()).readall()
-            except ResourceNotFoundError:
-                return None
-            except IncompleteReadError:
-                # The client repeats a body that breaks off, but not that of an error: most lookups find nothing.
-                if not tries_left:
-                    raise
-        return None
+        for _ in range(_READ_TRIES - 1):
+            # The client repeats a body that breaks off, but not that of an error: most lookups find nothing.
+            with contextlib.suppress(IncompleteReadError):
+                return await self._read(where, name)
+        return await self._read(where, name)
+
+    async def _read(self, where: Container, name: str) -> bytes | None:
+        try:
+            return await (await self._blob(where, name).download_blob()).readall()
+        except ResourceNotFoundError:
+            return None
 
     async def stat(self, where: Container, name: str) -> StoredBlob | None:
         """Return a blob's properties; None if it doesn't exist."""

@@ -115,7 +115,7 @@ async def test_who_asks_is_told_that_making_it_was_given_up(app: App) -> None:
     await app.clients.join_poison.send(JOB.to_message())
     await app.timer.poison.drain(app.timer.clock())
 
-    with pytest.raises(NotJoinable, match="making it has failed") as refused:
+    with pytest.raises(NotJoinable, match="making the file has failed") as refused:
         await ask(app)
     assert (409, "failed") == (refused.value.http_status, refused.value.details[0]["code"])
     assert [] == await jobs(app)

@@ -89,6 +89,8 @@ async def test_what_waits_keeps_nobody_from_his_turn(
     assert [] == await replace(ends, erase=held_up).run(later(app, 1.1).timer.clock())
     assert rows[2:] == await at_the_end(app, 1.1)
     assert rows[2:] == seen
+    # A run that came to the end leaves no mark: the next one begins with the earliest.
+    assert await app.clients.index.marked(ending._MARK) is None
 
 
 async def test_one_whose_manifest_cannot_be_read_keeps_nobody_else(
