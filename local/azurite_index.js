@@ -5,7 +5,8 @@
 // lokijs 1.5.12; putting and deleting one took 11, 64 and 112 ms at 1,000, 10,000 and 20,000 blobs, and takes 6 now):
 // - Azurite queries {accountName, containerName, name}, and LokiJS uses the index of the first property: the account,
 //   which all blobs share. With the name first, it uses the index of names.
-// - Azurite deletes with findAndRemove, which rebuilds all indexes. Removing the documents one by one updates them.
+// - Azurite deletes with findAndRemove, which rebuilds all indexes; so does removing a list, even the empty one of the
+//   expired messages, at each call of a queue. Removing the documents one by one updates the indexes.
 // - Every five seconds all records are made one text and written, which blocks Azurite meanwhile: 0.3 s at 10,000 blobs,
 //   3.3 s at 100,000 (on a busy machine). Here this has a fiftieth of the time; the end writes what is left.
 // A query of a table interprets its filter for every row and sorts all that fit. Here it does so only for rows of the
@@ -38,9 +39,11 @@ Loki.prototype.autosaveEnable = function (_, callback) {
 };
 
 Loki.Collection.prototype.findAndRemove = function (query) {
-  for (const document of this.chain().find(query).data()) {
-    this.remove(document);
-  }
+  this.removeBatch(this.chain().find(query).data());
+};
+
+Loki.Collection.prototype.removeBatch = function (documents) {
+  for (const document of documents) this.remove(document);
 };
 
 // What the next `where` is for: it follows within the same call.
