@@ -296,12 +296,13 @@ traces
     window: 'PT1H'
     threshold: 0
     dimensions: ['erasure']
-    advice: 'An erasure was refused when its time had come, or is not done six hours later. Somebody has asked for it and must get an answer: lift the hold and ask again, or remove the cause; the timer tries again.'
+    advice: 'An erasure was refused when its time had come, is not done six hours later, or meets a hold: what was erased has come again under another key that is on hold. Somebody has asked for it and must get an answer: lift the hold and ask again, or remove the cause; the timer tries again.'
     query: '''
 traces
 | where message startswith "erasure.not_done " or message startswith "erasure.refused "
+    or message startswith "recording.held_and_erased "
 | extend fields = parse_json(substring(message, indexof(message, "{")))
-| project timestamp, erasure = tostring(fields.erasure), reason = tostring(fields.reason)
+| project timestamp, erasure = coalesce(tostring(fields.erasure), tostring(fields.recordingKey)), reason = tostring(fields.reason)
 '''
   }
   {

@@ -93,7 +93,8 @@ class ErasedRecordings:
         log.error(
             "recording.held_and_erased",
             recordingKey=key,
-            next="it is on hold, and was erased under another key: it stays in staging until its hold is lifted",
+            reason="it is on hold, and was erased under another key",
+            next="it stays in staging until its hold is lifted",
         )
         return True
 
