@@ -164,10 +164,13 @@ def kills(count: int, *, seed: int, every_seconds: float) -> Iterator[Kill]:
 
 
 def shifts(*, seed: int, is_long: bool = False) -> Iterator[Shift]:
-    """Plan, without end, when a second host runs: in a long run half of the time, otherwise nearly always."""
+    """Plan, without end, when a second host runs: in a long run a quarter of the time, otherwise nearly always.
+
+    While it does, each event comes twice as often, and two timers read what is in flight.
+    """
     draw = random.Random(f"{seed}/shifts")  # noqa: S311 - a plan, not a secret
     while True:
-        off, on = (draw.uniform(60.0, 120.0), 90.0) if is_long else (draw.uniform(0.5, 3.0), draw.uniform(10.0, 30.0))
+        off, on = (draw.uniform(180.0, 360.0), 90.0) if is_long else (draw.uniform(0.5, 3.0), draw.uniform(10.0, 30.0))
         yield Shift(off, on, draw.random() < 0.5)
 
 

@@ -49,7 +49,7 @@ IN_MEMORY_RECORDINGS = 400
 # When the timer runs, and the seconds between two kills. A small run needs both many times within a minute; in a large
 # one that would take a third of the CPU: a start takes two seconds of it, and a timer run reads all that is in flight,
 # in each host.
-SCHEDULE, LARGE_SCHEDULE = "*/3 * * * * *", "*/20 * * * * *"
+SCHEDULE, LARGE_SCHEDULE = "*/3 * * * * *", "*/30 * * * * *"
 KILL_EVERY_SECONDS, LARGE_KILL_EVERY_SECONDS = 6.0, 60.0
 # How long the app believes that the source keeps a recording: what the source has deleted is given up after it. Longer
 # than any recording takes in spite of the faults: bytes that staging didn't keep are found when they are copied, and

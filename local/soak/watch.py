@@ -32,7 +32,7 @@ SETTLING = "pending-erasures/"
 PROVED = frozenset(("crc64", "sha256"))
 EVERY_SECONDS = 0.5
 # Listing a full staging container costs CPU here and in Azurite, so it gets at most this share of the time.
-LOOKING_SHARE = 0.2
+LOOKING_SHARE = 0.1
 # Manifests read concurrently: read one by one from a busy Azurite, they delayed the load.
 READING = 16
 # Longer than either API keeps a recording.
