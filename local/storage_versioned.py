@@ -301,10 +301,10 @@ class Versioned:
         now, entries = self.clock(), list[tuple[str, str, str]]()
         committed: set[str] = set()
         async for found in client.list_blobs(prefix, include=["metadata"]):
-            kept = self._kept[folder + found.name]
-            kept.current = kept.current or Version(self._new_id())
-            committed.add(found.name)
-            entries.append((found.name, kept.current.id, _entry(found.name, kept.current, found, now, is_current=True)))
+            path = folder + found.name
+            if current := self._kept[path].current or await self._look_again(path):
+                committed.add(found.name)
+                entries.append((found.name, current.id, _entry(found.name, current, found, now, is_current=True)))
         if azurites := sorted(included & {"snapshots", "uncommittedblobs"}):
             async for found in client.list_blobs(prefix, include=azurites):
                 if found.snapshot or found.name not in committed:
@@ -328,6 +328,14 @@ class Versioned:
             f"<Prefix>{escape(prefix)}</Prefix><Blobs>{text}</Blobs><NextMarker>{following}</NextMarker>"
             "</EnumerationResults>",
         )
+
+    async def _look_again(self, path: str) -> Version | None:
+        """Return the version of what Azurite has listed; None if it was deleted since, and not written past this."""
+        async with self._locks[path]:
+            kept = self._kept[path]
+            if kept.current is None and await self._look(path):
+                kept.current = Version(self._new_id())
+            return kept.current
 
     async def _look(self, path: str) -> BlobProperties | None:
         try:

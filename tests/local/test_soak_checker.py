@@ -313,3 +313,21 @@ async def test_notices(archive: Archive) -> None:
         "lost and archived": (0, 1),
         "quarantined under two ids": (0, 1),
     }
+
+
+async def test_notices_of_two_forms() -> None:
+    """Two hosts get an event in two forms: that of the second, whose subscription ends, need not be published."""
+    sent = Sent([], set(), {"soak-bad-000001": None})
+    first, second = (f"2026/03/01/sha256-{digit * 32}.json" for digit in "12")
+    forms = {
+        first: '{"eventType": "x", "id": "soak-bad-000001"}',
+        second: '{"specversion": "1.0", "id": "soak-bad-000001"}',
+    }
+    found = {}
+    for told in ((first, second), (first,), (second,), ()):
+        findings = Findings(quarantined=forms)
+        published = [{"id": name, "type": "Recording.Quarantined", "data": {"blob": name}} for name in told]
+        notices.check(published, sent, findings)
+        found[told] = len(findings.unexplained)
+
+    assert {(first, second): 0, (first,): 0, (second,): 1, (): 2} == found

@@ -224,6 +224,32 @@ async def test_an_answer_that_is_lost_was_carried_out_and_other_containers_are_a
     assert (await _put(rig))[1] is None
 
 
+async def test_what_is_deleted_while_it_is_listed_is_gone(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Azurite's list may be older than the deletion; a second deletion finds nothing, and what comes next is new."""
+    await _put(rig)
+    blob, _ = await _put(rig, b"two")
+    versioned = rig.proxy.versioned
+    real = versioned._service.get_container_client
+
+    class Older:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        async def list_blobs(self, prefix: str, *, include: list[str]) -> AsyncIterator[Any]:
+            listed = [one async for one in real(self.name).list_blobs(prefix, include=include)]
+            await blob.delete_blob()
+            for one in listed:
+                yield one
+
+    with monkeypatch.context() as patched:
+        patched.setattr(versioned._service, "get_container_client", Older)
+        assert [False, False] == [is_current for _, is_current, _ in await _versions(rig)]
+
+    assert (404, "BlobNotFound") == await _code(blob.delete_blob())
+    _, made = await _put(rig)
+    assert [(made, True)] == [(version, current) for version, current, _ in await _versions(rig) if current]
+
+
 async def test_a_link_to_a_version_has_these_bytes_and_no_others(rig: Rig) -> None:
     """Current or not, with the name under which it is saved; one that was changed, or has ended, is refused."""
     blob, first = await _put(rig, b"one")
