@@ -12,6 +12,8 @@ from pathlib import Path
 from tests.infra.snapshots import ROOT
 
 LAST_LINE = "Ctrl-C stops the stack."
+# Long enough for the line that calls an erasure off; a reader has half a minute.
+ERASURE_DELAY = "ERASURE_DELAY_HOURS=0.003"
 
 
 @contextmanager
@@ -19,6 +21,7 @@ def running(folder: Path, *arguments: str) -> Iterator[Path]:
     """Run `up`, which prints addresses and three commands, and ends by Ctrl-C as a program does."""
     output = folder / "up.txt"
     command = [sys.executable, "-m", "local", "up", "--port", "0", "--acs-port", "0", "--logs", str(folder / "logs")]
+    command += ["--setting", ERASURE_DELAY]
     with output.open("w") as file:
         up = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=file, stderr=file)
     try:
