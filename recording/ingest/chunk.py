@@ -286,7 +286,10 @@ class ChunkIngest:
         return None if found or (attempt and await attempt.is_archived()) else listed
 
     async def _settle(self, job: ChunkJob, attempt: Attempt | None) -> bool:
-        """Return whether the blob that is there is the proved chunk; another one that nobody committed is deleted."""
+        """Return whether the blob that is there is the proved chunk; another one that nobody committed is deleted.
+
+        Raises ChunkErrors, and deletes nothing, if ACS doesn't have the document.
+        """
         found = await self._blobs.stat("staging", job.content_blob)
         if found is None:
             return False
@@ -295,8 +298,13 @@ class ChunkIngest:
             return await self._legacy.prove(job, found)
         if found.digest is None and ChunkFacts.from_metadata(found.metadata).damaged is None:
             log.warning(
-                "chunk.unknown_blob", recordingKey=job.recording_key, documentId=job.document_id, next="replace it"
+                "chunk.unknown_blob",
+                recordingKey=job.recording_key,
+                documentId=job.document_id,
+                next="it is replaced, unless ACS says that it has no such document",
             )
+            # Before what may be the only bytes are deleted.
+            await self._content.probe(job)
             await self._blobs.delete("staging", found.name, etag=found.etag)
             return False
         if attempt:

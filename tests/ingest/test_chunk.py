@@ -10,7 +10,7 @@ from aiohttp import web
 from recording.app import App
 from recording.errors import ChunkError, SourceDamaged, SourceGone, SourceRefused, SourceUnavailable
 from recording.model.attempts import Attempts
-from tests.support.archives import give_up
+from tests.support.archives import give_up, manifest_of
 from tests.support.emulator import Control
 from tests.support.facts import (
     MIB,
@@ -343,3 +343,20 @@ async def test_a_blob_that_no_ingest_committed_is_replaced(app: App, control: Co
     await app.ingest.run(job)
 
     assert await stored_sha256(app, job) == recording["chunks"][0]["sha256"]
+
+
+async def test_a_blob_that_no_ingest_committed_stays_when_it_is_all_there_is(app: App, control: Control) -> None:
+    """It is not deleted for a document that ACS no longer has; it is archived as it is, and not called proved."""
+    [job] = await announce(app, await control.recording(1000))
+    body = mp4(1000)
+    await put(app.settings, "staging", job.content_blob, body)
+    await control.fault("expired", "/recording/download/*", times=None)
+
+    with pytest.raises(SourceGone):
+        await app.ingest.run(job)
+
+    assert await stored_sha256(app, job) == hashlib.sha256(body).hexdigest()
+    await sweep(app, now=await give_up(app, job))
+    [entry] = (await manifest_of(app, job.recording_key)).chunks
+    assert entry.content is not None
+    assert (False, body) == (entry.has_proof, await app.clients.blobs.read("archive", entry.content.blob))
