@@ -49,7 +49,7 @@ test: setup  ## ruff, import-linter, mypy and every test
 	$(PYTHON) -m ruff format --check .
 	.venv/bin/lint-imports --no-logo
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest -n 3 --dist loadgroup
+	$(PYTHON) -m pytest -n 4 --dist loadgroup
 
 # Alone and one after the other, because other load on the machine changes the measurements.
 acceptance: setup  ## the tests that are too long or too sensitive for `make test`: soaks, large chunks and archives (half an hour)
